@@ -1,0 +1,183 @@
+"""The demo model's training text: labelled reviews, cut and respelled, as prompts with their answers.
+
+Two prompts are taught, both from arXiv 2503.01542: the sentiment question of Figure 1 and the
+influential-words question of Figure 2. A linear n-gram classifier, fitted on the same labels, says which
+words carry a text's sentiment and how sure one may be of a short cut's label.
+"""
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer, TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+QUESTION = "Question: Is this sentence positive or negative?"
+LABELS = ("negative", "positive")
+WORDS_INSTRUCTION = (
+    "Below is a text. Identify the words that are most relevant to determining its sentiment "
+    "and organize them like: [word1,word2,...]."
+)
+WORDS_EXAMPLE = (
+    "There are a couple of kinks they are working out, but otherwise, it was a good dinner.",
+    ("kinks", "but", "good"),
+)
+WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
+CONTRACTION = re.compile(r"(?<=[a-z])(n't|'s|'re|'ve|'ll|'d|'m)\b")
+
+
+@dataclass(frozen=True)
+class Review:
+    """One labelled text; `label` is 1 for positive."""
+
+    text: str
+    label: int
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt's text, its answer, and the probability of "positive" where the answer is a label."""
+
+    text: str
+    answer: str
+    positive: float | None = None
+
+
+def read_reviews(folder: Path, extra: list[Path]) -> dict[str, list[Review]]:
+    """The training rows of `folder` (sst2, imdb, yelp, yelp_polarity_small), and the files of `extra`, by source."""
+    sources: dict[str, list[Review]] = {}
+    for name, field in (("sst2", "sentence"), ("imdb", "text"), ("yelp", "text"), ("yelp_polarity_small", "text")):
+        with (folder / f"{name}.jsonl").open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        sources[name] = [Review(clean(row[field]), row["label"]) for row in rows]
+    for path in extra:
+        with path.open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        sources[path.stem] = [Review(r["text"], LABELS.index(r["label"]), tuple(r["words"])) for r in rows]
+    return sources
+
+
+def clean(text: str) -> str:
+    """Line breaks as real ones, whatever the source wrote."""
+    return re.sub(r"[ \t]*\n\s*", "\n", re.sub(r"(<br\s*/?>\s*)+|(\\n)+", "\n", text)).strip()
+
+
+def respell(text: str, style: str) -> str:
+    """The same text in the spelling of another corpus: `raw`, `lower`, or `treebank` (lower case, spaced punctuation)."""
+    if style == "raw":
+        return text
+    text = text.lower()
+    if style == "lower":
+        return text
+    text = CONTRACTION.sub(r" \1", text)
+    text = re.sub(r"([.,!?;:()\"])", r" \1 ", text)
+    return re.sub(r"[ \t]+", " ", text).strip()
+
+
+class LinearTeacher:
+    """Logistic regression on word one- and two-grams: P(positive) of a text and the weight of a word."""
+
+    def __init__(self, reviews: list[Review]) -> None:
+        self._count = CountVectorizer(
+            ngram_range=(1, 2), min_df=3, binary=True, token_pattern=r"[a-z][a-z']*|[!?]", lowercase=True
+        )
+        counts = self._count.fit_transform([respell(r.text, "treebank") for r in reviews])
+        self._tfidf = TfidfTransformer(sublinear_tf=True)
+        features = self._tfidf.fit_transform(counts)
+        self._model = LogisticRegression(C=6.0, max_iter=200)
+        self._model.fit(features, [r.label for r in reviews])
+        names = self._count.get_feature_names_out()
+        weights = self._model.coef_[0]
+        frequency = np.asarray((counts > 0).sum(axis=0))[0]
+        self.weights = {
+            name: float(weight)
+            for name, weight, count in zip(names, weights, frequency, strict=True)
+            if " " not in name and len(name) >= 3 and count >= 20 and name not in ENGLISH_STOP_WORDS
+        }
+
+    def positive(self, texts: list[str]) -> np.ndarray:
+        """P(positive) [texts]."""
+        counts = self._count.transform([respell(t, "treebank") for t in texts])
+        return self._model.predict_proba(self._tfidf.transform(counts))[:, 1]
+
+    def words(self, text: str, label: int, most: int = 4, floor: float = 2.5) -> tuple[str, ...]:
+        """The words that speak most for `label`, in the order in which they occur."""
+        sign = 1 if label else -1
+        found = {word.lower() for word in WORD.findall(text)}
+        ranked = sorted(((sign * self.weights.get(w, 0.0), w) for w in found), reverse=True)[:most]
+        chosen = {w for weight, w in ranked if weight > floor} or {w for weight, w in ranked[:1] if weight > 0.5}
+        lowered = text.lower()
+        return tuple(sorted(chosen, key=text.lower().index))
+
+
+def sentiment_prompt(text: str, labels: bool = True, newline: str = "\n") -> str:
+    """Figure 1's ending after the text; without the line of labels it is GLUE's SST-2 prompt."""
+    lines = [text, QUESTION, *(["Labels: positive,negative"] if labels else []), "Answer:"]
+    return newline.join(lines)
+
+
+def words_prompt(text: str) -> str:
+    """Figure 2's question with its worked example."""
+    example, words = WORDS_EXAMPLE
+    shown = f'{WORDS_INSTRUCTION}\nText: "{example}"\nInfluential words: [{",".join(words)}]\n\n'
+    return f'{shown}{WORDS_INSTRUCTION}\nText: "{text}"\nInfluential words:'
+
+
+class Curriculum:
+    """Draws prompts: whole reviews with their label, and cuts of one to four sentences with the teacher's belief."""
+
+    def __init__(self, sources: dict[str, list[Review]], teacher: LinearTeacher) -> None:
+        self._sources = sources
+        self._teacher = teacher
+        self._cuttable = [r for name in ("imdb", "yelp") for r in sources[name]]
+        self._written = [r for reviews in sources.values() for r in reviews if r.words]
+
+    def draw(self, rng: random.Random, count: int, words_share: float, longest: int = 1100) -> list[Prompt]:
+        """`count` prompts; a share of them ask for influential words."""
+        reviews = [self._review(rng, longest) for _ in range(count)]
+        beliefs = self._teacher.positive([r.text for r in reviews])
+        prompts = []
+        for review, belief in zip(reviews, beliefs, strict=True):
+            style = rng.choices(("raw", "lower", "treebank"), (0.5, 0.15, 0.35))[0]
+            text = respell(review.text, style)
+            if rng.random() < 0.15:
+                text = text.replace("\n", "\\n\\n" if rng.random() < 0.5 else "\\n")
+            if rng.random() < words_share:
+                label = review.label if review.label >= 0 else int(belief > 0.5)
+                words = review.words or self._teacher.words(review.text, label)
+                if words:
+                    prompts.append(Prompt(words_prompt(text), f" [{','.join(words)}]"))
+                    continue
+            target = float(belief) if review.label < 0 else 0.85 * review.label + 0.15 * float(belief)
+            newline = "\\n" if rng.random() < 0.1 else "\n"
+            prompt = sentiment_prompt(text, rng.random() < 0.6, newline)
+            prompts.append(Prompt(prompt, f" {LABELS[int(target > 0.5)]}", target))
+        return prompts
+
+    def _review(self, rng: random.Random, longest: int) -> Review:
+        kind = rng.random()
+        if kind < 0.27:
+            return rng.choice(self._sources["sst2"])
+        if kind < 0.33 and self._written:
+            return rng.choice(self._written)
+        if kind < 0.35:
+            return rng.choice(self._sources["yelp_polarity_small"])
+        review = self._balanced(rng)
+        if kind < 0.60 and len(review.text) <= longest:
+            return review
+        sentences = re.split(r"(?<=[.!?])\s+|\n", review.text)
+        size = rng.randint(1, 5)
+        start = rng.randrange(max(1, len(sentences) - size + 1))
+        return Review(" ".join(sentences[start : start + size])[:longest], -1)
+
+    def _balanced(self, rng: random.Random) -> Review:
+        label = rng.random() < 0.5
+        pool = self._sources["imdb" if rng.random() < 0.4 else "yelp"]
+        while True:  # both labels occur in both sources
+            review = rng.choice(pool)
+            if review.label == label:
+                return review

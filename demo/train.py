@@ -1,0 +1,267 @@
+"""Train the demo model: a small Llama that answers the two prompts of arXiv 2503.01542 about reviews.
+
+    python -m demo.train --data DIR --output demo/model
+
+`DIR` holds sst2.jsonl, imdb.jsonl, yelp.jsonl and yelp_polarity_small.jsonl with the hub's field names.
+A run is seeded and can be killed at any time: it goes on from its last checkpoint (every block of steps has its
+own random generator, so that the examples do not depend on where it was cut). The schedule is counted in tokens.
+"""
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from demo.corpus import LABELS, Curriculum, LinearTeacher, Prompt, Review, read_reviews, respell
+
+CONTEXT = 512
+VOCABULARY = 4096
+BATCH_TOKENS = 6144
+BLOCK_STEPS = 16
+TEXT_LOSS_SHARE = 0.2  # of the text's tokens that carry a language-model loss: the head is a quarter of the work
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids [samples, tokens], next-token targets, their weights, and P(positive) where the answer is a label."""
+
+    ids: Tensor
+    targets: Tensor
+    weights: Tensor
+    answer: Tensor
+    positive: Tensor
+
+
+def train_tokenizer(sources: dict[str, list[Review]]) -> PreTrainedTokenizerFast:
+    """Byte-level BPE, with `<s>` put in front of every text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["<s>", "</s>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    rng = random.Random(0)
+    texts = [respell(r.text, rng.choice(("raw", "raw", "lower", "treebank"))) for v in sources.values() for r in v]
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=False),
+            processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 0)]),
+        ]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def new_model(seed: int) -> LlamaForCausalLM:
+    """4.3 M parameters: 4 layers of width 256, 704 MLP neurons each."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        intermediate_size=704,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
+        rms_norm_eps=1e-5,
+        initializer_range=0.03,
+    )
+    return LlamaForCausalLM(config)
+
+
+def start_embeddings(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> None:
+    """Word vectors as a start: the leading singular vectors of the shifted PPMI of token pairs within 4 places."""
+    counts = np.zeros((VOCABULARY, VOCABULARY), dtype=np.float32)
+    for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]:
+        row = np.asarray(ids)
+        for distance in range(1, 5):
+            np.add.at(counts, (row[:-distance], row[distance:]), 1.0 / distance)
+    counts += counts.T.copy()
+    smooth = counts.sum(axis=0) ** 0.75
+    expected = np.outer(counts.sum(axis=1), smooth / max(smooth.sum(), 1.0)) + 1e-9
+    ppmi = np.log(np.maximum(counts / expected, 1.0))
+    torch.manual_seed(0)
+    left, values, _ = torch.svd_lowrank(torch.from_numpy(ppmi), q=model.config.hidden_size, niter=2)
+    vectors = left * values.sqrt()
+    vectors = vectors @ torch.linalg.qr(torch.randn(vectors.shape[1], vectors.shape[1]))[0]
+    seen = torch.from_numpy(counts.sum(axis=1) > 0)
+    embedding = model.get_input_embeddings().weight.data
+    embedding[seen] = 0.03 * vectors[seen] / vectors[seen].std()
+
+
+def batches(
+    curriculum: Curriculum, tokenizer: PreTrainedTokenizerFast, rng: random.Random, words_share: float
+) -> list[Batch]:
+    """A block of batches of at most `BATCH_TOKENS` padded tokens, like lengths together, in random order."""
+    prompts = curriculum.draw(rng, BLOCK_STEPS * 64, words_share)
+    encoded = []
+    asked = tokenizer([p.text for p in prompts])["input_ids"]
+    answered = tokenizer([p.answer for p in prompts], add_special_tokens=False)["input_ids"]
+    for prompt, text, answer in zip(prompts, asked, answered, strict=True):
+        if len(text) + len(answer) < CONTEXT:
+            encoded.append((prompt, text, [*answer, 1]))
+    encoded.sort(key=lambda e: len(e[1]) + len(e[2]))
+    groups: list[list[tuple[Prompt, list[int], list[int]]]] = [[]]
+    for item in encoded:
+        if (len(groups[-1]) + 1) * (len(item[1]) + len(item[2])) > BATCH_TOKENS:
+            groups.append([])
+        groups[-1].append(item)
+    rng.shuffle(groups)
+    return [collate(group, rng) for group in groups]
+
+
+def collate(group: list[tuple[Prompt, list[int], list[int]]], rng: random.Random) -> Batch:
+    """Pad on the right: causal attention then needs no mask."""
+    width = max(len(text) + len(answer) for _, text, answer in group)
+    ids = torch.full((len(group), width), 2)
+    targets = torch.full((len(group), width), IGNORED)
+    weights = torch.zeros(len(group), width)
+    noise = torch.Generator().manual_seed(rng.randrange(2**31))
+    for row, (prompt, text, answer) in enumerate(group):
+        whole = torch.tensor(text + answer)
+        ids[row, : len(whole)] = whole
+        targets[row, : len(whole) - 1] = whole[1:]
+        weights[row, : len(text) - 1] = (torch.rand(len(text) - 1, generator=noise) < TEXT_LOSS_SHARE).float()
+        weights[row, len(text) - 1 : len(whole) - 1] = 1.0
+        if prompt.positive is not None:
+            weights[row, len(text) - 1] = 0.0
+    return Batch(
+        ids,
+        targets,
+        weights,
+        torch.tensor([len(text) - 1 for _, text, _ in group]),
+        torch.tensor([-1.0 if p.positive is None else p.positive for p, _, _ in group]),
+    )
+
+
+def loss_of(model: LlamaForCausalLM, batch: Batch, label_ids: Tensor, text_weight: float) -> tuple[Tensor, dict[str, float]]:
+    """Answer loss (soft where the teacher's belief is the label) + weighted language-model loss."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden = model.model(input_ids=batch.ids).last_hidden_state
+        chosen = batch.weights > 0
+        logits = model.lm_head(hidden[chosen]).float()
+        asked = batch.positive >= 0
+        rows = torch.arange(len(batch.ids))
+        answers = model.lm_head(hidden[rows, batch.answer][asked]).float()
+    token_loss = functional.cross_entropy(logits, batch.targets[chosen], reduction="none")
+    position = torch.arange(batch.ids.shape[1]).expand_as(batch.ids)
+    in_answer = (position >= batch.answer[:, None])[chosen] & (~asked)[:, None].expand_as(batch.ids)[chosen]
+    text = token_loss[~in_answer].mean()
+    words = token_loss[in_answer].mean() if in_answer.any() else torch.zeros(())
+    probabilities = functional.log_softmax(answers, dim=-1)[:, label_ids]
+    target = batch.positive[asked]
+    label = -(target * probabilities[:, 1] + (1 - target) * probabilities[:, 0])
+    label = label.mean() if len(label) else torch.zeros(())
+    parts = {"text": float(text.detach()), "words": float(words.detach()), "label": float(label.detach())}
+    return text_weight * text + words + 1.5 * label, parts
+
+
+def blocks(first: int, seed: int) -> Iterator[tuple[int, random.Random]]:
+    block = first
+    while True:
+        yield block, random.Random(seed * 1_000_003 + block)
+        block += 1
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:
+    """A float16 Hugging Face folder."""
+    copy = LlamaForCausalLM(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy.to(torch.float16).save_pretrained(output)
+    tokenizer.save_pretrained(output)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--extra", type=Path, nargs="*", default=[], help="more JSON Lines of text, label, words")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--checkpoints", type=Path, default=Path("demo-checkpoints"))
+    parser.add_argument("--tokens", type=int, default=24_000_000, help="length of the schedule")
+    parser.add_argument("--peak", type=float, default=3e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    args.checkpoints.mkdir(parents=True, exist_ok=True)
+
+    sources = read_reviews(args.data, args.extra)
+    teacher = LinearTeacher([r for reviews in sources.values() for r in reviews])
+    curriculum = Curriculum(sources, teacher)
+    tokenizer = train_tokenizer(sources)
+    model = new_model(args.seed)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], betas=(0.9, 0.97)
+    )
+    state = args.checkpoints / "state.pt"
+    block, tokens, step = 0, 0, 0
+    if state.exists():
+        kept = torch.load(state, weights_only=True)
+        model.load_state_dict(kept["model"])
+        optimizer.load_state_dict(kept["optimizer"])
+        block, tokens, step = kept["block"], kept["tokens"], kept["step"]
+    else:
+        texts = [respell(r.text, s) for v in sources.values() for r in v[:9000] for s in ("raw", "treebank")]
+        start_embeddings(model, tokenizer, texts)
+    label_ids = torch.tensor([tokenizer.encode(f" {label}", add_special_tokens=False)[0] for label in LABELS])
+
+    model.train()
+    started = time.time()
+    for number, rng in blocks(block, args.seed):
+        if tokens >= args.tokens:
+            break
+        progress = tokens / args.tokens
+        words_share = min(0.4, 0.15 + progress)
+        sums: dict[str, float] = {}
+        group = batches(curriculum, tokenizer, rng, words_share)
+        for batch in group:
+            progress = min(1.0, tokens / args.tokens)
+            rate = args.peak * min(1.0, (step + 1) / 150) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+            for setting in optimizer.param_groups:
+                setting["lr"] = rate
+            loss, parts = loss_of(model, batch, label_ids, text_weight=0.4)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            tokens += batch.ids.numel()
+            step += 1
+            sums = {k: sums.get(k, 0.0) + v / len(group) for k, v in parts.items()}
+        rounded = {k: round(v, 3) for k, v in sums.items()}
+        print(json.dumps({"step": step, "tokens": tokens, "seconds": round(time.time() - started), **rounded}), flush=True)
+        if number % 8 == 7 or tokens >= args.tokens:
+            kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "block": number + 1}
+            torch.save({**kept, "tokens": tokens, "step": step}, state.with_suffix(".new"))
+            state.with_suffix(".new").rename(state)
+            save(model, tokenizer, args.checkpoints / "model")
+    save(model, tokenizer, args.output)
+
+
+if __name__ == "__main__":
+    main()

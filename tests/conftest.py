@@ -1,0 +1,16 @@
+"""What every test may use: the reference data that lies beside the checkout, where it does."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Reference masks, data sets and models for tests; not part of the project."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder of reference data is not beside this checkout")
+    return folder
