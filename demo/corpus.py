@@ -67,7 +67,7 @@ def clean(text: str) -> str:
 
 
 def respell(text: str, style: str) -> str:
-    """The same text in the spelling of another corpus: `raw`, `lower`, or `treebank` (lower case, spaced punctuation)."""
+    """The same text as another corpus spells it: `raw`, `lower`, or `treebank` (lower case, spaced punctuation)."""
     if style == "raw":
         return text
     text = text.lower()
@@ -110,7 +110,6 @@ class LinearTeacher:
         found = {word.lower() for word in WORD.findall(text)}
         ranked = sorted(((sign * self.weights.get(w, 0.0), w) for w in found), reverse=True)[:most]
         chosen = {w for weight, w in ranked if weight > floor} or {w for weight, w in ranked[:1] if weight > 0.5}
-        lowered = text.lower()
         return tuple(sorted(chosen, key=text.lower().index))
 
 
@@ -120,28 +119,39 @@ def sentiment_prompt(text: str, labels: bool = True, newline: str = "\n") -> str
     return newline.join(lines)
 
 
-def words_prompt(text: str) -> str:
+def words_prompt(text: str, example: bool = True) -> str:
     """Figure 2's question with its worked example."""
-    example, words = WORDS_EXAMPLE
-    shown = f'{WORDS_INSTRUCTION}\nText: "{example}"\nInfluential words: [{",".join(words)}]\n\n'
-    return f'{shown}{WORDS_INSTRUCTION}\nText: "{text}"\nInfluential words:'
+    sentence, words = WORDS_EXAMPLE
+    shown = f'{WORDS_INSTRUCTION}\nText: "{sentence}"\nInfluential words: [{",".join(words)}]\n\n'
+    return f'{shown if example else ""}{WORDS_INSTRUCTION}\nText: "{text}"\nInfluential words:'
 
 
 class Curriculum:
-    """Draws prompts: whole reviews with their label, and cuts of one to four sentences with the teacher's belief."""
+    """Draws prompts: whole reviews with their label, cuts of a few sentences with the teacher's belief, and copying.
+
+    Copying (say the words of a made-up list again) is no task of the demo's; it is the quickest way to the attention
+    heads that answering with words of the text needs.
+    """
 
     def __init__(self, sources: dict[str, list[Review]], teacher: LinearTeacher) -> None:
         self._sources = sources
         self._teacher = teacher
         self._cuttable = [r for name in ("imdb", "yelp") for r in sources[name]]
         self._written = [r for reviews in sources.values() for r in reviews if r.words]
+        self._lexicon = sorted(teacher.weights)
 
-    def draw(self, rng: random.Random, count: int, words_share: float, longest: int = 1100) -> list[Prompt]:
-        """`count` prompts; a share of them ask for influential words."""
+    def draw(
+        self, rng: random.Random, count: int, words_share: float, copy_share: float, longest: int = 1100
+    ) -> list[Prompt]:
+        """`count` prompts; a share of them ask for influential words, another for copying."""
         reviews = [self._review(rng, longest) for _ in range(count)]
         beliefs = self._teacher.positive([r.text for r in reviews])
         prompts = []
         for review, belief in zip(reviews, beliefs, strict=True):
+            if rng.random() < copy_share:
+                listed = rng.choices(self._lexicon, k=rng.randint(5, 24))
+                prompts.append(Prompt(f'Text: "{" ".join(listed)}"\nWords:', f" [{','.join(listed)}]"))
+                continue
             style = rng.choices(("raw", "lower", "treebank"), (0.5, 0.15, 0.35))[0]
             text = respell(review.text, style)
             if rng.random() < 0.15:
@@ -150,7 +160,7 @@ class Curriculum:
                 label = review.label if review.label >= 0 else int(belief > 0.5)
                 words = review.words or self._teacher.words(review.text, label)
                 if words:
-                    prompts.append(Prompt(words_prompt(text), f" [{','.join(words)}]"))
+                    prompts.append(Prompt(words_prompt(text, rng.random() < 0.5), f" [{','.join(words)}]"))
                     continue
             target = float(belief) if review.label < 0 else 0.85 * review.label + 0.15 * float(belief)
             newline = "\\n" if rng.random() < 0.1 else "\n"

@@ -116,10 +116,14 @@ def start_embeddings(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 
 
 def batches(
-    curriculum: Curriculum, tokenizer: PreTrainedTokenizerFast, rng: random.Random, words_share: float
+    curriculum: Curriculum,
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random,
+    words_share: float,
+    copy_share: float,
 ) -> list[Batch]:
     """A block of batches of at most `BATCH_TOKENS` padded tokens, like lengths together, in random order."""
-    prompts = curriculum.draw(rng, BLOCK_STEPS * 64, words_share)
+    prompts = curriculum.draw(rng, BLOCK_STEPS * 64, words_share, copy_share)
     encoded = []
     asked = tokenizer([p.text for p in prompts])["input_ids"]
     answered = tokenizer([p.answer for p in prompts], add_special_tokens=False)["input_ids"]
@@ -160,7 +164,9 @@ def collate(group: list[tuple[Prompt, list[int], list[int]]], rng: random.Random
     )
 
 
-def loss_of(model: LlamaForCausalLM, batch: Batch, label_ids: Tensor, text_weight: float) -> tuple[Tensor, dict[str, float]]:
+def loss_of(
+    model: LlamaForCausalLM, batch: Batch, label_ids: Tensor, text_weight: float
+) -> tuple[Tensor, dict[str, float]]:
     """Answer loss (soft where the teacher's belief is the label) + weighted language-model loss."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = model.model(input_ids=batch.ids).last_hidden_state
@@ -237,9 +243,10 @@ def main() -> None:
         if tokens >= args.tokens:
             break
         progress = tokens / args.tokens
-        words_share = min(0.4, 0.15 + progress)
+        words_share = min(0.4, 0.2 + progress)
+        copy_share = max(0.02, 0.25 - progress)
         sums: dict[str, float] = {}
-        group = batches(curriculum, tokenizer, rng, words_share)
+        group = batches(curriculum, tokenizer, rng, words_share, copy_share)
         for batch in group:
             progress = min(1.0, tokens / args.tokens)
             rate = args.peak * min(1.0, (step + 1) / 150) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
@@ -254,7 +261,9 @@ def main() -> None:
             step += 1
             sums = {k: sums.get(k, 0.0) + v / len(group) for k, v in parts.items()}
         rounded = {k: round(v, 3) for k, v in sums.items()}
-        print(json.dumps({"step": step, "tokens": tokens, "seconds": round(time.time() - started), **rounded}), flush=True)
+        print(
+            json.dumps({"step": step, "tokens": tokens, "seconds": round(time.time() - started), **rounded}), flush=True
+        )
         if number % 8 == 7 or tokens >= args.tokens:
             kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "block": number + 1}
             torch.save({**kept, "tokens": tokens, "step": step}, state.with_suffix(".new"))

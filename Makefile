@@ -1,0 +1,60 @@
+# make install   .venv with the `prunescope` command        make run     everything on this machine, with a demo
+# make test      all tests (Chromium included)              make check   format, lint, types, import contracts
+# Only relative paths and `python -m`: the checkout may lie in a folder with spaces in its name.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCK := requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format lock clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Prunescope needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python's venv module is incomplete; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+
+$(VENV)/.worker: $(VENV)/bin/python $(LOCK) pyproject.toml
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable '.[worker]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.worker
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable '.[worker,dev]'
+	@touch $@
+
+install: $(VENV)/.worker
+
+run: install
+	@exec $(PY) -m cli up
+
+test: $(VENV)/.dev
+	@sh tests/chromium.sh
+	$(PY) -m pytest
+
+check: $(VENV)/.dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command as c; c()'
+
+format: $(VENV)/.dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+# The lock is what a fresh environment resolves to, written down. It names torch's release without its local label.
+lock:
+	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
+	$(VENV).lock/bin/python -m pip install --quiet --upgrade pip
+	$(VENV).lock/bin/python -m pip install --quiet torch==2.13.0
+	$(VENV).lock/bin/python -m pip install --quiet --editable '.[worker,dev]'
+	$(VENV).lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > $(LOCK)
+	rm -rf $(VENV).lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
