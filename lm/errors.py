@@ -1,0 +1,68 @@
+"""What the numerics raise when a user can mend it, and the one exception that is no error.
+
+ValueError
+└── BadInput                 one line: the value, what is allowed, the way out
+    ├── ModelNotFound        no such folder or hub id, or the hub cannot be reached
+    ├── NoSafetensors        a checkpoint without safetensors
+    ├── UnsupportedModel     an architecture or weight that cannot be handled
+    ├── BadPattern           a sparsity pattern that is none, or that does not fit a matrix
+    ├── BadText              a text or word that cannot be used
+    ├── BadData              a data file that is missing or malformed
+    └── DeviceUnavailable    a device or number type that this machine does not have
+Exception
+└── Cancelled                raised by a progress callback to stop at the next layer or batch
+"""
+
+from typing import ClassVar
+
+
+class BadInput(ValueError):
+    """Something a user can mend; its text is one line, and `code` names the kind of problem."""
+
+    code: ClassVar[str] = "bad-input"
+
+
+class ModelNotFound(BadInput):
+    """No model stands under this reference, or the hub cannot be reached."""
+
+    code: ClassVar[str] = "model-not-found"
+
+
+class NoSafetensors(BadInput):
+    """The checkpoint has no safetensors; nothing else is read."""
+
+    code: ClassVar[str] = "no-safetensors"
+
+
+class UnsupportedModel(BadInput):
+    """The model has a shape that is not understood; the text names the module."""
+
+    code: ClassVar[str] = "unsupported-model"
+
+
+class BadPattern(BadInput):
+    """A sparsity pattern that is none, or that does not fit a matrix."""
+
+    code: ClassVar[str] = "bad-pattern"
+
+
+class BadText(BadInput):
+    """A text or a word that cannot be used."""
+
+    code: ClassVar[str] = "bad-text"
+
+
+class BadData(BadInput):
+    """A data file that is missing or malformed; the text names file, line and field."""
+
+    code: ClassVar[str] = "bad-data"
+
+
+class DeviceUnavailable(BadInput):
+    """A device or number type that is unknown or that this machine does not have."""
+
+    code: ClassVar[str] = "device-unavailable"
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback to stop the work at the next layer or batch; the numerics let it pass."""
