@@ -1,0 +1,184 @@
+"""Every address of the application: routes are built from the templates, links from the functions.
+
+A page and its JSON document are sisters: ``api(page)`` is the address of the same document as JSON. State that a
+person can see (example, scale, view, token) lives in the query string, so every function that makes the address of a
+page takes it as keyword arguments; those that are None are left out.
+"""
+
+from urllib.parse import quote, urlencode
+
+API = "/api/v1"
+
+# Pages; each has its document under API.
+HOME = "/"
+JOBS = "/jobs"
+NEW_JOB = "/jobs/new"
+JOB = "/jobs/{job}"
+STUDIES = "/studies"
+STUDY = "/studies/{study}"
+MODELS = "/models"
+MODEL = "/models/{model:path}"  # a hub id has a slash in it
+EVALUATIONS = "/evaluations"
+EVALUATION = "/evaluations/{evaluation}"
+EVALUATION_TASK = "/evaluations/{evaluation}/{task}"
+ATTRIBUTIONS = "/attributions"
+ATTRIBUTION = "/attributions/{attribution}"
+LAYER = "/attributions/{attribution}/layers/{layer}"
+NEURON = "/attributions/{attribution}/neurons/{layer}/{neuron}"
+SEARCH = "/search"
+
+# Only under API.
+JOB_EVENTS = "/jobs/{job}/events"
+JOB_RETRY = "/jobs/{job}/retry"
+EVENTS = "/events"
+NEURONS = "/attributions/{attribution}/neurons"
+HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
+MODEL_DOWNLOAD = "/models/{model}/download"
+SHARES = "/shares"
+SHARE = "/shares/{token}"
+
+# Neither pages nor documents.
+SHARED = "/s/{token}"
+STATIC = "/static"
+PLOTLY = "/static/plotly.min.js"
+DOCS = "/docs"
+DOCS_STATIC = "/docs/static"
+OPENAPI = "/openapi.json"
+HEALTHZ = "/healthz"
+READYZ = "/readyz"
+
+HEATMAP_FORMS = ("csv", "svg", "png", "html")
+
+State = str | int | float | bool | None
+
+
+def api(page: str) -> str:
+    """The address of a page's JSON document: ``api("/jobs")`` is ``/api/v1/jobs``."""
+    return API + page
+
+
+def with_state(path: str, **state: State) -> str:
+    """``path`` with ``state`` as its query string; keys whose value is None are left out."""
+    given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in state.items()}
+    query = urlencode({key: value for key, value in given.items() if value is not None})
+    return f"{path}?{query}" if query else path
+
+
+def home() -> str:
+    return HOME
+
+
+def jobs(**state: State) -> str:
+    """The job list; ``kind``, ``state`` and ``cursor`` choose what it shows."""
+    return with_state(JOBS, **state)
+
+
+def new_job(**state: State) -> str:
+    """The form; ``kind`` and a spec's fields (``model``, ``dense``, ...) fill it in."""
+    return with_state(NEW_JOB, **state)
+
+
+def job(job: str) -> str:
+    return JOB.format(job=quote(job, safe=""))
+
+
+def job_events(job: str) -> str:
+    return api(JOB_EVENTS.format(job=quote(job, safe="")))
+
+
+def job_retry(job: str) -> str:
+    return api(JOB_RETRY.format(job=quote(job, safe="")))
+
+
+def events() -> str:
+    """Every job's state and progress in one stream, for the home page and for lists."""
+    return api(EVENTS)
+
+
+def studies(**state: State) -> str:
+    return with_state(STUDIES, **state)
+
+
+def study(study: str, **state: State) -> str:
+    """One study; ``rows``, ``columns`` and ``show`` choose the table."""
+    return with_state(STUDY.format(study=quote(study, safe="")), **state)
+
+
+def models(**state: State) -> str:
+    return with_state(MODELS, **state)
+
+
+def model(reference: str) -> str:
+    """A model by reference: ``demo``, ``facebook/opt-125m``, ``pruned:ab12`` or a folder."""
+    name = reference.removeprefix("pruned:")
+    # The first slash of a folder's path is escaped: two slashes in a row are lost on the way through some proxies.
+    return f"{MODELS}/" + ("%2F" + quote(name[1:], safe="/@") if name.startswith("/") else quote(name, safe="/@"))
+
+
+def model_download(reference: str) -> str:
+    return api(MODEL_DOWNLOAD.format(model=quote(reference.removeprefix("pruned:"), safe="")))
+
+
+def evaluations(**state: State) -> str:
+    return with_state(EVALUATIONS, **state)
+
+
+def evaluation(evaluation: str) -> str:
+    return EVALUATION.format(evaluation=quote(evaluation, safe=""))
+
+
+def evaluation_task(evaluation: str, task: str, **state: State) -> str:
+    """One task's examples; ``against`` names the evaluation to compare with, ``cursor`` the place in the list."""
+    return with_state(EVALUATION_TASK.format(evaluation=quote(evaluation, safe=""), task=quote(task, safe="")), **state)
+
+
+def attributions(**state: State) -> str:
+    return with_state(ATTRIBUTIONS, **state)
+
+
+def attribution(attribution: str, **state: State) -> str:
+    return with_state(ATTRIBUTION.format(attribution=quote(attribution, safe="")), **state)
+
+
+def layer(attribution: str, layer: int, **state: State) -> str:
+    """Neurons x tokens of one layer; ``example``, ``neurons`` (how many), ``sort`` and the view's own state."""
+    return with_state(LAYER.format(attribution=quote(attribution, safe=""), layer=layer), **state)
+
+
+def neuron(attribution: str, layer: int, neuron: int, **state: State) -> str:
+    """One neuron; ``example`` and the view's own state (scale, token, ...)."""
+    return with_state(NEURON.format(attribution=quote(attribution, safe=""), layer=layer, neuron=neuron), **state)
+
+
+def neurons(attribution: str, **state: State) -> str:
+    """The list of neurons (JSON only); ``layer``, ``word``, ``sort`` = rank or drop, ``cursor``, ``limit``."""
+    return with_state(api(NEURONS.format(attribution=quote(attribution, safe=""))), **state)
+
+
+def heatmap(attribution: str, layer: int, neuron: int, form: str, **state: State) -> str:
+    """A neuron's numbers as a file: ``form`` is csv, svg, png or html; ``example`` leaves the others out."""
+    path = HEATMAP.format(attribution=quote(attribution, safe=""), layer=layer, neuron=neuron, form=form)
+    return with_state(api(path), **state)
+
+
+def search(query: str | None = None, **state: State) -> str:
+    return with_state(SEARCH, q=query, **state)
+
+
+def shares() -> str:
+    return api(SHARES)
+
+
+def share(token: str) -> str:
+    """The address that revokes a share (DELETE)."""
+    return api(SHARE.format(token=quote(token, safe="")))
+
+
+def shared(token: str) -> str:
+    """The link that is sent to somebody else."""
+    return SHARED.format(token=quote(token, safe=""))
+
+
+def static(name: str, **state: State) -> str:
+    """A file of ``frontend/``, below ``/static``: ``static("css/prunescope.css")``; ``v`` is its version."""
+    return with_state(f"{STATIC}/{quote(name)}", **state)
