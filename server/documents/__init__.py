@@ -1,0 +1,96 @@
+"""The documents: what every page shows, and word for word what its sister address under ``/api/v1`` answers.
+
+A document carries finished things: addresses (``href``, a page's path), names as people read them (``label``,
+``name``) and numbers that are already computed, so that a template computes nothing. What is not a number (the Score
+of a neuron that is not ranked, a drop where the dense activation is zero) is None. Fields named in
+docs/architecture.md keep their names and meaning; further fields may be added.
+"""
+
+from server.documents.attributions import (
+    AttributionDocument,
+    AttributionSummary,
+    ExampleSummary,
+    HeatRow,
+    LayerHeatmap,
+    NeuronRow,
+    ScoreMap,
+    TokenDocument,
+    VariantSummary,
+    WordRow,
+)
+from server.documents.base import Document, Interval, Link, Page
+from server.documents.evaluations import (
+    ChoiceScores,
+    EvaluationDocument,
+    EvaluationSummary,
+    TaskAccuracy,
+    TaskExample,
+    TaskExamples,
+)
+from server.documents.jobs import Choice, JobDetail, JobDocument, JobForm, MethodChoice, OptionField
+from server.documents.models import LayerDocument, MatrixDocument, ModelDocument, ModelSummary
+from server.documents.neurons import (
+    Controls,
+    Example,
+    MaskedFraction,
+    Neighbour,
+    Neighbours,
+    NeuronDocument,
+    NeuronWord,
+    Variant,
+    WordPlace,
+)
+from server.documents.site import ErrorPage, Home, SearchHit, SearchResults, ShareDocument
+from server.documents.studies import StudyCell, StudyDocument, StudyRow, StudySummary, StudyTable
+
+__all__ = [
+    "AttributionDocument",
+    "AttributionSummary",
+    "Choice",
+    "ChoiceScores",
+    "Controls",
+    "Document",
+    "ErrorPage",
+    "EvaluationDocument",
+    "EvaluationSummary",
+    "Example",
+    "ExampleSummary",
+    "HeatRow",
+    "Home",
+    "Interval",
+    "JobDetail",
+    "JobDocument",
+    "JobForm",
+    "LayerDocument",
+    "LayerHeatmap",
+    "Link",
+    "MaskedFraction",
+    "MatrixDocument",
+    "MethodChoice",
+    "ModelDocument",
+    "ModelSummary",
+    "Neighbour",
+    "Neighbours",
+    "NeuronDocument",
+    "NeuronRow",
+    "NeuronWord",
+    "OptionField",
+    "Page",
+    "ScoreMap",
+    "SearchHit",
+    "SearchResults",
+    "ShareDocument",
+    "StudyCell",
+    "StudyDocument",
+    "StudyRow",
+    "StudySummary",
+    "StudyTable",
+    "TaskAccuracy",
+    "TaskExample",
+    "TaskExamples",
+    "TokenDocument",
+    "Variant",
+    "VariantSummary",
+    "WordPlace",
+    "WordRow",
+]

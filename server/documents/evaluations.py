@@ -1,0 +1,69 @@
+"""Accuracies, and the examples behind them."""
+
+from datetime import datetime
+
+from server.documents.base import Document, Link, Page
+
+
+class TaskAccuracy(Document):
+    """A task's result; ``dense`` and ``difference`` when the dense model was measured in the same way."""
+
+    task: str
+    group: str | None
+    accuracy: float
+    rows: int
+    interval: tuple[float, float]
+    chance: float
+    majority: float | None = None
+    version: str | int | float | None = None
+    prompt_hash: str | None = None
+    dense: float | None = None
+    difference: float | None = None
+    href: str  # its examples
+
+
+class EvaluationSummary(Document):
+    id: str
+    model: Link
+    label: str
+    tasks: list[TaskAccuracy]
+    created_at: datetime | None = None
+    href: str
+
+
+class EvaluationDocument(EvaluationSummary):
+    spec: dict[str, object] | None = None
+    dense: Link | None = None  # the evaluation of the dense model that this one is compared with
+    job: Link | None = None
+
+
+class ChoiceScores(Document):
+    """What one model answered: the log-likelihood of each choice."""
+
+    chosen: int
+    correct: bool
+    scores: list[float]
+
+
+class TaskExample(Document):
+    index: int
+    text: str
+    choices: list[str]
+    answer: int
+    this: ChoiceScores
+    against: ChoiceScores | None  # the dense model's answer, where it was measured
+    broken: bool  # right in dense, wrong here
+    mended: bool  # wrong in dense, right here
+
+
+class TaskExamples(Page[TaskExample]):
+    """The examples of a task, those that pruning broke first, then those it mended, then the rest."""
+
+    evaluation: Link
+    model: Link
+    dense: Link | None
+    result: TaskAccuracy
+    broken: int | None
+    mended: int | None
+    attributions: list[Link]  # runs that hold this model, to go from here to its neurons
+    attribute_href: str | None  # the form, filled in for this model

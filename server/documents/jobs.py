@@ -1,0 +1,61 @@
+"""Jobs, and the form that starts them."""
+
+from jobs.documents import Job, JobKind, LogLine
+from server.documents.base import Document, Link
+
+
+class JobDocument(Job):
+    """A job, and what a person can do with it."""
+
+    title: str  # "Prune demo · wanda · c4 · 0.5"
+    href: str
+    events_href: str
+    result_href: str | None  # the page of what it made, once it is made
+    can_cancel: bool
+    can_retry: bool
+    cancelling: bool  # asked to stop, not stopped yet
+    study: Link | None  # the study whose cell it is
+
+
+class JobDetail(JobDocument):
+    """One job live: with the lines it logged and, for a study, its cells."""
+
+    log: list[LogLine]
+    children: list[JobDocument]
+
+
+class Choice(Document):
+    """One value a form offers."""
+
+    value: str
+    label: str
+    group: str | None = None
+    note: str | None = None
+
+
+class MethodChoice(Choice):
+    needs_calibration: bool
+    options: list["OptionField"]
+
+
+class OptionField(Document):
+    """One option of a method: from its model's JSON schema."""
+
+    name: str
+    type: str  # "number", "integer", "string", "boolean"
+    default: str | float | int | bool | None
+    allowed: list[str] | None = None
+    note: str | None = None
+
+
+class JobForm(Document):
+    """What a spec may name, for the form and for programs that write specs."""
+
+    kinds: list[JobKind]
+    models: list[Choice]
+    methods: list[MethodChoice]
+    calibration_sets: list[Choice]
+    tasks: list[Choice]
+    word_sources: list[Choice]
+    activations: list[Choice]
+    examples: dict[JobKind, dict[str, object]]  # a spec of each kind that can be submitted as it is
