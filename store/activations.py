@@ -1,0 +1,277 @@
+"""The activations of one attribution: a Zarr v3 group, written by the worker, read by the server.
+
+    <attribution>/
+      attributes            spec, variants, models, examples
+      activations/<variant> [layers, neurons, tokens] float16   signed raw values; NaN in a layer that was not recorded
+      score, p_value        [layers, neurons] float32           NaN: not ranked, or no permutations were asked for
+      lift, z, q_value      [layers, neurons] float32
+      rank                  [layers, neurons] int32             1 = the highest Score of all; 0 = not ranked
+      word                  [layers, neurons] int32             position in the words of `tables`; -1 = none
+      drop/<variant>, masked_in/<variant>, masked_out/<variant>   [layers, neurons] float32
+      word_activations/<variant>                                  [layers, neurons, words] float32
+      tables                a group whose attributes hold what is no array (see attribution_tables.py)
+
+The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk; the
+chunks of a layer lie in one shard (in several, where a layer is larger than MOST_SHARD_BYTES, so that writing needs little memory).
+"""
+
+import json
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import FsspecStore
+
+CHUNK_BYTES = 64 * 1024
+MOST_SHARD_BYTES = 256 * 1024 * 1024
+
+
+class NoSuchNeuron(LookupError):
+    """A layer or neuron that the attribution does not have; the message gives the limits."""
+
+
+class ActivationWriter:
+    """Writes one attribution into a temporary folder beside `path`; `finish` renames it, leaving without it removes it.
+
+    `variants` are the names of the arrays in order, `models` their references, `labels` what a page calls them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        spec: Mapping[str, Any],
+        variants: Sequence[str],
+        models: Sequence[str],
+        labels: Sequence[str],
+        examples: Sequence[Mapping[str, Any]],
+        layers: int,
+        neurons: int,
+    ) -> None:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise FileExistsError(f"{path} exists and is not an empty folder")
+        self._path = path
+        self._labels = list(labels)
+        self._shape = (layers, neurons, sum(len(example["token_ids"]) for example in examples))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._place = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        self._root = zarr.open_group(str(self._place), mode="w-", zarr_format=3)
+        self._root.attrs.update(
+            {
+                "spec": dict(spec),
+                "variants": list(variants),
+                "models": list(models),
+                "examples": [dict(example) for example in examples],
+            }
+        )
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._spools: dict[str, NDArray[np.float16]] = {}
+        for variant in variants:
+            self._activations(variant)
+
+    def __enter__(self) -> "ActivationWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spools.clear()
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def write(self, variant: str, layer: int, start: int, values: NDArray[np.float16]) -> None:
+        """Take the activations `values` [tokens, neurons] of the tokens from `start` on; `blocks` brings them into the store."""
+        if variant not in self._spools:
+            layers, neurons, tokens = self._shape
+            # Tokens arrive text by text, and the store wants neurons: a sparse file in between keeps memory flat.
+            self._spools[variant] = np.memmap(
+                self._spool(variant), dtype=np.float16, mode="w+", shape=(layers, tokens, neurons)
+            )
+        self._spools[variant][layer, start : start + len(values)] = values
+
+    def blocks(self, variant: str, layer: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Store one layer and hand it on: (first neuron, [neurons, tokens]) for one block of neurons after another."""
+        array, spool = self._activations(variant), self._spools[variant]
+        size = _chunks_and_shards(self._shape)[1][1]
+        for first in range(0, self._shape[1], size):
+            block = np.ascontiguousarray(spool[layer, :, first : first + size].T)
+            array[layer, first : first + size, :] = block
+            yield first, block
+
+    def close(self, variant: str) -> None:
+        """Remove what only the recording of `variant` needed."""
+        if self._spools.pop(variant, None) is not None:
+            self._spool(variant).unlink()
+
+    def keep(self, name: str, layer: int, values: NDArray[np.float32]) -> None:
+        """Store one layer of a table [layers, neurons, words] under `name`."""
+        if name not in self._arrays:
+            neurons, words = values.shape
+            chunk = max(1, min(neurons, CHUNK_BYTES // (4 * max(1, words))))
+            self._arrays[name] = self._create(
+                name,
+                (self._shape[0], neurons, words),
+                "float32",
+                (1, chunk, words),
+                (1, -(-neurons // chunk) * chunk, words),
+            )
+        self._arrays[name][layer] = values
+
+    def kept(self, name: str, layer: int) -> NDArray[np.float32]:
+        """One layer [neurons, words] of what `keep` stored."""
+        return np.asarray(self._arrays[name][layer], dtype=np.float32)
+
+    def finish(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> Path:
+        """Store the arrays [layers, neurons] by name and the document of tables, and rename the folder to its own name."""
+        for variant in list(self._spools):
+            self.close(variant)
+        for name, values in arrays.items():
+            self._create(name, values.shape, values.dtype.name, values.shape, None)[...] = values
+        document = json.loads(json.dumps({**tables, "labels": self._labels}, allow_nan=False))
+        self._root.require_group("tables").attrs.update(document)
+        self._place.rename(self._path)
+        return self._path
+
+    def _spool(self, variant: str) -> Path:
+        return self._place / f".{variant}.spool"
+
+    def _activations(self, variant: str) -> "zarr.Array[Any]":
+        name = f"activations/{variant}"
+        if name not in self._arrays:
+            chunks, shards = _chunks_and_shards(self._shape)
+            self._arrays[name] = self._create(name, self._shape, "float16", chunks, shards)
+        return self._arrays[name]
+
+    def _create(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        chunks: tuple[int, ...],
+        shards: tuple[int, ...] | None,
+    ) -> "zarr.Array[Any]":
+        parent, _, last = name.rpartition("/")
+        group = self._root.require_group(parent) if parent else self._root
+        fill = np.nan if dtype.startswith("float") else 0
+        return group.create_array(last, shape=shape, dtype=dtype, chunks=chunks, shards=shards, fill_value=fill)
+
+
+def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """The shapes of a chunk (whole neurons, about CHUNK_BYTES) and of a shard (a layer, or what fits) of [layers, neurons, tokens]."""
+    _, neurons, tokens = shape
+    chunk = 1
+    while chunk < 64 and 2 * chunk <= neurons and 4 * chunk * tokens <= CHUNK_BYTES:
+        chunk *= 2
+    whole = -(-neurons // chunk)
+    fitting = max(1, MOST_SHARD_BYTES // (2 * tokens * chunk))
+    return (1, chunk, tokens), (1, chunk * min(whole, fitting), tokens)
+
+
+class ActivationStore:
+    """Reads one attribution from a folder or any fsspec address; groups and arrays are opened once.
+
+    Raises FileNotFoundError when nothing is there. Safe to use from several threads.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        address = str(location)
+        store = FsspecStore.from_url(address, read_only=True) if "://" in address else address
+        self._root = zarr.open_group(store, mode="r", zarr_format=3)
+        attributes = self._root.attrs.asdict()
+        self.spec: dict[str, Any] = attributes["spec"]
+        self.variants: list[str] = attributes["variants"]
+        self.models: list[str] = attributes["models"]
+        self.examples: list[dict[str, Any]] = attributes["examples"]
+        self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
+        self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
+        self._small: dict[str, NDArray[Any] | None] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def tables(self) -> dict[str, Any]:
+        """The document of tables; see attribution_tables.py."""
+        group = self._root["tables"]
+        return dict(group.attrs.asdict())
+
+    @property
+    def labels(self) -> list[str]:
+        """What a page calls the variants, in order."""
+        return list(self.tables["labels"])
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """[layers, neurons]; NaN where a neuron is not ranked."""
+        return self.array("score")
+
+    @property
+    def p_value(self) -> NDArray[np.float32]:
+        """[layers, neurons]; NaN without permutations and where a neuron is not ranked."""
+        return self.array("p_value")
+
+    @cached_property
+    def spans(self) -> list[slice]:
+        """Where each example lies along the tokens."""
+        ends = np.cumsum([len(example["token_ids"]) for example in self.examples]).tolist()
+        return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A table [layers, neurons] by name, read once. Raises KeyError when the attribution has none of that name."""
+        with self._lock:
+            if name not in self._small:
+                self._small[name] = np.asarray(self._array(name)[...]) if name in self._root else None
+        values = self._small[name]
+        if values is None:
+            raise KeyError(f"this attribution has no table {name}")
+        return values
+
+    def check(self, layer: int, neuron: int = 0) -> None:
+        """Raise NoSuchNeuron when the layer was not recorded or the neuron does not exist."""
+        if not 0 <= layer < self.layers:
+            raise NoSuchNeuron(f"layer {layer}: this model's layers are 0 to {self.layers - 1}")
+        if layer not in self.tables["layers"]:
+            raise NoSuchNeuron(f"layer {layer} was not recorded; recorded are {_listed(self.tables['layers'])}")
+        if not 0 <= neuron < self.neurons:
+            raise NoSuchNeuron(f"neuron {neuron}: the neurons of a layer are 0 to {self.neurons - 1}")
+
+    def neuron(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """One neuron's activations [tokens] by variant: one chunk is read for each."""
+        self.check(layer, neuron)
+        return {name: np.asarray(a[layer, neuron, :], dtype=np.float32) for name, a in self._activations.items()}
+
+    def layer(self, layer: int, neurons: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+        """Activations [neurons, tokens] of some neurons of one layer by variant, in the order asked for."""
+        for neuron in neurons:
+            self.check(layer, neuron)
+        self.check(layer)
+        if not neurons:
+            return {name: np.empty((0, self.tokens), np.float32) for name in self._activations}
+        places, back = np.unique(np.asarray(neurons), return_inverse=True)
+        return {
+            name: np.asarray(a.oindex[layer, places, :], dtype=np.float32).reshape(len(places), -1)[back]
+            for name, a in self._activations.items()
+        }
+
+    def words_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
+        self.check(layer, neuron)
+        return {
+            name: np.asarray(self._array(f"word_activations/{name}")[layer, neuron, :], dtype=np.float32)
+            for name in self.variants
+        }
+
+    def _array(self, name: str) -> "zarr.Array[Any]":
+        found = self._root[name]
+        if not isinstance(found, zarr.Array):
+            raise KeyError(f"{name} is no array")
+        return found
+
+
+def _listed(layers: Sequence[int]) -> str:
+    return ", ".join(str(layer) for layer in layers)

@@ -1,0 +1,366 @@
+"""What the pages of an attribution show besides activations: ranks, words, drops, controls, masked fractions.
+
+The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once and
+kept. The documents, all frozen pydantic models in which an undefined number is None:
+
+    NeuronRow      {layer, neuron, score, rank, word, drop, p_value, q_value, z, lift}
+    NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}}, drops: {variant: drop},
+                   words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}  the words by A_m, highest first
+    WordRow        {word, texts, occurrences, tokens, neurons, activation, drop, low, high}  most damaged first
+    RankMap        {layers, ranks, scores, neurons, words, drops}    each value [layer][rank], rank 0 = the layer's highest Score
+    LayerRow       {layer, ranked, best: NeuronRow | None, score, drop}        score, drop: means over the layer's top neurons
+    Controls       {matched, random, like: Interval, over_random, over_like: Interval}
+    Interval       {value, low, high, neurons}                         drop, 95 % interval, how many neurons stand behind it
+    Summary        what was done: activation, words' source, counts, words dropped, texts left out, the model's answers
+
+`score` is Eq. 1 of arXiv 2503.01542. `rank` counts from 1 over all layers. `word` is the influential word with the highest A_m,
+the mean (transformed) activation over the word's tokens in the dense model; `drop` = 1 - A_m'/A_m in a pruned variant for that
+word, None where A_m <= 0. Variants are named as in the store (`pruned-1`, ...); None means the first pruned one.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from store.activations import ActivationStore
+
+
+class Document(BaseModel):
+    """A frozen document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+class NeuronRow(Document):
+    """One neuron in a list."""
+
+    layer: int
+    neuron: int
+    score: float | None
+    rank: int | None
+    word: str | None
+    drop: float | None
+    p_value: float | None
+    q_value: float | None
+    z: float | None
+    lift: float | None
+
+
+class MaskedFraction(Document):
+    """The share of a neuron's own weights that pruning removed: `in` its gate and up rows, `out` its down column."""
+
+    incoming: float | None = Field(alias="in")
+    outgoing: float | None = Field(alias="out")
+
+
+class NeuronWord(Document):
+    """One influential word at one neuron: A_m and its drop, by variant."""
+
+    word: str
+    activations: dict[str, float | None]
+    drops: dict[str, float | None]
+
+
+class NeuronDetail(NeuronRow):
+    """One neuron with everything known about it but its activations."""
+
+    masked_fraction: MaskedFraction | None
+    masked_fractions: dict[str, MaskedFraction]
+    drops: dict[str, float | None]
+    words: list[NeuronWord]
+
+
+class WordRow(Document):
+    """One influential word: where it stands, and the pooled drop of the best neurons matched to it."""
+
+    word: str
+    texts: int
+    occurrences: int
+    tokens: int
+    neurons: int
+    activation: float | None
+    drop: float | None
+    low: float | None
+    high: float | None
+
+
+class RankMap(Document):
+    """The best neurons of every recorded layer, side by side; a layer with fewer ranked neurons ends in None."""
+
+    layers: list[int]
+    ranks: list[int]
+    scores: list[list[float | None]]
+    neurons: list[list[int | None]]
+    words: list[list[str | None]]
+    drops: list[list[float | None]]
+
+
+class LayerRow(Document):
+    """One recorded layer: how many neurons are ranked, its best, and the means over its top neurons."""
+
+    layer: int
+    ranked: int
+    best: NeuronRow | None
+    score: float | None
+    drop: float | None
+
+
+class Interval(Document):
+    """A pooled drop (or a difference of two) with its 95 % bootstrap interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    neurons: int
+
+
+class Controls(Document):
+    """Did the matched neurons fall further than others? `random`: of the same layer; `like`: of like activation."""
+
+    matched: Interval
+    random: Interval
+    like: Interval
+    over_random: Interval
+    over_like: Interval
+
+
+class Dropped(Document):
+    """A word that the model named and the text `text` does not have."""
+
+    text: int
+    word: str
+
+
+class Answer(Document):
+    """The model's whole answer to the influential-words prompt for the text `text`."""
+
+    text: int
+    answer: str
+
+
+class LeftOut(Document):
+    """A text that was not used, and why."""
+
+    text: int
+    reason: str
+
+
+class Summary(Document):
+    """What an attribution did, in counts."""
+
+    activation: str
+    source: str
+    layers: list[int]
+    permutations: int
+    texts: int
+    tokens: int
+    counted_tokens: int  # without the special ones
+    influential_tokens: int
+    neurons: int
+    ranked: int
+    unranked: int  # the denominator is under its layer's floor
+    matched: int  # the top neurons that the controls speak of
+    dropped: list[Dropped]
+    left_out: list[LeftOut]
+    answers: list[Answer]
+
+
+class AttributionTables:
+    """Answers the questions of the pages about one attribution."""
+
+    def __init__(self, store: ActivationStore) -> None:
+        self.store = store
+
+    @property
+    def words_list(self) -> list[str]:
+        """The influential words, in the order of `word_activations`."""
+        return [row["word"] for row in self.store.tables["words"]]
+
+    def summary(self) -> Summary:
+        """What was done and left out."""
+        return Summary(**self.store.tables["summary"])
+
+    def neurons(
+        self,
+        *,
+        layer: int | None = None,
+        word: str | None = None,
+        sort: Literal["rank", "drop"] = "rank",
+        variant: str | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[list[NeuronRow], int]:
+        """Ranked neurons `offset` to `offset + limit`, and how many there are; `word`: matched to it (any case)."""
+        places = self._ranked
+        if layer is not None:
+            self.store.check(layer)
+            places = places[places // self.store.neurons == layer]
+        if word is not None:
+            wanted = [i for i, known in enumerate(self.words_list) if known.casefold() == word.casefold()]
+            places = places[np.isin(self.store.array("word").ravel()[places], wanted)]
+        if sort == "drop":
+            drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
+            places = places[np.argsort(-drop, kind="stable")]  # NaN comes last; equal drops stay in the order of rank
+        return self._rows(places[offset : offset + limit], variant), len(places)
+
+    def damaged(self, *, variant: str | None = None, limit: int = 20) -> list[NeuronRow]:
+        """The matched (top) neurons whose activation on their word fell most."""
+        places = self._ranked[: self.summary().matched]
+        drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
+        order = np.argsort(-drop, kind="stable")[: int(np.isfinite(drop).sum())]
+        return self._rows(places[order[:limit]], variant)
+
+    def row(self, layer: int, neuron: int, variant: str | None = None) -> NeuronRow:
+        """One neuron. Raises NoSuchNeuron."""
+        self.store.check(layer, neuron)
+        return self._rows(np.asarray([layer * self.store.neurons + neuron]), variant)[0]
+
+    def neuron(self, layer: int, neuron: int, variant: str | None = None) -> NeuronDetail:
+        """One neuron with its words and masked fractions. Raises NoSuchNeuron."""
+        row = self.row(layer, neuron, variant)
+        pruned = self.store.variants[1:]
+        masked = {
+            name: MaskedFraction(
+                incoming=_number(self.store.array(f"masked_in/{name}")[layer, neuron]),
+                outgoing=_number(self.store.array(f"masked_out/{name}")[layer, neuron]),
+            )
+            for name in pruned
+        }
+        return NeuronDetail(
+            **row.model_dump(),
+            masked_fraction=masked[self._variant(variant)] if pruned else None,
+            masked_fractions=masked,
+            drops={name: _number(self.store.array(f"drop/{name}")[layer, neuron]) for name in pruned},
+            words=self._words_of(layer, neuron),
+        )
+
+    def words(self, variant: str | None = None) -> list[WordRow]:
+        """Every influential word, the most damaged first; a word without a defined drop comes last."""
+        damage = (
+            self.store.tables["comparisons"][self._variant(variant)]["words"] if len(self.store.variants) > 1 else []
+        )
+        nothing = {"neurons": 0, "activation": None, "drop": None, "low": None, "high": None}
+        rows = [
+            WordRow(**known, **(damage[place] if damage else nothing))
+            for place, known in enumerate(self.store.tables["words"])
+        ]
+        return sorted(rows, key=lambda row: (row.drop is None, -(row.drop or 0.0)))
+
+    def controls(self, variant: str | None = None) -> Controls | None:
+        """The matched neurons against both controls; None without a pruned variant."""
+        if len(self.store.variants) < 2:
+            return None
+        return Controls(**self.store.tables["comparisons"][self._variant(variant)]["controls"])
+
+    def rank_map(self, *, ranks: int = 20, variant: str | None = None) -> RankMap:
+        """The `ranks` best neurons of every recorded layer."""
+        layers = self.store.tables["layers"]
+        best = [self._rows(self._of_layer(layer)[:ranks], variant) for layer in layers]
+        blank = [None] * ranks
+        return RankMap(
+            layers=layers,
+            ranks=list(range(1, ranks + 1)),
+            scores=[[*(row.score for row in rows), *blank][:ranks] for rows in best],
+            neurons=[[*(row.neuron for row in rows), *blank][:ranks] for rows in best],
+            words=[[*(row.word for row in rows), *blank][:ranks] for rows in best],
+            drops=[[*(row.drop for row in rows), *blank][:ranks] for rows in best],
+        )
+
+    def layers(self, *, top: int = 20, variant: str | None = None) -> list[LayerRow]:
+        """Every recorded layer, first to last; means over its `top` best neurons."""
+        rows = []
+        for layer in self.store.tables["layers"]:
+            places = self._of_layer(layer)
+            best = self._rows(places[:top], variant)
+            rows.append(
+                LayerRow(
+                    layer=layer,
+                    ranked=len(places),
+                    best=best[0] if best else None,
+                    score=_mean([row.score for row in best]),
+                    drop=_mean([row.drop for row in best]),
+                )
+            )
+        return rows
+
+    def relevant(self, layer: int, count: int = 20) -> list[int]:
+        """The neurons of one layer with the highest Scores, best first. Raises NoSuchNeuron."""
+        self.store.check(layer)
+        return (self._of_layer(layer)[:count] % self.store.neurons).tolist()
+
+    def at_rank(self, rank: int) -> tuple[int, int] | None:
+        """(layer, neuron) of a rank counted from 1; None outside the ranking. For "next in rank"."""
+        if not 1 <= rank <= len(self._ranked):
+            return None
+        layer, neuron = divmod(int(self._ranked[rank - 1]), self.store.neurons)
+        return layer, neuron
+
+    @cached_property
+    def _ranked(self) -> NDArray[np.int64]:
+        """Places layer * neurons + neuron of all ranked neurons, best first."""
+        rank = self.store.array("rank").ravel()
+        places = np.flatnonzero(rank > 0)
+        return places[np.argsort(rank[places], kind="stable")]
+
+    def _of_layer(self, layer: int) -> NDArray[np.int64]:
+        return self._ranked[self._ranked // self.store.neurons == layer]
+
+    def _variant(self, name: str | None) -> str:
+        pruned = self.store.variants[1:]
+        if name is None and pruned:
+            return pruned[0]
+        if name is None or name not in pruned:
+            raise LookupError(f"variant {name}: the pruned variants are {', '.join(pruned) or 'none'}")
+        return name
+
+    def _rows(self, places: NDArray[np.int64], variant: str | None) -> list[NeuronRow]:
+        words = self.words_list
+        names = ("score", "p_value", "q_value", "z", "lift")
+        columns = {name: self.store.array(name).ravel()[places] for name in names}
+        ranks, matched = self.store.array("rank").ravel()[places], self.store.array("word").ravel()[places]
+        drops: NDArray[Any] = np.full(len(places), np.nan)
+        if variant is not None or len(self.store.variants) > 1:
+            drops = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
+        return [
+            NeuronRow(
+                layer=int(place) // self.store.neurons,
+                neuron=int(place) % self.store.neurons,
+                rank=int(ranks[i]) or None,
+                word=words[matched[i]] if matched[i] >= 0 else None,
+                drop=_number(drops[i]),
+                **{name: _number(values[i]) for name, values in columns.items()},
+            )
+            for i, place in enumerate(places)
+        ]
+
+    def _words_of(self, layer: int, neuron: int) -> list[NeuronWord]:
+        activations = self.store.words_of(layer, neuron)
+        dense = activations[self.store.variants[0]]
+        rows = []
+        for place in np.argsort(-dense, kind="stable"):
+            of_word = {name: _number(values[place]) for name, values in activations.items()}
+            rows.append(
+                NeuronWord(
+                    word=self.words_list[place],
+                    activations=of_word,
+                    drops={name: _drop(float(dense[place]), of_word[name]) for name in self.store.variants[1:]},
+                )
+            )
+        return rows
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _drop(dense: float, pruned: float | None) -> float | None:
+    return 1.0 - pruned / dense if pruned is not None and dense > 0 else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
