@@ -1,0 +1,96 @@
+"""A job as everybody sees it: the database hands it out, REST answers with it, pages and the command read it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    PRUNE = "prune"
+    EVALUATE = "evaluate"
+    ATTRIBUTE = "attribute"
+    STUDY = "study"
+
+
+class JobState(StrEnum):
+    """`queued -> running -> succeeded | failed | cancelled`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more happens to the job unless somebody retries it."""
+        return self in ENDED
+
+
+ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+class Progress(BaseModel):
+    """How far a job is: `done` of `total` `unit`s of its present stage. `total` 0 means that it is not known yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str = "waiting"
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    message: str = ""
+    eta_seconds: float | None = None
+
+
+class Job(BaseModel):
+    """One job. The last four fields are for the program itself and are left out of the JSON document."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: JobKind
+    state: JobState
+    spec: dict[str, Any]
+    fingerprint: str
+    progress: Progress = Progress()
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = 0
+    error: dict[str, Any] | None = None
+    result: dict[str, str] | None = None
+
+    parent: str | None = Field(default=None, exclude=True)
+    """Id of the study job that made this cell; None for a job that was submitted by itself."""
+    cancel_requested: bool = Field(default=False, exclude=True)
+    """A running job was asked to stop and has not stopped yet."""
+    forced: bool = Field(default=False, exclude=True)
+    """Submitted with `force`: an artefact that is there already is made again, not taken."""
+    sent: bool = Field(default=False, exclude=True)
+    """A message with this job's id was handed to the queue since it was last queued."""
+
+    @property
+    def artefact_id(self) -> str:
+        """The id of what this job makes, known before it exists: `pruned:<id>`, an evaluation, an attribution, a
+        study."""
+        return artefact_id(self.fingerprint)
+
+
+class LogLine(BaseModel):
+    """One line of a job's log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    line: str
+
+
+def artefact_id(fingerprint: str) -> str:
+    """The first 16 hex digits of a spec's fingerprint name what the spec makes."""
+    return fingerprint[:16]

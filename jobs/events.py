@@ -1,0 +1,118 @@
+"""Live events of jobs, as Redis streams: what was missed while a reader was away is read again from its last event's
+id.
+
+    prunescope:jobs:<id>    one job:     event "job" (a Job document: its state changed), "progress" (a Progress), "log"
+    (a LogLine) prunescope:jobs         all of them: event "job" with {"id", "kind", "state", "parent", "progress"}, for
+    home and lists
+
+An event's id is its stream id (`1700000000000-0`), which server-sent events send back as Last-Event-ID. Events are
+hints, the database is the truth: whoever opens a page reads the job first and follows its events from then on.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import redis.asyncio
+
+from jobs.documents import Job, LogLine, Progress
+
+ALL_JOBS = "prunescope:jobs"
+KEPT_EVENTS = 2000
+KEPT_SECONDS = 24 * 3600
+BLOCK_MILLISECONDS = 10_000
+
+_STREAM_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: its place in the stream, its name, its JSON document."""
+
+    id: str
+    name: str
+    data: dict[str, Any]
+
+
+def stream_of(job_id: str) -> str:
+    """The stream of one job."""
+    return f"{ALL_JOBS}:{job_id}"
+
+
+def publish(client: redis.Redis, job_id: str, event: str, data: Mapping[str, Any]) -> None:
+    """Append one event to a job's stream, which keeps the last 2000 for a day. redis.RedisError when Redis cannot be
+    reached."""
+    _append(client, stream_of(job_id), event, data, KEPT_SECONDS)
+
+
+def publish_job(client: redis.Redis, job: Job) -> None:
+    """A job was made or changed its state: tell its own stream and that of all jobs."""
+    publish(client, job.id, "job", job.model_dump(mode="json"))
+    _append(client, ALL_JOBS, "job", _summary(job), None)
+
+
+def publish_progress(client: redis.Redis, job: Job, progress: Progress) -> None:
+    """A job got further."""
+    publish(client, job.id, "progress", progress.model_dump(mode="json"))
+    _append(client, ALL_JOBS, "job", _summary(job.model_copy(update={"progress": progress})), None)
+
+
+def publish_log(client: redis.Redis, job_id: str, line: LogLine) -> None:
+    """A job wrote a line."""
+    publish(client, job_id, "log", line.model_dump(mode="json"))
+
+
+def read(client: redis.Redis, stream: str, after: str = "0") -> list[Event]:
+    """The kept events after an event's id, oldest first, without waiting."""
+    entries = client.xrange(stream, min=f"({after}" if after != "0" else "-")
+    return [_event(entry) for entry in entries or []]
+
+
+async def last_id(client: redis.asyncio.Redis, stream: str) -> str:
+    """Id of the newest event, "0" where there is none: take it before reading the database, then `follow` from it and
+    miss nothing."""
+    newest = await client.xrevrange(stream, count=1)
+    return str(newest[0][0]) if newest else "0"
+
+
+async def follow(client: redis.asyncio.Redis, stream: str, after: str = "0") -> AsyncIterator[Event | None]:
+    """Every event after an event's id ("0": all that are kept), then new ones as they come, for ever; None when ten
+    seconds were silent.
+
+    An `after` that is no stream id (a Last-Event-ID that somebody made up) counts as "0".
+    """
+    place = after if _STREAM_ID.fullmatch(after) else "0"
+    while True:
+        answer = await client.xread({stream: place}, block=BLOCK_MILLISECONDS, count=200)
+        if not answer:
+            yield None
+            continue
+        streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]
+        for entries in streams:
+            for entry in entries:
+                event = _event(entry)
+                place = event.id
+                yield event
+
+
+def _append(client: redis.Redis, stream: str, event: str, data: Mapping[str, Any], kept_seconds: int | None) -> None:
+    pipeline = client.pipeline(transaction=False)
+    pipeline.xadd(
+        stream, {"event": event, "data": json.dumps(data, ensure_ascii=False)}, maxlen=KEPT_EVENTS, approximate=True
+    )
+    if kept_seconds is not None:
+        pipeline.expire(stream, kept_seconds)
+    pipeline.execute()
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    document = job.model_dump(mode="json", include={"id", "kind", "state", "progress"})
+    return {**document, "parent": job.parent}
+
+
+def _event(entry: Any) -> Event:
+    place, fields = entry
+    return Event(str(place), fields["event"], json.loads(fields["data"]))

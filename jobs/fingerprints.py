@@ -1,0 +1,59 @@
+"""What makes two jobs the same: canonical spec, contents of everything it names, version of the numerics."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from jobs.documents import JobKind
+from jobs.specs import Spec
+
+NUMERICS_VERSION = "1"
+"""Raised whenever the numerics give other results for the same spec: what was kept before then no longer counts as
+known."""
+
+_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt")
+
+
+def fingerprint(kind: JobKind | str, spec: Spec, contents: Mapping[str, str]) -> str:
+    """sha256 (64 hex digits) of the canonical JSON of a spec with its defaults filled in.
+
+    `contents` says what stands behind each name of the spec: `{"model facebook/opt-125m": "hub main", "file calib.txt":
+    "sha256 ..."}`.
+    """
+    document = {
+        "kind": str(kind),
+        "spec": spec.model_dump(mode="json"),
+        "contents": dict(contents),
+        "numerics": NUMERICS_VERSION,
+    }
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def contents_of(path: Path) -> str:
+    """`sha256 <hex>` of a file, or of a model folder's weights, configuration and tokenizer files (names and contents,
+    sorted).
+
+    A file that did not change since this process last hashed it (size and time of change) is not read again.
+    """
+    if path.is_dir():
+        files = sorted({file for form in _MODEL_FILES for file in path.glob(form) if file.is_file()})
+        return "sha256 " + _digest(f"{file.name} {_hash_of(file)}" for file in files)
+    return "sha256 " + _hash_of(path)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _hash_of(file: Path) -> str:
+    status = file.stat()
+    return _hash_unchanged(file.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_unchanged(file: Path, size: int, changed: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

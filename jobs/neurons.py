@@ -1,0 +1,28 @@
+"""How a neuron is written: `L15/N2194`, layers and neurons counted from 0."""
+
+import re
+
+from jobs.problems import bad_field
+
+_FORMS = (
+    re.compile(r"[Ll](\d{1,6})/?[Nn](\d{1,9})"),  # L15/N2194, L15N2194
+    re.compile(r"(\d{1,6})[.:](\d{1,9})"),  # 15.2194, 15:2194
+)
+
+
+def parse_neuron(text: str) -> tuple[int, int]:
+    """(layer, neuron) of any way to write one; Problem 422 when it is none of them.
+
+    >>> parse_neuron("15.2194") == parse_neuron("L15/N2194") == (15, 2194)
+    True
+    """
+    for form in _FORMS:
+        if match := form.fullmatch(text.strip()):
+            return int(match[1]), int(match[2])
+    allowed = "L15/N2194, L15N2194, 15.2194 or 15:2194"
+    raise bad_field("neuron", text, allowed, f"{text!r} is no neuron; write {allowed}")
+
+
+def format_neuron(layer: int, neuron: int) -> str:
+    """The one way that pages and documents write a neuron."""
+    return f"L{layer}/N{neuron}"

@@ -1,0 +1,149 @@
+"""How a spec names a model, and where such a name may lead.
+
+demo                          the model that ships with the project
+pruned:<16 hex digits>        a model that a prune job made
+a folder                      below one of the configured model roots, nowhere else; relative ones are looked for in the
+roots owner/name or owner/name@rev  on the hub; only the way it is written is checked here
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.problems import Problem, bad_field
+from jobs.settings import Settings
+
+DEMO = "demo"
+DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"
+PRUNED = "pruned:"
+
+_ARTEFACT_ID = re.compile(r"[0-9a-f]{16}")
+_HUB = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?)(@(?P<revision>[\w][\w./-]{0,199}))?")
+_FORMS = "a hub id (owner/name, with an optional @revision), a folder below a model root, demo, or pruned:<id>"
+
+
+@dataclass(frozen=True)
+class FolderModel:
+    """A folder of safetensors: the demo model, or one below a model root."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the Hugging Face hub."""
+
+    name: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True)
+class PrunedModel:
+    """A model that a prune job of ours made, or will make."""
+
+    id: str
+
+
+ModelReference = FolderModel | HubModel | PrunedModel
+
+
+def parse_reference(text: str, settings: Settings, field: str = "model") -> ModelReference:
+    """What a reference means; Problem 422 that names `field` when it is none, or leads outside the roots, or has no
+    safetensors."""
+    text = text.strip()
+    if text == DEMO:
+        return _checked_folder(DEMO_FOLDER, text, field)
+    if text.startswith(PRUNED):
+        name = text.removeprefix(PRUNED)
+        if not _ARTEFACT_ID.fullmatch(name):
+            raise bad_field(
+                field, text, "pruned:<16 hex digits>", f"{text!r} is no pruned model; its id has 16 hex digits"
+            )
+        return PrunedModel(name)
+    if (folder := _folder_in_roots(text, settings)) is not None:
+        return _checked_folder(folder, text, field)
+    if _looks_like_a_path(text):
+        raise _outside(text, settings, field)
+    if (match := _HUB.fullmatch(text)) and ".." not in text and "--" not in text:
+        return HubModel(match["name"], match["revision"] or "main")
+    raise bad_field(field, text, _FORMS, f"{text!r} is no model reference; use {_FORMS}")
+
+
+def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], field: str = "model") -> Path | str:
+    """A folder to load from, or a hub id as it was written. `pruned(id)` gives the folder of a pruned model
+    (`Artefacts.fetch_model`)."""
+    match parse_reference(text, settings, field):
+        case FolderModel(path):
+            return path
+        case PrunedModel(name):
+            return pruned(name)
+        case HubModel():
+            return text.strip()
+
+
+def resolve_file(text: str, settings: Settings, field: str) -> Path:
+    """A file that a spec names, below a model root or the data folder; Problem 422 otherwise."""
+    roots = [*settings.model_roots, *([settings.data] if settings.data else [])]
+    for root in _existing(roots):
+        path = _below(root, text)
+        if path is not None and path.is_file():
+            return path
+    allowed = _roots_sentence(roots)
+    raise bad_field(field, text, allowed, f"there is no file {text!r} below the folders that jobs may read: {allowed}")
+
+
+def _folder_in_roots(text: str, settings: Settings) -> Path | None:
+    for root in _existing(settings.model_roots):
+        path = _below(root, text)
+        if path is not None and path.is_dir():
+            return path
+    return None
+
+
+def _below(root: Path, text: str) -> Path | None:
+    """The path, links followed, when it stays below the root."""
+    try:
+        path = (root / Path(text).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no such home, a null byte
+        return None
+    return path if path.is_relative_to(root) else None
+
+
+def _existing(roots: tuple[Path, ...] | list[Path]) -> list[Path]:
+    return [root.expanduser().resolve() for root in roots if root.expanduser().is_dir()]
+
+
+def _looks_like_a_path(text: str) -> bool:
+    name = text.partition("@")[0]
+    return name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name or "\0" in name
+
+
+def _checked_folder(folder: Path, text: str, field: str) -> FolderModel:
+    if not any(folder.glob("*.safetensors")):
+        raise bad_field(
+            field,
+            text,
+            "a folder with .safetensors files",
+            f"{text!r} holds no .safetensors file; save the model with save_pretrained(..., safe_serialization=True)",
+        )
+    if not (folder / "config.json").is_file():
+        raise bad_field(
+            field,
+            text,
+            "a folder with config.json",
+            f"{text!r} holds no config.json; give a folder that save_pretrained wrote",
+        )
+    return FolderModel(folder)
+
+
+def _outside(text: str, settings: Settings, field: str) -> Problem:
+    # The same answer whether the folder exists or not: nobody learns what lies outside the roots.
+    allowed = _roots_sentence(settings.model_roots)
+    return bad_field(field, text, allowed, f"there is no model folder {text!r} below the model roots: {allowed}")
+
+
+def _roots_sentence(roots: tuple[Path, ...] | list[Path]) -> str:
+    if not roots:
+        return "none is configured (PRUNESCOPE_MODEL_ROOTS names them)"
+    return ", ".join(str(root) for root in roots)

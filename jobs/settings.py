@@ -1,0 +1,91 @@
+"""The one frozen set of settings. Built in `server/app.py`, `worker/app.py` and `cli/`, nowhere else, and handed down
+from there."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes of a unix socket's path that every system takes (Linux allows 107)."""
+
+
+def _separated(separator: str) -> Any:
+    """A variable of the environment holds several values: a JSON list, or values with this separator between them."""
+
+    def split(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [part.strip() for part in value.split(separator) if part.strip()]
+
+    return BeforeValidator(split)
+
+
+class Settings(BaseSettings):
+    """Read from `PRUNESCOPE_<NAME>`; what is given to the constructor comes first."""
+
+    model_config = SettingsConfigDict(env_prefix="PRUNESCOPE_", frozen=True, extra="ignore", validate_default=True)
+
+    home: Path = Path(".prunescope")
+    """Data folder: database, artefacts, the private Redis."""
+    database_url: str | None = None
+    """SQLAlchemy address; None: SQLite in the data folder."""
+    redis_url: str | None = None
+    """`redis://host:port/0` or `unix:///path/to/socket`; None: the private Redis of the data folder."""
+    artefacts_url: str | None = None
+    """Any fsspec address (`s3://bucket/folder`); None: a folder in the data folder."""
+    data: Path | None = None
+    """Folder with `eval/` and `calibration/`, looked in before the hub."""
+    model_roots: Annotated[tuple[Path, ...], NoDecode, _separated(os.pathsep)] = ()
+    """Folders below which a spec may name models and calibration files, separated as in PATH."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, _separated(",")] = ("127.0.0.1", "localhost", "[::1]")
+    """Host names that the web server answers to."""
+    lease_seconds: float = Field(default=60, gt=0)
+    """A running job whose worker is silent for this long is queued again."""
+    sweep_seconds: float = Field(default=5, gt=0)
+    """How often lost leases and unsent messages are looked for."""
+    device: str = "auto"
+    dtype: str = "auto"
+
+    @property
+    def resolved_home(self) -> Path:
+        """The data folder as an absolute path."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def resolved_database_url(self) -> str:
+        """SQLAlchemy address with its driver; short PostgreSQL addresses are completed."""
+        if self.database_url is None:
+            return f"sqlite:///{self.resolved_home / 'prunescope.db'}"
+        scheme, colon, rest = self.database_url.partition(":")
+        return f"postgresql+psycopg{colon}{rest}" if scheme in {"postgres", "postgresql"} else self.database_url
+
+    @property
+    def resolved_artefacts_url(self) -> str:
+        """fsspec address of the artefacts, or the path of their folder."""
+        return self.artefacts_url or str(self.resolved_home / "artefacts")
+
+    @property
+    def private_redis_socket(self) -> Path:
+        """Where the private Redis of this data folder listens: in it, or in the temporary folder where its path is too
+        long for a socket."""
+        socket = self.resolved_home / "redis.sock"
+        if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
+            return socket
+        name = hashlib.sha256(os.fsencode(socket)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"prunescope-{os.getuid()}" / f"{name}.sock"
+
+    @property
+    def resolved_redis_url(self) -> str:
+        """Address for redis-py; `jobs/queue.py` says it the way Celery wants it."""
+        return self.redis_url or f"unix://{quote(str(self.private_redis_socket))}"

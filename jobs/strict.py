@@ -1,0 +1,116 @@
+"""Frozen models that refuse unknown fields, and turning what pydantic says about them into field errors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from jobs.problems import FieldError, Problem, bad_spec, near_names, unknown_name
+
+_REFUSED = "prunescope_refused"
+
+
+class Strict(BaseModel):
+    """Frozen, extra fields forbidden; an unknown field is answered with the known ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields_only(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    known = list(cls.model_fields)
+                    near = near_names(key, known)
+                    hint = f"did you mean {near[0]!r}? " if near else ""
+                    raise refused(
+                        f"unknown field {key!r}; {hint}known: {', '.join(known)}",
+                        allowed=known,
+                        field=str(key),
+                        given=data[key],
+                    )
+        return data
+
+
+def refused(
+    message: str, *, allowed: str | list[str] | None = None, field: str | None = None, given: object = ...
+) -> PydanticCustomError:
+    """What a validator raises: a whole sentence, what is allowed, and the field below the validated one that is
+    meant."""
+    context: dict[str, Any] = {"message": message, "allowed": allowed, "field": field}
+    if given is not ...:
+        context["given"] = given
+    # The braces are pydantic's template: the sentence itself may hold braces of its own.
+    return PydanticCustomError(_REFUSED, "{message}", context)
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """The name itself when it is known, else a refusal that lists the known ones; for use in validators."""
+    names = list(known)
+    if name not in names:
+        raise refused(unknown_name(name, names), allowed=names)
+    return name
+
+
+def problem_of(error: ValidationError, data: object, *, prefix: str = "") -> Problem:
+    """The 422 for a failed validation of `data`, one entry for each wrong field."""
+    return bad_spec([_field_error(details, data, prefix) for details in error.errors(include_url=False)])
+
+
+def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError:
+    context: Mapping[str, Any] = details.get("ctx", {})
+    path = _path_in_data(details["loc"], data, missing=details["type"] == "missing")
+    given: object = details["input"]
+    kind = details["type"]
+    match kind:
+        case "prunescope_refused":
+            if context["field"]:
+                path.append(context["field"])
+            given = context.get("given", given)
+            allowed, message = context["allowed"], context["message"]
+        case "missing":
+            given, allowed, message = None, "a value", "is needed"
+        case "too_short":
+            allowed = f"at least {context['min_length']}"
+            message = f"needs {allowed}"
+        case "union_tag_invalid":
+            path.append(context["discriminator"].strip("'"))
+            names = [name.strip(" '") for name in context["expected_tags"].split(",")]
+            given, allowed = context["tag"], names
+            message = unknown_name(given, names)
+        case "union_tag_not_found":
+            path.append(context["discriminator"].strip("'"))
+            given, allowed, message = None, "a value", "is needed"
+        case "literal_error":
+            names = [name.strip(" '") for name in context["expected"].replace(" or ", ", ").split(",")]
+            allowed, message = names, unknown_name(given, names)
+        case _:
+            allowed = _lower_first(details["msg"]).removeprefix("input ")
+            message = f"{_short(given)} is not allowed: {allowed}"
+    return FieldError(".".join([*([prefix] if prefix else []), *path]) or "spec", given, allowed, message)
+
+
+def _path_in_data(location: Sequence[int | str], data: object, *, missing: bool) -> list[str]:
+    """The location without the tags that pydantic adds for unions: the steps that exist in what was given, and a
+    missing field."""
+    path: list[str] = []
+    here = data
+    for index, step in enumerate(location):
+        inside = step in here if isinstance(here, Mapping) else isinstance(step, int) and isinstance(here, list | tuple)
+        if inside:
+            here = here[step]  # type: ignore[index]  # it was just looked for
+        elif not (missing and index == len(location) - 1):
+            continue  # the tag of a union
+        path.append(str(step))
+    return path
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"

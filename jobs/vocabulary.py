@@ -1,0 +1,41 @@
+"""What a spec may name, as data: methods and their options, tasks, calibration sets, word sources, activations.
+
+The numerics have registries of their own that this room may not import; a test holds the two against each other.
+"""
+
+from typing import ClassVar, Literal
+
+from jobs.strict import Strict
+
+
+class Magnitude(Strict):
+    """The smallest weights of each matrix go; looks at no text."""
+
+    calibrated: ClassVar[bool] = False
+    name: Literal["magnitude"] = "magnitude"
+
+
+class Wanda(Strict):
+    """Weight times input norm, compared within each row (Sun et al., arXiv 2306.11695)."""
+
+    calibrated: ClassVar[bool] = True
+    name: Literal["wanda"] = "wanda"
+
+
+METHODS: dict[str, type[Magnitude] | type[Wanda]] = {"magnitude": Magnitude, "wanda": Wanda}
+"""Name -> the model of its options; `calibrated` says whether it needs a calibration set."""
+
+TASKS: dict[str, str] = {"sst2": "sentiment", "yelp": "sentiment", "reviews": "sentiment"}
+"""Name -> group."""
+
+TASKS_WITH_WORDS = frozenset({"reviews"})
+"""Tasks whose rows carry influential words of their own."""
+
+CALIBRATION_SETS: tuple[str, ...] = ("c4", "wikitext2", "ptb", "demo")
+
+WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion")
+
+ACTIVATIONS: tuple[str, ...] = ("relu", "abs", "raw")
+
+NO_PROMPT = "none"
+"""The prompt that puts nothing around a text."""
