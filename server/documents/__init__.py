@@ -9,16 +9,22 @@ docs/architecture.md keep their names and meaning; further fields may be added.
 from server.documents.attributions import (
     AttributionDocument,
     AttributionSummary,
+    ControlsRow,
     ExampleSummary,
     HeatRow,
     LayerHeatmap,
+    LayerRow,
     NeuronRow,
     ScoreMap,
     TokenDocument,
     VariantSummary,
     WordRow,
 )
-from server.documents.base import Document, Interval, Link, Page
+from server.documents.base import (
+    Document,
+    Link,
+    Page,
+)
 from server.documents.evaluations import (
     ChoiceScores,
     EvaluationDocument,
@@ -27,12 +33,23 @@ from server.documents.evaluations import (
     TaskExample,
     TaskExamples,
 )
-from server.documents.jobs import Choice, JobDetail, JobDocument, JobForm, MethodChoice, OptionField
-from server.documents.models import LayerDocument, MatrixDocument, ModelDocument, ModelSummary
+from server.documents.jobs import (
+    Choice,
+    JobDetail,
+    JobDocument,
+    JobForm,
+    MethodChoice,
+    OptionField,
+)
+from server.documents.models import (
+    LayerDocument,
+    MatrixDocument,
+    ModelDocument,
+    ModelSummary,
+)
 from server.documents.neurons import (
     Controls,
     Example,
-    MaskedFraction,
     Neighbour,
     Neighbours,
     NeuronDocument,
@@ -40,8 +57,20 @@ from server.documents.neurons import (
     Variant,
     WordPlace,
 )
-from server.documents.site import ErrorPage, Home, SearchHit, SearchResults, ShareDocument
-from server.documents.studies import StudyCell, StudyDocument, StudyRow, StudySummary, StudyTable
+from server.documents.site import (
+    ErrorPage,
+    Home,
+    SearchHit,
+    SearchResults,
+    ShareDocument,
+)
+from server.documents.studies import (
+    StudyCell,
+    StudyDocument,
+    StudyRow,
+    StudySummary,
+    StudyTable,
+)
 
 __all__ = [
     "AttributionDocument",
@@ -49,6 +78,7 @@ __all__ = [
     "Choice",
     "ChoiceScores",
     "Controls",
+    "ControlsRow",
     "Document",
     "ErrorPage",
     "EvaluationDocument",
@@ -57,14 +87,13 @@ __all__ = [
     "ExampleSummary",
     "HeatRow",
     "Home",
-    "Interval",
     "JobDetail",
     "JobDocument",
     "JobForm",
     "LayerDocument",
     "LayerHeatmap",
+    "LayerRow",
     "Link",
-    "MaskedFraction",
     "MatrixDocument",
     "MethodChoice",
     "ModelDocument",

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from server.documents.base import Document, Link
+from store.attribution_tables import Interval, Summary
 
 
 class VariantSummary(Document):
@@ -19,8 +20,8 @@ class AttributionSummary(Document):
     dense: Link
     variants: list[VariantSummary]
     examples: int
-    layers: int
-    neurons: int
+    layers: list[int]  # those recorded
+    neurons: int  # per layer
     words: list[str]  # the most damaged first, a few
     created_at: datetime | None = None
     href: str
@@ -36,20 +37,26 @@ class NeuronRow(Document):
     rank: int | None  # from 1, over all ranked neurons of the attribution
     word: str | None
     drop: float | None
+    lift: float | None
+    p_value: float | None
+    q_value: float | None
     href: str
 
 
 class WordRow(Document):
-    """An influential word: where it stands, and its strongest neuron's mean activation over it, per variant."""
+    """An influential word, and the pooled drop (95 % interval) of the top neurons that answer to it most."""
 
     word: str
-    count: int  # tokens that spell it, over all examples
-    examples: list[int]
-    neurons: int  # top neurons that answer to it most
-    values: dict[str, float | None]  # mean activation over its neurons and tokens, per variant
-    drop: dict[str, float | None]  # 1 - pruned / dense, per pruned variant
-    neuron: Link | None  # the strongest
-    href: str  # the list of its neurons
+    texts: int
+    occurrences: int
+    tokens: int
+    neurons: int
+    activation: float | None
+    drop: float | None
+    low: float | None
+    high: float | None
+    best: NeuronRow | None  # the best ranked of its neurons
+    href: str  # the attribution with this word chosen
 
 
 class ExampleSummary(Document):
@@ -62,28 +69,58 @@ class ExampleSummary(Document):
 
 
 class ScoreMap(Document):
-    """Layer x rank: the Scores of each layer's best neurons, best first: ``score[layer][rank]``, None past the last."""
+    """Layer x rank: the best neurons of each layer side by side: ``scores[layer][rank]``, None past the last.
+
+    ``layers`` names the rows and ``ranks`` (from 1, within the layer) the columns of all of the others.
+    """
 
     layers: list[int]
-    ranks: int
-    score: list[list[float | None]]
-    neuron: list[list[int | None]]
-    href: list[list[str | None]]
+    ranks: list[int]
+    scores: list[list[float | None]]
+    neurons: list[list[int | None]]
+    words: list[list[str | None]]
+    drops: list[list[float | None]]
+    hrefs: list[list[str | None]]
+
+
+class LayerRow(Document):
+    """A recorded layer: how many of its neurons are ranked, its best, and the means over its top neurons."""
+
+    layer: int
+    ranked: int
+    best: NeuronRow | None
+    score: float | None
+    drop: float | None
+    href: str
+
+
+class ControlsRow(Document):
+    """Did the top neurons fall further than others: pooled drops in one variant, with 95 % intervals."""
+
+    variant: VariantSummary
+    matched: Interval
+    random: Interval  # of the same layers
+    like: Interval  # of like activation
+    over_random: Interval  # the differences
+    over_like: Interval
 
 
 class AttributionDocument(AttributionSummary):
+    """The overview; ``variant`` in the query chooses what drops speak of, ``word`` and ``layer`` the neurons."""
+
     spec: dict[str, object]
-    activation: str
-    word_source: str | None
-    ranked: int  # how many neurons have a Score
+    summary: Summary
+    variant: str | None
+    word: str | None
     example_list: list[ExampleSummary]
-    influential_words: list[WordRow]
+    influential_words: list[WordRow]  # the most damaged first
     score_map: ScoreMap
+    layer_list: list[LayerRow]
     top_neurons: list[NeuronRow]
     damaged_neurons: list[NeuronRow]
-    damaged_words: list[WordRow]
-    layer_hrefs: list[str]
-    job: Link | None = None
+    controls: list[ControlsRow]
+    provenance: str  # one line: models, method, texts, seeds
+    job: Link | None
 
 
 class TokenDocument(Document):
@@ -115,6 +152,9 @@ class LayerHeatmap(Document):
     rows: list[HeatRow]
     largest: float  # the largest magnitude of all values
     largest_difference: float
+    cursor: int  # the place of the first row in the layer's order
+    previous: str | None  # the rows before these
+    next: str | None
     layer_up: str | None
     layer_down: str | None
     href: str

@@ -24,12 +24,3 @@ class Page(Document, Generic[Item]):
     items: list[Item]
     next: str | None = None
     next_href: str | None = None
-
-
-class Interval(Document):
-    """A mean with its 95 % interval over ``count`` things."""
-
-    mean: float
-    low: float
-    high: float
-    count: int

@@ -36,11 +36,11 @@ class LayerDocument(Document):
 
 
 class ModelDocument(ModelSummary):
-    spec: dict[str, object] | None = None
-    versions: dict[str, str] = {}
-    layers: list[LayerDocument] = []
-    download_href: str | None = None
-    job: Link | None = None
-    evaluations: list[Link] = []
-    attributions: list[Link] = []
-    variants: list[Link] = []  # of a dense model: what was pruned from it
+    spec: dict[str, object] | None
+    versions: dict[str, str]
+    layers: list[LayerDocument]
+    download_href: str | None
+    job: Link | None
+    evaluations: list[Link]
+    attributions: list[Link]
+    variants: list[Link]  # of a dense model: what was pruned from it

@@ -1,8 +1,7 @@
 """One neuron: the paper's Figure 1 and what stands beside it."""
 
-from pydantic import ConfigDict, Field
-
-from server.documents.base import Document, Interval
+from server.documents.base import Document
+from store.attribution_tables import Interval, MaskedFraction
 
 
 class Example(Document):
@@ -33,29 +32,24 @@ class Variant(Document):
     activations: list[list[float]]
 
 
-class MaskedFraction(Document):
-    """The share of the neuron's own weights that pruning removed: its gate and up rows, its down column."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
-
-    into: float | None = Field(alias="in")  # `in` is a word of the language; in JSON it is "in"
-    out: float | None
-
-
 class NeuronWord(Document):
     """An influential word at this neuron: mean activation over its tokens, per variant, and what was lost."""
 
     word: str
-    values: dict[str, float]
+    values: dict[str, float | None]
     drop: dict[str, float | None]
 
 
 class Controls(Document):
-    """Is it special: the neuron's own drop beside two groups of others, with 95 % intervals."""
+    """Is it special: this neuron's drop on its own word, beside the drops of groups of neurons with 95 % intervals.
+
+    The groups belong to the attribution: its top neurons, random ones of the same layers, others of like activation.
+    """
 
     drop: float | None
-    like_activation: Interval | None
-    random: Interval | None
+    matched: Interval
+    like_activation: Interval
+    random: Interval
 
 
 class Neighbour(Document):
@@ -95,13 +89,14 @@ class NeuronDocument(Document):
     layer_href: str
     lift: float | None
     q_value: float | None
-    layers: int
+    layers: list[int]  # those recorded
     neurons: int  # per layer
     neuron_count: int  # how many neurons are ranked: "rank 3 of 352,256"
     not_ranked: str | None  # why it has no rank, in one sentence
-    activation: str
+    activation: str  # what the Score and the words' values are computed from: relu, abs or raw
     words: list[NeuronWord]
-    masked_fractions: dict[str, MaskedFraction]
+    drops: dict[str, float | None]  # on ``word``, per pruned variant
+    masked_fractions: dict[str, MaskedFraction]  # per pruned variant
     controls: dict[str, Controls]
     neighbours: Neighbours
     heatmaps: dict[str, str]  # "csv", "svg", "png", "html": addresses

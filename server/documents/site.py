@@ -46,4 +46,4 @@ class ErrorPage(Document):
     status: int
     title: str
     detail: str | None
-    errors: list[dict[str, object]] = []
+    errors: list[dict[str, object]]

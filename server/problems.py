@@ -1,0 +1,114 @@
+"""Errors as RFC 9457 problem documents; people who came with a browser get the same as a page."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from jobs.problems import FieldError, Problem
+from server import urls
+from server.documents import ErrorPage
+from server.headers import HEADERS
+
+MEDIA_TYPE = "application/problem+json"
+
+ErrorRenderer = Callable[[Request, ErrorPage], Response]
+
+
+def problem_response(problem: Problem, path: str) -> JSONResponse:
+    """The problem document; ``path`` is the request's, the document's ``instance``."""
+    document = {**problem.document(), "instance": path}
+    headers = {"allow": str(problem.allow)} if isinstance(problem, MethodNotAllowed) else {}
+    return JSONResponse(document, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+class MethodNotAllowed(Problem):
+    """405, with the methods that are allowed."""
+
+    def __init__(self, method: str, path: str, allow: str) -> None:
+        super().__init__(405, "method-not-allowed", "Method not allowed", f"{path} answers {allow}, not {method}")
+        self.allow = allow
+
+
+def wants_page(request: Request) -> bool:
+    """A browser that asks for a page; below ``/api`` everything is JSON, whoever asks."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(urls.API)
+
+
+def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
+    """Answer every error with a problem document, or with the page that ``render`` makes of it."""
+
+    def answer(request: Request, problem: Problem) -> Response:
+        path = request.scope.get("shared_from", request.url.path)
+        if not wants_page(request):
+            return problem_response(problem, path)
+        errors: list[dict[str, object]] = [dict(error.document()) for error in problem.errors]
+        page = ErrorPage(status=problem.status, title=problem.title, detail=problem.detail, errors=errors)
+        response = render(request, page)
+        response.status_code = problem.status
+        if isinstance(problem, MethodNotAllowed):
+            response.headers["allow"] = problem.allow
+        return response
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return answer(request, error)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(request, of_http(error, request))
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return answer(request, of_validation(error.errors()))
+
+    async def on_crash(request: Request, error: Exception) -> Response:
+        # The error itself goes on to the server's log, never into the answer. This answer is made outside of all
+        # middleware, so it brings its own headers.
+        detail = "something went wrong in the server; its log says what"
+        response = answer(request, Problem(500, "internal", "Server error", detail))
+        response.headers.update(HEADERS)
+        return response
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(Exception, on_crash)
+
+
+def of_http(error: HTTPException, request: Request) -> Problem:
+    """Starlette's own errors: an address or a method that does not exist, JSON that cannot be read."""
+    path = request.url.path
+    if error.status_code == 404:
+        return Problem(404, "not-found", "Not found", f"there is nothing at {path}")
+    if error.status_code == 405:
+        return MethodNotAllowed(request.method, path, (error.headers or {}).get("Allow", "GET"))
+    title = HTTPStatus(error.status_code).phrase
+    return Problem(error.status_code, title.lower().replace(" ", "-"), title, str(error.detail))
+
+
+def of_validation(errors: Sequence[dict[str, object]]) -> Problem:
+    """A request's parameters or body that do not fit: one entry per field, with what was given and what is allowed."""
+    fields = [_field_error(error) for error in errors]
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields)
+    return Problem(422, "bad-request", "The request cannot be understood", detail, fields)
+
+
+def _field_error(error: dict[str, object]) -> FieldError:
+    place = error.get("loc")
+    steps = [str(step) for step in place] if isinstance(place, tuple | list) else []
+    context = error.get("ctx")
+    allowed = (
+        str(context["expected"]) if isinstance(context, dict) and "expected" in context else str(error.get("msg", ""))
+    )
+    if error.get("type") == "json_invalid":
+        return FieldError(
+            "body", None, "JSON", f"is not JSON: {context.get('error') if isinstance(context, dict) else ''}"
+        )
+    if error.get("type") == "missing":
+        return FieldError(".".join(steps[1:]) or "body", None, "a value", "is needed")
+    given = error.get("input")
+    return FieldError(".".join(steps[1:]) or "body", given, allowed, f"{str(given)[:60]!r} is not allowed: {allowed}")

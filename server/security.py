@@ -1,0 +1,130 @@
+"""What every request must satisfy and every response carries.
+
+No page of the application needs inline script or style, so the Content-Security-Policy allows none; everything comes
+from this origin. There is no login: what keeps a page of another origin from reading or changing anything here is the
+check of the Host header (a name that an attacker rebinds to this address is not one of ours) and, for requests that
+change something, that the browser says they come from our own pages and that they carry JSON, which no form can send.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.problems import Problem
+from server.headers import HEADERS
+from server.problems import problem_response
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+LARGEST_BODY = 8 * 1024 * 1024
+
+
+class Security:
+    """ASGI middleware around the whole application; see the module's text."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str] = ()) -> None:
+        self.app = app
+        self.allowed_hosts = tuple(host.lower() for host in allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        problem = self.objection(scope["method"], Headers(scope=scope), scope.get("scheme", "http"))
+        if problem is not None:
+            await problem_response(problem, scope["path"])(scope, receive, send_with_headers)
+            return
+        await self.app(scope, _limited(receive), send_with_headers)
+
+    def objection(self, method: str, headers: Headers, scheme: str) -> Problem | None:
+        """Why a request is refused, or None."""
+        host = headers.get("host", "")
+        if not self.knows_host(host):
+            return Problem(
+                421,
+                "unknown-host",
+                "Not this server's name",
+                f"'{host[:200]}' is no name of this server; name it in PRUNESCOPE_ALLOWED_HOSTS if it is one",
+            )
+        if method in SAFE_METHODS:
+            return None
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        foreign = (
+            urlsplit(origin).netloc.lower() != host.lower()
+            if origin is not None
+            else site not in {None, "same-origin", "none"}
+        )
+        if foreign:
+            return Problem(
+                403,
+                "foreign-origin",
+                "From another site",
+                f"a {method} from another origin than this server's is refused",
+            )
+        length = headers.get("content-length", "0")
+        has_body = "transfer-encoding" in headers or length != "0"
+        if length.isdigit() and int(length) > LARGEST_BODY:
+            return _too_large()
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if has_body and kind != "application/json":
+            return Problem(
+                415,
+                "not-json",
+                "Not JSON",
+                f"send the body as application/json, not as '{kind[:100] or 'an unnamed type'}'",
+            )
+        return None
+
+    def knows_host(self, host: str) -> bool:
+        """Loopback, any IP address (a rebound name is never one), or a configured name, also ``*.example.org``."""
+        name = _without_port(host.lower())
+        if name == "localhost" or name.endswith(".localhost") or _is_address(name):
+            return True
+        return any(
+            name == allowed or allowed == "*" or (allowed.startswith("*.") and name.endswith(allowed[1:]))
+            for allowed in self.allowed_hosts
+        )
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0].removeprefix("[")
+    return host.partition(":")[0].removesuffix(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _too_large() -> Problem:
+    limit = LARGEST_BODY // (1024 * 1024)
+    return Problem(413, "too-large", "Too large", f"a request may carry {limit} MiB; name long texts by file instead")
+
+
+def _limited(receive: Receive) -> Receive:
+    """The same stream, cut off with a 413 when it brings more than LARGEST_BODY, whatever its headers said."""
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > LARGEST_BODY:
+            raise _too_large()
+        return message
+
+    return limited

@@ -1,0 +1,105 @@
+"""Files: the project's own css and js, Plotly's script and the API page's assets out of their wheels.
+
+A file is read once and kept with its compressed form, so that Plotly's 4.8 MB are not compressed again for every
+page. The answer carries an ETag of the content; an address that names the content's version (``?v=``) may be kept
+for ever, any other is asked for again each time and mostly answered with 304.
+"""
+
+import gzip
+import hashlib
+import mimetypes
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from jobs.problems import Problem
+from server import urls
+
+SMALLEST_COMPRESSED = 1024
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+
+
+@dataclass(frozen=True)
+class StaticFile:
+    body: bytes
+    compressed: bytes | None
+    media_type: str
+    version: str
+
+
+def wheel_file(package: str, *parts: str) -> Path:
+    """A data file of an installed package, found without importing the package."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"the package {package} is not installed")
+    return Path(spec.submodule_search_locations[0]).joinpath(*parts)
+
+
+def read_static(path: Path) -> StaticFile:
+    """The file with its compressed form and version; read anew when it has changed on the disk."""
+    stat = path.stat()
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _modified: int, _size: int) -> StaticFile:
+    body = path.read_bytes()
+    guessed = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    text = guessed.startswith("text/") or guessed.endswith(("+xml", "json"))
+    compressed = gzip.compress(body, 6, mtime=0) if text and len(body) >= SMALLEST_COMPRESSED else None
+    media_type = f"{guessed}; charset=utf-8" if text else guessed
+    return StaticFile(body, compressed, media_type, hashlib.sha256(body).hexdigest()[:16])
+
+
+def static_response(request: Request, path: Path) -> Response:
+    """The file's answer: 304 when the browser has it, compressed when it may be."""
+    file = read_static(path)
+    etag = f'"{file.version}"'
+    kept = request.query_params.get("v") == file.version
+    headers = {
+        "etag": etag,
+        "cache-control": "public, max-age=31536000, immutable" if kept else "no-cache",
+        "vary": "accept-encoding",
+    }
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    body = file.body
+    if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        body = file.compressed
+        headers["content-encoding"] = "gzip"
+    elif file.compressed is not None:
+        headers["content-encoding"] = "identity"
+    return Response(body, media_type=file.media_type, headers=headers)
+
+
+def file_below(folder: Path, name: str) -> Path:
+    """``folder/name`` when that is a file below ``folder``; 404 for anything else, also for ways out of the folder."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.suffix in {".py", ".pyc", ".html"}:
+        raise Problem(404, "not-found", "Not found", f"there is no file {name[:200]!r}")
+    return path
+
+
+def static_routes(frontend: Path) -> APIRouter:
+    """Routes of the files; ``frontend`` is the folder with css and js."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(urls.PLOTLY)
+    def plotly(request: Request) -> Response:
+        return static_response(request, wheel_file("plotly", "package_data", "plotly.min.js"))
+
+    @router.get(f"{urls.STATIC}/{{name:path}}")
+    def static(request: Request, name: str) -> Response:
+        return static_response(request, file_below(frontend, name))
+
+    @router.get(f"{urls.DOCS_STATIC}/{{name}}")
+    def docs(request: Request, name: str) -> Response:
+        own = Path(__file__).parent / "assets"
+        folder = own if (own / name).is_file() else wheel_file("fastapi_swagger", "resources")
+        return static_response(request, file_below(folder, name))
+
+    return router
