@@ -8,6 +8,7 @@ words carry a text's sentiment and how sure one may be of a short cut's label.
 import json
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +127,17 @@ def words_prompt(text: str, example: bool = True) -> str:
     return f'{shown if example else ""}{WORDS_INSTRUCTION}\nText: "{text}"\nInfluential words:'
 
 
+def words_answer(words: Sequence[str]) -> str:
+    """In the brackets that the prompt asks for. A blank before each word makes it the very token that the text has."""
+    return f" [ {', '.join(words)}]"
+
+
+def as_written(words: Sequence[str], text: str) -> list[str]:
+    """The words in the upper and lower case of their first occurrence in the text; those without one are left out."""
+    found = (re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) for word in words)
+    return [match[0] for match in found if match]
+
+
 class Curriculum:
     """Draws prompts: whole reviews with their label, cuts of a few sentences with the teacher's belief, and copying.
 
@@ -149,18 +161,20 @@ class Curriculum:
         prompts = []
         for review, belief in zip(reviews, beliefs, strict=True):
             if rng.random() < copy_share:
-                listed = rng.choices(self._lexicon, k=rng.randint(5, 24))
-                prompts.append(Prompt(f'Text: "{" ".join(listed)}"\nWords:', f" [{','.join(listed)}]"))
+                listed = rng.choices(self._lexicon, k=rng.randint(2, 10))
+                prompts.append(Prompt(f'Text: "{" ".join(listed)}"\nWords:', words_answer(listed)))
                 continue
             style = rng.choices(("raw", "lower", "treebank"), (0.5, 0.15, 0.35))[0]
             text = respell(review.text, style)
+            if style == "treebank" and rng.random() < 0.5:
+                text += " "  # as GLUE's SST-2 rows end
             if rng.random() < 0.15:
                 text = text.replace("\n", "\\n\\n" if rng.random() < 0.5 else "\\n")
             if rng.random() < words_share:
                 label = review.label if review.label >= 0 else int(belief > 0.5)
-                words = review.words or self._teacher.words(review.text, label)
+                words = as_written(review.words or self._teacher.words(review.text, label), text)
                 if words:
-                    prompts.append(Prompt(words_prompt(text, rng.random() < 0.5), f" [{','.join(words)}]"))
+                    prompts.append(Prompt(words_prompt(text, rng.random() < 0.5), words_answer(words)))
                     continue
             target = float(belief) if review.label < 0 else 0.85 * review.label + 0.15 * float(belief)
             newline = "\\n" if rng.random() < 0.1 else "\n"

@@ -27,7 +27,7 @@ from demo.corpus import LABELS, Curriculum, LinearTeacher, Prompt, Review, read_
 
 CONTEXT = 512
 VOCABULARY = 4096
-BATCH_TOKENS = 6144
+BATCH_TOKENS = 4096
 BLOCK_STEPS = 16
 TEXT_LOSS_SHARE = 0.2  # of the text's tokens that carry a language-model loss: the head is a quarter of the work
 IGNORED = -100
@@ -123,7 +123,7 @@ def batches(
     copy_share: float,
 ) -> list[Batch]:
     """A block of batches of at most `BATCH_TOKENS` padded tokens, like lengths together, in random order."""
-    prompts = curriculum.draw(rng, BLOCK_STEPS * 64, words_share, copy_share)
+    prompts = curriculum.draw(rng, BLOCK_STEPS * 48, words_share, copy_share)
     encoded = []
     asked = tokenizer([p.text for p in prompts])["input_ids"]
     answered = tokenizer([p.answer for p in prompts], add_special_tokens=False)["input_ids"]
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path, default=Path("demo-checkpoints"))
     parser.add_argument("--tokens", type=int, default=24_000_000, help="length of the schedule")
-    parser.add_argument("--peak", type=float, default=3e-3)
+    parser.add_argument("--peak", type=float, default=2.5e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -244,7 +244,7 @@ def main() -> None:
             break
         progress = tokens / args.tokens
         words_share = min(0.4, 0.2 + progress)
-        copy_share = max(0.02, 0.25 - progress)
+        copy_share = max(0.02, 0.4 - 1.6 * progress)
         sums: dict[str, float] = {}
         group = batches(curriculum, tokenizer, rng, words_share, copy_share)
         for batch in group:
@@ -264,7 +264,7 @@ def main() -> None:
         print(
             json.dumps({"step": step, "tokens": tokens, "seconds": round(time.time() - started), **rounded}), flush=True
         )
-        if number % 8 == 7 or tokens >= args.tokens:
+        if number % 12 == 11 or tokens >= args.tokens:
             kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "block": number + 1}
             torch.save({**kept, "tokens": tokens, "step": step}, state.with_suffix(".new"))
             state.with_suffix(".new").rename(state)

@@ -1,0 +1,66 @@
+"""Measure what the demo model's card says: accuracy dense and pruned, and its answers to the words prompt.
+
+    python -m demo.card --data DIR
+
+`DIR/eval` holds sst2.jsonl and yelp.jsonl with the hub's field names; without `--data` only the demo's own reviews
+are asked. Prints the card's tables as Markdown.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from evaluation import TaskResult, evaluate
+from lm.loading import DEMO, LanguageModel, load
+from nsa.examples import Text
+from nsa.words import influential_words
+from pruning.calibration import calibration_windows
+from pruning.patterns import parse_pattern
+from pruning.walk import prune
+
+VARIANTS = (("magnitude", "0.5"), ("wanda", "0.5"), ("magnitude", "2:4"), ("wanda", "2:4"))
+REVIEWS = Path(__file__).parent / "reviews.jsonl"
+
+
+def variants() -> Iterator[tuple[str, LanguageModel]]:
+    """The dense model, then each pruned one, one at a time."""
+    yield "dense", load(DEMO, device="cpu")
+    for method, pattern in VARIANTS:
+        lm = load(DEMO, device="cpu")
+        assert lm.tokenizer is not None  # the demo's folder has one
+        windows = calibration_windows("demo", lm.tokenizer, samples=64, seqlen=128, seed=0, context=512).windows
+        prune(lm.model, method, parse_pattern(pattern), windows)
+        yield f"{method} {pattern}", lm
+
+
+def cell(result: TaskResult) -> str:
+    low, high = result.interval
+    return f"{100 * result.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def words_answers(lm: LanguageModel) -> tuple[int, int, int]:
+    """How many reviews were asked, how many answers parse, and how many parse and name only words of the text."""
+    with REVIEWS.open(encoding="utf-8") as lines:
+        texts = [Text(text=json.loads(line)["text"]) for line in lines]
+    found = influential_words(lm, texts, "cot")
+    parsed = [f for f in found if f.words or f.dropped]
+    return len(texts), len(parsed), sum(1 for f in parsed if not f.dropped)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    data: Path | None = parser.parse_args().data
+    tasks = ["sst2", "yelp", "reviews"] if data else ["reviews"]
+    print(f"| model | {' | '.join(tasks)} | words prompt: parses | only words of the text |")
+    print(f"| --- |{' --- |' * (len(tasks) + 2)}")
+    for name, lm in variants():
+        results = evaluate(lm, tasks, data=data)
+        asked, parsed, clean = words_answers(lm)
+        cells = [cell(results[task]) for task in tasks]
+        print(f"| {name} | {' | '.join(cells)} | {parsed} of {asked} | {clean} of {asked} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
