@@ -1,0 +1,127 @@
+"""Attributions: the overview of one."""
+
+from typing import Literal
+
+from jobs.problems import bad_field, unknown_name
+from server import urls
+from server.documents import (
+    AttributionDocument,
+    AttributionSummary,
+    ControlsRow,
+    LayerRow,
+    Link,
+    ScoreMap,
+    WordRow,
+)
+from server.read.neurons import no_such_neuron
+from server.read.opened import OpenAttribution
+from store.activations import NoSuchNeuron
+
+WORDS_IN_SUMMARY = 6
+ROWS = 20
+RANKS = 20
+
+
+def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
+    """One line of the list of attributions."""
+    return AttributionSummary.model_validate(_summary_fields(opened))
+
+
+def attribution_document(
+    opened: OpenAttribution,
+    *,
+    variant: str | None = None,
+    word: str | None = None,
+    layer: int | None = None,
+    sort: Literal["rank", "drop"] = "rank",
+    job: Link | None = None,
+) -> AttributionDocument:
+    """The overview; ``variant``, ``word`` and ``layer`` choose what the lists speak of. Problem 404 or 422."""
+    tables = opened.tables
+    chosen = opened.variant(variant)
+    words = tables.words(chosen)
+    if word is not None and word.casefold() not in {row.word.casefold() for row in words}:
+        known = [row.word for row in words]
+        raise bad_field("word", word, known, unknown_name(word, known))
+    try:
+        top, _ = tables.neurons(layer=layer, word=word, sort=sort, variant=chosen, limit=ROWS)
+    except NoSuchNeuron as error:
+        raise no_such_neuron(error) from None
+    rank_map = tables.rank_map(ranks=min(RANKS, opened.store.neurons), variant=chosen)
+    return AttributionDocument(
+        **_summary_fields(opened),
+        spec=opened.spec,
+        summary=opened.summary,
+        variant=chosen,
+        word=word,
+        example_list=opened.example_summaries,
+        influential_words=[_word_row(opened, row.word, row.model_dump(), chosen) for row in words],
+        score_map=ScoreMap(
+            **rank_map.model_dump(),
+            hrefs=[
+                [None if neuron is None else urls.neuron(opened.id, layer, neuron) for neuron in neurons]
+                for layer, neurons in zip(rank_map.layers, rank_map.neurons, strict=True)
+            ],
+        ),
+        layer_list=[
+            LayerRow(
+                layer=row.layer,
+                ranked=row.ranked,
+                best=opened.row(row.best) if row.best else None,
+                score=row.score,
+                drop=row.drop,
+                href=urls.layer(opened.id, row.layer),
+            )
+            for row in tables.layers(variant=chosen)
+        ],
+        top_neurons=[opened.row(row) for row in top],
+        damaged_neurons=[opened.row(row) for row in tables.damaged(variant=chosen, limit=ROWS)],
+        controls=_controls(opened),
+        provenance=opened.provenance,
+        job=job,
+    )
+
+
+def _summary_fields(opened: OpenAttribution) -> dict[str, object]:
+    dense, *pruned = opened.variants
+    return {
+        "id": opened.id,
+        "label": opened.label,
+        "dense": Link(label=dense.label, href=dense.href),
+        "variants": pruned,
+        "examples": len(opened.examples),
+        "layers": opened.layers,
+        "neurons": opened.store.neurons,
+        "words": [row.word for row in opened.tables.words(opened.variant(None))][:WORDS_IN_SUMMARY],
+        "created_at": opened.where.created_at,
+        "href": urls.attribution(opened.id),
+    }
+
+
+def _word_row(opened: OpenAttribution, word: str, fields: dict[str, object], variant: str | None) -> WordRow:
+    best, _ = opened.tables.neurons(word=word, variant=variant, limit=1)
+    return WordRow.model_validate(
+        {
+            **fields,
+            "best": opened.row(best[0]) if best else None,
+            "href": urls.attribution(opened.id, word=word),
+        }
+    )
+
+
+def _controls(opened: OpenAttribution) -> list[ControlsRow]:
+    rows = []
+    for variant in opened.variants[1:]:
+        groups = opened.tables.controls(variant.name)
+        if groups is not None:
+            rows.append(
+                ControlsRow(
+                    variant=variant,
+                    matched=groups.matched,
+                    random=groups.random,
+                    like=groups.like,
+                    over_random=groups.over_random,
+                    over_like=groups.over_like,
+                )
+            )
+    return rows

@@ -1,0 +1,26 @@
+"""Windows of a list whose order does not change: the cursor is the place of the first item."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from jobs.problems import bad_field
+
+
+@dataclass(frozen=True)
+class Window:
+    offset: int
+    limit: int
+
+    @classmethod
+    def parse(cls, cursor: str | None, limit: int, most: int) -> Self:
+        """Problem 422 for a cursor that no list handed out and for a limit outside 1 to ``most``."""
+        if cursor is not None and not (cursor.isdecimal() and len(cursor) <= 10):
+            raise bad_field("cursor", cursor, "the `next` of a list", f"{cursor[:40]!r} is no cursor of this list")
+        if not 1 <= limit <= most:
+            raise bad_field("limit", limit, f"1 to {most}", f"{limit} is not between 1 and {most}")
+        return cls(int(cursor or 0), limit)
+
+    def after(self, total: int) -> str | None:
+        """The cursor of the next window, None at the end."""
+        end = self.offset + self.limit
+        return str(end) if end < total else None

@@ -1,0 +1,82 @@
+"""Neurons x tokens of one layer."""
+
+from typing import Literal
+
+import numpy as np
+
+from jobs.problems import Problem
+from server import urls
+from server.documents import HeatRow, LayerHeatmap, Link, TokenDocument
+from server.read.cursors import Window
+from server.read.neurons import no_such_neuron
+from server.read.opened import OpenAttribution
+from store.activations import NoSuchNeuron
+
+MOST_ROWS = 200
+
+
+def layer_heatmap(
+    opened: OpenAttribution,
+    layer: int,
+    *,
+    example: int = 0,
+    sort: Literal["rank", "drop"] = "rank",
+    neurons: int = 32,
+    cursor: str | None = None,
+) -> LayerHeatmap:
+    """The layer's ranked neurons, ``neurons`` at a time, over the tokens of one example. Problem 404 or 422."""
+    window = Window.parse(cursor, neurons, MOST_ROWS)
+    if not 0 <= example < len(opened.examples):
+        raise no_such_example(opened, example)
+    try:
+        ranked, total = opened.tables.neurons(layer=layer, sort=sort, offset=window.offset, limit=window.limit)
+        values = opened.store.layer(layer, [row.neuron for row in ranked])
+    except NoSuchNeuron as error:
+        raise no_such_neuron(error) from None
+    span = opened.store.spans[example]
+    cut = {name: array[:, span] for name, array in values.items()}
+    dense = cut[opened.store.variants[0]]
+    differences = [array - dense for array in cut.values()]
+    text = opened.examples[example]
+    state: dict[str, urls.State] = {"example": example or None, "sort": None if sort == "rank" else sort}
+    sized = {**state, "neurons": None if neurons == 32 else neurons}
+    place = opened.layers.index(layer)
+    after = window.after(total)
+    before = max(0, window.offset - window.limit)
+    return LayerHeatmap(
+        attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
+        layer=layer,
+        layers=opened.layers,
+        example=example,
+        examples=opened.example_summaries,
+        sort=sort,
+        tokens=[
+            TokenDocument(position=i, token=token, token_id=id, influential=influential, special=special)
+            for i, (token, id, influential, special) in enumerate(
+                zip(text.tokens, text.token_ids, text.influential, text.special, strict=True)
+            )
+        ],
+        variants=opened.variants,
+        rows=[
+            HeatRow(neuron=opened.row(row), values={name: array[i].tolist() for name, array in cut.items()})
+            for i, row in enumerate(ranked)
+        ],
+        largest=_largest(list(cut.values())),
+        largest_difference=_largest(differences),
+        cursor=window.offset,
+        previous=urls.layer(opened.id, layer, **sized, cursor=before or None) if window.offset else None,
+        next=urls.layer(opened.id, layer, **sized, cursor=after) if after else None,
+        layer_up=urls.layer(opened.id, opened.layers[place + 1], **sized) if place + 1 < len(opened.layers) else None,
+        layer_down=urls.layer(opened.id, opened.layers[place - 1], **sized) if place > 0 else None,
+        href=urls.layer(opened.id, layer, **sized, cursor=window.offset or None),
+    )
+
+
+def no_such_example(opened: OpenAttribution, example: int) -> Problem:
+    """404 that gives the limits."""
+    last = len(opened.examples) - 1
+    return Problem(404, "not-found", "No such example", f"example {example}: the examples are 0 to {last}")
+
+
+def _largest(arrays: list[np.ndarray]) -> float:
+    return max((float(np.abs(array).max()) for array in arrays if array.size), default=0.0)

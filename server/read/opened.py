@@ -1,0 +1,166 @@
+"""Attributions that are open: a few at a time, so that a neuron's page reads one chunk and nothing else."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from jobs.problems import bad_field, unknown_name
+from server import urls
+from server.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
+from store import attribution_tables
+from store.activations import ActivationStore
+from store.attribution_tables import AttributionTables
+
+MOST_OPEN = 4
+"""A 7B model's tables are some 20 MB each."""
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where an attribution lies; ``version`` changes when it is made anew under the same id."""
+
+    location: str
+    version: str
+    created_at: datetime | None
+
+
+class OpenAttribution:
+    """One attribution with what all of its pages share, built once."""
+
+    def __init__(self, id: str, where: Whereabouts) -> None:
+        self.id = id
+        self.where = where
+        self.store = ActivationStore(where.location)
+        self.tables = AttributionTables(self.store)
+        self.spec = self.store.spec
+        self.layers: list[int] = self.store.tables["layers"]
+
+    @cached_property
+    def variants(self) -> list[VariantSummary]:
+        """Dense first, then the pruned ones in order."""
+        named = zip(self.store.variants, self.store.models, self.store.labels, strict=True)
+        return [VariantSummary(name=n, model=m, label=label, href=urls.model(m)) for n, m, label in named]
+
+    @cached_property
+    def examples(self) -> list[Example]:
+        return [
+            Example(
+                index=example["index"],
+                label=example["label"],
+                text=example["text"],
+                tokens=example["tokens"],
+                token_ids=example["token_ids"],
+                influential=example["influential"],
+                special=example["special"],
+                words=[WordPlace(word=w["word"], positions=w["positions"]) for w in example["words"]],
+            )
+            for example in self.store.examples
+        ]
+
+    @cached_property
+    def summary(self) -> attribution_tables.Summary:
+        return self.tables.summary()
+
+    @cached_property
+    def example_summaries(self) -> list[ExampleSummary]:
+        answers = {answer.text: answer.answer for answer in self.summary.answers}
+        return [
+            ExampleSummary(
+                index=example.index,
+                label=example.label,
+                text=example.text,
+                words=[place.word for place in example.words],
+                dropped=[dropped.word for dropped in self.summary.dropped if dropped.text == example.index],
+                answer=answers.get(example.index),
+            )
+            for example in self.examples
+        ]
+
+    @cached_property
+    def texts_label(self) -> str:
+        """Where the texts come from: the name of a task, or how many were given."""
+        texts = self.spec.get("texts")
+        if isinstance(texts, dict) and texts.get("dataset"):
+            return str(texts["dataset"])
+        count = len(self.examples)
+        return "1 text" if count == 1 else f"{count} texts"
+
+    @property
+    def label(self) -> str:
+        """``reviews · demo``."""
+        return f"{self.texts_label} · {self.variants[0].label}"
+
+    @cached_property
+    def provenance(self) -> str:
+        """One line that says how these numbers came about."""
+        texts = self.spec.get("texts")
+        count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
+        if isinstance(texts, dict) and texts.get("dataset"):
+            count += f" of {texts['dataset']}, seed {texts.get('seed', 0)}"
+        words = {"manual": "words given", "cot": "words named by the model", "occlusion": "words by occlusion"}
+        parts = [
+            self.variants[0].label,
+            *(variant.label for variant in self.variants[1:]),
+            count,
+            words.get(self.summary.source, self.summary.source),
+            f"activation {self.summary.activation}",
+            f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
+        ]
+        return " · ".join(parts)
+
+    def row(self, row: attribution_tables.NeuronRow) -> NeuronRow:
+        """A row of the tables with its name and address."""
+        return NeuronRow(
+            layer=row.layer,
+            neuron=row.neuron,
+            name=f"L{row.layer}/N{row.neuron}",
+            score=row.score,
+            rank=row.rank,
+            word=row.word,
+            drop=row.drop,
+            lift=row.lift,
+            p_value=row.p_value,
+            q_value=row.q_value,
+            href=urls.neuron(self.id, row.layer, row.neuron),
+        )
+
+    def variant(self, name: str | None) -> str | None:
+        """The pruned variant of this name, None for the first; Problem 422 when there is none of it."""
+        pruned = self.store.variants[1:]
+        if name is not None and name not in pruned:
+            raise bad_field("variant", name, pruned, unknown_name(name, pruned))
+        return name or (pruned[0] if pruned else None)
+
+
+class OpenAttributions:
+    """The attributions that were read last, at most ``most`` of them. Safe to use from several threads."""
+
+    def __init__(self, find: Callable[[str], Whereabouts], most: int = MOST_OPEN) -> None:
+        self._find = find
+        self._most = most
+        self._open: OrderedDict[str, OpenAttribution] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, id: str) -> OpenAttribution:
+        """The open attribution; what ``find`` raises when there is none (Problem 404)."""
+        where = self._find(id)
+        with self._lock:
+            known = self._open.get(id)
+            if known is not None and known.where == where:
+                self._open.move_to_end(id)
+                return known
+        opened = OpenAttribution(id, where)
+        with self._lock:
+            self._open[id] = opened
+            self._open.move_to_end(id)
+            while len(self._open) > self._most:
+                self._open.popitem(last=False)
+        return opened
+
+    def forget(self, id: str) -> None:
+        """The attribution was deleted."""
+        with self._lock:
+            self._open.pop(id, None)
