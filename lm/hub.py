@@ -1,0 +1,99 @@
+"""The Hugging Face hub: a model's safetensors and a data set's rows, or an error within seconds that says what to do.
+
+The hub is asked once, with a short limit, before anything is downloaded: its client would otherwise try again and
+again where there is no network. What was downloaded before is used when the hub cannot be reached.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from lm.errors import BadData, ModelNotFound, NoSafetensors
+
+SECONDS = 10.0
+WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
+BESIDE = re.compile(r"[^/]+\.(json|txt|model|jinja)")  # config, tokenizer, chat template; no code
+
+
+def model_folder(repository: str, revision: str | None = None) -> Path:
+    """The model's files (config, tokenizer, safetensors) in the hub's local cache, downloaded where they are missing.
+
+    Raises ModelNotFound (no such model or revision, no access, no network), NoSafetensors.
+    """
+    name = repository + (f"@{revision}" if revision else "")
+    try:
+        info = HfApi().model_info(repository, revision=revision, timeout=SECONDS)
+    except GatedRepoError as error:
+        raise ModelNotFound(
+            f"{name} is gated: accept its licence on https://huggingface.co/{repository} and set HF_TOKEN"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelNotFound(
+            f"{repository} has no revision {revision!r}: leave it out or name a branch, tag or commit"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ModelNotFound(
+            f"{name}: no such folder, and no such model on the hub (a private one needs HF_TOKEN to be set)"
+        ) from error
+    except Exception as error:  # whatever the client's transport raises without a network
+        return _cached(repository, revision, name, error)
+    files = [sibling.rfilename for sibling in info.siblings or []]
+    weights = [file for file in files if WEIGHTS.fullmatch(file)]
+    if not weights:
+        raise NoSafetensors(
+            f"{name} has no model.safetensors ({_others(files)}): only safetensors are read; "
+            f"name a revision that has them, or convert it with save_pretrained"
+        )
+    wanted = weights + [file for file in files if BESIDE.fullmatch(file) and file not in weights]
+    try:
+        return Path(snapshot_download(repository, revision=info.sha, allow_patterns=wanted, etag_timeout=SECONDS))
+    except Exception as error:
+        raise ModelNotFound(
+            f"{name}: the download broke off ({_reason(error)}); try again, it goes on where it was"
+        ) from error
+
+
+def dataset_rows(
+    repository: str, config: str | None, split: str, *, mend: str, revision: str | None = None, limit: int | None = None
+) -> Iterator[dict[str, object]]:
+    """The rows of a data set on the hub; with `limit` only its first ones are streamed.
+
+    Raises BadData, which ends with `mend`: what a user can do instead.
+    """
+    try:
+        HfApi().dataset_info(repository, timeout=SECONDS)
+        from datasets import load_dataset  # seconds to import, and absent where only local data is used
+
+        rows = load_dataset(repository, config, split=split, revision=revision, streaming=limit is not None)
+        yield from islice(rows, limit)
+    except Exception as error:
+        raise BadData(f"{repository} cannot be read from the hub ({_reason(error)}): {mend}") from error
+
+
+def _cached(repository: str, revision: str | None, name: str, cause: Exception) -> Path:
+    try:
+        return Path(snapshot_download(repository, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        raise ModelNotFound(
+            f"{name}: no such folder, and the hub cannot be reached ({_reason(cause)}): give a local folder or 'demo', "
+            f"or download the model where there is a network and name its folder"
+        ) from cause
+
+
+def _others(files: list[str]) -> str:
+    weights = [file for file in files if file.endswith((".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".ot"))]
+    return f"it has {', '.join(weights[:3])}" if weights else "it has no weights at all"
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,55 @@
+"""Text to tokens that remember where in the text they came from."""
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from lm.errors import BadText, UnsupportedModel
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text's tokens; the four lists are parallel.
+
+    `texts` is what a page shows: the token's real characters, a leading space included (a newline is "\\n"), or the
+    tokenizer's own piece where the token is special or only part of a character's bytes. `offsets` are (start, end) in
+    characters of the text; special tokens that the tokenizer added have (0, 0).
+    """
+
+    ids: list[int]
+    texts: list[str]
+    offsets: list[tuple[int, int]]
+    special: list[bool]
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
+    """Tokenise one text as the model wants it (with the special tokens that its tokenizer adds), never cut.
+
+    Raises BadText for an empty text, UnsupportedModel for a tokenizer that cannot tell offsets.
+    """
+    if not text.strip():
+        raise BadText("the text is empty; give at least one word")
+    if not tokenizer.is_fast:
+        raise UnsupportedModel(
+            f"{type(tokenizer).__name__} cannot tell which characters a token stands for; a tokenizer.json is needed"
+        )
+    encoding = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+    ids: list[int] = encoding["input_ids"]
+    known_special = set(tokenizer.all_special_ids)
+    special = [
+        bool(added) or token in known_special for token, added in zip(ids, encoding["special_tokens_mask"], strict=True)
+    ]
+    shown = {token: _shown(tokenizer, token, token in known_special) for token in set(ids)}
+    return Tokens(ids, [shown[token] for token in ids], [(a, b) for a, b in encoding["offset_mapping"]], special)
+
+
+def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str:
+    """Decode one token after a letter, since decoders drop the space at the start of a text."""
+    piece = str(tokenizer.convert_ids_to_tokens(token))
+    if special:
+        return piece
+    anchor: list[int] = tokenizer.encode("a", add_special_tokens=False)
+    before = str(tokenizer.decode(anchor, clean_up_tokenization_spaces=False))
+    both = str(tokenizer.decode([*anchor, token], clean_up_tokenization_spaces=False))
+    characters = both.removeprefix(before)
+    return piece if "\ufffd" in characters or not characters else characters
