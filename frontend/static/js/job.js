@@ -1,0 +1,78 @@
+// One job live: stage, progress, eta and log as they come, over one event stream that reconnects by itself and goes on from the last event it saw.
+
+import { duration } from "./progress.js";
+import { refresh } from "./swap.js";
+
+let events = null;
+let tick = 0;
+
+function start() {
+  const page = document.querySelector("[data-job-events]");
+  scrollLog();
+  clearInterval(tick);
+  if (page?.dataset.started) {
+    const began = Date.parse(page.dataset.started);
+    const clock = document.querySelector("[data-elapsed]");
+    const show = () => { if (clock) clock.textContent = duration((Date.now() - began) / 1000); };
+    if (page.dataset.running !== undefined) { show(); tick = setInterval(show, 1000); }
+  }
+  if (!page || page.dataset.ended !== undefined) { events?.close(); events = null; return; }
+  if (events) return;
+  events = new EventSource(page.dataset.jobEvents);
+  events.addEventListener("open", () => lost(false));
+  events.addEventListener("error", () => lost(true));
+  events.addEventListener("job", (event) => {
+    const job = JSON.parse(event.data);
+    if (job.state !== document.querySelector("[data-job-events]")?.dataset.state) refresh().catch(() => lost(true));
+  });
+  events.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
+  events.addEventListener("log", (event) => addLine(JSON.parse(event.data)));
+}
+
+function showProgress(progress) {
+  set("[data-stage]", progress.stage);
+  set("[data-count]", progress.total > 0 ? `${progress.done} of ${progress.total} ${progress.unit}`.trim() : "");
+  set("[data-message]", progress.message);
+  set("[data-eta]", progress.eta_seconds === null || progress.eta_seconds === undefined ? "" : `about ${duration(progress.eta_seconds)} left`);
+  const bar = document.querySelector("[data-bar]");
+  if (!bar) return;
+  if (progress.total > 0) { bar.max = progress.total; bar.value = progress.done; }
+  else bar.removeAttribute("value");
+}
+
+// A line that the page already shows comes again after a reconnect: its time and text are its name.
+function addLine(entry) {
+  const log = document.querySelector("[data-log]");
+  if (!log) return;
+  const known = [...log.querySelectorAll("[data-at]")].slice(-400);
+  if (known.some((line) => Date.parse(line.dataset.at) === Date.parse(entry.at) && line.dataset.line === entry.line)) return;
+  const line = document.createElement("div");
+  line.dataset.at = entry.at;
+  line.dataset.line = entry.line;
+  const at = document.createElement("span");
+  at.className = "at";
+  at.textContent = new Date(entry.at).toISOString().slice(11, 19);
+  line.append(at, entry.line);
+  log.querySelector("[data-empty]")?.remove();
+  const follows = log.scrollTop + log.clientHeight >= log.scrollHeight - 30;
+  log.append(line);
+  if (follows) scrollLog();
+}
+
+function scrollLog() {
+  const log = document.querySelector("[data-log]");
+  if (log) log.scrollTop = log.scrollHeight;
+}
+
+function lost(is) {
+  const note = document.querySelector("[data-lost]");
+  if (note) note.hidden = !is;
+}
+
+function set(place, text) {
+  const element = document.querySelector(place);
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+document.addEventListener("swapped", start);
+start();

@@ -1,0 +1,36 @@
+// Every page: the search key, menus that close, and the buttons that copy, share or change something.
+
+import { copyButton, shareButton } from "./sharing.js";
+import { act } from "./actions.js";
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && !typing(event)) {
+    const search = document.querySelector("[data-search]");
+    if (search) { event.preventDefault(); search.focus(); search.select(); }
+  }
+  if (event.key === "Escape") {
+    const open = document.querySelector("details.menu[open]");
+    if (open) { open.open = false; open.querySelector("summary").focus(); }
+    else if (event.target.matches?.("[data-search]")) event.target.blur();
+  }
+});
+
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target) || event.target.closest("a")) menu.open = false;
+  }
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.hasAttribute("data-copy")) copyButton(button);
+  if (button.hasAttribute("data-share")) shareButton(button);
+  if (button.hasAttribute("data-method")) act(button);
+});
+
+// A wide table opens where its end is not hidden without a hint: it can be focused and scrolled by keys.
+for (const box of document.querySelectorAll(".scroll")) {
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+}
+
+export function typing(event) {
+  return event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, dialog[open]") !== null;
+}

@@ -1,0 +1,16 @@
+// A job's progress in words.
+
+export function progressText(progress) {
+  const parts = [progress.stage];
+  if (progress.total > 0) parts.push(`${progress.done} of ${progress.total} ${progress.unit}`.trim());
+  if (progress.message) parts.push(progress.message);
+  if (progress.eta_seconds !== null && progress.eta_seconds !== undefined) parts.push(`${duration(progress.eta_seconds)} left`);
+  return parts.filter(Boolean).join(" · ");
+}
+
+export function duration(seconds) {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

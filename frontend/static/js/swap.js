@@ -1,0 +1,78 @@
+// Another state of the same page without loading it whole: its HTML is fetched (mostly before it is asked for), and its
+// <main> takes the place of this one. The server renders; nothing is rendered twice.
+
+const KEPT = 40;
+const pages = new Map();
+let latest = 0;
+
+// The HTML of an address, fetched once and kept for the next time.
+export function prefetch(href) {
+  const key = new URL(href, location.href).href;
+  if (!pages.has(key)) {
+    const page = fetchPage(key);
+    page.catch(() => pages.delete(key));
+    pages.set(key, page);
+    if (pages.size > KEPT) pages.delete(pages.keys().next().value);
+  }
+  return pages.get(key);
+}
+
+// Go to href: "push" a new entry of the history, "replace" this one, or "keep" it.
+export async function swap(href, entry) {
+  const turn = ++latest;
+  let page;
+  try {
+    page = await prefetch(href);
+  } catch {
+    location.assign(href);
+    return;
+  }
+  if (turn !== latest) return;
+  if (entry === "push") history.pushState(null, "", href);
+  if (entry === "replace") history.replaceState(null, "", href);
+  show(page);
+}
+
+// Read this very page anew.
+export async function refresh() {
+  const turn = ++latest;
+  const page = await fetchPage(location.href);
+  if (turn === latest) show(page);
+}
+
+async function fetchPage(href) {
+  const response = await fetch(href, { headers: { accept: "text/html" } });
+  if (!response.ok) throw new Error(`${href} answered ${response.status}`);
+  return response.text();
+}
+
+function show(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  const focus = focusedPlace();
+  const open = [...document.querySelectorAll("main details:not(.menu)")].map((details) => details.open);
+  document.title = fresh.title;
+  document.querySelector("main").replaceWith(document.adoptNode(fresh.querySelector("main")));
+  const details = document.querySelectorAll("main details:not(.menu)");
+  if (details.length === open.length) details.forEach((one, index) => { one.open = open[index]; });
+  restore(focus);
+  document.dispatchEvent(new CustomEvent("swapped"));
+}
+
+// How to find the focused element again in the fresh page: by what it is for, not by where it is.
+function focusedPlace() {
+  const element = document.activeElement;
+  if (!element || !element.closest("main") || element.matches("main")) return null;
+  if (element.dataset.step) return `[data-step="${element.dataset.step}"]`;
+  if (element.dataset.i) return `[data-pane="${element.closest("[data-pane]").dataset.pane}"] [data-i="${element.dataset.i}"]`;
+  const group = element.closest("[aria-label]");
+  if (element.hasAttribute("data-view") && group) return `[aria-label="${CSS.escape(group.getAttribute("aria-label"))}"] [aria-current]`;
+  return element.id ? `#${CSS.escape(element.id)}` : null;
+}
+
+function restore(place) {
+  if (!place) return;
+  const element = document.querySelector(`main ${place}`);
+  if (!element) return;
+  if (element.dataset.i) element.tabIndex = 0;
+  element.focus({ preventScroll: true });
+}

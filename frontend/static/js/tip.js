@@ -1,0 +1,30 @@
+// One tooltip for the page: below its token, above it where there is no room, never outside of the window.
+
+const GAP = 6;
+let tip = null;
+
+export function showTip(target, name, lines) {
+  if (!tip) {
+    tip = document.createElement("div");
+    tip.className = "tip";
+    tip.id = "tip";
+    tip.setAttribute("role", "tooltip");
+    document.body.append(tip);
+  }
+  const title = document.createElement("b");
+  title.textContent = name;
+  tip.replaceChildren(title, lines.join("\n"));
+  tip.hidden = false;
+  const boxes = target.getClientRects();
+  const box = boxes[0] ?? target.getBoundingClientRect();
+  const width = document.documentElement.clientWidth;
+  const left = Math.max(8, Math.min(box.left - 12, width - tip.offsetWidth - 8));
+  const below = box.bottom + GAP + tip.offsetHeight < window.innerHeight;
+  const top = below ? box.bottom + GAP : box.top - GAP - tip.offsetHeight;
+  tip.style.left = `${left + window.scrollX}px`;
+  tip.style.top = `${Math.max(window.scrollY, top + window.scrollY)}px`;
+}
+
+export function hideTip() {
+  if (tip) tip.hidden = true;
+}

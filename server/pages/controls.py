@@ -1,0 +1,58 @@
+"""The small parts that pages share: choices, steps, empty places."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice of a menu or a row of buttons: a link, so that it works without script."""
+
+    label: str
+    href: str
+    current: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Picker:
+    """A menu (``shown`` is its button's text) or a row of buttons; ``label`` is what a screen reader says."""
+
+    label: str
+    shown: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A move to a neighbour by a key; ``href`` is None where there is none."""
+
+    key: str
+    sign: str
+    label: str
+    href: str | None
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Two opposite steps under one name."""
+
+    name: str
+    back: Step
+    forth: Step
+
+
+@dataclass(frozen=True)
+class Empty:
+    """What stands where there is nothing yet, and what to do about it."""
+
+    title: str
+    text: str
+    action: str | None = None
+    action_href: str | None = None
+
+
+class Href(Protocol):
+    """The address of the page that is open, with some of its state changed."""
+
+    def __call__(self, **changes: object) -> str: ...

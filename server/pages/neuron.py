@@ -1,0 +1,319 @@
+"""The neuron page: the paper's Figure 1 for one neuron, at an address that holds everything that is seen."""
+
+from dataclasses import dataclass
+
+from server import urls
+from server.documents import Controls, Interval, MaskedFraction, Neighbour, NeuronDocument, Variant
+from server.pages import wording
+from server.pages.controls import Href, Moves, Option, Picker, Step
+from server.pages.frame import Frame
+from server.pages.tokens import Pane, Reading, Telling, make_panes, most_telling, read_example, tell, token_rows
+from server.pages.view import ACTIVATIONS, View, view_state
+
+MOST_WORDS = 12
+
+
+@dataclass(frozen=True)
+class Fact:
+    before: str
+    strong: str
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class WordLine:
+    """One word of the table: the bar's ``share`` (0 to 100) is what was lost, or gained."""
+
+    word: str
+    dense: str
+    pruned: str
+    percent: str
+    share: int
+    direction: str  # "loss" or "gain"
+
+
+@dataclass(frozen=True)
+class WeightMeter:
+    label: str
+    percent: int
+    value: str
+
+
+@dataclass(frozen=True)
+class Special:
+    label: str
+    value: str
+
+
+@dataclass(frozen=True)
+class NeuronPage:
+    """The context of ``neuron.html``."""
+
+    frame: Frame
+    name: str
+    chips: tuple[Option, ...]
+    facts: tuple[Fact, ...]
+    not_ranked: str | None
+    toggles: tuple[Picker, ...]
+    example_picker: Picker
+    variant_picker: Picker | None
+    activation_picker: Picker
+    moves: tuple[Moves, ...]
+    in_rank: Moves | None
+    exports: tuple[Option, ...]
+    panes: tuple[Pane, ...]
+    telling: Telling | None
+    words: tuple[WordLine, ...]
+    words_note: str
+    meters: tuple[WeightMeter, ...]
+    meters_note: str
+    specials: tuple[Special, ...]
+    specials_note: str
+    provenance: str
+    data: dict[str, object]
+
+
+def default_view(document: NeuronDocument) -> View:
+    """The view of an address without a query."""
+    pruned = [variant.name for variant in document.variants[1:]]
+    return View(example=document.examples[0].index, variant=pruned[0], activation=document.activation)
+
+
+def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -> NeuronPage:
+    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by."""
+    default = default_view(document)
+    dense = document.variants[0]
+    pruned = next(variant for variant in document.variants if variant.name == view.variant)
+    place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
+    reading = read_example(document.examples[place], dense, pruned, place, view.activation)
+    chosen = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
+    telling = chosen if chosen is not None else most_telling(reading)
+
+    def href(**changes: object) -> str:
+        return urls.with_state(here, **view_state(view.with_changes(**changes), default))
+
+    state = view_state(view, default)
+    words, words_note = _words(document, reading, view, pruned)
+    controls = document.controls.get(pruned.name)
+    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", "pruned − dense"))
+    return NeuronPage(
+        frame=frame,
+        name=document.name,
+        chips=() if frame.shared else _chips(document),
+        facts=_facts(document, controls),
+        not_ranked=document.not_ranked,
+        toggles=_toggles(view, href),
+        example_picker=_examples(document, view, place, href),
+        variant_picker=_variants(document, view, pruned, href),
+        activation_picker=_activations(view, href),
+        moves=() if frame.shared else _moves(document, state),
+        in_rank=None if frame.shared else _in_rank(document, state),
+        exports=_exports(document, view),
+        panes=make_panes(reading, view, titles, chosen),
+        telling=None if telling is None else tell(reading, telling, "Chosen" if chosen is not None else "Most telling"),
+        words=words,
+        words_note=words_note,
+        meters=_meters(document.masked_fractions.get(pruned.name)),
+        meters_note=_meters_note(document.masked_fractions.get(pruned.name)),
+        specials=_specials(document, controls),
+        specials_note=_specials_note(controls),
+        provenance=document.provenance,
+        data={"rows": token_rows(reading, view), "chosen": chosen, "neuron": document.name},
+    )
+
+
+def _chips(document: NeuronDocument) -> tuple[Option, ...]:
+    strongest = sorted(document.words, key=lambda word: -word.values.get("dense", 0.0))
+    names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
+    return tuple(
+        Option(name, f"{document.attribution_href}?{urls.with_state('', word=name)[1:]}", False)
+        for name in dict.fromkeys(names)
+    )[:3]
+
+
+def _facts(document: NeuronDocument, controls: Controls | None) -> tuple[Fact, ...]:
+    facts = [Fact("Score", wording.decimal(document.score))]
+    if document.lift is not None:
+        facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}×"))
+    if document.p_value is not None:
+        facts.append(Fact("p", wording.decimal(document.p_value)))
+    if document.rank is not None:
+        facts.append(Fact("rank", wording.count(document.rank), f"of {wording.count(document.neuron_count)}"))
+    if controls is not None and controls.drop is not None:
+        facts.append(Fact("on influential words", wording.lost(controls.drop), "after pruning"))
+    return tuple(facts)
+
+
+def _toggles(view: View, href: Href) -> tuple[Picker, ...]:
+    def toggle(label: str, key: str, values: tuple[tuple[str, str], ...]) -> Picker:
+        now = getattr(view, key)
+        return Picker(label, "", tuple(Option(name, href(**{key: value}), value == now) for value, name in values))
+
+    return (
+        toggle("Scale", "scale", (("shared", "Shared scale"), ("model", "Per model"))),
+        toggle("Curve", "curve", (("linear", "Linear"), ("log", "Log"))),
+        toggle("Text", "window", (("full", "Full text"), ("16", "± 16"))),
+    )
+
+
+def _examples(document: NeuronDocument, view: View, place: int, href: Href) -> Picker:
+    total = len(document.examples)
+    options = tuple(
+        Option(
+            f"{number} · {example.label or 'no label'}",
+            href(example=example.index, token=None),
+            example.index == view.example,
+            example.text[:60],
+        )
+        for number, example in enumerate(document.examples, 1)
+    )
+    label = document.examples[place].label
+    return Picker("Example", f"Example {place + 1} of {total}" + (f" · {label}" if label else ""), options)
+
+
+def _variants(document: NeuronDocument, view: View, pruned: Variant, href: Href) -> Picker | None:
+    others = document.variants[1:]
+    if len(others) < 2:
+        return None
+    options = tuple(
+        Option(variant.label, href(variant=variant.name), variant.name == view.variant) for variant in others
+    )
+    return Picker("Pruned model", pruned.label, options)
+
+
+def _activations(view: View, href: Href) -> Picker:
+    notes = {"relu": "max(0, x)", "raw": "signed, as recorded", "abs": "magnitude"}
+    options = tuple(
+        Option(name, href(activation=name), name == view.activation, notes[name]) for name in ACTIVATIONS
+    )
+    return Picker("Activation", view.activation, options)
+
+
+def _moves(document: NeuronDocument, state: dict[str, str | int | None]) -> tuple[Moves, ...]:
+    near = document.neighbours
+    return (
+        Moves(
+            "neuron",
+            _step(document, "ArrowLeft", "◂", "Previous neuron", near.previous, state),
+            _step(document, "ArrowRight", "▸", "Next neuron", near.next, state),
+        ),
+        Moves(
+            "layer",
+            _step(document, "ArrowUp", "▴", "Same neuron, one layer up", near.layer_up, state),
+            _step(document, "ArrowDown", "▾", "Same neuron, one layer down", near.layer_down, state),
+        ),
+    )
+
+
+def _in_rank(document: NeuronDocument, state: dict[str, str | int | None]) -> Moves:
+    near = document.neighbours
+    return Moves(
+        "rank",
+        _step(document, "p", "Previous in rank", "Previous in rank", near.previous_in_rank, state),
+        _step(document, "n", "Next in rank", "Next in rank", near.next_in_rank, state),
+    )
+
+
+def _step(
+    document: NeuronDocument,
+    key: str,
+    sign: str,
+    label: str,
+    to: Neighbour | None,
+    state: dict[str, str | int | None],
+) -> Step:
+    if to is None:
+        return Step(key, sign, f"{label}: there is none", None)
+    href = urls.neuron(document.attribution, to.layer, to.neuron, **state)
+    return Step(key, sign, f"{label}: {to.name}", href)
+
+
+def _exports(document: NeuronDocument, view: View) -> tuple[Option, ...]:
+    kinds = (
+        ("csv", "CSV", "a row per token"),
+        ("svg", "SVG", "the figure, for print"),
+        ("png", "PNG", "the figure, for slides"),
+        ("html", "HTML", "one file by itself"),
+    )
+    files = tuple(
+        Option(name, urls.heatmap(document.attribution, document.layer, document.neuron, form, example=view.example), False, note)
+        for form, name, note in kinds
+    )
+    return (*files, Option("JSON", urls.api(document.href), False, "all texts, raw values"))
+
+
+def _words(
+    document: NeuronDocument, reading: Reading, view: View, pruned: Variant
+) -> tuple[tuple[WordLine, ...], str]:
+    """The words of the text that is shown, or of all texts where it has none; what lost most comes first."""
+    here = [
+        (
+            word.word,
+            sum(reading.dense[place] for place in word.positions) / len(word.positions),
+            sum(reading.pruned[place] for place in word.positions) / len(word.positions),
+        )
+        for word in reading.example.words
+        if word.positions
+    ]
+    everywhere = [
+        (word.word, word.values["dense"], word.values[pruned.name])
+        for word in document.words
+        if "dense" in word.values and pruned.name in word.values
+    ]
+    rows = sorted(here or everywhere, key=lambda row: row[2] - row[1])
+    lines = tuple(_word_line(*row) for row in rows[:MOST_WORDS])
+    left = len(rows) - len(lines)
+    note = "in this text" if here else "in all texts"
+    return lines, f"{note}, {left} more not shown" if left else note
+
+
+def _word_line(word: str, before: float, after: float) -> WordLine:
+    relative = None if before <= 0 else (after - before) / before
+    share = 0 if relative is None else round(100 * min(1.0, abs(relative)))
+    return WordLine(
+        word,
+        wording.activation(before),
+        wording.activation(after),
+        wording.change(relative),
+        share,
+        "loss" if after <= before else "gain",
+    )
+
+
+def _meters(masked: MaskedFraction | None) -> tuple[WeightMeter, ...]:
+    if masked is None:
+        return ()
+    parts = (("gate, up rows", masked.into), ("down column", masked.out))
+    return tuple(
+        WeightMeter(label, round(100 * share), wording.percent(share)) for label, share in parts if share is not None
+    )
+
+
+def _meters_note(masked: MaskedFraction | None) -> str:
+    if masked is None or (masked.into is None and masked.out is None):
+        return "Which of this neuron's own weights were removed was not recorded."
+    return (
+        "of this neuron's own weights were removed. Where that is no more than the model's sparsity, "
+        "what it lost comes mostly from the layers before it."
+    )
+
+
+def _specials(document: NeuronDocument, controls: Controls | None) -> tuple[Special, ...]:
+    if controls is None:
+        return ()
+    rows = [Special("this neuron", wording.lost(controls.drop))]
+    groups = (("like activation", controls.like_activation), (f"random, layer {document.layer}", controls.random))
+    rows += [Special(label, _interval(group)) for label, group in groups if group is not None]
+    return tuple(rows)
+
+
+def _interval(group: Interval) -> str:
+    half = max(group.high - group.mean, group.mean - group.low)
+    return f"{wording.lost(group.mean)} ± {wording.decimal(100 * half, 0)}"
+
+
+def _specials_note(controls: Controls | None) -> str:
+    group = None if controls is None else controls.like_activation or controls.random
+    if group is None:
+        return "No controls were drawn for this neuron."
+    return f"Mean change on influential words over {wording.plural(group.count, 'neuron')} each, 95 % interval."
