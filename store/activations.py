@@ -11,8 +11,8 @@
       word_activations/<variant>                                  [layers, neurons, words] float32
       tables                a group whose attributes hold what is no array (see attribution_tables.py)
 
-The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk; the
-chunks of a layer lie in one shard (in several, where a layer is larger than MOST_SHARD_BYTES, so that writing needs little memory).
+The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk;
+the chunks of a layer lie in one shard (in several where a layer exceeds MOST_SHARD_BYTES: a shard is written whole).
 """
 
 import json
@@ -87,7 +87,7 @@ class ActivationWriter:
         shutil.rmtree(self._place, ignore_errors=True)
 
     def write(self, variant: str, layer: int, start: int, values: NDArray[np.float16]) -> None:
-        """Take the activations `values` [tokens, neurons] of the tokens from `start` on; `blocks` brings them into the store."""
+        """Take activations [tokens, neurons] of the tokens from `start` on; `blocks` brings them into the store."""
         if variant not in self._spools:
             layers, neurons, tokens = self._shape
             # Tokens arrive text by text, and the store wants neurons: a sparse file in between keeps memory flat.
@@ -129,7 +129,7 @@ class ActivationWriter:
         return np.asarray(self._arrays[name][layer], dtype=np.float32)
 
     def finish(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> Path:
-        """Store the arrays [layers, neurons] by name and the document of tables, and rename the folder to its own name."""
+        """Store arrays [layers, neurons] by name and the document of tables; the folder takes its own name."""
         for variant in list(self._spools):
             self.close(variant)
         for name, values in arrays.items():
@@ -164,7 +164,7 @@ class ActivationWriter:
 
 
 def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """The shapes of a chunk (whole neurons, about CHUNK_BYTES) and of a shard (a layer, or what fits) of [layers, neurons, tokens]."""
+    """How [layers, neurons, tokens] is cut: chunks of whole neurons (CHUNK_BYTES), shards of a layer or what fits."""
     _, neurons, tokens = shape
     chunk = 1
     while chunk < 64 and 2 * chunk <= neurons and 4 * chunk * tokens <= CHUNK_BYTES:
@@ -184,15 +184,16 @@ class ActivationStore:
         address = str(location)
         store = FsspecStore.from_url(address, read_only=True) if "://" in address else address
         self._root = zarr.open_group(store, mode="r", zarr_format=3)
-        attributes = self._root.attrs.asdict()
+        attributes: dict[str, Any] = dict(self._root.attrs.asdict())
         self.spec: dict[str, Any] = attributes["spec"]
         self.variants: list[str] = attributes["variants"]
         self.models: list[str] = attributes["models"]
         self.examples: list[dict[str, Any]] = attributes["examples"]
+        self._opened: dict[str, zarr.Array[Any]] = {}
+        self._small: dict[str, NDArray[Any]] = {}
+        self._lock = threading.Lock()
         self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
         self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
-        self._small: dict[str, NDArray[Any] | None] = {}
-        self._lock = threading.Lock()
 
     @cached_property
     def tables(self) -> dict[str, Any]:
@@ -223,12 +224,9 @@ class ActivationStore:
 
     def array(self, name: str) -> NDArray[Any]:
         """A table [layers, neurons] by name, read once. Raises KeyError when the attribution has none of that name."""
-        with self._lock:
-            if name not in self._small:
-                self._small[name] = np.asarray(self._array(name)[...]) if name in self._root else None
-        values = self._small[name]
+        values = self._small.get(name)
         if values is None:
-            raise KeyError(f"this attribution has no table {name}")
+            values = self._small[name] = np.asarray(self._array(name)[...])
         return values
 
     def check(self, layer: int, neuron: int = 0) -> None:
@@ -267,10 +265,13 @@ class ActivationStore:
         }
 
     def _array(self, name: str) -> "zarr.Array[Any]":
-        found = self._root[name]
-        if not isinstance(found, zarr.Array):
-            raise KeyError(f"{name} is no array")
-        return found
+        with self._lock:
+            if name not in self._opened:
+                found = self._root.get(name)
+                if not isinstance(found, zarr.Array):
+                    raise KeyError(f"this attribution has no array {name}")
+                self._opened[name] = found
+            return self._opened[name]
 
 
 def _listed(layers: Sequence[int]) -> str:

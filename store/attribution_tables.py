@@ -1,21 +1,26 @@
 """What the pages of an attribution show besides activations: ranks, words, drops, controls, masked fractions.
 
-The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once and
-kept. The documents, all frozen pydantic models in which an undefined number is None:
+The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once
+and kept. Its documents (attribution_documents.py), all frozen, an undefined number being None:
 
     NeuronRow      {layer, neuron, score, rank, word, drop, p_value, q_value, z, lift}
-    NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}}, drops: {variant: drop},
-                   words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}  the words by A_m, highest first
-    WordRow        {word, texts, occurrences, tokens, neurons, activation, drop, low, high}  most damaged first
-    RankMap        {layers, ranks, scores, neurons, words, drops}    each value [layer][rank], rank 0 = the layer's highest Score
-    LayerRow       {layer, ranked, best: NeuronRow | None, score, drop}        score, drop: means over the layer's top neurons
-    Controls       {matched, random, like: Interval, over_random, over_like: Interval}
-    Interval       {value, low, high, neurons}                         drop, 95 % interval, how many neurons stand behind it
+    NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}},
+                   drops: {variant: drop}, words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}
+                   the words by A_m, highest first
+    WordRow        {word, texts, occurrences, tokens, neurons, activation, drop, low, high}, most damaged first
+    RankMap        {layers, ranks, scores, neurons, words, drops}, each value [layer][rank], best first
+    LayerRow       {layer, ranked, best: NeuronRow | None, score, drop}, means over the layer's top neurons
+    Controls       {matched, random, like, over_random, over_like: Interval}
+    Interval       {value, low, high, neurons}: a pooled drop, its 95 % interval, how many neurons stand behind it
     Summary        what was done: activation, words' source, counts, words dropped, texts left out, the model's answers
 
-`score` is Eq. 1 of arXiv 2503.01542. `rank` counts from 1 over all layers. `word` is the influential word with the highest A_m,
-the mean (transformed) activation over the word's tokens in the dense model; `drop` = 1 - A_m'/A_m in a pruned variant for that
-word, None where A_m <= 0. Variants are named as in the store (`pruned-1`, ...); None means the first pruned one.
+`score` is Eq. 1 of arXiv 2503.01542. `rank` counts from 1 over all layers. `word` is the influential word with the
+highest A_m, the mean (transformed) activation over the word's tokens in the dense model; `drop` = 1 - A_m'/A_m in a
+pruned variant for that word, None where A_m <= 0. Variants are named as in the store (`pruned-1`, ...); None means the
+first pruned one.
+
+What is no array lies in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`, and `comparisons`
+by variant with `controls` and `words` (a row for each of the words, in their order).
 """
 
 from collections.abc import Sequence
@@ -24,149 +29,42 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from store.activations import ActivationStore
+from store.attribution_documents import (
+    Answer,
+    Controls,
+    Document,
+    Dropped,
+    Interval,
+    LayerRow,
+    LeftOut,
+    MaskedFraction,
+    NeuronDetail,
+    NeuronRow,
+    NeuronWord,
+    RankMap,
+    Summary,
+    WordRow,
+)
 
-
-class Document(BaseModel):
-    """A frozen document."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-
-class NeuronRow(Document):
-    """One neuron in a list."""
-
-    layer: int
-    neuron: int
-    score: float | None
-    rank: int | None
-    word: str | None
-    drop: float | None
-    p_value: float | None
-    q_value: float | None
-    z: float | None
-    lift: float | None
-
-
-class MaskedFraction(Document):
-    """The share of a neuron's own weights that pruning removed: `in` its gate and up rows, `out` its down column."""
-
-    incoming: float | None = Field(alias="in")
-    outgoing: float | None = Field(alias="out")
-
-
-class NeuronWord(Document):
-    """One influential word at one neuron: A_m and its drop, by variant."""
-
-    word: str
-    activations: dict[str, float | None]
-    drops: dict[str, float | None]
-
-
-class NeuronDetail(NeuronRow):
-    """One neuron with everything known about it but its activations."""
-
-    masked_fraction: MaskedFraction | None
-    masked_fractions: dict[str, MaskedFraction]
-    drops: dict[str, float | None]
-    words: list[NeuronWord]
-
-
-class WordRow(Document):
-    """One influential word: where it stands, and the pooled drop of the best neurons matched to it."""
-
-    word: str
-    texts: int
-    occurrences: int
-    tokens: int
-    neurons: int
-    activation: float | None
-    drop: float | None
-    low: float | None
-    high: float | None
-
-
-class RankMap(Document):
-    """The best neurons of every recorded layer, side by side; a layer with fewer ranked neurons ends in None."""
-
-    layers: list[int]
-    ranks: list[int]
-    scores: list[list[float | None]]
-    neurons: list[list[int | None]]
-    words: list[list[str | None]]
-    drops: list[list[float | None]]
-
-
-class LayerRow(Document):
-    """One recorded layer: how many neurons are ranked, its best, and the means over its top neurons."""
-
-    layer: int
-    ranked: int
-    best: NeuronRow | None
-    score: float | None
-    drop: float | None
-
-
-class Interval(Document):
-    """A pooled drop (or a difference of two) with its 95 % bootstrap interval."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    neurons: int
-
-
-class Controls(Document):
-    """Did the matched neurons fall further than others? `random`: of the same layer; `like`: of like activation."""
-
-    matched: Interval
-    random: Interval
-    like: Interval
-    over_random: Interval
-    over_like: Interval
-
-
-class Dropped(Document):
-    """A word that the model named and the text `text` does not have."""
-
-    text: int
-    word: str
-
-
-class Answer(Document):
-    """The model's whole answer to the influential-words prompt for the text `text`."""
-
-    text: int
-    answer: str
-
-
-class LeftOut(Document):
-    """A text that was not used, and why."""
-
-    text: int
-    reason: str
-
-
-class Summary(Document):
-    """What an attribution did, in counts."""
-
-    activation: str
-    source: str
-    layers: list[int]
-    permutations: int
-    texts: int
-    tokens: int
-    counted_tokens: int  # without the special ones
-    influential_tokens: int
-    neurons: int
-    ranked: int
-    unranked: int  # the denominator is under its layer's floor
-    matched: int  # the top neurons that the controls speak of
-    dropped: list[Dropped]
-    left_out: list[LeftOut]
-    answers: list[Answer]
+__all__ = [
+    "Answer",
+    "AttributionTables",
+    "Controls",
+    "Document",
+    "Dropped",
+    "Interval",
+    "LayerRow",
+    "LeftOut",
+    "MaskedFraction",
+    "NeuronDetail",
+    "NeuronRow",
+    "NeuronWord",
+    "RankMap",
+    "Summary",
+    "WordRow",
+]
 
 
 class AttributionTables:
@@ -290,7 +188,7 @@ class AttributionTables:
     def relevant(self, layer: int, count: int = 20) -> list[int]:
         """The neurons of one layer with the highest Scores, best first. Raises NoSuchNeuron."""
         self.store.check(layer)
-        return (self._of_layer(layer)[:count] % self.store.neurons).tolist()
+        return [int(place) % self.store.neurons for place in self._of_layer(layer)[:count]]
 
     def at_rank(self, rank: int) -> tuple[int, int] | None:
         """(layer, neuron) of a rank counted from 1; None outside the ranking. For "next in rank"."""
@@ -303,8 +201,9 @@ class AttributionTables:
     def _ranked(self) -> NDArray[np.int64]:
         """Places layer * neurons + neuron of all ranked neurons, best first."""
         rank = self.store.array("rank").ravel()
-        places = np.flatnonzero(rank > 0)
-        return places[np.argsort(rank[places], kind="stable")]
+        places: NDArray[np.int64] = np.flatnonzero(rank > 0)
+        ranked: NDArray[np.int64] = places[np.argsort(rank[places], kind="stable")]
+        return ranked
 
     def _of_layer(self, layer: int) -> NDArray[np.int64]:
         return self._ranked[self._ranked // self.store.neurons == layer]

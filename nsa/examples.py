@@ -1,0 +1,143 @@
+"""From texts and their influential words to examples: tokens, and which of them spell an influential word."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+from transformers import PreTrainedTokenizerBase
+
+from lm.tokens import Tokens, tokenize
+from nsa.errors import NoInfluentialWords, TextsTooLong
+from nsa.texts import FoundWords, Text
+from nsa.words import occurrences
+
+__all__ = ["Example", "LeftOut", "Positions", "Text", "WordMatch", "fitting", "make_examples", "positions_of"]
+
+
+@dataclass(frozen=True)
+class WordMatch:
+    """One influential word of an example and the positions of the tokens that spell its occurrences."""
+
+    word: str
+    positions: list[int]
+    occurrences: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text as the model reads it. `index` is its place among the texts that were given, `text` the whole prompt."""
+
+    index: int
+    label: str | None
+    text: str
+    tokens: list[str]
+    token_ids: list[int]
+    influential: list[bool]
+    special: list[bool]
+    words: list[WordMatch]
+
+    def document(self) -> dict[str, Any]:
+        """The example as it is kept beside its activations."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A text that is not used, by its index, and why."""
+
+    text: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Positions:
+    """All tokens of all examples, one after another: which text each belongs to, and what it counts for.
+
+    `counted`: in the sums of Eq. 1 (all but special tokens); `influential`: the counted tokens of S;
+    `words`: positions [tokens of the word] of each influential word over all texts, by its lower-case name.
+    """
+
+    text: Int[np.ndarray, " tokens"]
+    counted: Bool[np.ndarray, " tokens"]
+    influential: Bool[np.ndarray, " tokens"]
+    words: dict[str, Int[np.ndarray, " matches"]]
+
+
+def fitting(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], context: int
+) -> tuple[dict[int, Tokens], list[LeftOut]]:
+    """The tokens of every text (prompt included) that fits a context, by index, and the texts that do not.
+
+    Raises TextsTooLong when none fits.
+    """
+    tokens = {index: tokenize(tokenizer, text.prompt) for index, text in enumerate(texts)}
+    fits = {index: found for index, found in tokens.items() if len(found.ids) <= context}
+    if not fits:
+        shortest = min(len(found.ids) for found in tokens.values())
+        raise TextsTooLong(
+            f"all {len(texts)} texts are longer than the model's context of {context} tokens "
+            f"(the shortest has {shortest} with its prompt): shorten them"
+        )
+    left_out = [
+        LeftOut(index, f"{len(found.ids)} tokens, more than the model's context of {context}")
+        for index, found in tokens.items()
+        if index not in fits
+    ]
+    return fits, left_out
+
+
+def make_examples(tokens: dict[int, Tokens], texts: Sequence[Text], found: dict[int, FoundWords]) -> list[Example]:
+    """Examples of the texts that have tokens, in order.
+
+    A token is influential when it overlaps a whole-word occurrence of an influential word inside the text itself,
+    never in the prompt around it. Raises NoInfluentialWords when no token of any text is.
+    """
+    made = [_example(index, texts[index], tokens[index], found[index]) for index in sorted(tokens)]
+    if not any(any(example.influential) for example in made):
+        dropped = sorted({word for words in found.values() for word in words.dropped})
+        named = f" (named, but in no text: {', '.join(dropped[:10])})" if dropped else ""
+        raise NoInfluentialWords(f"no influential word is left in any of {len(made)} texts{named}: give words yourself")
+    return made
+
+
+def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Example:
+    matches = []
+    for word in found.words:
+        ranges = [(a + len(text.before), b + len(text.before)) for a, b in occurrences(word, text.text)]
+        places = [
+            place
+            for place, (start, end) in enumerate(tokens.offsets)
+            if not tokens.special[place] and any(start < b and end > a for a, b in ranges)
+        ]
+        if places:
+            matches.append(WordMatch(word, places, len(ranges)))
+    marked = {place for match in matches for place in match.positions}
+    return Example(
+        index=index,
+        label=text.label,
+        text=text.prompt,
+        tokens=tokens.texts,
+        token_ids=tokens.ids,
+        influential=[place in marked for place in range(len(tokens.ids))],
+        special=tokens.special,
+        words=matches,
+    )
+
+
+def positions_of(made: Sequence[Example], *, count_special: bool = False) -> Positions:
+    """Where everything stands along the tokens of all examples; special tokens count only when asked for."""
+    words: dict[str, list[int]] = {}
+    start = 0
+    for example in made:
+        for match in example.words:
+            words.setdefault(match.word.lower(), []).extend(start + place for place in match.positions)
+        start += len(example.token_ids)
+    special = np.array([flag for example in made for flag in example.special], dtype=bool)
+    return Positions(
+        text=np.repeat(np.arange(len(made)), [len(example.token_ids) for example in made]),
+        counted=np.ones_like(special) if count_special else ~special,
+        influential=np.array([flag for example in made for flag in example.influential], dtype=bool),
+        words={word: np.array(sorted(set(places))) for word, places in words.items()},
+    )

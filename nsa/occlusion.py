@@ -1,0 +1,68 @@
+"""How much of the label's log-probability hangs on one word: leave it out and look again."""
+
+import re
+from collections import defaultdict
+
+import torch
+
+from lm.architecture import context_length
+from lm.errors import BadText
+from lm.loading import LanguageModel
+from nsa.prompts import SENTIMENT_QUESTION
+from nsa.texts import Text
+
+WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001 - the typographic apostrophe is meant
+MOST_LOGITS = 1 << 26
+
+
+def label_drops(lm: LanguageModel, text: Text) -> dict[str, float]:
+    """For every distinct word of the text, the drop in nats of the label's log-probability without its occurrences.
+
+    The label follows the prompt after one blank. A text that stands alone is asked Figure 1's sentiment question first.
+    Raises BadText for a text without a label.
+    """
+    if not text.label:
+        raise BadText(f"the text {text.text[:60]!r} has no label: occlusion measures its label; add one or choose cot")
+    after = text.after if text.before or text.after else SENTIMENT_QUESTION
+    words: dict[str, str] = {}
+    for match in WORD.finditer(text.text):
+        words.setdefault(match.group().lower(), match.group())
+    prompts = [text.text, *(without(word, text.text) for word in words.values())]
+    whole, *rest = label_log_probabilities(lm, [text.before + prompt + after for prompt in prompts], text.label)
+    return {word: whole - left for word, left in zip(words.values(), rest, strict=True)}
+
+
+def without(word: str, text: str) -> str:
+    """The text without any occurrence of the word (in any case) and without the blank before it."""
+    return re.sub(rf"\s?(?<!\w){re.escape(word)}(?!\w)", "", text, flags=re.IGNORECASE)
+
+
+@torch.no_grad()
+def label_log_probabilities(lm: LanguageModel, prompts: list[str], label: str) -> list[float]:
+    """log P(" " + label | prompt) in nats for every prompt; a prompt beyond the context counts as unchanged (NaN)."""
+    tokenizer, model = lm.tokenizer, lm.model
+    assert tokenizer is not None
+    rows = []
+    for prompt in prompts:
+        start = list(tokenizer(prompt)["input_ids"])
+        whole = list(tokenizer(f"{prompt} {label}")["input_ids"])
+        if len(whole) <= len(start):
+            raise BadText(f"label {label!r} adds no token of its own to the prompt: give it another name")
+        rows.append((whole, len(whole) - len(start)))
+    limit = context_length(model)
+    groups = defaultdict(list)  # equal lengths need no padding
+    for place, (whole, count) in enumerate(rows):
+        if len(whole) <= limit:
+            groups[len(whole), count].append(place)
+    result = [float("nan")] * len(prompts)
+    for (length, count), places in groups.items():
+        vocabulary = model.config.get_text_config().vocab_size
+        size = max(1, MOST_LOGITS // (length * vocabulary))
+        for first in range(0, len(places), size):
+            batch = places[first : first + size]
+            ids = torch.tensor([rows[place][0] for place in batch], device=model.device)
+            logits = model(input_ids=ids, use_cache=False).logits[:, -count - 1 : -1].float()
+            chosen = logits.log_softmax(-1).gather(2, ids[:, -count:, None])[..., 0].sum(1)
+            for place, value in zip(batch, chosen.tolist(), strict=True):
+                result[place] = value
+    return result

@@ -1,0 +1,191 @@
+"""Step 2 of NSA, second half: Eq. 1 of arXiv 2503.01542 for every neuron of a layer, with its significance.
+
+    Score = sum_{S} A / sum_{all} A          A = max(0, a) (`relu`), |a| (`abs`) or a (`raw`)
+    lift  = Score / (|S| / N)
+
+Activations of gated MLPs are signed, so a denominator can be near zero or negative. A neuron whose denominator is under
+the floor (the 5 % quantile of the absolute denominators of its layer) is not ranked.
+
+Null: within each text t, as many of its n_t counted positions as it has influential ones (s_t), drawn without
+replacement. The numerator then has mean sum_t s_t m_t and variance sum_t s_t (1 - s_t/n_t) v_t, where m_t and v_t
+(divisor n_t - 1) are the mean and variance of A over the counted positions of the text: hence z. Over K redraws
+p = (b + 1) / (K + 1), b the redraws with at least the observed numerator. The denominator is the same in every redraw.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lm.errors import BadInput
+from nsa.examples import Positions
+
+FLOOR = 0.05
+MOST_VALUES = 1 << 23  # of a block in double precision: 64 MiB
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": lambda values: values.clamp(min=0),
+    "abs": lambda values: values.abs(),
+    "raw": lambda values: values,
+}
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What one pass over a block of activations leaves of each neuron; a layer's blocks are joined before `scores`."""
+
+    numerator: Float[np.ndarray, " neurons"]
+    denominator: Float[np.ndarray, " neurons"]
+    null_mean: Float[np.ndarray, " neurons"]
+    null_variance: Float[np.ndarray, " neurons"]
+    reached: Int[np.ndarray, " neurons"]  # redraws with at least the observed numerator
+    words: Float[np.ndarray, "neurons words"]  # A_m: mean activation over each word's tokens
+
+    @staticmethod
+    def joined(blocks: list["Sums"]) -> "Sums":
+        """The sums of a whole layer from those of its blocks of neurons, in order."""
+        return Sums(*(np.concatenate(parts) for parts in zip(*(vars(block).values() for block in blocks), strict=True)))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One layer's result; NaN where a neuron is not ranked (and in `p_value` without redraws)."""
+
+    score: Float[np.ndarray, " neurons"]
+    lift: Float[np.ndarray, " neurons"]
+    z: Float[np.ndarray, " neurons"]
+    p_value: Float[np.ndarray, " neurons"]
+    ranked: Bool[np.ndarray, " neurons"]
+    floor: float
+
+
+def transform(activation: str) -> Callable[[Tensor], Tensor]:
+    """What `relu`, `abs` or `raw` makes of activations. Raises BadInput for any other name."""
+    if activation not in ACTIVATIONS:
+        raise BadInput(f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[activation]
+
+
+def redraws(positions: Positions, count: int, seed: int) -> Bool[Tensor, "tokens draws"]:
+    """`count` draws of the null: in every text as many counted positions as it has influential ones."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.zeros(len(positions.text), count, dtype=torch.bool)
+    for places, chosen in _by_text(positions):
+        if chosen and count:
+            keys = torch.rand(count, len(places), generator=generator)
+            picked = keys.topk(chosen, dim=1).indices
+            drawn[torch.from_numpy(places)[picked].T, torch.arange(count)] = True
+    return drawn
+
+
+def sums(
+    activations: Float[Tensor, "neurons tokens"],
+    positions: Positions,
+    activation: str = "relu",
+    draws: Bool[Tensor, "tokens draws"] | None = None,
+) -> Sums:
+    """Sums of a block of neurons: signed activations in half or single precision, on any device."""
+    change = transform(activation)
+    size = max(1, MOST_VALUES // max(1, activations.shape[1]))
+    blocks = [_sums(change(block), positions, draws) for block in torch.split(activations, size)]
+    return Sums.joined(blocks)
+
+
+def _sums(values: Float[Tensor, "neurons tokens"], positions: Positions, draws: Tensor | None) -> Sums:
+    device = values.device
+    exact = values.double()
+    total, square = exact.new_zeros(len(exact)), exact.new_zeros(len(exact))
+    mean = exact.new_zeros(len(exact))
+    for places, chosen in _by_text(positions):
+        text = exact[:, torch.from_numpy(places).to(device)]
+        sum_ = text.sum(1)
+        total += sum_
+        if chosen:
+            share = chosen / len(places)
+            mean += share * sum_
+            if share < 1:
+                square += chosen * (1 - share) * text.var(1)
+    influential = torch.from_numpy(positions.influential & positions.counted).to(device)
+    reached = torch.zeros(len(exact), dtype=torch.int64)
+    if draws is not None and draws.shape[1]:
+        # The observed positions are a column of the same product: equal sums stay equal, whatever the rounding.
+        columns = torch.cat([influential[:, None], draws.to(device)], dim=1)
+        drawn = _product(values, columns)
+        reached = (drawn[:, 1:] >= drawn[:, :1]).sum(1)
+    return Sums(
+        numerator=exact[:, influential].sum(1).cpu().numpy(),
+        denominator=total.cpu().numpy(),
+        null_mean=mean.cpu().numpy(),
+        null_variance=square.cpu().numpy(),
+        reached=reached.cpu().numpy(),
+        words=_word_means(exact, positions),
+    )
+
+
+def word_means(
+    activations: Float[Tensor, "neurons tokens"], positions: Positions, activation: str = "relu"
+) -> Float[np.ndarray, "neurons words"]:
+    """A_m of a block of neurons for every word of `positions`, in order: the mean over all tokens that spell it."""
+    return _word_means(transform(activation)(activations), positions)
+
+
+def _word_means(values: Float[Tensor, "neurons tokens"], positions: Positions) -> Float[np.ndarray, "neurons words"]:
+    places = [torch.from_numpy(found).to(values.device) for found in positions.words.values()]
+    means: np.ndarray = torch.stack([values[:, place].double().mean(1) for place in places], dim=1).cpu().numpy()
+    return means
+
+
+def _product(
+    values: Float[Tensor, "neurons tokens"], columns: Bool[Tensor, "tokens draws"]
+) -> Float[Tensor, "neurons draws"]:
+    """values @ columns with sums in float32. On a GPU the matrix units add half-precision values just as exactly."""
+    if values.is_cuda and values.dtype == torch.float16:
+        return torch.mm(values, columns.half(), out_dtype=torch.float32)
+    return values.float() @ columns.float()
+
+
+def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: float = FLOOR) -> Scores:
+    """Score, lift, z and p-value of every neuron of one layer from its sums.
+
+    A neuron is ranked when its denominator is positive and not under the `floor` quantile of the layer's absolute
+    denominators. z is 0 where the null does not vary.
+    """
+    least = float(np.quantile(np.abs(layer.denominator), floor))
+    ranked = (layer.denominator >= least) & (layer.denominator > 0)
+    unknown = np.full(len(ranked), np.nan)
+    score = np.divide(layer.numerator, layer.denominator, out=unknown.copy(), where=ranked)
+    share = int((positions.influential & positions.counted).sum()) / max(1, int(positions.counted.sum()))
+    spread = np.sqrt(layer.null_variance)
+    z = np.divide(layer.numerator - layer.null_mean, spread, out=np.zeros(len(ranked)), where=spread > 0)
+    return Scores(
+        score=score,
+        lift=score / share,
+        z=np.where(ranked, z, np.nan),
+        p_value=np.where(ranked, (layer.reached + 1) / (permutations + 1), np.nan) if permutations else unknown,
+        ranked=ranked,
+        floor=least,
+    )
+
+
+def q_values(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Benjamini-Hochberg q-values of the one-sided normal tail of z, over all that are not NaN; NaN stays NaN."""
+    known = np.isfinite(z)
+    tail = torch.special.erfc(torch.from_numpy(z[known].astype(np.float64)) / np.sqrt(2)).numpy() / 2
+    order = np.argsort(tail)
+    scaled = tail[order] * len(tail) / np.arange(1, len(tail) + 1)
+    result = np.full(z.shape, np.nan)
+    least = np.empty(len(tail))
+    least[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1)
+    result[known] = least
+    return result
+
+
+def _by_text(positions: Positions) -> Iterator[tuple[Int[np.ndarray, " counted"], int]]:
+    """The counted positions of every text, and how many of them are influential."""
+    for text in range(int(positions.text.max(initial=-1)) + 1):
+        places = np.flatnonzero((positions.text == text) & positions.counted)
+        if len(places):
+            yield places, int(positions.influential[places].sum())

@@ -1,0 +1,28 @@
+"""The texts that an attribution starts from, and the words found in them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text with the prompt around it: the model reads `before + text + after`."""
+
+    text: str
+    label: str | None = None
+    words: tuple[str, ...] | None = None
+    before: str = ""
+    after: str = ""
+
+    @property
+    def prompt(self) -> str:
+        """What the model reads."""
+        return self.before + self.text + self.after
+
+
+@dataclass(frozen=True)
+class FoundWords:
+    """Influential words that stand in the text, named words that do not, and the model's answer where it was asked."""
+
+    words: tuple[str, ...]
+    dropped: tuple[str, ...]
+    answer: str | None

@@ -1,0 +1,143 @@
+"""The documents that `attribution_tables.py` answers with; an undefined number is None."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Document(BaseModel):
+    """A frozen document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+class NeuronRow(Document):
+    """One neuron in a list."""
+
+    layer: int
+    neuron: int
+    score: float | None
+    rank: int | None
+    word: str | None
+    drop: float | None
+    p_value: float | None
+    q_value: float | None
+    z: float | None
+    lift: float | None
+
+
+class MaskedFraction(Document):
+    """The share of a neuron's own weights that pruning removed: `in` its gate and up rows, `out` its down column."""
+
+    incoming: float | None = Field(alias="in")
+    outgoing: float | None = Field(alias="out")
+
+
+class NeuronWord(Document):
+    """One influential word at one neuron: A_m and its drop, by variant."""
+
+    word: str
+    activations: dict[str, float | None]
+    drops: dict[str, float | None]
+
+
+class NeuronDetail(NeuronRow):
+    """One neuron with everything known about it but its activations."""
+
+    masked_fraction: MaskedFraction | None
+    masked_fractions: dict[str, MaskedFraction]
+    drops: dict[str, float | None]
+    words: list[NeuronWord]
+
+
+class WordRow(Document):
+    """One influential word: where it stands, and the pooled drop of the best neurons matched to it."""
+
+    word: str
+    texts: int
+    occurrences: int
+    tokens: int
+    neurons: int
+    activation: float | None
+    drop: float | None
+    low: float | None
+    high: float | None
+
+
+class RankMap(Document):
+    """The best neurons of every recorded layer, side by side; a layer with fewer ranked neurons ends in None."""
+
+    layers: list[int]
+    ranks: list[int]
+    scores: list[list[float | None]]
+    neurons: list[list[int | None]]
+    words: list[list[str | None]]
+    drops: list[list[float | None]]
+
+
+class LayerRow(Document):
+    """One recorded layer: how many neurons are ranked, its best, and the means over its top neurons."""
+
+    layer: int
+    ranked: int
+    best: NeuronRow | None
+    score: float | None
+    drop: float | None
+
+
+class Interval(Document):
+    """A pooled drop (or a difference of two) with its 95 % bootstrap interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    neurons: int
+
+
+class Controls(Document):
+    """Did the matched neurons fall further than others? `random`: of the same layer; `like`: of like activation."""
+
+    matched: Interval
+    random: Interval
+    like: Interval
+    over_random: Interval
+    over_like: Interval
+
+
+class Dropped(Document):
+    """A word that the model named and the text `text` does not have."""
+
+    text: int
+    word: str
+
+
+class Answer(Document):
+    """The model's whole answer to the influential-words prompt for the text `text`."""
+
+    text: int
+    answer: str
+
+
+class LeftOut(Document):
+    """A text that was not used, and why."""
+
+    text: int
+    reason: str
+
+
+class Summary(Document):
+    """What an attribution did, in counts."""
+
+    activation: str
+    source: str
+    layers: list[int]
+    permutations: int
+    texts: int
+    tokens: int
+    counted_tokens: int  # without the special ones
+    influential_tokens: int
+    neurons: int
+    ranked: int
+    unranked: int  # the denominator is under its layer's floor
+    matched: int  # the top neurons that the controls speak of
+    dropped: list[Dropped]
+    left_out: list[LeftOut]
+    answers: list[Answer]
