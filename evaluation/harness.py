@@ -1,0 +1,122 @@
+"""Task definitions, prompts, choices and answers as lm-evaluation-harness 0.4.13 makes them.
+
+The only module that imports the harness, which takes a second: import it where it is needed. A task's YAML is read by
+its path, because the harness's index of all its tasks takes seconds to build.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import lm_eval.tasks
+from datasets import Dataset
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from evaluation.catalogue import Task
+from evaluation.rows import HubSource, Row
+from lm.errors import BadInput
+
+Newline = Literal["real", "literal"]
+"""What ends a line of Figure 1's prompt: a line break, or a backslash and an n as the paper's own prompts had it."""
+
+PROMPT_FIELDS = ("description", "doc_to_text", "doc_to_choice", "doc_to_target", "target_delimiter")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One row as the model sees it: each of `continuations` is scored after `prompt`.
+
+    `choices` are the same answers without the delimiter in front; `answer` is the index of the right one.
+    """
+
+    index: int
+    prompt: str
+    continuations: tuple[str, ...]
+    choices: tuple[str, ...]
+    answer: int
+
+
+@dataclass(frozen=True)
+class Questionnaire:
+    """The questions of a task, its version, and the hash of what its prompt is made from."""
+
+    version: str
+    prompt_hash: str
+    questions: tuple[Question, ...]
+
+
+class _LocalRowsTask(ConfigurableTask):  # type: ignore[misc]  # the harness has no types
+    """A harness task over rows in memory: nothing is downloaded, no cache is written."""
+
+    def __init__(self, config: dict[str, Any], rows: list[Row]) -> None:
+        self._rows = Dataset.from_list(rows)
+        super().__init__(config=config)
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        self.dataset = {"rows": self._rows}
+
+
+def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
+    """The task's YAML as the harness reads it; `newline` is for the tasks with Figure 1's prompt alone."""
+    if newline not in ("real", "literal"):
+        raise BadInput(f"newline {newline!r} is not known; it is real or literal")
+    if task.harness is not None:
+        config: dict[str, Any] = load_yaml(Path(lm_eval.tasks.__file__).parent / task.harness)
+        return config
+    config = load_yaml(Path(__file__).parent / "tasks" / f"{task.name}.yaml")
+    if newline == "literal":
+        config["doc_to_text"] = config["doc_to_text"].replace("\n", "\\n")
+    return config
+
+
+def hub_source(config: dict[str, Any]) -> HubSource:
+    """Where the task's YAML says its rows are: the test split, else the validation split."""
+    split = config.get("test_split") or config["validation_split"]
+    return HubSource(config["dataset_path"], config.get("dataset_name"), split)
+
+
+def ask(config: dict[str, Any], rows: list[Row], *, limit: int | None = None, seed: int = 0) -> Questionnaire:
+    """Every row (or the first `limit`, as in the harness) as a question, zero-shot.
+
+    `seed` is what a task with examples in its prompt draws them with; none of the present ones has any.
+    """
+    elsewhere = {"dataset_kwargs": None, "training_split": None, "validation_split": None, "fewshot_split": None}
+    with _quiet():
+        task = _LocalRowsTask({**config, **elsewhere, "test_split": "rows", "num_fewshot": 0}, rows)
+    task.set_fewshot_seed(seed)
+    questions = tuple(_question(task, index, doc) for index, doc in islice(enumerate(task.eval_docs), limit))
+    definition = {field: value for field, value in task.dump_config().items() if field in PROMPT_FIELDS}
+    prompt_hash = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+    return Questionnaire(str(task.VERSION), prompt_hash, questions)
+
+
+def _question(task: ConfigurableTask, index: int, doc: Row) -> Question:
+    prompt = task.fewshot_context(doc=doc, num_fewshot=0)
+    requests = task.construct_requests(doc=doc, ctx=prompt, metadata=(task.config.task, index, 1))
+    choices, answer = task.doc_to_choice(doc), task.doc_to_target(doc)
+    return Question(
+        index=index,
+        prompt=prompt,
+        continuations=tuple(request.args[1] for request in requests),
+        choices=tuple(choices),
+        answer=choices.index(answer) if isinstance(answer, str) else answer,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The harness warns of every default that its own YAML leaves to it."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

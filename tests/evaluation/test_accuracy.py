@@ -1,0 +1,144 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluation import TASKS, TaskResult, evaluate
+from evaluation.harness import configuration
+from lm.errors import BadData, BadInput, Cancelled
+from lm.loading import LanguageModel, load
+from tests.models import tiny, tiny_tokenizer
+
+
+def tiny_lm() -> LanguageModel:
+    return LanguageModel(tiny("llama"), tiny_tokenizer(), "tiny", torch.float32, torch.device("cpu"))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "eval").mkdir()
+    rows = [{"sentence": "so " * (1 + 5 * n % 23) + f"bad {n}", "label": int(n % 4 == 0)} for n in range(11)]
+    (tmp_path / "eval" / "sst2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def harness_results(lm: LanguageModel, task: str, data: Path, cache: Path, limit: int | None) -> dict:
+    """What lm-evaluation-harness says by itself: its evaluator and its own model class."""
+    pytest.importorskip("accelerate", reason="the harness's own model class needs accelerate")
+    from lm_eval.evaluator import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+
+    files = {"rows": str(data / "eval" / f"{task}.jsonl")}
+    config = configuration(TASKS[task]) | {
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": files, "cache_dir": str(cache)},
+        "training_split": None,
+        "validation_split": None,
+        "test_split": "rows",
+    }
+    peer = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=8)
+    return simple_evaluate(model=peer, tasks=[config], limit=limit, log_samples=True, bootstrap_iters=0)
+
+
+@pytest.mark.parametrize(("task", "limit"), [("sst2", None), ("yelp", 60)])
+def test_accuracy_is_the_harness_own_on_the_same_rows(
+    shared: Path, tmp_path: Path, task: str, limit: int | None
+) -> None:
+    lm = load(shared / "models" / "stories260K", device="cpu")
+    ours = evaluate(lm, [task], data=shared / "datasets", limit=limit)[task]
+    theirs = harness_results(lm, task, shared / "datasets", tmp_path, limit)
+    samples = sorted(theirs["samples"][task], key=lambda sample: sample["doc_id"])
+    assert ours.accuracy == theirs["results"][task]["acc,none"]
+    assert ours.rows == len(samples)
+    assert ours.version == str(theirs["versions"][task])
+    for example, sample in zip(ours.examples, samples, strict=True):
+        assert example.text == sample["arguments"][0][0]
+        assert example.scores == pytest.approx([float(r[0][0]) for r in sample["resps"]], rel=1e-4)
+        assert float(example.chosen == example.answer) == sample["acc"]
+    # Yelp's long reviews do not fit 512 tokens of so small a vocabulary: the cut is the harness's too.
+    assert (ours.truncated > 0) == (task == "yelp")
+
+
+def test_the_result_holds_what_it_stands_on(data: Path) -> None:
+    result = evaluate(tiny_lm(), ["sst2"], data=data)["sst2"]
+    correct = sum(e.chosen == e.answer for e in result.examples)
+    assert (result.task, result.rows, result.accuracy) == ("sst2", 11, correct / 11)
+    assert result.interval[0] <= result.accuracy <= result.interval[1]
+    assert (result.chance, result.majority, result.version) == (0.5, 8 / 11, "1.0")
+    assert [e.index for e in result.examples] == list(range(11))
+    assert [e.answer for e in result.examples] == [int(n % 4 == 0) for n in range(11)]
+    for example in result.examples:
+        assert example.text.endswith("\nQuestion: Is this sentence positive or negative?\nAnswer:")
+        assert example.choices == ["negative", "positive"]
+        assert example.scores[example.chosen] == max(example.scores)
+
+
+def test_the_batch_size_changes_no_score(data: Path) -> None:
+    def scores(result: TaskResult) -> list[float]:
+        return [score for example in result.examples for score in example.scores]
+
+    lm = tiny_lm()
+    one, many = (evaluate(lm, ["sst2"], data=data, batch=batch)["sst2"] for batch in (1, 16))
+    assert scores(one) == pytest.approx(scores(many), rel=1e-5)
+
+
+def test_progress_counts_rows_and_limit_takes_the_first(data: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    result = evaluate(tiny_lm(), ["sst2"], data=data, limit=5, batch=2, on_batch=lambda *now: seen.append(now))
+    assert seen == [("sst2", done, 5) for done in (0, 2, 4, 5)]
+    assert [e.index for e in result["sst2"].examples] == [0, 1, 2, 3, 4]
+
+
+def test_progress_may_stop_it_at_the_next_batch(data: Path) -> None:
+    seen: list[int] = []
+
+    def stop(task: str, done: int, total: int) -> None:
+        seen.append(done)
+        if done:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        evaluate(tiny_lm(), ["sst2"], data=data, batch=2, on_batch=stop)
+    assert seen == [0, 2]
+
+
+def test_every_task_is_checked_before_the_first_is_scored(data: Path) -> None:
+    (data / "eval" / "yelp.jsonl").write_text('{"text": "fine"}\n')
+    seen: list[object] = []
+    with pytest.raises(BadData, match=r"yelp.jsonl, line 1: field 'label' is missing"):
+        evaluate(tiny_lm(), ["sst2", "yelp"], data=data, on_batch=lambda *now: seen.append(now))
+    assert not seen
+
+
+def test_a_prompt_beyond_the_context_is_cut_and_counted(data: Path) -> None:
+    (data / "eval" / "yelp.jsonl").write_text(
+        '{"text": "fine", "label": 1}\n' + json.dumps({"text": "so " * 200, "label": 0}) + "\n"
+    )
+    result = evaluate(tiny_lm(), ["yelp"], data=data)["yelp"]
+    assert result.truncated == 1
+    assert result.examples[1].text.startswith("so so")  # the whole prompt is kept, whatever the model read of it
+
+
+def test_a_model_that_gives_no_numbers_is_an_error_that_names_the_row(data: Path) -> None:
+    lm = tiny_lm()
+    lm.model.get_input_embeddings().weight.fill_(torch.nan)
+    with pytest.raises(BadInput, match=r"task sst2, row \d+: tiny gives no number"):
+        evaluate(lm, ["sst2"], data=data)
+
+
+def test_bad_requests_say_what_is_allowed(data: Path) -> None:
+    lm = tiny_lm()
+    with pytest.raises(BadInput, match="name at least one"):
+        evaluate(lm, [])
+    with pytest.raises(BadInput, match="limit is 0, but must be at least 1"):
+        evaluate(lm, ["sst2"], data=data, limit=0)
+    with pytest.raises(BadInput, match="batch is 0, but must be at least 1"):
+        evaluate(lm, ["sst2"], data=data, batch=0)
+    with pytest.raises(BadInput, match="task 'boolq' is not known"):
+        evaluate(lm, ["sst2", "boolq"], data=data)
+    without = replace(lm, tokenizer=None)
+    with pytest.raises(BadInput, match="tiny has no tokenizer"):
+        evaluate(without, ["sst2"], data=data)

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+
+from evaluation.catalogue import SHIPPED_REVIEWS, TASKS, Task
+from evaluation.harness import ask, configuration, hub_source
+from evaluation.prompts import around, split_prompt, task_texts
+from evaluation.rows import HubSource, read_rows
+from lm.errors import BadInput
+
+FIGURE_1 = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
+
+
+@pytest.mark.parametrize("task", ["yelp", "reviews"])
+def test_our_own_tasks_end_as_figure_1_does(task: str) -> None:
+    assert around(task) == ("", FIGURE_1)
+    assert around(task, "literal") == ("", FIGURE_1.replace("\n", "\\n"))
+
+
+def test_the_harness_prompt_stays_its_own() -> None:
+    assert around("sst2") == around("sst2", "literal")
+    assert around("sst2") == ("", "\nQuestion: Is this sentence positive or negative?\nAnswer:")
+
+
+@pytest.mark.parametrize("newline", ["real", "literal"])
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_the_harness_puts_the_same_prompt_around_a_text(task: Task, newline: str) -> None:
+    text = "braces {{ and }}, a \\n, a\nline and a blank "
+    asked = ask(configuration(task, newline), [{task.text: text, task.label: task.labels[1]}])
+    before, after = around(task.name, newline)
+    (question,) = asked.questions
+    assert question.prompt == before + text + after
+    assert question.continuations == (" negative", " positive")
+    assert question.choices == ("negative", "positive")
+    assert question.answer == 1
+    assert asked.version == "1.0"
+
+
+def test_the_prompt_hash_tells_prompts_apart_and_not_rows() -> None:
+    def prompt_hash(task: str, newline: str = "real", text: str = "fine") -> str:
+        row = {TASKS[task].text: text, TASKS[task].label: TASKS[task].labels[0]}
+        return ask(configuration(TASKS[task], newline), [row]).prompt_hash
+
+    assert prompt_hash("yelp") == prompt_hash("reviews") == prompt_hash("yelp", text="dull")
+    assert len({prompt_hash("yelp"), prompt_hash("yelp", "literal"), prompt_hash("sst2")}) == 3
+
+
+def test_the_hub_names_are_the_ones_of_the_yaml() -> None:
+    assert hub_source(configuration(TASKS["sst2"])) == HubSource("nyu-mll/glue", "sst2", "validation")
+    assert hub_source(configuration(TASKS["yelp"])) == HubSource("fancyzhx/yelp_polarity", None, "test")
+
+
+def test_texts_are_drawn_by_seed_with_label_and_words() -> None:
+    reviews = read_rows(TASKS["reviews"], SHIPPED_REVIEWS)
+    texts = task_texts("reviews", 10, seed=3)
+    assert texts == task_texts("reviews", 10, seed=3)
+    assert texts != task_texts("reviews", 10, seed=4)
+    found = [next(i for i, row in enumerate(reviews) if row["text"] == text.text) for text in texts]
+    assert found == sorted(set(found))
+    for text, index in zip(texts, found, strict=True):
+        assert (text.label, text.words) == (reviews[index]["label"], tuple(reviews[index]["words"]))
+        assert (text.before, text.after) == ("", FIGURE_1)
+
+
+def test_texts_of_numbered_labels_carry_the_answers_word(tmp_path: Path) -> None:
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "sst2.jsonl").write_text('{"sentence": "good", "label": 1}\n{"sentence": "bad", "label": 0}\n')
+    texts = task_texts("sst2", 2, seed=0, data=tmp_path)
+    assert [(text.text, text.label, text.words) for text in texts] == [
+        ("good", "positive", None),
+        ("bad", "negative", None),
+    ]
+
+
+def test_bad_requests_say_what_is_allowed() -> None:
+    for count in (0, 10_000):
+        with pytest.raises(BadInput, match="must be 1 to 3"):
+            task_texts("reviews", count, seed=0)
+    with pytest.raises(BadInput, match="real or literal"):
+        around("yelp", "windows")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="'yelb' is not known; the tasks are yelp"):
+        around("yelb")
+
+
+def test_a_prompt_that_is_no_frame_around_one_text_is_refused() -> None:
+    assert split_prompt("Text: {{ text }}!", "text") == ("Text: ", "!")
+    for template in ("{{premise}} and {{text}}", "{{text}} {{text}}", "{% if text %}{{text}}{% endif %}", "none"):
+        with pytest.raises(BadInput, match="does not go around one text"):
+            split_prompt(template, "text")
