@@ -1,4 +1,5 @@
-"""Real services for tests, as fixtures: a Redis on a unix socket and a PostgreSQL, each started once and thrown away."""
+"""Real services for tests, as fixtures: a Redis on a unix socket and a PostgreSQL, each started once and thrown
+away."""
 
 import contextlib
 import os
@@ -48,7 +49,8 @@ def redis_url(redis_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """Address of a PostgreSQL of this session's own, on a unix socket, its database's name left open as `{database}`."""
+    """Address of a PostgreSQL of this session's own, on a unix socket, its database's name left open as
+    `{database}`."""
     binaries = _postgres_binaries()
     if binaries is None:
         pytest.skip("PostgreSQL is not installed")

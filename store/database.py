@@ -1,0 +1,124 @@
+"""The database: SQLite (WAL) in the data folder, or PostgreSQL.
+
+    reading()     a transaction that only looks
+    writing()     a transaction of one atomic statement or a few on rows of its own
+    exclusive()   a transaction that moves several rows from state to state: one at a time in the whole installation
+
+SQLite has one writer at a time, so writing() and exclusive() both begin with the write lock (BEGIN IMMEDIATE): a
+transaction that began by reading could not become a writer once another one wrote. PostgreSQL serialises exclusive() by
+an advisory lock; such transactions take milliseconds, and with one at a time no two can wait for each other's rows.
+"""
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+
+from store.migrations import HEAD
+
+BUSY_SECONDS = 30
+_LOCK = 0x7072756E65  # "prune": the advisory lock's number
+
+
+class Database:
+    """One database by its SQLAlchemy address. Connects on first use; never share one across a fork (see `dispose`)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self._sqlite = self.url.get_backend_name() == "sqlite"
+        arguments: dict[str, Any] = {"timeout": BUSY_SECONDS, "check_same_thread": False} if self._sqlite else {}
+        self.engine = create_engine(
+            self.url,
+            connect_args=arguments,
+            pool_pre_ping=not self._sqlite,
+            json_serializer=lambda value: json.dumps(value, ensure_ascii=False, allow_nan=False),
+        )
+        if self._sqlite:
+            _prepare_sqlite(self.engine)
+        self._writer = self.engine.execution_options(begin="IMMEDIATE")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only looks."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes; committed at the end, rolled back when an exception leaves it."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """A writing transaction that no other exclusive one runs beside, in any process."""
+        with self.writing() as connection:
+            if not self._sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            yield connection
+
+    def revision(self) -> str | None:
+        """The migration that the database stands at; None for an empty one."""
+        with self.reading() as connection:
+            return _revision(connection)
+
+    def migrate(self) -> None:
+        """Bring the tables up to date. Quick when they are, and safe when several processes start together."""
+        if self._sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        if self.revision() == HEAD:
+            return
+        with self.exclusive() as connection:
+            if _revision(connection) == HEAD:
+                return  # another process was first
+            # Alembic takes a moment to import: only a start that migrates pays for it.
+            from alembic import command
+            from alembic.config import Config
+
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def dispose(self) -> None:
+        """Close the connections; a process that forks does so before, and uses the database anew after."""
+        self.engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, record: object) -> None:
+        # The driver would begin transactions by itself, and late; the "begin" event below does it instead.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _switch_to_wal(connection)
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'DEFERRED')}")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """The switch ignores the busy timeout, so a new database that two processes open at once needs a few tries."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,391 @@
+"""The jobs: their life from state to state, safe under any number of workers and servers, on SQLite and on PostgreSQL.
+
+    submit ----> queued --claim--> running --succeed--> succeeded
+                  |  ^               |  |
+           cancel |  |               |  +----fail-----> failed -----+
+                  v  +-- lost lease -+                    ^         | retry: queued again
+               cancelled <--mark_cancelled (was asked) ---|---------+
+
+Every move is one conditional update: it happens when the row is (still) in the state, and with the worker, that the
+move starts from, and says whether it did. What a job's end means for those that wait for it and for its studies happens
+in the same transaction (`store/job_rows.py`).
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from sqlalchemy import delete, func, insert, literal, or_, select, update
+
+from jobs.documents import Job, JobKind, JobState, LogLine, Progress
+from jobs.problems import Problem, conflict, not_found
+from store import job_rows
+from store.database import Database
+from store.job_rows import KNOWN, READY, to_job
+from store.paging import checked_limit, older_than, page
+from store.tables import Moment, job_log, jobs, study_cells
+
+MOST_LOST_LEASES = 3
+"""A job whose worker fell silent is queued again this many times; the next time it fails."""
+
+KEPT_LOG_LINES = 1000
+LONGEST_LOG_LINE = 2000
+RESEND_AFTER = timedelta(hours=1)
+"""A message may be lost with its Redis. A second one does no harm: only one claim succeeds."""
+
+# A class with a method `list` cannot say list[...] of itself.
+Jobs: TypeAlias = list[Job]
+Ids: TypeAlias = list[str]
+LogLines: TypeAlias = list[LogLine]
+
+
+def utc_now() -> datetime:
+    """The present moment; tests hand in clocks of their own."""
+    return datetime.now(UTC)
+
+
+class JobStore:
+    """All jobs of an installation."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime] = utc_now) -> None:
+        self.database = database
+        self.now = now
+
+    # Coming and looking
+
+    def submit(
+        self,
+        kind: JobKind | str,
+        spec: dict[str, Any],
+        fingerprint: str,
+        *,
+        force: bool = False,
+        parent: str | None = None,
+        after: Iterable[str] = (),
+    ) -> tuple[Job, bool]:
+        """(job, created). A job that queues, runs or has succeeded with this fingerprint is handed back instead of
+        making another.
+
+        `after`: ids of jobs that must have succeeded before this one may start. Send its message when `ready` says so.
+        """
+        with self.database.exclusive() as connection:
+            job, created = job_rows.insert_job(
+                connection, JobKind(kind), spec, fingerprint, self.now(), force=force, parent=parent, after=after
+            )
+            row = job_rows.get_row(connection, job)
+            assert row is not None
+            return to_job(row), created
+
+    def get(self, job: str) -> Job:
+        """The job; Problem 404 when there is none."""
+        with self.database.reading() as connection:
+            row = job_rows.get_row(connection, job)
+        if row is None:
+            raise not_found("job", job)
+        return to_job(row)
+
+    def find(self, fingerprint: str) -> Job | None:
+        """The job that queues, runs or has succeeded with this fingerprint (its first 16 hex digits, an artefact's id,
+        will do)."""
+        with self.database.reading() as connection:
+            same = jobs.c.fingerprint.startswith(fingerprint, autoescape=True)
+            row = connection.execute(select(jobs).where(same, KNOWN)).first()
+        return None if row is None else to_job(row)
+
+    def list(
+        self,
+        *,
+        kind: str | None = None,
+        state: str | None = None,
+        parent: str | None = None,
+        cells: bool = True,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> tuple[Jobs, str | None]:
+        """(jobs, cursor of the next page or None), newest first. `cells=False` leaves out what a study made for
+        itself."""
+        query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(checked_limit(limit) + 1)
+        for column, value in ((jobs.c.kind, kind), (jobs.c.state, state), (jobs.c.parent, parent)):
+            if value is not None:
+                query = query.where(column == value)
+        if not cells:
+            query = query.where(jobs.c.parent.is_(None))
+        if cursor is not None:
+            query = query.where(older_than(cursor, jobs.c.created_at, jobs.c.id))
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        items, following = page(rows, limit, lambda row: (row.created_at, row.id))
+        return [to_job(row) for row in items], following
+
+    def counts(self) -> dict[JobState, int]:
+        """How many jobs are in each state; studies, which do no work of their own, are not counted."""
+        query = select(jobs.c.state, func.count()).where(jobs.c.kind != JobKind.STUDY).group_by(jobs.c.state)
+        with self.database.reading() as connection:
+            counted = {row[0]: row[1] for row in connection.execute(query)}
+        return {state: counted.get(state, 0) for state in JobState}
+
+    def studies_of(self, job: str) -> Jobs:
+        """The studies that have this job as a cell: what happens to it changes their rows too."""
+        query = select(jobs).where(jobs.c.id.in_(select(study_cells.c.study).where(study_cells.c.job == job)))
+        with self.database.reading() as connection:
+            return [to_job(row) for row in connection.execute(query.order_by(jobs.c.created_at, jobs.c.id))]
+
+    # The queue's side
+
+    def unsent(self, limit: int = 500) -> Ids:
+        """Ids of queued jobs that are ready and have no message (or had one so long ago that it may be lost), oldest
+        first."""
+        lost = self.now() - RESEND_AFTER
+        query = select(jobs.c.id).where(
+            jobs.c.state == JobState.QUEUED,
+            jobs.c.kind != JobKind.STUDY,
+            or_(jobs.c.sent_at.is_(None), jobs.c.sent_at < lost),
+            READY,
+        )
+        with self.database.reading() as connection:
+            return [*connection.execute(query.order_by(jobs.c.created_at, jobs.c.id).limit(limit)).scalars()]
+
+    def mark_sent(self, job: str) -> None:
+        """A message with this id is in the queue."""
+        with self.database.writing() as connection:
+            connection.execute(
+                update(jobs).where(jobs.c.id == job, jobs.c.state == JobState.QUEUED).values(sent_at=self.now())
+            )
+
+    # The worker's side
+
+    def claim(self, job: str, worker: str, lease_seconds: float) -> Job | None:
+        """Start a job: the job as it now runs, or None when it is not there to be started (ended, cancelled, claimed,
+        not ready)."""
+        now = self.now()
+        with self.database.exclusive() as connection:
+            claimed = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job, jobs.c.state == JobState.QUEUED, jobs.c.kind != JobKind.STUDY, READY)
+                .values(
+                    state=JobState.RUNNING,
+                    worker=worker,
+                    lease_until=now + timedelta(seconds=lease_seconds),
+                    attempts=jobs.c.attempts + 1,
+                    started_at=func.coalesce(jobs.c.started_at, literal(now, Moment)),
+                    progress=Progress(stage="starting").model_dump(mode="json"),
+                )
+            )
+            if claimed.rowcount != 1:
+                return None
+            for study in job_rows.studies_of(connection, job):
+                job_rows.refresh_study(connection, study, now)
+            row = job_rows.get_row(connection, job)
+        assert row is not None
+        return to_job(row)
+
+    def renew(self, job: str, worker: str, lease_seconds: float) -> bool:
+        """Keep the lease. False: stop at the next layer or batch, because the job was asked to or is another worker's
+        by now."""
+        with self.database.writing() as connection:
+            renewed = connection.execute(
+                update(jobs)
+                .where(_held(job, worker), jobs.c.cancel_requested.is_(False))
+                .values(lease_until=self.now() + timedelta(seconds=lease_seconds))
+            )
+        return renewed.rowcount == 1
+
+    def progress(self, job: str, worker: str, progress: Progress) -> bool:
+        """Say how far the job is; False when it is not this worker's."""
+        with self.database.writing() as connection:
+            said = connection.execute(
+                update(jobs).where(_held(job, worker)).values(progress=progress.model_dump(mode="json"))
+            )
+        return said.rowcount == 1
+
+    def succeed(self, job: str, worker: str, result: dict[str, str]) -> bool:
+        """The job is done; False, and nothing happens, when it is not this worker's any more."""
+        return self._finish(job, worker, JobState.SUCCEEDED, result=result)
+
+    def fail(self, job: str, worker: str, problem: dict[str, Any]) -> bool:
+        """The job failed with this problem document; False, and nothing happens, when it is not this worker's any
+        more."""
+        return self._finish(job, worker, JobState.FAILED, error=problem)
+
+    def mark_cancelled(self, job: str, worker: str) -> bool:
+        """The job has stopped because it was asked to; False, and nothing happens, when it is not this worker's any
+        more."""
+        return self._finish(job, worker, JobState.CANCELLED)
+
+    def advance(self, job: str) -> Ids:
+        """After a job's end: ids of the jobs that waited for it and are now ready to be sent."""
+        with self.database.reading() as connection:
+            return job_rows.ready_after(connection, job)
+
+    def requeue_expired(self) -> Ids:
+        """Take running jobs from workers that fell silent; ids of those that are queued again (send them).
+
+        A job that was asked to stop is cancelled instead; one that lost its fourth lease fails.
+        """
+        now = self.now()
+        requeued: Ids = []
+        with self.database.exclusive() as connection:
+            expired = select(jobs).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+            for row in connection.execute(expired.order_by(jobs.c.created_at, jobs.c.id)).all():
+                # The worker may have renewed its lease since: take the job only as it was seen, then decide.
+                taken = connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == row.id, jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+                    .values(
+                        state=JobState.QUEUED,
+                        sent_at=None,
+                        worker=None,
+                        lease_until=None,
+                        lost_leases=row.lost_leases + 1,
+                        progress=Progress().model_dump(mode="json"),
+                    )
+                )
+                if taken.rowcount != 1:
+                    continue
+                if row.cancel_requested:
+                    job_rows.end(connection, row.id, JobState.CANCELLED, now)
+                elif row.lost_leases >= MOST_LOST_LEASES:
+                    job_rows.end(connection, row.id, JobState.FAILED, now, error=_worker_lost(row.attempts).document())
+                else:
+                    requeued.append(row.id)
+                    for study in job_rows.studies_of(connection, row.id):
+                        job_rows.refresh_study(connection, study, now)
+        return requeued
+
+    # A person's side
+
+    def cancel(self, job: str) -> Job:
+        """Stop a job. A queued one is cancelled now, a running one at its next layer or batch; an ended one stays as it
+        is.
+
+        A study's unfinished cells are cancelled with it, but for those that another study needs as well.
+        """
+        now = self.now()
+        with self.database.exclusive() as connection:
+            row = job_rows.get_row(connection, job)
+            if row is None:
+                raise not_found("job", job)
+            if row.kind == JobKind.STUDY and row.state in {JobState.QUEUED, JobState.RUNNING}:
+                _cancel_study(connection, job, now)
+            else:
+                _cancel_one(connection, row, now)
+            row = job_rows.get_row(connection, job)
+        assert row is not None
+        return to_job(row)
+
+    def retry(self, job: str) -> Job:
+        """Queue a failed or cancelled job again (the same row); of a study, its cells that did not succeed. Then send
+        `unsent`.
+
+        Problem 409 when the job has not ended, has succeeded, or another job has been asked for the same thing since.
+        """
+        now = self.now()
+        with self.database.exclusive() as connection:
+            row = job_rows.get_row(connection, job)
+            if row is None:
+                raise not_found("job", job)
+            if row.state not in {JobState.FAILED, JobState.CANCELLED}:
+                raise conflict(f"job {job} is {row.state}; only a failed or cancelled job can be tried again")
+            other = job_rows.known_row(connection, row.fingerprint)
+            if other is not None:
+                raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
+            if row.kind == JobKind.STUDY:
+                for cell in job_rows.cells_of(connection, job):
+                    job_rows.queue_again(connection, cell.id, parent=job)
+            job_rows.queue_again(connection, job)
+            if row.kind == JobKind.STUDY:
+                job_rows.refresh_study(connection, job, now)
+            job_rows.wake_studies(connection, job, now)
+            row = job_rows.get_row(connection, job)
+        assert row is not None
+        return to_job(row)
+
+    # Logs
+
+    def append_log(self, job: str, line: str) -> LogLine:
+        """Keep a line of a job's log; the last 1000 are kept."""
+        line = line if len(line) <= LONGEST_LOG_LINE else line[: LONGEST_LOG_LINE - 1] + "…"
+        entry = LogLine(at=self.now(), line=line)
+        with self.database.writing() as connection:
+            connection.execute(insert(job_log).values(job=job, at=entry.at, line=entry.line))
+            numbers = select(job_log.c.number).where(job_log.c.job == job).order_by(job_log.c.number.desc())
+            oldest = connection.execute(numbers.offset(KEPT_LOG_LINES).limit(1)).scalar()
+            if oldest is not None:
+                connection.execute(delete(job_log).where(job_log.c.job == job, job_log.c.number <= oldest))
+        return entry
+
+    def log(self, job: str, limit: int = KEPT_LOG_LINES) -> LogLines:
+        """The newest lines of a job's log, oldest first."""
+        query = select(job_log).where(job_log.c.job == job).order_by(job_log.c.number.desc()).limit(limit)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [LogLine(at=row.at, line=row.line) for row in reversed(rows)]
+
+    def _finish(
+        self,
+        job: str,
+        worker: str,
+        state: JobState,
+        *,
+        error: dict[str, Any] | None = None,
+        result: dict[str, str] | None = None,
+    ) -> bool:
+        with self.database.exclusive() as connection:
+            moved = connection.execute(update(jobs).where(_held(job, worker)).values(state=state))
+            if moved.rowcount != 1:
+                return False
+            job_rows.end(connection, job, state, self.now(), error=error, result=result)
+        return True
+
+
+def _held(job: str, worker: str) -> Any:
+    """The job runs, and it is this worker's."""
+    return (jobs.c.id == job) & (jobs.c.state == JobState.RUNNING) & (jobs.c.worker == worker)
+
+
+def _cancel_one(connection: Any, row: Any, now: datetime) -> None:
+    stopped = connection.execute(
+        update(jobs).where(jobs.c.id == row.id, jobs.c.state == JobState.QUEUED).values(state=JobState.CANCELLED)
+    )
+    if stopped.rowcount == 1:
+        job_rows.end(connection, row.id, JobState.CANCELLED, now)
+        return
+    progress = {**row.progress, "message": "stops after this layer or batch"}
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == row.id, jobs.c.state == JobState.RUNNING)
+        .values(cancel_requested=True, progress=progress)
+    )
+
+
+def _cancel_study(connection: Any, study: str, now: datetime) -> None:
+    connection.execute(update(jobs).where(jobs.c.id == study).values(cancel_requested=True))
+    own = []
+    for cell in job_rows.cells_of(connection, study):
+        if cell.parent != study or cell.state not in {JobState.QUEUED, JobState.RUNNING}:
+            continue
+        others = select(jobs.c.id).where(
+            jobs.c.id.in_(select(study_cells.c.study).where(study_cells.c.job == cell.id)),
+            jobs.c.id != study,
+            jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]),
+            jobs.c.cancel_requested.is_(False),
+        )
+        heir = connection.execute(others.order_by(jobs.c.created_at, jobs.c.id)).scalars().first()
+        if heir is not None:
+            connection.execute(update(jobs).where(jobs.c.id == cell.id).values(parent=heir))
+        else:
+            own.append(cell)
+    # Those that wait come first: a cell that waits for a cancelled one is cancelled too, not failed.
+    for cell in reversed(own):
+        _cancel_one(connection, cell, now)
+    job_rows.refresh_study(connection, study, now)
+
+
+def _worker_lost(attempts: int) -> Problem:
+    return Problem(
+        503,
+        "worker-lost",
+        "The worker was lost",
+        f"the worker fell silent in each of {attempts} attempts; it may have run out of memory: "
+        "look at its log, then try again",
+    )

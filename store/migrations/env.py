@@ -1,0 +1,12 @@
+"""Run by Alembic: migrates over the connection that `Database.migrate` hands in, inside its transaction."""
+
+from alembic import context
+
+from store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite cannot alter a column in place
+)
+context.run_migrations()

@@ -1,0 +1,46 @@
+"""Lists by key, newest first: a cursor names the last item that was seen, so what is added meanwhile moves nothing."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, ColumnElement, and_, or_
+
+from jobs.problems import bad_field
+
+LONGEST_PAGE = 200
+
+Item = TypeVar("Item")
+
+
+def older_than(cursor: str, created_at: Column[Any], key: Column[Any]) -> ColumnElement[bool]:
+    """The condition for items after the cursor; Problem 422 when it was not made by `page`."""
+    try:
+        moment, _, name = base64.urlsafe_b64decode(cursor.encode() + b"==").decode().partition("|")
+        created = datetime.fromisoformat(moment).astimezone(UTC)
+    except (binascii.Error, ValueError):
+        raise bad_field(
+            "cursor", cursor, "the `next` of an earlier page", f"{cursor!r} is no cursor; use the `next` of a page"
+        ) from None
+    return or_(created_at < created, and_(created_at == created, key < name))
+
+
+def page(
+    rows: Sequence[Item], limit: int, key: Callable[[Item], tuple[datetime, str]]
+) -> tuple[list[Item], str | None]:
+    """The first `limit` of the rows (one more was asked of the database), and the cursor of what comes after them."""
+    items = list(rows[:limit])
+    if len(rows) <= limit:
+        return items, None
+    created, name = key(items[-1])
+    cursor = f"{created.astimezone(UTC).isoformat()}|{name}"
+    return items, base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("=")
+
+
+def checked_limit(limit: int) -> int:
+    """1 to 200 items; Problem 422 otherwise."""
+    if not 1 <= limit <= LONGEST_PAGE:
+        raise bad_field("limit", limit, f"1 to {LONGEST_PAGE}", f"{limit} is not between 1 and {LONGEST_PAGE}")
+    return limit

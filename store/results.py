@@ -1,0 +1,177 @@
+"""Records of what jobs made: models, evaluations, attributions, studies. The artefacts themselves are in
+`store/artefacts.py`.
+
+A record's `summary` is what lists and tables need without opening the artefact. The worker writes
+
+    model         {"label", "method", "pattern", "calibration", "sparsity", ...}     sparsity: the share of zeros that
+    was achieved evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version",
+    "prompt_hash"}}} attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers",
+    "neurons", ...}
+
+and the study table reads the evaluations' `tasks`. Everything has the id that its spec's fingerprint gives it, so
+adding the same result twice is adding it once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, delete, insert, select, update
+
+from jobs.documents import JobKind, JobState
+from jobs.problems import conflict, not_found
+from jobs.references import PRUNED
+from store.artefacts import KINDS, Artefacts
+from store.database import Database
+from store.jobs import utc_now
+from store.paging import checked_limit, older_than, page
+from store.tables import jobs, records, study_cells, uses
+
+RESULT_OF: dict[JobKind, str] = {
+    JobKind.PRUNE: "model",
+    JobKind.EVALUATE: "evaluation",
+    JobKind.ATTRIBUTE: "attribution",
+    JobKind.STUDY: "study",
+}
+"""Kind of job -> kind of record that it makes."""
+
+
+class Record(BaseModel):
+    """One thing that a job made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    id: str
+    job: str | None
+    spec: dict[str, Any]
+    summary: dict[str, Any]
+    created_at: datetime
+
+
+Records: TypeAlias = list[Record]
+
+
+class Results:
+    """All records of an installation."""
+
+    def __init__(self, database: Database, artefacts: Artefacts, now: Callable[[], datetime] = utc_now) -> None:
+        self.database = database
+        self.artefacts = artefacts
+        self.now = now
+
+    def add(
+        self, kind: str, name: str, *, job: str | None, spec: Mapping[str, Any], summary: Mapping[str, Any]
+    ) -> Record:
+        """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
+        deleted then."""
+        with self.database.exclusive() as connection:
+            add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
+        return self.get(kind, name)
+
+    def get(self, kind: str, name: str) -> Record:
+        """The record; Problem 404 when there is none."""
+        found = self.many(kind, [name])
+        if name not in found:
+            raise not_found(kind, name)
+        return found[name]
+
+    def exists(self, kind: str, name: str) -> bool:
+        """There is a record with this id."""
+        return name in self.many(kind, [name])
+
+    def many(self, kind: str, names: Iterable[str]) -> dict[str, Record]:
+        """Id -> record, of those that are there."""
+        wanted = sorted(set(names))
+        found: dict[str, Record] = {}
+        with self.database.reading() as connection:
+            for start in range(0, len(wanted), 500):  # databases bound the number of values in one statement
+                some = records.c.id.in_(wanted[start : start + 500])
+                for row in connection.execute(select(records).where(records.c.kind == kind, some)):
+                    found[row.id] = _to_record(row)
+        return found
+
+    def list(self, kind: str, *, cursor: str | None = None, limit: int = 50) -> tuple[Records, str | None]:
+        """(records, cursor of the next page or None), newest first."""
+        query = select(records).where(records.c.kind == kind)
+        if cursor is not None:
+            query = query.where(older_than(cursor, records.c.created_at, records.c.id))
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(checked_limit(limit) + 1)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        items, following = page(rows, limit, lambda row: (row.created_at, row.id))
+        return [_to_record(row) for row in items], following
+
+    def users(self, kind: str, name: str) -> Records:
+        """The records that use this one."""
+        using = (uses.c.kind == records.c.kind) & (uses.c.id == records.c.id)
+        query = select(records).join(uses, using).where(uses.c.used_kind == kind, uses.c.used_id == name)
+        with self.database.reading() as connection:
+            return [_to_record(row) for row in connection.execute(query.order_by(records.c.created_at, records.c.id))]
+
+    def delete(self, kind: str, name: str) -> None:
+        """Remove a record and its artefact; Problem 404 when there is none, 409 while something uses it or a job works
+        on it.
+
+        The job that made it no longer counts as known: the same spec can be run again.
+        """
+        with self.database.exclusive() as connection:
+            row = connection.execute(select(records).where(records.c.kind == kind, records.c.id == name)).one_or_none()
+            if row is None:
+                raise not_found(kind, name)
+            _refuse_while_used(connection, kind, name)
+            connection.execute(delete(uses).where(uses.c.kind == kind, uses.c.id == name))
+            connection.execute(delete(records).where(records.c.kind == kind, records.c.id == name))
+            connection.execute(
+                update(jobs).where(jobs.c.fingerprint.startswith(name, autoescape=True)).values(known=False)
+            )
+            if kind == "study":
+                connection.execute(delete(study_cells).where(study_cells.c.study == row.job))
+        if kind in KINDS:
+            self.artefacts.remove(kind, name)
+
+
+def add_record(
+    connection: Connection,
+    kind: str,
+    name: str,
+    now: datetime,
+    *,
+    job: str | None,
+    spec: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    used: Iterable[tuple[str, str]],
+) -> None:
+    """Keep or replace a record inside an exclusive transaction; `used` are the (kind, id) pairs that it needs to
+    stay."""
+    values = {"job": job, "spec": dict(spec), "summary": dict(summary)}
+    known = (records.c.kind == kind) & (records.c.id == name)
+    if connection.execute(update(records).where(known).values(values)).rowcount == 0:
+        connection.execute(insert(records).values(kind=kind, id=name, created_at=now, **values))
+    connection.execute(delete(uses).where(uses.c.kind == kind, uses.c.id == name))
+    for used_kind, used_id in sorted(set(used)):
+        connection.execute(insert(uses).values(kind=kind, id=name, used_kind=used_kind, used_id=used_id))
+
+
+def models_of(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """("model", id) of every pruned model that a spec document names."""
+    named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
+    references = [name.strip() for name in named if isinstance(name, str)]
+    return [("model", name.removeprefix(PRUNED)) for name in references if name.startswith(PRUNED)]
+
+
+def _to_record(row: Any) -> Record:
+    return Record(kind=row.kind, id=row.id, job=row.job, spec=row.spec, summary=row.summary, created_at=row.created_at)
+
+
+def _refuse_while_used(connection: Connection, kind: str, name: str) -> None:
+    user = connection.execute(select(uses).where(uses.c.used_kind == kind, uses.c.used_id == name)).first()
+    if user is not None:
+        raise conflict(f"{kind} {name} is used by {user.kind} {user.id}; delete that first")
+    active = select(jobs).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+    for job in connection.execute(active):
+        if job.fingerprint.startswith(name):
+            raise conflict(f"job {job.id} is making {kind} {name}; cancel it first")
+        if (kind, name) in models_of(job.spec):
+            raise conflict(f"job {job.id} ({job.kind}) is using {kind} {name}; wait for it, or cancel it")
