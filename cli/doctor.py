@@ -1,0 +1,161 @@
+"""`prunescope doctor`: what works on this machine, what does not, and what to do about it."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from cli.errors import Failure, one_line
+from cli.redis import find_server
+from jobs.references import DEMO_FOLDER
+from jobs.settings import Settings
+
+LITTLE_DISK = 5 * 2**30
+"""Bytes under which the disk is called nearly full: one pruned 1.5B model."""
+
+State = Literal["ok", "note", "bad"]
+"""`bad`: something will not work before it is mended."""
+
+Answer = tuple[State, str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one part."""
+
+    part: str
+    state: State
+    text: str
+
+
+def run(settings: Settings) -> bool:
+    """Print a line for each part; True when nothing is bad."""
+    findings = [_examined(part, check, settings) for part, check in CHECKS.items()]
+    width = max(len(finding.part) for finding in findings)
+    for finding in findings:
+        print(f"{finding.state:5}{finding.part:{width}}  {finding.text}")
+    return all(finding.state != "bad" for finding in findings)
+
+
+def _examined(part: str, check: Callable[[Settings], Answer], settings: Settings) -> Finding:
+    try:
+        state, text = check(settings)
+    except Exception as error:  # whatever a part does when it is broken is the finding
+        return Finding(part, "bad", one_line(f"{type(error).__name__}: {error}"))
+    return Finding(part, state, one_line(text))
+
+
+def _python(settings: Settings) -> Answer:
+    wanted = sys.version_info >= (3, 11)
+    return ("ok" if wanted else "bad"), f"{sys.version.split()[0]}" + ("" if wanted else "; 3.11 or newer is needed")
+
+
+def _packages(settings: Settings) -> Answer:
+    found = []
+    for name in ("torch", "transformers", "lm-eval", "safetensors"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            return "bad", f"{name} is not installed: the worker needs it (pip install -e '.[worker]')"
+    return "ok", ", ".join(found)
+
+
+def _device(settings: Settings) -> Answer:
+    import torch
+
+    if not torch.cuda.is_available():
+        wanted = settings.device.startswith("cuda")
+        text = f"no CUDA device; the CPU works, with {torch.get_num_threads()} threads"
+        return (
+            ("bad", f"{text}, but PRUNESCOPE_DEVICE is {settings.device}: set it to auto") if wanted else ("note", text)
+        )
+    names = []
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        names.append(
+            f"cuda:{index} {torch.cuda.get_device_name(index)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        )
+    return "ok", "; ".join(names)
+
+
+def _redis(settings: Settings) -> Answer:
+    import redis
+
+    with redis.Redis.from_url(settings.resolved_redis_url, socket_connect_timeout=3, socket_timeout=3) as client:
+        try:
+            running = f"{client.info('server')['redis_version']} answers at {settings.resolved_redis_url}"
+            return "ok", running
+        except (redis.RedisError, OSError) as error:
+            if settings.redis_url is not None:
+                return (
+                    "bad",
+                    f"nothing answers at {settings.redis_url} ({error}): start it, or mend PRUNESCOPE_REDIS_URL",
+                )
+    try:
+        return "ok", f"none runs; prunescope up starts a private one with {find_server()}"
+    except Failure as error:
+        return "bad", str(error)
+
+
+def _database(settings: Settings) -> Answer:
+    from sqlalchemy import create_engine, make_url, text
+
+    url = make_url(settings.resolved_database_url)
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return "ok", f"{shown} will be made by the first start"
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("select 1"))
+    finally:
+        engine.dispose()
+    return "ok", f"{shown} answers"
+
+
+def _disk(settings: Settings) -> Answer:
+    home = settings.resolved_home
+    place = next(folder for folder in (home, *home.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    text = f"{free / 2**30:.1f} GiB free at {home}"
+    return ("ok", text) if free >= LITTLE_DISK else ("note", f"{text}: too little for models of billions of weights")
+
+
+def _roots(settings: Settings) -> Answer:
+    if not settings.model_roots:
+        return "note", "none: jobs may name demo and hub models; PRUNESCOPE_MODEL_ROOTS adds folders"
+    missing = [str(root) for root in settings.model_roots if not root.expanduser().is_dir()]
+    if missing:
+        return "bad", f"no such folder: {', '.join(missing)}; mend PRUNESCOPE_MODEL_ROOTS"
+    return "ok", ", ".join(str(root) for root in settings.model_roots)
+
+
+def _data(settings: Settings) -> Answer:
+    if settings.data is None:
+        return "note", "no local data: tasks and calibration text come from the hub; PRUNESCOPE_DATA names a folder"
+    parts = [name for name in ("eval", "calibration") if (settings.data / name).is_dir()]
+    if not parts:
+        return "bad", f"{settings.data} has neither eval/ nor calibration/; mend PRUNESCOPE_DATA"
+    return "ok", f"{settings.data} with {' and '.join(parts)}"
+
+
+def _demo(settings: Settings) -> Answer:
+    if any(DEMO_FOLDER.glob("*.safetensors")):
+        return "ok", str(DEMO_FOLDER)
+    return "bad", f"no model in {DEMO_FOLDER}: fetch the whole repository, or train one with python -m demo.train"
+
+
+CHECKS: dict[str, Callable[[Settings], Answer]] = {
+    "Python": _python,
+    "packages": _packages,
+    "device": _device,
+    "Redis": _redis,
+    "database": _database,
+    "disk": _disk,
+    "model roots": _roots,
+    "data": _data,
+    "demo model": _demo,
+}

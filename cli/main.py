@@ -1,0 +1,226 @@
+"""The `prunescope` command. A subcommand imports what it needs when it runs: `--help` and `up` know no torch."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli.errors import BAD_INPUT, DONE, FAILED, Failure, Refusal, one_line
+
+Home = Annotated[Path | None, typer.Option(help="Data folder (PRUNESCOPE_HOME).  [default: ./.prunescope]")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.  [default: 8000]")]
+Data = Annotated[Path | None, typer.Option(help="Folder with eval/ and calibration/, looked in before the hub.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16: what is computed in.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
+
+
+class Group(TyperGroup):
+    """Turns what went wrong into an exit code and, where somebody can mend it, into one line."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run a subcommand; see `cli/errors.py` for the exit codes."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        try:
+            code = super().main(*args, standalone_mode=False, **kwargs)
+        except BaseException as error:
+            code, text = _ending(error)
+            if text is None:
+                raise
+            print(f"prunescope: {text}", file=sys.stderr)
+        sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _ending(error: BaseException) -> tuple[int, str | None]:
+    """Exit code and text for an error; no text: it is a defect, whose traceback is wanted (Python exits with 1)."""
+    # Both modules are light; imported here so that an error while importing anything else is still told apart.
+    from jobs.problems import Problem
+    from lm.errors import BadInput
+
+    match error:
+        case typer.TyperException():
+            return error.exit_code, one_line(error.format_message())
+        case Refusal() | BadInput():
+            return BAD_INPUT, one_line(str(error))
+        case Problem():
+            return (BAD_INPUT if error.status < 500 else FAILED), one_line(str(error))
+        case Failure():
+            return FAILED, str(error)
+        case KeyboardInterrupt() | typer.Abort():
+            return FAILED, "stopped; nothing was written"
+        case _:
+            return FAILED, None
+
+
+app = typer.Typer(
+    name="prunescope",
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="See what pruning took out of a language model: prune it, measure it, and find the neurons behind the loss.",
+)
+
+
+@app.command()
+def up(
+    port: Port = None,
+    host: Host = None,
+    home: Home = None,
+    demo: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Start the demo study when there is no job yet.")
+    ] = True,
+) -> None:
+    """Everything on this machine: a private Redis, one worker, the web server. Ctrl-C ends it."""
+    from cli.settings import read_settings
+    from cli.up import run
+
+    run(read_settings(port=port, host=host, home=home), demo=demo)
+
+
+@app.command()
+def server(port: Port = None, host: Host = None, home: Home = None) -> None:
+    """The web server alone."""
+    from cli.settings import read_settings
+    from cli.up import serve
+
+    serve(read_settings(port=port, host=host, home=home))
+
+
+@app.command()
+def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> None:
+    """One worker alone: takes jobs from the queue, one at a time."""
+    from cli.settings import read_settings
+    from worker.app import run
+
+    if code := run(read_settings(home=home, device=device, dtype=dtype)):
+        raise typer.Exit(code)
+
+
+@app.command()
+def prune(
+    model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
+    method: Annotated[str, typer.Option(help="magnitude or wanda.")],
+    output: Annotated[Path, typer.Option(help="Folder for the pruned model; must not exist yet, or be empty.")],
+    pattern: Annotated[str | None, typer.Option(help="n:m, of every m weights in a row n are kept: 2:4.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Share of the weights that goes, in [0, 1).")] = None,
+    calibration: Annotated[
+        str | None, typer.Option(help="c4, wikitext2, ptb, demo, or a .txt, .jsonl or .safetensors file.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Calibration windows.  [default: 128]")] = None,
+    seqlen: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a window.  [default: the model's context, at most 2048]")
+    ] = None,
+    seed: Seed = 0,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the method, key=value; may be repeated.")
+    ] = None,
+    data: Data = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Prune a model here and now, without the queue."""
+    from cli import stages
+    from cli.settings import read_settings
+
+    stages.prune(
+        read_settings(data=data, device=device, dtype=dtype),
+        output,
+        model=model,
+        method=method,
+        options=option or [],
+        pattern=pattern,
+        sparsity=sparsity,
+        calibration=calibration,
+        samples=samples,
+        seqlen=seqlen,
+        seed=seed,
+    )
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
+    tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task.  [default: all]")] = None,
+    seed: Seed = 0,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
+    data: Data = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Measure a model's accuracy here and now."""
+    from cli import stages
+    from cli.settings import read_settings
+
+    settings = read_settings(data=data, device=device, dtype=dtype)
+    stages.evaluate(settings, model=model, tasks=tasks, limit=limit, seed=seed, file=json)
+
+
+@app.command()
+def attribute(
+    dense: Annotated[str, typer.Option(help="The unpruned model.")],
+    pruned: Annotated[list[str], typer.Option(help="A pruned variant of it; may be repeated.")],
+    texts: Annotated[Path, typer.Option(help='JSON lines: {"text": ..., "label"?: ..., "words"?: [...]}.')],
+    output: Annotated[Path, typer.Option(help="The Zarr group to write; must not exist yet, or be empty.")],
+    prompt: Annotated[str, typer.Option(help="A task whose prompt goes around the texts, or none.")] = "none",
+    words: Annotated[
+        str | None,
+        typer.Option(help="manual, cot or occlusion.  [default: manual where the rows carry words, else cot]"),
+    ] = None,
+    activation: Annotated[str, typer.Option(help="relu, abs or raw: what the Score adds up.")] = "relu",
+    layers: Annotated[str | None, typer.Option(help="Only these layers, with commas.  [default: all]")] = None,
+    permutations: Annotated[int, typer.Option(min=0, help="Redraws behind a p-value; 0 for none.")] = 1000,
+    seed: Seed = 0,
+    data: Data = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Find the neurons of the texts' influential words, and what pruning did to them, here and now."""
+    from cli import stages
+    from cli.settings import read_settings
+
+    stages.attribute(
+        read_settings(data=data, device=device, dtype=dtype),
+        output,
+        dense=dense,
+        pruned=pruned,
+        texts=texts,
+        prompt=prompt,
+        words=words,
+        activation=activation,
+        layers=layers,
+        permutations=permutations,
+        seed=seed,
+    )
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="YAML: kind and spec of a job or a study, as in studies/.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it ends.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run it again, even when its result is there.")] = False,
+    server: Annotated[
+        str | None, typer.Option(help="Address of the server.  [default: PRUNESCOPE_HOST and PRUNESCOPE_PORT]")
+    ] = None,
+) -> None:
+    """Send a job or a study to a running server."""
+    from cli.settings import read_settings
+    from cli.submit import run
+
+    run(read_settings(), file, server=server, wait=wait, force=force)
+
+
+@app.command()
+def doctor(home: Home = None) -> None:
+    """What works on this machine, what does not, and what to do."""
+    from cli.doctor import run
+    from cli.settings import read_settings
+
+    if not run(read_settings(home=home)):
+        raise typer.Exit(FAILED)

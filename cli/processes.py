@@ -1,0 +1,73 @@
+"""Child processes that never outlive the command that started them."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+LONGEST_LOG = 10_000_000
+"""A log of more bytes than this is put aside (as `NAME.log.1`) before it is written to again."""
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent ends, however that happens; elsewhere this does nothing."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start `command` in a process group of its own: a terminal's Ctrl-C reaches only us, and we end it in order.
+
+    Its output goes to the end of `log`.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LONGEST_LOG:
+        log.replace(log.with_suffix(".log.1"))
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+
+
+def stop(process: subprocess.Popen[bytes], patience: float) -> None:
+    """End a process that `start` started, and all that it started: politely, and after `patience` seconds at once."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its group: what it left behind, and itself if it did not listen
+    process.wait()
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, patience: float = 10
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs as long as the `with` block."""
+    process = start(command, log, environment)
+    try:
+        yield process
+    finally:
+        stop(process, patience)
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """The end of a log, for the person who wants to know why a process died."""
+    if not log.exists():
+        return ""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:])

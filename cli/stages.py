@@ -1,0 +1,212 @@
+"""`prunescope prune | evaluate | attribute`: one stage here and now, without the queue.
+
+What was typed becomes the same spec that a job has and is checked in the same way; only, any folder will do for a model:
+the model roots are for jobs.
+"""
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cli.errors import Refusal
+from cli.output import check_free, new_file, new_folder
+from cli.progress import Display
+from jobs.documents import JobKind
+from jobs.references import PRUNED
+from jobs.settings import Settings
+from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
+from jobs.vocabulary import CALIBRATION_SETS
+
+if TYPE_CHECKING:
+    from worker.context import Context
+
+CALIBRATION_FILES = (".txt", ".jsonl", ".safetensors")
+
+
+def prune(
+    settings: Settings,
+    output: Path,
+    *,
+    model: str,
+    method: str,
+    options: Sequence[str],
+    pattern: str | None,
+    sparsity: float | None,
+    calibration: str | None,
+    samples: int | None,
+    seqlen: int | None,
+    seed: int,
+) -> None:
+    """Write a pruned copy of a model to `output`. Raises Refusal, Problem or BadInput for what can be mended."""
+    if (pattern is None) == (sparsity is None):
+        raise Refusal("say how much is to go: either --sparsity 0.5 or --pattern 2:4")
+    document: dict[str, Any] = {
+        "model": model,
+        "method": {"name": method, **_options(options)},
+        "pattern": sparsity if pattern is None else pattern,
+    }
+    if calibration is not None:
+        document["calibration"] = {**_source(calibration), "samples": samples, "seqlen": seqlen, "seed": seed}
+    spec = parse_spec(JobKind.PRUNE, document)
+    assert isinstance(spec, PruneSpec)
+    with new_folder(output) as folder, _running(settings) as context:
+        from worker import stages
+
+        record = stages.prune(spec, folder, context)
+    print(f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s")
+
+
+def evaluate(settings: Settings, *, model: str, tasks: str, limit: int | None, seed: int, file: Path | None) -> None:
+    """Print a model's accuracy on tasks, and write it to `file`. Raises Refusal, Problem or BadInput as `prune`."""
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    spec = parse_spec(JobKind.EVALUATE, {"model": model, "tasks": names, "limit": limit, "seed": seed})
+    assert isinstance(spec, EvaluateSpec)
+    with contextlib.ExitStack() as opened:
+        place = None if file is None else opened.enter_context(new_file(file))
+        with _running(settings) as context:
+            from worker import stages
+
+            results = stages.evaluate(spec, None, context)["tasks"]
+        if place is not None:
+            kept = {name: {key: result[key] for key in result if key != "examples"} for name, result in results.items()}
+            place.write_text(json.dumps({"model": model, "tasks": kept}, indent=1, allow_nan=False) + "\n")
+    for name, result in results.items():
+        low, high = result["interval"]
+        print(
+            f"{name}: {result['accuracy']:.2%} of {result['rows']} rows "
+            f"(95 % interval {low:.2%} to {high:.2%}; chance {result['chance']:.2%})"
+        )
+
+
+def attribute(
+    settings: Settings,
+    output: Path,
+    *,
+    dense: str,
+    pruned: Sequence[str],
+    texts: Path,
+    prompt: str,
+    words: str | None,
+    activation: str,
+    layers: str | None,
+    permutations: int,
+    seed: int,
+) -> None:
+    """Write an attribution to `output`, a Zarr group. Raises Refusal, Problem or BadInput as `prune`."""
+    check_free(output)
+    document: dict[str, Any] = {
+        "dense": dense,
+        "pruned": list(pruned),
+        "texts": _rows(texts),
+        "prompt": prompt,
+        "words": words,
+        "activation": activation,
+        "layers": None if layers is None else _numbers(layers),
+        "permutations": permutations,
+        "seed": seed,
+    }
+    spec = parse_spec(JobKind.ATTRIBUTE, document)
+    assert isinstance(spec, AttributeSpec)
+    with new_folder(output) as folder, _running(settings) as context:
+        from worker import stages
+
+        summary = stages.attribute(spec, folder, context)
+    dropped = len(summary["dropped"])
+    print(
+        f"{output}: {summary['texts']} texts, {summary['influential_tokens']} influential tokens, "
+        f"{summary['ranked']} of {summary['neurons']} neurons ranked"
+        + (f", {dropped} words dropped that the texts do not have" if dropped else "")
+    )
+
+
+@contextlib.contextmanager
+def _running(settings: Settings) -> Iterator["Context"]:
+    """The surroundings of a stage on the command line. SIGTERM ends it as Ctrl-C does: nothing is left behind."""
+    from transformers.utils import logging as transformers_logging
+
+    from worker.context import Context
+    from worker.models import WarmModels
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    transformers_logging.set_verbosity_error()  # its hints are for programmers
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with Display() as display:
+            yield Context(
+                settings=settings,
+                models=WarmModels(settings.device, settings.dtype),
+                place_of=lambda reference: _place(reference, settings),
+                file_of=Path,
+                report=display.show,
+                check=lambda: None,
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _place(reference: str, settings: Settings) -> Path | str:
+    """Any folder, a hub id or `demo` as it stands; `pruned:<id>` is a model of the data folder."""
+    if not reference.startswith(PRUNED):
+        return reference
+    from jobs.references import resolve_model
+    from store.artefacts import Artefacts
+
+    return resolve_model(reference, settings, Artefacts(settings.resolved_artefacts_url).fetch_model)
+
+
+def _options(pairs: Sequence[str]) -> dict[str, Any]:
+    """`key=value` pairs; a value that reads as a number or a truth value is one."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise Refusal(f"--option {pair!r} is not of the form key=value")
+        if key == "name":
+            raise Refusal("--option name=...: the method's name is --method")
+        options[key] = yaml.safe_load(value)
+    return options
+
+
+def _source(calibration: str) -> dict[str, str]:
+    """A named set, or a file by its ending; anything else is left to the spec, which lists the known sets."""
+    if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or Path(calibration).exists()):
+        return {"file": calibration}
+    return {"dataset": calibration}
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise Refusal(f"--layers {text!r} is not a list of numbers with commas between them: 0,1,15") from None
+
+
+def _rows(texts: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON lines file, their fields `text`, `label` and `words`; other fields are passed over."""
+    rows = []
+    try:
+        lines = texts.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise Refusal(f"--texts {texts} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise Refusal(f"--texts {texts} is not UTF-8 (byte {error.start})") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise Refusal(f"{texts}, line {number}: not JSON ({error.msg})") from None
+        if not isinstance(row, dict) or "text" not in row:
+            raise Refusal(f'{texts}, line {number}: has no \'text\'; a row is {{"text": ..., "label"?, "words"?}}')
+        rows.append({key: row[key] for key in ("text", "label", "words") if row.get(key) is not None})
+    if not rows:
+        raise Refusal(f"{texts} has no rows; give at least one text")
+    return rows

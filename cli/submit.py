@@ -1,0 +1,113 @@
+"""`prunescope submit`: a job or a study from a YAML file to a running server."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from cli.errors import Failure, Refusal, one_line
+from cli.progress import Display
+from cli.up import address_of
+from jobs.documents import Job, JobKind, JobState
+from jobs.problems import unknown_name
+from jobs.settings import Settings
+from server import urls
+
+POLL_SECONDS = 0.5
+
+
+def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool) -> None:
+    """Send the request of `file`, say where its job is, and with `wait` follow it to its end.
+
+    Raises:
+        Refusal: the file cannot be read, the server refuses what it asks for, or the job failed for such a reason.
+        Failure: no server answers, or the job failed or was cancelled.
+    """
+    request = {**read_request(file), "force": force}
+    address = (server or address_of(settings)).rstrip("/")
+    # A server on this machine is never asked through a proxy.
+    direct: dict[str, httpx.BaseTransport | None] = {
+        "all://127.0.0.1": None,
+        "all://localhost": None,
+        "all://[::1]": None,
+    }
+    with httpx.Client(base_url=address, mounts=direct, timeout=30) as client:
+        answer = _ask(client, "POST", urls.api(urls.jobs()), request)
+        job = Job.model_validate(answer.json())
+        known = "" if answer.status_code == httpx.codes.ACCEPTED else f" (known already: {job.state})"
+        print(f"{address}{urls.job(job.id)}{known}", flush=True)
+        if wait:
+            _follow(client, job)
+
+
+def read_request(file: Path) -> dict[str, Any]:
+    """`{"kind", "spec"}` of a YAML file, written as `kind: ... spec: ...` or as one key that names the kind.
+
+    Raises:
+        Refusal: there is no such file, it is no YAML, or it has another form.
+    """
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except yaml.YAMLError as error:
+        raise Refusal(f"{file} is no YAML: {one_line(str(error))}") from None
+    kinds = [str(kind) for kind in JobKind]
+    match document:
+        case {"kind": str(kind), "spec": dict(spec), **rest} if not rest:
+            pass
+        case dict() if len(document) == 1 and isinstance(spec := next(iter(document.values())), dict):
+            kind = str(next(iter(document)))
+        case _:
+            raise Refusal(f"{file}: a job has 'kind' ({', '.join(kinds)}) and 'spec', and nothing else; see studies/")
+    if kind not in kinds:
+        raise Refusal(f"{file}: kind {unknown_name(kind, kinds)}")
+    return {"kind": kind, "spec": spec}
+
+
+def _follow(client: httpx.Client, job: Job) -> None:
+    with Display() as display:
+        for current in _states(client, job.id):
+            job = current
+            display.show(job.progress)
+    match job.state:
+        case JobState.SUCCEEDED:
+            for what, name in (job.result or {}).items():
+                print(f"{what}: {name}")
+        case JobState.CANCELLED:
+            raise Failure("the job was cancelled")
+        case _:
+            problem = job.error or {}
+            text = f"the job failed: {problem.get('detail', 'no reason is known')}"
+            raise (Refusal if problem.get("status", 500) < 500 else Failure)(text)
+
+
+def _states(client: httpx.Client, job_id: str) -> Iterator[Job]:
+    while True:
+        job = Job.model_validate(_ask(client, "GET", urls.api(urls.job(job_id))).json())
+        yield job
+        if job.state.ended:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _ask(client: httpx.Client, method: str, path: str, document: object = None) -> httpx.Response:
+    try:
+        answer = client.request(method, path, json=document)
+    except httpx.HTTPError as error:
+        raise Failure(
+            f"no server answers at {client.base_url} ({one_line(str(error))}); start one with `prunescope up`, "
+            "or name it with --server"
+        ) from None
+    except httpx.InvalidURL as error:
+        raise Refusal(f"--server {client.base_url}: {error}") from None
+    if answer.is_success:
+        return answer
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = f"the server answered {answer.status_code}"
+    raise (Refusal if answer.status_code < 500 else Failure)(one_line(str(detail)))

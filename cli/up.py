@@ -1,0 +1,189 @@
+"""`prunescope up`: a private Redis, one worker and the web server as child processes, and an end to all of them."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from cli import processes
+from cli.errors import Failure, Refusal
+from cli.redis import private_redis
+from jobs.settings import Settings
+
+READY_SECONDS = 60.0
+"""What the server may take to answer on a busy machine; usually it is one or two."""
+
+WORKER_PATIENCE = 15.0
+"""Seconds for the running job to reach the end of its layer or batch and go back to the queue."""
+
+SERVER_PATIENCE = 5.0
+
+DEMO_STUDY = Path(__file__).resolve().parents[1] / "studies" / "demo.yaml"
+
+Children = dict[str, tuple[subprocess.Popen[bytes], Path]]
+
+
+def run(settings: Settings, *, demo: bool) -> None:
+    """Start everything, say where it is, and wait for Ctrl-C (or SIGTERM); whatever was started has then ended.
+
+    Raises:
+        Refusal: the port is taken, or another `prunescope up` uses the data folder.
+        Failure: a part did not start, or died.
+    """
+    settings = settings.model_copy(update={"home": settings.resolved_home, "port": _free_port(settings)})
+    settings.home.mkdir(parents=True, exist_ok=True)
+    logs = settings.home / "logs"
+    children: Children = {}
+    with contextlib.ExitStack() as parts:
+        parts.enter_context(_sole_user_of(settings.home))
+        stop = parts.enter_context(_stop_signals())
+        if settings.redis_url is None:
+            children["Redis"] = parts.enter_context(private_redis(settings)), logs / "redis.log"
+        study = _prepare(settings, demo=demo)
+        for name, patience in (("worker", WORKER_PATIENCE), ("server", SERVER_PATIENCE)):
+            command = [sys.executable, "-m", "cli", name]
+            log = logs / f"{name}.log"
+            child = processes.running(command, log, _environment(settings), patience=patience)
+            children[name] = parts.enter_context(child), log
+        address = address_of(settings)
+        _wait_until_ready(address, children, stop)
+        if not stop.is_set():
+            print(f"Prunescope is ready: {address}", flush=True)
+            if study:
+                print(f"A demo study is running: {address}{study}", flush=True)
+            print(f"Data and logs are in {settings.home}. Ctrl-C ends everything.", flush=True)
+        _watch(children, stop)
+        print("Stopping ...", flush=True)
+
+
+def serve(settings: Settings) -> None:
+    """The web server alone, until SIGINT or SIGTERM. Event streams that are still open do not hold it up for long."""
+    import uvicorn
+
+    from server.app import create_app
+
+    _free_port(settings)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="info",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
+
+
+def address_of(settings: Settings) -> str:
+    """The server's address for a browser on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return (
+        f"http://[{host}]:{settings.port}"
+        if ":" in host.strip("[]") and "[" not in host
+        else f"http://{host}:{settings.port}"
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return os.environ | {
+        "PRUNESCOPE_HOME": str(settings.home),
+        "PRUNESCOPE_HOST": settings.host,
+        "PRUNESCOPE_PORT": str(settings.port),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _free_port(settings: Settings) -> int:
+    """The port itself when it can be listened on, a free one for 0; a Refusal otherwise."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            port: int = probe.getsockname()[1]
+            return port
+    except OSError as error:
+        raise Refusal(
+            f"cannot listen on port {settings.port} of {settings.host} ({error.strerror}); "
+            "choose another with --port, or --port 0 for any that is free"
+        ) from None
+
+
+@contextlib.contextmanager
+def _sole_user_of(home: Path) -> Iterator[None]:
+    """Hold the data folder's lock: two Redis servers on one folder would ruin each other's data."""
+    with (home / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Refusal(
+                f"another prunescope up uses {home}; end it, or choose another data folder with --home"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM and a closed terminal set; nothing is interrupted, so the way out is whole."""
+    stop = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _prepare(settings: Settings, *, demo: bool) -> str | None:
+    """Bring the database up to date; when it has no job yet, submit the demo study and answer with its page's path."""
+    from cli.submit import read_request
+    from server import urls
+    from store.database import Database
+    from store.jobs import JobStore
+    from store.submission import submit
+
+    database = Database(settings.resolved_database_url)
+    database.migrate()
+    try:
+        jobs, _ = JobStore(database).list(limit=1)
+        if jobs or not demo:
+            return None
+        request = read_request(DEMO_STUDY)
+        job, _ = submit(settings, database, request["kind"], request["spec"])
+        return urls.study(job.artefact_id)
+    finally:
+        database.close()
+
+
+def _wait_until_ready(address: str, children: Children, stop: threading.Event) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy of the environment
+    while not stop.is_set():
+        _check(children)
+        with contextlib.suppress(urllib.error.URLError, OSError), browser.open(f"{address}/healthz", timeout=2):
+            return
+        if time.monotonic() > deadline:
+            _, log = children["server"]
+            raise Failure(f"the server does not answer; the end of {log}:\n{processes.last_lines(log)}")
+        stop.wait(0.05)
+
+
+def _watch(children: Children, stop: threading.Event) -> None:
+    while not stop.wait(0.2):
+        _check(children)
+
+
+def _check(children: Children) -> None:
+    for name, (process, log) in children.items():
+        if (code := process.poll()) is not None:
+            raise Failure(f"the {name} ended (exit code {code}); the end of {log}:\n{processes.last_lines(log)}")

@@ -1,0 +1,41 @@
+"""What a stage is given beside its spec: where names lead, models, and how to say how far it is."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobs.documents import Progress
+from jobs.settings import Settings
+from worker.models import WarmModels
+
+SETTLED = 2
+"""Steps of a stage before a remaining time is given: the first one is never like the others."""
+
+
+@dataclass
+class Context:
+    """The surroundings of a stage.
+
+    `place_of` gives the folder (or hub id) behind a model reference, `file_of` the path behind a file's name; both
+    raise an error that a user can mend. `report` takes progress, `check` raises Cancelled when the work is to stop.
+    """
+
+    settings: Settings
+    models: WarmModels
+    place_of: Callable[[str], Path | str]
+    file_of: Callable[[str], Path]
+    report: Callable[[Progress], None]
+    check: Callable[[], None]
+    _stage: str = field(default="", init=False)
+    _since: float = field(default=0.0, init=False)
+
+    def step(self, stage: str, done: int = 0, total: int = 0, unit: str = "", message: str = "") -> None:
+        """Say how far the stage is, with an estimate of what is left; raises Cancelled when the work is to stop."""
+        self.check()
+        now = time.monotonic()
+        if stage != self._stage:
+            # The clock of a stage starts where the one before it ended, which its first report is the first sign of.
+            self._stage, self._since = stage, now
+        eta = (now - self._since) / done * (total - done) if SETTLED <= done <= total else None
+        self.report(Progress(stage=stage, done=done, total=total, unit=unit, message=message, eta_seconds=eta))

@@ -1,0 +1,69 @@
+"""Models that were used last stay in memory, within a limit: a study does not load the same one for every cell."""
+
+import os
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lm.loading import LanguageModel, choose_device, find, load
+
+KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
+"""Share of a device's whole memory that models which are not in use may fill."""
+
+Key = tuple[str, tuple[tuple[str, int, int], ...]]
+
+
+class WarmModels:
+    """Loads models and keeps the last ones. Nobody may change a model of `get`: a walk that prunes takes its `own`."""
+
+    def __init__(self, device: str = "auto", dtype: str = "auto", limit_bytes: int | None = None) -> None:
+        self._device, self._dtype, self._limit = device, dtype, limit_bytes
+        self._models: OrderedDict[Key, LanguageModel] = OrderedDict()
+
+    def get(self, place: Path | str, reference: str) -> LanguageModel:
+        """The model behind `place` (a folder or a hub id), called `reference` in messages. Raises as `lm.loading.load`."""
+        folder = find(place)
+        key = _key(folder)
+        if key in self._models:
+            self._models.move_to_end(key)
+        else:
+            self._make_room(sum(size for name, size, _ in key[1] if name.endswith(".safetensors")))
+            self._models[key] = self._load(folder, resident=True)
+        return replace(self._models[key], reference=reference)
+
+    def own(self, place: Path | str, reference: str) -> LanguageModel:
+        """A model for the caller alone, to be changed at will; its weights lie in host memory."""
+        self._make_room(0)
+        return replace(self._load(place, resident=False), reference=reference)
+
+    def _load(self, place: Path | str, *, resident: bool) -> LanguageModel:
+        return load(place, device=self._device, dtype=self._dtype, resident=resident)
+
+    def _make_room(self, coming: int) -> None:
+        """Let the models go that were not used for longest, until the coming one fits beside the others."""
+        limit = _limit(self._device) if self._limit is None else self._limit
+        while self._models and sum(map(_bytes, self._models.values())) + coming > limit:
+            self._models.popitem(last=False)
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+
+def _key(folder: Path) -> Key:
+    """The folder and the state of its files: a model that was written anew is another one."""
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    return str(folder.resolve()), tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+
+
+def _bytes(lm: LanguageModel) -> int:
+    return sum(parameter.numel() * parameter.element_size() for parameter in lm.model.parameters())
+
+
+def _limit(device: str) -> int:
+    place = choose_device(device)
+    if place.type == "cuda":
+        total: int = torch.cuda.get_device_properties(place).total_memory
+    else:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(total * KEPT_SHARE[place.type])
