@@ -1,0 +1,198 @@
+"""What the decoder layers are called with, and the hidden states on their way from layer to layer.
+
+Nothing is assumed about a layer's arguments: whatever the model hands to each of its layers is kept and handed on.
+To learn it, the model runs with layers that let the hidden state pass unchanged, and stops before its head.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Call:
+    """All arguments of one call of one layer but the hidden state, which is the first."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Stop(Exception):
+    """Raised inside a forward pass when what was wanted of it has been seen; never leaves the walk."""
+
+
+class LayerInputs:
+    """The current layer's input for every window, in host memory, and how to call the layer.
+
+    `hidden` [samples, tokens, hidden] visits the device in micro-batches of at most `batch` windows, and `advance`
+    writes a layer's output over its input.
+    """
+
+    def __init__(
+        self, hidden: Float[Tensor, "samples tokens hidden"], calls: list[list[Call]], batch: int, device: torch.device
+    ) -> None:
+        self.hidden = hidden
+        self._calls = calls
+        self._batch = batch
+        self._device = device
+
+    def run(self, index: int, layer: nn.Module) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
+        """For each micro-batch of layer `index`: its windows, and what runs the layer on them."""
+        for number, calls in enumerate(self._calls):
+            windows = slice(number * self._batch, number * self._batch + self._batch)
+            # A copy also on the CPU: a layer may write into its input.
+            hidden = self.hidden[windows].to(self._device, non_blocking=True, copy=True)
+            yield windows, _Run(layer, hidden, _moved(calls[index], self._device))
+
+    def advance(self, index: int, layer: nn.Module) -> None:
+        """Replace every window's hidden state by what the layer makes of it."""
+        for windows, run in self.run(index, layer):
+            self.hidden[windows] = run().to(self.hidden.device)
+
+
+@dataclass(frozen=True)
+class _Run:
+    layer: nn.Module
+    hidden: Tensor
+    call: Call
+
+    def __call__(self) -> Tensor:
+        output = self.layer(self.hidden, *self.call.args, **self.call.kwargs)
+        return first(output)
+
+
+def first(output: Any) -> Tensor:
+    """A layer returns its hidden state, or a tuple that starts with it."""
+    hidden: Tensor = output[0] if isinstance(output, tuple) else output
+    return hidden
+
+
+def capture(
+    model: PreTrainedModel,
+    layers: Sequence[nn.Module],
+    windows: Int[Tensor, "samples tokens"],
+    batch: int,
+    device: torch.device,
+) -> LayerInputs:
+    """Run the windows through the embedding, up to the first decoder layer, and note what every layer is called with.
+
+    Arguments that are equal for all micro-batches (masks, positions) are kept once; others wait in host memory.
+    """
+    place = cast(Tensor, model.get_input_embeddings().weight).device
+    returns_tuple = _returns_tuple(model, layers[0], windows[:1, :2].to(place))
+    hidden = torch.empty(0)
+    calls: list[list[Call]] = []
+    for start in range(0, len(windows), batch):
+        recorded: list[tuple[Tensor, Call]] = []
+        with _passing_through(layers, recorded, returns_tuple), _stopping():
+            model(input_ids=windows[start : start + batch].to(place), use_cache=False)
+        embedded = recorded[0][0]
+        if start == 0:
+            shape = (len(windows), *embedded.shape[1:])
+            hidden = torch.empty(shape, dtype=embedded.dtype, pin_memory=device.type == "cuda")
+        hidden[start : start + batch] = embedded.to("cpu")
+        memo: dict[int, Any] = {}
+        known = calls[0] if calls else [None] * len(recorded)
+        calls.append([_kept_once(call, before, memo) for (_, call), before in zip(recorded, known, strict=True)])
+    return LayerInputs(hidden, calls, batch, device)
+
+
+def _returns_tuple(model: PreTrainedModel, layer: nn.Module, ids: Int[Tensor, "samples tokens"]) -> bool:
+    seen: list[bool] = []
+
+    def look(_module: nn.Module, _args: object, output: object) -> None:
+        seen.append(isinstance(output, tuple))
+        raise Stop
+
+    handle = layer.register_forward_hook(look)
+    try:
+        with _stopping():
+            model(input_ids=ids, use_cache=False)
+    finally:
+        handle.remove()
+    return seen[0]
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    try:
+        yield
+    except Stop:
+        return
+
+
+@contextmanager
+def _passing_through(
+    layers: Sequence[nn.Module], recorded: list[tuple[Tensor, Call]], returns_tuple: bool
+) -> Iterator[None]:
+    """Layers that note their call and return their input; the last one stops the pass, to spare the model's head."""
+
+    def forward_of(last: bool) -> Callable[..., Any]:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if args:
+                hidden, args = args[0], args[1:]
+            else:
+                hidden = kwargs.pop("hidden_states")
+            recorded.append((hidden, Call(args, kwargs)))
+            if last:
+                raise Stop
+            return (hidden, None) if returns_tuple else hidden
+
+        return forward
+
+    before = [layer.__dict__.get("forward") for layer in layers]
+    try:
+        for number, layer in enumerate(layers, start=1):
+            layer.forward = forward_of(last=number == len(layers))
+        yield
+    finally:
+        for layer, forward in zip(layers, before, strict=True):
+            if forward is None:
+                layer.__dict__.pop("forward", None)
+            else:
+                layer.forward = forward
+
+
+def _kept_once(call: Call, before: Call | None, memo: dict[int, Any]) -> Call:
+    """The call with every tensor that equals the one of the first micro-batch replaced by that one."""
+    if before is None or len(before.args) != len(call.args) or before.kwargs.keys() != call.kwargs.keys():
+        return call
+    return Call(
+        tuple(_same(value, like, memo) for value, like in zip(call.args, before.args, strict=True)),
+        {key: _same(value, before.kwargs[key], memo) for key, value in call.kwargs.items()},
+    )
+
+
+def _same(value: Any, like: Any, memo: dict[int, Any]) -> Any:
+    if isinstance(value, Tensor):
+        if id(value) not in memo:
+            equal = isinstance(like, Tensor) and value.dtype == like.dtype and torch.equal(value, like)
+            # The original stays in the memo, so that its id is not given to another tensor.
+            memo[id(value)] = (value, like if equal else value.to("cpu"))
+        return memo[id(value)][1]
+    if isinstance(value, tuple) and isinstance(like, tuple) and len(value) == len(like):
+        return tuple(_same(one, other, memo) for one, other in zip(value, like, strict=True))
+    return value
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """The same value with every tensor in it on the device."""
+    match value:
+        case Tensor():
+            return value.to(device)
+        case Call():
+            return Call(_moved(value.args, device), _moved(value.kwargs, device))
+        case tuple() if not hasattr(value, "_fields"):
+            return tuple(_moved(one, device) for one in value)
+        case list():
+            return [_moved(one, device) for one in value]
+        case dict():
+            return {key: _moved(one, device) for key, one in value.items()}
+        case _:
+            return value

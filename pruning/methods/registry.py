@@ -1,0 +1,30 @@
+"""The methods by name. A new one is a file beside this and a line here."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any
+
+from lm.errors import BadInput
+from pruning.methods.magnitude import Magnitude
+from pruning.methods.protocol import Calibrated, WeightsOnly
+from pruning.methods.wanda import Wanda
+
+METHODS: dict[str, type[WeightsOnly | Calibrated[Any]]] = {
+    "magnitude": Magnitude,
+    "wanda": Wanda,
+}
+
+
+def build(name: str, options: Mapping[str, object]) -> WeightsOnly | Calibrated[Any]:
+    """The method of that name with its options set. Raises BadInput, which lists the known names."""
+    if name not in METHODS:
+        near = get_close_matches(name, METHODS, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise BadInput(f"method {name!r} is unknown{hint}; known: {', '.join(METHODS)}")
+    method = METHODS[name]
+    known = [field.name for field in fields(method)]  # type: ignore[arg-type]
+    for option in options:
+        if option not in known:
+            raise BadInput(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}")
+    return method(**options)

@@ -1,0 +1,38 @@
+"""Wanda (Sun et al., arXiv 2306.11695): score_ij = |W_ij| * ||x_j||_2, compared within each row.
+
+||x_j|| is the square root of norm2_j (`pruning.statistics`), a constant factor away from the norm over all tokens.
+Weights that stay keep their values.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pruning.masks import keep_by_row
+from pruning.methods.protocol import Calibrated, Decision
+from pruning.patterns import Pattern
+from pruning.statistics import InputNorms
+
+
+@dataclass(frozen=True)
+class Wanda(Calibrated[InputNorms]):
+    """Weights that meet weak inputs go; no options."""
+
+    def statistics(self, columns: int, device: torch.device) -> InputNorms:
+        return InputNorms(columns, device)
+
+    def decide(
+        self, weights: Sequence[Float[Tensor, "rows columns"]], statistics: InputNorms, pattern: Pattern
+    ) -> list[Decision]:
+        norms = statistics.norms()
+        return [Decision(keep_by_row(wanda_scores(weight, norms), pattern)) for weight in weights]
+
+
+def wanda_scores(
+    weight: Float[Tensor, "rows columns"], norms: Float[Tensor, " columns"]
+) -> Float[Tensor, "rows columns"]:
+    """|W| with each column scaled by its input's norm."""
+    return weight.abs() * norms

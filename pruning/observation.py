@@ -1,0 +1,121 @@
+"""One layer's statistics: a forward pass of all windows with a look at every linear's input.
+
+The layer's output is not wanted in this pass, so from the second micro-batch on it stops at the input of the linear
+that is called last: the down-projection's product, a fifth of a Llama layer, is spared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lm.errors import UnsupportedModel
+from lm.hooks import record_inputs
+from pruning.capture import LayerInputs, Stop
+from pruning.methods.protocol import Calibrated, Statistics
+
+FEWEST, MOST, SHARE = 128, 512, 32
+
+
+@dataclass
+class Group:
+    """Linears that read the same input, its statistics, and a sample of its tokens (empty if they cannot be told)."""
+
+    members: list[str]
+    statistics: Statistics
+    sample: list[Float[Tensor, "tokens columns"]] = field(default_factory=list)
+
+
+def sampled_tokens(samples: int, tokens: int) -> Int[Tensor, " sampled"]:
+    """The calibration tokens on which a matrix's output error is measured, as sorted positions in [samples * tokens].
+
+    One in 32, but 128 to 512 of them (or all there are), drawn with a fixed seed: two more products over so few tokens
+    cost at most a sixteenth of a forward pass, a Gram matrix of every input would cost more than all of it.
+    """
+    total = samples * tokens
+    count = min(total, max(FEWEST, min(MOST, total // SHARE)))
+    drawn = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:count]
+    return drawn.sort().values
+
+
+def observe(
+    index: int,
+    layer: nn.Module,
+    modules: Mapping[str, nn.Module],
+    inputs: LayerInputs,
+    method: Calibrated[Any],
+    sampled: Int[Tensor, " sampled"],
+    last_call: dict[tuple[str, ...], int],
+) -> list[Group]:
+    """Run layer `index`, still dense, over all windows and gather the statistics of its linears' inputs.
+
+    `last_call` remembers, for layers with the same linears, how many calls of linears a pass makes. Raises
+    UnsupportedModel for a linear that no window reached.
+    """
+    watch = _Watch(method, sampled)
+    names = tuple(modules)
+    with record_inputs(modules, watch.receive):
+        for windows, run in inputs.run(index, layer):
+            watch.start(windows, inputs.hidden.shape, last_call.get(names))
+            try:
+                run()
+            except Stop:
+                continue
+            last_call[names] = watch.calls
+    unseen = [name for name in names if name not in watch.group_of]
+    if unseen:
+        raise UnsupportedModel(f"layer {index}: no calibration window reaches {', '.join(unseen)}; it cannot be pruned")
+    return list(watch.groups.values())
+
+
+class _Watch:
+    def __init__(self, method: Calibrated[Any], sampled: Int[Tensor, " sampled"]) -> None:
+        self.groups: dict[str, Group] = {}  # by the member that is called first
+        self.group_of: dict[str, str] = {}
+        self.calls = 0
+        self._method = method
+        self._sampled = sampled
+        self._seen: dict[str, tuple[Tensor, int]] = {}  # with its version: a tensor may be written into
+
+    def start(self, windows: slice, shape: torch.Size, last_call: int | None) -> None:
+        self._sequences = min(windows.stop, shape[0]) - windows.start
+        self._tokens = self._sequences * shape[1]
+        begin = windows.start * shape[1]
+        inside = (self._sampled >= begin) & (self._sampled < begin + self._tokens)
+        self._chosen = self._sampled[inside] - begin
+        self._last_call = last_call
+        self.calls = 0
+        self._seen = {}
+
+    def receive(self, name: str, tensor: Tensor) -> None:
+        self.calls += 1
+        leader = next((other for other, known in self._seen.items() if _same_tensor(*known, tensor)), name)
+        if self.group_of.setdefault(name, leader) == name:
+            self._seen[name] = (tensor, tensor._version)
+            self._add(name, tensor)
+        elif self.group_of[name] != leader:
+            raise UnsupportedModel(f"{name} reads the input of {self.group_of[name]} at times and another at others")
+        elif name not in self.groups[leader].members:
+            self.groups[leader].members.append(name)
+        if self.calls == self._last_call:
+            raise Stop
+
+    def _add(self, name: str, tensor: Tensor) -> None:
+        rows = tensor.reshape(-1, tensor.shape[-1])
+        if name not in self.groups:
+            self.groups[name] = Group([name], self._method.statistics(rows.shape[1], tensor.device))
+        group = self.groups[name]
+        group.statistics.add(tensor, self._sequences)
+        if len(rows) == self._tokens:
+            group.sample.append(rows[self._chosen.to(rows.device)])
+
+
+def _same_tensor(known: Tensor, version: int, tensor: Tensor) -> bool:
+    """Whether a tensor is the known one, or a view of all of it, and nothing was written into it since."""
+    return known._version == version and (
+        known is tensor
+        or (known.data_ptr() == tensor.data_ptr() and known.shape == tensor.shape and known.stride() == tensor.stride())
+    )

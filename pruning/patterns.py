@@ -1,0 +1,60 @@
+"""What share of a matrix goes, and in which arrangement."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from lm.errors import BadPattern
+
+
+@dataclass(frozen=True)
+class Unstructured:
+    """`sparsity` of the weights go, wherever they lie; 0 <= sparsity < 1, and 0 changes nothing."""
+
+    sparsity: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sparsity) and 0 <= self.sparsity < 1):
+            raise BadPattern(f"sparsity {self.sparsity} is outside of [0, 1): give the share that goes, such as 0.5")
+
+    def __str__(self) -> str:
+        return f"{self.sparsity:g}"
+
+
+@dataclass(frozen=True)
+class NofM:
+    """Of every `m` consecutive weights in a row `n` are KEPT; 0 < n < m."""
+
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.n < self.m:
+            raise BadPattern(
+                f"pattern {self.n}:{self.m} is impossible: n of every m weights stay, 0 < n < m, such as 2:4"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.n}:{self.m}"
+
+    def check_fits(self, columns: int, place: str) -> None:
+        """Raise BadPattern, naming `place`, when a row of `columns` weights cannot be cut into groups of m."""
+        if columns % self.m:
+            raise BadPattern(
+                f"{place}: {columns} columns cannot be cut into groups of {self.m}; "
+                f"take an m that divides {columns}, or an unstructured sparsity"
+            )
+
+
+Pattern = Unstructured | NofM
+
+
+def parse_pattern(text: str) -> Pattern:
+    """Read "2:4" (n of m are kept) or "0.5" (that share goes). Raises BadPattern."""
+    if match := re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text):
+        return NofM(int(match[1]), int(match[2]))
+    try:
+        sparsity = float(text)
+    except ValueError:
+        raise BadPattern(f"pattern {text!r} is not understood: a sparsity such as 0.5, or n:m such as 2:4") from None
+    return Unstructured(sparsity)

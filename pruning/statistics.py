@@ -1,0 +1,35 @@
+"""What is remembered of a linear's inputs over the calibration set."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lm.errors import BadInput
+
+
+class InputNorms:
+    """norm2_j = mean over sequences of the token-summed squares of input feature j, as a running mean in float32.
+
+    Its square root stands for ||x_j||_2: it differs from it by the factor sqrt(sequences), the same for all j, which no
+    score can see.
+    """
+
+    def __init__(self, columns: int, device: torch.device) -> None:
+        self.mean_squares: Float[Tensor, " columns"] = torch.zeros(columns, dtype=torch.float32, device=device)
+        self.sequences = 0
+
+    def add(self, inputs: Float[Tensor, "*tokens columns"], sequences: int) -> None:
+        """Take in one micro-batch. How many sequences it holds is told, since some layers flatten their inputs."""
+        squares = inputs.reshape(-1, inputs.shape[-1]).float().square().sum(dim=0)
+        total = self.sequences + sequences
+        self.mean_squares *= self.sequences / total
+        self.mean_squares += squares / total
+        self.sequences = total
+
+    def norms(self) -> Float[Tensor, " columns"]:
+        """sqrt(norm2). Raises BadInput when the inputs were not finite (float16 ends at 65504)."""
+        if not bool(self.mean_squares.isfinite().all()):
+            raise BadInput(
+                "the calibration inputs are not finite numbers; compute in a wider type (--dtype float32 or bfloat16)"
+            )
+        return self.mean_squares.sqrt()
