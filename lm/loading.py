@@ -95,7 +95,9 @@ def find(reference: str | Path) -> Path:
     parts = HUB_ID.fullmatch(str(reference))
     if folder == DEMO or isinstance(reference, Path) or parts is None:
         raise ModelNotFound(f"{reference}: no such folder, and not a hub id (owner/name or owner/name@revision)")
-    return hub.model_folder(parts["repository"], parts["revision"])
+    folder = hub.model_folder(parts["repository"], parts["revision"])
+    _check_folder(folder, str(reference))
+    return folder
 
 
 def choose_device(name: str) -> torch.device:
