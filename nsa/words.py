@@ -15,6 +15,7 @@ from nsa.prompts import words_prompt
 from nsa.texts import FoundWords, Text
 
 MOST_OCCLUDED = 5
+LEAST_SHARE = 0.1  # of the largest drop: a word that moves the label less is noise
 
 # Scripts written without blanks between words: inside them a word needs no boundary.
 _UNSPACED = re.compile(r"[฀-໿က-႟ក-៿぀-ヿ㐀-鿿豈-﫿\U00020000-\U0003ffff]")
@@ -87,9 +88,10 @@ def cot_words(text: Text, lm: LanguageModel) -> FoundWords:
 
 
 def occlusion_words(text: Text, lm: LanguageModel) -> FoundWords:
-    """The words (at most five) without which the label's log-probability falls most."""
+    """The words (at most five) without which the label's log-probability falls most, by a tenth of the most or more."""
     drops = label_drops(lm, text)
-    ranked = sorted((word for word in drops if drops[word] > 0), key=lambda word: -drops[word])
+    least = LEAST_SHARE * max(drops.values(), default=0.0)
+    ranked = sorted((word for word in drops if drops[word] >= least and drops[word] > 0), key=lambda word: -drops[word])
     return FoundWords(tuple(ranked[:MOST_OCCLUDED]), (), None)
 
 

@@ -1,0 +1,107 @@
+"""Before anything is recorded: which texts, words and layers an attribution works on, and whether its models fit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from lm.architecture import context_length, decoder_layers, neuron_count
+from lm.errors import BadInput
+from lm.loading import LanguageModel
+from lm.tokens import tokenize
+from nsa import scoring
+from nsa.errors import ModelsDiffer, TextsTooLong
+from nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
+from nsa.texts import FoundWords, Text
+from nsa.words import SOURCES, check_texts, influential_words
+
+Report = Callable[[str, int, int, str], None]  # stage, done, total, unit; may raise Cancelled
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an attribution may choose; `layers` None means all."""
+
+    source: str = "manual"
+    activation: str = "relu"
+    layers: tuple[int, ...] | None = None
+    permutations: int = 1000
+    seed: int = 0
+    floor: float = scoring.FLOOR
+    count_special: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What an attribution works on; `found` holds the words of every text that is used, by the text's index."""
+
+    examples: list[Example]
+    positions: Positions
+    found: dict[int, FoundWords]
+    left_out: list[LeftOut]
+    layers: list[int]
+
+
+def check(texts: Sequence[Text], options: Options) -> None:
+    """Raise BadInput or BadText for what no model could work on."""
+    check_texts(texts)
+    scoring.transform(options.activation)
+    if options.source not in SOURCES:
+        raise BadInput(f"words source {options.source!r} is unknown: choose one of {', '.join(SOURCES)}")
+    if options.permutations < 0:
+        raise BadInput(f"permutations {options.permutations}: 0 (none) or more")
+    if options.layers is not None and not options.layers:
+        raise BadInput("layers: name at least one, or leave it out for all")
+
+
+def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: Report) -> Prepared:
+    """Cut the texts into tokens and find their influential words with the dense model.
+
+    Raises BadInput for a layer that the model has not, BadText and its kinds for texts or words that cannot be used.
+    """
+    count = len(decoder_layers(lm.model))
+    wrong = [layer for layer in options.layers or () if not 0 <= layer < count]
+    if wrong:
+        raise BadInput(f"layer {wrong[0]}: this model's layers are 0 to {count - 1}")
+    if lm.tokenizer is None:
+        raise BadInput(f"{lm.reference} has no tokenizer: put its tokenizer.json beside its weights")
+    tokens, left_out = fitting(lm.tokenizer, texts, context_length(lm.model))
+    kept = sorted(tokens)
+    words = influential_words(
+        lm, [texts[i] for i in kept], options.source, on_text=lambda done, total: report("words", done, total, "texts")
+    )
+    found = dict(zip(kept, words, strict=True))
+    if options.source == "cot":
+        for index in [index for index in kept if found[index].answer is None]:
+            left_out.append(LeftOut(index, "asking for its influential words takes more than the model's context"))
+            del tokens[index], found[index]
+        if not tokens:
+            raise TextsTooLong("all texts are too long to ask this model for their influential words: shorten them")
+    made = make_examples(tokens, texts, found)
+    return Prepared(
+        examples=made,
+        positions=positions_of(made, count_special=options.count_special),
+        found=found,
+        left_out=sorted(left_out, key=lambda text: text.text),
+        layers=sorted(set(options.layers)) if options.layers else list(range(count)),
+    )
+
+
+def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shape: tuple[int, int]) -> None:
+    """Raise ModelsDiffer unless the variant has the dense model's shape, and its tokenizer (if any) the same tokens."""
+    own = (len(decoder_layers(lm.model)), neuron_count(lm.model))
+    if own != shape:
+        raise ModelsDiffer(
+            f"{name} ({lm.reference}) has {own[0]} layers of {own[1]} neurons, dense model {shape[0]} of {shape[1]}; "
+            "compare models of one shape"
+        )
+    largest = max(max(example.token_ids) for example in examples)
+    if largest >= int(cast(nn.Embedding, lm.model.get_input_embeddings()).weight.shape[0]):
+        raise ModelsDiffer(f"{name} ({lm.reference}) does not know token {largest} of the texts: compare one tokenizer")
+    for example in examples:
+        if lm.tokenizer is not None and tokenize(lm.tokenizer, example.text).ids != example.token_ids:
+            raise ModelsDiffer(
+                f"{name} ({lm.reference}) cuts text {example.index} into other tokens than the dense model: "
+                "compare models of one tokenizer"
+            )
