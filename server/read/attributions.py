@@ -1,5 +1,6 @@
 """Attributions: the overview of one."""
 
+from datetime import datetime
 from typing import Literal
 
 from jobs.problems import bad_field, unknown_name
@@ -22,9 +23,9 @@ ROWS = 20
 RANKS = 20
 
 
-def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
+def attribution_summary(opened: OpenAttribution, created_at: datetime | None = None) -> AttributionSummary:
     """One line of the list of attributions."""
-    return AttributionSummary.model_validate(_summary_fields(opened))
+    return AttributionSummary.model_validate({**_summary_fields(opened), "created_at": created_at})
 
 
 def attribution_document(
@@ -35,6 +36,7 @@ def attribution_document(
     layer: int | None = None,
     sort: Literal["rank", "drop"] = "rank",
     job: Link | None = None,
+    created_at: datetime | None = None,
 ) -> AttributionDocument:
     """The overview; ``variant``, ``word`` and ``layer`` choose what the lists speak of. Problem 404 or 422."""
     tables = opened.tables
@@ -79,6 +81,7 @@ def attribution_document(
         controls=_controls(opened),
         provenance=opened.provenance,
         job=job,
+        created_at=created_at,
     )
 
 
@@ -93,7 +96,6 @@ def _summary_fields(opened: OpenAttribution) -> dict[str, object]:
         "layers": opened.layers,
         "neurons": opened.store.neurons,
         "words": [row.word for row in opened.tables.words(opened.variant(None))][:WORDS_IN_SUMMARY],
-        "created_at": opened.where.created_at,
         "href": urls.attribution(opened.id),
     }
 

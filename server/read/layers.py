@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 
-from jobs.problems import Problem
 from server import urls
 from server.documents import HeatRow, LayerHeatmap, Link, TokenDocument
 from server.read.cursors import Window
@@ -19,26 +18,25 @@ def layer_heatmap(
     opened: OpenAttribution,
     layer: int,
     *,
-    example: int = 0,
+    example: int | None = None,
     sort: Literal["rank", "drop"] = "rank",
     neurons: int = 32,
     cursor: str | None = None,
 ) -> LayerHeatmap:
     """The layer's ranked neurons, ``neurons`` at a time, over the tokens of one example. Problem 404 or 422."""
     window = Window.parse(cursor, neurons, MOST_ROWS)
-    if not 0 <= example < len(opened.examples):
-        raise no_such_example(opened, example)
+    number = 0 if example is None else opened.place_of(example)
     try:
         ranked, total = opened.tables.neurons(layer=layer, sort=sort, offset=window.offset, limit=window.limit)
         values = opened.store.layer(layer, [row.neuron for row in ranked])
     except NoSuchNeuron as error:
         raise no_such_neuron(error) from None
-    span = opened.store.spans[example]
+    span = opened.store.spans[number]
     cut = {name: array[:, span] for name, array in values.items()}
     dense = cut[opened.store.variants[0]]
     differences = [array - dense for array in cut.values()]
-    text = opened.examples[example]
-    state: dict[str, urls.State] = {"example": example or None, "sort": None if sort == "rank" else sort}
+    text = opened.examples[number]
+    state: dict[str, urls.State] = {"example": example, "sort": None if sort == "rank" else sort}
     sized = {**state, "neurons": None if neurons == 32 else neurons}
     place = opened.layers.index(layer)
     after = window.after(total)
@@ -47,7 +45,7 @@ def layer_heatmap(
         attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
         layer=layer,
         layers=opened.layers,
-        example=example,
+        example=text.index,
         examples=opened.example_summaries,
         sort=sort,
         tokens=[
@@ -70,12 +68,6 @@ def layer_heatmap(
         layer_down=urls.layer(opened.id, opened.layers[place - 1], **sized) if place > 0 else None,
         href=urls.layer(opened.id, layer, **sized, cursor=window.offset or None),
     )
-
-
-def no_such_example(opened: OpenAttribution, example: int) -> Problem:
-    """404 that gives the limits."""
-    last = len(opened.examples) - 1
-    return Problem(404, "not-found", "No such example", f"example {example}: the examples are 0 to {last}")
 
 
 def _largest(arrays: list[np.ndarray]) -> float:

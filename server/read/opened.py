@@ -2,12 +2,11 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 
-from jobs.problems import bad_field, unknown_name
+from jobs.problems import Problem, bad_field, unknown_name
 from server import urls
 from server.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
 from store import attribution_tables
@@ -24,7 +23,6 @@ class Whereabouts:
 
     location: str
     version: str
-    created_at: datetime | None
 
 
 class OpenAttribution:
@@ -133,6 +131,19 @@ class OpenAttribution:
         if name is not None and name not in pruned:
             raise bad_field("variant", name, pruned, unknown_name(name, pruned))
         return name or (pruned[0] if pruned else None)
+
+    def place_of(self, example: int) -> int:
+        """The place of the example with this index in the lists of examples; texts that were left out have none."""
+        known = [each.index for each in self.examples]
+        if example not in known:
+            raise no_such_example(example, known)
+        return known.index(example)
+
+
+def no_such_example(example: int, known: Sequence[int]) -> Problem:
+    """404 that names the examples there are."""
+    names = ", ".join(map(str, known))
+    return Problem(404, "not-found", "No such example", f"there is no example {example}; the examples are {names}")
 
 
 class OpenAttributions:

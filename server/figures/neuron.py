@@ -1,0 +1,46 @@
+"""A neuron's document as a file in one of four forms, all with the same numbers."""
+
+from dataclasses import dataclass
+
+from jobs.problems import bad_field, unknown_name
+from server import urls
+from server.documents import NeuronDocument
+from server.figures.page import neuron_html
+from server.figures.panes import figure_rows
+from server.figures.svg import neuron_png, neuron_svg
+from server.figures.table import neuron_csv
+from server.read.opened import no_such_example
+
+MOST_DRAWN_TOKENS = 20_000
+
+
+@dataclass(frozen=True)
+class File:
+    body: bytes
+    media_type: str
+    name: str
+
+
+def neuron_file(neuron: NeuronDocument, form: str, example: int | None = None) -> File:
+    """All examples, or one. Problem 404 for an unknown example, 422 for a form or for too large a picture."""
+    if form not in urls.HEATMAP_FORMS:
+        raise bad_field("form", form, list(urls.HEATMAP_FORMS), unknown_name(form, urls.HEATMAP_FORMS))
+    known = [each.index for each in neuron.examples]
+    if example is not None and example not in known:
+        raise no_such_example(example, known)
+    chosen = range(len(known)) if example is None else [known.index(example)]
+    only = "" if example is None else f"-example-{example}"
+    name = f"{neuron.attribution}-L{neuron.layer}-N{neuron.neuron}{only}.{form}"
+    if form == "csv":
+        return File(neuron_csv(neuron, chosen).encode(), "text/csv; charset=utf-8", name)
+    tokens = len(neuron.variants) * sum(len(neuron.examples[i].tokens) for i in chosen)
+    if tokens > MOST_DRAWN_TOKENS:
+        message = f"a picture of all {len(known)} examples is too large; choose one with ?example="
+        raise bad_field("example", example, [str(index) for index in known], message)
+    rows = figure_rows(neuron, chosen)
+    if form == "html":
+        return File(neuron_html(neuron, rows).encode(), "text/html; charset=utf-8", name)
+    svg = neuron_svg(neuron, rows)
+    if form == "svg":
+        return File(svg.encode(), "image/svg+xml; charset=utf-8", name)
+    return File(neuron_png(svg), "image/png", name)

@@ -1,0 +1,163 @@
+"""An attribution that nobody ran: random activations and plain tables, in the store's true form."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.activations import ActivationWriter
+
+LAYERS, NEURONS = 3, 40
+TOKENS = [
+    ["<s>", "▁A", "▁badly", "▁dam", "aged", "▁chair", ".", "\n", "=", "Labels", ":"],
+    ["<s>", "▁The", "▁food", "▁was", "▁bland", "-", "+", "@", '"', "<b>", "日本"],
+]
+VARIANTS = ["dense", "pruned-1", "pruned-2"]
+SPEC = {
+    "dense": "demo",
+    "pruned": ["pruned:0123456789abcdef", "pruned:fedcba9876543210"],
+    "texts": {"dataset": "reviews", "count": 2, "seed": 0},
+    "prompt": "reviews",
+    "words": {"source": "manual"},
+    "activation": "relu",
+    "layers": None,
+    "permutations": 1000,
+    "seed": 0,
+}
+WORDS = ["badly", "damaged", "bland"]
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    path: Path
+    activations: dict[str, NDArray[np.float16]]  # by variant, [layers, neurons, tokens]
+    arrays: dict[str, NDArray[Any]]
+
+
+def examples() -> list[dict[str, Any]]:
+    places = [{"badly": [2], "damaged": [3, 4]}, {"bland": [4]}]
+    return [
+        {
+            "index": index,
+            "label": "negative",
+            "text": "".join(tokens[1:]).replace("▁", " ").strip(),
+            "tokens": tokens,
+            "token_ids": [1, *range(100 * index + 17, 100 * index + 16 + len(tokens))],
+            "influential": [any(i in at for at in places[index].values()) for i in range(len(tokens))],
+            "special": [i == 0 for i in range(len(tokens))],
+            "words": [{"word": word, "positions": at, "occurrences": 1} for word, at in places[index].items()],
+        }
+        for index, tokens in enumerate(TOKENS)
+    ]
+
+
+def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, seed: int = 0) -> MadeUp:
+    """Write it to ``path`` and hand back every number in it."""
+    rng = np.random.default_rng(seed)
+    texts = examples()
+    tokens = sum(len(text["tokens"]) for text in texts)
+    shape = (layers, neurons, tokens)
+    values = {name: rng.normal(0, 0.2, shape).astype(np.float16) for name in VARIANTS}
+    flags = np.concatenate([text["influential"] for text in texts])
+    counted = ~np.concatenate([text["special"] for text in texts])
+    positive = np.maximum(values["dense"].astype(np.float32), 0)
+    score = positive[..., flags & counted].sum(-1) / positive[..., counted].sum(-1)
+    score[1, 3] = np.nan  # one neuron that is not ranked
+    means = {name: _word_means(array) for name, array in values.items()}
+    word = means["dense"].argmax(-1).astype(np.int32)
+    drop = {name: _drop(means["dense"], means[name], word) for name in VARIANTS[1:]}
+    arrays: dict[str, NDArray[Any]] = {
+        "score": score.astype(np.float32),
+        "p_value": rng.uniform(0, 1, shape[:2]).astype(np.float32),
+        "q_value": rng.uniform(0, 1, shape[:2]).astype(np.float32),
+        "z": rng.normal(0, 1, shape[:2]).astype(np.float32),
+        "lift": (score * 5).astype(np.float32),
+        "rank": _ranks(score),
+        "word": word,
+        **{f"drop/{name}": array for name, array in drop.items()},
+        **{f"masked_in/{name}": np.full(shape[:2], 0.47, np.float32) for name in drop},
+        **{f"masked_out/{name}": np.full(shape[:2], 0.52, np.float32) for name in drop},
+    }
+    labels = ["demo", "wanda · c4 · 0.5", "magnitude · 0.5"]
+    models = [SPEC["dense"], *SPEC["pruned"]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ActivationWriter(
+        path,
+        spec=SPEC,
+        variants=VARIANTS,
+        models=[str(model) for model in models],
+        labels=labels,
+        examples=texts,
+        layers=layers,
+        neurons=neurons,
+    ) as writer:
+        for name, array in values.items():
+            for layer in range(layers):
+                writer.write(name, layer, 0, array[layer].T)
+                for _ in writer.blocks(name, layer):
+                    pass
+                writer.keep(f"word_activations/{name}", layer, means[name][layer])
+            writer.close(name)
+        writer.finish(arrays, _tables(layers, neurons, tokens, int(counted.sum())))
+    return MadeUp(path, values, arrays)
+
+
+def _word_means(array: NDArray[np.float16]) -> NDArray[np.float32]:
+    positive = np.maximum(array.astype(np.float32), 0)
+    places = [[2], [3, 4], [len(TOKENS[0]) + 4]]
+    return np.stack([positive[..., at].mean(-1) for at in places], axis=-1)
+
+
+def _drop(dense: NDArray[Any], pruned: NDArray[Any], word: NDArray[Any]) -> NDArray[np.float32]:
+    before = np.take_along_axis(dense, word[..., None], -1)[..., 0]
+    after = np.take_along_axis(pruned, word[..., None], -1)[..., 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(before > 0, 1 - after / before, np.nan).astype(np.float32)
+
+
+def _ranks(score: NDArray[Any]) -> NDArray[np.int32]:
+    order = np.argsort(-score.ravel(), kind="stable")[: int(np.isfinite(score).sum())]
+    ranks = np.zeros(score.size, dtype=np.int32)
+    ranks[order] = np.arange(1, len(order) + 1)
+    return ranks.reshape(score.shape)
+
+
+def _tables(layers: int, neurons: int, tokens: int, counted: int) -> dict[str, Any]:
+    def interval(value: float) -> dict[str, Any]:
+        return {"value": value, "low": value - 0.1, "high": value + 0.1, "neurons": 10}
+
+    groups = {
+        "matched": interval(0.6),
+        "random": interval(0.12),
+        "like": interval(0.34),
+        "over_random": interval(0.48),
+        "over_like": interval(0.26),
+    }
+    damage = [{"neurons": 5, "activation": 0.2, "drop": d, "low": d - 0.1, "high": d + 0.1} for d in (0.9, 0.5, 0.7)]
+    return {
+        "layers": list(range(layers)),
+        "words": [
+            {"word": word, "texts": 1, "occurrences": 1, "tokens": count}
+            for word, count in zip(WORDS, (1, 2, 1), strict=True)
+        ],
+        "comparisons": {name: {"controls": groups, "words": damage} for name in VARIANTS[1:]},
+        "summary": {
+            "activation": "relu",
+            "source": "manual",
+            "layers": list(range(layers)),
+            "permutations": 1000,
+            "texts": 2,
+            "tokens": tokens,
+            "counted_tokens": counted,
+            "influential_tokens": 4,
+            "neurons": layers * neurons,
+            "ranked": layers * neurons - 1,
+            "unranked": 1,
+            "matched": 10,
+            "dropped": [{"text": 1, "word": "awful"}],
+            "left_out": [],
+            "answers": [],
+        },
+    }
