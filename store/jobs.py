@@ -145,6 +145,12 @@ class JobStore:
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(jobs.c.created_at, jobs.c.id).limit(limit)).scalars()]
 
+    def is_ready(self, job: str) -> bool:
+        """The job is queued, and everything that it waits for has succeeded."""
+        query = select(jobs.c.id).where(jobs.c.id == job, jobs.c.state == JobState.QUEUED, READY)
+        with self.database.reading() as connection:
+            return connection.execute(query).one_or_none() is not None
+
     def mark_sent(self, job: str) -> None:
         """A message with this id is in the queue."""
         with self.database.writing() as connection:

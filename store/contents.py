@@ -1,0 +1,95 @@
+"""What stands behind the names of a spec: is it there, may a job read it, and what is in it (for the fingerprint).
+
+Every name is looked up where the worker will look: the demo's own files, then the data folder (`eval/`,
+`calibration/`), then the hub, of which only the name is known here.
+"""
+
+from pathlib import Path
+
+from jobs.fingerprints import contents_of
+from jobs.problems import bad_field
+from jobs.references import FolderModel, HubModel, PrunedModel, parse_reference, resolve_file
+from jobs.settings import Settings
+from jobs.specs import AttributeSpec, Calibration, EvaluateSpec, PruneSpec, Reading, Spec, StudySpec, TaskTexts
+
+_DEMO = Path(__file__).resolve().parents[1] / "demo"
+
+
+class Contents:
+    """Looks names up, each of them once: make one for each submission."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._models: dict[str, str] = {}
+
+    def of(self, spec: Spec) -> dict[str, str]:
+        """Name -> contents, of everything that the spec names. Problem 422 that says which field names something out of
+        reach."""
+        match spec:
+            case PruneSpec():
+                calibration = {} if spec.calibration is None else self._calibration(spec.calibration, "calibration")
+                return {**self._model(spec.model, "model"), **calibration}
+            case EvaluateSpec():
+                return {**self._model(spec.model, "model"), **self._tasks(spec.tasks)}
+            case AttributeSpec():
+                pruned: dict[str, str] = {}
+                for index, reference in enumerate(spec.pruned):
+                    pruned |= self._model(reference, f"pruned.{index}")
+                return {**self._model(spec.dense, "dense"), **pruned, **self._texts(spec)}
+            case StudySpec():
+                found = self._tasks(spec.tasks)
+                for index, reference in enumerate(spec.models):
+                    found |= self._model(reference, f"models.{index}")
+                for index, source in enumerate(spec.calibrations):
+                    found |= self._calibration(source, f"calibrations.{index}")
+                for attribution in spec.attributions:
+                    found |= self._texts(attribution)
+                return found
+
+    def _model(self, text: str, field: str) -> dict[str, str]:
+        if text not in self._models:
+            match parse_reference(text, self.settings, field):
+                case FolderModel(path):
+                    self._models[text] = contents_of(path)
+                case HubModel(name, revision):
+                    self._models[text] = f"hub {name}@{revision}"
+                case PrunedModel(name):
+                    # Its id is the fingerprint of what made it: known before the model exists.
+                    self._models[text] = f"pruned {name}"
+        return {f"model {text}": self._models[text]}
+
+    def _calibration(self, calibration: Calibration, field: str) -> dict[str, str]:
+        if calibration.file is not None:
+            path = resolve_file(calibration.file, self.settings, f"{field}.file")
+            return {f"file {calibration.file}": contents_of(path)}
+        name = calibration.dataset
+        if name == "demo":
+            return {"calibration demo": _contents_or_missing(_DEMO / "calibration.jsonl", f"{field}.dataset", name)}
+        return {f"calibration {name}": self._data("calibration", f"{name}.jsonl", f"{name}.train.txt")}
+
+    def _tasks(self, tasks: tuple[str, ...]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for index, task in enumerate(tasks):
+            if task == "reviews":
+                found[f"task {task}"] = _contents_or_missing(_DEMO / "reviews.jsonl", f"tasks.{index}", task)
+            else:
+                found[f"task {task}"] = self._data("eval", f"{task}.jsonl")
+        return found
+
+    def _texts(self, spec: Reading) -> dict[str, str]:
+        # Given texts are in the spec itself; a prompt belongs to the numerics' version.
+        return self._tasks((spec.texts.dataset,)) if isinstance(spec.texts, TaskTexts) else {}
+
+    def _data(self, folder: str, *names: str) -> str:
+        for name in names:
+            if self.settings.data is not None and (path := self.settings.data / folder / name).is_file():
+                return contents_of(path)
+        return "hub"
+
+
+def _contents_or_missing(path: Path, field: str, name: str) -> str:
+    if not path.is_file():
+        raise bad_field(
+            field, name, "another name", f"{name!r} needs the file {path}, which is not in this installation"
+        )
+    return contents_of(path)

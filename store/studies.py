@@ -1,0 +1,131 @@
+"""Studies: a grid becomes jobs, and their results a table. How a study moves with its cells is in
+`store/job_rows.py`."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from jobs.documents import Job, JobKind, artefact_id
+from jobs.problems import not_found
+from jobs.specs import StudySpec
+from store import job_rows
+from store.database import Database
+from store.jobs import JobStore, utc_now
+from store.results import RESULT_OF, Results, add_record, models_of
+from store.study_plan import Cell
+from store.study_table import StudyCell, StudyTable, study_table
+from store.tables import jobs, study_cells
+
+
+class Studies:
+    """The studies of an installation."""
+
+    def __init__(
+        self, database: Database, job_store: JobStore, results: Results, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.database = database
+        self.jobs = job_store
+        self.results = results
+        self.now = now
+
+    def submit(
+        self,
+        spec: StudySpec,
+        fingerprint: str,
+        cells: Sequence[Cell],
+        *,
+        force: bool = False,
+        after: dict[str, str] | None = None,
+    ) -> tuple[Job, bool]:
+        """(the study's job, created). All rows are made at once; a cell that queues, runs or has succeeded already is
+        not made again.
+
+        `force` runs every cell anew. `after`: pruned model's id -> job that still makes it, for models of the grid that
+        are pruned ones. Send `JobStore.unsent` afterwards.
+        """
+        document = spec.model_dump(mode="json")
+        name = artefact_id(fingerprint)
+        now = self.now()
+        with self.database.exclusive() as connection:
+            study, created = job_rows.insert_job(
+                connection, JobKind.STUDY, document, fingerprint, now, force=force, parent=None, after=()
+            )
+            if created:
+                made: list[str] = []
+                for position, cell in enumerate(cells):
+                    cell_document = cell.spec.model_dump(mode="json")
+                    waits_for = {made[earlier] for earlier in cell.after}
+                    waits_for |= {
+                        job for model, job in (after or {}).items() if ("model", model) in models_of(cell_document)
+                    }
+                    job, _ = job_rows.insert_job(
+                        connection,
+                        cell.kind,
+                        cell_document,
+                        cell.fingerprint,
+                        now + timedelta(microseconds=position + 1),  # lists and messages keep the order of the plan
+                        force=force,
+                        parent=study,
+                        after=waits_for,
+                    )
+                    made.append(job)
+                    connection.execute(
+                        insert(study_cells).values(
+                            study=study, position=position, job=job, coordinates=cell.coordinates
+                        )
+                    )
+                used = [(RESULT_OF[cell.kind], artefact_id(cell.fingerprint)) for cell in cells]
+                summary = {"name": spec.name, "cells": len(cells)}
+                add_record(
+                    connection,
+                    "study",
+                    name,
+                    now,
+                    job=study,
+                    spec=document,
+                    summary=summary,
+                    used=[*used, *models_of(document)],
+                )
+                job_rows.refresh_study(connection, study, now)
+            row = job_rows.get_row(connection, study)
+        assert row is not None
+        return job_rows.to_job(row), created
+
+    def cells(self, study_job: str) -> list[StudyCell]:
+        """The cells of a study, by its job's id, in the order of its plan."""
+        query = (
+            select(jobs, study_cells.c.position, study_cells.c.coordinates)
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job)
+            .order_by(study_cells.c.position)
+        )
+        with self.database.reading() as connection:
+            return [_to_cell(row) for row in connection.execute(query)]
+
+    def table(self, name: str) -> StudyTable:
+        """The study with this id (16 hex digits) as its page shows it; Problem 404 when there is none."""
+        study = self.results.get("study", name)
+        if study.job is None:
+            raise not_found("study", name)
+        cells = self.cells(study.job)
+        evaluations = self.results.many("evaluation", [cell.artefact for cell in cells])
+        return study_table(study, self.jobs.get(study.job), cells, evaluations)
+
+    def advance(self, job: str) -> list[str]:
+        """After a job's end: ids of the jobs that waited for it and are now ready to be sent (the same as
+        `JobStore.advance`)."""
+        return self.jobs.advance(job)
+
+
+def _to_cell(row: Any) -> StudyCell:
+    return StudyCell(
+        position=row.position,
+        job=row.id,
+        kind=row.kind,
+        state=row.state,
+        artefact=artefact_id(row.fingerprint),
+        error=None if row.error is None else row.error.get("detail"),
+        **row.coordinates,
+    )

@@ -1,0 +1,143 @@
+"""Submitting a job: parse, check, fingerprint, row, message. Server and command line both come through here.
+
+The row is committed before its message is sent. Where the queue cannot be reached, the job stays queued without a
+message, and the next `sweep` sends it.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Self
+
+from jobs.documents import Job, JobKind
+from jobs.fingerprints import fingerprint
+from jobs.problems import bad_field
+from jobs.references import PRUNED
+from jobs.settings import Settings
+from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
+from store.artefacts import Artefacts
+from store.contents import Contents
+from store.database import Database
+from store.jobs import JobStore
+from store.results import Results
+from store.shares import ShareStore
+from store.studies import Studies
+from store.study_plan import plan
+
+Send = Callable[[str], None]
+"""Hands a job's id to the queue; raises ConnectionError when it cannot be reached (`jobs.queue.send` with its app)."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything that is kept, opened once by whoever builds the settings."""
+
+    settings: Settings
+    database: Database
+    artefacts: Artefacts
+    jobs: JobStore
+    results: Results
+    studies: Studies
+    shares: ShareStore
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Connects to nothing yet; `database.migrate()` comes first at a start."""
+        database = Database(settings.resolved_database_url)
+        artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
+        jobs = JobStore(database)
+        results = Results(database, artefacts)
+        return cls(settings, database, artefacts, jobs, results, Studies(database, jobs, results), ShareStore(database))
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.dispose()
+
+
+def submit(
+    stores: Stores, kind: str, document: Mapping[str, Any], *, force: bool = False, send: Send
+) -> tuple[Job, bool]:
+    """(job, created). Problem 422, and nothing is queued, when the spec names something that is not there or not
+    allowed.
+
+    The job that queues, runs or has succeeded with the same spec and contents is handed back (created False), unless
+    `force`.
+    """
+    known_kind = parse_kind(kind)
+    spec = parse_spec(kind, document)
+    contents = Contents(stores.settings)
+    mark = fingerprint(known_kind, spec, contents.of(spec))
+    after = _pending_models(stores, spec)
+    if isinstance(spec, StudySpec):
+        marks = lru_cache(maxsize=None)(lambda kind, cell: fingerprint(kind, cell, contents.of(cell)))
+        job, created = stores.studies.submit(spec, mark, plan(spec, marks), force=force, after=after)
+        ready = stores.jobs.unsent() if created else []
+    else:
+        canonical = spec.model_dump(mode="json")
+        job, created = stores.jobs.submit(known_kind, canonical, mark, force=force, after=after.values())
+        ready = [job.id] if created and stores.jobs.is_ready(job.id) else []
+    dispatch(stores.jobs, ready, send)
+    return stores.jobs.get(job.id), created
+
+
+def retry(stores: Stores, job: str, *, send: Send) -> Job:
+    """Queue a failed or cancelled job again and send what is ready; Problems as `JobStore.retry`."""
+    stores.jobs.retry(job)
+    dispatch(stores.jobs, stores.jobs.unsent(), send)
+    return stores.jobs.get(job)
+
+
+def dispatch(jobs: JobStore, ids: Iterable[str], send: Send) -> int:
+    """Send each id and note it; how many. Stops at the first that the queue does not take: the next sweep tries
+    again."""
+    sent = 0
+    for job in ids:
+        try:
+            send(job)
+        except ConnectionError as error:
+            _log.warning("job %s stays queued without a message: %s", job, error)
+            break
+        jobs.mark_sent(job)
+        sent += 1
+    return sent
+
+
+def sweep(jobs: JobStore, send: Send) -> list[str]:
+    """Queue again what silent workers held, send whatever is ready without a message; ids of the jobs that were queued
+    again."""
+    requeued = jobs.requeue_expired()
+    dispatch(jobs, jobs.unsent(), send)
+    return requeued
+
+
+def _pending_models(stores: Stores, spec: Spec) -> dict[str, str]:
+    """Id -> job, of the pruned models that the spec names and that are still being made; Problem 422 for one that
+    nobody makes."""
+    pending: dict[str, str] = {}
+    for field, reference in _references(spec):
+        if not reference.startswith(PRUNED):
+            continue
+        name = reference.removeprefix(PRUNED)
+        if stores.results.exists("model", name):
+            continue
+        job = stores.jobs.find(name)
+        if job is None or job.kind != JobKind.PRUNE:
+            message = f"there is no pruned model {name!r}; prune it first, or look at the list of models"
+            raise bad_field(field, reference, "a pruned model that is there", message)
+        if not job.state.ended:
+            pending[name] = job.id
+    return pending
+
+
+def _references(spec: Spec) -> list[tuple[str, str]]:
+    """(field, model reference) of every model that the spec names."""
+    match spec:
+        case PruneSpec() | EvaluateSpec():
+            return [("model", spec.model)]
+        case AttributeSpec():
+            return [("dense", spec.dense), *((f"pruned.{index}", name) for index, name in enumerate(spec.pruned))]
+        case StudySpec():
+            return [(f"models.{index}", name) for index, name in enumerate(spec.models)]

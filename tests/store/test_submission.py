@@ -1,0 +1,154 @@
+"""What a submission accepts, refuses, knows already, and sends."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.documents import JobState
+from jobs.problems import Problem
+from store.submission import Stores, dispatch, retry, submit, sweep
+
+PRUNE = {
+    "model": "one",
+    "method": {"name": "wanda"},
+    "pattern": {"kind": "unstructured", "sparsity": 0.5},
+    "calibration": {"dataset": "demo", "samples": 8},
+}
+
+
+class Queue:
+    """Takes messages, or cannot be reached."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.down = False
+
+    def __call__(self, job: str) -> None:
+        if self.down:
+            raise ConnectionError("nobody listens")
+        self.ids.append(job)
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+def test_a_job_is_kept_sent_and_known(stores: Stores, queue: Queue) -> None:
+    job, created = submit(stores, "prune", PRUNE, send=queue)
+    assert created and job.state == "queued" and job.sent and queue.ids == [job.id]
+    same, again = submit(stores, "prune", {**PRUNE, "pattern": "0.5"}, send=queue)
+    assert (same.id, again) == (job.id, False)
+    assert queue.ids == [job.id]
+    other, forced = submit(stores, "prune", PRUNE, force=True, send=queue)
+    assert forced and other.id != job.id and other.forced and other.fingerprint == job.fingerprint
+    assert submit(stores, "prune", PRUNE, send=queue)[0].id == other.id
+
+
+def test_other_contents_are_another_job(stores: Stores, queue: Queue, model_root: Path) -> None:
+    job, _ = submit(stores, "prune", PRUNE, send=queue)
+    (model_root / "one" / "model.safetensors").write_bytes(b"other weights")
+    assert submit(stores, "prune", PRUNE, send=queue)[0].id != job.id
+
+
+def test_failed_and_cancelled_jobs_are_not_known(stores: Stores, queue: Queue) -> None:
+    first, _ = submit(stores, "prune", PRUNE, send=queue)
+    stores.jobs.cancel(first.id)
+    second, created = submit(stores, "prune", PRUNE, send=queue)
+    assert created
+    assert stores.jobs.claim(second.id, "w", 60)
+    stores.jobs.fail(second.id, "w", {"detail": "broken"})
+    third, created = submit(stores, "prune", PRUNE, send=queue)
+    assert created and len({first.id, second.id, third.id}) == 3
+    with pytest.raises(Problem, match="does the same thing") as refused:
+        stores.jobs.retry(first.id)
+    assert refused.value.status == 409
+
+
+def test_a_queue_that_is_down_loses_nothing(stores: Stores, queue: Queue) -> None:
+    queue.down = True
+    job, created = submit(stores, "prune", PRUNE, send=queue)
+    assert created and not job.sent and stores.jobs.unsent() == [job.id]
+    queue.down = False
+    assert sweep(stores.jobs, queue) == []
+    assert queue.ids == [job.id] and stores.jobs.unsent() == []
+
+
+def test_a_job_waits_for_the_model_that_is_still_being_made(stores: Stores, queue: Queue) -> None:
+    prune, _ = submit(stores, "prune", PRUNE, send=queue)
+    spec = {"model": f"pruned:{prune.artefact_id}", "tasks": ["sst2"]}
+    evaluate, _ = submit(stores, "evaluate", spec, send=queue)
+    assert not evaluate.sent and queue.ids == [prune.id]
+    assert stores.jobs.claim(evaluate.id, "w", 60) is None
+    assert stores.jobs.claim(prune.id, "w", 60)
+    assert stores.jobs.succeed(prune.id, "w", {"model": f"pruned:{prune.artefact_id}"})
+    assert stores.jobs.advance(prune.id) == [evaluate.id]
+    dispatch(stores.jobs, stores.jobs.advance(prune.id), queue)
+    assert queue.ids == [prune.id, evaluate.id] and stores.jobs.advance(prune.id) == []
+
+
+def test_what_waits_fails_with_what_it_waits_for_and_both_can_be_tried_again(stores: Stores, queue: Queue) -> None:
+    prune, _ = submit(stores, "prune", PRUNE, send=queue)
+    evaluate, _ = submit(stores, "evaluate", {"model": f"pruned:{prune.artefact_id}", "tasks": ["sst2"]}, send=queue)
+    assert stores.jobs.claim(prune.id, "w", 60)
+    stores.jobs.fail(prune.id, "w", {"detail": "columns 30 cannot be cut into groups of 4", "code": "bad-pattern"})
+    failed = stores.jobs.get(evaluate.id)
+    assert failed.state == JobState.FAILED and failed.error is not None
+    assert failed.error["code"] == "failed-dependency" and prune.id in failed.error["detail"]
+    assert "groups of 4" in failed.error["detail"]
+    queue.ids.clear()
+    assert retry(stores, evaluate.id, send=queue).state == JobState.QUEUED
+    assert queue.ids == [prune.id], "what it waits for is tried again first"
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "field", "says"),
+    [
+        ("prune", {"method": {"name": "wandaa"}}, "method.name", "did you mean 'wanda'"),
+        ("prune", {"pattern": {"kind": "unstructured", "sparsity": 1.5}}, "pattern.sparsity", "0 <= sparsity < 1"),
+        ("prune", {"pattern": {"kind": "n_m", "n": 5, "m": 4}}, "pattern", "n must be smaller than m"),
+        ("prune", {"model": "/etc"}, "model", "below the model roots"),
+        ("prune", {"model": "../../etc"}, "model", "below the model roots"),
+        ("prune", {"model": "pruned:0123456789abcdef"}, "model", "there is no pruned model"),
+        ("prune", {"model": "pruned:0"}, "model", "16 hex digits"),
+        ("prune", {"calibration": {"file": "/etc/passwd.txt"}}, "calibration.file", "there is no file"),
+        ("prune", {"calibration": {"dataset": "c44"}}, "calibration.dataset", "'c4'"),
+        ("prune", {"calibration": None}, "calibration", "needs a calibration set"),
+        ("prunee", {}, "kind", "did you mean 'prune'"),
+    ],
+)
+def test_a_wrong_spec_names_its_field_and_queues_nothing(
+    stores: Stores, queue: Queue, kind: str, change: dict[str, object], field: str, says: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        submit(stores, kind, {**PRUNE, **change}, send=queue)
+    document = refused.value.document()
+    assert document["status"] == 422
+    assert field in [error["field"] for error in document["errors"]]
+    assert says in str(document)
+    assert stores.jobs.list() == ([], None) and queue.ids == []
+
+
+def test_a_folder_without_safetensors_is_refused(stores: Stores, queue: Queue, model_root: Path) -> None:
+    (model_root / "one" / "model.safetensors").rename(model_root / "one" / "pytorch_model.bin")
+    with pytest.raises(Problem, match=r"holds no \.safetensors file"):
+        submit(stores, "prune", PRUNE, send=queue)
+
+
+def test_a_link_out_of_the_roots_is_refused(stores: Stores, queue: Queue, model_root: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "model.safetensors").touch()
+    (model_root / "link").symlink_to(secret)
+    for name in ("link/", str(model_root / "link"), "./link"):
+        with pytest.raises(Problem):
+            submit(stores, "prune", {**PRUNE, "model": name}, send=queue)
+
+
+def test_a_calibration_file_below_the_roots_is_fine(stores: Stores, queue: Queue, model_root: Path) -> None:
+    file = model_root / "text.txt"
+    file.write_text("one text")
+    first, _ = submit(stores, "prune", {**PRUNE, "calibration": {"file": "text.txt"}}, send=queue)
+    file.write_text("another text, longer")
+    second, created = submit(stores, "prune", {**PRUNE, "calibration": {"file": "text.txt"}}, send=queue)
+    assert created and first.id != second.id
