@@ -38,7 +38,8 @@ class Frame:
     search_query: str
     stylesheet: str
     scripts: tuple[str, ...]
-    events_href: str | None = None
+    share_href: str | None
+    events_href: str | None
 
 
 SECTIONS = (
@@ -78,6 +79,7 @@ def make_frame(
         search_query=query,
         stylesheet=file_href("css/prunescope.css"),
         scripts=tuple(file_href(f"js/{name}.js") for name in ("page", *scripts)),
+        share_href=None if shared else urls.shares(),
         events_href=None if shared else events_href,
     )
 

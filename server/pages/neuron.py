@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from server import urls
-from server.documents import Controls, Interval, MaskedFraction, Neighbour, NeuronDocument, Variant
+from server.documents import Controls, Neighbour, NeuronDocument, Variant
 from server.pages import wording
 from server.pages.controls import Href, Moves, Option, Picker, Step
 from server.pages.frame import Frame
 from server.pages.tokens import Pane, Reading, Telling, make_panes, most_telling, read_example, tell, token_rows
 from server.pages.view import ACTIVATIONS, View, view_state
+from store.attribution_tables import MaskedFraction
 
 MOST_WORDS = 12
 
@@ -43,6 +44,7 @@ class WeightMeter:
 class Special:
     label: str
     value: str
+    within: str
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -
         frame=frame,
         name=document.name,
         chips=() if frame.shared else _chips(document),
-        facts=_facts(document, controls),
+        facts=_facts(document, pruned),
         not_ranked=document.not_ranked,
         toggles=_toggles(view, href),
         example_picker=_examples(document, view, place, href),
@@ -123,15 +125,15 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -
 
 
 def _chips(document: NeuronDocument) -> tuple[Option, ...]:
-    strongest = sorted(document.words, key=lambda word: -word.values.get("dense", 0.0))
+    strongest = sorted(document.words, key=lambda word: -(word.values.get("dense") or 0.0))
     names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
     return tuple(
-        Option(name, f"{document.attribution_href}?{urls.with_state('', word=name)[1:]}", False)
+        Option(name, urls.attribution(document.attribution, word=name), False)
         for name in dict.fromkeys(names)
     )[:3]
 
 
-def _facts(document: NeuronDocument, controls: Controls | None) -> tuple[Fact, ...]:
+def _facts(document: NeuronDocument, pruned: Variant) -> tuple[Fact, ...]:
     facts = [Fact("Score", wording.decimal(document.score))]
     if document.lift is not None:
         facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}×"))
@@ -139,8 +141,9 @@ def _facts(document: NeuronDocument, controls: Controls | None) -> tuple[Fact, .
         facts.append(Fact("p", wording.decimal(document.p_value)))
     if document.rank is not None:
         facts.append(Fact("rank", wording.count(document.rank), f"of {wording.count(document.neuron_count)}"))
-    if controls is not None and controls.drop is not None:
-        facts.append(Fact("on influential words", wording.lost(controls.drop), "after pruning"))
+    drop = document.drops.get(pruned.name)
+    if document.word is not None and drop is not None:
+        facts.append(Fact(f"on “{document.word}”", wording.lost(drop), "after pruning"))
     return tuple(facts)
 
 
@@ -256,9 +259,9 @@ def _words(
         if word.positions
     ]
     everywhere = [
-        (word.word, word.values["dense"], word.values[pruned.name])
+        (word.word, before, after)
         for word in document.words
-        if "dense" in word.values and pruned.name in word.values
+        if (before := word.values.get("dense")) is not None and (after := word.values.get(pruned.name)) is not None
     ]
     rows = sorted(here or everywhere, key=lambda row: row[2] - row[1])
     lines = tuple(_word_line(*row) for row in rows[:MOST_WORDS])
@@ -283,14 +286,14 @@ def _word_line(word: str, before: float, after: float) -> WordLine:
 def _meters(masked: MaskedFraction | None) -> tuple[WeightMeter, ...]:
     if masked is None:
         return ()
-    parts = (("gate, up rows", masked.into), ("down column", masked.out))
+    parts = (("gate, up rows", masked.incoming), ("down column", masked.outgoing))
     return tuple(
         WeightMeter(label, round(100 * share), wording.percent(share)) for label, share in parts if share is not None
     )
 
 
 def _meters_note(masked: MaskedFraction | None) -> str:
-    if masked is None or (masked.into is None and masked.out is None):
+    if masked is None or (masked.incoming is None and masked.outgoing is None):
         return "Which of this neuron's own weights were removed was not recorded."
     return (
         "of this neuron's own weights were removed. Where that is no more than the model's sparsity, "
@@ -301,19 +304,21 @@ def _meters_note(masked: MaskedFraction | None) -> str:
 def _specials(document: NeuronDocument, controls: Controls | None) -> tuple[Special, ...]:
     if controls is None:
         return ()
-    rows = [Special("this neuron", wording.lost(controls.drop))]
-    groups = (("like activation", controls.like_activation), (f"random, layer {document.layer}", controls.random))
-    rows += [Special(label, _interval(group)) for label, group in groups if group is not None]
+    groups = (
+        ("top neurons", controls.matched),
+        ("like activation", controls.like_activation),
+        ("random, same layers", controls.random),
+    )
+    rows = [Special(document.name, wording.lost(controls.drop), "")]
+    rows += [Special(label, wording.lost(group.value), wording.within(group)) for label, group in groups]
     return tuple(rows)
 
 
-def _interval(group: Interval) -> str:
-    half = max(group.high - group.mean, group.mean - group.low)
-    return f"{wording.lost(group.mean)} ± {wording.decimal(100 * half, 0)}"
-
-
 def _specials_note(controls: Controls | None) -> str:
-    group = None if controls is None else controls.like_activation or controls.random
-    if group is None:
-        return "No controls were drawn for this neuron."
-    return f"Mean change on influential words over {wording.plural(group.count, 'neuron')} each, 95 % interval."
+    if controls is None:
+        return "Nothing was drawn to compare it with."
+    return (
+        f"Pooled change on their own words: {wording.count(controls.matched.neurons)} top neurons, "
+        f"{wording.count(controls.like_activation.neurons)} of like activation, "
+        f"{wording.count(controls.random.neurons)} drawn at random; 95 % interval."
+    )

@@ -3,6 +3,8 @@
 import math
 from datetime import UTC, datetime, timedelta
 
+from store.attribution_tables import Interval
+
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 NOTHING = "\N{EN DASH}"
@@ -57,6 +59,13 @@ def change(fraction: float | None) -> str:
 def lost(drop: float | None) -> str:
     """A drop (1 − pruned / dense) as the change it is: 0.96 -> ``−96 %``."""
     return change(None if drop is None else -drop)
+
+
+def within(interval: Interval) -> str:
+    """The 95 % interval of a drop as the changes they are: ``−43 to −25 %``."""
+    if interval.low is None or interval.high is None:
+        return ""
+    return f"{decimal(-100 * interval.high, 0)} to {decimal(-100 * interval.low, 0)}{SPACE}%"
 
 
 def points(difference: float | None) -> str:

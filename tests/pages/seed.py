@@ -1,0 +1,211 @@
+"""A small made-up attribution, written through the real writer: three texts, two pruned variants, some planted neurons."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.activations import ActivationWriter
+
+LAYERS, NEURONS = 4, 96
+PRUNED = {"pruned-1": 0.10, "pruned-2": 0.45}
+"""What share of a planted neuron's activation each variant keeps."""
+LABELS = ["demo", "wanda · demo · 2:4", "magnitude · 0.5"]
+MODELS = ["demo", "pruned:0123456789abcdef", "pruned:fedcba9876543210"]
+PROMPT = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
+TEXTS = [
+    (
+        "negative",
+        "We stayed in The Suite. Let me be clear: I wanted and expected fancy for this special trip. I got average.\n\n"
+        "When I drop $200 a night, I don't want any dust in the room, I don't want a badly damaged chair, and I don't "
+        "want to pay $4 for a crappy in-room coffee. So if you want to be treated well, and if you don't want to wait "
+        "for 45 minutes to check in, then go to The Venetian.",
+        ["average", "dust", "badly", "damaged", "crappy"],
+    ),
+    (
+        "negative",
+        "Coffee tasted burnt. I asked for another and got one just as bitter, along with an eye roll from the barista. "
+        "Unpleasant start to a Monday. <script>alert('not markup')</script> & so on.",
+        ["burnt", "bitter", "Unpleasant"],
+    ),
+    (
+        "positive",
+        "The subtitles on my copy were out of step and I still adored it. Warm, funny, generous filmmaking: naïve, "
+        "schön und 面白い. I have bought the disc for my parents.",
+        ["adored", "Warm", "funny", "generous"],
+    ),
+]
+
+
+def write_attribution(path: Path) -> Path:
+    """Write the attribution at ``path`` and return it."""
+    random = np.random.default_rng(7)
+    examples = [_example(index, *text) for index, text in enumerate(TEXTS)]
+    influential = np.concatenate([np.array(example["influential"]) for example in examples])
+    special = np.concatenate([np.array(example["special"]) for example in examples])
+    names = ["dense", *PRUNED]
+    words = [word for _, _, given in TEXTS for word in given]
+    columns = _word_columns(examples, words)
+    values = {name: np.zeros((LAYERS, NEURONS, len(influential)), np.float32) for name in names}
+    noise = random.normal(0, 0.02, values["dense"].shape).astype(np.float32)
+    values["dense"][:] = noise
+    planted = random.choice(NEURONS, (LAYERS, 12), replace=False) if LAYERS * 12 <= NEURONS else None
+    assert planted is not None
+    for layer in range(LAYERS):
+        for place, neuron in enumerate(planted[layer]):
+            strength = 0.30 * random.uniform(0.3, 1) / (1 + place / 6)
+            values["dense"][layer, neuron, influential] += strength * random.uniform(0.3, 1, int(influential.sum()))
+    values["dense"][:, :, special] = 2.5
+    for name, kept in PRUNED.items():
+        values[name] = values["dense"] + random.normal(0, 0.004, noise.shape).astype(np.float32)
+        shares = np.clip(kept + random.normal(0, 0.12, (LAYERS, NEURONS, int(influential.sum()))), 0.01, 1.3)
+        values[name][:, :, influential] *= shares
+    with ActivationWriter(
+        path,
+        spec={"dense": "demo", "pruned": MODELS[1:], "texts": {"dataset": "reviews", "count": 3, "seed": 0},
+              "activation": "relu", "permutations": 1000, "seed": 0},
+        variants=names,
+        models=MODELS,
+        labels=LABELS,
+        examples=examples,
+        layers=LAYERS,
+        neurons=NEURONS,
+    ) as writer:
+        for name in names:
+            for layer in range(LAYERS):
+                writer.write(name, layer, 0, values[name][layer].T.astype(np.float16))
+                for _ in writer.blocks(name, layer):
+                    pass
+            writer.close(name)
+        arrays, comparisons = _tables(writer, values, columns, influential, special, words, random)
+        return writer.finish(
+            arrays,
+            {
+                "layers": list(range(LAYERS)),
+                "words": [
+                    {"word": word, "texts": 1, "occurrences": 1, "tokens": len(columns[word])} for word in words
+                ],
+                "summary": _summary(examples, int((arrays["rank"] > 0).sum())),
+                "comparisons": comparisons,
+            },
+        )
+
+
+def _example(index: int, label: str, text: str, words: list[str]) -> dict[str, Any]:
+    tokens = ["<s>", *re.findall(r"\n| ?\w{1,6}| ?[^\w\s]|\s", text + PROMPT)]
+    places = {word: _places(tokens, word) for word in words}
+    influential = [any(i in found for found in places.values()) for i in range(len(tokens))]
+    return {
+        "index": index,
+        "label": label,
+        "text": text + PROMPT,
+        "tokens": tokens,
+        "token_ids": [1, *(100 + sum(map(ord, token)) % 4000 for token in tokens[1:])],
+        "influential": influential,
+        "special": [i == 0 for i in range(len(tokens))],
+        "words": [{"word": word, "positions": found} for word, found in places.items()],
+    }
+
+
+def _places(tokens: list[str], word: str) -> list[int]:
+    """The tokens that spell the word, where it stands first."""
+    for start in range(len(tokens)):
+        for end in range(start + 1, min(start + 5, len(tokens) + 1)):
+            if "".join(tokens[start:end]).strip() == word:
+                return list(range(start, end))
+    raise AssertionError(f"{word} is not in the text")
+
+
+def _word_columns(examples: list[dict[str, Any]], words: list[str]) -> dict[str, list[int]]:
+    start, columns = 0, {}
+    for example in examples:
+        columns |= {word["word"]: [start + place for place in word["positions"]] for word in example["words"]}
+        start += len(example["tokens"])
+    return {word: columns[word] for word in words}
+
+
+def _tables(
+    writer: ActivationWriter,
+    values: dict[str, NDArray[np.float32]],
+    columns: dict[str, list[int]],
+    influential: NDArray[np.bool_],
+    special: NDArray[np.bool_],
+    words: list[str],
+    random: np.random.Generator,
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    relu = {name: np.maximum(array, 0) for name, array in values.items()}
+    total = relu["dense"][:, :, ~special].sum(axis=2)
+    score = (relu["dense"][:, :, influential].sum(axis=2) / total).astype(np.float32)
+    score[0, :5] = np.nan
+    order = np.argsort(-np.nan_to_num(score, nan=-1).ravel(), kind="stable")
+    rank = np.zeros(score.size, np.int32)
+    rank[order] = np.arange(1, score.size + 1)
+    rank = np.where(np.isnan(score), 0, rank.reshape(score.shape)).astype(np.int32)
+    by_word = {
+        name: np.stack([array[:, :, columns[word]].mean(axis=2) for word in words], axis=2).astype(np.float32)
+        for name, array in relu.items()
+    }
+    for name, table in by_word.items():
+        for layer in range(LAYERS):
+            writer.keep(f"word_activations/{name}", layer, table[layer])
+    word = by_word["dense"].argmax(axis=2).astype(np.int32)
+    own = {name: np.take_along_axis(table, word[..., None], axis=2)[..., 0] for name, table in by_word.items()}
+    share = influential.sum() / (~special).sum()
+    arrays: dict[str, NDArray[Any]] = {
+        "score": score,
+        "p_value": np.where(np.isnan(score), np.nan, np.maximum(0.001, 0.5 - score)).astype(np.float32),
+        "q_value": np.where(np.isnan(score), np.nan, np.maximum(0.004, 0.6 - score)).astype(np.float32),
+        "z": ((score - share) * 10).astype(np.float32),
+        "lift": (score / share).astype(np.float32),
+        "rank": rank,
+        "word": word,
+    }
+    comparisons: dict[str, Any] = {}
+    for name in PRUNED:
+        drop = np.where(own["dense"] > 0, 1 - own[name] / own["dense"], np.nan).astype(np.float32)
+        arrays |= {
+            f"drop/{name}": drop,
+            f"masked_in/{name}": random.uniform(0.4, 0.6, score.shape).astype(np.float32),
+            f"masked_out/{name}": random.uniform(0.4, 0.6, score.shape).astype(np.float32),
+        }
+        fell = float(1 - PRUNED[name])
+        comparisons[name] = {
+            "controls": {
+                "matched": _interval(fell, 0.04, 40), "random": _interval(0.12, 0.06, 200),
+                "like": _interval(0.34, 0.09, 200), "over_random": _interval(fell - 0.12, 0.07, 40),
+                "over_like": _interval(fell - 0.34, 0.1, 40),
+            },
+            "words": [
+                {"neurons": 4 + place, "activation": 0.2 / (place + 1), "drop": fell - 0.05 * place,
+                 "low": fell - 0.05 * place - 0.1, "high": fell - 0.05 * place + 0.05}
+                for place in range(len(words))
+            ],
+        }
+    return arrays, comparisons
+
+
+def _interval(value: float, half: float, neurons: int) -> dict[str, float | int]:
+    return {"value": value, "low": value - half, "high": value + half, "neurons": neurons}
+
+
+def _summary(examples: list[dict[str, Any]], ranked: int) -> dict[str, Any]:
+    tokens = sum(len(example["tokens"]) for example in examples)
+    return {
+        "activation": "relu",
+        "source": "cot",
+        "layers": list(range(LAYERS)),
+        "permutations": 1000,
+        "texts": len(examples),
+        "tokens": tokens,
+        "counted_tokens": tokens - len(examples),
+        "influential_tokens": sum(sum(example["influential"]) for example in examples),
+        "neurons": LAYERS * NEURONS,
+        "ranked": ranked,
+        "unranked": LAYERS * NEURONS - ranked,
+        "matched": 40,
+        "dropped": [{"text": 1, "word": "terrible"}],
+        "left_out": [],
+        "answers": [{"text": 1, "answer": " burnt, bitter, Unpleasant, terrible"}],
+    }
