@@ -1,0 +1,251 @@
+"""The whole flow over real tiny models and the real store."""
+
+import gc
+import json
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lm.architecture import decoder_layers, linears, weight_view
+from lm.errors import BadInput, Cancelled
+from lm.loading import LanguageModel
+from nsa.attribution import Options, attribute, variant_names
+from nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
+from nsa.texts import Text
+from store.activations import ActivationStore, ActivationWriter
+from tests.models import tiny, tiny_tokenizer
+from tests.nsa.test_recording import DOWN
+
+TEXTS = [
+    Text("the room was small and the food was bad", "negative", ("bad", "small"), after="\nbad or kind?"),
+    Text("Bad staff, but très kind food 😡", "negative", ("bad", "😡"), after="\nbad or kind?"),
+    Text("the staff were kind", "positive", ("kind",), after="\nbad or kind?"),
+]
+
+FEW = Options(permutations=50)
+
+
+def language_model(family: str, prune: float = 0.0) -> LanguageModel:
+    model = tiny(family)
+    for layer in decoder_layers(model) if prune else ():
+        for module in linears(layer).values():
+            weight = weight_view(module)
+            weight[weight.abs() <= weight.abs().flatten().quantile(prune)] = 0
+    return LanguageModel(model, tiny_tokenizer(), f"{family}-{prune}", torch.float32, torch.device("cpu"))
+
+
+def run(
+    path: Path,
+    dense: Callable[[], LanguageModel],
+    pruned: list[Callable[[], LanguageModel]],
+    texts: list[Text] = TEXTS,
+    options: Options = FEW,
+    report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None,
+) -> ActivationStore:
+    writers: list[ActivationWriter] = []
+
+    def open_archive(examples: list[dict[str, Any]], layers: int, neurons: int) -> ActivationWriter:
+        names = variant_names(len(pruned))
+        writers.append(
+            ActivationWriter(
+                path,
+                spec={"seed": 0},
+                variants=names,
+                models=names,
+                labels=names,
+                examples=examples,
+                layers=layers,
+                neurons=neurons,
+            )
+        )
+        return writers[0]
+
+    try:
+        result = attribute(dense, pruned, texts, options, open_archive, report)
+        writers[0].finish(result.arrays, result.tables)
+    finally:
+        for writer in writers:
+            writer.__exit__(None, None, None)
+    return ActivationStore(path)
+
+
+def plain_activations(lm: LanguageModel, family: str, text: str) -> np.ndarray:
+    """[layers, neurons, tokens] of one text by hooks of PyTorch's own."""
+    seen: list[torch.Tensor] = []
+    handles = [
+        lm.model.get_submodule(DOWN[family].format(layer)).register_forward_pre_hook(
+            lambda _module, args: seen.append(args[0].reshape(-1, 64).T)
+        )
+        for layer in range(2)
+    ]
+    assert lm.tokenizer is not None
+    lm.model(torch.tensor([lm.tokenizer(text)["input_ids"]]))
+    for handle in handles:
+        handle.remove()
+    return torch.stack(seen).numpy()
+
+
+@pytest.mark.parametrize("family", ["llama", "opt", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_everything_kept_equals_brute_force(tmp_path: Path, family: str, activation: str) -> None:
+    store = run(
+        tmp_path / "a",
+        lambda: language_model(family),
+        [lambda: language_model(family, 0.5), lambda: language_model(family)],
+        options=Options(permutations=50, activation=activation),
+    )
+    change = {"relu": lambda x: np.maximum(x, 0), "abs": np.abs}[activation]
+    means: dict[str, np.ndarray] = {}
+    for variant, prune in (("dense", 0.0), ("pruned-1", 0.5), ("pruned-2", 0.0)):
+        lm = language_model(family, prune)
+        expected = np.concatenate([plain_activations(lm, family, text.prompt) for text in TEXTS], axis=2)
+        kept = np.stack([store.layer(layer, range(64))[variant] for layer in range(2)])
+        np.testing.assert_allclose(kept, expected, rtol=1e-3, atol=2e-4 * np.abs(expected).max())
+        place = [row["word"] for row in store.tables["words"]].index("bad")
+        tokens = [
+            span.start + position
+            for example, span in zip(store.examples, store.spans, strict=True)
+            for match in example["words"]
+            if match["word"].lower() == "bad"
+            for position in match["positions"]
+        ]
+        means[variant] = change(kept.astype(np.float64))[:, :, tokens].mean(2)
+        words = np.stack([store.words_of(layer, 5)[variant][place] for layer in range(2)])
+        np.testing.assert_allclose(words, means[variant][:, 5], rtol=1e-5, atol=1e-7)
+
+    dense = change(np.stack([store.layer(layer, range(64))["dense"] for layer in range(2)]).astype(np.float64))
+    influential = np.array([flag for example in store.examples for flag in example["influential"]])
+    special = np.array([flag for example in store.examples for flag in example["special"]])
+    below = dense[:, :, ~special].sum(2)
+    ranked = (below >= np.quantile(below, 0.05, axis=1, keepdims=True)) & (below > 0)
+    score = np.where(ranked, dense[:, :, influential].sum(2) / np.where(below > 0, below, 1), np.nan)
+    np.testing.assert_allclose(store.score, score, atol=1e-5)
+    assert np.array_equal(np.isnan(store.p_value), np.isnan(store.score))
+    best = np.unravel_index(np.nanargmax(score), score.shape)
+    assert store.array("rank")[best] == 1
+
+    matched = store.array("word") == place
+    assert matched.any()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drop = 1 - means["pruned-1"] / means["dense"]
+    np.testing.assert_allclose(store.array("drop/pruned-1")[matched], drop[matched], rtol=1e-4, atol=1e-4)
+    assert np.nanmax(np.abs(store.array("drop/pruned-2"))) == 0
+    assert store.array("masked_in/pruned-1").mean() == pytest.approx(0.5, abs=0.02)
+    assert store.array("masked_out/pruned-2").max() == 0
+    json.dumps(store.tables, allow_nan=False)
+
+
+def test_only_some_layers(tmp_path: Path) -> None:
+    dense = lambda: language_model("llama")  # noqa: E731
+    store = run(tmp_path / "a", dense, [dense], options=Options(layers=(1,), permutations=0))
+    assert store.tables["layers"] == [1]
+    assert np.isnan(store.score[0]).all()
+    assert np.isfinite(store.score[1]).any()
+    assert np.isnan(store.p_value).all()
+
+
+def test_one_model_in_memory_at_a_time(tmp_path: Path) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def load(prune: float) -> Callable[[], LanguageModel]:
+        def loaded() -> LanguageModel:
+            gc.collect()
+            assert not [model for model in alive if model() is not None]
+            lm = language_model("llama", prune)
+            alive.append(weakref.ref(lm.model))
+            return lm
+
+        return loaded
+
+    run(tmp_path / "a", load(0.0), [load(0.3), load(0.6)])
+    assert len(alive) == 3
+
+
+def test_the_same_seed_gives_the_same_tables(tmp_path: Path) -> None:
+    stores = [
+        run(tmp_path / name, lambda: language_model("opt"), [lambda: language_model("opt", 0.5)]) for name in "ab"
+    ]
+    assert stores[0].tables == stores[1].tables
+    assert np.array_equal(stores[0].p_value, stores[1].p_value, equal_nan=True)
+
+
+def test_stopping_leaves_nothing_behind(tmp_path: Path) -> None:
+    stages: list[str] = []
+
+    def stop(stage: str, done: int, total: int, unit: str) -> None:
+        stages.append(stage)
+        if stage == "record pruned-1":
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run(tmp_path / "a", lambda: language_model("llama"), [lambda: language_model("llama")], report=stop)
+    assert list(dict.fromkeys(stages)) == ["words", "record dense", "score", "record pruned-1"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def nan_model() -> LanguageModel:
+    lm = language_model("opt")
+    lm.model.get_submodule("model.decoder.layers.1.fc1").bias[7] = float("nan")
+    return lm
+
+
+def other_tokenizer() -> LanguageModel:
+    lm = language_model("llama")
+    assert lm.tokenizer is not None
+    lm.tokenizer.add_tokens(["room"])
+    return lm
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "texts", "options", "error", "message"),
+    [
+        ("opt", nan_model, TEXTS, Options(), NotFinite, "opt-0.0: layer 1, neuron 7"),
+        ("llama", other_tokenizer, TEXTS, Options(), ModelsDiffer, "cuts text 0 into other tokens"),
+        ("llama", None, [Text("bad " * 200, words=("bad",))], Options(), TextsTooLong, "all 1 texts"),
+        ("llama", None, [Text("bad " * 30, words=("bad",))], Options(source="cot"), TextsTooLong, "too long to ask"),
+        ("llama", None, [Text("bad")], Options(), NoInfluentialWords, "no influential word"),
+        ("llama", None, TEXTS, Options(layers=(0, 2)), BadInput, "layer 2: this model's layers are 0 to 1"),
+        ("llama", None, TEXTS, Options(layers=()), BadInput, "layers"),
+        ("llama", None, TEXTS, Options(permutations=-1), BadInput, "permutations -1"),
+        ("llama", None, TEXTS, Options(activation="gelu"), BadInput, "'gelu' is unknown"),
+        ("llama", None, TEXTS, Options(source="guess"), BadInput, "'guess' is unknown"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(
+    tmp_path: Path,
+    dense: str,
+    pruned: Callable[[], LanguageModel] | None,
+    texts: list[Text],
+    options: Options,
+    error: type[Exception],
+    message: str | None,
+) -> None:
+    with pytest.raises(error, match=message):
+        run(tmp_path / "a", lambda: language_model(dense), [pruned or (lambda: language_model(dense))], texts, options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_another_shape_is_refused(tmp_path: Path) -> None:
+    def shorter() -> LanguageModel:
+        lm = language_model("llama")
+        lm.model.model.layers = lm.model.model.layers[:1]
+        lm.model.config.num_hidden_layers = 1
+        return lm
+
+    with pytest.raises(ModelsDiffer, match="has 1 layers of 64 neurons, dense model 2 of 64"):
+        run(tmp_path / "a", lambda: language_model("llama"), [shorter])
+
+
+def test_a_variant_without_a_tokenizer_takes_the_dense_models(tmp_path: Path) -> None:
+    def bare() -> LanguageModel:
+        lm = language_model("llama", 0.5)
+        return LanguageModel(lm.model, None, lm.reference, lm.dtype, lm.device)
+
+    assert run(tmp_path / "a", lambda: language_model("llama"), [bare]).variants == ["dense", "pruned-1"]
+    with pytest.raises(BadInput, match="has no tokenizer"):
+        run(tmp_path / "b", bare, [])

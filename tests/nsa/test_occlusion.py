@@ -1,0 +1,52 @@
+"""Occlusion against one plain forward pass per word."""
+
+import pytest
+import torch
+
+from lm.errors import BadText
+from nsa.occlusion import label_drops, without
+from nsa.prompts import SENTIMENT_QUESTION
+from nsa.texts import Text
+from nsa.words import influential_words
+from tests.nsa.test_words import tiny_lm
+
+
+def plain_log_probability(lm, prompt: str, label: str) -> float:  # type: ignore[no-untyped-def]
+    ids = lm.tokenizer(f"{prompt} {label}")["input_ids"]
+    start = len(lm.tokenizer(prompt)["input_ids"])
+    logits = lm.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    return sum(float(logits[place - 1, ids[place]]) for place in range(start, len(ids)))
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("around", [("", " it was"), ("", "")])
+def test_drops_are_those_of_one_pass_per_word(family: str, around: tuple[str, str]) -> None:
+    lm = tiny_lm(family)
+    before, after = around
+    text = Text("the food was BAD, the staff bad", label="kind", before=before, after=after)
+    drops = label_drops(lm, text)
+    assert list(drops) == ["the", "food", "was", "BAD", "staff"]
+    after = after or SENTIMENT_QUESTION
+    whole = plain_log_probability(lm, text.text + after, "kind")
+    for word, drop in drops.items():
+        rest = without(word, text.text) + after
+        assert drop == pytest.approx(whole - plain_log_probability(lm, rest, "kind"), abs=1e-4)
+
+
+def test_a_word_goes_with_its_blank() -> None:
+    assert without("bad", "Bad food, so bad. badly") == " food, so. badly"
+
+
+def test_the_words_with_the_largest_drops_come_first() -> None:
+    lm = tiny_lm()
+    text = Text("the food was bad but the staff were kind", label="small", after=" so")
+    drops = label_drops(lm, text)
+    (found,) = influential_words(lm, [text], "occlusion")
+    expected = sorted((word for word in drops if drops[word] > 0), key=lambda word: -drops[word])
+    assert found.words
+    assert list(found.words) == expected[: len(found.words)]
+
+
+def test_occlusion_needs_a_label() -> None:
+    with pytest.raises(BadText, match="has no label"):
+        influential_words(tiny_lm(), [Text("the food was bad")], "occlusion")
