@@ -1,24 +1,23 @@
 """Everything that requests read and write, made once for the application and handed on through its state."""
 
+import contextlib
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Self
 
 import redis
 import redis.asyncio
 from celery import Celery
 from fastapi import Depends, Request
 
+from jobs.documents import Job
+from jobs.events import publish_job
 from jobs.problems import not_found
-from jobs.queue import async_redis_client, celery_app, redis_client
+from jobs.queue import async_redis_client, celery_app, redis_client, send
 from jobs.settings import Settings
 from server.read.opened import OpenAttributions, Whereabouts
+from store import submission
 from store.artefacts import Artefacts
-from store.database import Database
-from store.jobs import JobStore
-from store.results import Results
-from store.shares import ShareStore
 
 REMOTE_SECONDS = 60.0
 """How long a remote artefact is taken to be there after it was seen."""
@@ -48,44 +47,43 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Stores:
-    """Handles, all safe to use from the threads that requests run in."""
+class Stores(submission.Stores):
+    """What is kept, the queue and the live events; all safe to use from the threads that requests run in."""
 
-    settings: Settings
-    database: Database
-    artefacts: Artefacts
-    jobs: JobStore
-    results: Results
-    shares: ShareStore
     attributions: OpenAttributions
     queue: Celery
     redis: redis.Redis
     events: redis.asyncio.Redis
 
     @classmethod
-    def of(cls, settings: Settings) -> "Stores":
-        """Nothing connects yet."""
-        database = Database(settings.resolved_database_url)
-        cache = Path(settings.resolved_home) / "cache"
-        artefacts = Artefacts(settings.resolved_artefacts_url, cache)
+    def open(cls, settings: Settings) -> Self:
+        """Connects to nothing yet; `database.migrate()` comes first at a start."""
+        kept = submission.Stores.open(settings)
         return cls(
-            settings=settings,
-            database=database,
-            artefacts=artefacts,
-            jobs=JobStore(database),
-            results=Results(database, artefacts),
-            shares=ShareStore(database),
-            attributions=OpenAttributions(Places(artefacts).find),
+            **{name.name: getattr(kept, name.name) for name in fields(kept)},
+            attributions=OpenAttributions(Places(kept.artefacts).find),
             queue=celery_app(settings),
             redis=redis_client(settings),
             events=async_redis_client(settings),
         )
 
-    async def close(self) -> None:
+    def send(self, job: str) -> None:
+        """Hand a job's id to the queue; QueueUnavailable when it cannot be reached."""
+        send(self.queue, job)
+
+    def announce(self, *jobs: Job) -> None:
+        """Tell everybody who watches that these jobs were made or changed. Events are hints: without Redis nobody hears
+        them, and nothing is lost."""
+        with contextlib.suppress(redis.RedisError):
+            for job in jobs:
+                publish_job(self.redis, job)
+
+    async def close_all(self) -> None:
+        """Close every connection."""
         await self.events.aclose()
         self.redis.close()
         self.queue.close()
-        self.database.dispose()
+        self.close()
 
 
 def stores_of(request: Request) -> Stores:

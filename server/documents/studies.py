@@ -17,7 +17,8 @@ class StudyCell(Document):
     interval: tuple[float, float] | None  # when the cell is one measurement
     at_chance: bool  # its interval, or its value, holds chance
     best: bool  # of its row
-    measurements: int
+    measurements: int  # how many it is the mean of
+    done: int  # how many of them are there
     state: JobState  # succeeded only when all of its measurements did
     href: str | None  # the examples of its measurement
 

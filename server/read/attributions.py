@@ -1,9 +1,9 @@
 """Attributions: the overview of one."""
 
-from datetime import datetime
+from contextlib import suppress
 from typing import Literal
 
-from jobs.problems import bad_field, unknown_name
+from jobs.problems import Problem, bad_field, unknown_name
 from server import urls
 from server.documents import (
     AttributionDocument,
@@ -11,21 +11,41 @@ from server.documents import (
     ControlsRow,
     LayerRow,
     Link,
+    Page,
     ScoreMap,
     WordRow,
 )
 from server.read.neurons import no_such_neuron
 from server.read.opened import OpenAttribution
+from server.read.records import job_link
+from server.stores import Stores
 from store.activations import NoSuchNeuron
+from store.results import Record
 
 WORDS_IN_SUMMARY = 6
 ROWS = 20
 RANKS = 20
 
 
-def attribution_summary(opened: OpenAttribution, created_at: datetime | None = None) -> AttributionSummary:
+def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
     """One line of the list of attributions."""
-    return AttributionSummary.model_validate({**_summary_fields(opened), "created_at": created_at})
+    return AttributionSummary.model_validate(_summary_fields(opened))
+
+
+def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
+    """Newest first."""
+    records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
+    items = []
+    for record in records:
+        with suppress(Problem, OSError):  # its folder is gone, or being replaced: the list shows the others
+            items.append(_summary_of(stores, record))
+    href = urls.attributions(cursor=after) if after else None
+    return Page[AttributionSummary](items=items, next=after, next_href=href)
+
+
+def _summary_of(stores: Stores, record: Record) -> AttributionSummary:
+    summary = stores.attributions.summary(record.id, attribution_summary)
+    return summary.model_copy(update={"created_at": record.created_at})
 
 
 def attribution_document(
@@ -35,8 +55,7 @@ def attribution_document(
     word: str | None = None,
     layer: int | None = None,
     sort: Literal["rank", "drop"] = "rank",
-    job: Link | None = None,
-    created_at: datetime | None = None,
+    record: Record | None = None,
 ) -> AttributionDocument:
     """The overview; ``variant``, ``word`` and ``layer`` choose what the lists speak of. Problem 404 or 422."""
     tables = opened.tables
@@ -80,8 +99,8 @@ def attribution_document(
         damaged_neurons=[opened.row(row) for row in tables.damaged(variant=chosen, limit=ROWS)],
         controls=_controls(opened),
         provenance=opened.provenance,
-        job=job,
-        created_at=created_at,
+        job=job_link(record) if record else None,
+        created_at=record.created_at if record else None,
     )
 
 

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 from jobs.problems import Problem, bad_field, unknown_name
 from server import urls
@@ -13,8 +14,12 @@ from store import attribution_tables
 from store.activations import ActivationStore
 from store.attribution_tables import AttributionTables
 
+MOST_SUMMARIES = 500
 MOST_OPEN = 4
 """A 7B model's tables are some 20 MB each."""
+
+
+Summary = TypeVar("Summary")
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ class OpenAttributions:
         self._find = find
         self._most = most
         self._open: OrderedDict[str, OpenAttribution] = OrderedDict()
+        self._summaries: OrderedDict[str, tuple[Whereabouts, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, id: str) -> OpenAttribution:
@@ -171,7 +177,23 @@ class OpenAttributions:
                 self._open.popitem(last=False)
         return opened
 
+    def summary(self, id: str, build: Callable[[OpenAttribution], Summary]) -> Summary:
+        """What ``build`` makes of an attribution; kept, so that a list opens nothing twice and closes nothing."""
+        where = self._find(id)
+        with self._lock:
+            known = self._summaries.get(id)
+        if known is not None and known[0] == where:
+            made: Summary = known[1]
+            return made
+        made = build(OpenAttribution(id, where))
+        with self._lock:
+            self._summaries[id] = (where, made)
+            while len(self._summaries) > MOST_SUMMARIES:
+                self._summaries.popitem(last=False)
+        return made
+
     def forget(self, id: str) -> None:
         """The attribution was deleted."""
         with self._lock:
             self._open.pop(id, None)
+            self._summaries.pop(id, None)

@@ -1,0 +1,87 @@
+"""What a job form offers, out of the vocabulary."""
+
+from typing import Any
+
+from jobs.documents import JobKind
+from jobs.references import DEMO
+from jobs.vocabulary import ACTIVATIONS, CALIBRATION_SETS, METHODS, TASKS, WORD_SOURCES
+from server.documents import Choice, JobForm, MethodChoice, OptionField
+from server.read.models import model_list
+from server.stores import Stores
+
+EXAMPLES: dict[JobKind, dict[str, object]] = {
+    JobKind.PRUNE: {
+        "model": DEMO,
+        "method": {"name": "wanda"},
+        "pattern": {"kind": "unstructured", "sparsity": 0.5},
+        "calibration": {"dataset": "demo", "samples": 32, "seqlen": 128, "seed": 0},
+    },
+    JobKind.EVALUATE: {"model": DEMO, "tasks": ["reviews"], "limit": 100, "seed": 0},
+    JobKind.ATTRIBUTE: {
+        "dense": DEMO,
+        "pruned": ["pruned:0123456789abcdef"],
+        "texts": {"dataset": "reviews", "count": 10, "seed": 0},
+        "prompt": "reviews",
+        "words": {"source": "manual"},
+        "activation": "relu",
+        "permutations": 1000,
+        "seed": 0,
+    },
+    JobKind.STUDY: {
+        "name": "Two methods on the demo reviews",
+        "models": [DEMO],
+        "methods": [{"name": "wanda"}, {"name": "magnitude"}],
+        "patterns": [{"kind": "unstructured", "sparsity": 0.5}, {"kind": "n_m", "n": 2, "m": 4}],
+        "calibrations": [{"dataset": "demo", "samples": 32, "seqlen": 128, "seed": 0}],
+        "tasks": ["reviews"],
+        "attributions": [{"texts": {"dataset": "reviews", "count": 10, "seed": 0}}],
+        "seeds": [0],
+    },
+}
+"""A spec of each kind; all but the attribution's pruned model can be submitted as they are."""
+
+WORD_NOTES = {
+    "manual": "the rows' or texts' own",
+    "cot": "the dense model is asked for them",
+    "occlusion": "the words whose absence costs the right label most",
+}
+ACTIVATION_NOTES = {"relu": "positive activations", "abs": "magnitudes", "raw": "signed, as they are"}
+
+
+def job_form(stores: Stores) -> JobForm:
+    """Every choice there is, and a spec of each kind to begin with."""
+    models = model_list(stores, limit=200).items
+    return JobForm(
+        kinds=list(JobKind),
+        models=[
+            Choice(value=model.reference, label=model.label, group=model.kind, note=model.base and model.base.label)
+            for model in models
+        ],
+        methods=[_method(name, options) for name, options in METHODS.items()],
+        calibration_sets=[Choice(value=name, label=name) for name in CALIBRATION_SETS],
+        tasks=[Choice(value=name, label=name, group=group) for name, group in TASKS.items()],
+        word_sources=[Choice(value=name, label=name, note=WORD_NOTES.get(name)) for name in WORD_SOURCES],
+        activations=[Choice(value=name, label=name, note=ACTIVATION_NOTES.get(name)) for name in ACTIVATIONS],
+        examples=EXAMPLES,
+    )
+
+
+def _method(name: str, model: Any) -> MethodChoice:
+    schema = model.model_json_schema()["properties"]
+    return MethodChoice(
+        value=name,
+        label=name,
+        note=(model.__doc__ or "").partition("\n")[0] or None,
+        needs_calibration=model.calibrated,
+        options=[
+            OptionField(
+                name=field,
+                type=about.get("type", "string"),
+                default=about.get("default"),
+                allowed=about.get("enum"),
+                note=about.get("description"),
+            )
+            for field, about in schema.items()
+            if field != "name"
+        ],
+    )

@@ -1,0 +1,91 @@
+"""Jobs as people see them."""
+
+from collections.abc import Sequence
+
+from jobs.documents import ACTIVE, Job, JobKind, JobState
+from jobs.problems import bad_field, unknown_name
+from server import urls
+from server.documents import JobDetail, JobDocument, Link, Page
+from server.read.names import Names, references_of
+from server.stores import Stores
+
+RETRIABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
+def job_list(
+    stores: Stores,
+    *,
+    kind: str | None = None,
+    state: str | None = None,
+    cells: bool = True,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[JobDocument]:
+    """Newest first; ``cells=False`` leaves out what studies made for themselves. Problem 422 for a wrong filter."""
+    for name, given, known in (("kind", kind, list(JobKind)), ("state", state, list(JobState))):
+        if given is not None and given not in known:
+            names = [str(value) for value in known]
+            raise bad_field(name, given, names, unknown_name(given, names))
+    items, after = stores.jobs.list(kind=kind, state=state, cells=cells, cursor=cursor, limit=limit)
+    filters: dict[str, urls.State] = {"kind": kind, "state": state, "cells": None if cells else False}
+    href = urls.jobs(**filters, cursor=after) if after else None
+    return Page[JobDocument](items=job_documents(stores, items), next=after, next_href=href)
+
+
+def job_document(stores: Stores, job: Job) -> JobDocument:
+    return job_documents(stores, [job])[0]
+
+
+def job_documents(stores: Stores, jobs: Sequence[Job]) -> list[JobDocument]:
+    """The documents of several jobs, their names looked up together."""
+    names = Names(stores.results, (reference for job in jobs for reference in references_of(job.spec)))
+    return [JobDocument.model_validate(_fields(job, names)) for job in jobs]
+
+
+def job_detail(stores: Stores, id: str) -> JobDetail:
+    """One job with its log and cells. Problem 404."""
+    job = stores.jobs.get(id)
+    cells: list[Job] = []
+    if job.kind == JobKind.STUDY:
+        cells = [stores.jobs.get(cell.job) for cell in stores.studies.cells(job.id)]
+    document = job_document(stores, job)
+    return JobDetail.model_validate(
+        {
+            **_plain(document),
+            "log": stores.jobs.log(id),
+            "children": job_documents(stores, cells),
+        }
+    )
+
+
+def _fields(job: Job, names: Names) -> dict[str, object]:
+    return {
+        **_plain(job),
+        "title": names.title(job.kind, job.spec),
+        "href": urls.job(job.id),
+        "events_href": urls.job_events(job.id),
+        "result_href": result_href(job),
+        "can_cancel": job.state in ACTIVE and not job.cancel_requested,
+        "can_retry": job.state in RETRIABLE,
+        "cancelling": job.state in ACTIVE and job.cancel_requested,
+        "study": Link(label="Study", href=urls.job(job.parent)) if job.parent else None,
+    }
+
+
+def result_href(job: Job) -> str | None:
+    """The page of what the job made; a study has its page from the start."""
+    if job.kind == JobKind.STUDY:
+        return urls.study(job.artefact_id)
+    match job.result:
+        case {"model": reference}:
+            return urls.model(reference)
+        case {"evaluation": id}:
+            return urls.evaluation(id)
+        case {"attribution": id}:
+            return urls.attribution(id)
+    return None
+
+
+def _plain(document: Job) -> dict[str, object]:
+    """All fields, those too that the JSON document leaves out."""
+    return {name: getattr(document, name) for name in type(document).model_fields}

@@ -1,0 +1,91 @@
+"""What people call models and jobs."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.documents import JobKind
+from jobs.references import PRUNED
+from jobs.specs import PruneSpec
+from server import urls
+from server.documents import Link
+from store.results import Results
+
+
+class Names:
+    """Labels of models by reference, the pruned ones' looked up together in one question to the database."""
+
+    def __init__(self, results: Results, references: Iterable[str] = ()) -> None:
+        self._results = results
+        self._labels: dict[str, str] = {}
+        self.learn(references)
+
+    def learn(self, references: Iterable[str]) -> None:
+        """Look up those that are not known yet."""
+        wanted = {ref.removeprefix(PRUNED) for ref in references if ref.startswith(PRUNED) and ref not in self._labels}
+        for id, record in self._results.many("model", wanted).items() if wanted else ():
+            self._labels[f"{PRUNED}{id}"] = str(record.summary.get("label") or id)
+
+    def label(self, reference: str) -> str:
+        """``wanda · c4 · 0.5`` of a pruned model, the last part of any other's name."""
+        return self._labels.get(reference) or reference.rstrip("/").rpartition("/")[2] or reference
+
+    def link(self, reference: str) -> Link:
+        return Link(label=self.label(reference), href=urls.model(reference))
+
+    def title(self, kind: JobKind, spec: Mapping[str, Any]) -> str:
+        """One line for a job: ``Prune demo · wanda · c4 · 0.5``."""
+        match kind:
+            case JobKind.PRUNE:
+                return f"Prune {self.label(spec['model'])} · {pruned_label(spec)}"
+            case JobKind.EVALUATE:
+                return f"Evaluate {self.label(spec['model'])} · {', '.join(spec['tasks'])}"
+            case JobKind.ATTRIBUTE:
+                count = len(spec["pruned"])
+                against = self.label(spec["pruned"][0]) if count == 1 else f"{count} variants"
+                return f"Attribute {self.label(spec['dense'])} against {against} · {texts_label(spec)}"
+            case JobKind.STUDY:
+                return study_title(spec)
+
+
+def references_of(spec: Mapping[str, Any]) -> list[str]:
+    """Every model that a spec's document names."""
+    named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
+    return [name for name in named if isinstance(name, str)]
+
+
+def pruned_label(spec: Mapping[str, Any]) -> str:
+    """``wanda · c4 · 0.5``; a method that looks at no text has no middle part."""
+    try:
+        parsed = PruneSpec.model_validate(spec)
+    except ValidationError:
+        return "pruned"
+    text = parsed.calibration and (parsed.calibration.dataset or (parsed.calibration.file or "").rpartition("/")[2])
+    return " · ".join(part for part in (parsed.method.name, text, str(parsed.pattern)) if part)
+
+
+def texts_label(spec: Mapping[str, Any]) -> str:
+    """Where an attribution's texts come from: the name of a task, or how many were given."""
+    texts = spec.get("texts")
+    if isinstance(texts, Mapping) and texts.get("dataset"):
+        return str(texts["dataset"])
+    count = len(texts) if isinstance(texts, list | tuple) else 0
+    return "1 text" if count == 1 else f"{count} texts"
+
+
+def attribution_label(spec: Mapping[str, Any], names: Names) -> str:
+    """``reviews · demo``."""
+    return f"{texts_label(spec)} · {names.label(spec['dense'])}"
+
+
+def study_title(spec: Mapping[str, Any]) -> str:
+    """A study's name, or what it crosses."""
+    if spec.get("name"):
+        return str(spec["name"])
+    counts = ((spec.get(field) or (), field) for field in ("models", "methods", "patterns", "calibrations", "tasks"))
+    return "Study · " + " x ".join(f"{len(values)} {_noun(field, len(values))}" for values, field in counts if values)
+
+
+def _noun(field: str, count: int) -> str:
+    return field.removesuffix("s") if count == 1 else field

@@ -1,0 +1,141 @@
+"""Studies: the grid as a table, with what is best, at chance and still to come."""
+
+from collections.abc import Sequence
+
+from jobs.documents import Job, JobKind
+from jobs.problems import bad_field, unknown_name
+from jobs.vocabulary import TASKS
+from server import urls
+from server.documents import Link, Page, StudyCell, StudyDocument, StudyRow, StudySummary, StudyTable
+from server.read.jobs import job_documents
+from server.read.names import Names, study_title
+from server.stores import Stores
+from store import study_table
+from store.results import Record
+from store.study_table import AXES, Pivot, PivotCell, pivot
+
+USUAL_TABLES = (("task", "calibration"), ("model", "calibration"), ("task", "pattern"), ("method", "calibration"))
+SHOWN = ("accuracy", "difference")
+
+
+def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
+    """Newest first."""
+    records, after = stores.results.list("study", cursor=cursor, limit=limit)
+    items = [
+        StudySummary.model_validate(_summary(record, stores.jobs.get(record.job), stores.studies.cells(record.job)))
+        for record in records
+        if record.job is not None
+    ]
+    return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
+
+
+def study_document(
+    stores: Stores, id: str, *, rows: str | None = None, columns: str | None = None, show: str = "accuracy"
+) -> StudyDocument:
+    """One study with the table that ``rows`` and ``columns`` choose. Problem 404 or 422."""
+    if show not in SHOWN:
+        raise bad_field("show", show, list(SHOWN), unknown_name(show, SHOWN))
+    record = stores.results.get("study", id)
+    table = stores.studies.table(id)
+    usual = _usual(table)
+    across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
+    down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
+    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down))
+    names = Names(stores.results, [*table.axes["model"]])
+    cells = table.cells
+    done = [cell for cell in cells if cell.role == "attribute" and cell.done]
+    attributions = stores.results.many("attribution", [cell.artefact for cell in done])
+    jobs = [stores.jobs.get(cell.job) for cell in cells]
+    return StudyDocument.model_validate(
+        {
+            **_summary(record, table.job, cells),
+            "spec": record.spec,
+            "axes": table.axes,
+            "show": show,
+            "table": _table(table, chosen, names),
+            "tables": [
+                Link(label=f"{down} by {across}", href=urls.study(id, rows=down, columns=across, show=show))
+                for down, across in usual
+            ],
+            "attributions": [
+                Link(label=f"Neurons of {names.label(cell.model)}", href=urls.attribution(cell.artefact))
+                for cell in done
+                if cell.artefact in attributions
+            ],
+            "jobs": job_documents(stores, jobs),
+        }
+    )
+
+
+def _summary(record: Record, job: Job, cells: Sequence[study_table.StudyCell]) -> dict[str, object]:
+    assert job.kind == JobKind.STUDY
+    return {
+        "id": record.id,
+        "title": study_title(record.spec),
+        "state": job.state,
+        "cells": len(cells),
+        "done": sum(cell.state == "succeeded" for cell in cells),
+        "failed": sum(cell.state in {"failed", "cancelled"} for cell in cells),
+        "job": Link(label="Job", href=urls.job(job.id)),
+        "created_at": record.created_at,
+        "href": urls.study(record.id),
+    }
+
+
+def _usual(table: study_table.StudyTable) -> list[tuple[str, str]]:
+    """The usual tables whose columns this study varies; the first two at least."""
+    varied = [pair for pair in USUAL_TABLES if len(table.axes[pair[1]]) > 1 or len(table.axes[pair[0]]) > 1]
+    return varied or list(USUAL_TABLES[:1])
+
+
+def _table(table: study_table.StudyTable, crossed: Pivot, names: Names) -> StudyTable:
+    def shown(axis: str, label: str) -> str:
+        return names.label(label) if axis == "model" else label
+
+    rows = []
+    for label, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True):
+        known = [cell.accuracy for cell in cells if cell is not None and cell.accuracy is not None]
+        chances = {cell.chance for cell in cells if cell is not None and cell.chance is not None}
+        best = max(known, default=None) if len(known) > 1 else None
+        rows.append(
+            StudyRow(
+                label=shown(crossed.rows, label),
+                group=TASKS.get(label) if crossed.rows == "task" else None,
+                dense=dense,
+                chance=chances.pop() if len(chances) == 1 else None,
+                spread=max(known) - min(known) if len(known) > 1 else None,
+                cells=[None if cell is None else _cell(cell, best) for cell in cells],
+            )
+        )
+    others = [axis for axis in AXES if axis not in {crossed.rows, crossed.columns}]
+    differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
+    return StudyTable(
+        rows_axis=crossed.rows,
+        columns_axis=crossed.columns,
+        columns=[shown(crossed.columns, label) for label in crossed.column_labels],
+        rows=rows,
+        averaged=[axis for axis in others if len(table.axes[axis]) > 1],
+        largest_difference=max(differences, default=0.0),
+    )
+
+
+def _cell(cell: PivotCell, best: float | None) -> StudyCell:
+    low, high = cell.interval or (cell.accuracy, cell.accuracy)
+    at_chance = cell.chance is not None and low is not None and high is not None and low <= cell.chance <= high
+    href = None
+    if cell.accuracy is not None and cell.evaluation and cell.task:
+        href = urls.evaluation_task(cell.evaluation, cell.task)
+    elif cell.job:
+        href = urls.job(cell.job)
+    return StudyCell(
+        accuracy=cell.accuracy,
+        dense=cell.dense,
+        difference=cell.difference,
+        interval=cell.interval,
+        at_chance=at_chance,
+        best=best is not None and cell.accuracy == best,
+        measurements=cell.facts,
+        done=cell.done,
+        state=cell.state,
+        href=href,
+    )
