@@ -225,7 +225,8 @@ def queue_again(connection: Connection, job: str, parent: str | None = None) -> 
     for earlier in connection.execute(waits_for).scalars().all():
         queue_again(connection, earlier, parent)
     for later in _dependents(connection, job, [JobState.FAILED]):
-        if (later.error or {}).get("code") == "failed-dependency":
+        waited_only = (later.error or {}).get("code") == "failed-dependency"
+        if waited_only and not _waits_in_vain(connection, later.id):
             queue_again(connection, later.id, parent)
 
 
@@ -258,6 +259,13 @@ def _known_twin(study: str) -> Any:
 def _dependents(connection: Connection, job: str, states: Sequence[JobState]) -> Sequence[Row[Any]]:
     waiting = select(jobs).join(dependencies, dependencies.c.job == jobs.c.id).where(dependencies.c.after == job)
     return connection.execute(waiting.where(jobs.c.state.in_(states)).order_by(jobs.c.created_at, jobs.c.id)).all()
+
+
+def _waits_in_vain(connection: Connection, job: str) -> bool:
+    """Something that the job waits for did not succeed."""
+    lost = _after.c.state.in_([JobState.FAILED, JobState.CANCELLED])
+    earlier = select(dependencies.c.after).join(_after, _after.c.id == dependencies.c.after)
+    return connection.execute(earlier.where(dependencies.c.job == job, lost)).first() is not None
 
 
 def _study_progress(study: Row[Any], cells: Sequence[Row[Any]], now: datetime) -> Progress:

@@ -15,6 +15,7 @@ task.
 """
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -237,7 +238,7 @@ def _common_state(states: Sequence[JobState]) -> JobState:
 
 def _mean(values: Iterable[float | None]) -> float | None:
     given = [value for value in values if value is not None]
-    return sum(given) / len(given) if given else None
+    return fmean(given) if given else None
 
 
 def _axis(name: str) -> Axis:
