@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 
 from lm.architecture import decoder_layers, linears, weight_view
 from lm.errors import BadInput, Cancelled
@@ -249,3 +250,50 @@ def test_a_variant_without_a_tokenizer_takes_the_dense_models(tmp_path: Path) ->
     assert run(tmp_path / "a", lambda: language_model("llama"), [bare]).variants == ["dense", "pruned-1"]
     with pytest.raises(BadInput, match="has no tokenizer"):
         run(tmp_path / "b", bare, [])
+
+
+class Scripted(LlamaForCausalLM):  # type: ignore[misc]
+    """A tiny model that answers every question with the same tokens."""
+
+    script: tuple[int, ...] = ()
+    step = 0
+
+    def forward(self, *args: Any, past_key_values: Any = None, **options: Any) -> Any:
+        output = super().forward(*args, past_key_values=past_key_values, **options)
+        self.step = 0 if past_key_values is None else self.step + 1
+        output.logits[0, -1] = 0
+        output.logits[0, -1, self.script[self.step]] = 1
+        return output
+
+
+def test_words_of_an_answer_are_used_dropped_or_the_text_left_out(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    texts = [Text("the food was Bad"), Text("the food was bad but the staff were kind " * 110)]
+    long = len(tokenizer(texts[1].text)["input_ids"])
+
+    def scripted() -> LanguageModel:
+        model = Scripted(tiny("llama").config).eval().requires_grad_(False)
+        model.config.max_position_embeddings = long + 10  # fits the text, but no question about it
+        model.script = tuple(tokenizer(" [bad, awful] and more", add_special_tokens=False)["input_ids"])
+        return LanguageModel(model, tokenizer, "scripted", torch.float32, torch.device("cpu"))
+
+    store = run(tmp_path / "a", scripted, [], texts, Options(source="cot", permutations=0))
+    summary = store.tables["summary"]
+    assert summary["left_out"] == [
+        {"text": 1, "reason": "asking for its influential words takes more than the model's context"}
+    ]
+    assert summary["dropped"] == [{"text": 0, "word": "awful"}]
+    assert summary["answers"] == [{"text": 0, "answer": " [bad, awful]"}]
+    assert [(example["index"], [match["word"] for match in example["words"]]) for example in store.examples] == [
+        (0, ["bad"])
+    ]
+
+
+def test_a_variant_that_lacks_a_token_is_refused(tmp_path: Path) -> None:
+    def smaller() -> LanguageModel:
+        lm = language_model("llama")
+        lm.model.resize_token_embeddings(100)
+        return LanguageModel(lm.model, None, lm.reference, lm.dtype, lm.device)
+
+    with pytest.raises(ModelsDiffer, match="does not know token"):
+        run(tmp_path / "a", lambda: language_model("llama"), [smaller])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tokenizers import normalizers
 
 from lm.errors import BadText
 from nsa.occlusion import label_drops, without
@@ -50,3 +51,16 @@ def test_the_words_with_the_largest_drops_come_first() -> None:
 def test_occlusion_needs_a_label() -> None:
     with pytest.raises(BadText, match="has no label"):
         influential_words(tiny_lm(), [Text("the food was bad")], "occlusion")
+
+
+def test_a_label_without_a_token_of_its_own_is_refused() -> None:
+    lm = tiny_lm()
+    assert lm.tokenizer is not None
+    lm.tokenizer.backend_tokenizer.normalizer = normalizers.Replace(" kind", "")
+    with pytest.raises(BadText, match="adds no token of its own"):
+        label_drops(lm, Text("the food was bad", label="kind", after=" so"))
+
+
+def test_a_prompt_beyond_the_context_says_nothing() -> None:
+    drops = label_drops(tiny_lm(), Text("bad " + "food " * 200, label="kind", after=" so"))
+    assert all(drop != drop for drop in drops.values())

@@ -118,6 +118,12 @@ def test_an_answer_is_the_models_greedy_one(family: str) -> None:
     assert found == expected or "]" in found or "\n" in found
 
 
+def test_an_answer_ends_with_the_end_token() -> None:
+    lm = tiny_lm()
+    lm.model.lm_head.weight[:] = 0  # every token is as likely as the first, which is the end token
+    assert answer(lm, "the room was") == ""
+
+
 def test_a_question_too_long_for_the_context_has_no_answer() -> None:
     found = influential_words(tiny_lm(), [Text("the food was bad " * 20)], "cot")
     assert found[0].answer is None
