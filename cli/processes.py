@@ -1,25 +1,16 @@
 """Child processes that never outlive the command that started them."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from worker.lifetime import die_with_parent
+
 LONGEST_LOG = 10_000_000
 """A log of more bytes than this is put aside (as `NAME.log.1`) before it is written to again."""
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends, however that happens; elsewhere this does nothing."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:

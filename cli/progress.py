@@ -42,7 +42,7 @@ def line(progress: Progress) -> str:
         parts.append(f"{progress.done}/{progress.total} {progress.unit}".rstrip())
     if progress.message:
         parts.append(progress.message)
-    if progress.eta_seconds is not None and progress.done < progress.total:
+    if progress.eta_seconds is not None and progress.eta_seconds >= 1:
         parts.append(f"{progress.eta_seconds:.0f} s left")
     return "  ".join(parts)
 

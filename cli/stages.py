@@ -1,7 +1,7 @@
 """`prunescope prune | evaluate | attribute`: one stage here and now, without the queue.
 
-What was typed becomes the same spec that a job has and is checked in the same way; only, any folder will do for a model:
-the model roots are for jobs.
+What was typed becomes the same spec that a job has and is checked in the same way; only, any folder will do for a
+model: the model roots are for jobs.
 """
 
 import contextlib
@@ -136,6 +136,7 @@ def _running(settings: Settings) -> Iterator["Context"]:
         raise KeyboardInterrupt
 
     transformers_logging.set_verbosity_error()  # its hints are for programmers
+    transformers_logging.disable_progress_bar()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         with Display() as display:

@@ -218,6 +218,32 @@ class JobStore:
         more."""
         return self._finish(job, worker, JobState.CANCELLED)
 
+    def release(self, job: str, worker: str) -> bool:
+        """The worker is to end: its job is queued again and costs no lost lease; False, and nothing happens, when it is
+        not this worker's any more. The next sweep sends it."""
+        now = self.now()
+        with self.database.exclusive() as connection:
+            released = connection.execute(
+                update(jobs)
+                .where(_held(job, worker))
+                .values(
+                    state=JobState.QUEUED,
+                    sent_at=None,
+                    worker=None,
+                    lease_until=None,
+                    progress=Progress().model_dump(mode="json"),
+                )
+            )
+            if released.rowcount != 1:
+                return False
+            row = job_rows.get_row(connection, job)
+            assert row is not None
+            if row.cancel_requested:
+                job_rows.end(connection, job, JobState.CANCELLED, now)
+            for study in job_rows.studies_of(connection, job):
+                job_rows.refresh_study(connection, study, now)
+        return True
+
     def advance(self, job: str) -> Ids:
         """After a job's end: ids of the jobs that waited for it and are now ready to be sent."""
         with self.database.reading() as connection:

@@ -23,7 +23,7 @@ class WarmModels:
         self._models: OrderedDict[Key, LanguageModel] = OrderedDict()
 
     def get(self, place: Path | str, reference: str) -> LanguageModel:
-        """The model behind `place` (a folder or a hub id), called `reference` in messages. Raises as `lm.loading.load`."""
+        """The model behind `place` (a folder or a hub id), called `reference` in messages. Raises as `load`."""
         folder = find(place)
         key = _key(folder)
         if key in self._models:

@@ -5,6 +5,7 @@ that gets its lasting name only when the stage has ended well.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from evaluation.prompts import around, task_texts
 from jobs import specs
 from jobs.fingerprints import NUMERICS_VERSION
 from jobs.vocabulary import NO_PROMPT
+from lm.architecture import context_length
 from lm.loading import LanguageModel
 from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
@@ -53,6 +55,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context) -> dict[str, An
         pattern_of(spec.pattern),
         None if calibration is None else calibration.windows,
         options=options,
+        device=lm.device,
         on_layer=partial(_layer_done, context),
     )
     context.step("save")
@@ -60,6 +63,8 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context) -> dict[str, An
     lm.model.to(lm.dtype).save_pretrained(folder, max_shard_size=LARGEST_SHARD)
     if lm.tokenizer is not None:
         lm.tokenizer.save_pretrained(folder)
+    for weights in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", weights)  # they come readable by their owner alone
     write_json(folder / PRUNING_JSON, document)
     return document
 
@@ -183,7 +188,7 @@ def _calibration(wanted: specs.Calibration | None, lm: LanguageModel, context: C
         seqlen=wanted.seqlen,
         seed=wanted.seed,
         data=context.settings.data,
-        context=lm.model.config.max_position_embeddings,
+        context=context_length(lm.model),
     )
 
 
@@ -229,7 +234,7 @@ def _circumstances(lm: LanguageModel) -> dict[str, Any]:
     """What a result depends on beside its spec."""
     names = ("prunescope", "torch", "transformers", "lm-eval", "numpy")
     return {
-        "device": lm.device.type,
+        "device": str(lm.device),
         "dtype": str(lm.model.dtype).removeprefix("torch."),
         "saved_dtype": str(lm.dtype).removeprefix("torch."),
         "versions": {**{name: version(name) for name in names}, "numerics": NUMERICS_VERSION},

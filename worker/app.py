@@ -1,0 +1,68 @@
+"""The worker: a parent that talks to the queue and never touches torch, and one child process that works."""
+
+import logging
+import os
+from typing import Any
+
+from billiard import active_children
+from celery import Celery
+from celery.signals import worker_ready, worker_shutting_down
+
+from jobs.queue import QUEUE, celery_app
+from jobs.settings import Settings
+from store.database import Database
+from worker.parts import Parts
+from worker.tasks import GIVE_BACK, Child
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 300.0
+"""What a child may take to import torch on a busy machine; Celery's own limit is 4."""
+
+
+def create_app(settings: Settings) -> Celery:
+    """The Celery application of a worker, its task registered."""
+    app = celery_app(settings)
+    app.conf.worker_proc_alive_timeout = START_SECONDS
+    Child(settings, app).register()
+    return app
+
+
+def run(settings: Settings) -> int:
+    """Work until SIGTERM or Ctrl-C; the running job then goes back to the queue. Answers with the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s")
+    database = Database(settings.resolved_database_url)
+    database.migrate()
+    database.dispose()  # no connection goes through the fork
+    app = create_app(settings)
+    parts = Parts.open(settings, app)
+
+    def sweep() -> None:
+        try:
+            parts.sweep()
+        except Exception:  # a database or queue that is away: the next sweep tries again
+            log.warning("the sweep did not work", exc_info=True)
+
+    def ready(sender: Any, **_: Any) -> None:
+        # On the event loop's timer, not in a thread: the parent may fork another child at any time.
+        sender.timer.call_repeatedly(settings.sweep_seconds, sweep)
+        sweep()
+
+    def shutting_down(**_: Any) -> None:
+        for child in active_children():
+            os.kill(child.pid, GIVE_BACK)
+
+    worker_ready.connect(ready, weak=False)
+    worker_shutting_down.connect(shutting_down, weak=False)
+    worker = app.Worker(
+        pool="prefork",
+        concurrency=1,
+        queues=[QUEUE],
+        loglevel="INFO",
+        optimization="fair",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)

@@ -1,0 +1,58 @@
+"""The lease of a running job: a thread keeps it, and hears when the job is to stop."""
+
+import logging
+import threading
+import time
+from types import TracebackType
+
+from jobs.documents import Job
+from lm.errors import Cancelled
+from store.jobs import JobStore
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+"""How often the lease is renewed, which is also how soon a request to cancel is heard of."""
+
+
+class Lease:
+    """Holds a job's lease as long as the `with` block lasts; `check` raises Cancelled once the work is to stop.
+
+    The work is to stop when the job was asked to, when the lease is another worker's, and when `stopping` is set.
+    """
+
+    def __init__(self, jobs: JobStore, job: Job, holder: str, seconds: float, stopping: threading.Event) -> None:
+        self._jobs, self._job, self._holder, self._seconds = jobs, job, holder, seconds
+        self._stopping = stopping
+        self._lost = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease of {job.id}", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise Cancelled when the work is to stop; for every layer and every batch."""
+        if self._lost.is_set() or self._stopping.is_set():
+            raise Cancelled(f"job {self._job.id} is to stop")
+
+    def _keep(self) -> None:
+        renewed = time.monotonic()
+        while not self._ended.wait(min(BEAT_SECONDS, self._seconds / 4)):
+            try:
+                if not self._jobs.renew(self._job.id, self._holder, self._seconds):
+                    self._lost.set()
+                    return
+                renewed = time.monotonic()
+            except Exception:  # whatever a database raises while it cannot be reached
+                log.warning("the lease of job %s was not renewed", self._job.id, exc_info=True)
+                if time.monotonic() - renewed > self._seconds:
+                    self._lost.set()
+                    return

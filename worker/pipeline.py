@@ -1,0 +1,148 @@
+"""The flow of one job, on one page.
+
+    claim -> lease -> stage -> artefact -> record -> end -> what waited for it
+
+`run` takes an id and may be called twice: only one claim succeeds, an artefact that is there is not made again, and
+what a killed worker left behind is never seen, for an artefact gets its name last.
+"""
+
+import errno
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.documents import Job, JobKind
+from jobs.problems import Problem
+from jobs.references import PRUNED, resolve_file, resolve_model
+from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, parse_spec
+from lm.errors import BadInput, Cancelled
+from store.results import RESULT_OF
+from worker import stages
+from worker.context import Context
+from worker.lease import Lease
+from worker.models import WarmModels
+from worker.parts import Parts
+from worker.reporting import Reporter
+from worker.summaries import summary_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The artefact is there; `result` is the job's."""
+
+    result: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Something went wrong, and the problem document says what."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The work was asked to stop: cancelled by a person, or the worker is to end."""
+
+
+Ending = Done | Failed | Stopped
+
+
+def run(job_id: str, parts: Parts, models: WarmModels) -> None:
+    """Take a job from queued to its end; nothing happens when it is not there to be started."""
+    jobs, holder = parts.stores.jobs, parts.lease_holder()
+    job = jobs.claim(job_id, holder, parts.settings.lease_seconds)
+    if job is None:
+        log.info("job %s is not there to be started", job_id)
+        return
+    log.info("job %s (%s) starts, attempt %d", job.id, job.kind, job.attempts)
+    parts.announce(job.id)
+    with Lease(jobs, job, holder, parts.settings.lease_seconds, parts.stopping) as lease:
+        ending = _attempt(job, holder, parts, models, lease.check)
+    # The attempt is over and its memory free: only now does anybody read "cancelled" or "failed".
+    _end(job, holder, parts, ending)
+    parts.announce(job.id)
+    parts.dispatch(jobs.advance(job.id))
+
+
+def _attempt(job: Job, holder: str, parts: Parts, models: WarmModels, check: Callable[[], None]) -> Ending:
+    settings, artefacts = parts.settings, parts.stores.artefacts
+    reporter = Reporter(lambda progress: parts.say(job, holder, progress), lambda line: parts.note(job, line))
+    context = Context(
+        settings=settings,
+        models=models,
+        place_of=lambda reference: resolve_model(reference, settings, artefacts.fetch_model),
+        file_of=lambda name: resolve_file(name, settings, "calibration.file"),
+        report=reporter.report,
+        check=check,
+    )
+    try:
+        return Done(_produce(job, parts, context))
+    except Cancelled:
+        return Stopped()
+    except BadInput as error:
+        return Failed(Problem(422, error.code, error.code.replace("-", " ").capitalize(), str(error)))
+    except Problem as problem:
+        return Failed(problem)
+    except Exception as error:
+        log.exception("job %s (%s) failed", job.id, job.kind)
+        return Failed(_defect(error, job))
+
+
+def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
+    """Make the job's artefact unless it is there already, keep its record, and answer with the job's result."""
+    artefacts, kind, name = parts.stores.artefacts, RESULT_OF[job.kind], job.artefact_id
+    spec = parse_spec(job.kind, job.spec)
+    if job.forced or not artefacts.exists(kind, name):
+        with artefacts.staging(kind, name) as folder:
+            _stage(spec, folder, context)
+            context.step("store")
+    summary = summary_of(job.kind, spec, artefacts, name)
+    parts.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary)
+    return {kind: f"{PRUNED}{name}" if job.kind == JobKind.PRUNE else name}
+
+
+def _stage(spec: Spec, folder: Path, context: Context) -> dict[str, Any]:
+    match spec:
+        case PruneSpec():
+            return stages.prune(spec, folder, context)
+        case EvaluateSpec():
+            return stages.evaluate(spec, folder, context)
+        case AttributeSpec():
+            return stages.attribute(spec, folder, context)
+        case _:
+            raise TypeError(f"a {type(spec).__name__} holds no worker")
+
+
+def _end(job: Job, holder: str, parts: Parts, ending: Ending) -> None:
+    jobs = parts.stores.jobs
+    match ending:
+        case Done(result):
+            held = jobs.succeed(job.id, holder, result)
+        case Failed(problem):
+            parts.note(job, f"failed: {problem.detail}")
+            held = jobs.fail(job.id, holder, problem.document())
+        case Stopped():
+            held = jobs.release(job.id, holder)  # ends as cancelled where that was asked for
+    log.info("job %s: %s%s", job.id, type(ending).__name__.lower(), "" if held else ", but it is another worker's now")
+
+
+def _defect(error: Exception, job: Job) -> Problem:
+    """The problem for what nobody foresaw: its traceback is in the worker's log and nowhere else."""
+    match error:
+        case torch.OutOfMemoryError():
+            detail = "the GPU has not enough memory for it: end what else runs there, or take smaller windows or texts"
+            return Problem(507, "out-of-memory", "Out of memory", detail)
+        case OSError() if error.errno == errno.ENOSPC:
+            return Problem(
+                507, "disk-full", "The disk is full", "make room where the artefacts are kept, then try again"
+            )
+        case _:
+            detail = f"an unexpected {type(error).__name__} ended it; the worker's log says more under job {job.id}"
+            return Problem(500, "internal", "Something went wrong", detail)

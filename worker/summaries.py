@@ -1,0 +1,59 @@
+"""What lists and tables show of an artefact without opening it, read out of the artefact itself."""
+
+import json
+from typing import Any
+
+from jobs.documents import JobKind
+from jobs.specs import PruneSpec, Spec
+from store.activations import ActivationStore
+from store.artefacts import Artefacts
+from worker.stages import EVALUATION_JSON, PRUNING_JSON
+
+
+def summary_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> dict[str, Any]:
+    """The summary of the record of a finished artefact; see `store/results.py`."""
+    match kind, spec:
+        case JobKind.PRUNE, PruneSpec():
+            return _of_model(spec, json.loads(artefacts.read("model", name, PRUNING_JSON)))
+        case JobKind.EVALUATE, _:
+            return _of_evaluation(json.loads(artefacts.read("evaluation", name, EVALUATION_JSON)))
+        case JobKind.ATTRIBUTE, _:
+            return _of_attribution(ActivationStore(artefacts.path("attribution", name)))
+        case _:
+            raise ValueError(f"a {kind} job has no artefact")
+
+
+def _of_model(spec: PruneSpec, document: dict[str, Any]) -> dict[str, Any]:
+    text = spec.calibration and (spec.calibration.dataset or spec.calibration.file)
+    return {
+        "label": document["label"],
+        "base": spec.model,
+        "method": spec.method.name,
+        "pattern": str(spec.pattern),
+        "calibration": text,
+        "sparsity": document["sparsity"],
+        "seconds": document["seconds"],
+    }
+
+
+def _of_evaluation(document: dict[str, Any]) -> dict[str, Any]:
+    tasks = {
+        name: {key: value for key, value in result.items() if key != "examples"}
+        for name, result in document["tasks"].items()
+    }
+    return {"model": document["model"], "tasks": tasks, "seconds": document["seconds"]}
+
+
+def _of_attribution(store: ActivationStore) -> dict[str, Any]:
+    summary = store.tables["summary"]
+    return {
+        "variants": store.variants,
+        "models": store.models,
+        "labels": store.labels,
+        "examples": len(store.examples),
+        "layers": store.layers,
+        "neurons": store.neurons,
+        "tokens": store.tokens,
+        "ranked": summary["ranked"],
+        "words": [row["word"] for row in store.tables["words"]],
+    }

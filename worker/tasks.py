@@ -1,0 +1,66 @@
+"""The queue's one task, and the process that runs it."""
+
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from jobs.queue import RUN_TASK
+from jobs.settings import Settings
+from worker.lifetime import die_with_parent
+from worker.parts import Parts
+
+if TYPE_CHECKING:
+    from worker.models import WarmModels
+
+log = logging.getLogger(__name__)
+
+GIVE_BACK = signal.SIGUSR2
+"""Tells the child process to give its job back to the queue at the next layer or batch."""
+
+
+class Child:
+    """The child process: it alone imports torch, opens connections of its own, and keeps models warm between jobs."""
+
+    def __init__(self, settings: Settings, queue: Celery) -> None:
+        self._settings, self._queue = settings, queue
+        self._parts: Parts | None = None
+        self._models: WarmModels | None = None
+
+    def register(self) -> None:
+        """Let the queue call this child: its start, its task, its end."""
+        worker_process_init.connect(self.start, weak=False)
+        worker_process_shutdown.connect(self.end, weak=False)
+        self._queue.task(self.run, name=RUN_TASK)
+
+    def start(self, **_: Any) -> None:
+        """After the fork, before the first job."""
+        parts = Parts.open(self._settings, self._queue)
+        signal.signal(GIVE_BACK, lambda *_: parts.stopping.set())
+        die_with_parent()
+        began = time.monotonic()
+        from transformers.utils import logging as transformers_logging
+
+        from worker.models import WarmModels
+
+        import worker.pipeline  # noqa: F401 - takes seconds: better now than when the first job waits
+
+        transformers_logging.disable_progress_bar()
+        self._parts, self._models = parts, WarmModels(self._settings.device, self._settings.dtype)
+
+        log.info("ready after %.1f s", time.monotonic() - began)
+
+    def run(self, job_id: str) -> None:
+        """Run the job with this id."""
+        from worker.pipeline import run
+
+        assert self._parts is not None and self._models is not None
+        run(job_id, self._parts, self._models)
+
+    def end(self, **_: Any) -> None:
+        """Before the process ends in good order."""
+        if self._parts is not None:
+            self._parts.close()
