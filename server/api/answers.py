@@ -1,0 +1,80 @@
+"""What routes have in common: the problems they may answer with, and documents that browsers may keep."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.problems import MEDIA_TYPE
+
+KEPT_SECONDS = 3600
+
+
+class FieldProblem(BaseModel):
+    field: str = Field(examples=["pattern.sparsity"])
+    given: Any = Field(examples=[1.5])
+    allowed: str | list[str] | None = Field(examples=["less than 1"])
+    message: str = Field(examples=["1.5 is not allowed: should be less than 1"])
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457, with ``code`` and ``errors`` beside."""
+
+    model_config = ConfigDict(title="Problem")
+
+    type: str = Field(examples=["urn:prunescope:problem:bad-spec"])
+    title: str = Field(examples=["The spec cannot be run"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["pattern.sparsity: 1.5 is not allowed: should be less than 1"])
+    code: str = Field(examples=["bad-spec"])
+    errors: list[FieldProblem]
+    instance: str = Field(examples=["/api/v1/jobs"])
+
+
+_MEANINGS = {
+    404: "There is no such thing",
+    409: "Not possible in the present state",
+    422: "A field is wrong: which, what was given, what is allowed",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problem answers of a route, for its description."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+    }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A document that stays the same as long as it is there: the browser keeps it for an hour, then asks by ETag.
+
+    ``mark`` names it; the (weak) ETag holds the program's version too, since a newer one may add fields.
+    """
+
+    mark: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        digest = hashlib.sha256(f"{_version()} {self.mark}".encode()).hexdigest()[:20]
+        return {"etag": f'W/"{digest}"', "cache-control": f"private, max-age={KEPT_SECONDS}"}
+
+    def unchanged(self, request: Request) -> Response | None:
+        """The 304 for a browser that has the document already."""
+        known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+        return Response(status_code=304, headers=self.headers) if self.headers["etag"] in known else None
+
+    def answer(self, document: BaseModel) -> Response:
+        """The document as JSON."""
+        return Response(document.model_dump_json(), media_type="application/json", headers=self.headers)
+
+
+@cache
+def _version() -> str:
+    return version("prunescope")

@@ -1,0 +1,112 @@
+"""Attributions over REST: overview, layers, neurons, a neuron's numbers as files."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from server import urls
+from server.api.answers import Kept, problems
+from server.documents import AttributionDocument, AttributionSummary, LayerHeatmap, NeuronDocument, NeuronRow, Page
+from server.figures.neuron import neuron_file
+from server.read.attributions import attribution_document, attribution_list
+from server.read.layers import layer_heatmap
+from server.read.neurons import neuron_document, neuron_list
+from server.stores import StoresHere
+
+router = APIRouter(tags=["Attributions"], prefix=urls.API)
+
+Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, or largest drop first")]
+Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
+OfExample = Annotated[int | None, Query(description="only this example, by its index")]
+
+FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""A downloaded figure carries its style in itself, and nothing in it may run."""
+
+
+@router.get(urls.ATTRIBUTIONS, responses=problems(422), summary="Attributions, newest first")
+def list_attributions(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
+    return attribution_list(stores, cursor=cursor, limit=limit)
+
+
+@router.get(urls.ATTRIBUTION, responses=problems(404, 422), summary="Words, Scores and damage of one attribution")
+def get_attribution(
+    stores: StoresHere,
+    attribution: str,
+    variant: Variant = None,
+    word: str | None = None,
+    layer: int | None = None,
+    sort: Sort = "rank",
+) -> AttributionDocument:
+    opened = stores.attributions.get(attribution)
+    record = stores.results.many("attribution", [attribution]).get(attribution)
+    return attribution_document(opened, variant=variant, word=word, layer=layer, sort=sort, record=record)
+
+
+@router.delete(urls.ATTRIBUTION, status_code=204, responses=problems(404, 409), summary="Remove an attribution")
+def delete_attribution(stores: StoresHere, attribution: str) -> None:
+    stores.results.delete("attribution", attribution)
+    stores.attributions.forget(attribution)
+
+
+@router.get(urls.LAYER, responses=problems(404, 422), summary="Neurons x tokens of one layer")
+def get_layer(
+    stores: StoresHere,
+    attribution: str,
+    layer: int,
+    example: OfExample = None,
+    sort: Sort = "rank",
+    neurons: int = 32,
+    cursor: str | None = None,
+) -> LayerHeatmap:
+    opened = stores.attributions.get(attribution)
+    return layer_heatmap(opened, layer, example=example, sort=sort, neurons=neurons, cursor=cursor)
+
+
+@router.get(urls.NEURONS, responses=problems(404, 422), summary="Neurons by rank or by drop")
+def list_neurons(
+    stores: StoresHere,
+    attribution: str,
+    layer: int | None = None,
+    word: str | None = None,
+    sort: Sort = "rank",
+    variant: Variant = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[NeuronRow]:
+    opened = stores.attributions.get(attribution)
+    return neuron_list(opened, layer=layer, word=word, sort=sort, variant=variant, cursor=cursor, limit=limit)
+
+
+@router.get(
+    urls.NEURON,
+    response_model=NeuronDocument,
+    responses=problems(404, 422),
+    summary="One neuron, side by side: the paper's Figure 1",
+)
+def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
+    opened = stores.attributions.get(attribution)
+    document = Kept(f"{attribution} {opened.where.version} {layer} {neuron}")
+    return document.unchanged(request) or document.answer(neuron_document(opened, layer, neuron))
+
+
+@router.get(
+    urls.HEATMAP,
+    response_class=Response,
+    responses={
+        200: {"content": {"text/csv": {}, "image/svg+xml": {}, "image/png": {}, "text/html": {}}},
+        **problems(404, 422),
+    },
+    summary="A neuron's numbers as csv, svg, png or html",
+)
+def get_heatmap(
+    stores: StoresHere, attribution: str, layer: int, neuron: int, form: str, example: OfExample = None
+) -> Response:
+    opened = stores.attributions.get(attribution)
+    file = neuron_file(neuron_document(opened, layer, neuron), form, example)
+    headers = {
+        "content-disposition": f'attachment; filename="{file.name}"',
+        "content-security-policy": FILE_POLICY,
+        "cache-control": "private, max-age=60",
+    }
+    return Response(file.body, media_type=file.media_type, headers=headers)

@@ -1,0 +1,90 @@
+"""The web server: ``create_app(settings)`` puts the rooms together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
+
+from frontend import STATIC
+from jobs.settings import Settings
+from server import health, urls
+from server.api import attributions, jobs, results, site
+from server.api.answers import ProblemDocument
+from server.pages.errors import error_page
+from server.pages.routes import router as pages
+from server.problems import add_handlers
+from server.security import Security
+from server.sharing import SharedPage
+from server.static import static_routes
+from server.stores import Stores
+from server.sweeper import sweep_for_ever
+
+DESCRIPTION = """\
+Prunescope shows what pruning took out of a language model. Every page's path with `/api/v1` before it is the same
+document as JSON. Lists are `{"items": [...], "next": cursor | null}`; errors are RFC 9457 problem documents.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; it connects, migrates the database and starts the sweeper when it is started."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        stores = app.state.stores
+        await run_in_threadpool(stores.database.migrate)
+        sweeper = asyncio.create_task(sweep_for_ever(stores))
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeper
+            await stores.close_all()
+
+    app = FastAPI(
+        title="Prunescope",
+        version=version("prunescope"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=urls.OPENAPI,
+        docs_url=None,  # FastAPI's own page fetches its script from elsewhere
+        redoc_url=None,
+    )
+    app.state.stores = Stores.open(settings)
+    add_handlers(app, error_page)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(Security, allowed_hosts=(*settings.allowed_hosts, settings.host))
+    for router in (jobs.router, results.router, attributions.router, site.router, health.router, static_routes(STATIC)):
+        app.include_router(router)
+    app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
+    app.router.routes.append(Route(urls.SHARED, SharedPage(app.router)))
+    app.include_router(pages)
+    _describe(app)
+    return app
+
+
+def _docs() -> FileResponse:
+    return FileResponse(Path(__file__).parent / "assets" / "api.html", media_type="text/html; charset=utf-8")
+
+
+def _describe(app: FastAPI) -> None:
+    """The OpenAPI document names the problem document, which no route returns by itself."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = plain()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" not in schemas:
+            schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas["Problem"] = schema
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

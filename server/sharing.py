@@ -1,0 +1,106 @@
+"""Share links: `/s/{token}` shows the page that was shared, drawn by that page's own route, read-only.
+
+The page's route sees ``request.state.read_only`` and ``scope["shared_from"]`` (the link's path). Only pages can be
+shared: never the API, the search, a form, another link or another site.
+"""
+
+from urllib.parse import unquote, urlsplit
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.problems import Problem
+from server import urls
+from server.stores import stores_of
+
+SHAREABLE = (
+    urls.STUDIES,
+    urls.STUDY,
+    urls.MODELS,
+    urls.MODEL,
+    urls.EVALUATIONS,
+    urls.EVALUATION,
+    urls.EVALUATION_TASK,
+    urls.ATTRIBUTIONS,
+    urls.ATTRIBUTION,
+    urls.LAYER,
+    urls.NEURON,
+    urls.HOME,
+    urls.JOBS,
+    urls.JOB,
+)
+KEPT = ("type", "asgi", "http_version", "scheme", "client", "server", "app")
+KEPT_HEADERS = {b"host", b"accept", b"accept-encoding"}
+_PATTERNS = tuple(compile_path(template)[0] for template in SHAREABLE)
+
+
+class SharedPage:
+    """The ASGI application at `/s/{token}`."""
+
+    def __init__(self, router: ASGIApp) -> None:
+        self.router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        token = request.path_params["token"]
+        try:
+            share = await run_in_threadpool(stores_of(request).shares.get, token)
+        except Problem:
+            detail = "This link was revoked, or it was never made. Ask whoever sent it for a new one."
+            raise Problem(404, "not-shared", "The link opens nothing", detail) from None
+
+        async def send_private(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-robots-tag", b"noindex")]
+            await send(message)
+
+        await self.router(shared_scope(scope, share.path, request.url.path), receive, send_private)
+
+
+def shareable(path: str) -> bool:
+    """Whether a path (with its query) is a page that can be shared."""
+    parts = urlsplit(path)
+    plain = unquote(parts.path)
+    if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//") or ".." in plain.split("/"):
+        return False
+    return plain != urls.NEW_JOB and any(pattern.match(plain) for pattern in _PATTERNS)
+
+
+async def page_exists(request: Request, path: str) -> bool:
+    """Draws the page once and looks at its status: a link to nothing helps nobody."""
+    if not shareable(path):
+        return False
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    try:
+        await request.app.router(shared_scope(request.scope, path, path), receive, send)
+    except Problem:
+        return False
+    return statuses == [200]
+
+
+def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
+    """The request for the shared page that stands in for the request of the link."""
+    parts = urlsplit(path)
+    state = {**scope.get("state", {}), "read_only": True}
+    kept = {key: scope[key] for key in KEPT if key in scope}
+    return {
+        **kept,
+        "method": "GET",
+        "root_path": "",
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+        "headers": [(name, value) for name, value in scope["headers"] if name in KEPT_HEADERS],
+        "state": state,
+        "shared_from": shared_from,
+    }
