@@ -206,7 +206,8 @@ class AttributionTables:
         return ranked
 
     def _of_layer(self, layer: int) -> NDArray[np.int64]:
-        return self._ranked[self._ranked // self.store.neurons == layer]
+        places: NDArray[np.int64] = self._ranked[self._ranked // self.store.neurons == layer]
+        return places
 
     def _variant(self, name: str | None) -> str:
         pruned = self.store.variants[1:]
