@@ -1,0 +1,107 @@
+"""The real application over a real Redis and SQLite, with results of every kind that nobody ran."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from jobs.settings import Settings
+from server.app import create_app
+from server.stores import Stores
+from tests.server.made_up import SPEC, MadeUp, write_made_up
+
+ATTRIBUTION = "a1" * 8
+PRUNED, OTHER_PRUNED = "0123456789abcdef", "fedcba9876543210"
+DENSE_EVALUATION, PRUNED_EVALUATION = "d0" * 8, "e1" * 8
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    return Settings(home=tmp_path / "home of tests", redis_url=redis_url, model_roots=(tmp_path / "models",))
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def stores(app: FastAPI, client: TestClient) -> Stores:
+    stores: Stores = app.state.stores
+    return stores
+
+
+@pytest.fixture
+def made_up(stores: Stores) -> MadeUp:
+    """An attribution of the demo model and two pruned ones; the models' records are there too."""
+    for id, method in ((PRUNED, "wanda"), (OTHER_PRUNED, "magnitude")):
+        add_model(stores, id, method)
+    folder = stores.artefacts.local_path("attribution", ATTRIBUTION)
+    assert folder is not None
+    made = write_made_up(folder)
+    summary = {"variants": ["dense", "pruned-1", "pruned-2"], "words": ["badly", "damaged", "bland"]}
+    stores.results.add("attribution", ATTRIBUTION, job=None, spec=SPEC, summary=summary)
+    return made
+
+
+def add_model(stores: Stores, id: str, method: str = "wanda", base: str = "demo") -> None:
+    calibration = {"dataset": "c4", "samples": 8, "seqlen": 64, "seed": 0} if method == "wanda" else None
+    spec: dict[str, Any] = {
+        "model": base,
+        "method": {"name": method},
+        "pattern": {"kind": "unstructured", "sparsity": 0.5},
+        "calibration": calibration,
+    }
+    label = "wanda · c4 · 0.5" if calibration else "magnitude · 0.5"
+    matrices = [
+        {"layer": 0, "name": "mlp.up_proj", "rows": 4, "columns": 8, "sparsity": 0.5, "relative_error": 0.1},
+        {"layer": 0, "name": "mlp.down_proj", "rows": 8, "columns": 4, "sparsity": 0.25, "relative_error": 0.3},
+    ]
+    report = {"spec": spec, "label": label, "versions": {"torch": "2"}, "layers": [{"layer": 0, "matrices": matrices}]}
+    with stores.artefacts.staging("model", id) as folder:
+        (folder / "pruning.json").write_text(json.dumps(report), encoding="utf-8")
+        (folder / "config.json").write_text("{}", encoding="utf-8")
+        (folder / "model.safetensors").write_bytes(bytes(range(256)) * 5)
+    summary = {"label": label, "method": method, "pattern": "0.5", "sparsity": 0.375}
+    stores.results.add("model", id, job=None, spec=spec, summary=summary)
+
+
+def add_evaluation(stores: Stores, id: str, model: str, chosen: list[int]) -> None:
+    """An evaluation of four reviews whose right answers are 0, 1, 0, 1."""
+    examples = [
+        {
+            "index": index,
+            "text": f"review {index}",
+            "scores": [-1.0, -2.0] if choice == 0 else [-2.0, -1.0],
+            "chosen": choice,
+            "answer": index % 2,
+            "choices": ["negative", "positive"],
+        }
+        for index, choice in enumerate(chosen)
+    ]
+    accuracy = sum(choice == index % 2 for index, choice in enumerate(chosen)) / len(chosen)
+    result = {
+        "task": "reviews",
+        "accuracy": accuracy,
+        "rows": len(chosen),
+        "interval": [max(0.0, accuracy - 0.2), min(1.0, accuracy + 0.2)],
+        "chance": 0.5,
+        "majority": 0.5,
+        "version": "1",
+        "prompt_hash": "abc",
+    }
+    spec = {"model": model, "tasks": ["reviews"], "limit": None, "seed": 0}
+    with stores.artefacts.staging("evaluation", id) as folder:
+        document = {"model": model, "spec": spec, "tasks": {"reviews": {**result, "examples": examples}}}
+        (folder / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
+    stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {"reviews": result}})

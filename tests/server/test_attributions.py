@@ -1,0 +1,93 @@
+"""The overview and the layers of an attribution, its list and its removal."""
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from server.stores import Stores
+from tests.server.conftest import ATTRIBUTION, PRUNED
+from tests.server.made_up import LAYERS, TOKENS, VARIANTS, MadeUp
+
+BASE = f"/api/v1/attributions/{ATTRIBUTION}"
+
+
+def test_the_overview_has_words_ranks_damage_and_controls(client: TestClient, made_up: MadeUp) -> None:
+    document = client.get(BASE).json()
+    assert document["label"] == "reviews · demo"
+    assert [variant["label"] for variant in document["variants"]] == ["wanda · c4 · 0.5", "magnitude · 0.5"]
+    assert [row["word"] for row in document["influential_words"]] == ["badly", "bland", "damaged"]
+    assert document["example_list"][1]["dropped"] == ["awful"]
+    score, rank = made_up.arrays["score"], made_up.arrays["rank"]
+    table = document["score_map"]
+    assert table["layers"] == list(range(LAYERS))
+    for layer in range(LAYERS):
+        best = np.sort(score[layer][~np.isnan(score[layer])])[::-1][: len(table["ranks"])]
+        assert table["scores"][layer] == [float(value) for value in best]
+        assert [int(rank[layer, neuron]) for neuron in table["neurons"][layer]] == sorted(
+            int(rank[layer, neuron]) for neuron in table["neurons"][layer]
+        )
+    assert document["top_neurons"][0]["rank"] == 1
+    assert document["top_neurons"][0]["href"].startswith(f"/attributions/{ATTRIBUTION}/neurons/")
+    damaged = [row["drop"] for row in document["damaged_neurons"]]
+    assert damaged == sorted(damaged, reverse=True)
+    assert document["controls"][0]["matched"]["value"] == 0.6
+    assert document["summary"]["ranked"] == int((rank > 0).sum())
+
+
+def test_the_overview_follows_its_query(client: TestClient, made_up: MadeUp) -> None:
+    document = client.get(f"{BASE}?variant=pruned-2&word=bland").json()
+    assert document["variant"] == "pruned-2"
+    assert {row["word"] for row in document["top_neurons"]} == {"bland"}
+    assert client.get(f"{BASE}?word=wonderful").status_code == 422
+    assert client.get(f"{BASE}?variant=other").json()["errors"][0]["allowed"] == VARIANTS[1:]
+
+
+def test_a_layer_is_neurons_by_tokens_of_one_example(client: TestClient, made_up: MadeUp) -> None:
+    document = client.get(f"{BASE}/layers/2?example=1&neurons=5").json()
+    assert [token["token"] for token in document["tokens"]] == TOKENS[1]
+    start = len(TOKENS[0])
+    for row in document["rows"]:
+        for variant in VARIANTS:
+            expected = made_up.activations[variant][2, row["neuron"]["neuron"], start:]
+            assert row["values"][variant] == [float(value) for value in expected]
+    ranks = [row["neuron"]["rank"] for row in document["rows"]]
+    assert ranks == sorted(ranks)
+    assert document["largest"] == max(abs(v) for row in document["rows"] for vs in row["values"].values() for v in vs)
+    assert document["layer_down"] == f"/attributions/{ATTRIBUTION}/layers/1?example=1&neurons=5"
+    assert document["layer_up"] is None
+    following = client.get("/api/v1" + document["next"]).json()
+    assert {row["neuron"]["neuron"] for row in following["rows"]}.isdisjoint(
+        row["neuron"]["neuron"] for row in document["rows"]
+    )
+    assert following["previous"] == document["href"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("layers/7", 404), ("layers/0?example=5", 404), ("layers/0?neurons=0", 422)]
+)
+def test_a_layer_that_is_not_there_is_a_problem(client: TestClient, made_up: MadeUp, query: str, status: int) -> None:
+    assert client.get(f"{BASE}/{query}").status_code == status
+
+
+def test_the_list_goes_on_when_an_artefact_is_missing(client: TestClient, stores: Stores, made_up: MadeUp) -> None:
+    stores.results.add("attribution", "c3" * 8, job=None, spec={"dense": "demo", "pruned": []}, summary={})
+    listed = client.get("/api/v1/attributions").json()
+    assert [item["id"] for item in listed["items"]] == [ATTRIBUTION]
+    assert listed["items"][0]["words"][:2] == ["badly", "bland"]
+    assert listed["items"][0]["created_at"] is not None
+
+
+def test_a_model_in_use_stays_and_goes_after_its_attribution(
+    client: TestClient, stores: Stores, made_up: MadeUp
+) -> None:
+    refused = client.delete(f"/api/v1/models/pruned:{PRUNED}")
+    assert refused.status_code == 409
+    assert ATTRIBUTION in refused.json()["detail"]
+    assert client.get(f"{BASE}/neurons/0/0").status_code == 200
+    assert client.delete(BASE).status_code == 204
+    assert not made_up.path.exists()
+    assert client.get(f"{BASE}/neurons/0/0").status_code == 404
+    assert client.get(BASE).status_code == 404
+    assert client.delete(BASE).status_code == 404
+    assert client.delete(f"/api/v1/models/pruned:{PRUNED}").status_code == 204
+    assert client.get(f"/api/v1/models/{PRUNED}").status_code == 404

@@ -1,0 +1,176 @@
+"""One neuron: the document, its files and the list all say what the activations are."""
+
+import csv
+import io
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from server.figures.table import harmless
+from tests.server.conftest import ATTRIBUTION
+from tests.server.made_up import LAYERS, NEURONS, TOKENS, VARIANTS, MadeUp
+
+BASE = f"/api/v1/attributions/{ATTRIBUTION}"
+LENGTHS = [len(tokens) for tokens in TOKENS]
+
+
+def brute_force(made_up: MadeUp, variant: str, layer: int, neuron: int) -> list[list[float]]:
+    values = [float(value) for value in made_up.activations[variant][layer, neuron]]
+    return [values[: LENGTHS[0]], values[LENGTHS[0] :]]
+
+
+@pytest.mark.parametrize(("layer", "neuron"), [(0, 0), (2, 39), (1, 3)])
+def test_the_document_holds_every_activation_as_it_was_recorded(
+    client: TestClient, made_up: MadeUp, layer: int, neuron: int
+) -> None:
+    document = client.get(f"{BASE}/neurons/{layer}/{neuron}").json()
+    assert [variant["name"] for variant in document["variants"]] == VARIANTS
+    for variant in document["variants"]:
+        assert variant["activations"] == brute_force(made_up, variant["name"], layer, neuron)
+    assert [example["tokens"] for example in document["examples"]] == TOKENS
+    assert document["attribution"] == ATTRIBUTION
+    assert (document["layer"], document["neuron"]) == (layer, neuron)
+    assert document["masked_fraction"] == pytest.approx({"in": 0.47, "out": 0.52})
+    score = float(made_up.arrays["score"][layer, neuron])
+    assert document["score"] == (None if np.isnan(score) else score)
+    assert document["rank"] == (int(made_up.arrays["rank"][layer, neuron]) or None)
+
+
+def test_the_csv_has_the_same_numbers_for_all_examples_and_for_one(client: TestClient, made_up: MadeUp) -> None:
+    answer = client.get(f"{BASE}/neurons/1/7/heatmap.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert list(rows[0]) == ["example", "position", "token_id", "token", "influential", "special", *VARIANTS]
+    for variant in VARIANTS:
+        written = [float(row[variant]) for row in rows]
+        assert written == [value for part in brute_force(made_up, variant, 1, 7) for value in part]
+    assert [row["position"] for row in rows] == [str(i) for length in LENGTHS for i in range(length)]
+    one = list(csv.DictReader(io.StringIO(client.get(f"{BASE}/neurons/1/7/heatmap.csv?example=1").text)))
+    assert one == [row for row in rows if row["example"] == "1"]
+
+
+def test_a_token_that_a_spreadsheet_would_compute_stays_text_in_the_csv(client: TestClient, made_up: MadeUp) -> None:
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{BASE}/neurons/0/1/heatmap.csv").text)))
+    tokens = [token for tokens in TOKENS for token in tokens]
+    assert [row["token"] for row in rows] == [harmless(token) for token in tokens]
+    assert {"'=", "'-", "'+", "'@"} <= {row["token"] for row in rows}
+    assert not any(row["token"].startswith(("=", "+", "-", "@")) for row in rows)
+    assert [row["special"] for row in rows].count("true") == 2
+
+
+@pytest.mark.parametrize("form", ["svg", "html"])
+def test_a_picture_carries_the_same_numbers_and_its_text_as_text(
+    client: TestClient, made_up: MadeUp, form: str
+) -> None:
+    answer = client.get(f"{BASE}/neurons/2/5/heatmap.{form}?example=1")
+    assert answer.status_code == 200
+    assert "script" not in answer.text
+    values = [float(value) for value in re.findall(r'data-value="([^"]+)"', answer.text)]
+    dense, first, second = (brute_force(made_up, variant, 2, 5)[1] for variant in VARIANTS)
+    differences = [[p - d for p, d in zip(pruned, dense, strict=True)] for pruned in (first, second)]
+    assert values == [*dense, *first, *second, *differences[0], *differences[1]]
+    assert "日本" in answer.text
+    assert "&lt;b&gt;" in answer.text
+    assert f"dense {dense[4]!r}" in unescape(answer.text)
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+def test_the_png_is_a_picture(client: TestClient, made_up: MadeUp) -> None:
+    answer = client.get(f"{BASE}/neurons/2/5/heatmap.png?example=0")
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.content.startswith(b"\x89PNG\r\n")
+    assert f'filename="{ATTRIBUTION}-L2-N5-example-0.png"' in answer.headers["content-disposition"]
+
+
+def test_neighbours_lead_round_the_attribution_and_along_the_ranking(client: TestClient, made_up: MadeUp) -> None:
+    ranks = made_up.arrays["rank"]
+
+    def at(rank: int) -> tuple[int, int]:
+        layer, neuron = np.argwhere(ranks == rank)[0]
+        return int(layer), int(neuron)
+
+    def places(document: dict[str, object]) -> dict[str, tuple[int, int] | None]:
+        neighbours = document["neighbours"]
+        assert isinstance(neighbours, dict)
+        return {name: at and (at["layer"], at["neuron"]) for name, at in neighbours.items()}
+
+    corner = places(client.get(f"{BASE}/neurons/0/0").json())
+    assert (corner["previous"], corner["next"]) == (None, (0, 1))
+    assert (corner["layer_down"], corner["layer_up"]) == (None, (1, 0))
+    other = places(client.get(f"{BASE}/neurons/{LAYERS - 1}/{NEURONS - 1}").json())
+    assert (other["next"], other["layer_up"]) == (None, None)
+    layer, neuron = at(2)
+    second = places(client.get(f"{BASE}/neurons/{layer}/{neuron}").json())
+    assert (second["previous_in_rank"], second["next_in_rank"]) == (at(1), at(3))
+    layer, neuron = at(1)
+    assert places(client.get(f"{BASE}/neurons/{layer}/{neuron}").json())["previous_in_rank"] is None
+    unranked = client.get(f"{BASE}/neurons/1/3").json()
+    assert unranked["rank"] is None
+    assert "floor" in unranked["not_ranked"]
+    assert places(unranked)["next_in_rank"] == at(1)
+
+
+def test_the_list_is_ordered_by_rank_or_drop_and_goes_on_at_its_cursor(client: TestClient, made_up: MadeUp) -> None:
+    everything = client.get(f"{BASE}/neurons?limit=500").json()["items"]
+    assert [row["rank"] for row in everything] == list(range(1, LAYERS * NEURONS))
+    paged, cursor = [], ""
+    while cursor is not None:
+        page = client.get(f"{BASE}/neurons?limit=50{cursor and f'&cursor={cursor}'}").json()
+        paged += page["items"]
+        cursor = page["next"]
+    assert paged == everything
+    drops = made_up.arrays["drop/pruned-1"]
+    by_drop = client.get(f"{BASE}/neurons?sort=drop&limit=500").json()["items"]
+    known = [row["drop"] for row in by_drop if row["drop"] is not None]
+    assert known == sorted(known, reverse=True)
+    assert by_drop[0]["drop"] == float(np.nanmax(np.where(made_up.arrays["rank"] > 0, drops, np.nan)))
+    layer = client.get(f"{BASE}/neurons?layer=2&limit=500").json()["items"]
+    assert layer == [row for row in everything if row["layer"] == 2]
+    word = client.get(f"{BASE}/neurons?word=Bland&limit=500").json()["items"]
+    assert word == [row for row in everything if row["word"] == "bland"]
+    other = client.get(f"{BASE}/neurons?variant=pruned-2&limit=1").json()["items"][0]
+    assert other["drop"] == float(made_up.arrays["drop/pruned-2"][other["layer"], other["neuron"]])
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("neurons/3/0", 404, "layers are 0 to 2"),
+        ("neurons/0/40", 404, "neurons of a layer are 0 to 39"),
+        ("neurons/-1/0", 404, "layers are 0 to 2"),
+        ("neurons/x/0", 422, "layer"),
+        ("neurons/0/1/heatmap.pdf", 422, "csv"),
+        ("neurons/0/1/heatmap.csv?example=9", 404, "examples are 0, 1"),
+        ("neurons?layer=9", 404, "layers are 0 to 2"),
+        ("neurons?sort=size", 422, "rank"),
+        ("neurons?limit=0", 422, "1 to 500"),
+        ("neurons?cursor=abc", 422, "no cursor"),
+        ("neurons?variant=pruned-9", 422, "pruned-1"),
+    ],
+)
+def test_what_is_not_there_is_a_problem_that_gives_the_limits(
+    client: TestClient, made_up: MadeUp, path: str, status: int, says: str
+) -> None:
+    answer = client.get(f"{BASE}/{path}")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert says in answer.text
+
+
+def test_an_unknown_attribution_is_404_whatever_its_id_looks_like(client: TestClient, made_up: MadeUp) -> None:
+    for id in ("b" * 16, "nonsense", "..%2F..%2Fetc", "a" * 15):
+        assert client.get(f"/api/v1/attributions/{id}/neurons/0/0").status_code == 404
+
+
+def test_a_browser_that_has_the_document_is_told_so(client: TestClient, made_up: MadeUp) -> None:
+    first = client.get(f"{BASE}/neurons/0/5")
+    assert "max-age" in first.headers["cache-control"]
+    again = client.get(f"{BASE}/neurons/0/5", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert again.content == b""
+    assert client.get(f"{BASE}/neurons/0/6", headers={"if-none-match": first.headers["etag"]}).status_code == 200
+    assert first.headers["content-encoding"] == "gzip"
