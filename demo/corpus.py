@@ -139,31 +139,20 @@ def as_written(words: Sequence[str], text: str) -> list[str]:
 
 
 class Curriculum:
-    """Draws prompts: whole reviews with their label, cuts of a few sentences with the teacher's belief, and copying.
-
-    Copying (say the words of a made-up list again) is no task of the demo's; it is the quickest way to the attention
-    heads that answering with words of the text needs.
-    """
+    """Draws prompts: whole reviews with their label, and cuts of a few sentences with the teacher's belief."""
 
     def __init__(self, sources: dict[str, list[Review]], teacher: LinearTeacher) -> None:
         self._sources = sources
         self._teacher = teacher
         self._cuttable = [r for name in ("imdb", "yelp") for r in sources[name]]
         self._written = [r for reviews in sources.values() for r in reviews if r.words]
-        self._lexicon = sorted(teacher.weights)
 
-    def draw(
-        self, rng: random.Random, count: int, words_share: float, copy_share: float, longest: int = 1100
-    ) -> list[Prompt]:
-        """`count` prompts; a share of them ask for influential words, another for copying."""
+    def draw(self, rng: random.Random, count: int, words_share: float, longest: int = 1100) -> list[Prompt]:
+        """`count` prompts; a share of them ask for influential words."""
         reviews = [self._review(rng, longest) for _ in range(count)]
         beliefs = self._teacher.positive([r.text for r in reviews])
         prompts = []
         for review, belief in zip(reviews, beliefs, strict=True):
-            if rng.random() < copy_share:
-                listed = rng.choices(self._lexicon, k=rng.randint(2, 10))
-                prompts.append(Prompt(f'Text: "{" ".join(listed)}"\nWords:', words_answer(listed)))
-                continue
             style = rng.choices(("raw", "lower", "treebank"), (0.5, 0.15, 0.35))[0]
             text = respell(review.text, style)
             if style == "treebank" and rng.random() < 0.5:
