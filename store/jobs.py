@@ -8,7 +8,7 @@
 
 Every move is one conditional update: it happens when the row is (still) in the state, and with the worker, that the
 move starts from, and says whether it did. What a job's end means for those that wait for it and for its studies happens
-in the same transaction (`store/job_rows.py`).
+in the same transaction (`store/job_moves.py`).
 """
 
 from collections.abc import Callable, Iterable
@@ -18,15 +18,12 @@ from typing import Any, TypeAlias
 from sqlalchemy import delete, func, insert, literal, or_, select, update
 
 from jobs.documents import Job, JobKind, JobState, LogLine, Progress
-from jobs.problems import Problem, conflict, not_found
-from store import job_rows
+from jobs.problems import conflict, not_found
+from store import job_moves, job_rows, study_rows
 from store.database import Database
 from store.job_rows import KNOWN, READY, to_job
 from store.paging import checked_limit, older_than, page
 from store.tables import Moment, job_log, jobs, study_cells
-
-MOST_LOST_LEASES = 3
-"""A job whose worker fell silent is queued again this many times; the next time it fails."""
 
 KEPT_LOG_LINES = 1000
 LONGEST_LOG_LINE = 2000
@@ -69,7 +66,7 @@ class JobStore:
         `after`: ids of jobs that must have succeeded before this one may start. Send its message when `ready` says so.
         """
         with self.database.exclusive() as connection:
-            job, created = job_rows.insert_job(
+            job, created = job_moves.insert_job(
                 connection, JobKind(kind), spec, fingerprint, self.now(), force=force, parent=parent, after=after
             )
             row = job_rows.get_row(connection, job)
@@ -83,6 +80,16 @@ class JobStore:
         if row is None:
             raise not_found("job", job)
         return to_job(row)
+
+    def many(self, ids: Iterable[str]) -> dict[str, Job]:
+        """Id -> job, of those that are there."""
+        wanted = sorted(set(ids))
+        found: dict[str, Job] = {}
+        with self.database.reading() as connection:
+            for start in range(0, len(wanted), 500):  # databases bound the number of values in one statement
+                some = jobs.c.id.in_(wanted[start : start + 500])
+                found |= {row.id: to_job(row) for row in connection.execute(select(jobs).where(some))}
+        return found
 
     def find(self, fingerprint: str) -> Job | None:
         """The job that queues, runs or has succeeded with this fingerprint (its first 16 hex digits, an artefact's id,
@@ -180,7 +187,7 @@ class JobStore:
             if claimed.rowcount != 1:
                 return None
             for study in job_rows.studies_of(connection, job):
-                job_rows.refresh_study(connection, study, now)
+                study_rows.refresh_study(connection, study, now)
             row = job_rows.get_row(connection, job)
         assert row is not None
         return to_job(row)
@@ -219,29 +226,13 @@ class JobStore:
         return self._finish(job, worker, JobState.CANCELLED)
 
     def release(self, job: str, worker: str) -> bool:
-        """The worker is to end: its job is queued again and costs no lost lease; False, and nothing happens, when it is
-        not this worker's any more. The next sweep sends it."""
-        now = self.now()
+        """The worker is to end: its job is queued again and costs no lost lease (the next sweep sends it), or is
+        cancelled where that was asked for. False, and nothing happens, when it is not this worker's any more."""
         with self.database.exclusive() as connection:
-            released = connection.execute(
-                update(jobs)
-                .where(_held(job, worker))
-                .values(
-                    state=JobState.QUEUED,
-                    sent_at=None,
-                    worker=None,
-                    lease_until=None,
-                    progress=Progress().model_dump(mode="json"),
-                )
-            )
-            if released.rowcount != 1:
+            row = connection.execute(select(jobs).where(_held(job, worker)).with_for_update()).one_or_none()
+            if row is None:
                 return False
-            row = job_rows.get_row(connection, job)
-            assert row is not None
-            if row.cancel_requested:
-                job_rows.end(connection, job, JobState.CANCELLED, now)
-            for study in job_rows.studies_of(connection, job):
-                job_rows.refresh_study(connection, study, now)
+            job_moves.take_back(connection, row, self.now(), blame=False)
         return True
 
     def advance(self, job: str) -> Ids:
@@ -257,31 +248,12 @@ class JobStore:
         now = self.now()
         requeued: Ids = []
         with self.database.exclusive() as connection:
-            expired = select(jobs).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+            # Locked where rows can be: a worker may renew its lease at this very moment, before or after but not
+            # between.
+            expired = select(jobs).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now).with_for_update()
             for row in connection.execute(expired.order_by(jobs.c.created_at, jobs.c.id)).all():
-                # The worker may have renewed its lease since: take the job only as it was seen, then decide.
-                taken = connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == row.id, jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
-                    .values(
-                        state=JobState.QUEUED,
-                        sent_at=None,
-                        worker=None,
-                        lease_until=None,
-                        lost_leases=row.lost_leases + 1,
-                        progress=Progress().model_dump(mode="json"),
-                    )
-                )
-                if taken.rowcount != 1:
-                    continue
-                if row.cancel_requested:
-                    job_rows.end(connection, row.id, JobState.CANCELLED, now)
-                elif row.lost_leases >= MOST_LOST_LEASES:
-                    job_rows.end(connection, row.id, JobState.FAILED, now, error=_worker_lost(row.attempts).document())
-                else:
+                if job_moves.take_back(connection, row, now, blame=True):
                     requeued.append(row.id)
-                    for study in job_rows.studies_of(connection, row.id):
-                        job_rows.refresh_study(connection, study, now)
         return requeued
 
     # A person's side
@@ -298,9 +270,9 @@ class JobStore:
             if row is None:
                 raise not_found("job", job)
             if row.kind == JobKind.STUDY and row.state in {JobState.QUEUED, JobState.RUNNING}:
-                _cancel_study(connection, job, now)
+                job_moves.cancel_study(connection, job, now)
             else:
-                _cancel_one(connection, row, now)
+                job_moves.cancel_one(connection, row, now)
             row = job_rows.get_row(connection, job)
         assert row is not None
         return to_job(row)
@@ -323,11 +295,11 @@ class JobStore:
                 raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
             if row.kind == JobKind.STUDY:
                 for cell in job_rows.cells_of(connection, job):
-                    job_rows.queue_again(connection, cell.id, parent=job)
-            job_rows.queue_again(connection, job)
+                    job_moves.queue_again(connection, cell.id, parent=job)
+            job_moves.queue_again(connection, job)
             if row.kind == JobKind.STUDY:
-                job_rows.refresh_study(connection, job, now)
-            job_rows.wake_studies(connection, job, now)
+                study_rows.refresh_study(connection, job, now)
+            study_rows.wake_studies(connection, job, now)
             row = job_rows.get_row(connection, job)
         assert row is not None
         return to_job(row)
@@ -366,58 +338,10 @@ class JobStore:
             moved = connection.execute(update(jobs).where(_held(job, worker)).values(state=state))
             if moved.rowcount != 1:
                 return False
-            job_rows.end(connection, job, state, self.now(), error=error, result=result)
+            job_moves.end(connection, job, state, self.now(), error=error, result=result)
         return True
 
 
 def _held(job: str, worker: str) -> Any:
     """The job runs, and it is this worker's."""
     return (jobs.c.id == job) & (jobs.c.state == JobState.RUNNING) & (jobs.c.worker == worker)
-
-
-def _cancel_one(connection: Any, row: Any, now: datetime) -> None:
-    stopped = connection.execute(
-        update(jobs).where(jobs.c.id == row.id, jobs.c.state == JobState.QUEUED).values(state=JobState.CANCELLED)
-    )
-    if stopped.rowcount == 1:
-        job_rows.end(connection, row.id, JobState.CANCELLED, now)
-        return
-    progress = {**row.progress, "message": "stops after this layer or batch"}
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == row.id, jobs.c.state == JobState.RUNNING)
-        .values(cancel_requested=True, progress=progress)
-    )
-
-
-def _cancel_study(connection: Any, study: str, now: datetime) -> None:
-    connection.execute(update(jobs).where(jobs.c.id == study).values(cancel_requested=True))
-    own = []
-    for cell in job_rows.cells_of(connection, study):
-        if cell.parent != study or cell.state not in {JobState.QUEUED, JobState.RUNNING}:
-            continue
-        others = select(jobs.c.id).where(
-            jobs.c.id.in_(select(study_cells.c.study).where(study_cells.c.job == cell.id)),
-            jobs.c.id != study,
-            jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]),
-            jobs.c.cancel_requested.is_(False),
-        )
-        heir = connection.execute(others.order_by(jobs.c.created_at, jobs.c.id)).scalars().first()
-        if heir is not None:
-            connection.execute(update(jobs).where(jobs.c.id == cell.id).values(parent=heir))
-        else:
-            own.append(cell)
-    # Those that wait come first: a cell that waits for a cancelled one is cancelled too, not failed.
-    for cell in reversed(own):
-        _cancel_one(connection, cell, now)
-    job_rows.refresh_study(connection, study, now)
-
-
-def _worker_lost(attempts: int) -> Problem:
-    return Problem(
-        503,
-        "worker-lost",
-        "The worker was lost",
-        f"the worker fell silent in each of {attempts} attempts; it may have run out of memory: "
-        "look at its log, then try again",
-    )

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from jobs.documents import Job, JobKind, artefact_id
 from jobs.problems import not_found
 from jobs.specs import StudySpec
-from store import job_rows
+from store import job_moves, job_rows, study_rows
 from store.database import Database
 from store.jobs import JobStore, utc_now
 from store.results import RESULT_OF, Results, add_record, models_of
@@ -49,7 +49,7 @@ class Studies:
         name = artefact_id(fingerprint)
         now = self.now()
         with self.database.exclusive() as connection:
-            study, created = job_rows.insert_job(
+            study, created = job_moves.insert_job(
                 connection, JobKind.STUDY, document, fingerprint, now, force=force, parent=None, after=()
             )
             if created:
@@ -60,7 +60,7 @@ class Studies:
                     waits_for |= {
                         job for model, job in (after or {}).items() if ("model", model) in models_of(cell_document)
                     }
-                    job, _ = job_rows.insert_job(
+                    job, _ = job_moves.insert_job(
                         connection,
                         cell.kind,
                         cell_document,
@@ -88,7 +88,7 @@ class Studies:
                     summary=summary,
                     used=[*used, *models_of(document)],
                 )
-                job_rows.refresh_study(connection, study, now)
+                study_rows.refresh_study(connection, study, now)
             row = job_rows.get_row(connection, study)
         assert row is not None
         return job_rows.to_job(row), created

@@ -12,7 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from jobs.documents import ACTIVE, ENDED, Job, JobState, Progress
 from jobs.problems import Problem
 from store.database import Database
-from store.jobs import MOST_LOST_LEASES, JobStore
+from store.job_moves import MOST_LOST_LEASES
+from store.jobs import JobStore
 from store.tables import metadata
 
 LEASE = 60
@@ -112,6 +113,16 @@ class JobLife(RuleBasedStateMachine):
         assert getattr(self.store, how)(job, worker, *arguments[how]) == held
         if held:
             self.ends(job, ends[how])
+
+    @rule(job=jobs, worker=WORKERS)
+    def release(self, job: str, worker: str) -> None:
+        held = self.is_held(job, worker)
+        assert self.store.release(job, worker) == held
+        if held and job in self.asked:
+            self.ends(job, JobState.CANCELLED)
+        elif held:
+            self.states[job] = JobState.QUEUED
+            del self.held[job]
 
     @rule(job=jobs)
     def cancel(self, job: str) -> None:
