@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from server import urls
+
 
 @dataclass(frozen=True)
 class Option:
@@ -52,7 +54,16 @@ class Empty:
     action_href: str | None = None
 
 
+@dataclass(frozen=True)
+class Fact:
+    """A number under the title, between words."""
+
+    before: str
+    strong: str
+    after: str = ""
+
+
 class Href(Protocol):
     """The address of the page that is open, with some of its state changed."""
 
-    def __call__(self, **changes: object) -> str: ...
+    def __call__(self, **changes: urls.State) -> str: ...

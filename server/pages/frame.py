@@ -1,4 +1,4 @@
-"""What surrounds every page: title, navigation, the way back, scripts; and the one place where templates are rendered."""
+"""What surrounds every page: title, navigation, the way back, scripts; and the place where templates are rendered."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -36,6 +36,7 @@ class Frame:
     home_href: str
     search_href: str
     search_query: str
+    search_attribution: str | None
     stylesheet: str
     scripts: tuple[str, ...]
     share_href: str | None
@@ -64,8 +65,10 @@ def make_frame(
     scripts: tuple[str, ...] = (),
     events_href: str | None = None,
     query: str = "",
+    attribution: str | None = None,
 ) -> Frame:
-    """The frame of a page; ``scripts`` are modules of ``frontend/static/js`` beside the one that every page has."""
+    """The frame of a page; ``scripts`` are modules of ``frontend/static/js`` beside the one that every page has;
+    ``attribution`` is where the search looks first."""
     shared = is_shared(request)
     nav = tuple(NavItem(label, href, label == section) for label, href in SECTIONS)
     kept = tuple(replace(crumb, href=None) for crumb in crumbs) if shared else crumbs
@@ -77,6 +80,7 @@ def make_frame(
         home_href=urls.home(),
         search_href=urls.SEARCH,
         search_query=query,
+        search_attribution=attribution,
         stylesheet=file_href("css/prunescope.css"),
         scripts=tuple(file_href(f"js/{name}.js") for name in ("page", *scripts)),
         share_href=None if shared else urls.shares(),

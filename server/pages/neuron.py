@@ -5,20 +5,13 @@ from dataclasses import dataclass
 from server import urls
 from server.documents import Controls, Neighbour, NeuronDocument, Variant
 from server.pages import wording
-from server.pages.controls import Href, Moves, Option, Picker, Step
+from server.pages.controls import Fact, Href, Moves, Option, Picker, Step
 from server.pages.frame import Frame
 from server.pages.tokens import Pane, Reading, Telling, make_panes, most_telling, read_example, tell, token_rows
 from server.pages.view import ACTIVATIONS, View, view_state
 from store.attribution_tables import MaskedFraction
 
 MOST_WORDS = 12
-
-
-@dataclass(frozen=True)
-class Fact:
-    before: str
-    strong: str
-    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,13 +84,13 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -
     chosen = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
     telling = chosen if chosen is not None else most_telling(reading)
 
-    def href(**changes: object) -> str:
+    def href(**changes: urls.State) -> str:
         return urls.with_state(here, **view_state(view.with_changes(**changes), default))
 
     state = view_state(view, default)
     words, words_note = _words(document, reading, view, pruned)
     controls = document.controls.get(pruned.name)
-    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", "pruned − dense"))
+    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", wording.AGAINST_DENSE))
     return NeuronPage(
         frame=frame,
         name=document.name,
@@ -128,15 +121,14 @@ def _chips(document: NeuronDocument) -> tuple[Option, ...]:
     strongest = sorted(document.words, key=lambda word: -(word.values.get("dense") or 0.0))
     names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
     return tuple(
-        Option(name, urls.attribution(document.attribution, word=name), False)
-        for name in dict.fromkeys(names)
+        Option(name, urls.attribution(document.attribution, word=name), False) for name in dict.fromkeys(names)
     )[:3]
 
 
 def _facts(document: NeuronDocument, pruned: Variant) -> tuple[Fact, ...]:
     facts = [Fact("Score", wording.decimal(document.score))]
     if document.lift is not None:
-        facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}×"))
+        facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}{wording.TIMES}"))
     if document.p_value is not None:
         facts.append(Fact("p", wording.decimal(document.p_value)))
     if document.rank is not None:
@@ -186,9 +178,7 @@ def _variants(document: NeuronDocument, view: View, pruned: Variant, href: Href)
 
 def _activations(view: View, href: Href) -> Picker:
     notes = {"relu": "max(0, x)", "raw": "signed, as recorded", "abs": "magnitude"}
-    options = tuple(
-        Option(name, href(activation=name), name == view.activation, notes[name]) for name in ACTIVATIONS
-    )
+    options = tuple(Option(name, href(activation=name), name == view.activation, notes[name]) for name in ACTIVATIONS)
     return Picker("Activation", view.activation, options)
 
 
@@ -239,15 +229,18 @@ def _exports(document: NeuronDocument, view: View) -> tuple[Option, ...]:
         ("html", "HTML", "one file by itself"),
     )
     files = tuple(
-        Option(name, urls.heatmap(document.attribution, document.layer, document.neuron, form, example=view.example), False, note)
+        Option(
+            name,
+            urls.heatmap(document.attribution, document.layer, document.neuron, form, example=view.example),
+            False,
+            note,
+        )
         for form, name, note in kinds
     )
     return (*files, Option("JSON", urls.api(document.href), False, "all texts, raw values"))
 
 
-def _words(
-    document: NeuronDocument, reading: Reading, view: View, pruned: Variant
-) -> tuple[tuple[WordLine, ...], str]:
+def _words(document: NeuronDocument, reading: Reading, view: View, pruned: Variant) -> tuple[tuple[WordLine, ...], str]:
     """The words of the text that is shown, or of all texts where it has none; what lost most comes first."""
     here = [
         (

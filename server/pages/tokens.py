@@ -97,7 +97,7 @@ def scales_of(reading: Reading, view: View) -> tuple[Scale, Scale, Scale]:
 
 
 def most_telling(reading: Reading) -> int | None:
-    """The influential token that lost most; where none lost anything, the token that changed most; None without tokens."""
+    """The influential token that lost most; where none lost, the token that changed most; None without tokens."""
     difference = reading.difference
     usual = [place for place, special in enumerate(reading.example.special) if not special]
     influential = [place for place in usual if reading.example.influential[place]]
@@ -126,7 +126,11 @@ def make_panes(
         [magnitude_shade(value, pruned) for value in reading.pruned],
         [difference_shade(value, largest) for value in reading.difference],
     )
-    legends = (_legend(dense, view), _legend(pruned, view), _difference_legend(largest))
+    legends = (
+        magnitude_legend(dense, view.activation),
+        magnitude_legend(pruned, view.activation),
+        difference_legend(largest),
+    )
     return tuple(
         Pane(
             key,
@@ -144,20 +148,20 @@ def _span(example: Example, place: int, shade: str, chosen: bool) -> TokenSpan:
     special = example.special[place]
     # Special tokens are dimmed and not shaded: they are outside of the scale.
     marks = ["t", "h0" if special else shade]
-    marks += [
-        mark for mark, on in (("i", example.influential[place]), ("s", special), ("c", chosen)) if on
-    ]
+    marks += [mark for mark, on in (("i", example.influential[place]), ("s", special), ("c", chosen)) if on]
     return TokenSpan(place, " ".join(marks), tuple(example.tokens[place].split("\n")))
 
 
-def _legend(scale: Scale, view: View) -> Legend:
+def magnitude_legend(scale: Scale, activation: str) -> Legend:
+    """The numbers of a pane that shows activations; signed when they are raw."""
     high = wording.activation(scale.top)
-    if view.activation == "raw":
+    if activation == "raw":
         return Legend(wording.activation(-scale.top), "0", high, "signed-ramp")
     return Legend("0", wording.activation(scale.middle), high, "heat-ramp")
 
 
-def _difference_legend(scale: Scale) -> Legend:
+def difference_legend(scale: Scale) -> Legend:
+    """The numbers of the difference."""
     return Legend(wording.activation(-scale.top), "0", wording.signed(scale.top), "difference-ramp")
 
 
@@ -169,7 +173,9 @@ def token_rows(reading: Reading, view: View) -> list[list[str | int | float]]:
         told = tell(reading, place, "")
         values = (reading.dense[place], reading.pruned[place], reading.difference[place])
         special = reading.example.special[place]
-        exact = [0.0 if special else round(scale.fraction(value), 3) for scale, value in zip(scales, values, strict=True)]
+        exact = [
+            0.0 if special else round(scale.fraction(value), 3) for scale, value in zip(scales, values, strict=True)
+        ]
         rows.append(
             [
                 told.token,

@@ -33,7 +33,7 @@ class View:
 def read_view(query: Mapping[str, str], *, examples: Sequence[int], variants: Sequence[str], activation: str) -> View:
     """The view a query asks for; what it does not name, or names wrongly, is the default.
 
-    ``examples`` are the indexes that exist, ``variants`` the names of the pruned ones, ``activation`` the attribution's.
+    ``examples`` are the indexes that exist, ``variants`` the pruned ones' names, ``activation`` the attribution's own.
     """
     curve: Curve = "log" if query.get("curve") == "log" else "linear"
     example = _whole(query.get("example"))
@@ -80,4 +80,4 @@ def _whole(text: str | None) -> int | None:
 
 def _one_of(given: str | None, allowed: Sequence[str]) -> str:
     """``given`` when it is allowed, else the first that is."""
-    return given if given in allowed else allowed[0]
+    return given if given is not None and given in allowed else allowed[0]

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from store.attribution_tables import Interval
 
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
+AGAINST_DENSE = f"pruned {MINUS} dense"
 NOTHING = "\N{EN DASH}"
 """What stands where there is no number."""
 
 
 def activation(value: float | None) -> str:
-    """Four decimals, more significant digits for what would round to nothing: ``0.2112``, ``−1.3e-06``, ``124.5``."""
+    """Four decimals, more significant digits for what would round to nothing: ``0.2112``, ``-1.3e-06``, ``124.5``."""
     if value is None or not math.isfinite(value):
         return NOTHING
     size = abs(value)
@@ -26,7 +28,7 @@ def activation(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """An activation with its sign in any case: ``+0.0123``, ``−0.2028``, ``0.0000``."""
+    """An activation with its sign in any case: ``+0.0123``, ``-0.2028``, ``0.0000``."""
     text = activation(value)
     return f"+{text}" if value is not None and value > 0 else text
 
@@ -47,29 +49,34 @@ def percent(fraction: float | None, places: int = 0) -> str:
 
 
 def change(fraction: float | None) -> str:
-    """A relative change with its sign: −0.96 -> ``−96 %``, 2.5 -> ``+250 %``; above ten-fold it says ``×12``."""
+    """A relative change with its sign: -0.96 -> ``-96 %``, 2.5 -> ``+250 %``; above ten-fold it says ``x12``."""
     if fraction is None or not math.isfinite(fraction):
         return NOTHING
     if fraction >= 9.995:
-        return f"×{count(round(fraction + 1))}"
+        return f"{TIMES}{count(round(fraction + 1))}"
     text = percent(fraction)
     return f"+{text}" if round(100 * fraction) > 0 else text
 
 
 def lost(drop: float | None) -> str:
-    """A drop (1 − pruned / dense) as the change it is: 0.96 -> ``−96 %``."""
+    """A drop (1 - pruned / dense) as the change it is: 0.96 -> ``-96 %``."""
     return change(None if drop is None else -drop)
 
 
 def within(interval: Interval) -> str:
-    """The 95 % interval of a drop as the changes they are: ``−43 to −25 %``."""
+    """The 95 % interval of a drop as the changes they are: ``-43 to -25 %``."""
     if interval.low is None or interval.high is None:
         return ""
-    return f"{decimal(-100 * interval.high, 0)} to {decimal(-100 * interval.low, 0)}{SPACE}%"
+    return span(-interval.high, -interval.low)
+
+
+def span(low: float, high: float) -> str:
+    """Two shares as a range: ``-43 to -25 %``."""
+    return f"{decimal(100 * low, 0)} to {decimal(100 * high, 0)}{SPACE}%"
 
 
 def points(difference: float | None) -> str:
-    """A difference of two accuracies in percentage points: −0.201 -> ``−20.1``."""
+    """A difference of two accuracies in percentage points: -0.201 -> ``-20.1``."""
     if difference is None:
         return NOTHING
     text = decimal(100 * difference, 1)

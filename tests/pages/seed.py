@@ -1,4 +1,4 @@
-"""A small made-up attribution, written through the real writer: three texts, two pruned variants, some planted neurons."""
+"""A small made-up attribution, written through the real writer: three texts, two pruned variants, planted neurons."""
 
 import re
 from pathlib import Path
@@ -64,8 +64,14 @@ def write_attribution(path: Path) -> Path:
         values[name][:, :, influential] *= shares
     with ActivationWriter(
         path,
-        spec={"dense": "demo", "pruned": MODELS[1:], "texts": {"dataset": "reviews", "count": 3, "seed": 0},
-              "activation": "relu", "permutations": 1000, "seed": 0},
+        spec={
+            "dense": "demo",
+            "pruned": MODELS[1:],
+            "texts": {"dataset": "reviews", "count": 3, "seed": 0},
+            "activation": "relu",
+            "permutations": 1000,
+            "seed": 0,
+        },
         variants=names,
         models=MODELS,
         labels=LABELS,
@@ -84,9 +90,7 @@ def write_attribution(path: Path) -> Path:
             arrays,
             {
                 "layers": list(range(LAYERS)),
-                "words": [
-                    {"word": word, "texts": 1, "occurrences": 1, "tokens": len(columns[word])} for word in words
-                ],
+                "words": [{"word": word, "texts": 1, "occurrences": 1, "tokens": len(columns[word])} for word in words],
                 "summary": _summary(examples, int((arrays["rank"] > 0).sum())),
                 "comparisons": comparisons,
             },
@@ -173,13 +177,20 @@ def _tables(
         fell = float(1 - PRUNED[name])
         comparisons[name] = {
             "controls": {
-                "matched": _interval(fell, 0.04, 40), "random": _interval(0.12, 0.06, 200),
-                "like": _interval(0.34, 0.09, 200), "over_random": _interval(fell - 0.12, 0.07, 40),
+                "matched": _interval(fell, 0.04, 40),
+                "random": _interval(0.12, 0.06, 200),
+                "like": _interval(0.34, 0.09, 200),
+                "over_random": _interval(fell - 0.12, 0.07, 40),
                 "over_like": _interval(fell - 0.34, 0.1, 40),
             },
             "words": [
-                {"neurons": 4 + place, "activation": 0.2 / (place + 1), "drop": fell - 0.05 * place,
-                 "low": fell - 0.05 * place - 0.1, "high": fell - 0.05 * place + 0.05}
+                {
+                    "neurons": 4 + place,
+                    "activation": 0.2 / (place + 1),
+                    "drop": fell - 0.05 * place,
+                    "low": fell - 0.05 * place - 0.1,
+                    "high": fell - 0.05 * place + 0.05,
+                }
                 for place in range(len(words))
             ],
         }

@@ -35,6 +35,7 @@ export async function swap(href, entry) {
 
 // Read this very page anew.
 export async function refresh() {
+  pages.clear();
   const turn = ++latest;
   const page = await fetchPage(location.href);
   if (turn === latest) show(page);

@@ -1,0 +1,54 @@
+// Charts, drawn when their page has any: Plotly's script is loaded once, on the first one that is seen.
+// What a chart looks like is a pure function of (data, options) in figures.js; this module only finds, draws and redraws them.
+
+import * as figures from "./figures.js";
+import { toast } from "./toast.js";
+
+let loading = null;
+
+function plotly(address) {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = address;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error("Plotly's script cannot be loaded"));
+    document.head.append(script);
+  });
+  return loading;
+}
+
+async function draw(box) {
+  const Plotly = await plotly(box.dataset.plotly);
+  const data = JSON.parse(document.getElementById(box.dataset.source).textContent);
+  const figure = figures[box.dataset.chart](data, options(box));
+  box.replaceChildren();
+  await Plotly.newPlot(box, figure.data, figure.layout, { responsive: true, displaylogo: false, displayModeBar: false });
+  box.on("plotly_click", (event) => {
+    const href = event.points[0]?.customdata;
+    if (href) location.assign(href);
+  });
+}
+
+// Colours and sizes as the page has them now.
+function options(box) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const rgb = (name, alpha) => `rgba(${colour(name).split(/\s+/).join(",")},${alpha})`;
+  return { ink: colour("ink"), muted: colour("muted"), line: colour("line"), surface: colour("surface"), rgb, font: getComputedStyle(document.body).fontFamily, narrow: box.clientWidth < 520, mode: box.dataset.mode };
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (!entry.isIntersecting) continue;
+    seen.unobserve(entry.target);
+    draw(entry.target).catch((error) => toast(error.message));
+  }
+}, { rootMargin: "200px" });
+
+function start() {
+  for (const box of document.querySelectorAll("[data-chart]")) seen.observe(box);
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", start);
+document.addEventListener("swapped", start);
+start();

@@ -1,0 +1,100 @@
+// The job form: fields become a spec, checked here first and by the server in any case; its problem document is shown at the fields it names.
+
+import { specOf } from "./spec.js";
+
+const form = document.querySelector("[data-job-form]");
+const preview = document.querySelector("[data-preview]");
+const box = document.querySelector("[data-problem]");
+
+function update() {
+  for (const field of form.querySelectorAll("[data-when]")) {
+    const [path, values] = field.dataset.when.split("=");
+    const now = form.elements.namedItem(path)?.value ?? "";
+    field.hidden = !values.split("|").includes(now);
+  }
+  preview.textContent = JSON.stringify(request(), null, 2);
+}
+
+function request() {
+  const body = { kind: form.dataset.kind, spec: specOf(form) };
+  if (form.elements.namedItem("force").checked) body.force = true;
+  return body;
+}
+
+const shown = () => [...form.querySelectorAll("[data-field]")].filter((field) => !field.hidden);
+
+function say(field, message) {
+  const error = field.querySelector(".error");
+  error.textContent = message;
+  error.hidden = !message;
+  for (const control of field.querySelectorAll("input, select, textarea")) {
+    if (message) control.setAttribute("aria-invalid", "true");
+    else control.removeAttribute("aria-invalid");
+  }
+}
+
+function clear() {
+  for (const field of form.querySelectorAll("[data-field]")) say(field, "");
+  box.hidden = true;
+}
+
+// What can be said without asking the server.
+function check() {
+  let first = null;
+  for (const field of shown()) {
+    const control = field.querySelector("input, select, textarea");
+    const group = field.classList.contains("checks");
+    let message = "";
+    if (group && !field.querySelector(":checked") && ["tasks", "methods"].includes(field.dataset.field)) message = "choose at least one";
+    else if (!group && control?.validity.patternMismatch) message = "write 0.5, or n:m such as 2:4";
+    else if (!group && control && !control.validity.valid) message = control.validationMessage;
+    say(field, message);
+    if (message) first ??= control;
+  }
+  first?.focus();
+  return first === null;
+}
+
+// A problem document's errors, each at the field whose path is the longest beginning of its own.
+function show(problem) {
+  const left = [];
+  let first = null;
+  for (const error of problem.errors ?? []) {
+    const path = error.field.replace(/^spec\./, "");
+    const fields = shown().filter(({ dataset: { field } }) => path === field || path.startsWith(`${field}.`) || field.startsWith(`${path}.`));
+    const field = fields.sort((a, b) => b.dataset.field.length - a.dataset.field.length)[0];
+    if (!field) { left.push(`${error.field}: ${error.message}`); continue; }
+    say(field, error.message);
+    first ??= field.querySelector("input, select, textarea");
+  }
+  if (left.length || !first) {
+    box.querySelector("strong").textContent = problem.title || "It was not started";
+    box.querySelector("p").textContent = left.join("; ") || problem.detail || "";
+    box.hidden = false;
+  }
+  (first ?? box).focus?.();
+}
+
+async function submit(event) {
+  event.preventDefault();
+  clear();
+  if (!check()) return;
+  const button = form.querySelector("[type=submit]");
+  button.disabled = true;
+  try {
+    const response = await fetch(form.dataset.href, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request()) });
+    const answer = await response.json();
+    if (response.ok) location.assign(answer.href ?? `${form.dataset.then}/${answer.id}`);
+    else show(answer);
+  } catch {
+    show({ title: "The server cannot be reached", detail: "Nothing was started. Try again in a moment." });
+  } finally {
+    button.disabled = false;
+  }
+}
+
+if (form) {
+  form.addEventListener("input", update);
+  form.addEventListener("submit", submit);
+  update();
+}

@@ -1,0 +1,40 @@
+// The study table: the cell under the pointer or with the focus tells its details in the side card.
+
+import { prefetch, swap } from "./swap.js";
+
+let cells = {};
+
+function start() {
+  const block = document.getElementById("study-data");
+  cells = block ? JSON.parse(block.textContent).cells : {};
+}
+
+function tell(event) {
+  const found = event.target.closest?.("td.cell")?.querySelector("[data-cell]");
+  const details = found && cells[found.dataset.cell];
+  if (!details) return;
+  document.querySelector("[data-details-title]").textContent = details.title;
+  const rows = document.querySelector("[data-details-rows]");
+  rows.replaceChildren(...details.rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+  const link = document.querySelector("[data-details-link]");
+  link.hidden = !details.href;
+  if (details.href) { link.href = details.href; link.textContent = details.link; }
+}
+
+function element(tag, text) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  return made;
+}
+
+document.addEventListener("pointerover", tell);
+document.addEventListener("focusin", tell);
+document.addEventListener("pointerover", (event) => { const link = event.target.closest?.("a[data-view]"); if (link) prefetch(link.href); });
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-view]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  swap(link.href, "replace");
+});
+document.addEventListener("swapped", start);
+start();

@@ -1,0 +1,1 @@
+"""The HTML pages: documents in, one typed context per template out."""

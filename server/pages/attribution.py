@@ -1,0 +1,256 @@
+"""The overview of one attribution: its words, the map of Scores, the neurons that lost most."""
+
+from dataclasses import dataclass
+
+from server import urls
+from server.documents import AttributionDocument, ControlsRow, ExampleSummary, LayerRow, Link, NeuronRow, WordRow
+from server.pages import wording
+from server.pages.controls import Fact, Href, Option, Picker
+from server.pages.frame import Frame
+
+WORD_SOURCES = {
+    "manual": "given with the texts",
+    "cot": "named by the model itself",
+    "occlusion": "found by leaving words out",
+}
+
+
+@dataclass(frozen=True)
+class WordChip:
+    word: str
+    lost: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class NeuronLine:
+    name: str
+    href: str
+    rank: str
+    score: str
+    word: str
+    lost: str
+    share: int
+    direction: str
+
+
+@dataclass(frozen=True)
+class WordLine:
+    word: str
+    href: str
+    lost: str
+    within: str
+    share: int
+    direction: str
+    neurons: str
+    best: Link | None
+
+
+@dataclass(frozen=True)
+class ControlLine:
+    variant: str
+    rows: tuple[tuple[str, str, str], ...]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class LayerLine:
+    name: str
+    href: str
+    ranked: str
+    score: str
+    lost: str
+    best: Link | None
+
+
+@dataclass(frozen=True)
+class TextLine:
+    label: str
+    text: str
+    words: tuple[str, ...]
+    dropped: str
+    answer: str | None
+
+
+@dataclass(frozen=True)
+class AttributionPage:
+    """The context of ``attribution.html``."""
+
+    frame: Frame
+    title: str
+    facts: tuple[Fact, ...]
+    variant_picker: Picker | None
+    chips: tuple[WordChip, ...]
+    words_note: str
+    all_words_href: str | None
+    top_title: str
+    top: tuple[NeuronLine, ...]
+    damaged: tuple[NeuronLine, ...]
+    words: tuple[WordLine, ...]
+    controls: tuple[ControlLine, ...]
+    layers: tuple[LayerLine, ...]
+    texts: tuple[TextLine, ...]
+    provenance: str
+    job: Link | None
+    delete_href: str | None
+    after_delete: str
+    plotly: str
+    map_data: dict[str, object]
+    histogram_data: dict[str, object]
+
+
+def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> AttributionPage:
+    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    first = document.variants[0].name if document.variants else None
+    variant = document.variant if document.variant != first else None
+
+    def href(**changes: urls.State) -> str:
+        state: dict[str, urls.State] = {"variant": variant, "word": document.word, **changes}
+        return urls.with_state(here, **state)
+
+    share_of = next((each.label for each in document.variants if each.name == document.variant), "")
+    drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]
+    return AttributionPage(
+        frame=frame,
+        title=document.label,
+        facts=_facts(document),
+        variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
+        chips=tuple(
+            WordChip(row.word, _lost(row.drop), href(word=row.word), row.word == document.word)
+            for row in document.influential_words
+        ),
+        words_note=WORD_SOURCES.get(document.summary.source, document.summary.source),
+        all_words_href=href(word=None) if document.word else None,
+        top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
+        top=tuple(neuron_line(row) for row in document.top_neurons),
+        damaged=tuple(neuron_line(row) for row in document.damaged_neurons),
+        words=tuple(_word_line(row, href(word=row.word)) for row in document.influential_words if row.drop is not None),
+        controls=tuple(_control_line(row) for row in document.controls),
+        layers=tuple(_layer_line(row) for row in document.layer_list),
+        texts=tuple(_text_line(number, example) for number, example in enumerate(document.example_list, 1)),
+        provenance=document.provenance,
+        job=None if frame.shared else document.job,
+        delete_href=None if frame.shared else urls.api(document.href),
+        after_delete=urls.attributions(),
+        plotly=urls.PLOTLY,
+        map_data={
+            "layers": [f"L{layer}" for layer in document.score_map.layers],
+            "ranks": document.score_map.ranks,
+            "scores": document.score_map.scores,
+            "labels": _map_labels(document),
+            "hrefs": document.score_map.hrefs,
+        },
+        histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
+    )
+
+
+def neuron_line(row: NeuronRow) -> NeuronLine:
+    return NeuronLine(
+        name=row.name,
+        href=row.href,
+        rank=wording.count(row.rank),
+        score=wording.decimal(row.score),
+        word=row.word or wording.NOTHING,
+        lost=_lost(row.drop),
+        share=_share(row.drop),
+        direction=_direction(row.drop),
+    )
+
+
+def _facts(document: AttributionDocument) -> tuple[Fact, ...]:
+    summary = document.summary
+    return (
+        Fact("", wording.count(summary.texts), "texts" if summary.texts != 1 else "text"),
+        Fact("", wording.count(summary.influential_tokens), f"influential of {wording.count(summary.tokens)} tokens"),
+        Fact("", wording.count(len(document.layers)), "layers"),
+        Fact("", wording.count(summary.ranked), f"of {wording.count(summary.neurons)} neurons ranked"),
+    )
+
+
+def _variants(document: AttributionDocument, href: Href) -> Picker:
+    options = tuple(
+        Option(variant.label, href(variant=variant.name if place else None), variant.name == document.variant)
+        for place, variant in enumerate(document.variants)
+    )
+    shown = next((option.label for option in options if option.current), "")
+    return Picker("Pruned model", shown, options)
+
+
+def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
+    """What the map's points say: neuron, Score, word and drop, as lines."""
+    scores = document.score_map
+    return [
+        [
+            None
+            if neuron is None
+            else f"L{layer}/N{neuron}<br>Score {wording.decimal(score)}<br>{_plain(word)} {_lost(drop)}"
+            for neuron, score, word, drop in zip(neurons, row, words, drops, strict=True)
+        ]
+        for layer, neurons, row, words, drops in zip(
+            scores.layers, scores.neurons, scores.scores, scores.words, scores.drops, strict=True
+        )
+    ]
+
+
+def _plain(word: str | None) -> str:
+    """A word for a chart's label, which reads ``<`` as markup."""
+    return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _word_line(row: WordRow, href: str) -> WordLine:
+    low, high = row.low, row.high
+    within = "" if low is None or high is None else wording.span(-high, -low)
+    best = Link(label=row.best.name, href=row.best.href) if row.best else None
+    return WordLine(
+        row.word,
+        href,
+        _lost(row.drop),
+        within,
+        _share(row.drop),
+        _direction(row.drop),
+        wording.count(row.neurons),
+        best,
+    )
+
+
+def _control_line(row: ControlsRow) -> ControlLine:
+    groups = (("top neurons", row.matched), ("like activation", row.like), ("random, same layers", row.random))
+    rows = tuple((label, _lost(group.value), wording.within(group)) for label, group in groups)
+    beyond = row.over_like.low is not None and row.over_like.low > 0
+    verdict = (
+        "The top neurons fell further than neurons of like activation: the interval of the difference excludes zero."
+        if beyond
+        else "The top neurons did not fall clearly further than neurons of like activation."
+    )
+    return ControlLine(row.variant.label, rows, verdict)
+
+
+def _layer_line(row: LayerRow) -> LayerLine:
+    best = Link(label=row.best.name, href=row.best.href) if row.best else None
+    return LayerLine(
+        f"Layer {row.layer}",
+        row.href,
+        wording.count(row.ranked),
+        wording.decimal(row.score),
+        _lost(row.drop),
+        best,
+    )
+
+
+def _text_line(number: int, example: ExampleSummary) -> TextLine:
+    label = f"{number} · {example.label}" if example.label else str(number)
+    dropped = f"named but not in the text: {', '.join(example.dropped)}" if example.dropped else ""
+    return TextLine(label, example.text, tuple(example.words), dropped, example.answer)
+
+
+def _lost(drop: float | None) -> str:
+    return wording.lost(drop) if drop is not None else wording.NOTHING
+
+
+def _share(drop: float | None) -> int:
+    return 0 if drop is None else round(100 * min(1.0, abs(drop)))
+
+
+def _direction(drop: float | None) -> str:
+    return "gain" if drop is not None and drop < 0 else "loss"

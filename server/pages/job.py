@@ -1,0 +1,149 @@
+"""One job, live: stage, progress, time left, log, and what can be done with it."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jobs.documents import JobState, LogLine
+from server import urls
+from server.documents import JobDetail, Link
+from server.pages import wording
+from server.pages.frame import Frame
+from server.pages.job_lines import Bar, JobLine, bar_of, job_line, state_name
+
+MOST_LINES = 1000
+RESULTS = {"prune": "Open the model", "evaluate": "Open the evaluation", "attribute": "Open the attribution"}
+
+
+@dataclass(frozen=True)
+class LogRow:
+    at: str
+    clock: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Why the job failed: one sentence, and a line for each field."""
+
+    title: str
+    detail: str
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """The context of ``job.html``."""
+
+    frame: Frame
+    title: str
+    state: str
+    state_name: str
+    css: str
+    ended: bool
+    running: bool
+    started: str
+    stage: str
+    count: str
+    message: str
+    eta: str
+    elapsed: str
+    bar: Bar
+    events_href: str
+    cancel_href: str | None
+    retry_href: str | None
+    result: Link | None
+    again_href: str
+    study: Link | None
+    wrong: Wrong | None
+    facts: tuple[tuple[str, str], ...]
+    spec: str
+    log: tuple[LogRow, ...]
+    children: tuple[JobLine, ...]
+    children_note: str
+
+
+def job_page(document: JobDetail, frame: Frame) -> JobPage:
+    progress = document.progress
+    name = state_name(document)
+    result = document.result_href
+    label = "Open the study" if document.kind == "study" else RESULTS[document.kind.value]
+    return JobPage(
+        frame=frame,
+        title=document.title,
+        state=document.state.value,
+        state_name=name,
+        css=name if name == "stopping" else document.state.value,
+        ended=document.state.ended,
+        running=document.state is JobState.RUNNING,
+        started=wording.timestamp(document.started_at),
+        stage=_stage(document),
+        count=f"{progress.done} of {progress.total} {progress.unit}".strip() if progress.total > 0 else "",
+        message=progress.message,
+        eta="" if progress.eta_seconds is None else f"about {wording.duration(round(progress.eta_seconds))} left",
+        elapsed=_elapsed(document),
+        bar=bar_of(progress),
+        events_href=document.events_href,
+        cancel_href=urls.api(document.href) if document.can_cancel and not frame.shared else None,
+        retry_href=urls.job_retry(document.id) if document.can_retry and not frame.shared else None,
+        result=None if result is None else Link(label=label, href=result),
+        again_href=urls.new_job(kind=document.kind.value),
+        study=document.study,
+        wrong=_wrong(document),
+        facts=_facts(document),
+        spec=json.dumps({"kind": document.kind.value, "spec": document.spec}, indent=2, ensure_ascii=False),
+        log=tuple(_log_row(line) for line in document.log[-MOST_LINES:]),
+        children=tuple(job_line(child) for child in document.children),
+        children_note=_children(document),
+    )
+
+
+def _stage(document: JobDetail) -> str:
+    match document.state:
+        case JobState.QUEUED:
+            return "waiting for a worker"
+        case JobState.RUNNING:
+            return "stopping" if document.cancelling else document.progress.stage
+        case JobState.SUCCEEDED:
+            return "done"
+        case _:
+            return document.state.value
+
+
+def _elapsed(document: JobDetail) -> str:
+    if document.started_at is None:
+        return ""
+    end = wording.aware(document.finished_at) if document.finished_at else datetime.now(UTC)
+    return wording.duration((end - wording.aware(document.started_at)).total_seconds())
+
+
+def _wrong(document: JobDetail) -> Wrong | None:
+    error = document.error
+    if error is None:
+        return None
+    given = error.get("errors")
+    fields = [field for field in given if isinstance(field, dict)] if isinstance(given, list) else []
+    title, detail = str(error.get("title") or "It failed"), str(error.get("detail") or "")
+    return Wrong(title, detail, tuple(f"{field.get('field')}: {field.get('message')}" for field in fields))
+
+
+def _facts(document: JobDetail) -> tuple[tuple[str, str], ...]:
+    rows = [("kind", document.kind.value), ("submitted", wording.ago(document.created_at))]
+    if document.finished_at:
+        rows.append(("ended", wording.ago(document.finished_at)))
+    rows += [
+        ("attempts", wording.count(document.attempts)),
+        ("id", document.id),
+        ("fingerprint", document.fingerprint[:16]),
+    ]
+    return tuple(rows)
+
+
+def _log_row(line: LogLine) -> LogRow:
+    moment = wording.aware(line.at).astimezone(UTC)
+    return LogRow(moment.isoformat(), moment.strftime("%H:%M:%S"), line.line)
+
+
+def _children(document: JobDetail) -> str:
+    done = sum(child.state is JobState.SUCCEEDED for child in document.children)
+    return f"{wording.count(done)} of {wording.count(len(document.children))} done"
