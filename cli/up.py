@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from cli import processes
@@ -147,22 +148,21 @@ def _stop_signals() -> Iterator[threading.Event]:
 def _prepare(settings: Settings, *, demo: bool) -> str | None:
     """Bring the database up to date; when it has no job yet, submit the demo study and answer with its page's path."""
     from cli.submit import read_request
+    from jobs.queue import celery_app, send
     from server import urls
-    from store.database import Database
-    from store.jobs import JobStore
-    from store.submission import submit
+    from store.submission import Stores, submit
 
-    database = Database(settings.resolved_database_url)
-    database.migrate()
+    stores = Stores.open(settings)
+    stores.database.migrate()
     try:
-        jobs, _ = JobStore(database).list(limit=1)
-        if jobs or not demo:
+        known, _ = stores.jobs.list(limit=1)
+        if known or not demo:
             return None
         request = read_request(DEMO_STUDY)
-        job, _ = submit(settings, database, request["kind"], request["spec"])
+        job, _ = submit(stores, request["kind"], request["spec"], send=partial(send, celery_app(settings)))
         return urls.study(job.artefact_id)
     finally:
-        database.close()
+        stores.close()
 
 
 def _wait_until_ready(address: str, children: Children, stop: threading.Event) -> None:

@@ -1,0 +1,241 @@
+"""The way of a job through the pipeline, over a real database and a real Redis, in this process."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from jobs import events
+from jobs.documents import Job, JobState, Progress
+from store.attribution_tables import AttributionTables
+from tests.worker.conftest import ATTRIBUTE, PRUNE
+from worker import pipeline
+from worker.models import WarmModels
+from worker.parts import Parts
+
+Enqueue = Callable[..., Job]
+Run = Callable[[Job], Job]
+
+
+@pytest.fixture
+def run(parts: Parts) -> Run:
+    """Run a job to its end and answer with what it became."""
+    models = WarmModels("cpu")
+
+    def run_job(job: Job) -> Job:
+        pipeline.run(job.id, parts, models)
+        return parts.stores.jobs.get(job.id)
+
+    return run_job
+
+
+def test_prune_evaluate_attribute(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", PRUNE))
+    assert pruned.state == JobState.SUCCEEDED, pruned.error
+    assert pruned.result == {"model": f"pruned:{pruned.artefact_id}"}
+    record = parts.stores.results.get("model", pruned.artefact_id)
+    assert record.summary["label"] == "wanda · text.jsonl · 2:4"
+    assert record.summary["sparsity"] == 0.5
+
+    reference = pruned.result["model"]
+    measured = run(enqueue("evaluate", {"model": reference, "tasks": ["reviews"], "limit": 4}))
+    assert measured.state == JobState.SUCCEEDED, measured.error
+    assert measured.result == {"evaluation": measured.artefact_id}
+    summary = parts.stores.results.get("evaluation", measured.artefact_id).summary
+    assert summary["tasks"]["reviews"]["rows"] == 4 and "examples" not in summary["tasks"]["reviews"]
+    kept = json.loads(parts.stores.artefacts.read("evaluation", measured.artefact_id, "evaluation.json"))
+    assert len(kept["tasks"]["reviews"]["examples"]) == 4
+
+    attributed = run(enqueue("attribute", {**ATTRIBUTE, "pruned": [reference]}))
+    assert attributed.state == JobState.SUCCEEDED, attributed.error
+    summary = parts.stores.results.get("attribution", attributed.artefact_id).summary
+    assert summary["models"] == ["llama", reference]
+    assert summary["words"] == ["bad"]
+    assert [user.kind for user in parts.stores.results.users("model", pruned.artefact_id)] == [
+        "evaluation",
+        "attribution",
+    ]
+    place = parts.stores.artefacts.path("attribution", attributed.artefact_id)
+    from store.activations import ActivationStore
+
+    assert AttributionTables(ActivationStore(place)).at_rank(1) is not None
+
+
+def test_events_and_log_tell_of_it(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    job = run(enqueue("prune", PRUNE))
+    seen = events.read(parts.events, events.stream_of(job.id))
+    states = [event.data["state"] for event in seen if event.name == "job"]
+    assert states == ["running", "succeeded"]
+    steps = [Progress.model_validate(event.data) for event in seen if event.name == "progress"]
+    assert steps[0].stage == "load" and steps[-1].stage == "store"
+    assert any((step.stage, step.done, step.total) == ("prune", 2, 2) for step in steps)
+    lines = [line.line for line in parts.stores.jobs.log(job.id)]
+    assert "prune: layer 2 of 2 50.0% zeros" in lines
+    assert [event.data["line"] for event in seen if event.name == "log"] == lines
+
+
+def test_an_artefact_that_is_there_is_not_made_again(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    first = run(enqueue("prune", PRUNE))
+    place = Path(parts.stores.artefacts.path("model", first.artefact_id))
+    before = place.stat().st_mtime_ns, place.stat().st_ino
+    # As after a worker that was killed between the artefact and the end of its job.
+    claimed = parts.stores.jobs
+    again, created = claimed.submit("prune", first.spec, first.fingerprint, force=True)
+    assert created
+    with parts.stores.database.writing() as connection:
+        from sqlalchemy import update
+
+        from store.tables import jobs
+
+        connection.execute(update(jobs).where(jobs.c.id == again.id).values(forced=False))
+    assert run(again).state == JobState.SUCCEEDED
+    assert (place.stat().st_mtime_ns, place.stat().st_ino) == before
+
+
+def test_force_makes_it_again(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    first = run(enqueue("prune", PRUNE))
+    place = Path(parts.stores.artefacts.path("model", first.artefact_id))
+    before = place.stat().st_ino
+    again = run(enqueue("prune", PRUNE, force=True))
+    assert again.id != first.id and again.state == JobState.SUCCEEDED
+    assert place.stat().st_ino != before
+
+
+def test_running_a_job_twice_does_no_harm(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    job = run(enqueue("prune", PRUNE))
+    assert run(job) == job
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "said"),
+    [
+        ({**PRUNE, "pattern": "2:5"}, "bad-pattern", "cannot be cut into groups of 5"),
+        (
+            {**PRUNE, "calibration": {"file": "text.jsonl", "samples": 2, "seqlen": 4096}},
+            "bad-input",
+            "more than the 128 tokens",
+        ),
+    ],
+)
+def test_what_only_the_worker_can_know(
+    parts: Parts, enqueue: Enqueue, run: Run, spec: dict[str, object], code: str, said: str
+) -> None:
+    job = run(enqueue("prune", spec))
+    assert job.state == JobState.FAILED and job.error is not None
+    assert job.error["code"] == code and job.error["status"] == 422
+    assert said in job.error["detail"]
+    assert nothing_half_written(parts)
+
+
+def nothing_half_written(parts: Parts) -> bool:
+    root = Path(parts.stores.artefacts.root)
+    return not [path for path in root.rglob("*") if path.is_file()]
+
+
+def test_a_defect_is_a_problem_without_its_traceback(
+    parts: Parts, enqueue: Enqueue, run: Run, tiny_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = enqueue("prune", PRUNE)
+    blocked = Path(parts.stores.artefacts.root)
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("a file where the folder of artefacts should be")
+    failed = run(job)
+    assert failed.state == JobState.FAILED and failed.error is not None
+    assert failed.error["code"] == "internal" and failed.error["status"] == 500
+    assert job.id in failed.error["detail"]
+    assert "Traceback" not in json.dumps(failed.error)
+    assert "Traceback" in caplog.text
+
+
+def test_cancelling_stops_within_a_layer(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    job = enqueue("evaluate", {"model": "llama", "tasks": ["reviews"]})
+    ended = while_running(parts, job, run, lambda: parts.stores.jobs.cancel(job.id))
+    assert ended.state == JobState.CANCELLED
+    assert nothing_half_written(parts)
+    states = [
+        event.data["state"] for event in events.read(parts.events, events.stream_of(job.id)) if event.name == "job"
+    ]
+    assert states[-1] == "cancelled"
+
+
+def test_a_worker_that_ends_gives_its_job_back(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    job = enqueue("evaluate", {"model": "llama", "tasks": ["reviews"], "limit": 8})
+    released = while_running(parts, job, run, parts.stopping.set)
+    assert released.state == JobState.QUEUED
+    parts.stopping.clear()
+    assert parts.stores.jobs.unsent() == [job.id]
+    assert run(job).state == JobState.SUCCEEDED
+
+
+def while_running(parts: Parts, job: Job, run: Run, act: Callable[[], object]) -> Job:
+    """Run the job in a thread, and act as soon as it has begun."""
+    thread = threading.Thread(target=run, args=[job])
+    thread.start()
+    follower = redis.Redis.from_url(parts.settings.resolved_redis_url, decode_responses=True)
+    place = "0"
+    while not (found := follower.xread({events.stream_of(job.id): place}, block=20_000)):
+        assert thread.is_alive()
+    follower.close()
+    assert found
+    act()
+    thread.join(120)
+    assert not thread.is_alive()
+    return parts.stores.jobs.get(job.id)
+
+
+def test_a_study_goes_on_with_its_next_cells(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    study = enqueue(
+        "study",
+        {
+            "models": ["llama"],
+            "methods": ["magnitude"],
+            "patterns": ["2:4"],
+            "tasks": ["reviews"],
+            "limit": 4,
+            "attributions": [{key: ATTRIBUTE[key] for key in ("texts", "permutations")}],
+        },
+    )
+    cells = parts.stores.jobs.list(parent=study.id)[0]
+    assert {cell.kind: cell.sent for cell in cells if cell.kind != "evaluate"} == {"prune": True, "attribute": False}
+    for _ in range(10):
+        ready = [job for job in parts.stores.jobs.list(parent=study.id, state="queued")[0] if job.sent]
+        if not ready:
+            break
+        run(ready[-1])
+    study = parts.stores.jobs.get(study.id)
+    assert study.state == JobState.SUCCEEDED, study.error
+    seen = [event for event in events.read(parts.events, events.stream_of(study.id)) if event.name == "job"]
+    assert seen[-1].data["state"] == "succeeded"
+
+
+def test_a_cell_that_fails_takes_what_waits_for_it_along(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    study = enqueue("study", {"models": ["llama"], "methods": ["magnitude"], "patterns": ["2:5"], "tasks": ["reviews"]})
+    for cell in parts.stores.jobs.list(parent=study.id)[0]:
+        if cell.kind == "prune":
+            run(cell)
+        elif cell.spec["model"] == "llama":
+            parts.stores.jobs.cancel(cell.id)
+    ended = parts.stores.jobs.get(study.id)
+    assert ended.state == JobState.FAILED and ended.error is not None
+    assert "groups of 5" in ended.error["detail"]
+
+
+def test_a_model_that_is_gone(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", PRUNE))
+    job = enqueue("evaluate", {"model": f"pruned:{pruned.artefact_id}", "tasks": ["reviews"]})
+    parts.stores.artefacts.remove("model", pruned.artefact_id)
+    failed = run(job)
+    assert failed.state == JobState.FAILED and failed.error is not None
+    assert failed.error["code"] == "not-found" and pruned.artefact_id in failed.error["detail"]
+
+
+def test_a_redis_that_is_away_stops_nothing(parts: Parts, enqueue: Enqueue, tmp_path: Path) -> None:
+    job = enqueue("prune", PRUNE)
+    from dataclasses import replace
+
+    lonely = replace(parts, events=redis.Redis(unix_socket_path=str(tmp_path / "none.sock")))
+    pipeline.run(job.id, lonely, WarmModels("cpu"))
+    assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED

@@ -1,0 +1,44 @@
+"""What a spec may name (data in `jobs`) is what the numerics have."""
+
+from dataclasses import MISSING, fields
+
+from evaluation.catalogue import TASKS
+from jobs import vocabulary
+from jobs.specs import NO_PROMPT
+from nsa.scoring import ACTIVATIONS
+from nsa.words import SOURCES
+from pruning.calibration import CALIBRATION_SETS, FILES
+from pruning.methods.protocol import Calibrated
+from pruning.methods.registry import METHODS
+
+
+def test_methods_and_their_options() -> None:
+    assert set(vocabulary.METHODS) == set(METHODS)
+    for name, model in vocabulary.METHODS.items():
+        options = {key: field.default for key, field in model.model_fields.items() if key != "name"}
+        known = {field.name: field.default for field in fields(METHODS[name]) if field.default is not MISSING}
+        assert options == known, name
+        assert model.calibrated == issubclass(METHODS[name], Calibrated), name
+
+
+def test_tasks_and_their_groups() -> None:
+    assert {name: task.group for name, task in TASKS.items()} == vocabulary.TASKS
+    assert NO_PROMPT not in TASKS
+
+
+def test_calibration_sets() -> None:
+    assert set(vocabulary.CALIBRATION_SETS) == set(CALIBRATION_SETS)
+
+
+def test_calibration_files() -> None:
+    from cli.stages import CALIBRATION_FILES
+
+    assert set(CALIBRATION_FILES) == set(FILES)
+
+
+def test_word_sources() -> None:
+    assert set(vocabulary.WORD_SOURCES) == set(SOURCES)
+
+
+def test_activations() -> None:
+    assert set(vocabulary.ACTIVATIONS) == set(ACTIVATIONS)
