@@ -17,7 +17,7 @@ from lm.hooks import record_inputs
 from pruning.capture import LayerInputs, Stop
 from pruning.methods.protocol import Calibrated, Statistics
 
-FEWEST, MOST, SHARE = 128, 512, 32
+FEWEST, MOST, SHARE = 128, 512, 64
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Group:
 def sampled_tokens(samples: int, tokens: int) -> Int[Tensor, " sampled"]:
     """The calibration tokens on which a matrix's output error is measured, as sorted positions in [samples * tokens].
 
-    One in 32, but 128 to 512 of them (or all there are), drawn with a fixed seed: two more products over so few tokens
-    cost at most a sixteenth of a forward pass, a Gram matrix of every input would cost more than all of it.
+    One in 64, but 128 to 512 of them (or all there are), drawn with a fixed seed: two more products over so few tokens
+    cost a few hundredths of a forward pass, where a Gram matrix of every input would cost more than all of it.
     """
     total = samples * tokens
     count = min(total, max(FEWEST, min(MOST, total // SHARE)))

@@ -2,9 +2,11 @@
 
 from typing import assert_never
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pruning.masks import count_true
 from pruning.patterns import NofM, Pattern, Unstructured
 
 
@@ -22,7 +24,7 @@ def verified_sparsity(
     """
     zero = weight == 0
     rows, columns = weight.shape
-    count = int(zero.sum())
+    count = count_true(zero)
     match pattern:
         case Unstructured(sparsity):
             if count < rows * int(columns * sparsity):
@@ -31,7 +33,8 @@ def verified_sparsity(
                 )
         case NofM(n, m):
             groups = (zero if order is None else zero[:, order]).reshape(-1, m)
-            over = int((groups.sum(dim=1) < m - n).sum())
+            zeros = groups.sum(dim=1, dtype=torch.uint8 if m < 256 else torch.int64)
+            over = count_true(zeros < m - n)
             if over:
                 raise PatternMissed(f"{place}: {over} of {len(groups)} groups hold more than {n} of {m} weights")
         case _:

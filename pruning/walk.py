@@ -165,7 +165,7 @@ def _apply(
     before = None if sample is None else sample @ weight.float().T
     if decision.updated is not None:
         weight.copy_(decision.updated)
-    weight.masked_fill_(~decision.keep, 0)
+    weight.mul_(decision.keep).add_(0.0)  # the sum turns -0.0 into 0.0; several times faster than filling by mask
     sparsity = verified_sparsity(weight, pattern, decision.order, f"layer {index} {name}")
     error = None if before is None or sample is None else _relative_error(before, sample @ weight.float().T)
     rows, columns = weight.shape
@@ -205,7 +205,8 @@ def _check_windows(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"
 
 
 def _check_finite(weight: Float[Tensor, "rows columns"], place: str) -> None:
-    if not bool(weight.isfinite().all()):
+    # One NaN or infinity makes the sum so; the slow look decides where finite numbers overflow in the sum.
+    if not bool(weight.float().sum().isfinite()) and not bool(weight.isfinite().all()):
         raise BadInput(f"{place}: the weights hold NaN or infinity; the checkpoint is damaged or its dtype too narrow")
 
 
