@@ -7,7 +7,7 @@ roots owner/name or owner/name@rev  on the hub; only the way it is written is ch
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def parse_reference(text: str, settings: Settings, field: str = "model") -> Mode
                 field, text, "pruned:<16 hex digits>", f"{text!r} is no pruned model; its id has 16 hex digits"
             )
         return PrunedModel(name)
-    if (folder := _folder_in_roots(text, settings)) is not None:
+    if (folder := _find_below(settings.model_roots, text, Path.is_dir)) is not None:
         return _checked_folder(folder, text, field)
     if _looks_like_a_path(text):
         raise _outside(text, settings, field)
@@ -85,32 +85,25 @@ def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], 
 def resolve_file(text: str, settings: Settings, field: str) -> Path:
     """A file that a spec names, below a model root or the data folder; Problem 422 otherwise."""
     roots = [*settings.model_roots, *([settings.data] if settings.data else [])]
-    for root in _existing(roots):
-        path = _below(root, text)
-        if path is not None and path.is_file():
-            return path
+    if (file := _find_below(roots, text, Path.is_file)) is not None:
+        return file
     allowed = _roots_sentence(roots)
     raise bad_field(field, text, allowed, f"there is no file {text!r} below the folders that jobs may read: {allowed}")
 
 
-def _folder_in_roots(text: str, settings: Settings) -> Path | None:
-    for root in _existing(settings.model_roots):
-        path = _below(root, text)
-        if path is not None and path.is_dir():
-            return path
+def _find_below(roots: Sequence[Path], text: str, wanted: Callable[[Path], bool]) -> Path | None:
+    """The first path, links followed, that stays below its root and is what is wanted."""
+    for root in _existing(roots):
+        try:
+            path = (root / Path(text).expanduser()).resolve()
+            if path.is_relative_to(root) and wanted(path):
+                return path
+        except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no such home, a null byte
+            return None
     return None
 
 
-def _below(root: Path, text: str) -> Path | None:
-    """The path, links followed, when it stays below the root."""
-    try:
-        path = (root / Path(text).expanduser()).resolve()
-    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no such home, a null byte
-        return None
-    return path if path.is_relative_to(root) else None
-
-
-def _existing(roots: tuple[Path, ...] | list[Path]) -> list[Path]:
+def _existing(roots: Sequence[Path]) -> list[Path]:
     return [root.expanduser().resolve() for root in roots if root.expanduser().is_dir()]
 
 
@@ -143,7 +136,7 @@ def _outside(text: str, settings: Settings, field: str) -> Problem:
     return bad_field(field, text, allowed, f"there is no model folder {text!r} below the model roots: {allowed}")
 
 
-def _roots_sentence(roots: tuple[Path, ...] | list[Path]) -> str:
+def _roots_sentence(roots: Sequence[Path]) -> str:
     if not roots:
         return "none is configured (PRUNESCOPE_MODEL_ROOTS names them)"
     return ", ".join(str(root) for root in roots)

@@ -34,6 +34,7 @@ from jobs.vocabulary import (
     Magnitude,
     Wanda,
 )
+from jobs.words import occurs
 
 DEFAULT_SAMPLES = 128
 MOST_SAMPLES = 65_536
@@ -240,11 +241,6 @@ class GivenText(Strict):
         return self
 
 
-def occurs(word: str, text: str) -> bool:
-    """Whether the word stands in the text as a whole word, in upper or lower case."""
-    return bool(word.strip()) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
-
-
 def _texts_form(value: Any) -> str | None:
     # Without a discriminator pydantic would try both forms and report the errors of both.
     if isinstance(value, Mapping | TaskTexts):
@@ -298,9 +294,9 @@ class Reading(Strict):
             return data
         texts = data.get("texts")
         filled = dict(data)
-        task = texts.get("dataset") if isinstance(texts, Mapping) else None
+        task = str(texts.get("dataset")) if isinstance(texts, Mapping) else ""
         if filled.get("prompt") is None:
-            filled["prompt"] = task if isinstance(task, str) else NO_PROMPT
+            filled["prompt"] = task if task in TASKS else NO_PROMPT
         if filled.get("words") is None:
             filled["words"] = {"source": "manual" if _carries_words(texts) else "cot"}
         elif isinstance(filled["words"], str):
@@ -360,7 +356,7 @@ class Reading(Strict):
 
 def _carries_words(texts: object) -> bool:
     if isinstance(texts, Mapping):
-        return texts.get("dataset") in TASKS_WITH_WORDS
+        return str(texts.get("dataset")) in TASKS_WITH_WORDS
     return isinstance(texts, Iterable) and any(isinstance(text, Mapping) and text.get("words") for text in texts)
 
 

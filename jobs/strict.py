@@ -61,8 +61,9 @@ def problem_of(error: ValidationError, data: object, *, prefix: str = "") -> Pro
 
 def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError:
     context: Mapping[str, Any] = details.get("ctx", {})
-    path = _path_in_data(details["loc"], data, missing=details["type"] == "missing")
-    given: object = details["input"]
+    path, place = _path_in_data(details["loc"], data, missing=details["type"] == "missing")
+    # A scalar that stands for a whole document ("0:4") is what the user gave, not the part that was read out of it.
+    given: object = details["input"] if isinstance(place, Mapping | list | tuple) else place
     kind = details["type"]
     match kind:
         case "prunescope_refused":
@@ -92,9 +93,9 @@ def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError
     return FieldError(".".join([*([prefix] if prefix else []), *path]) or "spec", given, allowed, message)
 
 
-def _path_in_data(location: Sequence[int | str], data: object, *, missing: bool) -> list[str]:
-    """The location without the tags that pydantic adds for unions: the steps that exist in what was given, and a
-    missing field."""
+def _path_in_data(location: Sequence[int | str], data: object, *, missing: bool) -> tuple[list[str], object]:
+    """The location without the tags that pydantic adds for unions (the steps that exist in what was given, and a
+    missing field), and what stands there."""
     path: list[str] = []
     here = data
     for index, step in enumerate(location):
@@ -104,7 +105,7 @@ def _path_in_data(location: Sequence[int | str], data: object, *, missing: bool)
         elif not (missing and index == len(location) - 1):
             continue  # the tag of a union
         path.append(str(step))
-    return path
+    return path, here
 
 
 def _lower_first(text: str) -> str:

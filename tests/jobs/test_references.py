@@ -1,0 +1,102 @@
+"""Model references: the four forms, and nothing outside the roots."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.problems import Problem
+from jobs.references import FolderModel, HubModel, PrunedModel, parse_reference, resolve_file, resolve_model
+from jobs.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    folder = tmp_path / "roots" / "llama"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    (folder / "config.json").touch()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "text.txt").touch()
+    return Settings(model_roots=(tmp_path / "roots", tmp_path / "missing"), data=tmp_path / "data")
+
+
+def test_the_forms(settings: Settings, tmp_path: Path) -> None:
+    folder = FolderModel(tmp_path / "roots" / "llama")
+    assert parse_reference("llama", settings) == folder
+    assert parse_reference("./llama", settings) == folder
+    assert parse_reference(str(tmp_path / "roots" / "x" / ".." / "llama"), settings) == folder
+    assert parse_reference("facebook/opt-125m", settings) == HubModel("facebook/opt-125m")
+    assert parse_reference("gpt2@refs/pr/1", settings) == HubModel("gpt2", "refs/pr/1")
+    assert parse_reference("pruned:0123456789abcdef", settings) == PrunedModel("0123456789abcdef")
+
+
+def test_resolving_gives_what_can_be_loaded(settings: Settings, tmp_path: Path) -> None:
+    def pruned(name: str) -> Path:
+        return tmp_path / name
+
+    assert resolve_model("llama", settings, pruned) == tmp_path / "roots" / "llama"
+    assert resolve_model("pruned:0123456789abcdef", settings, pruned) == tmp_path / "0123456789abcdef"
+    assert resolve_model(" gpt2@main ", settings, pruned) == "gpt2@main"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/etc",
+        "../data",
+        "llama/../../data",
+        "~/models",
+        "~nobody/models",
+        "a/b/c",
+        "a\\b",
+        "a\0b",
+        "/",
+        ".",
+        "we ird",
+        "",
+        "-rf",
+        "a--b/c",
+        "a..b",
+        "name@",
+        "pruned:",
+        "pruned:0123456789ABCDEF",
+        "pruned:../../../etc/xx",
+        "x" * 5000,
+    ],
+)
+def test_anything_else_is_refused(settings: Settings, text: str) -> None:
+    with pytest.raises(Problem) as refused:
+        parse_reference(text, settings, "dense")
+    assert refused.value.status == 422
+    assert [error.field for error in refused.value.errors] == ["dense"]
+
+
+def test_the_answer_does_not_tell_what_lies_outside(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(Problem) as there:
+        parse_reference(str(tmp_path / "data"), settings)
+    with pytest.raises(Problem) as nowhere:
+        parse_reference(str(tmp_path / "nada"), settings)
+    assert str(there.value).replace("data", "nada") == str(nowhere.value)
+
+
+def test_a_folder_needs_its_files(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "roots" / "llama" / "config.json").unlink()
+    with pytest.raises(Problem, match=r"holds no config\.json"):
+        parse_reference("llama", settings)
+    (tmp_path / "roots" / "llama" / "model.safetensors").unlink()
+    with pytest.raises(Problem, match=r"no \.safetensors file"):
+        parse_reference("llama", settings)
+
+
+def test_without_roots_the_answer_says_how_to_name_some() -> None:
+    with pytest.raises(Problem, match="PRUNESCOPE_MODEL_ROOTS"):
+        parse_reference("/etc", Settings(model_roots=()))
+
+
+def test_files_below_roots_and_data(settings: Settings, tmp_path: Path) -> None:
+    assert resolve_file("text.txt", settings, "file") == tmp_path / "data" / "text.txt"
+    for text in ("../data/text.txt/", "/etc/passwd", "nothing.txt", "a\0.txt"):
+        if text.startswith("../data"):
+            continue  # leads back into the data folder
+        with pytest.raises(Problem, match="there is no file"):
+            resolve_file(text, settings, "file")

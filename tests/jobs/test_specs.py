@@ -1,0 +1,213 @@
+"""Specs: defaults filled in, wrong ones refused with field, what was given and what is allowed."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs.documents import JobKind
+from jobs.problems import Problem
+from jobs.specs import SPECS, AttributeSpec, PruneSpec, parse_spec
+
+PRUNE: dict[str, Any] = {
+    "model": "demo",
+    "method": {"name": "wanda"},
+    "pattern": {"kind": "n_m", "n": 2, "m": 4},
+    "calibration": {"dataset": "c4"},
+}
+ATTRIBUTE: dict[str, Any] = {
+    "dense": "demo",
+    "pruned": ["pruned:0123456789abcdef"],
+    "texts": [{"text": "The food was bad", "label": "negative", "words": ["bad"]}],
+}
+STUDY: dict[str, Any] = {
+    "models": ["demo"],
+    "methods": [{"name": "wanda"}],
+    "patterns": [{"kind": "unstructured", "sparsity": 0.5}],
+    "calibrations": [{"dataset": "demo"}],
+    "tasks": ["reviews"],
+}
+
+
+def refused(kind: str, document: Any) -> list[dict[str, Any]]:
+    with pytest.raises(Problem) as problem:
+        parse_spec(kind, document)
+    assert problem.value.status == 422
+    assert "\n" not in str(problem.value)
+    errors: list[dict[str, Any]] = problem.value.document()["errors"]
+    return errors
+
+
+def test_a_prune_spec_with_its_defaults() -> None:
+    assert parse_spec("prune", PRUNE).model_dump(mode="json") == {
+        "model": "demo",
+        "method": {"name": "wanda"},
+        "pattern": {"kind": "n_m", "n": 2, "m": 4},
+        "calibration": {"dataset": "c4", "file": None, "samples": 128, "seqlen": None, "seed": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "wanda"},
+        {"pattern": "2:4"},
+        {"pattern": {"n": 2, "m": 4}},
+        {"calibration": {"dataset": "c4", "samples": 128, "seed": 0}},
+        {"model": " demo "},
+    ],
+)
+def test_other_ways_to_write_the_same(change: dict[str, Any]) -> None:
+    assert parse_spec("prune", {**PRUNE, **change}) == parse_spec("prune", PRUNE)
+
+
+@pytest.mark.parametrize("pattern", [0.5, "0.5", {"sparsity": 0.5}, {"kind": "unstructured", "sparsity": 0.5}])
+def test_ways_to_write_a_sparsity(pattern: object) -> None:
+    spec = parse_spec("prune", {**PRUNE, "pattern": pattern})
+    assert isinstance(spec, PruneSpec) and str(spec.pattern) == "0.5"
+
+
+def test_magnitude_asks_for_no_calibration_and_ignores_one() -> None:
+    without = {"model": "demo", "method": "magnitude", "pattern": 0.5}
+    assert parse_spec("prune", without) == parse_spec("prune", {**without, "calibration": {"dataset": "c4", "seed": 7}})
+
+
+def test_windows_of_ids_are_taken_as_they_are() -> None:
+    spec = parse_spec("prune", {**PRUNE, "calibration": {"file": "windows.safetensors"}})
+    assert isinstance(spec, PruneSpec) and spec.calibration is not None and spec.calibration.samples is None
+
+
+def test_words_are_manual_where_the_texts_carry_them() -> None:
+    def source(change: dict[str, Any]) -> tuple[str, str]:
+        spec = parse_spec("attribute", {**ATTRIBUTE, **change})
+        assert isinstance(spec, AttributeSpec)
+        return spec.words.source, spec.prompt
+
+    assert source({}) == ("manual", "none")
+    assert source({"texts": ["The food was bad"]}) == ("cot", "none")
+    assert source({"texts": {"dataset": "reviews"}}) == ("manual", "reviews")
+    assert source({"texts": {"dataset": "sst2"}, "prompt": "none"}) == ("cot", "none")
+    assert source({"words": "occlusion", "prompt": "yelp"}) == ("occlusion", "yelp")
+
+
+def test_layers_are_a_set() -> None:
+    spec = parse_spec("attribute", {**ATTRIBUTE, "layers": [3, 1, 3]})
+    assert isinstance(spec, AttributeSpec) and spec.layers == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "field", "given", "says"),
+    [
+        ("prune", {"method": {"name": "wandaa"}}, "method.name", "wandaa", "did you mean 'wanda'"),
+        ("prune", {"method": {"name": "wanda", "alpha": 1}}, "method.alpha", 1, "unknown field"),
+        ("prune", {"method": {}}, "method.name", None, "is needed"),
+        ("prune", {"method": 3}, "method", 3, "is not allowed"),
+        ("prune", {"pattern": {"sparsity": 1.5}}, "pattern.sparsity", 1.5, "[0, 1)"),
+        ("prune", {"pattern": {"sparsity": float("nan")}}, "pattern.sparsity", None, "[0, 1)"),
+        ("prune", {"pattern": {"n": 5, "m": 4}}, "pattern", "5:4", "n must be smaller than m"),
+        ("prune", {"pattern": "4:4"}, "pattern", "4:4", "n must be smaller than m"),
+        ("prune", {"pattern": "0:4"}, "pattern", "0:4", "greater than or equal to 1"),
+        ("prune", {"pattern": "half"}, "pattern", "half", "valid number"),
+        ("prune", {"pattern": {"kind": "nm"}}, "pattern.kind", "nm", "did you mean 'n_m'"),
+        ("prune", {"calibration": {"dataset": "c44"}}, "calibration.dataset", "c44", "did you mean 'c4'"),
+        ("prune", {"calibration": {"dataset": "c4", "file": "a.txt"}}, "calibration", None, "either"),
+        ("prune", {"calibration": {"file": "a.csv"}}, "calibration.file", "a.csv", ".jsonl"),
+        ("prune", {"calibration": {"dataset": "c4", "samples": 0}}, "calibration.samples", 0, "greater than"),
+        ("prune", {"modle": "demo"}, "modle", "demo", "did you mean 'model'"),
+        ("evaluate", {"model": "demo", "tasks": ["sst3"]}, "tasks.0", "sst3", "did you mean 'sst2'"),
+        ("evaluate", {"model": "demo", "tasks": []}, "tasks", "[]", "at least 1"),
+        ("evaluate", {"model": "demo", "tasks": ["sst2", "sst2"]}, "tasks", None, "twice"),
+        ("attribute", {"texts": [{"text": "  "}]}, "texts.0.text", "  ", "the text is empty"),
+        ("attribute", {"texts": []}, "texts", "[]", "no text was given"),
+        ("attribute", {"texts": "text"}, "texts", "text", "list of texts"),
+        ("attribute", {"texts": [{"text": "badly", "words": ["bad"]}]}, "texts.0.words.0", "bad", "not in the text"),
+        ("attribute", {"texts": [{"text": "a", "words": ["a"]}, {"text": "b"}]}, "texts.1.words", None, "has no words"),
+        ("attribute", {"texts": {"dataset": "sst2"}, "words": "manual"}, "words.source", "manual", "cot or occlusion"),
+        ("attribute", {"texts": {"dataset": "sst"}}, "texts.dataset", "sst", "did you mean 'sst2'"),
+        ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
+        ("attribute", {"prompt": "sst1"}, "prompt", "sst1", "did you mean 'sst2'"),
+        ("attribute", {"activation": "gelu"}, "activation", "gelu", "'relu'"),
+        ("attribute", {"layers": []}, "layers", "[]", "leave the field out"),
+        ("attribute", {"layers": [-1]}, "layers.0", -1, "greater than or equal to 0"),
+        ("attribute", {"pruned": ["demo"]}, "pruned.0", "demo", "is the dense model already"),
+        ("attribute", {"pruned": ["a/b", "a/b"]}, "pruned.1", "a/b", "an earlier variant"),
+        ("study", {"patterns": []}, "patterns", "[]", "methods are given"),
+        ("study", {"calibrations": []}, "calibrations", "[]", "wanda needs a calibration set"),
+        ("study", {"methods": [], "tasks": []}, "tasks", "[]", "measures its models on tasks"),
+        ("study", {"patterns": [0.5, 1.5]}, "patterns.1", 1.5, "[0, 1)"),
+        ("study", {"attributions": [{"texts": ["a"], "dense": "dem"}]}, "attributions.0.dense", "dem", "'demo'"),
+        ("study", {"methods": [], "attributions": [{"texts": ["a"]}]}, "methods", "[]", "pruned ones"),
+        ("study", {"seeds": list(range(30_000))}, "spec", None, "at most 20000"),
+        ("prunes", {}, "kind", "prunes", "did you mean 'prune'"),
+    ],
+)
+def test_what_is_wrong_is_said(kind: str, change: dict[str, Any], field: str, given: object, says: str) -> None:
+    whole = {"prune": PRUNE, "attribute": ATTRIBUTE, "study": STUDY}.get(kind, {})
+    (error,) = refused(kind, {**whole, **change})
+    assert error["field"] == field
+    assert given is None or error["given"] == given
+    assert says in error["message"]
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    document = {**PRUNE, "method": {"name": "w"}, "pattern": {"sparsity": 2}, "calibration": {"dataset": "x"}}
+    assert [error["field"] for error in refused("prune", document)] == [
+        "method.name",
+        "pattern.sparsity",
+        "calibration.dataset",
+    ]
+
+
+def test_a_spec_is_an_object() -> None:
+    assert refused("prune", ["demo"])[0]["field"] == "spec"
+
+
+def test_long_values_are_not_echoed_whole() -> None:
+    (error,) = refused("evaluate", {"model": "demo", "tasks": ["x" * 5000]})
+    assert len(error["given"]) <= 200
+
+
+@pytest.mark.parametrize("document", [PRUNE, {**PRUNE, "pattern": 0.5}])
+def test_a_spec_read_back_is_the_same(document: dict[str, Any]) -> None:
+    spec = parse_spec("prune", document)
+    assert parse_spec("prune", spec.model_dump(mode="json")) == spec
+
+
+def test_canonical_forms_of_all_kinds_read_back() -> None:
+    for kind, document in {
+        "attribute": ATTRIBUTE,
+        "study": {**STUDY, "attributions": [{"texts": {"dataset": "reviews"}}], "seeds": [0, 1]},
+        "evaluate": {"model": "a/b@main", "tasks": ["sst2"], "limit": 3},
+    }.items():
+        spec = parse_spec(kind, document)
+        assert parse_spec(kind, spec.model_dump(mode="json")) == spec
+
+
+def test_every_kind_has_a_schema_for_the_api() -> None:
+    assert set(SPECS) == set(JobKind)
+    for model in SPECS.values():
+        assert model.model_json_schema()["additionalProperties"] is False
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    kind=st.sampled_from(["prune", "evaluate", "attribute", "study"]),
+    change=st.dictionaries(
+        st.sampled_from(["model", "method", "pattern", "calibration", "tasks", "texts", "words", "models", "layers"]),
+        json_values,
+    ),
+)
+def test_whatever_is_sent_gives_a_spec_or_a_problem(kind: str, change: dict[str, Any]) -> None:
+    whole = {"prune": PRUNE, "attribute": ATTRIBUTE, "study": STUDY, "evaluate": {"model": "demo", "tasks": ["sst2"]}}
+    try:
+        parse_spec(kind, {**whole[kind], **change})
+    except Problem as problem:
+        assert problem.document()["errors"]

@@ -1,0 +1,26 @@
+"""What specs may name is what the numerics know."""
+
+import pytest
+
+from jobs import vocabulary
+
+
+def test_methods_tasks_and_sets_are_those_of_the_numerics() -> None:
+    pytest.importorskip("torch")
+    from evaluation import TASKS
+    from nsa.scoring import ACTIVATIONS
+    from nsa.words import SOURCES
+    from pruning.calibration import CALIBRATION_SETS
+    from pruning.methods import METHODS
+
+    assert set(vocabulary.METHODS) == set(METHODS)
+    assert set(vocabulary.TASKS) == set(TASKS)
+    assert set(vocabulary.CALIBRATION_SETS) == set(CALIBRATION_SETS)
+    assert set(vocabulary.WORD_SOURCES) == set(SOURCES)
+    assert set(vocabulary.ACTIVATIONS) == set(ACTIVATIONS)
+
+
+def test_every_model_of_options_has_the_name_it_is_listed_under() -> None:
+    for name, model in vocabulary.METHODS.items():
+        assert model().name == name
+    assert set(vocabulary.TASKS) >= vocabulary.TASKS_WITH_WORDS
