@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -16,7 +17,7 @@ from frontend import STATIC
 from jobs.settings import Settings
 from server import health, urls
 from server.api import attributions, jobs, results, site
-from server.api.answers import ProblemDocument
+from server.api.answers import ProblemDocument, problems
 from server.pages.errors import error_page
 from server.pages.routes import router as pages
 from server.problems import add_handlers
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (jobs.router, results.router, attributions.router, site.router, health.router, static_routes(STATIC)):
         app.include_router(router)
     app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
-    app.router.routes.append(Route(urls.SHARED, SharedPage(app.router)))
+    app.router.routes.append(Route(urls.SHARED, SharedPage(app.router), methods=["GET"]))
     app.include_router(pages)
     _describe(app)
     return app
@@ -78,13 +79,20 @@ def _describe(app: FastAPI) -> None:
     """The OpenAPI document names the problem document, which no route returns by itself."""
     plain = app.openapi
 
-    def openapi() -> dict[str, object]:
+    def openapi() -> dict[str, Any]:
         document = plain()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         if "Problem" not in schemas:
             schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas["Problem"] = schema
+            # FastAPI describes its own 422, which is never sent here.
+            operations = (operation for methods in document["paths"].values() for operation in methods.values())
+            for operation in operations:
+                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                    operation["responses"]["422"] = problems(422)[422]
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from jobs.problems import FieldError, Problem
 from server import urls
@@ -85,9 +86,18 @@ def of_http(error: HTTPException, request: Request) -> Problem:
     if error.status_code == 404:
         return Problem(404, "not-found", "Not found", f"there is nothing at {path}")
     if error.status_code == 405:
-        return MethodNotAllowed(request.method, path, (error.headers or {}).get("Allow", "GET"))
+        return MethodNotAllowed(request.method, path, ", ".join(sorted(_methods(request))))
     title = HTTPStatus(error.status_code).phrase
     return Problem(error.status_code, title.lower().replace(" ", "-"), title, str(error.detail))
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that some route of the application answers at this address."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] != Match.NONE:
+            methods |= getattr(route, "methods", None) or {"GET"}
+    return methods - {"HEAD"}
 
 
 def of_validation(errors: Sequence[dict[str, object]]) -> Problem:

@@ -31,7 +31,8 @@ SHAREABLE = (
     urls.JOBS,
     urls.JOB,
 )
-KEPT = ("type", "asgi", "http_version", "scheme", "client", "server", "app")
+OF_ITS_ROUTE = {"path_params", "endpoint", "route", "router", "fastapi_inner_astack", "fastapi_function_astack"}
+"""What routing the link's own request has left in its scope."""
 KEPT_HEADERS = {b"host", b"accept", b"accept-encoding"}
 _PATTERNS = tuple(compile_path(template)[0] for template in SHAREABLE)
 
@@ -91,8 +92,7 @@ async def page_exists(request: Request, path: str) -> bool:
 def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
     """The request for the shared page that stands in for the request of the link."""
     parts = urlsplit(path)
-    state = {**scope.get("state", {}), "read_only": True}
-    kept = {key: scope[key] for key in KEPT if key in scope}
+    kept = {key: value for key, value in scope.items() if key not in OF_ITS_ROUTE}
     return {
         **kept,
         "method": "GET",
@@ -101,6 +101,6 @@ def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
         "raw_path": parts.path.encode(),
         "query_string": parts.query.encode(),
         "headers": [(name, value) for name, value in scope["headers"] if name in KEPT_HEADERS],
-        "state": state,
+        "state": {**scope.get("state", {}), "read_only": True},
         "shared_from": shared_from,
     }

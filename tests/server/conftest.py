@@ -1,11 +1,15 @@
 """The real application over a real Redis and SQLite, with results of every kind that nobody ran."""
 
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -105,3 +109,25 @@ def add_evaluation(stores: Stores, id: str, model: str, chosen: list[int]) -> No
         document = {"model": model, "spec": spec, "tasks": {"reviews": {**result, "examples": examples}}}
         (folder / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
     stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {"reviews": result}})
+
+
+@pytest.fixture
+def live(settings: Settings) -> Iterator[str]:
+    """The address of the application behind a real web server, for what a stream does."""
+    app = create_app(settings)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

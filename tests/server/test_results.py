@@ -1,0 +1,152 @@
+"""Models, evaluations and studies: what lists and pages say of them, downloads and removal."""
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from server.stores import Stores
+from tests.server.conftest import (
+    DENSE_EVALUATION,
+    OTHER_PRUNED,
+    PRUNED,
+    PRUNED_EVALUATION,
+    add_evaluation,
+    add_model,
+)
+
+
+def test_models_are_the_demo_what_lies_in_the_roots_and_what_was_pruned(
+    client: TestClient, stores: Stores, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"")
+    add_model(stores, PRUNED, base="facebook/opt-125m")
+    items = client.get("/api/v1/models").json()["items"]
+    assert [item["reference"] for item in items] == ["demo", "tiny", "facebook/opt-125m", f"pruned:{PRUNED}"]
+    assert [item["kind"] for item in items] == ["dense", "dense", "dense", "pruned"]
+    assert items[-1]["base"] == {"label": "opt-125m", "href": "/models/facebook/opt-125m"}
+    assert items[-1]["label"] == "wanda · c4 · 0.5"
+    for item in items:
+        answer = client.get("/api/v1" + item["href"])
+        assert answer.status_code == 200
+        assert answer.json()["reference"] == item["reference"]
+    for unknown in ("facebook/opt-350m", "ffffffffffffffff", "%2Fetc"):
+        assert client.get(f"/api/v1/models/{unknown}").status_code == 404
+
+
+def test_a_pruned_model_is_shown_layer_by_layer(client: TestClient, stores: Stores) -> None:
+    add_model(stores, PRUNED)
+    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 0, 0])
+    document = client.get(f"/api/v1/models/pruned:{PRUNED}").json()
+    (layer,) = document["layers"]
+    assert layer["sparsity"] == pytest.approx(0.375)
+    assert layer["relative_error"] == 0.3
+    assert [matrix["name"] for matrix in layer["matrices"]] == ["mlp.up_proj", "mlp.down_proj"]
+    assert document["evaluations"] == [{"label": "reviews", "href": f"/evaluations/{PRUNED_EVALUATION}"}]
+    dense = client.get("/api/v1/models/demo").json()
+    assert dense["variants"] == [{"label": "wanda · c4 · 0.5", "href": f"/models/{PRUNED}"}]
+
+
+def test_a_model_is_downloaded_as_a_tar_file_of_its_folder(client: TestClient, stores: Stores) -> None:
+    add_model(stores, PRUNED)
+    answer = client.get(f"/api/v1/models/{PRUNED}/download", headers={"accept-encoding": "identity"})
+    assert answer.status_code == 200
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+        names = archive.getnames()
+        weights = archive.extractfile(f"pruned-{PRUNED}/model.safetensors")
+        assert weights is not None
+        assert weights.read() == bytes(range(256)) * 5
+    assert names == [f"pruned-{PRUNED}/{name}" for name in ("config.json", "model.safetensors", "pruning.json")]
+    assert client.get("/api/v1/models/ffffffffffffffff/download").status_code == 404
+
+
+def test_an_evaluation_stands_beside_the_dense_models_on_the_same_rows(client: TestClient, stores: Stores) -> None:
+    add_model(stores, PRUNED)
+    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0])
+    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 1, 1])
+    document = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").json()
+    (task,) = document["tasks"]
+    assert (task["accuracy"], task["dense"], task["difference"]) == (0.5, 0.75, -0.25)
+    assert document["dense"]["href"] == f"/evaluations/{DENSE_EVALUATION}"
+    listed = client.get("/api/v1/evaluations").json()["items"]
+    assert {item["id"] for item in listed} == {DENSE_EVALUATION, PRUNED_EVALUATION}
+    own = next(item for item in listed if item["id"] == DENSE_EVALUATION)
+    assert own["tasks"][0]["dense"] is None
+
+
+def test_the_examples_that_pruning_broke_come_first_then_those_it_mended(client: TestClient, stores: Stores) -> None:
+    add_model(stores, PRUNED)
+    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0])
+    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 1, 1])
+    page = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
+    assert [item["index"] for item in page["items"]] == [1, 2, 3, 0]
+    assert [item["broken"] for item in page["items"]] == [True, True, False, False]
+    assert [item["mended"] for item in page["items"]] == [False, False, True, False]
+    assert (page["broken"], page["mended"]) == (2, 1)
+    first = page["items"][0]
+    assert (first["this"]["correct"], first["against"]["correct"]) == (False, True)
+    part = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews?limit=3").json()
+    assert part["items"] == page["items"][:3]
+    rest = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews?limit=3&cursor={part['next']}").json()
+    assert rest["items"] == page["items"][3:]
+    assert rest["next"] is None
+    alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}/reviews").json()
+    assert (alone["broken"], alone["items"][0]["against"]) == (None, None)
+    assert client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/sst2").status_code == 404
+    assert client.get(f"/api/v1/evaluations/{'9' * 16}/reviews").status_code == 404
+
+
+def test_a_study_is_a_table_with_what_is_best_at_chance_and_still_to_come(client: TestClient, stores: Stores) -> None:
+    spec = {
+        "models": ["demo"],
+        "methods": [{"name": "magnitude"}, {"name": "wanda"}],
+        "patterns": [{"kind": "unstructured", "sparsity": 0.5}],
+        "calibrations": [{"dataset": "demo", "samples": 2, "seqlen": 16, "seed": 0}],
+        "tasks": ["reviews"],
+    }
+    job = client.post("/api/v1/jobs", json={"kind": "study", "spec": spec}).json()
+    id = job["fingerprint"][:16]
+    cells = stores.studies.cells(job["id"])
+    for cell in cells:
+        if cell.role in {"dense", "evaluate"} and cell.method != "wanda":
+            model = "demo" if cell.role == "dense" else f"pruned:{cell.pruned}"
+            if cell.pruned:
+                add_model(stores, cell.pruned, "magnitude")
+            add_evaluation(stores, cell.artefact, model, [0, 1, 0, 1] if cell.role == "dense" else [0, 0, 0, 1])
+    document = client.get(f"/api/v1/studies/{id}?rows=task&columns=method").json()
+    table: dict[str, Any] = document["table"]
+    assert (table["rows_axis"], table["columns_axis"], table["columns"]) == ("task", "method", ["magnitude", "wanda"])
+    (row,) = table["rows"]
+    assert (row["label"], row["group"], row["dense"], row["chance"]) == ("reviews", "sentiment", 1.0, 0.5)
+    magnitude, wanda = row["cells"]
+    assert (magnitude["accuracy"], magnitude["difference"], magnitude["at_chance"]) == (0.75, -0.25, False)
+    evaluated = next(cell for cell in cells if cell.role == "evaluate" and cell.method == "magnitude")
+    assert magnitude["href"] == f"/evaluations/{evaluated.artefact}/reviews"
+    assert (wanda["accuracy"], wanda["state"]) == (None, "queued")
+    assert table["largest_difference"] == 0.25
+    other = client.get(f"/api/v1/studies/{id}?rows=model&columns=calibration").json()["table"]
+    assert other["rows"][0]["label"] == "demo"
+    assert client.get(f"/api/v1/studies/{id}").status_code == 200
+    assert client.get(f"/api/v1/studies/{id}?rows=colour").json()["errors"][0]["allowed"][0] == "model"
+    assert client.get(f"/api/v1/studies/{id}?rows=task&columns=task").status_code == 422
+    assert client.get(f"/api/v1/studies/{id}?show=size").status_code == 422
+    assert client.get(f"/api/v1/studies/{'9' * 16}").status_code == 404
+    assert client.get("/api/v1/studies").json()["items"][0]["cells"] == len(cells)
+
+
+def test_dense_models_are_not_removed_and_unknown_ones_are_404(client: TestClient, stores: Stores) -> None:
+    assert client.delete("/api/v1/models/demo").status_code == 409
+    assert client.delete(f"/api/v1/models/{OTHER_PRUNED}").status_code == 404
+    add_model(stores, PRUNED)
+    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 0, 0])
+    assert client.delete(f"/api/v1/models/{PRUNED}").status_code == 409
+    assert client.delete(f"/api/v1/evaluations/{PRUNED_EVALUATION}").status_code == 204
+    assert client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").status_code == 404
+    assert client.delete(f"/api/v1/models/{PRUNED}").status_code == 204

@@ -1,0 +1,94 @@
+"""Which requests are refused, and what every answer carries."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from server.security import LARGEST_BODY, Security
+
+JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
+
+
+def test_every_answer_carries_the_headers(client: TestClient) -> None:
+    for path in ("/healthz", "/nothing", "/api/v1/jobs", "/docs", "/static/plotly.min.js", "/api/v1/jobs/x"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "unsafe-inline" not in policy, path
+        assert "unsafe-eval" not in policy, path
+        assert "frame-ancestors 'none'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("localhost", True),
+        ("localhost:8000", True),
+        ("127.0.0.1:8000", True),
+        ("[::1]:8000", True),
+        ("192.168.1.7:8000", True),
+        ("prune.example.org", True),
+        ("PRUNE.example.org:443", True),
+        ("a.wild.example", True),
+        ("wild.example", False),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("notprune.example.org", False),
+        ("", False),
+    ],
+)
+def test_only_names_of_this_server_are_answered(host: str, known: bool) -> None:
+    security = Security(None, ["prune.example.org", "*.wild.example"])  # type: ignore[arg-type]
+    assert security.knows_host(host) is known
+
+
+def test_a_rebound_name_gets_a_problem(client: TestClient) -> None:
+    answer = client.get("/api/v1/jobs", headers={"host": "evil.example"})
+    assert answer.status_code == 421
+    assert answer.json()["code"] == "unknown-host"
+    assert "PRUNESCOPE_ALLOWED_HOSTS" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "http://localhost:9999"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_another_site_changes_nothing_here(client: TestClient, headers: dict[str, str]) -> None:
+    for method, path in (("POST", "/api/v1/jobs"), ("DELETE", "/api/v1/jobs/x"), ("POST", "/api/v1/jobs/x/retry")):
+        assert client.request(method, path, headers=headers).status_code == 403
+    assert client.post("/api/v1/jobs", json=JOB, headers=headers).status_code == 403
+    assert client.get("/api/v1/jobs").json()["items"] == []
+
+
+def test_our_own_pages_and_programs_may_change_things(client: TestClient) -> None:
+    own = {"origin": "http://localhost", "sec-fetch-site": "same-origin"}
+    assert client.post("/api/v1/jobs", json=JOB, headers=own).status_code == 202
+    assert client.post("/api/v1/jobs", json=JOB).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", ""]
+)
+def test_a_form_is_not_json(client: TestClient, kind: str) -> None:
+    answer = client.post("/api/v1/jobs", content=b'{"kind": "evaluate"}', headers={"content-type": kind})
+    assert answer.status_code == 415
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_huge_body_is_refused_whatever_its_headers_say(client: TestClient) -> None:
+    huge = b" " * (LARGEST_BODY + 1)
+    headers = {"content-type": "application/json"}
+    assert client.post("/api/v1/jobs", content=huge, headers=headers).status_code == 413
+
+    def pieces() -> object:
+        for _ in range(9):
+            yield b" " * (LARGEST_BODY // 8)
+
+    assert client.post("/api/v1/jobs", content=pieces(), headers=headers).status_code == 413  # type: ignore[arg-type]
