@@ -1,0 +1,114 @@
+"""Migrations and transactions, on both databases, with several processes at once."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from store.database import Database
+from store.migrations import HEAD
+from store.tables import metadata
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_migrations_make_the_tables(database: Database) -> None:
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_newest_revision_is_known_without_alembic() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "store" / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_migrating_again_changes_nothing_and_needs_no_alembic(database: Database) -> None:
+    assert database.revision() == HEAD
+    code = (
+        "import sys; from store.database import Database; "
+        f"Database({database.url.render_as_string(hide_password=False)!r}).migrate(); "
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_processes_that_start_together_migrate_once(database_url: str) -> None:
+    code = f"from store.database import Database; Database({database_url!r}).migrate()"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    database = Database(database_url)
+    assert database.revision() == HEAD
+    database.dispose()
+
+
+def test_a_failed_migration_leaves_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(database_url)
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.command.upgrade", _half_done)
+        with pytest.raises(RuntimeError, match="half done"):
+            database.migrate()
+    assert database.revision() is None
+    with database.reading() as connection:
+        assert not connection.dialect.has_table(connection, "half")
+    database.migrate()
+    assert database.revision() == HEAD
+    database.dispose()
+
+
+def _half_done(config: Config, target: str) -> None:
+    config.attributes["connection"].execute(text("CREATE TABLE half (id INTEGER)"))
+    raise RuntimeError("half done")
+
+
+def test_exclusive_transactions_run_one_at_a_time(database: Database) -> None:
+    inside = threading.Event()
+    order: list[str] = []
+
+    def first() -> None:
+        with database.exclusive():
+            inside.set()
+            order.append("first in")
+            threading.Event().wait(0.2)
+            order.append("first out")
+
+    def second() -> None:
+        assert inside.wait(10)
+        with database.exclusive():
+            order.append("second in")
+
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert order == ["first in", "first out", "second in"]
+
+
+def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    with database.exclusive() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'x'"))
+        assert database.revision() == HEAD
+        connection.rollback()
+
+
+def test_sqlite_keeps_what_it_promises(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    database.migrate()
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+    database.dispose()

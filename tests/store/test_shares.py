@@ -1,0 +1,52 @@
+"""Share links lead to pages of this site, and nowhere after they were revoked."""
+
+import pytest
+
+from jobs.problems import Problem
+from store.database import Database
+from store.shares import ShareStore
+
+PATH = "/attributions/0123456789abcdef/neurons/3/17?example=2&scale=shared"
+
+
+def test_a_link_opens_its_page_until_it_is_revoked(database: Database) -> None:
+    shares = ShareStore(database)
+    share = shares.create(PATH)
+    other = shares.create(PATH)
+    assert shares.get(share.token) == share and share.path == PATH
+    assert share.token != other.token and len(share.token) >= 20
+    shares.revoke(share.token)
+    for ask in (shares.get, shares.revoke):
+        with pytest.raises(Problem) as gone:
+            ask(share.token)
+        assert gone.value.status == 404
+    assert shares.list() == ([other], None)
+
+
+def test_links_are_listed_newest_first(database: Database) -> None:
+    shares = ShareStore(database)
+    made = [shares.create(f"/studies/{number}") for number in range(5)]
+    first, cursor = shares.list(limit=3)
+    rest, end = shares.list(limit=3, cursor=cursor)
+    assert first + rest == made[::-1] and end is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "attributions/x",
+        "//evil.example/x",
+        "https://evil.example/x",
+        "/\\evil.example",
+        "/x\r\nSet-Cookie: a=b",
+        "/s/another",
+        "/api/v1/jobs",
+        "/" + "x" * 5000,
+    ],
+)
+def test_other_paths_are_refused(database: Database, path: str) -> None:
+    with pytest.raises(Problem) as refused:
+        ShareStore(database).create(path)
+    assert refused.value.status == 422
+    assert refused.value.errors[0].field == "path"
