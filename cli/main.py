@@ -1,6 +1,7 @@
 """The `prunescope` command. A subcommand imports what it needs when it runs: `--help` and `up` know no torch."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,17 +22,25 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 class Group(TyperGroup):
     """Turns what went wrong into an exit code and, where somebody can mend it, into one line."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run a subcommand; see `cli/errors.py` for the exit codes."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs)
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except BaseException as error:
             code, text = _ending(error)
-            if text is None:
+            if text is None or not standalone_mode:
                 raise
             print(f"prunescope: {text}", file=sys.stderr)
+        if not standalone_mode:
+            return code
         sys.exit(code if isinstance(code, int) else DONE)
 
 

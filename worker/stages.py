@@ -60,7 +60,8 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context) -> dict[str, An
     )
     context.step("save")
     document = _pruning_document(spec, lm, calibration, reports, time.monotonic() - began)
-    lm.model.to(lm.dtype).save_pretrained(folder, max_shard_size=LARGEST_SHARD)
+    lm.model.to(dtype=lm.dtype)  # type: ignore[call-arg] # a wrapper of transformers hides its signature
+    lm.model.save_pretrained(folder, max_shard_size=LARGEST_SHARD)
     if lm.tokenizer is not None:
         lm.tokenizer.save_pretrained(folder)
     for weights in folder.glob("*.safetensors"):

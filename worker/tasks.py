@@ -44,9 +44,8 @@ class Child:
         began = time.monotonic()
         from transformers.utils import logging as transformers_logging
 
-        from worker.models import WarmModels
-
         import worker.pipeline  # noqa: F401 - takes seconds: better now than when the first job waits
+        from worker.models import WarmModels
 
         transformers_logging.disable_progress_bar()
         self._parts, self._models = parts, WarmModels(self._settings.device, self._settings.dtype)

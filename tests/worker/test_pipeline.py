@@ -3,14 +3,18 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
+from sqlalchemy import update
 
 from jobs import events
 from jobs.documents import Job, JobState, Progress
+from store.activations import ActivationStore
 from store.attribution_tables import AttributionTables
+from store.tables import jobs
 from tests.worker.conftest import ATTRIBUTE, PRUNE
 from worker import pipeline
 from worker.models import WarmModels
@@ -59,8 +63,6 @@ def test_prune_evaluate_attribute(parts: Parts, enqueue: Enqueue, run: Run) -> N
         "attribution",
     ]
     place = parts.stores.artefacts.path("attribution", attributed.artefact_id)
-    from store.activations import ActivationStore
-
     assert AttributionTables(ActivationStore(place)).at_rank(1) is not None
 
 
@@ -82,14 +84,8 @@ def test_an_artefact_that_is_there_is_not_made_again(parts: Parts, enqueue: Enqu
     place = Path(parts.stores.artefacts.path("model", first.artefact_id))
     before = place.stat().st_mtime_ns, place.stat().st_ino
     # As after a worker that was killed between the artefact and the end of its job.
-    claimed = parts.stores.jobs
-    again, created = claimed.submit("prune", first.spec, first.fingerprint, force=True)
-    assert created
+    again = enqueue("prune", PRUNE, force=True)
     with parts.stores.database.writing() as connection:
-        from sqlalchemy import update
-
-        from store.tables import jobs
-
         connection.execute(update(jobs).where(jobs.c.id == again.id).values(forced=False))
     assert run(again).state == JobState.SUCCEEDED
     assert (place.stat().st_mtime_ns, place.stat().st_ino) == before
@@ -155,10 +151,8 @@ def test_cancelling_stops_within_a_layer(parts: Parts, enqueue: Enqueue, run: Ru
     ended = while_running(parts, job, run, lambda: parts.stores.jobs.cancel(job.id))
     assert ended.state == JobState.CANCELLED
     assert nothing_half_written(parts)
-    states = [
-        event.data["state"] for event in events.read(parts.events, events.stream_of(job.id)) if event.name == "job"
-    ]
-    assert states[-1] == "cancelled"
+    seen = events.read(parts.events, events.stream_of(job.id))
+    assert [event.data["state"] for event in seen if event.name == "job"][-1] == "cancelled"
 
 
 def test_a_worker_that_ends_gives_its_job_back(parts: Parts, enqueue: Enqueue, run: Run) -> None:
@@ -234,8 +228,6 @@ def test_a_model_that_is_gone(parts: Parts, enqueue: Enqueue, run: Run) -> None:
 
 def test_a_redis_that_is_away_stops_nothing(parts: Parts, enqueue: Enqueue, tmp_path: Path) -> None:
     job = enqueue("prune", PRUNE)
-    from dataclasses import replace
-
     lonely = replace(parts, events=redis.Redis(unix_socket_path=str(tmp_path / "none.sock")))
     pipeline.run(job.id, lonely, WarmModels("cpu"))
     assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED
