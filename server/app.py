@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.stores = Stores.open(settings)
     add_handlers(app, error_page)
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Security, allowed_hosts=(*settings.allowed_hosts, settings.host))
     for router in (jobs.router, results.router, attributions.router, site.router, health.router, static_routes(STATIC)):
         app.include_router(router)

@@ -30,6 +30,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import FsspecStore
 
+from store.chunks import RowReader
+
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 256 * 1024 * 1024
 
@@ -194,6 +196,9 @@ class ActivationStore:
         self._lock = threading.Lock()
         self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
         self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
+        names = [f"{kind}/{variant}" for kind in ("activations", "word_activations") for variant in self.variants]
+        local = {} if "://" in address else {name: RowReader.of(Path(address) / name) for name in names}
+        self._rows: dict[str, RowReader] = {name: reader for name, reader in local.items() if reader is not None}
 
     @cached_property
     def tables(self) -> dict[str, Any]:
@@ -241,7 +246,7 @@ class ActivationStore:
     def neuron(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
         """One neuron's activations [tokens] by variant: one chunk is read for each."""
         self.check(layer, neuron)
-        return {name: np.asarray(a[layer, neuron, :], dtype=np.float32) for name, a in self._activations.items()}
+        return {name: self._row(f"activations/{name}", layer, neuron) for name in self.variants}
 
     def layer(self, layer: int, neurons: Sequence[int]) -> dict[str, NDArray[np.float32]]:
         """Activations [neurons, tokens] of some neurons of one layer by variant, in the order asked for."""
@@ -259,10 +264,13 @@ class ActivationStore:
     def words_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
         """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
         self.check(layer, neuron)
-        return {
-            name: np.asarray(self._array(f"word_activations/{name}")[layer, neuron, :], dtype=np.float32)
-            for name in self.variants
-        }
+        return {name: self._row(f"word_activations/{name}", layer, neuron) for name in self.variants}
+
+    def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
+        reader = self._rows.get(name)
+        if reader is not None:
+            return reader.row(layer, neuron).astype(np.float32)
+        return np.asarray(self._array(name)[layer, neuron, :], dtype=np.float32)
 
     def _array(self, name: str) -> "zarr.Array[Any]":
         with self._lock:
