@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, and_, insert, select, update
 
-from jobs.documents import JobKind, JobState, Progress
+from jobs.documents import ACTIVE, JobKind, JobState, Progress
 from jobs.problems import Problem
 from store.job_rows import cells_of, dependents, describe, get_row, known_row, studies_of, waits_in_vain
 from store.study_rows import refresh_study
@@ -91,6 +91,19 @@ def end(
 ) -> None:
     """Write a job's end, whatever state it is in (the caller has checked), and let everything that follows from it
     happen."""
+    for study in sorted(_end_with_dependents(connection, job, state, now, error, result)):
+        refresh_study(connection, study, now)
+
+
+def _end_with_dependents(
+    connection: Connection,
+    job: str,
+    state: JobState,
+    now: datetime,
+    error: dict[str, Any] | None = None,
+    result: dict[str, str] | None = None,
+) -> set[str]:
+    """Write the end of a job and of those that wait for it in vain; the studies that have to be told."""
     values: dict[str, Any] = {
         "state": state,
         "finished_at": now,
@@ -101,18 +114,13 @@ def end(
         "cancel_requested": False,
     }
     connection.execute(update(jobs).where(jobs.c.id == job).values(values))
-    follow_up(connection, job, now)
-
-
-def follow_up(connection: Connection, job: str, now: datetime) -> None:
-    """A job has just ended: fail what can no longer run, and bring its studies up to date."""
-    row = get_row(connection, job)
-    assert row is not None
-    if row.state != JobState.SUCCEEDED:
+    studies = set(studies_of(connection, job))
+    if state != JobState.SUCCEEDED:
+        row = get_row(connection, job)
+        assert row is not None
         for waiting in dependents(connection, job, [JobState.QUEUED]):
-            end(connection, waiting.id, JobState.FAILED, now, error=_failed_dependency(row))
-    for study in studies_of(connection, job):
-        refresh_study(connection, study, now)
+            studies |= _end_with_dependents(connection, waiting.id, JobState.FAILED, now, _failed_dependency(row))
+    return studies
 
 
 def take_back(connection: Connection, row: Row[Any], now: datetime, *, blame: bool) -> bool:
@@ -134,72 +142,88 @@ def take_back(connection: Connection, row: Row[Any], now: datetime, *, blame: bo
     return False
 
 
-def queue_again(connection: Connection, job: str, parent: str | None = None) -> None:
-    """A failed or cancelled job, what it waits for where that did not succeed, and what failed with it are queued
-    again.
+def queue_again(connection: Connection, job: str, parent: str | None = None) -> set[str]:
+    """A failed or cancelled job, what it waits for where that did not succeed, and what failed only with it are queued
+    again: the ids of all these.
 
-    When another job has been asked for the same thing since, that one takes its place in studies and for what waits for
-    it.
+    When another job has been asked for the same thing since, that one takes its place in studies and for what waits
+    for it.
     """
     row = get_row(connection, job)
     if row is None or row.state not in {JobState.FAILED, JobState.CANCELLED}:
-        return
+        return set()
     other = known_row(connection, row.fingerprint)
     if other is not None:
         connection.execute(update(study_cells).where(study_cells.c.job == job).values(job=other.id))
-        for waiting in dependents(connection, job, [JobState.FAILED, JobState.QUEUED]):
+        for waiting in dependents(connection, job, [JobState.QUEUED, JobState.FAILED, JobState.CANCELLED]):
             pair = and_(dependencies.c.job == waiting.id, dependencies.c.after == job)
             connection.execute(update(dependencies).where(pair).values(after=other.id))
-        return
+        return set()
     values: dict[str, Any] = {**_FRESH, "known": True, "started_at": None, "lost_leases": 0}
     if parent is not None:
         values["parent"] = parent
     connection.execute(update(jobs).where(jobs.c.id == job).values(values))
+    queued = {job}
     waits_for = select(dependencies.c.after).where(dependencies.c.job == job)
     for earlier in connection.execute(waits_for).scalars().all():
-        queue_again(connection, earlier, parent)
+        queued |= queue_again(connection, earlier, parent)
     for later in dependents(connection, job, [JobState.FAILED]):
         waited_only = (later.error or {}).get("code") == "failed-dependency"
         if waited_only and not waits_in_vain(connection, later.id):
-            queue_again(connection, later.id, parent)
+            queued |= queue_again(connection, later.id, parent)
+    return queued
 
 
 def cancel_one(connection: Connection, row: Row[Any], now: datetime) -> None:
-    stopped = connection.execute(
-        update(jobs).where(jobs.c.id == row.id, jobs.c.state == JobState.QUEUED).values(state=JobState.CANCELLED)
-    )
-    if stopped.rowcount == 1:
+    """Cancel a queued job, ask a running one to stop; an ended one stays as it is."""
+    if row.state == JobState.QUEUED:
         end(connection, row.id, JobState.CANCELLED, now)
-        return
-    progress = {**row.progress, "message": "stops after this layer or batch"}
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == row.id, jobs.c.state == JobState.RUNNING)
-        .values(cancel_requested=True, progress=progress)
-    )
+    elif row.state == JobState.RUNNING:
+        _ask_to_stop(connection, row.id)
 
 
 def cancel_study(connection: Connection, study: str, now: datetime) -> None:
+    """Cancel the unfinished cells that the study made, but for those that another unfinished study needs: they are
+    its."""
     connection.execute(update(jobs).where(jobs.c.id == study).values(cancel_requested=True))
-    own = []
-    for cell in cells_of(connection, study):
-        if cell.parent != study or cell.state not in {JobState.QUEUED, JobState.RUNNING}:
+    heirs = _heirs(connection, study)
+    changed = {study}
+    # Those that wait come first: a cell that waits for a cancelled one is cancelled too, not failed.
+    for cell in reversed(cells_of(connection, study)):
+        if cell.parent != study or cell.state not in ACTIVE:
             continue
-        others = select(jobs.c.id).where(
-            jobs.c.id.in_(select(study_cells.c.study).where(study_cells.c.job == cell.id)),
+        if cell.id in heirs:
+            connection.execute(update(jobs).where(jobs.c.id == cell.id).values(parent=heirs[cell.id]))
+        elif cell.state == JobState.QUEUED:
+            changed |= _end_with_dependents(connection, cell.id, JobState.CANCELLED, now)
+        else:
+            _ask_to_stop(connection, cell.id)
+    for changed_study in sorted(changed):
+        refresh_study(connection, changed_study, now)
+
+
+def _ask_to_stop(connection: Connection, job: str) -> None:
+    row = get_row(connection, job)
+    assert row is not None
+    progress = {**row.progress, "message": "stops after this layer or batch"}
+    connection.execute(update(jobs).where(jobs.c.id == job).values(cancel_requested=True, progress=progress))
+
+
+def _heirs(connection: Connection, study: str) -> dict[str, str]:
+    """Cell -> another unfinished study that has it too, the oldest one, for the cells of a study."""
+    mine = select(study_cells.c.job).where(study_cells.c.study == study)
+    others = (
+        select(study_cells.c.job, jobs.c.id)
+        .join(jobs, jobs.c.id == study_cells.c.study)
+        .where(
+            study_cells.c.job.in_(mine),
             jobs.c.id != study,
-            jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]),
+            jobs.c.state.in_(ACTIVE),
             jobs.c.cancel_requested.is_(False),
         )
-        heir = connection.execute(others.order_by(jobs.c.created_at, jobs.c.id)).scalars().first()
-        if heir is not None:
-            connection.execute(update(jobs).where(jobs.c.id == cell.id).values(parent=heir))
-        else:
-            own.append(cell)
-    # Those that wait come first: a cell that waits for a cancelled one is cancelled too, not failed.
-    for cell in reversed(own):
-        cancel_one(connection, cell, now)
-    refresh_study(connection, study, now)
+    )
+    newest_first = connection.execute(others.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()))
+    return {row[0]: row[1] for row in newest_first}
 
 
 def _failed_dependency(row: Row[Any]) -> dict[str, Any]:

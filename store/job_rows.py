@@ -59,9 +59,13 @@ def studies_of(connection: Connection, job: str) -> list[str]:
     return list(connection.execute(studies.order_by(study_cells.c.study)).scalars())
 
 
-def cells_of(connection: Connection, study: str) -> Sequence[Row[Any]]:
-    """The cells of a study as job rows, in the order of its plan."""
-    cells = select(jobs).join(study_cells, study_cells.c.job == jobs.c.id).where(study_cells.c.study == study)
+def cells_of(connection: Connection, study: str) -> Sequence[Row[Any, Any, Any]]:
+    """(id, state, parent) of the cells of a study, in the order of its plan."""
+    cells = (
+        select(jobs.c.id, jobs.c.state, jobs.c.parent)
+        .join(study_cells, study_cells.c.job == jobs.c.id)
+        .where(study_cells.c.study == study)
+    )
     return connection.execute(cells.order_by(study_cells.c.position)).all()
 
 

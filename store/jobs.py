@@ -293,13 +293,14 @@ class JobStore:
             other = job_rows.known_row(connection, row.fingerprint)
             if other is not None:
                 raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
+            queued: set[str] = set()
             if row.kind == JobKind.STUDY:
                 for cell in job_rows.cells_of(connection, job):
-                    job_moves.queue_again(connection, cell.id, parent=job)
-            job_moves.queue_again(connection, job)
+                    queued |= job_moves.queue_again(connection, cell.id, parent=job)
+            queued |= job_moves.queue_again(connection, job)
             if row.kind == JobKind.STUDY:
                 study_rows.refresh_study(connection, job, now)
-            study_rows.wake_studies(connection, job, now)
+            study_rows.wake_studies(connection, queued, now)
             row = job_rows.get_row(connection, job)
         assert row is not None
         return to_job(row)

@@ -269,3 +269,23 @@ def test_a_study_in_use_and_its_parts_are_not_deleted(stores: Stores) -> None:
             stores.results.delete(kind, record.id)
     again, created = submit(stores, "study", STUDY, send=refuse)
     assert created and again.id != study.id and len(work(stores)) == 14
+
+
+def test_a_cell_tried_again_wakes_every_study_but_one_that_was_asked_for_since(stores: Stores) -> None:
+    first, _ = submit(stores, "study", STUDY, send=refuse)
+    other, _ = submit(stores, "study", {**STUDY, "name": "another"}, send=refuse)
+    work(stores, failing="magnitude")
+    assert {stores.jobs.get(study.id).state for study in (first, other)} == {JobState.FAILED}
+    stores.jobs.retry(first.id)
+    assert {stores.jobs.get(study.id).state for study in (first, other)} == {JobState.RUNNING}
+    work(stores, failing="magnitude")
+    anew, created = submit(stores, "study", STUDY, send=refuse)
+    assert created
+    stores.jobs.cancel(anew.id)
+    broken = next(cell for cell in stores.studies.cells(other.id) if cell.role == "prune" and not cell.done)
+    again, _ = submit(stores, "study", STUDY, send=refuse)
+    assert stores.jobs.get(again.id).state == JobState.RUNNING
+    stores.jobs.cancel(stores.jobs.list(kind="prune", state="queued")[0][0].id)
+    with pytest.raises(Problem, match="does the same thing"):
+        stores.jobs.retry(first.id)
+    assert broken.job not in [cell.job for cell in stores.studies.cells(again.id)]

@@ -101,6 +101,19 @@ def test_what_waits_fails_with_what_it_waits_for_and_both_can_be_tried_again(sto
     assert queue.ids == [prune.id], "what it waits for is tried again first"
 
 
+def test_a_job_that_is_tried_again_waits_for_the_one_that_was_asked_for_since(stores: Stores, queue: Queue) -> None:
+    first, _ = submit(stores, "prune", PRUNE, send=queue)
+    spec = {"model": f"pruned:{first.artefact_id}", "tasks": ["sst2"]}
+    evaluate, _ = submit(stores, "evaluate", spec, send=queue)
+    stores.jobs.cancel(first.id)
+    second, _ = submit(stores, "prune", PRUNE, send=queue)
+    assert stores.jobs.retry(evaluate.id).state == JobState.QUEUED
+    assert stores.jobs.get(first.id).state == JobState.CANCELLED
+    assert stores.jobs.claim(second.id, "w", 60)
+    assert stores.jobs.succeed(second.id, "w", {"model": f"pruned:{second.artefact_id}"})
+    assert stores.jobs.advance(second.id) == [evaluate.id]
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "field", "says"),
     [
