@@ -18,6 +18,11 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 Dtype = Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16: what is computed in.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
+STOPPED = "stopped; nothing was written"
+
 
 class Group(TyperGroup):
     """Turns what went wrong into an exit code and, where somebody can mend it, into one line."""
@@ -41,6 +46,9 @@ class Group(TyperGroup):
             print(f"prunescope: {text}", file=sys.stderr)
         if not standalone_mode:
             return code
+        if code == INTERRUPTED:
+            print(f"prunescope: {STOPPED}", file=sys.stderr)
+            code = FAILED
         sys.exit(code if isinstance(code, int) else DONE)
 
 
@@ -59,8 +67,8 @@ def _ending(error: BaseException) -> tuple[int, str | None]:
             return (BAD_INPUT if error.status < 500 else FAILED), one_line(str(error))
         case Failure():
             return FAILED, str(error)
-        case KeyboardInterrupt() | typer.Abort():
-            return FAILED, "stopped; nothing was written"
+        case typer.Abort():
+            return FAILED, STOPPED
         case _:
             return FAILED, None
 

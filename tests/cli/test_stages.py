@@ -1,0 +1,215 @@
+"""`prune`, `evaluate` and `attribute` here and now: what they write, and what they refuse."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lm.architecture import decoder_layers, linears, weight_view
+from lm.loading import load
+from store.activations import ActivationStore
+from tests.cli.conftest import TEXT, Command, refused
+
+WANDA = ("--method", "wanda", "--samples", 4, "--seqlen", 16)
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path) -> None:
+    calibration = ("--calibration", models / "calibration.jsonl")
+    made = command("prune", models / "llama", *WANDA, "--pattern", "2:4", *calibration, "--output", "deep/in/pruned")
+    assert made.exit_code == 0, made.stderr
+    assert "wanda · calibration.jsonl · 2:4, 50.00% zeros" in made.stdout
+    assert "prune  2/2 layers" in made.stderr
+    pruned = load(tmp_path / "deep" / "in" / "pruned")
+    assert pruned.dtype == torch.float16
+    for layer in decoder_layers(pruned.model):
+        for module in linears(layer).values():
+            assert float((weight_view(module) == 0).float().mean()) == 0.5
+    assert json.loads((tmp_path / "deep/in/pruned/pruning.json").read_text())["spec"]["pattern"]["m"] == 4
+
+    variants = ("--dense", models / "llama", "--pruned", "deep/in/pruned")
+    options = ("--permutations", 0, "--layers", "1", "--output", "group")
+    attributed = command("attribute", *variants, "--texts", models / "texts.jsonl", *options)
+    assert attributed.exit_code == 0, attributed.stderr
+    store = ActivationStore(tmp_path / "group")
+    assert store.tables["layers"] == [1] and store.spec["words"] == {"source": "manual"}
+    assert store.examples[0]["text"] == TEXT
+
+    measured = command("evaluate", "deep/in/pruned", "--tasks", "reviews", "--limit", 4, "--json", "result.json")
+    assert measured.exit_code == 0, measured.stderr
+    assert "of 4 rows" in measured.stdout
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert document["model"] == "deep/in/pruned"
+    assert {"accuracy", "rows", "interval", "chance", "version", "prompt_hash"} <= set(document["tasks"]["reviews"])
+    assert "examples" not in document["tasks"]["reviews"]
+    assert left(tmp_path) == ["deep", "group", "result.json"]
+
+
+def test_magnitude_asks_for_no_calibration_and_ignores_one(command: Command, models: Path, tmp_path: Path) -> None:
+    for number, more in enumerate(((), ("--calibration", "c4", "--samples", 3))):
+        options = ("--method", "magnitude", "--sparsity", 0.25, *more, "--output", f"out{number}")
+        assert command("prune", models / "llama", *options).exit_code == 0
+    spec = json.loads((tmp_path / "out1" / "pruning.json").read_text())["spec"]
+    assert spec["calibration"] is None
+    first, second = (load(tmp_path / name).model.state_dict() for name in ("out0", "out1"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--method", "wandaa", "--sparsity", 0.5, "--calibration", "c4"), ("'wandaa'", "did you mean 'wanda'")),
+        (("--method", "magnitude", "--sparsity", 1.5), ("1.5", "[0, 1)")),
+        (("--method", "magnitude", "--pattern", "5:4"), ("5:4", "n must be smaller than m")),
+        (("--method", "magnitude", "--pattern", "half"), ("half",)),
+        (("--method", "magnitude", "--pattern", "2:5"), ("32 columns", "groups of 5", "take an m that divides 32")),
+        (("--method", "magnitude"), ("--sparsity 0.5", "--pattern 2:4")),
+        (("--method", "magnitude", "--pattern", "2:4", "--sparsity", 0.5), ("either",)),
+        (("--method", "wanda", "--sparsity", 0.5), ("wanda needs a calibration set",)),
+        (("--method", "wanda", "--sparsity", 0.5, "--calibration", "c44"), ("'c44'", "did you mean 'c4'", "wikitext2")),
+        (("--method", "wanda", "--sparsity", 0.5, "--calibration", "none.jsonl"), ("none.jsonl",)),
+        (("--method", "wanda", "--sparsity", 0.5, "--calibration", "demo", "--seqlen", 4096), ("4096", "128")),
+        (
+            ("--method", "wanda", "--sparsity", 0.5, "--calibration", "demo", "--option", "power=2"),
+            ("'power'", "known"),
+        ),
+        (("--method", "magnitude", "--sparsity", 0.5, "--option", "power"), ("key=value",)),
+        (("--method", "magnitude", "--sparsity", 0.5, "--device", "tpu"), ("'tpu'", "cuda")),
+        (("--method", "magnitude", "--sparsity", 0.5, "--device", "cuda:99"), ("cuda:99",)),
+        (("--method", "magnitude", "--sparsity", 0.5, "--dtype", "int3"), ("int3", "float32")),
+        (("--method", "magnitude", "--sparsity", "much"), ("--sparsity", "valid number")),
+        (("--sparsity", 0.5), ("--method",)),
+    ],
+)
+def test_prune_refuses(
+    command: Command, models: Path, tmp_path: Path, arguments: tuple[object, ...], said: tuple[str, ...]
+) -> None:
+    refused(command("prune", models / "llama", *arguments, "--output", "out"), *said)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("bare", ("safetensors", "save_pretrained")), ("nowhere/at/all", ("no such folder", "hub id"))],
+)
+def test_a_model_that_cannot_be_read(
+    command: Command, models: Path, tmp_path: Path, model: str, said: tuple[str, ...]
+) -> None:
+    place = models / model
+    refused(command("prune", place, "--method", "magnitude", "--sparsity", 0.5, "--output", "out"), *said)
+    refused(command("evaluate", place, "--tasks", "reviews", "--json", "out.json"), *said)
+    variants = ("--dense", place, "--pruned", models / "llama")
+    refused(command("attribute", *variants, "--texts", models / "texts.jsonl", "--output", "out"), *said)
+    assert left(tmp_path) == []
+
+
+def test_a_hub_id_without_a_network(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "cli", "evaluate", "nobody/nothing", "--tasks", "reviews", "--json", "out.json"],
+        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 2, result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("prunescope: nobody/nothing") and "hub cannot be reached" in last and "local folder" in last
+    assert "Traceback" not in result.stderr
+    assert "out.json" not in left(tmp_path)
+
+
+def test_an_output_that_holds_something_is_left_alone(command: Command, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dear").write_text("data")
+    (tmp_path / "file").write_text("data")
+    magnitude = ("--method", "magnitude", "--sparsity", 0.5)
+    for output in ("out", "file"):
+        refused(command("prune", models / "llama", *magnitude, "--output", output), output, "choose another --output")
+        variants = ("--dense", models / "llama", "--pruned", models / "bare", "--texts", models / "texts.jsonl")
+        refused(command("attribute", *variants, "--output", output), "choose another --output")
+    assert left(tmp_path) == ["file", "out"] and left(tmp_path / "out") == ["dear"]
+    (tmp_path / "out" / "dear").unlink()
+    assert command("prune", models / "llama", *magnitude, "--output", "out").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "said"),
+    [
+        ('{"text": ""}', (), ("text", "empty")),
+        ('{"text": "   "}', (), ("empty",)),
+        ('{"text": "a bad room", "words": ["good"]}', (), ("'good' is not in the text",)),
+        ('{"text": "a bad room"}', ("--words", "manual"), ("has no words",)),
+        ('{"text": "a bad room"}', ("--words", "magic"), ("'magic'", "occlusion")),
+        ('{"text": "a bad room"}', ("--words", "occlusion"), ("label",)),
+        ('{"text": "a bad room"}', ("--prompt", "sst3"), ("'sst3'", "'sst2'")),
+        ('{"text": "a bad room"}', ("--activation", "gelu"), ("'gelu'", "relu")),
+        ('{"text": "a bad room", "words": ["bad"]}', ("--layers", "7"), ("layer 7", "0 to 1")),
+        ('{"text": "a bad room", "words": ["bad"]}', ("--layers", "a"), ("--layers",)),
+        ('{"txt": "a bad room"}', (), ("line 1", "'text'")),
+        ("{", (), ("line 1", "not JSON")),
+        ("", (), ("no rows",)),
+    ],
+)
+def test_attribute_refuses(
+    command: Command, models: Path, tmp_path: Path, rows: str, options: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    (tmp_path / "texts.jsonl").write_text(rows + "\n")
+    other = models / "calibration.jsonl"
+    made = command("prune", models / "llama", "--method", "magnitude", "--sparsity", 0.5, "--output", "pruned")
+    assert made.exit_code == 0 and other.exists()
+    variants = ("--dense", models / "llama", "--pruned", "pruned")
+    refused(command("attribute", *variants, "--texts", "texts.jsonl", *options, "--output", "out"), *said)
+    assert left(tmp_path) == ["pruned", "texts.jsonl"]
+
+
+def test_texts_that_are_not_there(command: Command, models: Path) -> None:
+    variants = ("--dense", models / "llama", "--pruned", models / "bare")
+    refused(command("attribute", *variants, "--texts", "none.jsonl", "--output", "out"), "none.jsonl", "No such file")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--tasks", "sst3"), ("'sst3'", "did you mean 'sst2'")),
+        (("--tasks", ","), ("tasks",)),
+        (("--tasks", "reviews", "--limit", 0), ("--limit", "1")),
+        (("--tasks", "reviews", "--json", "nowhere/result.json"), ("nowhere/result.json",)),
+        (("--tasks", "reviews", "--data", "nowhere"), ("nowhere", "does not exist")),
+    ],
+)
+def test_evaluate_refuses(
+    command: Command, models: Path, tmp_path: Path, arguments: tuple[object, ...], said: tuple[str, ...]
+) -> None:
+    refused(command("evaluate", models / "llama", *arguments), *said)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_leaves_nothing(models: Path, tmp_path: Path, number: signal.Signals) -> None:
+    arguments = ["--method", "wanda", "--pattern", "2:4", "--calibration", "demo", "--samples", "20000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "prune", models / "llama", *arguments, "--output", tmp_path / "out"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("calibration"):
+                break
+        time.sleep(0.2)
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait(120) == 1
+    assert rest.splitlines()[-1] == "prunescope: stopped; nothing was written"
+    assert left(tmp_path) == []
