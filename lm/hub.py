@@ -22,7 +22,8 @@ from lm.errors import BadData, ModelNotFound, NoSafetensors
 
 SECONDS = 10.0
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
-BESIDE = re.compile(r"[^/]+\.(json|txt|model|jinja)")  # config, tokenizer, chat template; no code
+# The weights, and what lies beside them: config, tokenizer, chat template; no code, no weights in other forms.
+WANTED = ["model.safetensors", "model-*-of-*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
 def model_folder(repository: str, revision: str | None = None) -> Path:
@@ -48,15 +49,14 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
     except Exception as error:  # whatever the client's transport raises without a network
         return _cached(repository, revision, name, error)
     files = [sibling.rfilename for sibling in info.siblings or []]
-    weights = [file for file in files if WEIGHTS.fullmatch(file)]
-    if not weights:
+    if not any(WEIGHTS.fullmatch(file) for file in files):
         raise NoSafetensors(
             f"{name} has no model.safetensors ({_others(files)}): only safetensors are read; "
             f"name a revision that has them, or convert it with save_pretrained"
         )
-    wanted = weights + [file for file in files if BESIDE.fullmatch(file) and file not in weights]
     try:
-        return Path(snapshot_download(repository, revision=info.sha, allow_patterns=wanted, etag_timeout=SECONDS))
+        # By its name and not by its commit, so that the name is found in the cache later, without a network.
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=WANTED, etag_timeout=SECONDS))
     except Exception as error:
         raise ModelNotFound(
             f"{name}: the download broke off ({_reason(error)}); try again, it goes on where it was"
@@ -82,7 +82,7 @@ def dataset_rows(
 
 def _cached(repository: str, revision: str | None, name: str, cause: Exception) -> Path:
     try:
-        return Path(snapshot_download(repository, revision=revision, local_files_only=True))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=WANTED, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         raise ModelNotFound(
             f"{name}: no such folder, and the hub cannot be reached ({_reason(cause)}): give a local folder or 'demo', "

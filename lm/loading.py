@@ -150,7 +150,7 @@ def _check_folder(folder: Path, reference: str) -> None:
 def _shards(index: Path) -> list[str]:
     try:
         return list(json.loads(index.read_text())["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoSafetensors(
             f"{index}: not an index of safetensors ({_first_line(error)}); save the model again"
         ) from error
@@ -203,12 +203,12 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
 @contextmanager
 def _without_progress_bar() -> Iterator[None]:
     shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            transformers_logging.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:
