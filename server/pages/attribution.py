@@ -7,6 +7,7 @@ from server.documents import AttributionDocument, ControlsRow, ExampleSummary, L
 from server.pages import wording
 from server.pages.controls import Fact, Href, Option, Picker
 from server.pages.frame import Frame
+from server.pages.tokens import Legend
 
 WORD_SOURCES = {
     "manual": "given with the texts",
@@ -96,8 +97,23 @@ class AttributionPage:
     delete_href: str | None
     after_delete: str
     plotly: str
+    map_legend: Legend
     map_data: dict[str, object]
     histogram_data: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which text a neuron is best seen in: the first that holds its word; and the variant that is looked at."""
+
+    examples: dict[str, int]
+    first: int
+    variant: str | None
+
+    def href(self, neuron: str, word: str | None) -> str:
+        """The neuron's address with that text and variant, both left out where they are the page's defaults."""
+        example = self.examples.get(word or "", self.first)
+        return urls.with_state(neuron, example=example if example != self.first else None, variant=self.variant)
 
 
 def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> AttributionPage:
@@ -109,6 +125,8 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
         state: dict[str, urls.State] = {"variant": variant, "word": document.word, **changes}
         return urls.with_state(here, **state)
 
+    texts = {word: each.index for each in reversed(document.example_list) for word in each.words}
+    where = Where(texts, document.example_list[0].index, variant)
     share_of = next((each.label for each in document.variants if each.name == document.variant), "")
     drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]
     return AttributionPage(
@@ -123,32 +141,38 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
         words_note=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
         top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
-        top=tuple(neuron_line(row) for row in document.top_neurons),
-        damaged=tuple(neuron_line(row) for row in document.damaged_neurons),
-        words=tuple(_word_line(row, href(word=row.word)) for row in document.influential_words if row.drop is not None),
+        top=tuple(_neuron_line(row, where) for row in document.top_neurons),
+        damaged=tuple(_neuron_line(row, where) for row in document.damaged_neurons),
+        words=tuple(
+            _word_line(row, href(word=row.word), where) for row in document.influential_words if row.drop is not None
+        ),
         controls=tuple(_control_line(row) for row in document.controls),
-        layers=tuple(_layer_line(row) for row in document.layer_list),
+        layers=tuple(_layer_line(row, where) for row in document.layer_list),
         texts=tuple(_text_line(number, example) for number, example in enumerate(document.example_list, 1)),
         provenance=document.provenance,
         job=None if frame.shared else document.job,
         delete_href=None if frame.shared else urls.api(document.href),
         after_delete=urls.attributions(),
         plotly=urls.PLOTLY,
+        map_legend=_map_legend(document),
         map_data={
             "layers": [f"L{layer}" for layer in document.score_map.layers],
             "ranks": document.score_map.ranks,
             "scores": document.score_map.scores,
             "labels": _map_labels(document),
-            "hrefs": document.score_map.hrefs,
+            "hrefs": [
+                [None if href is None else where.href(href, word) for href, word in zip(hrefs, words, strict=True)]
+                for hrefs, words in zip(document.score_map.hrefs, document.score_map.words, strict=True)
+            ],
         },
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
     )
 
 
-def neuron_line(row: NeuronRow) -> NeuronLine:
+def _neuron_line(row: NeuronRow, where: Where) -> NeuronLine:
     return NeuronLine(
         name=row.name,
-        href=row.href,
+        href=where.href(row.href, row.word),
         rank=wording.count(row.rank),
         score=wording.decimal(row.score),
         word=row.word or wording.NOTHING,
@@ -177,6 +201,12 @@ def _variants(document: AttributionDocument, href: Href) -> Picker:
     return Picker("Pruned model", shown, options)
 
 
+def _map_legend(document: AttributionDocument) -> Legend:
+    scores = [score for layer in document.score_map.scores for score in layer if score is not None]
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    return Legend(wording.decimal(low), wording.decimal((low + high) / 2), wording.decimal(high), "heat-ramp")
+
+
 def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
     """What the map's points say: neuron, Score, word and drop, as lines."""
     scores = document.score_map
@@ -198,10 +228,10 @@ def _plain(word: str | None) -> str:
     return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _word_line(row: WordRow, href: str) -> WordLine:
+def _word_line(row: WordRow, href: str, where: Where) -> WordLine:
     low, high = row.low, row.high
     within = "" if low is None or high is None else wording.span(-high, -low)
-    best = Link(label=row.best.name, href=row.best.href) if row.best else None
+    best = Link(label=row.best.name, href=where.href(row.best.href, row.word)) if row.best else None
     return WordLine(
         row.word,
         href,
@@ -226,8 +256,8 @@ def _control_line(row: ControlsRow) -> ControlLine:
     return ControlLine(row.variant.label, rows, verdict)
 
 
-def _layer_line(row: LayerRow) -> LayerLine:
-    best = Link(label=row.best.name, href=row.best.href) if row.best else None
+def _layer_line(row: LayerRow, where: Where) -> LayerLine:
+    best = Link(label=row.best.name, href=where.href(row.best.href, row.best.word)) if row.best else None
     return LayerLine(
         f"Layer {row.layer}",
         row.href,

@@ -35,7 +35,7 @@ class Choosable:
 
 @dataclass(frozen=True)
 class Field:
-    """One control: ``path`` is where its value goes in the spec, ``when`` (path=value|value) the condition to show it."""
+    """One control: ``path`` is where its value goes in the spec, ``when`` (path=value|value) when it is shown."""
 
     path: str
     label: str

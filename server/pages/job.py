@@ -82,7 +82,7 @@ def job_page(document: JobDetail, frame: Frame) -> JobPage:
         message=progress.message,
         eta="" if progress.eta_seconds is None else f"about {wording.duration(round(progress.eta_seconds))} left",
         elapsed=_elapsed(document),
-        bar=bar_of(progress),
+        bar=bar_of(document),
         events_href=document.events_href,
         cancel_href=urls.api(document.href) if document.can_cancel and not frame.shared else None,
         retry_href=urls.job_retry(document.id) if document.can_retry and not frame.shared else None,

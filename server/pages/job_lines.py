@@ -44,7 +44,7 @@ def job_line(job: JobDocument) -> JobLine:
         css="stopping" if job.cancelling else job.state.value,
         message=job_message(job),
         running=job.state is JobState.RUNNING,
-        bar=bar_of(job.progress),
+        bar=bar_of(job),
         at=wording.timestamp(moment),
         ago=wording.ago(moment),
     )
@@ -80,5 +80,9 @@ def progress_text(progress: Progress) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def bar_of(progress: Progress) -> Bar:
-    return Bar(progress.done, progress.total, progress.total > 0)
+def bar_of(job: JobDocument) -> Bar:
+    """A job that succeeded is at its end, whatever its last stage counted."""
+    if job.state is JobState.SUCCEEDED:
+        return Bar(1, 1, True)
+    known = job.progress.total > 0 or job.state.ended or job.state is JobState.QUEUED
+    return Bar(job.progress.done, max(1, job.progress.total), known)

@@ -9,6 +9,7 @@ from server.pages import wording
 from server.pages.controls import Fact
 from server.pages.frame import Frame
 from server.pages.shades import Scale, step
+from server.pages.tokens import Legend
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class ModelPage:
     delete_href: str | None
     after_delete: str
     plotly: str
+    map_legend: Legend
     map_data: dict[str, object]
 
 
@@ -83,6 +85,7 @@ def model_page(document: ModelDocument, frame: Frame) -> ModelPage:
         delete_href=urls.api(document.href) if pruned and not frame.shared else None,
         after_delete=urls.models(),
         plotly=urls.PLOTLY,
+        map_legend=Legend("0", wording.decimal(scale.middle), wording.decimal(scale.top), "loss-ramp"),
         map_data=_map(document, names, known),
     )
 

@@ -94,7 +94,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -
     return NeuronPage(
         frame=frame,
         name=document.name,
-        chips=() if frame.shared else _chips(document),
+        chips=_chips(document, href),
         facts=_facts(document, pruned),
         not_ranked=document.not_ranked,
         toggles=_toggles(view, href),
@@ -117,11 +117,20 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -
     )
 
 
-def _chips(document: NeuronDocument) -> tuple[Option, ...]:
+def _chips(document: NeuronDocument, href: Href) -> tuple[Option, ...]:
+    """The words it answers to most; each leads to the first text that holds it."""
     strongest = sorted(document.words, key=lambda word: -(word.values.get("dense") or 0.0))
     names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
+    where = {
+        word.word: (example.index, word.positions[0])
+        for example in reversed(document.examples)
+        for word in example.words
+        if word.positions
+    }
     return tuple(
-        Option(name, urls.attribution(document.attribution, word=name), False) for name in dict.fromkeys(names)
+        Option(name, href(example=where[name][0], token=where[name][1]), False)
+        for name in dict.fromkeys(names)
+        if name in where
     )[:3]
 
 

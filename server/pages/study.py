@@ -85,7 +85,7 @@ class StudyPage:
     delete_href: str | None
     after_delete: str
     plotly: str
-    heat_data: dict[str, object]
+    heat_data: dict[str, object] | None
 
 
 def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage:
@@ -147,7 +147,8 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         delete_href=urls.api(document.href) if document.state.ended and not frame.shared else None,
         after_delete=urls.studies(),
         plotly=urls.PLOTLY,
-        heat_data=_heat(document, details, scale),
+        # A map of a single row or column says no more than the table.
+        heat_data=_heat(document, details, scale) if min(len(table.rows), len(table.columns)) > 1 else None,
     )
 
 

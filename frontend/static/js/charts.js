@@ -6,8 +6,15 @@ import { toast } from "./toast.js";
 
 let loading = null;
 
+// The Content-Security-Policy forbids style elements made by scripts. Plotly writes its rules into the sheet with the first id where
+// there is one (this page's own), and leaves out its map library's sheet where the second id is taken.
+const RULES_OF_PLOTLY = "plotly.js-style-global";
+const SHEET_OF_MAPS = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
+
 function plotly(address) {
   loading ??= new Promise((resolve, reject) => {
+    document.querySelector("link[rel=stylesheet]").id = RULES_OF_PLOTLY;
+    document.head.append(Object.assign(document.createElement("meta"), { id: SHEET_OF_MAPS }));
     const script = document.createElement("script");
     script.src = address;
     script.onload = () => resolve(window.Plotly);
@@ -22,6 +29,7 @@ async function draw(box) {
   const data = JSON.parse(document.getElementById(box.dataset.source).textContent);
   const figure = figures[box.dataset.chart](data, options(box));
   box.replaceChildren();
+  box.classList.add("drawn");
   await Plotly.newPlot(box, figure.data, figure.layout, { responsive: true, displaylogo: false, displayModeBar: false });
   box.on("plotly_click", (event) => {
     const href = event.points[0]?.customdata;

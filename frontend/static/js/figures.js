@@ -1,4 +1,4 @@
-// Figures for Plotly: each is a pure function of (data, options).
+// Figures for Plotly: each is a pure function of (data, options). Their scales stand in the page, as legends like those of the tokens.
 
 function layout(options, more) {
   const axis = { color: options.muted, gridcolor: options.line, zeroline: false, linecolor: options.line, tickfont: { size: 12 }, fixedrange: true, automargin: true };
@@ -10,19 +10,19 @@ function layout(options, more) {
     height: 320,
     hoverlabel: { bgcolor: options.ink, font: { color: options.surface, size: 12.5 }, bordercolor: options.ink },
     ...more,
-    xaxis: { ...axis, ...more.xaxis },
-    yaxis: { ...axis, ...more.yaxis },
+    xaxis: { ...axis, ...named(more.xaxis, options) },
+    yaxis: { ...axis, ...named(more.yaxis, options) },
   };
 }
 
-const bar = (options, title) => ({ title: { text: title, side: "right", font: { size: 12, color: options.muted } }, thickness: 10, outlinewidth: 0, tickfont: { size: 11, color: options.muted }, len: 1 });
+const named = (axis, options) => (axis.title ? { ...axis, title: { ...axis.title, font: { size: 12, color: options.muted }, standoff: 8 } } : axis);
 
 // Layer x rank, shade by Score; a point's customdata is its neuron's address.
 export function rankMap(data, options) {
   return {
     data: [{
       type: "heatmap", x: data.ranks, y: data.layers, z: data.scores, customdata: data.hrefs, text: data.labels, hovertemplate: "%{text}<extra></extra>",
-      colorscale: [[0, options.rgb("heat", 0.03)], [1, options.rgb("heat", 1)]], xgap: 2, ygap: 2, hoverongaps: false, colorbar: bar(options, "Score"), showscale: !options.narrow,
+      colorscale: [[0, options.rgb("heat", 0.03)], [1, options.rgb("heat", 1)]], xgap: 2, ygap: 2, hoverongaps: false, showscale: false,
     }],
     layout: layout(options, { height: Math.max(220, Math.min(640, 90 + 26 * data.layers.length)), xaxis: { title: { text: "rank within the layer" }, showgrid: false, dtick: data.ranks.length > 10 ? 5 : 1 }, yaxis: { type: "category", showgrid: false } }),
   };
@@ -42,7 +42,7 @@ export function matrixMap(data, options) {
   return {
     data: [{
       type: "heatmap", x: data.matrices, y: data.layers, z: error ? data.error : data.sparsity, text: data.labels, hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
-      colorscale: [[0, options.rgb(error ? "loss" : "heat", 0.03)], [1, options.rgb(error ? "loss" : "heat", 0.9)]], zmin: 0, xgap: 2, ygap: 2, colorbar: bar(options, error ? "relative error" : "sparsity"), showscale: !options.narrow,
+      colorscale: [[0, options.rgb(error ? "loss" : "heat", 0.03)], [1, options.rgb(error ? "loss" : "heat", 0.9)]], zmin: 0, xgap: 2, ygap: 2, showscale: false,
     }],
     layout: layout(options, { height: Math.max(240, Math.min(900, 130 + 24 * data.layers.length)), xaxis: { tickangle: -35, showgrid: false }, yaxis: { type: "category", autorange: "reversed", showgrid: false } }),
   };
@@ -54,7 +54,7 @@ export function studyHeat(data, options) {
   return {
     data: [{
       type: "heatmap", x: data.columns, y: data.rows, z: data.difference, text: data.labels, customdata: data.hrefs, hovertemplate: "%{text}<extra></extra>", hoverongaps: false, zmin: -end, zmax: end,
-      colorscale: [[0, options.rgb("loss", 0.9)], [0.5, options.rgb("loss", 0)], [0.5, options.rgb("gain", 0)], [1, options.rgb("gain", 0.9)]], xgap: 2, ygap: 2, colorbar: bar(options, "points"), showscale: !options.narrow,
+      colorscale: [[0, options.rgb("loss", 0.9)], [0.5, options.rgb("loss", 0)], [0.5, options.rgb("gain", 0)], [1, options.rgb("gain", 0.9)]], xgap: 2, ygap: 2, showscale: false,
     }],
     layout: layout(options, { height: Math.max(220, 120 + 30 * data.rows.length), xaxis: { type: "category", showgrid: false }, yaxis: { type: "category", autorange: "reversed", showgrid: false } }),
   };

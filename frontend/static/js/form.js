@@ -12,6 +12,7 @@ function update() {
     const now = form.elements.namedItem(path)?.value ?? "";
     field.hidden = !values.split("|").includes(now);
   }
+  for (const select of form.querySelectorAll("select")) select.closest("[data-field]").querySelector("[data-chosen-note]").textContent = select.selectedOptions[0]?.dataset.note ?? "";
   preview.textContent = JSON.stringify(request(), null, 2);
 }
 
@@ -43,7 +44,7 @@ function check() {
   let first = null;
   for (const field of shown()) {
     const control = field.querySelector("input, select, textarea");
-    const group = field.classList.contains("checks");
+    const group = field.classList.contains("as-checks");
     let message = "";
     if (group && !field.querySelector(":checked") && ["tasks", "methods"].includes(field.dataset.field)) message = "choose at least one";
     else if (!group && control?.validity.patternMismatch) message = "write 0.5, or n:m such as 2:4";

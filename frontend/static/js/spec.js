@@ -14,7 +14,7 @@ export function specOf(form) {
 
 function read(field) {
   const controls = [...field.querySelectorAll("input, select, textarea")];
-  if (field.classList.contains("checks")) {
+  if (field.classList.contains("as-checks")) {
     const chosen = controls.filter((control) => control.checked).map((control) => control.value);
     return chosen.length ? chosen : undefined;
   }
