@@ -139,9 +139,9 @@ def joined_windows(
 
     The tokenizer's special tokens stand before the first document only.
     """
-    following = {text: _ids(tokenizer, f"\n{text}", special=False) for text in dict.fromkeys(texts)}
-    if not any(len(ids) for ids in following.values()):
+    if not any(text.strip() for text in texts):
         raise BadData("the calibration documents are empty; give some text")
+    following = {text: _ids(tokenizer, f"\n{text}", special=False) for text in dict.fromkeys(texts)}
     windows = []
     for _ in range(samples):
         parts = [_ids(tokenizer, rng.choice(texts))]

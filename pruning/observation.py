@@ -26,7 +26,7 @@ class Group:
 
     members: list[str]
     statistics: Statistics
-    sample: list[Float[Tensor, "tokens columns"]] = field(default_factory=list)
+    sample: list[Float[Tensor, "_ columns"]] = field(default_factory=list)
 
 
 def sampled_tokens(samples: int, tokens: int) -> Int[Tensor, " sampled"]:

@@ -186,7 +186,7 @@ def _check_fits(layers: Sequence[nn.Module], pattern: Pattern) -> None:
 
 
 def _check_windows(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> None:
-    if windows.dim() != 2 or not windows.numel():
+    if not windows.numel():
         raise BadData(
             f"calibration windows have shape {list(windows.shape)}; [samples, tokens] is needed, neither of them 0"
         )

@@ -8,7 +8,7 @@ a calibrated method together with the one statistics object of that input.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,6 +30,7 @@ class Decision:
     order: Int[Tensor, " columns"] | None = None
 
 
+@runtime_checkable
 class Statistics(Protocol):
     """Gathers what a method wants to know of one input, micro-batch by micro-batch, in float32."""
 
@@ -55,9 +56,7 @@ class Calibrated(ABC, Generic[S]):
         """Empty statistics of an input with that many features."""
 
     @abstractmethod
-    def decide(
-        self, weights: Sequence[Float[Tensor, "rows columns"]], statistics: S, pattern: Pattern
-    ) -> list[Decision]:
+    def decide(self, weights: Sequence[Float[Tensor, "_ columns"]], statistics: S, pattern: Pattern) -> list[Decision]:
         """Decide for all matrices (float32, not to be changed) that read the same input, in their order.
 
         Raises BadInput when the statistics cannot be used; the walk adds the place.

@@ -25,7 +25,7 @@ class Wanda(Calibrated[InputNorms]):
         return InputNorms(columns, device)
 
     def decide(
-        self, weights: Sequence[Float[Tensor, "rows columns"]], statistics: InputNorms, pattern: Pattern
+        self, weights: Sequence[Float[Tensor, "_ columns"]], statistics: InputNorms, pattern: Pattern
     ) -> list[Decision]:
         norms = statistics.norms()
         return [Decision(keep_by_row(wanda_scores(weight, norms), pattern)) for weight in weights]
