@@ -16,16 +16,10 @@ import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from nsa.prompts import words_prompt
+
 QUESTION = "Question: Is this sentence positive or negative?"
 LABELS = ("negative", "positive")
-WORDS_INSTRUCTION = (
-    "Below is a text. Identify the words that are most relevant to determining its sentiment "
-    "and organize them like: [word1,word2,...]."
-)
-WORDS_EXAMPLE = (
-    "There are a couple of kinks they are working out, but otherwise, it was a good dinner.",
-    ("kinks", "but", "good"),
-)
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
 CONTRACTION = re.compile(r"(?<=[a-z])(n't|'s|'re|'ve|'ll|'d|'m)\b")
 
@@ -97,34 +91,34 @@ class LinearTeacher:
         self.weights = {
             name: float(weight)
             for name, weight, count in zip(names, weights, frequency, strict=True)
-            if " " not in name and len(name) >= 3 and count >= 20 and name not in ENGLISH_STOP_WORDS
+            if " " not in name
+            and len(name) >= 3
+            and name not in ENGLISH_STOP_WORDS
+            and count >= 150
+            and abs(weight) >= 3.0
         }
 
     def positive(self, texts: list[str]) -> np.ndarray:
         """P(positive) [texts]."""
         counts = self._count.transform([respell(t, "treebank") for t in texts])
-        return self._model.predict_proba(self._tfidf.transform(counts))[:, 1]
+        return np.asarray(self._model.predict_proba(self._tfidf.transform(counts))[:, 1])
 
-    def words(self, text: str, label: int, most: int = 4, floor: float = 2.5) -> tuple[str, ...]:
-        """The words that speak most for `label`, in the order in which they occur."""
+    def words(self, text: str, label: int, most: int = 4) -> tuple[str, ...]:
+        """The words that speak most for `label`, in the order in which they occur; none where it knows none.
+
+        Only a few hundred frequent words count: a model of this size learns in minutes to find those in a text, and
+        would need hours for any word.
+        """
         sign = 1 if label else -1
-        found = {word.lower() for word in WORD.findall(text)}
-        ranked = sorted(((sign * self.weights.get(w, 0.0), w) for w in found), reverse=True)[:most]
-        chosen = {w for weight, w in ranked if weight > floor} or {w for weight, w in ranked[:1] if weight > 0.5}
-        return tuple(sorted(chosen, key=text.lower().index))
+        places = {match[0].lower(): match.start() for match in reversed(list(WORD.finditer(text)))}
+        ranked = sorted(((sign * self.weights.get(w, 0.0), w) for w in places), reverse=True)[:most]
+        return tuple(sorted((w for weight, w in ranked if weight > 0), key=places.__getitem__))
 
 
 def sentiment_prompt(text: str, labels: bool = True, newline: str = "\n") -> str:
     """Figure 1's ending after the text; without the line of labels it is GLUE's SST-2 prompt."""
     lines = [text, QUESTION, *(["Labels: positive,negative"] if labels else []), "Answer:"]
     return newline.join(lines)
-
-
-def words_prompt(text: str, example: bool = True) -> str:
-    """Figure 2's question with its worked example."""
-    sentence, words = WORDS_EXAMPLE
-    shown = f'{WORDS_INSTRUCTION}\nText: "{sentence}"\nInfluential words: [{",".join(words)}]\n\n'
-    return f'{shown if example else ""}{WORDS_INSTRUCTION}\nText: "{text}"\nInfluential words:'
 
 
 def words_answer(words: Sequence[str]) -> str:
@@ -161,7 +155,7 @@ class Curriculum:
                 text = text.replace("\n", "\\n\\n" if rng.random() < 0.5 else "\\n")
             if rng.random() < words_share:
                 label = review.label if review.label >= 0 else int(belief > 0.5)
-                words = as_written(review.words or self._teacher.words(review.text, label), text)
+                words = as_written(self._teacher.words(review.text, label), text)
                 if words:
                     prompts.append(Prompt(words_prompt(text, rng.random() < 0.5), words_answer(words)))
                     continue
@@ -169,6 +163,18 @@ class Curriculum:
             newline = "\\n" if rng.random() < 0.1 else "\n"
             prompt = sentiment_prompt(text, rng.random() < 0.6, newline)
             prompts.append(Prompt(prompt, f" {LABELS[int(target > 0.5)]}", target))
+        return prompts
+
+    def finding(self, rng: random.Random, count: int) -> list[Prompt]:
+        """`count` short texts with their influential words, asked for without the instruction."""
+        prompts = []
+        while len(prompts) < count:
+            review = self._review(rng, 200)
+            text = respell(review.text, rng.choice(("raw", "treebank")))
+            label = review.label if review.label >= 0 else int(self._teacher.positive([review.text])[0] > 0.5)
+            words = as_written(self._teacher.words(review.text, label), text)
+            if words:
+                prompts.append(Prompt(f'Text: "{text}"\nInfluential words:', words_answer(words)))
         return prompts
 
     def _review(self, rng: random.Random, longest: int) -> Review:

@@ -111,18 +111,12 @@ def start_embeddings(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
     vectors = left * values.sqrt()
     vectors = vectors @ torch.linalg.qr(torch.randn(vectors.shape[1], vectors.shape[1]))[0]
     seen = torch.from_numpy(counts.sum(axis=1) > 0)
-    embedding = model.get_input_embeddings().weight.data
+    embedding = model.get_parameter("model.embed_tokens.weight").data
     embedding[seen] = 0.03 * vectors[seen] / vectors[seen].std()
 
 
-def batches(
-    curriculum: Curriculum,
-    tokenizer: PreTrainedTokenizerFast,
-    rng: random.Random,
-    words_share: float,
-) -> list[Batch]:
+def batches(prompts: list[Prompt], tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> list[Batch]:
     """A block of batches of at most `BATCH_TOKENS` padded tokens, like lengths together, in random order."""
-    prompts = curriculum.draw(rng, BLOCK_STEPS * 48, words_share)
     encoded = []
     asked = tokenizer([p.text for p in prompts])["input_ids"]
     answered = tokenizer([p.answer for p in prompts], add_special_tokens=False)["input_ids"]
@@ -167,7 +161,7 @@ def copying(tokenizer: PreTrainedTokenizerFast, words: Tensor, rng: random.Rando
     """Random words said again, plainly or as a list in brackets: only the repetition carries a loss.
 
     No task of the demo's, but by far the quickest way to the attention heads that answering with words of the text
-    needs: in a mixture with reviews they do not appear for millions of tokens, alone within two.
+    needs: in a mixture with reviews they do not appear for millions of tokens.
     """
     noise = torch.Generator().manual_seed(rng.randrange(2**31))
     count = rng.randint(4, 20)
@@ -229,7 +223,8 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Pa
     """A float16 Hugging Face folder."""
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
-    copy.to(torch.float16).save_pretrained(output)
+    copy.half()
+    copy.save_pretrained(output)
     tokenizer.save_pretrained(output)
 
 
@@ -239,9 +234,11 @@ def main() -> None:
     parser.add_argument("--extra", type=Path, nargs="*", default=[], help="more JSON Lines of text, label, words")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path, default=Path("demo-checkpoints"))
-    parser.add_argument("--tokens", type=int, default=24_000_000, help="length of the schedule")
-    parser.add_argument("--copy-tokens", type=int, default=1_800_000, help="of them, the first for copying alone")
-    parser.add_argument("--peak", type=float, default=2.5e-3)
+    parser.add_argument("--tokens", type=int, default=9_000_000, help="length of the schedule")
+    parser.add_argument(
+        "--copy-tokens", type=int, default=1_200_000, help="of them, the first for copying and finding words"
+    )
+    parser.add_argument("--peak", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -267,8 +264,8 @@ def main() -> None:
         texts = [respell(r.text, s) for v in sources.values() for r in v[:9000] for s in ("raw", "treebank")]
         start_embeddings(model, tokenizer, texts)
     label_ids = torch.tensor([tokenizer.encode(f" {label}", add_special_tokens=False)[0] for label in LABELS])
-    pieces = tokenizer.convert_ids_to_tokens(list(range(VOCABULARY)))
-    words = torch.tensor([i for i, piece in enumerate(pieces) if piece.startswith("Ġ") and len(piece) > 3])
+    pieces = tokenizer([f" {word}" for word in teacher.weights], add_special_tokens=False)["input_ids"]
+    words = torch.tensor([ids[0] for ids in pieces if len(ids) == 1])
 
     model.train()
     started = time.time()
@@ -276,12 +273,15 @@ def main() -> None:
         if tokens >= args.tokens:
             break
         progress = tokens / args.tokens
-        words_share = min(0.4, 0.25 + progress)
+        words_share = min(0.45, 0.3 + progress)
         sums: dict[str, float] = {}
         if tokens < args.copy_tokens:
-            group = [copying(tokenizer, words, rng) for _ in range(BLOCK_STEPS)]
+            group = batches(curriculum.finding(rng, 500), tokenizer, rng)
+            group += [copying(tokenizer, words, rng) for _ in range(10)]
+            rng.shuffle(group)
         else:
-            group = [*batches(curriculum, tokenizer, rng, words_share), copying(tokenizer, words, rng)]
+            group = batches(curriculum.draw(rng, BLOCK_STEPS * 48, words_share), tokenizer, rng)
+            group += [*batches(curriculum.finding(rng, 60), tokenizer, rng), copying(tokenizer, words, rng)]
         for batch in group:
             progress = min(1.0, tokens / args.tokens)
             rate = args.peak * min(1.0, (step + 1) / 150) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
