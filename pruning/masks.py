@@ -14,29 +14,25 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pruning.patterns import NofM, Pattern, Unstructured
+from pruning.patterns import NofM, Pattern
 
 WIDEST_NETWORK = 16
 
 
 def keep_by_row(scores: Float[Tensor, "rows columns"], pattern: Pattern) -> Bool[Tensor, "rows columns"]:
     """The weights that stay when each row loses its share (or each group of m its m-n). Raises BadPattern."""
-    match pattern:
-        case Unstructured(sparsity):
-            return ~lowest(scores, int(scores.shape[1] * sparsity))
-        case NofM():
-            return keep_n_of_m(scores, pattern)
+    if isinstance(pattern, NofM):
+        return keep_n_of_m(scores, pattern)
+    return ~lowest(scores, int(scores.shape[1] * pattern.sparsity))
 
 
 def keep_by_matrix(scores: Float[Tensor, "rows columns"], pattern: Pattern) -> Bool[Tensor, "rows columns"]:
     """The weights that stay when one threshold holds for the whole matrix (n:m is by group as ever)."""
-    match pattern:
-        case Unstructured(sparsity) if sparsity == 0:
-            return torch.ones_like(scores, dtype=torch.bool)
-        case Unstructured(sparsity):
-            return scores > _kth_smallest(scores.reshape(1, -1), int(scores.numel() * sparsity) + 1)
-        case NofM():
-            return keep_n_of_m(scores, pattern)
+    if isinstance(pattern, NofM):
+        return keep_n_of_m(scores, pattern)
+    if pattern.sparsity == 0:
+        return torch.ones_like(scores, dtype=torch.bool)
+    return scores > _kth_smallest(scores.reshape(1, -1), int(scores.numel() * pattern.sparsity) + 1)
 
 
 def keep_n_of_m(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Bool[Tensor, "rows columns"]:
