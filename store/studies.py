@@ -1,13 +1,14 @@
 """Studies: a grid becomes jobs, and their results a table. How a study moves with its cells is in
 `store/job_rows.py`."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
-from jobs.documents import Job, JobKind, artefact_id
+from jobs.documents import Job, JobKind, JobState, artefact_id
 from jobs.problems import not_found
 from jobs.specs import StudySpec
 from store import job_moves, job_rows, study_rows
@@ -103,6 +104,20 @@ class Studies:
         )
         with self.database.reading() as connection:
             return [_to_cell(row) for row in connection.execute(query)]
+
+    def counts(self, study_jobs: Iterable[str]) -> dict[str, Counter[JobState]]:
+        """How many cells each study has in each state, by their jobs' ids: one question for a whole list."""
+        found: dict[str, Counter[JobState]] = {study: Counter() for study in study_jobs}
+        query = (
+            select(study_cells.c.study, jobs.c.state, func.count())
+            .join(jobs, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study.in_(list(found)))
+            .group_by(study_cells.c.study, jobs.c.state)
+        )
+        with self.database.reading() as connection:
+            for study, state, count in connection.execute(query):
+                found[study][JobState(state)] = count
+        return found
 
     def table(self, name: str) -> StudyTable:
         """The study with this id (16 hex digits) as its page shows it; Problem 404 when there is none."""

@@ -137,4 +137,4 @@ def _document(stores: Stores, job: Job, status: int, headers: dict[str, str] | N
 def _announce(stores: Stores, job: Job) -> None:
     """The job itself, its cells, and the studies it is a cell of: all of them may have changed with it."""
     cells = stores.studies.cells(job.id) if job.kind == JobKind.STUDY else []
-    stores.announce(job, *(stores.jobs.get(cell.job) for cell in cells), *stores.jobs.studies_of(job.id))
+    stores.announce(job, *stores.jobs.many(cell.job for cell in cells).values(), *stores.jobs.studies_of(job.id))

@@ -58,7 +58,7 @@ class DenseMeasurements:
 def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
     """Newest first."""
     records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
-    names = Names(stores.results, (reference for record in records for reference in references_of(record.spec)))
+    names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
     dense = DenseMeasurements(stores.results)
     items = [EvaluationSummary.model_validate(_summary(record, names, dense)) for record in records]
     return Page[EvaluationSummary](items=items, next=after, next_href=urls.evaluations(cursor=after) if after else None)
@@ -67,7 +67,7 @@ def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 5
 def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     """One evaluation. Problem 404."""
     record = stores.results.get("evaluation", id)
-    names = Names(stores.results, references_of(record.spec))
+    names = Names(stores, references_of(record.spec))
     dense = DenseMeasurements(stores.results)
     beside = next((other for task in _tasks(record) if (other := dense.of(record, task))), None)
     return EvaluationDocument.model_validate(
@@ -94,7 +94,7 @@ def task_examples(
     if other is not None and task not in _tasks(other):
         raise not_found(f"{task} in evaluation", other.id)
     references = [*references_of(record.spec), *(references_of(other.spec) if other else [])]
-    names = Names(stores.results, references)
+    names = Names(stores, references)
     theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
     examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
     examples.sort(key=lambda each: (not each.broken, not each.mended, each.index))

@@ -38,7 +38,7 @@ def job_document(stores: Stores, job: Job) -> JobDocument:
 
 def job_documents(stores: Stores, jobs: Sequence[Job]) -> list[JobDocument]:
     """The documents of several jobs, their names looked up together."""
-    names = Names(stores.results, (reference for job in jobs for reference in references_of(job.spec)))
+    names = Names(stores, (reference for job in jobs for reference in references_of(job.spec)))
     return [JobDocument.model_validate(_fields(job, names)) for job in jobs]
 
 
@@ -47,7 +47,9 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
     job = stores.jobs.get(id)
     cells: list[Job] = []
     if job.kind == JobKind.STUDY:
-        cells = [stores.jobs.get(cell.job) for cell in stores.studies.cells(job.id)]
+        ids = [cell.job for cell in stores.studies.cells(job.id)]
+        known = stores.jobs.many(ids)
+        cells = [known[cell] for cell in ids]
     document = job_document(stores, job)
     return JobDetail.model_validate(
         {

@@ -19,7 +19,7 @@ PRUNING_JSON = "pruning.json"
 def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
     """The dense models first, then the pruned ones, newest first."""
     records, after = stores.results.list("model", cursor=cursor, limit=limit)
-    names = Names(stores.results, (reference for record in records for reference in references_of(record.spec)))
+    names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
     dense = [] if cursor else [ModelSummary.model_validate(_dense(names, ref)) for ref in dense_models(stores)]
     pruned = [ModelSummary.model_validate(_pruned(record, names)) for record in records]
     return Page[ModelSummary](items=dense + pruned, next=after, next_href=urls.models(cursor=after) if after else None)
@@ -33,7 +33,7 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
         return _pruned_document(stores, known[id])
     if name.startswith(PRUNED) or name not in dense_models(stores):
         raise not_found("model", name)
-    names = Names(stores.results)
+    names = Names(stores)
     made = [record for record in naming(stores.results, "model", name) if record.spec["model"] == name]
     return ModelDocument.model_validate(
         {
@@ -99,7 +99,7 @@ def _pruned(record: Record, names: Names) -> dict[str, Any]:
 
 
 def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
-    names = Names(stores.results, references_of(record.spec))
+    names = Names(stores, references_of(record.spec))
     report = json.loads(stores.artefacts.read("model", record.id, PRUNING_JSON))
     return ModelDocument.model_validate(
         {

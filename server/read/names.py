@@ -10,22 +10,26 @@ from jobs.references import PRUNED
 from jobs.specs import PruneSpec
 from server import urls
 from server.documents import Link
-from store.results import Results
+from server.stores import Stores
 
 
 class Names:
     """Labels of models by reference, the pruned ones' looked up together in one question to the database."""
 
-    def __init__(self, results: Results, references: Iterable[str] = ()) -> None:
-        self._results = results
+    def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
+        self._stores = stores
         self._labels: dict[str, str] = {}
         self.learn(references)
 
     def learn(self, references: Iterable[str]) -> None:
         """Look up those that are not known yet."""
         wanted = {ref.removeprefix(PRUNED) for ref in references if ref.startswith(PRUNED) and ref not in self._labels}
-        for id, record in self._results.many("model", wanted).items() if wanted else ():
-            self._labels[f"{PRUNED}{id}"] = str(record.summary.get("label") or id)
+        made = self._stores.results.many("model", wanted) if wanted else {}
+        for id in wanted:
+            if id in made:
+                self._labels[f"{PRUNED}{id}"] = str(made[id].summary.get("label") or id)
+            elif job := self._stores.jobs.find(id):  # not made yet: its job says what it will be
+                self._labels[f"{PRUNED}{id}"] = pruned_label(job.spec)
 
     def label(self, reference: str) -> str:
         """``wanda · c4 · 0.5`` of a pruned model, the last part of any other's name."""

@@ -1,8 +1,8 @@
 """Studies: the grid as a table, with what is best, at chance and still to come."""
 
-from collections.abc import Sequence
+from collections import Counter
 
-from jobs.documents import Job, JobKind
+from jobs.documents import Job, JobKind, JobState
 from jobs.problems import bad_field, unknown_name
 from jobs.vocabulary import TASKS
 from server import urls
@@ -14,18 +14,26 @@ from store import study_table
 from store.results import Record
 from store.study_table import AXES, Pivot, PivotCell, pivot
 
-USUAL_TABLES = (("task", "calibration"), ("model", "calibration"), ("task", "pattern"), ("method", "calibration"))
+USUAL_TABLES = (
+    ("task", "calibration"),
+    ("model", "calibration"),
+    ("task", "pattern"),
+    ("method", "calibration"),
+    ("task", "method"),
+    ("method", "pattern"),
+    ("task", "model"),
+    ("task", "seed"),
+)
 SHOWN = ("accuracy", "difference")
 
 
 def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
     """Newest first."""
     records, after = stores.results.list("study", cursor=cursor, limit=limit)
-    items = [
-        StudySummary.model_validate(_summary(record, stores.jobs.get(record.job), stores.studies.cells(record.job)))
-        for record in records
-        if record.job is not None
-    ]
+    made = [(record, record.job) for record in records if record.job is not None]
+    jobs = stores.jobs.many(job for _, job in made)
+    counts = stores.studies.counts(job for _, job in made)
+    items = [StudySummary.model_validate(_summary(record, jobs[job], counts[job])) for record, job in made]
     return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
 
 
@@ -41,14 +49,14 @@ def study_document(
     across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
     down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
     chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down))
-    names = Names(stores.results, [*table.axes["model"]])
+    names = Names(stores, [*table.axes["model"]])
     cells = table.cells
     done = [cell for cell in cells if cell.role == "attribute" and cell.done]
     attributions = stores.results.many("attribution", [cell.artefact for cell in done])
-    jobs = [stores.jobs.get(cell.job) for cell in cells]
+    jobs = stores.jobs.many(cell.job for cell in cells)
     return StudyDocument.model_validate(
         {
-            **_summary(record, table.job, cells),
+            **_summary(record, table.job, Counter(cell.state for cell in cells)),
             "spec": record.spec,
             "axes": table.axes,
             "show": show,
@@ -62,20 +70,20 @@ def study_document(
                 for cell in done
                 if cell.artefact in attributions
             ],
-            "jobs": job_documents(stores, jobs),
+            "jobs": job_documents(stores, [jobs[cell.job] for cell in cells]),
         }
     )
 
 
-def _summary(record: Record, job: Job, cells: Sequence[study_table.StudyCell]) -> dict[str, object]:
+def _summary(record: Record, job: Job, cells: Counter[JobState]) -> dict[str, object]:
     assert job.kind == JobKind.STUDY
     return {
         "id": record.id,
         "title": study_title(record.spec),
         "state": job.state,
-        "cells": len(cells),
-        "done": sum(cell.state == "succeeded" for cell in cells),
-        "failed": sum(cell.state in {"failed", "cancelled"} for cell in cells),
+        "cells": cells.total(),
+        "done": cells[JobState.SUCCEEDED],
+        "failed": cells[JobState.FAILED] + cells[JobState.CANCELLED],
         "job": Link(label="Job", href=urls.job(job.id)),
         "created_at": record.created_at,
         "href": urls.study(record.id),
@@ -83,9 +91,10 @@ def _summary(record: Record, job: Job, cells: Sequence[study_table.StudyCell]) -
 
 
 def _usual(table: study_table.StudyTable) -> list[tuple[str, str]]:
-    """The usual tables whose columns this study varies; the first two at least."""
-    varied = [pair for pair in USUAL_TABLES if len(table.axes[pair[1]]) > 1 or len(table.axes[pair[0]]) > 1]
-    return varied or list(USUAL_TABLES[:1])
+    """The usual tables whose columns differ in this study, and whose rows do, except for tasks; at least one."""
+    varied = {axis for axis in AXES if len(table.axes[axis]) > 1}
+    fitting = [pair for pair in USUAL_TABLES if pair[1] in varied and (pair[0] in varied or pair[0] == "task")]
+    return fitting or list(USUAL_TABLES[:1])
 
 
 def _table(table: study_table.StudyTable, crossed: Pivot, names: Names) -> StudyTable:
