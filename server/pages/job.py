@@ -40,6 +40,7 @@ class JobPage:
     state: str
     state_name: str
     css: str
+    cancelling: str  # for the script: true or false
     ended: bool
     running: bool
     started: str
@@ -74,6 +75,7 @@ def job_page(document: JobDetail, frame: Frame) -> JobPage:
         state=document.state.value,
         state_name=name,
         css=name if name == "stopping" else document.state.value,
+        cancelling=str(document.cancelling).lower(),
         ended=document.state.ended,
         running=document.state is JobState.RUNNING,
         started=wording.timestamp(document.started_at),

@@ -78,8 +78,8 @@ def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, a
     return LayerPage(
         frame=frame,
         title=f"Layer {document.layer}",
-        toggles=_toggles(document, view, href),
-        menus=_menus(document, view, href, pruned.label),
+        toggles=() if frame.shared else _toggles(document, view, href),
+        menus=() if frame.shared else _menus(document, view, href, pruned.label),
         moves=() if frame.shared else _moves(document, state),
         heads=tuple(_head(token) for token in document.tokens),
         grids=tuple(

@@ -50,9 +50,8 @@ class NeuronPage:
     facts: tuple[Fact, ...]
     not_ranked: str | None
     toggles: tuple[Picker, ...]
-    example_picker: Picker
-    variant_picker: Picker | None
-    activation_picker: Picker
+    menus: tuple[Picker, ...]
+    fixed: tuple[str, ...]
     moves: tuple[Moves, ...]
     in_rank: Moves | None
     exports: tuple[Option, ...]
@@ -90,17 +89,22 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -
     state = view_state(view, default)
     words, words_note = _words(document, reading, view, pruned)
     controls = document.controls.get(pruned.name)
+    toggles = _toggles(view, href)
+    menus = (
+        _examples(document, view, place, href),
+        *_variants(document, view, pruned, href),
+        _activations(view, href),
+    )
     titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", wording.AGAINST_DENSE))
     return NeuronPage(
         frame=frame,
         name=document.name,
-        chips=_chips(document, href),
+        chips=() if frame.shared else _chips(document, href),
         facts=_facts(document, pruned),
         not_ranked=document.not_ranked,
-        toggles=_toggles(view, href),
-        example_picker=_examples(document, view, place, href),
-        variant_picker=_variants(document, view, pruned, href),
-        activation_picker=_activations(view, href),
+        toggles=() if frame.shared else toggles,
+        menus=() if frame.shared else menus,
+        fixed=_fixed(toggles, menus) if frame.shared else (),
         moves=() if frame.shared else _moves(document, state),
         in_rank=None if frame.shared else _in_rank(document, state),
         exports=_exports(document, view),
@@ -160,6 +164,14 @@ def _toggles(view: View, href: Href) -> tuple[Picker, ...]:
     )
 
 
+def _fixed(toggles: tuple[Picker, ...], menus: tuple[Picker, ...]) -> tuple[str, ...]:
+    """What a shared view shows, in words instead of controls."""
+    return (
+        *(menu.shown for menu in menus),
+        *(each.label for picker in toggles for each in picker.options if each.current),
+    )
+
+
 def _examples(document: NeuronDocument, view: View, place: int, href: Href) -> Picker:
     total = len(document.examples)
     options = tuple(
@@ -175,14 +187,14 @@ def _examples(document: NeuronDocument, view: View, place: int, href: Href) -> P
     return Picker("Example", f"Example {place + 1} of {total}" + (f" · {label}" if label else ""), options)
 
 
-def _variants(document: NeuronDocument, view: View, pruned: Variant, href: Href) -> Picker | None:
+def _variants(document: NeuronDocument, view: View, pruned: Variant, href: Href) -> tuple[Picker, ...]:
     others = document.variants[1:]
     if len(others) < 2:
-        return None
+        return ()
     options = tuple(
         Option(variant.label, href(variant=variant.name), variant.name == view.variant) for variant in others
     )
-    return Picker("Pruned model", pruned.label, options)
+    return (Picker("Pruned model", pruned.label, options),)
 
 
 def _activations(view: View, href: Href) -> Picker:

@@ -60,10 +60,8 @@ class StudyPage:
     title: str
     chip: str
     facts: tuple[Fact, ...]
-    rows_picker: Picker
-    columns_picker: Picker
-    tables: Picker | None
-    show: Picker
+    menus: tuple[Picker, ...]
+    toggles: tuple[Picker, ...]
     averaged: str
     rows_axis: str
     columns: tuple[str, ...]
@@ -109,23 +107,13 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
     }
     shown = next((each for each in details.values() if each.href), next(iter(details.values()), None))
     ended = document.done + document.failed
-    usual = tuple(Option(link.label, link.href, _is(link.href, state)) for link in document.tables)
     return StudyPage(
         frame=frame,
         title=document.title,
         chip=f"{wording.count(document.done)} of {wording.plural(document.cells, 'cell')}",
         facts=_facts(document),
-        rows_picker=_axis("Rows", "rows", table.rows_axis, table.columns_axis, document, href),
-        columns_picker=_axis("Columns", "columns", table.columns_axis, table.rows_axis, document, href),
-        tables=Picker("Usual tables", "Usual tables", usual) if len(usual) > 1 else None,
-        show=Picker(
-            "What is shown",
-            "",
-            (
-                Option("Accuracy", href(show=None), document.show == "accuracy"),
-                Option("Difference to dense", href(show="difference"), document.show == "difference"),
-            ),
-        ),
+        menus=() if frame.shared else _menus(document, state, href),
+        toggles=() if frame.shared else (_show(document, href),),
         averaged=f"Each cell is the mean over {_listed(table.averaged)}." if table.averaged else "",
         rows_axis=table.rows_axis,
         columns=tuple(table.columns),
@@ -169,6 +157,26 @@ def _facts(document: StudyDocument) -> tuple[Fact, ...]:
         for axis, values in document.axes.items()
         if values
     )
+
+
+def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) -> tuple[Picker, ...]:
+    rows, columns = document.table.rows_axis, document.table.columns_axis
+    usual = tuple(Option(link.label, link.href, _is(link.href, state)) for link in document.tables)
+    menus = [
+        _axis("Rows", "rows", rows, columns, document, href),
+        _axis("Columns", "columns", columns, rows, document, href),
+    ]
+    if len(usual) > 1:
+        menus.append(Picker("Usual tables", "Usual tables", usual))
+    return tuple(menus)
+
+
+def _show(document: StudyDocument, href: Href) -> Picker:
+    options = (
+        Option("Accuracy", href(show=None), document.show == "accuracy"),
+        Option("Difference to dense", href(show="difference"), document.show == "difference"),
+    )
+    return Picker("What is shown", "", options)
 
 
 def _axis(label: str, key: str, now: str, other: str, document: StudyDocument, href: Href) -> Picker:

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from store.activations import ActivationWriter
 
 LAYERS, NEURONS = 4, 96
-PRUNED = {"pruned-1": 0.10, "pruned-2": 0.45}
-"""What share of a planted neuron's activation each variant keeps."""
-LABELS = ["demo", "wanda · demo · 2:4", "magnitude · 0.5"]
-MODELS = ["demo", "pruned:0123456789abcdef", "pruned:fedcba9876543210"]
+KEPT = (0.10, 0.45, 0.3, 0.6)
+"""What share of a planted neuron's activation each pruned variant keeps."""
 PROMPT = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
 TEXTS = [
     (
@@ -39,13 +37,14 @@ TEXTS = [
 ]
 
 
-def write_attribution(path: Path) -> Path:
-    """Write the attribution at ``path`` and return it."""
+def write_attribution(path: Path, spec: dict[str, Any], labels: list[str]) -> Path:
+    """Write the attribution of ``spec`` (at most four pruned variants) at ``path`` and return it."""
     random = np.random.default_rng(7)
     examples = [_example(index, *text) for index, text in enumerate(TEXTS)]
     influential = np.concatenate([np.array(example["influential"]) for example in examples])
     special = np.concatenate([np.array(example["special"]) for example in examples])
-    names = ["dense", *PRUNED]
+    pruned = {f"pruned-{number}": kept for number, kept in zip(range(1, len(labels)), KEPT, strict=False)}
+    names = ["dense", *pruned]
     words = [word for _, _, given in TEXTS for word in given]
     columns = _word_columns(examples, words)
     values = {name: np.zeros((LAYERS, NEURONS, len(influential)), np.float32) for name in names}
@@ -58,23 +57,16 @@ def write_attribution(path: Path) -> Path:
             strength = 0.30 * random.uniform(0.3, 1) / (1 + place / 6)
             values["dense"][layer, neuron, influential] += strength * random.uniform(0.3, 1, int(influential.sum()))
     values["dense"][:, :, special] = 2.5
-    for name, kept in PRUNED.items():
+    for name, kept in pruned.items():
         values[name] = values["dense"] + random.normal(0, 0.004, noise.shape).astype(np.float32)
         shares = np.clip(kept + random.normal(0, 0.12, (LAYERS, NEURONS, int(influential.sum()))), 0.01, 1.3)
         values[name][:, :, influential] *= shares
     with ActivationWriter(
         path,
-        spec={
-            "dense": "demo",
-            "pruned": MODELS[1:],
-            "texts": {"dataset": "reviews", "count": 3, "seed": 0},
-            "activation": "relu",
-            "permutations": 1000,
-            "seed": 0,
-        },
+        spec=spec,
         variants=names,
-        models=MODELS,
-        labels=LABELS,
+        models=[spec["dense"], *spec["pruned"]],
+        labels=labels,
         examples=examples,
         layers=LAYERS,
         neurons=NEURONS,
@@ -85,7 +77,7 @@ def write_attribution(path: Path) -> Path:
                 for _ in writer.blocks(name, layer):
                     pass
             writer.close(name)
-        arrays, comparisons = _tables(writer, values, columns, influential, special, words, random)
+        arrays, comparisons = _tables(writer, values, columns, influential, special, pruned, random)
         return writer.finish(
             arrays,
             {
@@ -136,9 +128,10 @@ def _tables(
     columns: dict[str, list[int]],
     influential: NDArray[np.bool_],
     special: NDArray[np.bool_],
-    words: list[str],
+    pruned: dict[str, float],
     random: np.random.Generator,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    words = list(columns)
     relu = {name: np.maximum(array, 0) for name, array in values.items()}
     total = relu["dense"][:, :, ~special].sum(axis=2)
     score = (relu["dense"][:, :, influential].sum(axis=2) / total).astype(np.float32)
@@ -167,14 +160,14 @@ def _tables(
         "word": word,
     }
     comparisons: dict[str, Any] = {}
-    for name in PRUNED:
+    for name, kept in pruned.items():
         drop = np.where(own["dense"] > 0, 1 - own[name] / own["dense"], np.nan).astype(np.float32)
         arrays |= {
             f"drop/{name}": drop,
             f"masked_in/{name}": random.uniform(0.4, 0.6, score.shape).astype(np.float32),
             f"masked_out/{name}": random.uniform(0.4, 0.6, score.shape).astype(np.float32),
         }
-        fell = float(1 - PRUNED[name])
+        fell = 1 - kept
         comparisons[name] = {
             "controls": {
                 "matched": _interval(fell, 0.04, 40),

@@ -21,12 +21,22 @@ function start() {
   events = new EventSource(page.dataset.jobEvents);
   events.addEventListener("open", () => lost(false));
   events.addEventListener("error", () => lost(true));
-  events.addEventListener("job", (event) => {
+  events.addEventListener("snapshot", (event) => {
     const job = JSON.parse(event.data);
-    if (job.state !== document.querySelector("[data-job-events]")?.dataset.state) refresh().catch(() => lost(true));
+    showState(job);
+    if (!job.finished_at) showProgress(job.progress);
+    job.log.forEach(addLine);
   });
+  events.addEventListener("job", (event) => showState(JSON.parse(event.data)));
+  events.addEventListener("end", () => { events?.close(); events = null; });
   events.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
   events.addEventListener("log", (event) => addLine(JSON.parse(event.data)));
+}
+
+// Another state has other buttons and words: the page is read anew.
+function showState(job) {
+  const { state, cancelling } = document.querySelector("[data-job-events]")?.dataset ?? {};
+  if (job.state !== state || Boolean(job.cancelling) !== (cancelling === "true")) refresh().catch(() => lost(true));
 }
 
 function showProgress(progress) {

@@ -6,19 +6,30 @@ import { refresh } from "./swap.js";
 const TOGETHER_MS = 300;
 let timer = 0;
 
+const states = new Map();
 const address = document.body.dataset.events;
 if (address) {
   const events = new EventSource(address);
-  events.addEventListener("job", (event) => {
-    const job = JSON.parse(event.data);
-    const row = document.querySelector(`[data-job="${CSS.escape(job.id)}"]`);
-    if (!row || row.dataset.state !== job.state) { soon(); return; }
-    const bar = row.querySelector("progress");
-    if (!bar) return;
-    write(bar, job.progress);
-    const message = row.querySelector("[data-message]");
-    if (message) message.textContent = progressText(job.progress);
+  events.addEventListener("snapshot", (event) => {
+    const active = new Map(JSON.parse(event.data).items.map((job) => [job.id, job]));
+    // What the page shows as active and is not any more has ended while the page was on its way.
+    const ended = [...document.querySelectorAll("[data-state=running], [data-state=queued]")].some((row) => row.dataset.job && !active.has(row.dataset.job));
+    if (ended) soon();
+    for (const job of active.values()) show(job);
   });
+  events.addEventListener("job", (event) => show(JSON.parse(event.data)));
+}
+
+function show(job) {
+  const row = document.querySelector(`[data-job="${CSS.escape(job.id)}"]`);
+  const known = row?.dataset.state ?? states.get(job.id);
+  states.set(job.id, job.state);
+  if (known !== job.state) { soon(); return; }
+  const bar = row?.querySelector("progress");
+  if (!bar || !job.progress) return;
+  write(bar, job.progress);
+  const message = row.querySelector("[data-message]");
+  if (message && job.state === "running") message.textContent = progressText(job.progress);
 }
 
 function write(bar, progress) {

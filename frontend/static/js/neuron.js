@@ -94,6 +94,7 @@ document.addEventListener("click", (event) => {
 });
 
 function choose(place) {
+  if (document.body.hasAttribute("data-shared")) return; // a shared view stays as it was shared
   const address = new URL(location.href);
   if (place === null || place === chosen) address.searchParams.delete("token");
   else address.searchParams.set("token", place);

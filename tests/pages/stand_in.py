@@ -1,0 +1,162 @@
+"""A worker that takes jobs as the real one does and answers with made-up artefacts, when a test says so."""
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+
+from jobs.documents import Job, JobKind, LogLine, Progress
+from jobs.events import publish_job, publish_log, publish_progress
+from jobs.references import PRUNED
+from jobs.specs import PruneSpec
+from server.stores import Stores
+from store.jobs import utc_now
+from store.results import RESULT_OF
+from tests.pages.seed import write_attribution
+
+NAME = "stand-in"
+LEASE_SECONDS = 600
+LAYERS = 4
+MATRICES = {
+    "self_attn.q_proj": 64,
+    "self_attn.k_proj": 64,
+    "self_attn.o_proj": 64,
+    "mlp.up_proj": 160,
+    "mlp.down_proj": 64,
+}
+REVIEWS = ("A badly damaged chair and a crappy room.", "I adored it: warm, funny, generous.", "Coffee tasted burnt.")
+
+
+class StandIn:
+    """Works on the jobs of one installation, one step at a time."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.stores = stores
+
+    def take(self, job: str) -> Job:
+        """Claim a queued job."""
+        claimed = self.stores.jobs.claim(job, NAME, LEASE_SECONDS)
+        assert claimed is not None, f"job {job} is not there to be started"
+        publish_job(self.stores.redis, claimed)
+        return claimed
+
+    def say(self, job: Job, progress: Progress, line: str | None = None) -> None:
+        """Tell how far the job is, and log a line."""
+        assert self.stores.jobs.progress(job.id, NAME, progress)
+        publish_progress(self.stores.redis, job, progress)
+        if line is not None:
+            entry = self.stores.jobs.append_log(job.id, line)
+            publish_log(
+                self.stores.redis, job.id, entry if isinstance(entry, LogLine) else LogLine(at=utc_now(), line=line)
+            )
+
+    def finish(self, job: Job) -> None:
+        """Make the job's artefact, keep its record, and end it."""
+        kind, name = RESULT_OF[job.kind], job.artefact_id
+        with self.stores.artefacts.staging(kind, name) as folder:
+            match job.kind:
+                case JobKind.PRUNE:
+                    summary, files = _model(job)
+                case JobKind.EVALUATE:
+                    summary, files = _evaluation(job)
+                case _:
+                    labels = [self._label(reference) for reference in [job.spec["dense"], *job.spec["pruned"]]]
+                    write_attribution(folder, job.spec, labels)
+                    summary, files = {"words": []}, {}
+            for file, document in files.items():
+                (folder / file).write_text(json.dumps(document), encoding="utf-8")
+        self.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary)
+        result = {kind: f"{PRUNED}{name}" if job.kind is JobKind.PRUNE else name}
+        assert self.stores.jobs.succeed(job.id, NAME, result)
+        publish_job(self.stores.redis, self.stores.jobs.get(job.id))
+
+    def fail(self, job: Job, problem: dict[str, Any]) -> None:
+        """End the job with a problem document."""
+        assert self.stores.jobs.fail(job.id, NAME, problem)
+        publish_job(self.stores.redis, self.stores.jobs.get(job.id))
+
+    def stop(self, job: Job) -> None:
+        """What a worker does with a job that was asked to stop."""
+        assert self.stores.jobs.mark_cancelled(job.id, NAME)
+        publish_job(self.stores.redis, self.stores.jobs.get(job.id))
+
+    def work_off(self) -> None:
+        """Everything that is ready, and what becomes ready by that."""
+        jobs = self.stores.jobs
+        while ready := [
+            job.id
+            for job in jobs.list(state="queued", limit=200)[0]
+            if job.kind is not JobKind.STUDY and jobs.is_ready(job.id)
+        ]:
+            for job in reversed(ready):
+                self.finish(self.take(job))
+
+    def _label(self, reference: str) -> str:
+        found = self.stores.results.many("model", [reference.removeprefix(PRUNED)])
+        return next((str(record.summary["label"]) for record in found.values()), reference)
+
+
+def _model(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    spec = PruneSpec.model_validate(job.spec)
+    text = spec.calibration.dataset if spec.calibration else None
+    label = " · ".join(part for part in (spec.method.name, text, str(spec.pattern)) if part)
+    draw = np.random.default_rng(int(job.fingerprint[:8], 16))
+    layers = [
+        {
+            "layer": layer,
+            "matrices": [
+                {
+                    "name": name,
+                    "rows": rows,
+                    "columns": 64,
+                    "sparsity": 0.5,
+                    "relative_error": float(draw.uniform(0.05, 0.2) * (1 + layer / 4)),
+                }
+                for name, rows in MATRICES.items()
+            ],
+        }
+        for layer in range(LAYERS)
+    ]
+    report = {"spec": job.spec, "label": label, "sparsity": 0.5, "layers": layers, "versions": {"torch": "2.13.0"}}
+    summary = {"label": label, "method": spec.method.name, "pattern": str(spec.pattern), "sparsity": 0.5}
+    return summary, {"pruning.json": report, "config.json": {}}
+
+
+def _evaluation(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    rows = 120
+    draw = random.Random(job.fingerprint)
+    right = 0.8 if not job.spec["model"].startswith(PRUNED) else draw.uniform(0.5, 0.75)
+    tasks = {}
+    for task in job.spec["tasks"]:
+        examples = [_example(index, draw.random() < right) for index in range(rows)]
+        accuracy = sum(each["chosen"] == each["answer"] for each in examples) / rows
+        half = 1.96 * (accuracy * (1 - accuracy) / rows) ** 0.5
+        tasks[task] = {
+            "accuracy": accuracy,
+            "rows": rows,
+            "interval": [max(0.0, accuracy - half), min(1.0, accuracy + half)],
+            "chance": 0.5,
+            "majority": 0.5,
+            "version": "1",
+            "prompt_hash": "0" * 16,
+            "examples": examples,
+        }
+    figures = {task: {key: value for key, value in each.items() if key != "examples"} for task, each in tasks.items()}
+    return {"tasks": figures}, {"evaluation.json": {"model": job.spec["model"], "spec": job.spec, "tasks": tasks}}
+
+
+def _example(index: int, right: bool) -> dict[str, Any]:
+    answer = index % 2
+    chosen = answer if right else 1 - answer
+    scores = [-2.0, -2.0]
+    scores[chosen] = -0.5
+    choices = ["negative", "positive"]
+    return {
+        "index": index,
+        "text": f"{REVIEWS[index % 3]}\nQuestion: Is this sentence positive or negative?",
+        "scores": scores,
+        "chosen": chosen,
+        "answer": answer,
+        "choices": choices,
+    }

@@ -1,0 +1,90 @@
+"""Every page, in light, dark and on a phone: it opens, nothing goes wrong in it, nothing hangs over the edge."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.pages.conftest import DESK, PHONE, Open, Site, scrolls_sideways
+
+pytestmark = pytest.mark.pages
+
+LOOKS = {
+    "light": {"viewport": DESK, "color_scheme": "light"},
+    "dark": {"viewport": DESK, "color_scheme": "dark"},
+    "phone": {"viewport": PHONE, "color_scheme": "light"},
+}
+
+
+def addresses(site: Site) -> dict[str, str]:
+    results = site.stores.results
+    evaluation = next(r.id for r in results.list("evaluation")[0] if r.spec["model"] != "demo")
+    study = results.list("study")[0][0]
+    attribution = site.attribution
+    layer, neuron = site.stores.attributions.get(attribution.rpartition("/")[2]).tables.at_rank(1) or (0, 0)
+    return {
+        "home": "/",
+        "jobs": "/jobs",
+        "form-prune": "/jobs/new",
+        "form-evaluate": "/jobs/new?kind=evaluate",
+        "form-attribute": "/jobs/new?kind=attribute",
+        "form-study": "/jobs/new?kind=study",
+        "job": f"/jobs/{site.stores.jobs.list(kind='attribute')[0][0].id}",
+        "job-of-a-study": f"/jobs/{study.job}",
+        "studies": "/studies",
+        "study": f"/studies/{study.id}",
+        "study-difference": f"/studies/{study.id}?rows=method&columns=pattern&show=difference",
+        "models": "/models",
+        "model": f"/models/{site.newest('model')}",
+        "model-dense": "/models/demo",
+        "evaluations": "/evaluations",
+        "evaluation": f"/evaluations/{evaluation}",
+        "examples": f"/evaluations/{evaluation}/reviews",
+        "attributions": "/attributions",
+        "attribution": attribution,
+        "attribution-word": f"{attribution}?word=badly",
+        "layer": f"{attribution}/layers/{layer}",
+        "layer-difference": f"{attribution}/layers/{layer}?show=difference&example=1&curve=log",
+        "neuron": f"{attribution}/neurons/{layer}/{neuron}",
+        "neuron-chosen": f"{attribution}/neurons/{layer}/{neuron}?token=53&scale=model&curve=log",
+        "neuron-raw": f"{attribution}/neurons/{layer}/{neuron}?example=2&activation=raw&window=16",
+        "search": "/search?q=a",
+    }
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page(look: str, seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    for name, path in addresses(seeded_app).items():
+        page = open_page(seeded_app.address + path, **LOOKS[look])
+        for chart in page.locator("[data-chart]").all():
+            chart.scroll_into_view_if_needed()
+            chart.locator(".main-svg").first.wait_for()
+        shot(page, f"{name}-{look}")
+        assert not scrolls_sideways(page), f"{path} is wider than the window"
+        assert page.locator("h1").count() == 1, path
+        page.context.close()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_first_visit(look: str, empty_site: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    for name in ("", "jobs", "studies", "attributions", "evaluations", "models"):
+        page = open_page(f"{empty_site.address}/{name}", **LOOKS[look])
+        shot(page, f"empty-{name or 'home'}-{look}")
+        assert not scrolls_sideways(page)
+        assert page.locator(".empty").count() >= 1
+        page.context.close()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_errors(look: str, seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    for name, path, status in (
+        ("nothing", "/nothing/here", 404),
+        ("attribution", "/attributions/0000000000000000", 404),
+        ("neuron", f"{seeded_app.attribution}/neurons/0/99999", 404),
+        ("share", "/s/not-a-token", 404),
+        ("axis", f"/studies/{seeded_app.newest('study')}?rows=colour", 422),
+    ):
+        page = open_page(seeded_app.address + path, status=status, **LOOKS[look])
+        shot(page, f"error-{name}-{look}")
+        assert not scrolls_sideways(page)
+        page.context.close()
