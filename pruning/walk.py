@@ -87,15 +87,14 @@ def prune(
     device = device or next(model.parameters()).device
     reports: list[LayerReport] = []
     with torch.no_grad(), _evaluating(model), _full_precision():
-        match rule:
-            case WeightsOnly():
-                walk = _by_weights(rule, layers, pattern, device)
-            case Calibrated():
-                if windows is None:
-                    raise BadInput(f"{method} needs calibration windows; magnitude does without")
-                _check_windows(model, windows)
-                batch = batch or max(1, TOKENS_AT_ONCE.get(device.type, 4096) // windows.shape[1])
-                walk = _by_inputs(rule, layers, pattern, capture(model, layers, windows, batch, device), device)
+        if isinstance(rule, WeightsOnly):
+            walk = _by_weights(rule, layers, pattern, device)
+        else:
+            if windows is None:
+                raise BadInput(f"{method} needs calibration windows; magnitude does without")
+            _check_windows(model, windows)
+            batch = batch or max(1, TOKENS_AT_ONCE.get(device.type, 4096) // windows.shape[1])
+            walk = _by_inputs(rule, layers, pattern, capture(model, layers, windows, batch, device), device)
         for report in walk:
             reports.append(report)
             on_layer(report)
