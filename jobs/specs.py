@@ -39,6 +39,8 @@ from jobs.words import occurs
 DEFAULT_SAMPLES = 128
 MOST_SAMPLES = 65_536
 MOST_CELLS = 20_000
+MOST_VARIANTS = 256
+"""Pruned models that one attribution compares with a dense one."""
 
 Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -364,7 +366,7 @@ class AttributeSpec(Reading):
     """The same texts through a dense model and its pruned variants, neuron by neuron."""
 
     dense: Reference
-    pruned: tuple[Reference, ...] = Field(min_length=1, max_length=64)
+    pruned: tuple[Reference, ...] = Field(min_length=1, max_length=MOST_VARIANTS)
 
     @model_validator(mode="after")
     def _variants_differ(self) -> Self:
@@ -439,12 +441,19 @@ class StudySpec(Strict):
                     field=f"attributions.{index}.dense",
                     given=attribution.dense,
                 )
-        cells = len(self.models) * (
-            1 + 2 * len(self.methods) * len(self.patterns) * max(1, len(self.calibrations)) * max(1, len(self.seeds))
-        )
+        draws = len(self.calibrations) * max(1, len(self.seeds))
+        variants = len(self.patterns) * sum(draws if method.calibrated else 1 for method in self.methods)
+        cells = len(self.models) * (1 + 2 * variants + len(self.attributions))
         if cells > MOST_CELLS:
             raise refused(
                 f"the grid has up to {cells} cells; at most {MOST_CELLS}", allowed=f"at most {MOST_CELLS} cells"
+            )
+        if self.attributions and variants > MOST_VARIANTS:
+            raise refused(
+                f"the grid has {variants} pruned models of each model; an attribution compares at most {MOST_VARIANTS}",
+                allowed=f"at most {MOST_VARIANTS} pruned models",
+                field="attributions",
+                given=None,
             )
         return self
 

@@ -84,9 +84,6 @@ def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError
         case "union_tag_not_found":
             path.append(context["discriminator"].strip("'"))
             given, allowed, message = None, "a value", "is needed"
-        case "literal_error":
-            names = [name.strip(" '") for name in context["expected"].replace(" or ", ", ").split(",")]
-            allowed, message = names, unknown_name(given, names)
         case _:
             allowed = _lower_first(details["msg"]).removeprefix("input ")
             message = f"{_short(given)} is not allowed: {allowed}"

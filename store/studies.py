@@ -1,5 +1,5 @@
 """Studies: a grid becomes jobs, and their results a table. How a study moves with its cells is in
-`store/job_rows.py`."""
+`store/study_rows.py`."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

@@ -127,8 +127,7 @@ def _pending_models(stores: Stores, spec: Spec) -> dict[str, str]:
         if job is None or job.kind != JobKind.PRUNE:
             message = f"there is no pruned model {name!r}; prune it first, or look at the list of models"
             raise bad_field(field, reference, "a pruned model that is there", message)
-        if not job.state.ended:
-            pending[name] = job.id
+        pending[name] = job.id
     return pending
 
 

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from jobs.problems import Problem
-from jobs.references import FolderModel, HubModel, PrunedModel, parse_reference, resolve_file, resolve_model
+from jobs.references import (
+    DEMO_FOLDER,
+    FolderModel,
+    HubModel,
+    PrunedModel,
+    parse_reference,
+    resolve_file,
+    resolve_model,
+)
 from jobs.settings import Settings
 
 
@@ -28,6 +36,12 @@ def test_the_forms(settings: Settings, tmp_path: Path) -> None:
     assert parse_reference("facebook/opt-125m", settings) == HubModel("facebook/opt-125m")
     assert parse_reference("gpt2@refs/pr/1", settings) == HubModel("gpt2", "refs/pr/1")
     assert parse_reference("pruned:0123456789abcdef", settings) == PrunedModel("0123456789abcdef")
+
+
+def test_the_demo_ships_with_the_project(settings: Settings) -> None:
+    if not DEMO_FOLDER.is_dir():
+        pytest.skip("the demo model is not trained yet")
+    assert parse_reference("demo", settings) == FolderModel(DEMO_FOLDER)
 
 
 def test_resolving_gives_what_can_be_loaded(settings: Settings, tmp_path: Path) -> None:

@@ -139,6 +139,9 @@ def test_layers_are_a_set() -> None:
         ("study", {"attributions": [{"texts": ["a"], "dense": "dem"}]}, "attributions.0.dense", "dem", "'demo'"),
         ("study", {"methods": [], "attributions": [{"texts": ["a"]}]}, "methods", "[]", "pruned ones"),
         ("study", {"seeds": list(range(30_000))}, "spec", None, "at most 20000"),
+        ("study", {"seeds": list(range(300)), "attributions": [{"texts": ["a"]}]}, "attributions", None, "at most 256"),
+        ("study", {"attributions": ["reviews"]}, "attributions.0", "reviews", "valid dictionary"),
+        ("study", {"models": "demo"}, "models", "demo", "valid tuple"),
         ("prunes", {}, "kind", "prunes", "did you mean 'prune'"),
     ],
 )

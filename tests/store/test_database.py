@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -102,6 +103,17 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = 'x'"))
         assert database.revision() == HEAD
         connection.rollback()
+
+
+def test_a_migration_can_be_taken_back(database: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "store" / "migrations"))
+    with database.exclusive() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert database.revision() is None
+    database.migrate()
+    assert database.revision() == HEAD
 
 
 def test_sqlite_keeps_what_it_promises(tmp_path: Path) -> None:

@@ -76,6 +76,19 @@ def test_the_plan_is_the_grid() -> None:
     assert len({cell.fingerprint for cell in cells}) == len(cells)
 
 
+def test_labels_say_what_differs_from_the_usual() -> None:
+    calibrations = [
+        {"dataset": "demo"},
+        {"dataset": "demo", "samples": 8, "seqlen": 64},
+        {"file": "texts/mine.txt"},
+        {"file": "windows.safetensors"},
+    ]
+    cells = planned(methods=["wanda"], patterns=["2:4"], calibrations=calibrations, attributions=[], tasks=[])
+    assert [cell.coordinates["role"] for cell in cells] == ["prune"] * 4
+    labels = [cell.coordinates["calibration"] for cell in cells]
+    assert labels == ["demo", "demo (8 x 64)", "mine.txt", "windows.safetensors"]
+
+
 def test_seeds_draw_calibration_sets_anew() -> None:
     prunes = [cell for cell in planned(seeds=[0, 1, 2], attributions=[]) if cell.kind == JobKind.PRUNE]
     assert len(prunes) == 2 + 2 * 2 * 3
@@ -93,6 +106,10 @@ def test_an_attribution_names_its_dense_model() -> None:
 def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
     sent: list[str] = []
     study, created = submit(stores, "study", STUDY, send=sent.append)
+    empty = pivot(stores.studies.table(study.artefact_id), "method", "calibration")
+    assert empty.cells[0][1] is None, "magnitude uses no calibration set"
+    coming = empty.cells[0][0]
+    assert coming is not None and coming.accuracy is None and coming.state == "queued" and coming.done == 0
     assert created and study.state == JobState.QUEUED and study.progress.total == 14
     assert stores.jobs.list(cells=False)[0] == [study]
     assert len(sent) == 7, "the dense evaluation and six models; the others wait"
@@ -110,6 +127,9 @@ def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
     crossed = pivot(table, "task", "calibration", {"pattern": "2:4"})
     assert crossed.row_labels == ["reviews", "sst2"] and crossed.column_labels == ["none", "demo", "c4"]
     assert crossed.dense == pytest.approx([0.8, 0.8])
+    assert pivot(table, "calibration", "task", {"method": "wanda"}).row_labels == ["demo", "c4"]
+    with pytest.raises(Problem, match="the same as rows"):
+        pivot(table, "task", "task")
     cell = crossed.cells[0][1]
     assert (
         cell is not None and cell.facts == 1 and cell.interval == pytest.approx((0.5, 0.7)) and cell.task == "reviews"
@@ -167,6 +187,7 @@ def test_a_failed_cell_fails_its_dependents_and_its_study_and_retry_runs_them(st
     assert failed.state == JobState.FAILED and failed.error is not None
     assert failed.progress.done == failed.progress.total
     assert "5 of 14 cells" in failed.error["detail"] and "no such luck" in failed.error["detail"]
+    assert stores.studies.counts([study.id]) == {study.id: {JobState.SUCCEEDED: 9, JobState.FAILED: 5}}
     cells = stores.studies.cells(study.id)
     assert [cell.state for cell in cells].count(JobState.FAILED) == 5, "two models, their evaluations, the attribution"
     assert all("prune one with magnitude" in str(cell.error) for cell in cells if cell.role in {"attribute"})
@@ -246,6 +267,7 @@ def test_a_lost_worker_does_not_stop_a_study(stores: Stores) -> None:
     (first, *_) = stores.jobs.unsent()
     assert stores.jobs.claim(first, "gone", -1)
     sent: list[str] = []
+    assert [job.id for job in stores.jobs.studies_of(first)] == [study.id]
     assert sweep(stores.jobs, sent.append) == [first]
     assert first in sent and stores.jobs.get(first).attempts == 1
     assert stores.jobs.get(study.id).state == JobState.RUNNING

@@ -6,6 +6,8 @@ import pytest
 
 from jobs.documents import JobState
 from jobs.problems import Problem
+from store import contents
+from store.job_rows import describe
 from store.submission import Stores, dispatch, retry, submit, sweep
 
 PRUNE = {
@@ -148,6 +150,31 @@ def test_a_folder_without_safetensors_is_refused(stores: Stores, queue: Queue, m
         submit(stores, "prune", PRUNE, send=queue)
 
 
+def test_each_kind_says_which_model_is_missing(stores: Stores, queue: Queue) -> None:
+    gone = "pruned:0123456789abcdef"
+    for kind, spec, field in (
+        ("attribute", {"dense": "one", "pruned": ["two", gone], "texts": ["so bad"]}, "pruned.1"),
+        ("study", {"models": ["one", gone], "tasks": ["sst2"]}, "models.1"),
+    ):
+        with pytest.raises(Problem) as refused:
+            submit(stores, kind, spec, send=queue)
+        assert [error.field for error in refused.value.errors] == [field]
+
+
+def test_what_depends_says_on_what(stores: Stores, queue: Queue) -> None:
+    prune, _ = submit(stores, "prune", PRUNE, send=queue)
+    variant = f"pruned:{prune.artefact_id}"
+    second, _ = submit(stores, "prune", {**PRUNE, "model": variant}, send=queue)
+    spec = {"dense": "one", "pruned": [variant, f"pruned:{second.artefact_id}"], "texts": ["so bad"]}
+    attribute, _ = submit(stores, "attribute", spec, send=queue)
+    study, _ = submit(stores, "study", {"models": [variant], "tasks": ["sst2"]}, send=queue)
+    stores.jobs.cancel(prune.id)
+    ended = stores.jobs.get(attribute.id)
+    assert ended.error is not None and "prune one with wanda" in str(stores.jobs.get(second.id).error)
+    assert stores.jobs.get(study.id).state == JobState.FAILED
+    assert "evaluate pruned:" in str(stores.jobs.get(study.id).error)
+
+
 def test_a_link_out_of_the_roots_is_refused(stores: Stores, queue: Queue, model_root: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.mkdir()
@@ -165,3 +192,33 @@ def test_a_calibration_file_below_the_roots_is_fine(stores: Stores, queue: Queue
     file.write_text("another text, longer")
     second, created = submit(stores, "prune", {**PRUNE, "calibration": {"file": "text.txt"}}, send=queue)
     assert created and first.id != second.id
+
+
+def test_data_files_come_before_the_hub(stores: Stores, queue: Queue, tmp_path: Path) -> None:
+    evaluate = {"model": "one", "tasks": ["sst2"]}
+    from_hub, _ = submit(stores, "evaluate", evaluate, send=queue)
+    data = tmp_path / "data"
+    (data / "eval").mkdir(parents=True)
+    (data / "calibration").mkdir()
+    (data / "eval" / "sst2.jsonl").write_text("{}")
+    (data / "calibration" / "wikitext2.train.txt").write_text("text")
+    local = Stores.open(stores.settings.model_copy(update={"data": data}))
+    from_file, created = submit(local, "evaluate", evaluate, send=queue)
+    assert created and from_file.id != from_hub.id
+    prune = {**PRUNE, "calibration": {"dataset": "wikitext2"}}
+    assert submit(stores, "prune", prune, send=queue)[0].id != submit(local, "prune", prune, send=queue)[0].id
+    assert submit(local, "evaluate", {**evaluate, "model": "owner/name"}, send=queue)[1]
+    local.close()
+
+
+def test_an_installation_without_the_demo_says_so(
+    stores: Stores, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "_DEMO", tmp_path)
+    with pytest.raises(Problem, match=r"needs the file .*calibration\.jsonl"):
+        submit(stores, "prune", PRUNE, send=queue)
+
+
+def test_jobs_in_a_few_words() -> None:
+    assert describe("attribute", {"dense": "one"}) == "attribute one"
+    assert describe("study", {"name": "a grid"}) == "a grid" and describe("study", {"name": None}) == "study"
