@@ -62,7 +62,7 @@ class Stores(submission.Stores):
         return cls(
             **{name.name: getattr(kept, name.name) for name in fields(kept)},
             attributions=OpenAttributions(Places(kept.artefacts).find),
-            queue=celery_app(settings),
+            queue=producer(settings),
             redis=redis_client(settings),
             events=async_redis_client(settings),
         )
@@ -84,6 +84,17 @@ class Stores(submission.Stores):
         self.redis.close()
         self.queue.close()
         self.close()
+
+
+def producer(settings: Settings) -> Celery:
+    """The queue for a sender that does not wait: without Redis Celery would try for six seconds, and a request with it.
+
+    The job stays queued in the database, and the sweeper sends it later.
+    """
+    app = celery_app(settings)
+    impatient = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **impatient}
+    return app
 
 
 def stores_of(request: Request) -> Stores:

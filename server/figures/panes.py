@@ -81,7 +81,7 @@ def figure_rows(neuron: NeuronDocument, examples: Sequence[int]) -> list[Row]:
         panes += [
             Pane(
                 title="Difference",
-                subtitle=f"{variant.label} − dense",  # noqa: RUF001 - a minus sign, for people
+                subtitle=f"{variant.label} − dense",
                 lowest=-widest,
                 highest=widest,
                 ramp=_ramp(LOSS, GAIN),
@@ -102,7 +102,7 @@ def mix(colour: Colour, share: float) -> str:
 def number(value: float) -> str:
     """A number for people: four decimals, more digits where they would say nothing."""
     text = f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2e}"
-    return text.replace("-", "−")  # noqa: RUF001
+    return text.replace("-", "−")
 
 
 def shown(token: str) -> str:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -178,3 +179,19 @@ def test_all_jobs_are_followed_in_one_stream(live: str, kept: Stores) -> None:
         assert (event.data["id"], event.data["state"]) == (first, "running")
         work(kept, first, 4)
         assert follower.until("job").data["progress"]["done"] == 4  # type: ignore[index]
+
+
+class TestWithoutRedis:
+    """Events are hints: without them the database is asked."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        return settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nothing.sock"})
+
+    def test_a_job_is_still_followed_to_its_end(self, live: str) -> None:
+        job = submit(live)
+        with following(f"{live}/api/v1/jobs/{job}/events") as follower:
+            assert follower.until("snapshot").data["state"] == "queued"
+            httpx.delete(f"{live}/api/v1/jobs/{job}")
+            assert follower.until("job").data["state"] == "cancelled"
+            assert follower.until("end").data == {"state": "cancelled"}
