@@ -25,6 +25,7 @@ USUAL_TABLES = (
     ("task", "seed"),
 )
 SHOWN = ("accuracy", "difference")
+NO_CALIBRATION = "none"
 
 
 def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
@@ -91,10 +92,13 @@ def _summary(record: Record, job: Job, cells: Counter[JobState]) -> dict[str, ob
 
 
 def _usual(table: study_table.StudyTable) -> list[tuple[str, str]]:
-    """The usual tables whose columns differ in this study, and whose rows do, except for tasks; at least one."""
-    varied = {axis for axis in AXES if len(table.axes[axis]) > 1}
-    fitting = [pair for pair in USUAL_TABLES if pair[1] in varied and (pair[0] in varied or pair[0] == "task")]
-    return fitting or list(USUAL_TABLES[:1])
+    """The usual tables whose columns differ in this study, and whose rows do, except for tasks; the one with the most
+    cells first; at least one. That a method has no calibration set is no value to compare."""
+    sizes = {axis: sum(value != NO_CALIBRATION for value in table.axes[axis]) for axis in AXES}
+    fitting = [
+        (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")
+    ]
+    return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES[:1])
 
 
 def _table(table: study_table.StudyTable, crossed: Pivot, names: Names) -> StudyTable:
