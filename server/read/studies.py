@@ -12,9 +12,9 @@ from server.read.names import Names, study_title
 from server.stores import Stores
 from store import study_table
 from store.results import Record
-from store.study_table import AXES, Pivot, PivotCell, pivot
+from store.study_table import AXES, Axis, Pivot, PivotCell, pivot
 
-USUAL_TABLES = (
+USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "calibration"),
     ("model", "calibration"),
     ("task", "pattern"),
@@ -91,7 +91,7 @@ def _summary(record: Record, job: Job, cells: Counter[JobState]) -> dict[str, ob
     }
 
 
-def _usual(table: study_table.StudyTable) -> list[tuple[str, str]]:
+def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
     """The usual tables whose columns differ in this study, and whose rows do, except for tasks; the one with the most
     cells first; at least one. That a method has no calibration set is no value to compare."""
     sizes = {axis: sum(value != NO_CALIBRATION for value in table.axes[axis]) for axis in AXES}
