@@ -127,6 +127,9 @@ def attribute(
 @contextlib.contextmanager
 def _running(settings: Settings) -> Iterator["Context"]:
     """The surroundings of a stage on the command line. SIGTERM ends it as Ctrl-C does: nothing is left behind."""
+    from worker.lifetime import wait_politely
+
+    wait_politely()
     from transformers.utils import logging as transformers_logging
 
     from worker.context import Context

@@ -10,7 +10,7 @@ from celery.signals import worker_process_init, worker_process_shutdown
 
 from jobs.queue import RUN_TASK
 from jobs.settings import Settings
-from worker.lifetime import die_with_parent
+from worker.lifetime import die_with_parent, wait_politely
 from worker.parts import Parts
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Child:
         parts = Parts.open(self._settings, self._queue)
         signal.signal(GIVE_BACK, lambda *_: parts.stopping.set())
         die_with_parent()
+        wait_politely()
         began = time.monotonic()
         from transformers.utils import logging as transformers_logging
 

@@ -1,0 +1,16 @@
+"""How a process lives beside others."""
+
+import os
+
+import pytest
+
+from worker.lifetime import wait_politely
+
+
+def test_threads_sleep_unless_somebody_wants_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    wait_politely()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    wait_politely()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
