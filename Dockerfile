@@ -9,6 +9,8 @@ WORKDIR /app
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 
 FROM base AS server
+# The PNG of a heat map is drawn with these letters.
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-dejavu-core && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN python -m pip install --constraint requirements.lock --editable .
 USER prunescope
