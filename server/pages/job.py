@@ -82,7 +82,9 @@ def job_page(document: JobDetail, frame: Frame) -> JobPage:
         stage=_stage(document),
         count=f"{progress.done} of {progress.total} {progress.unit}".strip() if progress.total > 0 else "",
         message=progress.message,
-        eta="" if progress.eta_seconds is None else f"about {wording.duration(round(progress.eta_seconds))} left",
+        eta=""
+        if progress.eta_seconds is None or document.state.ended
+        else f"about {wording.duration(round(progress.eta_seconds))} left",
         elapsed=_elapsed(document),
         bar=bar_of(document),
         events_href=document.events_href,

@@ -148,13 +148,14 @@ def _facts(document: StudyDocument) -> tuple[Fact, ...]:
         "method": "methods",
         "pattern": "patterns",
     }
+    known = {axis: [value for value in values if value != "none"] for axis, values in document.axes.items()}
     return tuple(
         Fact(
             "",
             wording.count(len(values)),
             plural.get(axis, f"{axis}s") if len(values) != 1 else AXIS_NAMES.get(axis, axis),
         )
-        for axis, values in document.axes.items()
+        for axis, values in known.items()
         if values
     )
 

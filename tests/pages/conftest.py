@@ -1,7 +1,10 @@
 """A real Chromium before the real application: uvicorn on a loopback port, a real Redis, SQLite, seeded results."""
 
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +22,7 @@ from server.stores import Stores
 from store import submission
 from tests.pages.stand_in import StandIn
 
+ROOT = Path(__file__).parents[2]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -71,6 +75,27 @@ def seeded_app(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> I
         site.submit("study", dict(STUDY))
         site.worker.work_off()
         yield site
+
+
+@pytest.fixture
+def working_site(tmp_path: Path, redis_server: str) -> Iterator[Site]:
+    """Nothing was done yet, and a real worker waits for jobs."""
+    home, redis_url = tmp_path / "home of a worker", f"{redis_server}?db=3"
+    for site in _served(home, redis_url):
+        command = [sys.executable, "-m", "worker"]
+        environment = {**os.environ, "PRUNESCOPE_HOME": str(home), "PRUNESCOPE_REDIS_URL": redis_url}
+        log = tmp_path / "worker.log"
+        with log.open("wb") as output:
+            worker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                yield site
+            finally:
+                worker.terminate()
+                try:
+                    worker.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    worker.kill()
+                    worker.wait()
 
 
 def _served(home: Path, redis_url: str) -> Iterator[Site]:

@@ -56,14 +56,18 @@ function check() {
   return first === null;
 }
 
+const belongs = (path, field) => path === field || path.startsWith(`${field}.`) || field.startsWith(`${path}.`);
+const holds = (field, given) => Number(typeof given === "string" && [...field.querySelectorAll("[name]:not([type=checkbox]), :checked")].some((control) => control.value.includes(given)));
+
 // A problem document's errors, each at the field whose path is the longest beginning of its own.
 function show(problem) {
   const left = [];
   let first = null;
   for (const error of problem.errors ?? []) {
     const path = error.field.replace(/^spec\./, "");
-    const fields = shown().filter(({ dataset: { field } }) => path === field || path.startsWith(`${field}.`) || field.startsWith(`${path}.`));
-    const field = fields.sort((a, b) => b.dataset.field.length - a.dataset.field.length)[0];
+    const fields = shown().filter((field) => belongs(path, field.dataset.field.replace(/\+$/, "")));
+    // Two fields may write to one place: the one that holds what was given is meant.
+    const field = fields.sort((a, b) => holds(b, error.given) - holds(a, error.given) || b.dataset.field.length - a.dataset.field.length)[0];
     if (!field) { left.push(`${error.field}: ${error.message}`); continue; }
     say(field, error.message);
     first ??= field.querySelector("input, select, textarea");

@@ -1,0 +1,135 @@
+"""Jobs in a browser: the form checks, the job is followed live and after a lost connection, cancelled, tried again."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from jobs.documents import Progress
+from tests.pages.conftest import Open, Site
+
+pytestmark = pytest.mark.pages
+
+seeds = iter(range(1000, 2000))
+
+
+def prune(site: Site) -> str:
+    spec = {
+        "model": "demo",
+        "method": {"name": "wanda"},
+        "pattern": "0.5",
+        "calibration": {"dataset": "demo", "samples": 8, "seqlen": 64, "seed": next(seeds)},
+    }
+    return site.submit("prune", spec).id
+
+
+def test_follows_a_job_to_its_end(seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    id = prune(seeded_app)
+    page = open_page(f"{seeded_app.address}/jobs/{id}")
+    home = open_page(f"{seeded_app.address}/")
+    expect(page.get_by_role("status").first).to_have_text("queued")
+    job = seeded_app.worker.take(id)
+    expect(page.get_by_role("status").first).to_have_text("running")
+    step = Progress(stage="prune", done=2, total=4, unit="layers", message="layer 1", eta_seconds=7)
+    seeded_app.worker.say(job, step, "layer 1 done")
+    expect(page.locator("[data-count]")).to_have_text("2 of 4 layers")
+    expect(page.locator("[data-eta]")).to_have_text("about 7 s left")
+    expect(page.locator("[data-log]")).to_contain_text("layer 1 done")
+    assert page.locator("[data-bar]").evaluate("bar => bar.position") == 0.5
+    row = home.locator(f"[data-job='{id}']")
+    expect(row).to_contain_text("2 of 4 layers")
+    shot(page, "job-running-light")
+    shot(home, "home-running-light")
+    seeded_app.worker.finish(job)
+    expect(page.get_by_role("status").first).to_have_text("succeeded")
+    expect(row).to_have_attribute("data-state", "succeeded")
+    page.get_by_role("link", name="Open the model").click()
+    expect(page.locator("h1")).to_contain_text("wanda")
+
+
+def test_goes_on_after_a_lost_connection(seeded_app: Site, open_page: Open) -> None:
+    id = prune(seeded_app)
+    job = seeded_app.worker.take(id)
+    page = open_page(f"{seeded_app.address}/jobs/{id}")
+    seeded_app.worker.say(job, Progress(stage="prune", done=1, total=4, unit="layers"), "first line")
+    expect(page.locator("[data-log]")).to_contain_text("first line")
+    page.context.set_offline(True)
+    seeded_app.worker.say(job, Progress(stage="prune", done=3, total=4, unit="layers"), "second line")
+    page.context.set_offline(False)
+    page.reload()
+    expect(page.locator("[data-count]")).to_have_text("3 of 4 layers")
+    expect(page.locator("[data-log] [data-at]")).to_have_count(2)
+    seeded_app.worker.finish(job)
+    expect(page.get_by_role("status").first).to_have_text("succeeded")
+
+
+def test_cancels_and_tries_again(seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    id = prune(seeded_app)
+    job = seeded_app.worker.take(id)
+    page = open_page(f"{seeded_app.address}/jobs/{id}")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status").first).to_have_text("stopping")
+    seeded_app.worker.stop(job)
+    expect(page.get_by_role("status").first).to_have_text("cancelled")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("status").first).to_have_text("queued")
+    job = seeded_app.worker.take(id)
+    detail = "down_proj: 172 columns cannot be cut into groups of 5; choose an m that divides them"
+    seeded_app.worker.fail(
+        job, {"type": "x", "title": "Pattern does not fit", "status": 422, "detail": detail, "errors": []}
+    )
+    expect(page.get_by_role("alert")).to_contain_text(detail)
+    shot(page, "job-failed-light")
+
+
+def test_form_starts_a_job(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(f"{seeded_app.address}/")
+    page.get_by_role("link", name="Prune", exact=True).click()
+    page.get_by_label("Pattern").fill("4:8")
+    page.get_by_label("Seed").fill(str(next(seeds)))
+    expect(page.locator("[data-preview]")).to_contain_text('"pattern": "4:8"')
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("h1")).to_have_text("Prune demo · wanda · demo · 4:8")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status").first).to_have_text("cancelled")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "message"),
+    [
+        ("prune", "pattern", "1.5", "n:m such as 2:4"),  # found by the browser
+        ("prune", "pattern", "5:4", "n must be smaller than m"),  # and these by the server
+        ("prune", "model", "../secrets", ""),
+        ("evaluate", "limit", "0", ""),
+        ("attribute", "pruned+", "pruned:ffffffffffffffff", "there is no pruned model"),
+    ],
+)
+def test_form_shows_what_is_wrong_at_its_field(
+    kind: str, path: str, value: str, message: str, seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]
+) -> None:
+    page = open_page(f"{seeded_app.address}/jobs/new?kind={kind}")
+    page.locator(f"[name='{path}']").fill(value)
+    before = seeded_app.stores.jobs.list()[0][0].id
+    page.get_by_role("button", name="Start").click()
+    error = page.locator(f"[data-field='{path}'] .error")
+    expect(error).to_be_visible()
+    expect(error).to_contain_text(message)
+    expect(page.locator(f"[name='{path}']")).to_have_attribute("aria-invalid", "true")
+    shot(page, f"form-wrong-{kind}-light")
+    assert seeded_app.stores.jobs.list()[0][0].id == before, "nothing was queued"
+
+
+def test_form_sends_own_texts_with_their_words(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(f"{seeded_app.address}/jobs/new?kind=attribute")
+    page.locator("[name='pruned']").first.check()
+    page.get_by_label("Where they come from").select_option("own")
+    expect(page.get_by_label("How many")).to_be_hidden()
+    page.locator("[name='texts']").fill("A badly damaged chair.\n\nI adored it.")
+    page.locator("[name='texts-words']").fill("badly, damaged\nadored")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url(re.compile("/jobs/[0-9a-f]{32}$"))
+    job = seeded_app.stores.jobs.get(page.url.rpartition("/")[2])
+    assert [text["words"] for text in job.spec["texts"]] == [["badly", "damaged"], ["adored"]]
+    assert job.spec["words"] == {"source": "manual"}
+    seeded_app.stores.jobs.cancel(job.id)

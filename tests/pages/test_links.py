@@ -1,0 +1,90 @@
+"""Links: the address bar, the copied link and the share link open what was seen."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.pages.conftest import DESK, Open, Site
+
+pytestmark = pytest.mark.pages
+
+CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
+VIEW = "?example=1&curve=log&token=7"
+
+
+def seen(page: Page) -> dict[str, object]:
+    """Everything of a neuron page that a link has to bring back."""
+    return {
+        "title": page.locator("h1").inner_text(),
+        "telling": page.locator("#telling").inner_text(),
+        "panes": [pane.inner_text() for pane in page.locator(".pane").all()],
+        "shades": page.locator("[data-pane] [data-i]").evaluate_all("els => els.map(e => e.className)"),
+        "words": page.locator(".card").first.inner_text(),
+    }
+
+
+@pytest.fixture
+def neuron(seeded_app: Site) -> str:
+    return f"{seeded_app.address}{seeded_app.attribution}/neurons/1/5{VIEW}"
+
+
+def test_copied_link_opens_the_same_view(seeded_app: Site, neuron: str, open_page: Open) -> None:
+    page = open_page(neuron, **CLIPBOARD)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("h1")).to_have_text("L1/N6")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == page.url
+    assert seen(open_page(link)) == seen(page)
+
+
+def test_copies_without_a_clipboard(neuron: str, open_page: Open) -> None:
+    page = open_page(neuron)
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not here')); }")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("status")).to_contain_text(page.url)
+
+
+def test_share_link_is_the_same_view_read_only(
+    seeded_app: Site, neuron: str, open_page: Open, shot: Callable[[Page, str], None]
+) -> None:
+    page = open_page(neuron, **CLIPBOARD)
+    page.get_by_role("button", name="Share link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link.startswith(f"{seeded_app.address}/s/")
+    shared = open_page(link, viewport=DESK)
+    assert seen(shared) == seen(page)
+    assert shared.url == link, "the link stays in the address bar"
+    expect(shared.locator("header")).to_contain_text("read-only")
+    assert shared.locator("header a, header input, [data-method], [data-share], [data-step], [data-view]").count() == 0
+    shared.locator("[data-pane=dense] .i").first.click()
+    shared.keyboard.press("ArrowRight")
+    assert shared.url == link
+    shot(shared, "shared-neuron-light")
+    token = link.rpartition("/")[2]
+    assert httpx.delete(f"{seeded_app.address}/api/v1/shares/{token}").status_code == 204
+    gone = open_page(link, status=404)
+    expect(gone.locator("h1")).to_have_text("The link opens nothing")
+
+
+@pytest.mark.parametrize("path", ["", "/layers/1?show=difference", "/neurons/1/5"])
+def test_pages_of_an_attribution_can_be_shared(seeded_app: Site, path: str, open_page: Open) -> None:
+    answer = httpx.post(f"{seeded_app.address}/api/v1/shares", json={"path": seeded_app.attribution + path})
+    page = open_page(answer.json()["url"])
+    assert page.locator("[data-method], [data-share], [data-view]").count() == 0
+
+
+def test_what_stands_on_a_chart_opens_its_neuron(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(seeded_app.address + seeded_app.attribution)
+    chart = page.locator("[data-chart=rankMap]")
+    chart.scroll_into_view_if_needed()
+    chart.locator(".main-svg").first.wait_for()
+    box = chart.locator(".nsewdrag").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 6, box["y"] + 6)
+    page.wait_for_url("**/neurons/**")
+    expect(page.locator("h1")).to_contain_text("L3/N")

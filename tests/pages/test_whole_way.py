@@ -1,0 +1,58 @@
+"""The whole way with the real worker and the demo model: start page, live jobs, attribution, neuron, link."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.pages.conftest import Open, Site
+from tests.pages.test_links import CLIPBOARD, seen
+
+pytestmark = pytest.mark.pages
+
+PATIENCE_MS = 240_000
+"""For a worker that imports torch and prunes on a machine that does other things too."""
+
+
+def test_from_the_start_page_to_a_shared_neuron(
+    working_site: Site, open_page: Open, shot: Callable[[Page, str], None]
+) -> None:
+    page = open_page(f"{working_site.address}/", **CLIPBOARD)
+    expect(page.locator("main")).to_contain_text("Nothing runs yet")
+    page.get_by_role("link", name="Prune", exact=True).click()
+    page.get_by_label("Windows").fill("8")
+    page.get_by_label("Tokens each").fill("64")
+    page.get_by_role("button", name="Start").click()
+    status = page.locator("h1 + .state")
+    expect(status).to_have_text("succeeded", timeout=PATIENCE_MS)
+    assert page.locator("[data-log] [data-at]").count() >= 4, "a line for each layer at least"
+
+    page.get_by_role("link", name="Open the model").click()
+    expect(page.locator("table")).to_contain_text("Layer 3")
+    page.get_by_role("link", name="Find its neurons").click()
+    expect(page.locator("[name=pruned]").first).to_be_checked()
+    page.get_by_label("How many").fill("5")
+    page.get_by_role("button", name="Start").click()
+    expect(status).to_have_text("succeeded", timeout=PATIENCE_MS)
+
+    page.goto(f"{working_site.address}/")
+    page.locator(".found .title").first.click()
+    damaged = page.locator(".card", has_text="Most damaged neurons")
+    line = damaged.locator("tbody tr").first
+    name, word, change = (line.locator("td").nth(column).inner_text() for column in (1, 3, 5))
+    assert change.startswith("\N{MINUS SIGN}"), "it fell on its word"
+    line.get_by_role("link").click()
+    expect(page.locator("h1")).to_have_text(name)
+    expect(page.locator(".facts")).to_contain_text(f"on “{word}” {change} after pruning")
+    expect(page.locator(".card").first).to_contain_text(word)
+    shot(page, "whole-way-neuron-light")
+
+    layer, neuron = name.removeprefix("L").split("/N")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("h1")).to_have_text(f"L{layer}/N{int(neuron) + 1}")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("h1")).to_have_text(name)
+    page.keyboard.press("c")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert seen(open_page(link)) == seen(page)
