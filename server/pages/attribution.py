@@ -1,5 +1,6 @@
 """The overview of one attribution: its words, the map of Scores, the neurons that lost most."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from server import urls
@@ -7,7 +8,10 @@ from server.documents import AttributionDocument, ControlsRow, ExampleSummary, L
 from server.pages import wording
 from server.pages.controls import Fact, Href, Option, Picker
 from server.pages.frame import Frame
+from server.pages.neuron import TELLING
 from server.pages.tokens import Legend
+
+Neuron = Callable[[str], str]
 
 WORD_SOURCES = {
     "manual": "given with the texts",
@@ -102,20 +106,6 @@ class AttributionPage:
     histogram_data: dict[str, object]
 
 
-@dataclass(frozen=True)
-class Where:
-    """Which text a neuron is best seen in: the first that holds its word; and the variant that is looked at."""
-
-    examples: dict[str, int]
-    first: int
-    variant: str | None
-
-    def href(self, neuron: str, word: str | None) -> str:
-        """The neuron's address with that text and variant, both left out where they are the page's defaults."""
-        example = self.examples.get(word or "", self.first)
-        return urls.with_state(neuron, example=example if example != self.first else None, variant=self.variant)
-
-
 def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> AttributionPage:
     """``here`` is the page's own path, or that of the share link that it was opened by."""
     first = document.variants[0].name if document.variants else None
@@ -125,8 +115,10 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
         state: dict[str, urls.State] = {"variant": variant, "word": document.word, **changes}
         return urls.with_state(here, **state)
 
-    texts = {word: each.index for each in reversed(document.example_list) for word in each.words}
-    where = Where(texts, document.example_list[0].index, variant)
+    def neuron(href: str) -> str:
+        """A neuron in its most telling text, seen in the variant that this page speaks of."""
+        return urls.with_state(href, example=TELLING, variant=variant)
+
     share_of = next((each.label for each in document.variants if each.name == document.variant), "")
     drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]
     return AttributionPage(
@@ -141,13 +133,13 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
         words_note=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
         top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
-        top=tuple(_neuron_line(row, where) for row in document.top_neurons),
-        damaged=tuple(_neuron_line(row, where) for row in document.damaged_neurons),
+        top=tuple(_neuron_line(row, neuron) for row in document.top_neurons),
+        damaged=tuple(_neuron_line(row, neuron) for row in document.damaged_neurons),
         words=tuple(
-            _word_line(row, href(word=row.word), where) for row in document.influential_words if row.drop is not None
+            _word_line(row, href(word=row.word), neuron) for row in document.influential_words if row.drop is not None
         ),
         controls=tuple(_control_line(row) for row in document.controls),
-        layers=tuple(_layer_line(row, where) for row in document.layer_list),
+        layers=tuple(_layer_line(row, neuron) for row in document.layer_list),
         texts=tuple(_text_line(number, example) for number, example in enumerate(document.example_list, 1)),
         provenance=document.provenance,
         job=None if frame.shared else document.job,
@@ -160,19 +152,16 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
             "ranks": document.score_map.ranks,
             "scores": document.score_map.scores,
             "labels": _map_labels(document),
-            "hrefs": [
-                [None if href is None else where.href(href, word) for href, word in zip(hrefs, words, strict=True)]
-                for hrefs, words in zip(document.score_map.hrefs, document.score_map.words, strict=True)
-            ],
+            "hrefs": [[href and neuron(href) for href in hrefs] for hrefs in document.score_map.hrefs],
         },
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
     )
 
 
-def _neuron_line(row: NeuronRow, where: Where) -> NeuronLine:
+def _neuron_line(row: NeuronRow, neuron: Neuron) -> NeuronLine:
     return NeuronLine(
         name=row.name,
-        href=where.href(row.href, row.word),
+        href=neuron(row.href),
         rank=wording.count(row.rank),
         score=wording.decimal(row.score),
         word=row.word or wording.NOTHING,
@@ -228,10 +217,10 @@ def _plain(word: str | None) -> str:
     return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _word_line(row: WordRow, href: str, where: Where) -> WordLine:
+def _word_line(row: WordRow, href: str, neuron: Neuron) -> WordLine:
     low, high = row.low, row.high
     within = "" if low is None or high is None else wording.span(-high, -low)
-    best = Link(label=row.best.name, href=where.href(row.best.href, row.word)) if row.best else None
+    best = Link(label=row.best.name, href=neuron(row.best.href)) if row.best else None
     return WordLine(
         row.word,
         href,
@@ -256,8 +245,8 @@ def _control_line(row: ControlsRow) -> ControlLine:
     return ControlLine(row.variant.label, rows, verdict)
 
 
-def _layer_line(row: LayerRow, where: Where) -> LayerLine:
-    best = Link(label=row.best.name, href=where.href(row.best.href, row.best.word)) if row.best else None
+def _layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
+    best = Link(label=row.best.name, href=neuron(row.best.href)) if row.best else None
     return LayerLine(
         f"Layer {row.layer}",
         row.href,

@@ -3,41 +3,33 @@
 from dataclasses import dataclass
 
 from server import urls
-from server.documents import Controls, Neighbour, NeuronDocument, Variant
+from server.documents import Neighbour, NeuronDocument, Variant
 from server.pages import wording
 from server.pages.controls import Fact, Href, Moves, Option, Picker, Step
 from server.pages.frame import Frame
-from server.pages.tokens import Pane, Reading, Telling, make_panes, most_telling, read_example, tell, token_rows
+from server.pages.neuron_cards import (
+    Special,
+    WeightMeter,
+    WordLine,
+    special_rows,
+    specials_note,
+    weight_meters,
+    weights_note,
+    word_lines,
+)
+from server.pages.tokens import (
+    Pane,
+    Telling,
+    make_panes,
+    most_telling,
+    read_example,
+    tell,
+    telling_text,
+    token_rows,
+)
 from server.pages.view import ACTIVATIONS, View, view_state
-from store.attribution_tables import MaskedFraction
 
-MOST_WORDS = 12
-
-
-@dataclass(frozen=True)
-class WordLine:
-    """One word of the table: the bar's ``share`` (0 to 100) is what was lost, or gained."""
-
-    word: str
-    dense: str
-    pruned: str
-    percent: str
-    share: int
-    direction: str  # "loss" or "gain"
-
-
-@dataclass(frozen=True)
-class WeightMeter:
-    label: str
-    percent: int
-    value: str
-
-
-@dataclass(frozen=True)
-class Special:
-    label: str
-    value: str
-    within: str
+TELLING = "telling"
 
 
 @dataclass(frozen=True)
@@ -73,21 +65,31 @@ def default_view(document: NeuronDocument) -> View:
     return View(example=document.examples[0].index, variant=pruned[0], activation=document.activation)
 
 
-def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -> NeuronPage:
-    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by."""
+def telling_example(document: NeuronDocument, variant: str | None) -> int:
+    """The text in which this neuron's loss on its own word is seen best: what ``example=telling`` means."""
+    dense, *others = document.variants
+    pruned = next((each for each in others if each.name == variant), others[0])
+    return telling_text(document.examples, dense, pruned, document.word, document.activation)
+
+
+def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, *, telling: bool) -> NeuronPage:
+    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by.
+
+    ``telling``: the address asked for the neuron's own telling text, so the next in rank shows its own too.
+    """
     default = default_view(document)
     dense = document.variants[0]
     pruned = next(variant for variant in document.variants if variant.name == view.variant)
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
     reading = read_example(document.examples[place], dense, pruned, place, view.activation)
     chosen = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
-    telling = chosen if chosen is not None else most_telling(reading)
+    told = chosen if chosen is not None else most_telling(reading)
 
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **view_state(view.with_changes(**changes), default))
 
     state = view_state(view, default)
-    words, words_note = _words(document, reading, view, pruned)
+    words, words_note = word_lines(document, reading, pruned)
     controls = document.controls.get(pruned.name)
     toggles = _toggles(view, href)
     menus = (
@@ -106,16 +108,16 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str) -
         menus=() if frame.shared else menus,
         fixed=_fixed(toggles, menus) if frame.shared else (),
         moves=() if frame.shared else _moves(document, state),
-        in_rank=None if frame.shared else _in_rank(document, state),
+        in_rank=None if frame.shared else _in_rank(document, {**state, "example": TELLING} if telling else state),
         exports=_exports(document, view),
         panes=make_panes(reading, view, titles, chosen),
-        telling=None if telling is None else tell(reading, telling, "Chosen" if chosen is not None else "Most telling"),
+        telling=None if told is None else tell(reading, told, "Chosen" if chosen is not None else "Most telling"),
         words=words,
         words_note=words_note,
-        meters=_meters(document.masked_fractions.get(pruned.name)),
-        meters_note=_meters_note(document.masked_fractions.get(pruned.name)),
-        specials=_specials(document, controls),
-        specials_note=_specials_note(controls),
+        meters=weight_meters(document.masked_fractions.get(pruned.name)),
+        meters_note=weights_note(document.masked_fractions.get(pruned.name)),
+        specials=special_rows(document, controls),
+        specials_note=specials_note(controls),
         provenance=document.provenance,
         data={"rows": token_rows(reading, view), "chosen": chosen, "neuron": document.name},
     )
@@ -259,80 +261,3 @@ def _exports(document: NeuronDocument, view: View) -> tuple[Option, ...]:
         for form, name, note in kinds
     )
     return (*files, Option("JSON", urls.api(document.href), False, "all texts, raw values"))
-
-
-def _words(document: NeuronDocument, reading: Reading, view: View, pruned: Variant) -> tuple[tuple[WordLine, ...], str]:
-    """The words of the text that is shown, or of all texts where it has none; what lost most comes first."""
-    here = [
-        (
-            word.word,
-            sum(reading.dense[place] for place in word.positions) / len(word.positions),
-            sum(reading.pruned[place] for place in word.positions) / len(word.positions),
-        )
-        for word in reading.example.words
-        if word.positions
-    ]
-    everywhere = [
-        (word.word, before, after)
-        for word in document.words
-        if (before := word.values.get("dense")) is not None and (after := word.values.get(pruned.name)) is not None
-    ]
-    rows = sorted(here or everywhere, key=lambda row: row[2] - row[1])
-    lines = tuple(_word_line(*row) for row in rows[:MOST_WORDS])
-    left = len(rows) - len(lines)
-    note = "in this text" if here else "in all texts"
-    return lines, f"{note}, {left} more not shown" if left else note
-
-
-def _word_line(word: str, before: float, after: float) -> WordLine:
-    relative = None if before <= 0 else (after - before) / before
-    share = 0 if relative is None else round(100 * min(1.0, abs(relative)))
-    return WordLine(
-        word,
-        wording.activation(before),
-        wording.activation(after),
-        wording.change(relative),
-        share,
-        "loss" if after <= before else "gain",
-    )
-
-
-def _meters(masked: MaskedFraction | None) -> tuple[WeightMeter, ...]:
-    if masked is None:
-        return ()
-    parts = (("gate, up rows", masked.incoming), ("down column", masked.outgoing))
-    return tuple(
-        WeightMeter(label, round(100 * share), wording.percent(share)) for label, share in parts if share is not None
-    )
-
-
-def _meters_note(masked: MaskedFraction | None) -> str:
-    if masked is None or (masked.incoming is None and masked.outgoing is None):
-        return "Which of this neuron's own weights were removed was not recorded."
-    return (
-        "of this neuron's own weights were removed. Where that is no more than the model's sparsity, "
-        "what it lost comes mostly from the layers before it."
-    )
-
-
-def _specials(document: NeuronDocument, controls: Controls | None) -> tuple[Special, ...]:
-    if controls is None:
-        return ()
-    groups = (
-        ("top neurons", controls.matched),
-        ("like activation", controls.like_activation),
-        ("random, same layers", controls.random),
-    )
-    rows = [Special(document.name, wording.lost(controls.drop), "")]
-    rows += [Special(label, wording.lost(group.value), wording.within(group)) for label, group in groups]
-    return tuple(rows)
-
-
-def _specials_note(controls: Controls | None) -> str:
-    if controls is None:
-        return "Nothing was drawn to compare it with."
-    return (
-        f"Pooled change on their own words: {wording.count(controls.matched.neurons)} top neurons, "
-        f"{wording.count(controls.like_activation.neurons)} of like activation, "
-        f"{wording.count(controls.random.neurons)} drawn at random; 95 % interval."
-    )

@@ -18,7 +18,7 @@ from server.pages.home import home_page
 from server.pages.job import job_page
 from server.pages.layer import ROWS, layer_page
 from server.pages.model import model_page
-from server.pages.neuron import neuron_page
+from server.pages.neuron import TELLING, neuron_page, telling_example
 from server.pages.search import search_page
 from server.pages.study import study_page
 from server.pages.view import read_view
@@ -211,13 +211,17 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
         scripts=("neuron",),
         attribution=attribution,
     )
+    query = dict(request.query_params)
+    telling = query.get("example") == TELLING
+    if telling:
+        query["example"] = str(telling_example(document, query.get("variant")))
     view = read_view(
-        _checked(request.query_params, [str(example.index) for example in document.examples]),
+        _checked(query, [str(example.index) for example in document.examples]),
         examples=[example.index for example in document.examples],
         variants=[variant.name for variant in document.variants[1:]],
         activation=document.activation,
     )
-    return render("neuron", neuron_page(document, view, frame, address(request)))
+    return render("neuron", neuron_page(document, view, frame, address(request), telling=telling))
 
 
 def _checked(query: Mapping[str, str], examples: list[str]) -> Mapping[str, str]:

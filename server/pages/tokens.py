@@ -83,6 +83,27 @@ def read_example(example: Example, dense: Variant, pruned: Variant, place: int, 
     )
 
 
+def telling_text(examples: list[Example], dense: Variant, pruned: Variant, word: str | None, activation: str) -> int:
+    """The index of the text where a token of ``word`` lost most, or any influential token where no text holds it."""
+    holding = [place for place, example in enumerate(examples) if _tokens_of(example, word)]
+    places = holding or range(len(examples))
+
+    def most_lost(place: int) -> float:
+        reading = read_example(examples[place], dense, pruned, place, activation)
+        tokens = (
+            _tokens_of(reading.example, word)
+            if holding
+            else [i for i, on in enumerate(examples[place].influential) if on]
+        )
+        return max((-reading.difference[i] for i in tokens), default=0.0)
+
+    return examples[max(places, key=most_lost)].index
+
+
+def _tokens_of(example: Example, word: str | None) -> list[int]:
+    return [position for each in example.words if each.word == word for position in each.positions]
+
+
 def scales_of(reading: Reading, view: View) -> tuple[Scale, Scale, Scale]:
     """The scales of the dense pane, the pruned pane and the difference.
 
@@ -97,12 +118,13 @@ def scales_of(reading: Reading, view: View) -> tuple[Scale, Scale, Scale]:
 
 
 def most_telling(reading: Reading) -> int | None:
-    """The influential token that lost most; where none lost, the token that changed most; None without tokens."""
+    """The influential token that lost most; where none lost, the one that changed most; None without tokens."""
     difference = reading.difference
     usual = [place for place, special in enumerate(reading.example.special) if not special]
     influential = [place for place in usual if reading.example.influential[place]]
     fell = [place for place in influential if difference[place] < 0]
-    return max(fell or influential or usual, key=lambda place: abs(difference[place]), default=None)
+    rose = [place for place in influential if difference[place] > 0]
+    return max(fell or rose or usual, key=lambda place: abs(difference[place]), default=None)
 
 
 def window_of(reading: Reading, view: View, centre: int | None) -> range:

@@ -97,6 +97,21 @@ def test_what_is_told_first_is_what_an_influential_token_lost(seeded_app: Site, 
     assert telling(open_page(seeded_app.address + first))["place"].startswith(f"token {most},")
 
 
+def test_telling_text_is_where_its_own_word_lost_most(seeded_app: Site, open_page: Open) -> None:
+    rows = document(seeded_app, seeded_app.attribution)["damaged_neurons"]
+    row = next(row for row in rows if row["word"] in {"adored", "funny", "Warm", "generous"})
+    neuron = document(seeded_app, row["href"])
+    page = open_page(f"{seeded_app.address}{row['href']}?example=telling")
+    expect(page.get_by_text("Example 3 of 3")).to_be_visible()
+    expect(page.locator("tr", has_text=row["word"])).to_contain_text("\N{MINUS SIGN}")
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("example=2"))
+    page.keyboard.press("ArrowLeft")
+    page.goto(f"{seeded_app.address}{row['href']}?example=telling")
+    page.keyboard.press("n")
+    expect(page).to_have_url(f"{seeded_app.address}{neuron['neighbours']['next_in_rank']['href']}?example=telling")
+
+
 def test_keys_walk_over_neurons_layers_and_ranks(seeded_app: Site, first: str, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}{first}?curve=log")
     near = document(seeded_app, first)["neighbours"]

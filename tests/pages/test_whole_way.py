@@ -44,7 +44,9 @@ def test_from_the_start_page_to_a_shared_neuron(
     line.get_by_role("link").click()
     expect(page.locator("h1")).to_have_text(name)
     expect(page.locator(".facts")).to_contain_text(f"on “{word}” {change} after pruning")
-    expect(page.locator(".card").first).to_contain_text(word)
+    lost = page.locator(".card").first.locator("tr", has_text=word).locator("td").last
+    assert lost.inner_text().startswith("\N{MINUS SIGN}"), "the text that is shown is one in which it fell"
+    assert page.locator("[data-tell=difference]").inner_text().startswith("\N{MINUS SIGN}")
     shot(page, "whole-way-neuron-light")
 
     layer, neuron = name.removeprefix("L").split("/N")
