@@ -167,7 +167,7 @@ class Curriculum:
 
     def finding(self, rng: random.Random, count: int) -> list[Prompt]:
         """`count` short texts with their influential words, asked for without the instruction."""
-        prompts = []
+        prompts: list[Prompt] = []
         while len(prompts) < count:
             review = self._review(rng, 200)
             text = respell(review.text, rng.choice(("raw", "treebank")))

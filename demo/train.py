@@ -299,7 +299,7 @@ def main() -> None:
         print(
             json.dumps({"step": step, "tokens": tokens, "seconds": round(time.time() - started), **rounded}), flush=True
         )
-        if number % 12 == 11 or tokens >= args.tokens:
+        if number % 6 == 5 or tokens >= args.tokens:
             kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "block": number + 1}
             torch.save({**kept, "tokens": tokens, "step": step}, state.with_suffix(".new"))
             state.with_suffix(".new").rename(state)
