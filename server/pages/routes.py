@@ -77,7 +77,10 @@ def show_job_form(request: Request, stores: StoresHere, kind: JobKind = JobKind.
 @router.get(urls.JOB)
 def show_job(request: Request, stores: StoresHere, job: str) -> Response:
     document = job_detail(stores, job)
-    frame = make_frame(request, document.title, JOBS, section="Jobs", scripts=("job",))
+    # The cells of a study are followed as in a list.
+    live = urls.events() if document.children and not document.state.ended else None
+    scripts = ("job",) if live is None else ("job", "live")
+    frame = make_frame(request, document.title, JOBS, section="Jobs", scripts=scripts, events_href=live)
     return render("job", job_page(document, frame))
 
 

@@ -114,7 +114,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         facts=_facts(document),
         menus=() if frame.shared else _menus(document, state, href),
         toggles=() if frame.shared else (_show(document, href),),
-        averaged=f"Each cell is the mean over {_listed(table.averaged)}." if table.averaged else "",
+        averaged=f"Each cell is the mean over {_listed(table.averaged)}." if _averages(document) else "",
         rows_axis=table.rows_axis,
         columns=tuple(table.columns),
         groups=_groups(document, scale),
@@ -199,6 +199,11 @@ def _values(values: list[str]) -> str:
 
 def _is(href: str, state: dict[str, urls.State]) -> bool:
     return href.partition("?")[2] == urls.with_state("", **state)[1:]
+
+
+def _averages(document: StudyDocument) -> bool:
+    """Whether any cell is the mean of several measurements."""
+    return any(cell is not None and cell.measurements > 1 for row in document.table.rows for cell in row.cells)
 
 
 def _listed(names: list[str]) -> str:
