@@ -4,7 +4,7 @@ from dataclasses import MISSING, fields
 
 from evaluation.catalogue import TASKS
 from jobs import vocabulary
-from jobs.specs import NO_PROMPT
+from jobs.vocabulary import NO_PROMPT
 from nsa.scoring import ACTIVATIONS
 from nsa.words import SOURCES
 from pruning.calibration import CALIBRATION_SETS, FILES

@@ -1,0 +1,69 @@
+"""What a job is asked to do: one frozen model for each kind, with the fields of the REST documents.
+
+Every default is filled in while a spec is read, so that two ways of writing the same thing have the same canonical form
+(and the same fingerprint). What needs more than the spec itself (does the folder exist, is the file there) is checked
+by `store/submission.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.documents import JobKind
+from jobs.problems import bad_field, unknown_name
+from jobs.specs.attribute import AttributeSpec, GivenText, Reading, TaskTexts, Words
+from jobs.specs.evaluate import EvaluateSpec
+from jobs.specs.prune import Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
+from jobs.specs.study import StudyAttribution, StudySpec
+from jobs.strict import problem_of
+
+__all__ = [
+    "SPECS",
+    "AttributeSpec",
+    "Calibration",
+    "EvaluateSpec",
+    "GivenText",
+    "Method",
+    "NofM",
+    "Pattern",
+    "PruneSpec",
+    "Reading",
+    "Spec",
+    "StudyAttribution",
+    "StudySpec",
+    "TaskTexts",
+    "Unstructured",
+    "Words",
+    "parse_kind",
+    "parse_spec",
+]
+
+Spec = PruneSpec | EvaluateSpec | AttributeSpec | StudySpec
+
+SPECS: dict[JobKind, type[PruneSpec] | type[EvaluateSpec] | type[AttributeSpec] | type[StudySpec]] = {
+    JobKind.PRUNE: PruneSpec,
+    JobKind.EVALUATE: EvaluateSpec,
+    JobKind.ATTRIBUTE: AttributeSpec,
+    JobKind.STUDY: StudySpec,
+}
+
+
+def parse_kind(kind: str) -> JobKind:
+    """The kind with this name; Problem 422 when there is none."""
+    kinds = [str(known) for known in JobKind]
+    if kind not in kinds:
+        raise bad_field("kind", kind, kinds, unknown_name(kind, kinds))
+    return JobKind(kind)
+
+
+def parse_spec(kind: str, document: Mapping[str, Any]) -> Spec:
+    """The spec of this kind, defaults filled in; Problem 422 that names each wrong field, what was given and what is
+    allowed."""
+    model = SPECS[parse_kind(kind)]
+    if not isinstance(document, Mapping):
+        raise bad_field("spec", document, "an object", "is not an object")
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise problem_of(error, document) from None

@@ -1,0 +1,195 @@
+"""The same texts through several models: which texts, which words count, how significance is found."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from jobs.specs.evaluate import Reference, Seed
+from jobs.strict import Strict, one_of, refused
+from jobs.vocabulary import ACTIVATIONS, NO_PROMPT, TASKS, TASKS_WITH_WORDS, WORD_SOURCES
+from jobs.words import occurs
+
+MOST_VARIANTS = 256
+"""Pruned models that one attribution compares with a dense one."""
+
+
+class TaskTexts(Strict):
+    """`count` rows of a task, drawn by `seed`."""
+
+    dataset: str
+    count: int = Field(default=10, ge=1, le=1000)
+    seed: Seed = 0
+
+    @field_validator("dataset")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return one_of(name, TASKS)
+
+
+class GivenText(Strict):
+    """A text of the user's own, with its label and influential words where they are known."""
+
+    text: str = Field(max_length=200_000)
+    label: str | None = Field(default=None, max_length=200)
+    words: tuple[str, ...] | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _not_empty(cls, text: str) -> str:
+        if not text.strip():
+            raise refused("the text is empty; give at least one word", allowed="a text with at least one word")
+        return text
+
+    @model_validator(mode="after")
+    def _words_in_text(self) -> Self:
+        for index, word in enumerate(self.words or ()):
+            if not occurs(word, self.text):
+                raise refused(
+                    f"the word {word!r} is not in the text; give whole words as the text spells them",
+                    allowed="a whole word of the text",
+                    field=f"words.{index}",
+                    given=word,
+                )
+        return self
+
+
+def _texts_form(value: Any) -> str | None:
+    # Without a discriminator pydantic would try both forms and report the errors of both.
+    if isinstance(value, Mapping | TaskTexts):
+        return "task"
+    return "given" if isinstance(value, list | tuple) else None
+
+
+Texts = Annotated[
+    Annotated[TaskTexts, Tag("task")] | Annotated[tuple[GivenText, ...], Tag("given")],
+    Discriminator(
+        _texts_form,
+        custom_error_type="texts_form",
+        custom_error_message="give a task's rows as {dataset, count, seed}, or a list of texts",
+    ),
+]
+
+
+def _texts_item(item: Any) -> Any:
+    """A bare string in a list of texts is the text."""
+    return {"text": item} if isinstance(item, str) else item
+
+
+class Words(Strict):
+    """Where influential words come from."""
+
+    source: str
+
+    @field_validator("source")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return one_of(name, WORD_SOURCES)
+
+
+class Reading(Strict):
+    """How texts are read in an attribution: which texts, prompt, words, activation, layers, significance."""
+
+    texts: Texts
+    prompt: str = NO_PROMPT
+    words: Words = Words(source="cot")
+    activation: str = "relu"
+    layers: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    permutations: int = Field(default=1000, ge=0, le=100_000)
+    seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: Any) -> Any:
+        """A task's own prompt around its rows, none around given texts; manual words where the texts carry them, else
+        cot."""
+        if not isinstance(data, Mapping):
+            return data
+        texts = data.get("texts")
+        filled = dict(data)
+        task = str(texts.get("dataset")) if isinstance(texts, Mapping) else ""
+        if filled.get("prompt") is None:
+            filled["prompt"] = task if task in TASKS else NO_PROMPT
+        if filled.get("words") is None:
+            filled["words"] = {"source": "manual" if _carries_words(texts) else "cot"}
+        elif isinstance(filled["words"], str):
+            filled["words"] = {"source": filled["words"]}
+        if isinstance(texts, list | tuple):
+            filled["texts"] = [_texts_item(item) for item in texts]
+        return filled
+
+    @field_validator("texts", mode="after")
+    @classmethod
+    def _some(cls, texts: TaskTexts | tuple[GivenText, ...]) -> TaskTexts | tuple[GivenText, ...]:
+        if isinstance(texts, tuple) and not texts:
+            raise refused("no text was given; give at least one", allowed="at least one text")
+        return texts
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_prompt(cls, name: str) -> str:
+        return one_of(name, [NO_PROMPT, *TASKS])
+
+    @field_validator("activation")
+    @classmethod
+    def _known_activation(cls, name: str) -> str:
+        return one_of(name, ACTIVATIONS)
+
+    @field_validator("layers")
+    @classmethod
+    def _some_layers(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if layers is not None and not layers:
+            raise refused("no layer was given; leave the field out for all of them", allowed="at least one layer")
+        return layers if layers is None else tuple(sorted(set(layers)))
+
+    @model_validator(mode="after")
+    def _manual_words_given(self) -> Self:
+        if self.words.source != "manual":
+            return self
+        others = [source for source in WORD_SOURCES if source != "manual"]
+        if isinstance(self.texts, TaskTexts):
+            if self.texts.dataset not in TASKS_WITH_WORDS:
+                raise refused(
+                    f"the rows of {self.texts.dataset} carry no words of their own; use {' or '.join(others)}",
+                    allowed=others,
+                    field="words.source",
+                    given="manual",
+                )
+            return self
+        for index, text in enumerate(self.texts):
+            if not text.words:
+                raise refused(
+                    f"text {index} has no words; give some, or set words.source to {' or '.join(others)}",
+                    allowed="at least one word of the text",
+                    field=f"texts.{index}.words",
+                    given=None,
+                )
+        return self
+
+
+def _carries_words(texts: object) -> bool:
+    if isinstance(texts, Mapping):
+        return str(texts.get("dataset")) in TASKS_WITH_WORDS
+    return isinstance(texts, Iterable) and any(isinstance(text, Mapping) and text.get("words") for text in texts)
+
+
+class AttributeSpec(Reading):
+    """The same texts through a dense model and its pruned variants, neuron by neuron."""
+
+    dense: Reference
+    pruned: tuple[Reference, ...] = Field(min_length=1, max_length=MOST_VARIANTS)
+
+    @model_validator(mode="after")
+    def _variants_differ(self) -> Self:
+        seen: set[str] = set()
+        for index, reference in enumerate(self.pruned):
+            if reference == self.dense or reference in seen:
+                other = "the dense model" if reference == self.dense else "an earlier variant"
+                raise refused(
+                    f"{reference!r} is {other} already",
+                    allowed="each model once",
+                    field=f"pruned.{index}",
+                    given=reference,
+                )
+            seen.add(reference)
+        return self

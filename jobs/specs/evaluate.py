@@ -1,0 +1,33 @@
+"""Measuring a model on tasks, and the fields that every other spec has too."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from jobs.problems import unknown_name
+from jobs.strict import Strict, refused
+from jobs.vocabulary import TASKS
+
+Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names themselves when all are known and none comes twice, else a refusal; for use in validators."""
+    for index, name in enumerate(names):
+        if name not in TASKS:
+            raise refused(unknown_name(name, TASKS), allowed=list(TASKS), field=str(index), given=name)
+    if len(set(names)) < len(names):
+        raise refused("names a task twice", allowed="each task once")
+    return names
+
+
+class EvaluateSpec(Strict):
+    """Measure a model on tasks; `limit` rows of each (None: all), drawn by `seed`."""
+
+    model: Reference
+    tasks: tuple[str, ...] = Field(min_length=1)
+    limit: int | None = Field(default=None, ge=1)
+    seed: Seed = 0
+
+    _tasks = field_validator("tasks")(known_tasks)

@@ -1,0 +1,151 @@
+"""Making a pruned copy of a model: method, pattern, calibration."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from jobs.specs.evaluate import Reference, Seed
+from jobs.strict import Strict, one_of, refused
+from jobs.vocabulary import CALIBRATION_SETS, METHODS, Magnitude, Wanda
+
+DEFAULT_SAMPLES = 128
+MOST_SAMPLES = 65_536
+
+
+def _named_method(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Method = Annotated[Magnitude | Wanda, Field(discriminator="name"), BeforeValidator(_named_method)]
+"""`{name, ...options}`; a bare name stands for the method with its default options."""
+
+
+class Unstructured(Strict):
+    """A share of the weights goes, wherever they stand."""
+
+    kind: Literal["unstructured"] = "unstructured"
+    sparsity: float = Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})
+
+    @field_validator("sparsity")
+    @classmethod
+    def _in_range(cls, sparsity: float) -> float:
+        if not 0 <= sparsity < 1:
+            raise refused(f"sparsity {sparsity:g} is not in [0, 1)", allowed="0 <= sparsity < 1")
+        return sparsity
+
+    def __str__(self) -> str:
+        return f"{self.sparsity:g}"
+
+
+class NofM(Strict):
+    """Of every `m` consecutive weights in a row `n` are kept."""
+
+    kind: Literal["n_m"] = "n_m"
+    n: int = Field(ge=1, le=1024)
+    m: int = Field(ge=2, le=1024)
+
+    @model_validator(mode="after")
+    def _fewer_than_all(self) -> Self:
+        if self.n >= self.m:
+            raise refused(
+                f"pattern {self.n}:{self.m} keeps {self.n} of {self.m}; n must be smaller than m",
+                allowed="0 < n < m",
+                given=str(self),
+            )
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.n}:{self.m}"
+
+
+def _written_pattern(value: Any) -> Any:
+    """`"2:4"` and `0.5` as they are written on the command line; a document without `kind` says it by its fields."""
+    if isinstance(value, str):
+        if match := re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value):
+            return {"kind": "n_m", "n": int(match[1]), "m": int(match[2])}
+        return {"kind": "unstructured", "sparsity": value}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"kind": "unstructured", "sparsity": value}
+    if isinstance(value, Mapping) and "kind" not in value:
+        return {"kind": "n_m" if "n" in value or "m" in value else "unstructured", **value}
+    return value
+
+
+Pattern = Annotated[Unstructured | NofM, Field(discriminator="kind"), BeforeValidator(_written_pattern)]
+
+
+class Calibration(Strict):
+    """The text that steers pruning: a named set or a file. `seqlen` None means the model's context, at most 2048
+    tokens."""
+
+    dataset: str | None = None
+    file: str | None = None
+    samples: int | None = Field(default=None, ge=1, le=MOST_SAMPLES)
+    seqlen: int | None = Field(default=None, ge=2, le=1_000_000)
+    seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_samples(cls, data: Any) -> Any:
+        # Windows of token ids (.safetensors) are taken as they are; text is cut into this many.
+        if (
+            isinstance(data, Mapping)
+            and data.get("samples") is None
+            and not str(data.get("file")).endswith(".safetensors")
+        ):
+            return {**data, "samples": DEFAULT_SAMPLES}
+        return data
+
+    @field_validator("dataset")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else one_of(name, CALIBRATION_SETS)
+
+    @field_validator("file")
+    @classmethod
+    def _readable(cls, name: str | None) -> str | None:
+        kinds = [".txt", ".jsonl", ".safetensors"]
+        if name is not None and not name.endswith(tuple(kinds)):
+            raise refused(f"{name!r} is no calibration file; it ends with {', '.join(kinds)}", allowed=kinds)
+        return name
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.dataset is None) == (self.file is None):
+            raise refused(
+                "names either a dataset or a file",
+                allowed=[*(f"dataset: {name}" for name in CALIBRATION_SETS), "file: PATH"],
+            )
+        return self
+
+
+class PruneSpec(Strict):
+    """Make a pruned copy of a model. A method that looks at no text asks for no calibration and ignores one."""
+
+    model: Reference
+    method: Method
+    pattern: Pattern
+    calibration: Calibration | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _calibration_ignored(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            method = data.get("method")
+            name = method.get("name") if isinstance(method, Mapping) else method
+            if isinstance(name, str) and name in METHODS and not METHODS[name].calibrated:
+                return {**data, "calibration": None}
+        return data
+
+    @model_validator(mode="after")
+    def _calibration_given(self) -> Self:
+        if self.method.calibrated and self.calibration is None:
+            raise refused(
+                f"{self.method.name} needs a calibration set",
+                allowed=[f"dataset: {name}" for name in CALIBRATION_SETS],
+                field="calibration",
+                given=None,
+            )
+        return self
