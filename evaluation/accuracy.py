@@ -148,9 +148,9 @@ def _answer(lm: LanguageModel, task: str, questions: Sequence["Question"]) -> tu
     results = []
     for question, choices in zip(questions, encoded, strict=True):
         scores = [next(flat) for _ in choices]
-        if any(map(math.isnan, scores)):
+        if not all(map(math.isfinite, scores)):
             raise BadInput(
-                f"task {task}, row {question.index}: {lm.reference} gives no number (nan) for an answer; "
+                f"task {task}, row {question.index}: {lm.reference} gives no finite number for an answer; "
                 "its weights or its number type do not hold, try --dtype float32"
             )
         results.append(

@@ -122,10 +122,11 @@ def test_a_prompt_beyond_the_context_is_cut_and_counted(data: Path) -> None:
     assert result.examples[1].text.startswith("so so")  # the whole prompt is kept, whatever the model read of it
 
 
-def test_a_model_that_gives_no_numbers_is_an_error_that_names_the_row(data: Path) -> None:
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_a_model_that_gives_no_numbers_is_an_error_that_names_the_row(value: float, data: Path) -> None:
     lm = tiny_lm()
-    lm.model.get_input_embeddings().weight.fill_(torch.nan)
-    with pytest.raises(BadInput, match=r"task sst2, row \d+: tiny gives no number"):
+    lm.model.get_input_embeddings().weight.fill_(value)
+    with pytest.raises(BadInput, match=r"task sst2, row \d+: tiny gives no finite number"):
         evaluate(lm, ["sst2"], data=data)
 
 
