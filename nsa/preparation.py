@@ -71,13 +71,12 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
     words = influential_words(
         lm, [texts[i] for i in kept], options.source, on_text=lambda done, total: report("words", done, total, "texts")
     )
-    found = dict(zip(kept, words, strict=True))
-    if options.source == "cot":
-        for index in [index for index in kept if found[index].answer is None]:
-            left_out.append(LeftOut(index, "asking for its influential words takes more than the model's context"))
-            del tokens[index], found[index]
-        if not tokens:
-            raise TextsTooLong("all texts are too long to ask this model for their influential words: shorten them")
+    found = {index: named for index, named in zip(kept, words, strict=True) if named is not None}
+    for index in sorted(tokens.keys() - found.keys()):
+        left_out.append(LeftOut(index, "asking for its influential words takes more than the model's context"))
+        del tokens[index]
+    if not tokens:
+        raise TextsTooLong("all texts are too long to ask this model for their influential words: shorten them")
     made = make_examples(tokens, texts, found)
     return Prepared(
         examples=made,

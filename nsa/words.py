@@ -4,6 +4,7 @@ Three sources: `manual` (the user's own words), `cot` (the dense model names the
 `occlusion` (the label's log-probability falls when the word is left out).
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 
@@ -74,28 +75,34 @@ def manual_words(text: Text, lm: LanguageModel) -> FoundWords:
     return FoundWords(kept, (), None)
 
 
-def cot_words(text: Text, lm: LanguageModel) -> FoundWords:
+def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
     """The words that the model itself names, after one worked example; those that the text does not have are dropped.
 
-    The worked example is left out where the context is too short for it; the answer is None where that does not help.
+    The worked example is left out where the context is too short for it; None where that does not help.
     """
     for example in (True, False):
         whole = answer(lm, words_prompt(text.text, example))
         if whole is not None:
             kept, dropped = keep_words(parse_answer(whole), text.text)
             return FoundWords(kept, dropped, whole)
-    return FoundWords((), (), None)
+    return None
 
 
-def occlusion_words(text: Text, lm: LanguageModel) -> FoundWords:
-    """The words (at most five) without which the label's log-probability falls most, by a tenth of the most or more."""
-    drops = label_drops(lm, text)
+def occlusion_words(text: Text, lm: LanguageModel) -> FoundWords | None:
+    """The words (at most five) without which the label's log-probability falls most, by a tenth of the most or more.
+
+    None where the text, its question and its label are longer than the context.
+    """
+    every = label_drops(lm, text)
+    drops = {word: drop for word, drop in every.items() if not math.isnan(drop)}
+    if every and not drops:
+        return None
     least = LEAST_SHARE * max(drops.values(), default=0.0)
     ranked = sorted((word for word in drops if drops[word] >= least and drops[word] > 0), key=lambda word: -drops[word])
     return FoundWords(tuple(ranked[:MOST_OCCLUDED]), (), None)
 
 
-SOURCES: dict[str, Callable[[Text, LanguageModel], FoundWords]] = {
+SOURCES: dict[str, Callable[[Text, LanguageModel], FoundWords | None]] = {
     "manual": manual_words,
     "cot": cot_words,
     "occlusion": occlusion_words,
@@ -108,8 +115,10 @@ def influential_words(
     source: str,
     *,
     on_text: Callable[[int, int], None] = lambda done, total: None,
-) -> list[FoundWords]:
+) -> list[FoundWords | None]:
     """The influential words of every text; `on_text(done, total)` after each may raise Cancelled.
+
+    None for a text that fits the model's context, but not together with the question that finds its words.
 
     Raises BadInput for an unknown source, BadText for an empty text, a manual word that is not in its text, or a text
     that the source cannot use (no label for `occlusion`).

@@ -126,8 +126,7 @@ def test_an_answer_ends_with_the_end_token() -> None:
 
 def test_a_question_too_long_for_the_context_has_no_answer() -> None:
     found = influential_words(tiny_lm(), [Text("the food was bad " * 20)], "cot")
-    assert found[0].answer is None
-    assert found[0].words == ()
+    assert found == [None]
 
 
 def test_a_chat_template_is_used_where_there_is_one() -> None:
