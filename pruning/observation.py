@@ -52,8 +52,8 @@ def observe(
 ) -> list[Group]:
     """Run layer `index`, still dense, over all windows and gather the statistics of its linears' inputs.
 
-    `last_call` remembers, for layers with the same linears, how many calls of linears a pass makes. Raises
-    UnsupportedModel for a linear that no window reached.
+    `last_call` remembers, for layers with the same linears, how many calls of linears a pass makes; without an entry
+    all passes run whole. Raises UnsupportedModel for a linear that no window reached.
     """
     watch = _Watch(method, sampled)
     names = tuple(modules)
@@ -64,7 +64,9 @@ def observe(
                 run()
             except Stop:
                 continue
-            last_call[names] = watch.calls
+            # Only where every linear is called, and once: a mixture of experts calls others with other windows.
+            if watch.calls == len(names) == len(watch.group_of):
+                last_call[names] = watch.calls
     unseen = [name for name in names if name not in watch.group_of]
     if unseen:
         raise UnsupportedModel(f"layer {index}: no calibration window reaches {', '.join(unseen)}; it cannot be pruned")

@@ -204,6 +204,29 @@ def test_a_linear_whose_input_changes_hands_is_named():
         prune(model, "wanda", Unstructured(0.5), WINDOWS, batch=1)
 
 
+def test_windows_that_call_other_linears_are_seen_whole():
+    """As in a mixture of experts: what one window leaves out, another one reaches."""
+    model = tiny("llama")
+    seen = {"one": 0, "other": 0, "down": 0}
+    for layer in decoder_layers(model)[:1]:
+        layer.one, layer.other = nn.Linear(32, 32, bias=False), nn.Linear(32, 32, bias=False)
+        passes = iter([0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2])  # the first looks how the layer returns
+
+        def route(module, args, kwargs, out, layer=layer, passes=passes):
+            experts = {0: [], 1: [layer.one], 2: [layer.one, layer.other]}[next(passes)]
+            for expert in experts:
+                expert(out[0].clone())
+
+        layer.self_attn.register_forward_hook(route, with_kwargs=True)
+        layer.one.register_forward_hook(lambda *_: seen.__setitem__("one", seen["one"] + 1))
+        layer.other.register_forward_hook(lambda *_: seen.__setitem__("other", seen["other"] + 1))
+        layer.mlp.down_proj.register_forward_pre_hook(lambda *_: seen.__setitem__("down", seen["down"] + 1))
+    prune(model, "wanda", Unstructured(0.5), WINDOWS, batch=1)
+    # Five windows, twice each (statistics, then the next layer's inputs), and the first look; the down-projection's
+    # input is met in every one of them.
+    assert seen == {"one": 10, "other": 8, "down": 11}
+
+
 def test_an_output_of_zero_has_no_relative_error():
     model = tiny("llama")
     weight_view(down_projection(decoder_layers(model)[0])).zero_()
