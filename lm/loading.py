@@ -157,7 +157,11 @@ def _shards(index: Path) -> list[str]:
 
 
 def _own_dtype(folder: Path) -> torch.dtype:
-    """The type that most of the checkpoint's numbers are stored in, read from the headers alone."""
+    """The type that most of the checkpoint's numbers are stored in, read from the headers alone.
+
+    Whole numbers count only where there is nothing else: small GPT-NeoX checkpoints hold more of causal masks than of
+    weights, and weights packed into whole numbers are refused elsewhere, by their config or their shape.
+    """
     index = folder / "model.safetensors.index.json"
     files = sorted(set(_shards(index))) if index.is_file() else ["model.safetensors"]
     numbers: Counter[str] = Counter()
@@ -169,7 +173,8 @@ def _own_dtype(folder: Path) -> torch.dtype:
                     numbers[part.get_dtype()] += torch.Size(part.get_shape()).numel()
         except (SafetensorError, OSError) as error:
             raise NoSafetensors(f"{folder / name}: not a readable safetensors file ({_first_line(error)})") from error
-    kind = numbers.most_common(1)[0][0] if numbers else "nothing"
+    floats = Counter({kind: count for kind, count in numbers.items() if "F" in kind})
+    kind = (floats or numbers or Counter({"nothing": 1})).most_common(1)[0][0]
     if kind not in STORED:
         raise UnsupportedModel(f"{folder}: stored as {kind} (quantised?); give the model in {', '.join(DTYPES)}")
     return STORED[kind]

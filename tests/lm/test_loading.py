@@ -102,6 +102,16 @@ def test_configs_that_cannot_be_used(folder):
         load(folder)
 
 
+@pytest.mark.parametrize("mask", [torch.uint8, torch.bool, torch.int64])
+def test_stored_masks_do_not_decide_the_type(mask, tmp_path):
+    """Older GPT-NeoX checkpoints hold their causal masks, which can outnumber the weights."""
+    folder = tiny_folder(tmp_path / "half", "gpt_neox", dtype=torch.float16)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["gpt_neox.layers.0.attention.bias"] = torch.ones(1, 1, 2048, 2048, dtype=mask)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert load(folder).dtype == torch.float16
+
+
 def test_numbers_that_are_no_floats(folder):
     save_file({"x": torch.zeros(3, dtype=torch.int8)}, folder / "model.safetensors")
     with pytest.raises(UnsupportedModel, match="I8"):
