@@ -1,5 +1,6 @@
 """`prunescope doctor`: what works on this machine, what does not, and what to do about it."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from jobs.settings import Settings
 
 LITTLE_DISK = 5 * 2**30
 """Bytes under which the disk is called nearly full: one pruned 1.5B model."""
+
+CONNECT_SECONDS = 3
 
 State = Literal["ok", "note", "bad"]
 """`bad`: something will not work before it is mended."""
@@ -64,8 +67,10 @@ def _packages(settings: Settings) -> Answer:
 
 
 def _device(settings: Settings) -> Answer:
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        return "bad", f"torch cannot be imported ({error}): the worker needs it (pip install -e '.[worker]')"
     if not torch.cuda.is_available():
         wanted = settings.device.startswith("cuda")
         text = f"no CUDA device; the CPU works, with {torch.get_num_threads()} threads"
@@ -84,15 +89,22 @@ def _device(settings: Settings) -> Answer:
 def _redis(settings: Settings) -> Answer:
     import redis
 
-    with redis.Redis.from_url(settings.resolved_redis_url, socket_connect_timeout=3, socket_timeout=3) as client:
+    shown = _without_password(settings.resolved_redis_url)
+    try:
+        client = redis.Redis.from_url(
+            settings.resolved_redis_url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
+        )
+    except ValueError:  # its text may hold a part of the password
+        return "bad", "PRUNESCOPE_REDIS_URL is no address: redis://host:6379/0, with %2F for a / in a password"
+    with client:
         try:
-            running = f"{client.info('server')['redis_version']} answers at {settings.resolved_redis_url}"
+            running = f"{client.info('server')['redis_version']} answers at {shown}"
             return "ok", running
         except (redis.RedisError, OSError) as error:
             if settings.redis_url is not None:
                 return (
                     "bad",
-                    f"nothing answers at {settings.redis_url} ({error}): start it, or mend PRUNESCOPE_REDIS_URL",
+                    f"nothing answers at {shown} ({error}): start it, or mend PRUNESCOPE_REDIS_URL",
                 )
     try:
         return "ok", f"none runs; prunescope up starts a private one with {find_server()}"
@@ -100,17 +112,28 @@ def _redis(settings: Settings) -> Answer:
         return "bad", str(error)
 
 
+def _without_password(address: str) -> str:
+    """A Redis address as it may be shown: what stands before the @ may be a secret, and so may a query."""
+    scheme, _, rest = address.partition("://")
+    place = rest.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}://{'***@' if '@' in rest else ''}{place}"
+
+
 def _database(settings: Settings) -> Answer:
     from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy.exc import DBAPIError
 
     url = make_url(settings.resolved_database_url)
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         return "ok", f"{shown} will be made by the first start"
-    engine = create_engine(url)
+    waits = {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" else {}
+    engine = create_engine(url, connect_args=waits)
     try:
         with engine.connect() as connection:
             connection.execute(text("select 1"))
+    except DBAPIError as error:
+        return "bad", f"{shown} does not answer ({error.orig}): start it, or mend PRUNESCOPE_DATABASE_URL"
     finally:
         engine.dispose()
     return "ok", f"{shown} answers"
@@ -119,6 +142,8 @@ def _database(settings: Settings) -> Answer:
 def _disk(settings: Settings) -> Answer:
     home = settings.resolved_home
     place = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "bad", f"{place} cannot be written to by this user: change its owner, or choose another PRUNESCOPE_HOME"
     free = shutil.disk_usage(place).free
     text = f"{free / 2**30:.1f} GiB free at {home}"
     return ("ok", text) if free >= LITTLE_DISK else ("note", f"{text}: too little for models of billions of weights")

@@ -99,7 +99,7 @@ def _find_below(roots: Sequence[Path], text: str, wanted: Callable[[Path], bool]
             if path.is_relative_to(root) and wanted(path):
                 return path
         except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no such home, a null byte
-            return None
+            continue
     return None
 
 

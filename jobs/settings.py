@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """SQLAlchemy address with its driver; short PostgreSQL addresses are completed."""
         if self.database_url is None:
-            return f"sqlite:///{self.resolved_home / 'prunescope.db'}"
+            return f"sqlite:///{quote(str(self.resolved_home / 'prunescope.db'))}"
         scheme, colon, rest = self.database_url.partition(":")
         return f"postgresql+psycopg{colon}{rest}" if scheme in {"postgres", "postgresql"} else self.database_url
 

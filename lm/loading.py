@@ -92,11 +92,18 @@ def find(reference: str | Path) -> Path:
         raise ModelNotFound(
             f"{reference} is a file; name the folder that holds the model's config.json and safetensors"
         )
-    parts = HUB_ID.fullmatch(str(reference))
-    if folder == DEMO or isinstance(reference, Path) or parts is None:
+    if folder == DEMO or isinstance(reference, Path):
+        raise ModelNotFound(f"{reference}: no such folder, and not a hub id (owner/name or owner/name@revision)")
+    return find_on_hub(reference)
+
+
+def find_on_hub(reference: str) -> Path:
+    """The local folder of a hub id with an optional `@revision`, whatever folders lie here. Raises as `find`."""
+    parts = HUB_ID.fullmatch(reference)
+    if parts is None:
         raise ModelNotFound(f"{reference}: no such folder, and not a hub id (owner/name or owner/name@revision)")
     folder = hub.model_folder(parts["repository"], parts["revision"])
-    _check_folder(folder, str(reference))
+    _check_folder(folder, reference)
     return folder
 
 

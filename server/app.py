@@ -18,6 +18,7 @@ from jobs.settings import Settings
 from server import health, urls
 from server.api import attributions, jobs, results, site
 from server.api.answers import ProblemDocument, problems
+from server.head import Head
 from server.pages.errors import error_page
 from server.pages.routes import router as pages
 from server.problems import add_handlers
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.stores = Stores.open(settings)
     add_handlers(app, error_page)
+    app.add_middleware(Head)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Security, allowed_hosts=(*settings.allowed_hosts, settings.host))
     for router in (jobs.router, results.router, attributions.router, site.router, health.router, static_routes(STATIC)):

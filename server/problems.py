@@ -1,11 +1,13 @@
 """Errors as RFC 9457 problem documents; people who came with a browser get the same as a page."""
 
-from collections.abc import Callable, Sequence
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -19,11 +21,21 @@ MEDIA_TYPE = "application/problem+json"
 ErrorRenderer = Callable[[Request, ErrorPage], Response]
 
 
-def problem_response(problem: Problem, path: str) -> JSONResponse:
+def problem_response(problem: Problem, path: str) -> Response:
     """The problem document; ``path`` is the request's, the document's ``instance``."""
     document = {**problem.document(), "instance": path}
     headers = {"allow": str(problem.allow)} if isinstance(problem, MethodNotAllowed) else {}
-    return JSONResponse(document, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+    # What was given comes back in it, and may be what JSON or UTF-8 does not have: NaN, half of a surrogate pair.
+    content = json.dumps(_finite(document), allow_nan=False)
+    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 class MethodNotAllowed(Problem):

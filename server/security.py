@@ -27,7 +27,8 @@ class Security:
 
     def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str] = ()) -> None:
         self.app = app
-        self.allowed_hosts = tuple(host.lower() for host in allowed_hosts)
+        names = (_without_port(host.lower()) for host in allowed_hosts)
+        self.allowed_hosts = tuple(name for name in names if name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,13 +42,13 @@ class Security:
                     headers.setdefault(name, value)
             await send(message)
 
-        problem = self.objection(scope["method"], Headers(scope=scope), scope.get("scheme", "http"))
+        problem = self.objection(scope["method"], Headers(scope=scope)) or _objection_to_address(scope)
         if problem is not None:
             await problem_response(problem, scope["path"])(scope, receive, send_with_headers)
             return
         await self.app(scope, _limited(receive), send_with_headers)
 
-    def objection(self, method: str, headers: Headers, scheme: str) -> Problem | None:
+    def objection(self, method: str, headers: Headers) -> Problem | None:
         """Why a request is refused, or None."""
         host = headers.get("host", "")
         if not self.knows_host(host):
@@ -101,6 +102,13 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0].removeprefix("[")
     return host.partition(":")[0].removesuffix(".")
+
+
+def _objection_to_address(scope: Scope) -> Problem | None:
+    # Nothing here has such a name, and PostgreSQL takes no text with a null character in it.
+    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        return Problem(400, "bad-address", "Not an address", "the address holds a null character (%00); leave it out")
+    return None
 
 
 def _is_address(name: str) -> bool:

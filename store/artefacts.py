@@ -137,7 +137,10 @@ class Artefacts:
         still writes."""
         removed = 0
         for folder in (self._near / _STAGING).glob("*"):
-            newest = max((path.stat().st_mtime for path in [folder, *folder.rglob("*")]), default=0.0)
+            try:
+                newest = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
+            except FileNotFoundError:  # a process that still writes has just renamed or removed something
+                continue
             if newest < time.time() - older_than_seconds:
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1

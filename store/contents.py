@@ -90,6 +90,6 @@ class Contents:
 def _contents_or_missing(path: Path, field: str, name: str) -> str:
     if not path.is_file():
         raise bad_field(
-            field, name, "another name", f"{name!r} needs the file {path}, which is not in this installation"
+            field, name, "another name", f"{name!r} needs the file demo/{path.name}, which is not in this installation"
         )
     return contents_of(path)

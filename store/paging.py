@@ -20,7 +20,9 @@ def older_than(cursor: str, created_at: Column[Any], key: Column[Any]) -> Column
     try:
         moment, _, name = base64.urlsafe_b64decode(cursor.encode() + b"==").decode().partition("|")
         created = datetime.fromisoformat(moment).astimezone(UTC)
-    except (binascii.Error, ValueError):
+        if "\0" in name:
+            raise ValueError("PostgreSQL takes no null character")
+    except (binascii.Error, ValueError, OverflowError):
         raise bad_field(
             "cursor", cursor, "the `next` of an earlier page", f"{cursor!r} is no cursor; use the `next` of a page"
         ) from None

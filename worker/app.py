@@ -36,6 +36,8 @@ def run(settings: Settings) -> int:
     database.dispose()  # no connection goes through the fork
     app = create_app(settings)
     parts = Parts.open(settings, app)
+    if removed := parts.stores.artefacts.remove_abandoned():
+        log.info("%d half-written artefacts of killed workers were removed", removed)
 
     def sweep() -> None:
         try:

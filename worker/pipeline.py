@@ -10,6 +10,7 @@ import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from jobs.problems import Problem
 from jobs.references import PRUNED, resolve_file, resolve_model
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, parse_spec
 from lm.errors import BadInput, Cancelled
+from lm.loading import find_on_hub
 from store.results import RESULT_OF
 from worker import stages
 from worker.context import Context
@@ -77,7 +79,7 @@ def _attempt(job: Job, holder: str, parts: Parts, models: WarmModels, check: Cal
     context = Context(
         settings=settings,
         models=models,
-        place_of=lambda reference: resolve_model(reference, settings, artefacts.fetch_model),
+        place_of=cache(lambda reference: _folder(resolve_model(reference, settings, artefacts.fetch_model))),
         file_of=lambda name: resolve_file(name, settings, "calibration.file"),
         report=reporter.report,
         check=check,
@@ -106,6 +108,11 @@ def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
     summary = summary_of(job.kind, spec, artefacts, name)
     parts.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary)
     return {kind: f"{PRUNED}{name}" if job.kind == JobKind.PRUNE else name}
+
+
+def _folder(place: Path | str) -> Path:
+    # A hub id is asked of the hub alone: a folder with such a name where the worker was started is below no model root.
+    return find_on_hub(place) if isinstance(place, str) else place
 
 
 def _stage(spec: Spec, folder: Path, context: Context) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def download_model(stores: StoresHere, model: str) -> StreamingResponse:
     headers = {
         "content-disposition": f'attachment; filename="pruned-{id}.tar"',
         "content-length": str(padded + 2 * tarfile.BLOCKSIZE),
+        "content-encoding": "identity",  # compressing gigabytes of weights would hold up every other request
     }
     return StreamingResponse(_tar(stores, id, files), media_type="application/x-tar", headers=headers)
 

@@ -31,7 +31,9 @@ def test_a_machine_where_all_is_well(command: Command, tmp_path: Path) -> None:
     ("variable", "value", "part", "said"),
     [
         ("REDIS_URL", "redis://127.0.0.1:9/0", "Redis", "mend PRUNESCOPE_REDIS_URL"),
-        ("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none", "database", "refused"),
+        ("REDIS_URL", "redis://:secret@127.0.0.1:9/0?password=secret", "Redis", "redis://***@127.0.0.1:9/0"),
+        ("REDIS_URL", "redis://:secret/x@127.0.0.1:9/0", "Redis", "PRUNESCOPE_REDIS_URL is no address"),
+        ("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none", "database", "mend PRUNESCOPE_DATABASE_URL"),
         ("MODEL_ROOTS", "/no/such/folder", "model roots", "/no/such/folder"),
         ("DATA", "/no/such/folder", "data", "PRUNESCOPE_DATA"),
         ("DEVICE", "cuda:99", "device", "cuda:99"),

@@ -92,3 +92,25 @@ def test_a_huge_body_is_refused_whatever_its_headers_say(client: TestClient) -> 
             yield b" " * (LARGEST_BODY // 8)
 
     assert client.post("/api/v1/jobs", content=pieces(), headers=headers).status_code == 413  # type: ignore[arg-type]
+
+
+def test_an_allowed_name_may_be_written_with_its_port() -> None:
+    security = Security(None, ["prune.example.org:8000", "[::1]", "::"])  # type: ignore[arg-type]
+    assert security.knows_host("prune.example.org:8000") and security.knows_host("prune.example.org")
+    assert not security.knows_host("")
+
+
+@pytest.mark.parametrize("address", ["/jobs/%00", "/api/v1/jobs?cursor=%00", "/s/a%00"])
+def test_a_null_character_in_an_address_is_refused(client: TestClient, address: str) -> None:
+    answer = client.get(address)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "bad-address"
+
+
+@pytest.mark.parametrize("given", ["NaN", '"\\ud800"', '{"kind": "unstructured", "sparsity": -Infinity}'])
+def test_what_json_does_not_have_is_a_problem_and_no_crash(client: TestClient, given: str) -> None:
+    spec = f'{{"model": "demo", "method": "magnitude", "pattern": {given}}}'
+    body = f'{{"kind": "prune", "spec": {spec}}}'
+    answer = client.post("/api/v1/jobs", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"].startswith("pattern")

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from jobs.settings import Settings
 from store.database import Database
 from store.migrations import HEAD
 from store.tables import metadata
@@ -124,3 +125,12 @@ def test_sqlite_keeps_what_it_promises(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
     database.dispose()
+
+
+@pytest.mark.parametrize("name", ["a b", "50%20", "what?", "#1"])
+def test_a_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    settings = Settings(home=tmp_path / name)
+    database = Database(settings.resolved_database_url)
+    database.migrate()
+    database.dispose()
+    assert (tmp_path / name / "prunescope.db").is_file()

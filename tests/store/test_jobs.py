@@ -1,5 +1,6 @@
 """Lists, logs, counts, and workers that want the same thing at the same time."""
 
+import base64
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -162,7 +163,9 @@ def test_lists_by_kind_and_state(store: JobStore) -> None:
 
 
 def test_bad_pages_are_refused(store: JobStore) -> None:
-    for cursor in ("x", "!!!", "bm9uc2Vuc2U", "é"):
+    null = base64.urlsafe_b64encode(b"2026-01-01T00:00:00+00:00|\0").decode()
+    early = base64.urlsafe_b64encode(b"0001-01-01T00:00:00+14:00|x").decode()
+    for cursor in ("x", "!!!", "bm9uc2Vuc2U", "é", null, early):
         with pytest.raises(Problem, match="is no cursor"):
             store.list(cursor=cursor)
     for limit in (0, 201, -1):

@@ -100,6 +100,15 @@ def test_force_makes_it_again(parts: Parts, enqueue: Enqueue, run: Run) -> None:
     assert place.stat().st_ino != before
 
 
+def test_a_hub_id_is_never_a_folder_beside_the_worker(
+    enqueue: Enqueue, run: Run, tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_root.parent)
+    failed = run(enqueue("evaluate", {"model": f"{tiny_root.name}/llama", "tasks": ["reviews"], "limit": 2}))
+    assert failed.state == JobState.FAILED and failed.error is not None
+    assert failed.error["code"] == "model-not-found"
+
+
 def test_running_a_job_twice_does_no_harm(parts: Parts, enqueue: Enqueue, run: Run) -> None:
     job = run(enqueue("prune", PRUNE))
     assert run(job) == job
