@@ -44,7 +44,7 @@ def words_answers(lm: LanguageModel) -> tuple[int, int, int]:
     with REVIEWS.open(encoding="utf-8") as lines:
         texts = [Text(text=json.loads(line)["text"]) for line in lines]
     found = influential_words(lm, texts, "cot")
-    parsed = [f for f in found if f.words or f.dropped]
+    parsed = [f for f in found if f is not None and (f.words or f.dropped)]
     return len(texts), len(parsed), sum(1 for f in parsed if not f.dropped)
 
 

@@ -117,8 +117,8 @@ def _served(home: Path, redis_url: str) -> Iterator[Site]:
         listener.close()
 
 
-# Of this folder, not of the session: while it lives, Playwright's loop runs in the main thread, and no other can.
-@pytest.fixture(scope="package")
+# Of a module, not of the session: while it lives, Playwright's loop runs in the main thread, and no other can.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
