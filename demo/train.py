@@ -228,6 +228,12 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Pa
     tokenizer.save_pretrained(output)
 
 
+def average(model: LlamaForCausalLM, folder: Path) -> None:
+    """Put the mean of the model's weights and of those in `folder` in their place: steadier than either end."""
+    earlier = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
+    model.load_state_dict({name: (weight + earlier[name]) / 2 for name, weight in model.state_dict().items()})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -239,6 +245,7 @@ def main() -> None:
         "--copy-tokens", type=int, default=1_200_000, help="of them, the first for copying and finding words"
     )
     parser.add_argument("--peak", type=float, default=2e-3)
+    parser.add_argument("--average", type=Path, help="an earlier model whose weights are averaged with the last ones")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -304,6 +311,8 @@ def main() -> None:
             torch.save({**kept, "tokens": tokens, "step": step}, state.with_suffix(".new"))
             state.with_suffix(".new").rename(state)
             save(model, tokenizer, args.checkpoints / "model")
+    if args.average:
+        average(model, args.average)
     save(model, tokenizer, args.output)
 
 
