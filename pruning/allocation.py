@@ -1,0 +1,115 @@
+"""How much each decoder layer loses, when not all lose the same.
+
+`Uniform` gives every layer the pattern that was asked for. `OWL` (Yin et al., arXiv 2310.05175) spares the layers that
+hold more outliers: the outlier ratio of a layer is the share of its Wanda scores |W_ij| * ||x_j|| above `outlier` times
+their mean, taken over all of the layer's matrices in the dense model. The ratios, scaled so that the greatest and the
+smallest lie 2 * `range` apart and shifted so that their mean is the density asked for, are the layers' densities.
+
+So does the authors' code. Where one layer stands out, it can end further than `range` from the target, though the
+paper's text keeps all within; the distance between the extremes is 2 * `range` either way. Two departures: layers of
+different size count by their weights, so that the model as a whole has the sparsity asked for; and where a layer would
+end below 0 or near 1, all layers move towards the target by the same factor, which keeps the mean.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lm.errors import BadInput, BadPattern
+from pruning.patterns import NofM, Pattern, Unstructured
+
+LEAST_DENSITY = 0.1
+"""No layer keeps less than this part of the density asked for."""
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every layer loses the same; no options."""
+
+
+@dataclass(frozen=True)
+class OWL:
+    """Layers with more outliers lose less. outlier: how many times the mean score makes one; range: half the distance
+    between the most and the least pruned layer, as a share of weights."""
+
+    outlier: float = 5.0
+    range: float = 0.08
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.outlier) and self.outlier > 0):
+            raise BadInput(f"outlier {self.outlier} is not above 0: give a multiple of the mean score, such as 5")
+        if not 0 <= self.range <= 0.5:
+            raise BadInput(f"range {self.range} is outside of [0, 0.5]: give a share of the weights, such as 0.08")
+
+
+Allocation = Uniform | OWL
+UNIFORM = Uniform()
+ALLOCATIONS: dict[str, type[Uniform] | type[OWL]] = {"uniform": Uniform, "owl": OWL}
+
+
+def build_allocation(name: str, options: Mapping[str, float]) -> Allocation:
+    """The allocation of that name with its options set. Raises BadInput, which lists what is known."""
+    if name not in ALLOCATIONS:
+        raise BadInput(f"allocation {name!r} is unknown; known: {', '.join(ALLOCATIONS)}")
+    kind = ALLOCATIONS[name]
+    known = [field.name for field in fields(kind)]
+    for option in options:
+        if option not in known:
+            raise BadInput(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}")
+    return kind(**options)
+
+
+def check_allocation(allocation: Allocation, pattern: Pattern) -> None:
+    """Raise BadPattern when the allocation cannot go with the pattern: n:m leaves every layer the same share."""
+    if isinstance(allocation, OWL) and isinstance(pattern, NofM):
+        raise BadPattern(
+            f"owl gives each layer a sparsity of its own, but {pattern} is the same share everywhere: "
+            f"take an unstructured sparsity, or the uniform allocation"
+        )
+
+
+def outlier_ratio(
+    weights: Sequence[Float[Tensor, "_ _"]], norms: Sequence[Float[Tensor, " _"]], outlier: float
+) -> float:
+    """The share of one layer's Wanda scores that are above `outlier` times their mean.
+
+    `weights` are the layer's matrices [rows, columns], `norms` the norm of each one's inputs [columns], as
+    `pruning.statistics.InputNorms.norms` gives them.
+    """
+    count = sum(weight.numel() for weight in weights)
+    pairs = list(zip(weights, norms, strict=True))
+    total = sum(float((weight.float().abs().sum(dim=0) * norm).sum(dtype=torch.float64)) for weight, norm in pairs)
+    threshold = outlier * total / count
+    return sum(int((weight.float().abs() * norm > threshold).sum()) for weight, norm in pairs) / count
+
+
+def layer_patterns(
+    allocation: Allocation, pattern: Pattern, ratios: Sequence[float], sizes: Sequence[int]
+) -> list[Pattern]:
+    """The pattern of each layer. `sizes`: weights in each layer; `ratios`: each one's `outlier_ratio` (not read for
+    `Uniform`, may be empty). Raises BadPattern (`check_allocation`)."""
+    check_allocation(allocation, pattern)
+    if isinstance(allocation, Uniform) or isinstance(pattern, NofM):
+        return [pattern] * len(sizes)
+    return [Unstructured(each) for each in layer_sparsities(ratios, sizes, pattern.sparsity, allocation.range)]
+
+
+def layer_sparsities(ratios: Sequence[float], sizes: Sequence[int], target: float, range: float) -> list[float]:
+    """Sparsities whose mean, weighted by `sizes`, is `target`: the higher a layer's outlier ratio, the lower its own.
+
+    >>> [round(each, 2) for each in layer_sparsities([0.02, 0.01, 0.03], [5, 5, 5], target=0.5, range=0.08)]
+    [0.5, 0.58, 0.42]
+    """
+    spread = max(ratios) - min(ratios)
+    if spread == 0:
+        return [target] * len(ratios)
+    mean = math.fsum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes)
+    shifts = [2 * range * (mean - ratio) / spread for ratio in ratios]
+    highest = 1 - LEAST_DENSITY * (1 - target)
+    rooms = [highest - target if shift > 0 else target for shift in shifts]
+    factor = min([1.0, *(room / abs(shift) for room, shift in zip(rooms, shifts, strict=True) if abs(shift) > room)])
+    return [min(max(target + factor * shift, 0.0), highest) for shift in shifts]
