@@ -23,11 +23,13 @@ class Decision:
 
     keep: the weights that stay. updated: new values, where the method moves what stays; those not kept become 0 in any
     case. order: the columns' order in which an n:m pattern holds, where the method chose another than the stored one.
+    damping_retries: how often a factorisation failed and was tried again with ten times the damping.
     """
 
     keep: Bool[Tensor, "rows columns"]
     updated: Float[Tensor, "rows columns"] | None = None
     order: Int[Tensor, " columns"] | None = None
+    damping_retries: int = 0
 
 
 @runtime_checkable
