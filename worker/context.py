@@ -29,13 +29,30 @@ class Context:
     check: Callable[[], None]
     _stage: str = field(default="", init=False)
     _since: float = field(default=0.0, init=False)
+    _before: int = field(default=0, init=False)
+    _done: int = field(default=0, init=False)
+    _at: float = field(default=0.0, init=False)
 
-    def step(self, stage: str, done: int = 0, total: int = 0, unit: str = "", message: str = "") -> None:
-        """Say how far the stage is, with an estimate of what is left; raises Cancelled when the work is to stop."""
+    def step(
+        self, stage: str, done: int = 0, total: int = 0, unit: str = "", message: str = "", *, timed: bool = True
+    ) -> None:
+        """Say how far the stage is, with an estimate of what is left; raises Cancelled when the work is to stop.
+
+        Steps with the same `done` tell what is worked on meanwhile. One that is not `timed` (a layer that an earlier
+        run had finished) says nothing of how long the others take.
+        """
         self.check()
         now = time.monotonic()
-        if stage != self._stage:
+        if stage != self._stage or not timed:
             # The clock of a stage starts where the one before it ended, which its first report is the first sign of.
-            self._stage, self._since = stage, now
-        eta = (now - self._since) / done * (total - done) if SETTLED <= done <= total else None
+            self._since, self._before = now, 0 if timed else done
+        if stage != self._stage or done != self._done:
+            self._stage, self._done, self._at = stage, done, now
+        eta = self._eta(total, now)
         self.report(Progress(stage=stage, done=done, total=total, unit=unit, message=message, eta_seconds=eta))
+
+    def _eta(self, total: int, now: float) -> float | None:
+        timed = self._done - self._before
+        if timed < SETTLED or self._done > total:
+            return None
+        return max(0.0, (self._at - self._since) / timed * (total - self._done) - (now - self._at))

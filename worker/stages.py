@@ -32,6 +32,7 @@ from pruning.walk import LayerReport
 from pruning.walk import prune as walk
 from store.activations import ActivationWriter
 from worker.context import Context
+from worker.reporting import layer_words
 
 PRUNING_JSON = "pruning.json"
 EVALUATION_JSON = "evaluation.json"
@@ -194,9 +195,7 @@ def _calibration(wanted: specs.Calibration | None, lm: LanguageModel, context: C
 
 
 def _layer_done(context: Context, report: LayerReport) -> None:
-    zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in report.matrices)
-    weights = sum(matrix.rows * matrix.columns for matrix in report.matrices)
-    context.step("prune", report.layer + 1, report.layers, "layers", f"{zeros / weights:.1%} zeros")
+    context.step("prune", report.layer + 1, report.layers, "layers", layer_words(report))
 
 
 def _pruning_document(

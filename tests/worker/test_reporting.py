@@ -1,8 +1,13 @@
 """Progress goes out often enough, and its estimate is that of its stage."""
 
+import time
+
+import pytest
+
 from jobs.documents import Progress
+from pruning.walk import LayerReport, MatrixReport
 from worker.context import Context
-from worker.reporting import Reporter
+from worker.reporting import Reporter, layer_words
 
 
 def test_batches_that_come_fast_are_left_out_but_for_the_last() -> None:
@@ -27,9 +32,31 @@ def test_every_layer_has_a_line_of_log() -> None:
     assert noted == [
         "load demo",
         "prune",
-        "prune: layer 1 of 2 50.0% zeros",
-        "prune: layer 2 of 2 50.0% zeros",
+        "prune: layer 1 of 2  50.0% zeros",
+        "prune: layer 2 of 2  50.0% zeros",
     ]
+
+
+def test_matrices_are_said_but_not_logged() -> None:
+    said: list[Progress] = []
+    noted: list[str] = []
+    reporter = Reporter(said.append, noted.append)
+    for done in range(3):
+        if done:
+            reporter.report(Progress(stage="prune", done=done, total=2, unit="layers", message="50.0% zeros"))
+        for name in ("q_proj", "down_proj"):
+            reporter.report(Progress(stage="prune", done=done, total=2, unit="layers", message=name))
+    assert noted == ["prune q_proj", "prune: layer 1 of 2  50.0% zeros", "prune: layer 2 of 2  50.0% zeros"]
+    assert said[0].message == "q_proj"
+
+
+def test_a_finished_layer_in_words() -> None:
+    def matrix(rows: int, sparsity: float, error: float | None) -> MatrixReport:
+        return MatrixReport(0, "mlp.up_proj", rows, 4, sparsity, error)
+
+    layer = LayerReport(0, 2, 4.23, (matrix(8, 0.5, 0.1), matrix(2, 0.25, 0.164)))
+    assert layer_words(layer) == "45.0% zeros  error 0.132  4.2 s"
+    assert layer_words(LayerReport(0, 2, 0.04, (matrix(8, 0.5, None),))) == "50.0% zeros  0.0 s"
 
 
 def test_an_estimate_comes_after_the_second_step_and_starts_anew_with_a_stage(context: Context) -> None:
@@ -39,3 +66,16 @@ def test_an_estimate_comes_after_the_second_step_and_starts_anew_with_a_stage(co
     etas = [step.eta_seconds for step in context.said]  # type: ignore[attr-defined]
     assert [eta is None for eta in etas] == [True, False, False] * 2
     assert etas[2] == 0
+
+
+def test_an_estimate_counts_down_within_a_step_and_leaves_restored_layers_out(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 1.0, 2.0, 12.0, 22.0, 25.0, 90.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    for done in range(3):
+        context.step("prune", done, 8, "layers", timed=done == 0)  # two layers that an earlier run had finished
+    for done in (3, 4, 4, 4):
+        context.step("prune", done, 8, "layers")
+    etas = [step.eta_seconds for step in context.said]  # type: ignore[attr-defined]
+    assert etas == [None, None, None, None, 40.0, 37.0, 0.0]
