@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from pruning.visit import Visit, tensors_of
+
 
 @dataclass(frozen=True)
 class Call:
@@ -31,21 +33,35 @@ class LayerInputs:
     """The current layer's input for every window, in host memory, and how to call the layer.
 
     `hidden` [samples, tokens, hidden] visits the device in micro-batches of at most `batch` windows, and `advance`
-    writes a layer's output over its input.
+    writes a layer's output over its input. Of window i only the first `lengths[i]` tokens are text, or all where it is
+    None; what comes after them is padding, which no token before it sees.
     """
 
     def __init__(
-        self, hidden: Float[Tensor, "samples tokens hidden"], calls: list[list[Call]], batch: int, device: torch.device
+        self,
+        hidden: Float[Tensor, "samples tokens hidden"],
+        lengths: Int[Tensor, " samples"] | None,
+        batch: int,
+        device: torch.device,
+        calls_of: Callable[[int], list[list[Call]]],
+        calls: list[list[Call]],
     ) -> None:
         self.hidden = hidden
-        self._calls = calls
-        self._batch = batch
+        self.lengths = lengths
+        self.batch = batch
         self._device = device
+        self._calls_of = calls_of
+        self._calls = calls
+
+    def split(self, batch: int) -> None:
+        """Go on with micro-batches of another size."""
+        if batch != self.batch:
+            self.batch, self._calls = batch, self._calls_of(batch)
 
     def run(self, index: int, layer: nn.Module) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
         """For each micro-batch of layer `index`: its windows, and what runs the layer on them."""
         for number, calls in enumerate(self._calls):
-            windows = slice(number * self._batch, number * self._batch + self._batch)
+            windows = slice(number * self.batch, number * self.batch + self.batch)
             # A copy also on the CPU: a layer may write into its input.
             hidden = self.hidden[windows].to(self._device, non_blocking=True, copy=True)
             yield windows, _Run(layer, hidden, _moved(calls[index], self._device))
@@ -53,7 +69,8 @@ class LayerInputs:
     def advance(self, index: int, layer: nn.Module) -> None:
         """Replace every window's hidden state by what the layer makes of it."""
         for windows, run in self.run(index, layer):
-            self.hidden[windows] = run().to(self.hidden.device)
+            # Without waiting: whoever reads it next is the same device, whose work keeps its order.
+            self.hidden[windows].copy_(run(), non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -79,28 +96,54 @@ def capture(
     windows: Int[Tensor, "samples tokens"],
     batch: int,
     device: torch.device,
+    dtype: torch.dtype | None = None,
+    lengths: Int[Tensor, " samples"] | None = None,
 ) -> LayerInputs:
     """Run the windows through the embedding, up to the first decoder layer, and note what every layer is called with.
 
-    Arguments that are equal for all micro-batches (masks, positions) are kept once; others wait in host memory.
+    It runs where the embedding lies, in `dtype` (default: as the model is stored); only for this long are the modules
+    before the layers converted to it, and the head never. Arguments that are equal for all micro-batches (masks,
+    positions) are kept once; others wait in host memory.
     """
     place = cast(Tensor, model.get_input_embeddings().weight).device
-    returns_tuple = _returns_tuple(model, layers[0], windows[:1, :2].to(place))
+    around = _outside(model, layers)
+    with Visit(around, None, dtype), Visit(tensors_of(layers[0]), place, dtype):
+        returns_tuple = _returns_tuple(model, layers[0], windows[:1, :2].to(place))
+
+    def pass_through(size: int, take: Callable[[int, Tensor], None]) -> list[list[Call]]:
+        calls: list[list[Call]] = []
+        with Visit(around, None, dtype):
+            for start in range(0, len(windows), size):
+                recorded: list[tuple[Tensor, Call]] = []
+                with _passing_through(layers, recorded, returns_tuple), _stopping():
+                    model(input_ids=windows[start : start + size].to(place), use_cache=False)
+                take(start, recorded[0][0])
+                memo: dict[int, Any] = {}
+                known = calls[0] if calls else [None] * len(recorded)
+                kept = [_kept_once(call, before, memo) for (_, call), before in zip(recorded, known, strict=True)]
+                calls.append(kept)
+        return calls
+
     hidden = torch.empty(0)
-    calls: list[list[Call]] = []
-    for start in range(0, len(windows), batch):
-        recorded: list[tuple[Tensor, Call]] = []
-        with _passing_through(layers, recorded, returns_tuple), _stopping():
-            model(input_ids=windows[start : start + batch].to(place), use_cache=False)
-        embedded = recorded[0][0]
+
+    def take(start: int, embedded: Tensor) -> None:
+        nonlocal hidden
         if start == 0:
             shape = (len(windows), *embedded.shape[1:])
             hidden = torch.empty(shape, dtype=embedded.dtype, pin_memory=device.type == "cuda")
-        hidden[start : start + batch] = embedded.to("cpu")
-        memo: dict[int, Any] = {}
-        known = calls[0] if calls else [None] * len(recorded)
-        calls.append([_kept_once(call, before, memo) for (_, call), before in zip(recorded, known, strict=True)])
-    return LayerInputs(hidden, calls, batch, device)
+        hidden[start : start + len(embedded)] = embedded.to("cpu")
+
+    calls = pass_through(batch, take)
+    return LayerInputs(hidden, lengths, batch, device, lambda size: pass_through(size, lambda *_: None), calls)
+
+
+def _outside(model: PreTrainedModel, layers: Sequence[nn.Module]) -> list[Tensor]:
+    """What the pass to the first layer may need: all tensors outside of the layers, but for a head of its own."""
+    head = model.get_output_embeddings()
+    left_out = {id(tensor) for layer in layers for tensor in tensors_of(layer)}
+    left_out |= set() if head is None else {id(tensor) for tensor in tensors_of(head)}
+    left_out -= {id(tensor) for tensor in tensors_of(model.get_input_embeddings())}  # where the head is tied to it
+    return [tensor for tensor in tensors_of(model) if id(tensor) not in left_out]
 
 
 def _returns_tuple(model: PreTrainedModel, layer: nn.Module, ids: Int[Tensor, "samples tokens"]) -> bool:

@@ -4,9 +4,8 @@ The layer's output is not wanted in this pass, so from the second micro-batch on
 that is called last: the down-projection's product, a fifth of a Llama layer, is spared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,30 +14,35 @@ from torch import Tensor, nn
 from lm.errors import UnsupportedModel
 from lm.hooks import record_inputs
 from pruning.capture import LayerInputs, Stop
-from pruning.methods.protocol import Calibrated, Statistics
+from pruning.methods.protocol import Statistics
 
 FEWEST, MOST, SHARE = 128, 512, 64
 
 
 @dataclass
 class Group:
-    """Linears that read the same input, its statistics, and a sample of its tokens (empty if they cannot be told)."""
+    """Linears that read the same input, its statistics (None without calibration), and a sample of its tokens (empty if
+    they cannot be told)."""
 
     members: list[str]
-    statistics: Statistics
+    statistics: Statistics | None
     sample: list[Float[Tensor, "_ columns"]] = field(default_factory=list)
 
 
-def sampled_tokens(samples: int, tokens: int) -> Int[Tensor, " sampled"]:
+def sampled_tokens(
+    samples: int, tokens: int, lengths: Int[Tensor, " samples"] | None = None
+) -> Int[Tensor, " sampled"]:
     """The calibration tokens on which a matrix's output error is measured, as sorted positions in [samples * tokens].
+    With `lengths`, tokens behind them are padding and are not drawn.
 
     One in 64, but 128 to 512 of them (or all there are), drawn with a fixed seed: two more products over so few tokens
     cost a few hundredths of a forward pass, where a Gram matrix of every input would cost more than all of it.
     """
-    total = samples * tokens
+    real = None if lengths is None else _real_tokens(lengths, tokens)
+    total = samples * tokens if real is None else len(real)
     count = min(total, max(FEWEST, min(MOST, total // SHARE)))
     drawn = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:count]
-    return drawn.sort().values
+    return drawn.sort().values if real is None else real[drawn.sort().values]
 
 
 def observe(
@@ -46,20 +50,22 @@ def observe(
     layer: nn.Module,
     modules: Mapping[str, nn.Module],
     inputs: LayerInputs,
-    method: Calibrated[Any],
+    new_statistics: Callable[[int, torch.device], Statistics],
     sampled: Int[Tensor, " sampled"],
     last_call: dict[tuple[str, ...], int],
 ) -> list[Group]:
     """Run layer `index`, still dense, over all windows and gather the statistics of its linears' inputs.
 
+    `new_statistics` makes empty ones for an input of so many columns; they are given the tokens that are no padding.
     `last_call` remembers, for layers with the same linears, how many calls of linears a pass makes; without an entry
-    all passes run whole. Raises UnsupportedModel for a linear that no window reached.
+    all passes run whole. Raises UnsupportedModel for a linear that no window reached, or in whose inputs padding cannot
+    be told from text.
     """
-    watch = _Watch(method, sampled)
+    watch = _Watch(new_statistics, sampled)
     names = tuple(modules)
     with record_inputs(modules, watch.receive):
         for windows, run in inputs.run(index, layer):
-            watch.start(windows, inputs.hidden.shape, last_call.get(names))
+            watch.start(windows, inputs, last_call.get(names))
             try:
                 run()
             except Stop:
@@ -74,18 +80,22 @@ def observe(
 
 
 class _Watch:
-    def __init__(self, method: Calibrated[Any], sampled: Int[Tensor, " sampled"]) -> None:
+    def __init__(
+        self, new_statistics: Callable[[int, torch.device], Statistics], sampled: Int[Tensor, " sampled"]
+    ) -> None:
         self.groups: dict[str, Group] = {}  # by the member that is called first
         self.group_of: dict[str, str] = {}
         self.calls = 0
-        self._method = method
+        self._new_statistics = new_statistics
         self._sampled = sampled
         self._seen: dict[str, tuple[Tensor, int]] = {}  # with its version: a tensor may be written into
 
-    def start(self, windows: slice, shape: torch.Size, last_call: int | None) -> None:
-        self._sequences = min(windows.stop, shape[0]) - windows.start
-        self._tokens = self._sequences * shape[1]
-        begin = windows.start * shape[1]
+    def start(self, windows: slice, inputs: LayerInputs, last_call: int | None) -> None:
+        samples, tokens = inputs.hidden.shape[:2]
+        self._sequences = min(windows.stop, samples) - windows.start
+        self._tokens = self._sequences * tokens
+        self._real = None if inputs.lengths is None else _real_tokens(inputs.lengths[windows], tokens)
+        begin = windows.start * tokens
         inside = (self._sampled >= begin) & (self._sampled < begin + self._tokens)
         self._chosen = self._sampled[inside] - begin
         self._last_call = last_call
@@ -107,12 +117,27 @@ class _Watch:
 
     def _add(self, name: str, tensor: Tensor) -> None:
         rows = tensor.reshape(-1, tensor.shape[-1])
+        in_order = len(rows) == self._tokens
         if name not in self.groups:
-            self.groups[name] = Group([name], self._method.statistics(rows.shape[1], tensor.device))
+            self.groups[name] = Group([name], self._new_statistics(rows.shape[1], tensor.device))
         group = self.groups[name]
-        group.statistics.add(tensor, self._sequences)
-        if len(rows) == self._tokens:
+        assert group.statistics is not None
+        if self._real is None:
+            group.statistics.add(tensor, self._sequences)
+        elif in_order:
+            group.statistics.add(rows[self._real.to(rows.device)], self._sequences)
+        else:
+            raise UnsupportedModel(
+                f"{name} reads {len(rows)} of {self._tokens} tokens: padding cannot be told from text there; "
+                f"take windows without padding (mode concat)"
+            )
+        if in_order:
             group.sample.append(rows[self._chosen.to(rows.device)])
+
+
+def _real_tokens(lengths: Int[Tensor, " samples"], tokens: int) -> Int[Tensor, " real"]:
+    """Positions in [samples * tokens] that are no padding."""
+    return (torch.arange(tokens) < lengths[:, None]).flatten().nonzero().flatten()
 
 
 def _same_tensor(known: Tensor, version: int, tensor: Tensor) -> bool:

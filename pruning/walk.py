@@ -1,63 +1,46 @@
 """Pruning a model layer by layer: the flow that all methods share.
 
+    settle how much each layer loses                                                               allocation
     capture the first layer's inputs, and what every layer is called with
-    for each decoder layer:
+    for each decoder layer, brought to the device:                                                 visit
         statistics of its linears' inputs, the layer still dense, the layers before it pruned      observation
         decide, write, measure and verify each matrix                                              methods
         run the pruned layer for the next one's inputs (not after the last)                        capture
+        hand it over and forget it, where there is somebody who keeps it                           keeper
 
-A method that needs no calibration does only the middle step.
+A method that needs no calibration does without the pieces that run the layer.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.architecture import context_length, decoder_layers, linears, weight_view
-from lm.errors import BadData, BadInput
+from lm.architecture import decoder_layers, linears, weight_view
+from lm.errors import BadInput
+from pruning.allocation import OWL, UNIFORM, Allocation, check_allocation, layer_patterns, outlier_ratio
+from pruning.batches import windows_at_once
 from pruning.capture import LayerInputs, capture
+from pruning.checks import check_finite, check_fits, check_windows, placed
+from pruning.clock import Clock
+from pruning.keeper import Keeper, Plan
 from pruning.methods import build
-from pruning.methods.protocol import Calibrated, Decision, WeightsOnly
+from pruning.methods.protocol import Calibrated, Statistics, WeightsOnly
+from pruning.modes import evaluating, full_precision
 from pruning.observation import Group, observe, sampled_tokens
-from pruning.patterns import NofM, Pattern
-from pruning.verification import verified_sparsity
+from pruning.outcome import carry_out
+from pruning.patterns import Pattern, Unstructured
+from pruning.reports import LayerReport, MatrixReport
+from pruning.statistics import InputNorms
+from pruning.visit import Visit, forget, tensors_of
 
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
-TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 16384}
-
-
-@dataclass(frozen=True)
-class MatrixReport:
-    """One pruned matrix.
-
-    sparsity: the share of zeros, counted. relative_error: ||(W' - W) X|| / ||W X|| (Frobenius) with X a fixed random
-    sample of at most 512 of the calibration tokens as this linear saw them; None without calibration.
-    """
-
-    layer: int
-    name: str
-    rows: int
-    columns: int
-    sparsity: float
-    relative_error: float | None
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """One pruned decoder layer, of `layers`, counted from 0; its matrices in the layer's own order."""
-
-    layer: int
-    layers: int
-    seconds: float
-    matrices: tuple[MatrixReport, ...]
 
 
 def prune(
@@ -66,177 +49,240 @@ def prune(
     pattern: Pattern,
     windows: Int[Tensor, "samples tokens"] | None,
     *,
+    lengths: Int[Tensor, " samples"] | None = None,
     options: Mapping[str, object] = NO_OPTIONS,
+    allocation: Allocation = UNIFORM,
     batch: int | None = None,
     device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    keeper: Keeper | None = None,
     on_layer: Callable[[LayerReport], None] = lambda report: None,
+    on_matrix: Callable[[MatrixReport], None] = lambda report: None,
 ) -> list[LayerReport]:
-    """Prune all linears in the decoder layers, in place, and report on each layer.
+    """Prune all linears in the decoder layers and report on each layer.
 
-    `windows` are the calibration tokens; a method without calibration ignores them. `batch` windows go through a layer
-    at once (default: by the device's size); it changes the speed and, but for rounding, nothing else. `device` is where
-    layers are worked on, one at a time; the default is where the model lies. `on_layer` hears of each finished layer
-    and may raise Cancelled, which passes through; the model is then pruned up to there.
+    `windows` are the calibration tokens; a method without calibration ignores them. Of window i the first `lengths[i]`
+    tokens are text and the others padding, which no statistic sees (None: all are text). `batch` windows go through a
+    layer at once (default: by the device's size and free memory); it changes the speed and, but for rounding, nothing
+    else. `device` is where layers are worked on, one at a time; the default is where the model lies. `dtype` is the
+    type that is computed in, the default the model's own. Weights are rounded to the model's own type before the layer
+    is run for the next one's inputs.
+
+    Without a `keeper` the model is pruned in place. With one, a finished layer is handed over and leaves memory (its
+    parameters are on the meta device then), and layers that an earlier walk had kept are taken from there.
+
+    `on_matrix` hears of each pruned matrix, `on_layer` of each finished layer; both may raise Cancelled, which passes
+    through; the model is then pruned up to there.
 
     Raises BadInput (unknown method or option, windows missing, numbers that are not finite), BadPattern (a matrix that
-    n:m does not fit; nothing has been changed then), BadData (windows the model cannot read), UnsupportedModel.
+    n:m does not fit, an allocation that the pattern cannot have; nothing has been changed then), BadData (windows the
+    model cannot read), UnsupportedModel.
     """
     rule = build(method, options)
+    check_allocation(allocation, pattern)
     layers = list(decoder_layers(model))
-    _check_fits(layers, pattern)
+    check_fits(layers, pattern)
+    for name, needed in ((method, isinstance(rule, Calibrated)), ("owl", isinstance(allocation, OWL))):
+        if needed and windows is None:
+            raise BadInput(f"{name} needs calibration windows; magnitude does without")
+    if windows is not None:
+        check_windows(model, windows, lengths)
+        lengths = None if lengths is None or bool((lengths == windows.shape[1]).all()) else lengths
     device = device or next(model.parameters()).device
+    walk = _Walk(
+        model,
+        layers,
+        rule,
+        pattern,
+        windows,
+        lengths,
+        allocation,
+        batch,
+        device,
+        dtype or model.dtype,
+        keeper,
+        on_matrix,
+    )
     reports: list[LayerReport] = []
-    with torch.no_grad(), _evaluating(model), _full_precision():
-        if isinstance(rule, WeightsOnly):
-            walk = _by_weights(rule, layers, pattern, device)
-        else:
-            if windows is None:
-                raise BadInput(f"{method} needs calibration windows; magnitude does without")
-            _check_windows(model, windows)
-            batch = batch or max(1, TOKENS_AT_ONCE.get(device.type, 4096) // windows.shape[1])
-            walk = _by_inputs(rule, layers, pattern, capture(model, layers, windows, batch, device), device)
-        for report in walk:
+    with torch.no_grad(), evaluating(model), full_precision():
+        for report in walk.reports():
             reports.append(report)
             on_layer(report)
     return reports
 
 
-def _by_weights(
-    method: WeightsOnly, layers: Sequence[nn.Module], pattern: Pattern, device: torch.device
-) -> Iterator[LayerReport]:
-    for index, layer in enumerate(layers):
-        started = time.perf_counter()
-        with _visiting(layer, device):
-            matrices = []
-            for name, module in linears(layer).items():
-                weight = weight_view(module)
-                _check_finite(weight, f"layer {index} {name}")
-                decision = method.decide(weight.float(), pattern)
-                matrices.append(_apply(index, name, weight, decision, pattern, None))
-        yield LayerReport(index, len(layers), time.perf_counter() - started, tuple(matrices))
+@dataclass
+class _Walk:
+    model: PreTrainedModel
+    layers: Sequence[nn.Module]
+    rule: WeightsOnly | Calibrated[Any]
+    pattern: Pattern
+    windows: Int[Tensor, "samples tokens"] | None
+    lengths: Int[Tensor, " samples"] | None
+    allocation: Allocation
+    batch: int | None
+    device: torch.device
+    dtype: torch.dtype
+    keeper: Keeper | None
+    on_matrix: Callable[[MatrixReport], None]
+    _sampled: Int[Tensor, " sampled"] = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    _last_call: dict[tuple[str, ...], int] = field(default_factory=dict)
 
+    def reports(self) -> Iterator[LayerReport]:
+        """Prune layer by layer; layers that an earlier walk had kept come first, as they are."""
+        clock = Clock(self.device)
+        plan = self.keeper.plan() if self.keeper else None
+        restored = self._restored() if plan else []
+        with clock("statistics"):
+            patterns = self._patterns(plan)
+        inputs: LayerInputs | None = None
+        if isinstance(self.rule, Calibrated) and len(restored) < len(self.layers):
+            with clock("forward"):
+                inputs = self._capture(plan)
+        if self.keeper and not restored:
+            self.keeper.begin(Plan(inputs.batch if inputs else None, _sparsities(patterns, self.pattern)))
+        if inputs is not None:
+            samples, tokens = inputs.hidden.shape[:2]
+            self._sampled = sampled_tokens(samples, tokens, self.lengths)
+        for index, layer in enumerate(self.layers):
+            if index < len(restored):
+                report = restored[index]
+                if inputs is not None:
+                    with clock("forward"), self._visit(layer):
+                        inputs.split(report.batch or inputs.batch)
+                        inputs.advance(index, layer)
+            else:
+                report = self._pruned(index, layer, patterns[index], inputs, clock)
+                clock = Clock(self.device)
+            if self.keeper:
+                forget(layer)
+            yield report
 
-def _by_inputs(
-    method: Calibrated[Any], layers: Sequence[nn.Module], pattern: Pattern, inputs: LayerInputs, device: torch.device
-) -> Iterator[LayerReport]:
-    sampled = sampled_tokens(*inputs.hidden.shape[:2])
-    last_call: dict[tuple[str, ...], int] = {}
-    for index, layer in enumerate(layers):
-        started = time.perf_counter()
-        with _visiting(layer, device):
+    def _restored(self) -> list[LayerReport]:
+        """Give the first layers the weights that an earlier walk kept."""
+        assert self.keeper is not None
+        found: list[LayerReport] = []
+        for index, layer in enumerate(self.layers):
+            report = self.keeper.restore(index, layer)
+            if report is None:
+                break
+            found.append(replace(report, restored=True))
+        return found
+
+    def _pruned(
+        self, index: int, layer: nn.Module, pattern: Pattern, inputs: LayerInputs | None, clock: Clock
+    ) -> LayerReport:
+        with ExitStack() as stack:
+            with clock("load"):
+                visit = stack.enter_context(self._visit(layer))
             modules = linears(layer)
-            reports: dict[str, MatrixReport] = {}
-            for group in observe(index, layer, modules, inputs, method, sampled, last_call):
-                for report in _prune_group(index, group, modules, method, pattern):
-                    reports[report.name] = report
-            if index + 1 < len(layers):
-                inputs.advance(index, layer)
-        matrices = tuple(reports[name] for name in modules)
-        yield LayerReport(index, len(layers), time.perf_counter() - started, matrices)
-
-
-def _prune_group(
-    index: int, group: Group, modules: Mapping[str, nn.Module], method: Calibrated[Any], pattern: Pattern
-) -> list[MatrixReport]:
-    weights = [weight_view(modules[name]) for name in group.members]
-    for name, weight in zip(group.members, weights, strict=True):
-        _check_finite(weight, f"layer {index} {name}")
-    try:
-        decisions = method.decide([weight.float() for weight in weights], group.statistics, pattern)
-    except BadInput as error:
-        raise type(error)(f"layer {index} {', '.join(group.members)}: {error}") from error
-    sample = torch.cat(group.sample).float() if group.sample else None
-    return [
-        _apply(index, name, weight, decision, pattern, sample)
-        for name, weight, decision in zip(group.members, weights, decisions, strict=True)
-    ]
-
-
-def _apply(
-    index: int,
-    name: str,
-    weight: Float[Tensor, "rows columns"],
-    decision: Decision,
-    pattern: Pattern,
-    sample: Float[Tensor, "tokens columns"] | None,
-) -> MatrixReport:
-    """Write the decision into the weight, then measure and verify what stands there now."""
-    before = None if sample is None else sample @ weight.float().T
-    if decision.updated is not None:
-        weight.copy_(decision.updated)
-    weight.mul_(decision.keep).add_(0.0)  # the sum turns -0.0 into 0.0; several times faster than filling by mask
-    sparsity = verified_sparsity(weight, pattern, decision.order, f"layer {index} {name}")
-    error = None if before is None or sample is None else _relative_error(before, sample @ weight.float().T)
-    rows, columns = weight.shape
-    return MatrixReport(index, name, rows, columns, sparsity, error)
-
-
-def _relative_error(before: Float[Tensor, "tokens rows"], after: Float[Tensor, "tokens rows"]) -> float | None:
-    """None where the output was zero before, so that there is nothing to be relative to."""
-    size = float(torch.linalg.vector_norm(before))
-    return float(torch.linalg.vector_norm(after - before)) / size if size else None
-
-
-def _check_fits(layers: Sequence[nn.Module], pattern: Pattern) -> None:
-    for index, layer in enumerate(layers):
-        for name, module in linears(layer).items():
-            if isinstance(pattern, NofM):
-                pattern.check_fits(weight_view(module).shape[1], f"layer {index} {name}")
-
-
-def _check_windows(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> None:
-    if not windows.numel():
-        raise BadData(
-            f"calibration windows have shape {list(windows.shape)}; [samples, tokens] is needed, neither of them 0"
+            found: dict[str, MatrixReport] = {}
+            for group in self._groups(index, layer, modules, inputs, clock):
+                with clock("decide"):
+                    for matrix in self._decide(index, group, modules, pattern, visit):
+                        found[matrix.name] = matrix
+                        self.on_matrix(matrix)
+            if inputs is not None and index + 1 < len(self.layers):
+                with clock("forward"):
+                    inputs.advance(index, layer)
+            with clock("save"):
+                visit.settle()
+        matrices = tuple(found[name] for name in modules)
+        report = LayerReport(
+            index, len(self.layers), clock.total, dict(clock.seconds), matrices, batch=inputs.batch if inputs else None
         )
-    context = context_length(model)
-    if windows.shape[1] > context:
-        raise BadData(
-            f"windows of {windows.shape[1]} tokens, but the model reads at most {context}: give a smaller seqlen"
+        if self.keeper:
+            with clock("save"):
+                self.keeper.keep(index, layer, report)
+        return replace(report, seconds=clock.total, stages=dict(clock.seconds))
+
+    def _groups(
+        self, index: int, layer: nn.Module, modules: Mapping[str, nn.Module], inputs: LayerInputs | None, clock: Clock
+    ) -> list[Group]:
+        """Linears that are decided for together: those with the same input, or each for itself without calibration."""
+        if inputs is None:
+            return [Group([name], None) for name in modules]
+        assert isinstance(self.rule, Calibrated)
+        with clock("statistics"):
+            return self._observed(index, layer, modules, inputs, self.rule.statistics)
+
+    def _observed(
+        self,
+        index: int,
+        layer: nn.Module,
+        modules: Mapping[str, nn.Module],
+        inputs: LayerInputs,
+        new_statistics: Callable[[int, torch.device], Statistics],
+    ) -> list[Group]:
+        """Statistics of a layer; with fewer windows at once, from here on, where memory does not do."""
+        while True:
+            try:
+                return observe(index, layer, modules, inputs, new_statistics, self._sampled, self._last_call)
+            except torch.OutOfMemoryError:
+                if inputs.batch == 1:
+                    raise
+            # Outside of the block: what the error holds on to is free only now.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            inputs.split(inputs.batch // 2)
+
+    def _decide(
+        self, index: int, group: Group, modules: Mapping[str, nn.Module], pattern: Pattern, visit: Visit
+    ) -> Iterator[MatrixReport]:
+        weights = [weight_view(modules[name]) for name in group.members]
+        for name, weight in zip(group.members, weights, strict=True):
+            check_finite(weight, f"layer {index} {name}")
+        wide = [weight.float() for weight in weights]
+        with placed(f"layer {index} {', '.join(group.members)}"):
+            if isinstance(self.rule, WeightsOnly):
+                decisions = [self.rule.decide(weight, pattern) for weight in wide]
+            else:
+                decisions = self.rule.decide(wide, group.statistics, pattern)
+        sample = torch.cat(group.sample).float() if group.sample else None
+        for name, decision in zip(group.members, decisions, strict=True):
+            yield carry_out(visit, index, name, modules[name], decision, pattern, sample)
+
+    def _patterns(self, plan: Plan | None) -> list[Pattern]:
+        """Each layer's pattern; where that asks for the inputs of all layers, in a pass over the dense model."""
+        if plan is not None and plan.sparsities is not None:
+            return [Unstructured(sparsity) for sparsity in plan.sparsities]
+        sizes = [sum(weight_view(module).numel() for module in linears(layer).values()) for layer in self.layers]
+        ratios = list(self._outlier_ratios(self.allocation.outlier)) if isinstance(self.allocation, OWL) else []
+        return layer_patterns(self.allocation, self.pattern, ratios, sizes)
+
+    def _outlier_ratios(self, outlier: float) -> Iterator[float]:
+        inputs = self._capture(None)
+        for index, layer in enumerate(self.layers):
+            with self._visit(layer):
+                modules = linears(layer)
+                groups = self._observed(index, layer, modules, inputs, InputNorms)
+                with placed(f"layer {index}"):
+                    norms = [
+                        (name, cast(InputNorms, group.statistics).norms()) for group in groups for name in group.members
+                    ]
+                yield outlier_ratio(
+                    [weight_view(modules[name]) for name, _ in norms], [norm for _, norm in norms], outlier
+                )
+                if index + 1 < len(self.layers):
+                    inputs.advance(index, layer)
+        self.batch = inputs.batch
+
+    def _capture(self, plan: Plan | None) -> LayerInputs:
+        assert self.windows is not None
+        visits = next(self.layers[-1].parameters()).device != self.device
+        batch = (
+            (plan and plan.batch)
+            or self.batch
+            or windows_at_once(self.layers[-1], self.windows.shape[1], self.device, self.dtype, visits=visits)
         )
-    vocabulary = len(cast(Tensor, model.get_input_embeddings().weight))
-    low, high = int(windows.min()), int(windows.max())
-    if low < 0 or high >= vocabulary:
-        raise BadData(
-            f"token id {low if low < 0 else high} is not among the model's {vocabulary}: "
-            f"the windows were made with another tokenizer"
-        )
+        return capture(self.model, self.layers, self.windows, batch, self.device, self.dtype, self.lengths)
+
+    def _visit(self, layer: nn.Module) -> Visit:
+        return Visit(tensors_of(layer), self.device, self.dtype, apart=self.keeper is not None)
 
 
-def _check_finite(weight: Float[Tensor, "rows columns"], place: str) -> None:
-    # One NaN or infinity makes the sum so; the slow look decides where finite numbers overflow in the sum.
-    if not bool(weight.float().sum().isfinite()) and not bool(weight.isfinite().all()):
-        raise BadInput(f"{place}: the weights hold NaN or infinity; the checkpoint is damaged or its dtype too narrow")
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout; the mode is restored."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products of float32 numbers in float32, not TF32."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-
-
-@contextmanager
-def _visiting(layer: nn.Module, device: torch.device) -> Iterator[None]:
-    """The layer's weights on the device, and back where they came from."""
-    home = next(layer.parameters()).device
-    layer.to(device)
-    try:
-        yield
-    finally:
-        layer.to(home)
+def _sparsities(patterns: Sequence[Pattern], asked: Pattern) -> tuple[float, ...] | None:
+    """Each layer's own sparsity, where one differs from what was asked for."""
+    if all(pattern == asked for pattern in patterns):
+        return None
+    return tuple(pattern.sparsity for pattern in patterns if isinstance(pattern, Unstructured))

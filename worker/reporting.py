@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.documents import Progress
 
 if TYPE_CHECKING:
-    from pruning.walk import LayerReport
+    from pruning.reports import LayerReport
 
 PAUSE_SECONDS = 0.25
 

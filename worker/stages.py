@@ -28,7 +28,7 @@ from nsa.attribution import attribute as run_attribution
 from nsa.texts import Text
 from pruning.calibration import Calibration, calibration_windows
 from pruning.patterns import NofM, Pattern, Unstructured
-from pruning.walk import LayerReport
+from pruning.reports import LayerReport
 from pruning.walk import prune as walk
 from store.activations import ActivationWriter
 from worker.context import Context
@@ -165,7 +165,7 @@ def label(reference: str, place: Path | str) -> str:
 
 def spec_label(spec: specs.PruneSpec) -> str:
     """`wanda · c4 · 0.5`; a method that looks at no text has no middle part."""
-    text = spec.calibration and (spec.calibration.dataset or Path(spec.calibration.file or "").name)
+    text = spec.calibration and str(spec.calibration)
     return " · ".join(part for part in (spec.method.name, text, str(spec.pattern)) if part)
 
 
@@ -182,10 +182,11 @@ def _warm(reference: str, context: Context) -> LanguageModel:
 def _calibration(wanted: specs.Calibration | None, lm: LanguageModel, context: Context) -> Calibration | None:
     if wanted is None:
         return None
-    context.step("calibration", message=wanted.dataset or wanted.file or "")
+    context.step("calibration", message=str(wanted))
     return calibration_windows(
         wanted.dataset or context.file_of(wanted.file or ""),
         lm.tokenizer,
+        mode=wanted.mode,
         samples=wanted.samples,
         seqlen=wanted.seqlen,
         seed=wanted.seed,
@@ -226,7 +227,7 @@ def _pruning_document(
 
 
 def _source(calibration: Calibration) -> dict[str, Any]:
-    names = ("source", "samples", "seqlen", "seed", "sha256")
+    names = ("source", "mode", "samples", "seqlen", "seed", "sha256", "tokens")
     return {name: getattr(calibration, name) for name in names}
 
 

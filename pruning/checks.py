@@ -1,0 +1,63 @@
+"""What a walk refuses before it changes anything, and what it finds in a layer that cannot be pruned."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from lm.architecture import context_length, linears, weight_view
+from lm.errors import BadData, BadInput
+from pruning.patterns import NofM, Pattern
+
+
+def check_fits(layers: Sequence[nn.Module], pattern: Pattern) -> None:
+    """Raise BadPattern when the pattern does not fit one of the layers' matrices."""
+    for index, layer in enumerate(layers):
+        for name, module in linears(layer).items():
+            if isinstance(pattern, NofM):
+                pattern.check_fits(weight_view(module).shape[1], f"layer {index} {name}")
+
+
+def check_windows(
+    model: PreTrainedModel, windows: Int[Tensor, "samples tokens"], lengths: Int[Tensor, " samples"] | None
+) -> None:
+    """Raise BadData when the model cannot read the windows, or the lengths are not theirs."""
+    if not windows.numel():
+        raise BadData(
+            f"calibration windows have shape {list(windows.shape)}; [samples, tokens] is needed, neither of them 0"
+        )
+    samples, tokens = windows.shape
+    if lengths is not None and (lengths.shape != (samples,) or lengths.min() < 1 or lengths.max() > tokens):
+        raise BadData(
+            f"lengths {list(lengths.shape)} from {int(lengths.min())} to {int(lengths.max())} do not belong to "
+            f"{samples} windows of {tokens} tokens: one of 1 to {tokens} is needed for each"
+        )
+    context = context_length(model)
+    if tokens > context:
+        raise BadData(f"windows of {tokens} tokens, but the model reads at most {context}: give a smaller seqlen")
+    vocabulary = len(cast(Tensor, model.get_input_embeddings().weight))
+    low, high = int(windows.min()), int(windows.max())
+    if low < 0 or high >= vocabulary:
+        raise BadData(
+            f"token id {low if low < 0 else high} is not among the model's {vocabulary}: "
+            f"the windows were made with another tokenizer"
+        )
+
+
+def check_finite(weight: Float[Tensor, "rows columns"], place: str) -> None:
+    """Raise BadInput, naming `place`, when a weight is no finite number."""
+    # One NaN or infinity makes the sum so; the slow look decides where finite numbers overflow in the sum.
+    if not bool(weight.float().sum().isfinite()) and not bool(weight.isfinite().all()):
+        raise BadInput(f"{place}: the weights hold NaN or infinity; the checkpoint is damaged or its dtype too narrow")
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Puts the place before what a method or statistic says of its input."""
+    try:
+        yield
+    except BadInput as error:
+        raise type(error)(f"{place}: {error}") from error
