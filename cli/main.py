@@ -127,7 +127,17 @@ def prune(
     pattern: Annotated[str | None, typer.Option(help="n:m, of every m weights in a row n are kept: 2:4.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of the weights that goes, in [0, 1).")] = None,
     calibration: Annotated[
-        str | None, typer.Option(help="c4, wikitext2, ptb, demo, or a .txt, .jsonl or .safetensors file.")
+        str | None,
+        typer.Option(
+            help="c4, wikitext2, ptb, arc_challenge, arc_easy, boolq, rte, sst2, wnli, demo, "
+            "or a .txt, .jsonl or .safetensors file."
+        ),
+    ] = None,
+    calibration_mode: Annotated[
+        str | None,
+        typer.Option(
+            help="concat fills a window with examples of the set, single puts one into each.  [default: concat]"
+        ),
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Calibration windows.  [default: 128]")] = None,
     seqlen: Annotated[
@@ -154,6 +164,7 @@ def prune(
         pattern=pattern,
         sparsity=sparsity,
         calibration=calibration,
+        mode=calibration_mode,
         samples=samples,
         seqlen=seqlen,
         seed=seed,

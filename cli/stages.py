@@ -38,6 +38,7 @@ def prune(
     pattern: str | None,
     sparsity: float | None,
     calibration: str | None,
+    mode: str | None,
     samples: int | None,
     seqlen: int | None,
     seed: int,
@@ -51,7 +52,13 @@ def prune(
         "pattern": sparsity if pattern is None else pattern,
     }
     if calibration is not None:
-        document["calibration"] = {**_source(calibration), "samples": samples, "seqlen": seqlen, "seed": seed}
+        document["calibration"] = {
+            **_source(calibration),
+            "mode": mode,
+            "samples": samples,
+            "seqlen": seqlen,
+            "seed": seed,
+        }
     spec = parse_spec(JobKind.PRUNE, document)
     assert isinstance(spec, PruneSpec)
     with new_folder(output) as folder, _running(settings) as context:

@@ -31,7 +31,10 @@ TASKS: dict[str, str] = {"sst2": "sentiment", "yelp": "sentiment", "reviews": "s
 TASKS_WITH_WORDS = frozenset({"reviews"})
 """Tasks whose rows carry influential words of their own."""
 
-CALIBRATION_SETS: tuple[str, ...] = ("c4", "wikitext2", "ptb", "demo")
+EXAMPLE_SETS: tuple[str, ...] = ("arc_challenge", "arc_easy", "boolq", "rte", "sst2", "wnli", "demo")
+"""Calibration sets made of examples: a window holds several (mode `concat`) or one, padded (`single`)."""
+
+CALIBRATION_SETS: tuple[str, ...] = ("c4", "wikitext2", "ptb", *EXAMPLE_SETS)
 
 WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion")
 

@@ -1,16 +1,18 @@
 """The text whose activations steer pruning, as token windows.
 
-c4          windows out of documents longer than a window, drawn as SparseGPT's and Wanda's authors draw them
-wikitext2   train lines joined by one space, then random windows; ptb the same with its sentences
-demo        the project's own calibration text, documents one after another
-a file      .txt running text, then random windows; .jsonl documents (`text`) one after another;
-            .safetensors `input_ids` [samples, tokens], taken as they are
+c4              windows out of pages longer than a window, drawn as SparseGPT's and Wanda's authors draw them
+wikitext2, ptb  lines joined by one space, then random windows
+task sets       training examples with their answers, as the evaluation's prompt shows them
+demo            the project's own calibration text
+a file          .txt running text, then random windows; .jsonl examples (`text`);
+                .safetensors `input_ids` [samples, tokens], taken as they are
+
+Sets of examples (the task sets, demo, .jsonl files) have two modes: `concat` appends random examples until a window is
+full, `single` puts one example into each and pads it.
 """
 
 import hashlib
-import json
 import random
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,34 +25,40 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadData, BadInput
-from lm.hub import dataset_rows
-from lm.windows import random_windows
+from lm.windows import document_windows, joined_windows, random_windows, single_windows, tokens_of
+from pruning.calibration_sources import DEMO_TEXT, documents, file_documents, file_text, lines
+from pruning.task_texts import BETWEEN, TASK_TEXTS
 
-CALIBRATION_SETS = ("c4", "wikitext2", "ptb", "demo")
+CALIBRATION_SETS = ("c4", "wikitext2", "ptb", *TASK_TEXTS, "demo")
+EXAMPLE_SETS = (*TASK_TEXTS, "demo")
+MODES = ("concat", "single")
 FILES = (".txt", ".jsonl", ".safetensors")
-DEMO_TEXT = Path(__file__).parents[1] / "demo" / "calibration.jsonl"
 SAMPLES = 128
 LONGEST = 2048  # also where a model reads more: a default of 131072 tokens would ask for 128 GiB
-C4_DOCUMENTS = 20_000  # streamed from the hub, out of 365 million
-
-# name: (repository, configuration, revision, field). ptb's loader no longer runs; the hub's own conversion is read.
-HUB: dict[str, tuple[str, str | None, str | None, str]] = {
-    "c4": ("allenai/c4", "en", None, "text"),
-    "wikitext2": ("Salesforce/wikitext", "wikitext-2-raw-v1", None, "text"),
-    "ptb": ("ptb-text-only/ptb_text_only", None, "refs/convert/parquet", "sentence"),
-}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration windows and how they came about; `sha256` is of the windows themselves."""
+    """Calibration windows and how they came about.
+
+    `lengths`: how many tokens of each window are real, the rest being padding at the right; None where all are full.
+    `mode`: None for a source that has none. `samples` and `seqlen` are the windows' own, `sha256` is of the windows and
+    their lengths.
+    """
 
     windows: Int[Tensor, "samples tokens"]
+    lengths: Int[Tensor, " samples"] | None
     source: str
+    mode: str | None
     samples: int
     seqlen: int
     seed: int
     sha256: str
+
+    @property
+    def tokens(self) -> int:
+        """The real tokens, without padding."""
+        return self.windows.numel() if self.lengths is None else int(self.lengths.sum())
 
 
 def calibration_windows(
@@ -58,6 +66,7 @@ def calibration_windows(
     tokenizer: PreTrainedTokenizerBase | None,
     *,
     context: int,
+    mode: str | None = None,
     samples: int | None = None,
     seqlen: int | None = None,
     seed: int = 0,
@@ -65,11 +74,12 @@ def calibration_windows(
 ) -> Calibration:
     """Windows of a named set, looked for in `data`/calibration before the hub, or of a file.
 
-    `context` is the most tokens the model reads. `samples` is 128 unless given, `seqlen` min(2048, context); windows
-    from a .safetensors file are cut only where they are given. The same seed gives the same windows.
+    `context` is the most tokens the model reads. `mode` is for sets of examples, `concat` unless given. `samples` is
+    128 unless given, `seqlen` min(2048, context); windows from a .safetensors file are cut only where they are given.
+    The same seed gives the same windows.
 
-    Raises BadInput (an unknown name, a size that cannot be, no tokenizer), BadData (a file that is missing, malformed
-    or too short, a hub that cannot be reached).
+    Raises BadInput (an unknown name or mode, a size that cannot be, no tokenizer), BadData (a file that is missing,
+    malformed or too short, a hub that cannot be reached).
     """
     for label, value in (("samples", samples), ("seqlen", seqlen)):
         if value is not None and value < 1:
@@ -77,6 +87,8 @@ def calibration_windows(
     if seqlen is not None and seqlen > context:
         raise BadInput(f"seqlen {seqlen} is more than the {context} tokens that the model reads; give a smaller one")
     name = str(name_or_file)
+    chosen = _mode(name, mode)
+    lengths = None
     if name not in CALIBRATION_SETS and Path(name).suffix == ".safetensors":
         windows = _stored_windows(_existing(name), samples, seqlen, context)
     else:
@@ -84,76 +96,51 @@ def calibration_windows(
             raise BadInput(
                 f"the model has no tokenizer: {name} cannot become tokens; give input_ids in a .safetensors file"
             )
-        rng = random.Random(seed)
-        windows = _windows(name, tokenizer, samples or SAMPLES, seqlen or min(LONGEST, context), rng, data)
-    return Calibration(windows, name, len(windows), windows.shape[1], seed, _sha256(windows))
+        extent = (samples or SAMPLES, seqlen or min(LONGEST, context))
+        windows, lengths = _windows(name, chosen, tokenizer, extent, random.Random(seed), data)
+    return Calibration(
+        windows, lengths, name, chosen, len(windows), windows.shape[1], seed, _fingerprint(windows, lengths)
+    )
+
+
+def _mode(name: str, mode: str | None) -> str | None:
+    if mode is not None and mode not in MODES:
+        raise BadInput(f"mode {mode!r} is unknown: {' or '.join(MODES)}")
+    if name in EXAMPLE_SETS or (name not in CALIBRATION_SETS and Path(name).suffix == ".jsonl"):
+        return mode or MODES[0]
+    if mode is not None:
+        raise BadInput(
+            f"{name} is not a set of examples and has no mode {mode!r}: leave it out, or take one of "
+            f"{', '.join(EXAMPLE_SETS)} or a .jsonl file"
+        )
+    return None
 
 
 def _windows(
-    name: str, tokenizer: PreTrainedTokenizerBase, samples: int, seqlen: int, rng: random.Random, data: Path | None
-) -> Int[Tensor, "samples seqlen"]:
+    name: str,
+    mode: str | None,
+    tokenizer: PreTrainedTokenizerBase,
+    extent: tuple[int, int],
+    rng: random.Random,
+    data: Path | None,
+) -> tuple[Int[Tensor, "samples tokens"], Int[Tensor, " samples"] | None]:
+    """Windows and, where some are padded, their lengths; `extent` is how many there are and how long at most."""
     match name:
         case "c4":
-            return document_windows(_texts(name, data), tokenizer, samples, seqlen, rng)
+            return document_windows(documents(name, data), tokenizer, *extent, rng), None
         case "wikitext2" | "ptb":
-            return random_windows(_ids(tokenizer, " ".join(_texts(name, data))), samples, seqlen, rng)
-        case "demo":
-            return joined_windows(_rows(DEMO_TEXT), tokenizer, samples, seqlen, rng)
-    path = _existing(name)
-    if path.suffix == ".txt":
-        return random_windows(_ids(tokenizer, _text(path)), samples, seqlen, rng)
-    return joined_windows(_rows(path), tokenizer, samples, seqlen, rng)
-
-
-def document_windows(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, samples: int, seqlen: int, rng: random.Random
-) -> Int[Tensor, "samples seqlen"]:
-    """For each window, draw documents until one has more than `seqlen` tokens, then draw the window's start in it.
-
-    The draws are those of the authors' code with Python's `random`. Raises BadData, with the longest document's length,
-    when no document is long enough.
-    """
-    tokenised: dict[int, Int[Tensor, " tokens"]] = {}
-    windows: list[Int[Tensor, " seqlen"]] = []
-    while len(windows) < samples:
-        chosen = rng.randint(0, len(texts) - 1)
-        if chosen not in tokenised:
-            tokenised[chosen] = _ids(tokenizer, texts[chosen])
-        ids = tokenised[chosen]
-        if len(ids) > seqlen:
-            start = rng.randint(0, len(ids) - seqlen - 1)
-            windows.append(ids[start : start + seqlen])
-        elif not windows and len(tokenised) == len(texts):  # every document was drawn, and none was long enough
-            longest = max(len(ids) for ids in tokenised.values())
-            raise BadData(
-                f"no document has more than {seqlen} tokens, the longest has {longest}: "
-                f"give a seqlen below {longest}, or longer documents"
-            )
-    return torch.stack(windows)
-
-
-def joined_windows(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, samples: int, seqlen: int, rng: random.Random
-) -> Int[Tensor, "samples seqlen"]:
-    """For each window, append documents drawn at random, a newline between them, until it is full.
-
-    The tokenizer's special tokens stand before the first document only.
-    """
-    if not any(text.strip() for text in texts):
-        raise BadData("the calibration documents are empty; give some text")
-    following = {text: _ids(tokenizer, f"\n{text}", special=False) for text in dict.fromkeys(texts)}
-    windows = []
-    for _ in range(samples):
-        parts = [_ids(tokenizer, rng.choice(texts))]
-        while sum(len(part) for part in parts) < seqlen:
-            parts.append(following[rng.choice(texts)])
-        windows.append(torch.cat(parts)[:seqlen])
-    return torch.stack(windows)
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str, special: bool = True) -> Int[Tensor, " tokens"]:
-    # Not verbose: a whole corpus is longer than the model's context, and is meant to be.
-    return torch.tensor(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"], dtype=torch.long)
+            return random_windows(tokens_of(tokenizer, " ".join(lines(name, data))), *extent, rng), None
+    if name in TASK_TEXTS:
+        texts, between = documents(name, data), BETWEEN
+    else:
+        path = DEMO_TEXT if name == "demo" else _existing(name)
+        if path.suffix == ".txt":
+            return random_windows(tokens_of(tokenizer, file_text(path)), *extent, rng), None
+        texts, between = file_documents(path), "\n"
+    if mode == "concat":
+        return joined_windows(texts, tokenizer, *extent, rng, between=between), None
+    windows, lengths = single_windows(texts, tokenizer, *extent, rng)
+    return windows, None if bool((lengths == windows.shape[1]).all()) else lengths
 
 
 def _stored_windows(path: Path, samples: int | None, seqlen: int | None, context: int) -> Int[Tensor, "samples tokens"]:
@@ -181,23 +168,6 @@ def _stored_windows(path: Path, samples: int | None, seqlen: int | None, context
     return windows
 
 
-def _texts(name: str, data: Path | None) -> list[str]:
-    """A named set's documents or lines, from the data folder, else from the hub."""
-    file = f"{name}.jsonl" if name == "c4" else f"{name}.train.txt"
-    if data is not None and (path := data / "calibration" / file).is_file():
-        return _rows(path) if name == "c4" else _text(path).splitlines()
-    repository, config, revision, field = HUB[name]
-    rows = dataset_rows(
-        repository,
-        config,
-        "train",
-        revision=revision,
-        limit=C4_DOCUMENTS if name == "c4" else None,
-        mend=f"put {file} into the folder calibration/ of the data folder (--data or PRUNESCOPE_DATA), or use demo",
-    )
-    return [str(row[field]).rstrip("\n") for row in rows]
-
-
 def _existing(name: str) -> Path:
     path = Path(name).expanduser()
     if path.suffix in FILES and path.is_file():
@@ -211,34 +181,9 @@ def _existing(name: str) -> Path:
     )
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-
-
-def _rows(path: Path) -> list[str]:
-    """The `text` field of each line of a .jsonl file."""
-    texts = list(_parsed(path))
-    if not texts:
-        raise BadData(f'{path}: has no rows; give lines such as {{"text": "..."}}')
-    return texts
-
-
-def _parsed(path: Path) -> Iterator[str]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise BadData(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise BadData(f"{path}, line {number}: field 'text' is missing or no string")
-        yield row["text"]
-
-
-def _sha256(windows: Int[Tensor, "samples tokens"]) -> str:
+def _fingerprint(windows: Int[Tensor, "samples tokens"], lengths: Int[Tensor, " samples"] | None) -> str:
     shape = "x".join(map(str, windows.shape))
-    return hashlib.sha256(shape.encode() + windows.numpy().astype("<i8").tobytes()).hexdigest()
+    content = hashlib.sha256(shape.encode() + windows.numpy().astype("<i8").tobytes())
+    if lengths is not None:
+        content.update(lengths.numpy().astype("<i8").tobytes())
+    return content.hexdigest()

@@ -87,10 +87,10 @@ def method_label(method: Method) -> str:
 
 
 def calibration_label(calibration: Calibration | None) -> str | None:
-    """The data set's name or the file's, with what differs from the usual number and length of windows."""
+    """The data set's name or the file's, with what differs from the usual mode, number and length of windows."""
     if calibration is None:
         return None
-    label = calibration.dataset or str(calibration.file).rpartition("/")[2]
+    label = str(calibration)
     extent = calibration.model_dump(include={"samples", "seqlen"}, exclude_none=True)
     if extent in ({}, {"samples": 128}):
         return label

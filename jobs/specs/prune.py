@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from jobs.specs.evaluate import Reference, Seed
 from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import CALIBRATION_SETS, METHODS, Magnitude, Wanda
+from jobs.vocabulary import CALIBRATION_SETS, EXAMPLE_SETS, METHODS, Magnitude, Wanda
 
 DEFAULT_SAMPLES = 128
 MOST_SAMPLES = 65_536
@@ -78,25 +78,29 @@ Pattern = Annotated[Unstructured | NofM, Field(discriminator="kind"), BeforeVali
 
 class Calibration(Strict):
     """The text that steers pruning: a named set or a file. `seqlen` None means the model's context, at most 2048
-    tokens."""
+    tokens. `mode` is for sets of examples (task sets, demo, .jsonl files): `concat` fills a window with examples,
+    `single` puts one into each."""
 
     dataset: str | None = None
     file: str | None = None
+    mode: Literal["concat", "single"] | None = None
     samples: int | None = Field(default=None, ge=1, le=MOST_SAMPLES)
     seqlen: int | None = Field(default=None, ge=2, le=1_000_000)
     seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod
-    def _default_samples(cls, data: Any) -> Any:
+    def _defaults(cls, data: Any) -> Any:
+        """Written out, so that a spec with its defaults spelled out is the same spec."""
+        if not isinstance(data, Mapping):
+            return data
+        defaults: dict[str, Any] = {}
         # Windows of token ids (.safetensors) are taken as they are; text is cut into this many.
-        if (
-            isinstance(data, Mapping)
-            and data.get("samples") is None
-            and not str(data.get("file")).endswith(".safetensors")
-        ):
-            return {**data, "samples": DEFAULT_SAMPLES}
-        return data
+        if data.get("samples") is None and not str(data.get("file")).endswith(".safetensors"):
+            defaults["samples"] = DEFAULT_SAMPLES
+        if data.get("mode") is None and _of_examples(data.get("dataset"), data.get("file")):
+            defaults["mode"] = "concat"
+        return {**data, **defaults}
 
     @field_validator("dataset")
     @classmethod
@@ -119,6 +123,26 @@ class Calibration(Strict):
                 allowed=[*(f"dataset: {name}" for name in CALIBRATION_SETS), "file: PATH"],
             )
         return self
+
+    @model_validator(mode="after")
+    def _mode_fits(self) -> Self:
+        if self.mode is not None and not _of_examples(self.dataset, self.file):
+            raise refused(
+                f"{self.dataset or self.file} is not a set of examples and has no mode {self.mode!r}; leave it out",
+                allowed=[*(f"dataset: {name}" for name in EXAMPLE_SETS), "file: PATH.jsonl"],
+                field="mode",
+                given=self.mode,
+            )
+        return self
+
+    def __str__(self) -> str:
+        """The set's or the file's name, and the mode where it is not the usual one: `c4`, `rte single`."""
+        name = self.dataset or str(self.file).rpartition("/")[2]
+        return f"{name} single" if self.mode == "single" else name
+
+
+def _of_examples(dataset: object, file: object) -> bool:
+    return dataset in EXAMPLE_SETS or (dataset is None and str(file).endswith(".jsonl"))
 
 
 class PruneSpec(Strict):

@@ -65,7 +65,7 @@ def pruned_label(spec: Mapping[str, Any]) -> str:
         parsed = PruneSpec.model_validate(spec)
     except ValidationError:
         return "pruned"
-    text = parsed.calibration and (parsed.calibration.dataset or (parsed.calibration.file or "").rpartition("/")[2])
+    text = parsed.calibration and str(parsed.calibration)
     return " · ".join(part for part in (parsed.method.name, text, str(parsed.pattern)) if part)
 
 

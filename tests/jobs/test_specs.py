@@ -44,7 +44,7 @@ def test_a_prune_spec_with_its_defaults() -> None:
         "model": "demo",
         "method": {"name": "wanda"},
         "pattern": {"kind": "n_m", "n": 2, "m": 4},
-        "calibration": {"dataset": "c4", "file": None, "samples": 128, "seqlen": None, "seed": 0},
+        "calibration": {"dataset": "c4", "file": None, "mode": None, "samples": 128, "seqlen": None, "seed": 0},
     }
 
 
@@ -76,6 +76,25 @@ def test_magnitude_asks_for_no_calibration_and_ignores_one() -> None:
 def test_windows_of_ids_are_taken_as_they_are() -> None:
     spec = parse_spec("prune", {**PRUNE, "calibration": {"file": "windows.safetensors"}})
     assert isinstance(spec, PruneSpec) and spec.calibration is not None and spec.calibration.samples is None
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "name"),
+    [
+        ({"dataset": "rte"}, "concat", "rte"),
+        ({"dataset": "rte", "mode": "single"}, "single", "rte single"),
+        ({"dataset": "demo", "mode": None}, "concat", "demo"),
+        ({"file": "texts/mine.jsonl", "mode": "single"}, "single", "mine.jsonl single"),
+        ({"dataset": "wikitext2"}, None, "wikitext2"),
+        ({"file": "mine.txt"}, None, "mine.txt"),
+        ({"file": "windows.safetensors"}, None, "windows.safetensors"),
+    ],
+)
+def test_sets_of_examples_have_a_mode(source: dict[str, Any], mode: str | None, name: str) -> None:
+    spec = parse_spec("prune", {**PRUNE, "calibration": source})
+    assert isinstance(spec, PruneSpec) and spec.calibration is not None
+    assert (spec.calibration.mode, str(spec.calibration)) == (mode, name)
+    assert parse_spec("prune", spec.model_dump(mode="json")) == spec
 
 
 def test_words_are_manual_where_the_texts_carry_them() -> None:
@@ -114,6 +133,21 @@ def test_layers_are_a_set() -> None:
         ("prune", {"calibration": {"dataset": "c4", "file": "a.txt"}}, "calibration", None, "either"),
         ("prune", {"calibration": {"file": "a.csv"}}, "calibration.file", "a.csv", ".jsonl"),
         ("prune", {"calibration": {"dataset": "c4", "samples": 0}}, "calibration.samples", 0, "greater than"),
+        (
+            "prune",
+            {"calibration": {"dataset": "c4", "mode": "single"}},
+            "calibration.mode",
+            "single",
+            "c4 is not a set",
+        ),
+        ("prune", {"calibration": {"file": "a.txt", "mode": "concat"}}, "calibration.mode", "concat", "a.txt is not a"),
+        (
+            "prune",
+            {"calibration": {"dataset": "rte", "mode": "one"}},
+            "calibration.mode",
+            "one",
+            "'concat' or 'single'",
+        ),
         ("prune", {"modle": "demo"}, "modle", "demo", "did you mean 'model'"),
         ("evaluate", {"model": "demo", "tasks": ["sst3"]}, "tasks.0", "sst3", "did you mean 'sst2'"),
         ("evaluate", {"model": "demo", "tasks": []}, "tasks", "[]", "at least 1"),

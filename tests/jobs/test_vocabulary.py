@@ -10,12 +10,13 @@ def test_methods_tasks_and_sets_are_those_of_the_numerics() -> None:
     from evaluation import TASKS
     from nsa.scoring import ACTIVATIONS
     from nsa.words import SOURCES
-    from pruning.calibration import CALIBRATION_SETS
+    from pruning.calibration import CALIBRATION_SETS, EXAMPLE_SETS
     from pruning.methods import METHODS
 
     assert set(vocabulary.METHODS) == set(METHODS)
     assert set(vocabulary.TASKS) == set(TASKS)
     assert set(vocabulary.CALIBRATION_SETS) == set(CALIBRATION_SETS)
+    assert set(vocabulary.EXAMPLE_SETS) == set(EXAMPLE_SETS)
     assert set(vocabulary.WORD_SOURCES) == set(SOURCES)
     assert set(vocabulary.ACTIVATIONS) == set(ACTIVATIONS)
 

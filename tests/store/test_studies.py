@@ -80,13 +80,14 @@ def test_labels_say_what_differs_from_the_usual() -> None:
     calibrations = [
         {"dataset": "demo"},
         {"dataset": "demo", "samples": 8, "seqlen": 64},
+        {"dataset": "rte", "mode": "single", "samples": 64},
         {"file": "texts/mine.txt"},
         {"file": "windows.safetensors"},
     ]
     cells = planned(methods=["wanda"], patterns=["2:4"], calibrations=calibrations, attributions=[], tasks=[])
-    assert [cell.coordinates["role"] for cell in cells] == ["prune"] * 4
+    assert [cell.coordinates["role"] for cell in cells] == ["prune"] * 5
     labels = [cell.coordinates["calibration"] for cell in cells]
-    assert labels == ["demo", "demo (8 x 64)", "mine.txt", "windows.safetensors"]
+    assert labels == ["demo", "demo (8 x 64)", "rte single (64)", "mine.txt", "windows.safetensors"]
 
 
 def test_seeds_draw_calibration_sets_anew() -> None:
