@@ -55,6 +55,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context) -> dict[str, An
         spec.method.name,
         pattern_of(spec.pattern),
         None if calibration is None else calibration.windows,
+        lengths=None if calibration is None else calibration.lengths,
         options=options,
         device=lm.device,
         on_layer=partial(_layer_done, context),
