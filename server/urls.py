@@ -34,6 +34,8 @@ EVENTS = "/events"
 NEURONS = "/attributions/{attribution}/neurons"
 HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
 MODEL_DOWNLOAD = "/models/{model}/download"
+MODEL_FILE = "/models/{model}/files/{file:path}"
+MODEL_MATRICES = "/models/{model:path}/matrices.csv"
 SHARES = "/shares"
 SHARE = "/shares/{token}"
 
@@ -108,15 +110,27 @@ def models(**state: State) -> str:
     return with_state(MODELS, **state)
 
 
-def model(reference: str) -> str:
-    """A model by reference: ``demo``, ``facebook/opt-125m``, ``pruned:ab12`` or a folder."""
+def model(reference: str, **state: State) -> str:
+    """A model by reference: ``demo``, ``facebook/opt-125m``, ``pruned:ab12`` or a folder; ``map`` = error or
+    sparsity."""
     name = reference.removeprefix("pruned:")
     # The first slash of a folder's path is escaped: two slashes in a row are lost on the way through some proxies.
-    return f"{MODELS}/" + ("%2F" + quote(name[1:], safe="/@") if name.startswith("/") else quote(name, safe="/@"))
+    path = "%2F" + quote(name[1:], safe="/@") if name.startswith("/") else quote(name, safe="/@")
+    return with_state(f"{MODELS}/{path}", **state)
 
 
 def model_download(reference: str) -> str:
     return api(MODEL_DOWNLOAD.format(model=quote(reference.removeprefix("pruned:"), safe="")))
+
+
+def model_file(reference: str, file: str) -> str:
+    """One file of a pruned model."""
+    return api(f"{MODELS}/{quote(reference.removeprefix('pruned:'), safe='')}/files/{quote(file)}")
+
+
+def model_matrices(reference: str) -> str:
+    """A pruned model's matrices as CSV."""
+    return api(model(reference)) + MODEL_MATRICES.removeprefix(MODEL)
 
 
 def evaluations(**state: State) -> str:

@@ -42,10 +42,13 @@ from server.documents.jobs import (
     OptionField,
 )
 from server.documents.models import (
+    CalibrationDocument,
+    FileDocument,
     LayerDocument,
     MatrixDocument,
     ModelDocument,
     ModelSummary,
+    PlacedMatrix,
 )
 from server.documents.neurons import (
     Controls,
@@ -75,6 +78,7 @@ from server.documents.studies import (
 __all__ = [
     "AttributionDocument",
     "AttributionSummary",
+    "CalibrationDocument",
     "Choice",
     "ChoiceScores",
     "Controls",
@@ -85,6 +89,7 @@ __all__ = [
     "EvaluationSummary",
     "Example",
     "ExampleSummary",
+    "FileDocument",
     "HeatRow",
     "Home",
     "JobDetail",
@@ -105,6 +110,7 @@ __all__ = [
     "NeuronWord",
     "OptionField",
     "Page",
+    "PlacedMatrix",
     "ScoreMap",
     "SearchHit",
     "SearchResults",

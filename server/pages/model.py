@@ -1,29 +1,35 @@
-"""One model: where it comes from, and what pruning did to each of its matrices."""
+"""One model: what it is, what can be done with it, and what pruning did to each of its matrices."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server import urls
-from server.documents import Link, MatrixDocument, ModelDocument
+from server.documents import Link, ModelDocument, PlacedMatrix
 from server.pages import wording
-from server.pages.controls import Fact
+from server.pages.controls import Fact, Option, Picker
 from server.pages.frame import Frame
-from server.pages.shades import Scale, step
-from server.pages.tokens import Legend
+from server.pages.making import About, StageLine, about_lines, stage_lines
+from server.pages.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
+
+PERMUTATIONS = "permutations.safetensors"
 
 
 @dataclass(frozen=True)
-class MatrixCell:
-    text: str
-    css: str
-
-
-@dataclass(frozen=True)
-class LayerRow:
+class WorstLine:
+    layer: str
     name: str
+    size: str
     sparsity: str
     error: str
-    cells: tuple[MatrixCell, ...]
+    share: float
+
+
+@dataclass(frozen=True)
+class FileLine:
+    name: str
+    size: str
+    href: str
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,19 @@ class ModelPage:
     frame: Frame
     title: str
     reference: str
+    dense: bool
     facts: tuple[Fact, ...]
-    base: Link | None
-    matrices: tuple[str, ...]
-    layers: tuple[LayerRow, ...]
     actions: tuple[Link, ...]
-    download_href: str | None
+    toggle: Picker | None
+    exports: tuple[Option, ...]
+    warnings: tuple[str, ...]
+    remarks: tuple[str, ...]
+    map: MatrixMap | None
+    table: MatrixTable | None
+    worst: tuple[WorstLine, ...]
+    stages: tuple[StageLine, ...]
+    about: tuple[About, ...]
+    files: tuple[FileLine, ...]
     evaluations: tuple[Link, ...]
     attributions: tuple[Link, ...]
     variants: tuple[Link, ...]
@@ -48,45 +61,41 @@ class ModelPage:
     delete_href: str | None
     after_delete: str
     plotly: str
-    map_legend: Legend
-    map_data: dict[str, object]
 
 
-def model_page(document: ModelDocument, frame: Frame) -> ModelPage:
-    names = tuple(dict.fromkeys(matrix.name for layer in document.layers for matrix in layer.matrices))
-    known = [{matrix.name: matrix for matrix in layer.matrices} for layer in document.layers]
-    errors = [m.relative_error for layer in known for m in layer.values() if m.relative_error is not None]
-    scale = Scale(max(errors, default=0.0))
-    pruned = document.kind == "pruned"
+def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown | None = None) -> ModelPage:
+    """``here`` is the page's own path, or that of the share link that it was opened by; ``shown`` is what its map and
+    table hold: the output error, where it was measured, unless the address says sparsity."""
+    with_error = measured(document)
+    chosen: Shown = "sparsity" if shown == "sparsity" or not with_error else "error"
+    pruned = bool(document.layers)
     return ModelPage(
         frame=frame,
         title=document.label,
         reference=document.reference,
+        dense=document.kind == "dense",
         facts=_facts(document),
-        base=document.base,
-        matrices=names,
-        layers=tuple(
-            LayerRow(
-                f"Layer {layer.layer}",
-                wording.percent(layer.sparsity, 1),
-                wording.decimal(layer.relative_error),
-                tuple(_cell(matrices.get(name), scale) for name in names),
-            )
-            for layer, matrices in zip(document.layers, known, strict=True)
-        ),
         actions=() if frame.shared else _actions(document),
-        download_href=document.download_href,
+        toggle=_toggle(chosen, here) if with_error and not frame.shared else None,
+        exports=_exports(document),
+        warnings=_warnings(document),
+        remarks=_remarks(document, with_error),
+        map=matrix_map(document, chosen) if pruned else None,
+        table=matrix_table(document, chosen) if pruned else None,
+        worst=_worst(document.worst),
+        stages=stage_lines(document),
+        about=about_lines(document),
+        files=tuple(FileLine(file.name, wording.size(file.bytes), file.href) for file in document.files),
         evaluations=tuple(document.evaluations),
         attributions=tuple(document.attributions),
         variants=tuple(document.variants),
         versions=tuple(document.versions.items()),
         spec=json.dumps(document.spec, indent=2, ensure_ascii=False) if document.spec else "",
         job=None if frame.shared else document.job,
-        delete_href=urls.api(document.href) if pruned and not frame.shared else None,
+        # What lies in a folder of somebody's own is not ours to remove.
+        delete_href=urls.api(document.href) if document.download_href and not frame.shared else None,
         after_delete=urls.models(),
         plotly=urls.PLOTLY,
-        map_legend=Legend("0", wording.decimal(scale.middle), wording.decimal(scale.top), "loss-ramp"),
-        map_data=_map(document, names, known),
     )
 
 
@@ -96,56 +105,101 @@ def _facts(document: ModelDocument) -> tuple[Fact, ...]:
     facts = []
     if document.sparsity is not None:
         facts.append(Fact("", wording.percent(document.sparsity, 1), "of the pruned weights are zero"))
-    facts += [
-        Fact(name, value)
-        for name, value in (
-            ("method", document.method),
-            ("pattern", document.pattern),
-            ("calibration", document.calibration),
-        )
-        if value
-    ]
+    if document.relative_error is not None:
+        facts.append(Fact("mean output error", wording.decimal(document.relative_error)))
+    matrices = sum(len(layer.matrices) for layer in document.layers)
+    if matrices:
+        facts.append(Fact("", wording.count(matrices), f"matrices in {_layers(len(document.layers))}"))
+    if document.seconds is not None:
+        facts.append(Fact("took", wording.duration(document.seconds)))
     return tuple(facts)
+
+
+def _layers(count: int) -> str:
+    return wording.plural(count, "layer")
 
 
 def _actions(document: ModelDocument) -> tuple[Link, ...]:
     evaluate = Link(label="Evaluate", href=urls.new_job(kind="evaluate", model=document.reference))
     if document.kind == "dense":
         return (Link(label="Prune", href=urls.new_job(kind="prune", model=document.reference)), evaluate)
-    base = document.base.href.removeprefix(f"{urls.MODELS}/") if document.base else None
-    attribute = urls.new_job(kind="attribute", dense=base, pruned=document.reference)
-    return (Link(label="Find its neurons", href=attribute), evaluate)
+    attribute = urls.new_job(kind="attribute", dense=document.made_from, pruned=document.reference)
+    again = Link(label="Prune again with …", href=urls.new_job(kind="prune", **_same_fields(document.spec or {})))
+    return (Link(label="Find its neurons", href=attribute), evaluate, again)
 
 
-def _cell(matrix: MatrixDocument | None, scale: Scale) -> MatrixCell:
-    if matrix is None:
-        return MatrixCell("", "")
-    if matrix.relative_error is None:
-        return MatrixCell(wording.percent(matrix.sparsity, 0), "")
-    return MatrixCell(
-        wording.decimal(matrix.relative_error), f"loss-shade l{step(scale.fraction(matrix.relative_error))}"
+def _same_fields(spec: Mapping[str, object], before: str = "") -> dict[str, urls.State]:
+    """A spec as the fields of the form: ``{"method.name": "wanda", ...}``."""
+    fields: dict[str, urls.State] = {}
+    for name, value in spec.items():
+        if name == "pattern" and isinstance(value, Mapping):
+            value = f"{value['n']}:{value['m']}" if {"n", "m"} <= value.keys() else value.get("sparsity")
+        if isinstance(value, Mapping):
+            fields |= _same_fields(value, f"{before}{name}.")
+        elif isinstance(value, str | int | float):
+            fields[f"{before}{name}"] = value
+    return fields
+
+
+def _toggle(chosen: Shown, here: str) -> Picker:
+    options = (
+        Option("Output error", urls.with_state(here, map="error"), chosen == "error"),
+        Option("Sparsity", urls.with_state(here, map="sparsity"), chosen == "sparsity"),
+    )
+    return Picker("What map and table show", "", options)
+
+
+def _exports(document: ModelDocument) -> tuple[Option, ...]:
+    files = [Option("JSON", urls.api(document.href), False, "all that this page shows")]
+    if document.matrices_href:
+        files.insert(0, Option("CSV", document.matrices_href, False, "a row for each matrix"))
+    if document.download_href:
+        total = wording.size(sum(file.bytes for file in document.files))
+        files.append(Option("Model", document.download_href, False, f"its folder as a tar file, {total}"))
+    return tuple(files)
+
+
+def _warnings(document: ModelDocument) -> tuple[str, ...]:
+    if not document.retried:
+        return ()
+    retries = sum(matrix.damping_retries for matrix in document.retried)
+    named = ", ".join(f"layer {matrix.layer} {matrix.name}" for matrix in document.retried[:3])
+    more = f" and {wording.count(len(document.retried) - 3)} more" if len(document.retried) > 3 else ""
+    return (
+        f"The damping was raised {wording.plural(retries, 'time')}, each time tenfold, in "
+        f"{wording.plural(len(document.retried), 'matrix', 'matrices')} whose Hessian could not be factored: "
+        f"{named}{more}. More calibration text, or a larger damping, avoids that.",
     )
 
 
-def _map(document: ModelDocument, names: tuple[str, ...], known: list[dict[str, MatrixDocument]]) -> dict[str, object]:
-    def label(layer: int, name: str, matrix: MatrixDocument | None) -> str:
-        if matrix is None:
-            return ""
-        lines = [
-            f"layer {layer} · {name}",
-            f"{wording.count(matrix.rows)} {wording.TIMES} {wording.count(matrix.columns)}",
-            f"sparsity {wording.percent(matrix.sparsity, 1)}",
-            f"relative error {wording.decimal(matrix.relative_error)}",
-        ]
-        return "<br>".join(lines)
+def _remarks(document: ModelDocument, with_error: bool) -> tuple[str, ...]:
+    remarks = []
+    if document.permuted:
+        matrices = sum(len(layer.matrices) for layer in document.layers)
+        where = f"; {PERMUTATIONS} holds the orders" if any(f.name == PERMUTATIONS for f in document.files) else ""
+        remarks.append(
+            f"Channels were permuted in {wording.count(document.permuted)} of "
+            f"{wording.plural(matrices, 'matrix', 'matrices')}. The pattern {document.pattern or ''} was verified in "
+            f"the permuted order; the saved weights stand in their own order{where}."
+        )
+    if document.layers and not with_error:
+        remarks.append("No output error was measured: it takes calibration text to do so, and this method reads none.")
+    restored = sum(layer.restored for layer in document.layers)
+    if restored:
+        remarks.append(f"{_layers(restored).capitalize()} were taken over from an earlier run that was cut short.")
+    return tuple(remarks)
 
-    return {
-        "matrices": names,
-        "layers": [f"{layer.layer}" for layer in document.layers],
-        "error": [[row[name].relative_error if name in row else None for name in names] for row in known],
-        "sparsity": [[row[name].sparsity if name in row else None for name in names] for row in known],
-        "labels": [
-            [label(layer.layer, name, row.get(name)) for name in names]
-            for layer, row in zip(document.layers, known, strict=True)
-        ],
-    }
+
+def _worst(matrices: list[PlacedMatrix]) -> tuple[WorstLine, ...]:
+    largest = max((matrix.relative_error or 0.0 for matrix in matrices), default=0.0)
+    return tuple(
+        WorstLine(
+            layer=f"{matrix.layer}",
+            name=matrix.name,
+            size=f"{wording.count(matrix.rows)} {wording.TIMES} {wording.count(matrix.columns)}",
+            sparsity=wording.percent(matrix.sparsity, 1),
+            error=wording.decimal(matrix.relative_error),
+            share=round(100 * (matrix.relative_error or 0.0) / largest, 1) if largest else 0.0,
+        )
+        for matrix in matrices
+    )

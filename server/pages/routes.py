@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jobs.documents import JobKind, JobState
 from jobs.problems import Problem
 from server import urls
+from server.api.models import get_matrices
 from server.pages import evaluation as evaluations
 from server.pages import lists
 from server.pages.attribution import attribution_page
@@ -112,12 +113,18 @@ def show_models(request: Request, stores: StoresHere, cursor: str | None = None)
     return render("models", lists.models_page(model_list(stores, cursor=cursor), frame))
 
 
+# The table of a model's matrices is a file beside its page, as it is beside its document.
+router.add_api_route(urls.MODEL_MATRICES, get_matrices, response_class=Response)
+
+
 @router.get(urls.MODEL)
-def show_model(request: Request, stores: StoresHere, model: str) -> Response:
+def show_model(
+    request: Request, stores: StoresHere, model: str, map: Literal["error", "sparsity"] | None = None
+) -> Response:
     document = model_document(stores, model)
-    scripts = ("charts",) if document.layers else ()
+    scripts = ("views", "charts") if document.layers else ()
     frame = make_frame(request, document.label, MODELS, section="Models", scripts=scripts)
-    return render("model", model_page(document, frame))
+    return render("model", model_page(document, frame, here=address(request), shown=map))
 
 
 @router.get(urls.EVALUATIONS)

@@ -98,6 +98,16 @@ def plural(value: int, one: str, many: str | None = None) -> str:
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
+def size(count: int) -> str:
+    """So many bytes: ``812 bytes``, ``1.4 MB``, ``13.5 GB``."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
 def duration(seconds: float | None) -> str:
     """``850 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds is None:

@@ -1,28 +1,34 @@
-"""Models: the dense ones that are known, and what was pruned from them."""
+"""Models: the dense ones that are known, and what was pruned from them, here or elsewhere."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from jobs.problems import not_found
-from jobs.references import DEMO, PRUNED
+from jobs.problems import Problem, not_found
+from jobs.references import DEMO, PRUNED, FolderModel, parse_reference
 from server import urls
-from server.documents import LayerDocument, Link, MatrixDocument, ModelDocument, ModelSummary, Page
+from server.documents import FileDocument, Link, ModelDocument, ModelSummary, Page
 from server.read.names import Names, pruned_label, references_of, texts_label
+from server.read.pruning_reports import PRUNING_JSON, Report, read_report, report_fields
 from server.read.records import job_link, naming, records_of
 from server.stores import Stores
 from store.results import Record
 
-PRUNING_JSON = "pruning.json"
+UNIFORM = "uniform"
 
 
 def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
-    """The dense models first, then the pruned ones, newest first."""
+    """The dense models and the folders below the model roots first, then the pruned ones, newest first."""
     records, after = stores.results.list("model", cursor=cursor, limit=limit)
     names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
-    dense = [] if cursor else [ModelSummary.model_validate(_dense(names, ref)) for ref in dense_models(stores)]
-    pruned = [ModelSummary.model_validate(_pruned(record, names)) for record in records]
-    return Page[ModelSummary](items=dense + pruned, next=after, next_href=urls.models(cursor=after) if after else None)
+    known = [] if cursor else dense_models(stores)
+    dense = [_folder(stores, ref, names, known) or _dense(names, ref) for ref in known]
+    pruned = [_pruned(record, names) for record in records]
+    return Page[ModelSummary](
+        items=[ModelSummary.model_validate(item) for item in sorted(dense, key=_is_pruned) + pruned],
+        next=after,
+        next_href=urls.models(cursor=after) if after else None,
+    )
 
 
 def model_document(stores: Stores, name: str) -> ModelDocument:
@@ -31,17 +37,19 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
     known = stores.results.many("model", [id])
     if id in known:
         return _pruned_document(stores, known[id])
-    if name.startswith(PRUNED) or name not in dense_models(stores):
+    dense = dense_models(stores)
+    if name.startswith(PRUNED) or name not in dense:
         raise not_found("model", name)
     names = Names(stores)
+    report = _folder_report(stores, name)
     made = [record for record in naming(stores.results, "model", name) if record.spec["model"] == name]
     return ModelDocument.model_validate(
         {
-            **_dense(names, name),
-            "spec": None,
-            "versions": {},
-            "layers": [],
+            **_how(report),
+            **(_folder(stores, name, names, dense) or _dense(names, name)),
+            "files": [],
             "download_href": None,
+            "matrices_href": urls.model_matrices(name) if report.layers else None,
             "job": None,
             **_uses(stores, name),
             "variants": [Link(label=pruned_label(record.spec), href=urls.model(record.id)) for record in made],
@@ -80,19 +88,16 @@ def _dense(names: Names, reference: str) -> dict[str, Any]:
 
 
 def _pruned(record: Record, names: Names) -> dict[str, Any]:
-    spec, summary = record.spec, record.summary
-    method, calibration = spec["method"], spec.get("calibration") or {}
-    pattern = spec["pattern"]
+    summary = record.summary
     return {
         "id": record.id,
         "reference": f"{PRUNED}{record.id}",
-        "label": summary.get("label") or pruned_label(spec),
+        "label": summary.get("label") or pruned_label(record.spec),
         "kind": "pruned",
-        "base": names.link(spec["model"]),
-        "method": method["name"],
-        "pattern": f"{pattern['n']}:{pattern['m']}" if pattern["kind"] == "n_m" else f"{pattern['sparsity']:g}",
-        "calibration": calibration.get("dataset") or calibration.get("file"),
+        "base": names.link(record.spec["model"]),
+        **_way(record.spec),
         "sparsity": summary.get("sparsity"),
+        "relative_error": summary.get("relative_error"),
         "created_at": record.created_at,
         "href": urls.model(record.id),
     }
@@ -100,14 +105,19 @@ def _pruned(record: Record, names: Names) -> dict[str, Any]:
 
 def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
     names = Names(stores, references_of(record.spec))
-    report = json.loads(stores.artefacts.read("model", record.id, PRUNING_JSON))
+    report = read_report(stores.artefacts.read("model", record.id, PRUNING_JSON))
+    summary, told = _pruned(record, names), _how(report.model_copy(update={"spec": record.spec}))
+    files = stores.artefacts.files("model", record.id)
     return ModelDocument.model_validate(
         {
-            **_pruned(record, names),
-            "spec": record.spec,
-            "versions": report.get("versions", {}),
-            "layers": [_layer(layer) for layer in report.get("layers", [])],
+            **summary,
+            **{name: value for name, value in told.items() if value is not None or name not in summary},
+            "files": [
+                FileDocument(name=file, bytes=size, href=urls.model_file(record.id, file))
+                for file, size in files.items()
+            ],
             "download_href": urls.model_download(record.id),
+            "matrices_href": urls.model_matrices(record.id) if report.layers else None,
             "job": job_link(record),
             **_uses(stores, f"{PRUNED}{record.id}"),
             "variants": [],
@@ -115,26 +125,74 @@ def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
     )
 
 
-def _layer(layer: dict[str, Any]) -> LayerDocument:
-    matrices = [
-        MatrixDocument(
-            name=matrix["name"],
-            rows=matrix["rows"],
-            columns=matrix["columns"],
-            sparsity=matrix["sparsity"],
-            relative_error=matrix["relative_error"],
-        )
-        for matrix in layer["matrices"]
-    ]
-    weights = sum(matrix.rows * matrix.columns for matrix in matrices)
-    zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in matrices)
-    errors = [matrix.relative_error for matrix in matrices if matrix.relative_error is not None]
-    return LayerDocument(
-        layer=layer["layer"],
-        sparsity=zeros / weights if weights else 0.0,
-        relative_error=max(errors, default=None),
-        matrices=matrices,
-    )
+def _folder(stores: Stores, reference: str, names: Names, known: Iterable[str]) -> dict[str, Any] | None:
+    """A folder below the model roots that holds a pruned model with its report; None for any other reference."""
+    report = _folder_report(stores, reference)
+    if not report.layers:
+        return None
+    told = _how(report)
+    base = told["made_from"]
+    return {
+        **_dense(names, reference),
+        "kind": "pruned",
+        "base": names.link(base) if base in known else None,
+        **_way(report.spec or {}),
+        "sparsity": told["sparsity"],
+        "relative_error": told["relative_error"],
+    }
+
+
+def _folder_report(stores: Stores, reference: str) -> Report:
+    folder = _place(stores, reference)
+    try:
+        return Report() if folder is None else read_report((folder / PRUNING_JSON).read_bytes())
+    except OSError:
+        return Report()
+
+
+def _place(stores: Stores, reference: str) -> Path | None:
+    try:
+        found = parse_reference(reference, stores.settings)
+    except Problem:
+        return None
+    return found.path if isinstance(found, FolderModel) else None
+
+
+def _how(report: Report) -> dict[str, Any]:
+    """How a model was pruned: what its spec asked for, and what the report says of it."""
+    spec = report.spec or {}
+    allocation = _mapping(spec.get("allocation"))
+    return {
+        "spec": report.spec,
+        "made_from": _text(spec.get("model")),
+        "options": {key: value for key, value in _mapping(spec.get("method")).items() if key != "name"},
+        "allocation": None if allocation.get("name", UNIFORM) == UNIFORM else allocation,
+        **report_fields(report),
+    }
+
+
+def _way(spec: Mapping[str, Any]) -> dict[str, str | None]:
+    """Method, pattern and calibration set in words, as far as the spec is one of ours."""
+    method, pattern, calibration = (_mapping(spec.get(name)) for name in ("method", "pattern", "calibration"))
+    shape = f"{pattern['n']}:{pattern['m']}" if {"n", "m"} <= pattern.keys() else pattern.get("sparsity")
+    text = calibration.get("dataset") or calibration.get("file")
+    return {
+        "method": _text(method.get("name")),
+        "pattern": f"{shape:g}" if isinstance(shape, float) else _text(shape),
+        "calibration": _text(text),
+    }
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _is_pruned(summary: Mapping[str, Any]) -> bool:
+    return bool(summary["kind"] == "pruned")
 
 
 def _uses(stores: Stores, reference: str) -> dict[str, list[Link]]:

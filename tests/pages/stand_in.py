@@ -21,7 +21,9 @@ LAYERS = 4
 MATRICES = {
     "self_attn.q_proj": 64,
     "self_attn.k_proj": 64,
+    "self_attn.v_proj": 64,
     "self_attn.o_proj": 64,
+    "mlp.gate_proj": 160,
     "mlp.up_proj": 160,
     "mlp.down_proj": 64,
 }
@@ -101,26 +103,70 @@ def _model(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     spec = PruneSpec.model_validate(job.spec)
     text = spec.calibration.dataset if spec.calibration else None
     label = " · ".join(part for part in (spec.method.name, text, str(spec.pattern)) if part)
-    draw = np.random.default_rng(int(job.fingerprint[:8], 16))
-    layers = [
+    layers = model_layers(LAYERS, MATRICES, seed=int(job.fingerprint[:8], 16), measured=spec.calibration is not None)
+    report = {
+        "spec": job.spec,
+        "label": label,
+        "sparsity": 0.5,
+        "seconds": 9.8,
+        "stages": {"load": 0.4, "calibration": 0.2, "statistics": 4.1, "decide": 2.6, "forward": 1.3, "save": 0.9},
+        "device": "cpu",
+        "dtype": "float32",
+        "saved_dtype": "float16",
+        "batch": 8,
+        "layers": layers,
+        "versions": {"prunescope": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0", "numerics": "2"},
+    }
+    if spec.calibration:
+        report["calibration"] = {
+            "source": text,
+            "mode": "concat",
+            "samples": spec.calibration.samples,
+            "seqlen": spec.calibration.seqlen,
+            "seed": spec.calibration.seed,
+            "tokens": (spec.calibration.samples or 0) * (spec.calibration.seqlen or 0),
+            "sha256": "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53",
+        }
+    summary = {
+        "label": label,
+        "method": spec.method.name,
+        "pattern": str(spec.pattern),
+        "sparsity": 0.5,
+        "relative_error": mean_error(layers),
+    }
+    return summary, {"pruning.json": report, "config.json": {}}
+
+
+def model_layers(
+    layers: int, matrices: dict[str, int], *, seed: int, measured: bool = True, spread: float = 0.0
+) -> list[dict[str, Any]]:
+    """A report's layers; `spread`: how far their sparsities lie from 0.5 at either end."""
+    draw = np.random.default_rng(seed)
+    return [
         {
             "layer": layer,
+            "seconds": 2.1 + layer / 10,
             "matrices": [
                 {
                     "name": name,
                     "rows": rows,
                     "columns": 64,
-                    "sparsity": 0.5,
-                    "relative_error": float(draw.uniform(0.05, 0.2) * (1 + layer / 4)),
+                    "sparsity": 0.5 + spread * (1 - 2 * layer / max(1, layers - 1)),
+                    "relative_error": float(draw.uniform(0.05, 0.2) * (1 + layer / layers)) if measured else None,
+                    "damping_retries": 0,
+                    "permuted": False,
                 }
-                for name, rows in MATRICES.items()
+                for name, rows in matrices.items()
             ],
         }
-        for layer in range(LAYERS)
+        for layer in range(layers)
     ]
-    report = {"spec": job.spec, "label": label, "sparsity": 0.5, "layers": layers, "versions": {"torch": "2.13.0"}}
-    summary = {"label": label, "method": spec.method.name, "pattern": str(spec.pattern), "sparsity": 0.5}
-    return summary, {"pruning.json": report, "config.json": {}}
+
+
+def mean_error(layers: list[dict[str, Any]]) -> float | None:
+    """Of all matrices."""
+    errors = [matrix["relative_error"] for layer in layers for matrix in layer["matrices"]]
+    return None if None in errors else sum(errors) / len(errors)
 
 
 def _evaluation(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:

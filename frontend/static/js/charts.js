@@ -42,7 +42,7 @@ function options(box) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   const rgb = (name, alpha) => `rgba(${colour(name).split(/\s+/).join(",")},${alpha})`;
-  return { ink: colour("ink"), muted: colour("muted"), line: colour("line"), surface: colour("surface"), rgb, font: getComputedStyle(document.body).fontFamily, narrow: box.clientWidth < 520, mode: box.dataset.mode };
+  return { ink: colour("ink"), muted: colour("muted"), line: colour("line"), surface: colour("surface"), rgb, font: getComputedStyle(document.body).fontFamily, narrow: box.clientWidth < 520 };
 }
 
 const seen = new IntersectionObserver((entries) => {

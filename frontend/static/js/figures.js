@@ -36,15 +36,14 @@ export function histogram(data, options) {
   };
 }
 
-// Layers x matrices: sparsity or relative error.
+// Layers x matrices: relative error or sparsity, a single hue each.
 export function matrixMap(data, options) {
-  const error = options.mode !== "sparsity";
   return {
     data: [{
-      type: "heatmap", x: data.matrices, y: data.layers, z: error ? data.error : data.sparsity, text: data.labels, hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
-      colorscale: [[0, options.rgb(error ? "loss" : "heat", 0.03)], [1, options.rgb(error ? "loss" : "heat", 0.9)]], zmin: 0, xgap: 2, ygap: 2, showscale: false,
+      type: "heatmap", x: data.matrices, y: data.layers, z: data.values, text: data.labels, hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
+      colorscale: [[0, options.rgb(data.hue, 0.03)], [1, options.rgb(data.hue, 0.9)]], zmin: data.low, zmax: data.high, xgap: 2, ygap: 2, showscale: false,
     }],
-    layout: layout(options, { height: Math.max(240, Math.min(900, 130 + 24 * data.layers.length)), xaxis: { tickangle: -35, showgrid: false }, yaxis: { type: "category", autorange: "reversed", showgrid: false } }),
+    layout: layout(options, { height: Math.max(220, Math.min(900, 100 + 24 * data.layers.length)), xaxis: { type: "category", tickangle: options.narrow ? -35 : 0, showgrid: false }, yaxis: { title: { text: "layer" }, type: "category", autorange: "reversed", showgrid: false } }),
   };
 }
 

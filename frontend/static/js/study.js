@@ -1,6 +1,6 @@
 // The study table: the cell under the pointer or with the focus tells its details in the side card.
 
-import { prefetch, swap } from "./swap.js";
+import "./views.js";
 
 let cells = {};
 
@@ -29,12 +29,5 @@ function element(tag, text) {
 
 document.addEventListener("pointerover", tell);
 document.addEventListener("focusin", tell);
-document.addEventListener("pointerover", (event) => { const link = event.target.closest?.("a[data-view]"); if (link) prefetch(link.href); });
-document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[data-view]");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-  event.preventDefault();
-  swap(link.href, "replace");
-});
 document.addEventListener("swapped", start);
 start();
