@@ -33,7 +33,8 @@ class LanguageModel:
     """A model ready to run, and what belongs to it.
 
     `dtype` is the checkpoint's own type, the one a pruned model is saved in; `model.dtype` is the one it computes in.
-    `device` is where it computes; the weights lie there too, unless it was loaded with `resident=False`.
+    `device` is where it computes; the weights lie there too. One that was loaded with `resident=False` lies in host
+    memory in its own type, and whoever runs a part of it brings that part where and to what it needs.
     """
 
     model: PreTrainedModel
@@ -46,22 +47,23 @@ class LanguageModel:
 def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", resident: bool = True) -> LanguageModel:
     """Load 'demo', an existing folder, or a hub id with an optional `@revision`; eval mode, without gradients.
 
-    With `resident=False` the weights stay in host memory though `device` decides the number type: for the pruning
-    walk, which takes one layer at a time to the device.
+    With `resident=False` the weights stay in host memory in the checkpoint's own type, where they are pages mapped from
+    its files that take no memory of ours: for the pruning walk, which copies one layer at a time to the device and
+    converts it there.
 
     Raises ModelNotFound, NoSafetensors, UnsupportedModel, DeviceUnavailable.
     """
     place = choose_device(device)
     folder = find(reference)
     own = _own_dtype(folder)
-    chosen = choose_dtype(dtype, place, own)
+    chosen = choose_dtype(dtype, place, own)  # also where it is not needed: an unknown name is refused in any case
     config = _config(folder, str(reference))
     with _without_progress_bar():
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
-                dtype=chosen,
+                dtype=chosen if resident else own,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,

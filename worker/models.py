@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lm.loading import LanguageModel, choose_device, find, load
+from lm.loading import LanguageModel, choose_device, choose_dtype, find, load
 
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
 """Share of a device's whole memory that models which are not in use may fill."""
@@ -34,9 +34,14 @@ class WarmModels:
         return replace(self._models[key], reference=reference)
 
     def own(self, place: Path | str, reference: str) -> LanguageModel:
-        """A model for the caller alone, to be changed at will; its weights lie in host memory."""
+        """A model for the caller alone, to be changed at will; its weights are mapped from the checkpoint, in the type
+        they have there, and `computed_in` says which type to compute in."""
         self._make_room(0)
         return replace(self._load(place, resident=False), reference=reference)
+
+    def computed_in(self, lm: LanguageModel) -> torch.dtype:
+        """The number type that these settings compute in with a model."""
+        return choose_dtype(self._dtype, lm.device, lm.dtype)
 
     def _load(self, place: Path | str, *, resident: bool) -> LanguageModel:
         return load(place, device=self._device, dtype=self._dtype, resident=resident)

@@ -7,7 +7,8 @@ from jobs.documents import JobKind
 from jobs.specs import PruneSpec, Spec
 from store.activations import ActivationStore
 from store.artefacts import Artefacts
-from worker.stages import EVALUATION_JSON, PRUNING_JSON
+from worker.pruned_model import PRUNING_JSON
+from worker.stages import EVALUATION_JSON
 
 
 def summary_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def _of_model(spec: PruneSpec, document: dict[str, Any]) -> dict[str, Any]:
         "pattern": str(spec.pattern),
         "calibration": text,
         "sparsity": document["sparsity"],
+        "relative_error": document.get("relative_error"),
         "seconds": document["seconds"],
     }
 

@@ -1,0 +1,230 @@
+"""The prune stage: a spec becomes a walk, and what it leaves a plain Hugging Face folder.
+
+    config.json, generation_config.json, tokenizer files      as transformers writes them
+    model.safetensors                                         of a small model, or
+    model-0000i-of-0000n.safetensors and their index          a shard for each layer and one for all else
+    pruning.json                                              what was done, layer by layer, matrix by matrix
+    permutations.safetensors                                  the orders of columns in which n:m patterns hold, if any
+
+Memory holds one layer at a time: the checkpoint is mapped, finished layers are files.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from jobs import specs
+from jobs.fingerprints import NUMERICS_VERSION
+from lm.architecture import context_length, decoder_layers, layers_path
+from lm.loading import LanguageModel, find
+from pruning.calibration import Calibration, calibration_windows
+from pruning.patterns import NofM, Pattern, Unstructured
+from pruning.reports import STAGES, LayerReport, MatrixReport
+from pruning.walk import prune as walk
+from worker.context import Context
+from worker.layer_files import LayerFiles
+from worker.records import circumstances, write_json
+from worker.reporting import layer_words
+from worker.shards import entries, join, link_or_copy, write_index
+
+PRUNING_JSON = "pruning.json"
+PERMUTATIONS = "permutations.safetensors"
+ONE_FILE = 2 << 30
+"""Bytes of weights up to which a model is one file, as people expect of a small one."""
+
+
+def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path | None = None) -> dict[str, Any]:
+    """Fill `folder`, which is there and empty, with the pruned model; answers with `pruning.json`.
+
+    The weights have the checkpoint's own type, whatever type was computed in. `finished` is where layers are kept as
+    they are done: a run that finds those of an earlier one with the same spec, model, windows and device goes on from
+    there, and ends with the same bits. Without it they go to a temporary folder inside of `folder`.
+    """
+    began = time.monotonic()
+    context.step("load", message=spec.model)
+    place = find(context.place_of(spec.model))
+    lm = context.models.own(place, spec.model)
+    computed_in = context.models.computed_in(lm)
+    loaded = time.monotonic()
+    calibration = _calibration(spec.calibration, lm, context)
+    seconds = {"load": loaded - began, "calibration": time.monotonic() - loaded}
+    with ExitStack() as stack:
+        if finished is None:
+            finished = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".")))
+        layers = len(decoder_layers(lm.model))
+        identity = _identity(spec, place, lm, computed_in, calibration)
+        keeper = LayerFiles(finished / "layers", layers_path(lm.model), layers, identity)
+        context.step("prune", 0, layers, "layers")
+        reports = walk(
+            lm.model,
+            spec.method.name,
+            pattern_of(spec.pattern),
+            None if calibration is None else calibration.windows,
+            lengths=None if calibration is None else calibration.lengths,
+            options=spec.method.model_dump(exclude={"name"}),
+            device=lm.device,
+            dtype=computed_in,
+            keeper=keeper,
+            on_layer=partial(_layer_done, context),
+            on_matrix=partial(_matrix_done, context, layers),
+        )
+        context.step("save")
+        saving = time.monotonic()
+        _export(lm, keeper, folder)
+        seconds["save"] = time.monotonic() - saving
+        document = {
+            **_pruning_document(spec, calibration, reports, seconds),
+            **circumstances(lm, computed_in),
+            "seconds": time.monotonic() - began,
+        }
+        write_json(folder / PRUNING_JSON, document)
+    return document
+
+
+def pattern_of(pattern: specs.Unstructured | specs.NofM) -> Pattern:
+    """The numerics' pattern for a spec's."""
+    match pattern:
+        case specs.Unstructured(sparsity=sparsity):
+            return Unstructured(sparsity)
+        case specs.NofM(n=n, m=m):
+            return NofM(n, m)
+
+
+def label(reference: str, place: Path | str) -> str:
+    """What a page calls a model: how it was pruned (`wanda · c4 · 0.5`), or its name without the owner."""
+    record = Path(place) / PRUNING_JSON
+    if record.is_file():
+        try:
+            return spec_label(specs.PruneSpec.model_validate(json.loads(record.read_text(encoding="utf-8"))["spec"]))
+        except (ValueError, KeyError, TypeError):
+            pass  # pruned elsewhere, by a program with another idea of this file
+    return reference.rstrip("/").rpartition("/")[2]
+
+
+def spec_label(spec: specs.PruneSpec) -> str:
+    """`wanda · c4 · 0.5`; a method that looks at no text has no middle part."""
+    text = spec.calibration and str(spec.calibration)
+    return " · ".join(part for part in (spec.method.name, text, str(spec.pattern)) if part)
+
+
+def _calibration(wanted: specs.Calibration | None, lm: LanguageModel, context: Context) -> Calibration | None:
+    if wanted is None:
+        return None
+    context.step("calibration", message=str(wanted))
+    return calibration_windows(
+        wanted.dataset or context.file_of(wanted.file or ""),
+        lm.tokenizer,
+        mode=wanted.mode,
+        samples=wanted.samples,
+        seqlen=wanted.seqlen,
+        seed=wanted.seed,
+        data=context.settings.data,
+        context=context_length(lm.model),
+    )
+
+
+def _identity(
+    spec: specs.PruneSpec, place: Path, lm: LanguageModel, computed_in: torch.dtype, calibration: Calibration | None
+) -> dict[str, Any]:
+    """What the weights of finished layers depend on. The checkpoint's files count by size and time of change: hashing a
+    large one takes longer than the layers that it would save."""
+    files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(place.iterdir())]
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "model": files,
+        "windows": None if calibration is None else calibration.sha256,
+        "device": lm.device.type,
+        "dtype": str(computed_in),
+        "numerics": NUMERICS_VERSION,
+        "torch": torch.__version__,
+    }
+
+
+def _layer_done(context: Context, report: LayerReport) -> None:
+    words = "restored" if report.restored else layer_words(report)
+    context.step("prune", report.layer + 1, report.layers, "layers", words, timed=not report.restored)
+
+
+def _matrix_done(context: Context, layers: int, report: MatrixReport) -> None:
+    context.step("prune", report.layer, layers, "layers", f"layer {report.layer + 1}/{layers} · {report.name}")
+
+
+def _export(lm: LanguageModel, keeper: LayerFiles, folder: Path) -> None:
+    """Make the finished layers and what lies outside of them a model's folder."""
+    model: PreTrainedModel = lm.model
+    outside = f"{layers_path(model)}."
+    rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(outside)}
+    # Leaves out what is tied to something else, and writes the configuration as if all of it were saved.
+    model.save_pretrained(folder, state_dict=rest)
+    if lm.tokenizer is not None:
+        lm.tokenizer.save_pretrained(folder)
+    whole, last = folder / "model.safetensors", folder / keeper.shard(len(keeper.shards)).name
+    whole.rename(last)
+    files = [*keeper.shards, last]
+    if sum(entry.end - entry.begin for entry in entries(files).values()) <= ONE_FILE:
+        join(files, whole)
+        last.unlink()
+    else:
+        last.chmod((folder / "config.json").stat().st_mode)  # it comes readable by its owner alone
+        for shard in keeper.shards:
+            link_or_copy(shard, folder / shard.name)
+        write_index([*(folder / shard.name for shard in keeper.shards), last], folder / "model.safetensors.index.json")
+    if keeper.orders:
+        join(keeper.orders, folder / PERMUTATIONS)
+
+
+def _pruning_document(
+    spec: specs.PruneSpec,
+    calibration: Calibration | None,
+    reports: Sequence[LayerReport],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    matrices = [matrix for report in reports for matrix in report.matrices]
+    errors = [matrix.relative_error for matrix in matrices if matrix.relative_error is not None]
+    stages = {"load": 0.0, "calibration": 0.0, **dict.fromkeys(STAGES, 0.0)}
+    for part in (seconds, *(report.stages for report in reports)):
+        for name, value in part.items():
+            stages[name] += value
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "label": spec_label(spec),
+        "sparsity": _sparsity(matrices),
+        "relative_error": sum(errors) / len(errors) if errors else None,
+        "calibration": None if calibration is None else _source(calibration),
+        "batch": reports[0].batch,
+        "stages": stages,
+        "restored": sum(report.restored for report in reports),
+        "layers": [_layer_document(report) for report in reports],
+    }
+
+
+def _layer_document(report: LayerReport) -> dict[str, Any]:
+    names = ("layer", "name", "rows", "columns", "sparsity", "relative_error", "damping_retries")
+    return {
+        "layer": report.layer,
+        "seconds": report.seconds,
+        "stages": dict(report.stages),
+        "sparsity": _sparsity(report.matrices),
+        "matrices": [
+            {**{name: getattr(matrix, name) for name in names}, "permuted": matrix.order is not None}
+            for matrix in report.matrices
+        ],
+    }
+
+
+def _sparsity(matrices: Sequence[MatrixReport]) -> float:
+    zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in matrices)
+    return zeros / sum(matrix.rows * matrix.columns for matrix in matrices)
+
+
+def _source(calibration: Calibration) -> dict[str, Any]:
+    names = ("source", "mode", "samples", "seqlen", "seed", "sha256", "tokens")
+    return {name: getattr(calibration, name) for name in names}

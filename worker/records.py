@@ -1,0 +1,29 @@
+"""JSON documents beside results."""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.fingerprints import NUMERICS_VERSION
+from lm.loading import LanguageModel
+
+LIBRARIES = ("prunescope", "torch", "transformers", "lm-eval", "numpy")
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document; a number that JSON does not have is an error."""
+    path.write_text(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+
+
+def circumstances(lm: LanguageModel, computed_in: torch.dtype) -> dict[str, Any]:
+    """What a result depends on beside its spec."""
+    return {
+        "device": str(lm.device),
+        "dtype": str(computed_in).removeprefix("torch."),
+        "saved_dtype": str(lm.dtype).removeprefix("torch."),
+        "versions": {**{name: version(name) for name in LIBRARIES}, "numerics": NUMERICS_VERSION},
+    }
