@@ -6,8 +6,10 @@ again where there is no network. What was downloaded before is used when the hub
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
@@ -72,12 +74,26 @@ def dataset_rows(
     """
     try:
         HfApi().dataset_info(repository, timeout=SECONDS)
-        from datasets import load_dataset  # seconds to import, and absent where only local data is used
+        import datasets  # seconds to import, and absent where only local data is used
 
-        rows = load_dataset(repository, config, split=split, revision=revision, streaming=limit is not None)
+        with _without_progress_bars(datasets):
+            rows = datasets.load_dataset(
+                repository, config, split=split, revision=revision, streaming=limit is not None
+            )
         yield from islice(rows, limit)
     except Exception as error:
         raise BadData(f"{repository} cannot be read from the hub ({_reason(error)}): {mend}") from error
+
+
+@contextmanager
+def _without_progress_bars(datasets: ModuleType) -> Iterator[None]:
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def _cached(repository: str, revision: str | None, name: str, cause: Exception) -> Path:

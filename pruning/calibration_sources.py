@@ -59,10 +59,7 @@ def lines(name: str, data: Path | None) -> list[str]:
     if path is not None:
         return file_text(path).removesuffix("\n").split("\n")
     field = "sentence" if name == "ptb" else "text"
-    rows = [row.fields.get(field) for row in _hub_rows(name, f"{name}.train.txt")]
-    if any(not isinstance(row, str) for row in rows):
-        raise BadData(f"{HUB[name].repository}, split train: field {field!r} is missing or no text")
-    return [str(row).removesuffix("\n") for row in rows]
+    return [_line(row, field) for row in _hub_rows(name, f"{name}.train.txt")]
 
 
 def file_documents(path: Path) -> list[str]:
@@ -76,6 +73,14 @@ def file_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def _line(row: Row, field: str) -> str:
+    """One line of running text, which may be blank."""
+    line = row.fields.get(field)
+    if not isinstance(line, str):
+        raise BadData(f"{row.place}: field {field!r} is missing or no text")
+    return line.removesuffix("\n")
 
 
 def _document(row: Row) -> str:

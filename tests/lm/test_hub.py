@@ -1,12 +1,10 @@
 """The hub's client against a real HTTP server that speaks as much of the hub as is needed."""
 
-import json
+import sys
 from collections.abc import Iterator
-from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
+import datasets
 import huggingface_hub.constants
 import pytest
 import torch
@@ -14,18 +12,18 @@ import torch
 from lm.errors import BadData, ModelNotFound, NoSafetensors
 from lm.hub import dataset_rows
 from lm.loading import load
+from tests.hub import Hub, running_hub
 from tests.models import tiny_folder
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nobody listens
-COMMIT = "0123456789" * 4
-
-
-class Hub:
-    """Repositories by name: a folder, or the error code that the hub answers with."""
-
-    def __init__(self) -> None:
-        self.repositories: dict[str, Path | str] = {}
-        self.asked: list[str] = []
+CARD = """---
+configs:
+- config_name: pairs
+  data_files:
+  - split: train
+    path: pairs/train-*
+---
+"""
 
 
 def point_to(endpoint: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -34,64 +32,15 @@ def point_to(endpoint: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> No
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", endpoint)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "datasets")
 
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path) -> Iterator[Hub]:
-    state = Hub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-        def do_HEAD(self) -> None:
-            self.answer(body=False)
-
-        def do_GET(self) -> None:
-            self.answer(body=True)
-
-        def answer(self, body: bool) -> None:
-            state.asked.append(self.path)
-            parts = self.path.strip("/").split("/")
-            name = "/".join(parts[2:4] if parts[0] == "api" else parts[:2])
-            found = state.repositories.get(name, "RepoNotFound")
-            if isinstance(found, str) or "missing" in parts:
-                code = found if isinstance(found, str) else "RevisionNotFound"
-                self.reply(403 if code == "GatedRepo" else 404, b"{}", body, {"X-Error-Code": code})
-            elif parts[0] == "api" and "tree" in parts:
-                tree = [
-                    {"type": "file", "path": path.name, "size": path.lstat().st_size, "oid": "0" * 40}
-                    for path in sorted(found.iterdir())
-                ]
-                self.reply(200, json.dumps(tree).encode(), body, {"Content-Type": "application/json"})
-            elif parts[0] == "api":
-                siblings = [{"rfilename": path.name} for path in sorted(found.iterdir())]
-                document = {"id": name, "modelId": name, "sha": COMMIT, "siblings": siblings, "tags": []}
-                self.reply(200, json.dumps(document).encode(), body, {"Content-Type": "application/json"})
-            elif not (found / parts[-1]).is_file():
-                self.reply(404, b"{}", body, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
-            else:
-                content = (found / parts[-1]).read_bytes()
-                etag = sha256(content).hexdigest()
-                self.reply(200, content, body, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT})
-
-        def reply(self, status: int, content: bytes, body: bool, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for key, value in headers.items():
-                self.send_header(key, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if body:
-                self.wfile.write(content)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    point_to(f"http://127.0.0.1:{server.server_port}", monkeypatch, tmp_path)
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running_hub() as state:
+        point_to(state.address, monkeypatch, tmp_path)
+        yield state
 
 
 @pytest.fixture
@@ -147,3 +96,34 @@ def test_no_network_is_said_at_once_with_a_way_out():
 def test_a_data_set_without_network():
     with pytest.raises(BadData, match=r"someone/texts cannot be read.*: use demo"):
         list(dataset_rows("someone/texts", None, "train", mend="use demo"))
+
+
+ROWS = [{"sentence1": f"first {number}", "label": number % 2} for number in range(5)]
+
+
+@pytest.fixture
+def pairs(hub, tmp_path) -> None:
+    """A data set in the hub's usual form: parquet files, and a card that says which split they are."""
+    folder = tmp_path / "pairs there"
+    (folder / "pairs").mkdir(parents=True)
+    (folder / "README.md").write_text(CARD)
+    datasets.Dataset.from_list(ROWS).to_parquet(folder / "pairs" / "train-00000-of-00001.parquet")
+    hub.repositories["datasets/someone/pairs"] = folder
+
+
+@pytest.mark.usefixtures("pairs")
+def test_the_rows_of_a_data_set(capfd):
+    assert list(dataset_rows("someone/pairs", "pairs", "train", mend="use demo")) == ROWS
+    assert list(dataset_rows("someone/pairs", "pairs", "train", mend="use demo", limit=2)) == ROWS[:2]
+    assert capfd.readouterr() == ("", ""), "progress bars are the caller's"
+    with pytest.raises(BadData, match=r"someone/pairs cannot be read .*none.*: use demo"):
+        list(dataset_rows("someone/pairs", "none", "train", mend="use demo"))
+    with pytest.raises(BadData, match=r"someone/pairs cannot be read .*test.*: use demo"):
+        list(dataset_rows("someone/pairs", "pairs", "test", mend="use demo"))
+
+
+def test_without_the_datasets_library(hub, monkeypatch):
+    hub.repositories["datasets/someone/pairs"] = Path()
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(BadData, match=r"someone/pairs cannot be read from the hub \(.*datasets.*\): use demo"):
+        list(dataset_rows("someone/pairs", "pairs", "train", mend="use demo"))

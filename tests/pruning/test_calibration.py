@@ -9,11 +9,27 @@ from safetensors.torch import save_file
 
 from lm.errors import BadData, BadInput
 from lm.loading import load
-from pruning.calibration import CALIBRATION_SETS, calibration_windows
+from pruning import calibration_sources
+from pruning.calibration import CALIBRATION_SETS, EXAMPLE_SETS, MODES, calibration_windows
+from pruning.calibration_sources import HUB, OnHub
 from tests.models import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 SENTENCES = [f"the room number {n} was small but the food was good and the staff were kind " * 3 for n in range(30)]
+
+ARC = [
+    {"question": f"is it {n}", "choices": {"text": ["no", f"it is {n}"], "label": ["A", "B"]}, "answerKey": "AB"[n % 2]}
+    for n in range(12)
+]
+PAIRS = [{"sentence1": f"the room is {n}", "sentence2": "it is", "label": n % 2} for n in range(12)]
+TASK_ROWS = {
+    "arc_challenge": ARC,
+    "arc_easy": ARC,
+    "boolq": [{"passage": f"the food was {n}", "question": "was it", "answer": n > 5} for n in range(12)],
+    "rte": PAIRS,
+    "sst2": [{"sentence": f"kind staff {n} ", "label": n % 2} for n in range(12)],
+    "wnli": PAIRS,
+}
 
 
 @pytest.fixture
@@ -23,6 +39,8 @@ def data(tmp_path):
     (folder / "c4.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in [*SENTENCES, "short"]) + "\n")
     (folder / "wikitext2.train.txt").write_text(" = Title = \n\n" + "\n".join(SENTENCES))
     (folder / "ptb.train.txt").write_text("\n".join(SENTENCES))
+    for name, rows in TASK_ROWS.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return tmp_path
 
 
@@ -54,13 +72,86 @@ def test_running_text_is_joined_by_spaces(data, name, title):
     assert windows_of(name, data).windows.tolist() == [ids[start : start + 20] for start in starts]
 
 
-@pytest.mark.parametrize("name", CALIBRATION_SETS)
-def test_the_same_seed_gives_the_same_windows(data, name):
-    one, same, other = windows_of(name, data), windows_of(name, data), windows_of(name, data, seed=1)
-    assert one.windows.shape == (6, 20) and one.windows.dtype == torch.int64
+SOURCES = [(name, mode) for name in CALIBRATION_SETS for mode in (MODES if name in EXAMPLE_SETS else [None])]
+
+
+@pytest.mark.parametrize(("name", "mode"), SOURCES)
+def test_the_same_seed_gives_the_same_windows(data, name, mode):
+    one, same, other = (windows_of(name, data, mode=mode, seed=seed) for seed in (0, 0, 1))
+    samples, seqlen = one.windows.shape
+    assert (samples, seqlen) == (one.samples, one.seqlen) and samples == 6 and seqlen <= 20
+    assert one.windows.dtype == torch.int64 and one.mode == mode
+    assert mode == "single" or (seqlen == 20 and one.lengths is None and one.tokens == 120)
     assert torch.equal(one.windows, same.windows) and one.sha256 == same.sha256
     assert not torch.equal(one.windows, other.windows) and one.sha256 != other.sha256
-    assert one.sha256 == sha256(b"6x20" + one.windows.numpy().astype("<i8").tobytes()).hexdigest()
+
+
+def test_the_hash_is_of_the_windows_and_their_lengths(data):
+    full = windows_of("rte", data)
+    assert full.sha256 == sha256(b"6x20" + full.windows.numpy().astype("<i8").tobytes()).hexdigest()
+    padded = windows_of("sst2", data, mode="single", seqlen=200, context=256)
+    assert padded.lengths is not None and padded.tokens == int(padded.lengths.sum()) < padded.windows.numel()
+    content = f"6x{padded.seqlen}".encode() + padded.windows.numpy().astype("<i8").tobytes()
+    assert padded.sha256 == sha256(content + padded.lengths.numpy().astype("<i8").tobytes()).hexdigest()
+
+
+def test_examples_fill_a_window_or_stand_alone(data):
+    examples = {
+        f"kind staff {n} \nQuestion: Is this sentence positive or negative?\nAnswer: {('negative', 'positive')[n % 2]}"
+        for n in range(12)
+    }
+    for window in windows_of("sst2", data, seqlen=250, context=256).windows:
+        first, *between, _ = TOKENIZER.decode(window).removeprefix("<s>").split("\n\n")
+        assert {first, *between} <= examples
+    single = windows_of("sst2", data, mode="single", samples=12, seqlen=200, context=256)
+    real = zip(single.windows, single.lengths, strict=True)
+    assert {TOKENIZER.decode(window[:length]).removeprefix("<s>") for window, length in real} == examples
+
+
+def test_windows_that_are_all_full_have_no_lengths(data):
+    cut = windows_of("sst2", data, mode="single", seqlen=8)
+    assert cut.windows.shape == (6, 8) and cut.lengths is None and cut.tokens == 48
+
+
+def test_more_windows_than_examples(data):
+    assert windows_of("wnli", data, samples=40).windows.shape == (40, 20)
+    with pytest.raises(BadData, match="13 windows with one example each are asked for, but there are 12 different"):
+        windows_of("wnli", data, mode="single", samples=13)
+
+
+def test_modes_are_for_sets_of_examples(data, tmp_path):
+    for name in ("c4", "wikitext2", "ptb", tmp_path / "mine.txt", tmp_path / "mine.safetensors"):
+        with pytest.raises(BadInput, match=rf"{name} is not a set of examples and has no mode 'concat'"):
+            windows_of(name, data, mode="concat")
+    with pytest.raises(BadInput, match="mode 'one' is unknown: concat or single"):
+        windows_of("rte", data, mode="one")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("rte", '{"sentence1": "a", "label": 1}', "rte.jsonl, line 13: field 'sentence2' is missing"),
+        (
+            "sst2",
+            '{"sentence": "a", "label": "positive"}',
+            "sst2.jsonl, line 13: field 'label' is 'positive', not 0 or",
+        ),
+        ("boolq", "not json", "boolq.jsonl, line 13: not JSON"),
+        ("c4", '{"page": "a"}', "c4.jsonl, line 32: field 'text' is missing; it has 'page'"),
+    ],
+)
+def test_rows_of_a_set_that_are_not_what_they_should_be(data, name, line, message):
+    with (data / "calibration" / f"{name}.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(BadData, match=message):
+        windows_of(name, data)
+
+
+def test_line_ends_are_newlines_only(data):
+    """Other characters that Python takes for line ends belong to the text."""
+    (data / "calibration" / "ptb.train.txt").write_text("the room\x1cwas\u2028small\n" * 8)
+    ids = TOKENIZER(" ".join(["the room\x1cwas\u2028small"] * 8)).input_ids
+    assert windows_of("ptb", data, samples=1, seqlen=len(ids) - 1, context=128).windows[0].tolist() == ids[:-1]
 
 
 def test_no_document_is_long_enough(data):
@@ -172,12 +263,58 @@ def test_names_files_and_sizes_that_are_refused(tmp_path):
 
 def test_no_local_data_and_no_network(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(BadData, match=r"allenai/c4 cannot be read from the hub .*put c4\.jsonl into .*or use demo"):
-        windows_of("c4", tmp_path)
-    with pytest.raises(BadData, match=r"put wikitext2\.train\.txt into"):
+    for name, source in HUB.items():
+        file = f"{name}.train.txt" if name in ("wikitext2", "ptb") else f"{name}.jsonl"
+        with pytest.raises(BadData, match=rf"{source.repository} cannot be read .*put {file} into .*or use demo"):
+            windows_of(name, tmp_path)
+    with pytest.raises(BadData, match=r"data folder \S+gone does not exist; give one with calibration/rte\.jsonl"):
+        windows_of("rte", tmp_path / "gone")
+
+
+HUB_ROWS = {
+    "c4": [{"text": text, "url": "there"} for text in [*SENTENCES, "short"]],
+    "wikitext2": [{"text": text} for text in [" = Title = \n", "", *(f"{text}\n" for text in SENTENCES)]],
+    "ptb": [{"sentence": text} for text in SENTENCES],
+    **TASK_ROWS,
+}
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_the_hub_and_a_file_give_the_same_windows(data, monkeypatch, name):
+    asked = []
+
+    def rows(repository, config, split, **more):
+        asked.append((OnHub(repository, config, more["revision"], more["limit"]), split))
+        yield from HUB_ROWS[name]
+
+    monkeypatch.setattr(calibration_sources, "dataset_rows", rows)
+    assert windows_of(name).sha256 == windows_of(name, data).sha256
+    assert asked == [(HUB[name], "train")]
+
+
+def test_rows_of_the_hub_that_are_not_what_they_should_be(monkeypatch):
+    monkeypatch.setattr(calibration_sources, "dataset_rows", lambda *_, **__: iter([PAIRS[0], {"text": 3}]))
+    with pytest.raises(BadData, match=r"nyu-mll/glue \(rte\), split train, row 1: field 'sentence2' is missing"):
+        windows_of("rte")
+    with pytest.raises(
+        BadData, match=r"Salesforce/wikitext \(wikitext-2-raw-v1\), split train, row 0: field 'text' is missing or no"
+    ):
         windows_of("wikitext2")
 
 
-def test_the_real_c4(shared):
-    calibration = windows_of("c4", shared / "datasets", context=512, samples=2, seqlen=64)
-    assert calibration.windows.shape == (2, 64)
+@pytest.mark.parametrize(("name", "mode"), [source for source in SOURCES if source[0] not in ("wikitext2", "demo")])
+def test_the_real_sets(shared, name, mode):
+    length = 700 if name == "c4" else 2000
+    calibration = windows_of(name, shared / "datasets", mode=mode, context=2048, samples=64, seqlen=length)
+    assert len(calibration.windows) == 64
+    if mode == "single":
+        assert calibration.lengths is not None and calibration.lengths.max() == calibration.seqlen <= 2000
+    else:
+        assert calibration.seqlen == length and calibration.lengths is None
+    if mode is not None:
+        assert all("Answer:" in text for text in TOKENIZER.batch_decode(calibration.windows))
+
+
+def test_the_real_pages_are_short(shared):
+    with pytest.raises(BadData, match=r"more than 4000 tokens, the longest of 1475 has \d{4}: give a seqlen below"):
+        windows_of("c4", shared / "datasets", context=8192, samples=2, seqlen=4000)
