@@ -5,6 +5,7 @@ model: the model roots are for jobs.
 """
 
 import contextlib
+import hashlib
 import json
 import signal
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cli.errors import Refusal
-from cli.output import check_free, new_file, new_folder
+from cli.errors import Failure, Refusal
+from cli.output import check_free, new_file, new_folder, resumed_folder, unfinished_place
 from cli.progress import Display
 from jobs.documents import JobKind
 from jobs.references import PRUNED
@@ -43,7 +44,8 @@ def prune(
     seqlen: int | None,
     seed: int,
 ) -> None:
-    """Write a pruned copy of a model to `output`. Raises Refusal, Problem or BadInput for what can be mended."""
+    """Write a pruned copy of a model to `output`; after an interrupt or a kill, the same call goes on from the last
+    finished layer. Raises Refusal, Problem or BadInput for what can be mended."""
     if (pattern is None) == (sparsity is None):
         raise Refusal("say how much is to go: either --sparsity 0.5 or --pattern 2:4")
     document: dict[str, Any] = {
@@ -61,11 +63,21 @@ def prune(
         }
     spec = parse_spec(JobKind.PRUNE, document)
     assert isinstance(spec, PruneSpec)
-    with new_folder(output) as folder, _running(settings) as context:
-        from worker import stages
+    key = hashlib.sha256(f"{output.absolute()}\n{spec.model_dump_json()}".encode()).hexdigest()[:12]
+    hidden = unfinished_place(output, key)
+    try:
+        with resumed_folder(output, key) as (folder, finished), _running(settings) as context:
+            from worker import stages
 
-        record = stages.prune(spec, folder, context)
-    print(f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s")
+            record = stages.prune(spec, folder, context, finished)
+    except KeyboardInterrupt:
+        if hidden.exists():
+            raise Failure(
+                f"stopped; finished layers are kept in {hidden}, and the same command goes on from there"
+            ) from None
+        raise
+    earlier = f", {record['restored']} of {len(record['layers'])} layers from before" if record["restored"] else ""
+    print(f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s{earlier}")
 
 
 def evaluate(settings: Settings, *, model: str, tasks: str, limit: int | None, seed: int, file: Path | None) -> None:
@@ -133,7 +145,7 @@ def attribute(
 
 @contextlib.contextmanager
 def _running(settings: Settings) -> Iterator["Context"]:
-    """The surroundings of a stage on the command line. SIGTERM ends it as Ctrl-C does: nothing is left behind."""
+    """The surroundings of a stage on the command line. SIGTERM ends it as Ctrl-C does."""
     from worker.lifetime import wait_politely
 
     wait_politely()

@@ -5,14 +5,15 @@
     attributions/<id>/      a Zarr group
 
 A folder appears whole or not at all: it is written in a temporary place and renamed last. An object store has no
-rename, so there the file `complete` is uploaded last, and a folder without it does not count.
+rename, so there the file `complete` is uploaded last, and a folder without it does not count. What a long job has
+finished of an artefact waits in a folder of its own (`unfinished`) and outlives a worker that is killed.
 """
 
 import contextlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,12 +21,14 @@ from uuid import uuid4
 import fsspec
 
 from jobs.problems import not_found
+from store.unfinished import InUse, remove_unfinished, unfinished
 
 KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions"}
 """Kind -> folder."""
 
 COMPLETE = "complete"
 _STAGING = ".staging"
+_UNFINISHED = ".unfinished"
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -116,6 +119,25 @@ class Artefacts:
             self._files.put(f"{folder}/", f"{place}/", recursive=True)
             self._files.pipe_file(f"{place}/{COMPLETE}", b"")
 
+    @contextlib.contextmanager
+    def unfinished(self, kind: str, name: str, worthless: Callable[[BaseException], bool]) -> Iterator[Path]:
+        """A local folder for finished parts of an artefact in the making: it holds what a killed or stopped process
+        left there, and is removed when the block ends well or with an exception that is `worthless`.
+
+        Where another process has it, which then is about to end, the block gets an empty folder of its own and starts
+        from the beginning.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                place = stack.enter_context(unfinished(self._unfinished(kind, name), worthless))
+            except InUse:
+                place = stack.enter_context(self._temporary(kind, name))
+            yield place
+
+    def remove_unfinished(self, kind: str, name: str) -> None:
+        """Remove finished parts that nobody will go on from; nothing happens while a process is at them."""
+        remove_unfinished(self._unfinished(kind, name))
+
     def remove(self, kind: str, name: str) -> None:
         """Remove an artefact; nothing happens when it is not there."""
         place = self.path(kind, name)
@@ -133,16 +155,15 @@ class Artefacts:
         shutil.rmtree(self._near / KINDS[kind] / name, ignore_errors=True)
 
     def remove_abandoned(self, older_than_seconds: float = 7 * 24 * 3600) -> int:
-        """Remove temporary folders that a killed process left; how many. Younger ones may belong to a process that
-        still writes."""
+        """Remove temporary folders, and finished parts that nobody went on from, that a killed process left; how many.
+        Younger ones may belong to a process that still writes, or to a job that waits."""
         removed = 0
-        for folder in (self._near / _STAGING).glob("*"):
+        for folder in [*(self._near / _STAGING).glob("*"), *(self._near / _UNFINISHED).glob("*")]:
             try:
                 newest = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
             except FileNotFoundError:  # a process that still writes has just renamed or removed something
                 continue
-            if newest < time.time() - older_than_seconds:
-                shutil.rmtree(folder, ignore_errors=True)
+            if newest < time.time() - older_than_seconds and remove_unfinished(folder):
                 removed += 1
         return removed
 
@@ -154,6 +175,10 @@ class Artefacts:
     def _checked(self, kind: str, name: str, file: str) -> None:
         if file not in self.files(kind, name):
             raise not_found(f"file of {kind} {name}", file)
+
+    def _unfinished(self, kind: str, name: str) -> Path:
+        self.path(kind, name)  # raises for a kind or id that is none
+        return self._near / _UNFINISHED / f"{kind}-{name}"
 
     @contextlib.contextmanager
     def _temporary(self, kind: str, name: str) -> Iterator[Path]:

@@ -39,6 +39,7 @@ class LayerFiles:
     def __init__(self, folder: Path, path: str, layers: int, identity: Mapping[str, Any]) -> None:
         self._folder, self._path, self._layers = folder, path, layers
         self._identity = json.loads(json.dumps(identity))
+        self._plan: Plan | None = None
 
     def shard(self, index: int) -> Path:
         """The file of a layer; the one after the last is for what lies outside of the layers."""
@@ -66,11 +67,9 @@ class LayerFiles:
         return Plan(run["plan"]["batch"], None if sparsities is None else tuple(sparsities))
 
     def begin(self, plan: Plan) -> None:
-        """Empty the folder for a run of its own."""
+        """Empty the folder for a run of its own; there is nothing in it before the first layer is finished."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-        with written_whole(self._folder / RUN) as place:
-            write_json(place, {"identity": self._identity, "plan": asdict(plan)})
+        self._plan = plan
 
     def restore(self, index: int, layer: nn.Module) -> LayerReport | None:
         """Map the layer's weights from its file."""
@@ -91,6 +90,11 @@ class LayerFiles:
     def keep(self, index: int, layer: nn.Module, report: LayerReport) -> None:
         """Write the layer's tensors, the orders of its columns, and then its report."""
         prefix = self._prefix(index)
+        if self._plan is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with written_whole(self._folder / RUN) as place:
+                write_json(place, {"identity": self._identity, "plan": asdict(self._plan)})
+            self._plan = None
         save_tensors(layer.state_dict(prefix=prefix), self.shard(index))
         orders = {
             f"{prefix}{matrix.name}.weight": matrix.order.to(torch.int32)

@@ -3,14 +3,15 @@
     claim -> lease -> stage -> artefact -> record -> end -> what waited for it
 
 `run` takes an id and may be called twice: only one claim succeeds, an artefact that is there is not made again, and
-what a killed worker left behind is never seen, for an artefact gets its name last.
+what a killed worker left behind is never seen, for an artefact gets its name last. Layers that it had finished are
+where the next attempt looks for them.
 """
 
 import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,21 @@ def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
     artefacts, kind, name = parts.stores.artefacts, RESULT_OF[job.kind], job.artefact_id
     spec = parse_spec(job.kind, job.spec)
     if job.forced or not artefacts.exists(kind, name):
-        with artefacts.staging(kind, name) as folder:
-            _stage(spec, folder, context)
+        with (
+            artefacts.unfinished(kind, name, partial(_worthless, job, parts)) as finished,
+            artefacts.staging(kind, name) as folder,
+        ):
+            _stage(spec, folder, finished, context)
             context.step("store")
     summary = summary_of(job.kind, spec, artefacts, name)
     parts.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary)
     return {kind: f"{PRUNED}{name}" if job.kind == JobKind.PRUNE else name}
+
+
+def _worthless(job: Job, parts: Parts, error: BaseException) -> bool:
+    """Whether nobody will go on from what an attempt had finished: its input is bad, or the job is cancelled."""
+    cancelled = isinstance(error, Cancelled) and parts.stores.jobs.get(job.id).cancel_requested
+    return cancelled or isinstance(error, BadInput | Problem)
 
 
 def _folder(place: Path | str) -> Path:
@@ -115,10 +125,10 @@ def _folder(place: Path | str) -> Path:
     return find_on_hub(place) if isinstance(place, str) else place
 
 
-def _stage(spec: Spec, folder: Path, context: Context) -> dict[str, Any]:
+def _stage(spec: Spec, folder: Path, finished: Path, context: Context) -> dict[str, Any]:
     match spec:
         case PruneSpec():
-            return stages.prune(spec, folder, context)
+            return stages.prune(spec, folder, context, finished)
         case EvaluateSpec():
             return stages.evaluate(spec, folder, context)
         case AttributeSpec():

@@ -28,7 +28,7 @@ def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path
     made = command("prune", models / "llama", *WANDA, "--pattern", "2:4", *calibration, "--output", "deep/in/pruned")
     assert made.exit_code == 0, made.stderr
     assert "wanda · calibration.jsonl · 2:4, 50.00% zeros" in made.stdout
-    assert "prune  2/2 layers" in made.stderr
+    assert "layer 2/2  50.0% zeros" in made.stderr
     pruned = load(tmp_path / "deep" / "in" / "pruned")
     assert pruned.dtype == torch.float16
     for layer in decoder_layers(pruned.model):
