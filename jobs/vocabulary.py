@@ -5,6 +5,8 @@ The numerics have registries of their own that this room may not import; a test 
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from jobs.strict import Strict
 
 
@@ -22,7 +24,25 @@ class Wanda(Strict):
     name: Literal["wanda"] = "wanda"
 
 
-METHODS: dict[str, type[Magnitude] | type[Wanda]] = {"magnitude": Magnitude, "wanda": Wanda}
+class SparseGPT(Strict):
+    """What goes is made up for by the weights that stay (Frantar & Alistarh, arXiv 2301.00774)."""
+
+    calibrated: ClassVar[bool] = True
+    name: Literal["sparsegpt"] = "sparsegpt"
+    damping: float = Field(
+        default=0.01,
+        gt=0,
+        le=1000,
+        description="added to the Hessian's diagonal, as a share of its mean",
+    )
+    block_columns: int = Field(default=128, ge=1, le=1_000_000, description="how many columns share a threshold")
+
+
+METHODS: dict[str, type[Magnitude | Wanda | SparseGPT]] = {
+    "magnitude": Magnitude,
+    "wanda": Wanda,
+    "sparsegpt": SparseGPT,
+}
 """Name -> the model of its options; `calibrated` says whether it needs a calibration set."""
 
 TASKS: dict[str, str] = {"sst2": "sentiment", "yelp": "sentiment", "reviews": "sentiment"}

@@ -8,11 +8,13 @@ from typing import Any
 from lm.errors import BadInput
 from pruning.methods.magnitude import Magnitude
 from pruning.methods.protocol import Calibrated, WeightsOnly
+from pruning.methods.sparsegpt import SparseGPT
 from pruning.methods.wanda import Wanda
 
 METHODS: dict[str, type[WeightsOnly | Calibrated[Any]]] = {
     "magnitude": Magnitude,
     "wanda": Wanda,
+    "sparsegpt": SparseGPT,
 }
 
 

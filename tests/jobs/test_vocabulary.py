@@ -1,5 +1,7 @@
 """What specs may name is what the numerics know."""
 
+from dataclasses import asdict
+
 import pytest
 
 from jobs import vocabulary
@@ -19,6 +21,15 @@ def test_methods_tasks_and_sets_are_those_of_the_numerics() -> None:
     assert set(vocabulary.EXAMPLE_SETS) == set(EXAMPLE_SETS)
     assert set(vocabulary.WORD_SOURCES) == set(SOURCES)
     assert set(vocabulary.ACTIVATIONS) == set(ACTIVATIONS)
+
+
+def test_options_have_the_names_and_defaults_of_the_numerics() -> None:
+    pytest.importorskip("torch")
+    from pruning.methods import METHODS, build
+
+    for name, model in vocabulary.METHODS.items():
+        options = model().model_dump(exclude={"name"})
+        assert options == asdict(METHODS[name]()) == asdict(build(name, options))
 
 
 def test_every_model_of_options_has_the_name_it_is_listed_under() -> None:

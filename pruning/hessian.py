@@ -1,0 +1,109 @@
+"""The Hessian of a linear's squared output error with respect to one row of its weights, and the factor of its inverse.
+
+H = (2/n) * sum over tokens of x x^T, n counted in sequences (Frantar & Alistarh, arXiv 2301.00774). It depends on the
+inputs alone, so all rows, and all linears that read the same input, share it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lm.errors import BadInput
+
+PANELS = 6
+NARROWEST_PANEL = 128
+FEWEST_TOKENS = 32
+WIDEST_SOLVED = 256
+DAMPING_RETRIES = 3
+
+
+class Hessian:
+    """Gathers H in float32: columns^2 numbers, whatever the number of tokens.
+
+    Only its upper triangle is computed, in panels of rows, which spares nearly half of the product. Tokens go in by
+    small lots: short sums added up round less than one long sum, and the factorisation magnifies what is rounded.
+    """
+
+    def __init__(self, columns: int, device: torch.device) -> None:
+        self._upper: Float[Tensor, "columns columns"] = torch.zeros(columns, columns, device=device)
+        self.sequences = 0
+
+    def add(self, inputs: Float[Tensor, "*tokens columns"], sequences: int) -> None:
+        """Take in one micro-batch. How many sequences it holds is told, since some layers flatten their inputs."""
+        columns = inputs.shape[-1]
+        rows = inputs.reshape(-1, columns)
+        # A product of two half-precision numbers is exact in float32, so a GPU's matrix units lose nothing that a
+        # product in float32 would keep.
+        wide = rows.dtype in (torch.float16, torch.bfloat16) and rows.is_cuda and torch.version.cuda is not None
+        if not wide:
+            rows = rows.float()
+        step = max(NARROWEST_PANEL, -(-columns // PANELS))
+        for lot in rows.split(max(FEWEST_TOKENS, columns // 8)):
+            for start in range(0, columns, step):
+                panel = self._upper[start : start + step, start:]
+                left, right = lot[:, start : start + step].T, lot[:, start:]
+                if wide:
+                    panel.add_(torch.mm(left, right, out_dtype=torch.float32))
+                else:
+                    panel.addmm_(left, right)
+        self.sequences += sequences
+
+    def matrix(self) -> Float[Tensor, "columns columns"]:
+        """H, both triangles. Raises BadInput when the inputs were not finite (float16 ends at 65504)."""
+        full = self._upper.triu().mul_(2 / self.sequences)
+        full += full.triu(1).T
+        if not bool(full.isfinite().all()):
+            raise BadInput(
+                "the calibration inputs are not finite numbers; compute in a wider type (--dtype float32 or bfloat16)"
+            )
+        return full
+
+
+@dataclass(frozen=True)
+class InverseFactor:
+    """U, upper triangular with a positive diagonal, of the damped Hessian's inverse U^T U.
+
+    dead: inputs that were always zero. retries: how often the damping had to be raised.
+    """
+
+    upper: Float[Tensor, "columns columns"]
+    dead: Bool[Tensor, " columns"]
+    retries: int
+
+
+def inverse_factor(hessian: Float[Tensor, "columns columns"], damping: float) -> InverseFactor:
+    """Factor the inverse of H + damping * mean(diag H) * I; an input that was always zero counts with a diagonal of 1.
+
+    U is the inverse of R in H = R R^T, R upper triangular, which is the Cholesky factorisation of H with its rows and
+    columns in reverse: one factorisation instead of two, and H^-1 itself is not needed. Where it fails, the damping is
+    raised tenfold, at most three times; then BadInput is raised.
+    """
+    dead = hessian.diagonal() == 0
+    diagonal = torch.where(dead, 1.0, hessian.diagonal()).flip(0)
+    unit = float(diagonal.mean())
+    reverse = hessian.flip(0, 1)
+    for retries in range(DAMPING_RETRIES + 1):
+        reverse.diagonal().copy_(diagonal + damping * 10**retries * unit)
+        lower, failure = torch.linalg.cholesky_ex(reverse)
+        if int(failure) == 0 and bool(lower.isfinite().all()):
+            del reverse
+            return InverseFactor(_inverse_of_upper(lower.flip(0, 1)), dead, retries)
+    raise BadInput(
+        f"the Hessian of the inputs cannot be factorised, not even with damping {damping * 10**DAMPING_RETRIES:g}: "
+        f"give more calibration windows, or compute in a wider type (--dtype float32)"
+    )
+
+
+def _inverse_of_upper(matrix: Float[Tensor, "columns columns"]) -> Float[Tensor, "columns columns"]:
+    """The inverse of an upper triangular matrix, written over it: halves first, then the corner between them."""
+    columns = len(matrix)
+    if columns <= WIDEST_SOLVED:
+        identity = torch.eye(columns, device=matrix.device)
+        return matrix.copy_(torch.linalg.solve_triangular(matrix, identity, upper=True))
+    half = columns // 2
+    first = _inverse_of_upper(matrix[:half, :half])
+    second = _inverse_of_upper(matrix[half:, half:])
+    matrix[:half, half:] = first @ matrix[:half, half:] @ second.neg()
+    return matrix
