@@ -7,8 +7,8 @@
                  model, method, pattern, calibration, seed, sparsity, pruned}; dense models are not facts, they are
                  `dense` of them
     Pivot        {rows: axis, columns: axis, row_labels, column_labels, dense: [..], cells: [[PivotCell | None]]}
-    PivotCell    {accuracy, interval, dense, difference, facts, done, state, job, evaluation}: means over the facts that
-    meet there
+    PivotCell    {accuracy, interval, dense, difference, facts, done, state, job, evaluation, pruned}: means over the
+    facts that meet there
 
 Accuracies are shares (0 to 1), differences are accuracy minus dense. Axes: model, method, pattern, calibration, seed,
 task.
@@ -118,6 +118,7 @@ class PivotCell(_Document):
     state: JobState
     job: str | None
     evaluation: str | None
+    pruned: str | None
     task: str | None
 
 
@@ -223,6 +224,7 @@ def _pivot_cell(facts: list[Fact]) -> PivotCell | None:
         state=_common_state([fact.state for fact in facts]),
         job=only.job if only else None,
         evaluation=only.evaluation if only else None,
+        pruned=only.pruned if only else None,
         task=only.task if only else None,
     )
 

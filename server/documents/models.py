@@ -40,7 +40,6 @@ class LayerDocument(Document):
     sparsity: float  # of the layer's pruned matrices together
     relative_error: float | None  # the largest of its matrices
     seconds: float | None = None
-    restored: bool = False  # taken over from an earlier run that was cut short
     matrices: list[MatrixDocument]
 
 
@@ -79,6 +78,7 @@ class ModelDocument(ModelSummary):
     worst: list[PlacedMatrix]  # by relative error, the largest first
     retried: list[PlacedMatrix]  # those with damping retries
     permuted: int  # how many matrices are
+    restored: int  # how many layers were taken over from an earlier run that was cut short
     files: list[FileDocument]
     download_href: str | None
     matrices_href: str | None  # the table of all matrices as CSV

@@ -21,6 +21,7 @@ class StudyCell(Document):
     done: int  # how many of them are there
     state: JobState  # succeeded only when all of its measurements did
     href: str | None  # the examples of its measurement
+    model_href: str | None = None  # the pruned model that was measured, when it is one and is there
 
 
 class StudyRow(Document):
@@ -61,5 +62,6 @@ class StudyDocument(StudySummary):
     show: Literal["accuracy", "difference"]
     table: StudyTable
     tables: list[Link]
+    models: list[Link]  # the pruned ones that are there
     attributions: list[Link]
     jobs: list[JobDocument]

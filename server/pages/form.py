@@ -77,7 +77,7 @@ class FormPage:
 
 
 def form_page(document: JobForm, kind: JobKind, given: Mapping[str, str], frame: Frame) -> FormPage:
-    """``given`` is the query: what it names (model, dense, pruned, task) is filled in."""
+    """``given`` is the query: what it names (model, dense, pruned, task, or any field's path) is filled in."""
     sections = {
         JobKind.PRUNE: _prune,
         JobKind.EVALUATE: _evaluate,
@@ -93,13 +93,28 @@ def form_page(document: JobForm, kind: JobKind, given: Mapping[str, str], frame:
         lead=LEADS[kind],
         kind=kind.value,
         kinds=Picker("Kind of job", "", kinds),
-        sections=sections,
+        sections=tuple(replace(each, fields=_filled(each.fields, given)) for each in sections),
         models=_choices(document.models),
         submit_href=urls.api(urls.jobs()),
         job_page=urls.jobs(),
         docs_href=urls.DOCS,
         example=json.dumps({"kind": kind.value, "spec": document.examples[kind]}, indent=2, ensure_ascii=False),
     )
+
+
+def _filled(fields: tuple[Field, ...], given: Mapping[str, str]) -> tuple[Field, ...]:
+    """The fields with the values that the query gives under their own paths; a choice that is not offered is left."""
+    filled = []
+    for field in fields:
+        value = given.get(field.path)
+        if value is not None and field.control == "select":
+            if any(choice.value == value for choice in field.choices):
+                choices = tuple(replace(choice, chosen=choice.value == value) for choice in field.choices)
+                field = replace(field, choices=choices)
+        elif value is not None and field.control != "checks":
+            field = replace(field, value=value)
+        filled.append(field)
+    return tuple(filled)
 
 
 def _prune(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:

@@ -91,6 +91,7 @@ class ModelLine:
     pattern: str
     calibration: str
     sparsity: str
+    error: str
     at: str
     ago: str
 
@@ -184,6 +185,7 @@ def model_line(model: ModelSummary) -> ModelLine:
         pattern=model.pattern or "",
         calibration=model.calibration or "",
         sparsity=wording.percent(model.sparsity, 1) if model.sparsity is not None else "",
+        error=wording.decimal(model.relative_error) if model.relative_error is not None else "",
         at=wording.timestamp(model.created_at),
         ago=wording.ago(model.created_at),
     )

@@ -41,7 +41,7 @@ class StageLine:
 def stage_lines(document: ModelDocument) -> tuple[StageLine, ...]:
     """The stages in their order, and what none of them counted."""
     order = [*STAGES, *(name for name in document.stages if name not in STAGES)]
-    seconds = {STAGES.get(name, name): document.stages[name] for name in order if name in document.stages}
+    seconds = {STAGES.get(name, name): document.stages[name] for name in order if document.stages.get(name)}
     total = document.seconds or 0.0
     rest = total - sum(seconds.values())
     if seconds and rest > LEAST_OTHER * total:
@@ -75,13 +75,15 @@ def _windows(windows: CalibrationDocument | None, name: str | None) -> tuple[Abo
     if windows is None:
         return (About("calibration", name or ""),)
     text = " · ".join(part for part in (windows.source or name, windows.mode) if part)
+    full = (windows.samples or 0) * (windows.seqlen or 0)
+    padded = windows.tokens if windows.tokens != full else None
     shape = f"{wording.count(windows.samples)} {wording.TIMES} {wording.count(windows.seqlen)} tokens"
     return (
         About("calibration", text),
         About("windows", shape if windows.samples and windows.seqlen else ""),
-        About("tokens read", wording.count(windows.tokens) if windows.tokens else ""),
+        About("without padding", wording.plural(padded, "token") if padded else ""),
         About("seed", "" if windows.seed is None else f"{windows.seed}"),
-        About("sha256 of the windows", windows.sha256 or "", code=True),
+        About("sha256", windows.sha256 or "", code=True),
     )
 
 

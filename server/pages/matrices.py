@@ -13,10 +13,19 @@ from server.pages.tokens import Legend
 
 Shown = Literal["error", "sparsity"]
 
+TITLES: dict[Shown, str] = {"error": "Relative output error", "sparsity": "Sparsity"}
+NOTES: dict[Shown, str] = {
+    "error": "of each matrix, ‖WX − W\N{PRIME}X‖ / ‖WX‖",
+    "sparsity": "the share of zeros in each matrix",
+}
 SAME = 0.005
 """Sparsities that differ by less are those of one pattern: rows and blocks do not divide evenly."""
 GRAIN = 0.05
 """Uneven sparsities are shaded from and to a multiple of this."""
+
+
+QUICK = 10
+"""Layers that take less than so many seconds have another decimal."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +54,17 @@ class Row:
 
 @dataclass(frozen=True)
 class MatrixTable:
-    """``uneven``: the layers lost different shares; ``timed``: how long each took is known."""
+    """``uneven``: the layers lost different shares; ``timed``: how long each took is known; ``beside``: how many
+    columns follow those of the matrices."""
 
+    caption: str
     groups: tuple[Group, ...]
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     uneven: bool
     measured: bool
     timed: bool
+    beside: int
 
 
 @dataclass(frozen=True)
@@ -94,13 +106,19 @@ def matrix_table(document: ModelDocument, shown: Shown) -> MatrixTable:
     prefixes = [name.rpartition(".")[0] for name in names]
     starts = [place for place, prefix in enumerate(prefixes) if place == 0 or prefix != prefixes[place - 1]]
     ends = [*starts[1:], len(names)]
+    places = 1 if max((layer.seconds or 0.0 for layer in document.layers), default=0.0) >= QUICK else 2
+    uneven = _spread(layer.sparsity for layer in document.layers) > SAME
+    with_error = measured(document)
+    timed = any(layer.seconds is not None for layer in document.layers)
     return MatrixTable(
+        caption=f"{TITLES[shown].lower()} of each matrix",
         groups=tuple(Group(prefixes[start], end - start) for start, end in zip(starts, ends, strict=True)),
         columns=tuple(name.rpartition(".")[2] for name in names),
-        rows=tuple(_row(layer, names, shown, shades) for layer in document.layers),
-        uneven=_spread(layer.sparsity for layer in document.layers) > SAME,
-        measured=measured(document),
-        timed=any(layer.seconds is not None or layer.restored for layer in document.layers),
+        rows=tuple(_row(layer, names, shown, shades, places) for layer in document.layers),
+        uneven=uneven,
+        measured=with_error,
+        timed=timed,
+        beside=1 + uneven + with_error + timed,
     )
 
 
@@ -109,14 +127,9 @@ def matrix_map(document: ModelDocument, shown: Shown) -> MatrixMap:
     shades = _shades(document, shown)
     known = [{matrix.name: matrix for matrix in layer.matrices} for layer in document.layers]
     short = [name.rpartition(".")[2] for name in names]
-    title, note = (
-        ("Relative output error", "of each matrix, ‖WX − W\N{PRIME}X‖ / ‖WX‖")
-        if shown == "error"
-        else ("Sparsity", "the share of zeros in each matrix")
-    )
     return MatrixMap(
-        title=title,
-        note=note,
+        title=TITLES[shown],
+        note=NOTES[shown],
         legend=Legend(
             _value(shades.low, shown, legend=True),
             _value(shades.middle, shown, legend=True),
@@ -154,14 +167,14 @@ def _shades(document: ModelDocument, shown: Shown) -> _Shades:
     return _Shades("heat", low * GRAIN, high * GRAIN)
 
 
-def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Shades) -> Row:
+def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Shades, places: int) -> Row:
     known = {matrix.name: matrix for matrix in layer.matrices}
     return Row(
         layer=f"{layer.layer}",
         sparsity=wording.percent(layer.sparsity, 1),
         share=round(100 * layer.sparsity, 1),
         error=wording.decimal(layer.relative_error),
-        seconds="restored" if layer.restored else wording.duration(layer.seconds),
+        seconds=wording.decimal(layer.seconds, places),
         cells=tuple(_cell(known.get(name), shown, shades) for name in names),
     )
 

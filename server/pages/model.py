@@ -50,6 +50,7 @@ class ModelPage:
     table: MatrixTable | None
     worst: tuple[WorstLine, ...]
     stages: tuple[StageLine, ...]
+    halves: str  # css: the two stand beside each other
     about: tuple[About, ...]
     files: tuple[FileLine, ...]
     evaluations: tuple[Link, ...]
@@ -69,6 +70,7 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown
     with_error = measured(document)
     chosen: Shown = "sparsity" if shown == "sparsity" or not with_error else "error"
     pruned = bool(document.layers)
+    worst, stages = _worst(document.worst), stage_lines(document)
     return ModelPage(
         frame=frame,
         title=document.label,
@@ -82,8 +84,9 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown
         remarks=_remarks(document, with_error),
         map=matrix_map(document, chosen) if pruned else None,
         table=matrix_table(document, chosen) if pruned else None,
-        worst=_worst(document.worst),
-        stages=stage_lines(document),
+        worst=worst,
+        stages=stages,
+        halves="worst-and-time" if worst and stages else "",
         about=about_lines(document),
         files=tuple(FileLine(file.name, wording.size(file.bytes), file.href) for file in document.files),
         evaluations=tuple(document.evaluations),
@@ -184,9 +187,9 @@ def _remarks(document: ModelDocument, with_error: bool) -> tuple[str, ...]:
         )
     if document.layers and not with_error:
         remarks.append("No output error was measured: it takes calibration text to do so, and this method reads none.")
-    restored = sum(layer.restored for layer in document.layers)
-    if restored:
-        remarks.append(f"{_layers(restored).capitalize()} were taken over from an earlier run that was cut short.")
+    if document.restored:
+        taken = f"{wording.count(document.restored)} of {_layers(len(document.layers))}"
+        remarks.append(f"{taken} were taken over from an earlier run that was cut short, and their times with them.")
     return tuple(remarks)
 
 

@@ -13,6 +13,8 @@ from server.pages.shades import Scale, difference_shade
 
 SMALLEST_SCALE = 0.05
 """The colours end at five points at least: noise must not look like a loss."""
+FEW_MODELS = 8
+"""So many are listed at once."""
 AXIS_NAMES = {"task": "task", "calibration": "calibration", "model": "model", "method": "method", "pattern": "pattern"}
 
 
@@ -50,6 +52,7 @@ class Details:
     rows: tuple[tuple[str, str], ...]
     href: str | None
     link: str
+    model_href: str | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class StudyPage:
     high: str
     details: Details | None
     data: dict[str, object]
+    models: tuple[Link, ...]
+    models_note: str
+    models_open: bool
     attributions: tuple[Link, ...]
     export_href: str
     state: str
@@ -123,6 +129,9 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         high=f"{end} above",
         details=shown,
         data={"cells": {place: _plain(each) for place, each in details.items()}},
+        models=tuple(document.models),
+        models_note=wording.count(len(document.models)),
+        models_open=len(document.models) <= FEW_MODELS,
         attributions=tuple(document.attributions),
         export_href=urls.api(href()),
         state=document.state.value,
@@ -272,11 +281,17 @@ def _details(row: StudyRow, column: str, cell: StudyCell) -> Details:
         rows.append(("mean of", f"{wording.count(cell.done)} of {wording.plural(cell.measurements, 'measurement')}"))
     rows.append(("state", cell.state.value))
     link = "See what broke" if cell.accuracy is not None else "Open its job"
-    return Details(f"{row.label} · {column}", tuple(rows), cell.href, link)
+    return Details(f"{row.label} · {column}", tuple(rows), cell.href, link, cell.model_href)
 
 
 def _plain(details: Details) -> dict[str, object]:
-    return {"title": details.title, "rows": details.rows, "href": details.href, "link": details.link}
+    return {
+        "title": details.title,
+        "rows": details.rows,
+        "href": details.href,
+        "link": details.link,
+        "model": details.model_href,
+    }
 
 
 def _progress(document: StudyDocument) -> str:

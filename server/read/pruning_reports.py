@@ -48,7 +48,6 @@ class Matrix(_Lenient):
 class Layer(_Lenient):
     layer: int
     seconds: Told[Seconds] = None
-    restored: Told[bool] = None
     matrices: list[Told[Matrix]]
 
 
@@ -75,6 +74,7 @@ class Report(_Lenient):
     saved_dtype: Told[str] = None
     batch: Told[int] = None
     calibration: Told[Calibration] = None
+    restored: Told[int] = None
     versions: Told[dict[str, str | int]] = None
     layers: Told[list[Told[Layer]]] = None
 
@@ -108,6 +108,7 @@ def report_fields(report: Report) -> dict[str, Any]:
         "worst": sorted(measured, key=lambda matrix: -(matrix.relative_error or 0.0))[:MOST_WORST],
         "retried": [matrix for matrix in placed if matrix.damping_retries],
         "permuted": sum(matrix.permuted for matrix in placed),
+        "restored": report.restored or 0,
     }
 
 
@@ -131,7 +132,6 @@ def _layer(layer: Layer) -> LayerDocument:
         sparsity=_sparsity(matrices) or 0.0,
         relative_error=max(errors, default=None),
         seconds=layer.seconds,
-        restored=bool(layer.restored),
         matrices=matrices,
     )
 

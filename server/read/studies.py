@@ -1,6 +1,7 @@
 """Studies: the grid as a table, with what is best, at chance and still to come."""
 
 from collections import Counter
+from collections.abc import Collection
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import bad_field, unknown_name
@@ -8,7 +9,7 @@ from jobs.vocabulary import TASKS
 from server import urls
 from server.documents import Link, Page, StudyCell, StudyDocument, StudyRow, StudySummary, StudyTable
 from server.read.jobs import job_documents
-from server.read.names import Names, study_title
+from server.read.names import Names, pruned_label, study_title
 from server.stores import Stores
 from store import study_table
 from store.results import Record
@@ -54,6 +55,8 @@ def study_document(
     cells = table.cells
     done = [cell for cell in cells if cell.role == "attribute" and cell.done]
     attributions = stores.results.many("attribution", [cell.artefact for cell in done])
+    pruned = [cell for cell in cells if cell.role == "prune" and cell.done]
+    models = stores.results.many("model", [cell.artefact for cell in pruned])
     jobs = stores.jobs.many(cell.job for cell in cells)
     return StudyDocument.model_validate(
         {
@@ -61,10 +64,15 @@ def study_document(
             "spec": record.spec,
             "axes": table.axes,
             "show": show,
-            "table": _table(table, chosen, names),
+            "table": _table(table, chosen, names, models.keys()),
             "tables": [
                 Link(label=f"{down} by {across}", href=urls.study(id, rows=down, columns=across, show=show))
                 for down, across in usual
+            ],
+            "models": [
+                Link(label=_model_label(models[cell.artefact], table, names), href=urls.model(cell.artefact))
+                for cell in pruned
+                if cell.artefact in models
             ],
             "attributions": [
                 Link(label=f"Neurons of {names.label(cell.model)}", href=urls.attribution(cell.artefact))
@@ -74,6 +82,12 @@ def study_document(
             "jobs": job_documents(stores, [jobs[cell.job] for cell in cells]),
         }
     )
+
+
+def _model_label(record: Record, table: study_table.StudyTable, names: Names) -> str:
+    """How it was pruned, and from what where the study has several models."""
+    label = record.summary.get("label") or pruned_label(record.spec)
+    return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else str(label)
 
 
 def _summary(record: Record, job: Job, cells: Counter[JobState]) -> dict[str, object]:
@@ -101,7 +115,7 @@ def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
     return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES[:1])
 
 
-def _table(table: study_table.StudyTable, crossed: Pivot, names: Names) -> StudyTable:
+def _table(table: study_table.StudyTable, crossed: Pivot, names: Names, models: Collection[str]) -> StudyTable:
     def shown(axis: str, label: str) -> str:
         return names.label(label) if axis == "model" else label
 
@@ -117,7 +131,7 @@ def _table(table: study_table.StudyTable, crossed: Pivot, names: Names) -> Study
                 dense=dense,
                 chance=chances.pop() if len(chances) == 1 else None,
                 spread=max(known) - min(known) if len(known) > 1 else None,
-                cells=[None if cell is None else _cell(cell, best) for cell in cells],
+                cells=[None if cell is None else _cell(cell, best, models) for cell in cells],
             )
         )
     others = [axis for axis in AXES if axis not in {crossed.rows, crossed.columns}]
@@ -132,7 +146,7 @@ def _table(table: study_table.StudyTable, crossed: Pivot, names: Names) -> Study
     )
 
 
-def _cell(cell: PivotCell, best: float | None) -> StudyCell:
+def _cell(cell: PivotCell, best: float | None, models: Collection[str]) -> StudyCell:
     low, high = cell.interval or (cell.accuracy, cell.accuracy)
     at_chance = cell.chance is not None and low is not None and high is not None and low <= cell.chance <= high
     href = None
@@ -151,4 +165,5 @@ def _cell(cell: PivotCell, best: float | None) -> StudyCell:
         done=cell.done,
         state=cell.state,
         href=href,
+        model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
     )

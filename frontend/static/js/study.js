@@ -16,9 +16,14 @@ function tell(event) {
   document.querySelector("[data-details-title]").textContent = details.title;
   const rows = document.querySelector("[data-details-rows]");
   rows.replaceChildren(...details.rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-  const link = document.querySelector("[data-details-link]");
-  link.hidden = !details.href;
-  if (details.href) { link.href = details.href; link.textContent = details.link; }
+  lead("[data-details-link]", details.href, details.link);
+  lead("[data-details-model]", details.model, "Its model");
+}
+
+function lead(place, href, text) {
+  const link = document.querySelector(place);
+  link.hidden = !href;
+  if (href) { link.href = href; link.textContent = text; }
 }
 
 function element(tag, text) {
