@@ -38,10 +38,26 @@ class SparseGPT(Strict):
     block_columns: int = Field(default=128, ge=1, le=1_000_000, description="how many columns share a threshold")
 
 
-METHODS: dict[str, type[Magnitude | Wanda | SparseGPT]] = {
+class RIA(Strict):
+    """Weight relative to its row and its column, times input norm (Zhang et al., arXiv 2402.05406)."""
+
+    calibrated: ClassVar[bool] = True
+    name: Literal["ria"] = "ria"
+    exponent: float = Field(default=0.5, ge=0, le=100, description="power of the input norms")
+    within: Literal["matrix", "row"] = Field(default="matrix", description="where unstructured scores compete")
+    permutation: Literal["none", "reallocation", "assignment"] = Field(
+        default="none", description="the order of columns in which n:m holds"
+    )
+    subgroups: int = Field(
+        default=1, ge=1, le=1_000_000, description="of the assignment, which takes long for wide matrices in one piece"
+    )
+
+
+METHODS: dict[str, type[Magnitude | Wanda | SparseGPT | RIA]] = {
     "magnitude": Magnitude,
     "wanda": Wanda,
     "sparsegpt": SparseGPT,
+    "ria": RIA,
 }
 """Name -> the model of its options; `calibrated` says whether it needs a calibration set."""
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from jobs.specs.evaluate import Reference, Seed
 from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import CALIBRATION_SETS, EXAMPLE_SETS, METHODS, Magnitude, SparseGPT, Wanda
+from jobs.vocabulary import CALIBRATION_SETS, EXAMPLE_SETS, METHODS, RIA, Magnitude, SparseGPT, Wanda
 
 DEFAULT_SAMPLES = 128
 MOST_SAMPLES = 65_536
@@ -18,7 +18,7 @@ def _named_method(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Method = Annotated[Magnitude | Wanda | SparseGPT, Field(discriminator="name"), BeforeValidator(_named_method)]
+Method = Annotated[Magnitude | Wanda | SparseGPT | RIA, Field(discriminator="name"), BeforeValidator(_named_method)]
 """`{name, ...options}`; a bare name stands for the method with its default options."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from lm.errors import BadInput
 from pruning.methods.magnitude import Magnitude
 from pruning.methods.protocol import Calibrated, WeightsOnly
+from pruning.methods.ria import RIA
 from pruning.methods.sparsegpt import SparseGPT
 from pruning.methods.wanda import Wanda
 
@@ -15,6 +16,7 @@ METHODS: dict[str, type[WeightsOnly | Calibrated[Any]]] = {
     "magnitude": Magnitude,
     "wanda": Wanda,
     "sparsegpt": SparseGPT,
+    "ria": RIA,
 }
 
 

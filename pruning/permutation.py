@@ -1,0 +1,67 @@
+"""Orders of a matrix's columns in which an n:m pattern costs less of its score (RIA, arXiv 2402.05406, section 3.3).
+
+Saved weights stay in their own order; an order says where the pattern holds: in `weight[:, order]`.
+
+`reallocated` deals the columns out by their summed score, so that strong ones do not compete for one group: sorted
+ascending and cut into m equal parts, part k fills slot k of every group, every second part in reverse.
+
+`assigned` goes on from there: slot by slot, the columns that stand in it are given to the groups anew, so that the
+score that all groups retain is the greatest there is (a linear sum assignment). A group of m that has lost one column
+retains, in each row, its n - 1 best others and the better of the candidate and the n-th best of the others; the sum of
+max(a, b) over rows is half of sum(a) + sum(b) + sum|a - b|, so that all pairs are one matrix of L1 distances.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pruning.patterns import NofM
+
+
+def reallocated(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Int[Tensor, " columns"]:
+    """The order that deals the columns out by their summed score.
+
+    >>> reallocated(torch.tensor([[0.0, 1, 2, 3, 4, 5, 6, 7]]), NofM(2, 4)).tolist()
+    [0, 3, 4, 7, 1, 2, 5, 6]
+    """
+    parts = scores.sum(dim=0).argsort(stable=True).view(pattern.m, -1)
+    parts[1::2] = parts[1::2].flip(1)
+    return parts.T.flatten()
+
+
+def assigned(
+    scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Tensor, " columns"], subgroups: int
+) -> Int[Tensor, " columns"]:
+    """An order that retains at least what `order` does.
+
+    The assignment's time grows with the cube of the number of groups; with `subgroups` above 1 the groups are dealt out
+    into that many, and columns change places only within each.
+    """
+    slots = order.view(-1, pattern.m).clone()
+    for first in range(min(subgroups, len(slots))):
+        among = slice(first, None, subgroups)
+        for slot in range(pattern.m):
+            slots[among, slot] = slots[among, slot][_assignment(scores, slots[among], slot, pattern.n)]
+    return slots.flatten()
+
+
+def retained(scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Tensor, " columns"]) -> float:
+    """The sum of the scores that an n:m pattern keeps when it holds in that order."""
+    groups = scores[:, order].reshape(-1, pattern.m)
+    return float(groups.topk(pattern.n, dim=1).values.sum(dtype=torch.float64))
+
+
+def _assignment(
+    scores: Float[Tensor, "rows columns"], slots: Int[Tensor, "groups m"], slot: int, n: int
+) -> Int[Tensor, " groups"]:
+    """For each group the group whose column it is to take into `slot`."""
+    from scipy.optimize import linear_sum_assignment  # here: everything else runs where SciPy is not installed
+
+    others = torch.cat([slots[:, :slot], slots[:, slot + 1 :]], dim=1)
+    candidates = scores[:, slots[:, slot]].T
+    nth_best = scores[:, others].topk(n, dim=2).values[:, :, -1].T
+    # The terms that depend on the group alone, or on the candidate alone, are the same in every assignment.
+    gain = torch.cdist(nth_best.contiguous(), candidates.contiguous(), p=1).double().cpu().numpy()
+    taken = linear_sum_assignment(gain, maximize=True)[1]
+    return torch.from_numpy(np.asarray(taken)).to(slots.device)
