@@ -2,7 +2,8 @@
 
     decoder layers    the one list of modules that hold linears, as long as the config says
     linears           nn.Linear, or GPT-2's Conv1D whose weight is stored transposed
-    MLP               linears with one parent: one or two of shape [neurons, hidden], and one [hidden, neurons]
+    MLP               linears with one parent: one or two of shape [neurons, hidden], or one [2 x neurons, hidden] that
+                      holds gate and up (Phi-3), and one [hidden, neurons]
 
 An attention with separate projections has four linears under one parent, one with a fused projection has no pair of
 matching shapes, so neither is taken for an MLP.
@@ -12,7 +13,7 @@ from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from lm.errors import UnsupportedModel
@@ -33,7 +34,12 @@ def layers_path(model: PreTrainedModel) -> str:
         if isinstance(module, nn.ModuleList) and len(module) and all(_holds_linear(layer) for layer in module)
     ]
     outermost = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
-    expected = getattr(model.config, "num_hidden_layers", None)
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise UnsupportedModel(
+            f"{type(model).__name__} has an encoder beside its decoder ({', '.join(outermost)}): "
+            f"only models that are one stack of decoder layers can be handled"
+        )
+    expected = getattr(_text_config(model), "num_hidden_layers", None)
     if len(outermost) > 1:
         outermost = [name for name in outermost if len(cast(nn.ModuleList, model.get_submodule(name))) == expected]
     if len(outermost) != 1:
@@ -47,20 +53,19 @@ def layers_path(model: PreTrainedModel) -> str:
 def linears(layer: nn.Module) -> dict[str, nn.Module]:
     """The linears of one decoder layer, name within the layer -> module, in order.
 
-    Raises UnsupportedModel for a matrix that lies outside of a linear (fused experts, a convolution), and
-    names it: leaving it out in silence would prune less than was asked for.
+    Raises UnsupportedModel for weights that lie outside of a linear (fused experts, a state space, a convolution), and
+    names them: leaving them out in silence would prune less than was asked for.
     """
     found: dict[str, nn.Module] = {}
+    others: list[tuple[str, Tensor]] = []
     for name, module in layer.named_modules():
         if _is_linear(module):
             found[name] = module
         elif not isinstance(module, nn.Embedding):
-            for parameter, value in module.named_parameters(recurse=False):
-                if value.dim() > 1:
-                    raise UnsupportedModel(
-                        f"{f'{name}.{parameter}'.lstrip('.')} {list(value.shape)} in {type(layer).__name__}: "
-                        f"a matrix outside of a linear layer (such as fused experts) cannot be handled"
-                    )
+            others += [(f"{name}.{own}", value) for own, value in module.named_parameters(recurse=False)]
+    matrices = [(name.lstrip("."), value) for name, value in others if value.dim() > 1]
+    if matrices:
+        raise UnsupportedModel(_not_in_linears(layer, *max(matrices, key=lambda matrix: matrix[1].numel())))
     return found
 
 
@@ -76,7 +81,10 @@ def down_projection(layer: nn.Module) -> nn.Module:
 
 
 def up_projections(layer: nn.Module) -> dict[str, nn.Module]:
-    """The MLP's first linears (gate and up, or fc1), name within the layer -> module: a row for each neuron."""
+    """The MLP's first linears (gate and up, or fc1), name within the layer -> module: a row for each neuron.
+
+    One that holds both has twice as many rows: the gate's of all neurons first, then those of up.
+    """
     found = linears(layer)
     return {name: found[name] for name in _mlp(layer)[0]}
 
@@ -93,7 +101,13 @@ def neuron_count(model: PreTrainedModel) -> int:
 
 def context_length(model: PreTrainedModel) -> int:
     """The longest text the model reads, in tokens."""
-    return int(getattr(model.config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
+    return int(getattr(_text_config(model), "max_position_embeddings", None) or DEFAULT_CONTEXT)
+
+
+def _text_config(model: PreTrainedModel) -> PretrainedConfig:
+    """The config of the language model in it: a model that also sees pictures keeps one for each of its parts."""
+    config: PretrainedConfig = model.config.get_text_config(decoder=True)
+    return config
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -104,22 +118,39 @@ def _holds_linear(module: nn.Module) -> bool:
     return any(_is_linear(inner) for inner in module.modules())
 
 
+def _not_in_linears(layer: nn.Module, name: str, value: Tensor) -> str:
+    kind = type(layer).__name__
+    place = f"{name} {list(value.shape)} in {kind}"
+    if value.dim() == 3 and "expert" in name:
+        return (
+            f"{place}: the weights of {len(value)} experts fused into one tensor (mixture of experts) cannot be "
+            f"handled; give a dense model, without experts"
+        )
+    return (
+        f"{place}: weights outside of a linear layer (a state space, a convolution, a recurrence) cannot be handled; "
+        f"give a model whose layers are attention and MLP"
+    )
+
+
 def _mlp(layer: nn.Module) -> tuple[list[str], str]:
     """Names of the MLP's first linears and of its last one."""
     families: dict[str, list[tuple[str, int, int]]] = {}
     for name, module in linears(layer).items():
         rows, columns = weight_view(module).shape
         families.setdefault(name.rpartition(".")[0], []).append((name, rows, columns))
-    # The last family that fits: where an attention could be mistaken for an MLP, the MLP comes after it.
-    for family in reversed(families.values()):
-        if len(family) not in (2, 3):
-            continue
-        for position in range(len(family) - 1, -1, -1):
-            down, rows, columns = family[position]
-            first = family[:position] + family[position + 1 :]
-            if all((r, c) == (columns, rows) for _, r, c in first):
-                return [name for name, _, _ in first], down
+    # The last family that fits: where an attention could be mistaken for an MLP, the MLP comes after it. A fused query,
+    # key and value may have the shape of a fused gate and up, so these are looked for where there is no other MLP.
+    for in_one, counts in ((1, (2, 3)), (2, (2,))):
+        for family in reversed(families.values()):
+            if len(family) not in counts:
+                continue
+            for position in range(len(family) - 1, -1, -1):
+                down, rows, columns = family[position]
+                first = family[:position] + family[position + 1 :]
+                if all((r, c) == (in_one * columns, rows) for _, r, c in first):
+                    return [name for name, _, _ in first], down
     raise UnsupportedModel(
-        f"{type(layer).__name__}: no MLP found (one or two linears [neurons, hidden] and one [hidden, neurons] "
-        f"under one parent) among {', '.join(f'{n} {[r, c]}' for f in families.values() for n, r, c in f) or 'none'}"
+        f"{type(layer).__name__}: no MLP found (one or two linears [neurons, hidden] or one [2 x neurons, hidden], "
+        f"and one [hidden, neurons], under one parent) among "
+        f"{', '.join(f'{n} {[r, c]}' for f in families.values() for n, r, c in f) or 'none'}"
     )

@@ -14,7 +14,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from lm import hub
@@ -55,9 +62,9 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
     """
     place = choose_device(device)
     folder = find(reference)
+    config = _config(folder, str(reference))
     own = _own_dtype(folder)
     chosen = choose_dtype(dtype, place, own)  # also where it is not needed: an unknown name is refused in any case
-    config = _config(folder, str(reference))
     with _without_progress_bar():
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -179,7 +186,12 @@ def _own_dtype(folder: Path) -> torch.dtype:
             with safe_open(folder / name, framework="pt") as stored:
                 for key in stored.keys():  # noqa: SIM118 - the open file is no mapping
                     part = stored.get_slice(key)
-                    numbers[part.get_dtype()] += torch.Size(part.get_shape()).numel()
+                    kind = part.get_dtype()
+                    if "F" in kind and kind not in STORED:
+                        raise UnsupportedModel(
+                            f"{folder}: {key} is stored as {kind} (quantised); give the model in {', '.join(DTYPES)}"
+                        )
+                    numbers[kind] += torch.Size(part.get_shape()).numel()
         except (SafetensorError, OSError) as error:
             raise NoSafetensors(f"{folder / name}: not a readable safetensors file ({_first_line(error)})") from error
     floats = Counter({kind: count for kind, count in numbers.items() if "F" in kind})
@@ -189,16 +201,25 @@ def _own_dtype(folder: Path) -> torch.dtype:
     return STORED[kind]
 
 
-def _config(folder: Path, reference: str) -> object:
+def _config(folder: Path, reference: str) -> PretrainedConfig:
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        parts = (config, config.get_text_config(decoder=True))
     except (ValueError, OSError, KeyError) as error:
         raise UnsupportedModel(
             f"{reference}: its config.json is not understood ({_first_line(error)}); "
             f"code that comes with a model is never run"
         ) from error
-    if getattr(config, "quantization_config", None) is not None:
-        raise UnsupportedModel(f"{reference} is quantised; give the model before quantisation")
+    for part in parts:
+        if (quantised := getattr(part, "quantization_config", None)) is not None:
+            raise UnsupportedModel(
+                f"{reference} is quantised ({quantised.get('quant_method', 'its config does not say how')}): "
+                f"its packed weights cannot be pruned; give the model before quantisation"
+            )
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedModel(
+            f"{reference} has an encoder beside its decoder ({config.model_type}); give a decoder-only language model"
+        )
     return config
 
 

@@ -8,16 +8,23 @@ from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM as CausalLM
 from transformers import (
+    BloomConfig,
+    FalconConfig,
+    Gemma2Config,
+    Gemma3Config,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoConfig,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
     OPTConfig,
+    Phi3Config,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
 )
 
 LAYERS = 2
@@ -27,24 +34,26 @@ VOCABULARY = 300
 CONTEXT = 128
 
 
+_GATED = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": HIDDEN,
+    "intermediate_size": NEURONS,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": CONTEXT,
+    "initializer_range": 0.2,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+
 def _configs() -> dict[str, PretrainedConfig]:
-    gated = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": HIDDEN,
-        "intermediate_size": NEURONS,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": CONTEXT,
-        "initializer_range": 0.2,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-    }
     return {
-        "llama": LlamaConfig(**gated),
+        "llama": LlamaConfig(**_GATED),
         # A window shorter than the texts, so that what the layers are called with matters.
-        "mistral": MistralConfig(**gated, sliding_window=8),
-        "qwen2": Qwen2Config(**gated),
+        "mistral": MistralConfig(**_GATED, sliding_window=8),
+        "qwen2": Qwen2Config(**_GATED),
         "opt": OPTConfig(
             vocab_size=VOCABULARY,
             hidden_size=HIDDEN,
@@ -97,14 +106,93 @@ def _configs() -> dict[str, PretrainedConfig]:
     }
 
 
+def _more_configs() -> dict[str, PretrainedConfig]:
+    gated = {**_GATED, "head_dim": 8}
+    named = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0, "initializer_range": 0.2}
+    falcon = {**named, "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
+    falcon |= {"ffn_hidden_size": NEURONS, "max_position_embeddings": CONTEXT}
+    opt_post = _configs()["opt"].to_dict() | {"do_layer_norm_before": False}
+    scaled = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    scaled |= {"original_max_position_embeddings": 32, "rope_theta": 10000.0}
+    return {
+        "llama3": LlamaConfig(**gated, rope_parameters=scaled, tie_word_embeddings=True),
+        "qwen3": Qwen3Config(**gated, tie_word_embeddings=True),
+        # As the 350m of the family: norms after each block, and a narrower embedding.
+        "opt_post_norm": OPTConfig(**opt_post),
+        "gpt_neox_serial": GPTNeoXConfig(
+            **named,
+            hidden_size=HIDDEN,
+            intermediate_size=NEURONS,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=4,
+            max_position_embeddings=CONTEXT,
+            use_parallel_residual=False,
+        ),
+        # Windows shorter than the texts, caps that bend the numbers, every second layer with all of the text.
+        "gemma2": Gemma2Config(
+            **gated,
+            sliding_window=8,
+            query_pre_attn_scalar=8,
+            attn_logit_softcapping=2.0,
+            final_logit_softcapping=3.0,
+            pad_token_id=0,
+        ),
+        "gemma3": Gemma3TextConfig(
+            **gated,
+            sliding_window=8,
+            query_pre_attn_scalar=8,
+            layer_types=["sliding_attention", "full_attention"],
+            pad_token_id=0,
+        ),
+        # As the larger ones of the family: the decoder below a model that also sees pictures.
+        "gemma3_pictures": Gemma3Config(
+            text_config={**gated, "sliding_window": 8, "query_pre_attn_scalar": 8, "pad_token_id": 0},
+            vision_config={
+                "hidden_size": 16,
+                "intermediate_size": 24,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 2,
+                "image_size": 28,
+                "patch_size": 14,
+            },
+            mm_tokens_per_image=4,
+        ),
+        "phi3": Phi3Config(**{**_GATED, "sliding_window": 8, "pad_token_id": 0}),
+        "falcon": FalconConfig(**falcon, parallel_attn=True, multi_query=True),
+        "falcon_new": FalconConfig(**falcon, new_decoder_architecture=True, num_kv_heads=2),
+        "falcon_alibi": FalconConfig(**falcon, parallel_attn=False, multi_query=False, bias=True, alibi=True),
+        "bloom": BloomConfig(**named, hidden_size=HIDDEN // 2, n_layer=LAYERS, n_head=4),  # 4 x hidden neurons, always
+    }
+
+
 FAMILIES = ("llama", "mistral", "qwen2", "opt", "gpt2", "gpt_neox", "gpt_neo")
+DECODERS = (
+    *FAMILIES,
+    "llama3",
+    "qwen3",
+    "opt_post_norm",
+    "gpt_neox_serial",
+    "gemma2",
+    "gemma3",
+    "gemma3_pictures",
+    "phi3",
+    "falcon",
+    "falcon_new",
+    "falcon_alibi",
+    "bloom",
+)
+"""Every shape of decoder that is known to work, `FAMILIES` among them."""
 
 
 def tiny(family: str, seed: int = 0) -> PreTrainedModel:
-    """A random model of the family: 2 layers, 32 hidden, 64 neurons, 300 tokens, 128 positions; float32, eval mode."""
+    """A random model of the family: 2 layers, 32 hidden, 64 neurons, 300 tokens, 128 positions; float32, eval mode.
+
+    Bloom is half as wide, since its neurons are four times its hidden size.
+    """
+    configs = _configs() if family in FAMILIES else _more_configs()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = CausalLM.from_config(_configs()[family])
+        model: PreTrainedModel = CausalLM.from_config(configs[family])
     return model.eval().requires_grad_(False)
 
 

@@ -3,8 +3,10 @@ import torch
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
-    BloomConfig,
+    MambaConfig,
     MixtralConfig,
+    Qwen3MoeConfig,
+    RwkvConfig,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -21,46 +23,57 @@ from lm.architecture import (
 )
 from lm.errors import UnsupportedModel
 from lm.hooks import record_inputs
-from tests.models import CONTEXT, FAMILIES, HIDDEN, LAYERS, NEURONS, tiny
+from tests.models import CONTEXT, DECODERS, HIDDEN, LAYERS, NEURONS, tiny
 
-PATHS = {
-    "llama": "model.layers",
-    "mistral": "model.layers",
-    "qwen2": "model.layers",
-    "opt": "model.decoder.layers",
-    "gpt2": "transformer.h",
-    "gpt_neox": "gpt_neox.layers",
-    "gpt_neo": "transformer.h",
-}
 GATED = (["mlp.gate_proj", "mlp.up_proj"], "mlp.down_proj", 7)
-MLPS = {
-    "llama": GATED,
-    "mistral": GATED,
-    "qwen2": GATED,
-    "opt": (["fc1"], "fc2", 6),
-    "gpt2": (["mlp.c_fc"], "mlp.c_proj", 4),
-    "gpt_neox": (["mlp.dense_h_to_4h"], "mlp.dense_4h_to_h", 4),
-    "gpt_neo": (["mlp.c_fc"], "mlp.c_proj", 6),
+FUSED_ATTENTION = (["mlp.dense_h_to_4h"], "mlp.dense_4h_to_h", 4)
+# Where the layers lie, the MLP's first linears and its last, and how many linears a layer has.
+WHERE = {
+    "llama": ("model.layers", *GATED),
+    "llama3": ("model.layers", *GATED),
+    "mistral": ("model.layers", *GATED),
+    "qwen2": ("model.layers", *GATED),
+    "qwen3": ("model.layers", *GATED),
+    "gemma2": ("model.layers", *GATED),
+    "gemma3": ("model.layers", *GATED),
+    "gemma3_pictures": ("model.language_model.layers", *GATED),
+    "phi3": ("model.layers", ["mlp.gate_up_proj"], "mlp.down_proj", 4),
+    "opt": ("model.decoder.layers", ["fc1"], "fc2", 6),
+    "opt_post_norm": ("model.decoder.layers", ["fc1"], "fc2", 6),
+    "gpt2": ("transformer.h", ["mlp.c_fc"], "mlp.c_proj", 4),
+    "gpt_neo": ("transformer.h", ["mlp.c_fc"], "mlp.c_proj", 6),
+    "gpt_neox": ("gpt_neox.layers", *FUSED_ATTENTION),
+    "gpt_neox_serial": ("gpt_neox.layers", *FUSED_ATTENTION),
+    "falcon": ("transformer.h", *FUSED_ATTENTION),
+    "falcon_new": ("transformer.h", *FUSED_ATTENTION),
+    "falcon_alibi": ("transformer.h", *FUSED_ATTENTION),
+    "bloom": ("transformer.h", *FUSED_ATTENTION),
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DECODERS)
 def test_layers_linears_and_mlp_of_every_family(family):
     model = tiny(family)
-    up, down, count = MLPS[family]
-    assert layers_path(model) == PATHS[family]
+    path, up, down, count = WHERE[family]
+    assert layers_path(model) == path
     assert len(decoder_layers(model)) == LAYERS
-    assert context_length(model) == CONTEXT
+    assert context_length(model) == (2048 if family == "bloom" else CONTEXT)
     assert neuron_count(model) == NEURONS
     for layer in decoder_layers(model):
-        assert len(linears(layer)) == count
+        found = linears(layer)
+        assert len(found) == count
+        matrices = {id(value) for value in layer.parameters() if value.dim() > 1}
+        assert {id(module.weight) for module in found.values()} == matrices
         assert down_projection(layer) is layer.get_submodule(down)
-        assert weight_view(down_projection(layer)).shape == (HIDDEN, NEURONS)
+        hidden = HIDDEN // 2 if family == "bloom" else HIDDEN
+        assert weight_view(down_projection(layer)).shape == (hidden, NEURONS)
         assert list(up_projections(layer)) == up
-        assert all(weight_view(module).shape == (NEURONS, HIDDEN) for module in up_projections(layer).values())
+        in_one = 2 if family == "phi3" else 1
+        for module in up_projections(layer).values():
+            assert weight_view(module).shape == (in_one * NEURONS, hidden)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DECODERS)
 def test_weight_view_computes_the_linear_and_writes_through(family):
     layer = decoder_layers(tiny(family))[0]
     for module in linears(layer).values():
@@ -70,6 +83,31 @@ def test_weight_view_computes_the_linear_and_writes_through(family):
         torch.testing.assert_close(module(inputs), inputs @ weight.T + bias)
         weight.zero_()
         assert not module.weight.any()
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_the_rows_of_up_projections_are_the_neurons(family):
+    """Without its rows a neuron's activation does not depend on the text, and no other neuron's changes."""
+    model = tiny(family)
+    layer = decoder_layers(model)[0]
+    ids = torch.randint(2, 300, (2, 9), generator=torch.Generator().manual_seed(0))
+
+    def activations():
+        seen = []
+        with record_inputs({0: down_projection(layer)}, lambda _, tensor: seen.append(tensor.reshape(-1, NEURONS))):
+            model(ids, use_cache=False)
+        return seen[0]
+
+    before = activations()
+    for module in up_projections(layer).values():
+        weight = weight_view(module)
+        weight.view(-1, NEURONS, weight.shape[1])[:, 17] = 0
+        if module.bias is not None:
+            module.bias.view(-1, NEURONS)[:, 17] = 0
+    after = activations()
+    others = torch.arange(NEURONS) != 17
+    assert torch.equal(after[:, others], before[:, others])
+    assert not after[:, 17].any() and before[:, 17].any()
 
 
 def test_the_order_of_projections_does_not_matter():
@@ -95,6 +133,14 @@ def test_three_linears_of_other_shapes_are_no_mlp():
     assert down_projection(layer) is layer.mlp.fc2
 
 
+def test_a_fused_query_key_value_is_no_mlp():
+    layer = nn.Module()
+    layer.mlp, layer.attention = nn.Module(), nn.Module()
+    layer.mlp.fc1, layer.mlp.fc2 = nn.Linear(8, 24), nn.Linear(24, 8)
+    layer.attention.qkv, layer.attention.out = nn.Linear(8, 16), nn.Linear(8, 8)  # as gate and up of 8 neurons
+    assert down_projection(layer) is layer.mlp.fc2
+
+
 def test_a_layer_without_an_mlp_is_named():
     layer = nn.Module()
     layer.only = nn.Linear(8, 16)
@@ -110,25 +156,50 @@ def test_layers_of_different_width_have_no_neuron_count():
         neuron_count(model)
 
 
-def test_fused_experts_are_named_not_skipped():
-    model = AutoModelForCausalLM.from_config(
-        MixtralConfig(
-            vocab_size=32,
-            hidden_size=16,
-            intermediate_size=24,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            num_local_experts=2,
-        )
-    )
-    with pytest.raises(UnsupportedModel, match=r"mlp\.\S+ .* outside of a linear"):
+SMALL = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2}
+HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 24}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            MixtralConfig(**SMALL, **HEADS, num_local_experts=3),
+            r"mlp\.experts\.gate_up_proj \[3, 48, 16\] in MixtralDecoderLayer: the weights of 3 experts fused into one "
+            r"tensor \(mixture of experts\) cannot be handled; give a dense model",
+        ),
+        (
+            Qwen3MoeConfig(**SMALL, **HEADS, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=8, head_dim=8),
+            r"mlp\.experts\.gate_up_proj \[4, 16, 16\] in Qwen3MoeDecoderLayer: the weights of 4 experts",
+        ),
+        (
+            MambaConfig(**SMALL, state_size=4),
+            r"mixer\.A_log \[32, 4\] in MambaBlock: weights outside of a linear layer \(a state space, .* cannot be "
+            r"handled; give a model whose layers are attention and MLP",
+        ),
+        (RwkvConfig(**SMALL), r"attention\.time_mix_key \[1, 1, 16\] in RwkvBlock: weights outside of a linear"),
+    ],
+    ids=lambda value: getattr(value, "model_type", ""),
+)
+@pytest.mark.filterwarnings("ignore")  # transformers misses the fast kernels of some
+def test_what_is_not_in_linears_is_named_not_skipped(config, message):
+    model = AutoModelForCausalLM.from_config(config)
+    with pytest.raises(UnsupportedModel, match=message):
         linears(decoder_layers(model)[0])
 
 
+def test_a_model_with_an_encoder_is_refused():
+    model = T5ForConditionalGeneration(
+        T5Config(vocab_size=32, d_model=16, d_ff=24, d_kv=8, num_layers=2, num_decoder_layers=3, num_heads=2)
+    )
+    with pytest.raises(UnsupportedModel, match=r"an encoder beside its decoder \(encoder\.block, decoder\.block\)"):
+        layers_path(model)
+
+
 def test_two_stacks_of_layers_are_refused():
-    model = T5ForConditionalGeneration(T5Config(vocab_size=32, d_model=16, d_ff=24, d_kv=8, num_layers=2, num_heads=2))
-    with pytest.raises(UnsupportedModel, match=r"encoder\.block, decoder\.block"):
+    model = tiny("llama")
+    model.extra = nn.ModuleList([nn.Linear(4, 4) for _ in range(LAYERS)])
+    with pytest.raises(UnsupportedModel, match=r"not one list of modules \(found: model\.layers, extra\)"):
         layers_path(model)
 
 
@@ -136,13 +207,6 @@ def test_a_second_list_of_linears_is_told_apart_by_its_length():
     model = tiny("llama")
     model.extra = nn.ModuleList([nn.Linear(4, 4) for _ in range(LAYERS + 1)])
     assert layers_path(model) == "model.layers"
-
-
-def test_a_family_that_no_list_here_names_and_without_a_longest_position():
-    model = AutoModelForCausalLM.from_config(BloomConfig(vocab_size=32, hidden_size=16, n_layer=2, n_head=2))
-    assert layers_path(model) == "transformer.h"
-    assert list(up_projections(decoder_layers(model)[0])) == ["mlp.dense_h_to_4h"]
-    assert (neuron_count(model), context_length(model)) == (64, 2048)
 
 
 def test_recording_stops_and_cleans_up():

@@ -4,6 +4,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import BartConfig, BartForConditionalGeneration
 
 from lm.errors import BadInput, DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
 from lm.loading import DEMO, choose_device, choose_dtype, find, load
@@ -29,7 +30,8 @@ def test_dtype_is_the_checkpoints_own_and_compute_is_float32_on_a_cpu(tmp_path):
     folder = tiny_folder(tmp_path / "half", dtype=torch.float16)
     lm = load(str(folder))
     assert (lm.dtype, lm.model.dtype, lm.reference) == (torch.float16, torch.float32, str(folder))
-    assert load(folder, dtype="bfloat16", device="cpu", resident=False).model.dtype == torch.bfloat16
+    assert load(folder, dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16
+    assert load(folder, dtype="bfloat16", device="cpu", resident=False).model.dtype == torch.float16
 
 
 def test_shards_are_read(tmp_path):
@@ -97,8 +99,35 @@ def test_configs_that_cannot_be_used(folder):
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "of_tomorrow"}))
     with pytest.raises(UnsupportedModel, match=r"config\.json is not understood"):
         load(folder)
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq"}}))
-    with pytest.raises(UnsupportedModel, match="quantised"):
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "compressed-tensors", "fp8", None])
+def test_quantised_checkpoints_are_refused_by_name(folder, method):
+    config = json.loads((folder / "config.json").read_text())
+    named = {"bits": 4} | ({} if method is None else {"quant_method": method})
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": named}))
+    with pytest.raises(UnsupportedModel, match=rf"is quantised \({method or 'its .* not say how'}\): .*before quantis"):
+        load(folder)
+
+
+def test_a_single_quantised_tensor_is_refused_by_name(folder):
+    """A config may not say it, and most of the numbers may be whole ones."""
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    tensors[name] = tensors[name].to(torch.float8_e4m3fn)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        UnsupportedModel, match=rf"{name} is stored as F8_E4M3 \(quantised\); give the model in float32"
+    ):
+        load(folder)
+
+
+def test_a_model_with_an_encoder_is_refused_by_name(tmp_path):
+    folder = tmp_path / "bart"
+    sizes = {"vocab_size": 32, "d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "max_position_embeddings": 32}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    BartForConditionalGeneration(BartConfig(**sizes, **heads)).save_pretrained(folder)
+    with pytest.raises(UnsupportedModel, match=r"has an encoder beside its decoder \(bart\); give a decoder-only"):
         load(folder)
 
 
