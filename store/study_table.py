@@ -224,7 +224,7 @@ def _pivot_cell(facts: list[Fact]) -> PivotCell | None:
         state=_common_state([fact.state for fact in facts]),
         job=only.job if only else None,
         evaluation=only.evaluation if only else None,
-        pruned=only.pruned if only else None,
+        pruned=facts[0].pruned if len({fact.pruned for fact in facts}) == 1 else None,
         task=only.task if only else None,
     )
 

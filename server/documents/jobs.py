@@ -34,6 +34,8 @@ class Choice(Document):
 
 
 class MethodChoice(Choice):
+    """A method, or an allocation, with its options."""
+
     needs_calibration: bool
     options: list["OptionField"]
 
@@ -54,6 +56,7 @@ class JobForm(Document):
     kinds: list[JobKind]
     models: list[Choice]
     methods: list[MethodChoice]
+    allocations: list[MethodChoice]
     calibration_sets: list[Choice]
     tasks: list[Choice]
     word_sources: list[Choice]

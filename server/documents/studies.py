@@ -21,7 +21,7 @@ class StudyCell(Document):
     done: int  # how many of them are there
     state: JobState  # succeeded only when all of its measurements did
     href: str | None  # the examples of its measurement
-    model_href: str | None = None  # the pruned model that was measured, when it is one and is there
+    model_href: str | None = None  # the pruned model, when all of it was measured on one that is there
 
 
 class StudyRow(Document):

@@ -126,14 +126,16 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
             (
                 _select("method.name", "Method", form.methods, "wanda"),
                 Field("pattern", "Pattern", value="0.5", hint=PATTERN_HINT, needed=True, pattern=PATTERN),
-                *_options(form.methods),
+                *_options("method", form.methods),
+                _select("allocation.name", "Each layer loses", form.allocations, "uniform"),
+                *_options("allocation", form.allocations),
             ),
         ),
         Section("Calibration", tuple(replace(field, when=f"method.name={calibrated}") for field in _calibration(form))),
     )
 
 
-def _options(methods: list[MethodChoice]) -> tuple[Field, ...]:
+def _options(path: str, methods: list[MethodChoice]) -> tuple[Field, ...]:
     fields = []
     for method in methods:
         for option in method.options:
@@ -141,7 +143,7 @@ def _options(methods: list[MethodChoice]) -> tuple[Field, ...]:
             numeric = option.type in {"number", "integer"}
             fields.append(
                 Field(
-                    f"method.{option.name}",
+                    f"{path}.{option.name}",
                     option.name.replace("_", " ").capitalize(),
                     control="select" if choices else "number" if numeric else "text",
                     shape="number" if numeric else "text",
@@ -149,7 +151,7 @@ def _options(methods: list[MethodChoice]) -> tuple[Field, ...]:
                     choices=choices,
                     hint=option.note or "",
                     step="any" if option.type == "number" else "",
-                    when=f"method.name={method.value}",
+                    when=f"{path}.name={method.value}",
                 )
             )
     return tuple(fields)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from typing import Literal
 
 from server.documents import LayerDocument, MatrixDocument, ModelDocument
@@ -103,16 +104,14 @@ def measured(document: ModelDocument) -> bool:
 def matrix_table(document: ModelDocument, shown: Shown) -> MatrixTable:
     names = _names(document)
     shades = _shades(document, shown)
-    prefixes = [name.rpartition(".")[0] for name in names]
-    starts = [place for place, prefix in enumerate(prefixes) if place == 0 or prefix != prefixes[place - 1]]
-    ends = [*starts[1:], len(names)]
+    prefixes = groupby(name.rpartition(".")[0] for name in names)
     places = 1 if max((layer.seconds or 0.0 for layer in document.layers), default=0.0) >= QUICK else 2
     uneven = _spread(layer.sparsity for layer in document.layers) > SAME
     with_error = measured(document)
     timed = any(layer.seconds is not None for layer in document.layers)
     return MatrixTable(
         caption=f"{TITLES[shown].lower()} of each matrix",
-        groups=tuple(Group(prefixes[start], end - start) for start, end in zip(starts, ends, strict=True)),
+        groups=tuple(Group(prefix, len(list(columns))) for prefix, columns in prefixes),
         columns=tuple(name.rpartition(".")[2] for name in names),
         rows=tuple(_row(layer, names, shown, shades, places) for layer in document.layers),
         uneven=uneven,

@@ -4,7 +4,7 @@ from typing import Any
 
 from jobs.documents import JobKind
 from jobs.references import DEMO
-from jobs.vocabulary import ACTIVATIONS, CALIBRATION_SETS, METHODS, TASKS, WORD_SOURCES
+from jobs.vocabulary import ACTIVATIONS, ALLOCATIONS, CALIBRATION_SETS, METHODS, TASKS, WORD_SOURCES
 from server.documents import Choice, JobForm, MethodChoice, OptionField
 from server.read.models import model_list
 from server.stores import Stores
@@ -58,6 +58,7 @@ def job_form(stores: Stores) -> JobForm:
             for model in models
         ],
         methods=[_method(name, options) for name, options in METHODS.items()],
+        allocations=[_method(name, options) for name, options in ALLOCATIONS.items()],
         calibration_sets=[Choice(value=name, label=name) for name in CALIBRATION_SETS],
         tasks=[Choice(value=name, label=name, group=group) for name, group in TASKS.items()],
         word_sources=[Choice(value=name, label=name, note=WORD_NOTES.get(name)) for name in WORD_SOURCES],

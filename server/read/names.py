@@ -60,13 +60,11 @@ def references_of(spec: Mapping[str, Any]) -> list[str]:
 
 
 def pruned_label(spec: Mapping[str, Any]) -> str:
-    """``wanda · c4 · 0.5``; a method that looks at no text has no middle part."""
+    """``wanda · c4 · 0.5``; ``pruned`` where the spec cannot be read any more."""
     try:
-        parsed = PruneSpec.model_validate(spec)
+        return PruneSpec.model_validate(spec).label
     except ValidationError:
         return "pruned"
-    text = parsed.calibration and str(parsed.calibration)
-    return " · ".join(part for part in (parsed.method.name, text, str(parsed.pattern)) if part)
 
 
 def texts_label(spec: Mapping[str, Any]) -> str:

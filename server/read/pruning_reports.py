@@ -89,7 +89,8 @@ def read_report(contents: bytes) -> Report:
 
 def report_fields(report: Report) -> dict[str, Any]:
     """What a ModelDocument says of how the model was pruned."""
-    layers = [_layer(layer) for layer in report.layers or () if layer is not None]
+    read = [_layer(layer) for layer in report.layers or () if layer is not None]
+    layers = [layer for layer in read if layer.matrices]
     placed = [PlacedMatrix(layer=layer.layer, **matrix.model_dump()) for layer in layers for matrix in layer.matrices]
     measured = [matrix for matrix in placed if matrix.relative_error is not None]
     errors = [matrix.relative_error or 0.0 for matrix in measured]
