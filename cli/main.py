@@ -122,7 +122,7 @@ def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> Non
 @app.command()
 def prune(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
-    method: Annotated[str, typer.Option(help="magnitude or wanda.")],
+    method: Annotated[str, typer.Option(help="magnitude, wanda, sparsegpt or ria.")],
     output: Annotated[Path, typer.Option(help="Folder for the pruned model; must not exist yet, or be empty.")],
     pattern: Annotated[str | None, typer.Option(help="n:m, of every m weights in a row n are kept: 2:4.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of the weights that goes, in [0, 1).")] = None,
@@ -147,6 +147,12 @@ def prune(
     option: Annotated[
         list[str] | None, typer.Option(help="An option of the method, key=value; may be repeated.")
     ] = None,
+    allocation: Annotated[
+        str, typer.Option(help="uniform: every layer loses the same; owl: layers with more outliers lose less.")
+    ] = "uniform",
+    allocation_option: Annotated[
+        list[str] | None, typer.Option(help="An option of the allocation, key=value; may be repeated.")
+    ] = None,
     data: Data = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -161,6 +167,8 @@ def prune(
         model=model,
         method=method,
         options=option or [],
+        allocation=allocation,
+        allocation_options=allocation_option or [],
         pattern=pattern,
         sparsity=sparsity,
         calibration=calibration,

@@ -36,6 +36,8 @@ def prune(
     model: str,
     method: str,
     options: Sequence[str],
+    allocation: str,
+    allocation_options: Sequence[str],
     pattern: str | None,
     sparsity: float | None,
     calibration: str | None,
@@ -50,7 +52,8 @@ def prune(
         raise Refusal("say how much is to go: either --sparsity 0.5 or --pattern 2:4")
     document: dict[str, Any] = {
         "model": model,
-        "method": {"name": method, **_options(options)},
+        "method": {"name": method, **_options(options, "--option")},
+        "allocation": {"name": allocation, **_options(allocation_options, "--allocation-option")},
         "pattern": sparsity if pattern is None else pattern,
     }
     if calibration is not None:
@@ -184,15 +187,15 @@ def _place(reference: str, settings: Settings) -> Path | str:
     return resolve_model(reference, settings, Artefacts(settings.resolved_artefacts_url).fetch_model)
 
 
-def _options(pairs: Sequence[str]) -> dict[str, Any]:
-    """`key=value` pairs; a value that reads as a number or a truth value is one."""
+def _options(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """The `key=value` pairs of a command line option; a value that reads as a number or a truth value is one."""
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not key or not equals:
-            raise Refusal(f"--option {pair!r} is not of the form key=value")
+            raise Refusal(f"{option} {pair!r} is not of the form key=value")
         if key == "name":
-            raise Refusal("--option name=...: the method's name is --method")
+            raise Refusal(f"{option} name=...: the name is --{'method' if option == '--option' else 'allocation'}")
         options[key] = yaml.safe_load(value)
     return options
 

@@ -61,6 +61,28 @@ METHODS: dict[str, type[Magnitude | Wanda | SparseGPT | RIA]] = {
 }
 """Name -> the model of its options; `calibrated` says whether it needs a calibration set."""
 
+
+class Uniform(Strict):
+    """Every layer loses the same share."""
+
+    calibrated: ClassVar[bool] = False
+    name: Literal["uniform"] = "uniform"
+
+
+class OWL(Strict):
+    """Layers with more outliers lose less (Yin et al., arXiv 2310.05175); not for n:m."""
+
+    calibrated: ClassVar[bool] = True
+    name: Literal["owl"] = "owl"
+    outlier: float = Field(default=5.0, gt=0, le=1_000_000, description="times the mean score make an outlier")
+    range: float = Field(
+        default=0.08, ge=0, le=0.5, description="half the distance between the most and the least pruned layer"
+    )
+
+
+ALLOCATIONS: dict[str, type[Uniform | OWL]] = {"uniform": Uniform, "owl": OWL}
+"""Name -> the model of its options; `calibrated` says whether it needs a calibration set, whatever the method."""
+
 TASKS: dict[str, str] = {"sst2": "sentiment", "yelp": "sentiment", "reviews": "sentiment"}
 """Name -> group."""
 

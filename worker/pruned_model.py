@@ -25,6 +25,7 @@ from jobs import specs
 from jobs.fingerprints import NUMERICS_VERSION
 from lm.architecture import context_length, decoder_layers, layers_path
 from lm.loading import LanguageModel, find
+from pruning.allocation import build_allocation
 from pruning.calibration import Calibration, calibration_windows
 from pruning.patterns import NofM, Pattern, Unstructured
 from pruning.reports import STAGES, LayerReport, MatrixReport
@@ -70,6 +71,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
             None if calibration is None else calibration.windows,
             lengths=None if calibration is None else calibration.lengths,
             options=spec.method.model_dump(exclude={"name"}),
+            allocation=build_allocation(spec.allocation.name, spec.allocation.model_dump(exclude={"name"})),
             device=lm.device,
             dtype=computed_in,
             keeper=keeper,
@@ -103,16 +105,10 @@ def label(reference: str, place: Path | str) -> str:
     record = Path(place) / PRUNING_JSON
     if record.is_file():
         try:
-            return spec_label(specs.PruneSpec.model_validate(json.loads(record.read_text(encoding="utf-8"))["spec"]))
+            return specs.PruneSpec.model_validate(json.loads(record.read_text(encoding="utf-8"))["spec"]).label
         except (ValueError, KeyError, TypeError):
             pass  # pruned elsewhere, by a program with another idea of this file
     return reference.rstrip("/").rpartition("/")[2]
-
-
-def spec_label(spec: specs.PruneSpec) -> str:
-    """`wanda · c4 · 0.5`; a method that looks at no text has no middle part."""
-    text = spec.calibration and str(spec.calibration)
-    return " · ".join(part for part in (spec.method.name, text, str(spec.pattern)) if part)
 
 
 def _calibration(wanted: specs.Calibration | None, lm: LanguageModel, context: Context) -> Calibration | None:
@@ -195,7 +191,7 @@ def _pruning_document(
             stages[name] += value
     return {
         "spec": spec.model_dump(mode="json"),
-        "label": spec_label(spec),
+        "label": spec.label,
         "sparsity": _sparsity(matrices),
         "relative_error": sum(errors) / len(errors) if errors else None,
         "calibration": None if calibration is None else _source(calibration),

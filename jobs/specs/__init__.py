@@ -14,12 +14,13 @@ from jobs.documents import JobKind
 from jobs.problems import bad_field, unknown_name
 from jobs.specs.attribute import AttributeSpec, GivenText, Reading, TaskTexts, Words
 from jobs.specs.evaluate import EvaluateSpec
-from jobs.specs.prune import Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
+from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
 from jobs.specs.study import StudyAttribution, StudySpec
 from jobs.strict import problem_of
 
 __all__ = [
     "SPECS",
+    "Allocation",
     "AttributeSpec",
     "Calibration",
     "EvaluateSpec",

@@ -1,25 +1,40 @@
-"""Making a pruned copy of a model: method, pattern, calibration."""
+"""Making a pruned copy of a model: method, pattern, allocation, calibration."""
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from jobs.specs.evaluate import Reference, Seed
 from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import CALIBRATION_SETS, EXAMPLE_SETS, METHODS, RIA, Magnitude, SparseGPT, Wanda
+from jobs.vocabulary import (
+    ALLOCATIONS,
+    CALIBRATION_SETS,
+    EXAMPLE_SETS,
+    METHODS,
+    OWL,
+    RIA,
+    Magnitude,
+    SparseGPT,
+    Uniform,
+    Wanda,
+)
 
 DEFAULT_SAMPLES = 128
 MOST_SAMPLES = 65_536
+T = TypeVar("T")
 
 
-def _named_method(value: Any) -> Any:
+def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Method = Annotated[Magnitude | Wanda | SparseGPT | RIA, Field(discriminator="name"), BeforeValidator(_named_method)]
+Method = Annotated[Magnitude | Wanda | SparseGPT | RIA, Field(discriminator="name"), BeforeValidator(_named)]
 """`{name, ...options}`; a bare name stands for the method with its default options."""
+
+Allocation = Annotated[Uniform | OWL, Field(discriminator="name"), BeforeValidator(_named)]
+"""How much each layer loses, written as a method is."""
 
 
 class Unstructured(Strict):
@@ -146,30 +161,55 @@ def _of_examples(dataset: object, file: object) -> bool:
 
 
 class PruneSpec(Strict):
-    """Make a pruned copy of a model. A method that looks at no text asks for no calibration and ignores one."""
+    """Make a pruned copy of a model. What looks at no text asks for no calibration and ignores one."""
 
     model: Reference
     method: Method
     pattern: Pattern
+    allocation: Allocation = Uniform()
     calibration: Calibration | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _calibration_ignored(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
-            method = data.get("method")
-            name = method.get("name") if isinstance(method, Mapping) else method
-            if isinstance(name, str) and name in METHODS and not METHODS[name].calibrated:
+            method, allocation = _model(data.get("method"), METHODS), _model(data.get("allocation"), ALLOCATIONS)
+            if method and not method.calibrated and not (allocation and allocation.calibrated):
                 return {**data, "calibration": None}
         return data
 
     @model_validator(mode="after")
-    def _calibration_given(self) -> Self:
-        if self.method.calibrated and self.calibration is None:
+    def _allocation_fits(self) -> Self:
+        if isinstance(self.allocation, OWL) and isinstance(self.pattern, NofM):
             raise refused(
-                f"{self.method.name} needs a calibration set",
+                f"owl gives each layer a sparsity of its own, {self.pattern} is the same share everywhere",
+                allowed=["uniform", "owl with an unstructured pattern"],
+                field="allocation",
+                given=self.allocation.name,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _calibration_given(self) -> Self:
+        needing = next((part.name for part in (self.method, self.allocation) if part.calibrated), None)
+        if needing and self.calibration is None:
+            raise refused(
+                f"{needing} needs a calibration set",
                 allowed=[f"dataset: {name}" for name in CALIBRATION_SETS],
                 field="calibration",
                 given=None,
             )
         return self
+
+    @property
+    def label(self) -> str:
+        """`wanda · c4 · 0.5`, or `magnitude · 2:4` without text; an allocation that is not uniform comes last."""
+        allocation = None if isinstance(self.allocation, Uniform) else self.allocation.name
+        parts = (self.method.name, self.calibration, self.pattern, allocation)
+        return " · ".join(str(part) for part in parts if part is not None)
+
+
+def _model(value: Any, known: Mapping[str, T]) -> T | None:
+    """What stands under the name in a document that has not been validated yet."""
+    name = value.get("name") if isinstance(value, Mapping) else value
+    return known.get(name) if isinstance(name, str) else None

@@ -44,6 +44,7 @@ def test_a_prune_spec_with_its_defaults() -> None:
         "model": "demo",
         "method": {"name": "wanda"},
         "pattern": {"kind": "n_m", "n": 2, "m": 4},
+        "allocation": {"name": "uniform"},
         "calibration": {"dataset": "c4", "file": None, "mode": None, "samples": 128, "seqlen": None, "seed": 0},
     }
 
@@ -56,6 +57,7 @@ def test_a_prune_spec_with_its_defaults() -> None:
         {"pattern": {"n": 2, "m": 4}},
         {"calibration": {"dataset": "c4", "samples": 128, "seed": 0}},
         {"model": " demo "},
+        {"allocation": "uniform"},
     ],
 )
 def test_other_ways_to_write_the_same(change: dict[str, Any]) -> None:
@@ -71,6 +73,40 @@ def test_ways_to_write_a_sparsity(pattern: object) -> None:
 def test_magnitude_asks_for_no_calibration_and_ignores_one() -> None:
     without = {"model": "demo", "method": "magnitude", "pattern": 0.5}
     assert parse_spec("prune", without) == parse_spec("prune", {**without, "calibration": {"dataset": "c4", "seed": 7}})
+
+
+def test_options_of_methods_and_allocations() -> None:
+    spec = parse_spec("prune", {**PRUNE, "method": {"name": "ria", "permutation": "assignment"}})
+    assert isinstance(spec, PruneSpec)
+    assert spec.method.model_dump() == {
+        "name": "ria",
+        "exponent": 0.5,
+        "within": "matrix",
+        "permutation": "assignment",
+        "subgroups": 1,
+    }
+    spec = parse_spec("prune", {**PRUNE, "pattern": 0.5, "method": "sparsegpt", "allocation": "owl"})
+    assert isinstance(spec, PruneSpec)
+    assert spec.method.model_dump() == {"name": "sparsegpt", "damping": 0.01, "block_columns": 128}
+    assert spec.allocation.model_dump() == {"name": "owl", "outlier": 5.0, "range": 0.08}
+
+
+def test_an_allocation_that_looks_at_text_keeps_the_calibration_of_any_method() -> None:
+    document = {**PRUNE, "method": "magnitude", "pattern": 0.5, "allocation": {"name": "owl", "range": 0.1}}
+    spec = parse_spec("prune", document)
+    assert isinstance(spec, PruneSpec) and spec.calibration is not None
+    assert spec.label == "magnitude · c4 · 0.5 · owl"
+    (error,) = refused("prune", {**document, "calibration": None})
+    assert error["field"] == "calibration" and error["message"] == "owl needs a calibration set"
+
+
+@pytest.mark.parametrize(
+    ("change", "label"),
+    [({}, "wanda · c4 · 2:4"), ({"method": "magnitude", "pattern": 0.5}, "magnitude · 0.5")],
+)
+def test_labels(change: dict[str, Any], label: str) -> None:
+    spec = parse_spec("prune", {**PRUNE, **change})
+    assert isinstance(spec, PruneSpec) and spec.label == label
 
 
 def test_windows_of_ids_are_taken_as_they_are() -> None:
@@ -122,6 +158,18 @@ def test_layers_are_a_set() -> None:
         ("prune", {"method": {"name": "wanda", "alpha": 1}}, "method.alpha", 1, "unknown field"),
         ("prune", {"method": {}}, "method.name", None, "is needed"),
         ("prune", {"method": 3}, "method", 3, "is not allowed"),
+        ("prune", {"method": {"name": "ria", "within": "rows"}}, "method.within", "rows", "'matrix' or 'row'"),
+        ("prune", {"method": {"name": "sparsegpt", "damping": 0}}, "method.damping", 0, "greater than 0"),
+        (
+            "prune",
+            {"method": {"name": "sparsegpt", "block": 64}},
+            "method.block",
+            64,
+            "known: name, damping, block",
+        ),
+        ("prune", {"allocation": "bowl"}, "allocation.name", "bowl", "did you mean 'owl'"),
+        ("prune", {"allocation": "owl"}, "allocation", "owl", "2:4 is the same share everywhere"),
+        ("prune", {"allocation": {"name": "owl", "range": 2}}, "allocation.range", 2, "less than or equal to 0.5"),
         ("prune", {"pattern": {"sparsity": 1.5}}, "pattern.sparsity", 1.5, "[0, 1)"),
         ("prune", {"pattern": {"sparsity": float("nan")}}, "pattern.sparsity", None, "[0, 1)"),
         ("prune", {"pattern": {"n": 5, "m": 4}}, "pattern", "5:4", "n must be smaller than m"),

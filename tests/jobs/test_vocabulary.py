@@ -36,3 +36,14 @@ def test_every_model_of_options_has_the_name_it_is_listed_under() -> None:
     for name, model in vocabulary.METHODS.items():
         assert model().name == name
     assert set(vocabulary.TASKS) >= vocabulary.TASKS_WITH_WORDS
+
+
+def test_allocations_are_those_of_the_numerics() -> None:
+    pytest.importorskip("torch")
+    from pruning.allocation import ALLOCATIONS, build_allocation
+
+    assert set(vocabulary.ALLOCATIONS) == set(ALLOCATIONS)
+    for name, model in vocabulary.ALLOCATIONS.items():
+        options = model().model_dump(exclude={"name"})
+        assert model().name == name
+        assert options == asdict(ALLOCATIONS[name]()) == asdict(build_allocation(name, options))
