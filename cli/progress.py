@@ -4,10 +4,11 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from cli.wording import eta
 from jobs.documents import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from cli.terminal import Bar
 
 
 class Display:
@@ -15,12 +16,14 @@ class Display:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._bar: _Bar | None = None
+        self._bar: "Bar | None" = None
         self._last: Progress | None = None
 
     def __enter__(self) -> "Display":
         if self._stream.isatty():
-            self._bar = _Bar(self._stream)
+            from cli.terminal import Bar
+
+            self._bar = Bar(self._stream)
         return self
 
     def __exit__(
@@ -48,18 +51,7 @@ def line(progress: Progress) -> str:
         parts = [progress.stage]
         if progress.total:
             parts.append(f"{progress.done}/{progress.total} {progress.unit}".rstrip())
-    return "  ".join([*parts, *filter(None, (progress.message, eta(progress)))])
-
-
-def eta(progress: Progress) -> str:
-    """What is left of a stage: `eta 12s`, `eta 2m05s`, `eta 1h02m`; nothing where that is not known, or nothing is."""
-    if progress.eta_seconds is None or progress.eta_seconds < 1:
-        return ""
-    minutes, seconds = divmod(round(progress.eta_seconds), 60)
-    if not minutes:
-        return f"eta {seconds}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"eta {hours}h{minutes:02}m" if hours else f"eta {minutes}m{seconds:02}s"
+    return "  ".join([*parts, *filter(None, (progress.message, eta(progress.eta_seconds)))])
 
 
 def _worth_a_line(last: Progress | None, present: Progress) -> bool:
@@ -69,59 +61,3 @@ def _worth_a_line(last: Progress | None, present: Progress) -> bool:
     if present.unit == "layers":
         return present.done != last.done
     return present.model_copy(update={"eta_seconds": last.eta_seconds}) != last
-
-
-class _Bar:
-    """rich's progress bar, one task a stage: those that are over stay above it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
-        from rich.table import Column
-
-        def text(place: str, *, grows: bool = False) -> TextColumn:
-            column = Column(no_wrap=True, overflow="ellipsis", ratio=1 if grows else None)
-            return TextColumn(f"{{task.{place}}}", markup=False, table_column=column)
-
-        self._bars = Bars(
-            SpinnerColumn(),
-            text("description"),
-            BarColumn(bar_width=8),
-            text("fields[count]"),
-            text("fields[message]", grows=True),
-            TimeElapsedColumn(table_column=Column(no_wrap=True)),
-            text("fields[eta]"),
-            console=Console(file=stream),
-            expand=True,
-        )
-        self._bars.start()
-        self._stage: str | None = None
-        self._task = self._add("starting")
-
-    def show(self, progress: Progress) -> None:
-        if progress.stage != self._stage:
-            if self._stage is None:
-                self._bars.remove_task(self._task)
-            else:
-                self._end()
-            self._task = self._add(progress.stage)
-            self._stage = progress.stage
-        self._bars.update(
-            self._task,
-            completed=progress.done,
-            total=progress.total or None,
-            count=f"{progress.done}/{progress.total}" if progress.total else "",
-            message=progress.message,
-            eta=eta(progress),
-        )
-
-    def close(self) -> None:
-        self._bars.stop()
-
-    def _add(self, stage: str) -> "TaskID":
-        return self._bars.add_task(stage, total=None, count="", message="", eta="")
-
-    def _end(self) -> None:
-        """The stage is over, whether it counted or not."""
-        self._bars.update(self._task, completed=1, total=1, eta="")

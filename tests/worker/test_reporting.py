@@ -5,7 +5,7 @@ import time
 import pytest
 
 from jobs.documents import Progress
-from pruning.walk import LayerReport, MatrixReport
+from pruning.reports import LayerReport, MatrixReport
 from worker.context import Context
 from worker.reporting import Reporter, layer_words
 
@@ -54,9 +54,9 @@ def test_a_finished_layer_in_words() -> None:
     def matrix(rows: int, sparsity: float, error: float | None) -> MatrixReport:
         return MatrixReport(0, "mlp.up_proj", rows, 4, sparsity, error)
 
-    layer = LayerReport(0, 2, 4.23, (matrix(8, 0.5, 0.1), matrix(2, 0.25, 0.164)))
+    layer = LayerReport(0, 2, 4.23, {}, (matrix(8, 0.5, 0.1), matrix(2, 0.25, 0.164)))
     assert layer_words(layer) == "45.0% zeros  error 0.132  4.2 s"
-    assert layer_words(LayerReport(0, 2, 0.04, (matrix(8, 0.5, None),))) == "50.0% zeros  0.0 s"
+    assert layer_words(LayerReport(0, 2, 0.04, {}, (matrix(8, 0.5, None),))) == "50.0% zeros  0.0 s"
 
 
 def test_an_estimate_comes_after_the_second_step_and_starts_anew_with_a_stage(context: Context) -> None:
