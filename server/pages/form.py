@@ -22,6 +22,10 @@ LEADS = {
     JobKind.STUDY: "Prune models in every combination, measure all of them, and put the accuracies into one table.",
 }
 PATTERN_HINT = "a sparsity from 0 to below 1, such as 0.5; or n:m, such as 2:4, which keeps n of every m weights"
+MODES = [
+    Choice(value="concat", label="several fill a window"),
+    Choice(value="single", label="one in each window", note="windows are as long as the longest of them"),
+]
 PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
 
 
@@ -131,7 +135,10 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
                 *_options("allocation", form.allocations),
             ),
         ),
-        Section("Calibration", tuple(replace(field, when=f"method.name={calibrated}") for field in _calibration(form))),
+        Section(
+            "Calibration",
+            tuple(replace(field, when=field.when or f"method.name={calibrated}") for field in _calibration(form)),
+        ),
     )
 
 
@@ -158,8 +165,10 @@ def _options(path: str, methods: list[MethodChoice]) -> tuple[Field, ...]:
 
 
 def _calibration(form: JobForm) -> tuple[Field, ...]:
+    examples = [each.value for each in form.calibration_sets if each.group == "examples"]
     return (
         _select("calibration.dataset", "Text", form.calibration_sets, "demo"),
+        _shown(_select("calibration.mode", "Examples", MODES, "concat"), f"calibration.dataset={'|'.join(examples)}"),
         _number("calibration.samples", "Windows", "32", least="1", hint="how many windows of text"),
         _number("calibration.seqlen", "Tokens each", "128", least="2", hint="empty: the model's context, at most 2048"),
         _number("calibration.seed", "Seed", "0", least="0"),

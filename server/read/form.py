@@ -4,7 +4,7 @@ from typing import Any
 
 from jobs.documents import JobKind
 from jobs.references import DEMO
-from jobs.vocabulary import ACTIVATIONS, ALLOCATIONS, CALIBRATION_SETS, METHODS, TASKS, WORD_SOURCES
+from jobs.vocabulary import ACTIVATIONS, ALLOCATIONS, CALIBRATION_SETS, EXAMPLE_SETS, METHODS, TASKS, WORD_SOURCES
 from server.documents import Choice, JobForm, MethodChoice, OptionField
 from server.read.models import model_list
 from server.stores import Stores
@@ -45,6 +45,18 @@ WORD_NOTES = {
     "cot": "the dense model is asked for them",
     "occlusion": "the words whose absence costs the right label most",
 }
+CALIBRATION_NOTES = {
+    "c4": "web pages",
+    "wikitext2": "Wikipedia articles",
+    "ptb": "newspaper sentences",
+    "arc_challenge": "school science questions, the hard ones",
+    "arc_easy": "school science questions, the easy ones",
+    "boolq": "passages with a yes-or-no question",
+    "rte": "does one sentence follow from another",
+    "sst2": "phrases of film reviews",
+    "wnli": "what a pronoun stands for",
+    "demo": "passages that ship with the project",
+}
 ACTIVATION_NOTES = {"relu": "positive activations", "abs": "magnitudes", "raw": "signed, as they are"}
 
 
@@ -59,7 +71,15 @@ def job_form(stores: Stores) -> JobForm:
         ],
         methods=[_method(name, options) for name, options in METHODS.items()],
         allocations=[_method(name, options) for name, options in ALLOCATIONS.items()],
-        calibration_sets=[Choice(value=name, label=name) for name in CALIBRATION_SETS],
+        calibration_sets=[
+            Choice(
+                value=name,
+                label=name,
+                group="examples" if name in EXAMPLE_SETS else "running text",
+                note=CALIBRATION_NOTES.get(name),
+            )
+            for name in CALIBRATION_SETS
+        ],
         tasks=[Choice(value=name, label=name, group=group) for name, group in TASKS.items()],
         word_sources=[Choice(value=name, label=name, note=WORD_NOTES.get(name)) for name in WORD_SOURCES],
         activations=[Choice(value=name, label=name, note=ACTIVATION_NOTES.get(name)) for name in ACTIVATIONS],

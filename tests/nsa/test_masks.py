@@ -50,6 +50,20 @@ def test_fractions_are_a_plain_count(family: str, sparse_before: bool) -> None:
             assert found.outgoing[layer, neuron] == pytest.approx(gone[-1] / had[-1])
 
 
+def test_a_fused_gate_and_up_counts_both_rows_of_a_neuron() -> None:
+    """Phi-3 holds gate and up in one matrix, the gates of all neurons first."""
+    model = tiny("phi3")
+    known = zeros(model)
+    fused = model.get_submodule("model.layers.1.mlp.gate_up_proj").weight
+    assert fused.shape == (128, 32)
+    fused[5, :8] = 0
+    fused[64 + 5, :24] = 0
+    fused[64 + 6] = 0
+    found = masked_fractions(model, known).incoming
+    assert found[1, 5] == pytest.approx(0.5) and found[1, 6] == pytest.approx(0.5)
+    assert found.sum() == pytest.approx(1)
+
+
 def test_an_untouched_model_lost_nothing() -> None:
     found = masked_fractions(tiny("llama"), zeros(tiny("llama")))
     assert np.array_equal(found.incoming, np.zeros((2, 64)))

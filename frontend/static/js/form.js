@@ -9,8 +9,9 @@ const box = document.querySelector("[data-problem]");
 function update() {
   for (const field of form.querySelectorAll("[data-when]")) {
     const [path, values] = field.dataset.when.split("=");
-    const now = form.elements.namedItem(path)?.value ?? "";
-    field.hidden = !values.split("|").includes(now);
+    const control = form.elements.namedItem(path);
+    // What depends on a hidden field is hidden too.
+    field.hidden = control?.closest?.("[data-field]")?.hidden || !values.split("|").includes(control?.value ?? "");
   }
   for (const select of form.querySelectorAll("select")) select.closest("[data-field]").querySelector("[data-chosen-note]").textContent = select.selectedOptions[0]?.dataset.note ?? "";
   preview.textContent = JSON.stringify(request(), null, 2);
