@@ -1,5 +1,6 @@
 # make install   .venv with the `prunescope` command        make run     everything on this machine, with a demo
 # make test      all tests (Chromium included)              make check   format, lint, types, import contracts
+# make bench     measure: tables into docs/results.md, numbers into benchmarks/results
 # Only relative paths and `python -m`: the checkout may lie in a folder with spaces in its name.
 
 PYTHON ?= python3
@@ -8,10 +9,10 @@ PY := $(VENV)/bin/python
 LOCK := requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock clean
+.PHONY: help install run test check format bench bench-perplexity bench-pruning lock clean
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,6 +47,19 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+RESULTS := benchmarks/results
+STORIES := ../shared/models/stories260K
+
+bench: bench-perplexity bench-pruning
+
+bench-perplexity: install
+	$(PY) -m benchmarks.perplexity demo --output $(RESULTS)/perplexity-demo.json --document docs/results.md
+	@test ! -d $(STORIES) || $(PY) -m benchmarks.perplexity $(STORIES) --text generated \
+		--output $(RESULTS)/perplexity-stories260K.json --document docs/results.md
+
+bench-pruning: install
+	$(PY) -m benchmarks.pruning --shape small --device cpu --output $(RESULTS)/pruning-cpu.json --document docs/results.md
 
 # The lock is what a fresh environment resolves to, written down. It names torch's release without its local label.
 lock:

@@ -1,0 +1,221 @@
+"""Perplexity of a model on held-out text, dense and after each method, in the patterns that papers print.
+
+    python -m benchmarks.perplexity demo
+    python -m benchmarks.perplexity ../shared/models/stories260K --text generated
+
+Standard: the text is cut into windows that do not overlap, every token of a window but its first is predicted from
+those before it, and exp of the mean negative log-likelihood is the perplexity. Calibration text is never in it.
+
+`--text generated` is for a model whose kind of text is not at hand: calibration and held-out windows are drawn from the
+dense model itself (temperature 1, different seeds). On such text no model can do better than the dense one, and the
+logarithm of a pruned model's perplexity over the dense one's estimates KL(dense || pruned) in nats a token.
+"""
+
+import argparse
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from benchmarks.machine import machine
+from benchmarks.tables import insert, table
+from lm.architecture import context_length
+from lm.errors import BadPattern
+from lm.loading import LanguageModel, choose_device, load
+from pruning.calibration import calibration_windows
+from pruning.calibration_sources import file_documents
+from pruning.patterns import NofM, Pattern, Unstructured
+from pruning.walk import prune
+
+GENERATED = "generated"
+REVIEWS = "demo/reviews.jsonl"
+AT_ONCE = 4096  # tokens
+PATTERNS: tuple[Pattern, ...] = (Unstructured(0.5), NofM(4, 8), NofM(2, 4))
+HELD_OUT_SEED = 1_000_003  # far from any calibration's
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: a method with its options; `groups` says that these are for n:m patterns alone."""
+
+    method: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    groups: bool = False
+
+    @property
+    def name(self) -> str:
+        return ", ".join([self.method, *map(str, self.options.values())])
+
+
+ROWS = (
+    Row("magnitude"),
+    Row("wanda"),
+    Row("ria"),
+    Row("ria", {"permutation": "reallocation"}, groups=True),
+    Row("sparsegpt"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    device = choose_device(options.device)
+    dense = load(options.model, device=options.device)
+    held_out = _held_out(dense, options)
+    measured: dict[str, dict[str, list[float]]] = {}
+    before = perplexity(dense.model, held_out)
+    print(f"dense {before:.3f} on {held_out.shape[0]} windows of {held_out.shape[1]} tokens", flush=True)
+    for seed in range(options.seeds):
+        windows = _calibration(dense, options, seed)
+        for row in ROWS:
+            for pattern in PATTERNS:
+                if (row.groups and not isinstance(pattern, NofM)) or (row.method == "magnitude" and seed):
+                    continue
+                model = load(options.model, device=options.device).model
+                try:
+                    prune(model, row.method, pattern, windows, options=row.options, device=device)
+                except BadPattern as error:  # 4:8 on stories260K, whose MLP has 172 neurons
+                    print(f"seed {seed}  {row.name}  {pattern}  left out: {error}")
+                    continue
+                found = perplexity(model, held_out)
+                measured.setdefault(row.name, {}).setdefault(str(pattern), []).append(found)
+                print(f"seed {seed}  {row.name}  {pattern}  {found:.3f}", flush=True)
+    name = _name(options.model)
+    document = {
+        "benchmark": "perplexity",
+        "command": _command(options),
+        "machine": machine(device),
+        "model": {"name": name, "parameters": dense.model.num_parameters()},
+        "text": {"source": options.text, "windows": list(held_out.shape)},
+        "calibration": {"source": _source(options), "windows": list(windows.shape), "seeds": options.seeds},
+        "dense": before,
+        "perplexity": measured,
+    }
+    lines = markdown(document)
+    print(f"\n{lines}")
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(document, indent=1) + "\n")
+    if options.document:
+        insert(options.document, f"perplexity {name}", lines)
+
+
+@torch.no_grad()
+def perplexity(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> float:
+    """exp of the mean negative log-likelihood of every token but the first of its window."""
+    total, predicted = 0.0, 0
+    for some in windows.split(max(1, AT_ONCE // windows.shape[1])):
+        ids = some.to(model.device)
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        targets = ids[:, 1:]
+        total += float(functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum"))
+        predicted += targets.numel()
+    return math.exp(total / predicted)
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The table, with the mean over the calibration's seeds and in brackets the least and the most."""
+    patterns = [str(pattern) for pattern in PATTERNS]
+    rows = [["dense", f"{document['dense']:.2f}", *[""] * (len(patterns) - 1)]]
+    for name, found in document["perplexity"].items():
+        rows.append([name, *(_shown(found.get(pattern, [])) for pattern in patterns)])
+    text, calibration = document["text"], document["calibration"]
+    seeds = calibration["seeds"]
+    about = (
+        f"`{document['command']}`: perplexity of {document['model']['name']} ({document['model']['parameters']:,} "
+        f"parameters) on {text['windows'][0]} windows of {text['windows'][1]} tokens ({text['source']}); calibration "
+        f"{calibration['windows'][0]} windows of {calibration['windows'][1]} tokens ({calibration['source']}), mean of "
+        f"{seeds} seeds with the least and the most in brackets."
+    )
+    return f"{about}\n\n{table(['method', *patterns], rows)}"
+
+
+def _shown(values: Sequence[float]) -> str:
+    match values:
+        case []:
+            return "-"
+        case [value]:
+            return f"{value:.2f}"
+        case _:
+            return f"{statistics.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Perplexity before and after pruning.")
+    parser.add_argument("model", nargs="?", default="demo", help="demo, a folder or a hub id")
+    parser.add_argument("--text", default=REVIEWS, help=f"held-out text, .txt or .jsonl, or {GENERATED}")
+    parser.add_argument("--calibration", default="demo", help="a set or a file, where the text is not generated")
+    parser.add_argument("--data", type=Path, help="local data, as for `prunescope prune`")
+    parser.add_argument("--samples", type=int, default=128, help="calibration windows")
+    parser.add_argument("--seqlen", type=int, default=256, help="tokens of every window")
+    parser.add_argument("--held-out", type=int, default=256, help="held-out windows at most")
+    parser.add_argument("--seeds", type=int, default=3, help="calibrations to take the mean over")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--output", type=Path, help="the results as JSON")
+    parser.add_argument("--document", type=Path, help="a Markdown file with marks for the table")
+    return parser.parse_args(arguments)
+
+
+def _held_out(dense: LanguageModel, options: argparse.Namespace) -> Int[Tensor, "samples tokens"]:
+    if options.text == GENERATED:
+        return generated(dense, options.held_out, options.seqlen, HELD_OUT_SEED)
+    path = Path(options.text)
+    text = "\n".join(file_documents(path)) if path.suffix == ".jsonl" else path.read_text(encoding="utf-8")
+    assert dense.tokenizer is not None
+    ids = torch.tensor(dense.tokenizer(text, verbose=False)["input_ids"], dtype=torch.long)
+    whole = len(ids) // options.seqlen
+    return ids[: whole * options.seqlen].view(whole, options.seqlen)[: options.held_out]
+
+
+def _calibration(dense: LanguageModel, options: argparse.Namespace, seed: int) -> Int[Tensor, "samples tokens"]:
+    if options.text == GENERATED:
+        return generated(dense, options.samples, options.seqlen, seed)
+    return calibration_windows(
+        options.calibration,
+        dense.tokenizer,
+        context=context_length(dense.model),
+        samples=options.samples,
+        seqlen=options.seqlen,
+        seed=seed,
+        data=options.data,
+    ).windows
+
+
+@torch.no_grad()
+def generated(dense: LanguageModel, samples: int, tokens: int, seed: int) -> Int[Tensor, "samples tokens"]:
+    """Windows sampled from the model's own distribution, each after the token that begins a text."""
+    device = dense.model.device
+    generator = torch.Generator(device).manual_seed(seed)
+    ids = torch.full((samples, 1), dense.model.config.bos_token_id, device=device)
+    step, cache = ids, None
+    while ids.shape[1] < tokens:
+        output = dense.model(input_ids=step, past_key_values=cache, use_cache=True)
+        cache = output.past_key_values
+        step = torch.multinomial(output.logits[:, -1].float().softmax(dim=-1), 1, generator=generator)
+        ids = torch.cat([ids, step], dim=1)
+    return ids.cpu()
+
+
+def _source(options: argparse.Namespace) -> str:
+    return str(options.text if options.text == GENERATED else _name(options.calibration))
+
+
+def _name(reference: str) -> str:
+    return reference.rstrip("/").rpartition("/")[2]
+
+
+def _command(options: argparse.Namespace) -> str:
+    text = "" if options.text == REVIEWS else f" --text {options.text}"
+    return f"python -m benchmarks.perplexity {options.model}{text}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Where the time of a pruning goes, by timing the functions that do the work while one runs.
+
+A stage's time is its own: what another stage takes inside of it is that one's. The functions are replaced for as long
+as the `with` block lasts. On a GPU each boundary waits for the device, so a run under the stopwatch is slower than a
+plain one, and is never the one whose time is reported.
+"""
+
+import functools
+import importlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+REST = "everything else"
+
+# stage: the functions, as module:name, where their callers look them up.
+PLACES: dict[str, tuple[str, ...]] = {
+    "forward": ("pruning.walk:capture", "pruning.capture:_Run.__call__"),
+    "squares of the inputs": ("pruning.statistics:InputNorms.add",),
+    "Hessian product": ("pruning.hessian:Hessian.add",),
+    "factorisation": ("pruning.hessian:Hessian.matrix", "pruning.methods.sparsegpt:inverse_factor"),
+    "scores": (
+        "pruning.methods.magnitude:Magnitude.decide",
+        "pruning.methods.wanda:Wanda.decide",
+        "pruning.methods.ria:RIA.decide",
+    ),
+    "sort or threshold": (
+        "pruning.methods.magnitude:keep_by_matrix",
+        "pruning.methods.wanda:keep_by_row",
+        "pruning.methods.ria:keep_by_matrix",
+        "pruning.methods.ria:keep_n_of_m",
+        "pruning.methods.sparsegpt:keep_by_matrix",
+        "pruning.methods.sparsegpt:keep_n_of_m",
+    ),
+    "order of the columns": ("pruning.methods.ria:reallocated", "pruning.methods.ria:assigned"),
+    "column loop": ("pruning.methods.sparsegpt:SparseGPT.decide",),
+    "write, verify, measure the error": ("pruning.walk:carry_out",),
+    "to the device and back": ("pruning.visit:Visit.__enter__", "pruning.visit:Visit.settle"),
+}
+
+
+class Stopwatch:
+    """Seconds by stage, each stage's own."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._device = device
+        self._open: list[str] = []
+        self._mark = 0.0
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Time everything inside the block."""
+        with ExitStack() as replaced:
+            for stage, places in PLACES.items():
+                for place in places:
+                    replaced.enter_context(_replaced(place, functools.partial(self._timed, stage)))
+            self._turn()
+            self._open.append(REST)
+            try:
+                yield
+            finally:
+                self._turn()
+                self._open.clear()
+
+    def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self._turn()
+            self._open.append(stage)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._turn()
+                self._open.pop()
+
+        return timed
+
+    def _turn(self) -> None:
+        """Give the time since the last boundary to the innermost open stage."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        now = time.perf_counter()
+        if self._open:
+            self.seconds[self._open[-1]] += now - self._mark
+        self._mark = now
+
+
+@contextmanager
+def _replaced(place: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    module, _, path = place.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = importlib.import_module(module)
+    for part in owners:
+        owner = getattr(owner, part)
+    original = getattr(owner, name)
+    setattr(owner, name, wrap(original))
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
