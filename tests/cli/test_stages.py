@@ -54,6 +54,25 @@ def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path
     assert left(tmp_path) == ["deep", "group", "result.json"]
 
 
+def test_a_task_set_with_one_example_in_each_window(command: Command, models: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "calibration").mkdir(parents=True)
+    rows = [{"sentence": TEXT[: 12 + number], "label": number % 2} for number in range(8)]
+    (data / "calibration" / "sst2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    single = ("--calibration", "sst2", "--calibration-mode", "single", "--samples", 6, "--data", data)
+    made = command("prune", models / "llama", "--method", "wanda", "--sparsity", 0.5, *single, "--output", "out")
+    assert made.exit_code == 0, made.stderr
+    assert "wanda · sst2 single · 0.5" in made.stdout
+    document = json.loads((tmp_path / "out" / "pruning.json").read_text())
+    found = document["calibration"]
+    assert (found["source"], found["mode"], found["samples"]) == ("sst2", "single", 6)
+    assert found["seqlen"] < found["tokens"] < 6 * found["seqlen"]
+    more = command(
+        "prune", models / "llama", "--method", "wanda", "--sparsity", 0.5, *single, "--samples", 9, "--output", "more"
+    )
+    refused(more, "9 windows", "there are 8 different ones", "at most 8")
+
+
 def test_magnitude_asks_for_no_calibration_and_ignores_one(command: Command, models: Path, tmp_path: Path) -> None:
     for number, more in enumerate(((), ("--calibration", "c4", "--samples", 3))):
         options = ("--method", "magnitude", "--sparsity", 0.25, *more, "--output", f"out{number}")
@@ -78,6 +97,10 @@ def test_magnitude_asks_for_no_calibration_and_ignores_one(command: Command, mod
         (("--method", "wanda", "--sparsity", 0.5, "--calibration", "c44"), ("'c44'", "did you mean 'c4'", "wikitext2")),
         (("--method", "wanda", "--sparsity", 0.5, "--calibration", "none.jsonl"), ("none.jsonl",)),
         (("--method", "wanda", "--sparsity", 0.5, "--calibration", "demo", "--seqlen", 4096), ("4096", "128")),
+        (
+            ("--method", "wanda", "--sparsity", 0.5, "--calibration", "c4", "--calibration-mode", "single"),
+            ("c4 is not a set of examples", "'single'", "leave it out"),
+        ),
         (
             ("--method", "wanda", "--sparsity", 0.5, "--calibration", "demo", "--option", "power=2"),
             ("'power'", "known"),
