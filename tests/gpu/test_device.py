@@ -65,7 +65,7 @@ def test_logits_agree(family: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", [Unstructured(0.5), NofM(2, 4)], ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", ["magnitude", "wanda"])
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "ria"])
 def test_the_same_weights_go(method: str, family: str, pattern: Pattern) -> None:
     here, there = tiny(family), tiny(family).to(DEVICE)
     ours, theirs = prune(here, method, pattern, windows()), prune(there, method, pattern, windows())
