@@ -7,6 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from jobs.queue import QUEUE
+from jobs.strict import Strict
+from jobs.vocabulary import ALLOCATIONS, METHODS
 from server.stores import Stores
 from tests.server.conftest import PRUNED, add_model
 
@@ -193,6 +195,22 @@ def test_the_form_offers_what_a_spec_may_name(client: TestClient, stores: Stores
     sets = {choice["value"]: choice for choice in form["calibration_sets"]}
     assert (sets["rte"]["group"], sets["wikitext2"]["group"]) == ("examples", "running text")
     assert all(choice["note"] for choice in sets.values())
+
+
+@pytest.mark.parametrize(("path", "known"), [("method", METHODS), ("allocation", ALLOCATIONS)])
+def test_every_method_and_allocation_can_be_chosen_with_its_options(
+    client: TestClient, path: str, known: dict[str, type[Strict]]
+) -> None:
+    form = client.get("/api/v1/jobs/new").json()
+    page = client.get("/jobs/new?kind=prune").text
+    offered = {choice["value"]: choice["options"] for choice in form[f"{path}s"]}
+    assert offered.keys() == known.keys()
+    for name, options in offered.items():
+        assert f'<option value="{name}"' in page
+        assert {option["name"] for option in options} == known[name].model_fields.keys() - {"name"}
+        for option in options:
+            assert f'data-field="{path}.{option["name"]}"' in page and f'data-when="{path}.name={name}"' in page
+            assert all(f'<option value="{value}"' in page for value in option["allowed"] or ())
 
 
 def test_home_shows_what_waits_and_where_to_start(client: TestClient) -> None:
