@@ -66,7 +66,7 @@ def about_lines(document: ModelDocument) -> tuple[About, ...]:
         About("device", document.device or ""),
         About("computed in", document.dtype or ""),
         About("saved as", document.saved_dtype or ""),
-        About("batch", wording.plural(document.batch, "window") if document.batch else ""),
+        About("batch", f"at most {wording.plural(document.batch, 'window')}" if document.batch else ""),
     ]
     return tuple(line for line in lines if line.value)
 

@@ -22,7 +22,7 @@ NOTES: dict[Shown, str] = {
 SAME = 0.005
 """Sparsities that differ by less are those of one pattern: rows and blocks do not divide evenly."""
 GRAIN = 0.05
-"""Uneven sparsities are shaded from and to a multiple of this."""
+"""Uneven sparsities are shaded from below and to a multiple of this."""
 
 
 QUICK = 10
@@ -162,7 +162,8 @@ def _shades(document: ModelDocument, shown: Shown) -> _Shades:
     sparsities = [matrix.sparsity for matrix in matrices]
     if _spread(sparsities) <= SAME:
         return _Shades("heat", 0.0, 1.0)
-    low, high = math.floor(min(sparsities) / GRAIN), math.ceil(max(sparsities) / GRAIN)
+    # The lowest has some shade too: a matrix without any would look as if it were not there.
+    low, high = max(0, math.floor(min(sparsities) / GRAIN) - 1), math.ceil(max(sparsities) / GRAIN)
     return _Shades("heat", low * GRAIN, high * GRAIN)
 
 
