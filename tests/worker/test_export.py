@@ -1,0 +1,131 @@
+"""What a pruned model is saved as: a plain Hugging Face folder that anybody can load."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from evaluation.accuracy import evaluate
+from lm.loading import load
+from pruning.calibration import calibration_windows
+from pruning.patterns import NofM, Unstructured
+from pruning.walk import prune as walk
+from tests.models import FAMILIES, LAYERS, tiny_folder
+from tests.worker.test_resume import spec_of
+from worker import pruned_model
+from worker.context import Context
+
+IDS = torch.randint(0, 300, (2, 20), generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "made").mkdir()
+    return tmp_path / "made"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("sharded", [False, True], ids=["one file", "shards"])
+def test_it_loads_anywhere_with_the_same_logits(
+    tiny_root: Path,
+    tmp_path: Path,
+    folder: Path,
+    context: Context,
+    family: str,
+    dtype: torch.dtype,
+    sharded: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if sharded:
+        monkeypatch.setattr(pruned_model, "ONE_FILE", 0)
+    place = tiny_folder(tmp_path / "dense", family, dtype)
+    wanda = {"model": str(place), "pattern": 0.5}
+    pruned_model.prune(spec_of(tiny_root, **wanda), folder, context)
+
+    own = load(place, resident=False)
+    windows = calibration_windows(tiny_root / "text.jsonl", own.tokenizer, samples=4, seqlen=16, seed=0, context=128)
+    walk(own.model, "wanda", Unstructured(0.5), windows.windows, dtype=torch.float32)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+    assert loaded.dtype == dtype
+    with torch.no_grad():
+        assert torch.equal(loaded(IDS).logits, own.model(IDS).logits)
+    assert AutoTokenizer.from_pretrained(folder)("bad")["input_ids"]
+
+    own.model.save_pretrained(tmp_path / "reference")
+    reference = load_file(tmp_path / "reference" / "model.safetensors")
+    files = sorted(folder.glob("*.safetensors"))
+    assert len(files) == (LAYERS + 1 if sharded else 1)
+    saved = {name: tensor for file in files for name, tensor in load_file(file).items()}
+    assert saved.keys() == reference.keys()
+    assert all(torch.equal(saved[name], reference[name]) for name in saved)
+    if sharded:
+        index = json.loads((folder / "model.safetensors.index.json").read_text())
+        assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in saved.values())
+        assert index["weight_map"].keys() == saved.keys()
+    else:
+        assert files[0].read_bytes() == (tmp_path / "reference" / "model.safetensors").read_bytes()
+    for name in ("config.json", "generation_config.json"):
+        assert json.loads((folder / name).read_text()) == json.loads((tmp_path / "reference" / name).read_text())
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_it_evaluates_the_same_sharded_or_not(
+    tiny_root: Path, tmp_path: Path, folder: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pruned_model.prune(spec_of(tiny_root), folder, context)
+    monkeypatch.setattr(pruned_model, "ONE_FILE", 0)
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    pruned_model.prune(spec_of(tiny_root), shards, context)
+    assert len({path.stat().st_mode for path in shards.iterdir()}) == 1
+    own = load(tiny_root / "llama", resident=False)
+    windows = calibration_windows(tiny_root / "text.jsonl", own.tokenizer, samples=4, seqlen=16, seed=0, context=128)
+    walk(own.model, "wanda", NofM(2, 4), windows.windows, dtype=torch.float32)
+    own.model.float()
+    wanted = evaluate(own, ["reviews"], limit=6)["reviews"]
+    for place in (folder, shards):
+        found = evaluate(load(place), ["reviews"], limit=6)["reviews"]
+        assert [row.scores for row in found.examples] == [row.scores for row in wanted.examples]
+
+
+def test_the_document_tells_of_stages_and_matrices(tiny_root: Path, folder: Path, context: Context) -> None:
+    record = pruned_model.prune(spec_of(tiny_root), folder, context)
+    assert set(record["stages"]) == {"load", "calibration", "statistics", "decide", "forward", "save"}
+    assert 0 < sum(record["stages"].values()) <= record["seconds"] * 1.01
+    assert (record["batch"], record["dtype"], record["device"]) == (4, "float32", "cpu") or record[
+        "batch"
+    ] == 4096 // 16
+    assert record["calibration"]["tokens"] == 64
+    matrices = [matrix for layer in record["layers"] for matrix in layer["matrices"]]
+    errors = [matrix["relative_error"] for matrix in matrices]
+    assert record["relative_error"] == pytest.approx(sum(errors) / len(errors))
+    for layer in record["layers"]:
+        assert layer["sparsity"] == 0.5 and layer["seconds"] == pytest.approx(sum(layer["stages"].values()))
+    assert all(matrix["damping_retries"] == 0 and matrix["permuted"] is False for matrix in matrices)
+    assert not (folder / "permutations.safetensors").exists()
+
+
+def test_orders_of_columns_are_kept_beside(tiny_root: Path, folder: Path, context: Context) -> None:
+    """RIA with reallocation: the n:m pattern holds in the order that stands in the file."""
+    record = pruned_model.prune(
+        spec_of(tiny_root, method={"name": "ria", "permutation": "reallocation"}), folder, context
+    )
+    orders = load_file(folder / "permutations.safetensors")
+    weights = load_file(folder / "model.safetensors")
+    permuted = [matrix for layer in record["layers"] for matrix in layer["matrices"] if matrix["permuted"]]
+    assert len(orders) == len(permuted) == 7 * LAYERS
+    for name, order in orders.items():
+        assert sorted(order.tolist()) == list(range(len(order)))
+        kept = (weights[name][:, order.long()] != 0).reshape(len(weights[name]), -1, 4).sum(dim=-1)
+        assert int(kept.max()) <= 2
+
+
+def test_matrices_are_told_of_as_they_are_done(tiny_root: Path, folder: Path, context: Context) -> None:
+    pruned_model.prune(spec_of(tiny_root), folder, context)
+    said = [step.message for step in context.said if step.stage == "prune"]  # type: ignore[attr-defined]
+    assert "layer 2/2 · mlp.down_proj" in said
