@@ -64,7 +64,10 @@ def test_nothing_asked_for_changes_nothing(family):
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), tiny(family).parameters(), strict=True))
 
 
-@pytest.mark.parametrize(("method", "pattern"), [("magnitude", Unstructured(0.5)), ("wanda", NofM(2, 4))])
+@pytest.mark.parametrize(
+    ("method", "pattern"),
+    [("magnitude", Unstructured(0.5)), ("wanda", NofM(2, 4)), ("sparsegpt", NofM(2, 4)), ("ria", NofM(2, 4))],
+)
 @pytest.mark.parametrize("family", DECODERS)
 def test_every_matrix_of_the_layers_has_the_sparsity(family, method, pattern):
     model, reports = pruned(family, method, pattern)
