@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dense = load(options.model, device=options.device)
     held_out = _held_out(dense, options)
     measured: dict[str, dict[str, list[float]]] = {}
+    moved: dict[str, dict[str, list[float]]] = {}
     before = perplexity(dense.model, held_out)
     print(f"dense {before:.3f} on {held_out.shape[0]} windows of {held_out.shape[1]} tokens", flush=True)
     for seed in range(options.seeds):
@@ -86,8 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     print(f"seed {seed}  {row.name}  {pattern}  left out: {error}")
                     continue
                 found = perplexity(model, held_out)
+                shift = distance(dense.model, model, held_out)
                 measured.setdefault(row.name, {}).setdefault(str(pattern), []).append(found)
-                print(f"seed {seed}  {row.name}  {pattern}  {found:.3f}", flush=True)
+                moved.setdefault(row.name, {}).setdefault(str(pattern), []).append(shift)
+                print(f"seed {seed}  {row.name}  {pattern}  {found:.3f}  moved {shift:.4f}", flush=True)
     name = _name(options.model)
     document = {
         "benchmark": "perplexity",
@@ -98,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "calibration": {"source": _source(options), "windows": list(windows.shape), "seeds": options.seeds},
         "dense": before,
         "perplexity": measured,
+        "hidden_state_moved": moved,
     }
     lines = markdown(document)
     print(f"\n{lines}")
@@ -121,21 +125,38 @@ def perplexity(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -
     return math.exp(total / predicted)
 
 
+@torch.no_grad()
+def distance(dense: PreTrainedModel, pruned: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> float:
+    """||H' - H|| / ||H|| with H what the decoder hands to the head, over all tokens of the windows."""
+    apart = size = 0.0
+    for some in windows.split(max(1, AT_ONCE // windows.shape[1])):
+        before, after = (
+            model.base_model(input_ids=some.to(model.device), use_cache=False).last_hidden_state.float()
+            for model in (dense, pruned)
+        )
+        apart += float((after - before).square().sum())
+        size += float(before.square().sum())
+    return math.sqrt(apart / size)
+
+
 def markdown(document: Mapping[str, Any]) -> str:
     """The table, with the mean over the calibration's seeds and in brackets the least and the most."""
     patterns = [str(pattern) for pattern in PATTERNS]
-    rows = [["dense", f"{document['dense']:.2f}", *[""] * (len(patterns) - 1)]]
+    rows = [["dense", *[f"{document['dense']:.2f}"] * len(patterns), ""]]
     for name, found in document["perplexity"].items():
-        rows.append([name, *(_shown(found.get(pattern, [])) for pattern in patterns)])
+        moved = document["hidden_state_moved"][name]
+        shift = " / ".join(f"{statistics.mean(moved[p]):.1%}" if p in moved else "-" for p in patterns)
+        rows.append([name, *(_shown(found.get(pattern, [])) for pattern in patterns), shift])
     text, calibration = document["text"], document["calibration"]
     seeds = calibration["seeds"]
     about = (
         f"`{document['command']}`: perplexity of {document['model']['name']} ({document['model']['parameters']:,} "
         f"parameters) on {text['windows'][0]} windows of {text['windows'][1]} tokens ({text['source']}); calibration "
         f"{calibration['windows'][0]} windows of {calibration['windows'][1]} tokens ({calibration['source']}), mean of "
-        f"{seeds} seeds with the least and the most in brackets."
+        f"{seeds} seeds with the least and the most in brackets. Last column: how far the last "
+        f"hidden state moved on the held-out windows, relative to its size."
     )
-    return f"{about}\n\n{table(['method', *patterns], rows)}"
+    return f"{about}\n\n{table(['method', *patterns, 'moved, ' + ' / '.join(patterns)], rows)}"
 
 
 def _shown(values: Sequence[float]) -> str:
