@@ -25,13 +25,12 @@ def summary_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> di
 
 
 def _of_model(spec: PruneSpec, document: dict[str, Any]) -> dict[str, Any]:
-    text = spec.calibration and (spec.calibration.dataset or spec.calibration.file)
     return {
         "label": document["label"],
         "base": spec.model,
         "method": spec.method.name,
         "pattern": str(spec.pattern),
-        "calibration": text,
+        "calibration": spec.calibration and str(spec.calibration),
         "sparsity": document["sparsity"],
         "relative_error": document.get("relative_error"),
         "seconds": document["seconds"],

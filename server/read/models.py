@@ -176,6 +176,8 @@ def _way(spec: Mapping[str, Any]) -> dict[str, str | None]:
     method, pattern, calibration = (_mapping(spec.get(name)) for name in ("method", "pattern", "calibration"))
     shape = f"{pattern['n']}:{pattern['m']}" if {"n", "m"} <= pattern.keys() else pattern.get("sparsity")
     text = calibration.get("dataset") or calibration.get("file")
+    if text and calibration.get("mode") == "single":
+        text = f"{text} single"
     return {
         "method": _text(method.get("name")),
         "pattern": f"{shape:g}" if isinstance(shape, float) else _text(shape),
