@@ -66,7 +66,7 @@ def prune(
         }
     spec = parse_spec(JobKind.PRUNE, document)
     assert isinstance(spec, PruneSpec)
-    key = hashlib.sha256(f"{output.absolute()}\n{spec.model_dump_json()}".encode()).hexdigest()[:12]
+    key = unfinished_key(output, spec)
     hidden = unfinished_place(output, key)
     try:
         with resumed_folder(output, key) as (folder, finished), _running(settings) as context:
@@ -81,6 +81,11 @@ def prune(
         raise
     earlier = f", {record['restored']} of {len(record['layers'])} layers from before" if record["restored"] else ""
     print(f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s{earlier}")
+
+
+def unfinished_key(output: Path, spec: PruneSpec) -> str:
+    """What a run is known by that another one may go on from: what is made, and where."""
+    return hashlib.sha256(f"{output.absolute()}\n{spec.model_dump_json()}".encode()).hexdigest()[:12]
 
 
 def evaluate(settings: Settings, *, model: str, tasks: str, limit: int | None, seed: int, file: Path | None) -> None:

@@ -134,10 +134,6 @@ class Artefacts:
                 place = stack.enter_context(self._temporary(kind, name))
             yield place
 
-    def remove_unfinished(self, kind: str, name: str) -> None:
-        """Remove finished parts that nobody will go on from; nothing happens while a process is at them."""
-        remove_unfinished(self._unfinished(kind, name))
-
     def remove(self, kind: str, name: str) -> None:
         """Remove an artefact; nothing happens when it is not there."""
         place = self.path(kind, name)

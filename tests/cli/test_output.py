@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.errors import Refusal
-from cli.output import new_file, new_folder
+from cli.output import new_file, new_folder, resumed_folder, unfinished_place
 
 
 def test_a_folder_appears_at_the_end(tmp_path: Path) -> None:
@@ -47,4 +47,36 @@ def test_a_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
 def test_a_dangling_link_is_something(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "nowhere")
     with pytest.raises(Refusal), new_folder(tmp_path / "a"):
+        pass
+
+
+def test_what_is_done_outlives_all_but_bad_input(tmp_path: Path) -> None:
+    output = tmp_path / "a" / "b"
+    with pytest.raises(KeyboardInterrupt), resumed_folder(output, "key") as (folder, finished):
+        (folder / "half").touch()
+        finished.mkdir()
+        (finished / "layer").touch()
+        raise KeyboardInterrupt
+    hidden = unfinished_place(output, "key")
+    assert [path.name for path in hidden.rglob("*") if path.is_file() and path.name != ".lock"] == ["layer"]
+    with pytest.raises(Refusal, match="is wrong"), resumed_folder(output, "key") as (folder, finished):
+        assert (finished / "layer").exists() and not list(folder.iterdir())
+        raise Refusal("something is wrong")
+    assert list(tmp_path.iterdir()) == []
+    with resumed_folder(output, "key") as (folder, finished):
+        assert not finished.exists()
+        (folder / "whole").touch()
+    assert [path.name for path in output.iterdir()] == ["whole"] and [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_interrupt_before_anything_is_done_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), resumed_folder(tmp_path / "a", "key") as (folder, _):
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_in(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Refusal, match=r"cannot write in|exists"), resumed_folder(tmp_path / "file" / "a", "key"):
         pass

@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from cli.output import resumed_folder
+from cli.stages import unfinished_key
+from jobs.specs import PruneSpec, parse_spec
 from lm.architecture import decoder_layers, linears, weight_view
 from lm.loading import load
 from store.activations import ActivationStore
 from tests.cli.conftest import TEXT, Command, refused
+from tests.worker.test_resume import contents
 
 WANDA = ("--method", "wanda", "--samples", 4, "--seqlen", 16)
 
@@ -236,3 +240,51 @@ def test_an_interrupted_command_leaves_nothing(models: Path, tmp_path: Path, num
         assert process.wait(120) == 1
     assert rest.splitlines()[-1] == "prunescope: stopped; nothing was written"
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_same_command_goes_on_from_the_last_layer(
+    command: Command, models: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    calibration = ["--calibration", models / "calibration.jsonl", "--samples", "2000", "--seqlen", "64"]
+    arguments = [models / "llama", "--method", "wanda", "--pattern", "2:4", *calibration]
+    output = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "prune", *arguments, "--output", output], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("layer 1/2"):
+                break
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait(120) == (1 if number == signal.SIGINT else -number)
+    (hidden,) = left(tmp_path)
+    assert hidden.startswith(".out.") and hidden.endswith(".unfinished")
+    if number == signal.SIGINT:
+        assert f"finished layers are kept in {tmp_path / hidden}" in rest.splitlines()[-1]
+
+    resumed = command("prune", *arguments, "--output", output)
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "1 of 2 layers from before" in resumed.stdout and "layer 1/2  restored" in resumed.stderr
+    assert left(tmp_path) == ["out"]
+    undisturbed = command("prune", *arguments, "--output", "other")
+    assert undisturbed.exit_code == 0 and "before" not in undisturbed.stdout
+    assert contents(output) == contents(tmp_path / "other")
+
+
+def test_bad_input_after_an_interrupt_leaves_nothing(command: Command, models: Path, tmp_path: Path) -> None:
+    magnitude = (models / "llama", "--method", "magnitude", "--pattern", "2:5", "--output", tmp_path / "out")
+    refused(command("prune", *magnitude), "groups of 5")
+    assert left(tmp_path) == []
+
+
+def test_two_commands_that_make_the_same(command: Command, models: Path, tmp_path: Path) -> None:
+    magnitude = ("--method", "magnitude", "--sparsity", "0.5")
+    spec = parse_spec("prune", {"model": str(models / "llama"), "method": "magnitude", "pattern": 0.5})
+    assert isinstance(spec, PruneSpec)
+    output = tmp_path / "out"
+    with resumed_folder(output, unfinished_key(output, spec)):
+        refused(command("prune", models / "llama", *magnitude, "--output", output), "another process is making")
+        assert not output.exists()
+    assert output.is_dir()
