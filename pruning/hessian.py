@@ -1,4 +1,4 @@
-"""The Hessian of a linear's squared output error with respect to one row of its weights, and the factor of its inverse.
+"""The Hessian of a linear's squared output error with respect to one row of its weights, and its factor.
 
 H = (2/n) * sum over tokens of x x^T, n counted in sequences (Frantar & Alistarh, arXiv 2301.00774). It depends on the
 inputs alone, so all rows, and all linears that read the same input, share it.
@@ -15,7 +15,6 @@ from lm.errors import BadInput
 PANELS = 6
 NARROWEST_PANEL = 128
 FEWEST_TOKENS = 32
-WIDEST_SOLVED = 256
 DAMPING_RETRIES = 3
 
 
@@ -62,8 +61,8 @@ class Hessian:
 
 
 @dataclass(frozen=True)
-class InverseFactor:
-    """U, upper triangular with a positive diagonal, of the damped Hessian's inverse U^T U.
+class Factor:
+    """R, upper triangular with a positive diagonal, of the damped Hessian R R^T.
 
     dead: inputs that were always zero. retries: how often the damping had to be raised.
     """
@@ -73,37 +72,23 @@ class InverseFactor:
     retries: int
 
 
-def inverse_factor(hessian: Float[Tensor, "columns columns"], damping: float) -> InverseFactor:
-    """Factor the inverse of H + damping * mean(diag H) * I; an input that was always zero counts with a diagonal of 1.
+def factorise(hessian: Float[Tensor, "columns columns"], damping: float) -> Factor:
+    """Factor H + damping * mean(diag H) * I; an input that was always zero counts with a diagonal of 1.
 
-    U is the inverse of R in H = R R^T, R upper triangular, which is the Cholesky factorisation of H with its rows and
-    columns in reverse: one factorisation instead of two, and H^-1 itself is not needed. Where it fails, the damping is
-    raised tenfold, at most three times; then BadInput is raised.
+    R is the inverse of the U that the paper's formulas are written in, the upper Cholesky factor of H^-1 = U^T U: the
+    same information from one factorisation, and no inverse. Where it fails, the damping is raised tenfold, at most
+    three times; then BadInput is raised.
     """
     dead = hessian.diagonal() == 0
     diagonal = torch.where(dead, 1.0, hessian.diagonal()).flip(0)
     unit = float(diagonal.mean())
-    reverse = hessian.flip(0, 1)
+    reverse = hessian.flip(0, 1)  # H = R R^T is the Cholesky factorisation of H with rows and columns in reverse
     for retries in range(DAMPING_RETRIES + 1):
         reverse.diagonal().copy_(diagonal + damping * 10**retries * unit)
         lower, failure = torch.linalg.cholesky_ex(reverse)
         if int(failure) == 0 and bool(lower.isfinite().all()):
-            del reverse
-            return InverseFactor(_inverse_of_upper(lower.flip(0, 1)), dead, retries)
+            return Factor(lower.flip(0, 1), dead, retries)
     raise BadInput(
         f"the Hessian of the inputs cannot be factorised, not even with damping {damping * 10**DAMPING_RETRIES:g}: "
         f"give more calibration windows, or compute in a wider type (--dtype float32)"
     )
-
-
-def _inverse_of_upper(matrix: Float[Tensor, "columns columns"]) -> Float[Tensor, "columns columns"]:
-    """The inverse of an upper triangular matrix, written over it: halves first, then the corner between them."""
-    columns = len(matrix)
-    if columns <= WIDEST_SOLVED:
-        identity = torch.eye(columns, device=matrix.device)
-        return matrix.copy_(torch.linalg.solve_triangular(matrix, identity, upper=True))
-    half = columns // 2
-    first = _inverse_of_upper(matrix[:half, :half])
-    second = _inverse_of_upper(matrix[half:, half:])
-    matrix[:half, half:] = first @ matrix[:half, half:] @ second.neg()
-    return matrix

@@ -1,14 +1,16 @@
 """SparseGPT (Frantar & Alistarh, arXiv 2301.00774): score_ij = W_ij^2 / U_jj^2, then the OBS update.
 
-U is the upper Cholesky factor of the damped inverse Hessian, H^-1 = U^T U (`pruning.hessian`). Columns are visited from
-left to right. Unstructured masks are chosen for a block of columns at once, by one threshold over all rows of a matrix,
-on weights that earlier blocks have updated; n:m masks for m columns at once, on weights that all earlier columns have
-updated. What a column i loses, p_i, is made up for in all later ones: W_j -= p_i U_ij / U_ii.
+U is the upper Cholesky factor of the damped inverse Hessian, H^-1 = U^T U. Columns are visited from left to right.
+Unstructured masks are chosen for a block of columns at once, by one threshold over all rows of a matrix, on weights
+that earlier blocks have updated; n:m masks for m columns at once, on weights that all earlier columns have updated.
+What a column i loses, p_i, is made up for in all later ones: W_j -= p_i U_ij / U_ii.
 
-The published code writes the loss of each column into the later ones. Here each column gathers from the earlier ones,
-which is the same sum, in three steps of growing detail, each one matrix product: for a block, for a part of the block,
-and for the columns that are decided together. Matrices that read the same input go through as one, each with
-thresholds of its own, and lie transposed, so that a column is contiguous.
+The published code writes the loss of each column into the later ones. Here columns gather from the earlier ones, which
+is the same sum, in steps of growing detail, each of them a matrix product: for a block, for a part of the block, and
+for the columns that are decided together. A block needs no more of U than its own corner: with R = U^-1
+(`pruning.hessian`) and D = W - W' the change of all columns before the block, it receives (D R_b) U_bb, R_b being the
+rows of R before it. Matrices that read the same input go through as one, each with thresholds of its own, and lie
+transposed, so that a column is contiguous.
 """
 
 import math
@@ -20,7 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lm.errors import BadInput
-from pruning.hessian import Hessian, inverse_factor
+from pruning.hessian import Hessian, factorise
 from pruning.masks import keep_by_matrix, keep_n_of_m
 from pruning.methods.protocol import Calibrated, Decision
 from pruning.patterns import NofM, Pattern, Unstructured
@@ -53,7 +55,7 @@ class SparseGPT(Calibrated[Hessian]):
     ) -> list[Decision]:
         if pattern == Unstructured(0):
             return [Decision(torch.ones_like(weight, dtype=torch.bool)) for weight in weights]
-        factor = inverse_factor(statistics.matrix(), self.damping)
+        factor = factorise(statistics.matrix(), self.damping)
         stacked = torch.cat(list(weights)).T.contiguous()
         stacked[factor.dead] = 0
         rows = [len(weight) for weight in weights]
@@ -71,39 +73,62 @@ def _prune(
     pattern: Pattern,
     block_columns: int,
 ) -> Bool[Tensor, "columns rows"]:
-    """Prune and update the stacked matrices in place, and say what was kept. `upper` is U, and is overwritten."""
-    together = pattern.m if isinstance(pattern, NofM) else 1
-    diagonal = upper.diagonal().clone().unsqueeze(1)
-    share = upper.div_(diagonal)  # of what column i loses, share[i, j] is taken from column j
-    lost, zero = torch.empty_like(weight), weight.new_zeros(())
+    """Prune and update the stacked matrices in place, and say what was kept. `upper` is R."""
+    change = torch.empty_like(weight)
     keep = torch.empty_like(weight, dtype=torch.bool)
+    for block in _spans(len(weight), block_columns, _together(pattern)):
+        values, before = weight[block], weight[block].clone()
+        corner = torch.linalg.solve_triangular(upper[block, block], _identity(before), upper=True)
+        values.addmm_(corner.T, upper[: block.start, block].T @ change[: block.start])
+        if not isinstance(pattern, NofM):
+            scores = (values / corner.diagonal().unsqueeze(1)).square_().split(rows, dim=1)
+            keep[block] = torch.cat([keep_by_matrix(one, pattern) for one in scores], dim=1)
+        _prune_block(values, corner, keep[block], pattern)
+        torch.sub(before, values, out=change[block])
+    return keep
+
+
+def _prune_block(
+    weight: Float[Tensor, "columns rows"],
+    corner: Float[Tensor, "columns columns"],
+    keep: Bool[Tensor, "columns rows"],
+    pattern: Pattern,
+) -> None:
+    """Prune and update the columns of one block in place. `corner` is U_bb; `keep` is filled in where it is n:m."""
+    together = _together(pattern)
+    diagonal = corner.diagonal().unsqueeze(1)
+    share = corner / diagonal  # of what column i loses, share[i, j] is taken from column j
+    lost, zero = torch.empty_like(weight), weight.new_zeros(())
 
     def gather(columns: slice, start: int) -> None:
         """Bring the columns up to date with all losses since column `start`."""
         if start < columns.start:
             weight[columns].addmm_(share[start : columns.start, columns].T, lost[start : columns.start], alpha=-1)
 
-    for block in _spans(slice(0, len(weight)), block_columns, together):
-        gather(block, 0)
-        if not isinstance(pattern, NofM):
-            scores = (weight[block] / diagonal[block]).square_().split(rows, dim=1)
-            keep[block] = torch.cat([keep_by_matrix(one, pattern) for one in scores], dim=1)
-        for part in _spans(block, PART, together):
-            gather(part, block.start)
-            for group in _spans(part, together, together):
-                gather(group, part.start)
-                if isinstance(pattern, NofM):
-                    scores = (weight[group] / diagonal[group]).square_()
-                    keep[group] = keep_n_of_m(scores.T, pattern).T
-                for column in range(group.start, group.stop):
-                    gather(slice(column, column + 1), group.start)
-                    torch.where(keep[column], zero, weight[column], out=lost[column])
+    for part in _spans(len(weight), PART, together):
+        gather(part, 0)
+        for group in _spans(part.stop, together, together, part.start):
+            gather(group, part.start)
+            if isinstance(pattern, NofM):
+                scores = (weight[group] / diagonal[group]).square_()
+                keep[group] = keep_n_of_m(scores.T, pattern).T
+            for column in range(group.start, group.stop):
+                gather(slice(column, column + 1), group.start)
+                torch.where(keep[column], zero, weight[column], out=lost[column])
     weight.sub_(lost)
-    return keep
 
 
-def _spans(columns: slice, width: int, together: int) -> Iterator[slice]:
-    """The columns in spans of at most `width`, and of whole groups of `together` in any case."""
+def _together(pattern: Pattern) -> int:
+    """How many columns are decided at once, when the mask is not that of a whole block."""
+    return pattern.m if isinstance(pattern, NofM) else 1
+
+
+def _identity(like: Float[Tensor, "columns rows"]) -> Float[Tensor, "columns columns"]:
+    return torch.eye(len(like), device=like.device)
+
+
+def _spans(stop: int, width: int, together: int, start: int = 0) -> Iterator[slice]:
+    """The columns in spans of at most `width`, but of whole groups of `together` in any case."""
     step = max(1, width // together) * together
-    for start in range(columns.start, columns.stop, step):
-        yield slice(start, min(start + step, columns.stop))
+    for first in range(start, stop, step):
+        yield slice(first, min(first + step, stop))

@@ -1,4 +1,4 @@
-"""The Hessian against one float64 product, and the factor against the inverse it is the factor of."""
+"""The Hessian against one float64 product, and its factor against the inverse of the paper's."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lm.errors import BadInput
-from pruning.hessian import Hessian, inverse_factor
+from pruning.hessian import Hessian, factorise
 
 CPU = torch.device("cpu")
 
@@ -43,35 +43,35 @@ def test_inputs_that_are_not_finite():
         hessian.matrix()
 
 
-@pytest.mark.parametrize("columns", [1, 7, 255, 256, 600])
-def test_the_factor_of_the_damped_inverse(columns):
+@pytest.mark.parametrize("columns", [1, 7, 256])
+def test_the_factor_is_the_inverse_of_the_papers(columns):
     inputs = inputs_of(2 * columns, columns).double()
     hessian = inputs.T @ inputs
-    factor = inverse_factor(hessian.float(), 0.01)
+    factor = factorise(hessian.float(), 0.01)
     damped = hessian + 0.01 * hessian.diagonal().mean() * torch.eye(columns)
-    expected = torch.linalg.cholesky(torch.linalg.inv(damped), upper=True)
-    torch.testing.assert_close(factor.upper.triu().double(), expected, rtol=1e-3, atol=1e-5)
+    paper = torch.linalg.cholesky(torch.linalg.inv(damped), upper=True)
+    product = factor.upper.double() @ paper
+    torch.testing.assert_close(product, torch.eye(columns, dtype=torch.float64), rtol=1e-3, atol=1e-3)
     assert not factor.upper.tril(-1).any()
     assert factor.retries == 0 and not factor.dead.any()
 
 
 def test_inputs_that_were_always_zero_count_with_a_diagonal_of_one():
     hessian = torch.diag(torch.tensor([4.0, 0.0, 2.0]))
-    factor = inverse_factor(hessian, 0.03)
+    factor = factorise(hessian, 0.03)
     assert factor.dead.tolist() == [False, True, False]
     damping = 0.03 * 7 / 3
-    torch.testing.assert_close(factor.upper, torch.diag(torch.tensor([4.0, 1.0, 2.0]).add(damping).rsqrt()))
+    torch.testing.assert_close(factor.upper, torch.diag(torch.tensor([4.0, 1.0, 2.0]).add(damping).sqrt()))
 
 
 @pytest.mark.parametrize(("correlation", "retries"), [(1.05, 1), (1.5, 2), (5.0, 3)])
 def test_the_damping_is_raised_until_the_factorisation_holds(correlation, retries):
     hessian = torch.tensor([[1.0, correlation], [correlation, 1.0]])
-    factor = inverse_factor(hessian, 0.01)
+    factor = factorise(hessian, 0.01)
     assert factor.retries == retries
-    inverse = torch.linalg.inv(hessian + 0.01 * 10**retries * torch.eye(2))
-    torch.testing.assert_close(factor.upper.T @ factor.upper, inverse)
+    torch.testing.assert_close(factor.upper @ factor.upper.T, hessian + 0.01 * 10**retries * torch.eye(2))
 
 
 def test_after_three_times_it_is_an_error_that_says_what_to_do():
     with pytest.raises(BadInput, match="not even with damping 10: give more calibration windows"):
-        inverse_factor(torch.tensor([[1.0, 20.0], [20.0, 1.0]]), 0.01)
+        factorise(torch.tensor([[1.0, 20.0], [20.0, 1.0]]), 0.01)
