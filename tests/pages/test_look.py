@@ -19,6 +19,7 @@ LOOKS = {
 def addresses(site: Site) -> dict[str, str]:
     results = site.stores.results
     evaluation = next(r.id for r in results.list("evaluation")[0] if r.spec["model"] != "demo")
+    pruned = {record.spec["method"]["name"]: record.id for record in results.list("model")[0]}
     study = results.list("study")[0][0]
     attribution = site.attribution
     layer, neuron = site.stores.attributions.get(attribution.rpartition("/")[2]).tables.at_rank(1) or (0, 0)
@@ -35,7 +36,9 @@ def addresses(site: Site) -> dict[str, str]:
         "study": f"/studies/{study.id}",
         "study-difference": f"/studies/{study.id}?rows=method&columns=pattern&show=difference",
         "models": "/models",
-        "model": f"/models/{site.newest('model')}",
+        "model": f"/models/{pruned['wanda']}",
+        "model-sparsity": f"/models/{pruned['wanda']}?map=sparsity",
+        "model-unmeasured": f"/models/{pruned['magnitude']}",
         "model-dense": "/models/demo",
         "evaluations": "/evaluations",
         "evaluation": f"/evaluations/{evaluation}",
