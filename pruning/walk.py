@@ -269,7 +269,7 @@ class _Walk:
 
     def _capture(self, plan: Plan | None) -> LayerInputs:
         assert self.windows is not None
-        visits = next(self.layers[-1].parameters()).device != self.device
+        visits = next(self.layers[-1].parameters()).device.type != self.device.type
         batch = (
             (plan and plan.batch)
             or self.batch
