@@ -1,6 +1,5 @@
 """What the pruning benchmark measures: the methods here, the published way, and llm-compressor, on one model."""
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from benchmarks import published_sparsegpt
+from benchmarks.clocks import CLOCKS
 from benchmarks.peer import Peer
 from benchmarks.shapes import Shape
 from benchmarks.stages import Stopwatch
@@ -64,9 +64,10 @@ class Contender:
 class Bench:
     """One model and its windows, and the ways to prune it."""
 
-    def __init__(self, shape: Shape, folder: Path, device: torch.device) -> None:
+    def __init__(self, shape: Shape, folder: Path, device: torch.device, clock: str = "wall") -> None:
         self.shape, self.folder, self.device = shape, folder, device
         self.windows = shape.windows()
+        self._clock = CLOCKS[clock]
         self._dense = self.fresh()
         self.dtype = self._dense.dtype
 
@@ -82,11 +83,11 @@ class Bench:
         """Seconds of a plain forward pass of all windows, without the head."""
         body = self._dense.base_model.to(self.device)
         self._wait()
-        began = time.perf_counter()
+        began = self._clock()
         for some in self.windows.split(self.shape.batch):
             body(input_ids=some.to(self.device), use_cache=False)
         self._wait()
-        seconds = time.perf_counter() - began
+        seconds = self._clock() - began
         if self.device.type == "cuda":
             body.to("cpu")
         return seconds
@@ -97,7 +98,7 @@ class Bench:
         with ExitStack() as watching:
             if watch is not None:
                 watching.enter_context(watch.watching())
-            began = time.perf_counter()
+            began = self._clock()
             prune(
                 model,
                 case.method,
@@ -108,16 +109,16 @@ class Bench:
                 device=self.device,
             )
             self._wait()
-            seconds = time.perf_counter() - began
+            seconds = self._clock() - began
         return seconds, self._masks(model)
 
     def published(self, pattern: Pattern) -> tuple[float, Masks]:
         model = self.fresh()
         self._wait()
-        began = time.perf_counter()
+        began = self._clock()
         published_sparsegpt.prune(model, pattern, self.windows, self.device)
         self._wait()
-        return time.perf_counter() - began, self._masks(model)
+        return self._clock() - began, self._masks(model)
 
     def _masks(self, model: PreTrainedModel) -> Masks:
         layers = list(decoder_layers(model))[: self.shape.compared]

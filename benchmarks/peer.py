@@ -39,13 +39,13 @@ def installed(work: Path) -> Path:
 class Peer:
     """A process in the peer's environment that stays for the whole benchmark, so that its imports are not measured."""
 
-    def __init__(self, work: Path, model: Path, shape: Shape, device: torch.device) -> None:
+    def __init__(self, work: Path, model: Path, shape: Shape, device: torch.device, clock: str = "wall") -> None:
         python = installed(work)
         self._request: dict[str, Any] = {
             "model": str(model.resolve()),
             "windows": str(work / f"windows-{shape.name}.safetensors"),
             "batch": shape.batch,
-            "device": device.type,
+            "clock": clock,
             "threads": torch.get_num_threads(),
             "output": str(work / "peer.safetensors"),
             "kept": [f"model.layers.{index}." for index in range(shape.compared)],

@@ -27,7 +27,8 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks.budgets import checked
-from benchmarks.contenders import CASES, Bench, Contender, Masks, contenders
+from benchmarks.clocks import CLOCKS
+from benchmarks.contenders import CASES, Bench, Case, Contender, Masks, contenders
 from benchmarks.machine import described, machine
 from benchmarks.peer import Peer
 from benchmarks.shapes import SHAPES, write
@@ -45,11 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(described(facts))
     folder = write(shape, options.work / "models" / shape.name, device)
     with ExitStack() as stack:
-        bench = Bench(shape, folder, device)
-        peer = None if options.no_peer else stack.enter_context(Peer(options.work, folder, shape, device))
+        bench = Bench(shape, folder, device, options.clock)
+        peer = (
+            None if options.no_peer else stack.enter_context(Peer(options.work, folder, shape, device, options.clock))
+        )
         running = contenders(bench, peer)
         masks, forward = _rounds(bench, running, options.rounds)
-    stages = {case.name: _stages(bench, case) for case in CASES}
+    stages = {case.name: _stages(bench, case, options.clock) for case in CASES}
     compared = [_compared(one, running, masks) for one in running if one.same_as]
     budgets = checked(
         shape.name,
@@ -65,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "shape": {"name": shape.name, "windows": [shape.samples, shape.tokens], "batch": shape.batch, **shape.config},
         "dtype": str(bench.dtype).removeprefix("torch."),
         "rounds": options.rounds,
+        "clock": options.clock,
         "forward_seconds": _summary(forward),
         "contenders": {
             one.name: {"seconds": _summary(one.seconds), "forward_passes": _summary(one.ratios)} for one in running
@@ -88,6 +92,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything runs")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: processor time, on a CPU that is shared")
     parser.add_argument("--work", type=Path, default=WORK, help="models and llm-compressor go here")
     parser.add_argument("--no-peer", action="store_true", help="without llm-compressor")
     parser.add_argument("--output", type=Path, help="the results as JSON")
@@ -96,8 +101,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _command(options: argparse.Namespace) -> str:
-    peer = " --no-peer" if options.no_peer else ""
-    return f"python -m benchmarks.pruning --shape {options.shape} --rounds {options.rounds}{peer}"
+    more = " --clock cpu" if options.clock == "cpu" else ""
+    more += " --no-peer" if options.no_peer else ""
+    return f"python -m benchmarks.pruning --shape {options.shape} --rounds {options.rounds}{more}"
 
 
 def _rounds(bench: Bench, running: list[Contender], rounds: int) -> tuple[dict[str, Masks], list[float]]:
@@ -115,8 +121,8 @@ def _rounds(bench: Bench, running: list[Contender], rounds: int) -> tuple[dict[s
     return masks, forward
 
 
-def _stages(bench: Bench, case: Any) -> dict[str, float]:
-    watch = Stopwatch(bench.device)
+def _stages(bench: Bench, case: Case, clock: str) -> dict[str, float]:
+    watch = Stopwatch(bench.device, clock)
     bench.ours(case, watch)
     return {stage: watch.seconds[stage] for stage in (*PLACES, REST) if watch.seconds.get(stage)}
 
@@ -183,7 +189,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         [
             f"`{document['command']}`, {shape['num_hidden_layers']} layers of width {shape['hidden_size']} with "
             f"{shape['intermediate_size']} neurons, {samples} windows of {tokens} tokens, {shape['batch']} at once, "
-            f"{document['dtype']}, {document['rounds']} rounds on: {described(document['machine'])}. "
+            f"{document['dtype']}, {document['rounds']} rounds, {document['clock']} time, on "
+            f"{described(document['machine'])}. "
             f"The forward pass took {document['forward_seconds']['min']:.2f} s at best, "
             f"{document['forward_seconds']['median']:.2f} s in the middle.",
             "In forward passes:",

@@ -7,13 +7,14 @@ plain one, and is never the one whose time is reported.
 
 import functools
 import importlib
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+
+from benchmarks.clocks import CLOCKS
 
 REST = "everything else"
 
@@ -22,7 +23,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "forward": ("pruning.walk:capture", "pruning.capture:_Run.__call__"),
     "squares of the inputs": ("pruning.statistics:InputNorms.add",),
     "Hessian product": ("pruning.hessian:Hessian.add",),
-    "factorisation": ("pruning.hessian:Hessian.matrix", "pruning.methods.sparsegpt:inverse_factor"),
+    "factorisation": ("pruning.hessian:Hessian.matrix", "pruning.methods.sparsegpt:factorise"),
     "scores": (
         "pruning.methods.magnitude:Magnitude.decide",
         "pruning.methods.wanda:Wanda.decide",
@@ -46,9 +47,10 @@ PLACES: dict[str, tuple[str, ...]] = {
 class Stopwatch:
     """Seconds by stage, each stage's own."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, clock: str = "wall") -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self._device = device
+        self._clock = CLOCKS[clock]
         self._open: list[str] = []
         self._mark = 0.0
 
@@ -84,7 +86,7 @@ class Stopwatch:
         """Give the time since the last boundary to the innermost open stage."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
+        now = self._clock()
         if self._open:
             self.seconds[self._open[-1]] += now - self._mark
         self._mark = now
