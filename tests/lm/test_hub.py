@@ -122,8 +122,8 @@ def test_the_rows_of_a_data_set(capfd):
         list(dataset_rows("someone/pairs", "pairs", "test", mend="use demo"))
 
 
-def test_without_the_datasets_library(hub, monkeypatch):
-    hub.repositories["datasets/someone/pairs"] = Path()
+def test_without_the_datasets_library(hub, monkeypatch, tmp_path):
+    hub.repositories["datasets/someone/pairs"] = tmp_path
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(BadData, match=r"someone/pairs cannot be read from the hub \(.*datasets.*\): use demo"):
         list(dataset_rows("someone/pairs", "pairs", "train", mend="use demo"))
