@@ -11,6 +11,7 @@ the calibration windows are the same for all, and stand once in each figure.
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -23,6 +24,9 @@ from typing import Any
 VOCABULARY = 8192
 EVERY_SECONDS = 0.002
 MB = 1e6
+HEAP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
+"""Freed tensors of more than 256 KiB go back to the system at once. By itself the C library keeps what is smaller than
+32 MiB for later, so that the peak of a small model tells of the heap's holes; the tensors of large ones are larger."""
 
 
 class Peak:
@@ -132,7 +136,7 @@ def hidden_states_mb(width: int, samples: int, seqlen: int) -> float:
 
 def _child(task: str, arguments: Sequence[str]) -> str:
     command = [sys.executable, "-m", "benchmarks.memory", task, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, env=os.environ | HEAP, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise RuntimeError(f"{task} failed:\n{ended.stderr}")
     return ended.stdout
@@ -165,7 +169,7 @@ def main(arguments: Sequence[str]) -> None:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
-        "settings": {**settings, "vocabulary": VOCABULARY, "computed_in": "float32"},
+        "settings": {**settings, "vocabulary": VOCABULARY, "computed_in": "float32", "environment": HEAP},
         "hidden_states_mb": hidden_states_mb(chosen.width, chosen.samples, chosen.seqlen),
         "runs": found,
     }
