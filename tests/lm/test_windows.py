@@ -2,7 +2,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -16,6 +16,7 @@ TOKENIZER = tiny_tokenizer()
 texts = st.lists(st.text(alphabet="abc .\n?é", min_size=1).filter(str.strip), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 60), st.integers(1, 8), st.integers(1, 59), st.integers(0, 5))
 def test_windows_are_the_drawn_slices(tokens, samples, seqlen, seed):
     ids = torch.arange(tokens)
@@ -32,6 +33,7 @@ def test_windows_are_the_drawn_slices(tokens, samples, seqlen, seed):
     assert windows.tolist() == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 5), st.integers(1, 31), st.integers(0, 5))
 def test_document_windows_are_drawn_as_the_authors_draw_them(lengths, samples, seqlen, seed):
     documents = ["é" * length for length in lengths]
@@ -51,6 +53,7 @@ def test_document_windows_are_drawn_as_the_authors_draw_them(lengths, samples, s
     assert document_windows(documents, TOKENIZER, samples, seqlen, random.Random(seed)).tolist() == expected
 
 
+@settings(deadline=None)
 @given(texts, st.integers(1, 4), st.integers(1, 60), st.integers(0, 5), st.sampled_from(["\n", "\n\n"]))
 def test_joined_windows_are_texts_one_after_another(texts, samples, seqlen, seed, between):
     windows = joined_windows(texts, TOKENIZER, samples, seqlen, random.Random(seed), between=between)
@@ -64,6 +67,7 @@ def test_joined_windows_are_texts_one_after_another(texts, samples, seqlen, seed
     assert (windows[:, 0] == TOKENIZER.bos_token_id).all() and not (windows[:, 1:] == TOKENIZER.bos_token_id).any()
 
 
+@settings(deadline=None)
 @given(texts, st.integers(1, 7), st.integers(1, 20), st.integers(0, 5))
 def test_single_windows_hold_one_text_each_and_no_text_twice(texts, samples, seqlen, seed):
     different = set(texts)
