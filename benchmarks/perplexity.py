@@ -39,6 +39,7 @@ from pruning.walk import prune
 GENERATED = "generated"
 REVIEWS = "demo/reviews.jsonl"
 AT_ONCE = 4096  # tokens
+SEEDS = 3
 PATTERNS: tuple[Pattern, ...] = (Unstructured(0.5), NofM(4, 8), NofM(2, 4))
 HELD_OUT_SEED = 1_000_003  # far from any calibration's
 
@@ -149,12 +150,12 @@ def markdown(document: Mapping[str, Any]) -> str:
         rows.append([name, *(_shown(found.get(pattern, [])) for pattern in patterns), shift])
     text, calibration = document["text"], document["calibration"]
     seeds = calibration["seeds"]
+    spread = f"; mean of {seeds} seeds, the least and the most in brackets" if seeds > 1 else ""
     about = (
         f"`{document['command']}`: perplexity of {document['model']['name']} ({document['model']['parameters']:,} "
         f"parameters) on {text['windows'][0]} windows of {text['windows'][1]} tokens ({text['source']}); calibration "
-        f"{calibration['windows'][0]} windows of {calibration['windows'][1]} tokens ({calibration['source']}), mean of "
-        f"{seeds} seeds with the least and the most in brackets. Last column: how far the last "
-        f"hidden state moved on the held-out windows, relative to its size."
+        f"{calibration['windows'][0]} windows of {calibration['windows'][1]} tokens ({calibration['source']}){spread}. "
+        f"Last column: how far the last hidden state moved on the held-out windows, relative to its size."
     )
     return f"{about}\n\n{table(['method', *patterns, 'moved, ' + ' / '.join(patterns)], rows)}"
 
@@ -178,7 +179,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=128, help="calibration windows")
     parser.add_argument("--seqlen", type=int, default=256, help="tokens of every window")
     parser.add_argument("--held-out", type=int, default=256, help="held-out windows at most")
-    parser.add_argument("--seeds", type=int, default=3, help="calibrations to take the mean over")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="calibrations to take the mean over")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, help="the results as JSON")
     parser.add_argument("--document", type=Path, help="a Markdown file with marks for the table")
@@ -235,7 +236,8 @@ def _name(reference: str) -> str:
 
 def _command(options: argparse.Namespace) -> str:
     text = "" if options.text == REVIEWS else f" --text {options.text}"
-    return f"python -m benchmarks.perplexity {options.model}{text}"
+    seeds = "" if options.seeds == SEEDS else f" --seeds {options.seeds}"
+    return f"python -m benchmarks.perplexity {options.model}{text}{seeds}"
 
 
 if __name__ == "__main__":
