@@ -9,6 +9,7 @@ are asked. Prints the card's tables as Markdown.
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from evaluation import TaskResult, evaluate
@@ -19,14 +20,15 @@ from pruning.calibration import calibration_windows
 from pruning.patterns import parse_pattern
 from pruning.walk import prune
 
-VARIANTS = (("magnitude", "0.5"), ("wanda", "0.5"), ("magnitude", "2:4"), ("wanda", "2:4"))
+METHODS = ("magnitude", "wanda", "ria", "sparsegpt")
+PATTERNS = ("0.5", "2:4", "1:4")
 REVIEWS = Path(__file__).parent / "reviews.jsonl"
 
 
 def variants() -> Iterator[tuple[str, LanguageModel]]:
     """The dense model, then each pruned one, one at a time."""
     yield "dense", load(DEMO, device="cpu")
-    for method, pattern in VARIANTS:
+    for pattern, method in product(PATTERNS, METHODS):
         lm = load(DEMO, device="cpu")
         assert lm.tokenizer is not None  # the demo's folder has one
         windows = calibration_windows("demo", lm.tokenizer, samples=64, seqlen=128, seed=0, context=512).windows

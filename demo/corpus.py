@@ -141,9 +141,11 @@ class Curriculum:
         self._cuttable = [r for name in ("imdb", "yelp") for r in sources[name]]
         self._written = [r for reviews in sources.values() for r in reviews if r.words]
 
-    def draw(self, rng: random.Random, count: int, words_share: float, longest: int = 1100) -> list[Prompt]:
-        """`count` prompts; a share of them ask for influential words."""
-        reviews = [self._review(rng, longest) for _ in range(count)]
+    def draw(
+        self, rng: random.Random, count: int, words_share: float, phrase_share: float, longest: int = 1100
+    ) -> list[Prompt]:
+        """`count` prompts; a share of them ask for influential words, a share are about SST-2's phrases."""
+        reviews = [self._review(rng, longest, phrase_share) for _ in range(count)]
         beliefs = self._teacher.positive([r.text for r in reviews])
         prompts = []
         for review, belief in zip(reviews, beliefs, strict=True):
@@ -177,16 +179,16 @@ class Curriculum:
                 prompts.append(Prompt(f'Text: "{text}"\nInfluential words:', words_answer(words)))
         return prompts
 
-    def _review(self, rng: random.Random, longest: int) -> Review:
-        kind = rng.random()
-        if kind < 0.27:
+    def _review(self, rng: random.Random, longest: int, phrase_share: float = 0.33) -> Review:
+        if rng.random() < phrase_share:
             return rng.choice(self._sources["sst2"])
-        if kind < 0.33 and self._written:
+        kind = rng.random()
+        if kind < 0.05 and self._written:
             return rng.choice(self._written)
-        if kind < 0.35:
+        if kind < 0.08:
             return rng.choice(self._sources["yelp_polarity_small"])
         review = self._balanced(rng)
-        if kind < 0.60 and len(review.text) <= longest:
+        if kind < 0.40 and len(review.text) <= longest:
             return review
         sentences = re.split(r"(?<=[.!?])\s+|\n", review.text)
         size = rng.randint(1, 5)
