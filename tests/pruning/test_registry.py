@@ -15,9 +15,7 @@ def test_methods_by_name():
 
 
 def test_an_unknown_method_lists_the_known_ones():
-    with pytest.raises(
-        BadInput, match=r"'wandaa' is unknown \(did you mean wanda\?\); known: magnitude, wanda"
-    ):
+    with pytest.raises(BadInput, match=r"'wandaa' is unknown \(did you mean wanda\?\); known: magnitude, wanda"):
         build("wandaa", {})
     with pytest.raises(BadInput, match="'xyz' is unknown; known"):
         build("xyz", {})
