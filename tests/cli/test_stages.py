@@ -222,6 +222,11 @@ def test_evaluate_refuses(
     assert left(tmp_path) == []
 
 
+def hear_interrupts() -> None:
+    """A shell that runs the tests in the background has them, and what they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_leaves_nothing(models: Path, tmp_path: Path, number: signal.Signals) -> None:
     arguments = ["--method", "wanda", "--pattern", "2:4", "--calibration", "demo", "--samples", "20000"]
@@ -229,6 +234,7 @@ def test_an_interrupted_command_leaves_nothing(models: Path, tmp_path: Path, num
         [sys.executable, "-m", "cli", "prune", models / "llama", *arguments, "--output", tmp_path / "out"],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_interrupts,
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -250,7 +256,10 @@ def test_the_same_command_goes_on_from_the_last_layer(
     arguments = [models / "llama", "--method", "wanda", "--pattern", "2:4", *calibration]
     output = tmp_path / "out"
     with subprocess.Popen(
-        [sys.executable, "-m", "cli", "prune", *arguments, "--output", output], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "cli", "prune", *arguments, "--output", output],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
