@@ -28,7 +28,7 @@ def test_from_the_start_page_to_a_shared_neuron(
     assert page.locator("[data-log] [data-at]").count() >= 4, "a line for each layer at least"
 
     page.get_by_role("link", name="Open the model").click()
-    expect(page.locator("table")).to_contain_text("Layer 3")
+    expect(page.locator("table.pinned tbody tr")).to_have_count(4)
     page.get_by_role("link", name="Find its neurons").click()
     expect(page.locator("[name=pruned]").first).to_be_checked()
     page.get_by_label("How many").fill("5")
