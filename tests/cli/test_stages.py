@@ -222,6 +222,16 @@ def test_evaluate_refuses(
     assert left(tmp_path) == []
 
 
+def pruning(*arguments: str | Path) -> "subprocess.Popen[str]":
+    """`prunescope prune` in a process of its own, its standard error to be read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", "prune", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+    )
+
+
 def hear_interrupts() -> None:
     """A shell that runs the tests in the background has them, and what they start, ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -230,12 +240,7 @@ def hear_interrupts() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_leaves_nothing(models: Path, tmp_path: Path, number: signal.Signals) -> None:
     arguments = ["--method", "wanda", "--pattern", "2:4", "--calibration", "demo", "--samples", "20000"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", "prune", models / "llama", *arguments, "--output", tmp_path / "out"],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=hear_interrupts,
-    ) as process:
+    with pruning(models / "llama", *arguments, "--output", tmp_path / "out") as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("calibration"):
@@ -255,12 +260,7 @@ def test_the_same_command_goes_on_from_the_last_layer(
     calibration = ["--calibration", models / "calibration.jsonl", "--samples", "2000", "--seqlen", "64"]
     arguments = [models / "llama", "--method", "wanda", "--pattern", "2:4", *calibration]
     output = tmp_path / "out"
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", "prune", *arguments, "--output", output],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=hear_interrupts,
-    ) as process:
+    with pruning(*arguments, "--output", output) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("layer 1/2"):
