@@ -30,6 +30,9 @@ STUDY: dict[str, Any] = {
 }
 
 
+RANGES = [{"name": "owl", "range": n / 100} for n in range(20)]
+
+
 def refused(kind: str, document: Any) -> list[dict[str, Any]]:
     with pytest.raises(Problem) as problem:
         parse_spec(kind, document)
@@ -222,6 +225,30 @@ def test_layers_are_a_set() -> None:
         ("study", {"methods": [], "attributions": [{"texts": ["a"]}]}, "methods", "[]", "pruned ones"),
         ("study", {"seeds": list(range(30_000))}, "spec", None, "at most 20000"),
         ("study", {"seeds": list(range(300)), "attributions": [{"texts": ["a"]}]}, "attributions", None, "at most 256"),
+        (
+            "study",
+            {"patterns": [n / 1000 for n in range(900)], "methods": ["wanda", "ria"] * 9, "allocations": RANGES},
+            "spec",
+            None,
+            "2 x 900 x 20",
+        ),
+        ("study", {"allocations": ["owl"], "patterns": ["2:4", "1:4"]}, "allocations", "owl", "2:4, 1:4 is the same"),
+        ("study", {"allocations": ["uniform", "bowl"]}, "allocations.1.name", "bowl", "did you mean 'owl'"),
+        (
+            "study",
+            {"methods": ["magnitude"], "allocations": ["owl"], "calibrations": []},
+            "calibrations",
+            "[]",
+            "owl needs",
+        ),
+        ("study", {"seqlens": [1]}, "seqlens.0", 1, "greater than or equal to 2"),
+        (
+            "study",
+            {"seqlens": [64], "calibrations": [{"dataset": "c4"}, {"dataset": "demo", "seqlen": 128}]},
+            "calibrations.1.seqlen",
+            128,
+            "demo has a seqlen of its own",
+        ),
         ("study", {"attributions": ["reviews"]}, "attributions.0", "reviews", "valid dictionary"),
         ("study", {"models": "demo"}, "models", "demo", "valid tuple"),
         ("prunes", {}, "kind", "prunes", "did you mean 'prune'"),
@@ -242,6 +269,11 @@ def test_every_wrong_field_is_named_at_once() -> None:
         "pattern.sparsity",
         "calibration.dataset",
     ]
+
+
+def test_ways_to_write_that_layers_lose_the_same() -> None:
+    for allocations in ([], ["uniform"], [{"name": "uniform"}], ["uniform", "uniform"]):
+        assert parse_spec("study", {**STUDY, "allocations": allocations}) == parse_spec("study", STUDY)
 
 
 def test_a_spec_is_an_object() -> None:

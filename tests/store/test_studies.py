@@ -6,7 +6,7 @@ import pytest
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import Problem
-from jobs.specs import StudySpec, parse_spec
+from jobs.specs import PruneSpec, StudySpec, parse_spec
 from store.study_plan import Cell, plan
 from store.study_table import pivot
 from store.submission import Stores, submit, sweep
@@ -87,7 +87,50 @@ def test_labels_say_what_differs_from_the_usual() -> None:
     cells = planned(methods=["wanda"], patterns=["2:4"], calibrations=calibrations, attributions=[], tasks=[])
     assert [cell.coordinates["role"] for cell in cells] == ["prune"] * 5
     labels = [cell.coordinates["calibration"] for cell in cells]
-    assert labels == ["demo", "demo (8 x 64)", "rte single (64)", "mine.txt", "windows.safetensors"]
+    assert labels == ["demo", "demo (8)", "rte single (64)", "mine.txt", "windows.safetensors"]
+    assert [cell.coordinates["seqlen"] for cell in cells] == [None, 64, None, None, None]
+
+
+def test_lengths_of_windows_are_an_axis() -> None:
+    cells = planned(methods=["magnitude", "wanda"], seqlens=[64, 128, 64], attributions=[], patterns=[0.5])
+    prunes = [cell for cell in cells if cell.kind == JobKind.PRUNE]
+    places = [
+        (cell.coordinates["method"], cell.coordinates["calibration"], cell.coordinates["seqlen"]) for cell in prunes
+    ]
+    wanda = [("wanda", name, seqlen) for name in ("demo", "c4") for seqlen in (64, 128)]
+    assert places == [("magnitude", None, None), *wanda]
+    for cell in prunes[1:]:
+        assert isinstance(cell.spec, PruneSpec) and cell.spec.calibration is not None
+        assert cell.spec.calibration.seqlen == cell.coordinates["seqlen"]
+
+
+def test_owl_is_left_out_where_the_pattern_is_the_same_share_everywhere() -> None:
+    cells = planned(allocations=["uniform", {"name": "owl", "range": 0.1}], attributions=[], tasks=[])
+    places = {(c.coordinates["method"], c.coordinates["pattern"], c.coordinates["allocation"]) for c in cells}
+    methods = ("magnitude", "wanda")
+    uniform = {(method, pattern, "uniform") for method in methods for pattern in ("0.5", "2:4")}
+    assert places == uniform | {(method, "0.5", "owl (range=0.1)") for method in methods}
+    # Magnitude looks at text only for owl.
+    assert len([c for c in cells if c.coordinates["method"] == "magnitude"]) == 1 + 2 + 1
+
+
+def test_options_that_a_pattern_does_not_look_at_make_no_model_of_their_own() -> None:
+    methods = ["ria", {"name": "ria", "permutation": "assignment"}, {"name": "ria", "within": "row"}]
+    cells = planned(methods=methods, calibrations=[{"dataset": "demo"}])
+    prunes = [cell for cell in cells if cell.kind == JobKind.PRUNE]
+    labels = ["ria", "ria (permutation=assignment)", "ria (within=row)"]
+    assert [cell.coordinates["method"] for cell in prunes] == [label for label in labels for _ in range(2)]
+    marks = {(cell.coordinates["method"], cell.coordinates["pattern"]): cell.fingerprint for cell in prunes}
+    assert marks["ria", "0.5"] == marks["ria (permutation=assignment)", "0.5"] != marks["ria (within=row)", "0.5"]
+    assert marks["ria", "2:4"] == marks["ria (within=row)", "2:4"] != marks["ria (permutation=assignment)", "2:4"]
+    attribution = cells[-1]
+    assert len(attribution.after) == 6 and len(attribution.spec.pruned) == 4, "each model is one variant"
+
+
+def test_what_two_lists_say_twice_is_planned_once() -> None:
+    calibrations = [{"dataset": "demo", "seed": 0}, {"dataset": "demo", "seed": 1}]
+    cells = planned(calibrations=calibrations, seeds=[0, 1], methods=["wanda"], attributions=[], tasks=[])
+    assert [cell.coordinates["seed"] for cell in cells] == [0, 1] * 2
 
 
 def test_seeds_draw_calibration_sets_anew() -> None:
