@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select, update
 
 from jobs.documents import Job, JobKind, JobState, LogLine, Progress
 from jobs.problems import conflict, not_found
@@ -27,8 +27,8 @@ from store.tables import Moment, job_log, jobs, study_cells
 
 KEPT_LOG_LINES = 1000
 LONGEST_LOG_LINE = 2000
-RESEND_AFTER = timedelta(hours=1)
-"""A message may be lost with its Redis. A second one does no harm: only one claim succeeds."""
+RESEND_AFTER = timedelta(seconds=10)
+"""What a worker may take from its message to its claim. A second message does no harm: only one claim succeeds."""
 
 # A class with a method `list` cannot say list[...] of itself.
 Jobs: TypeAlias = list[Job]
@@ -139,16 +139,16 @@ class JobStore:
 
     # The queue's side
 
-    def unsent(self, limit: int = 500) -> Ids:
-        """Ids of queued jobs that are ready and have no message (or had one so long ago that it may be lost), oldest
-        first."""
-        lost = self.now() - RESEND_AFTER
-        query = select(jobs.c.id).where(
-            jobs.c.state == JobState.QUEUED,
-            jobs.c.kind != JobKind.STUDY,
-            or_(jobs.c.sent_at.is_(None), jobs.c.sent_at < lost),
-            READY,
-        )
+    def unsent(self, limit: int = 500, *, drained: bool = False) -> Ids:
+        """Ids of queued jobs that are ready and have no message, oldest first.
+
+        `drained`: the queue holds no message at all, so one that was sent a while ago is lost: with its Redis, or with
+        a worker that was killed while Redis handed it over.
+        """
+        without: ColumnElement[bool] = jobs.c.sent_at.is_(None)
+        if drained:
+            without = or_(without, jobs.c.sent_at < self.now() - RESEND_AFTER)
+        query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED, jobs.c.kind != JobKind.STUDY, without, READY)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(jobs.c.created_at, jobs.c.id).limit(limit)).scalars()]
 

@@ -105,11 +105,16 @@ def dispatch(jobs: JobStore, ids: Iterable[str], send: Send) -> int:
     return sent
 
 
-def sweep(jobs: JobStore, send: Send) -> list[str]:
-    """Queue again what silent workers held, send whatever is ready without a message; ids of the jobs that were queued
-    again."""
+def sweep(jobs: JobStore, send: Send, waiting: Callable[[], int]) -> list[str]:
+    """Queue again what silent workers held, send whatever is ready without a message (`waiting` counts those in the
+    queue: when there is none, what was sent long ago is lost); ids of the jobs that were queued again."""
     requeued = jobs.requeue_expired()
-    dispatch(jobs, jobs.unsent(), send)
+    try:
+        drained = waiting() == 0
+    except ConnectionError as error:
+        _log.warning("nothing is sent: %s", error)
+    else:
+        dispatch(jobs, jobs.unsent(drained=drained), send)
     return requeued
 
 

@@ -312,7 +312,7 @@ def test_a_lost_worker_does_not_stop_a_study(stores: Stores) -> None:
     assert stores.jobs.claim(first, "gone", -1)
     sent: list[str] = []
     assert [job.id for job in stores.jobs.studies_of(first)] == [study.id]
-    assert sweep(stores.jobs, sent.append) == [first]
+    assert sweep(stores.jobs, sent.append, lambda: 0) == [first]
     assert first in sent and stores.jobs.get(first).attempts == 1
     assert stores.jobs.get(study.id).state == JobState.RUNNING
 

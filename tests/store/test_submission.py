@@ -1,5 +1,6 @@
 """What a submission accepts, refuses, knows already, and sends."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from jobs.documents import JobState
 from jobs.problems import Problem
 from store import contents
 from store.job_rows import describe
+from store.jobs import JobStore, utc_now
 from store.submission import Stores, dispatch, retry, submit, sweep
 
 PRUNE = {
@@ -29,6 +31,11 @@ class Queue:
         if self.down:
             raise ConnectionError("nobody listens")
         self.ids.append(job)
+
+    def waiting(self) -> int:
+        if self.down:
+            raise ConnectionError("nobody listens")
+        return len(self.ids)
 
 
 @pytest.fixture
@@ -71,9 +78,23 @@ def test_a_queue_that_is_down_loses_nothing(stores: Stores, queue: Queue) -> Non
     queue.down = True
     job, created = submit(stores, "prune", PRUNE, send=queue)
     assert created and not job.sent and stores.jobs.unsent() == [job.id]
+    assert sweep(stores.jobs, queue, queue.waiting) == [] and not stores.jobs.get(job.id).sent
     queue.down = False
-    assert sweep(stores.jobs, queue) == []
+    assert sweep(stores.jobs, queue, queue.waiting) == []
     assert queue.ids == [job.id] and stores.jobs.unsent() == []
+
+
+def test_a_message_that_a_killed_worker_took_along_is_sent_again(stores: Stores, queue: Queue) -> None:
+    """Only when no message is left: the one that waits may be the very one."""
+    job, _ = submit(stores, "prune", PRUNE, send=queue)
+    later = JobStore(stores.database, lambda: utc_now() + timedelta(minutes=1))
+    sweep(later, queue, queue.waiting)
+    assert queue.ids == [job.id]
+    queue.ids.clear()
+    sweep(stores.jobs, queue, queue.waiting)
+    assert queue.ids == []
+    sweep(later, queue, queue.waiting)
+    assert queue.ids == [job.id]
 
 
 def test_a_job_waits_for_the_model_that_is_still_being_made(stores: Stores, queue: Queue) -> None:
