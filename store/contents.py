@@ -4,6 +4,7 @@ Every name is looked up where the worker will look: the demo's own files, then t
 `calibration/`), then the hub, of which only the name is known here.
 """
 
+from functools import cache
 from pathlib import Path
 
 from jobs.fingerprints import contents_of
@@ -21,6 +22,9 @@ class Contents:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._models: dict[str, str] = {}
+        # The cells of a study name the same few things thousands of times.
+        self._tasks = cache(self._look_up_tasks)
+        self._calibration = cache(self._look_up_calibration)
 
     def of(self, spec: Spec) -> dict[str, str]:
         """Name -> contents, of everything that the spec names. Problem 422 that says which field names something out of
@@ -58,7 +62,7 @@ class Contents:
                     self._models[text] = f"pruned {name}"
         return {f"model {text}": self._models[text]}
 
-    def _calibration(self, calibration: Calibration, field: str) -> dict[str, str]:
+    def _look_up_calibration(self, calibration: Calibration, field: str) -> dict[str, str]:
         if calibration.file is not None:
             path = resolve_file(calibration.file, self.settings, f"{field}.file")
             return {f"file {calibration.file}": contents_of(path)}
@@ -67,7 +71,7 @@ class Contents:
             return {"calibration demo": _contents_or_missing(_DEMO / "calibration.jsonl", f"{field}.dataset", name)}
         return {f"calibration {name}": self._data("calibration", f"{name}.jsonl", f"{name}.train.txt")}
 
-    def _tasks(self, tasks: tuple[str, ...]) -> dict[str, str]:
+    def _look_up_tasks(self, tasks: tuple[str, ...]) -> dict[str, str]:
         found: dict[str, str] = {}
         for index, task in enumerate(tasks):
             if task == "reviews":

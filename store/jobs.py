@@ -19,8 +19,8 @@ from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select
 
 from jobs.documents import Job, JobKind, JobState, LogLine, Progress
 from jobs.problems import conflict, not_found
-from store import job_moves, job_rows, study_rows
-from store.database import Database
+from store import job_inserts, job_moves, job_rows, study_moves, study_rows
+from store.database import Database, in_pieces
 from store.job_rows import KNOWN, READY, to_job
 from store.paging import checked_limit, older_than, page
 from store.tables import Moment, job_log, jobs, study_cells
@@ -66,7 +66,7 @@ class JobStore:
         `after`: ids of jobs that must have succeeded before this one may start. Send its message when `ready` says so.
         """
         with self.database.exclusive() as connection:
-            job, created = job_moves.insert_job(
+            job, created = job_inserts.insert_job(
                 connection, JobKind(kind), spec, fingerprint, self.now(), force=force, parent=parent, after=after
             )
             row = job_rows.get_row(connection, job)
@@ -83,12 +83,11 @@ class JobStore:
 
     def many(self, ids: Iterable[str]) -> dict[str, Job]:
         """Id -> job, of those that are there."""
-        wanted = sorted(set(ids))
         found: dict[str, Job] = {}
         with self.database.reading() as connection:
-            for start in range(0, len(wanted), 500):  # databases bound the number of values in one statement
-                some = jobs.c.id.in_(wanted[start : start + 500])
-                found |= {row.id: to_job(row) for row in connection.execute(select(jobs).where(some))}
+            for some in in_pieces(ids):
+                rows = connection.execute(select(jobs).where(jobs.c.id.in_(some)))
+                found |= {row.id: to_job(row) for row in rows}
         return found
 
     def find(self, fingerprint: str) -> Job | None:
@@ -270,7 +269,7 @@ class JobStore:
             if row is None:
                 raise not_found("job", job)
             if row.kind == JobKind.STUDY and row.state in {JobState.QUEUED, JobState.RUNNING}:
-                job_moves.cancel_study(connection, job, now)
+                study_moves.cancel_study(connection, job, now)
             else:
                 job_moves.cancel_one(connection, row, now)
             row = job_rows.get_row(connection, job)
@@ -295,8 +294,7 @@ class JobStore:
                 raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
             queued: set[str] = set()
             if row.kind == JobKind.STUDY:
-                for cell in job_rows.cells_of(connection, job):
-                    queued |= job_moves.queue_again(connection, cell.id, parent=job)
+                queued |= study_moves.queue_cells_again(connection, job)
             queued |= job_moves.queue_again(connection, job)
             if row.kind == JobKind.STUDY:
                 study_rows.refresh_study(connection, job, now)

@@ -7,7 +7,9 @@ import pytest
 
 from jobs.documents import JobState
 from jobs.problems import Problem
+from jobs.specs import parse_spec
 from store import contents
+from store.contents import Contents
 from store.job_rows import describe
 from store.jobs import JobStore, utc_now
 from store.submission import Stores, dispatch, retry, submit, sweep
@@ -243,3 +245,12 @@ def test_an_installation_without_the_demo_says_so(
 def test_jobs_in_a_few_words() -> None:
     assert describe("attribute", {"dense": "one"}) == "attribute one"
     assert describe("study", {"name": "a grid"}) == "a grid" and describe("study", {"name": None}) == "study"
+
+
+def test_files_are_looked_up_once_for_a_submission(stores: Stores, model_root: Path) -> None:
+    """The cells of a study name the same model thousands of times; its gigabytes are read for the first of them."""
+    looked_up = Contents(stores.settings)
+    spec = parse_spec("evaluate", {"model": "one", "tasks": ["reviews"]})
+    before = looked_up.of(spec)
+    (model_root / "one" / "model.safetensors").unlink()
+    assert looked_up.of(spec) == before
