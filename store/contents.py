@@ -4,6 +4,7 @@ Every name is looked up where the worker will look: the demo's own files, then t
 `calibration/`), then the hub, of which only the name is known here.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Contents:
                     pruned |= self._model(reference, f"pruned.{index}")
                 return {**self._model(spec.dense, "dense"), **pruned, **self._texts(spec)}
             case StudySpec():
-                found = self._tasks(spec.tasks)
+                found = dict(self._tasks(spec.tasks))
                 for index, reference in enumerate(spec.models):
                     found |= self._model(reference, f"models.{index}")
                 for index, source in enumerate(spec.calibrations):
@@ -62,7 +63,7 @@ class Contents:
                     self._models[text] = f"pruned {name}"
         return {f"model {text}": self._models[text]}
 
-    def _look_up_calibration(self, calibration: Calibration, field: str) -> dict[str, str]:
+    def _look_up_calibration(self, calibration: Calibration, field: str) -> Mapping[str, str]:
         if calibration.file is not None:
             path = resolve_file(calibration.file, self.settings, f"{field}.file")
             return {f"file {calibration.file}": contents_of(path)}
@@ -71,7 +72,7 @@ class Contents:
             return {"calibration demo": _contents_or_missing(_DEMO / "calibration.jsonl", f"{field}.dataset", name)}
         return {f"calibration {name}": self._data("calibration", f"{name}.jsonl", f"{name}.train.txt")}
 
-    def _look_up_tasks(self, tasks: tuple[str, ...]) -> dict[str, str]:
+    def _look_up_tasks(self, tasks: tuple[str, ...]) -> Mapping[str, str]:
         found: dict[str, str] = {}
         for index, task in enumerate(tasks):
             if task == "reviews":
@@ -80,7 +81,7 @@ class Contents:
                 found[f"task {task}"] = self._data("eval", f"{task}.jsonl")
         return found
 
-    def _texts(self, spec: Reading) -> dict[str, str]:
+    def _texts(self, spec: Reading) -> Mapping[str, str]:
         # Given texts are in the spec itself; a prompt belongs to the numerics' version.
         return self._tasks((spec.texts.dataset,)) if isinstance(spec.texts, TaskTexts) else {}
 

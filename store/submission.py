@@ -7,15 +7,16 @@ message, and the next `sweep` sends it.
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Self
 
-from jobs.documents import Job, JobKind
+from jobs.documents import Estimate, Job, JobKind
 from jobs.fingerprints import fingerprint
 from jobs.problems import bad_field
 from jobs.references import PRUNED
 from jobs.settings import Settings
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
+from store import estimates
 from store.artefacts import Artefacts
 from store.contents import Contents
 from store.database import Database
@@ -23,7 +24,7 @@ from store.jobs import JobStore
 from store.results import Results
 from store.shares import ShareStore
 from store.studies import Studies
-from store.study_plan import plan
+from store.study_plan import Cell, plan
 
 Send = Callable[[str], None]
 """Hands a job's id to the queue; raises ConnectionError when it cannot be reached (`jobs.queue.send` with its app)."""
@@ -72,8 +73,7 @@ def submit(
     mark = fingerprint(known_kind, spec, contents.of(spec))
     after = _pending_models(stores, spec)
     if isinstance(spec, StudySpec):
-        marks = lru_cache(maxsize=None)(lambda kind, cell: fingerprint(kind, cell, contents.of(cell)))
-        job, created = stores.studies.submit(spec, mark, plan(spec, marks), force=force, after=after)
+        job, created = stores.studies.submit(spec, mark, _cells(spec, contents), force=force, after=after)
         ready = stores.jobs.unsent() if created else []
     else:
         canonical = spec.model_dump(mode="json")
@@ -81,6 +81,16 @@ def submit(
         ready = [job.id] if created and stores.jobs.is_ready(job.id) else []
     dispatch(stores.jobs, ready, send)
     return stores.jobs.get(job.id), created
+
+
+def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False) -> Estimate:
+    """The work of a study with this spec, of which nothing is queued; Problem 422 as `submit` has it."""
+    spec = parse_spec(JobKind.STUDY, document)
+    assert isinstance(spec, StudySpec)
+    contents = Contents(stores.settings)
+    contents.of(spec)
+    _pending_models(stores, spec)
+    return estimates.estimate(stores.database, stores.results, _cells(spec, contents), force=force)
 
 
 def retry(stores: Stores, job: str, *, send: Send) -> Job:
@@ -116,6 +126,10 @@ def sweep(jobs: JobStore, send: Send, waiting: Callable[[], int]) -> list[str]:
     else:
         dispatch(jobs, jobs.unsent(drained=drained), send)
     return requeued
+
+
+def _cells(spec: StudySpec, contents: Contents) -> list[Cell]:
+    return plan(spec, cache(lambda kind, cell: fingerprint(kind, cell, contents.of(cell))))
 
 
 def _pending_models(stores: Stores, spec: Spec) -> dict[str, str]:

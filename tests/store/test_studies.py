@@ -216,6 +216,22 @@ def test_known_cells_are_not_run_again(stores: Stores) -> None:
     assert bigger.id != forced.id
 
 
+def test_cells_are_the_jobs_that_a_person_would_submit(stores: Stores) -> None:
+    """Every kind of cell is known under the same fingerprint, whatever else the study names."""
+    wanda = {"model": "one", "method": "wanda", "pattern": "2:4", "calibration": {"dataset": "c4"}}
+    made, _ = submit(stores, "prune", wanda, send=refuse)
+    for kind, spec in (
+        ("evaluate", {"model": "one", "tasks": STUDY["tasks"], "limit": 20}),
+        ("evaluate", {"model": f"pruned:{made.artefact_id}", "tasks": STUDY["tasks"], "limit": 20}),
+        ("attribute", {"dense": "one", "pruned": [f"pruned:{made.artefact_id}"], **STUDY["attributions"][0]}),
+    ):
+        submit(stores, kind, spec, send=refuse)
+    alone = {job.id for job in stores.jobs.list()[0]}
+    small = {**STUDY, "methods": ["wanda"], "patterns": ["2:4"], "calibrations": [{"dataset": "c4"}]}
+    study, _ = submit(stores, "study", small, send=refuse)
+    assert {cell.job for cell in stores.studies.cells(study.id)} == alone
+
+
 def test_a_study_of_known_cells_ends_at_once(stores: Stores) -> None:
     spec = {"models": ["one"], "tasks": ["sst2"]}
     submit(stores, "evaluate", {"model": "one", "tasks": ["sst2"]}, send=refuse)
