@@ -15,7 +15,7 @@ SMALLEST_SCALE = 0.05
 """The colours end at five points at least: noise must not look like a loss."""
 FEW_MODELS = 8
 """So many are listed at once."""
-AXIS_NAMES = {"task": "task", "calibration": "calibration", "model": "model", "method": "method", "pattern": "pattern"}
+AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length"}
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         facts=_facts(document),
         menus=() if frame.shared else _menus(document, state, href),
         toggles=() if frame.shared else (_show(document, href),),
-        averaged=f"Each cell is the mean over {_listed(table.averaged)}." if _averages(document) else "",
-        rows_axis=table.rows_axis,
+        averaged=f"Each cell is the mean over {_listed([*map(_name, table.averaged)])}." if _averages(document) else "",
+        rows_axis=_name(table.rows_axis),
         columns=tuple(table.columns),
         groups=_groups(document, scale),
         width=len(table.columns) + 3,
@@ -150,23 +150,17 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
 
 
 def _facts(document: StudyDocument) -> tuple[Fact, ...]:
-    plural = {
-        "task": "tasks",
-        "calibration": "calibration sets",
-        "model": "models",
-        "method": "methods",
-        "pattern": "patterns",
-    }
     known = {axis: [value for value in values if value != "none"] for axis, values in document.axes.items()}
     return tuple(
-        Fact(
-            "",
-            wording.count(len(values)),
-            plural.get(axis, f"{axis}s") if len(values) != 1 else AXIS_NAMES.get(axis, axis),
-        )
+        Fact("", wording.count(len(values)), _name(axis) + ("" if len(values) == 1 else "s"))
         for axis, values in known.items()
-        if values
+        # One window length and one allocation are what most studies have.
+        if len(values) > 1 or (values and axis not in {"seqlen", "allocation"})
     )
+
+
+def _name(axis: str) -> str:
+    return AXIS_NAMES.get(axis, axis)
 
 
 def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) -> tuple[Picker, ...]:
@@ -194,12 +188,15 @@ def _axis(label: str, key: str, now: str, other: str, document: StudyDocument, h
     swapped = "columns" if key == "rows" else "rows"
     options = tuple(
         Option(
-            axis, href(**({key: axis, swapped: now} if axis == other else {key: axis})), axis == now, _values(values)
+            _name(axis),
+            href(**({key: axis, swapped: now} if axis == other else {key: axis})),
+            axis == now,
+            _values(values),
         )
         for axis, values in document.axes.items()
         if values
     )
-    return Picker(label, f"{label}: {now}", options)
+    return Picker(label, f"{label}: {_name(now)}", options)
 
 
 def _values(values: list[str]) -> str:

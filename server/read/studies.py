@@ -22,7 +22,10 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("method", "calibration"),
     ("task", "method"),
     ("method", "pattern"),
+    ("task", "seqlen"),
+    ("method", "seqlen"),
     ("task", "model"),
+    ("task", "allocation"),
     ("task", "seed"),
 )
 SHOWN = ("accuracy", "difference")

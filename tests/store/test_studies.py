@@ -185,6 +185,22 @@ def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
         pivot(table, "tasks", "model")
 
 
+def test_lengths_and_allocations_are_crossed(stores: Stores) -> None:
+    grid = {"methods": ["wanda"], "patterns": [0.5], "seqlens": [64, 128], "allocations": ["uniform", "owl"]}
+    study, _ = submit(stores, "study", {**STUDY, **grid, "attributions": []}, send=refuse)
+    work(stores)
+    table = stores.studies.table(study.artefact_id)
+    crossed = pivot(table, "seqlen", "allocation", {"task": "reviews"})
+    assert crossed.row_labels == ["64", "128"] and crossed.column_labels == ["uniform", "owl"]
+    assert [[cell and cell.facts for cell in row] for row in crossed.cells] == [[2, 2], [2, 2]], "two calibration sets"
+
+
+def test_windows_as_long_as_the_context_say_so(stores: Stores) -> None:
+    study, _ = submit(stores, "study", {**STUDY, "attributions": []}, send=refuse)
+    axes = stores.studies.table(study.artefact_id).axes
+    assert axes["seqlen"] == ["none", "context"] and axes["allocation"] == ["uniform"]
+
+
 def work_sent(stores: Stores, first: list[str]) -> Job:
     """Run the jobs whose messages have left, and what they make ready."""
     waiting = list(first)
