@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class ExampleResult:
     """One row: the prompt as the model read it, and the log-likelihood of each choice (natural logarithm).
 
+    Where each choice has a prompt of its own, `text` has a blank `_` in the choices' place.
     `chosen` and `answer` are indices into `choices`; `index` is the row's place in its file or split, from 0.
     """
 
@@ -115,7 +116,7 @@ def _measure(
 ) -> TaskResult:
     questions = asked.questions
     # Prompts of like length share a batch, the longest first: little padding, and memory runs out at once or never.
-    by_length = sorted(questions, key=lambda question: -len(question.prompt))
+    by_length = sorted(questions, key=lambda question: -max(map(len, question.prompts)))
     examples, truncated = [], 0
     report(0, len(questions))
     for start in range(0, len(by_length), batch):
@@ -143,7 +144,8 @@ def _answer(lm: LanguageModel, task: str, questions: Sequence["Question"]) -> tu
     """The questions' results from one forward pass, and how many of them did not fit the context."""
     assert lm.tokenizer is not None
     length = context_length(lm.model)
-    encoded = [[encode(lm.tokenizer, q.prompt, c, length) for c in q.continuations] for q in questions]
+    pairs = [zip(question.prompts, question.continuations, strict=True) for question in questions]
+    encoded = [[encode(lm.tokenizer, prompt, answer, length) for prompt, answer in choices] for choices in pairs]
     flat = iter(log_likelihoods(lm.model, [choice for choices in encoded for choice in choices]))
     results = []
     for question, choices in zip(questions, encoded, strict=True):
@@ -156,7 +158,7 @@ def _answer(lm: LanguageModel, task: str, questions: Sequence["Question"]) -> tu
         results.append(
             ExampleResult(
                 index=question.index,
-                text=question.prompt,
+                text=question.text,
                 scores=scores,
                 chosen=scores.index(max(scores)),
                 answer=question.answer,

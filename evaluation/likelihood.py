@@ -29,17 +29,28 @@ class Encoded:
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str, length: int) -> Encoded:
     """Tokens of the prompt and its continuation, cut on the left to `length` inputs.
 
-    Raises BadText when the tokenizer leaves nothing of the continuation, or when it alone is longer than `length`.
+    An empty prompt is the tokenizer's BOS (or EOS where it has none), as in the harness. Raises BadText when the
+    tokenizer leaves nothing of the continuation, or when it alone is longer than `length`.
     """
-    stripped = prompt.rstrip()
-    continuation = prompt[len(stripped) :] + continuation
-    context = _ids(tokenizer, stripped)
-    whole = _ids(tokenizer, stripped + continuation)
-    answer = whole[len(context) :]
+    context, answer = _pair(tokenizer, prompt, continuation)
     if not 0 < len(answer) <= length:
         raise BadText(f"answer {continuation!r} is {len(answer)} tokens after its prompt, but must be 1 to {length}")
     tokens = context + answer
     return Encoded(tuple(tokens[-(length + 1) : -1]), tuple(answer), truncated=len(tokens) > length + 1)
+
+
+def _pair(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
+    if not prompt:
+        first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        if first is None:
+            raise BadText(
+                f"answer {continuation[:60]!r} has no prompt, and the tokenizer no BOS or EOS to stand before it"
+            )
+        ids: list[int] = tokenizer(continuation, add_special_tokens=False, verbose=False)["input_ids"]
+        return (ids[:1], ids[1:]) if ids[:1] == [first] else ([first], ids)
+    stripped = prompt.rstrip()
+    context = _ids(tokenizer, stripped)
+    return context, _ids(tokenizer, prompt + continuation)[len(context) :]
 
 
 def log_likelihoods(model: PreTrainedModel, encoded: Sequence[Encoded]) -> list[float]:

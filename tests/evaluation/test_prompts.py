@@ -29,7 +29,8 @@ def test_the_harness_puts_the_same_prompt_around_a_text(task: Task, newline: str
     asked = ask(configuration(task, newline), [{task.text: text, task.label: task.labels[1]}])
     before, after = around(task.name, newline)
     (question,) = asked.questions
-    assert question.prompt == before + text + after
+    assert question.text == before + text + after
+    assert question.prompts == (question.text, question.text)
     assert question.continuations == (" negative", " positive")
     assert question.choices == ("negative", "positive")
     assert question.answer == 1
