@@ -12,7 +12,17 @@ from jobs.fingerprints import contents_of
 from jobs.problems import bad_field
 from jobs.references import FolderModel, HubModel, PrunedModel, parse_reference, resolve_file
 from jobs.settings import Settings
-from jobs.specs import AttributeSpec, Calibration, EvaluateSpec, PruneSpec, Reading, Spec, StudySpec, TaskTexts
+from jobs.specs import (
+    AttributeSpec,
+    Calibration,
+    EvaluateSpec,
+    PruneSpec,
+    Reading,
+    Spec,
+    StudySpec,
+    TaskRows,
+    TaskTexts,
+)
 
 _DEMO = Path(__file__).resolve().parents[1] / "demo"
 
@@ -83,7 +93,7 @@ class Contents:
 
     def _texts(self, spec: Reading) -> Mapping[str, str]:
         # Given texts are in the spec itself; a prompt belongs to the numerics' version.
-        return self._tasks((spec.texts.dataset,)) if isinstance(spec.texts, TaskTexts) else {}
+        return self._tasks((spec.texts.dataset,)) if isinstance(spec.texts, TaskTexts | TaskRows) else {}
 
     def _data(self, folder: str, *names: str) -> str:
         for name in names:

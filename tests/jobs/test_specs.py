@@ -146,6 +146,8 @@ def test_words_are_manual_where_the_texts_carry_them() -> None:
     assert source({"texts": ["The food was bad"]}) == ("cot", "none")
     assert source({"texts": {"dataset": "reviews"}}) == ("manual", "reviews")
     assert source({"texts": {"dataset": "sst2"}, "prompt": "none"}) == ("cot", "none")
+    assert source({"texts": {"dataset": "reviews", "indices": [3, 1]}}) == ("manual", "reviews")
+    assert source({"texts": {"dataset": "sst2", "indices": [3, 1]}}) == ("cot", "sst2")
     assert source({"words": "occlusion", "prompt": "yelp"}) == ("occlusion", "yelp")
 
 
@@ -210,6 +212,11 @@ def test_layers_are_a_set() -> None:
         ("attribute", {"texts": [{"text": "a", "words": ["a"]}, {"text": "b"}]}, "texts.1.words", None, "has no words"),
         ("attribute", {"texts": {"dataset": "sst2"}, "words": "manual"}, "words.source", "manual", "cot or occlusion"),
         ("attribute", {"texts": {"dataset": "sst"}}, "texts.dataset", "sst", "did you mean 'sst2'"),
+        ("attribute", {"texts": {"dataset": "sst", "indices": [0]}}, "texts.dataset", "sst", "did you mean 'sst2'"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": []}}, "texts.indices", "[]", "at least 1"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": [2, -1]}}, "texts.indices.1", -1, "greater than"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": [2, 0, 2]}}, "texts.indices.2", 2, "row 2 is named"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": [0], "seed": 1}}, "texts.seed", 1, "known: dataset"),
         ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
         ("attribute", {"prompt": "sst1"}, "prompt", "sst1", "did you mean 'sst2'"),
         ("attribute", {"activation": "gelu"}, "activation", "gelu", "'relu'"),
@@ -293,7 +300,7 @@ def test_a_spec_read_back_is_the_same(document: dict[str, Any]) -> None:
 
 def test_canonical_forms_of_all_kinds_read_back() -> None:
     for kind, document in {
-        "attribute": ATTRIBUTE,
+        "attribute": {**ATTRIBUTE, "texts": {"dataset": "reviews", "indices": [4, 2]}},
         "study": {**STUDY, "attributions": [{"texts": {"dataset": "reviews"}}], "seeds": [0, 1]},
         "evaluate": {"model": "a/b@main", "tasks": ["sst2"], "limit": 3},
     }.items():
