@@ -23,6 +23,7 @@ class Cell:
     """``css`` of the table's cell; ``place`` is its number in the details."""
 
     text: str
+    paper: str
     css: str
     best: bool
     href: str | None
@@ -66,6 +67,7 @@ class StudyPage:
     menus: tuple[Picker, ...]
     toggles: tuple[Picker, ...]
     averaged: str
+    published: str
     rows_axis: str
     columns: tuple[str, ...]
     groups: tuple[Group, ...]
@@ -98,6 +100,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         "rows": table.rows_axis,
         "columns": table.columns_axis,
         "show": document.show if document.show != "accuracy" else None,
+        "published": document.published,
     }
 
     def href(**changes: urls.State) -> str:
@@ -121,6 +124,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         menus=() if frame.shared else _menus(document, state, href),
         toggles=() if frame.shared else (_show(document, href),),
         averaged=f"Each cell is the mean over {_listed([*map(_name, table.averaged)])}." if _averages(document) else "",
+        published=" Small: what the paper prints (arXiv 2503.01542)." if document.published else "",
         rows_axis=_name(table.rows_axis),
         columns=tuple(table.columns),
         groups=_groups(document, scale),
@@ -172,7 +176,16 @@ def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
     ]
     if len(usual) > 1:
         menus.append(Picker("Usual tables", "Usual tables", usual))
+    if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [document.published])])]:
+        tables = [Option(_title(name), href(published=name), name == document.published) for name in papers]
+        shown = _title(document.published) if document.published else "none"
+        none = Option("None", href(published=None), document.published is None)
+        menus.append(Picker("The paper's values", f"Paper: {shown}", (none, *tables)))
     return tuple(menus)
+
+
+def _title(table: str) -> str:
+    return table.replace("-", " ").capitalize()
 
 
 def _show(document: StudyDocument, href: Href) -> Picker:
@@ -232,10 +245,12 @@ def _groups(document: StudyDocument, scale: Scale) -> tuple[Group, ...]:
 
 def _cell(row: StudyRow, column: str, cell: StudyCell | None, place: str, show: str, scale: Scale) -> Cell:
     if cell is None:
-        return Cell("", "", False, None, f"{row.label}, {column}: not part of the study", "")
+        return Cell("", "", "", False, None, f"{row.label}, {column}: not part of the study", "")
+    paper = "" if cell.published is None else wording.accuracy(cell.published)
     if cell.accuracy is None:
         text, css = _waiting(cell.state)
-        return Cell(text, css, False, cell.href, f"{row.label}, {column}: {cell.state.value}", place)
+        label = f"{row.label}, {column}: {cell.state.value}{paper and f', {paper} % in the paper'}"
+        return Cell(text, paper, css, False, cell.href, label, place)
     shade = "" if cell.difference is None else _shade(cell.difference, scale)
     text = wording.points(cell.difference) if show == "difference" else wording.accuracy(cell.accuracy)
     label = f"{row.label}, {column}: {wording.accuracy(cell.accuracy)} %"
@@ -243,7 +258,9 @@ def _cell(row: StudyRow, column: str, cell: StudyCell | None, place: str, show: 
         label += f", {wording.points(cell.difference)} to dense"
     if cell.at_chance:
         label += ", near chance"
-    return Cell(text, f"{shade}{' near' if cell.at_chance else ''}", cell.best, cell.href, label, place)
+    if paper:
+        label += f", {paper} % in the paper"
+    return Cell(text, paper, f"{shade}{' near' if cell.at_chance else ''}", cell.best, cell.href, label, place)
 
 
 def _shade(difference: float, scale: Scale) -> str:
@@ -276,6 +293,8 @@ def _details(row: StudyRow, column: str, cell: StudyCell) -> Details:
         rows.append(("chance", f"{wording.accuracy(row.chance)} %{', not told from it' if cell.at_chance else ''}"))
     if cell.measurements > 1:
         rows.append(("mean of", f"{wording.count(cell.done)} of {wording.plural(cell.measurements, 'measurement')}"))
+    if cell.published is not None:
+        rows.append(("in the paper", f"{wording.accuracy(cell.published)} %"))
     rows.append(("state", cell.state.value))
     link = "See what broke" if cell.accuracy is not None else "Open its job"
     return Details(f"{row.label} · {column}", tuple(rows), cell.href, link, cell.model_href)
