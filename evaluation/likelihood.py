@@ -104,12 +104,6 @@ def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Enc
     return {item: math.fsum(next(found) for _ in encoded[item].answer) for item in items}
 
 
-def log_likelihoods(model: PreTrainedModel, encoded: Sequence[Encoded]) -> list[float]:
-    """The summed log-probability of each answer's tokens, all in one pass."""
-    found = score(model, passages(encoded), encoded)
-    return [found[item] for item in range(len(encoded))]
-
-
 def _predictions(item: Encoded) -> list[tuple[int, int]]:
     """Where each token of the answer is predicted, and the token."""
     return list(enumerate(item.answer, start=len(item.inputs) - len(item.answer)))

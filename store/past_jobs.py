@@ -105,24 +105,17 @@ class PastJobs:
         )
 
     def _evaluate(self, spec: Spec, rows: Mapping[str, int] | None) -> _Work:
-        base, tasks, limit, perplexity = (
-            self._dense(spec["model"]),
-            spec["tasks"],
-            spec["limit"],
-            spec.get("perplexity"),
-        )
-        extent = repr(perplexity)
+        base, tasks, limit = self._dense(spec["model"]), spec["tasks"], spec["limit"]
         numbers = [rows.get(task) if rows is not None else self._expected(task, limit) for task in tasks]
         known = [number for number in numbers if number]
         return _Work(
-            ("evaluate", base, *tasks, limit, extent),
-            (("evaluate", base, *tasks, extent), ("evaluate", base, extent)),
+            ("evaluate", base, *tasks, limit),
+            (("evaluate", base, *tasks), ("evaluate", base)),
             sum(known) if known and len(known) == len(tasks) else None,
         )
 
     def _attribute(self, spec: Spec) -> _Work:
-        texts = spec["texts"]
-        count = texts["count"] if isinstance(texts, Mapping) else len(texts)
+        count = _texts(spec["texts"])
         base, source, models = self._dense(spec["dense"]), spec["words"]["source"], 1 + len(spec["pruned"])
         extent = (spec["permutations"], repr(spec["layers"]))
         return _Work(
@@ -165,6 +158,17 @@ def _bases(results: Results, rows: Sequence[Run], cells: Iterable[Cell]) -> dict
     named = {spec["dense"] if kind == JobKind.ATTRIBUTE else spec["model"] for _, kind, spec in asked}
     missing = {name.removeprefix(PRUNED) for name in named if name.startswith(PRUNED)} - found.keys()
     return found | {name: record.spec["model"] for name, record in results.many("model", missing).items()}
+
+
+def _texts(texts: Mapping[str, Any] | Sequence[Any]) -> int:
+    """How many texts an attribution reads: rows that were drawn, rows that were chosen, or texts of its own."""
+    match texts:
+        case {"indices": rows}:
+            return len(rows)
+        case {"count": count}:
+            return int(count)
+        case _:
+            return len(texts)
 
 
 def _rows_of(record: Record) -> dict[str, int]:

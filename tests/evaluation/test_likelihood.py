@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from evaluation.likelihood import encode, log_likelihoods
+from evaluation.likelihood import encode
 from lm.errors import BadText
 from tests.models import CONTEXT, FAMILIES, tiny, tiny_tokenizer
+from tests.scoring import log_likelihoods
 
 PROMPTS = ("the room was small", "the food", "the staff were kind and the room was bad ")
 ANSWERS = (" good", " bad", " badly kind")

@@ -135,6 +135,16 @@ def test_texts_and_models_scale_an_attribution(stores: Stores) -> None:
     assert seconds(stores, {**grid, "attributions": [texts]}) == 20 + 9
     assert seconds(stores, {**grid, "attributions": [twenty]}) == 20 + 18
     assert seconds(stores, {**grid, "attributions": [{"texts": ["so bad"]}]}) == pytest.approx(20 + 0.9)
+    chosen = {"texts": {"dataset": "reviews", "indices": [3, 1, 4, 15, 9]}}
+    assert seconds(stores, {**grid, "attributions": [chosen]}) == pytest.approx(20 + 4.5)
+
+
+def test_chosen_rows_are_texts_that_an_attribution_took_its_time_for(stores: Stores) -> None:
+    made = run(stores, "prune", WANDA, 10)
+    chosen = {"texts": {"dataset": "reviews", "indices": [2, 7]}}
+    run(stores, "attribute", {"dense": "one", "pruned": [f"pruned:{made.artefact_id}"], **chosen}, 6)
+    ten = {"texts": {"dataset": "reviews", "count": 10}}
+    assert seconds(stores, {**ONE_WANDA, "attributions": [ten]}) == pytest.approx(10 + 30)
 
 
 def test_what_took_two_attempts_says_nothing(stores: Stores) -> None:
