@@ -144,9 +144,7 @@ class JobStore:
         `drained`: the queue holds no message at all, so one that was sent a while ago is lost: with its Redis, or with
         a worker that was killed while Redis handed it over.
         """
-        without: ColumnElement[bool] = jobs.c.sent_at.is_(None)
-        if drained:
-            without = or_(without, jobs.c.sent_at < self.now() - RESEND_AFTER)
+        without = self._without_message(drained)
         query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED, jobs.c.kind != JobKind.STUDY, without, READY)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(jobs.c.created_at, jobs.c.id).limit(limit)).scalars()]
@@ -157,12 +155,28 @@ class JobStore:
         with self.database.reading() as connection:
             return connection.execute(query).one_or_none() is not None
 
-    def mark_sent(self, job: str) -> None:
-        """A message with this id is in the queue."""
+    def mark_sent(self, job: str, *, drained: bool = False) -> bool:
+        """Take a job of `unsent` for sending, before its message leaves: False when somebody else has taken it.
+
+        Submission and every server's sweeper may see the same job, and only one of them may send it. One who dies
+        before the message has left is found like a message that was lost.
+        """
         with self.database.writing() as connection:
-            connection.execute(
-                update(jobs).where(jobs.c.id == job, jobs.c.state == JobState.QUEUED).values(sent_at=self.now())
+            taken = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job, jobs.c.state == JobState.QUEUED, self._without_message(drained))
+                .values(sent_at=self.now())
             )
+        return taken.rowcount == 1
+
+    def mark_unsent(self, job: str) -> None:
+        """The message that was to leave did not."""
+        with self.database.writing() as connection:
+            connection.execute(update(jobs).where(jobs.c.id == job).values(sent_at=None))
+
+    def _without_message(self, drained: bool) -> ColumnElement[bool]:
+        without: ColumnElement[bool] = jobs.c.sent_at.is_(None)
+        return or_(without, jobs.c.sent_at < self.now() - RESEND_AFTER) if drained else without
 
     # The worker's side
 

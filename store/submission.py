@@ -100,17 +100,21 @@ def retry(stores: Stores, job: str, *, send: Send) -> Job:
     return stores.jobs.get(job)
 
 
-def dispatch(jobs: JobStore, ids: Iterable[str], send: Send) -> int:
-    """Send each id and note it; how many. Stops at the first that the queue does not take: the next sweep tries
-    again."""
+def dispatch(jobs: JobStore, ids: Iterable[str], send: Send, *, drained: bool = False) -> int:
+    """Send each id that nobody else has sent since it was found, and note it; how many.
+
+    `drained` as in `JobStore.unsent`. Stops at the first that the queue does not take: the next sweep tries again.
+    """
     sent = 0
     for job in ids:
+        if not jobs.mark_sent(job, drained=drained):
+            continue
         try:
             send(job)
         except ConnectionError as error:
+            jobs.mark_unsent(job)
             _log.warning("job %s stays queued without a message: %s", job, error)
             break
-        jobs.mark_sent(job)
         sent += 1
     return sent
 
@@ -124,7 +128,7 @@ def sweep(jobs: JobStore, send: Send, waiting: Callable[[], int]) -> list[str]:
     except ConnectionError as error:
         _log.warning("nothing is sent: %s", error)
     else:
-        dispatch(jobs, jobs.unsent(drained=drained), send)
+        dispatch(jobs, jobs.unsent(drained=drained), send, drained=drained)
     return requeued
 
 

@@ -99,6 +99,34 @@ def test_a_message_that_a_killed_worker_took_along_is_sent_again(stores: Stores,
     assert queue.ids == [job.id]
 
 
+def test_a_job_that_two_would_send_is_sent_once(stores: Stores, queue: Queue) -> None:
+    """The row is there before its message leaves: a sweep in between sees a job without one."""
+
+    def swept_in_between(job: str) -> None:
+        sweep(stores.jobs, queue, queue.waiting)
+        queue(job)
+
+    job, _ = submit(stores, "prune", PRUNE, send=swept_in_between)
+    assert queue.ids == [job.id]
+    later = JobStore(stores.database, lambda: utc_now() + timedelta(minutes=1))
+    queue.ids.clear()
+    lost = later.unsent(drained=True)
+    assert [dispatch(later, lost, queue, drained=True) for _ in range(2)] == [1, 0]
+    assert queue.ids == [job.id]
+
+
+def test_one_who_dies_before_the_message_leaves_loses_nothing(stores: Stores, queue: Queue) -> None:
+    def dies(job: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        submit(stores, "prune", PRUNE, send=dies)
+    sweep(stores.jobs, queue, queue.waiting)
+    assert queue.ids == []
+    sweep(JobStore(stores.database, lambda: utc_now() + timedelta(minutes=1)), queue, queue.waiting)
+    assert len(queue.ids) == 1
+
+
 def test_a_job_waits_for_the_model_that_is_still_being_made(stores: Stores, queue: Queue) -> None:
     prune, _ = submit(stores, "prune", PRUNE, send=queue)
     spec = {"model": f"pruned:{prune.artefact_id}", "tasks": ["sst2"]}
