@@ -89,8 +89,8 @@ class Studies:
         with self.database.reading() as connection:
             return [_to_cell(row) for row in connection.execute(query)]
 
-    def cell_jobs(self, study_job: str, limit: int) -> list[str]:
-        """Ids of the jobs of a study's first cells."""
+    def cell_jobs(self, study_job: str, limit: int | None = None) -> list[str]:
+        """Ids of the jobs of a study's first cells, or of all of them."""
         query = select(study_cells.c.job).where(study_cells.c.study == study_job)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(study_cells.c.position).limit(limit)).scalars()]
@@ -134,8 +134,8 @@ def _to_cell(row: Any) -> StudyCell:
     return StudyCell(
         position=row.position,
         job=row.id,
-        kind=row.kind,
-        state=row.state,
+        kind=JobKind(row.kind),
+        state=JobState(row.state),
         artefact=artefact_id(row.fingerprint),
         error=None if row.error is None else row.error.get("detail"),
         **row.coordinates,

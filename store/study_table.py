@@ -7,38 +7,38 @@
                  state, job, model, method, pattern, calibration, seqlen, allocation, seed, sparsity, pruned}; dense
                  models are not facts, they are `dense` of them
     Pivot        {rows: axis, columns: axis, row_labels, column_labels, dense: [..], cells: [[PivotCell | None]]}
-    PivotCell    {accuracy, interval, dense, difference, facts, done, state, job, evaluation, pruned}: means over the
-    facts that meet there
+    PivotCell    {accuracy, interval, dense, difference, rows, facts, done, failed, state, job, evaluation, pruned}:
+                 means over the facts that meet there
 
 Accuracies are shares (0 to 1), differences are accuracy minus dense. Axes: model, method, pattern, calibration,
-seqlen, allocation, seed, task.
+seqlen, allocation, seed, task, group (of tasks).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import bad_field, unknown_name
 from jobs.vocabulary import TASKS
 from store.results import Record
 
-Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task"]
-AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task")
+Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group"]
+AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group")
 Interval = tuple[float, float]
+Where = Mapping[str, Sequence[str]]
+"""Axis -> the labels of it that count."""
 
+NO_GROUP = "other"
 _NONE = "none"
 _CONTEXT = "context"
 _UNIFORM = "uniform"
+_UNSUCCESSFUL = (JobState.FAILED, JobState.CANCELLED)
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class StudyCell(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCell:
     """One job of the study and its place in the grid."""
 
     position: int
@@ -64,8 +64,14 @@ class StudyCell(_Document):
         """The artefact is there."""
         return self.state == JobState.SUCCEEDED
 
+    @property
+    def unsuccessful(self) -> bool:
+        """It failed or was cancelled, and can be tried again."""
+        return self.state in _UNSUCCESSFUL
 
-class Fact(_Document):
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
     """The accuracy of one pruned model on one task, beside the dense model's."""
 
     model: str
@@ -101,7 +107,8 @@ class Fact(_Document):
         return str(value)
 
 
-class StudyTable(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyTable:
     """Everything that a study's page shows."""
 
     id: str
@@ -114,16 +121,21 @@ class StudyTable(_Document):
     axes: dict[str, list[str]]
 
 
-class PivotCell(_Document):
-    """The facts that meet in a row and a column. The interval is given where it is a single one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PivotCell:
+    """The facts that meet in a row and a column. What only a measurement has (interval, rows, job, evaluation, task)
+    is given where it is a single one."""
 
     accuracy: float | None
     interval: Interval | None
+    rows: int | None
     chance: float | None
+    majority: float | None
     dense: float | None
     difference: float | None
     facts: int
     done: int
+    failed: int
     state: JobState
     job: str | None
     evaluation: str | None
@@ -131,16 +143,20 @@ class PivotCell(_Document):
     task: str | None
 
 
-class Pivot(_Document):
-    """Two axes crossed; the other ones are averaged over, or held to one label by `where`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pivot:
+    """Two axes crossed; the other ones are averaged over, or held to some labels by `where`."""
 
     rows: Axis
     columns: Axis
+    where: dict[str, tuple[str, ...]]
     row_labels: list[str]
     column_labels: list[str]
     dense: list[float | None]
     """The dense accuracy of each row, the mean over the facts of the row."""
     cells: list[list[PivotCell | None]]
+    averaged: list[Axis]
+    """The other axes whose labels some cell is a mean over."""
 
 
 def study_table(study: Record, job: Job, cells: Sequence[StudyCell], evaluations: dict[str, Record]) -> StudyTable:
@@ -152,37 +168,64 @@ def study_table(study: Record, job: Job, cells: Sequence[StudyCell], evaluations
     for cell in cells:
         if cell.role == "evaluate":
             facts += [_beside(fact, known.get((fact.model, fact.task))) for fact in _facts(cell, tasks, evaluations)]
-    axes = {axis: _once(fact.label(axis) for fact in facts) for axis in AXES}
+    axes: dict[str, list[str]] = {axis: _once(fact.label(axis) for fact in facts) for axis in AXES}
     axes["model"] = list(study.spec["models"])
     axes["task"] = tasks
+    axes["group"] = _once(TASKS.get(task, NO_GROUP) for task in tasks)
     return StudyTable(id=study.id, job=job, spec=study.spec, cells=list(cells), facts=facts, dense=dense, axes=axes)
 
 
-def pivot(table: StudyTable, rows: str, columns: str, where: dict[str, str] | None = None) -> Pivot:
-    """Cross two different axes. `where`: axis -> the one label that counts. Problem 422 for an axis that is not
-    there."""
-    for name, given in (("rows", rows), ("columns", columns), *((axis, axis) for axis in where or {})):
+def pivot(table: StudyTable, rows: str, columns: str, where: Where | None = None) -> Pivot:
+    """Cross two different axes. Problem 422 for an axis, or a label of `where`, that is not there."""
+    for name, given in (("rows", rows), ("columns", columns)):
         if given not in AXES:
             raise bad_field(name, given, list(AXES), unknown_name(given, AXES))
     if rows == columns:
         raise bad_field("columns", columns, [axis for axis in AXES if axis != rows], "is the same as rows")
     down, across = _axis(rows), _axis(columns)
-    facts = [
-        fact for fact in table.facts if all(fact.label(_axis(axis)) == label for axis, label in (where or {}).items())
-    ]
+    held = _held(table, where or {})
+    facts = [fact for fact in table.facts if all(fact.label(_axis(axis)) in labels for axis, labels in held.items())]
     row_labels, column_labels = (_once(fact.label(axis) for fact in facts) for axis in (down, across))
     at: dict[tuple[str, str], list[Fact]] = {}
+    of_row: dict[str, list[Fact]] = {}
     for fact in facts:
-        at.setdefault((fact.label(down), fact.label(across)), []).append(fact)
-    grid = [[_pivot_cell(at.get((row, column), [])) for column in column_labels] for row in row_labels]
-    dense = [_mean(fact.dense for fact in facts if fact.label(down) == row) for row in row_labels]
-    return Pivot(rows=down, columns=across, row_labels=row_labels, column_labels=column_labels, dense=dense, cells=grid)
+        row = fact.label(down)
+        at.setdefault((row, fact.label(across)), []).append(fact)
+        of_row.setdefault(row, []).append(fact)
+    return Pivot(
+        rows=down,
+        columns=across,
+        where=held,
+        row_labels=row_labels,
+        column_labels=column_labels,
+        dense=[_mean(fact.dense for fact in of_row[row]) for row in row_labels],
+        cells=[[_pivot_cell(at.get((row, column), [])) for column in column_labels] for row in row_labels],
+        averaged=[
+            axis
+            for axis in AXES
+            # A task has one group: that several tasks are averaged says it.
+            if axis not in {down, across, "group"}
+            and any(len({fact.label(axis) for fact in some}) > 1 for some in at.values())
+        ],
+    )
+
+
+def _held(table: StudyTable, where: Where) -> dict[str, tuple[str, ...]]:
+    held: dict[str, tuple[str, ...]] = {}
+    for name, labels in where.items():
+        if name not in AXES:
+            raise bad_field(name, list(labels), list(AXES), unknown_name(name, AXES))
+        known = table.axes[name]
+        for label in labels:
+            if label not in known:
+                raise bad_field(name, label, known, unknown_name(label, known))
+        held[name] = tuple(_once(labels))
+    return held
 
 
 def _facts(cell: StudyCell, tasks: Sequence[str], evaluations: dict[str, Record]) -> list[Fact]:
     record = evaluations.get(cell.artefact)
     measured: dict[str, Any] = record.summary.get("tasks", {}) if record is not None else {}
-    fields = ("accuracy", "rows", "interval", "chance", "majority")
     return [
         Fact(
             model=cell.model,
@@ -195,27 +238,32 @@ def _facts(cell: StudyCell, tasks: Sequence[str], evaluations: dict[str, Record]
             sparsity=cell.sparsity or 0.0,
             pruned=cell.pruned or "",
             task=task,
-            group=TASKS.get(task, "other"),
+            group=TASKS.get(task, NO_GROUP),
             job=cell.job,
             state=cell.state,
             evaluation=cell.artefact,
-            **{name: measured.get(task, {}).get(name) for name in fields},
+            **_measured(measured.get(task, {})),
         )
         for task in tasks
     ]
+
+
+def _measured(result: Mapping[str, Any]) -> dict[str, Any]:
+    interval = result.get("interval")
+    fields = ("accuracy", "rows", "chance", "majority")
+    return {"interval": interval and tuple(interval), **{name: result.get(name) for name in fields}}
 
 
 def _beside(fact: Fact, dense: Fact | None) -> Fact:
     if dense is None or dense.accuracy is None:
         return fact
     difference = None if fact.accuracy is None else fact.accuracy - dense.accuracy
-    return fact.model_copy(
-        update={
-            "dense": dense.accuracy,
-            "dense_interval": dense.interval,
-            "dense_evaluation": dense.evaluation,
-            "difference": difference,
-        }
+    return replace(
+        fact,
+        dense=dense.accuracy,
+        dense_interval=dense.interval,
+        dense_evaluation=dense.evaluation,
+        difference=difference,
     )
 
 
@@ -227,11 +275,14 @@ def _pivot_cell(facts: list[Fact]) -> PivotCell | None:
     return PivotCell(
         accuracy=_mean(fact.accuracy for fact in done),
         interval=only.interval if only else None,
+        rows=only.rows if only else None,
         chance=_mean(fact.chance for fact in done),
+        majority=_mean(fact.majority for fact in done),
         dense=_mean(fact.dense for fact in done),
         difference=_mean(fact.difference for fact in done),
         facts=len(facts),
         done=len(done),
+        failed=sum(fact.state in _UNSUCCESSFUL for fact in facts),
         state=_common_state([fact.state for fact in facts]),
         job=only.job if only else None,
         evaluation=only.evaluation if only else None,
