@@ -20,9 +20,6 @@ Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, o
 Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
 OfExample = Annotated[int | None, Query(description="only this example, by its index")]
 
-FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""A downloaded figure carries its style in itself, and nothing in it may run."""
-
 
 @router.get(urls.ATTRIBUTIONS, responses=problems(422), summary="Attributions, newest first")
 def list_attributions(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:

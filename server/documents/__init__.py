@@ -77,6 +77,7 @@ from server.documents.studies import (
     StudyRow,
     StudySummary,
     StudyTable,
+    StudyTableDocument,
 )
 
 __all__ = [
@@ -128,6 +129,7 @@ __all__ = [
     "StudyRow",
     "StudySummary",
     "StudyTable",
+    "StudyTableDocument",
     "TaskAccuracy",
     "TaskExample",
     "TaskExamples",

@@ -72,6 +72,20 @@ class PublishedTable(Document):
     note: str
 
 
+class StudyTableDocument(Document):
+    """A study's table as a file: what it shows, in words and in the words of its address, and the table."""
+
+    study: str
+    title: str
+    href: str
+    caption: str
+    notes: list[str]
+    show: Show
+    filters: dict[str, list[str]]
+    published: PublishedTable | None
+    table: StudyTable
+
+
 class FailedCell(Document):
     """A job of the study that did not succeed; it can be tried again alone (POST to ``retry_href``)."""
 
