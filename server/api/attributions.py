@@ -9,6 +9,7 @@ from server import urls
 from server.api.answers import Kept, problems
 from server.documents import AttributionDocument, AttributionSummary, LayerHeatmap, NeuronDocument, NeuronRow, Page
 from server.figures.neuron import neuron_file
+from server.headers import FILE_POLICY
 from server.read.attributions import attribution_document, attribution_list
 from server.read.layers import layer_heatmap
 from server.read.neurons import neuron_document, neuron_list
