@@ -68,10 +68,12 @@ from server.documents.site import (
     ShareDocument,
 )
 from server.documents.studies import (
+    ChartName,
     FailedCell,
     PivotCell,
     PivotLabel,
     PublishedTable,
+    StudyChart,
     StudyDocument,
     StudyJobs,
     StudyRow,
@@ -84,6 +86,7 @@ __all__ = [
     "AttributionDocument",
     "AttributionSummary",
     "CalibrationDocument",
+    "ChartName",
     "Choice",
     "ChoiceScores",
     "Controls",
@@ -124,6 +127,7 @@ __all__ = [
     "SearchHit",
     "SearchResults",
     "ShareDocument",
+    "StudyChart",
     "StudyDocument",
     "StudyJobs",
     "StudyRow",
