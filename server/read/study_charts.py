@@ -34,7 +34,7 @@ def study_chart(
     table: StudyTable, name: str, rows: Axis, where: Where, beside: Beside, state: Mapping[str, urls.State]
 ) -> StudyChart:
     """The chart with this name. Problem 422 for one that there is not, or that this study has no axes for."""
-    offered = [each for each, kind in KINDS.items() if kind.offered(table)]
+    offered: list[str] = [each for each, kind in KINDS.items() if kind.offered(table)]
     found: ChartName | None = next((each for each in KINDS if each == name), None)
     if found is None:
         raise bad_field("chart", name, offered, unknown_name(name, KINDS))
