@@ -11,43 +11,71 @@ worker has; reading does not.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
+from jobs.documents import ID_LENGTH, JobKind
 from jobs.references import PRUNED
 from store.database import Database, in_pieces
 from store.outcomes import Outcomes, unpacked
 from store.paired_statistics import compare
-from store.tables import measurements, outcomes, pairings, records
+from store.tables import jobs, measurements, outcomes, pairings, records, study_cells
 
 ACCURACY = "accuracy"
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Pairing:
+class Measurement(NamedTuple):
+    """What an evaluation found on one task; `low` and `high` are the ends of its 95 % interval (Wilson's)."""
+
+    value: float
+    low: float | None
+    high: float | None
+    rows: int | None
+    chance: float | None
+    majority: float | None
+
+    @property
+    def interval(self) -> Interval | None:
+        """(low, high)."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+class Pairing(NamedTuple):
     """A pruned model beside its dense one on the same rows of a task.
 
-    `difference` is pruned minus dense accuracy, `interval` its 95 % interval (Tango's), `p` McNemar's, exact and
-    two-sided.
+    `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
+    McNemar's, exact and two-sided.
     """
 
-    task: str
     dense_evaluation: str
     rows: int
     both_right: int
     newly_wrong: int
     newly_right: int
     difference: float
-    interval: Interval
+    low: float
+    high: float
     p: float
+
+    @property
+    def interval(self) -> Interval:
+        """(low, high)."""
+        return self.low, self.high
 
     @property
     def both_wrong(self) -> int:
         """Rows that neither had right."""
         return self.rows - self.both_right - self.newly_wrong - self.newly_right
+
+
+Measured = Mapping[tuple[str, str], Measurement]
+"""(evaluation, task) -> measurement."""
+
+_MEASUREMENT = [measurements.c[name] for name in Measurement._fields]
+_PAIRING = [pairings.c[name] for name in Pairing._fields]
 
 
 class Measurements:
@@ -59,15 +87,40 @@ class Measurements:
     def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
         """(evaluation, task) -> the pairing with the dense model's evaluation, the newest where it has several on the
         same rows."""
-        query = select(pairings).join(
-            records, (records.c.kind == "evaluation") & (records.c.id == pairings.c.dense_evaluation)
-        )
+        dense = (records.c.kind == "evaluation") & (records.c.id == pairings.c.dense_evaluation)
+        query = select(pairings.c.evaluation, pairings.c.task, *_PAIRING).join(records, dense)
         found: dict[tuple[str, str], Pairing] = {}
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
                 chosen = query.where(pairings.c.evaluation.in_(ids)).order_by(records.c.created_at, records.c.id)
-                found |= {(row.evaluation, row.task): to_pairing(row) for row in connection.execute(chosen)}
+                for evaluation, task, *values in connection.execute(chosen):
+                    found[evaluation, task] = Pairing(*values)
         return found
+
+    def of_study(self, study_job: str) -> tuple[Measured, dict[tuple[str, str, str], Pairing]]:
+        """What a study's cells have measured: (evaluation, task) -> measurement, and (evaluation, task, dense
+        evaluation) -> pairing; by the id of its job."""
+        cells = (
+            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH).label("evaluation"))
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
+            .distinct()
+            .subquery()
+        )
+        with self.database.reading() as connection:
+            found = connection.execute(
+                select(measurements.c.evaluation, measurements.c.task, *_MEASUREMENT)
+                .join(cells, cells.c.evaluation == measurements.c.evaluation)
+                .where(measurements.c.measure == ACCURACY)
+            )
+            measured = {(evaluation, task): Measurement(*values) for evaluation, task, *values in found}
+            pairs = connection.execute(
+                select(pairings.c.evaluation, pairings.c.task, *_PAIRING).join(
+                    cells, cells.c.evaluation == pairings.c.evaluation
+                )
+            )
+            paired = {(row[0], row[1], row[2]): Pairing(*row[2:]) for row in pairs}
+        return measured, paired
 
     def without_outcomes(self) -> list[str]:
         """Ids of the evaluations that were kept before outcomes were."""
@@ -77,21 +130,6 @@ class Measurements:
         )
         with self.database.reading() as connection:
             return [*connection.execute(query.distinct().order_by(measurements.c.evaluation)).scalars()]
-
-
-def to_pairing(row: Any) -> Pairing:
-    """A row of `pairings`."""
-    return Pairing(
-        row.task,
-        row.dense_evaluation,
-        row.rows,
-        row.both_right,
-        row.newly_wrong,
-        row.newly_right,
-        row.difference,
-        (row.low, row.high),
-        row.p,
-    )
 
 
 def keep_evaluation(

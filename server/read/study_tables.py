@@ -1,6 +1,6 @@
 """A study's table as people see it: what is best, at chance, printed in the paper, and still to come."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.vocabulary import TASKS
@@ -67,7 +67,25 @@ def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside
         rows=rows,
         averaged=[*crossed.averaged],
         largest_difference=max(differences, default=0.0),
+        tested=crossed.tested,
+        surviving=crossed.surviving,
+        notes=[*_notes(crossed)],
     )
+
+
+def _notes(crossed: Pivot) -> Iterator[str]:
+    cells = [cell for row in crossed.cells for cell in row if cell is not None]
+    yield "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
+    if any(cell.facts > 1 for cell in cells):
+        yield (
+            "A mean over different tasks has the interval that follows from theirs: it says what other rows would have "
+            "changed, not what another calibration draw would. A mean over the same rows has none."
+        )
+    if crossed.tested:
+        yield (
+            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
+            "(McNemar's exact test, Benjamini-Hochberg)."
+        )
 
 
 def _standing(facts: Iterable[Fact], axes: Collection[str]) -> dict[tuple[str, str], Fact]:
@@ -79,7 +97,7 @@ def _standing(facts: Iterable[Fact], axes: Collection[str]) -> dict[tuple[str, s
 def _label(axis: str, value: str, fact: Fact | None, names: Names) -> PivotLabel:
     number: float | None = None
     if fact is not None:
-        number = {"pattern": fact.sparsity, "seqlen": fact.seqlen, "seed": fact.seed}[axis]
+        number = {"pattern": fact.cell.sparsity, "seqlen": fact.cell.seqlen, "seed": fact.cell.seed}[axis]
     return PivotLabel(
         value=value,
         label=names.label(value) if axis == "model" else value,
@@ -99,7 +117,8 @@ def _row(
     models: Collection[str],
 ) -> StudyRow:
     there = [cell for cell, _ in filter(None, cells)]
-    known = [cell.accuracy for cell in there if cell.accuracy is not None]
+    # A mean of some measurements is not to be held against the mean of all of them.
+    known = [cell.accuracy for cell in there if cell.accuracy is not None and cell.done == cell.facts]
     best = max(known, default=None) if len(known) > 1 else None
     return StudyRow(
         value=label.value,
@@ -123,29 +142,34 @@ def _common(values: Iterable[float | None]) -> float | None:
 def _cell(
     cell: study_table.PivotCell, best: float | None, models: Collection[str], published: float | None
 ) -> PivotCell:
-    low, high = cell.interval or (cell.accuracy, cell.accuracy)
-    at_chance = cell.chance is not None and low is not None and high is not None and low <= cell.chance <= high
     href = None
-    if cell.accuracy is not None and cell.evaluation and cell.task:
-        href = urls.evaluation_task(cell.evaluation, cell.task)
-    elif cell.job:
-        href = urls.job(cell.job)
+    if cell.only is not None:
+        there = cell.accuracy is not None
+        job, evaluation = cell.only.cell.job, cell.only.cell.artefact
+        href = urls.evaluation_task(evaluation, cell.only.task) if there else urls.job(job)
     return PivotCell(
         accuracy=cell.accuracy,
         interval=cell.interval,
         dense=cell.dense,
         difference=cell.difference,
+        difference_interval=cell.difference_interval,
+        p=cell.p,
+        q=cell.q,
+        survives=cell.only is not None and cell.survivors > 0,
+        survivors=cell.survivors,
+        newly_wrong=cell.newly_wrong,
+        newly_right=cell.newly_right,
         rows=cell.rows,
         chance=cell.chance,
         majority=cell.majority,
-        at_chance=at_chance,
-        best=best is not None and cell.accuracy == best,
+        at_chance=cell.at_chance,
+        best=best is not None and cell.accuracy == best and cell.done == cell.facts,
         measurements=cell.facts,
         done=cell.done,
         failed=cell.failed,
         state=cell.state,
-        job=cell.job,
-        evaluation=cell.evaluation,
+        job=cell.only.cell.job if cell.only else None,
+        evaluation=cell.only.cell.artefact if cell.only else None,
         href=href,
         model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
         published=published,

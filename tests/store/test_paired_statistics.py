@@ -4,12 +4,12 @@ from math import comb, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, false_discovery_control, norm
 
-from store.paired_statistics import benjamini_hochberg, compare, mcnemar_exact, tango_interval
+from store.paired_statistics import benjamini_hochberg, compare, interval_of_mean, mcnemar_exact, tango_interval
 
 Z = norm.ppf(0.975)
 
@@ -26,6 +26,7 @@ counts = st.integers(1, 300).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(counts)
 def test_the_interval_holds_the_difference_and_mirrors(counted: tuple[int, int, int]) -> None:
     n, wrong, right = counted
@@ -35,6 +36,7 @@ def test_the_interval_holds_the_difference_and_mirrors(counted: tuple[int, int, 
     assert (-float(mirrored[1]), -float(mirrored[0])) == pytest.approx((low, high), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(counts)
 def test_the_ends_are_where_the_score_test_begins_to_reject(counted: tuple[int, int, int]) -> None:
     """The restricted maximum of the likelihood is looked for by a search here."""
@@ -76,12 +78,14 @@ def test_the_interval_covers_as_it_says(n: int, wrong: float, right: float) -> N
     assert 0.92 < covered <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_mcnemars_p_is_the_binomial_tests(wrong: int, right: int) -> None:
     expected = 1.0 if wrong + right == 0 else binomtest(wrong, wrong + right, 0.5).pvalue
     assert float(mcnemar_exact(wrong, right)) == pytest.approx(expected, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
 def test_benjamini_hochberg_is_scipys(p: list[float]) -> None:
     assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p), rel=1e-12, abs=0)
@@ -103,3 +107,23 @@ def test_many_pairs_are_compared_at_once() -> None:
             found.high[each],
             found.p[each],
         )
+
+
+def test_the_interval_of_a_mean_is_of_independent_estimates() -> None:
+    assert interval_of_mean([0.4], [0.3], [0.6]) == pytest.approx((0.3, 0.6))
+    low, high = interval_of_mean([0.5, 0.7], [0.4, 0.5], [0.6, 0.8])
+    assert (low, high) == pytest.approx((0.6 - (0.01 + 0.04) ** 0.5 / 2, 0.6 + (0.01 + 0.01) ** 0.5 / 2))
+
+
+def test_the_interval_of_a_mean_covers_as_it_says() -> None:
+    """The mean difference on three tasks of 60 rows each, drawn 4,000 times."""
+    random = np.random.default_rng(0)
+    shares = np.array([[0.1, 0.02, 0.88], [0.25, 0.1, 0.65], [0.05, 0.05, 0.9]])
+    drawn = np.stack([random.multinomial(60, share, 4000) for share in shares])
+    found = compare(np.full((3, 4000), 60), drawn[..., 0], drawn[..., 1])
+    true = float((shares[:, 1] - shares[:, 0]).mean())
+    held = 0
+    for each in range(4000):
+        low, high = interval_of_mean(found.difference[:, each], found.low[:, each], found.high[:, each])
+        held += low <= true <= high
+    assert 0.93 < held / 4000 < 0.98
