@@ -24,7 +24,7 @@ from jobs.problems import conflict, not_found
 from jobs.references import PRUNED
 from store import measurements
 from store.artefacts import KINDS, Artefacts
-from store.database import Database
+from store.database import Database, in_pieces
 from store.jobs import utc_now
 from store.outcomes import Outcomes
 from store.paging import checked_limit, older_than, page
@@ -94,16 +94,23 @@ class Results:
 
     def exists(self, kind: str, name: str) -> bool:
         """There is a record with this id."""
-        return name in self.many(kind, [name])
+        return name in self.known(kind, [name])
+
+    def known(self, kind: str, names: Iterable[str]) -> set[str]:
+        """The ids of those that are there, without reading them."""
+        found: set[str] = set()
+        with self.database.reading() as connection:
+            for some in in_pieces(names):
+                query = select(records.c.id).where(records.c.kind == kind, records.c.id.in_(some))
+                found |= {*connection.execute(query).scalars()}
+        return found
 
     def many(self, kind: str, names: Iterable[str]) -> dict[str, Record]:
         """Id -> record, of those that are there."""
-        wanted = sorted(set(names))
         found: dict[str, Record] = {}
         with self.database.reading() as connection:
-            for start in range(0, len(wanted), 500):  # databases bound the number of values in one statement
-                some = records.c.id.in_(wanted[start : start + 500])
-                for row in connection.execute(select(records).where(records.c.kind == kind, some)):
+            for some in in_pieces(names):
+                for row in connection.execute(select(records).where(records.c.kind == kind, records.c.id.in_(some))):
                     found[row.id] = _to_record(row)
         return found
 
