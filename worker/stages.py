@@ -39,6 +39,7 @@ def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) ->
         data=context.settings.data,
         limit=spec.limit,
         seed=spec.seed,
+        newline=spec.newline,
         on_batch=lambda task, done, total: context.step(task, done, total, "rows"),
     )
     document = {
@@ -89,15 +90,22 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
 
 def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
     """The texts that a spec gives, draws from a task or names by its rows, with its prompt around them."""
-    before, after = ("", "") if spec.prompt == NO_PROMPT else around(spec.prompt)
     match spec.texts:
         case specs.TaskTexts(dataset=task, count=count, seed=seed):
             rows = task_texts(task, count, seed, context.settings.data)
         case specs.TaskRows(dataset=task, indices=indices):
             rows = row_texts(task, indices, context.settings.data)
         case given:
+            before, after = _around(spec.prompt)
             return [Text(each.text, each.label, each.words, before, after) for each in given]
+    if spec.prompt == spec.texts.dataset:
+        return [Text(row.text, row.label, row.words, row.before, row.after) for row in rows]
+    before, after = _around(spec.prompt)
     return [Text(row.text, row.label, row.words, before, after) for row in rows]
+
+
+def _around(prompt: str) -> tuple[str, str]:
+    return ("", "") if prompt == NO_PROMPT else around(prompt)
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:
