@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from jobs.documents import JobKind, JobState
 from jobs.problems import conflict, not_found
@@ -53,6 +53,9 @@ class Record(BaseModel):
 
 
 Records: TypeAlias = list[Record]
+Names: TypeAlias = list[str]
+
+_MODEL = records.c.spec["model"].as_string()
 
 
 class Results:
@@ -124,6 +127,24 @@ class Results:
             rows = connection.execute(query).all()
         items, following = page(rows, limit, lambda row: (row.created_at, row.id))
         return [_to_record(row) for row in items], following
+
+    def of_model(self, kind: str, reference: str) -> Records:
+        """The records of a kind whose spec has this `model`, newest first: evaluations of it, models made from it."""
+        query = select(records).where(records.c.kind == kind, reference == _MODEL)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(records.c.created_at.desc(), records.c.id.desc()))
+            return [_to_record(row) for row in found]
+
+    def measured_models(self) -> Names:
+        """Every `model` that an evaluation's or a pruned model's spec has, in the order that they were first used."""
+        query = (
+            select(_MODEL)
+            .where(records.c.kind.in_(["model", "evaluation"]), _MODEL.is_not(None))
+            .group_by(_MODEL)
+            .order_by(func.min(records.c.created_at), _MODEL)
+        )
+        with self.database.reading() as connection:
+            return [*connection.execute(query).scalars()]
 
     def users(self, kind: str, name: str) -> Records:
         """The records that use this one."""
