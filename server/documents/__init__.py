@@ -31,6 +31,7 @@ from server.documents.evaluations import (
     EvaluationSummary,
     PairedAccuracy,
     TaskAccuracy,
+    TaskComparison,
     TaskExample,
     TaskExamples,
 )
@@ -131,6 +132,7 @@ __all__ = [
     "StudySummary",
     "StudyTable",
     "TaskAccuracy",
+    "TaskComparison",
     "TaskExample",
     "TaskExamples",
     "TokenDocument",
