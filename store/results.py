@@ -1,15 +1,15 @@
 """Records of what jobs made: models, evaluations, attributions, studies. The artefacts themselves are in
 `store/artefacts.py`.
 
-A record's `summary` is what lists and tables need without opening the artefact. The worker writes
+A record's `summary` is what lists need without opening the artefact. The worker writes
 
-    model         {"label", "method", "pattern", "calibration", "sparsity", ...}     sparsity: the share of zeros that
-    was achieved evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version",
-    "prompt_hash"}}} attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers",
-    "neurons", ...}
+    model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity is the share of zeros that
+                  was achieved
+    evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash"}}}
+    attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
-and the study table reads the evaluations' `tasks`. Everything has the id that its spec's fingerprint gives it, so
-adding the same result twice is adding it once.
+and `store/measurements.py` keeps the evaluations' `tasks` in a form that tables are made from. Everything has the id
+that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,9 +22,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 from jobs.documents import JobKind, JobState
 from jobs.problems import conflict, not_found
 from jobs.references import PRUNED
+from store import measurements
 from store.artefacts import KINDS, Artefacts
 from store.database import Database
 from store.jobs import utc_now
+from store.outcomes import Outcomes
 from store.paging import checked_limit, older_than, page
 from store.tables import jobs, records, study_cells, uses
 
@@ -62,12 +64,25 @@ class Results:
         self.now = now
 
     def add(
-        self, kind: str, name: str, *, job: str | None, spec: Mapping[str, Any], summary: Mapping[str, Any]
+        self,
+        kind: str,
+        name: str,
+        *,
+        job: str | None,
+        spec: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        outcomes: Mapping[str, Outcomes] | None = None,
     ) -> Record:
         """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
-        deleted then."""
+        deleted then.
+
+        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right), paired
+        with those of the dense model: on the worker, for that takes SciPy.
+        """
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
+            if kind == "evaluation":
+                measurements.keep_evaluation(connection, name, spec, summary, outcomes or {})
         return self.get(kind, name)
 
     def get(self, kind: str, name: str) -> Record:
@@ -126,6 +141,8 @@ class Results:
             connection.execute(
                 update(jobs).where(jobs.c.fingerprint.startswith(name, autoescape=True)).values(known=False)
             )
+            if kind == "evaluation":
+                measurements.remove_evaluation(connection, name)
             if kind == "study":
                 connection.execute(delete(study_cells).where(study_cells.c.study == row.job))
         if kind in KINDS:

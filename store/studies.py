@@ -15,6 +15,7 @@ from store import job_inserts, job_rows, study_rows
 from store.database import Database
 from store.job_inserts import NewJob
 from store.jobs import JobStore, utc_now
+from store.measurements import Measurements
 from store.results import RESULT_OF, Results, add_record, models_of
 from store.study_plan import Cell
 from store.study_table import StudyCell, StudyTable, study_table
@@ -25,11 +26,17 @@ class Studies:
     """The studies of an installation."""
 
     def __init__(
-        self, database: Database, job_store: JobStore, results: Results, now: Callable[[], datetime] = utc_now
+        self,
+        database: Database,
+        job_store: JobStore,
+        results: Results,
+        measurements: Measurements,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.database = database
         self.jobs = job_store
         self.results = results
+        self.measurements = measurements
         self.now = now
 
     def submit(
@@ -89,8 +96,8 @@ class Studies:
         with self.database.reading() as connection:
             return [_to_cell(row) for row in connection.execute(query)]
 
-    def cell_jobs(self, study_job: str, limit: int) -> list[str]:
-        """Ids of the jobs of a study's first cells."""
+    def cell_jobs(self, study_job: str, limit: int | None = None) -> list[str]:
+        """Ids of the jobs of a study's first cells, or of all of them."""
         query = select(study_cells.c.job).where(study_cells.c.study == study_job)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(study_cells.c.position).limit(limit)).scalars()]
@@ -115,8 +122,8 @@ class Studies:
         if study.job is None:
             raise not_found("study", name)
         cells = self.cells(study.job)
-        evaluations = self.results.many("evaluation", [cell.artefact for cell in cells])
-        return study_table(study, self.jobs.get(study.job), cells, evaluations)
+        measured, pairings = self.measurements.of_study(study.job)
+        return study_table(study, self.jobs.get(study.job), cells, measured, pairings)
 
     def advance(self, job: str) -> list[str]:
         """After a job's end: ids of the jobs that waited for it and are now ready to be sent (the same as
@@ -134,8 +141,8 @@ def _to_cell(row: Any) -> StudyCell:
     return StudyCell(
         position=row.position,
         job=row.id,
-        kind=row.kind,
-        state=row.state,
+        kind=JobKind(row.kind),
+        state=JobState(row.state),
         artefact=artefact_id(row.fingerprint),
         error=None if row.error is None else row.error.get("detail"),
         **row.coordinates,

@@ -21,13 +21,12 @@ from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
 from nsa.texts import Text
 from store.activations import ActivationWriter
+from store.outcomes import EVALUATION_JSON
 from worker.context import Context
 from worker.pruned_model import label, prune
 from worker.records import circumstances, write_json
 
-__all__ = ["EVALUATION_JSON", "attribute", "evaluate", "label", "prune", "texts_of"]
-
-EVALUATION_JSON = "evaluation.json"
+__all__ = ["attribute", "evaluate", "label", "prune", "texts_of"]
 
 
 def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) -> dict[str, Any]:
