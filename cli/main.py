@@ -241,15 +241,16 @@ def submit(
     file: Annotated[Path, typer.Argument(help="YAML: kind and spec of a job or a study, as in studies/.")],
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it ends.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run it again, even when its result is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how much work a study is.")] = False,
     server: Annotated[
         str | None, typer.Option(help="Address of the server.  [default: PRUNESCOPE_HOST and PRUNESCOPE_PORT]")
     ] = None,
 ) -> None:
-    """Send a job or a study to a running server."""
+    """Send a job or a study to a running server; of a study it first tells how much work it is."""
     from cli.settings import read_settings
     from cli.submit import run
 
-    run(read_settings(), file, server=server, wait=wait, force=force)
+    run(read_settings(), file, server=server, wait=wait, force=force, dry_run=dry_run)
 
 
 @app.command()

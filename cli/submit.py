@@ -1,5 +1,6 @@
 """`prunescope submit`: a job or a study from a YAML file to a running server."""
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import yaml
 from cli.errors import Failure, Refusal, one_line
 from cli.progress import Display
 from cli.up import address_of
-from jobs.documents import Job, JobKind, JobState
+from cli.wording import work
+from jobs.documents import Estimate, Job, JobKind, JobState
 from jobs.problems import unknown_name
 from jobs.settings import Settings
 from server import urls
@@ -19,14 +21,17 @@ from server import urls
 POLL_SECONDS = 0.5
 
 
-def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool) -> None:
-    """Send the request of `file`, say where its job is, and with `wait` follow it to its end.
+def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool, dry_run: bool) -> None:
+    """Send the request of `file`, say where its job is, and with `wait` follow it to its end. Of a study first how much
+    work it is; with `dry_run` that is all, and nothing is sent.
 
     Raises:
         Refusal: the file cannot be read, the server refuses what it asks for, or the job failed for such a reason.
         Failure: no server answers, or the job failed or was cancelled.
     """
     request = {**read_request(file), "force": force}
+    if dry_run and request["kind"] != JobKind.STUDY:
+        raise Refusal(f"{file}: --dry-run tells how much work a study is; a {request['kind']} is one job")
     address = (server or address_of(settings)).rstrip("/")
     # A server on this machine is never asked through a proxy.
     direct: dict[str, httpx.BaseTransport | None] = {
@@ -35,6 +40,12 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
         "all://[::1]": None,
     }
     with httpx.Client(base_url=address, mounts=direct, timeout=30) as client:
+        if request["kind"] == JobKind.STUDY:
+            study = {"spec": request["spec"], "force": force}
+            estimate = Estimate.model_validate(_ask(client, "POST", urls.study_estimate(), study).json())
+            print(work(estimate), file=sys.stdout if dry_run else sys.stderr, flush=True)
+            if dry_run:
+                return
         answer = _ask(client, "POST", urls.api(urls.jobs()), request)
         job = Job.model_validate(answer.json())
         known = "" if answer.status_code == httpx.codes.ACCEPTED else f" (known already: {job.state})"

@@ -1,12 +1,26 @@
-"""Times as the command writes them."""
+"""Times and amounts of work as the command writes them."""
+
+from jobs.documents import Estimate
 
 
 def eta(seconds: float | None) -> str:
     """What is left of a stage: `eta 12s`, `eta 2m05s`, `eta 1h02m`; nothing where that is not known, or nothing is."""
-    if seconds is None or seconds < 1:
-        return ""
+    return "" if seconds is None or seconds < 1 else f"eta {_time(seconds)}"
+
+
+def work(estimate: Estimate) -> str:
+    """A study's work in a line: `14 cells: 2 known, 12 new (6 prune, 5 evaluate, 1 attribute); about 3m20s (...)`."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in estimate.new.model_dump().items() if count)
+    known = f"{estimate.known} known, " if estimate.known else ""
+    new = f"{estimate.new.total} new ({counts})" if counts else "nothing new"
+    time = "no time can be told" if estimate.seconds is None else f"about {_time(estimate.seconds)}"
+    after = f"; {time} ({estimate.basis})" if counts else ""
+    return f"{estimate.cells} cells: {known}{new}{after}"
+
+
+def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:
-        return f"eta {rest}s"
+        return f"{rest}s"
     hours, minutes = divmod(minutes, 60)
-    return f"eta {hours}h{minutes:02}m" if hours else f"eta {minutes}m{rest:02}s"
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

@@ -1,18 +1,19 @@
 """Accuracy of a language model on multiple-choice tasks, zero-shot."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evaluation.batches import BatchSize, batch_size, in_batches
 from evaluation.catalogue import find_task
-from evaluation.likelihood import encode, log_likelihoods
+from evaluation.likelihood import Encoded, encode_all, passages, score
 from evaluation.rows import task_rows
 from evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
 from lm.architecture import context_length
-from lm.errors import BadInput
+from lm.errors import BadInput, BadText
 from lm.loading import LanguageModel
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 class ExampleResult:
     """One row: the prompt as the model read it, and the log-likelihood of each choice (natural logarithm).
 
+    Where each choice has a prompt of its own, `text` has a blank `_` in the choices' place.
     `chosen` and `answer` are indices into `choices`; `index` is the row's place in its file or split, from 0.
     """
 
@@ -55,6 +57,9 @@ class TaskResult:
     examples: list[ExampleResult]
 
 
+QUESTIONS_ENCODED_AT_ONCE = 512
+
+
 def _no_report(task: str, done: int, total: int) -> None:
     pass
 
@@ -66,19 +71,23 @@ def evaluate(
     data: Path | None = None,
     limit: int | None = None,
     seed: int = 0,
-    batch: int = 16,
+    batch: int | None = None,
     newline: "Newline" = "real",
     on_batch: Callable[[str, int, int], None] = _no_report,
 ) -> dict[str, TaskResult]:
     """Accuracy on each task: the choice with the highest summed log-likelihood, as lm-evaluation-harness counts it.
 
     `data` is a folder whose `eval/<task>.jsonl` are read before the hub; `limit` takes the first rows, as the harness
-    does; `batch` is rows at a time; `newline` is how Figure 1's prompt ends its lines. All rows of all tasks are read
-    and checked before the first is scored. `on_batch(task, rows done, rows in all)` is called before the first and
-    after every batch, and may raise Cancelled. Raises BadInput and BadData.
+    does; `newline` is how Figure 1's prompt ends its lines. All rows of all tasks are read and checked before the first
+    is scored. How much goes through the model at once depends on what memory is free (`batches.batch_size`), unless
+    `batch` is given: so many sequences. Either is halved when the GPU's memory runs out, and nothing is scored twice.
+
+    `on_batch(task, rows done, rows in all)` is called before the first and after every batch, and may raise Cancelled.
+    Raises BadInput and BadData; OutOfMemory when a single sequence is too much.
     """
     questionnaires = _prepare(lm, tasks, data=data, limit=limit, seed=seed, batch=batch, newline=newline)
-    return {name: _measure(lm, name, asked, batch, partial(on_batch, name)) for name, asked in questionnaires.items()}
+    size = batch_size(lm.model) if batch is None else BatchSize(batch * context_length(lm.model), batch)
+    return {name: _measure(lm, name, asked, size, partial(on_batch, name)) for name, asked in questionnaires.items()}
 
 
 def _prepare(
@@ -88,7 +97,7 @@ def _prepare(
     data: Path | None,
     limit: int | None,
     seed: int,
-    batch: int,
+    batch: int | None,
     newline: "Newline",
 ) -> dict[str, "Questionnaire"]:
     from evaluation.harness import ask, configuration, hub_source  # takes a second: not before it is needed
@@ -97,7 +106,7 @@ def _prepare(
         raise BadInput("no task is named; name at least one")
     if limit is not None and limit < 1:
         raise BadInput(f"limit is {limit}, but must be at least 1 row; leave it out for all rows")
-    if batch < 1:
+    if batch is not None and batch < 1:
         raise BadInput(f"batch is {batch}, but must be at least 1 row")
     if lm.tokenizer is None:
         raise BadInput(f"{lm.reference} has no tokenizer, and a task needs one; save one beside the model")
@@ -111,19 +120,13 @@ def _prepare(
 
 
 def _measure(
-    lm: LanguageModel, task: str, asked: "Questionnaire", batch: int, report: Callable[[int, int], None]
+    lm: LanguageModel, task: str, asked: "Questionnaire", size: BatchSize, report: Callable[[int, int], None]
 ) -> TaskResult:
     questions = asked.questions
-    # Prompts of like length share a batch, the longest first: little padding, and memory runs out at once or never.
-    by_length = sorted(questions, key=lambda question: -len(question.prompt))
-    examples, truncated = [], 0
     report(0, len(questions))
-    for start in range(0, len(by_length), batch):
-        answered, cut = _answer(lm, task, by_length[start : start + batch])
-        examples += answered
-        truncated += cut
-        report(len(examples), len(questions))
-    examples.sort(key=lambda example: example.index)
+    encoded = _encoded(lm, task, questions, lambda: report(0, len(questions)))
+    scores = _scores(lm, task, questions, encoded, size, report)
+    examples = [_example(question, scored) for question, scored in zip(questions, scores, strict=True)]
     correct = sum(example.chosen == example.answer for example in examples)
     return TaskResult(
         task=task,
@@ -134,33 +137,82 @@ def _measure(
         majority=majority_accuracy([example.answer for example in examples]),
         version=asked.version,
         prompt_hash=asked.prompt_hash,
-        truncated=truncated,
+        truncated=sum(any(choice.truncated for choice in choices) for choices in encoded),
         examples=examples,
     )
 
 
-def _answer(lm: LanguageModel, task: str, questions: Sequence["Question"]) -> tuple[list[ExampleResult], int]:
-    """The questions' results from one forward pass, and how many of them did not fit the context."""
+def _encoded(
+    lm: LanguageModel, task: str, questions: Sequence["Question"], check: Callable[[], None]
+) -> list[list[Encoded]]:
+    """The tokens of every question's choices; `check` is called between some hundred questions, and may raise."""
     assert lm.tokenizer is not None
     length = context_length(lm.model)
-    encoded = [[encode(lm.tokenizer, q.prompt, c, length) for c in q.continuations] for q in questions]
-    flat = iter(log_likelihoods(lm.model, [choice for choices in encoded for choice in choices]))
-    results = []
-    for question, choices in zip(questions, encoded, strict=True):
-        scores = [next(flat) for _ in choices]
-        if not all(map(math.isfinite, scores)):
-            raise BadInput(
-                f"task {task}, row {question.index}: {lm.reference} gives no finite number for an answer; "
-                "its weights or its number type do not hold, try --dtype float32"
-            )
-        results.append(
-            ExampleResult(
-                index=question.index,
-                text=question.prompt,
-                scores=scores,
-                chosen=scores.index(max(scores)),
-                answer=question.answer,
-                choices=list(question.choices),
-            )
-        )
-    return results, sum(any(choice.truncated for choice in choices) for choices in encoded)
+    encoded: list[list[Encoded]] = []
+    for start in range(0, len(questions), QUESTIONS_ENCODED_AT_ONCE):
+        if start:
+            check()
+        some = questions[start : start + QUESTIONS_ENCODED_AT_ONCE]
+        pairs = [list(_pairs(question)) for question in some]
+        try:
+            flat = iter(encode_all(lm.tokenizer, [pair for choices in pairs for pair in choices], length))
+        except BadText as error:
+            raise BadText(f"task {task}, row {_unusable(lm, some, length)}: {error}") from error
+        encoded += [[next(flat) for _ in choices] for choices in pairs]
+    return encoded
+
+
+def _unusable(lm: LanguageModel, questions: Sequence["Question"], length: int) -> int:
+    """The first question that cannot be encoded."""
+    assert lm.tokenizer is not None
+    for question in questions:
+        try:
+            encode_all(lm.tokenizer, list(_pairs(question)), length)
+        except BadText:
+            return question.index
+    raise AssertionError("each question can be encoded by itself, but all together cannot")
+
+
+def _scores(
+    lm: LanguageModel,
+    task: str,
+    questions: Sequence["Question"],
+    encoded: Sequence[Sequence[Encoded]],
+    size: BatchSize,
+    report: Callable[[int, int], None],
+) -> list[list[float]]:
+    """The log-likelihood of every question's choices, in their order."""
+    items = [choice for choices in encoded for choice in choices]
+    owner = [number for number, choices in enumerate(encoded) for _ in choices]
+    missing = [len(choices) for choices in encoded]
+    scores = [math.nan] * len(items)
+    done = 0
+    rows = passages(items)
+    for _, found in in_batches(rows, lambda row: len(row.tokens), size, lambda some: score(lm.model, some, items)):
+        for item, value in found.items():
+            if not math.isfinite(value):
+                raise BadInput(
+                    f"task {task}, row {questions[owner[item]].index}: {lm.reference} gives no finite number for an "
+                    "answer; its weights or its number type do not hold, try --dtype float32"
+                )
+            scores[item] = value
+            missing[owner[item]] -= 1
+            done += missing[owner[item]] == 0
+        report(done, len(questions))
+    flat = iter(scores)
+    return [[next(flat) for _ in choices] for choices in encoded]
+
+
+def _example(question: "Question", scores: list[float]) -> ExampleResult:
+    return ExampleResult(
+        index=question.index,
+        text=question.text,
+        scores=scores,
+        chosen=scores.index(max(scores)),
+        answer=question.answer,
+        choices=list(question.choices),
+    )
+
+
+def _pairs(question: "Question") -> Iterator[tuple[str, str]]:
+    return zip(question.prompts, question.continuations, strict=True)

@@ -7,10 +7,11 @@ its path, because the harness's index of all its tasks takes seconds to build.
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,13 +32,17 @@ PROMPT_FIELDS = ("description", "doc_to_text", "doc_to_choice", "doc_to_target",
 
 @dataclass(frozen=True)
 class Question:
-    """One row as the model sees it: each of `continuations` is scored after `prompt`.
+    """One row as the model sees it: for each choice, a prompt and the continuation that is scored after it.
 
-    `choices` are the same answers without the delimiter in front; `answer` is the index of the right one.
+    Most tasks have one prompt and a continuation for each choice; winogrande and wsc273 a prompt for each choice and
+    one continuation, the rest of the sentence; paws no prompt at all. `text` is the row as people see it: the prompt,
+    or the sentence with a blank `_` where the choices differ. `choices` are the answers by themselves; `answer` is the
+    index of the right one.
     """
 
     index: int
-    prompt: str
+    text: str
+    prompts: tuple[str, ...]
     continuations: tuple[str, ...]
     choices: tuple[str, ...]
     answer: int
@@ -100,14 +105,39 @@ def ask(config: dict[str, Any], rows: list[Row], *, limit: int | None = None, se
 def _question(task: ConfigurableTask, index: int, doc: Row) -> Question:
     prompt = task.fewshot_context(doc=doc, num_fewshot=0)
     requests = task.construct_requests(doc=doc, ctx=prompt, metadata=(task.config.task, index, 1))
-    choices, answer = task.doc_to_choice(doc), task.doc_to_target(doc)
+    choices = task.doc_to_choice(doc)
+    # Where every choice has a prompt of its own, the harness keeps the right answer in the prompt's place.
+    answer = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+    prompts = tuple(request.args[0] for request in requests)
+    continuations = tuple(request.args[1] for request in requests)
+    text, shown = (prompt, choices)
+    if task.multiple_input or not prompt:
+        text, shown = blanked([before + after for before, after in zip(prompts, continuations, strict=True)])
     return Question(
         index=index,
-        prompt=prompt,
-        continuations=tuple(request.args[1] for request in requests),
-        choices=tuple(choices),
+        text=text,
+        prompts=prompts,
+        continuations=continuations,
+        choices=tuple(shown),
         answer=choices.index(answer) if isinstance(answer, str) else answer,
     )
+
+
+def blanked(sentences: Sequence[str]) -> tuple[str, list[str]]:
+    """Sentences that differ in one place: what they share, with a blank `_` in that place, and what each has there.
+
+    >>> blanked(["so Ann slept.", "so Anna slept."])
+    ('so _ slept.', ['Ann', 'Anna'])
+    """
+    before = re.sub(r"\w+$", "", _shared(sentences))
+    rest = [sentence[len(before) :] for sentence in sentences]
+    after = re.sub(r"^\w+", "", _shared([sentence[::-1] for sentence in rest])[::-1])
+    return f"{before}_{after}", [sentence[: len(sentence) - len(after)] for sentence in rest]
+
+
+def _shared(texts: Sequence[str]) -> str:
+    """What all of them begin with."""
+    return "".join(first for first, *others in takewhile(lambda each: len(set(each)) == 1, zip(*texts, strict=False)))
 
 
 @contextmanager

@@ -6,7 +6,8 @@ is always taken in float32, which the harness does with `softmax_dtype="float32"
 """
 
 import inspect
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,71 +27,127 @@ class Encoded:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class Passage:
+    """Tokens that go through the model as one row, and what is read out of it.
+
+    `items` are places in the list that the passage was made from; each of them begins the passage, or is all of it.
+    """
+
+    tokens: tuple[int, ...]
+    items: tuple[int, ...]
+
+
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str, length: int) -> Encoded:
     """Tokens of the prompt and its continuation, cut on the left to `length` inputs.
 
-    Raises BadText when the tokenizer leaves nothing of the continuation, or when it alone is longer than `length`.
+    An empty prompt is the tokenizer's BOS (or EOS where it has none), as in the harness. Raises BadText when the
+    tokenizer leaves nothing of the continuation, or when it alone is longer than `length`.
     """
-    stripped = prompt.rstrip()
-    continuation = prompt[len(stripped) :] + continuation
-    context = _ids(tokenizer, stripped)
-    whole = _ids(tokenizer, stripped + continuation)
-    answer = whole[len(context) :]
-    if not 0 < len(answer) <= length:
-        raise BadText(f"answer {continuation!r} is {len(answer)} tokens after its prompt, but must be 1 to {length}")
-    tokens = context + answer
-    return Encoded(tuple(tokens[-(length + 1) : -1]), tuple(answer), truncated=len(tokens) > length + 1)
+    return encode_all(tokenizer, [(prompt, continuation)], length)[0]
 
 
-def log_likelihoods(model: PreTrainedModel, encoded: Sequence[Encoded]) -> list[float]:
-    """The summed log-probability (natural, float32) of each answer's tokens, all in one forward pass.
+def encode_all(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], length: int) -> list[Encoded]:
+    """`encode` of many prompts and continuations, each different text tokenised once. Raises BadText as it does."""
+    ids = _ids(tokenizer, [form for pair in pairs for form in _forms(tokenizer, *pair)])
+    encoded = []
+    for prompt, continuation in pairs:
+        context, whole = (ids[form] for form in _forms(tokenizer, prompt, continuation))
+        if not prompt:
+            first = _first(tokenizer, continuation)
+            context, whole = [first], (whole if whole[:1] == [first] else [first, *whole])
+        answer = whole[len(context) :]
+        if not 0 < len(answer) <= length:
+            raise BadText(
+                f"answer {continuation!r} is {len(answer)} tokens after its prompt, but must be 1 to {length}"
+            )
+        tokens = context + answer
+        cut = len(tokens) > length + 1
+        encoded.append(Encoded(tuple(tokens[-(length + 1) : -1]), tuple(answer), truncated=cut))
+    return encoded
 
-    Inputs that begin alike share a row: an input that is the beginning of another is read out of that one's pass.
-    """
-    rows, row_of = _distinct([item.inputs for item in encoded])
-    longest = max(map(len, rows))
-    # Right padding needs no mask in a causal model; the tokens in it are never read.
-    ids = torch.tensor([[*row, *[row[-1]] * (longest - len(row))] for row in rows], device=model.device)
-    positions = [range(len(item.inputs) - len(item.answer), len(item.inputs)) for item in encoded]
-    kept = sorted(set().union(*positions))
-    logits = _logits(model, ids, kept)
-    place = {position: slot for slot, position in enumerate(kept)}
-    sums = []
-    for item, row, wanted in zip(encoded, row_of, positions, strict=True):
-        log_probabilities = logits[row, [place[p] for p in wanted]].float().log_softmax(dim=-1)
-        answer = torch.tensor(item.answer, device=logits.device)
-        sums.append(log_probabilities.gather(1, answer[:, None]).sum())
-    return torch.stack(sums).tolist()
 
-
-def _logits(model: PreTrainedModel, ids: Tensor, kept: list[int]) -> Float[Tensor, "samples tokens vocabulary"]:
-    """The logits at the kept positions; most models can leave the others out, which a large vocabulary pays for."""
-    with torch.inference_mode():
-        if "logits_to_keep" in inspect.signature(model.forward).parameters:
-            chosen = torch.tensor(kept, device=ids.device)
-            logits: Tensor = model(input_ids=ids, use_cache=False, logits_to_keep=chosen).logits
+def passages(encoded: Sequence[Encoded]) -> list[Passage]:
+    """The rows that the model must read, the longest first: inputs that begin another's are read out of its pass."""
+    order = sorted(range(len(encoded)), key=lambda index: encoded[index].inputs)
+    homes: list[tuple[tuple[int, ...], list[int]]] = []
+    # What begins with an input comes right after it in this order: from the end, only the last home can be its own.
+    for index in reversed(order):
+        inputs = encoded[index].inputs
+        if homes and homes[-1][0][: len(inputs)] == inputs:
+            homes[-1][1].append(index)
         else:
-            logits = model(input_ids=ids, use_cache=False).logits[:, kept]
+            homes.append((inputs, [index]))
+    homes.sort(key=lambda home: -len(home[0]))  # little padding, and memory runs out at once or never
+    return [Passage(tokens, tuple(items)) for tokens, items in homes]
+
+
+def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Encoded]) -> dict[int, float]:
+    """Item -> the summed log-probability (natural, float32) of its answer, for all items of some passages; one pass."""
+    longest = max(len(passage.tokens) for passage in some)
+    # Right padding needs no mask in a causal model; the tokens in it are never read.
+    ids = torch.tensor([[*p.tokens, *[p.tokens[-1]] * (longest - len(p.tokens))] for p in some])
+    items = [item for passage in some for item in passage.items]
+    predicting = [
+        (row, position, token)
+        for row, passage in enumerate(some)
+        for item in passage.items
+        for position, token in _predictions(encoded[item])
+    ]
+    kept = sorted({position for _, position, _ in predicting})
+    slot = {position: number for number, position in enumerate(kept)}
+    with torch.inference_mode():
+        logits = _logits(model, ids.to(model.device), kept)
+        rows, slots, tokens = torch.tensor([(row, slot[p], t) for row, p, t in predicting], device=logits.device).T
+        log_probabilities = logits[rows, slots].float().log_softmax(dim=-1).gather(1, tokens[:, None])
+    found = iter(log_probabilities[:, 0].tolist())
+    return {item: math.fsum(next(found) for _ in encoded[item].answer) for item in items}
+
+
+def _predictions(item: Encoded) -> list[tuple[int, int]]:
+    """Where each token of the answer is predicted, and the token."""
+    return list(enumerate(item.answer, start=len(item.inputs) - len(item.answer)))
+
+
+def _logits(model: PreTrainedModel, ids: Tensor, kept: Sequence[int]) -> Float[Tensor, "samples tokens vocabulary"]:
+    """The logits at the kept positions; most models can leave the others out, which a large vocabulary pays for."""
+    logits: Tensor
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        logits = model(input_ids=ids, use_cache=False, logits_to_keep=torch.tensor(kept, device=ids.device)).logits
+    else:
+        logits = model(input_ids=ids, use_cache=False).logits[:, kept]
     return logits
 
 
-def _distinct(inputs: Sequence[tuple[int, ...]]) -> tuple[list[tuple[int, ...]], list[int]]:
-    """The inputs that begin no other one, and for every input the number of the one that it begins."""
-    rows: list[tuple[int, ...]] = []
-    row_of = [0] * len(inputs)
-    for index in sorted(range(len(inputs)), key=lambda i: -len(inputs[i])):
-        tokens = inputs[index]
-        home = next((number for number, row in enumerate(rows) if row[: len(tokens)] == tokens), len(rows))
-        if home == len(rows):
-            rows.append(tokens)
-        row_of[index] = home
-    return rows, row_of
+Form = tuple[str, bool]
+"""A text, and whether it is tokenised with the tokenizer's own special tokens."""
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Token ids with the tokenizer's own special tokens, but no second BOS where the text brings its own."""
+def _forms(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str) -> tuple[Form, Form]:
+    """What is tokenised of a pair: the prompt without its last blanks, and the whole."""
     first = tokenizer.bos_token or tokenizer.eos_token
-    special = not (first and text.startswith(first))
-    # verbose=False: too long a text is cut and counted here, the tokenizer need not warn of it.
-    ids: list[int] = tokenizer(text, verbose=False, **({} if special else {"add_special_tokens": False}))["input_ids"]
-    return ids
+    # No second BOS where the text brings its own; an empty prompt gets its first token by hand.
+    special = bool(prompt) and not (first and prompt.startswith(first))
+    return (prompt.rstrip(), special), (prompt + continuation, special)
+
+
+def _first(tokenizer: PreTrainedTokenizerBase, continuation: str) -> int:
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    if not isinstance(first, int):
+        raise BadText(f"answer {continuation[:60]!r} has no prompt, and the tokenizer no BOS or EOS to stand before it")
+    return first
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, forms: Iterable[Form]) -> Mapping[Form, list[int]]:
+    """Token ids of all different forms."""
+    found: dict[Form, list[int]] = {}
+    different = dict.fromkeys(forms)
+    for special in (True, False):
+        some = [form for form in different if form[1] == special]
+        if some:
+            # verbose=False: too long a text is cut and counted here, the tokenizer need not warn of it. The default
+            # is left alone where it is meant: some tokenizers treat it unlike add_special_tokens=True.
+            options = {} if special else {"add_special_tokens": False}
+            ids = tokenizer([text for text, _ in some], verbose=False, **options)["input_ids"]
+            found |= zip(some, ids, strict=True)
+    return found

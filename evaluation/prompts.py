@@ -2,12 +2,14 @@
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from evaluation.catalogue import find_task
+from evaluation.catalogue import Task, find_task
 from evaluation.harness import Newline, configuration, hub_source
-from evaluation.rows import task_rows
+from evaluation.rows import Row, task_rows
 from lm.errors import BadInput
 
 
@@ -40,11 +42,30 @@ def task_texts(
     """
     found = find_task(task)
     config = configuration(found, newline)
-    before, after = split_prompt(config["doc_to_text"], found.text)
     rows = task_rows(found, hub_source(config), data)
     if not 1 <= count <= len(rows):
         raise BadInput(f"{count} texts of task {task} are asked for, but must be 1 to {len(rows)}, its number of rows")
-    drawn = sorted(random.Random(seed).sample(range(len(rows)), count))
+    return _prompted(found, config, [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), count))])
+
+
+def row_texts(
+    task: str, indices: Sequence[int], data: Path | None = None, newline: Newline = "real"
+) -> list[PromptedText]:
+    """The rows of the task at these places, from 0, in the order given: the ones that an evaluation calls by them.
+
+    Raises BadInput for a place that the task has not, and BadData as `rows.task_rows` does.
+    """
+    found = find_task(task)
+    config = configuration(found, newline)
+    rows = task_rows(found, hub_source(config), data, limit=max(indices) + 1)
+    for index in indices:
+        if index >= len(rows):
+            raise BadInput(f"row {index} of task {task} is asked for, but its rows are 0 to {len(rows) - 1}")
+    return _prompted(found, config, [rows[index] for index in indices])
+
+
+def _prompted(found: Task, config: dict[str, Any], rows: Sequence[Row]) -> list[PromptedText]:
+    before, after = split_prompt(config["doc_to_text"], found.text)
     return [
         PromptedText(
             text=row[found.text],
@@ -53,7 +74,7 @@ def task_texts(
             label=config["doc_to_choice"][found.labels.index(row[found.label])],
             words=tuple(row["words"]) if "words" in row else None,
         )
-        for row in (rows[index] for index in drawn)
+        for row in rows
     ]
 
 

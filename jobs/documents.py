@@ -94,3 +94,32 @@ class LogLine(BaseModel):
 def artefact_id(fingerprint: str) -> str:
     """The first 16 hex digits of a spec's fingerprint name what the spec makes."""
     return fingerprint[:16]
+
+
+class NewJobs(BaseModel):
+    """How many jobs of each kind have to be run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prune: int
+    evaluate: int
+    attribute: int
+
+    @property
+    def total(self) -> int:
+        return self.prune + self.evaluate + self.attribute
+
+
+class Estimate(BaseModel):
+    """The work of a study: `known` cells are queued, running or done already, or are the same job as another cell.
+
+    `seconds`: of all new jobs, one after another; None where there is nothing to go by. `basis` says what there was.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    cells: int
+    known: int
+    new: NewJobs
+    seconds: float | None
+    basis: str

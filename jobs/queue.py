@@ -81,3 +81,11 @@ def send(app: Celery, job_id: str) -> None:
         app.send_task(RUN_TASK, args=[job_id], queue=QUEUE, retry=False)
     except (OperationalError, redis.RedisError, OSError) as error:
         raise QueueUnavailable(f"the queue cannot be reached: {error}") from error
+
+
+def waiting(client: redis.Redis) -> int:
+    """How many messages no worker has taken yet; QueueUnavailable when Redis cannot be reached."""
+    try:
+        return int(client.llen(QUEUE))
+    except (redis.RedisError, OSError) as error:
+        raise QueueUnavailable(f"the queue cannot be reached: {error}") from error

@@ -8,7 +8,8 @@ ValueError
     ├── BadPattern           a sparsity pattern that is none, or that does not fit a matrix
     ├── BadText              a text or word that cannot be used
     ├── BadData              a data file that is missing or malformed
-    └── DeviceUnavailable    a device or number type that this machine does not have
+    ├── DeviceUnavailable    a device or number type that this machine does not have
+    └── OutOfMemory          the least that can be computed at once does not fit the device's memory
 Exception
 └── Cancelled                raised by a progress callback to stop at the next layer or batch
 """
@@ -62,6 +63,12 @@ class DeviceUnavailable(BadInput):
     """A device or number type that is unknown or that this machine does not have."""
 
     code: ClassVar[str] = "device-unavailable"
+
+
+class OutOfMemory(BadInput):
+    """The least that can be computed at once does not fit the device's memory."""
+
+    code: ClassVar[str] = "out-of-memory"
 
 
 class Cancelled(Exception):

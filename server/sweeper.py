@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from functools import partial
 
 from fastapi.concurrency import run_in_threadpool
 
+from jobs.queue import waiting
 from server.stores import Stores
 from store.submission import sweep
 
@@ -22,6 +24,6 @@ async def sweep_for_ever(stores: Stores) -> None:
 
 
 def _sweep(stores: Stores) -> None:
-    for id in sweep(stores.jobs, stores.send):
+    for id in sweep(stores.jobs, stores.send, partial(waiting, stores.redis)):
         logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
         stores.announce(stores.jobs.get(id), *stores.jobs.studies_of(id))

@@ -28,6 +28,7 @@ NEURON = "/attributions/{attribution}/neurons/{layer}/{neuron}"
 SEARCH = "/search"
 
 # Only under API.
+STUDY_ESTIMATE = "/studies/estimate"
 JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
@@ -104,6 +105,11 @@ def studies(**state: State) -> str:
 def study(study: str, **state: State) -> str:
     """One study; ``rows``, ``columns`` and ``show`` choose the table."""
     return with_state(STUDY.format(study=quote(study, safe="")), **state)
+
+
+def study_estimate() -> str:
+    """Where a study's spec is sent (POST) to learn how much work it is."""
+    return api(STUDY_ESTIMATE)
 
 
 def models(**state: State) -> str:

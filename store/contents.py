@@ -4,13 +4,25 @@ Every name is looked up where the worker will look: the demo's own files, then t
 `calibration/`), then the hub, of which only the name is known here.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from jobs.fingerprints import contents_of
 from jobs.problems import bad_field
 from jobs.references import FolderModel, HubModel, PrunedModel, parse_reference, resolve_file
 from jobs.settings import Settings
-from jobs.specs import AttributeSpec, Calibration, EvaluateSpec, PruneSpec, Reading, Spec, StudySpec, TaskTexts
+from jobs.specs import (
+    AttributeSpec,
+    Calibration,
+    EvaluateSpec,
+    PruneSpec,
+    Reading,
+    Spec,
+    StudySpec,
+    TaskRows,
+    TaskTexts,
+)
 
 _DEMO = Path(__file__).resolve().parents[1] / "demo"
 
@@ -21,6 +33,9 @@ class Contents:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._models: dict[str, str] = {}
+        # The cells of a study name the same few things thousands of times.
+        self._tasks = cache(self._look_up_tasks)
+        self._calibration = cache(self._look_up_calibration)
 
     def of(self, spec: Spec) -> dict[str, str]:
         """Name -> contents, of everything that the spec names. Problem 422 that says which field names something out of
@@ -37,7 +52,7 @@ class Contents:
                     pruned |= self._model(reference, f"pruned.{index}")
                 return {**self._model(spec.dense, "dense"), **pruned, **self._texts(spec)}
             case StudySpec():
-                found = self._tasks(spec.tasks)
+                found = dict(self._tasks(spec.tasks))
                 for index, reference in enumerate(spec.models):
                     found |= self._model(reference, f"models.{index}")
                 for index, source in enumerate(spec.calibrations):
@@ -58,7 +73,7 @@ class Contents:
                     self._models[text] = f"pruned {name}"
         return {f"model {text}": self._models[text]}
 
-    def _calibration(self, calibration: Calibration, field: str) -> dict[str, str]:
+    def _look_up_calibration(self, calibration: Calibration, field: str) -> Mapping[str, str]:
         if calibration.file is not None:
             path = resolve_file(calibration.file, self.settings, f"{field}.file")
             return {f"file {calibration.file}": contents_of(path)}
@@ -67,7 +82,7 @@ class Contents:
             return {"calibration demo": _contents_or_missing(_DEMO / "calibration.jsonl", f"{field}.dataset", name)}
         return {f"calibration {name}": self._data("calibration", f"{name}.jsonl", f"{name}.train.txt")}
 
-    def _tasks(self, tasks: tuple[str, ...]) -> dict[str, str]:
+    def _look_up_tasks(self, tasks: tuple[str, ...]) -> Mapping[str, str]:
         found: dict[str, str] = {}
         for index, task in enumerate(tasks):
             if task == "reviews":
@@ -76,9 +91,9 @@ class Contents:
                 found[f"task {task}"] = self._data("eval", f"{task}.jsonl")
         return found
 
-    def _texts(self, spec: Reading) -> dict[str, str]:
+    def _texts(self, spec: Reading) -> Mapping[str, str]:
         # Given texts are in the spec itself; a prompt belongs to the numerics' version.
-        return self._tasks((spec.texts.dataset,)) if isinstance(spec.texts, TaskTexts) else {}
+        return self._tasks((spec.texts.dataset,)) if isinstance(spec.texts, TaskTexts | TaskRows) else {}
 
     def _data(self, folder: str, *names: str) -> str:
         for name in names:

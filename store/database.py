@@ -13,7 +13,7 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from store.migrations import HEAD
 
 BUSY_SECONDS = 30
+MOST_VALUES = 500
+"""Databases bound the number of values in one statement."""
 _LOCK = 0x7072756E65  # "prune": the advisory lock's number
 
 
@@ -88,6 +90,13 @@ class Database:
     def dispose(self) -> None:
         """Close the connections; a process that forks does so before, and uses the database anew after."""
         self.engine.dispose()
+
+
+def in_pieces(values: Iterable[str]) -> Iterator[list[str]]:
+    """The values in pieces that go into one statement, in a fixed order and each once."""
+    ordered = sorted(set(values))
+    for start in range(0, len(ordered), MOST_VALUES):
+        yield ordered[start : start + MOST_VALUES]
 
 
 def _revision(connection: Connection) -> str | None:

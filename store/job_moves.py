@@ -4,25 +4,25 @@ caller holds.
 what waited for a job that did not succeed fails with it (problem `failed-dependency`, which says which job)
 a job that is tried again takes along what it waits for, and what failed only because it waited for it
 studies follow their cells (`store/study_rows.py`)
+
+How jobs come in is in `store/job_inserts.py`, what happens to all cells of a study at once in `store/study_moves.py`.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Row, and_, select, update
 
-from jobs.documents import ACTIVE, JobKind, JobState, Progress
+from jobs.documents import JobState, Progress
 from jobs.problems import Problem
-from store.job_rows import cells_of, dependents, describe, get_row, known_row, studies_of, waits_in_vain
+from store.job_rows import dependents, describe, get_row, known_row, studies_of, waits_in_vain
 from store.study_rows import refresh_study
 from store.tables import dependencies, jobs, study_cells
 
 MOST_LOST_LEASES = 3
 """A job whose worker fell silent is queued again this many times; the next time it fails."""
 
-_FRESH: dict[str, Any] = {
+FRESH: dict[str, Any] = {
     "state": JobState.QUEUED,
     "sent_at": None,
     "finished_at": None,
@@ -34,50 +34,6 @@ _FRESH: dict[str, Any] = {
     "result": None,
 }
 """What a job has that is queued again."""
-
-
-def insert_job(
-    connection: Connection,
-    kind: JobKind,
-    spec: dict[str, Any],
-    fingerprint: str,
-    now: datetime,
-    *,
-    force: bool,
-    parent: str | None,
-    after: Iterable[str],
-) -> tuple[str, bool]:
-    """(id, created): the known job with this fingerprint, or a new queued one. `force` always makes a new one, which
-    then is the known."""
-    known = known_row(connection, fingerprint)
-    if known is not None:
-        if not force:
-            return known.id, False
-        connection.execute(update(jobs).where(jobs.c.fingerprint == fingerprint).values(known=False))
-    job = uuid4().hex
-    connection.execute(
-        insert(jobs).values(
-            id=job,
-            kind=kind,
-            state=JobState.QUEUED,
-            spec=spec,
-            fingerprint=fingerprint,
-            known=True,
-            forced=force,
-            parent=parent,
-            created_at=now,
-            attempts=0,
-            lost_leases=0,
-            cancel_requested=False,
-            progress=Progress().model_dump(mode="json"),
-        )
-    )
-    for other in sorted(set(after)):
-        connection.execute(insert(dependencies).values(job=job, after=other))
-        row = get_row(connection, other)
-        if row is not None and row.state in {JobState.FAILED, JobState.CANCELLED}:
-            end(connection, job, JobState.FAILED, now, error=_failed_dependency(row))
-    return job, True
 
 
 def end(
@@ -118,8 +74,15 @@ def _end_with_dependents(
     if state != JobState.SUCCEEDED:
         row = get_row(connection, job)
         assert row is not None
-        for waiting in dependents(connection, job, [JobState.QUEUED]):
-            studies |= _end_with_dependents(connection, waiting.id, JobState.FAILED, now, _failed_dependency(row))
+        studies |= fail_dependents(connection, row, now)
+    return studies
+
+
+def fail_dependents(connection: Connection, row: Row[Any], now: datetime) -> set[str]:
+    """Fail what waits for a job that failed or was cancelled; the studies that have to be told."""
+    studies: set[str] = set()
+    for waiting in dependents(connection, row.id, [JobState.QUEUED]):
+        studies |= _end_with_dependents(connection, waiting.id, JobState.FAILED, now, _failed_dependency(row))
     return studies
 
 
@@ -129,7 +92,7 @@ def take_back(connection: Connection, row: Row[Any], now: datetime, *, blame: bo
     With `blame` its worker fell silent, which a job may cause three times; then it fails.
     """
     lost = row.lost_leases + 1 if blame else row.lost_leases
-    values: dict[str, Any] = {**_FRESH, "started_at": row.started_at, "lost_leases": lost}
+    values: dict[str, Any] = {**FRESH, "started_at": row.started_at, "lost_leases": lost}
     connection.execute(update(jobs).where(jobs.c.id == row.id).values(values))
     if row.cancel_requested:
         end(connection, row.id, JobState.CANCELLED, now)
@@ -159,7 +122,7 @@ def queue_again(connection: Connection, job: str, parent: str | None = None) -> 
             pair = and_(dependencies.c.job == waiting.id, dependencies.c.after == job)
             connection.execute(update(dependencies).where(pair).values(after=other.id))
         return set()
-    values: dict[str, Any] = {**_FRESH, "known": True, "started_at": None, "lost_leases": 0}
+    values: dict[str, Any] = {**FRESH, "known": True, "started_at": None, "lost_leases": 0}
     if parent is not None:
         values["parent"] = parent
     connection.execute(update(jobs).where(jobs.c.id == job).values(values))
@@ -179,51 +142,15 @@ def cancel_one(connection: Connection, row: Row[Any], now: datetime) -> None:
     if row.state == JobState.QUEUED:
         end(connection, row.id, JobState.CANCELLED, now)
     elif row.state == JobState.RUNNING:
-        _ask_to_stop(connection, row.id)
+        ask_to_stop(connection, row.id)
 
 
-def cancel_study(connection: Connection, study: str, now: datetime) -> None:
-    """Cancel the unfinished cells that the study made, but for those that another unfinished study needs: they are
-    its."""
-    connection.execute(update(jobs).where(jobs.c.id == study).values(cancel_requested=True))
-    heirs = _heirs(connection, study)
-    changed = {study}
-    # Those that wait come first: a cell that waits for a cancelled one is cancelled too, not failed.
-    for cell in reversed(cells_of(connection, study)):
-        if cell.parent != study or cell.state not in ACTIVE:
-            continue
-        if cell.id in heirs:
-            connection.execute(update(jobs).where(jobs.c.id == cell.id).values(parent=heirs[cell.id]))
-        elif cell.state == JobState.QUEUED:
-            changed |= _end_with_dependents(connection, cell.id, JobState.CANCELLED, now)
-        else:
-            _ask_to_stop(connection, cell.id)
-    for changed_study in sorted(changed):
-        refresh_study(connection, changed_study, now)
-
-
-def _ask_to_stop(connection: Connection, job: str) -> None:
+def ask_to_stop(connection: Connection, job: str) -> None:
+    """Let a running job know that it is to stop at its next layer or batch."""
     row = get_row(connection, job)
     assert row is not None
     progress = {**row.progress, "message": "stops after this layer or batch"}
     connection.execute(update(jobs).where(jobs.c.id == job).values(cancel_requested=True, progress=progress))
-
-
-def _heirs(connection: Connection, study: str) -> dict[str, str]:
-    """Cell -> another unfinished study that has it too, the oldest one, for the cells of a study."""
-    mine = select(study_cells.c.job).where(study_cells.c.study == study)
-    others = (
-        select(study_cells.c.job, jobs.c.id)
-        .join(jobs, jobs.c.id == study_cells.c.study)
-        .where(
-            study_cells.c.job.in_(mine),
-            jobs.c.id != study,
-            jobs.c.state.in_(ACTIVE),
-            jobs.c.cancel_requested.is_(False),
-        )
-    )
-    newest_first = connection.execute(others.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()))
-    return {row[0]: row[1] for row in newest_first}
 
 
 def _failed_dependency(row: Row[Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Rows of jobs, read inside a transaction that the caller holds. What moves them is in `store/job_moves.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, not_, select
+from sqlalchemy import Connection, Row, exists, not_, select, text
 
 from jobs.documents import Job, JobKind, JobState, Progress
-from store.tables import dependencies, jobs, study_cells
+from store.database import in_pieces
+from store.tables import COUNTS_AS_KNOWN, dependencies, jobs, study_cells
 
 _after = jobs.alias("after_job")
 
@@ -17,8 +18,8 @@ READY = not_(
 )
 """Everything that the job waits for has succeeded."""
 
-KNOWN = and_(jobs.c.known, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED]))
-"""Counts when the same spec is submitted again."""
+KNOWN = text(f"jobs.{COUNTS_AS_KNOWN.text}")
+"""Counts when the same spec is submitted again. In the index's own words: SQLite finds the index by them alone."""
 
 
 def to_job(row: Row[Any]) -> Job:
@@ -53,16 +54,28 @@ def known_row(connection: Connection, fingerprint: str) -> Row[Any] | None:
     return connection.execute(select(jobs).where(jobs.c.fingerprint == fingerprint, KNOWN)).one_or_none()
 
 
-def studies_of(connection: Connection, job: str) -> list[str]:
-    """Ids of the study jobs that have this job as a cell."""
-    studies = select(study_cells.c.study).where(study_cells.c.job == job).distinct()
-    return list(connection.execute(studies.order_by(study_cells.c.study)).scalars())
+def known_jobs(connection: Connection, fingerprints: Iterable[str]) -> dict[str, str]:
+    """Fingerprint -> id of the job that is known with it, for those that have one."""
+    found: dict[str, str] = {}
+    for marks in in_pieces(fingerprints):
+        same = select(jobs.c.fingerprint, jobs.c.id).where(jobs.c.fingerprint.in_(marks), KNOWN)
+        found |= {row.fingerprint: row.id for row in connection.execute(same)}
+    return found
 
 
-def cells_of(connection: Connection, study: str) -> Sequence[Row[Any, Any, Any]]:
-    """(id, state, parent) of the cells of a study, in the order of its plan."""
+def studies_of(connection: Connection, *ids: str) -> list[str]:
+    """Ids of the study jobs that have one of these jobs as a cell."""
+    found: set[str] = set()
+    for some in in_pieces(ids):
+        studies = select(study_cells.c.study).where(study_cells.c.job.in_(some)).distinct()
+        found |= set(connection.execute(studies).scalars())
+    return sorted(found)
+
+
+def cells_of(connection: Connection, study: str) -> Sequence[Row[Any, Any, Any, Any]]:
+    """(id, state, parent, fingerprint) of the cells of a study, in the order of its plan."""
     cells = (
-        select(jobs.c.id, jobs.c.state, jobs.c.parent)
+        select(jobs.c.id, jobs.c.state, jobs.c.parent, jobs.c.fingerprint)
         .join(study_cells, study_cells.c.job == jobs.c.id)
         .where(study_cells.c.study == study)
     )

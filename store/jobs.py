@@ -15,20 +15,20 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select, update
 
 from jobs.documents import Job, JobKind, JobState, LogLine, Progress
 from jobs.problems import conflict, not_found
-from store import job_moves, job_rows, study_rows
-from store.database import Database
+from store import job_inserts, job_moves, job_rows, study_moves, study_rows
+from store.database import Database, in_pieces
 from store.job_rows import KNOWN, READY, to_job
 from store.paging import checked_limit, older_than, page
 from store.tables import Moment, job_log, jobs, study_cells
 
 KEPT_LOG_LINES = 1000
 LONGEST_LOG_LINE = 2000
-RESEND_AFTER = timedelta(hours=1)
-"""A message may be lost with its Redis. A second one does no harm: only one claim succeeds."""
+RESEND_AFTER = timedelta(seconds=10)
+"""What a worker may take from its message to its claim. A second message does no harm: only one claim succeeds."""
 
 # A class with a method `list` cannot say list[...] of itself.
 Jobs: TypeAlias = list[Job]
@@ -66,7 +66,7 @@ class JobStore:
         `after`: ids of jobs that must have succeeded before this one may start. Send its message when `ready` says so.
         """
         with self.database.exclusive() as connection:
-            job, created = job_moves.insert_job(
+            job, created = job_inserts.insert_job(
                 connection, JobKind(kind), spec, fingerprint, self.now(), force=force, parent=parent, after=after
             )
             row = job_rows.get_row(connection, job)
@@ -83,12 +83,11 @@ class JobStore:
 
     def many(self, ids: Iterable[str]) -> dict[str, Job]:
         """Id -> job, of those that are there."""
-        wanted = sorted(set(ids))
         found: dict[str, Job] = {}
         with self.database.reading() as connection:
-            for start in range(0, len(wanted), 500):  # databases bound the number of values in one statement
-                some = jobs.c.id.in_(wanted[start : start + 500])
-                found |= {row.id: to_job(row) for row in connection.execute(select(jobs).where(some))}
+            for some in in_pieces(ids):
+                rows = connection.execute(select(jobs).where(jobs.c.id.in_(some)))
+                found |= {row.id: to_job(row) for row in rows}
         return found
 
     def find(self, fingerprint: str) -> Job | None:
@@ -139,16 +138,14 @@ class JobStore:
 
     # The queue's side
 
-    def unsent(self, limit: int = 500) -> Ids:
-        """Ids of queued jobs that are ready and have no message (or had one so long ago that it may be lost), oldest
-        first."""
-        lost = self.now() - RESEND_AFTER
-        query = select(jobs.c.id).where(
-            jobs.c.state == JobState.QUEUED,
-            jobs.c.kind != JobKind.STUDY,
-            or_(jobs.c.sent_at.is_(None), jobs.c.sent_at < lost),
-            READY,
-        )
+    def unsent(self, limit: int = 500, *, drained: bool = False) -> Ids:
+        """Ids of queued jobs that are ready and have no message, oldest first.
+
+        `drained`: the queue holds no message at all, so one that was sent a while ago is lost: with its Redis, or with
+        a worker that was killed while Redis handed it over.
+        """
+        without = self._without_message(drained)
+        query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED, jobs.c.kind != JobKind.STUDY, without, READY)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(jobs.c.created_at, jobs.c.id).limit(limit)).scalars()]
 
@@ -158,12 +155,28 @@ class JobStore:
         with self.database.reading() as connection:
             return connection.execute(query).one_or_none() is not None
 
-    def mark_sent(self, job: str) -> None:
-        """A message with this id is in the queue."""
+    def mark_sent(self, job: str, *, drained: bool = False) -> bool:
+        """Take a job of `unsent` for sending, before its message leaves: False when somebody else has taken it.
+
+        Submission and every server's sweeper may see the same job, and only one of them may send it. One who dies
+        before the message has left is found like a message that was lost.
+        """
         with self.database.writing() as connection:
-            connection.execute(
-                update(jobs).where(jobs.c.id == job, jobs.c.state == JobState.QUEUED).values(sent_at=self.now())
+            taken = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job, jobs.c.state == JobState.QUEUED, self._without_message(drained))
+                .values(sent_at=self.now())
             )
+        return taken.rowcount == 1
+
+    def mark_unsent(self, job: str) -> None:
+        """The message that was to leave did not."""
+        with self.database.writing() as connection:
+            connection.execute(update(jobs).where(jobs.c.id == job).values(sent_at=None))
+
+    def _without_message(self, drained: bool) -> ColumnElement[bool]:
+        without: ColumnElement[bool] = jobs.c.sent_at.is_(None)
+        return or_(without, jobs.c.sent_at < self.now() - RESEND_AFTER) if drained else without
 
     # The worker's side
 
@@ -270,7 +283,7 @@ class JobStore:
             if row is None:
                 raise not_found("job", job)
             if row.kind == JobKind.STUDY and row.state in {JobState.QUEUED, JobState.RUNNING}:
-                job_moves.cancel_study(connection, job, now)
+                study_moves.cancel_study(connection, job, now)
             else:
                 job_moves.cancel_one(connection, row, now)
             row = job_rows.get_row(connection, job)
@@ -295,8 +308,7 @@ class JobStore:
                 raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
             queued: set[str] = set()
             if row.kind == JobKind.STUDY:
-                for cell in job_rows.cells_of(connection, job):
-                    queued |= job_moves.queue_again(connection, cell.id, parent=job)
+                queued |= study_moves.queue_cells_again(connection, job)
             queued |= job_moves.queue_again(connection, job)
             if row.kind == JobKind.STUDY:
                 study_rows.refresh_study(connection, job, now)

@@ -150,8 +150,12 @@ def add_record(
     if connection.execute(update(records).where(known).values(values)).rowcount == 0:
         connection.execute(insert(records).values(kind=kind, id=name, created_at=now, **values))
     connection.execute(delete(uses).where(uses.c.kind == kind, uses.c.id == name))
-    for used_kind, used_id in sorted(set(used)):
-        connection.execute(insert(uses).values(kind=kind, id=name, used_kind=used_kind, used_id=used_id))
+    needed = [
+        {"kind": kind, "id": name, "used_kind": used_kind, "used_id": used_id}
+        for used_kind, used_id in sorted(set(used))
+    ]
+    if needed:
+        connection.execute(insert(uses), needed)
 
 
 def models_of(spec: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -11,8 +11,9 @@ from sqlalchemy import func, insert, select
 from jobs.documents import Job, JobKind, JobState, artefact_id
 from jobs.problems import not_found
 from jobs.specs import StudySpec
-from store import job_moves, job_rows, study_rows
+from store import job_inserts, job_rows, study_rows
 from store.database import Database
+from store.job_inserts import NewJob
 from store.jobs import JobStore, utc_now
 from store.results import RESULT_OF, Results, add_record, models_of
 from store.study_plan import Cell
@@ -47,46 +48,29 @@ class Studies:
         are pruned ones. Send `JobStore.unsent` afterwards.
         """
         document = spec.model_dump(mode="json")
-        name = artefact_id(fingerprint)
         now = self.now()
         with self.database.exclusive() as connection:
-            study, created = job_moves.insert_job(
+            study, created = job_inserts.insert_job(
                 connection, JobKind.STUDY, document, fingerprint, now, force=force, parent=None, after=()
             )
             if created:
-                made: list[str] = []
-                for position, cell in enumerate(cells):
-                    cell_document = cell.spec.model_dump(mode="json")
-                    waits_for = {made[earlier] for earlier in cell.after}
-                    waits_for |= {
-                        job for model, job in (after or {}).items() if ("model", model) in models_of(cell_document)
-                    }
-                    job, _ = job_moves.insert_job(
-                        connection,
-                        cell.kind,
-                        cell_document,
-                        cell.fingerprint,
-                        now + timedelta(microseconds=position + 1),  # lists and messages keep the order of the plan
-                        force=force,
-                        parent=study,
-                        after=waits_for,
-                    )
-                    made.append(job)
-                    connection.execute(
-                        insert(study_cells).values(
-                            study=study, position=position, job=job, coordinates=cell.coordinates
-                        )
-                    )
+                wanted = [_new_job(cell, after or {}) for cell in cells]
+                later = now + timedelta(microseconds=1)
+                made, _ = job_inserts.insert_jobs(connection, wanted, later, force=force, parent=study)
+                places = [
+                    {"study": study, "position": position, "job": job, "coordinates": cell.coordinates}
+                    for position, (job, cell) in enumerate(zip(made, cells, strict=True))
+                ]
+                connection.execute(insert(study_cells), places)
                 used = [(RESULT_OF[cell.kind], artefact_id(cell.fingerprint)) for cell in cells]
-                summary = {"name": spec.name, "cells": len(cells)}
                 add_record(
                     connection,
                     "study",
-                    name,
+                    artefact_id(fingerprint),
                     now,
                     job=study,
                     spec=document,
-                    summary=summary,
+                    summary={"name": spec.name, "cells": len(cells)},
                     used=[*used, *models_of(document)],
                 )
                 study_rows.refresh_study(connection, study, now)
@@ -104,6 +88,12 @@ class Studies:
         )
         with self.database.reading() as connection:
             return [_to_cell(row) for row in connection.execute(query)]
+
+    def cell_jobs(self, study_job: str, limit: int) -> list[str]:
+        """Ids of the jobs of a study's first cells."""
+        query = select(study_cells.c.job).where(study_cells.c.study == study_job)
+        with self.database.reading() as connection:
+            return [*connection.execute(query.order_by(study_cells.c.position).limit(limit)).scalars()]
 
     def counts(self, study_jobs: Iterable[str]) -> dict[str, Counter[JobState]]:
         """How many cells each study has in each state, by their jobs' ids: one question for a whole list."""
@@ -132,6 +122,12 @@ class Studies:
         """After a job's end: ids of the jobs that waited for it and are now ready to be sent (the same as
         `JobStore.advance`)."""
         return self.jobs.advance(job)
+
+
+def _new_job(cell: Cell, pending: dict[str, str]) -> NewJob:
+    document = cell.spec.model_dump(mode="json")
+    waits_for = tuple(job for model, job in pending.items() if ("model", model) in models_of(document))
+    return NewJob(cell.kind, document, cell.fingerprint, cell.after, waits_for)
 
 
 def _to_cell(row: Any) -> StudyCell:

@@ -1,17 +1,21 @@
 """A study's grid as cells: which jobs it takes, in which order, and which of them wait for which.
 
-For every model: its dense evaluation; for every method, pattern, calibration set and seed a pruned model and its
-evaluation; for every attribution the model's pruned models beside it. A method that looks at no text gives one pruned
-model, whatever the calibration sets.
+For every model: its dense evaluation; for every way to prune it (method, pattern, allocation), calibration set, length
+of its windows and seed a pruned model and its evaluation; for every attribution the model's pruned models beside it.
+
+What would make the same model is one job, whatever its labels: a method that looks at no text gives one pruned model
+for all calibration sets, and an option that a pattern does not look at (RIA's order of columns without n:m) makes none
+of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.documents import JobKind, artefact_id
 from jobs.references import PRUNED
 from jobs.specs import (
+    Allocation,
     AttributeSpec,
     Calibration,
     EvaluateSpec,
@@ -24,6 +28,8 @@ from jobs.specs import (
     StudySpec,
     Unstructured,
 )
+from jobs.specs.prune import DEFAULT_SAMPLES
+from jobs.vocabulary import RIA
 
 Fingerprint = Callable[[JobKind, Spec], str]
 
@@ -34,7 +40,8 @@ class Cell:
     in the grid.
 
     `coordinates`: role ("dense", "prune", "evaluate", "attribute") and the labels model, method, pattern, calibration,
-    seed (None where the cell has none), sparsity (the share that goes), pruned (the pruned model's id).
+    seqlen (None: the model's context), allocation, seed (each None where the cell has none), sparsity (the share that
+    goes), pruned (the pruned model's id).
     """
 
     kind: JobKind
@@ -57,12 +64,13 @@ class _Grid:
 def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
     """All cells, each after those that it waits for. `fingerprint` knows the contents of what the specs name."""
     grid = _Grid(fingerprint)
+    draws = _draws(spec)
     for model in spec.models:
         if spec.tasks:
             grid.add(JobKind.EVALUATE, _evaluation(spec, model), _coordinates("dense", model))
         pruned: list[int] = []
-        for prune in _prune_specs(spec, model):
-            coordinates = _coordinates("prune", model, prune)
+        for method, prune in _prune_specs(spec, model, draws):
+            coordinates = _pruned_coordinates(method, prune)
             position = grid.add(JobKind.PRUNE, prune, coordinates)
             name = artefact_id(grid.cells[position].fingerprint)
             coordinates["pruned"] = name
@@ -72,41 +80,62 @@ def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
                 grid.add(JobKind.EVALUATE, evaluation, {**coordinates, "role": "evaluate"}, after=(position,))
         for attribution in spec.attributions:
             if attribution.dense in {None, model}:
-                variants = tuple(f"{PRUNED}{grid.cells[position].coordinates['pruned']}" for position in pruned)
-                attribute = _attribution(attribution, model, variants)
+                # A model that two labels share is one variant.
+                variants = dict.fromkeys(f"{PRUNED}{grid.cells[position].coordinates['pruned']}" for position in pruned)
+                attribute = _attribution(attribution, model, tuple(variants))
                 grid.add(JobKind.ATTRIBUTE, attribute, _coordinates("attribute", model), after=tuple(pruned))
     return grid.cells
 
 
-def method_label(method: Method) -> str:
-    """The method's name, with the options that differ from its defaults."""
-    options = method.model_dump(exclude={"name"}, exclude_defaults=True)
+def option_label(part: Method | Allocation) -> str:
+    """The name of a method or an allocation, with the options that differ from its defaults."""
+    options = part.model_dump(exclude={"name"}, exclude_defaults=True)
     if not options:
-        return method.name
-    return f"{method.name} ({', '.join(f'{key}={value}' for key, value in options.items())})"
+        return part.name
+    return f"{part.name} ({', '.join(f'{key}={value}' for key, value in options.items())})"
 
 
-def calibration_label(calibration: Calibration | None) -> str | None:
-    """The data set's name or the file's, with what differs from the usual mode, number and length of windows."""
-    if calibration is None:
-        return None
-    label = str(calibration)
-    extent = calibration.model_dump(include={"samples", "seqlen"}, exclude_none=True)
-    if extent in ({}, {"samples": 128}):
-        return label
-    return f"{label} ({' x '.join(str(number) for number in extent.values())})"
+def calibration_label(calibration: Calibration) -> str:
+    """The data set's name or the file's, with what differs from the usual mode and number of windows; their length is
+    an axis of its own."""
+    usual = calibration.samples in {None, DEFAULT_SAMPLES}
+    return str(calibration) if usual else f"{calibration} ({calibration.samples})"
 
 
-def _prune_specs(spec: StudySpec, model: str) -> Iterator[PruneSpec]:
-    for method in spec.methods:
-        for pattern in spec.patterns:
-            if not method.calibrated:
-                yield PruneSpec(model=model, method=method, pattern=pattern)
-                continue
-            for calibration in spec.calibrations:
-                for seed in spec.seeds or (calibration.seed,):
-                    drawn = calibration.model_copy(update={"seed": seed})
-                    yield PruneSpec(model=model, method=method, pattern=pattern, calibration=drawn)
+def _draws(spec: StudySpec) -> tuple[Calibration, ...]:
+    """Every calibration set in every length and with every seed, each once."""
+    return tuple(
+        dict.fromkeys(
+            calibration.model_copy(update={"seqlen": seqlen, "seed": seed})
+            for calibration in spec.calibrations
+            for seqlen in spec.seqlens or (calibration.seqlen,)
+            for seed in spec.seeds or (calibration.seed,)
+        )
+    )
+
+
+def _prune_specs(spec: StudySpec, model: str, draws: Sequence[Calibration]) -> Iterator[tuple[Method, PruneSpec]]:
+    for method, pattern, allocation in spec.ways:
+        calibrated = method.calibrated or allocation.calibrated
+        for calibration in draws if calibrated else (None,):
+            yield (
+                method,
+                PruneSpec(
+                    model=model,
+                    method=_without_idle_options(method, pattern),
+                    pattern=pattern,
+                    allocation=allocation,
+                    calibration=calibration,
+                ),
+            )
+
+
+def _without_idle_options(method: Method, pattern: Pattern) -> Method:
+    """The method without the options that this pattern does not look at."""
+    if not isinstance(method, RIA):
+        return method
+    idle = ("within",) if isinstance(pattern, NofM) else ("permutation", "subgroups")
+    return RIA(**method.model_dump(exclude={*idle}))
 
 
 def _evaluation(spec: StudySpec, model: str) -> EvaluateSpec:
@@ -119,19 +148,22 @@ def _attribution(attribution: StudyAttribution, model: str, pruned: tuple[str, .
     return AttributeSpec.model_validate(document)
 
 
-def _coordinates(role: str, model: str, prune: PruneSpec | None = None) -> dict[str, Any]:
-    if prune is None:
-        absent = ("method", "pattern", "calibration", "seed", "sparsity", "pruned")
-        return {"role": role, "model": model, **dict.fromkeys(absent)}
+def _coordinates(role: str, model: str) -> dict[str, Any]:
+    absent = ("method", "pattern", "calibration", "seqlen", "allocation", "seed", "sparsity", "pruned")
+    return {"role": role, "model": model, **dict.fromkeys(absent)}
+
+
+def _pruned_coordinates(method: Method, prune: PruneSpec) -> dict[str, Any]:
+    calibration = prune.calibration
     return {
-        "role": role,
-        "model": model,
-        "method": method_label(prune.method),
+        **_coordinates("prune", prune.model),
+        "method": option_label(method),
         "pattern": str(prune.pattern),
-        "calibration": calibration_label(prune.calibration),
-        "seed": None if prune.calibration is None else prune.calibration.seed,
+        "calibration": calibration and calibration_label(calibration),
+        "seqlen": calibration and calibration.seqlen,
+        "allocation": option_label(prune.allocation),
+        "seed": calibration and calibration.seed,
         "sparsity": _sparsity(prune.pattern),
-        "pruned": None,
     }
 
 

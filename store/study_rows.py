@@ -37,7 +37,7 @@ def refresh_study(connection: Connection, study: str, now: datetime) -> None:
 
 def wake_studies(connection: Connection, cells: Iterable[str], now: datetime) -> None:
     """Cells were queued again: failed studies that have them run on; one that was cancelled stays so."""
-    for study in sorted({study for cell in cells for study in studies_of(connection, cell)}):
+    for study in studies_of(connection, *cells):
         failed = and_(jobs.c.id == study, jobs.c.state == JobState.FAILED, not_(_known_twin(study)))
         connection.execute(
             update(jobs)

@@ -1,17 +1,17 @@
 """A study as tables: one fact for each cell and task, and any two axes of them crossed.
 
     StudyTable   {id, job, spec, cells: [StudyCell], facts: [Fact], axes: {axis: [label]}}
-    StudyCell    {position, job, kind, state, role, model, method, pattern, calibration, seed, sparsity, pruned,
-    artefact, error} Fact         one accuracy: {task, group, evaluation, accuracy, rows, interval, chance, majority,
-    dense, difference, state, job,
-                 model, method, pattern, calibration, seed, sparsity, pruned}; dense models are not facts, they are
-                 `dense` of them
+    StudyCell    {position, job, kind, state, role, model, method, pattern, calibration, seqlen, allocation, seed,
+                 sparsity, pruned, artefact, error}
+    Fact         one accuracy: {task, group, evaluation, accuracy, rows, interval, chance, majority, dense, difference,
+                 state, job, model, method, pattern, calibration, seqlen, allocation, seed, sparsity, pruned}; dense
+                 models are not facts, they are `dense` of them
     Pivot        {rows: axis, columns: axis, row_labels, column_labels, dense: [..], cells: [[PivotCell | None]]}
     PivotCell    {accuracy, interval, dense, difference, facts, done, state, job, evaluation, pruned}: means over the
     facts that meet there
 
-Accuracies are shares (0 to 1), differences are accuracy minus dense. Axes: model, method, pattern, calibration, seed,
-task.
+Accuracies are shares (0 to 1), differences are accuracy minus dense. Axes: model, method, pattern, calibration,
+seqlen, allocation, seed, task.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,11 +25,13 @@ from jobs.problems import bad_field, unknown_name
 from jobs.vocabulary import TASKS
 from store.results import Record
 
-Axis = Literal["model", "method", "pattern", "calibration", "seed", "task"]
-AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seed", "task")
+Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task"]
+AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task")
 Interval = tuple[float, float]
 
 _NONE = "none"
+_CONTEXT = "context"
+_UNIFORM = "uniform"
 
 
 class _Document(BaseModel):
@@ -48,6 +50,8 @@ class StudyCell(_Document):
     method: str | None = None
     pattern: str | None = None
     calibration: str | None = None
+    seqlen: int | None = None
+    allocation: str | None = None
     seed: int | None = None
     sparsity: float | None = None
     pruned: str | None = None
@@ -68,6 +72,8 @@ class Fact(_Document):
     method: str
     pattern: str
     calibration: str | None
+    seqlen: int | None
+    allocation: str
     seed: int | None
     sparsity: float
     pruned: str
@@ -87,9 +93,12 @@ class Fact(_Document):
     difference: float | None = None
 
     def label(self, axis: Axis) -> str:
-        """Where the fact stands on an axis; "none" for a method that uses no calibration set."""
+        """Where the fact stands on an axis; "none" for a method that uses no calibration set, "context" for windows as
+        long as the model's context."""
         value = getattr(self, axis)
-        return _NONE if value is None else str(value)
+        if value is None:
+            return _CONTEXT if axis == "seqlen" and self.calibration is not None else _NONE
+        return str(value)
 
 
 class StudyTable(_Document):
@@ -180,6 +189,8 @@ def _facts(cell: StudyCell, tasks: Sequence[str], evaluations: dict[str, Record]
             method=cell.method or "dense",
             pattern=cell.pattern or "dense",
             calibration=cell.calibration,
+            seqlen=cell.seqlen,
+            allocation=cell.allocation or _UNIFORM,
             seed=cell.seed,
             sparsity=cell.sparsity or 0.0,
             pruned=cell.pruned or "",

@@ -7,15 +7,16 @@ message, and the next `sweep` sends it.
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Self
 
-from jobs.documents import Job, JobKind
+from jobs.documents import Estimate, Job, JobKind
 from jobs.fingerprints import fingerprint
 from jobs.problems import bad_field
 from jobs.references import PRUNED
 from jobs.settings import Settings
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
+from store import estimates
 from store.artefacts import Artefacts
 from store.contents import Contents
 from store.database import Database
@@ -23,7 +24,7 @@ from store.jobs import JobStore
 from store.results import Results
 from store.shares import ShareStore
 from store.studies import Studies
-from store.study_plan import plan
+from store.study_plan import Cell, plan
 
 Send = Callable[[str], None]
 """Hands a job's id to the queue; raises ConnectionError when it cannot be reached (`jobs.queue.send` with its app)."""
@@ -72,8 +73,7 @@ def submit(
     mark = fingerprint(known_kind, spec, contents.of(spec))
     after = _pending_models(stores, spec)
     if isinstance(spec, StudySpec):
-        marks = lru_cache(maxsize=None)(lambda kind, cell: fingerprint(kind, cell, contents.of(cell)))
-        job, created = stores.studies.submit(spec, mark, plan(spec, marks), force=force, after=after)
+        job, created = stores.studies.submit(spec, mark, _cells(spec, contents), force=force, after=after)
         ready = stores.jobs.unsent() if created else []
     else:
         canonical = spec.model_dump(mode="json")
@@ -83,6 +83,16 @@ def submit(
     return stores.jobs.get(job.id), created
 
 
+def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False) -> Estimate:
+    """The work of a study with this spec, of which nothing is queued; Problem 422 as `submit` has it."""
+    spec = parse_spec(JobKind.STUDY, document)
+    assert isinstance(spec, StudySpec)
+    contents = Contents(stores.settings)
+    contents.of(spec)
+    _pending_models(stores, spec)
+    return estimates.estimate(stores.database, stores.results, _cells(spec, contents), force=force)
+
+
 def retry(stores: Stores, job: str, *, send: Send) -> Job:
     """Queue a failed or cancelled job again and send what is ready; Problems as `JobStore.retry`."""
     stores.jobs.retry(job)
@@ -90,27 +100,40 @@ def retry(stores: Stores, job: str, *, send: Send) -> Job:
     return stores.jobs.get(job)
 
 
-def dispatch(jobs: JobStore, ids: Iterable[str], send: Send) -> int:
-    """Send each id and note it; how many. Stops at the first that the queue does not take: the next sweep tries
-    again."""
+def dispatch(jobs: JobStore, ids: Iterable[str], send: Send, *, drained: bool = False) -> int:
+    """Send each id that nobody else has sent since it was found, and note it; how many.
+
+    `drained` as in `JobStore.unsent`. Stops at the first that the queue does not take: the next sweep tries again.
+    """
     sent = 0
     for job in ids:
+        if not jobs.mark_sent(job, drained=drained):
+            continue
         try:
             send(job)
         except ConnectionError as error:
+            jobs.mark_unsent(job)
             _log.warning("job %s stays queued without a message: %s", job, error)
             break
-        jobs.mark_sent(job)
         sent += 1
     return sent
 
 
-def sweep(jobs: JobStore, send: Send) -> list[str]:
-    """Queue again what silent workers held, send whatever is ready without a message; ids of the jobs that were queued
-    again."""
+def sweep(jobs: JobStore, send: Send, waiting: Callable[[], int]) -> list[str]:
+    """Queue again what silent workers held, send whatever is ready without a message (`waiting` counts those in the
+    queue: when there is none, what was sent long ago is lost); ids of the jobs that were queued again."""
     requeued = jobs.requeue_expired()
-    dispatch(jobs, jobs.unsent(), send)
+    try:
+        drained = waiting() == 0
+    except ConnectionError as error:
+        _log.warning("nothing is sent: %s", error)
+    else:
+        dispatch(jobs, jobs.unsent(drained=drained), send, drained=drained)
     return requeued
+
+
+def _cells(spec: StudySpec, contents: Contents) -> list[Cell]:
+    return plan(spec, cache(lambda kind, cell: fingerprint(kind, cell, contents.of(cell))))
 
 
 def _pending_models(stores: Stores, spec: Spec) -> dict[str, str]:

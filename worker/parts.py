@@ -16,7 +16,7 @@ from celery import Celery
 
 from jobs import events
 from jobs.documents import Job, Progress
-from jobs.queue import redis_client, send
+from jobs.queue import redis_client, send, waiting
 from jobs.settings import Settings
 from store import submission
 from store.submission import Stores
@@ -73,7 +73,7 @@ class Parts:
 
     def sweep(self) -> None:
         """Queue again what lost its worker, and send what has no message."""
-        for job in submission.sweep(self.stores.jobs, partial(send, self.queue)):
+        for job in submission.sweep(self.stores.jobs, partial(send, self.queue), partial(waiting, self.events)):
             log.warning("job %s lost its worker and is queued again", job)
             self.announce(job)
 

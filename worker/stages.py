@@ -13,7 +13,7 @@ from typing import Any
 
 from evaluation.accuracy import TaskResult
 from evaluation.accuracy import evaluate as measure
-from evaluation.prompts import around, task_texts
+from evaluation.prompts import around, row_texts, task_texts
 from jobs import specs
 from jobs.vocabulary import NO_PROMPT
 from lm.loading import LanguageModel
@@ -89,12 +89,16 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
 
 
 def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
-    """The texts that a spec gives or draws from a task, with its prompt around them."""
+    """The texts that a spec gives, draws from a task or names by its rows, with its prompt around them."""
     before, after = ("", "") if spec.prompt == NO_PROMPT else around(spec.prompt)
-    if isinstance(spec.texts, specs.TaskTexts):
-        drawn = task_texts(spec.texts.dataset, spec.texts.count, spec.texts.seed, context.settings.data)
-        return [Text(row.text, row.label, row.words, before, after) for row in drawn]
-    return [Text(given.text, given.label, given.words, before, after) for given in spec.texts]
+    match spec.texts:
+        case specs.TaskTexts(dataset=task, count=count, seed=seed):
+            rows = task_texts(task, count, seed, context.settings.data)
+        case specs.TaskRows(dataset=task, indices=indices):
+            rows = row_texts(task, indices, context.settings.data)
+        case given:
+            return [Text(each.text, each.label, each.words, before, after) for each in given]
+    return [Text(row.text, row.label, row.words, before, after) for row in rows]
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:

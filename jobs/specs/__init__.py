@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from jobs.documents import JobKind
 from jobs.problems import bad_field, unknown_name
-from jobs.specs.attribute import AttributeSpec, GivenText, Reading, TaskTexts, Words
+from jobs.specs.attribute import AttributeSpec, GivenText, Reading, TaskRows, TaskTexts, Words
 from jobs.specs.evaluate import EvaluateSpec
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
 from jobs.specs.study import StudyAttribution, StudySpec
@@ -33,6 +33,7 @@ __all__ = [
     "Spec",
     "StudyAttribution",
     "StudySpec",
+    "TaskRows",
     "TaskTexts",
     "Unstructured",
     "Words",

@@ -27,6 +27,27 @@ class TaskTexts(Strict):
         return one_of(name, TASKS)
 
 
+class TaskRows(Strict):
+    """Rows of a task by their places in its file or split, from 0, in the order given: those that an evaluation told
+    of."""
+
+    dataset: str
+    indices: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=1000)
+
+    @field_validator("dataset")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return one_of(name, TASKS)
+
+    @field_validator("indices")
+    @classmethod
+    def _each_once(cls, indices: tuple[int, ...]) -> tuple[int, ...]:
+        for place, index in enumerate(indices):
+            if index in indices[:place]:
+                raise refused(f"row {index} is named twice", allowed="each row once", field=str(place), given=index)
+        return indices
+
+
 class GivenText(Strict):
     """A text of the user's own, with its label and influential words where they are known."""
 
@@ -55,18 +76,22 @@ class GivenText(Strict):
 
 
 def _texts_form(value: Any) -> str | None:
-    # Without a discriminator pydantic would try both forms and report the errors of both.
+    # Without a discriminator pydantic would try all forms and report the errors of all.
+    if isinstance(value, TaskRows) or (isinstance(value, Mapping) and "indices" in value):
+        return "rows"
     if isinstance(value, Mapping | TaskTexts):
         return "task"
     return "given" if isinstance(value, list | tuple) else None
 
 
 Texts = Annotated[
-    Annotated[TaskTexts, Tag("task")] | Annotated[tuple[GivenText, ...], Tag("given")],
+    Annotated[TaskTexts, Tag("task")]
+    | Annotated[TaskRows, Tag("rows")]
+    | Annotated[tuple[GivenText, ...], Tag("given")],
     Discriminator(
         _texts_form,
         custom_error_type="texts_form",
-        custom_error_message="give a task's rows as {dataset, count, seed}, or a list of texts",
+        custom_error_message="give a task's rows as {dataset, count, seed} or {dataset, indices}, or a list of texts",
     ),
 ]
 
@@ -120,7 +145,7 @@ class Reading(Strict):
 
     @field_validator("texts", mode="after")
     @classmethod
-    def _some(cls, texts: TaskTexts | tuple[GivenText, ...]) -> TaskTexts | tuple[GivenText, ...]:
+    def _some(cls, texts: TaskTexts | TaskRows | tuple[GivenText, ...]) -> TaskTexts | TaskRows | tuple[GivenText, ...]:
         if isinstance(texts, tuple) and not texts:
             raise refused("no text was given; give at least one", allowed="at least one text")
         return texts
@@ -147,7 +172,7 @@ class Reading(Strict):
         if self.words.source != "manual":
             return self
         others = [source for source in WORD_SOURCES if source != "manual"]
-        if isinstance(self.texts, TaskTexts):
+        if isinstance(self.texts, TaskTexts | TaskRows):
             if self.texts.dataset not in TASKS_WITH_WORDS:
                 raise refused(
                     f"the rows of {self.texts.dataset} carry no words of their own; use {' or '.join(others)}",

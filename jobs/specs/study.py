@@ -1,17 +1,20 @@
 """A grid of jobs: which models, pruned how, measured on what, and which attributions beside them."""
 
-from typing import Any, Self
+from math import prod
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from jobs.problems import unknown_name
 from jobs.specs.attribute import MOST_VARIANTS, Reading
 from jobs.specs.evaluate import Reference, Seed, known_tasks
-from jobs.specs.prune import Calibration, Method, Pattern
+from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
 from jobs.strict import Strict, refused
-from jobs.vocabulary import CALIBRATION_SETS, METHODS, TASKS
+from jobs.vocabulary import CALIBRATION_SETS, METHODS, OWL, TASKS, Uniform
 
 MOST_CELLS = 20_000
+
+Seqlen = Annotated[int, Field(ge=2, le=1_000_000)]
 
 
 class StudyAttribution(Reading):
@@ -22,17 +25,21 @@ class StudyAttribution(Reading):
 
 
 class StudySpec(Strict):
-    """A grid: models x methods x patterns x calibrations x seeds, each measured on the tasks, beside the dense models.
+    """A grid: models x methods x patterns x allocations x calibrations x seqlens x seeds, each measured on the tasks,
+    beside the dense models.
 
-    `seeds` draws each calibration set anew; without it a calibration's own seed counts. `limit` rows of each task
-    (None: all).
+    `seqlens` cuts each calibration set into windows of each length, `seeds` draws it anew; without them a calibration's
+    own count. An allocation that does not go with a pattern (owl with n:m) is left out for that pattern. `limit` rows
+    of each task (None: all).
     """
 
     name: str | None = Field(default=None, max_length=200)
     models: tuple[Reference, ...] = Field(min_length=1)
     methods: tuple[Method, ...] = ()
     patterns: tuple[Pattern, ...] = ()
+    allocations: tuple[Allocation, ...] = (Uniform(),)
     calibrations: tuple[Calibration, ...] = ()
+    seqlens: tuple[Seqlen, ...] = ()
     tasks: tuple[str, ...] = ()
     attributions: tuple[StudyAttribution, ...] = ()
     seeds: tuple[Seed, ...] = ()
@@ -40,29 +47,35 @@ class StudySpec(Strict):
 
     _tasks = field_validator("tasks")(known_tasks)
 
-    @field_validator("models", "methods", "patterns", "calibrations", "seeds")
+    @field_validator("models", "methods", "patterns", "allocations", "calibrations", "seqlens", "seeds")
     @classmethod
     def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(value for index, value in enumerate(values) if value not in values[:index])
 
+    @field_validator("allocations")
+    @classmethod
+    def _some_allocation(cls, allocations: tuple[Allocation, ...]) -> tuple[Allocation, ...]:
+        return allocations or (Uniform(),)
+
+    @property
+    def ways(self) -> tuple[tuple[Method, Pattern, Allocation], ...]:
+        """How each model is pruned, whatever the text: every combination that makes sense."""
+        return tuple(
+            (method, pattern, allocation)
+            for method in self.methods
+            for pattern in self.patterns
+            for allocation in self.allocations
+            if not (isinstance(allocation, OWL) and isinstance(pattern, NofM))
+        )
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        def needs(field: str, because: str, allowed: list[str] | str) -> Exception:
-            return refused(f"needs at least one: {because}", allowed=allowed, field=field, given=[])
-
         if not self.methods and not self.tasks:
-            raise needs("tasks", "a study without methods measures its models on tasks", list(TASKS))
+            raise _needs("tasks", "a study without methods measures its models on tasks", list(TASKS))
         if self.methods and not self.patterns:
-            raise needs("patterns", "methods are given", ["0.5", "2:4"])
-        calibrated = [method.name for method in self.methods if method.calibrated]
-        if calibrated and not self.calibrations:
-            raise needs(
-                "calibrations",
-                f"{calibrated[0]} needs a calibration set",
-                [f"dataset: {name}" for name in CALIBRATION_SETS],
-            )
+            raise _needs("patterns", "methods are given", ["0.5", "2:4"])
         if self.attributions and not self.methods:
-            raise needs("methods", "an attribution compares a dense model with pruned ones", list(METHODS))
+            raise _needs("methods", "an attribution compares a dense model with pruned ones", list(METHODS))
         for index, attribution in enumerate(self.attributions):
             if attribution.dense is not None and attribution.dense not in self.models:
                 raise refused(
@@ -71,8 +84,53 @@ class StudySpec(Strict):
                     field=f"attributions.{index}.dense",
                     given=attribution.dense,
                 )
-        draws = len(self.calibrations) * max(1, len(self.seeds))
-        variants = len(self.patterns) * sum(draws if method.calibrated else 1 for method in self.methods)
+        return self
+
+    @model_validator(mode="after")
+    def _allocations_fit(self) -> Self:
+        idle = [each for each in self.allocations if isinstance(each, OWL)]
+        if idle and self.patterns and all(isinstance(pattern, NofM) for pattern in self.patterns):
+            given = ", ".join(str(pattern) for pattern in self.patterns)
+            raise refused(
+                f"owl gives each layer a sparsity of its own, and {given} is the same share everywhere; "
+                "give an unstructured pattern too, or leave owl out",
+                allowed=["uniform", "owl with an unstructured pattern"],
+                field="allocations",
+                given="owl",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _calibrations_fit(self) -> Self:
+        calibrated = [part.name for part in (*self.methods, *self.allocations) if part.calibrated]
+        if self.methods and calibrated and not self.calibrations:
+            sets = [f"dataset: {name}" for name in CALIBRATION_SETS]
+            raise _needs("calibrations", f"{calibrated[0]} needs a calibration set", sets)
+        for index, calibration in enumerate(self.calibrations):
+            if self.seqlens and calibration.seqlen is not None:
+                raise refused(
+                    f"{calibration} has a seqlen of its own, and seqlens gives every calibration set its lengths; "
+                    "leave one of them out",
+                    allowed="either seqlens or a seqlen for each calibration set",
+                    field=f"calibrations.{index}.seqlen",
+                    given=calibration.seqlen,
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _not_too_large(self) -> Self:
+        # The lists themselves may be so long that their combinations could not be counted one by one.
+        sizes = (len(self.methods), len(self.patterns), len(self.allocations))
+        if prod(sizes) > MOST_CELLS:
+            product = " x ".join(map(str, sizes))
+            raise refused(
+                f"the grid has {product} ways to prune a model; at most {MOST_CELLS} cells",
+                allowed=f"at most {MOST_CELLS} cells",
+            )
+        draws = len(self.calibrations) * max(1, len(self.seqlens)) * max(1, len(self.seeds))
+        variants = sum(
+            draws if method.calibrated or allocation.calibrated else 1 for method, _, allocation in self.ways
+        )
         cells = len(self.models) * (1 + 2 * variants + len(self.attributions))
         if cells > MOST_CELLS:
             raise refused(
@@ -86,3 +144,7 @@ class StudySpec(Strict):
                 given=None,
             )
         return self
+
+
+def _needs(field: str, because: str, allowed: list[str]) -> Exception:
+    return refused(f"needs at least one: {because}", allowed=allowed, field=field, given=[])

@@ -19,6 +19,9 @@ from store import submission
 router = APIRouter(tags=["Jobs"], prefix=urls.API)
 
 
+MOST_ANNOUNCED = 200
+
+
 class JobRequest(BaseModel):
     """What to do."""
 
@@ -135,6 +138,10 @@ def _document(stores: Stores, job: Job, status: int, headers: dict[str, str] | N
 
 
 def _announce(stores: Stores, job: Job) -> None:
-    """The job itself, its cells, and the studies it is a cell of: all of them may have changed with it."""
-    cells = stores.studies.cells(job.id) if job.kind == JobKind.STUDY else []
-    stores.announce(job, *stores.jobs.many(cell.job for cell in cells).values(), *stores.jobs.studies_of(job.id))
+    """The job itself, its cells, and the studies it is a cell of: all of them may have changed with it.
+
+    Of a large study only the first cells: its lists are read anew after any event, and whoever follows one cell asks
+    the database every few seconds.
+    """
+    cells = stores.studies.cell_jobs(job.id, MOST_ANNOUNCED) if job.kind == JobKind.STUDY else []
+    stores.announce(job, *stores.jobs.many(cells).values(), *stores.jobs.studies_of(job.id))

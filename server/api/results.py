@@ -60,9 +60,14 @@ def list_studies(stores: StoresHere, cursor: str | None = None, limit: int = 50)
 
 @router.get(urls.STUDY, tags=["Studies"], responses=problems(404, 422), summary="One study as a table")
 def get_study(
-    stores: StoresHere, study: str, rows: str | None = None, columns: str | None = None, show: str = "accuracy"
+    stores: StoresHere,
+    study: str,
+    rows: str | None = None,
+    columns: str | None = None,
+    show: str = "accuracy",
+    published: str | None = None,
 ) -> StudyDocument:
-    return study_document(stores, study, rows=rows, columns=columns, show=show)
+    return study_document(stores, study, rows=rows, columns=columns, show=show, published=published)
 
 
 @router.delete(

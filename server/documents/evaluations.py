@@ -57,7 +57,9 @@ class TaskExample(Document):
 
 
 class TaskExamples(Page[TaskExample]):
-    """The examples of a task, those that pruning broke first, then those it mended, then the rest."""
+    """The examples of a task: those that pruning broke, then those it mended, the most confident first; then the rest.
+
+    Confident is where the margins of the two choices over the next ones add up to much (nats)."""
 
     evaluation: Link
     model: Link
@@ -67,3 +69,5 @@ class TaskExamples(Page[TaskExample]):
     mended: int | None
     attributions: list[Link]  # runs that hold this model, to go from here to its neurons
     attribute_href: str | None  # the form, filled in for this model
+    attribution_job: dict[str, object] | None  # a job of the first rows that broke: POST it to /api/v1/jobs
+    attribution_rows: int  # how many rows that job takes

@@ -22,6 +22,7 @@ class StudyCell(Document):
     state: JobState  # succeeded only when all of its measurements did
     href: str | None  # the examples of its measurement
     model_href: str | None = None  # the pruned model, when all of it was measured on one that is there
+    published: float | None = None  # what the paper prints at this place, in the table that was asked for
 
 
 class StudyRow(Document):
@@ -60,6 +61,8 @@ class StudyDocument(StudySummary):
     spec: dict[str, object]
     axes: dict[str, list[str]]  # "task": ["sst2", ...]
     show: Literal["accuracy", "difference"]
+    published: str | None  # the paper's table that is laid beside
+    published_tables: list[str]  # those that have a value for a cell of this table
     table: StudyTable
     tables: list[Link]
     models: list[Link]  # the pruned ones that are there

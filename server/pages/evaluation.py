@@ -1,5 +1,6 @@
 """An evaluation's accuracies, and the examples behind one of them, what pruning broke first."""
 
+import json
 from dataclasses import dataclass
 
 from server import urls
@@ -69,6 +70,9 @@ class TaskPage:
     examples: tuple[ExampleCard, ...]
     attributions: tuple[Link, ...]
     attribute_href: str | None
+    post_href: str
+    job: str | None  # JSON
+    job_label: str
     more_href: str | None
 
 
@@ -101,7 +105,10 @@ def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
             Fact("", wording.count(document.broken), "broken"),
             Fact("", wording.count(document.mended), "mended"),
         ]
-        note = "Right in the dense model and wrong here come first, then those that are right only here."
+        note = (
+            "Right in the dense model and wrong here come first, then those that are right only here; of both, the "
+            "most confident first: by how far the two answers lie ahead of the next choices, added up."
+        )
     else:
         note = "The dense model was not measured on the same rows, so nothing can be said about what broke."
         note = "" if document.model.href == (document.dense.href if document.dense else "") else note
@@ -115,8 +122,18 @@ def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
         examples=tuple(_example(example, document.model.label, dense) for example in document.items),
         attributions=tuple(document.attributions[:MOST_LINKS]),
         attribute_href=None if frame.shared else document.attribute_href,
+        post_href=urls.api(urls.jobs()),
+        job=None if frame.shared or document.attribution_job is None else json.dumps(document.attribution_job),
+        job_label=_job_label(document),
         more_href=document.next_href,
     )
+
+
+def _job_label(document: TaskExamples) -> str:
+    broken, taken = document.broken or 0, document.attribution_rows
+    if broken > taken:
+        return f"Find the neurons behind the first {taken}"
+    return f"Find the neurons behind {'this one' if broken == 1 else f'these {broken}'}"
 
 
 def _accuracy(task: TaskAccuracy) -> AccuracyRow:

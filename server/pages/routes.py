@@ -99,8 +99,9 @@ def show_study(
     rows: str | None = None,
     columns: str | None = None,
     show: str = "accuracy",
+    published: str | None = None,
 ) -> Response:
-    document = study_document(stores, study, rows=rows, columns=columns, show=show)
+    document = study_document(stores, study, rows=rows, columns=columns, show=show, published=published)
     live = None if document.state.ended else urls.events()
     scripts = ("study", "charts", *(() if live is None else ("live",)))
     frame = make_frame(request, document.title, STUDIES, section="Studies", scripts=scripts, events_href=live)

@@ -15,7 +15,7 @@ SMALLEST_SCALE = 0.05
 """The colours end at five points at least: noise must not look like a loss."""
 FEW_MODELS = 8
 """So many are listed at once."""
-AXIS_NAMES = {"task": "task", "calibration": "calibration", "model": "model", "method": "method", "pattern": "pattern"}
+AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Cell:
     """``css`` of the table's cell; ``place`` is its number in the details."""
 
     text: str
+    paper: str
     css: str
     best: bool
     href: str | None
@@ -66,6 +67,7 @@ class StudyPage:
     menus: tuple[Picker, ...]
     toggles: tuple[Picker, ...]
     averaged: str
+    published: str
     rows_axis: str
     columns: tuple[str, ...]
     groups: tuple[Group, ...]
@@ -98,6 +100,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         "rows": table.rows_axis,
         "columns": table.columns_axis,
         "show": document.show if document.show != "accuracy" else None,
+        "published": document.published,
     }
 
     def href(**changes: urls.State) -> str:
@@ -120,8 +123,9 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         facts=_facts(document),
         menus=() if frame.shared else _menus(document, state, href),
         toggles=() if frame.shared else (_show(document, href),),
-        averaged=f"Each cell is the mean over {_listed(table.averaged)}." if _averages(document) else "",
-        rows_axis=table.rows_axis,
+        averaged=f"Each cell is the mean over {_listed([*map(_name, table.averaged)])}." if _averages(document) else "",
+        published=" Small: what the paper prints (arXiv 2503.01542)." if document.published else "",
+        rows_axis=_name(table.rows_axis),
         columns=tuple(table.columns),
         groups=_groups(document, scale),
         width=len(table.columns) + 3,
@@ -150,23 +154,17 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
 
 
 def _facts(document: StudyDocument) -> tuple[Fact, ...]:
-    plural = {
-        "task": "tasks",
-        "calibration": "calibration sets",
-        "model": "models",
-        "method": "methods",
-        "pattern": "patterns",
-    }
     known = {axis: [value for value in values if value != "none"] for axis, values in document.axes.items()}
     return tuple(
-        Fact(
-            "",
-            wording.count(len(values)),
-            plural.get(axis, f"{axis}s") if len(values) != 1 else AXIS_NAMES.get(axis, axis),
-        )
+        Fact("", wording.count(len(values)), _name(axis) + ("" if len(values) == 1 else "s"))
         for axis, values in known.items()
-        if values
+        # One window length and one allocation are what most studies have.
+        if len(values) > 1 or (values and axis not in {"seqlen", "allocation"})
     )
+
+
+def _name(axis: str) -> str:
+    return AXIS_NAMES.get(axis, axis)
 
 
 def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) -> tuple[Picker, ...]:
@@ -178,7 +176,16 @@ def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
     ]
     if len(usual) > 1:
         menus.append(Picker("Usual tables", "Usual tables", usual))
+    if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [document.published])])]:
+        tables = [Option(_title(name), href(published=name), name == document.published) for name in papers]
+        shown = _title(document.published) if document.published else "none"
+        none = Option("None", href(published=None), document.published is None)
+        menus.append(Picker("The paper's values", f"Paper: {shown}", (none, *tables)))
     return tuple(menus)
+
+
+def _title(table: str) -> str:
+    return table.replace("-", " ").capitalize()
 
 
 def _show(document: StudyDocument, href: Href) -> Picker:
@@ -194,12 +201,15 @@ def _axis(label: str, key: str, now: str, other: str, document: StudyDocument, h
     swapped = "columns" if key == "rows" else "rows"
     options = tuple(
         Option(
-            axis, href(**({key: axis, swapped: now} if axis == other else {key: axis})), axis == now, _values(values)
+            _name(axis),
+            href(**({key: axis, swapped: now} if axis == other else {key: axis})),
+            axis == now,
+            _values(values),
         )
         for axis, values in document.axes.items()
         if values
     )
-    return Picker(label, f"{label}: {now}", options)
+    return Picker(label, f"{label}: {_name(now)}", options)
 
 
 def _values(values: list[str]) -> str:
@@ -235,10 +245,12 @@ def _groups(document: StudyDocument, scale: Scale) -> tuple[Group, ...]:
 
 def _cell(row: StudyRow, column: str, cell: StudyCell | None, place: str, show: str, scale: Scale) -> Cell:
     if cell is None:
-        return Cell("", "", False, None, f"{row.label}, {column}: not part of the study", "")
+        return Cell("", "", "", False, None, f"{row.label}, {column}: not part of the study", "")
+    paper = "" if cell.published is None else wording.accuracy(cell.published)
     if cell.accuracy is None:
         text, css = _waiting(cell.state)
-        return Cell(text, css, False, cell.href, f"{row.label}, {column}: {cell.state.value}", place)
+        label = f"{row.label}, {column}: {cell.state.value}{paper and f', {paper} % in the paper'}"
+        return Cell(text, paper, css, False, cell.href, label, place)
     shade = "" if cell.difference is None else _shade(cell.difference, scale)
     text = wording.points(cell.difference) if show == "difference" else wording.accuracy(cell.accuracy)
     label = f"{row.label}, {column}: {wording.accuracy(cell.accuracy)} %"
@@ -246,7 +258,9 @@ def _cell(row: StudyRow, column: str, cell: StudyCell | None, place: str, show: 
         label += f", {wording.points(cell.difference)} to dense"
     if cell.at_chance:
         label += ", near chance"
-    return Cell(text, f"{shade}{' near' if cell.at_chance else ''}", cell.best, cell.href, label, place)
+    if paper:
+        label += f", {paper} % in the paper"
+    return Cell(text, paper, f"{shade}{' near' if cell.at_chance else ''}", cell.best, cell.href, label, place)
 
 
 def _shade(difference: float, scale: Scale) -> str:
@@ -279,6 +293,8 @@ def _details(row: StudyRow, column: str, cell: StudyCell) -> Details:
         rows.append(("chance", f"{wording.accuracy(row.chance)} %{', not told from it' if cell.at_chance else ''}"))
     if cell.measurements > 1:
         rows.append(("mean of", f"{wording.count(cell.done)} of {wording.plural(cell.measurements, 'measurement')}"))
+    if cell.published is not None:
+        rows.append(("in the paper", f"{wording.accuracy(cell.published)} %"))
     rows.append(("state", cell.state.value))
     link = "See what broke" if cell.accuracy is not None else "Open its job"
     return Details(f"{row.label} · {column}", tuple(rows), cell.href, link, cell.model_href)

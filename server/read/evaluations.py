@@ -25,6 +25,8 @@ from server.stores import Stores
 from store.results import Record, Results
 
 MOST_EXAMPLES = 200
+MOST_TEXTS = 10
+"""Texts of an attribution, as many as the paper takes of a task (arXiv 2503.01542, section 3.3)."""
 
 
 class DenseMeasurements:
@@ -83,7 +85,8 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
 def task_examples(
     stores: Stores, id: str, task: str, *, against: str | None = None, cursor: str | None = None, limit: int = 50
 ) -> TaskExamples:
-    """The examples of a task, the broken ones first; compared with the dense model's evaluation, or the one named."""
+    """The examples of a task, the broken ones first and of these the most confident ones (`_surprise`); compared with
+    the dense model's evaluation, or the one named."""
     window = Window.parse(cursor, limit, MOST_EXAMPLES)
     record = stores.results.get("evaluation", id)
     if task not in _tasks(record):
@@ -97,7 +100,8 @@ def task_examples(
     names = Names(stores, references)
     theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
     examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
-    examples.sort(key=lambda each: (not each.broken, not each.mended, each.index))
+    examples.sort(key=lambda each: (not each.broken, not each.mended, -_surprise(each), each.index))
+    broken = [each.index for each in examples if each.broken]
     after = window.after(len(examples))
     reference = record.spec["model"]
     base = other.spec["model"] if other and not other.spec["model"].startswith(PRUNED) else None
@@ -110,13 +114,15 @@ def task_examples(
         model=names.link(reference),
         dense=_link(other, names) if other else None,
         result=_accuracy(record, task, dense),
-        broken=sum(each.broken for each in examples) if other else None,
+        broken=len(broken) if other else None,
         mended=sum(each.mended for each in examples) if other else None,
         attributions=[
             Link(label=attribution_label(found.spec, names), href=urls.attribution(found.id))
             for found in naming(stores.results, "attribution", reference)
         ],
         attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
+        attribution_job=_attribution_of(base, reference, task, broken[:MOST_TEXTS]) if base and broken else None,
+        attribution_rows=len(broken[:MOST_TEXTS]) if base else 0,
     )
 
 
@@ -179,6 +185,25 @@ def _example(this: dict[str, Any], other: dict[str, Any] | None) -> TaskExample:
         broken=theirs is not None and theirs.correct and not mine.correct,
         mended=theirs is not None and mine.correct and not theirs.correct,
     )
+
+
+def _surprise(example: TaskExample) -> float:
+    """How sure the dense model was of its answer and the pruned one of another, in nats: the margins of both choices
+    over the next one, added up. 0 where both chose the same."""
+    if example.against is None or example.against.chosen == example.this.chosen:
+        return 0.0
+    return _margin(example.this) + _margin(example.against)
+
+
+def _margin(scores: ChoiceScores) -> float:
+    others = [score for place, score in enumerate(scores.scores) if place != scores.chosen]
+    return scores.scores[scores.chosen] - max(others, default=0.0)
+
+
+def _attribution_of(dense: str, pruned: str, task: str, rows: list[int]) -> dict[str, Any]:
+    """The job that looks for the neurons behind these rows."""
+    spec = {"dense": dense, "pruned": [pruned], "texts": {"dataset": task, "indices": rows}, "prompt": task}
+    return {"kind": "attribute", "spec": spec}
 
 
 def _answer(example: dict[str, Any]) -> ChoiceScores:

@@ -68,10 +68,11 @@ def pruned_label(spec: Mapping[str, Any]) -> str:
 
 
 def texts_label(spec: Mapping[str, Any]) -> str:
-    """Where an attribution's texts come from: the name of a task, or how many were given."""
+    """Where an attribution's texts come from: the name of a task, chosen rows of it, or how many were given."""
     texts = spec.get("texts")
     if isinstance(texts, Mapping) and texts.get("dataset"):
-        return str(texts["dataset"])
+        chosen = len(texts.get("indices") or ())
+        return f"{chosen} row{'' if chosen == 1 else 's'} of {texts['dataset']}" if chosen else str(texts["dataset"])
     count = len(texts) if isinstance(texts, list | tuple) else 0
     return "1 text" if count == 1 else f"{count} texts"
 

@@ -12,6 +12,7 @@ from server.read.jobs import job_documents
 from server.read.names import Names, pruned_label, study_title
 from server.stores import Stores
 from store import study_table
+from store.published import PublishedTable, published_table, published_tables
 from store.results import Record
 from store.study_table import AXES, Axis, Pivot, PivotCell, pivot
 
@@ -22,7 +23,10 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("method", "calibration"),
     ("task", "method"),
     ("method", "pattern"),
+    ("task", "seqlen"),
+    ("method", "seqlen"),
     ("task", "model"),
+    ("task", "allocation"),
     ("task", "seed"),
 )
 SHOWN = ("accuracy", "difference")
@@ -40,9 +44,16 @@ def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
 
 
 def study_document(
-    stores: Stores, id: str, *, rows: str | None = None, columns: str | None = None, show: str = "accuracy"
+    stores: Stores,
+    id: str,
+    *,
+    rows: str | None = None,
+    columns: str | None = None,
+    show: str = "accuracy",
+    published: str | None = None,
 ) -> StudyDocument:
-    """One study with the table that ``rows`` and ``columns`` choose. Problem 404 or 422."""
+    """One study with the table that ``rows`` and ``columns`` choose, beside a ``published`` one. Problem 404 or 422."""
+    paper = None if published is None else published_table(published)
     if show not in SHOWN:
         raise bad_field("show", show, list(SHOWN), unknown_name(show, SHOWN))
     record = stores.results.get("study", id)
@@ -64,7 +75,17 @@ def study_document(
             "spec": record.spec,
             "axes": table.axes,
             "show": show,
-            "table": _table(table, chosen, names, models.keys()),
+            "table": _table(table, chosen, names, models.keys(), paper),
+            "published": published,
+            "published_tables": [
+                name
+                for name, each in published_tables().items()
+                if any(
+                    _printed(each, table, chosen, row, column) is not None
+                    for row in chosen.row_labels
+                    for column in chosen.column_labels
+                )
+            ],
             "tables": [
                 Link(label=f"{down} by {across}", href=urls.study(id, rows=down, columns=across, show=show))
                 for down, across in usual
@@ -115,9 +136,28 @@ def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
     return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES[:1])
 
 
-def _table(table: study_table.StudyTable, crossed: Pivot, names: Names, models: Collection[str]) -> StudyTable:
+def _printed(
+    paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot, row: str, column: str
+) -> float | None:
+    """What the paper's table has for a cell of ours. One that is a mean over one of our axes has nothing for it."""
+    if not {crossed.rows, crossed.columns} <= set(paper.axes):
+        return None
+    alone = {axis: labels[0] for axis, labels in table.axes.items() if len(labels) == 1}
+    return paper.value({**alone, crossed.rows: row, crossed.columns: column})
+
+
+def _table(
+    table: study_table.StudyTable,
+    crossed: Pivot,
+    names: Names,
+    models: Collection[str],
+    paper: PublishedTable | None,
+) -> StudyTable:
     def shown(axis: str, label: str) -> str:
         return names.label(label) if axis == "model" else label
+
+    def printed(row: str, column: str) -> float | None:
+        return None if paper is None else _printed(paper, table, crossed, row, column)
 
     rows = []
     for label, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True):
@@ -131,7 +171,10 @@ def _table(table: study_table.StudyTable, crossed: Pivot, names: Names, models: 
                 dense=dense,
                 chance=chances.pop() if len(chances) == 1 else None,
                 spread=max(known) - min(known) if len(known) > 1 else None,
-                cells=[None if cell is None else _cell(cell, best, models) for cell in cells],
+                cells=[
+                    None if cell is None else _cell(cell, best, models, printed(label, column))
+                    for column, cell in zip(crossed.column_labels, cells, strict=True)
+                ],
             )
         )
     others = [axis for axis in AXES if axis not in {crossed.rows, crossed.columns}]
@@ -146,7 +189,7 @@ def _table(table: study_table.StudyTable, crossed: Pivot, names: Names, models: 
     )
 
 
-def _cell(cell: PivotCell, best: float | None, models: Collection[str]) -> StudyCell:
+def _cell(cell: PivotCell, best: float | None, models: Collection[str], published: float | None) -> StudyCell:
     low, high = cell.interval or (cell.accuracy, cell.accuracy)
     at_chance = cell.chance is not None and low is not None and high is not None and low <= cell.chance <= high
     href = None
@@ -166,4 +209,5 @@ def _cell(cell: PivotCell, best: float | None, models: Collection[str]) -> Study
         state=cell.state,
         href=href,
         model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
+        published=published,
     )

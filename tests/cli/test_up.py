@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -133,6 +135,53 @@ def test_a_job_that_fails_for_what_was_asked(address: str, tmp_path: Path) -> No
     result = submit(address, tmp_path, spec, "--wait")
     assert result.returncode == 2
     assert "cannot be cut into groups of 5" in result.stderr.splitlines()[-1]
+
+
+STUDY: dict[str, Any] = {"models": ["llama"], "methods": ["magnitude"], "patterns": ["2:4", 0.25], "tasks": ["reviews"]}
+
+
+def test_a_study_tells_how_much_work_it_is(address: str, tmp_path: Path) -> None:
+    measured = {**STUDY, "limit": 3}
+    asked = submit(address, tmp_path, {"study": measured}, "--dry-run")
+    assert asked.returncode == 0
+    assert re.match(r"5 cells: (1 known, 4|5) new \(.*3 evaluate\); no time can be told \(nothing like ", asked.stdout)
+    assert httpx.get(f"{address}/api/v1/studies").json()["items"] == []
+    done = submit(address, tmp_path, {"study": measured}, "--wait")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("5 cells: ") and done.stdout.startswith(f"{address}/jobs/")
+    known = submit(address, tmp_path, {"study": measured}, "--dry-run").stdout
+    assert known == "5 cells: 5 known, nothing new\n"
+    larger = submit(address, tmp_path, {"study": {**measured, "patterns": ["2:4", 0.25, 0.75]}}, "--dry-run").stdout
+    assert re.fullmatch(r"7 cells: 5 known, 2 new \(1 prune, 1 evaluate\); about \d+s \(by what .*\)\n", larger)
+    one = submit(address, tmp_path, PRUNE, "--dry-run")
+    assert one.returncode == 2 and "--dry-run" in one.stderr
+
+
+def test_a_failed_cell_is_tried_again_alone_and_its_study_goes_on(address: str, tmp_path: Path, models: Path) -> None:
+    broken = models / "broken"
+    shutil.copytree(models / "llama", broken)
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    spec = {**STUDY, "models": ["llama", "broken"], "limit": 2}
+    others = {job["id"] for job in httpx.get(f"{address}/api/v1/jobs").json()["items"]}
+    failed = submit(address, tmp_path, {"study": spec}, "--wait")
+    assert failed.returncode == 2 and "5 of 10 cells did not succeed" in failed.stderr
+    study = failed.stdout.split()[0].rpartition("/")[2]
+
+    def jobs(state: str) -> list[dict[str, Any]]:
+        found = httpx.get(f"{address}/api/v1/jobs?state={state}").json()["items"]
+        return [job for job in found if job["id"] not in others | {study}]
+
+    before = {job["id"]: job["attempts"] for job in jobs("succeeded")}
+    lost = jobs("failed")
+    causes = [job for job in lost if job["error"]["code"] != "failed-dependency"]
+    assert len(lost) == 5 and {job["kind"] for job in causes} == {"evaluate", "prune"}
+    shutil.copy(models / "llama" / "model.safetensors", broken / "model.safetensors")
+    for cause in causes:
+        assert httpx.post(f"{address}/api/v1/jobs/{cause['id']}/retry").status_code == 202
+    wait_for(address, study, "succeeded")
+    ended = {job["id"]: job["attempts"] for job in jobs("succeeded")}
+    assert {job: ended[job] for job in before} == before, "what had succeeded was not run again"
+    assert {ended[job["id"]] for job in causes} == {2}
 
 
 @pytest.mark.parametrize(

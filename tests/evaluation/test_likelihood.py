@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from evaluation.likelihood import encode, log_likelihoods
+from evaluation.likelihood import encode
 from lm.errors import BadText
 from tests.models import CONTEXT, FAMILIES, tiny, tiny_tokenizer
+from tests.scoring import log_likelihoods
 
 PROMPTS = ("the room was small", "the food", "the staff were kind and the room was bad ")
 ANSWERS = (" good", " bad", " badly kind")
@@ -62,6 +63,19 @@ def test_the_prompt_keeps_bos_and_its_last_blank_goes_to_the_answer() -> None:
     assert tokenizer.decode(item.answer) == " bad"
     assert not item.truncated
     assert encode(tokenizer, "<s>the room was", " bad", CONTEXT) == item
+
+
+def test_without_a_prompt_one_special_token_stands_before_the_answer() -> None:
+    tokenizer = tiny_tokenizer()
+    item = encode(tokenizer, "", "the room was bad", CONTEXT)
+    whole = tokenizer("the room was bad")["input_ids"]
+    assert ([*item.inputs, whole[-1]], list(item.answer)) == (whole, whole[1:])
+    assert encode(tokenizer, "", "<s>the room was bad", CONTEXT) == item
+    tokenizer.bos_token = None
+    assert encode(tokenizer, "", "the room was bad", CONTEXT) == item  # EOS, which is the same token here
+    tokenizer.eos_token = None
+    with pytest.raises(BadText, match="no BOS or EOS"):
+        encode(tokenizer, "", "the room was bad", CONTEXT)
 
 
 def test_a_long_prompt_loses_its_beginning() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from evaluation.catalogue import SHIPPED_REVIEWS, TASKS, Task
 from evaluation.harness import ask, configuration, hub_source
-from evaluation.prompts import around, split_prompt, task_texts
+from evaluation.prompts import around, row_texts, split_prompt, task_texts
 from evaluation.rows import HubSource, read_rows
 from lm.errors import BadInput
 
@@ -29,7 +29,8 @@ def test_the_harness_puts_the_same_prompt_around_a_text(task: Task, newline: str
     asked = ask(configuration(task, newline), [{task.text: text, task.label: task.labels[1]}])
     before, after = around(task.name, newline)
     (question,) = asked.questions
-    assert question.prompt == before + text + after
+    assert question.text == before + text + after
+    assert question.prompts == (question.text, question.text)
     assert question.continuations == (" negative", " positive")
     assert question.choices == ("negative", "positive")
     assert question.answer == 1
@@ -72,7 +73,19 @@ def test_texts_of_numbered_labels_carry_the_answers_word(tmp_path: Path) -> None
     ]
 
 
+def test_rows_are_taken_by_their_place_and_in_the_order_given() -> None:
+    reviews = read_rows(TASKS["reviews"], SHIPPED_REVIEWS)
+    texts = row_texts("reviews", [7, 0, 3])
+    assert [text.text for text in texts] == [reviews[index]["text"] for index in (7, 0, 3)]
+    assert [text.label for text in texts] == [reviews[index]["label"] for index in (7, 0, 3)]
+    (drawn,) = task_texts("reviews", 1, seed=1)
+    (same,) = row_texts("reviews", [next(i for i, row in enumerate(reviews) if row["text"] == drawn.text)])
+    assert same == drawn
+
+
 def test_bad_requests_say_what_is_allowed() -> None:
+    with pytest.raises(BadInput, match=r"row 10000 of task reviews is asked for, but its rows are 0 to \d+"):
+        row_texts("reviews", [0, 10_000])
     for count in (0, 10_000):
         with pytest.raises(BadInput, match="must be 1 to 3"):
             task_texts("reviews", count, seed=0)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.likelihood import encode, log_likelihoods
+from evaluation.likelihood import encode
 from lm.architecture import decoder_layers, linears, neuron_count, weight_view
 from lm.loading import load
 from nsa.recording import record
 from pruning.patterns import NofM, Pattern, Unstructured
 from pruning.walk import prune
 from tests.models import CONTEXT, FAMILIES, LAYERS, VOCABULARY, tiny, tiny_folder, tiny_tokenizer
+from tests.scoring import log_likelihoods
 
 DEVICE = "cuda"
 TEXTS = ("the room was small and the food was bad", "the staff were kind", "bad")

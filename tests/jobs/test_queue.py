@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.queue import QUEUE, RUN_TASK, QueueUnavailable, broker_url, celery_app, redis_client, send
+from jobs.queue import QUEUE, RUN_TASK, QueueUnavailable, broker_url, celery_app, redis_client, send, waiting
 from jobs.settings import Settings
 
 
@@ -13,7 +13,9 @@ def test_a_message_holds_only_the_id(redis_url: str) -> None:
     with celery_app(settings) as app:
         send(app, "a" * 32)
     with redis_client(settings) as client:
+        assert waiting(client) == 1
         message = json.loads(client.lpop(QUEUE))
+        assert waiting(client) == 0
     assert message["headers"]["task"] == RUN_TASK
     assert message["content-type"] == "application/json"
     assert message["headers"]["argsrepr"] == f"['{'a' * 32}']"
@@ -36,3 +38,5 @@ def test_a_queue_out_of_reach_is_said(tmp_path) -> None:
     settings = Settings(redis_url=f"unix://{tmp_path}/nobody.sock")
     with celery_app(settings) as app, pytest.raises(QueueUnavailable, match="cannot be reached"):
         send(app, "a" * 32)
+    with redis_client(settings) as client, pytest.raises(QueueUnavailable, match="cannot be reached"):
+        waiting(client)

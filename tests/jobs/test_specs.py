@@ -30,6 +30,9 @@ STUDY: dict[str, Any] = {
 }
 
 
+RANGES = [{"name": "owl", "range": n / 100} for n in range(20)]
+
+
 def refused(kind: str, document: Any) -> list[dict[str, Any]]:
     with pytest.raises(Problem) as problem:
         parse_spec(kind, document)
@@ -143,6 +146,8 @@ def test_words_are_manual_where_the_texts_carry_them() -> None:
     assert source({"texts": ["The food was bad"]}) == ("cot", "none")
     assert source({"texts": {"dataset": "reviews"}}) == ("manual", "reviews")
     assert source({"texts": {"dataset": "sst2"}, "prompt": "none"}) == ("cot", "none")
+    assert source({"texts": {"dataset": "reviews", "indices": [3, 1]}}) == ("manual", "reviews")
+    assert source({"texts": {"dataset": "sst2", "indices": [3, 1]}}) == ("cot", "sst2")
     assert source({"words": "occlusion", "prompt": "yelp"}) == ("occlusion", "yelp")
 
 
@@ -207,6 +212,11 @@ def test_layers_are_a_set() -> None:
         ("attribute", {"texts": [{"text": "a", "words": ["a"]}, {"text": "b"}]}, "texts.1.words", None, "has no words"),
         ("attribute", {"texts": {"dataset": "sst2"}, "words": "manual"}, "words.source", "manual", "cot or occlusion"),
         ("attribute", {"texts": {"dataset": "sst"}}, "texts.dataset", "sst", "did you mean 'sst2'"),
+        ("attribute", {"texts": {"dataset": "sst", "indices": [0]}}, "texts.dataset", "sst", "did you mean 'sst2'"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": []}}, "texts.indices", "[]", "at least 1"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": [2, -1]}}, "texts.indices.1", -1, "greater than"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": [2, 0, 2]}}, "texts.indices.2", 2, "row 2 is named"),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": [0], "seed": 1}}, "texts.seed", 1, "known: dataset"),
         ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
         ("attribute", {"prompt": "sst1"}, "prompt", "sst1", "did you mean 'sst2'"),
         ("attribute", {"activation": "gelu"}, "activation", "gelu", "'relu'"),
@@ -222,6 +232,30 @@ def test_layers_are_a_set() -> None:
         ("study", {"methods": [], "attributions": [{"texts": ["a"]}]}, "methods", "[]", "pruned ones"),
         ("study", {"seeds": list(range(30_000))}, "spec", None, "at most 20000"),
         ("study", {"seeds": list(range(300)), "attributions": [{"texts": ["a"]}]}, "attributions", None, "at most 256"),
+        (
+            "study",
+            {"patterns": [n / 1000 for n in range(900)], "methods": ["wanda", "ria"] * 9, "allocations": RANGES},
+            "spec",
+            None,
+            "2 x 900 x 20",
+        ),
+        ("study", {"allocations": ["owl"], "patterns": ["2:4", "1:4"]}, "allocations", "owl", "2:4, 1:4 is the same"),
+        ("study", {"allocations": ["uniform", "bowl"]}, "allocations.1.name", "bowl", "did you mean 'owl'"),
+        (
+            "study",
+            {"methods": ["magnitude"], "allocations": ["owl"], "calibrations": []},
+            "calibrations",
+            "[]",
+            "owl needs",
+        ),
+        ("study", {"seqlens": [1]}, "seqlens.0", 1, "greater than or equal to 2"),
+        (
+            "study",
+            {"seqlens": [64], "calibrations": [{"dataset": "c4"}, {"dataset": "demo", "seqlen": 128}]},
+            "calibrations.1.seqlen",
+            128,
+            "demo has a seqlen of its own",
+        ),
         ("study", {"attributions": ["reviews"]}, "attributions.0", "reviews", "valid dictionary"),
         ("study", {"models": "demo"}, "models", "demo", "valid tuple"),
         ("prunes", {}, "kind", "prunes", "did you mean 'prune'"),
@@ -244,6 +278,11 @@ def test_every_wrong_field_is_named_at_once() -> None:
     ]
 
 
+def test_ways_to_write_that_layers_lose_the_same() -> None:
+    for allocations in ([], ["uniform"], [{"name": "uniform"}], ["uniform", "uniform"]):
+        assert parse_spec("study", {**STUDY, "allocations": allocations}) == parse_spec("study", STUDY)
+
+
 def test_a_spec_is_an_object() -> None:
     assert refused("prune", ["demo"])[0]["field"] == "spec"
 
@@ -261,7 +300,7 @@ def test_a_spec_read_back_is_the_same(document: dict[str, Any]) -> None:
 
 def test_canonical_forms_of_all_kinds_read_back() -> None:
     for kind, document in {
-        "attribute": ATTRIBUTE,
+        "attribute": {**ATTRIBUTE, "texts": {"dataset": "reviews", "indices": [4, 2]}},
         "study": {**STUDY, "attributions": [{"texts": {"dataset": "reviews"}}], "seeds": [0, 1]},
         "evaluate": {"model": "a/b@main", "tasks": ["sst2"], "limit": 3},
     }.items():

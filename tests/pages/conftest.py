@@ -65,13 +65,13 @@ class Site:
 @pytest.fixture(scope="session")
 def empty_site(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Site]:
     """Before anything was done; its queue is a Redis database of its own."""
-    yield from _served(tmp_path_factory.mktemp("empty home"), f"{redis_server}?db=1")
+    yield from served(tmp_path_factory.mktemp("empty home"), f"{redis_server}?db=1")
 
 
 @pytest.fixture(scope="session")
 def seeded_app(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Site]:
     """With a study whose cells, attribution included, are done."""
-    for site in _served(tmp_path_factory.mktemp("seeded home"), f"{redis_server}?db=2"):
+    for site in served(tmp_path_factory.mktemp("seeded home"), f"{redis_server}?db=2"):
         site.submit("study", dict(STUDY))
         site.worker.work_off()
         yield site
@@ -81,7 +81,7 @@ def seeded_app(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> I
 def working_site(tmp_path: Path, redis_server: str) -> Iterator[Site]:
     """Nothing was done yet, and a real worker waits for jobs."""
     home, redis_url = tmp_path / "home of a worker", f"{redis_server}?db=3"
-    for site in _served(home, redis_url):
+    for site in served(home, redis_url):
         command = [sys.executable, "-m", "worker"]
         environment = {**os.environ, "PRUNESCOPE_HOME": str(home), "PRUNESCOPE_REDIS_URL": redis_url}
         log = tmp_path / "worker.log"
@@ -98,7 +98,7 @@ def working_site(tmp_path: Path, redis_server: str) -> Iterator[Site]:
                     worker.wait()
 
 
-def _served(home: Path, redis_url: str) -> Iterator[Site]:
+def served(home: Path, redis_url: str) -> Iterator[Site]:
     app = create_app(Settings(home=home, redis_url=redis_url, sweep_seconds=3600))
     stores: Stores = app.state.stores
     listener = socket.socket()

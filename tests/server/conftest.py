@@ -80,13 +80,16 @@ def add_model(stores: Stores, id: str, method: str = "wanda", base: str = "demo"
     stores.results.add("model", id, job=None, spec=spec, summary=summary)
 
 
-def add_evaluation(stores: Stores, id: str, model: str, chosen: list[int]) -> None:
+def add_evaluation(
+    stores: Stores, id: str, model: str, chosen: list[int], scores: list[list[float]] | None = None
+) -> None:
     """An evaluation of four reviews whose right answers are 0, 1, 0, 1."""
+    given = scores or [[-1.0, -2.0] if choice == 0 else [-2.0, -1.0] for choice in chosen]
     examples = [
         {
             "index": index,
             "text": f"review {index}",
-            "scores": [-1.0, -2.0] if choice == 0 else [-2.0, -1.0],
+            "scores": given[index],
             "chosen": choice,
             "answer": index % 2,
             "choices": ["negative", "positive"],

@@ -103,6 +103,56 @@ def test_the_examples_that_pruning_broke_come_first_then_those_it_mended(client:
     assert client.get(f"/api/v1/evaluations/{'9' * 16}/reviews").status_code == 404
 
 
+def test_of_the_broken_examples_the_most_confident_comes_first(client: TestClient, stores: Stores) -> None:
+    """Both margins count: how far the dense model's right choice lay ahead, and how far the wrong one does now."""
+    dense = [[-1.0, -1.5], [-3.0, -1.0], [-2.0, -2.25], [-1.25, -1.0]]
+    pruned = [[-2.0, -1.0], [-1.75, -2.0], [-4.0, -1.0], [-9.0, -1.0]]
+    add_model(stores, PRUNED)
+    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 1], dense)
+    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [1, 0, 1, 1], pruned)
+    page = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
+    assert [item["index"] for item in page["items"]] == [2, 1, 0, 3], "3.25, 2.25 and 1.5 nats"
+    assert page["broken"] == 3
+
+
+def test_the_rows_that_broke_are_a_job_to_post(client: TestClient, stores: Stores) -> None:
+    add_model(stores, PRUNED)
+    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0])
+    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 1, 1])
+    page = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
+    texts = page["attribution_job"]["spec"]["texts"]
+    assert texts == {"dataset": "reviews", "indices": [1, 2]} and page["attribution_rows"] == 2
+    answer = client.post("/api/v1/jobs", json=page["attribution_job"])
+    assert answer.status_code == 202 and answer.json()["spec"]["words"] == {"source": "manual"}
+    html = client.get(f"/evaluations/{PRUNED_EVALUATION}/reviews").text
+    assert "Find the neurons behind these 2" in html
+    alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}/reviews").json()
+    assert (alone["attribution_job"], alone["attribution_rows"]) == (None, 0)
+    assert "Find the neurons" not in client.get(f"/evaluations/{DENSE_EVALUATION}/reviews").text
+
+
+def test_a_study_stands_beside_what_the_paper_prints(client: TestClient) -> None:
+    spec = {
+        "models": ["meta-llama/Llama-2-7b-hf", "facebook/opt-6.7b", "facebook/opt-125m"],
+        "methods": ["wanda"],
+        "patterns": ["0.5"],
+        "calibrations": [{"dataset": "c4"}, {"dataset": "ptb"}],
+        "tasks": ["yelp"],
+    }
+    id = client.post("/api/v1/jobs", json={"kind": "study", "spec": spec}).json()["fingerprint"][:16]
+    crossed = "rows=model&columns=calibration"
+    plain = client.get(f"/api/v1/studies/{id}?{crossed}").json()
+    assert plain["published"] is None and plain["published_tables"] == ["table-2"]
+    document = client.get(f"/api/v1/studies/{id}?{crossed}&published=table-2").json()
+    values = [[cell["published"] for cell in row["cells"]] for row in document["table"]["rows"]]
+    assert values == [[0.5038, 0.5001], [0.6637, 0.5947], [None, None]], "arXiv 2503.01542, Table 2"
+    page = client.get(f"/studies/{id}?{crossed}&published=table-2").text
+    assert '<small class="paper">66.4</small>' in page and "Paper: Table 2" in page
+    assert "66.4" not in client.get(f"/studies/{id}?{crossed}").text
+    unknown = client.get(f"/api/v1/studies/{id}?published=table-9")
+    assert unknown.status_code == 422 and "table-1" in unknown.text
+
+
 def test_a_study_is_a_table_with_what_is_best_at_chance_and_still_to_come(client: TestClient, stores: Stores) -> None:
     spec = {
         "models": ["demo"],

@@ -124,12 +124,24 @@ def test_a_worker_that_ends_costs_no_attempt(store: JobStore) -> None:
     assert store.get(job.id).state == JobState.QUEUED
 
 
-def test_a_message_that_may_be_lost_is_sent_again(store: JobStore, clock: Clock) -> None:
+def test_a_message_that_is_lost_is_sent_again(store: JobStore, clock: Clock) -> None:
     (job,) = submitted(store)
     store.mark_sent(job.id)
-    assert store.unsent() == [] and store.get(job.id).sent
-    clock.pass_by(hours=1.1)
-    assert store.unsent() == [job.id]
+    assert store.unsent(drained=True) == [] and store.get(job.id).sent
+    clock.pass_by(seconds=11)
+    assert store.unsent() == [] and store.unsent(drained=True) == [job.id]
+    assert not store.mark_sent(job.id) and store.mark_sent(job.id, drained=True)
+    assert store.unsent(drained=True) == [], "a worker may be about to claim it"
+
+
+def test_only_one_may_send_a_message(store: JobStore, clock: Clock) -> None:
+    (job,) = submitted(store)
+    for drained in (False, True):
+        answers = at_once([lambda: store.mark_sent(job.id, drained=drained)] * 4)  # noqa: B023  # they end in the loop
+        assert sorted(answers, key=str) == [False, False, False, True]
+        clock.pass_by(seconds=11)
+    store.mark_unsent(job.id)
+    assert store.unsent() == [job.id] and store.mark_sent(job.id)
 
 
 def test_pages_are_whole_whatever_is_added_between(store: JobStore, clock: Clock) -> None:

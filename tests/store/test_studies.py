@@ -6,7 +6,7 @@ import pytest
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import Problem
-from jobs.specs import StudySpec, parse_spec
+from jobs.specs import PruneSpec, StudySpec, parse_spec
 from store.study_plan import Cell, plan
 from store.study_table import pivot
 from store.submission import Stores, submit, sweep
@@ -87,7 +87,50 @@ def test_labels_say_what_differs_from_the_usual() -> None:
     cells = planned(methods=["wanda"], patterns=["2:4"], calibrations=calibrations, attributions=[], tasks=[])
     assert [cell.coordinates["role"] for cell in cells] == ["prune"] * 5
     labels = [cell.coordinates["calibration"] for cell in cells]
-    assert labels == ["demo", "demo (8 x 64)", "rte single (64)", "mine.txt", "windows.safetensors"]
+    assert labels == ["demo", "demo (8)", "rte single (64)", "mine.txt", "windows.safetensors"]
+    assert [cell.coordinates["seqlen"] for cell in cells] == [None, 64, None, None, None]
+
+
+def test_lengths_of_windows_are_an_axis() -> None:
+    cells = planned(methods=["magnitude", "wanda"], seqlens=[64, 128, 64], attributions=[], patterns=[0.5])
+    prunes = [cell for cell in cells if cell.kind == JobKind.PRUNE]
+    places = [
+        (cell.coordinates["method"], cell.coordinates["calibration"], cell.coordinates["seqlen"]) for cell in prunes
+    ]
+    wanda = [("wanda", name, seqlen) for name in ("demo", "c4") for seqlen in (64, 128)]
+    assert places == [("magnitude", None, None), *wanda]
+    for cell in prunes[1:]:
+        assert isinstance(cell.spec, PruneSpec) and cell.spec.calibration is not None
+        assert cell.spec.calibration.seqlen == cell.coordinates["seqlen"]
+
+
+def test_owl_is_left_out_where_the_pattern_is_the_same_share_everywhere() -> None:
+    cells = planned(allocations=["uniform", {"name": "owl", "range": 0.1}], attributions=[], tasks=[])
+    places = {(c.coordinates["method"], c.coordinates["pattern"], c.coordinates["allocation"]) for c in cells}
+    methods = ("magnitude", "wanda")
+    uniform = {(method, pattern, "uniform") for method in methods for pattern in ("0.5", "2:4")}
+    assert places == uniform | {(method, "0.5", "owl (range=0.1)") for method in methods}
+    # Magnitude looks at text only for owl.
+    assert len([c for c in cells if c.coordinates["method"] == "magnitude"]) == 1 + 2 + 1
+
+
+def test_options_that_a_pattern_does_not_look_at_make_no_model_of_their_own() -> None:
+    methods = ["ria", {"name": "ria", "permutation": "assignment"}, {"name": "ria", "within": "row"}]
+    cells = planned(methods=methods, calibrations=[{"dataset": "demo"}])
+    prunes = [cell for cell in cells if cell.kind == JobKind.PRUNE]
+    labels = ["ria", "ria (permutation=assignment)", "ria (within=row)"]
+    assert [cell.coordinates["method"] for cell in prunes] == [label for label in labels for _ in range(2)]
+    marks = {(cell.coordinates["method"], cell.coordinates["pattern"]): cell.fingerprint for cell in prunes}
+    assert marks["ria", "0.5"] == marks["ria (permutation=assignment)", "0.5"] != marks["ria (within=row)", "0.5"]
+    assert marks["ria", "2:4"] == marks["ria (within=row)", "2:4"] != marks["ria (permutation=assignment)", "2:4"]
+    attribution = cells[-1]
+    assert len(attribution.after) == 6 and len(attribution.spec.pruned) == 4, "each model is one variant"
+
+
+def test_what_two_lists_say_twice_is_planned_once() -> None:
+    calibrations = [{"dataset": "demo", "seed": 0}, {"dataset": "demo", "seed": 1}]
+    cells = planned(calibrations=calibrations, seeds=[0, 1], methods=["wanda"], attributions=[], tasks=[])
+    assert [cell.coordinates["seed"] for cell in cells] == [0, 1] * 2
 
 
 def test_seeds_draw_calibration_sets_anew() -> None:
@@ -142,6 +185,22 @@ def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
         pivot(table, "tasks", "model")
 
 
+def test_lengths_and_allocations_are_crossed(stores: Stores) -> None:
+    grid = {"methods": ["wanda"], "patterns": [0.5], "seqlens": [64, 128], "allocations": ["uniform", "owl"]}
+    study, _ = submit(stores, "study", {**STUDY, **grid, "attributions": []}, send=refuse)
+    work(stores)
+    table = stores.studies.table(study.artefact_id)
+    crossed = pivot(table, "seqlen", "allocation", {"task": "reviews"})
+    assert crossed.row_labels == ["64", "128"] and crossed.column_labels == ["uniform", "owl"]
+    assert [[cell and cell.facts for cell in row] for row in crossed.cells] == [[2, 2], [2, 2]], "two calibration sets"
+
+
+def test_windows_as_long_as_the_context_say_so(stores: Stores) -> None:
+    study, _ = submit(stores, "study", {**STUDY, "attributions": []}, send=refuse)
+    axes = stores.studies.table(study.artefact_id).axes
+    assert axes["seqlen"] == ["none", "context"] and axes["allocation"] == ["uniform"]
+
+
 def work_sent(stores: Stores, first: list[str]) -> Job:
     """Run the jobs whose messages have left, and what they make ready."""
     waiting = list(first)
@@ -171,6 +230,22 @@ def test_known_cells_are_not_run_again(stores: Stores) -> None:
     forced, _ = submit(stores, "study", STUDY, force=True, send=refuse)
     assert forced.id != study.id and len(work(stores)) == 14
     assert bigger.id != forced.id
+
+
+def test_cells_are_the_jobs_that_a_person_would_submit(stores: Stores) -> None:
+    """Every kind of cell is known under the same fingerprint, whatever else the study names."""
+    wanda = {"model": "one", "method": "wanda", "pattern": "2:4", "calibration": {"dataset": "c4"}}
+    made, _ = submit(stores, "prune", wanda, send=refuse)
+    for kind, spec in (
+        ("evaluate", {"model": "one", "tasks": STUDY["tasks"], "limit": 20}),
+        ("evaluate", {"model": f"pruned:{made.artefact_id}", "tasks": STUDY["tasks"], "limit": 20}),
+        ("attribute", {"dense": "one", "pruned": [f"pruned:{made.artefact_id}"], **STUDY["attributions"][0]}),
+    ):
+        submit(stores, kind, spec, send=refuse)
+    alone = {job.id for job in stores.jobs.list()[0]}
+    small = {**STUDY, "methods": ["wanda"], "patterns": ["2:4"], "calibrations": [{"dataset": "c4"}]}
+    study, _ = submit(stores, "study", small, send=refuse)
+    assert {cell.job for cell in stores.studies.cells(study.id)} == alone
 
 
 def test_a_study_of_known_cells_ends_at_once(stores: Stores) -> None:
@@ -269,7 +344,7 @@ def test_a_lost_worker_does_not_stop_a_study(stores: Stores) -> None:
     assert stores.jobs.claim(first, "gone", -1)
     sent: list[str] = []
     assert [job.id for job in stores.jobs.studies_of(first)] == [study.id]
-    assert sweep(stores.jobs, sent.append) == [first]
+    assert sweep(stores.jobs, sent.append, lambda: 0) == [first]
     assert first in sent and stores.jobs.get(first).attempts == 1
     assert stores.jobs.get(study.id).state == JobState.RUNNING
 

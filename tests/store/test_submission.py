@@ -1,13 +1,17 @@
 """What a submission accepts, refuses, knows already, and sends."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from jobs.documents import JobState
 from jobs.problems import Problem
+from jobs.specs import parse_spec
 from store import contents
+from store.contents import Contents
 from store.job_rows import describe
+from store.jobs import JobStore, utc_now
 from store.submission import Stores, dispatch, retry, submit, sweep
 
 PRUNE = {
@@ -29,6 +33,11 @@ class Queue:
         if self.down:
             raise ConnectionError("nobody listens")
         self.ids.append(job)
+
+    def waiting(self) -> int:
+        if self.down:
+            raise ConnectionError("nobody listens")
+        return len(self.ids)
 
 
 @pytest.fixture
@@ -71,9 +80,51 @@ def test_a_queue_that_is_down_loses_nothing(stores: Stores, queue: Queue) -> Non
     queue.down = True
     job, created = submit(stores, "prune", PRUNE, send=queue)
     assert created and not job.sent and stores.jobs.unsent() == [job.id]
+    assert sweep(stores.jobs, queue, queue.waiting) == [] and not stores.jobs.get(job.id).sent
     queue.down = False
-    assert sweep(stores.jobs, queue) == []
+    assert sweep(stores.jobs, queue, queue.waiting) == []
     assert queue.ids == [job.id] and stores.jobs.unsent() == []
+
+
+def test_a_message_that_a_killed_worker_took_along_is_sent_again(stores: Stores, queue: Queue) -> None:
+    """Only when no message is left: the one that waits may be the very one."""
+    job, _ = submit(stores, "prune", PRUNE, send=queue)
+    later = JobStore(stores.database, lambda: utc_now() + timedelta(minutes=1))
+    sweep(later, queue, queue.waiting)
+    assert queue.ids == [job.id]
+    queue.ids.clear()
+    sweep(stores.jobs, queue, queue.waiting)
+    assert queue.ids == []
+    sweep(later, queue, queue.waiting)
+    assert queue.ids == [job.id]
+
+
+def test_a_job_that_two_would_send_is_sent_once(stores: Stores, queue: Queue) -> None:
+    """The row is there before its message leaves: a sweep in between sees a job without one."""
+
+    def swept_in_between(job: str) -> None:
+        sweep(stores.jobs, queue, queue.waiting)
+        queue(job)
+
+    job, _ = submit(stores, "prune", PRUNE, send=swept_in_between)
+    assert queue.ids == [job.id]
+    later = JobStore(stores.database, lambda: utc_now() + timedelta(minutes=1))
+    queue.ids.clear()
+    lost = later.unsent(drained=True)
+    assert [dispatch(later, lost, queue, drained=True) for _ in range(2)] == [1, 0]
+    assert queue.ids == [job.id]
+
+
+def test_one_who_dies_before_the_message_leaves_loses_nothing(stores: Stores, queue: Queue) -> None:
+    def dies(job: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        submit(stores, "prune", PRUNE, send=dies)
+    sweep(stores.jobs, queue, queue.waiting)
+    assert queue.ids == []
+    sweep(JobStore(stores.database, lambda: utc_now() + timedelta(minutes=1)), queue, queue.waiting)
+    assert len(queue.ids) == 1
 
 
 def test_a_job_waits_for_the_model_that_is_still_being_made(stores: Stores, queue: Queue) -> None:
@@ -222,3 +273,12 @@ def test_an_installation_without_the_demo_says_so(
 def test_jobs_in_a_few_words() -> None:
     assert describe("attribute", {"dense": "one"}) == "attribute one"
     assert describe("study", {"name": "a grid"}) == "a grid" and describe("study", {"name": None}) == "study"
+
+
+def test_files_are_looked_up_once_for_a_submission(stores: Stores, model_root: Path) -> None:
+    """The cells of a study name the same model thousands of times; its gigabytes are read for the first of them."""
+    looked_up = Contents(stores.settings)
+    spec = parse_spec("evaluate", {"model": "one", "tasks": ["reviews"]})
+    before = looked_up.of(spec)
+    (model_root / "one" / "model.safetensors").unlink()
+    assert looked_up.of(spec) == before

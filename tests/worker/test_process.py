@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from jobs.documents import Job, JobState
+from jobs.queue import QUEUE
 from jobs.settings import Settings
 from store.tables import jobs
 from tests.worker.conftest import PRUNE
@@ -111,6 +112,16 @@ def test_a_killed_worker_takes_its_child_along_and_another_goes_on(
         assert ended.state == JobState.SUCCEEDED and ended.attempts == 2
         # The parent never loaded torch, the child did.
         assert "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def test_a_message_that_went_with_a_killed_worker(
+    parts: Parts, enqueue: Callable[..., Job], settings: Settings, log: Path
+) -> None:
+    """Redis had handed it over, and nobody was there any more. The sweep finds the queue empty and the job queued."""
+    job = enqueue("prune", PRUNE)
+    assert parts.events.lpop(QUEUE) is not None
+    with worker(settings, log):
+        assert wait_for(parts, job, log, JobState.SUCCEEDED, JobState.FAILED).state == JobState.SUCCEEDED
 
 
 def test_sigterm_gives_the_job_back_at_once(

@@ -142,6 +142,19 @@ def test_a_tasks_prompt_stands_around_its_texts(context: Context) -> None:
     assert [text.prompt for text in bare] == [text.text for text in texts]
 
 
+def test_the_rows_that_an_evaluation_names_are_the_texts_it_kept(tiny_root: Path, context: Context) -> None:
+    spec = EvaluateSpec(model=str(tiny_root / "llama"), tasks=("reviews",), limit=6)
+    kept = stages.evaluate(spec, None, context)["tasks"]["reviews"]["examples"]
+    asked = parse_spec(
+        "attribute", {"dense": "a/b", "pruned": ["c/d"], "texts": {"dataset": "reviews", "indices": [4, 0, 5]}}
+    )
+    assert isinstance(asked, AttributeSpec)
+    texts = stages.texts_of(asked, context)
+    assert [text.prompt for text in texts] == [kept[index]["text"] for index in (4, 0, 5)]
+    assert [text.label for text in texts] == [kept[i]["choices"][kept[i]["answer"]] for i in (4, 0, 5)]
+    assert asked.words.source == "manual" and all(text.words for text in texts)
+
+
 def test_a_word_that_is_not_in_the_text(tiny_root: Path, folder: Path, context: Context) -> None:
     given = {"text": TEXT, "words": ["bad"]}
     spec = AttributeSpec.model_validate(
