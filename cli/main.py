@@ -207,7 +207,9 @@ def attribute(
     prompt: Annotated[str, typer.Option(help="A task whose prompt goes around the texts, or none.")] = "none",
     words: Annotated[
         str | None,
-        typer.Option(help="manual, cot or occlusion.  [default: manual where the rows carry words, else cot]"),
+        typer.Option(
+            help="manual, cot, occlusion or gradient.  [default: manual where the rows carry words, else cot]"
+        ),
     ] = None,
     activation: Annotated[str, typer.Option(help="relu, abs or raw: what the Score adds up.")] = "relu",
     layers: Annotated[str | None, typer.Option(help="Only these layers, with commas.  [default: all]")] = None,

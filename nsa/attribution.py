@@ -1,7 +1,7 @@
 """One attribution from its texts to its tables: the three steps of NSA in order, with one model in memory at a time.
 
-Activations go through an archive (on disk, see `nsa/archive.py`), a layer at a time, so that memory depends neither on the
-number of texts nor on the number of variants.
+Activations go through an archive (on disk, see `nsa/archive.py`), a layer at a time, so that memory depends neither on
+the number of texts nor on the number of variants.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,11 +61,11 @@ def attribute(
     archive = open_archive([example.document() for example in prepared.examples], *shape[:2])
     _record(lm, DENSE, prepared, archive, report)
     matched = match(archive, DENSE, prepared, options, shape[:2], lm.device, report)
-    archive.close(DENSE)
     arrays = matched.arrays
     zeros = masks.zeros(lm.model) if pruned else None
     del lm
     against = yardstick(archive, DENSE, prepared, options, arrays) if pruned else None
+    archive.close(DENSE)
     comparisons = {}
     for name, load in zip(variant_names(len(pruned))[1:], pruned, strict=True):
         assert zeros is not None and against is not None

@@ -56,9 +56,7 @@ class Pooled:
 
     def over(self, other: "Pooled") -> Interval:
         """By how much this drop is larger than another one, on the same resamples."""
-        return _interval(
-            self.value - other.value, self.drawn - other.drawn, self.neurons, min(self.texts, other.texts)
-        )
+        return _interval(self.value - other.value, self.drawn - other.drawn, self.neurons, min(self.texts, other.texts))
 
 
 def resamples(texts: int, seed: int) -> Float[np.ndarray, "resamples texts"]:
@@ -87,9 +85,19 @@ def drop_bounds(group: Group, weights: Float[np.ndarray, "resamples texts"]) -> 
     every = drops(*(_means(weights[1:] @ sums.T, tokens) for sums in (group.dense, group.pruned)))
     bounds = np.full((len(group.counts), 2), np.nan)
     known = (np.isfinite(every).any(0)) & ((group.counts > 0).sum(1) >= 2) & (group.dense.sum(1) > 0)
-    if known.any():
-        bounds[known] = np.nanpercentile(every[:, known], [2.5, 97.5], axis=0).T
+    bounds[known] = _percentiles(every[:, known]).T
     return bounds
+
+
+def _percentiles(every: Float[np.ndarray, "resamples members"]) -> Float[np.ndarray, "2 members"]:
+    """The 2.5 % and 97.5 % points of each column's defined values; numpy's own way around NaN is a loop."""
+    every = np.sort(every, axis=0)  # NaN comes last
+    last = np.isfinite(every).sum(0) - 1
+    places = np.outer([0.025, 0.975], last)
+    below = places.astype(int)
+    low, high = (np.take_along_axis(every, at, 0) for at in (below, np.minimum(below + 1, last)))
+    points: np.ndarray = low + (places - below) * (high - low)
+    return points
 
 
 def _means(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from nsa.examples import Positions
 
 COMPARATORS = 20
 
-Rows = Callable[[Int[np.ndarray, " some"]], Float[np.ndarray, "some tokens"]]
+Rows = Callable[[Int[np.ndarray, " some"], Int[np.ndarray, " few"]], Float[np.ndarray, "some few"]]
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,14 @@ def choose(
     return Comparators(neurons, words[neurons], np.isin(neurons, over_all), np.isin(neurons, in_layer), random, like)
 
 
-def group_sums(
-    chosen: Comparators, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions
-) -> Sums:
-    """What one variant's activations say of a layer's matched neurons; `rows` reads some neurons' activations."""
+def group_sums(chosen: Comparators, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions) -> Sums:
+    """What one variant's activations say of a layer's matched neurons; `rows` reads activations of
+    some neurons at some tokens."""
     places = list(positions.words.values())
     found: list[list[np.ndarray]] = [[], [], []]
     for neuron, word, random, like in zip(chosen.neurons, chosen.words, chosen.random, chosen.like, strict=True):
         every = np.concatenate([[neuron], random, like])
-        values = change(torch.from_numpy(rows(every)[:, places[word]]).double()).numpy()
+        values = change(torch.from_numpy(rows(every, places[word])).double()).numpy()
         by_text = _by_text(values, positions.text[places[word]], positions.texts)
         found[0].append(by_text[0])
         found[1].append(by_text[1 : 1 + len(random)].mean(0))
@@ -143,14 +142,11 @@ def controls(
         return bootstrap.pooled_drop(Group(dense, pruned, counts), weights)
 
     matched, random, like = (pooled(kind) for kind in ("matched", "random", "like"))
-    return Controls(
-        matched.interval(), random.interval(), like.interval(), matched.over(random), matched.over(like)
-    )
+    return Controls(matched.interval(), random.interval(), like.interval(), matched.over(random), matched.over(like))
 
 
 def _by_text(
     values: Float[np.ndarray, "some matches"], text: Int[np.ndarray, " matches"], texts: int
 ) -> Float[np.ndarray, "some texts"]:
-    found = np.zeros((len(values), texts))
-    np.add.at(found, (slice(None), text), values)
+    found: np.ndarray = values @ (text[:, None] == np.arange(texts)).astype(np.float64)
     return found

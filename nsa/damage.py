@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from nsa import bootstrap, comparison, scoring, statistics
-from nsa.archive import Archive
+from nsa.archive import Archive, pieces
 from nsa.bootstrap import Group
 from nsa.comparison import Comparators, Sums
 from nsa.matching import keep_by_text
@@ -108,22 +108,20 @@ def _layer(
     positions, change = prepared.positions, scoring.transform(options.activation)
     words, within = arrays["word"][layer], [arrays[f"{name}/{against.dense}"][layer] for name in ("minimum", "maximum")]
     means, own, spreads = [], [], []
-    for first, block in archive.blocks(variant, layer):
-        rows = slice(first, first + len(block))
-        values = torch.from_numpy(block).to(device)
+    for first, values in pieces(archive, variant, layer, device):
+        rows = slice(first, first + len(values))
         means.append(scoring.word_means(values, positions, options.activation))
         own.append(comparison.own_word_sums(change(values), positions, words[rows]))
         spreads.append(statistics.spread(values, positions, (within[0][rows], within[1][rows])))
-    every = np.concatenate(means)
-    archive.keep(f"word_activations/{variant}", layer, every.astype(np.float32))
+    every = np.concatenate(means).astype(np.float32)  # as the dense model's are kept
+    archive.keep(f"word_activations/{variant}", layer, every)
     archive.keep(f"histogram/{variant}", layer, np.concatenate([part.histogram for part in spreads]))
     keep_by_text(archive, variant, layer, np.concatenate(own), words, prepared)
     for name in ("mean", "minimum", "maximum"):
         arrays[f"{name}/{variant}"][layer] = np.concatenate([getattr(part, name) for part in spreads])
     left = np.where(words >= 0, np.take_along_axis(every, np.maximum(words, 0)[:, None], 1)[:, 0], np.nan)
-    dense = arrays[f"activation/{against.dense}"][layer].astype(np.float64)
     arrays[f"activation/{variant}"][layer] = left
-    arrays[f"drop/{variant}"][layer] = bootstrap.drops(dense, left)
+    arrays[f"drop/{variant}"][layer] = bootstrap.drops(arrays[f"activation/{against.dense}"][layer], left)
 
 
 def _bounds(

@@ -5,7 +5,7 @@
 Summed over the tokens that spell a word. One pass forward and one back, where occlusion takes a pass for every word.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ def token_gradients(lm: LanguageModel, ids: list[int], count: int) -> Tensor:
         embedded.append(output.detach().requires_grad_())
         return embedded[0]
 
-    handle = cast(nn.Module, model.get_input_embeddings()).register_forward_hook(take)
+    handle = model.get_input_embeddings().register_forward_hook(take)
     try:
         with torch.enable_grad():
             rows = torch.tensor([ids], device=model.device)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 
 from nsa import comparison, scoring, statistics, top
-from nsa.archive import Archive
+from nsa.archive import Archive, pieces
 from nsa.preparation import Options, Prepared, Report
 from nsa.tables import ranks_of
 from nsa.top import Top
@@ -17,7 +17,7 @@ FLOATS = ("score", "p_value", "lift", "z", "q_value")
 
 @dataclass
 class Matched:
-    """What a layer's pass fills in; `arrays` [layers, neurons] by name, the tops of words and tokens over all layers."""
+    """What the layers fill in; `arrays` [layers, neurons] by name, the tops of words and tokens over all layers."""
 
     arrays: dict[str, np.ndarray]
     words: Top
@@ -84,8 +84,7 @@ def _layer(
     positions, arrays = prepared.positions, found.arrays
     change = scoring.transform(options.activation)
     blocks, spreads, own = [], [], []
-    for _, block in archive.blocks(variant, layer):
-        values = torch.from_numpy(block).to(device)
+    for _, values in pieces(archive, variant, layer, device):
         blocks.append(scoring.sums(values, positions, options.activation, draws))
         spreads.append(statistics.spread(values, positions))
         words = comparison.matched_words(blocks[-1].words)
@@ -123,11 +122,10 @@ def _tops(
     found.words_by_layer[layer] = of_words
     found.words = found.words.merged(of_words, shift)
     of_tokens = Top.none(*found.tokens.neurons.shape)
-    for first, block in archive.blocks(variant, layer):
-        rows = slice(first, first + len(block))
-        values = change(torch.from_numpy(block).to(device))
+    for first, values in pieces(archive, variant, layer, device):
+        rows = slice(first, first + len(values))
         of_tokens = of_tokens.merged(
-            top.of_tokens(values, positions, sums.denominator[rows], scores.ranked[rows]), first
+            top.of_tokens(change(values), positions, sums.denominator[rows], scores.ranked[rows]), first
         )
     archive.keep("token_neurons_by_layer", layer, of_tokens.neurons)
     archive.keep("token_scores_by_layer", layer, of_tokens.scores)

@@ -103,7 +103,10 @@ def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shap
     """Raise ModelsDiffer unless the variant has the dense model's shape, and its tokenizer (if any) the same tokens."""
     own = shape_of(lm.model)
     if own != shape:
-        found, wanted = (f"{layers} layers of {neurons} neurons and width {width}" for layers, neurons, width in (own, shape))
+        found, wanted = (
+            f"{layers} layer{'' if layers == 1 else 's'} of {neurons} neurons and width {width}"
+            for layers, neurons, width in (own, shape)
+        )
         raise ModelsDiffer(
             f"{name} ({lm.reference}) has {found}, the dense model {wanted}; compare models of one shape"
         )

@@ -111,9 +111,10 @@ class _Shipment:
     def _hand_on(self, layer: int, half: Float[Tensor, "tokens neurons"]) -> None:
         if not _finite(half):
             token, neuron = (int(place) for place in (~torch.isfinite(half)).nonzero()[0])
+            is_nan = bool(torch.isnan(half[token, neuron]))
             raise NotFinite(
-                f"layer {layer}, neuron {neuron}: its activation at token {self._start + token} is NaN or beyond "
-                f"float16's {np.finfo(np.float16).max:g}; this model cannot be recorded"
+                f"layer {layer}, neuron {neuron}: its activation at token {self._start + token} is "
+                f"{'NaN' if is_nan else 'beyond float16, which ends at 65504'}; this model cannot be recorded"
             )
         self._receive(layer, self._start, half.numpy())
 

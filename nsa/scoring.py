@@ -28,7 +28,6 @@ from lm.errors import BadInput
 from nsa.examples import Positions
 
 FLOOR = 0.05
-MOST_VALUES = 1 << 21  # of a block in double precision: 16 MiB
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda values: values.clamp(min=0),
@@ -91,15 +90,8 @@ def sums(
     activation: str = "relu",
     draws: Int[Tensor, "draws chosen"] | None = None,
 ) -> Sums:
-    """Sums of a block of neurons: signed activations in half or single precision, on any device."""
-    change = transform(activation)
-    size = max(1, MOST_VALUES // max(1, activations.shape[1]))
-    blocks = [_sums(change(block), positions, draws) for block in torch.split(activations, size)]
-    return Sums.joined(blocks)
-
-
-def _sums(values: Float[Tensor, "neurons tokens"], positions: Positions, draws: Tensor | None) -> Sums:
-    by_token = values.T.double().contiguous()
+    """Sums of some neurons: signed activations in half or single precision, on any device."""
+    by_token = transform(activation)(activations).T.double().contiguous()
     neurons = by_token.shape[1]
     mean, variance = by_token.new_zeros(neurons), by_token.new_zeros(neurons)
     for places, chosen in _by_text(positions):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from nsa.examples import Positions
@@ -23,15 +23,13 @@ class Spread:
     mean: Float[np.ndarray, " neurons"]
     minimum: Float[np.ndarray, " neurons"]
     maximum: Float[np.ndarray, " neurons"]
-    histogram: Float[np.ndarray, "neurons bins"]  # how many tokens
+    histogram: Int[np.ndarray, "neurons bins"]  # how many tokens
 
 
 Range = tuple[Float[np.ndarray, " neurons"], Float[np.ndarray, " neurons"]]
 
 
-def spread(
-    activations: Float[Tensor, "neurons tokens"], positions: Positions, within: Range | None = None
-) -> Spread:
+def spread(activations: Float[Tensor, "neurons tokens"], positions: Positions, within: Range | None = None) -> Spread:
     """The spread of a block of neurons; `within` is (minimum, maximum) in the dense model, left out for that one."""
     values = activations if positions.counted.all() else activations[:, _on(positions.counted, activations)]
     values = values.float()
@@ -46,11 +44,11 @@ def spread(
 
 def _counts(
     values: Float[Tensor, "neurons tokens"], low: Float[Tensor, " neurons"], high: Float[Tensor, " neurons"]
-) -> Float[Tensor, "neurons bins"]:
+) -> Int[Tensor, "neurons bins"]:
     scale = torch.where(high > low, BINS / (high - low), 0)
     places = ((values - low[:, None]) * scale[:, None]).clamp_(0, BINS - 1).long()
     places += BINS * torch.arange(len(values), device=values.device)[:, None]
-    return torch.bincount(places.flatten(), minlength=BINS * len(values)).view(-1, BINS).float()
+    return torch.bincount(places.flatten(), minlength=BINS * len(values)).view(-1, BINS).int()
 
 
 def _on(array: np.ndarray, like: Tensor) -> Tensor:

@@ -15,11 +15,11 @@ from evaluation.accuracy import TaskResult
 from evaluation.accuracy import evaluate as measure
 from evaluation.prompts import around, row_texts, task_texts
 from jobs import specs
-from jobs.vocabulary import NO_PROMPT
+from jobs.vocabulary import NO_PROMPT, TASKS
 from lm.loading import LanguageModel
 from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
-from nsa.texts import Text
+from nsa.texts import SENTIMENT, Text
 from store.activations import ActivationWriter
 from worker.context import Context
 from worker.pruned_model import label, prune
@@ -91,14 +91,15 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
 def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
     """The texts that a spec gives, draws from a task or names by its rows, with its prompt around them."""
     before, after = ("", "") if spec.prompt == NO_PROMPT else around(spec.prompt)
+    group = TASKS.get(spec.prompt, SENTIMENT)
     match spec.texts:
         case specs.TaskTexts(dataset=task, count=count, seed=seed):
             rows = task_texts(task, count, seed, context.settings.data)
         case specs.TaskRows(dataset=task, indices=indices):
             rows = row_texts(task, indices, context.settings.data)
         case given:
-            return [Text(each.text, each.label, each.words, before, after) for each in given]
-    return [Text(row.text, row.label, row.words, before, after) for row in rows]
+            return [Text(each.text, each.label, each.words, before, after, group) for each in given]
+    return [Text(row.text, row.label, row.words, before, after, group) for row in rows]
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:
