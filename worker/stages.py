@@ -79,7 +79,15 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
             loaders[0],
             loaders[1:],
             texts_of(spec, context),
-            Options(spec.words.source, spec.activation, spec.layers, spec.permutations, spec.seed),
+            Options(
+                source=spec.words.source,
+                activation=spec.activation,
+                layers=spec.layers,
+                permutations=spec.permutations,
+                seed=spec.seed,
+                floor=spec.floor,
+                count_special=spec.special_tokens,
+            ),
             open_archive,
             context.step,
         )

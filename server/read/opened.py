@@ -114,7 +114,7 @@ class OpenAttribution:
             *(variant.label for variant in self.variants[1:]),
             count,
             words.get(self.summary.source, self.summary.source),
-            f"activation {self.summary.activation}",
+            f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]
         return " · ".join(parts)

@@ -223,6 +223,8 @@ def test_layers_are_a_set() -> None:
         ("attribute", {"texts": {"dataset": "sst2", "indices": [2, -1]}}, "texts.indices.1", -1, "greater than"),
         ("attribute", {"texts": {"dataset": "sst2", "indices": [2, 0, 2]}}, "texts.indices.2", 2, "row 2 is named"),
         ("attribute", {"texts": {"dataset": "sst2", "indices": [0], "seed": 1}}, "texts.seed", 1, "known: dataset"),
+        ("attribute", {"floor": 1}, "floor", 1, "less than 1"),
+        ("attribute", {"special_tokens": "some"}, "special_tokens", "some", "valid boolean"),
         ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
         ("attribute", {"prompt": "sst1"}, "prompt", "sst1", "did you mean 'sst2'"),
         ("attribute", {"activation": "gelu"}, "activation", "gelu", "'relu'"),
