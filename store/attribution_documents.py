@@ -84,12 +84,14 @@ class LayerRow(Document):
 
 
 class Interval(Document):
-    """A pooled drop (or a difference of two) with its 95 % bootstrap interval."""
+    """A pooled drop (or a difference of two) with its 95 % bootstrap interval over `texts` texts (unknown before
+    format 2, whose intervals are over the neurons)."""
 
     value: float | None
     low: float | None
     high: float | None
     neurons: int
+    texts: int | None = None
 
 
 class Controls(Document):
@@ -130,6 +132,8 @@ class Summary(Document):
     source: str
     layers: list[int]
     permutations: int
+    floor: float = 0.05  # this quantile of a layer's absolute denominators
+    special_tokens: bool = False  # whether they are in the sums
     texts: int
     tokens: int
     counted_tokens: int  # without the special ones
@@ -138,6 +142,7 @@ class Summary(Document):
     ranked: int
     unranked: int  # the denominator is under its layer's floor
     matched: int  # the top neurons that the controls speak of
+    matched_in_layer: int | None = None  # the same for a layer's own controls
     dropped: list[Dropped]
     left_out: list[LeftOut]
     answers: list[Answer]

@@ -17,6 +17,7 @@ WORD_SOURCES = {
     "manual": "given with the texts",
     "cot": "named by the model itself",
     "occlusion": "found by leaving words out",
+    "gradient": "found by the label's gradient",
 }
 
 
