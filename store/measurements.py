@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from jobs.documents import ID_LENGTH, JobKind
 from jobs.references import PRUNED
 from store.database import Database, in_pieces
 from store.outcomes import Outcomes, unpacked
 from store.paired_statistics import compare
-from store.tables import jobs, measurements, outcomes, pairings, records, study_cells
+from store.tables import jobs, measurements, outcomes, pairings, records, revisions, study_cells
 
 ACCURACY = "accuracy"
+_REVISION = "measurements"
 Interval = tuple[float, float]
 
 
@@ -122,6 +123,13 @@ class Measurements:
             paired = {(row[0], row[1], row[2]): Pairing(*row[2:]) for row in pairs}
         return measured, paired
 
+    def revision(self) -> int:
+        """A number that is another one after every change of what evaluations found."""
+        query = select(revisions.c.number).where(revisions.c.name == _REVISION)
+        with self.database.reading() as connection:
+            number: int = connection.execute(query).scalar_one()
+        return number
+
     def without_outcomes(self) -> list[str]:
         """Ids of the evaluations that were kept before outcomes were."""
         there = select(outcomes.c.evaluation)
@@ -167,6 +175,8 @@ def keep_evaluation(
 
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
     """Remove what an evaluation found, and its pairings."""
+    counted = update(revisions).where(revisions.c.name == _REVISION)
+    connection.execute(counted.values(number=revisions.c.number + 1))
     for table in (measurements, outcomes, pairings):
         connection.execute(delete(table).where(table.c.evaluation == evaluation))
     connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))

@@ -10,12 +10,10 @@ changed ones, where Wald's interval collapses (Fagerland, Lydersen, Laake, Stati
 McNemar's, exact and two-sided: whether a changed row is as likely to be newly wrong as newly right. The exact test is
 the more careful of the two: close to the border the interval may leave zero out where p is above 0.05.
 
-The functions of pairs take arrays and work on all of them at once.
+Every function takes arrays and works on all of them at once.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,16 +83,6 @@ def _score(n: Floats, wrong: Floats, right: Floats, difference: Floats) -> Float
     with np.errstate(divide="ignore", invalid="ignore"):
         score: Floats = np.where(variance > 0, (right - wrong - n * difference) / np.sqrt(variance), -np.inf)
     return score
-
-
-def interval_of_mean(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> tuple[float, float]:
-    """The interval of the mean of independent estimates, out of each one's own: how far each end lies from its estimate
-    says how uncertain the estimate is there (MOVER; Zou and Donner, Statistics in Medicine 27, 2008). Of a single
-    estimate it is the estimate's own."""
-    mean = fsum(values) / len(values)
-    below = sqrt(fsum((value - end) ** 2 for value, end in zip(values, low, strict=True))) / len(values)
-    above = sqrt(fsum((end - value) ** 2 for value, end in zip(values, high, strict=True))) / len(values)
-    return mean - below, mean + above
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, false_discovery_control, norm
 
-from store.paired_statistics import benjamini_hochberg, compare, interval_of_mean, mcnemar_exact, tango_interval
+from store.paired_statistics import benjamini_hochberg, compare, mcnemar_exact, tango_interval
 
 Z = norm.ppf(0.975)
 
@@ -107,23 +107,3 @@ def test_many_pairs_are_compared_at_once() -> None:
             found.high[each],
             found.p[each],
         )
-
-
-def test_the_interval_of_a_mean_is_of_independent_estimates() -> None:
-    assert interval_of_mean([0.4], [0.3], [0.6]) == pytest.approx((0.3, 0.6))
-    low, high = interval_of_mean([0.5, 0.7], [0.4, 0.5], [0.6, 0.8])
-    assert (low, high) == pytest.approx((0.6 - (0.01 + 0.04) ** 0.5 / 2, 0.6 + (0.01 + 0.01) ** 0.5 / 2))
-
-
-def test_the_interval_of_a_mean_covers_as_it_says() -> None:
-    """The mean difference on three tasks of 60 rows each, drawn 4,000 times."""
-    random = np.random.default_rng(0)
-    shares = np.array([[0.1, 0.02, 0.88], [0.25, 0.1, 0.65], [0.05, 0.05, 0.9]])
-    drawn = np.stack([random.multinomial(60, share, 4000) for share in shares])
-    found = compare(np.full((3, 4000), 60), drawn[..., 0], drawn[..., 1])
-    true = float((shares[:, 1] - shares[:, 0]).mean())
-    held = 0
-    for each in range(4000):
-        low, high = interval_of_mean(found.difference[:, each], found.low[:, each], found.high[:, each])
-        held += low <= true <= high
-    assert 0.93 < held / 4000 < 0.98

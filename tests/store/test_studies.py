@@ -7,8 +7,8 @@ import pytest
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import Problem
 from jobs.specs import PruneSpec, StudySpec, parse_spec
+from store.pivot import pivot
 from store.study_plan import Cell, plan
-from store.study_table import pivot
 from store.submission import Stores, submit, sweep
 
 STUDY: dict[str, Any] = {
