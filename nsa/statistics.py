@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from nsa.examples import Positions
@@ -23,7 +23,7 @@ class Spread:
     mean: Float[np.ndarray, " neurons"]
     minimum: Float[np.ndarray, " neurons"]
     maximum: Float[np.ndarray, " neurons"]
-    histogram: Int[np.ndarray, "neurons bins"]  # how many tokens
+    histogram: Float[np.ndarray, "neurons bins"]  # how many tokens
 
 
 Range = tuple[Float[np.ndarray, " neurons"], Float[np.ndarray, " neurons"]]
@@ -44,11 +44,11 @@ def spread(activations: Float[Tensor, "neurons tokens"], positions: Positions, w
 
 def _counts(
     values: Float[Tensor, "neurons tokens"], low: Float[Tensor, " neurons"], high: Float[Tensor, " neurons"]
-) -> Int[Tensor, "neurons bins"]:
+) -> Float[Tensor, "neurons bins"]:
     scale = torch.where(high > low, BINS / (high - low), 0)
     places = ((values - low[:, None]) * scale[:, None]).clamp_(0, BINS - 1).long()
     places += BINS * torch.arange(len(values), device=values.device)[:, None]
-    return torch.bincount(places.flatten(), minlength=BINS * len(values)).view(-1, BINS).int()
+    return torch.bincount(places.flatten(), minlength=BINS * len(values)).view(-1, BINS).float()
 
 
 def _on(array: np.ndarray, like: Tensor) -> Tensor:

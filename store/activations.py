@@ -9,7 +9,7 @@
       word                  [layers, neurons] int32             position in the words of `tables`; -1 = none
       activation/<variant>  [layers, neurons] float32           A_m on the neuron's own word
       mean/<variant>, minimum/<variant>, maximum/<variant>      [layers, neurons] float32, signed, over counted tokens
-      histogram/<variant>   [layers, neurons, 16] int32         tokens in equal parts of the range in the dense model
+      histogram/<variant>   [layers, neurons, 16] float32       tokens in equal parts of the range in the dense model
       drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
       masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
       word_activations/<variant>                                [layers, neurons, words] float32
@@ -46,6 +46,7 @@ from store.chunks import RowReader
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024
+ROWS = ("activations", "word_activations", "histogram")  # of which one neuron at a time is read
 
 
 class NoSuchNeuron(LookupError):
@@ -219,7 +220,7 @@ class ActivationStore:
         self._lock = threading.Lock()
         self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
         self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
-        names = [f"{kind}/{variant}" for kind in ("activations", "word_activations") for variant in self.variants]
+        names = [f"{kind}/{variant}" for kind in ROWS for variant in self.variants]
         local = {} if "://" in address else {name: RowReader.of(Path(address) / name) for name in names}
         self._rows: dict[str, RowReader] = {name: reader for name, reader in local.items() if reader is not None}
 
@@ -228,6 +229,11 @@ class ActivationStore:
         """The document of tables; see attribution_tables.py."""
         group = self._root["tables"]
         return dict(group.attrs.asdict())
+
+    @property
+    def format(self) -> int:
+        """2 for what is written today; 1 for attributions that lack what the head of this module says."""
+        return int(self.tables.get("format", 1))
 
     @property
     def labels(self) -> list[str]:
@@ -288,6 +294,11 @@ class ActivationStore:
         """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
         self.check(layer, neuron)
         return {name: self._row(f"word_activations/{name}", layer, neuron) for name in self.variants}
+
+    def histogram_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """How many tokens [16] lie in equal parts of the neuron's range in the dense model, by variant."""
+        self.check(layer, neuron)
+        return {name: self._row(f"histogram/{name}", layer, neuron) for name in self.variants}
 
     def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
         reader = self._rows.get(name)

@@ -22,6 +22,26 @@ class NeuronRow(Document):
     q_value: float | None
     z: float | None
     lift: float | None
+    low: float | None = None  # the drop's 95 % interval over the texts
+    high: float | None = None
+
+
+class AnsweringRow(NeuronRow):
+    """A neuron that answers to a word or a token: `share` of the sum of its activations falls there."""
+
+    share: float
+
+
+class Spread(Document):
+    """A neuron's signed activations over the counted tokens of all texts.
+
+    `histogram` counts tokens in 16 equal parts of the range from the dense model's minimum to its maximum.
+    """
+
+    mean: float
+    minimum: float
+    maximum: float
+    histogram: list[int]
 
 
 class MaskedFraction(Document):
@@ -45,6 +65,8 @@ class NeuronDetail(NeuronRow):
     masked_fraction: MaskedFraction | None
     masked_fractions: dict[str, MaskedFraction]
     drops: dict[str, float | None]
+    intervals: dict[str, tuple[float, float] | None]
+    spread: dict[str, Spread]
     words: list[NeuronWord]
 
 
@@ -81,6 +103,7 @@ class LayerRow(Document):
     best: NeuronRow | None
     score: float | None
     drop: float | None
+    over_like: "Interval | None" = None  # by how much its own top neurons fell further than neurons of like activation
 
 
 class Interval(Document):

@@ -67,6 +67,8 @@ class LayerLine:
     ranked: str
     score: str
     lost: str
+    further: str
+    within: str
     best: Link | None
 
 
@@ -248,12 +250,15 @@ def _control_line(row: ControlsRow) -> ControlLine:
 
 def _layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
     best = Link(label=row.best.name, href=neuron(row.best.href)) if row.best else None
+    over = row.over_like
     return LayerLine(
         f"Layer {row.layer}",
         row.href,
         wording.count(row.ranked),
         wording.decimal(row.score),
         _lost(row.drop),
+        wording.NOTHING if over is None else _lost(over.value),
+        "" if over is None else wording.within(over),
         best,
     )
 

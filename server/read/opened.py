@@ -132,6 +132,8 @@ class OpenAttribution:
             lift=row.lift,
             p_value=row.p_value,
             q_value=row.q_value,
+            low=row.low,
+            high=row.high,
             href=urls.neuron(self.id, row.layer, row.neuron),
         )
 
