@@ -125,6 +125,8 @@ def attribute(
     activation: str,
     layers: str | None,
     permutations: int,
+    floor: float,
+    special_tokens: bool,
     seed: int,
 ) -> None:
     """Write an attribution to `output`, a Zarr group. Raises Refusal, Problem or BadInput as `prune`."""
@@ -138,6 +140,8 @@ def attribute(
         "activation": activation,
         "layers": None if layers is None else _numbers(layers),
         "permutations": permutations,
+        "floor": floor,
+        "special_tokens": special_tokens,
         "seed": seed,
     }
     spec = parse_spec(JobKind.ATTRIBUTE, document)

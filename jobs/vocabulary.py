@@ -109,7 +109,7 @@ EXAMPLE_SETS: tuple[str, ...] = ("arc_challenge", "arc_easy", "boolq", "rte", "s
 
 CALIBRATION_SETS: tuple[str, ...] = ("c4", "wikitext2", "ptb", *EXAMPLE_SETS)
 
-WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion")
+WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion", "gradient")
 
 ACTIVATIONS: tuple[str, ...] = ("relu", "abs", "raw")
 

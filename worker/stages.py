@@ -15,11 +15,11 @@ from evaluation.accuracy import TaskResult
 from evaluation.accuracy import evaluate as measure
 from evaluation.prompts import around, row_texts, task_texts
 from jobs import specs
-from jobs.vocabulary import NO_PROMPT
+from jobs.vocabulary import NO_PROMPT, TASKS
 from lm.loading import LanguageModel
 from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
-from nsa.texts import Text
+from nsa.texts import SENTIMENT, Text
 from store.activations import ActivationWriter
 from store.outcomes import EVALUATION_JSON
 from worker.context import Context
@@ -79,7 +79,15 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
             loaders[0],
             loaders[1:],
             texts_of(spec, context),
-            Options(spec.words.source, spec.activation, spec.layers, spec.permutations, spec.seed),
+            Options(
+                source=spec.words.source,
+                activation=spec.activation,
+                layers=spec.layers,
+                permutations=spec.permutations,
+                seed=spec.seed,
+                floor=spec.floor,
+                count_special=spec.special_tokens,
+            ),
             open_archive,
             context.step,
         )
@@ -97,11 +105,13 @@ def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
             rows = row_texts(task, indices, context.settings.data)
         case given:
             before, after = _around(spec.prompt)
-            return [Text(each.text, each.label, each.words, before, after) for each in given]
+            group = TASKS.get(spec.prompt, SENTIMENT)
+            return [Text(each.text, each.label, each.words, before, after, group) for each in given]
+    group = TASKS[spec.texts.dataset]
     if spec.prompt == spec.texts.dataset:
-        return [Text(row.text, row.label, row.words, row.before, row.after) for row in rows]
+        return [Text(row.text, row.label, row.words, row.before, row.after, group) for row in rows]
     before, after = _around(spec.prompt)
-    return [Text(row.text, row.label, row.words, before, after) for row in rows]
+    return [Text(row.text, row.label, row.words, before, after, group) for row in rows]
 
 
 def _around(prompt: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ docs/architecture.md keep their names and meaning; further fields may be added.
 """
 
 from server.documents.attributions import (
+    AnsweringNeuron,
     AttributionDocument,
     AttributionSummary,
     ControlsRow,
@@ -82,6 +83,7 @@ from server.documents.studies import (
 )
 
 __all__ = [
+    "AnsweringNeuron",
     "AttributionDocument",
     "AttributionSummary",
     "CalibrationDocument",
