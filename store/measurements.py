@@ -11,43 +11,73 @@ worker has; reading does not.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
+from jobs.documents import ID_LENGTH, JobKind
 from jobs.references import PRUNED
 from store.database import Database, in_pieces
 from store.outcomes import Outcomes, unpacked
 from store.paired_statistics import compare
-from store.tables import measurements, outcomes, pairings, records
+from store.tables import jobs, measurements, outcomes, pairings, records, revisions, study_cells
 
 ACCURACY = "accuracy"
+_REVISION = "measurements"
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Pairing:
+class Measurement(NamedTuple):
+    """What an evaluation found on one task; `low` and `high` are the ends of its 95 % interval (Wilson's)."""
+
+    value: float
+    low: float | None
+    high: float | None
+    rows: int | None
+    chance: float | None
+    majority: float | None
+
+    @property
+    def interval(self) -> Interval | None:
+        """(low, high)."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+class Pairing(NamedTuple):
     """A pruned model beside its dense one on the same rows of a task.
 
-    `difference` is pruned minus dense accuracy, `interval` its 95 % interval (Tango's), `p` McNemar's, exact and
-    two-sided.
+    `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
+    McNemar's, exact and two-sided.
     """
 
-    task: str
     dense_evaluation: str
     rows: int
     both_right: int
     newly_wrong: int
     newly_right: int
     difference: float
-    interval: Interval
+    low: float
+    high: float
     p: float
+
+    @property
+    def interval(self) -> Interval:
+        """(low, high)."""
+        return self.low, self.high
 
     @property
     def both_wrong(self) -> int:
         """Rows that neither had right."""
         return self.rows - self.both_right - self.newly_wrong - self.newly_right
+
+
+Found: TypeAlias = Sequence[Any]
+"""evaluation, task, the fields of a Measurement, and those of one of its Pairings, None where it has none. A large
+study has tens of thousands: they are what the database answers with, and become objects where one is looked at."""
+
+_MEASUREMENT = [measurements.c[name] for name in Measurement._fields]
+_PAIRING = [pairings.c[name] for name in Pairing._fields]
 
 
 class Measurements:
@@ -59,15 +89,42 @@ class Measurements:
     def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
         """(evaluation, task) -> the pairing with the dense model's evaluation, the newest where it has several on the
         same rows."""
-        query = select(pairings).join(
-            records, (records.c.kind == "evaluation") & (records.c.id == pairings.c.dense_evaluation)
-        )
+        dense = (records.c.kind == "evaluation") & (records.c.id == pairings.c.dense_evaluation)
+        query = select(pairings.c.evaluation, pairings.c.task, *_PAIRING).join(records, dense)
         found: dict[tuple[str, str], Pairing] = {}
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
                 chosen = query.where(pairings.c.evaluation.in_(ids)).order_by(records.c.created_at, records.c.id)
-                found |= {(row.evaluation, row.task): to_pairing(row) for row in connection.execute(chosen)}
+                for evaluation, task, *values in connection.execute(chosen):
+                    found[evaluation, task] = Pairing(*values)
         return found
+
+    def of_study(self, study_job: str) -> list[Found]:
+        """What a study's cells have measured, by the id of its job, in one question."""
+        cells = (
+            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH).label("evaluation"))
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
+            .distinct()
+            .subquery()
+        )
+        paired = (pairings.c.evaluation == measurements.c.evaluation) & (pairings.c.task == measurements.c.task)
+        query = (
+            select(measurements.c.evaluation, measurements.c.task, *_MEASUREMENT, *_PAIRING)
+            .join(cells, cells.c.evaluation == measurements.c.evaluation)
+            .join(pairings, paired, isouter=True)
+            .where(measurements.c.measure == ACCURACY)
+        )
+        with self.database.reading() as connection:
+            # Plain tuples of numbers and strings cost the garbage collector nothing once it has seen them.
+            return [tuple(row) for row in connection.execute(query).all()]
+
+    def revision(self) -> int:
+        """A number that is another one after every change of what evaluations found."""
+        query = select(revisions.c.number).where(revisions.c.name == _REVISION)
+        with self.database.reading() as connection:
+            number: int = connection.execute(query).scalar_one()
+        return number
 
     def without_outcomes(self) -> list[str]:
         """Ids of the evaluations that were kept before outcomes were."""
@@ -77,21 +134,6 @@ class Measurements:
         )
         with self.database.reading() as connection:
             return [*connection.execute(query.distinct().order_by(measurements.c.evaluation)).scalars()]
-
-
-def to_pairing(row: Any) -> Pairing:
-    """A row of `pairings`."""
-    return Pairing(
-        row.task,
-        row.dense_evaluation,
-        row.rows,
-        row.both_right,
-        row.newly_wrong,
-        row.newly_right,
-        row.difference,
-        (row.low, row.high),
-        row.p,
-    )
 
 
 def keep_evaluation(
@@ -127,8 +169,15 @@ def keep_evaluation(
         connection.execute(insert(pairings), _compared(pairs))
 
 
+def count_change(connection: Connection) -> None:
+    """Say that what evaluations found has changed: tables that were made of it are made anew."""
+    counted = update(revisions).where(revisions.c.name == _REVISION)
+    connection.execute(counted.values(number=revisions.c.number + 1))
+
+
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
     """Remove what an evaluation found, and its pairings."""
+    count_change(connection)
     for table in (measurements, outcomes, pairings):
         connection.execute(delete(table).where(table.c.evaluation == evaluation))
     connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))

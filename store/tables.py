@@ -173,6 +173,14 @@ pairings = Table(
     Index("ix_pairings_dense_evaluation", "dense_evaluation"),
 )
 
+# How often each of these has changed: what was computed from one is good as long as its number is the same.
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
 shares = Table(
     "shares",
     metadata,

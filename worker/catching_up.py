@@ -4,7 +4,6 @@ import json
 import logging
 
 from jobs.problems import Problem
-from store.measurements import Measurements
 from store.outcomes import EVALUATION_JSON, outcomes_of
 from store.submission import Stores
 
@@ -15,7 +14,7 @@ def catch_up(stores: Stores) -> int:
     """Keep the outcomes of evaluations that have none, and answer how many got them. One that cannot be read stays as
     it is: its accuracies are known, and no difference of it has an interval."""
     done = 0
-    for name in Measurements(stores.database).without_outcomes():
+    for name in stores.measurements.without_outcomes():
         try:
             found = outcomes_of(json.loads(stores.artefacts.read("evaluation", name, EVALUATION_JSON)))
         except (Problem, OSError, ValueError, KeyError, TypeError) as error:

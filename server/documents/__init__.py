@@ -7,6 +7,7 @@ docs/architecture.md keep their names and meaning; further fields may be added.
 """
 
 from server.documents.attributions import (
+    AnsweringNeuron,
     AttributionDocument,
     AttributionSummary,
     ControlsRow,
@@ -29,7 +30,9 @@ from server.documents.evaluations import (
     ChoiceScores,
     EvaluationDocument,
     EvaluationSummary,
+    PairedAccuracy,
     TaskAccuracy,
+    TaskComparison,
     TaskExample,
     TaskExamples,
 )
@@ -83,6 +86,7 @@ from server.documents.studies import (
 )
 
 __all__ = [
+    "AnsweringNeuron",
     "AttributionDocument",
     "AttributionSummary",
     "CalibrationDocument",
@@ -119,6 +123,7 @@ __all__ = [
     "NeuronWord",
     "OptionField",
     "Page",
+    "PairedAccuracy",
     "PivotCell",
     "PivotLabel",
     "PlacedMatrix",
@@ -135,6 +140,7 @@ __all__ = [
     "StudyTable",
     "StudyTableDocument",
     "TaskAccuracy",
+    "TaskComparison",
     "TaskExample",
     "TaskExamples",
     "TokenDocument",

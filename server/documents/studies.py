@@ -7,6 +7,7 @@ from jobs.documents import JobState
 from server.documents.base import Document, Link, Page
 from server.documents.jobs import JobDocument
 
+Interval = tuple[float, float]
 Show = Literal["accuracy", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
@@ -14,18 +15,27 @@ ChartName = Literal["sparsity", "seqlen", "method", "group"]
 class PivotCell(Document):
     """The measurements that meet in a row and a column: one of them, or the mean over the axes that are not shown.
 
-    Accuracies are shares (0 to 1), and ``difference`` is accuracy minus the dense model's.
+    Accuracies are shares (0 to 1), and ``difference`` is accuracy minus the dense model's. Intervals are 95 % ones.
+    They, rows and changed rows are given of one measurement, and of a mean whose measurements share no rows, which are
+    those on different tasks.
     """
 
     accuracy: float | None
-    interval: tuple[float, float] | None  # 95 %, Wilson's; of a single measurement
+    interval: Interval | None
     dense: float | None
     difference: float | None
-    rows: int | None  # of the task, where the cell is a single measurement
+    difference_interval: Interval | None  # paired: from the rows that both models were measured on
+    p: float | None  # McNemar's, exact and two-sided; of a single measurement
+    q: float | None  # the same after Benjamini-Hochberg over all measurements of the table
+    survives: bool  # q is at most 0.05
+    survivors: int  # of how many of the measurements it is
+    rows: int | None
+    newly_wrong: int | None  # right in dense, wrong here
+    newly_right: int | None
     chance: float | None
     majority: float | None  # of always giving the answer that is most often right
-    at_chance: bool  # its interval, or its value, holds chance
-    best: bool  # of its row
+    at_chance: bool  # its interval holds chance; of a mean without one: that of each of its measurements does
+    best: bool  # of its row, among the cells whose measurements are all there
     measurements: int  # how many it is the mean of
     done: int  # how many of them are there
     failed: int  # how many of them failed or were cancelled
@@ -50,7 +60,7 @@ class StudyRow(PivotLabel):
     dense: float | None
     chance: float | None
     majority: float | None
-    spread: float | None  # largest minus smallest of the row
+    spread: float | None  # largest minus smallest of the row, of the same cells as the best
     cells: list[PivotCell | None]
 
 
@@ -62,6 +72,9 @@ class StudyTable(Document):
     rows: list[StudyRow]
     averaged: list[str]  # axes whose values some cell is a mean over
     largest_difference: float
+    tested: int  # measurements with a p: the family of Benjamini-Hochberg
+    surviving: int
+    notes: list[str]  # what a reader of the numbers has to know
 
 
 class PublishedTable(Document):

@@ -11,13 +11,14 @@ from server.read.cursors import Window
 from server.read.jobs import job_documents
 from server.read.names import Names, pruned_label, study_title
 from server.read.study_charts import chart_links, study_chart
-from server.read.study_tables import Beside, axis_labels, printed, table_document
+from server.read.study_tables import Beside, Printed, axis_labels, table_document
 from server.stores import Stores
 from store import published as papers
 from store import study_table
 from store.paging import LONGEST_PAGE
+from store.pivot import Pivot, pivot
 from store.results import Record
-from store.study_table import AXES, Axis, Pivot, Where, pivot
+from store.study_table import AXES, Axis, Where
 
 USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "calibration"),
@@ -75,15 +76,17 @@ def study_document(
     names = Names(stores, [*table.axes["model"]])
     kept: dict[str, urls.State] = {"show": None if show == SHOWN[0] else show, "published": published}
     pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
-    models = stores.results.many("model", [cell.artefact for cell in pruned])
-    made = [cell for cell in pruned if cell.artefact in models]
-    beside = Beside(names, models.keys(), paper)
+    there = stores.results.known("model", [cell.artefact for cell in pruned])
+    made = [cell for cell in pruned if cell.artefact in there]
+    models = stores.results.many("model", [cell.artefact for cell in made[:FEW]])
+    labels = axis_labels(table, names)
+    beside = Beside(labels, there, paper)
     return StudyDocument.model_validate(
         {
             **_summary(record, table.job, Counter(cell.state for cell in table.cells)),
             "spec": record.spec,
             "axes": table.axes,
-            "axis_labels": axis_labels(table, names),
+            "axis_labels": labels,
             "filters": {axis: [*labels] for axis, labels in chosen.where.items()},
             "show": show,
             "table": table_document(table, chosen, beside),
@@ -142,11 +145,12 @@ def _published(paper: papers.PublishedTable) -> PublishedTable:
 def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
     """The paper's tables that have a value for a cell of this one."""
     places = [(row, column) for row in chosen.row_labels for column in chosen.column_labels]
-    return [
-        name
-        for name, paper in papers.published_tables().items()
-        if any(printed(paper, table, chosen, row, column) is not None for row, column in places)
-    ]
+
+    def has_one(paper: papers.PublishedTable) -> bool:
+        printed = Printed(paper, table, chosen)
+        return any(printed.value(row, column) is not None for row, column in places)
+
+    return [name for name, paper in papers.published_tables().items() if has_one(paper)]
 
 
 def _attributions(stores: Stores, table: study_table.StudyTable, names: Names) -> list[Link]:

@@ -37,6 +37,11 @@ COLUMNS = (
     "majority",
     "dense",
     "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+    "newly_wrong",
+    "newly_right",
     "pruned_model",
     "job",
     "evaluation",
@@ -53,43 +58,51 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     yield _lines([COLUMNS])
     facts = [*table.dense, *table.facts]
     for start in range(0, len(facts), ROWS_AT_ONCE):
-        yield _lines([_row(table, fact, pruning.get(fact.pruned, {})) for fact in facts[start : start + ROWS_AT_ONCE]])
+        yield _lines(
+            [_row(table, fact, pruning.get(fact.cell.pruned or "", {})) for fact in facts[start : start + ROWS_AT_ONCE]]
+        )
 
 
 def _row(table: StudyTable, fact: Fact, spec: Spec) -> list[str]:
     method, allocation = spec.get("method") or {}, spec.get("allocation") or {}
     calibration = spec.get("calibration") or {}
-    low, high = fact.interval or (None, None)
+    place, measured, pairing = fact.cell, fact.measured, fact.pairing
+    low, high = (measured.low, measured.high) if measured else (None, None)
     values = {
         "study": table.id,
-        "state": fact.state.value,
-        "model": fact.model,
-        "method": method.get("name", fact.method),
+        "state": place.state.value,
+        "model": place.model,
+        "method": method.get("name", place.method or "dense"),
         "method_options": _options(method),
-        "pattern": fact.pattern,
-        "sparsity": fact.sparsity,
-        "allocation": allocation.get("name", fact.allocation),
+        "pattern": place.pattern or "dense",
+        "sparsity": place.sparsity or 0.0,
+        "allocation": allocation.get("name", place.allocation or "uniform"),
         "allocation_options": _options(allocation),
-        "calibration": calibration.get("dataset") or calibration.get("file") or fact.calibration,
+        "calibration": calibration.get("dataset") or calibration.get("file") or place.calibration,
         "calibration_mode": calibration.get("mode"),
         "calibration_samples": calibration.get("samples"),
-        "calibration_seqlen": calibration.get("seqlen", fact.seqlen),
-        "calibration_seed": calibration.get("seed", fact.seed),
+        "calibration_seqlen": calibration.get("seqlen", place.seqlen),
+        "calibration_seed": calibration.get("seed", place.seed),
         "task": fact.task,
         "group": fact.group,
         "limit": table.spec.get("limit"),
-        "rows": fact.rows,
+        "rows": measured.rows if measured else None,
         "accuracy": fact.accuracy,
         "accuracy_low": low,
         "accuracy_high": high,
-        "chance": fact.chance,
-        "majority": fact.majority,
+        "chance": measured.chance if measured else None,
+        "majority": measured.majority if measured else None,
         "dense": fact.dense,
         "difference": fact.difference,
-        "pruned_model": fact.pruned,
-        "job": fact.job,
-        "evaluation": fact.evaluation if fact.accuracy is not None else None,
-        "dense_evaluation": fact.dense_evaluation,
+        "difference_low": pairing.low if pairing else None,
+        "difference_high": pairing.high if pairing else None,
+        "p": pairing.p if pairing else None,
+        "newly_wrong": pairing.newly_wrong if pairing else None,
+        "newly_right": pairing.newly_right if pairing else None,
+        "pruned_model": place.pruned,
+        "job": place.job,
+        "evaluation": place.artefact if measured else None,
+        "dense_evaluation": table.dense_of.get(place.artefact) if fact.before else None,
     }
     return [_text(values[column]) for column in COLUMNS]
 

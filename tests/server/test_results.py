@@ -75,10 +75,24 @@ def test_an_evaluation_stands_beside_the_dense_models_on_the_same_rows(client: T
     (task,) = document["tasks"]
     assert (task["accuracy"], task["dense"], task["difference"]) == (0.5, 0.75, -0.25)
     assert document["dense"]["href"] == f"/evaluations/{DENSE_EVALUATION}"
+    paired = task["paired"]
+    assert paired["evaluation"]["href"] == f"/evaluations/{DENSE_EVALUATION}" and paired["difference"] == -0.25
+    assert [paired[key] for key in ("rows", "both_right", "newly_wrong", "newly_right", "both_wrong")] == [
+        4,
+        1,
+        2,
+        1,
+        0,
+    ]
+    assert paired["p"] == 1.0 and paired["interval"][0] < -0.25 < 0 < paired["interval"][1]
+    examples = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
+    assert examples["result"] == task
     listed = client.get("/api/v1/evaluations").json()["items"]
     assert {item["id"] for item in listed} == {DENSE_EVALUATION, PRUNED_EVALUATION}
     own = next(item for item in listed if item["id"] == DENSE_EVALUATION)
     assert own["tasks"][0]["dense"] is None
+    alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()
+    assert alone["tasks"][0]["paired"] is None
 
 
 def test_the_examples_that_pruning_broke_come_first_then_those_it_mended(client: TestClient, stores: Stores) -> None:
@@ -178,6 +192,11 @@ def test_a_study_is_a_table_with_what_is_best_at_chance_and_still_to_come(client
     magnitude, wanda = row["cells"]
     assert (magnitude["accuracy"], magnitude["difference"], magnitude["at_chance"]) == (0.75, -0.25, False)
     evaluated = next(cell for cell in cells if cell.role == "evaluate" and cell.method == "magnitude")
+    assert (magnitude["rows"], magnitude["newly_wrong"], magnitude["newly_right"]) == (4, 1, 0)
+    assert magnitude["p"] == magnitude["q"] == 1.0 and not magnitude["survives"]
+    assert magnitude["difference_interval"][0] < -0.25 < magnitude["difference_interval"][1]
+    assert (table["tested"], table["surviving"]) == (1, 0)
+    assert any("0 of 1 differences hold" in note for note in table["notes"])
     assert magnitude["href"] == f"/evaluations/{evaluated.artefact}/reviews"
     assert (wanda["accuracy"], wanda["state"]) == (None, "queued")
     assert table["largest_difference"] == 0.25

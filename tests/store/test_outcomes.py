@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.outcomes import outcomes_of, unpacked
@@ -18,6 +18,7 @@ def document(*examples: dict[str, Any]) -> dict[str, Any]:
     return {"tasks": {"reviews": {"examples": [*examples]}}}
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=70))
 def test_they_come_back_as_they_were(right: list[bool]) -> None:
     examples = [example(index, chosen=0 if correct else 1) for index, correct in enumerate(right)]

@@ -4,7 +4,7 @@ from math import comb, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, false_discovery_control, norm
@@ -26,6 +26,7 @@ counts = st.integers(1, 300).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(counts)
 def test_the_interval_holds_the_difference_and_mirrors(counted: tuple[int, int, int]) -> None:
     n, wrong, right = counted
@@ -35,6 +36,7 @@ def test_the_interval_holds_the_difference_and_mirrors(counted: tuple[int, int, 
     assert (-float(mirrored[1]), -float(mirrored[0])) == pytest.approx((low, high), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(counts)
 def test_the_ends_are_where_the_score_test_begins_to_reject(counted: tuple[int, int, int]) -> None:
     """The restricted maximum of the likelihood is looked for by a search here."""
@@ -76,12 +78,14 @@ def test_the_interval_covers_as_it_says(n: int, wrong: float, right: float) -> N
     assert 0.92 < covered <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_mcnemars_p_is_the_binomial_tests(wrong: int, right: int) -> None:
     expected = 1.0 if wrong + right == 0 else binomtest(wrong, wrong + right, 0.5).pvalue
     assert float(mcnemar_exact(wrong, right)) == pytest.approx(expected, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
 def test_benjamini_hochberg_is_scipys(p: list[float]) -> None:
     assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p), rel=1e-12, abs=0)

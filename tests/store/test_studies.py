@@ -7,8 +7,8 @@ import pytest
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import Problem
 from jobs.specs import PruneSpec, StudySpec, parse_spec
+from store.pivot import pivot
 from store.study_plan import Cell, plan
-from store.study_table import pivot
 from store.submission import Stores, submit, sweep
 
 STUDY: dict[str, Any] = {
@@ -175,12 +175,15 @@ def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
     with pytest.raises(Problem, match="the same as rows"):
         pivot(table, "task", "task")
     cell = crossed.cells[0][1]
-    assert (
-        cell is not None and cell.facts == 1 and cell.interval == pytest.approx((0.5, 0.7)) and cell.task == "reviews"
-    )
-    assert stores.jobs.get(str(cell.job)).kind == "evaluate"
+    assert cell is not None and cell.only is not None and cell.only.task == "reviews"
+    assert cell.facts == 1 and cell.interval == pytest.approx((0.5, 0.7)) and cell.rows == 20
+    assert stores.jobs.get(cell.only.cell.job).kind == "evaluate"
     averaged = pivot(table, "method", "pattern").cells[1][0]
-    assert averaged is not None and averaged.facts == 4 and averaged.interval is None
+    assert averaged is not None and averaged.facts == 4 and averaged.only is None
+    assert averaged.interval is None and averaged.rows is None, "each task is in it twice, on the same rows"
+    over_tasks = pivot(table, "method", "pattern", {"calibration": ["c4"]}).cells[0][0]
+    assert over_tasks is not None and over_tasks.rows == 40
+    assert over_tasks.interval == pytest.approx((0.6 - 0.1 / 2**0.5, 0.6 + 0.1 / 2**0.5))
     with pytest.raises(Problem, match="did you mean 'task'"):
         pivot(table, "tasks", "model")
 

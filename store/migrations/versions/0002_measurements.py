@@ -1,7 +1,7 @@
 """What evaluations found, for tables: measurements, right and wrong rows, pruned models paired with dense ones.
 
 The measurements of the evaluations that are there come from their records. Their rows are in the artefacts, which a
-worker goes through when it starts (`store/catching_up.py`).
+worker goes through when it starts (`worker/catching_up.py`).
 """
 
 from typing import Any
@@ -60,13 +60,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("evaluation", "task", "dense_evaluation", name="pk_pairings"),
     )
     op.create_index("ix_pairings_dense_evaluation", "pairings", ["dense_evaluation"])
+    revisions = op.create_table(
+        "revisions",
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_revisions"),
+    )
+    op.bulk_insert(revisions, [{"name": "measurements", "number": 0}])
     rows = _measurements(op.get_bind())
     if rows:
         op.bulk_insert(measurements, rows)
 
 
 def downgrade() -> None:
-    for table in ("pairings", "outcomes", "measurements"):
+    for table in ("revisions", "pairings", "outcomes", "measurements"):
         op.drop_table(table)
 
 
