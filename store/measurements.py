@@ -11,7 +11,7 @@ worker has; reading does not.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
@@ -72,8 +72,9 @@ class Pairing(NamedTuple):
         return self.rows - self.both_right - self.newly_wrong - self.newly_right
 
 
-Measured = Mapping[tuple[str, str], Measurement]
-"""(evaluation, task) -> measurement."""
+Found: TypeAlias = Sequence[Any]
+"""evaluation, task, the fields of a Measurement, and those of one of its Pairings, None where it has none. A large
+study has tens of thousands: they are what the database answers with, and become objects where one is looked at."""
 
 _MEASUREMENT = [measurements.c[name] for name in Measurement._fields]
 _PAIRING = [pairings.c[name] for name in Pairing._fields]
@@ -98,9 +99,8 @@ class Measurements:
                     found[evaluation, task] = Pairing(*values)
         return found
 
-    def of_study(self, study_job: str) -> tuple[Measured, dict[tuple[str, str, str], Pairing]]:
-        """What a study's cells have measured: (evaluation, task) -> measurement, and (evaluation, task, dense
-        evaluation) -> pairing; by the id of its job."""
+    def of_study(self, study_job: str) -> list[Found]:
+        """What a study's cells have measured, by the id of its job, in one question."""
         cells = (
             select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH).label("evaluation"))
             .join(study_cells, study_cells.c.job == jobs.c.id)
@@ -108,20 +108,15 @@ class Measurements:
             .distinct()
             .subquery()
         )
+        paired = (pairings.c.evaluation == measurements.c.evaluation) & (pairings.c.task == measurements.c.task)
+        query = (
+            select(measurements.c.evaluation, measurements.c.task, *_MEASUREMENT, *_PAIRING)
+            .join(cells, cells.c.evaluation == measurements.c.evaluation)
+            .join(pairings, paired, isouter=True)
+            .where(measurements.c.measure == ACCURACY)
+        )
         with self.database.reading() as connection:
-            found = connection.execute(
-                select(measurements.c.evaluation, measurements.c.task, *_MEASUREMENT)
-                .join(cells, cells.c.evaluation == measurements.c.evaluation)
-                .where(measurements.c.measure == ACCURACY)
-            )
-            measured = {(evaluation, task): Measurement(*values) for evaluation, task, *values in found}
-            pairs = connection.execute(
-                select(pairings.c.evaluation, pairings.c.task, *_PAIRING).join(
-                    cells, cells.c.evaluation == pairings.c.evaluation
-                )
-            )
-            paired = {(row[0], row[1], row[2]): Pairing(*row[2:]) for row in pairs}
-        return measured, paired
+            return [*connection.execute(query)]
 
     def revision(self) -> int:
         """A number that is another one after every change of what evaluations found."""

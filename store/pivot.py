@@ -129,7 +129,7 @@ def _held(table: StudyTable, where: Where) -> dict[str, tuple[str, ...]]:
 
 
 def _kept(table: StudyTable, held: dict[str, tuple[str, ...]]) -> Bools:
-    kept = np.ones(len(table.facts), np.bool_)
+    kept = np.ones(len(table.facts_by.state), np.bool_)
     for axis, labels in held.items():
         kept &= np.isin(table.facts_by.codes[axis], [table.axes[axis].index(label) for label in labels])
     return kept
@@ -189,7 +189,7 @@ class _Meeting:
         interval, difference_interval = _pairs(low, high), _pairs(*difference_ends)
         survivors = self._count(self.q <= FALSE_DISCOVERY_RATE)
         for i, start in enumerate(self.starts.tolist()):
-            first = self.table.facts[at[start]]
+            first = self.table.fact(int(at[start]))
             only = first if sizes[i] == 1 else None
             pairing = only.pairing if only else None
             yield PivotCell(

@@ -143,7 +143,7 @@ class Studies:
         if known is not None and known[0] == state:
             return known[1]
         _, _, job, cells = state
-        table = study_table(study, job, cells, *self.measurements.of_study(study.job))
+        table = study_table(study, job, cells, self.measurements.of_study(study.job))
         with self._lock:
             self._tables[name] = (state, table)
             while len(self._tables) > KEPT_TABLES:

@@ -1,6 +1,6 @@
 """A study as a table: one fact for each cell and task. Any two axes of them are crossed by `store/pivot.py`.
 
-    StudyTable   {id, job, spec, cells: [StudyCell], facts: [Fact], dense: [Fact], axes: {axis: [label]}}
+    StudyTable   {id, job, spec, cells: [StudyCell], axes: {axis: [label]}, facts: [Fact], dense: [Fact]}
     StudyCell    one job of the study and its place in the grid
     Fact         one pruned model on one task, beside the dense model on the same task
 
@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.vocabulary import TASKS
-from store.measurements import Measured, Measurement, Pairing
+from store.measurements import Found, Measurement, Pairing
 from store.results import Record
-from store.study_facts import FactArrays
+from store.study_facts import FactArrays, Findings, fact_arrays
 
 Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group"]
 AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group")
@@ -118,55 +118,74 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTable:
-    """Everything that a study's page shows."""
+    """Everything that a study's page shows. The facts stand in the order of the plan, those of a cell in the order of
+    the tasks; a large study has tens of thousands, so they are made where they are looked at."""
 
     id: str
     job: Job
     spec: dict[str, Any]
     cells: list[StudyCell]
-    facts: list[Fact]
-    dense: list[Fact]
-    """The dense models' own accuracies; no differences."""
+    groups: dict[str, str]
+    """Task -> group."""
     axes: dict[str, list[str]]
+    findings: Findings
+    dense_of: dict[str, str]
+    """Evaluation of a pruned model -> the study's own of the dense one."""
+
+    @cached_property
+    def evaluated(self) -> list[StudyCell]:
+        """The cells that facts are of."""
+        return [cell for cell in self.cells if cell.role == "evaluate"]
 
     @cached_property
     def facts_by(self) -> FactArrays:
         """The facts as arrays."""
-        return FactArrays.of(self.facts, self.axes)
+        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings, self.dense_of)
+
+    def fact(self, place: int) -> Fact:
+        """The fact at a place of the arrays."""
+        cell, task = divmod(place, len(self.groups))
+        return self._fact(self.evaluated[cell], self.axes["task"][task])
+
+    @property
+    def facts(self) -> list[Fact]:
+        """All facts."""
+        return [self._fact(cell, task) for cell in self.evaluated for task in self.groups]
+
+    @property
+    def dense(self) -> list[Fact]:
+        """The dense models' own accuracies; no differences."""
+        return [self._fact(cell, task) for cell in self.cells if cell.role == "dense" for task in self.groups]
+
+    def _fact(self, cell: StudyCell, task: str) -> Fact:
+        measured = self.findings.measurement(cell.artefact, task)
+        before = self.findings.measurement(self.dense_of.get(cell.artefact, ""), task)
+        pairing = self.findings.pairing(cell.artefact, task)
+        return Fact(cell, cell.labels, task, self.groups[task], measured, before, pairing)
 
 
-def study_table(
-    study: Record,
-    job: Job,
-    cells: Sequence[StudyCell],
-    measured: Measured,
-    pairings: Mapping[tuple[str, str, str], Pairing],
-) -> StudyTable:
-    """The table of a study from its cells, and from what is measured already: (evaluation, task) -> measurement;
-    (evaluation, task, dense evaluation) -> pairing."""
+def study_table(study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Found]) -> StudyTable:
+    """The table of a study from its cells, and from what is measured already (`Measurements.of_study`)."""
     tasks = list(study.spec["tasks"])
     groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
-    denses = {cell.model: cell.artefact for cell in cells if cell.role == "dense"}
-    dense: list[Fact] = []
-    facts: list[Fact] = []
-    for cell in cells:
-        if cell.role not in {"dense", "evaluate"}:
-            continue
-        labels, beside = cell.labels, denses.get(cell.model, "")
-        for task, group in groups.items():
-            found = measured.get((cell.artefact, task))
-            if cell.role == "dense":
-                dense.append(Fact(cell, labels, task, group, found, None, None))
-                continue
-            pairing = pairings.get((cell.artefact, task, beside))
-            facts.append(Fact(cell, labels, task, group, found, measured.get((beside, task)), pairing))
-    # A cell's facts differ by their task alone.
-    places = _once(tuple(fact.labels.items()) for fact in facts[:: max(1, len(tasks))])
-    axes: dict[str, list[str]] = {axis: _once(dict(labels)[axis] for labels in places) for axis in AXES[:-2]}
+    dense = {cell.model: cell.artefact for cell in cells if cell.role == "dense"}
+    evaluated = [cell for cell in cells if cell.role == "evaluate"]
+    dense_of = {cell.artefact: dense[cell.model] for cell in evaluated if cell.model in dense}
+    places = [cell.labels for cell in evaluated] if tasks else []
+    axes: dict[str, list[str]] = {axis: _once(labels[axis] for labels in places) for axis in AXES[:-2]}
     axes["model"] = list(study.spec["models"])
     axes["task"] = tasks
     axes["group"] = _once(groups.values())
-    return StudyTable(id=study.id, job=job, spec=study.spec, cells=list(cells), facts=facts, dense=dense, axes=axes)
+    return StudyTable(
+        id=study.id,
+        job=job,
+        spec=study.spec,
+        cells=list(cells),
+        groups=groups,
+        axes=axes,
+        findings=Findings(found, dense_of),
+        dense_of=dense_of,
+    )
 
 
 Label = TypeVar("Label")

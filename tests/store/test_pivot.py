@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
@@ -15,6 +16,7 @@ from store.measurements import Measurement, Pairing
 from store.paired_statistics import compare
 from store.pivot import Pivot, PivotCell, pivot
 from store.results import Record
+from store.study_facts import Findings
 from store.study_table import AXES, Fact, StudyCell, StudyTable, study_table
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,7 +68,23 @@ def table_of(
     spec = {"models": [f"model-{model}" for model in range(models)], "tasks": tasks}
     job = Job(id="0", kind=JobKind.STUDY, state=JobState.RUNNING, spec=spec, fingerprint="0" * 64, created_at=NOW)
     study = Record(kind="study", id="0" * 16, job="0", spec=spec, summary={}, created_at=NOW)
-    return study_table(study, job, cells, measured, pairings)
+    return study_table(study, job, cells, [*rows_of(measured, pairings), *others(pairings)])
+
+
+def rows_of(
+    measured: dict[tuple[str, str], Measurement], pairings: dict[tuple[str, str, str], Pairing]
+) -> list[tuple[Any, ...]]:
+    """As the database answers."""
+    beside = {(name, task): pairing for (name, task, _), pairing in pairings.items()}
+    nothing = (None,) * len(Pairing._fields)
+    return [(*place, *each, *beside.get(place, nothing)) for place, each in measured.items()]
+
+
+def others(pairings: dict[tuple[str, str, str], Pairing]) -> list[tuple[Any, ...]]:
+    """Pairings with dense evaluations that are not the study's own: they say nothing here."""
+    elsewhere = [(name, task, pairing) for (name, task, _), pairing in pairings.items()][::2]
+    wrong = Measurement(0.9, 0.8, 1.0, 100, 0.5, 0.6)
+    return [(name, task, *wrong, *pairing._replace(dense_evaluation="f" * 16)) for name, task, pairing in elsewhere]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -109,16 +127,20 @@ def test_a_table_is_what_going_through_the_facts_gives(
     assert crossed.averaged == several
 
 
-def adjusted(facts: list[Fact]) -> dict[int, float]:
-    """Place of the fact in its study's plan -> its q."""
+def place_of(fact: Fact) -> tuple[str, str]:
+    return fact.cell.job, fact.task
+
+
+def adjusted(facts: list[Fact]) -> dict[tuple[str, str], float]:
+    """Job and task of the fact -> its q."""
     tested = [fact for fact in facts if fact.pairing is not None]
     if not tested:
         return {}
     values = false_discovery_control([fact.pairing.p for fact in tested if fact.pairing])
-    return {id(fact): float(value) for fact, value in zip(tested, values, strict=True)}
+    return {place_of(fact): float(value) for fact, value in zip(tested, values, strict=True)}
 
 
-def check(cell: PivotCell, facts: list[Fact], q: dict[int, float]) -> None:
+def check(cell: PivotCell, facts: list[Fact], q: dict[tuple[str, str], float]) -> None:
     done = [fact.measured for fact in facts if fact.measured is not None]
     pairs = [fact.pairing for fact in facts if fact.pairing is not None]
     differences = [fact.difference for fact in facts if fact.difference is not None]
@@ -127,7 +149,7 @@ def check(cell: PivotCell, facts: list[Fact], q: dict[int, float]) -> None:
     assert cell.failed == sum(fact.cell.state in {JobState.FAILED, JobState.CANCELLED} for fact in facts)
     assert cell.accuracy == (pytest.approx(fmean(each.value for each in done)) if done else None)
     assert cell.difference == (pytest.approx(fmean(differences)) if differences else None)
-    assert cell.survivors == sum(q.get(id(fact), 1) <= 0.05 for fact in facts)
+    assert cell.survivors == sum(q.get(place_of(fact), 1) <= 0.05 for fact in facts)
     assert cell.rows == (100 * len(done) if apart and done else None)
     paired = apart and bool(pairs) and len(pairs) == len(done)
     assert cell.newly_wrong == (sum(pair.newly_wrong for pair in pairs) if paired else None)
@@ -141,9 +163,9 @@ def check(cell: PivotCell, facts: list[Fact], q: dict[int, float]) -> None:
         assert cell.at_chance == (cell.interval[0] <= 0.5 <= cell.interval[1])
     assert (cell.only is None) == (len(facts) > 1)
     if cell.only is not None:
-        assert cell.only is facts[0]
+        assert cell.only == facts[0]
         assert cell.p == (pairs[0].p if pairs else None)
-        assert cell.q == (pytest.approx(q[id(facts[0])]) if pairs else None)
+        assert cell.q == (pytest.approx(q[place_of(facts[0])]) if pairs else None)
         if pairs:
             assert cell.difference_interval == pytest.approx(pairs[0].interval)
         if done:
@@ -168,29 +190,22 @@ def test_the_interval_of_a_mean_covers_as_it_says() -> None:
     true = float((shares[:, 1] - shares[:, 0]).mean())
     held = 0
     table = table_of(missing=0, models=1, calibrations=1)
-    (some,) = [[fact for fact in table.facts if fact.cell.method == "wanda"]]
+    (cell,) = [cell for cell in table.evaluated if cell.method == "wanda"]
+    dense = table.dense_of[cell.artefact]
+    same = Measurement(0.5, 0.4, 0.6, 60, 0.5, 0.6)
     for _ in range(400):
         wrong, right, _ = np.stack([draw.multinomial(60, share) for share in shares], axis=1)
         found = compare(np.full(3, 60), wrong, right)
-        facts = [
-            fact._replace(
-                pairing=Pairing(
-                    "", 60, 0, int(wrong[i]), int(right[i]), found.difference[i], found.low[i], found.high[i], 1.0
-                )
-            )
-            for i, fact in enumerate(some)
-        ]
-        ((cell,),) = pivot(with_facts(table, facts), "model", "method").cells
-        assert cell is not None and cell.difference_interval is not None
-        low, high = cell.difference_interval
+        rows = []
+        for i, task in enumerate(TASKS):
+            ends = (found.difference[i], found.low[i], found.high[i], found.p[i])
+            rows.append((cell.artefact, task, *same, *Pairing(dense, 60, 0, int(wrong[i]), int(right[i]), *ends)))
+        drawn = replace(table, findings=Findings(rows, table.dense_of))
+        ((mean,),) = pivot(drawn, "model", "method", {"method": ["wanda"]}).cells
+        assert mean is not None and mean.difference_interval is not None
+        low, high = mean.difference_interval
         held += low <= true <= high
     assert 0.92 < held / 400 < 0.99
-
-
-def with_facts(table: StudyTable, facts: list[Fact]) -> StudyTable:
-    return StudyTable(
-        id=table.id, job=table.job, spec=table.spec, cells=table.cells, facts=facts, dense=table.dense, axes=table.axes
-    )
 
 
 def test_a_study_without_tasks_is_an_empty_table() -> None:
