@@ -184,6 +184,9 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
     tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews.")],
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task.  [default: all]")] = None,
+    newline: Annotated[
+        str, typer.Option(help="How lines of the paper's own prompt end: real, or literal (a backslash and an n).")
+    ] = "real",
     seed: Seed = 0,
     json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     data: Data = None,
@@ -195,7 +198,7 @@ def evaluate(
     from cli.settings import read_settings
 
     settings = read_settings(data=data, device=device, dtype=dtype)
-    stages.evaluate(settings, model=model, tasks=tasks, limit=limit, seed=seed, file=json)
+    stages.evaluate(settings, model=model, tasks=tasks, limit=limit, newline=newline, seed=seed, file=json)
 
 
 @app.command()

@@ -88,10 +88,13 @@ def unfinished_key(output: Path, spec: PruneSpec) -> str:
     return hashlib.sha256(f"{output.absolute()}\n{spec.model_dump_json()}".encode()).hexdigest()[:12]
 
 
-def evaluate(settings: Settings, *, model: str, tasks: str, limit: int | None, seed: int, file: Path | None) -> None:
+def evaluate(
+    settings: Settings, *, model: str, tasks: str, limit: int | None, newline: str, seed: int, file: Path | None
+) -> None:
     """Print a model's accuracy on tasks, and write it to `file`. Raises Refusal, Problem or BadInput as `prune`."""
     names = [name.strip() for name in tasks.split(",") if name.strip()]
-    spec = parse_spec(JobKind.EVALUATE, {"model": model, "tasks": names, "limit": limit, "seed": seed})
+    document = {"model": model, "tasks": names, "limit": limit, "newline": newline, "seed": seed}
+    spec = parse_spec(JobKind.EVALUATE, document)
     assert isinstance(spec, EvaluateSpec)
     with contextlib.ExitStack() as opened:
         place = None if file is None else opened.enter_context(new_file(file))

@@ -1,6 +1,6 @@
 """Measuring a model on tasks, and the fields that every other spec has too."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -10,6 +10,7 @@ from jobs.vocabulary import TASKS
 
 Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Newline = Literal["real", "literal"]
 
 
 def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -23,11 +24,16 @@ def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class EvaluateSpec(Strict):
-    """Measure a model on tasks; `limit` rows of each (None: all), drawn by `seed`."""
+    """Measure a model on tasks; `limit` rows of each (None: all), drawn by `seed`.
+
+    `newline` is how the lines of the paper's own prompt end (yelp, imdb, sentiment140, reviews): in a line break, or in
+    a backslash and an n as its Figure 1 shows them.
+    """
 
     model: Reference
     tasks: tuple[str, ...] = Field(min_length=1)
     limit: int | None = Field(default=None, ge=1)
     seed: Seed = 0
+    newline: Newline = "real"
 
     _tasks = field_validator("tasks")(known_tasks)

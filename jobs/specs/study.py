@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from jobs.problems import unknown_name
 from jobs.specs.attribute import MOST_VARIANTS, Reading
-from jobs.specs.evaluate import Reference, Seed, known_tasks
+from jobs.specs.evaluate import Newline, Reference, Seed, known_tasks
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
 from jobs.strict import Strict, refused
 from jobs.vocabulary import CALIBRATION_SETS, METHODS, OWL, TASKS, Uniform
@@ -30,7 +30,7 @@ class StudySpec(Strict):
 
     `seqlens` cuts each calibration set into windows of each length, `seeds` draws it anew; without them a calibration's
     own count. An allocation that does not go with a pattern (owl with n:m) is left out for that pattern. `limit` rows
-    of each task (None: all).
+    of each task (None: all), asked with `newline` as `EvaluateSpec` has it.
     """
 
     name: str | None = Field(default=None, max_length=200)
@@ -44,6 +44,7 @@ class StudySpec(Strict):
     attributions: tuple[StudyAttribution, ...] = ()
     seeds: tuple[Seed, ...] = ()
     limit: int | None = Field(default=None, ge=1)
+    newline: Newline = "real"
 
     _tasks = field_validator("tasks")(known_tasks)
 

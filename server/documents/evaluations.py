@@ -5,8 +5,23 @@ from datetime import datetime
 from server.documents.base import Document, Link, Page
 
 
+class PairedAccuracy(Document):
+    """A pruned model beside the dense one that it was made from, on the same rows of a task."""
+
+    evaluation: Link  # the dense model's
+    rows: int
+    both_right: int
+    newly_wrong: int  # right in dense, wrong here
+    newly_right: int
+    both_wrong: int
+    difference: float
+    interval: tuple[float, float]  # of the difference, 95 %, Tango's
+    p: float  # McNemar's, exact and two-sided
+
+
 class TaskAccuracy(Document):
-    """A task's result; ``dense`` and ``difference`` when the dense model was measured in the same way."""
+    """A task's result; ``dense``, ``difference`` and ``paired`` when the dense model was measured on the same rows in
+    the same way."""
 
     task: str
     group: str | None
@@ -19,6 +34,7 @@ class TaskAccuracy(Document):
     prompt_hash: str | None = None
     dense: float | None = None
     difference: float | None = None
+    paired: PairedAccuracy | None = None
     href: str  # its examples
 
 
