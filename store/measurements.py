@@ -116,7 +116,8 @@ class Measurements:
             .where(measurements.c.measure == ACCURACY)
         )
         with self.database.reading() as connection:
-            return [*connection.execute(query)]
+            # Plain tuples of numbers and strings cost the garbage collector nothing once it has seen them.
+            return [tuple(row) for row in connection.execute(query).all()]
 
     def revision(self) -> int:
         """A number that is another one after every change of what evaluations found."""
@@ -168,10 +169,15 @@ def keep_evaluation(
         connection.execute(insert(pairings), _compared(pairs))
 
 
-def remove_evaluation(connection: Connection, evaluation: str) -> None:
-    """Remove what an evaluation found, and its pairings."""
+def count_change(connection: Connection) -> None:
+    """Say that what evaluations found has changed: tables that were made of it are made anew."""
     counted = update(revisions).where(revisions.c.name == _REVISION)
     connection.execute(counted.values(number=revisions.c.number + 1))
+
+
+def remove_evaluation(connection: Connection, evaluation: str) -> None:
+    """Remove what an evaluation found, and its pairings."""
+    count_change(connection)
     for table in (measurements, outcomes, pairings):
         connection.execute(delete(table).where(table.c.evaluation == evaluation))
     connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))

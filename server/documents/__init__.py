@@ -32,6 +32,7 @@ from server.documents.evaluations import (
     EvaluationSummary,
     PairedAccuracy,
     TaskAccuracy,
+    TaskComparison,
     TaskExample,
     TaskExamples,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "StudySummary",
     "StudyTable",
     "TaskAccuracy",
+    "TaskComparison",
     "TaskExample",
     "TaskExamples",
     "TokenDocument",

@@ -1,5 +1,6 @@
 """Accuracies, and the examples behind them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from server.documents.base import Document, Link, Page
@@ -20,8 +21,8 @@ class PairedAccuracy(Document):
 
 
 class TaskAccuracy(Document):
-    """A task's result; ``dense``, ``difference`` and ``paired`` when the dense model was measured on the same rows in
-    the same way."""
+    """A task's result; ``dense`` and ``difference`` when the dense model was measured on the same rows in the same
+    way."""
 
     task: str
     group: str | None
@@ -34,20 +35,26 @@ class TaskAccuracy(Document):
     prompt_hash: str | None = None
     dense: float | None = None
     difference: float | None = None
-    paired: PairedAccuracy | None = None
     href: str  # its examples
+
+
+class TaskComparison(TaskAccuracy):
+    """The same, with what pruning changed on these rows."""
+
+    paired: PairedAccuracy | None
 
 
 class EvaluationSummary(Document):
     id: str
     model: Link
     label: str
-    tasks: list[TaskAccuracy]
+    tasks: Sequence[TaskAccuracy]
     created_at: datetime | None = None
     href: str
 
 
 class EvaluationDocument(EvaluationSummary):
+    tasks: Sequence[TaskComparison]
     spec: dict[str, object] | None = None
     dense: Link | None = None  # the evaluation of the dense model that this one is compared with
     job: Link | None = None
@@ -80,7 +87,7 @@ class TaskExamples(Page[TaskExample]):
     evaluation: Link
     model: Link
     dense: Link | None
-    result: TaskAccuracy
+    result: TaskComparison
     broken: int | None
     mended: int | None
     attributions: list[Link]  # runs that hold this model, to go from here to its neurons

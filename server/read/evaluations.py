@@ -17,6 +17,7 @@ from server.documents import (
     Page,
     PairedAccuracy,
     TaskAccuracy,
+    TaskComparison,
     TaskExample,
     TaskExamples,
 )
@@ -40,6 +41,7 @@ class Beside:
     names: Names
     pairings: Mapping[tuple[str, str], Pairing]
     dense: Mapping[str, Record]
+    links: Mapping[str, Link]  # to the dense evaluations
 
     @classmethod
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
@@ -47,7 +49,7 @@ class Beside:
         pairings = stores.measurements.pairings_of(record.id for record in records)
         dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in pairings.values()])
         names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
-        return cls(names, pairings, dense)
+        return cls(names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
 
     def of(self, record: Record, task: str) -> tuple[Pairing, Record] | None:
         """The pairing of a task with the dense model's evaluation; None for a dense model's own, and where that has
@@ -77,6 +79,7 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     return EvaluationDocument.model_validate(
         {
             **_summary(record, beside),
+            "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
             "spec": record.spec,
             "dense": _link(dense, beside.names) if dense else None,
             "job": job_link(record),
@@ -115,7 +118,7 @@ def task_examples(
         evaluation=_link(record, names),
         model=names.link(reference),
         dense=_link(other, names) if other else None,
-        result=_accuracy(record, task, beside),
+        result=_comparison(record, task, beside),
         broken=len(broken) if other else None,
         mended=sum(each.mended for each in examples) if other else None,
         attributions=[
@@ -143,36 +146,41 @@ def _summary(record: Record, beside: Beside) -> dict[str, Any]:
         "id": record.id,
         "model": model,
         "label": f"{model.label} · {', '.join(_tasks(record))}",
-        "tasks": [_accuracy(record, task, beside) for task in _tasks(record)],
+        "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
 
 
-def _accuracy(record: Record, task: str, beside: Beside) -> TaskAccuracy:
+def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
     measured = _tasks(record)[task]
     found = beside.of(record, task)
-    paired = None if found is None else _paired(*found, beside.names)
-    return TaskAccuracy(
-        task=task,
-        group=TASKS.get(task),
-        accuracy=measured["accuracy"],
-        rows=measured["rows"],
-        interval=measured["interval"],
-        chance=measured["chance"],
-        majority=measured.get("majority"),
-        version=measured.get("version"),
-        prompt_hash=measured.get("prompt_hash"),
-        dense=None if paired is None else (paired.both_right + paired.newly_wrong) / paired.rows,
-        difference=None if paired is None else paired.difference,
-        paired=paired,
-        href=urls.evaluation_task(record.id, task),
-    )
+    pairing = None if found is None else found[0]
+    return {
+        "task": task,
+        "group": TASKS.get(task),
+        "accuracy": measured["accuracy"],
+        "rows": measured["rows"],
+        "interval": measured["interval"],
+        "chance": measured["chance"],
+        "majority": measured.get("majority"),
+        "version": measured.get("version"),
+        "prompt_hash": measured.get("prompt_hash"),
+        "dense": None if pairing is None else (pairing.both_right + pairing.newly_wrong) / pairing.rows,
+        "difference": None if pairing is None else pairing.difference,
+        "href": urls.evaluation_task(record.id, task),
+    }
 
 
-def _paired(pairing: Pairing, dense: Record, names: Names) -> PairedAccuracy:
+def _comparison(record: Record, task: str, beside: Beside) -> TaskComparison:
+    found = beside.of(record, task)
+    paired = None if found is None else _paired(found[0], beside.links[found[1].id])
+    return TaskComparison.model_validate({**_accuracy(record, task, beside), "paired": paired})
+
+
+def _paired(pairing: Pairing, dense: Link) -> PairedAccuracy:
     return PairedAccuracy(
-        evaluation=_link(dense, names),
+        evaluation=dense,
         rows=pairing.rows,
         both_right=pairing.both_right,
         newly_wrong=pairing.newly_wrong,
