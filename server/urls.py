@@ -31,6 +31,8 @@ SEARCH = "/search"
 
 # Only under API.
 STUDY_ESTIMATE = "/studies/estimate"
+STUDY_TABLE = "/studies/{study}/table.{form}"
+STUDY_CELLS = "/studies/{study}/cells.csv"
 JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
@@ -54,6 +56,7 @@ HEALTHZ = "/healthz"
 READYZ = "/readyz"
 
 HEATMAP_FORMS = ("csv", "svg", "png", "html")
+TABLE_FORMS = ("csv", "tex", "html", "json")
 
 State = str | int | float | bool | Sequence[str] | None
 
@@ -115,6 +118,16 @@ def study(study: str, *, where: Mapping[str, Sequence[str]] | None = None, **sta
 def study_jobs(study: str, **state: State) -> str:
     """A study's jobs in the order of its plan; ``cursor`` and ``limit``."""
     return with_state(api(STUDY_JOBS.format(study=quote(study, safe=""))), **state)
+
+
+def study_table(study: str, form: str, **state: State) -> str:
+    """A study's table as a file: ``form`` is csv, tex, html or json, the rest as for the study's page."""
+    return with_state(api(STUDY_TABLE.format(study=quote(study, safe=""), form=form)), **state)
+
+
+def study_cells(study: str) -> str:
+    """All measurements of a study as CSV."""
+    return api(STUDY_CELLS.format(study=quote(study, safe="")))
 
 
 def study_estimate() -> str:

@@ -17,6 +17,7 @@ from server.documents import (
     Page,
 )
 from server.figures.neuron import neuron_file
+from server.headers import FILE_POLICY
 from server.read.attributions import attribution_document, attribution_list
 from server.read.layers import layer_heatmap
 from server.read.neurons import answering_neurons, neuron_document, neuron_list
@@ -27,9 +28,6 @@ router = APIRouter(tags=["Attributions"], prefix=urls.API)
 Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, or largest drop first")]
 Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
 OfExample = Annotated[int | None, Query(description="only this example, by its index")]
-
-FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""A downloaded figure carries its style in itself, and nothing in it may run."""
 
 
 @router.get(urls.ATTRIBUTIONS, responses=problems(422), summary="Attributions, newest first")

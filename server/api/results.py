@@ -69,8 +69,11 @@ def get_study(
     columns: str | None = None,
     show: str = "accuracy",
     published: str | None = None,
+    chart: str | None = None,
 ) -> StudyDocument:
-    return study_document(stores, study, rows=rows, columns=columns, show=show, published=published, where=where)
+    return study_document(
+        stores, study, rows=rows, columns=columns, show=show, published=published, chart=chart, where=where
+    )
 
 
 @router.get(

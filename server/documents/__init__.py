@@ -71,15 +71,18 @@ from server.documents.site import (
     ShareDocument,
 )
 from server.documents.studies import (
+    ChartName,
     FailedCell,
     PivotCell,
     PivotLabel,
     PublishedTable,
+    StudyChart,
     StudyDocument,
     StudyJobs,
     StudyRow,
     StudySummary,
     StudyTable,
+    StudyTableDocument,
 )
 
 __all__ = [
@@ -87,6 +90,7 @@ __all__ = [
     "AttributionDocument",
     "AttributionSummary",
     "CalibrationDocument",
+    "ChartName",
     "Choice",
     "ChoiceScores",
     "Controls",
@@ -128,11 +132,13 @@ __all__ = [
     "SearchHit",
     "SearchResults",
     "ShareDocument",
+    "StudyChart",
     "StudyDocument",
     "StudyJobs",
     "StudyRow",
     "StudySummary",
     "StudyTable",
+    "StudyTableDocument",
     "TaskAccuracy",
     "TaskComparison",
     "TaskExample",

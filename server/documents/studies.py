@@ -9,6 +9,7 @@ from server.documents.jobs import JobDocument
 
 Interval = tuple[float, float]
 Show = Literal["accuracy", "difference"]
+ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
 
 class PivotCell(Document):
@@ -85,6 +86,31 @@ class PublishedTable(Document):
     note: str
 
 
+class StudyTableDocument(Document):
+    """A study's table as a file: what it shows, in words and in the words of its address, and the table."""
+
+    study: str
+    title: str
+    href: str
+    caption: str
+    notes: list[str]
+    show: Show
+    filters: dict[str, list[str]]
+    published: PublishedTable | None
+    table: StudyTable
+
+
+class StudyChart(Document):
+    """A table that is drawn: its rows are lines or marks, its columns stand along the bottom."""
+
+    name: ChartName
+    title: str
+    like: str  # what of the paper it corresponds to
+    table: StudyTable
+    href: str  # the same as a table
+    csv_href: str
+
+
 class FailedCell(Document):
     """A job of the study that did not succeed; it can be tried again alone (POST to ``retry_href``)."""
 
@@ -120,6 +146,8 @@ class StudyDocument(StudySummary):
     published_tables: list[str]  # those that have a value for a cell of this table
     table: StudyTable
     tables: list[Link]  # the usual pairs of axes
+    chart: StudyChart | None
+    charts: list[Link]  # those that the study has the axes for
     models: list[Link]  # the pruned ones that are there, the first few
     models_total: int
     attributions: list[Link]

@@ -75,6 +75,7 @@ class FormPage:
     sections: tuple[Section, ...]
     models: tuple[Choosable, ...]
     submit_href: str
+    estimate_href: str | None
     job_page: str
     docs_href: str
     example: str
@@ -100,6 +101,7 @@ def form_page(document: JobForm, kind: JobKind, given: Mapping[str, str], frame:
         sections=tuple(replace(each, fields=_filled(each.fields, given)) for each in sections),
         models=_choices(document.models),
         submit_href=urls.api(urls.jobs()),
+        estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
         job_page=urls.jobs(),
         docs_href=urls.DOCS,
         example=json.dumps({"kind": kind.value, "spec": document.examples[kind]}, indent=2, ensure_ascii=False),

@@ -102,8 +102,11 @@ def show_study(
     columns: str | None = None,
     show: str = "accuracy",
     published: str | None = None,
+    chart: str | None = None,
 ) -> Response:
-    document = study_document(stores, study, rows=rows, columns=columns, show=show, published=published, where=where)
+    document = study_document(
+        stores, study, rows=rows, columns=columns, show=show, published=published, chart=chart, where=where
+    )
     live = None if document.state.ended else urls.events()
     scripts = ("study", "charts", *(() if live is None else ("live",)))
     frame = make_frame(request, document.title, STUDIES, section="Studies", scripts=scripts, events_href=live)

@@ -10,6 +10,7 @@ from server.documents import FailedCell, Link, Page, PublishedTable, StudyDocume
 from server.read.cursors import Window
 from server.read.jobs import job_documents
 from server.read.names import Names, pruned_label, study_title
+from server.read.study_charts import chart_links, study_chart
 from server.read.study_tables import Beside, Printed, axis_labels, table_document
 from server.stores import Stores
 from store import published as papers
@@ -58,10 +59,11 @@ def study_document(
     columns: str | None = None,
     show: str = "accuracy",
     published: str | None = None,
+    chart: str | None = None,
     where: Where | None = None,
 ) -> StudyDocument:
     """One study with the table that ``rows`` and ``columns`` choose, filtered by ``where`` (axis: values), beside a
-    ``published`` one. Problem 404 or 422."""
+    ``published`` one, and a ``chart``. Problem 404 or 422."""
     paper = None if published is None else papers.published_table(published)
     if show not in SHOWN:
         raise bad_field("show", show, list(SHOWN), unknown_name(show, SHOWN))
@@ -78,6 +80,7 @@ def study_document(
     made = [cell for cell in pruned if cell.artefact in there]
     models = stores.results.many("model", [cell.artefact for cell in made[:FEW]])
     labels = axis_labels(table, names)
+    beside = Beside(labels, there, paper)
     return StudyDocument.model_validate(
         {
             **_summary(record, table.job, Counter(cell.state for cell in table.cells)),
@@ -86,7 +89,9 @@ def study_document(
             "axis_labels": labels,
             "filters": {axis: [*labels] for axis, labels in chosen.where.items()},
             "show": show,
-            "table": table_document(table, chosen, Beside(labels, there, paper)),
+            "table": table_document(table, chosen, beside),
+            "chart": None if chart is None else study_chart(table, chart, chosen.rows, chosen.where, beside, kept),
+            "charts": chart_links(table, chosen.rows, chosen.where, kept),
             "published": None if paper is None else _published(paper),
             "published_tables": _with_values(table, chosen),
             "tables": [
