@@ -135,7 +135,7 @@ class StudyTable:
     @cached_property
     def evaluated(self) -> list[StudyCell]:
         """The cells that facts are of."""
-        return [cell for cell in self.cells if cell.role == "evaluate"]
+        return [cell for cell in self.cells if cell.role == "evaluate" and self.groups]
 
     @cached_property
     def facts_by(self) -> FactArrays:
