@@ -1,7 +1,7 @@
 """One attribution from its texts to its tables: the three steps of NSA in order, with one model in memory at a time.
 
-Activations go through an archive (on disk, see `nsa/archive.py`), a layer at a time, so that memory depends neither on
-the number of texts nor on the number of variants.
+Activations go through an archive (on disk, see `nsa/archive.py`) and are worked on a piece at a time, so that the
+memory they take depends neither on the number of texts nor on the number of variants.
 """
 
 from collections.abc import Callable, Sequence

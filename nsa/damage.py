@@ -64,7 +64,7 @@ def compare(
 ) -> dict[str, Any]:
     """Everything about one variant: arrays by name into `arrays`, its controls and words as a document."""
     shape, words = arrays["score"].shape, range(len(prepared.positions.words))
-    for name in ("activation", "mean", "minimum", "maximum", "drop", "drop_low", "drop_high"):
+    for name in ("drop", "drop_low", "drop_high"):
         arrays[f"{name}/{variant}"] = np.full(shape, np.nan, dtype=np.float32)
     by_layer = np.full((shape[0], len(words), len(WORD_COLUMNS)), np.nan, dtype=np.float32)
     best = [_best(arrays, word) for word in words]
@@ -106,22 +106,27 @@ def _layer(
 ) -> None:
     """One pass over the layer's activations: A_m by word and by text, the drop on the neuron's own word, the spread."""
     positions, change = prepared.positions, scoring.transform(options.activation)
-    words, within = arrays["word"][layer], [arrays[f"{name}/{against.dense}"][layer] for name in ("minimum", "maximum")]
+    words = arrays["word"][layer]
+    _, low, high, *_ = archive.kept(f"spread/{against.dense}", layer).T
     means, own, spreads = [], [], []
     for first, values in pieces(archive, variant, layer, device):
         rows = slice(first, first + len(values))
         means.append(scoring.word_means(values, positions, options.activation))
         own.append(comparison.own_word_sums(change(values), positions, words[rows]))
-        spreads.append(statistics.spread(values, positions, (within[0][rows], within[1][rows])))
+        spreads.append(statistics.spread(values, positions, (low[rows], high[rows])))
     every = np.concatenate(means).astype(np.float32)  # as the dense model's are kept
     archive.keep(f"word_activations/{variant}", layer, every)
-    archive.keep(f"histogram/{variant}", layer, np.concatenate([part.histogram for part in spreads]))
+    archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
     keep_by_text(archive, variant, layer, np.concatenate(own), words, prepared)
-    for name in ("mean", "minimum", "maximum"):
-        arrays[f"{name}/{variant}"][layer] = np.concatenate([getattr(part, name) for part in spreads])
-    left = np.where(words >= 0, np.take_along_axis(every, np.maximum(words, 0)[:, None], 1)[:, 0], np.nan)
-    arrays[f"activation/{variant}"][layer] = left
-    arrays[f"drop/{variant}"][layer] = bootstrap.drops(arrays[f"activation/{against.dense}"][layer], left)
+    before = archive.kept(f"word_activations/{against.dense}", layer)
+    dense, left = (_on_own_word(means, words) for means in (before, every))
+    arrays[f"drop/{variant}"][layer] = bootstrap.drops(dense, left)
+
+
+def _on_own_word(means: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """A_m of each neuron on its own word; NaN without one."""
+    own: np.ndarray = np.where(words >= 0, np.take_along_axis(means, np.maximum(words, 0)[:, None], 1)[:, 0], np.nan)
+    return own
 
 
 def _bounds(

@@ -34,9 +34,10 @@ def asked(text: Text) -> str:
 
 
 def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Labelled:
-    """The prompt with the label after one blank. Raises BadText when the label adds no token."""
+    """The prompt with the label after one blank (some tasks' labels bring theirs along). Raises BadText when the label
+    adds no token."""
     start = len(tokenizer(prompt, verbose=False)["input_ids"])
-    whole = tokenize(tokenizer, f"{prompt} {label}")
+    whole = tokenize(tokenizer, f"{prompt} {label.lstrip()}")
     if len(whole.ids) <= start:
         raise BadText(f"label {label!r} adds no token of its own to the prompt: give it another name")
     return Labelled(whole, len(whole.ids) - start)

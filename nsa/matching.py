@@ -51,8 +51,6 @@ def match(
     """Score every neuron of the layers that were recorded. The arrays' names are those of store/activations.py."""
     positions = prepared.positions
     arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in FLOATS}
-    for name in ("activation", "mean", "minimum", "maximum"):
-        arrays[f"{name}/{variant}"] = np.full(shape, np.nan, dtype=np.float32)
     arrays["word"] = np.full(shape, -1, dtype=np.int32)
     found = Matched(
         arrays,
@@ -93,11 +91,8 @@ def _layer(
     scores = scoring.scores(sums, positions, permutations=options.permutations, floor=options.floor)
     arrays["p_value"][layer], arrays["lift"][layer] = scores.p_value, scores.lift
     arrays["word"][layer] = comparison.matched_words(sums.words)
-    arrays[f"activation/{variant}"][layer] = np.where(arrays["word"][layer] >= 0, sums.words.max(1), np.nan)
-    for name in ("mean", "minimum", "maximum"):
-        arrays[f"{name}/{variant}"][layer] = np.concatenate([getattr(part, name) for part in spreads])
     archive.keep(f"word_activations/{variant}", layer, sums.words.astype(np.float32))
-    archive.keep(f"histogram/{variant}", layer, np.concatenate([part.histogram for part in spreads]))
+    archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
     keep_by_text(archive, variant, layer, np.concatenate(own), arrays["word"][layer], prepared)
     _tops(archive, variant, layer, prepared, options, device, sums, scores, found)
     return scores

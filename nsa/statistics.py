@@ -25,6 +25,12 @@ class Spread:
     maximum: Float[np.ndarray, " neurons"]
     histogram: Float[np.ndarray, "neurons bins"]  # how many tokens
 
+    @property
+    def table(self) -> Float[np.ndarray, "neurons columns"]:
+        """Everything side by side, as it is kept: mean, minimum, maximum, then the bins."""
+        parts = (self.mean[:, None], self.minimum[:, None], self.maximum[:, None], self.histogram)
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
 
 Range = tuple[Float[np.ndarray, " neurons"], Float[np.ndarray, " neurons"]]
 

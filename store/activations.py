@@ -7,9 +7,8 @@
       lift, z, q_value      [layers, neurons] float32
       rank                  [layers, neurons] int32             1 = the highest Score of all; 0 = not ranked
       word                  [layers, neurons] int32             position in the words of `tables`; -1 = none
-      activation/<variant>  [layers, neurons] float32           A_m on the neuron's own word
-      mean/<variant>, minimum/<variant>, maximum/<variant>      [layers, neurons] float32, signed, over counted tokens
-      histogram/<variant>   [layers, neurons, 16] float32       tokens in equal parts of the range in the dense model
+      spread/<variant>      [layers, neurons, 19] float32       signed, over the counted tokens: mean, minimum, maximum,
+                            and how many tokens lie in 16 equal parts of the neuron's range in the dense model
       drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
       masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
       word_activations/<variant>                                [layers, neurons, words] float32
@@ -21,8 +20,8 @@
                             [layers, words or tokens, top]      the same within a layer
       tables                a group whose attributes hold what is no array (see attribution_tables.py)
 
-The worker's `format` in `tables` is 2. Attributions without it lack `activation` to `histogram`, the bounds of drops,
-`text_activations`, `word_damage` and everything from `word_neurons` on.
+The worker's `format` in `tables` is 2. Attributions without it lack `spread`, the bounds of drops, `text_activations`,
+`word_damage` and everything from `word_neurons` on.
 The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk;
 the chunks of a layer lie in one shard (in several where a layer exceeds MOST_SHARD_BYTES: a shard is written whole).
 """
@@ -46,7 +45,7 @@ from store.chunks import RowReader
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024
-ROWS = ("activations", "word_activations", "histogram")  # of which one neuron at a time is read
+ROWS = ("activations", "word_activations", "spread")  # of which one neuron at a time is read
 
 
 class NoSuchNeuron(LookupError):
@@ -295,10 +294,10 @@ class ActivationStore:
         self.check(layer, neuron)
         return {name: self._row(f"word_activations/{name}", layer, neuron) for name in self.variants}
 
-    def histogram_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
-        """How many tokens [16] lie in equal parts of the neuron's range in the dense model, by variant."""
+    def spread_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """Mean, minimum, maximum and the bins of one neuron's histogram [19], by variant."""
         self.check(layer, neuron)
-        return {name: self._row(f"histogram/{name}", layer, neuron) for name in self.variants}
+        return {name: self._row(f"spread/{name}", layer, neuron) for name in self.variants}
 
     def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
         reader = self._rows.get(name)

@@ -318,15 +318,12 @@ class AttributionTables:
     def _spread(self, layer: int, neuron: int) -> dict[str, Spread]:
         if self.store.format < 2:
             return {}
-        return {
-            variant: Spread(
-                mean=float(self.store.array(f"mean/{variant}")[layer, neuron]),
-                minimum=float(self.store.array(f"minimum/{variant}")[layer, neuron]),
-                maximum=float(self.store.array(f"maximum/{variant}")[layer, neuron]),
-                histogram=[int(count) for count in counts],
-            )
-            for variant, counts in self.store.histogram_of(layer, neuron).items()
-        }
+        found = {}
+        for variant, row in self.store.spread_of(layer, neuron).items():
+            mean, minimum, maximum, *counts = row.tolist()
+            histogram = [int(count) for count in counts]
+            found[variant] = Spread(mean=mean, minimum=minimum, maximum=maximum, histogram=histogram)
+        return found
 
     def _words_of(self, layer: int, neuron: int) -> list[NeuronWord]:
         activations = self.store.words_of(layer, neuron)

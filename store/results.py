@@ -5,7 +5,9 @@ A record's `summary` is what lists need without opening the artefact. The worker
 
     model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity is the share of zeros that
                   was achieved
-    evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash"}}}
+    evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
+                  "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
+                  "source", "sha256"}}, "context"}
     attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
 and `store/measurements.py` keeps the evaluations' `tasks` in a form that tables are made from. Everything has the id

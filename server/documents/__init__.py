@@ -35,6 +35,7 @@ from server.documents.evaluations import (
     TaskComparison,
     TaskExample,
     TaskExamples,
+    TextPerplexity,
 )
 from server.documents.jobs import (
     Choice,
@@ -143,6 +144,7 @@ __all__ = [
     "TaskComparison",
     "TaskExample",
     "TaskExamples",
+    "TextPerplexity",
     "TokenDocument",
     "Variant",
     "VariantSummary",

@@ -30,6 +30,7 @@ class TaskAccuracy(Document):
     rows: int
     interval: tuple[float, float]
     chance: float
+    truncated: int = 0  # rows whose prompt was longer than the model's context and lost its beginning
     majority: float | None = None
     version: str | int | float | None = None
     prompt_hash: str | None = None
@@ -44,11 +45,29 @@ class TaskComparison(TaskAccuracy):
     paired: PairedAccuracy | None
 
 
+class TextPerplexity(Document):
+    """Perplexity on held-out text; ``dense`` and ``ratio`` (to it) when the dense model read the very same windows."""
+
+    text: str  # a named set, or a file
+    perplexity: float
+    nll: float  # nats a token, the mean over ``tokens``
+    interval: tuple[float, float] | None
+    tokens: int
+    windows: int
+    seqlen: int
+    source: str
+    sha256: str  # of the windows: equal ones can be compared
+    dense: float | None = None
+    ratio: float | None = None
+    dense_href: str | None = None
+
+
 class EvaluationSummary(Document):
     id: str
     model: Link
     label: str
     tasks: Sequence[TaskAccuracy]
+    perplexity: list[TextPerplexity]
     created_at: datetime | None = None
     href: str
 
@@ -57,6 +76,7 @@ class EvaluationDocument(EvaluationSummary):
     tasks: Sequence[TaskComparison]
     spec: dict[str, object] | None = None
     dense: Link | None = None  # the evaluation of the dense model that this one is compared with
+    context: int | None = None  # tokens that the model reads at most
     job: Link | None = None
 
 

@@ -67,7 +67,6 @@ class LayerLine:
     ranked: str
     score: str
     lost: str
-    further: str
     within: str
     best: Link | None
 
@@ -257,7 +256,6 @@ def _layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
         wording.count(row.ranked),
         wording.decimal(row.score),
         _lost(row.drop),
-        wording.NOTHING if over is None else _lost(over.value),
         "" if over is None else wording.within(over),
         best,
     )

@@ -147,7 +147,7 @@ def _facts(document: NeuronDocument, pruned: Variant) -> tuple[Fact, ...]:
     if document.p_value is not None:
         facts.append(Fact("p", wording.decimal(document.p_value)))
     if document.q_value is not None:
-        facts.append(Fact("q", wording.decimal(document.q_value), "among all neurons"))
+        facts.append(Fact("q", wording.activation(document.q_value), "among all neurons"))
     if document.rank is not None:
         facts.append(Fact("rank", wording.count(document.rank), f"of {wording.count(document.neuron_count)}"))
     drop = document.drops.get(pruned.name)

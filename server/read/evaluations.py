@@ -22,7 +22,8 @@ from server.documents import (
     TaskExamples,
 )
 from server.read.cursors import Window
-from server.read.names import Names, attribution_label, references_of
+from server.read.names import Names, attribution_label, measured_label, references_of
+from server.read.perplexities import dense_perplexities, text_perplexities
 from server.read.records import job_link, naming
 from server.stores import Stores
 from store.measurements import Pairing
@@ -81,6 +82,8 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
             **_summary(record, beside),
             "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
             "spec": record.spec,
+            "context": record.summary.get("context"),
+            "perplexity": text_perplexities(record, dense_perplexities(stores.results, record)),
             "dense": _link(dense, beside.names) if dense else None,
             "job": job_link(record),
         }
@@ -145,8 +148,9 @@ def _summary(record: Record, beside: Beside) -> dict[str, Any]:
     return {
         "id": record.id,
         "model": model,
-        "label": f"{model.label} · {', '.join(_tasks(record))}",
+        "label": f"{model.label} · {measured_label(record.spec)}",
         "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
+        "perplexity": text_perplexities(record),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
@@ -163,6 +167,7 @@ def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
         "rows": measured["rows"],
         "interval": measured["interval"],
         "chance": measured["chance"],
+        "truncated": measured.get("truncated", 0),
         "majority": measured.get("majority"),
         "version": measured.get("version"),
         "prompt_hash": measured.get("prompt_hash"),

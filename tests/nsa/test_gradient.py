@@ -53,6 +53,13 @@ def test_a_words_gradient_is_what_growing_its_embedding_brings(family: str) -> N
     assert not lm.model.get_input_embeddings()._forward_hooks
 
 
+def test_a_label_that_brings_its_blank_is_the_same_label() -> None:
+    lm = double("llama")
+    assert word_gradients(lm, Text("the food was bad", " kind", after=" so")) == word_gradients(
+        lm, Text("the food was bad", "kind", after=" so")
+    )
+
+
 def test_the_hook_goes_when_the_model_fails() -> None:
     lm = double("llama")
     with pytest.raises(IndexError):

@@ -44,3 +44,4 @@ def test_a_neuron_that_never_changes() -> None:
     found = spread(torch.full((1, 21), 0.25), POSITIONS)
     assert found.histogram[0].tolist() == [18, *[0] * (BINS - 1)]
     assert found.mean[0] == pytest.approx(0.25)
+    assert found.table.tolist() == [[0.25, 0.25, 0.25, 18, *[0] * (BINS - 1)]]

@@ -77,11 +77,11 @@ def test_spread_of_every_variant(store: ActivationStore) -> None:
     dense = signed(store, "dense")[..., counted(store)]
     low, high = dense.min(-1, keepdims=True), dense.max(-1, keepdims=True)
     for variant in store.variants:
-        values = signed(store, variant)[..., counted(store)]
-        np.testing.assert_allclose(store.array(f"mean/{variant}"), values.mean(-1), rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(store.array(f"maximum/{variant}"), values.max(-1).astype(np.float32))
-        np.testing.assert_array_equal(store.array(f"minimum/{variant}"), values.min(-1).astype(np.float32))
-        histogram = store.array(f"histogram/{variant}")
+        values, spread = signed(store, variant)[..., counted(store)], store.array(f"spread/{variant}")
+        np.testing.assert_allclose(spread[..., 0], values.mean(-1), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(spread[..., 1], values.min(-1).astype(np.float32))
+        np.testing.assert_array_equal(spread[..., 2], values.max(-1).astype(np.float32))
+        histogram = spread[..., 3:]
         assert histogram.shape == (LAYERS, NEURONS, BINS)
         assert (histogram.sum(-1) == counted(store).sum()).all()
         places = np.clip((values - low) * (BINS / (high - low)), 0, BINS - 1)
@@ -132,7 +132,7 @@ def test_drops_and_their_intervals(store: ActivationStore) -> None:
     weights = bootstrap.resamples(len(TEXTS), 0)
     assert {store.tables["words"][word]["word"] for word in words[words >= 0]} >= {"bad"}
     for variant in ("pruned-1", "pruned-2"):
-        arrays = {name: store.array(f"{name}/{variant}") for name in ("drop", "drop_low", "drop_high", "activation")}
+        arrays = {name: store.array(f"{name}/{variant}") for name in ("drop", "drop_low", "drop_high")}
         sides = [active(store, name) for name in ("dense", variant)]
         for layer, neuron in [(0, 3), (0, 40), (1, 7), (1, 63)]:
             word = int(words[layer, neuron])
@@ -140,7 +140,6 @@ def test_drops_and_their_intervals(store: ActivationStore) -> None:
                 continue
             by_text = [positions(store, word, text) for text in range(len(TEXTS))]
             dense, left = (values[layer, neuron, positions(store, word)].mean() for values in sides)
-            assert arrays["activation"][layer, neuron] == pytest.approx(left, rel=1e-4, abs=1e-6)
             assert arrays["drop"][layer, neuron] == pytest.approx(1 - left / dense, rel=1e-4, abs=1e-5)
             kept = store.array(f"text_activations/{variant}")[layer, neuron]
             for text, places in enumerate(by_text):

@@ -79,9 +79,6 @@ def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, s
         **{f"drop/{name}": array for name, array in drop.items()},
         **{f"drop_low/{name}": array - np.float32(0.1) for name, array in drop.items()},
         **{f"drop_high/{name}": array + np.float32(0.1) for name, array in drop.items()},
-        **{f"mean/{name}": array[..., counted].mean(-1, dtype=np.float32) for name, array in values.items()},
-        **{f"minimum/{name}": array[..., counted].min(-1).astype(np.float32) for name, array in values.items()},
-        **{f"maximum/{name}": array[..., counted].max(-1).astype(np.float32) for name, array in values.items()},
         **{f"word_damage/{name}": _word_damage(layers) for name in drop},
         **_tops(positive / positive[..., counted].sum(-1, keepdims=True), counted, score),
         **{f"masked_in/{name}": np.full(shape[:2], 0.47, np.float32) for name in drop},
@@ -106,8 +103,10 @@ def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, s
                 for _ in writer.blocks(name, layer):
                     pass
                 writer.keep(f"word_activations/{name}", layer, means[name][layer])
-                histogram = np.tile(np.arange(16, dtype=np.float32), (neurons, 1))
-                writer.keep(f"histogram/{name}", layer, histogram)
+                told = array[layer][:, counted].astype(np.float32)
+                counts = np.tile(np.arange(16, dtype=np.float32), (neurons, 1))
+                spread = np.column_stack([told.mean(1), told.min(1), told.max(1), counts])
+                writer.keep(f"spread/{name}", layer, spread)
             writer.close(name)
         writer.finish(arrays, _tables(layers, neurons, tokens, int(counted.sum())))
     return MadeUp(path, values, arrays)

@@ -65,7 +65,7 @@ def write(path: Path, layers: tuple[int, ...] = (0, 2)) -> Path:
                 some, few = np.array([20, 3, 3]), np.array([0, 9])
                 kept = archive.rows(variant, layer, some, few)
                 assert np.array_equal(kept, values(variant)[layer][np.ix_(some, few)])
-                archive.keep(f"histogram/{variant}", layer, np.tile(np.arange(16, dtype=np.float32), (NEURONS, 1)))
+                archive.keep(f"spread/{variant}", layer, np.tile(np.arange(19, dtype=np.float32), (NEURONS, 1)))
                 archive.keep("token_neurons_by_layer", layer, np.full((TOKENS, 2), 7, np.int32))
                 archive.keep(f"word_activations/{variant}", layer, np.full((NEURONS, 2), layer, np.float32))
                 assert archive.kept(f"word_activations/{variant}", layer).tolist() == [[layer, layer]] * NEURONS
@@ -155,7 +155,7 @@ def test_reading_from_a_folder_and_over_fsspec(tmp_path: Path, address: str) -> 
     assert store.layer(0, [])["dense"].shape == (0, TOKENS)
     assert store.layer(0, [4])["dense"].shape == (1, TOKENS)
     assert store.words_of(2, 0)["dense"].tolist() == [2.0, 2.0]
-    assert store.histogram_of(2, 20)["pruned-1"].tolist() == list(range(16))
+    assert store.spread_of(2, 20)["pruned-1"].tolist() == list(range(19))
     assert store.format == 1
     assert store.score is store.array("score")
     assert store.p_value[0, 0] == 0.5
