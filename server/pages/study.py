@@ -45,6 +45,7 @@ class StudyPage:
     controls: Controls
     rows_axis: str
     averaged: str
+    about: tuple[str, ...]
     grid: Grid
     empty: str
     paper: PaperNote | None
@@ -80,10 +81,13 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         controls=study_controls(document, here, shared=frame.shared),
         rows_axis=axis_name(document.table.rows_axis),
         averaged=f"Each cell is the mean over {listed([*map(axis_name, averaged)])}." if averaged else "",
+        about=tuple(document.table.notes),
         grid=study_grid(document),
         empty=_empty(document),
         paper=_paper(document),
-        chart=study_chart(document, urls.with_state(here, **{**page_state(document), "chart": None})),
+        chart=study_chart(
+            document, urls.with_state(here, **{**page_state(document), "chart": None}), shared=frame.shared
+        ),
         models=tuple(document.models),
         models_note=wording.count(document.models_total),
         models_open=len(document.models) <= FEW_MODELS,

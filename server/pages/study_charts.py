@@ -21,14 +21,14 @@ class Chart:
     label: str
     figure: str
     data: dict[str, object]
-    table_href: str
+    table_href: str | None
     csv_href: str
-    close_href: str
+    close_href: str | None
     plotly: str
 
 
-def study_chart(document: StudyDocument, close_href: str) -> Chart | None:
-    """None where no chart is chosen."""
+def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Chart | None:
+    """None where no chart is chosen. A ``shared`` page leads nowhere else."""
     chart = document.chart
     if chart is None:
         return None
@@ -52,9 +52,9 @@ def study_chart(document: StudyDocument, close_href: str) -> Chart | None:
             "difference": document.show == "difference",
             "series": [_series(chart, row, document.show) for row in drawn],
         },
-        table_href=chart.href,
+        table_href=None if shared else chart.href,
         csv_href=chart.csv_href,
-        close_href=close_href,
+        close_href=None if shared else close_href,
         plotly=urls.PLOTLY,
     )
 
@@ -100,7 +100,7 @@ def _value(cell: PivotCell, show: str) -> float | None:
 
 
 def _interval(cell: PivotCell, show: str) -> tuple[float, float] | None:
-    return cell.interval if show == "accuracy" else None
+    return cell.interval if show == "accuracy" else cell.difference_interval
 
 
 def _percent(value: float | None) -> float | None:

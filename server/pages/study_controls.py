@@ -4,16 +4,18 @@ The axes and filters are a plain GET form, everything else is a link: the page w
 says all of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server import urls
-from server.documents import StudyDocument
+from server.documents import PivotLabel, StudyDocument
 from server.pages import wording
 from server.pages.controls import Href, Option, Picker
 from server.tables.shown import axis_name, shown_state
 
 SHOWN_LABELS = 2
 """A filter with more values than so many only counts them."""
+NO_VALUE = "none"
 FILE_NOTES = {"csv": "this table", "tex": "this table, with booktabs", "html": "this table", "json": "this table"}
 FILE_NAMES = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "json": "JSON"}
 LIKE_TABLES = {
@@ -93,7 +95,7 @@ def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Contr
 
 def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> TableForm:
     table = document.table
-    several = [axis for axis, values in document.axis_labels.items() if len(values) > 1]
+    several = [axis for axis, labels in document.axis_labels.items() if _several(labels) or axis in document.filters]
     offered = [axis for axis in document.axes if axis in {*several, table.rows_axis, table.columns_axis}]
     kept = {key: value for key, value in state.items() if key in {"show", "published", "chart"} and value is not None}
     return TableForm(
@@ -105,6 +107,11 @@ def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> T
         filters=tuple(_filter(document, axis) for axis in several),
         kept=tuple((key, str(value)) for key, value in kept.items()),
     )
+
+
+def _several(labels: Sequence[PivotLabel]) -> bool:
+    """Whether there is anything to choose: that a method has no calibration set, window length or seed is no value."""
+    return sum(label.value != NO_VALUE for label in labels) > 1
 
 
 def _filter(document: StudyDocument, axis: str) -> Filter:

@@ -14,6 +14,7 @@ from server.pages.shades import Scale, difference_shade
 SMALLEST_SCALE = 0.05
 """The colours end at five points at least: noise must not look like a loss."""
 
+HOLDS = "*"
 SIGNS = {
     JobState.FAILED: ("✕", "failed"),
     JobState.CANCELLED: ("✕", "failed"),
@@ -129,7 +130,11 @@ def _cell(row: StudyRow, column: str, cell: PivotCell | None, place: str, show: 
     if cell.done < cell.measurements:
         marks.append("partial")
         label += f", {cell.done} of {cell.measurements} measurements"
-    text = wording.points(cell.difference) if show == "difference" else wording.accuracy(cell.accuracy)
+    text = wording.accuracy(cell.accuracy)
+    if show == "difference":
+        text = f"{wording.points(cell.difference)}{HOLDS if cell.survives else ''}"
+    if cell.survives:
+        label += ", holds"
     return Cell(text, paper, " ".join(marks), cell.best, cell.href, label + of_paper, place)
 
 
@@ -140,15 +145,25 @@ def _details(row: StudyRow, column: str, cell: PivotCell) -> Details:
     if cell.dense is not None:
         rows.append(("dense", f"{wording.accuracy(cell.dense)} %"))
     if cell.difference is not None:
-        rows.append(("difference", f"{wording.points(cell.difference)} points"))
+        rows.append(("difference", f"{wording.points(cell.difference)} points{_gap(cell.difference_interval)}"))
+    if cell.p is not None:
+        rows.append(("p", wording.probability(cell.p)))
+    if cell.q is not None:
+        rows.append(("q", f"{wording.probability(cell.q)}{', holds' if cell.survives else ''}"))
     if cell.rows is not None:
         rows.append(("rows", wording.count(cell.rows)))
+    if cell.newly_wrong is not None:
+        rows.append(("newly wrong", wording.count(cell.newly_wrong)))
+    if cell.newly_right is not None:
+        rows.append(("newly right", wording.count(cell.newly_right)))
     if cell.chance is not None:
         rows.append(("chance", f"{wording.accuracy(cell.chance)} %{', not told from it' if cell.at_chance else ''}"))
     if cell.majority is not None and cell.majority != cell.chance:
         rows.append(("majority", f"{wording.accuracy(cell.majority)} %"))
     if cell.measurements > 1:
         rows.append(("mean of", f"{wording.count(cell.done)} of {wording.plural(cell.measurements, 'measurement')}"))
+        if cell.survivors:
+            rows.append(("hold", f"{wording.count(cell.survivors)} of its differences"))
     if cell.published is not None:
         rows.append(("in the paper", f"{wording.accuracy(cell.published)} %"))
     if cell.failed:
@@ -173,6 +188,10 @@ def _span(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f" ({wording.accuracy(interval[0])} to {wording.accuracy(interval[1])})"
 
 
+def _gap(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" ({wording.points(interval[0])} to {wording.points(interval[1])})"
+
+
 def _notes(document: StudyDocument) -> tuple[str, ...]:
     cells = [cell for row in document.table.rows for cell in row.cells if cell is not None]
     notes = ["Bold: best of the row."]
@@ -180,6 +199,8 @@ def _notes(document: StudyDocument) -> tuple[str, ...]:
         notes.append("Hatched: within its interval of chance.")
     if any(cell.accuracy is not None and cell.done < cell.measurements for cell in cells):
         notes.append("Underlined: some of its measurements are still missing.")
+    if document.show == "difference" and any(cell.survives for cell in cells):
+        notes.append(f"{HOLDS}: holds at a false discovery rate of 5 %.")
     if document.published is not None:
         name = document.published.name.replace("-", " ").capitalize()
         notes.append(f"Small: {name} of the paper (arXiv 2503.01542).")

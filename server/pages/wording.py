@@ -83,6 +83,11 @@ def points(difference: float | None) -> str:
     return f"+{text}" if difference > 0 and text != "0.0" else text
 
 
+def probability(p: float) -> str:
+    """A p-value: ``0.032``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else decimal(p, 3)
+
+
 def accuracy(value: float | None) -> str:
     """An accuracy in percent without the sign: 0.7504 -> ``75.0``."""
     return NOTHING if value is None else f"{100 * value:.1f}"

@@ -126,6 +126,8 @@ def _cell(cell: ShownCell) -> str:
         text = rf"\textbf{{{text}}}"
     if cell.near_chance:
         text = rf"\textit{{{text}}}"
+    if cell.holds:
+        text += "$^{*}$"
     return rf"{text} {{\scriptsize ({escaped(cell.paper_text)})}}".lstrip() if cell.paper_text else text
 
 

@@ -62,5 +62,6 @@ def _cell(cell: ShownCell, top: float) -> str:
     near = ' class="near"' if cell.near_chance else ""
     value = "" if cell.value is None else f' data-value="{cell.value!r}"'
     text = f"<b>{escape(cell.text)}</b>" if cell.best else escape(cell.text)
+    text += "*" * cell.holds
     paper = f"<small>{escape(cell.paper_text)}</small>" if cell.paper_text else ""
     return f'<td{near}{shade}{value} title="{escape(cell.note)}">{text}{paper}</td>'

@@ -20,6 +20,7 @@ class ShownCell:
     difference: float | None
     best: bool
     near_chance: bool
+    holds: bool
     note: str  # everything about the cell, in words
 
 
@@ -129,6 +130,8 @@ def _notes(document: StudyDocument) -> tuple[str, ...]:
         notes.append("Bold: best of the row.")
     if any(cell.at_chance for cell in cells):
         notes.append("Italic: not told from chance.")
+    if document.show == "difference" and any(cell.survives for cell in cells):
+        notes.append("Asterisk: holds at a false discovery rate of 5 %.")
     if missing := sum(cell.measurements - cell.done for cell in cells):
         total = sum(cell.measurements for cell in cells)
         notes.append(f"{wording.count(missing)} of {wording.plural(total, 'measurement')} are not there.")
@@ -141,7 +144,7 @@ def _notes(document: StudyDocument) -> tuple[str, ...]:
 
 def _cell(place: str, cell: PivotCell | None, show: str) -> ShownCell:
     if cell is None:
-        return ShownCell("", None, "", None, None, False, False, f"{place}: not part of the study")
+        return ShownCell("", None, "", None, None, False, False, False, f"{place}: not part of the study")
     value = cell.accuracy if show == "accuracy" else cell.difference
     text = "" if value is None else wording.accuracy(value) if show == "accuracy" else wording.points(value)
     note = f"{place}: {cell.state.value}"
@@ -159,5 +162,6 @@ def _cell(place: str, cell: PivotCell | None, show: str) -> ShownCell:
         difference=cell.difference,
         best=cell.best,
         near_chance=cell.at_chance,
+        holds=cell.survives and show == "difference",
         note=note,
     )
