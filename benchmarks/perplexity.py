@@ -194,8 +194,8 @@ def _beside_magnitude(document: Mapping[str, Any], patterns: Sequence[str]) -> s
     for name, found in document["loss_beside_magnitude"].items():
         rows.append([name, *("; ".join(map(_shown_beside, found.get(pattern, []))) or "-" for pattern in patterns)])
     about = (
-        "Loss minus magnitude's on the same windows, in nats a token, with a 95 % interval over the windows (Student's, "
-        "paired), and how many of them are the better for it; one value for each seed:"
+        "Loss minus magnitude's on the same windows, in nats a token, with a 95 % interval over the windows "
+        "(Student's, paired), and how many of them are the better for it; one value for each seed:"
     )
     return f"{about}\n\n{table(['method', *patterns], rows)}"
 
