@@ -37,12 +37,17 @@ async function draw(box) {
   });
 }
 
+const SERIES = ["series-1", "series-2", "series-3", "series-4", "series-5", "series-6", "series-7", "series-8"];
+
+// #rrggbb with some transparency.
+const faint = (hex, alpha) => `rgba(${[1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join(",")},${alpha})`;
+
 // Colours and sizes as the page has them now.
 function options(box) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   const rgb = (name, alpha) => `rgba(${colour(name).split(/\s+/).join(",")},${alpha})`;
-  return { ink: colour("ink"), muted: colour("muted"), line: colour("line"), surface: colour("surface"), rgb, font: getComputedStyle(document.body).fontFamily, narrow: box.clientWidth < 520 };
+  return { ink: colour("ink"), muted: colour("muted"), line: colour("line"), surface: colour("surface"), rgb, series: SERIES.map(colour), faint, font: getComputedStyle(document.body).fontFamily, narrow: box.clientWidth < 520 };
 }
 
 const seen = new IntersectionObserver((entries) => {

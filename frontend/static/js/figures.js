@@ -47,14 +47,114 @@ export function matrixMap(data, options) {
   };
 }
 
-// A study's table: accuracy minus dense, loss in orange.
-export function studyHeat(data, options) {
-  const end = Math.max(1, data.largest);
+// Series of a study's chart each have a colour, a mark and a dash of their own: none is told by its colour alone.
+const MARKS = ["circle", "diamond", "square", "triangle-up", "cross", "star", "triangle-down", "hexagon"];
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+const look = (options, index) => ({ colour: options.series[index % options.series.length], mark: MARKS[index % MARKS.length], dash: DASHES[index % DASHES.length] });
+
+// The points of a series that lie on its line: where the axis is one of numbers in their order, dense first.
+function onLine(data, series) {
+  const points = series.values.map((y, index) => ({ x: data.x[index], y, low: series.low[index], high: series.high[index], label: series.labels[index], href: series.hrefs[index] }))
+    .filter((point, index) => point.y !== null && !series.apart[index]);
+  if (!data.numeric) return points;
+  if (series.dense !== null) points.push({ x: 0, y: series.dense, low: series.dense, high: series.dense, label: `${series.name} · dense`, href: null });
+  return points.sort((a, b) => a.x - b.x);
+}
+
+// A line with its band, and the points beside it.
+function lineTraces(data, options, series, index, more = {}) {
+  const { colour, mark, dash } = look(options, index);
+  const points = onLine(data, series);
+  const banded = points.filter((point) => point.low !== null && point.high !== null);
+  const traces = [];
+  if (banded.length > 1) {
+    traces.push({ type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, legendgroup: series.name, fill: "toself", fillcolor: options.faint(colour, 0.14), line: { width: 0 },
+      x: [...banded.map((point) => point.x), ...banded.map((point) => point.x).reverse()], y: [...banded.map((point) => point.high), ...banded.map((point) => point.low).reverse()], ...more });
+  }
+  const told = (some) => ({ x: some.map((point) => point.x), y: some.map((point) => point.y), text: some.map((point) => point.label), customdata: some.map((point) => point.href), hovertemplate: "%{text}<extra></extra>" });
+  traces.push({ type: "scatter", mode: "lines+markers", name: series.name, legendgroup: series.name, line: { color: colour, width: 2, dash }, marker: { color: colour, size: 8, symbol: mark }, ...told(points), ...more });
+  const apart = series.values.map((y, place) => ({ x: data.x[place], y, label: series.labels[place], href: series.hrefs[place] })).filter((point, place) => point.y !== null && series.apart[place]);
+  if (apart.length) traces.push({ type: "scatter", mode: "markers", showlegend: false, legendgroup: series.name, marker: { color: colour, size: 10, symbol: `${mark}-open`, line: { width: 2 } }, ...told(apart), ...more });
+  return traces;
+}
+
+// Lines across the whole chart: the dense model's accuracy and chance, where all series have the same.
+function levels(data, options, axis = {}) {
+  const shared = (name) => { const known = new Set(data.series.map((series) => series[name]).filter((value) => value !== null)); return known.size === 1 ? [...known][0] : null; };
+  return [["dense", "dash"], ["chance", "dot"]].flatMap(([name, dash]) => {
+    const y = shared(name);
+    if (y === null) return [];
+    return [{ line: { color: options.muted, width: 1.5, dash }, y, name, ...axis }];
+  });
+}
+
+const shapes = (found, xref = "paper", yref = "y") => found.map(({ line, y }) => ({ type: "line", xref, yref, x0: 0, x1: 1, y0: y, y1: y, line, layer: "below" }));
+const signs = (found, options, xref = "paper", yref = "y") => found.map(({ y, name }) => ({ xref, yref, x: 1, y, text: name, showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: options.muted } }));
+
+function under(data, options) {
+  const title = { text: data.xTitle };
+  return data.numeric ? { title, range: [-3, Math.max(...data.x.filter((x) => x !== null), 50) + 4], showgrid: false } : { title, type: "category", categoryorder: "array", categoryarray: data.x, showgrid: false, tickangle: options.narrow ? -35 : 0 };
+}
+
+const legend = (options) => ({ showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12, color: options.ink } } });
+
+// Accuracy over sparsity or over the length of windows, a line each.
+export function studyLines(data, options) {
+  const found = levels(data, options);
   return {
-    data: [{
-      type: "heatmap", x: data.columns, y: data.rows, z: data.difference, text: data.labels, customdata: data.hrefs, hovertemplate: "%{text}<extra></extra>", hoverongaps: false, zmin: -end, zmax: end,
-      colorscale: [[0, options.rgb("loss", 0.9)], [0.5, options.rgb("loss", 0)], [0.5, options.rgb("gain", 0)], [1, options.rgb("gain", 0.9)]], xgap: 2, ygap: 2, showscale: false,
-    }],
-    layout: layout(options, { height: Math.max(220, 120 + 30 * data.rows.length), xaxis: { type: "category", showgrid: false }, yaxis: { type: "category", autorange: "reversed", showgrid: false } }),
+    data: data.series.flatMap((series, index) => lineTraces(data, options, series, index)),
+    layout: layout(options, { height: options.narrow ? 380 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: shapes(found), annotations: signs(found, options), hovermode: "closest", xaxis: under(data, options), yaxis: { title: { text: data.yTitle } } }),
+  };
+}
+
+// The same, a panel for each line, all on one scale.
+export function studyPanels(data, options) {
+  const across = options.narrow ? 2 : Math.min(4, data.series.length);
+  const down = Math.ceil(data.series.length / across);
+  const height = 150 * down + 70;
+  const gap = { x: options.narrow ? 0.06 : 0.035, y: 46 / height };
+  const traces = [];
+  const made = { shapes: [], annotations: [] };
+  const every = data.series.flatMap((series) => [...series.values, ...series.low, ...series.high, series.dense, series.chance]).filter((value) => value !== null);
+  const room = 0.06 * (Math.max(...every) - Math.min(...every) || 1);
+  const range = [Math.min(...every) - room, Math.max(...every) + room];
+  data.series.forEach((series, index) => {
+    const [column, row] = [index % across, Math.floor(index / across)];
+    const [wide, high] = [(1 - gap.x * (across - 1)) / across, (1 - gap.y * (down - 1)) / down];
+    const id = index === 0 ? "" : String(index + 1);
+    const x = [column * (wide + gap.x), column * (wide + gap.x) + wide];
+    const top = 1 - row * (high + gap.y);
+    const base = layout(options, { xaxis: under(data, options), yaxis: {} });
+    made[`xaxis${id}`] = { ...base.xaxis, title: row === down - 1 || index + across >= data.series.length ? base.xaxis.title : undefined, domain: x, anchor: `y${id}`, nticks: 4 };
+    made[`yaxis${id}`] = { ...base.yaxis, domain: [Math.max(0, top - high), top], anchor: `x${id}`, range, nticks: 4, showticklabels: column === 0 };
+    traces.push(...lineTraces(data, options, series, 0, { xaxis: `x${id}`, yaxis: `y${id}`, showlegend: false }));
+    const found = levels({ ...data, series: [series] }, options);
+    made.shapes.push(...shapes(found, `x${id} domain`, `y${id}`));
+    made.annotations.push({ xref: `x${id} domain`, yref: `y${id} domain`, x: 0, y: 1, yanchor: "bottom", xanchor: "left", text: series.name, showarrow: false, font: { size: 12, color: options.ink } });
+  });
+  return { data: traces, layout: { ...layout(options, { height, margin: { l: 44, r: 8, t: 24, b: 46 }, hovermode: "closest" }), ...made, showlegend: false } };
+}
+
+// Accuracy of a few methods or groups of tasks for each calibration set: marks with their intervals, side by side.
+export function studyMarks(data, options) {
+  const found = levels(data, options);
+  const spread = Math.min(0.7, 0.16 * data.series.length);
+  const place = (index) => (data.series.length > 1 ? spread * (index / (data.series.length - 1) - 0.5) : 0);
+  const traces = data.series.map((series, index) => {
+    const { colour, mark } = look(options, index);
+    const known = series.values.map((y, at) => at).filter((at) => series.values[at] !== null);
+    const pick = (name) => known.map((at) => series[name][at]);
+    const bars = known.some((at) => series.low[at] !== null);
+    return {
+      type: "scatter", mode: "markers", name: series.name, x: known.map((at) => at + place(index)), y: pick("values"), text: pick("labels"), customdata: pick("hrefs"), hovertemplate: "%{text}<extra></extra>",
+      marker: { color: colour, size: 10, symbol: mark },
+      ...(bars && { error_y: { type: "data", symmetric: false, array: known.map((at) => (series.high[at] ?? series.values[at]) - series.values[at]), arrayminus: known.map((at) => series.values[at] - (series.low[at] ?? series.values[at])), color: colour, thickness: 1.5, width: 3 } }),
+    };
+  });
+  const xaxis = { title: { text: data.xTitle }, tickvals: data.x.map((_, at) => at), ticktext: data.x, range: [-0.6, data.x.length - 0.4], showgrid: false, tickangle: options.narrow ? -45 : 0 };
+  const between = data.x.slice(1).map((_, at) => ({ type: "line", xref: "x", yref: "paper", x0: at + 0.5, x1: at + 0.5, y0: 0, y1: 1, line: { color: options.line, width: 1 }, layer: "below" }));
+  return {
+    data: traces,
+    layout: layout(options, { height: options.narrow ? 400 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: [...between, ...shapes(found)], annotations: signs(found, options), hovermode: "closest", xaxis, yaxis: { title: { text: data.yTitle } } }),
   };
 }

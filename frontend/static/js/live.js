@@ -40,5 +40,9 @@ function write(bar, progress) {
 // Several jobs change their state together: one reading for all of them.
 function soon() {
   clearTimeout(timer);
-  timer = setTimeout(() => refresh().catch(() => soon()), TOGETHER_MS);
+  timer = setTimeout(() => {
+    // Not under the hands of somebody who is choosing.
+    if (document.querySelector("main details.menu[open]")) soon();
+    else refresh().catch(() => soon());
+  }, TOGETHER_MS);
 }

@@ -1,29 +1,44 @@
-// The study table: the cell under the pointer or with the focus tells its details in the side card.
+// The study page: a cell under the pointer or with the focus tells its details, arrow keys go from cell to cell, and the form of axes and
+// filters is sent as it is changed.
 
 import "./views.js";
+import { swap } from "./swap.js";
+import { hideTip, showTip } from "./tip.js";
 
+const beside = matchMedia("(min-width: 1001px)");
+const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -Infinity], End: [0, Infinity] };
+let names = [];
 let cells = {};
+let axes = {};
 
 function start() {
   const block = document.getElementById("study-data");
-  cells = block ? JSON.parse(block.textContent).cells : {};
+  ({ names, cells } = block ? JSON.parse(block.textContent) : { names: [], cells: {} });
+  axes = Object.fromEntries([...document.querySelectorAll("[data-table-form] select")].map((select) => [select.name, select.value]));
+  hideTip();
+  // One cell is reached by Tab, the others by arrow keys.
+  let first = true;
+  for (const cell of document.querySelectorAll("[data-grid] [data-cell]")) { cell.tabIndex = first ? 0 : -1; first = false; }
+}
+
+// What there is to tell of a place: its title from the table's own headings, and the rows that have a value.
+function told(target) {
+  const place = target.dataset.cell;
+  const [values, links] = cells[place];
+  const row = target.closest("tr").querySelector("th").textContent;
+  const column = target.closest("table").tHead.rows[0].cells[target.closest("td").cellIndex].textContent;
+  const rows = names.map((name, index) => [name, values[index]]).filter(([, value]) => value);
+  return { title: `${row} · ${column}`, rows, links };
 }
 
 function tell(event) {
-  const found = event.target.closest?.("td.cell")?.querySelector("[data-cell]");
-  const details = found && cells[found.dataset.cell];
-  if (!details) return;
-  document.querySelector("[data-details-title]").textContent = details.title;
-  const rows = document.querySelector("[data-details-rows]");
-  rows.replaceChildren(...details.rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-  lead("[data-details-link]", details.href, details.link);
-  lead("[data-details-model]", details.model, "Its model");
-}
-
-function lead(place, href, text) {
-  const link = document.querySelector(place);
-  link.hidden = !href;
-  if (href) { link.href = href; link.textContent = text; }
+  const target = event.target.closest?.("td.cell")?.querySelector("[data-cell]");
+  if (!target || !cells[target.dataset.cell]) { if (event.type === "pointerover") hideTip(); return; }
+  const { title, rows, links } = told(target);
+  if (!beside.matches) { if (event.type === "focusin" || event.pointerType === "mouse") showTip(target, title, rows.map(([name, value]) => `\n${name} ${value}`)); return; }
+  document.querySelector("[data-details-title]").textContent = title;
+  document.querySelector("[data-details-rows]").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+  document.querySelector("[data-details-links]").replaceChildren(...links.flatMap(([label, href]) => [link(label, href), " "]));
 }
 
 function element(tag, text) {
@@ -32,7 +47,71 @@ function element(tag, text) {
   return made;
 }
 
+function link(label, href) {
+  const made = element("a", label);
+  made.href = href;
+  return made;
+}
+
+function move(event) {
+  const step = ARROWS[event.key];
+  const from = step && !event.altKey && !event.ctrlKey && !event.metaKey && event.target.closest?.("[data-grid] [data-cell]");
+  if (!from) return;
+  const lines = [...document.querySelectorAll("[data-grid] tbody tr")].map((row) => [...row.querySelectorAll("td.cell")]).filter((row) => row.length);
+  const line = lines.findIndex((row) => row.includes(from.closest("td")));
+  const to = next(lines, line, lines[line].indexOf(from.closest("td")), step);
+  event.preventDefault();
+  if (!to) return;
+  from.tabIndex = -1;
+  to.tabIndex = 0;
+  to.focus();
+  to.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+// The nearest cell in that direction that tells something; places that are not part of the study are passed over.
+function next(lines, line, column, [down, right]) {
+  const at = (row) => row?.querySelector("[data-cell]");
+  if (right === -Infinity) return lines[line].map(at).find(Boolean);
+  if (right === Infinity) return lines[line].map(at).findLast(Boolean);
+  for (let i = line + down, j = column + right; lines[i]?.[j]; i += down, j += right) if (at(lines[i][j])) return at(lines[i][j]);
+  return null;
+}
+
+function send(form) {
+  const query = new URLSearchParams(new FormData(form));
+  swap(`${form.action}?${query}`, "replace");
+}
+
 document.addEventListener("pointerover", tell);
 document.addEventListener("focusin", tell);
+document.addEventListener("focusout", (event) => { if (event.target.matches?.("[data-cell]")) hideTip(); });
+document.addEventListener("keydown", move);
 document.addEventListener("swapped", start);
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest?.("[data-table-form]");
+  if (!form) return;
+  const { name, value } = event.target;
+  if (event.target.matches("select")) {
+    // Choosing the other axis swaps the two: a table needs two different ones.
+    const other = form.elements.namedItem(name === "rows" ? "columns" : "rows");
+    if (other.value === value) other.value = axes[name];
+    send(form);
+  } else {
+    event.target.closest("[data-filter]").dataset.changed = "";
+  }
+});
+
+// A menu of values is sent when it is closed, not at every mark.
+document.addEventListener("toggle", (event) => {
+  const menu = event.target;
+  if (menu.matches?.("[data-filter][data-changed]") && !menu.open) send(menu.closest("form"));
+}, true);
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-table-form]")) return;
+  event.preventDefault();
+  send(event.target);
+});
+
 start();
