@@ -3,8 +3,8 @@
     python -m benchmarks.perplexity demo
     python -m benchmarks.perplexity ../shared/models/stories260K --text generated
 
-Standard: the text is cut into windows that do not overlap, every token of a window but its first is predicted from
-those before it, and exp of the mean negative log-likelihood is the perplexity. Calibration text is never in it.
+It is taken as `prunescope evaluate --perplexity` takes it (`evaluation/perplexity.py`). Calibration text is never in
+the held-out text.
 
 `--text generated` is for a model whose kind of text is not at hand: calibration and held-out windows are drawn from the
 dense model itself (temperature 1, different seeds). On such text no model can do better than the dense one, and the
@@ -23,16 +23,16 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from benchmarks.machine import machine
 from benchmarks.tables import insert, table
+from evaluation.held_out import held_out_windows
+from evaluation.perplexity import perplexity
 from lm.architecture import context_length
 from lm.errors import BadPattern
 from lm.loading import LanguageModel, choose_device, load
 from pruning.calibration import calibration_windows
-from pruning.calibration_sources import file_documents
 from pruning.patterns import NofM, Pattern, Unstructured
 from pruning.walk import prune
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     held_out = _held_out(dense, options)
     measured: dict[str, dict[str, list[float]]] = {}
     moved: dict[str, dict[str, list[float]]] = {}
-    before = perplexity(dense.model, held_out)
+    before = perplexity(dense.model, held_out).perplexity
     print(f"dense {before:.3f} on {held_out.shape[0]} windows of {held_out.shape[1]} tokens", flush=True)
     for seed in range(options.seeds):
         windows = _calibration(dense, options, seed)
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 except BadPattern as error:  # 4:8 on stories260K, whose MLP has 172 neurons
                     print(f"seed {seed}  {row.name}  {pattern}  left out: {error}")
                     continue
-                found = perplexity(model, held_out)
+                found = perplexity(model, held_out).perplexity
                 shift = distance(dense.model, model, held_out)
                 measured.setdefault(row.name, {}).setdefault(str(pattern), []).append(found)
                 moved.setdefault(row.name, {}).setdefault(str(pattern), []).append(shift)
@@ -111,19 +111,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.output.write_text(json.dumps(document, indent=1) + "\n")
     if options.document:
         insert(options.document, f"perplexity {name}", lines)
-
-
-@torch.no_grad()
-def perplexity(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> float:
-    """exp of the mean negative log-likelihood of every token but the first of its window."""
-    total, predicted = 0.0, 0
-    for some in windows.split(max(1, AT_ONCE // windows.shape[1])):
-        ids = some.to(model.device)
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-        targets = ids[:, 1:]
-        total += float(functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum"))
-        predicted += targets.numel()
-    return math.exp(total / predicted)
 
 
 @torch.no_grad()
@@ -173,7 +160,8 @@ def _shown(values: Sequence[float]) -> str:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Perplexity before and after pruning.")
     parser.add_argument("model", nargs="?", default="demo", help="demo, a folder or a hub id")
-    parser.add_argument("--text", default=REVIEWS, help=f"held-out text, .txt or .jsonl, or {GENERATED}")
+    texts = f"held-out text: wikitext2, ptb, c4, a .txt or .jsonl file, or {GENERATED}"
+    parser.add_argument("--text", default=REVIEWS, help=texts)
     parser.add_argument("--calibration", default="demo", help="a set or a file, where the text is not generated")
     parser.add_argument("--data", type=Path, help="local data, as for `prunescope prune`")
     parser.add_argument("--samples", type=int, default=128, help="calibration windows")
@@ -189,12 +177,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _held_out(dense: LanguageModel, options: argparse.Namespace) -> Int[Tensor, "samples tokens"]:
     if options.text == GENERATED:
         return generated(dense, options.held_out, options.seqlen, HELD_OUT_SEED)
-    path = Path(options.text)
-    text = "\n".join(file_documents(path)) if path.suffix == ".jsonl" else path.read_text(encoding="utf-8")
-    assert dense.tokenizer is not None
-    ids = torch.tensor(dense.tokenizer(text, verbose=False)["input_ids"], dtype=torch.long)
-    whole = len(ids) // options.seqlen
-    return ids[: whole * options.seqlen].view(whole, options.seqlen)[: options.held_out]
+    text = "demo" if options.text == REVIEWS else options.text
+    return held_out_windows(dense, text, seqlen=options.seqlen, windows=options.held_out, data=options.data).windows
 
 
 def _calibration(dense: LanguageModel, options: argparse.Namespace, seed: int) -> Int[Tensor, "samples tokens"]:

@@ -182,20 +182,44 @@ def prune(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
-    tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews.")],
+    tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task.  [default: all]")] = None,
     seed: Seed = 0,
+    perplexity: Annotated[
+        str | None,
+        typer.Option(
+            help="Texts to take perplexity on, with commas between them: wikitext2, ptb, c4, demo, "
+            "and .txt or .jsonl files."
+        ),
+    ] = None,
+    seqlen: Annotated[
+        int | None,
+        typer.Option(min=2, help="Tokens of a window of text.  [default: the model's context, at most 2048]"),
+    ] = None,
+    windows: Annotated[
+        int | None, typer.Option(min=1, help="Windows of each text.  [default: all, of c4 the first 256]")
+    ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     data: Data = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Measure a model's accuracy here and now."""
+    """Measure a model's accuracy on tasks and its perplexity on texts here and now."""
     from cli import stages
     from cli.settings import read_settings
 
     settings = read_settings(data=data, device=device, dtype=dtype)
-    stages.evaluate(settings, model=model, tasks=tasks, limit=limit, seed=seed, file=json)
+    stages.evaluate(
+        settings,
+        model=model,
+        tasks=tasks,
+        limit=limit,
+        seed=seed,
+        perplexity=perplexity,
+        seqlen=seqlen,
+        windows=windows,
+        file=json,
+    )
 
 
 @app.command()

@@ -88,25 +88,51 @@ def unfinished_key(output: Path, spec: PruneSpec) -> str:
     return hashlib.sha256(f"{output.absolute()}\n{spec.model_dump_json()}".encode()).hexdigest()[:12]
 
 
-def evaluate(settings: Settings, *, model: str, tasks: str, limit: int | None, seed: int, file: Path | None) -> None:
-    """Print a model's accuracy on tasks, and write it to `file`. Raises Refusal, Problem or BadInput as `prune`."""
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    spec = parse_spec(JobKind.EVALUATE, {"model": model, "tasks": names, "limit": limit, "seed": seed})
+def evaluate(
+    settings: Settings,
+    *,
+    model: str,
+    tasks: str,
+    limit: int | None,
+    seed: int,
+    perplexity: str | None,
+    seqlen: int | None,
+    windows: int | None,
+    file: Path | None,
+) -> None:
+    """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`. Raises Refusal, Problem
+    or BadInput as `prune`."""
+    document: dict[str, Any] = {"model": model, "tasks": _names(tasks), "limit": limit, "seed": seed}
+    if perplexity is not None:
+        document["perplexity"] = {"datasets": _names(perplexity), "seqlen": seqlen, "windows": windows}
+    elif seqlen is not None or windows is not None:
+        raise Refusal("--seqlen and --windows are of --perplexity: name its texts, or leave them out")
+    spec = parse_spec(JobKind.EVALUATE, document)
     assert isinstance(spec, EvaluateSpec)
     with contextlib.ExitStack() as opened:
         place = None if file is None else opened.enter_context(new_file(file))
         with _running(settings) as context:
             from worker import stages
 
-            results = stages.evaluate(spec, None, context)["tasks"]
+            measured = stages.evaluate(spec, None, context)
+        results, perplexities = measured["tasks"], measured["perplexity"]
         if place is not None:
             kept = {name: {key: result[key] for key in result if key != "examples"} for name, result in results.items()}
-            place.write_text(json.dumps({"model": model, "tasks": kept}, indent=1, allow_nan=False) + "\n")
+            written = {"model": model, "tasks": kept, "perplexity": perplexities}
+            place.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")
     for name, result in results.items():
         low, high = result["interval"]
         print(
             f"{name}: {result['accuracy']:.2%} of {result['rows']} rows "
             f"(95 % interval {low:.2%} to {high:.2%}; chance {result['chance']:.2%})"
+            + (f"; {stages.cut_words(result['truncated'], measured['context'])}" if result["truncated"] else "")
+        )
+    for name, result in perplexities.items():
+        low, high = result["interval"] or (None, None)
+        print(
+            f"{name}: perplexity {result['perplexity']:.4g} on {result['windows']} windows of {result['seqlen']} tokens"
+            + (f" (95 % interval {low:.4g} to {high:.4g})" if low is not None else "")
+            + f", from {result['source']}"
         )
 
 
@@ -210,6 +236,10 @@ def _source(calibration: str) -> dict[str, str]:
     if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or Path(calibration).exists()):
         return {"file": calibration}
     return {"dataset": calibration}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _numbers(text: str) -> list[int]:

@@ -64,6 +64,10 @@ def _no_report(task: str, done: int, total: int) -> None:
     pass
 
 
+def _no_result(result: TaskResult) -> None:
+    pass
+
+
 def evaluate(
     lm: LanguageModel,
     tasks: Sequence[str],
@@ -74,6 +78,7 @@ def evaluate(
     batch: int | None = None,
     newline: "Newline" = "real",
     on_batch: Callable[[str, int, int], None] = _no_report,
+    on_result: Callable[[TaskResult], None] = _no_result,
 ) -> dict[str, TaskResult]:
     """Accuracy on each task: the choice with the highest summed log-likelihood, as lm-evaluation-harness counts it.
 
@@ -82,12 +87,17 @@ def evaluate(
     is scored. How much goes through the model at once depends on what memory is free (`batches.batch_size`), unless
     `batch` is given: so many sequences. Either is halved when the GPU's memory runs out, and nothing is scored twice.
 
-    `on_batch(task, rows done, rows in all)` is called before the first and after every batch, and may raise Cancelled.
+    `on_batch(task, rows done, rows in all)` is called before the first and after every batch, and may raise Cancelled;
+    `on_result` after every task.
     Raises BadInput and BadData; OutOfMemory when a single sequence is too much.
     """
     questionnaires = _prepare(lm, tasks, data=data, limit=limit, seed=seed, batch=batch, newline=newline)
     size = batch_size(lm.model) if batch is None else BatchSize(batch * context_length(lm.model), batch)
-    return {name: _measure(lm, name, asked, size, partial(on_batch, name)) for name, asked in questionnaires.items()}
+    results = {}
+    for name, asked in questionnaires.items():
+        results[name] = _measure(lm, name, asked, size, partial(on_batch, name))
+        on_result(results[name])
+    return results
 
 
 def _prepare(

@@ -94,6 +94,11 @@ EXAMPLE_SETS: tuple[str, ...] = ("arc_challenge", "arc_easy", "boolq", "rte", "s
 
 CALIBRATION_SETS: tuple[str, ...] = ("c4", "wikitext2", "ptb", *EXAMPLE_SETS)
 
+PERPLEXITY_SETS: tuple[str, ...] = ("wikitext2", "ptb", "c4", "demo")
+"""Held-out text that perplexity is measured on; a .txt or .jsonl file may stand beside them."""
+
+PERPLEXITY_FILES: tuple[str, ...] = (".txt", ".jsonl")
+
 WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion")
 
 ACTIVATIONS: tuple[str, ...] = ("relu", "abs", "raw")

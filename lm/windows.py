@@ -37,6 +37,17 @@ def random_windows(
     return torch.stack([ids[start : start + seqlen] for start in starts])
 
 
+def consecutive_windows(
+    ids: Int[Tensor, " tokens"], seqlen: int, most: int | None = None
+) -> Int[Tensor, "samples seqlen"]:
+    """Windows of `seqlen` tokens one after another from the start, that do not overlap: as many as are whole, or the
+    first `most` of them. Raises BadData when there is not one."""
+    whole = len(ids) // seqlen
+    if not whole:
+        raise BadData(f"the text has {len(ids)} tokens, fewer than one window of {seqlen}: give a smaller seqlen")
+    return ids[: whole * seqlen].view(whole, seqlen)[:most]
+
+
 def document_windows(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, samples: int, seqlen: int, rng: random.Random
 ) -> Int[Tensor, "samples seqlen"]:

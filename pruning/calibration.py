@@ -25,8 +25,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadData, BadInput
+from lm.rows import file_documents, file_text
 from lm.windows import document_windows, joined_windows, random_windows, single_windows, tokens_of
-from pruning.calibration_sources import DEMO_TEXT, documents, file_documents, file_text, lines
+from pruning.calibration_sources import DEMO_TEXT, documents, lines
 from pruning.task_texts import BETWEEN, TASK_TEXTS
 
 CALIBRATION_SETS = ("c4", "wikitext2", "ptb", *TASK_TEXTS, "demo")

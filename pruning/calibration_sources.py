@@ -8,14 +8,14 @@ demo                                demo/calibration.jsonl: passages
 a file of the user's                .jsonl with a `text` in each line, .txt, .safetensors
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lm.errors import BadData
 from lm.hub import dataset_rows
-from pruning.task_texts import TASK_TEXTS, Row
+from lm.rows import Row, file_rows, file_text
+from pruning.task_texts import TASK_TEXTS
 
 DEMO_TEXT = Path(__file__).parents[1] / "demo" / "calibration.jsonl"
 C4_DOCUMENTS = 20_000  # streamed from the hub, out of 365 million
@@ -49,7 +49,7 @@ def documents(name: str, data: Path | None) -> list[str]:
     """The pages of c4, or the training examples of a task as text. Raises BadData."""
     to_text = TASK_TEXTS.get(name, _document)
     path = _local(data, f"{name}.jsonl")
-    rows = _hub_rows(name, f"{name}.jsonl") if path is None else _file_rows(path)
+    rows = _hub_rows(name, f"{name}.jsonl") if path is None else file_rows(path)
     return [to_text(row) for row in rows]
 
 
@@ -59,28 +59,7 @@ def lines(name: str, data: Path | None) -> list[str]:
     if path is not None:
         return file_text(path).removesuffix("\n").split("\n")
     field = "sentence" if name == "ptb" else "text"
-    return [_line(row, field) for row in _hub_rows(name, f"{name}.train.txt")]
-
-
-def file_documents(path: Path) -> list[str]:
-    """The field `text` of each line of a .jsonl file. Raises BadData, which names file, line and field."""
-    return [_document(row) for row in _file_rows(path)]
-
-
-def file_text(path: Path) -> str:
-    """A file's whole text. Raises BadData when it is not UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-
-
-def _line(row: Row, field: str) -> str:
-    """One line of running text, which may be blank."""
-    line = row.fields.get(field)
-    if not isinstance(line, str):
-        raise BadData(f"{row.place}: field {field!r} is missing or no text")
-    return line.removesuffix("\n")
+    return [row.passage(field).removesuffix("\n") for row in _hub_rows(name, f"{name}.train.txt")]
 
 
 def _document(row: Row) -> str:
@@ -104,22 +83,3 @@ def _hub_rows(name: str, file: str) -> Iterator[Row]:
     )
     where = f"{source.repository}{f' ({source.config})' if source.config else ''}, split train"
     return (Row(row, f"{where}, row {number}") for number, row in enumerate(rows))
-
-
-def _file_rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSON lines file, of which there is at least one; blank lines do not count."""
-    empty = True
-    for number, line in enumerate(file_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            fields = json.loads(line)
-        except ValueError as error:
-            raise BadData(f"{place}: not JSON ({error})") from error
-        if not isinstance(fields, dict):
-            raise BadData(f"{place}: no JSON object with named fields; it begins with {line.strip()[:40]}")
-        empty = False
-        yield Row(fields, place)
-    if empty:
-        raise BadData(f"{path}: has no rows; a line of it is one JSON object")

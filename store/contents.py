@@ -16,6 +16,7 @@ from jobs.specs import (
     AttributeSpec,
     Calibration,
     EvaluateSpec,
+    Perplexity,
     PruneSpec,
     Reading,
     Spec,
@@ -23,6 +24,7 @@ from jobs.specs import (
     TaskRows,
     TaskTexts,
 )
+from jobs.vocabulary import PERPLEXITY_SETS
 
 _DEMO = Path(__file__).resolve().parents[1] / "demo"
 
@@ -36,6 +38,7 @@ class Contents:
         # The cells of a study name the same few things thousands of times.
         self._tasks = cache(self._look_up_tasks)
         self._calibration = cache(self._look_up_calibration)
+        self._perplexity = cache(self._look_up_perplexity)
 
     def of(self, spec: Spec) -> dict[str, str]:
         """Name -> contents, of everything that the spec names. Problem 422 that says which field names something out of
@@ -45,14 +48,15 @@ class Contents:
                 calibration = {} if spec.calibration is None else self._calibration(spec.calibration, "calibration")
                 return {**self._model(spec.model, "model"), **calibration}
             case EvaluateSpec():
-                return {**self._model(spec.model, "model"), **self._tasks(spec.tasks)}
+                texts = self._perplexity(spec.perplexity)
+                return {**self._model(spec.model, "model"), **self._tasks(spec.tasks), **texts}
             case AttributeSpec():
                 pruned: dict[str, str] = {}
                 for index, reference in enumerate(spec.pruned):
                     pruned |= self._model(reference, f"pruned.{index}")
                 return {**self._model(spec.dense, "dense"), **pruned, **self._texts(spec)}
             case StudySpec():
-                found = dict(self._tasks(spec.tasks))
+                found = {**self._tasks(spec.tasks), **self._perplexity(spec.perplexity)}
                 for index, reference in enumerate(spec.models):
                     found |= self._model(reference, f"models.{index}")
                 for index, source in enumerate(spec.calibrations):
@@ -89,6 +93,18 @@ class Contents:
                 found[f"task {task}"] = _contents_or_missing(_DEMO / "reviews.jsonl", f"tasks.{index}", task)
             else:
                 found[f"task {task}"] = self._data("eval", f"{task}.jsonl")
+        return found
+
+    def _look_up_perplexity(self, perplexity: Perplexity | None) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for index, name in enumerate(perplexity.datasets if perplexity else ()):
+            field = f"perplexity.datasets.{index}"
+            if name == "demo":
+                found[f"perplexity {name}"] = _contents_or_missing(_DEMO / "reviews.jsonl", field, name)
+            elif name in PERPLEXITY_SETS:
+                found[f"perplexity {name}"] = self._data("calibration", f"{name}.test.txt", f"{name}.valid.jsonl")
+            else:
+                found[f"perplexity {name}"] = contents_of(resolve_file(name, self.settings, field))
         return found
 
     def _texts(self, spec: Reading) -> Mapping[str, str]:

@@ -106,6 +106,8 @@ class PastJobs:
 
     def _evaluate(self, spec: Spec, rows: Mapping[str, int] | None) -> _Work:
         base, tasks, limit = self._dense(spec["model"]), spec["tasks"], spec["limit"]
+        if asked := spec.get("perplexity"):  # windows and rows are no one amount of work: only the same counts
+            return _Work(("evaluate", base, *tasks, limit, repr(asked)), (), None)
         numbers = [rows.get(task) if rows is not None else self._expected(task, limit) for task in tasks]
         known = [number for number in numbers if number]
         return _Work(

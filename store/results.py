@@ -3,10 +3,11 @@
 
 A record's `summary` is what lists and tables need without opening the artefact. The worker writes
 
-    model         {"label", "method", "pattern", "calibration", "sparsity", ...}     sparsity: the share of zeros that
-    was achieved evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version",
-    "prompt_hash"}}} attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers",
-    "neurons", ...}
+    model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity: the share of zeros achieved
+    evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
+                  "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
+                  "source", "sha256"}}, "context"}
+    attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
 and the study table reads the evaluations' `tasks`. Everything has the id that its spec's fingerprint gives it, so
 adding the same result twice is adding it once.

@@ -66,7 +66,7 @@ def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
     grid = _Grid(fingerprint)
     draws = _draws(spec)
     for model in spec.models:
-        if spec.tasks:
+        if spec.measured:
             grid.add(JobKind.EVALUATE, _evaluation(spec, model), _coordinates("dense", model))
         pruned: list[int] = []
         for method, prune in _prune_specs(spec, model, draws):
@@ -75,7 +75,7 @@ def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
             name = artefact_id(grid.cells[position].fingerprint)
             coordinates["pruned"] = name
             pruned.append(position)
-            if spec.tasks:
+            if spec.measured:
                 evaluation = _evaluation(spec, f"{PRUNED}{name}")
                 grid.add(JobKind.EVALUATE, evaluation, {**coordinates, "role": "evaluate"}, after=(position,))
         for attribution in spec.attributions:
@@ -140,7 +140,7 @@ def _without_idle_options(method: Method, pattern: Pattern) -> Method:
 
 def _evaluation(spec: StudySpec, model: str) -> EvaluateSpec:
     # The rows of a limited evaluation are the same for every cell, so that cells can be compared row by row.
-    return EvaluateSpec(model=model, tasks=spec.tasks, limit=spec.limit)
+    return EvaluateSpec(model=model, tasks=spec.tasks, limit=spec.limit, perplexity=spec.perplexity)
 
 
 def _attribution(attribution: StudyAttribution, model: str, pruned: tuple[str, ...]) -> AttributeSpec:

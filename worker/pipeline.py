@@ -81,7 +81,7 @@ def _attempt(job: Job, holder: str, parts: Parts, models: WarmModels, check: Cal
         settings=settings,
         models=models,
         place_of=cache(lambda reference: _folder(resolve_model(reference, settings, artefacts.fetch_model))),
-        file_of=lambda name: resolve_file(name, settings, "calibration.file"),
+        file_of=lambda name: resolve_file(name, settings, "file"),
         report=reporter.report,
         check=check,
     )

@@ -13,8 +13,8 @@ PAUSE_SECONDS = 0.25
 
 
 class Reporter:
-    """Passes progress on, and a line of log for every new stage and every finished layer; matrices and batches come too
-    often for that."""
+    """Passes progress on, and a line of log for every new stage, every finished layer and what a stage says at its end;
+    matrices and batches come too often for that."""
 
     def __init__(self, say: Callable[[Progress], None], note: Callable[[str], None]) -> None:
         self._say, self._note = say, note
@@ -29,6 +29,8 @@ class Reporter:
         if new_stage:
             self._stage, self._layers = progress.stage, progress.done
             self._note(f"{progress.stage} {progress.message}".strip())
+        elif ended and progress.message and progress.unit != "layers":
+            self._note(f"{progress.stage}: {progress.message}")
         elif progress.unit == "layers" and progress.done != self._layers:
             self._layers = progress.done
             self._note(f"{progress.stage}: layer {progress.done} of {progress.total}  {progress.message}".strip())

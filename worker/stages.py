@@ -13,9 +13,12 @@ from typing import Any
 
 from evaluation.accuracy import TaskResult
 from evaluation.accuracy import evaluate as measure
+from evaluation.held_out import HeldOut, held_out_windows
+from evaluation.perplexity import perplexity
 from evaluation.prompts import around, row_texts, task_texts
 from jobs import specs
-from jobs.vocabulary import NO_PROMPT
+from jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS
+from lm.architecture import context_length
 from lm.loading import LanguageModel
 from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
@@ -31,21 +34,30 @@ EVALUATION_JSON = "evaluation.json"
 
 
 def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) -> dict[str, Any]:
-    """Every task's accuracy and examples as a document, which `folder`, if any, gets as `evaluation.json`."""
+    """Every task's accuracy and examples, and perplexities, as a document, which `folder`, if any, gets as
+    `evaluation.json`."""
     began = time.monotonic()
     lm = _warm(spec.model, context)
-    results = measure(
-        lm,
-        spec.tasks,
-        data=context.settings.data,
-        limit=spec.limit,
-        seed=spec.seed,
-        on_batch=lambda task, done, total: context.step(task, done, total, "rows"),
-    )
+    held_out = _held_out(spec.perplexity, lm, context)  # before the tasks: what is wrong with it is said at once
+    results = {}
+    if spec.tasks:
+        results = measure(
+            lm,
+            spec.tasks,
+            data=context.settings.data,
+            limit=spec.limit,
+            seed=spec.seed,
+            on_batch=lambda task, done, total: context.step(task, done, total, "rows"),
+            on_result=lambda result: context.step(
+                result.task, result.rows, result.rows, "rows", accuracy_words(result, context_length(lm.model))
+            ),
+        )
     document = {
         "model": spec.model,
         "spec": spec.model_dump(mode="json"),
         "tasks": {name: task_document(result) for name, result in results.items()},
+        "perplexity": {text.name: _perplexity(text, lm, context) for text in held_out},
+        "context": context_length(lm.model),
         **circumstances(lm, lm.model.dtype),
         "seconds": time.monotonic() - began,
     }
@@ -104,6 +116,42 @@ def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
 def task_document(result: TaskResult) -> dict[str, Any]:
     """A task's result as JSON; the log-likelihoods are natural logarithms."""
     return asdict(result)
+
+
+def _held_out(asked: specs.Perplexity | None, lm: LanguageModel, context: Context) -> list[HeldOut]:
+    texts: list[HeldOut] = []
+    if asked is None:
+        return texts
+    for name in asked.datasets:
+        context.step("text", message=name)
+        text = name if name in PERPLEXITY_SETS else context.file_of(name)
+        texts.append(
+            held_out_windows(
+                lm, text, seqlen=asked.seqlen, windows=asked.windows, data=context.settings.data, name=name
+            )
+        )
+    return texts
+
+
+def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str, Any]:
+    """The perplexity on a text as JSON, with the hash of its windows: equal hashes can be compared."""
+    stage = f"perplexity on {Path(text.name).name}"
+    result = perplexity(
+        lm.model, text.windows, on_batch=lambda done, total: context.step(stage, done, total, "windows")
+    )
+    context.step(stage, result.windows, result.windows, "windows", f"{result.perplexity:.4g}")
+    return {**asdict(result), "source": text.source, "sha256": text.sha256}
+
+
+def accuracy_words(result: TaskResult, context: int) -> str:
+    """What is said of a finished task: `accuracy 75.2%; 3 rows lost the beginning of their prompt ...`."""
+    words = f"accuracy {result.accuracy:.1%}"
+    return f"{words}; {cut_words(result.truncated, context)}" if result.truncated else words
+
+
+def cut_words(rows: int, context: int) -> str:
+    """How many rows had a prompt that the model could not read whole."""
+    return f"{rows} {'row' if rows == 1 else 'rows'} lost the beginning of a prompt longer than {context} tokens"
 
 
 def _warm(reference: str, context: Context) -> LanguageModel:

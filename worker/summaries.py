@@ -42,7 +42,13 @@ def _of_evaluation(document: dict[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in result.items() if key != "examples"}
         for name, result in document["tasks"].items()
     }
-    return {"model": document["model"], "tasks": tasks, "seconds": document["seconds"]}
+    return {
+        "model": document["model"],
+        "tasks": tasks,
+        "perplexity": document.get("perplexity", {}),
+        "context": document.get("context"),
+        "seconds": document["seconds"],
+    }
 
 
 def _of_attribution(store: ActivationStore) -> dict[str, Any]:

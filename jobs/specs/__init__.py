@@ -14,6 +14,7 @@ from jobs.documents import JobKind
 from jobs.problems import bad_field, unknown_name
 from jobs.specs.attribute import AttributeSpec, GivenText, Reading, TaskRows, TaskTexts, Words
 from jobs.specs.evaluate import EvaluateSpec
+from jobs.specs.perplexity import Perplexity
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
 from jobs.specs.study import StudyAttribution, StudySpec
 from jobs.strict import problem_of
@@ -28,6 +29,7 @@ __all__ = [
     "Method",
     "NofM",
     "Pattern",
+    "Perplexity",
     "PruneSpec",
     "Reading",
     "Spec",

@@ -1,10 +1,11 @@
 """Measuring a model on tasks, and the fields that every other spec has too."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from jobs.problems import unknown_name
+from jobs.specs.perplexity import Perplexity
 from jobs.strict import Strict, refused
 from jobs.vocabulary import TASKS
 
@@ -23,11 +24,21 @@ def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class EvaluateSpec(Strict):
-    """Measure a model on tasks; `limit` rows of each (None: all), drawn by `seed`."""
+    """Measure a model on tasks; `limit` rows of each (None: all), drawn by `seed`. And on held-out text, where
+    `perplexity` is asked for; one of the two there must be."""
 
     model: Reference
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
     seed: Seed = 0
+    perplexity: Perplexity | None = None
 
     _tasks = field_validator("tasks")(known_tasks)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.tasks and self.perplexity is None:
+            raise refused(
+                "needs at least one task, or perplexity", allowed=list(TASKS), field="tasks", given=list(self.tasks)
+            )
+        return self

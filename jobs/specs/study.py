@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from jobs.problems import unknown_name
 from jobs.specs.attribute import MOST_VARIANTS, Reading
 from jobs.specs.evaluate import Reference, Seed, known_tasks
+from jobs.specs.perplexity import Perplexity
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
 from jobs.strict import Strict, refused
 from jobs.vocabulary import CALIBRATION_SETS, METHODS, OWL, TASKS, Uniform
@@ -30,7 +31,7 @@ class StudySpec(Strict):
 
     `seqlens` cuts each calibration set into windows of each length, `seeds` draws it anew; without them a calibration's
     own count. An allocation that does not go with a pattern (owl with n:m) is left out for that pattern. `limit` rows
-    of each task (None: all).
+    of each task (None: all). `perplexity` is measured by the same jobs as the tasks.
     """
 
     name: str | None = Field(default=None, max_length=200)
@@ -44,6 +45,7 @@ class StudySpec(Strict):
     attributions: tuple[StudyAttribution, ...] = ()
     seeds: tuple[Seed, ...] = ()
     limit: int | None = Field(default=None, ge=1)
+    perplexity: Perplexity | None = None
 
     _tasks = field_validator("tasks")(known_tasks)
 
@@ -58,6 +60,11 @@ class StudySpec(Strict):
         return allocations or (Uniform(),)
 
     @property
+    def measured(self) -> bool:
+        """Whether its models are measured on anything."""
+        return bool(self.tasks) or self.perplexity is not None
+
+    @property
     def ways(self) -> tuple[tuple[Method, Pattern, Allocation], ...]:
         """How each model is pruned, whatever the text: every combination that makes sense."""
         return tuple(
@@ -70,7 +77,7 @@ class StudySpec(Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not self.methods and not self.tasks:
+        if not self.methods and not self.measured:
             raise _needs("tasks", "a study without methods measures its models on tasks", list(TASKS))
         if self.methods and not self.patterns:
             raise _needs("patterns", "methods are given", ["0.5", "2:4"])

@@ -32,6 +32,7 @@ from server.documents.evaluations import (
     TaskAccuracy,
     TaskExample,
     TaskExamples,
+    TextPerplexity,
 )
 from server.documents.jobs import (
     Choice,
@@ -123,6 +124,7 @@ __all__ = [
     "TaskAccuracy",
     "TaskExample",
     "TaskExamples",
+    "TextPerplexity",
     "TokenDocument",
     "Variant",
     "VariantSummary",

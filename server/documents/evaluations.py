@@ -14,6 +14,7 @@ class TaskAccuracy(Document):
     rows: int
     interval: tuple[float, float]
     chance: float
+    truncated: int = 0  # rows whose prompt was longer than the model's context and lost its beginning
     majority: float | None = None
     version: str | int | float | None = None
     prompt_hash: str | None = None
@@ -22,11 +23,29 @@ class TaskAccuracy(Document):
     href: str  # its examples
 
 
+class TextPerplexity(Document):
+    """Perplexity on held-out text; ``dense`` and ``ratio`` (to it) when the dense model read the very same windows."""
+
+    text: str  # a named set, or a file
+    perplexity: float
+    nll: float  # nats a token, the mean over ``tokens``
+    interval: tuple[float, float] | None
+    tokens: int
+    windows: int
+    seqlen: int
+    source: str
+    sha256: str  # of the windows: equal ones can be compared
+    dense: float | None = None
+    ratio: float | None = None
+    dense_href: str | None = None
+
+
 class EvaluationSummary(Document):
     id: str
     model: Link
     label: str
     tasks: list[TaskAccuracy]
+    perplexity: list[TextPerplexity]
     created_at: datetime | None = None
     href: str
 
@@ -34,6 +53,7 @@ class EvaluationSummary(Document):
 class EvaluationDocument(EvaluationSummary):
     spec: dict[str, object] | None = None
     dense: Link | None = None  # the evaluation of the dense model that this one is compared with
+    context: int | None = None  # tokens that the model reads at most
     job: Link | None = None
 
 

@@ -4,7 +4,15 @@ import json
 from dataclasses import dataclass
 
 from server import urls
-from server.documents import ChoiceScores, EvaluationDocument, Link, TaskAccuracy, TaskExample, TaskExamples
+from server.documents import (
+    ChoiceScores,
+    EvaluationDocument,
+    Link,
+    TaskAccuracy,
+    TaskExample,
+    TaskExamples,
+    TextPerplexity,
+)
 from server.pages import wording
 from server.pages.controls import Fact
 from server.pages.frame import Frame
@@ -26,6 +34,18 @@ class AccuracyRow:
 
 
 @dataclass(frozen=True)
+class PerplexityRow:
+    text: str
+    perplexity: str
+    interval: str
+    dense: str
+    dense_href: str | None
+    change: str
+    windows: str
+    source: str
+
+
+@dataclass(frozen=True)
 class EvaluationPage:
     """The context of ``evaluation.html``."""
 
@@ -35,6 +55,8 @@ class EvaluationPage:
     dense: Link | None
     job: Link | None
     rows: tuple[AccuracyRow, ...]
+    cut: tuple[str, ...]
+    perplexity: tuple[PerplexityRow, ...]
     delete_href: str | None
     after_delete: str
 
@@ -84,6 +106,8 @@ def evaluation_page(document: EvaluationDocument, frame: Frame) -> EvaluationPag
         dense=document.dense,
         job=None if frame.shared else document.job,
         rows=tuple(_accuracy(task) for task in document.tasks),
+        cut=tuple(f"{task.task}: {_cut(task, document.context)}" for task in document.tasks if task.truncated),
+        perplexity=tuple(_perplexity(text) for text in document.perplexity),
         delete_href=None if frame.shared else urls.api(document.href),
         after_delete=urls.evaluations(),
     )
@@ -96,6 +120,8 @@ def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
         Fact("", wording.count(result.rows), "rows"),
         Fact("chance", f"{wording.accuracy(result.chance)} %"),
     ]
+    if result.truncated:
+        facts.append(Fact("", wording.count(result.truncated), "with the beginning of their prompt cut off"))
     if result.dense is not None:
         facts.insert(1, Fact("dense", f"{wording.accuracy(result.dense)} %"))
     if result.difference is not None:
@@ -148,6 +174,25 @@ def _accuracy(task: TaskAccuracy) -> AccuracyRow:
         wording.count(task.rows),
         wording.accuracy(task.chance),
         low <= task.chance <= high,
+    )
+
+
+def _cut(task: TaskAccuracy, context: int | None) -> str:
+    rows = f"{wording.count(task.truncated)} of {wording.plural(task.rows, 'row')}"
+    length = f"{wording.count(context)} tokens" if context else "the model's context"
+    return f"{rows} lost the beginning of a prompt longer than {length}"
+
+
+def _perplexity(text: TextPerplexity) -> PerplexityRow:
+    return PerplexityRow(
+        text.text.rpartition("/")[2],
+        wording.perplexity(text.perplexity),
+        "" if text.interval is None else " to ".join(map(wording.perplexity, text.interval)),
+        "" if text.dense is None else wording.perplexity(text.dense),
+        text.dense_href,
+        "" if text.ratio is None else wording.times(text.ratio),
+        f"{wording.count(text.windows)} × {wording.count(text.seqlen)} tokens",
+        text.source,
     )
 
 

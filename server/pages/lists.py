@@ -162,7 +162,13 @@ def evaluations_page(page: Page[EvaluationSummary], frame: Frame) -> Evaluations
 
 
 def evaluation_line(item: EvaluationSummary) -> EvaluationLine:
-    tasks = tuple(TaskChip(task.task, f"{wording.accuracy(task.accuracy)} %", task.href) for task in item.tasks)
+    tasks = (
+        *(TaskChip(task.task, f"{wording.accuracy(task.accuracy)} %", task.href) for task in item.tasks),
+        *(
+            TaskChip(f"perplexity on {text.text.rpartition('/')[2]}", wording.perplexity(text.perplexity), item.href)
+            for text in item.perplexity
+        ),
+    )
     moment = item.created_at
     return EvaluationLine(item.label, item.href, item.model, tasks, wording.timestamp(moment), wording.ago(moment))
 

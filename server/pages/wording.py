@@ -88,6 +88,18 @@ def accuracy(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}"
 
 
+def perplexity(value: float) -> str:
+    """Two digits after the point, as papers print it, and none from 1,000 on: ``5.12``, ``13,482``, ``2.6e+17``."""
+    if value >= 1e9:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
+
+
+def times(ratio: float) -> str:
+    """One value over another: ``1.27 ×``, ``812 ×``."""
+    return f"{ratio:.2f}{SPACE}×" if ratio < 100 else f"{perplexity(round(ratio)).removesuffix('.00')}{SPACE}×"
+
+
 def count(value: int | None) -> str:
     """An integer with thousands: ``352,256``."""
     return NOTHING if value is None else f"{value:,}"

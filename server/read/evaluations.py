@@ -19,7 +19,8 @@ from server.documents import (
     TaskExamples,
 )
 from server.read.cursors import Window
-from server.read.names import Names, attribution_label, references_of
+from server.read.names import Names, attribution_label, measured_label, references_of
+from server.read.perplexities import dense_perplexities, text_perplexities
 from server.read.records import job_link, naming, records_of
 from server.stores import Stores
 from store.results import Record, Results
@@ -76,6 +77,8 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
         {
             **_summary(record, names, dense),
             "spec": record.spec,
+            "context": record.summary.get("context"),
+            "perplexity": text_perplexities(record, dense_perplexities(stores.results, record)),
             "dense": _link(beside, names) if beside else None,
             "job": job_link(record),
         }
@@ -140,8 +143,9 @@ def _summary(record: Record, names: Names, dense: DenseMeasurements) -> dict[str
     return {
         "id": record.id,
         "model": model,
-        "label": f"{model.label} · {', '.join(_tasks(record))}",
+        "label": f"{model.label} · {measured_label(record.spec)}",
         "tasks": [_accuracy(record, task, dense) for task in _tasks(record)],
+        "perplexity": text_perplexities(record),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
@@ -158,6 +162,7 @@ def _accuracy(record: Record, task: str, dense: DenseMeasurements) -> TaskAccura
         rows=measured["rows"],
         interval=measured["interval"],
         chance=measured["chance"],
+        truncated=measured.get("truncated", 0),
         majority=measured.get("majority"),
         version=measured.get("version"),
         prompt_hash=measured.get("prompt_hash"),

@@ -8,7 +8,7 @@ from jobs.problems import Problem, not_found
 from jobs.references import DEMO, PRUNED, FolderModel, parse_reference
 from server import urls
 from server.documents import FileDocument, Link, ModelDocument, ModelSummary, Page
-from server.read.names import Names, pruned_label, references_of, texts_label
+from server.read.names import Names, measured_label, pruned_label, references_of, texts_label
 from server.read.pruning_reports import PRUNING_JSON, Report, read_report, report_fields
 from server.read.records import job_link, naming, records_of
 from server.stores import Stores
@@ -201,7 +201,7 @@ def _uses(stores: Stores, reference: str) -> dict[str, list[Link]]:
     results = stores.results
     return {
         "evaluations": [
-            Link(label=", ".join(record.spec["tasks"]), href=urls.evaluation(record.id))
+            Link(label=measured_label(record.spec), href=urls.evaluation(record.id))
             for record in naming(results, "evaluation", reference)
         ],
         "attributions": [

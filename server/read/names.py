@@ -44,7 +44,7 @@ class Names:
             case JobKind.PRUNE:
                 return f"Prune {self.label(spec['model'])} · {pruned_label(spec)}"
             case JobKind.EVALUATE:
-                return f"Evaluate {self.label(spec['model'])} · {', '.join(spec['tasks'])}"
+                return f"Evaluate {self.label(spec['model'])} · {measured_label(spec)}"
             case JobKind.ATTRIBUTE:
                 count = len(spec["pruned"])
                 against = self.label(spec["pruned"][0]) if count == 1 else f"{count} variants"
@@ -75,6 +75,12 @@ def texts_label(spec: Mapping[str, Any]) -> str:
         return f"{chosen} row{'' if chosen == 1 else 's'} of {texts['dataset']}" if chosen else str(texts["dataset"])
     count = len(texts) if isinstance(texts, list | tuple) else 0
     return "1 text" if count == 1 else f"{count} texts"
+
+
+def measured_label(spec: Mapping[str, Any]) -> str:
+    """``sst2, yelp, perplexity on wikitext2``: what an evaluation measures."""
+    texts = [name.rpartition("/")[2] for name in (spec.get("perplexity") or {}).get("datasets", ())]
+    return ", ".join([*spec.get("tasks", ()), *([f"perplexity on {', '.join(texts)}"] if texts else [])])
 
 
 def attribution_label(spec: Mapping[str, Any], names: Names) -> str:

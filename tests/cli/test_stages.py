@@ -1,6 +1,7 @@
 """`prune`, `evaluate` and `attribute` here and now: what they write, and what they refuse."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -205,11 +206,37 @@ def test_texts_that_are_not_there(command: Command, models: Path) -> None:
     refused(command("attribute", *variants, "--texts", "none.jsonl", "--output", "out"), "none.jsonl", "No such file")
 
 
+def test_perplexity_and_cut_rows_are_printed_and_written(command: Command, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text(TEXT * 60)
+    (tmp_path / "data" / "eval").mkdir(parents=True)
+    long = json.dumps({"sentence": "so " * 300, "label": 0})
+    (tmp_path / "data" / "eval" / "sst2.jsonl").write_text(f'{long}\n{{"sentence": "bad", "label": 0}}\n')
+    texts = ("--perplexity", "own.txt,demo", "--seqlen", 32, "--windows", 4)
+    found = command(
+        "evaluate", models / "llama", "--tasks", "sst2", *texts, "--data", tmp_path / "data", "--json", "result.json"
+    )
+    assert found.exit_code == 0, found.stderr
+    first, second, third = found.stdout.splitlines()
+    assert first.endswith("chance 50.00%); 1 row lost the beginning of a prompt longer than 128 tokens")
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["tasks"]["sst2"]["truncated"] == 1
+    own = written["perplexity"]["own.txt"]
+    assert second.startswith(f"own.txt: perplexity {own['perplexity']:.4g} on 4 windows of 32 tokens (95 % interval ")
+    assert second.endswith(", from own.txt") and third.endswith(", from demo/reviews.jsonl")
+    assert own["tokens"] == 4 * 31 and math.exp(own["nll"]) == own["perplexity"]
+    assert "perplexity on own.txt  4/4 windows" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--tasks", "sst3"), ("'sst3'", "did you mean 'sst2'")),
         (("--tasks", ","), ("tasks",)),
+        ((), ("at least one task, or perplexity",)),
+        (("--perplexity", "wikitext"), ("did you mean 'wikitext2'",)),
+        (("--perplexity", "own.txt"), ("own.txt", "no such text file")),
+        (("--perplexity", "demo", "--seqlen", 129), ("seqlen 129", "128 tokens")),
+        (("--tasks", "reviews", "--seqlen", 64), ("--seqlen", "--perplexity")),
         (("--tasks", "reviews", "--limit", 0), ("--limit", "1")),
         (("--tasks", "reviews", "--json", "nowhere/result.json"), ("nowhere/result.json",)),
         (("--tasks", "reviews", "--data", "nowhere"), ("nowhere", "does not exist")),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobs.documents import JobKind
 from jobs.problems import Problem
-from jobs.specs import SPECS, AttributeSpec, PruneSpec, parse_spec
+from jobs.specs import SPECS, AttributeSpec, PruneSpec, StudySpec, parse_spec
 
 PRUNE: dict[str, Any] = {
     "model": "demo",
@@ -203,7 +203,23 @@ def test_layers_are_a_set() -> None:
         ),
         ("prune", {"modle": "demo"}, "modle", "demo", "did you mean 'model'"),
         ("evaluate", {"model": "demo", "tasks": ["sst3"]}, "tasks.0", "sst3", "did you mean 'sst2'"),
-        ("evaluate", {"model": "demo", "tasks": []}, "tasks", "[]", "at least 1"),
+        ("evaluate", {"model": "demo", "tasks": []}, "tasks", "[]", "at least one task, or perplexity"),
+        (
+            "evaluate",
+            {"model": "demo", "perplexity": ["ptb", "wikitext"]},
+            "perplexity.1",
+            "wikitext",
+            "did you mean 'wikitext2'",
+        ),
+        ("evaluate", {"model": "demo", "perplexity": ["ptb", "ptb"]}, "perplexity", None, "twice"),
+        ("evaluate", {"model": "demo", "perplexity": {"datasets": []}}, "perplexity.datasets", "[]", "at least 1"),
+        (
+            "evaluate",
+            {"model": "demo", "perplexity": {"datasets": ["ptb"], "seqlen": 1}},
+            "perplexity.seqlen",
+            1,
+            "greater than or equal to 2",
+        ),
         ("evaluate", {"model": "demo", "tasks": ["sst2", "sst2"]}, "tasks", None, "twice"),
         ("attribute", {"texts": [{"text": "  "}]}, "texts.0.text", "  ", "the text is empty"),
         ("attribute", {"texts": []}, "texts", "[]", "no text was given"),
@@ -335,3 +351,12 @@ def test_whatever_is_sent_gives_a_spec_or_a_problem(kind: str, change: dict[str,
         parse_spec(kind, {**whole[kind], **change})
     except Problem as problem:
         assert problem.document()["errors"]
+
+
+def test_an_evaluation_may_be_of_perplexity_alone() -> None:
+    short = parse_spec("evaluate", {"model": "demo", "perplexity": ["wikitext2", "own.txt"]})
+    whole = {"datasets": ["wikitext2", "own.txt"], "seqlen": None, "windows": None}
+    assert short == parse_spec("evaluate", {"model": "demo", "tasks": [], "perplexity": whole})
+    assert short.model_dump(mode="json")["perplexity"] == whole
+    study = parse_spec("study", {"models": ["demo"], "perplexity": {"datasets": ["c4"], "windows": 8}})
+    assert isinstance(study, StudySpec) and study.measured

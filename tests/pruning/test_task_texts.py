@@ -11,7 +11,8 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from lm.errors import BadData
-from pruning.task_texts import BETWEEN, TASK_TEXTS, Row
+from lm.rows import Row
+from pruning.task_texts import BETWEEN, TASK_TEXTS
 
 DEFINITIONS = {
     "arc_challenge": "arc/arc_challenge.yaml",

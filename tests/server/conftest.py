@@ -81,7 +81,12 @@ def add_model(stores: Stores, id: str, method: str = "wanda", base: str = "demo"
 
 
 def add_evaluation(
-    stores: Stores, id: str, model: str, chosen: list[int], scores: list[list[float]] | None = None
+    stores: Stores,
+    id: str,
+    model: str,
+    chosen: list[int],
+    scores: list[list[float]] | None = None,
+    truncated: int = 0,
 ) -> None:
     """An evaluation of four reviews whose right answers are 0, 1, 0, 1."""
     given = scores or [[-1.0, -2.0] if choice == 0 else [-2.0, -1.0] for choice in chosen]
@@ -106,12 +111,13 @@ def add_evaluation(
         "majority": 0.5,
         "version": "1",
         "prompt_hash": "abc",
+        "truncated": truncated,
     }
     spec = {"model": model, "tasks": ["reviews"], "limit": None, "seed": 0}
     with stores.artefacts.staging("evaluation", id) as folder:
         document = {"model": model, "spec": spec, "tasks": {"reviews": {**result, "examples": examples}}}
         (folder / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
-    stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {"reviews": result}})
+    stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {"reviews": result}, "context": 512})
 
 
 @pytest.fixture

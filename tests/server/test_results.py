@@ -1,6 +1,7 @@
 """Models, evaluations and studies: what lists and pages say of them, downloads and removal."""
 
 import io
+import math
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,49 @@ def test_dense_models_are_not_removed_and_unknown_ones_are_404(client: TestClien
     assert client.delete(f"/api/v1/evaluations/{PRUNED_EVALUATION}").status_code == 204
     assert client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").status_code == 404
     assert client.delete(f"/api/v1/models/{PRUNED}").status_code == 204
+
+
+def perplexities(stores: Stores, id: str, model: str, **measured: tuple[float, str]) -> None:
+    """An evaluation of no task; text -> its perplexity and which windows they were."""
+    summary = {
+        name: {
+            "perplexity": value,
+            "nll": math.log(value),
+            "interval": [value * 0.9, value * 1.1],
+            "tokens": 2047 * 141,
+            "windows": 141,
+            "seqlen": 2048,
+            "source": f"{name}.test.txt",
+            "sha256": windows,
+        }
+        for name, (value, windows) in measured.items()
+    }
+    spec = {"model": model, "tasks": [], "perplexity": {"datasets": list(measured), "seqlen": 2048, "windows": None}}
+    stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {}, "perplexity": summary})
+
+
+def test_a_perplexity_stands_beside_the_dense_models_on_the_same_windows(client: TestClient, stores: Stores) -> None:
+    add_model(stores, PRUNED)
+    perplexities(stores, DENSE_EVALUATION, "demo", wikitext2=(5.12, "aa"), ptb=(40.0, "bb"))
+    perplexities(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", wikitext2=(6.42, "aa"), ptb=(13482.3, "cc"))
+    document = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").json()
+    first, second = document["perplexity"]
+    assert (first["text"], first["perplexity"], first["dense"]) == ("wikitext2", 6.42, 5.12)
+    assert first["ratio"] == 6.42 / 5.12 and first["dense_href"] == f"/evaluations/{DENSE_EVALUATION}"
+    assert (second["dense"], second["ratio"], second["dense_href"]) == (None, None, None), "other windows"
+    own = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()
+    assert [text["dense"] for text in own["perplexity"]] == [None, None]
+    html = client.get(f"/evaluations/{PRUNED_EVALUATION}").text
+    assert "perplexity on wikitext2, ptb" in html
+    for shown in ("<b>6.42</b>", "5.78 to 7.06", ">5.12</a>", "1.25\xa0×", "141 × 2,048 tokens", "<b>13,482</b>"):
+        assert shown in html, shown
+    assert "perplexity on ptb <small>13,482</small>" in client.get("/evaluations").text
+    assert client.get(f"/models/pruned:{PRUNED}").status_code == 200
+
+
+def test_rows_whose_prompt_was_cut_are_shown(client: TestClient, stores: Stores) -> None:
+    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0], truncated=3)
+    html = client.get(f"/evaluations/{DENSE_EVALUATION}").text
+    assert "reviews: 3 of 4 rows lost the beginning of a prompt longer than 512 tokens" in html
+    assert client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()["tasks"][0]["truncated"] == 3
+    assert "with the beginning of their prompt cut off" in client.get(f"/evaluations/{DENSE_EVALUATION}/reviews").text

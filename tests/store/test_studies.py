@@ -6,7 +6,7 @@ import pytest
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import Problem
-from jobs.specs import PruneSpec, StudySpec, parse_spec
+from jobs.specs import EvaluateSpec, PruneSpec, StudySpec, parse_spec
 from store.study_plan import Cell, plan
 from store.study_table import pivot
 from store.submission import Stores, submit, sweep
@@ -59,6 +59,16 @@ def finish(stores: Stores, job: Job) -> None:
     stores.results.add(kind, job.artefact_id, job=job.id, spec=job.spec, summary=summary)
     name = f"pruned:{job.artefact_id}" if kind == "model" else job.artefact_id
     assert stores.jobs.succeed(job.id, "worker", {kind: name})
+
+
+def test_perplexity_is_measured_by_every_evaluation() -> None:
+    """With tasks by the same jobs, and without tasks all the same."""
+    for tasks in (STUDY["tasks"], []):
+        cells = planned(tasks=tasks, perplexity={"datasets": ["ptb"], "windows": 4})
+        specs = [cell.spec for cell in cells if isinstance(cell.spec, EvaluateSpec)]
+        assert len(specs) == 7
+        assert all(spec.perplexity and spec.perplexity.windows == 4 for spec in specs)
+        assert {spec.tasks for spec in specs} == {tuple(tasks)}
 
 
 def test_the_plan_is_the_grid() -> None:

@@ -180,6 +180,7 @@ def test_a_job_that_is_tried_again_waits_for_the_one_that_was_asked_for_since(st
         ("prune", {"calibration": {"file": "/etc/passwd.txt"}}, "calibration.file", "there is no file"),
         ("prune", {"calibration": {"dataset": "c44"}}, "calibration.dataset", "'c4'"),
         ("prune", {"calibration": None}, "calibration", "needs a calibration set"),
+        ("evaluate", {"perplexity": ["/etc/passwd.txt"]}, "perplexity.datasets.0", "there is no file"),
         ("prunee", {}, "kind", "did you mean 'prune'"),
     ],
 )
@@ -187,7 +188,7 @@ def test_a_wrong_spec_names_its_field_and_queues_nothing(
     stores: Stores, queue: Queue, kind: str, change: dict[str, object], field: str, says: str
 ) -> None:
     with pytest.raises(Problem) as refused:
-        submit(stores, kind, {**PRUNE, **change}, send=queue)
+        submit(stores, kind, {**(PRUNE if kind != "evaluate" else {"model": "one"}), **change}, send=queue)
     document = refused.value.document()
     assert document["status"] == 422
     assert field in [error["field"] for error in document["errors"]]
@@ -282,3 +283,19 @@ def test_files_are_looked_up_once_for_a_submission(stores: Stores, model_root: P
     before = looked_up.of(spec)
     (model_root / "one" / "model.safetensors").unlink()
     assert looked_up.of(spec) == before
+
+
+def test_held_out_text_is_part_of_what_is_known(stores: Stores, model_root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data" / "calibration"
+    data.mkdir(parents=True)
+    for name in ("wikitext2.test.txt", "c4.valid.jsonl", "own.txt"):
+        (data / name).write_text(name)
+    settings = stores.settings.model_copy(update={"data": tmp_path / "data"})
+    names = ["wikitext2", "ptb", "c4", "demo", "calibration/own.txt"]
+    spec = parse_spec("evaluate", {"model": "one", "perplexity": names})
+    found = Contents(settings).of(spec)
+    assert found["perplexity ptb"] == "hub"
+    kept = {found[f"perplexity {name}"] for name in names}
+    assert len(kept) == 5 and sum(value.startswith("sha256 ") for value in kept) == 4
+    (data / "own.txt").write_text("another text")
+    assert Contents(settings).of(spec) != found

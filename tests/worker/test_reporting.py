@@ -37,6 +37,15 @@ def test_every_layer_has_a_line_of_log() -> None:
     ]
 
 
+def test_what_a_stage_says_at_its_end_has_a_line_of_log() -> None:
+    noted: list[str] = []
+    reporter = Reporter(lambda progress: None, noted.append)
+    for done in range(3):
+        reporter.report(Progress(stage="sst2", done=done, total=2, unit="rows"))
+    reporter.report(Progress(stage="sst2", done=2, total=2, unit="rows", message="accuracy 50.0%"))
+    assert noted == ["sst2", "sst2: accuracy 50.0%"]
+
+
 def test_matrices_are_said_but_not_logged() -> None:
     said: list[Progress] = []
     noted: list[str] = []

@@ -1,6 +1,7 @@
 """Specs become calls, results become files: what is written is what the numerics gave."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 import torch
 
 from evaluation.accuracy import evaluate as measure
+from evaluation.held_out import held_out_windows
+from evaluation.perplexity import perplexity
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
 from lm.architecture import decoder_layers, down_projection, linears, weight_view
-from lm.errors import BadPattern, BadText, Cancelled
+from lm.errors import BadData, BadPattern, BadText, Cancelled
 from lm.loading import load
 from pruning.calibration import calibration_windows
 from pruning.patterns import NofM
@@ -96,7 +99,52 @@ def test_an_evaluation_keeps_every_example(tiny_root: Path, folder: Path, contex
     assert kept == json.loads(json.dumps(document))
     assert kept["tasks"]["reviews"]["accuracy"] == wanted.accuracy
     assert [row["scores"] for row in kept["tasks"]["reviews"]["examples"]] == [row.scores for row in wanted.examples]
-    assert [step.done for step in context.said if step.stage == "reviews"] == [0, 5]  # type: ignore[attr-defined]
+    assert [step.done for step in context.said if step.stage == "reviews"] == [0, 5, 5]  # type: ignore[attr-defined]
+    assert context.said[-1].message.startswith("accuracy ")  # type: ignore[attr-defined]
+    assert kept["perplexity"] == {}
+
+
+def test_perplexity_stands_beside_the_tasks(tiny_root: Path, folder: Path, context: Context) -> None:
+    asked = {"datasets": ["demo", str(tiny_root / "text.jsonl")], "seqlen": 32, "windows": 5}
+    spec = parse_spec(
+        "evaluate", {"model": str(tiny_root / "llama"), "tasks": ["reviews"], "limit": 3, "perplexity": asked}
+    )
+    assert isinstance(spec, EvaluateSpec)
+    stages.evaluate(spec, folder, context)
+    kept = json.loads((folder / "evaluation.json").read_text())
+    assert list(kept["tasks"]) == ["reviews"] and list(kept["perplexity"]) == asked["datasets"]
+    lm = load(tiny_root / "llama")
+    for name, found in kept["perplexity"].items():
+        text = held_out_windows(lm, name, seqlen=32, windows=5)
+        assert found == json.loads(
+            json.dumps({**asdict(perplexity(lm.model, text.windows)), "source": text.source, "sha256": text.sha256})
+        )
+        assert (found["windows"], found["seqlen"], found["tokens"]) == (5, 32, 155)
+    said = [(step.stage, step.done, step.total) for step in context.said]  # type: ignore[attr-defined]
+    assert ("perplexity on text.jsonl", 0, 5) in said and ("perplexity on text.jsonl", 5, 5) in said
+
+
+def test_a_text_that_is_too_short_is_said_before_a_task_is_scored(tiny_root: Path, context: Context) -> None:
+    asked = {"datasets": [str(tiny_root / "short.txt")], "seqlen": 100}
+    (tiny_root / "short.txt").write_text("small")
+    spec = parse_spec("evaluate", {"model": str(tiny_root / "llama"), "tasks": ["reviews"], "perplexity": asked})
+    assert isinstance(spec, EvaluateSpec)
+    with pytest.raises(BadData, match=r"tokens, fewer than one window of 100"):
+        stages.evaluate(spec, None, context)
+    assert "reviews" not in [step.stage for step in context.said]  # type: ignore[attr-defined]
+
+
+def test_rows_that_were_cut_are_said(tiny_root: Path, context: Context, tmp_path: Path) -> None:
+    (tmp_path / "eval").mkdir()
+    rows = [{"sentence": "so " * times + "bad", "label": 0} for times in (1, 300)]
+    (tmp_path / "eval" / "sst2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    context.settings = context.settings.model_copy(update={"data": tmp_path})
+    spec = EvaluateSpec(model=str(tiny_root / "llama"), tasks=("sst2",))
+    document = stages.evaluate(spec, None, context)
+    assert document["tasks"]["sst2"]["truncated"] == 1 and document["context"] == 128
+    last = [step for step in context.said if step.stage == "sst2"][-1]  # type: ignore[attr-defined]
+    assert (last.done, last.total) == (2, 2)
+    assert last.message.endswith("%; 1 row lost the beginning of a prompt longer than 128 tokens")
 
 
 def test_an_attribution_holds_the_raw_activations(tiny_root: Path, folder: Path, context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import MISSING, fields
 
+from evaluation import held_out
 from evaluation.catalogue import TASKS
 from jobs import vocabulary
 from jobs.vocabulary import NO_PROMPT
@@ -34,6 +35,11 @@ def test_calibration_files() -> None:
     from cli.stages import CALIBRATION_FILES
 
     assert set(CALIBRATION_FILES) == set(FILES)
+
+
+def test_perplexity_sets() -> None:
+    assert set(vocabulary.PERPLEXITY_SETS) == set(held_out.PERPLEXITY_SETS)
+    assert set(vocabulary.PERPLEXITY_FILES) == set(held_out.FILES)
 
 
 def test_word_sources() -> None:

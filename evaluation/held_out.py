@@ -1,0 +1,178 @@
+"""Held-out text as token windows, cut as the published code of GPTQ, SparseGPT and Wanda cuts it.
+
+wikitext2   <data>/calibration/wikitext2.test.txt, else the hub's test split: its rows with two line ends between them
+ptb         <data>/calibration/ptb.test.txt, else the hub's test split: its sentences with a space between them
+c4          <data>/calibration/c4.valid.jsonl, else the first 1,100 pages of the hub's validation split, with a space
+            between them; 256 windows unless asked otherwise
+demo        demo/reviews.jsonl, which the demo model has never seen, with a line end between them
+a file      .txt running text; .jsonl texts (`text`) with a line end between them
+
+The whole is tokenised as the one text it is, with the tokenizer's special tokens around it and nowhere inside, and cut
+from its start into windows that do not overlap; what is left at its end is not measured.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from jaxtyping import Int
+from torch import Tensor
+
+from lm.architecture import context_length
+from lm.errors import BadData, BadInput
+from lm.hub import dataset_rows
+from lm.loading import LanguageModel
+from lm.rows import Row, file_documents, file_text
+from lm.windows import consecutive_windows, tokens_of
+
+PERPLEXITY_SETS = ("wikitext2", "ptb", "c4", "demo")
+FILES = (".txt", ".jsonl")
+LONGEST = 2048
+"""Tokens of a window unless a number is given, also where a model reads more: most published figures are for it."""
+
+DEMO_TEXT = Path(__file__).parents[1] / "demo" / "reviews.jsonl"
+C4_PAGES = 1100
+C4_WINDOWS = 256
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Windows that a model is measured on. `source` says where the text was read; `sha256` is of the windows: figures
+    with the same one are of the same tokens, and can be compared."""
+
+    name: str
+    windows: Int[Tensor, "samples tokens"]
+    source: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _OnHub:
+    repository: str
+    config: str | None
+    split: str
+    field: str
+    revision: str | None = None
+    limit: int | None = None
+
+    @property
+    def place(self) -> str:
+        return f"{self.repository}{f' ({self.config})' if self.config else ''}, split {self.split}"
+
+
+HUB = {
+    "wikitext2": _OnHub("Salesforce/wikitext", "wikitext-2-raw-v1", "test", "text"),
+    # Its loader no longer runs; the hub's own conversion is read.
+    "ptb": _OnHub("ptb-text-only/ptb_text_only", None, "test", "sentence", revision="refs/convert/parquet"),
+    "c4": _OnHub("allenai/c4", "en", "validation", "text", limit=C4_PAGES),
+}
+
+_LOCAL = {"wikitext2": "wikitext2.test.txt", "ptb": "ptb.test.txt", "c4": "c4.valid.jsonl"}
+
+
+def held_out_windows(
+    lm: LanguageModel,
+    name_or_file: str | Path,
+    *,
+    seqlen: int | None = None,
+    windows: int | None = None,
+    data: Path | None = None,
+    name: str | None = None,
+) -> HeldOut:
+    """The windows of a named set, looked for in `data`/calibration before the hub, or of a file.
+
+    `seqlen` is min(2048, the model's context) unless given. `windows` takes the first ones, no more than there are;
+    without it all are taken, of c4 the first 256 as published. `name` is what a file is called in the result.
+
+    Raises BadInput (an unknown name, a size that cannot be, no tokenizer), BadData (a file that is missing, malformed
+    or too short, a hub that cannot be reached).
+    """
+    called = name or str(name_or_file)
+    length = _length(lm, seqlen)
+    if windows is not None and windows < 1:
+        raise BadInput(f"windows is {windows}, but must be at least 1; leave it out for all")
+    if lm.tokenizer is None:
+        raise BadInput(f"{lm.reference} has no tokenizer, and perplexity needs one; save one beside the model")
+    if str(name_or_file) in PERPLEXITY_SETS:
+        text, source = _text_of(str(name_or_file), data)
+        most = C4_WINDOWS if str(name_or_file) == "c4" and windows is None else windows
+    else:
+        path = _existing(name_or_file)
+        text = file_text(path) if path.suffix == ".txt" else "\n".join(file_documents(path))
+        source, most = path.name, windows
+    try:
+        cut = consecutive_windows(tokens_of(lm.tokenizer, text), length, most)
+    except BadData as error:
+        raise BadData(f"perplexity on {called}: {error}") from error
+    shape = "x".join(map(str, cut.shape))
+    sha256 = hashlib.sha256(shape.encode() + cut.numpy().astype("<i8").tobytes()).hexdigest()
+    return HeldOut(called, cut, source, sha256)
+
+
+def _length(lm: LanguageModel, seqlen: int | None) -> int:
+    context = context_length(lm.model)
+    if seqlen is None:
+        return min(LONGEST, context)
+    if seqlen < 2:
+        raise BadInput(f"seqlen is {seqlen}, but must be at least 2 tokens: a window's first one is not predicted")
+    if seqlen > context:
+        raise BadInput(f"seqlen {seqlen} is more than the {context} tokens that the model reads; give a smaller one")
+    return seqlen
+
+
+def _text_of(name: str, data: Path | None) -> tuple[str, str]:
+    """The text of a named set, and where it was read."""
+    if name == "demo":
+        return "\n".join(file_documents(DEMO_TEXT)), f"demo/{DEMO_TEXT.name}"
+    path = _local(data, _LOCAL[name])
+    if path is None:
+        rows, source = _hub_rows(name), HUB[name].place
+    else:
+        rows, source = _file_rows(name, path), path.name
+    return ("\n\n" if name == "wikitext2" else " ").join(rows), source
+
+
+def _file_rows(name: str, path: Path) -> list[str]:
+    """The rows as the hub has them."""
+    match name:
+        case "wikitext2":  # with its line end, and an empty row for a line that is blank
+            lines = file_text(path).removesuffix("\n").split("\n")
+            return [f"{line}\n" if line.strip() else "" for line in lines]
+        case "ptb":
+            return [line.strip() for line in file_text(path).removesuffix("\n").split("\n")]
+        case _:
+            return file_documents(path)[:C4_PAGES]
+
+
+def _hub_rows(name: str) -> list[str]:
+    source = HUB[name]
+    file = _LOCAL[name]
+    mend = f"put {file} into the folder calibration/ of the data folder (--data or PRUNESCOPE_DATA), or name a file"
+    found = dataset_rows(
+        source.repository, source.config, source.split, revision=source.revision, limit=source.limit, mend=mend
+    )
+    rows = (Row(fields, f"{source.place}, row {number}") for number, fields in enumerate(found))
+    return [row.passage(source.field) for row in rows]
+
+
+def _local(data: Path | None, file: str) -> Path | None:
+    if data is None:
+        return None
+    if not data.is_dir():
+        raise BadData(f"data folder {data} does not exist; give one with calibration/{file} in it, or none")
+    path = data / "calibration" / file
+    return path if path.is_file() else None
+
+
+def _existing(name: str | Path) -> Path:
+    path = Path(name).expanduser()
+    if path.suffix in FILES and path.is_file():
+        return path
+    if path.suffix in FILES:
+        raise BadData(f"{path}: no such text file")
+    near = get_close_matches(str(name), PERPLEXITY_SETS, n=1)
+    raise BadInput(
+        f"perplexity set {str(name)!r} is unknown{f' (did you mean {near[0]}?)' if near else ''}: "
+        f"{', '.join(PERPLEXITY_SETS)}, or a file that ends in {', '.join(FILES)}"
+    )

@@ -1,0 +1,40 @@
+"""Measuring a model's perplexity on held-out text."""
+
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from jobs.problems import unknown_name
+from jobs.strict import Strict, refused
+from jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS
+
+
+class Perplexity(Strict):
+    """`datasets` are named sets or files of text (.txt, .jsonl). Windows of `seqlen` tokens (None: the model's context,
+    at most 2048) that do not overlap, the first `windows` of them (None: all, of c4 256)."""
+
+    datasets: tuple[str, ...] = Field(min_length=1, max_length=100)
+    seqlen: int | None = Field(default=None, ge=2, le=1_000_000)
+    windows: int | None = Field(default=None, ge=1, le=1_000_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """A list of names stands for these sets at the usual length."""
+        return {"datasets": data} if isinstance(data, list | tuple) else data
+
+    @field_validator("datasets")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for index, name in enumerate(names):
+            if name not in PERPLEXITY_SETS and not name.endswith(PERPLEXITY_FILES):
+                files = f"a file that ends with {' or '.join(PERPLEXITY_FILES)}"
+                raise refused(
+                    f"{unknown_name(name, PERPLEXITY_SETS)}; or {files}",
+                    allowed=[*PERPLEXITY_SETS, files],
+                    field=str(index),
+                    given=name,
+                )
+        if len(set(names)) < len(names):
+            raise refused("names a text twice", allowed="each text once")
+        return names
