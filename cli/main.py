@@ -184,6 +184,9 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
     tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task.  [default: all]")] = None,
+    newline: Annotated[
+        str, typer.Option(help="How lines of the paper's own prompt end: real, or literal (a backslash and an n).")
+    ] = "real",
     seed: Seed = 0,
     perplexity: Annotated[
         str | None,
@@ -214,6 +217,7 @@ def evaluate(
         model=model,
         tasks=tasks,
         limit=limit,
+        newline=newline,
         seed=seed,
         perplexity=perplexity,
         seqlen=seqlen,
@@ -231,11 +235,19 @@ def attribute(
     prompt: Annotated[str, typer.Option(help="A task whose prompt goes around the texts, or none.")] = "none",
     words: Annotated[
         str | None,
-        typer.Option(help="manual, cot or occlusion.  [default: manual where the rows carry words, else cot]"),
+        typer.Option(
+            help="manual, cot, occlusion or gradient.  [default: manual where the rows carry words, else cot]"
+        ),
     ] = None,
     activation: Annotated[str, typer.Option(help="relu, abs or raw: what the Score adds up.")] = "relu",
     layers: Annotated[str | None, typer.Option(help="Only these layers, with commas.  [default: all]")] = None,
     permutations: Annotated[int, typer.Option(min=0, help="Redraws behind a p-value; 0 for none.")] = 1000,
+    floor: Annotated[
+        float, typer.Option(help="Neurons are ranked from this quantile of their layer's denominators on.")
+    ] = 0.05,
+    special_tokens: Annotated[
+        bool, typer.Option("--special-tokens", help="Tokens like <s> are in the sums of the Score, too.")
+    ] = False,
     seed: Seed = 0,
     data: Data = None,
     device: Device = None,
@@ -256,6 +268,8 @@ def attribute(
         activation=activation,
         layers=layers,
         permutations=permutations,
+        floor=floor,
+        special_tokens=special_tokens,
         seed=seed,
     )
 

@@ -94,6 +94,7 @@ def evaluate(
     model: str,
     tasks: str,
     limit: int | None,
+    newline: str,
     seed: int,
     perplexity: str | None,
     seqlen: int | None,
@@ -102,7 +103,13 @@ def evaluate(
 ) -> None:
     """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`. Raises Refusal, Problem
     or BadInput as `prune`."""
-    document: dict[str, Any] = {"model": model, "tasks": _names(tasks), "limit": limit, "seed": seed}
+    document: dict[str, Any] = {
+        "model": model,
+        "tasks": _names(tasks),
+        "limit": limit,
+        "newline": newline,
+        "seed": seed,
+    }
     if perplexity is not None:
         document["perplexity"] = {"datasets": _names(perplexity), "seqlen": seqlen, "windows": windows}
     elif seqlen is not None or windows is not None:
@@ -148,6 +155,8 @@ def attribute(
     activation: str,
     layers: str | None,
     permutations: int,
+    floor: float,
+    special_tokens: bool,
     seed: int,
 ) -> None:
     """Write an attribution to `output`, a Zarr group. Raises Refusal, Problem or BadInput as `prune`."""
@@ -161,6 +170,8 @@ def attribute(
         "activation": activation,
         "layers": None if layers is None else _numbers(layers),
         "permutations": permutations,
+        "floor": floor,
+        "special_tokens": special_tokens,
         "seed": seed,
     }
     spec = parse_spec(JobKind.ATTRIBUTE, document)

@@ -71,10 +71,13 @@ def serve(settings: Settings) -> None:
     import uvicorn
 
     from server.app import create_app
+    from server.garbage import spare_what_is_loaded
 
     _free_port(settings)
+    app = create_app(settings)
+    spare_what_is_loaded()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_level="info",

@@ -15,13 +15,14 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
+import datasets
 import lm_eval.tasks
-from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from evaluation.catalogue import Task
-from evaluation.rows import HubSource, Row
+from evaluation.forms import Row
+from evaluation.rows import HubSource
 from lm.errors import BadInput
 
 Newline = Literal["real", "literal"]
@@ -61,7 +62,7 @@ class _LocalRowsTask(ConfigurableTask):  # type: ignore[misc]  # the harness has
     """A harness task over rows in memory: nothing is downloaded, no cache is written."""
 
     def __init__(self, config: dict[str, Any], rows: list[Row]) -> None:
-        self._rows = Dataset.from_list(rows)
+        self._rows = datasets.Dataset.from_list(rows)
         super().__init__(config=config)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -74,9 +75,9 @@ def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
         raise BadInput(f"newline {newline!r} is not known; it is real or literal")
     if task.harness is not None:
         config: dict[str, Any] = load_yaml(Path(lm_eval.tasks.__file__).parent / task.harness)
-        return config
+        return {**config, **task.changes}
     config = load_yaml(Path(__file__).parent / "tasks" / f"{task.name}.yaml")
-    if newline == "literal":
+    if newline == "literal" and "Labels: " in config["doc_to_text"]:
         config["doc_to_text"] = config["doc_to_text"].replace("\n", "\\n")
     return config
 
@@ -95,8 +96,8 @@ def ask(config: dict[str, Any], rows: list[Row], *, limit: int | None = None, se
     elsewhere = {"dataset_kwargs": None, "training_split": None, "validation_split": None, "fewshot_split": None}
     with _quiet():
         task = _LocalRowsTask({**config, **elsewhere, "test_split": "rows", "num_fewshot": 0}, rows)
-    task.set_fewshot_seed(seed)
-    questions = tuple(_question(task, index, doc) for index, doc in islice(enumerate(task.eval_docs), limit))
+        task.set_fewshot_seed(seed)
+        questions = tuple(_question(task, index, doc) for index, doc in islice(enumerate(task.eval_docs), limit))
     definition = {field: value for field, value in task.dump_config().items() if field in PROMPT_FIELDS}
     prompt_hash = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
     return Questionnaire(str(task.VERSION), prompt_hash, questions)
@@ -142,11 +143,14 @@ def _shared(texts: Sequence[str]) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The harness warns of every default that its own YAML leaves to it."""
+    """The harness warns of every default that its own YAML leaves to it, and draws bars while it maps rows."""
     logger = logging.getLogger("lm_eval")
-    level = logger.level
+    level, bars = logger.level, datasets.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
     try:
         yield
     finally:
         logger.setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()

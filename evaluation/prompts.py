@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.catalogue import Task, find_task
-from evaluation.harness import Newline, configuration, hub_source
-from evaluation.rows import Row, task_rows
+from evaluation.catalogue import find_task
+from evaluation.forms import Row
+from evaluation.harness import Newline, Question, ask, configuration, hub_source
+from evaluation.rows import task_rows
 from lm.errors import BadInput
+
+_FIELD = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class PromptedText:
     """A row's text with the prompt around it: the model reads `before + text + after`.
 
-    `label` is the right answer as the task's choices spell it; `words` are the row's own influential words.
+    Where a prompt is made from several fields, `text` is all that comes of them, with what stands between. `label` is
+    the right answer as the task's choices spell it; `words` are the row's own influential words.
     """
 
     text: str
@@ -29,8 +33,10 @@ class PromptedText:
 
 def around(task: str, newline: Newline = "real") -> tuple[str, str]:
     """What the task's prompt puts before and after its text; BadInput when the prompt is made from more than one."""
-    found = find_task(task)
-    return split_prompt(configuration(found, newline)["doc_to_text"], found.text)
+    template = configuration(find_task(task), newline)["doc_to_text"]
+    if not isinstance(template, str) or len(_FIELD.findall(template)) != 1:
+        raise BadInput(f"the prompt of {task} does not go around one text; give the texts with prompt none")
+    return _frame(template)
 
 
 def task_texts(
@@ -45,7 +51,7 @@ def task_texts(
     rows = task_rows(found, hub_source(config), data)
     if not 1 <= count <= len(rows):
         raise BadInput(f"{count} texts of task {task} are asked for, but must be 1 to {len(rows)}, its number of rows")
-    return _prompted(found, config, [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), count))])
+    return _prompted(config, [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), count))])
 
 
 def row_texts(
@@ -61,26 +67,39 @@ def row_texts(
     for index in indices:
         if index >= len(rows):
             raise BadInput(f"row {index} of task {task} is asked for, but its rows are 0 to {len(rows) - 1}")
-    return _prompted(found, config, [rows[index] for index in indices])
+    return _prompted(config, [rows[index] for index in indices])
 
 
-def _prompted(found: Task, config: dict[str, Any], rows: Sequence[Row]) -> list[PromptedText]:
-    before, after = split_prompt(config["doc_to_text"], found.text)
-    return [
-        PromptedText(
-            text=row[found.text],
-            before=before,
-            after=after,
-            label=config["doc_to_choice"][found.labels.index(row[found.label])],
-            words=tuple(row["words"]) if "words" in row else None,
+def _prompted(config: dict[str, Any], rows: Sequence[Row]) -> list[PromptedText]:
+    template = config["doc_to_text"]
+    before, after = _frame(template) if isinstance(template, str) else ("", "")
+    found = []
+    for row, question in zip(rows, ask(config, list(rows)).questions, strict=True):
+        read = _read(question)
+        framed = read.startswith(before) and read.endswith(after) and len(read) > len(before) + len(after)
+        head, tail = (before, after) if framed else ("", "")
+        found.append(
+            PromptedText(
+                text=read[len(head) : len(read) - len(tail)],
+                before=head,
+                after=tail,
+                label=question.choices[question.answer],
+                words=tuple(row["words"]) if "words" in row else None,
+            )
         )
-        for row in rows
-    ]
+    return found
 
 
-def split_prompt(template: str, field: str) -> tuple[str, str]:
-    """What a prompt's template puts before and after its one field; BadInput when it is made from more than that."""
-    parts = re.split(r"\{\{\s*" + re.escape(field) + r"\s*\}\}", template)
-    if len(parts) != 2 or any("{" in part for part in parts):
-        raise BadInput(f"the prompt {template!r} does not go around one text; give the texts with prompt none")
-    return parts[0], parts[1]
+def _read(question: Question) -> str:
+    """The prompt; where each choice has one of its own, or none, the sentence as the right answer makes it."""
+    first = question.prompts[0]
+    if first and all(prompt == first for prompt in question.prompts):
+        return first
+    return question.prompts[question.answer] + question.continuations[question.answer]
+
+
+def _frame(template: str) -> tuple[str, str]:
+    """What a prompt's template has before its first and after its last field."""
+    if "{%" in template or not (fields := list(_FIELD.finditer(template))):
+        return "", ""
+    return template[: fields[0].start()], template[fields[-1].end() :]

@@ -1,17 +1,15 @@
 """A task's rows: from a local file first, from the hub where there is none, checked field by field."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evaluation.catalogue import Task
+from evaluation.fields import kind
+from evaluation.forms import Form, Row
 from lm import hub
 from lm.errors import BadData
-
-Row = dict[str, Any]
-"""The text and label field of a task's row under their own names, and its `words` where it has some."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,11 @@ class HubSource:
 
 
 def task_rows(task: Task, source: HubSource, data: Path | None = None, limit: int | None = None) -> list[Row]:
-    """The rows of the task in their order; `limit` asks the hub for no more than so many, a file is read whole.
+    """The rows of the task in their order, as its definition reads them; `words` too where a row has some.
 
-    `data` is a folder: `data/eval/<task>.jsonl` is read where it exists, else the rows that ship with the project,
-    else the hub. BadData says which file, line and field is wrong, or how to give a file when the hub does not answer.
+    `limit` asks the hub for no more than so many, a file is read whole. `data` is a folder: `data/eval/<task>.jsonl` is
+    read where it exists, else the rows that ship with the project, else the hub. BadData says which file, line and
+    field is wrong, or how to give a file when there is no hub or it does not answer.
     """
     if data is not None:
         if not data.is_dir():
@@ -49,19 +48,36 @@ def read_rows(task: Task, path: Path) -> list[Row]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise BadData(f"{place}: not JSON ({error.msg} at column {error.colno})") from error
-        rows.append(_checked(task, row, place))
+        except RecursionError as error:
+            raise BadData(f"{place}: not JSON that can be read (lists in lists in lists)") from error
+        if (checked := _checked(task, row, place)) is not None:
+            rows.append(checked)
     if not rows:
-        raise BadData(f"{path}: no rows; task {task.name} needs lines with {task.text} and {task.label}")
+        raise BadData(f"{path}: no rows; task {task.name} needs lines with {_named(task.forms[0].fields)}")
     return rows
 
 
 def hub_rows(task: Task, source: HubSource, limit: int | None = None) -> list[Row]:
     """The rows of a hub data set, with `limit` the first ones alone; BadData says how to do without the hub."""
+    if task.local is not None:
+        raise BadData(f"task {task.name} has no local file: {task.local}")
     mend = f"put the rows of task {task.name} into eval/{task.name}.jsonl of a folder and name it as the data folder"
-    rows = hub.dataset_rows(source.path, source.name, source.split, mend=mend, limit=limit)
-    return [
-        _checked(task, row, f"{source.path}, split {source.split}, row {number}") for number, row in enumerate(rows)
-    ]
+    # What is left out is known only when it has been seen: then there is nothing to ask for less.
+    some = limit if task.rows is None and not any(form.left_out for form in task.forms) else None
+    wanted = None if task.rows is None else (task.rows[0], _ids(task.rows[1]))
+    rows = []
+    for number, row in enumerate(hub.dataset_rows(source.path, source.name, source.split, mend=mend, limit=some)):
+        if wanted is not None and str(row.get(wanted[0])) not in wanted[1]:
+            continue
+        checked = _checked(task, row, f"{source.path}, split {source.split}, row {number}")
+        if checked is not None:
+            rows.append(checked)
+    return rows[:limit]
+
+
+def _ids(path: Path) -> frozenset[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return frozenset(id for line in lines if not line.startswith("#") for id in line.split())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -78,30 +94,32 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise BadData(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _checked(task: Task, row: object, place: str) -> Row:
-    """The fields that the task reads; BadData names the one that is missing or wrong."""
+def _checked(task: Task, row: object, place: str) -> Row | None:
+    """What the task's definition reads, None for a row that does not belong to it; BadData names the field that is
+    missing or wrong."""
     if not isinstance(row, dict):
-        raise BadData(f"{place}: a JSON {_kind(row)}, but a row is an object with {task.text} and {task.label}")
-    for field in (task.text, task.label):
-        if field not in row:
-            raise BadData(f"{place}: field {field!r} is missing; it has {', '.join(map(repr, row)) or 'no fields'}")
-    text, label = row[task.text], row[task.label]
-    if not isinstance(text, str):
-        raise BadData(f"{place}: field {task.text!r} is a JSON {_kind(text)}, but must be a text")
-    if not text.strip():
-        raise BadData(f"{place}: field {task.text!r} is empty")
-    # True == 1 in Python, but not on the hub.
-    if not any(type(label) is type(known) and label == known for known in task.labels):
-        allowed = " or ".join(map(json.dumps, task.labels))
-        raise BadData(f"{place}: field {task.label!r} is {json.dumps(label)[:80]}, but must be {allowed}")
-    checked = {task.text: text, task.label: label}
-    if (words := row.get("words")) is not None:
-        if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
-            raise BadData(f"{place}: field 'words' must be a list of words")
-        checked["words"] = words
+        fields = _named(task.forms[0].fields)
+        raise BadData(f"{place}: a JSON {kind(row)}, but a row is an object with {fields}")
+    checked = _form(task, row, place).checked(row)
+    match checked:
+        case (field, wrong):
+            raise BadData(f"{place}: field {field!r} {wrong}")
+        case dict() if (words := row.get("words")) is not None:
+            if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
+                raise BadData(f"{place}: field 'words' must be a list of words")
+            return {**checked, "words": words}
     return checked
 
 
-def _kind(value: object) -> str:
-    kinds = {str: "text", bool: "true or false", int: "number", float: "number", list: "list", dict: "object"}
-    return kinds.get(type(value), "null")
+def _form(task: Task, row: Row, place: str) -> Form:
+    """The first form whose fields the row has."""
+    for form in task.forms:
+        if form.fields.keys() <= row.keys():
+            return form
+    missing = next(name for name in task.forms[0].fields if name not in row)
+    raise BadData(f"{place}: field {missing!r} is missing; it has {', '.join(map(repr, row)) or 'no fields'}")
+
+
+def _named(fields: Iterable[str]) -> str:
+    *most, last = fields
+    return f"{', '.join(most)} and {last}"

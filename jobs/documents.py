@@ -91,9 +91,12 @@ class LogLine(BaseModel):
     line: str
 
 
+ID_LENGTH = 16
+
+
 def artefact_id(fingerprint: str) -> str:
     """The first 16 hex digits of a spec's fingerprint name what the spec makes."""
-    return fingerprint[:16]
+    return fingerprint[:ID_LENGTH]
 
 
 class NewJobs(BaseModel):

@@ -83,8 +83,23 @@ class OWL(Strict):
 ALLOCATIONS: dict[str, type[Uniform | OWL]] = {"uniform": Uniform, "owl": OWL}
 """Name -> the model of its options; `calibrated` says whether it needs a calibration set, whatever the method."""
 
-TASKS: dict[str, str] = {"sst2": "sentiment", "yelp": "sentiment", "reviews": "sentiment"}
-"""Name -> group."""
+GROUPS: tuple[str, ...] = ("sentiment", "question answering", "similarity", "logic")
+"""Of tasks, as arXiv 2503.01542 has them."""
+
+TASKS: dict[str, str] = {
+    **dict.fromkeys(("sst2", "yelp", "imdb", "sentiment140"), "sentiment"),
+    **dict.fromkeys(("arc_challenge", "arc_easy", "openbookqa", "pubmedqa", "boolq", "qnli"), "question answering"),
+    **dict.fromkeys(("mrpc", "qqp", "wic", "scitail", "mednli", "rte", "paws"), "similarity"),
+    **dict.fromkeys(("copa", "logiqa", "sciq", "winogrande", "wnli", "wsc273", "race"), "logic"),
+    "reviews": "sentiment",
+}
+"""Name -> group: the paper's 24 tasks, and the demo's own."""
+
+LOCAL_TASKS: dict[str, str] = {
+    "mednli": "MedNLI is credentialed data of PhysioNet, which no hub may hand on: get mli_dev_v1.jsonl there and put "
+    "it into eval/mednli.jsonl of the data folder (PRUNESCOPE_DATA)",
+}
+"""Tasks that no hub has, and why: their rows come from a local file alone."""
 
 TASKS_WITH_WORDS = frozenset({"reviews"})
 """Tasks whose rows carry influential words of their own."""
@@ -99,7 +114,7 @@ PERPLEXITY_SETS: tuple[str, ...] = ("wikitext2", "ptb", "c4", "demo")
 
 PERPLEXITY_FILES: tuple[str, ...] = (".txt", ".jsonl")
 
-WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion")
+WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion", "gradient")
 
 ACTIVATIONS: tuple[str, ...] = ("relu", "abs", "raw")
 

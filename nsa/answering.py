@@ -1,4 +1,6 @@
-"""A model's own answer to a question, token by token, always the likeliest one."""
+"""A model's own answer to a question, token by token, always the likeliest one; and the list of words in it."""
+
+import re
 
 import torch
 
@@ -6,30 +8,50 @@ from lm.architecture import context_length
 from lm.loading import LanguageModel
 from nsa.prompts import question_ids
 
-MOST_TOKENS = 64
+MOST_TOKENS = 128
+LEAST_TOKENS = 32
+"""Room that an answer needs: a list of some ten words."""
+
+# Chat models like to repeat the words that the answer was to follow.
+_LIST = re.compile(r"^[ \t]*(?:Influential words:[ \t]*)?\[([^\[\]\n]*)\]", re.MULTILINE | re.IGNORECASE)
+_QUOTED = re.compile(r"""(["'])(.+)\1""")
+
+
+def parse_answer(text: str) -> tuple[str, ...]:
+    """The words of a model's answer: a line that begins with `[word1,word2,...]`, blanks after the commas or not, the
+    words bare or in quotes.
+
+    An answer of any other form names no words; neither does a list with an empty place.
+    """
+    found = _LIST.search(text)
+    if found is None:
+        return ()
+    words = [_QUOTED.sub(r"\2", word.strip()).strip() for word in found.group(1).split(",")]
+    return tuple(words) if all(words) else ()
 
 
 @torch.no_grad()
 def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> str | None:
-    """The greedy continuation of `prompt` up to a closing bracket, an end token or `most` tokens.
+    """The greedy continuation of `prompt` up to the end of its list of words, an end token or `most` tokens.
 
-    Without a chat template it also ends with its first line. None when the prompt and `most` tokens exceed the context.
+    Without a chat template it also ends with its first line. None when the context has no room for an answer.
     """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None
     ids = question_ids(tokenizer, prompt)
-    if len(ids) + most > context_length(model):
+    room = min(most, context_length(model) - len(ids))
+    if room < min(most, LEAST_TOKENS):
         return None
     ends = _end_ids(lm)
     step, past, written, text = torch.tensor([ids], device=model.device), None, [], ""
-    for _ in range(most):
+    for _ in range(room):
         output = model(input_ids=step, past_key_values=past, use_cache=True)
         chosen = int(output.logits[0, -1].argmax())
         if chosen in ends:
             break
         written.append(chosen)
         text = str(tokenizer.decode(written, skip_special_tokens=True))
-        if "]" in text or (tokenizer.chat_template is None and "\n" in text.lstrip()):
+        if _LIST.search(text) or (tokenizer.chat_template is None and "\n" in text.lstrip()):
             break
         step, past = torch.tensor([[chosen]], device=model.device), output.past_key_values
     return text

@@ -1,31 +1,25 @@
-"""Step 3 of NSA: how far activations on influential words fell in a pruned model, and whether others fell as far.
+"""Step 3 of NSA: did the neurons that answer to influential words fall further in a pruned model than others did?
 
-    drop = 1 - A_m' / A_m            per neuron and word; undefined where A_m <= 0
-
-Drops of several neurons are pooled, 1 - sum A_m' / sum A_m: a mean of ratios would hang on the neurons with the
-smallest A_m. A drop alone proves little, so the matched neurons stand beside two controls, each a few comparators per
-matched neuron, in the same layer and on the same word: neurons drawn at random, and neurons with the nearest A_m.
+A drop alone proves little, so the matched neurons stand beside two controls, each a few comparators per matched neuron,
+in the same layer and on the same word: neurons drawn at random, and neurons with the nearest A_m. Matched are the top
+neurons by Score over all layers, and beside them those of every layer.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from nsa import bootstrap
+from nsa.bootstrap import ByText, Group, Interval
+from nsa.examples import Positions
 
 COMPARATORS = 20
-RESAMPLES = 1000
 
-Pairs = Float[np.ndarray, "matched 2"]  # A_m in the dense and in the pruned model, one row per matched neuron
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A pooled drop, or a difference of two, with its 95 % bootstrap interval over `neurons` matched neurons."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    neurons: int
+Rows = Callable[[Int[np.ndarray, " some"], Int[np.ndarray, " few"]], Float[np.ndarray, "some few"]]
 
 
 @dataclass(frozen=True)
@@ -40,18 +34,24 @@ class Controls:
 
 
 @dataclass(frozen=True)
-class LayerPairs:
-    """One layer's share of `controls`: the matched neurons and the means of their comparators."""
+class Comparators:
+    """One layer's matched neurons, each with its word and those it is compared with."""
 
-    matched: Pairs
-    random: Pairs
-    like: Pairs
+    neurons: Int[np.ndarray, " matched"]
+    words: Int[np.ndarray, " matched"]
+    over_all: Bool[np.ndarray, " matched"]  # among the top of all layers
+    in_layer: Bool[np.ndarray, " matched"]  # among the top of this one
+    random: list[Int[np.ndarray, " comparators"]]
+    like: list[Int[np.ndarray, " comparators"]]
 
 
-def drops(dense: Float[np.ndarray, "*axes"], pruned: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
-    """1 - pruned/dense; NaN where dense is not positive."""
-    rest: np.ndarray = np.divide(pruned, dense, out=np.full(dense.shape, np.nan), where=dense > 0)
-    return 1 - rest
+@dataclass(frozen=True)
+class Sums:
+    """Per matched neuron and text: the sum of A over the word's tokens, and its mean over each kind of comparator."""
+
+    matched: ByText
+    random: ByText
+    like: ByText
 
 
 def matched_words(dense: Float[np.ndarray, "neurons words"]) -> Int[np.ndarray, " neurons"]:
@@ -60,69 +60,93 @@ def matched_words(dense: Float[np.ndarray, "neurons words"]) -> Int[np.ndarray, 
     return np.where(np.take_along_axis(dense, best[:, None], 1)[:, 0] > 0, best, -1)
 
 
-def layer_pairs(
+def choose(
     dense: Float[np.ndarray, "neurons words"],
-    pruned: Float[np.ndarray, "neurons words"],
-    matched: Int[np.ndarray, " matched"],
-    words: Int[np.ndarray, " matched"],
+    words: Int[np.ndarray, " neurons"],
+    over_all: Int[np.ndarray, " some"],
+    in_layer: Int[np.ndarray, " some"],
     ranked: Bool[np.ndarray, " neurons"],
     rng: np.random.Generator,
-) -> LayerPairs:
-    """The A_m of some matched neurons of one layer on their words, and those of their comparators.
+) -> Comparators:
+    """The comparators of one layer's matched neurons; `dense` is A_m, `words` each neuron's word.
 
     Comparators are ranked neurons that are not matched and answer to the word at all (A_m > 0). A matched neuron
     without any is left out.
     """
     others = ranked.copy()
-    others[matched] = False
-    rows: list[tuple[Float[np.ndarray, " 2"], ...]] = []
-    for neuron, word in zip(matched, words, strict=True):
+    others[over_all] = others[in_layer] = False
+    kept, random, like = [], [], []
+    for neuron in np.union1d(over_all, in_layer).astype(int):
+        word = words[neuron]
         pool = np.flatnonzero(others & (dense[:, word] > 0))
-        if not len(pool):
+        if word < 0 or not len(pool):
             continue
         count = min(COMPARATORS, len(pool))
-        drawn = rng.choice(pool, count, replace=False)
-        near = pool[np.argsort(np.abs(dense[pool, word] - dense[neuron, word]), kind="stable")[:count]]
-        both = np.stack([dense[:, word], pruned[:, word]], axis=1)
-        rows.append((both[neuron], both[drawn].mean(0), both[near].mean(0)))
-    columns = [np.array(column).reshape(-1, 2) for column in zip(*rows, strict=True)] or [np.empty((0, 2))] * 3
-    return LayerPairs(*columns)
+        kept.append(neuron)
+        random.append(rng.choice(pool, count, replace=False))
+        like.append(pool[np.argsort(np.abs(dense[pool, word] - dense[neuron, word]), kind="stable")[:count]])
+    neurons = np.array(kept, dtype=int)
+    return Comparators(neurons, words[neurons], np.isin(neurons, over_all), np.isin(neurons, in_layer), random, like)
 
 
-def controls(layers: list[LayerPairs], seed: int) -> Controls:
-    """Pooled drops of all layers' matched neurons and their comparators; intervals redraw the matched neurons together
-    with their comparators."""
-    kinds = [np.concatenate([getattr(layer, kind) for layer in layers]) for kind in ("matched", "random", "like")]
-    samples = _resamples(len(kinds[0]), seed)
-    values = [_pooled(pairs[None])[0] if len(pairs) else np.nan for pairs in kinds]
-    redrawn = [_pooled(pairs[samples]) if len(pairs) else np.empty(0) for pairs in kinds]
-    count = len(kinds[0])
-    matched, random, like = (_interval(value, drawn, count) for value, drawn in zip(values, redrawn, strict=True))
-    over_random, over_like = (
-        _interval(values[0] - values[other], redrawn[0] - redrawn[other], count) for other in (1, 2)
+def group_sums(chosen: Comparators, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions) -> Sums:
+    """What one variant's activations say of a layer's matched neurons; `rows` reads activations of
+    some neurons at some tokens."""
+    places = list(positions.words.values())
+    found: list[list[np.ndarray]] = [[], [], []]
+    for neuron, word, random, like in zip(chosen.neurons, chosen.words, chosen.random, chosen.like, strict=True):
+        every = np.concatenate([[neuron], random, like])
+        values = change(torch.from_numpy(rows(every, places[word])).double()).numpy()
+        by_text = _by_text(values, positions.text[places[word]], positions.texts)
+        found[0].append(by_text[0])
+        found[1].append(by_text[1 : 1 + len(random)].mean(0))
+        found[2].append(by_text[1 + len(random) :].mean(0))
+    return Sums(*(np.array(kind).reshape(-1, positions.texts) for kind in found))
+
+
+def own_word_sums(
+    values: Float[Tensor, "neurons tokens"], positions: Positions, words: Int[np.ndarray, " neurons"]
+) -> Float[np.ndarray, "neurons texts"]:
+    """The sum of transformed activations over the tokens of each neuron's own word, in every text; 0 without a word."""
+    spelling = np.zeros((len(positions.words) + 1, len(positions.text)), dtype=bool)  # the last row is of no word
+    for row, places in zip(spelling, positions.words.values(), strict=False):
+        row[places] = True
+    own = torch.from_numpy(spelling).to(values.device)[torch.from_numpy(words).to(values.device)]
+    kept = torch.where(own, values, 0)
+    by_text = [kept[:, span].sum(1, dtype=torch.float64) for span in positions.spans]
+    found: np.ndarray = torch.stack(by_text, dim=1).cpu().numpy()
+    return found
+
+
+def controls(
+    layers: Sequence[tuple[Comparators, Sums, Sums]],
+    word_counts: Int[np.ndarray, "words texts"],
+    weights: Float[np.ndarray, "resamples texts"],
+    *,
+    in_layer: bool = False,
+) -> Controls:
+    """Pooled drops of the matched neurons and their comparators, with (comparators, dense, pruned) of every layer.
+
+    `in_layer` takes the top neurons of each layer instead of those over all.
+    """
+    chosen = [comparators.in_layer if in_layer else comparators.over_all for comparators, _, _ in layers]
+    counts = np.concatenate(
+        [word_counts[comparators.words[flags]] for (comparators, _, _), flags in zip(layers, chosen, strict=True)]
     )
-    return Controls(matched, random, like, over_random, over_like)
+
+    def pooled(kind: str) -> bootstrap.Pooled:
+        dense, pruned = (
+            np.concatenate([getattr(layer[side], kind)[flags] for layer, flags in zip(layers, chosen, strict=True)])
+            for side in (1, 2)
+        )
+        return bootstrap.pooled_drop(Group(dense, pruned, counts), weights)
+
+    matched, random, like = (pooled(kind) for kind in ("matched", "random", "like"))
+    return Controls(matched.interval(), random.interval(), like.interval(), matched.over(random), matched.over(like))
 
 
-def pooled_drop(pairs: Pairs, seed: int) -> Interval:
-    """1 - sum A_m' / sum A_m over some neurons, with its 95 % bootstrap interval; None without neurons."""
-    if not len(pairs):
-        return Interval(None, None, None, 0)
-    return _interval(_pooled(pairs[None])[0], _pooled(pairs[_resamples(len(pairs), seed)]), len(pairs))
-
-
-def _resamples(count: int, seed: int) -> Int[np.ndarray, "resamples matched"]:
-    return np.random.default_rng(seed).integers(0, max(1, count), (RESAMPLES, count))
-
-
-def _pooled(pairs: Float[np.ndarray, "resamples matched 2"]) -> Float[np.ndarray, " resamples"]:
-    total = pairs.sum(1)
-    return drops(total[:, 0], total[:, 1])
-
-
-def _interval(value: float, drawn: Float[np.ndarray, " resamples"], neurons: int) -> Interval:
-    drawn = drawn[np.isfinite(drawn)]
-    if not np.isfinite(value) or not len(drawn):
-        return Interval(None, None, None, neurons)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Interval(float(value), float(low), float(high), neurons)
+def _by_text(
+    values: Float[np.ndarray, "some matches"], text: Int[np.ndarray, " matches"], texts: int
+) -> Float[np.ndarray, "some texts"]:
+    found: np.ndarray = values @ (text[:, None] == np.arange(texts)).astype(np.float64)
+    return found

@@ -10,19 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from lm.tokens import Tokens, tokenize
 from nsa.errors import NoInfluentialWords, TextsTooLong
+from nsa.spelling import WordMatch, tokens_of
 from nsa.texts import FoundWords, Text
-from nsa.words import occurrences
 
 __all__ = ["Example", "LeftOut", "Positions", "Text", "WordMatch", "fitting", "make_examples", "positions_of"]
-
-
-@dataclass(frozen=True)
-class WordMatch:
-    """One influential word of an example and the positions of the tokens that spell its occurrences."""
-
-    word: str
-    positions: list[int]
-    occurrences: int
 
 
 @dataclass(frozen=True)
@@ -55,14 +46,37 @@ class LeftOut:
 class Positions:
     """All tokens of all examples, one after another: which text each belongs to, and what it counts for.
 
-    `counted`: in the sums of Eq. 1 (all but special tokens); `influential`: the counted tokens of S;
-    `words`: positions [tokens of the word] of each influential word over all texts, by its lower-case name.
+    `special`: tokens such as `<s>`, which spell no text; `influential`: the tokens of S; `words`: positions [tokens of
+    the word] of each influential word over all texts, by its lower-case name, ascending. Special tokens are in the sums
+    of Eq. 1 only with `count_special`.
     """
 
     text: Int[np.ndarray, " tokens"]
-    counted: Bool[np.ndarray, " tokens"]
+    special: Bool[np.ndarray, " tokens"]
     influential: Bool[np.ndarray, " tokens"]
     words: dict[str, Int[np.ndarray, " matches"]]
+    count_special: bool = False
+
+    @property
+    def texts(self) -> int:
+        """How many texts there are."""
+        return int(self.text.max(initial=-1)) + 1
+
+    @property
+    def counted(self) -> Bool[np.ndarray, " tokens"]:
+        """The tokens of Eq. 1's denominator."""
+        return np.ones_like(self.special) if self.count_special else ~self.special
+
+    @property
+    def spans(self) -> list[slice]:
+        """Where each text lies along the tokens."""
+        ends = np.searchsorted(self.text, np.arange(self.texts), side="right").tolist()
+        return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def word_counts(self) -> Int[np.ndarray, "words texts"]:
+        """How many tokens of each text spell each word."""
+        counts = [np.bincount(self.text[places], minlength=self.texts) for places in self.words.values()]
+        return np.array(counts, dtype=np.int64).reshape(len(self.words), self.texts)
 
 
 def fitting(
@@ -103,16 +117,8 @@ def make_examples(tokens: dict[int, Tokens], texts: Sequence[Text], found: dict[
 
 
 def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Example:
-    matches = []
-    for word in found.words:
-        ranges = [(a + len(text.before), b + len(text.before)) for a, b in occurrences(word, text.text)]
-        places = [
-            place
-            for place, (start, end) in enumerate(tokens.offsets)
-            if not tokens.special[place] and any(start < b and end > a for a, b in ranges)
-        ]
-        if places:
-            matches.append(WordMatch(word, places, len(ranges)))
+    found_words = [tokens_of(word, text, tokens) for word in found.words]
+    matches = [match for match in found_words if match.positions]
     marked = {place for match in matches for place in match.positions}
     return Example(
         index=index,
@@ -134,10 +140,10 @@ def positions_of(made: Sequence[Example], *, count_special: bool = False) -> Pos
         for match in example.words:
             words.setdefault(match.word.lower(), []).extend(start + place for place in match.positions)
         start += len(example.token_ids)
-    special = np.array([flag for example in made for flag in example.special], dtype=bool)
     return Positions(
         text=np.repeat(np.arange(len(made)), [len(example.token_ids) for example in made]),
-        counted=np.ones_like(special) if count_special else ~special,
+        special=np.array([flag for example in made for flag in example.special], dtype=bool),
         influential=np.array([flag for example in made for flag in example.influential], dtype=bool),
         words={word: np.array(sorted(set(places))) for word, places in words.items()},
+        count_special=count_special,
     )

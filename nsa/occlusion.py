@@ -1,17 +1,15 @@
 """How much of the label's log-probability hangs on one word: leave it out and look again."""
 
-import re
 from collections import defaultdict
 
 import torch
 
 from lm.architecture import context_length
-from lm.errors import BadText
 from lm.loading import LanguageModel
-from nsa.prompts import SENTIMENT_QUESTION
+from nsa.labels import asked, label_of, labelled
 from nsa.texts import Text
+from nsa.whole_words import distinct_words, occurrences
 
-WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001 - the typographic apostrophe is meant
 MOST_LOGITS = 1 << 26
 
 
@@ -21,20 +19,20 @@ def label_drops(lm: LanguageModel, text: Text) -> dict[str, float]:
     The label follows the prompt after one blank. A text that stands alone is asked Figure 1's sentiment question first.
     Raises BadText for a text without a label.
     """
-    if not text.label:
-        raise BadText(f"the text {text.text[:60]!r} has no label: occlusion measures its label; add one or choose cot")
-    after = text.after if text.before or text.after else SENTIMENT_QUESTION
-    words: dict[str, str] = {}
-    for match in WORD.finditer(text.text):
-        words.setdefault(match.group().lower(), match.group())
-    prompts = [text.text, *(without(word, text.text) for word in words.values())]
-    whole, *rest = label_log_probabilities(lm, [text.before + prompt + after for prompt in prompts], text.label)
-    return {word: whole - left for word, left in zip(words.values(), rest, strict=True)}
+    label, after = label_of(text, "occlusion"), asked(text)
+    words = distinct_words(text.text)
+    prompts = [text.text, *(without(word, text.text) for word in words)]
+    whole, *rest = label_log_probabilities(lm, [text.before + prompt + after for prompt in prompts], label)
+    return {word: whole - left for word, left in zip(words, rest, strict=True)}
 
 
 def without(word: str, text: str) -> str:
     """The text without any occurrence of the word (in any case) and without the blank before it."""
-    return re.sub(rf"\s?(?<!\w){re.escape(word)}(?!\w)", "", text, flags=re.IGNORECASE)
+    rest, place = "", 0
+    for start, end in occurrences(word, text):
+        rest += text[place : start - 1 if start > place and text[start - 1].isspace() else start]
+        place = end
+    return rest + text[place:]
 
 
 @torch.no_grad()
@@ -42,13 +40,7 @@ def label_log_probabilities(lm: LanguageModel, prompts: list[str], label: str) -
     """log P(" " + label | prompt) in nats for every prompt; a prompt beyond the context counts as unchanged (NaN)."""
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None
-    rows = []
-    for prompt in prompts:
-        start = list(tokenizer(prompt)["input_ids"])
-        whole = list(tokenizer(f"{prompt} {label}")["input_ids"])
-        if len(whole) <= len(start):
-            raise BadText(f"label {label!r} adds no token of its own to the prompt: give it another name")
-        rows.append((whole, len(whole) - len(start)))
+    rows = [(found.tokens.ids, found.count) for found in (labelled(tokenizer, prompt, label) for prompt in prompts)]
     limit = context_length(model)
     groups = defaultdict(list)  # equal lengths need no padding
     for place, (whole, count) in enumerate(rows):

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import cast
 
 from torch import nn
+from transformers import PreTrainedModel
 
-from lm.architecture import context_length, decoder_layers, neuron_count
+from lm.architecture import context_length, decoder_layers, down_projection, neuron_count, weight_view
 from lm.errors import BadInput
 from lm.loading import LanguageModel
 from lm.tokens import tokenize
 from nsa import scoring
 from nsa.errors import ModelsDiffer, TextsTooLong
 from nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
+from nsa.prompts import words_question
 from nsa.texts import FoundWords, Text
 from nsa.words import SOURCES, check_texts, influential_words
 
@@ -49,6 +51,10 @@ def check(texts: Sequence[Text], options: Options) -> None:
     scoring.transform(options.activation)
     if options.source not in SOURCES:
         raise BadInput(f"words source {options.source!r} is unknown: choose one of {', '.join(SOURCES)}")
+    for text in texts:
+        words_question(text.group)
+    if not 0 <= options.floor < 1:
+        raise BadInput(f"floor {options.floor:g}: a quantile of the denominators, from 0 to less than 1")
     if options.permutations < 0:
         raise BadInput(f"permutations {options.permutations}: 0 (none) or more")
     if options.layers is not None and not options.layers:
@@ -87,13 +93,22 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
     )
 
 
-def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shape: tuple[int, int]) -> None:
+def shape_of(model: PreTrainedModel) -> tuple[int, int, int]:
+    """(layers, neurons of a layer, width of the hidden state)."""
+    layers = decoder_layers(model)
+    return len(layers), neuron_count(model), int(weight_view(down_projection(layers[0])).shape[0])
+
+
+def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shape: tuple[int, int, int]) -> None:
     """Raise ModelsDiffer unless the variant has the dense model's shape, and its tokenizer (if any) the same tokens."""
-    own = (len(decoder_layers(lm.model)), neuron_count(lm.model))
+    own = shape_of(lm.model)
     if own != shape:
+        found, wanted = (
+            f"{layers} layer{'' if layers == 1 else 's'} of {neurons} neurons and width {width}"
+            for layers, neurons, width in (own, shape)
+        )
         raise ModelsDiffer(
-            f"{name} ({lm.reference}) has {own[0]} layers of {own[1]} neurons, dense model {shape[0]} of {shape[1]}; "
-            "compare models of one shape"
+            f"{name} ({lm.reference}) has {found}, the dense model {wanted}; compare models of one shape"
         )
     largest = max(max(example.token_ids) for example in examples)
     if largest >= int(cast(nn.Embedding, lm.model.get_input_embeddings()).weight.shape[0]):

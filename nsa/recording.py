@@ -1,7 +1,8 @@
 """Step 2 of NSA, first half: the activations of every neuron at every token, handed on as they come.
 
 A neuron is one coordinate of the input of the MLP's down-projection. The model runs batch after batch of whole texts,
-and each layer's activations leave the device at once, so memory does not grow with the number of texts.
+and each layer's activations leave the device at once, so memory does not grow with the number of texts. On a GPU they
+are copied while the layers after them run, and handed on when the batch has ended.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,7 +17,8 @@ from lm.architecture import decoder_layers, down_projection
 from lm.hooks import record_inputs
 from nsa.errors import NotFinite
 
-BATCH_TOKENS = 2048
+BATCH_TOKENS = 512
+"""Enough to keep the processor busy; more only takes memory (0.7 MB a token for a 7B model)."""
 
 Receive = Callable[[int, int, Float[np.ndarray, "tokens neurons"]], None]
 
@@ -41,25 +43,34 @@ def record(
     wanted = range(len(found)) if layers is None else sorted(layers)
     modules = {layer: down_projection(found[layer]) for layer in wanted}
     start = done = 0
-    for batch in _batches(token_ids, batch_tokens):
+    for batch in batches(token_ids, batch_tokens):
         lengths = [len(ids) for ids in batch]
-        # Texts are filled up at their right end with their own last token: no causal model looks back from there, so no
-        # mask is needed, and what the filling yields is cut off.
-        padded = [[*ids, *[ids[-1]] * (max(lengths) - len(ids))] for ids in batch]
-        inputs = torch.tensor(padded, device=model.device)
+        ship = _Shipment(model.device, start, receive)
 
-        def take(layer: int, values: Tensor, start: int = start, lengths: Sequence[int] = lengths) -> None:
+        def take(layer: int, values: Tensor, lengths: Sequence[int] = lengths, ship: "_Shipment" = ship) -> None:
             rows = values.reshape(len(lengths), max(lengths), -1)
-            kept = torch.cat([row[:length] for row, length in zip(rows, lengths, strict=True)])
-            receive(layer, start, _half(kept, layer).cpu().numpy())
+            kept = [row[:length] for row, length in zip(rows, lengths, strict=True)]
+            ship.take(layer, kept[0] if len(kept) == 1 else torch.cat(kept))
 
         with record_inputs(modules, take):
-            model.base_model(input_ids=inputs, use_cache=False)
+            run(model, batch)
+        ship.arrive()
         start, done = start + sum(lengths), done + len(batch)
         on_batch(done, len(token_ids))
 
 
-def _batches(token_ids: Sequence[Sequence[int]], most: int) -> Iterator[list[Sequence[int]]]:
+def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
+    """One forward pass of the decoder, without its head.
+
+    Texts are filled up at their right end with their own last token: no causal model looks back from there, so no mask
+    is needed.
+    """
+    longest = max(map(len, batch))
+    padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in batch]
+    model.base_model(input_ids=torch.tensor(padded, device=model.device), use_cache=False)
+
+
+def batches(token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS) -> Iterator[list[Sequence[int]]]:
     """Neighbouring texts together, as many as fit `most` tokens once they are filled up to the longest."""
     batch: list[Sequence[int]] = []
     for ids in token_ids:
@@ -71,14 +82,43 @@ def _batches(token_ids: Sequence[Sequence[int]], most: int) -> Iterator[list[Seq
         yield batch
 
 
-def _half(values: Float[Tensor, "tokens neurons"], layer: int) -> Float[Tensor, "tokens neurons"]:
-    half = values.to(torch.float16)
-    finite = torch.isfinite(half)
-    if not bool(finite.all()):
-        token, neuron = (int(place) for place in (~finite).nonzero()[0])
-        value = float(values[token, neuron])
-        limit = "" if np.isnan(value) else f", beyond float16's {np.finfo(np.float16).max:g}"
-        raise NotFinite(
-            f"layer {layer}, neuron {neuron}: its activation is {value:g}{limit}; this model cannot be recorded"
-        )
-    return half
+class _Shipment:
+    """One batch's activations on their way to `receive`."""
+
+    def __init__(self, device: torch.device, start: int, receive: Receive) -> None:
+        self._start, self._receive = start, receive
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._waiting: list[tuple[int, Tensor]] = []
+
+    def take(self, layer: int, values: Float[Tensor, "tokens neurons"]) -> None:
+        """Hand a layer on, or send it on its way to the host."""
+        half = values.to(torch.float16)
+        if self._copies is None:
+            self._hand_on(layer, half)
+            return
+        self._copies.wait_stream(torch.cuda.current_stream(half.device))
+        with torch.cuda.stream(self._copies):
+            self._waiting.append((layer, half.to("cpu", non_blocking=True)))  # into pinned memory
+        half.record_stream(self._copies)
+
+    def arrive(self) -> None:
+        """Hand on what was under way."""
+        if self._copies is not None:
+            self._copies.synchronize()
+        for layer, half in self._waiting:
+            self._hand_on(layer, half)
+
+    def _hand_on(self, layer: int, half: Float[Tensor, "tokens neurons"]) -> None:
+        if not _finite(half):
+            token, neuron = (int(place) for place in (~torch.isfinite(half)).nonzero()[0])
+            is_nan = bool(torch.isnan(half[token, neuron]))
+            raise NotFinite(
+                f"layer {layer}, neuron {neuron}: its activation at token {self._start + token} is "
+                f"{'NaN' if is_nan else 'beyond float16, which ends at 65504'}; this model cannot be recorded"
+            )
+        self._receive(layer, self._start, half.numpy())
+
+
+def _finite(half: Float[Tensor, "tokens neurons"]) -> bool:
+    """Half-precision numbers add up to no more than float32 holds, so only one that is not finite spoils the sum."""
+    return bool(torch.isfinite(half.sum(dtype=torch.float32)))

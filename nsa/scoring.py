@@ -6,10 +6,13 @@
 Activations of gated MLPs are signed, so a denominator can be near zero or negative. A neuron whose denominator is under
 the floor (the 5 % quantile of the absolute denominators of its layer) is not ranked.
 
-Null: within each text t, as many of its n_t counted positions as it has influential ones (s_t), drawn without
-replacement. The numerator then has mean sum_t s_t m_t and variance sum_t s_t (1 - s_t/n_t) v_t, where m_t and v_t
-(divisor n_t - 1) are the mean and variance of A over the counted positions of the text: hence z. Over K redraws
+Null: within each text t, as many of its n_t tokens (the special ones apart) as it has influential ones (s_t), drawn
+without replacement. The numerator then has mean sum_t s_t m_t and variance sum_t s_t (1 - s_t/n_t) v_t, where m_t and
+v_t (divisor n_t - 1) are the mean and variance of A over those tokens of the text: hence z. Over K redraws
 p = (b + 1) / (K + 1), b the redraws with at least the observed numerator. The denominator is the same in every redraw.
+
+Activations come in half precision and are added up in double precision, where such sums are exact up to 2^29: so two
+sums of the same numbers are equal in whatever order they are taken, and b is what a plain loop would count.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,12 +22,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from lm.errors import BadInput
 from nsa.examples import Positions
 
 FLOOR = 0.05
-MOST_VALUES = 1 << 23  # of a block in double precision: 64 MiB
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda values: values.clamp(min=0),
@@ -69,59 +72,48 @@ def transform(activation: str) -> Callable[[Tensor], Tensor]:
     return ACTIVATIONS[activation]
 
 
-def redraws(positions: Positions, count: int, seed: int) -> Bool[Tensor, "tokens draws"]:
-    """`count` draws of the null: in every text as many counted positions as it has influential ones."""
+def redraws(positions: Positions, count: int, seed: int) -> Int[Tensor, "draws chosen"]:
+    """`count` draws of the null, each as the positions that stand in for the influential tokens: in every text as many
+    as it has influential ones."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.zeros(len(positions.text), count, dtype=torch.bool)
+    drawn = [torch.empty(count, 0, dtype=torch.int32)]
     for places, chosen in _by_text(positions):
         if chosen and count:
             keys = torch.rand(count, len(places), generator=generator)
-            picked = keys.topk(chosen, dim=1).indices
-            drawn[torch.from_numpy(places)[picked].T, torch.arange(count)] = True
-    return drawn
+            drawn.append(torch.from_numpy(places.astype(np.int32))[keys.topk(chosen, dim=1).indices])
+    return torch.cat(drawn, dim=1)
 
 
 def sums(
     activations: Float[Tensor, "neurons tokens"],
     positions: Positions,
     activation: str = "relu",
-    draws: Bool[Tensor, "tokens draws"] | None = None,
+    draws: Int[Tensor, "draws chosen"] | None = None,
 ) -> Sums:
-    """Sums of a block of neurons: signed activations in half or single precision, on any device."""
-    change = transform(activation)
-    size = max(1, MOST_VALUES // max(1, activations.shape[1]))
-    blocks = [_sums(change(block), positions, draws) for block in torch.split(activations, size)]
-    return Sums.joined(blocks)
-
-
-def _sums(values: Float[Tensor, "neurons tokens"], positions: Positions, draws: Tensor | None) -> Sums:
-    device = values.device
-    exact = values.double()
-    total, square = exact.new_zeros(len(exact)), exact.new_zeros(len(exact))
-    mean = exact.new_zeros(len(exact))
+    """Sums of some neurons: signed activations in half or single precision, on any device."""
+    by_token = transform(activation)(activations).T.double().contiguous()
+    neurons = by_token.shape[1]
+    mean, variance = by_token.new_zeros(neurons), by_token.new_zeros(neurons)
     for places, chosen in _by_text(positions):
-        text = exact[:, torch.from_numpy(places).to(device)]
-        sum_ = text.sum(1)
-        total += sum_
+        share = chosen / len(places)
         if chosen:
-            share = chosen / len(places)
-            mean += share * sum_
+            text = _rows(by_token, places)
+            mean += share * text.sum(0)
             if share < 1:
-                square += chosen * (1 - share) * text.var(1)
-    influential = torch.from_numpy(positions.influential & positions.counted).to(device)
-    reached = torch.zeros(len(exact), dtype=torch.int64)
-    if draws is not None and draws.shape[1]:
-        # The observed positions are a column of the same product: equal sums stay equal, whatever the rounding.
-        columns = torch.cat([influential[:, None], draws.to(device)], dim=1)
-        drawn = _product(values, columns)
-        reached = (drawn[:, 1:] >= drawn[:, :1]).sum(1)
+                variance += chosen * (1 - share) * text.var(0)
+    observed = _rows(by_token, np.flatnonzero(positions.influential)).sum(0)
+    reached = torch.zeros(neurons, dtype=torch.int64)
+    if draws is not None and draws.numel():
+        # One gathering product for all neurons: a row of the null's matrix has |S| ones and is never laid out.
+        drawn = functional.embedding_bag(draws.to(by_token.device), by_token, mode="sum")
+        reached = (drawn >= observed).sum(0)
     return Sums(
-        numerator=exact[:, influential].sum(1).cpu().numpy(),
-        denominator=total.cpu().numpy(),
+        numerator=observed.cpu().numpy(),
+        denominator=_rows(by_token, np.flatnonzero(positions.counted)).sum(0).cpu().numpy(),
         null_mean=mean.cpu().numpy(),
-        null_variance=square.cpu().numpy(),
+        null_variance=variance.cpu().numpy(),
         reached=reached.cpu().numpy(),
-        words=_word_means(exact, positions),
+        words=_word_means(by_token, positions),
     )
 
 
@@ -129,22 +121,20 @@ def word_means(
     activations: Float[Tensor, "neurons tokens"], positions: Positions, activation: str = "relu"
 ) -> Float[np.ndarray, "neurons words"]:
     """A_m of a block of neurons for every word of `positions`, in order: the mean over all tokens that spell it."""
-    return _word_means(transform(activation)(activations), positions)
+    return _word_means(transform(activation)(activations).T, positions)
 
 
-def _word_means(values: Float[Tensor, "neurons tokens"], positions: Positions) -> Float[np.ndarray, "neurons words"]:
-    places = [torch.from_numpy(found).to(values.device) for found in positions.words.values()]
-    means: np.ndarray = torch.stack([values[:, place].double().mean(1) for place in places], dim=1).cpu().numpy()
-    return means
+def _word_means(by_token: Float[Tensor, "tokens neurons"], positions: Positions) -> Float[np.ndarray, "neurons words"]:
+    means = [_rows(by_token, places).double().mean(0) for places in positions.words.values()]
+    found: np.ndarray = torch.stack(means, dim=1).cpu().numpy()
+    return found
 
 
-def _product(
-    values: Float[Tensor, "neurons tokens"], columns: Bool[Tensor, "tokens draws"]
-) -> Float[Tensor, "neurons draws"]:
-    """values @ columns with sums in float32. On a GPU the matrix units add half-precision values just as exactly."""
-    if values.is_cuda and values.dtype == torch.float16:
-        return torch.mm(values, columns.half(), out_dtype=torch.float32)
-    return values.float() @ columns.float()
+def _rows(by_token: Float[Tensor, "tokens neurons"], places: Int[np.ndarray, " some"]) -> Float[Tensor, "some neurons"]:
+    """Some tokens' rows; a view where they stand one after another."""
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return by_token[int(places[0]) : int(places[-1]) + 1]
+    return by_token[torch.from_numpy(places).to(by_token.device)]
 
 
 def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: float = FLOOR) -> Scores:
@@ -157,7 +147,7 @@ def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: f
     ranked = (layer.denominator >= least) & (layer.denominator > 0)
     unknown = np.full(len(ranked), np.nan)
     score = np.divide(layer.numerator, layer.denominator, out=unknown.copy(), where=ranked)
-    share = int((positions.influential & positions.counted).sum()) / max(1, int(positions.counted.sum()))
+    share = int(positions.influential.sum()) / max(1, int(positions.counted.sum()))
     spread = np.sqrt(layer.null_variance)
     z = np.divide(layer.numerator - layer.null_mean, spread, out=np.zeros(len(ranked)), where=spread > 0)
     return Scores(
@@ -183,9 +173,9 @@ def q_values(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     return result
 
 
-def _by_text(positions: Positions) -> Iterator[tuple[Int[np.ndarray, " counted"], int]]:
-    """The counted positions of every text, and how many of them are influential."""
-    for text in range(int(positions.text.max(initial=-1)) + 1):
-        places = np.flatnonzero((positions.text == text) & positions.counted)
+def _by_text(positions: Positions) -> Iterator[tuple[Int[np.ndarray, " drawable"], int]]:
+    """The positions of every text that the null draws from, and how many of them are influential."""
+    for span in positions.spans:
+        places = span.start + np.flatnonzero(~positions.special[span])
         if len(places):
             yield places, int(positions.influential[places].sum())

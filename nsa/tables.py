@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from nsa import comparison
 from nsa.preparation import Options, Prepared
 
+FORMAT = 2  # of what is kept; store/activations.py reads 1, which had fewer arrays, and 2
 MOST_MATCHED = 100  # top neurons that the controls speak of
-PER_WORD = 20  # top neurons of one word whose pooled drop is the word's
+MATCHED_IN_LAYER = 20  # top neurons of a layer that its own controls speak of
 
 
 def ranks_of(score: Float[np.ndarray, "layers neurons"]) -> np.ndarray:
@@ -27,19 +27,11 @@ def matched_count(ranks: np.ndarray) -> int:
     return min(MOST_MATCHED, max(10, ranked // 20), ranked)
 
 
-def word_damage(word: int, arrays: dict[str, np.ndarray], fallen: np.ndarray, seed: int) -> dict[str, Any]:
-    """The pooled drop of the best PER_WORD ranked neurons of one word."""
-    places = np.flatnonzero(((arrays["word"] == word) & (arrays["rank"] > 0)).ravel())
-    best = places[np.argsort(arrays["rank"].ravel()[places])][:PER_WORD]
-    pairs = np.stack([arrays["best"].ravel()[best], fallen.ravel()[best]], axis=1).astype(np.float64)
-    interval = comparison.pooled_drop(pairs, seed)
-    return {
-        "neurons": interval.neurons,
-        "activation": float(pairs[:, 0].mean()) if len(pairs) else None,
-        "drop": interval.value,
-        "low": interval.low,
-        "high": interval.high,
-    }
+def top_of_layer(ranks: Int[np.ndarray, " neurons"], known: Bool[np.ndarray, " neurons"]) -> np.ndarray:
+    """The top neurons of one layer, those that are `known`, best first."""
+    places = np.flatnonzero(known)
+    top: np.ndarray = places[np.argsort(ranks[places], kind="stable")][:MATCHED_IN_LAYER]
+    return top
 
 
 def tables_document(
@@ -54,6 +46,7 @@ def tables_document(
     neurons = len(prepared.layers) * arrays["rank"].shape[1]
     matches = [(example.index, match) for example in prepared.examples for match in example.words]
     return {
+        "format": FORMAT,
         "layers": prepared.layers,
         "words": [
             {
@@ -70,6 +63,8 @@ def tables_document(
             "source": options.source,
             "layers": prepared.layers,
             "permutations": options.permutations,
+            "floor": options.floor,
+            "special_tokens": options.count_special,
             "texts": len(prepared.examples),
             "tokens": len(positions.text),
             "counted_tokens": int(positions.counted.sum()),
@@ -78,6 +73,7 @@ def tables_document(
             "ranked": ranked,
             "unranked": neurons - ranked,
             "matched": matched_count(arrays["rank"]),
+            "matched_in_layer": MATCHED_IN_LAYER,
             "dropped": [
                 {"text": index, "word": word} for index, found in prepared.found.items() for word in found.dropped
             ],

@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass
 
+SENTIMENT = "sentiment"
+
 
 @dataclass(frozen=True)
 class Text:
-    """One text with the prompt around it: the model reads `before + text + after`."""
+    """One text with the prompt around it: the model reads `before + text + after`.
+
+    `group` is the group of the text's task; it decides how a model is asked for influential words.
+    """
 
     text: str
     label: str | None = None
     words: tuple[str, ...] | None = None
     before: str = ""
     after: str = ""
+    group: str = SENTIMENT
 
     @property
     def prompt(self) -> str:

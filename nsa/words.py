@@ -1,59 +1,24 @@
-"""Step 1 of NSA: the words that decide the task's answer, and where they stand in the text.
+"""Step 1 of NSA: the words that decide the task's answer.
 
-Three sources: `manual` (the user's own words), `cot` (the dense model names them, arXiv 2503.01542 section 3.3) and
-`occlusion` (the label's log-probability falls when the word is left out).
+Four sources: `manual` (the user's own words), `cot` (the dense model names them, arXiv 2503.01542 section 3.3),
+`occlusion` (the label's log-probability falls when the word is left out) and `gradient` (gradient times input on the
+label's log-probability).
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from lm.errors import BadInput, BadText
 from lm.loading import LanguageModel
-from nsa.answering import answer
+from nsa.answering import answer, parse_answer
+from nsa.gradient import word_gradients
+from nsa.labels import largest
 from nsa.occlusion import label_drops
 from nsa.prompts import words_prompt
 from nsa.texts import FoundWords, Text
+from nsa.whole_words import occurrences
 
-MOST_OCCLUDED = 5
-LEAST_SHARE = 0.1  # of the largest drop: a word that moves the label less is noise
-
-# Scripts written without blanks between words: inside them a word needs no boundary.
-_UNSPACED = re.compile(r"[฀-໿က-႟ក-៿぀-ヿ㐀-鿿豈-﫿\U00020000-\U0003ffff]")
-_LIST = re.compile(r"^[ \t]*\[([^\[\]\n]*)\]", re.MULTILINE)
-
-
-def occurrences(word: str, text: str) -> list[tuple[int, int]]:
-    """Character ranges [start, end) of every whole-word occurrence of `word` in `text`, in any case.
-
-    A word may be a phrase; any blanks in the text stand for the blanks between its parts.
-
-    >>> occurrences("bad", "Bad food, badly served. Bad!")
-    [(0, 3), (24, 27)]
-    """
-    parts = word.split()
-    if not parts:
-        return []
-    before = r"(?<!\w)" if _bounded(parts[0][0]) else ""
-    after = r"(?!\w)" if _bounded(parts[-1][-1]) else ""
-    pattern = before + r"\s+".join(re.escape(part) for part in parts) + after
-    return [match.span() for match in re.finditer(pattern, text, re.IGNORECASE)]
-
-
-def _bounded(character: str) -> bool:
-    return bool(re.match(r"\w", character)) and not _UNSPACED.match(character)
-
-
-def parse_answer(text: str) -> tuple[str, ...]:
-    """The words of a model's answer: a line that begins with `[word1,word2,...]`, blanks after the commas or not.
-
-    An answer of any other form names no words; neither does a list with an empty place.
-    """
-    found = _LIST.search(text)
-    if found is None:
-        return ()
-    words = [word.strip() for word in found.group(1).split(",")]
-    return tuple(words) if all(words) else ()
+__all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "occurrences", "parse_answer"]
 
 
 def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -81,7 +46,7 @@ def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
     The worked example is left out where the context is too short for it; None where that does not help.
     """
     for example in (True, False):
-        whole = answer(lm, words_prompt(text.text, example))
+        whole = answer(lm, words_prompt(text.text, example, text.group))
         if whole is not None:
             kept, dropped = keep_words(parse_answer(whole), text.text)
             return FoundWords(kept, dropped, whole)
@@ -97,15 +62,23 @@ def occlusion_words(text: Text, lm: LanguageModel) -> FoundWords | None:
     drops = {word: drop for word, drop in every.items() if not math.isnan(drop)}
     if every and not drops:
         return None
-    least = LEAST_SHARE * max(drops.values(), default=0.0)
-    ranked = sorted((word for word in drops if drops[word] >= least and drops[word] > 0), key=lambda word: -drops[word])
-    return FoundWords(tuple(ranked[:MOST_OCCLUDED]), (), None)
+    return FoundWords(largest(drops), (), None)
+
+
+def gradient_words(text: Text, lm: LanguageModel) -> FoundWords | None:
+    """The words (at most five) with the largest gradient times input, none under a tenth of the largest.
+
+    None where the text, its question and its label are longer than the context.
+    """
+    amounts = word_gradients(lm, text)
+    return None if amounts is None else FoundWords(largest(amounts), (), None)
 
 
 SOURCES: dict[str, Callable[[Text, LanguageModel], FoundWords | None]] = {
     "manual": manual_words,
     "cot": cot_words,
     "occlusion": occlusion_words,
+    "gradient": gradient_words,
 }
 
 
@@ -121,7 +94,7 @@ def influential_words(
     None for a text that fits the model's context, but not together with the question that finds its words.
 
     Raises BadInput for an unknown source, BadText for an empty text, a manual word that is not in its text, or a text
-    that the source cannot use (no label for `occlusion`).
+    that the source cannot use (no label for `occlusion` and `gradient`).
     """
     if source not in SOURCES:
         raise BadInput(f"words source {source!r} is unknown: choose one of {', '.join(SOURCES)}")

@@ -15,6 +15,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
+FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""Of an HTML file that is downloaded: it brings its own style, and nothing else."""
+
 HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",

@@ -5,6 +5,7 @@ person can see (example, scale, view, token) lives in the query string, so every
 page takes it as keyword arguments; those that are None are left out.
 """
 
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 API = "/api/v1"
@@ -16,6 +17,7 @@ NEW_JOB = "/jobs/new"
 JOB = "/jobs/{job}"
 STUDIES = "/studies"
 STUDY = "/studies/{study}"
+STUDY_JOBS = "/studies/{study}/jobs"  # only under API
 MODELS = "/models"
 MODEL = "/models/{model:path}"  # a hub id has a slash in it
 EVALUATIONS = "/evaluations"
@@ -29,10 +31,13 @@ SEARCH = "/search"
 
 # Only under API.
 STUDY_ESTIMATE = "/studies/estimate"
+STUDY_TABLE = "/studies/{study}/table.{form}"
+STUDY_CELLS = "/studies/{study}/cells.csv"
 JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
 NEURONS = "/attributions/{attribution}/neurons"
+ANSWERING = "/attributions/{attribution}/answering"
 HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
 MODEL_DOWNLOAD = "/models/{model}/download"
 MODEL_FILE = "/models/{model}/files/{file:path}"
@@ -51,8 +56,9 @@ HEALTHZ = "/healthz"
 READYZ = "/readyz"
 
 HEATMAP_FORMS = ("csv", "svg", "png", "html")
+TABLE_FORMS = ("csv", "tex", "html", "json")
 
-State = str | int | float | bool | None
+State = str | int | float | bool | Sequence[str] | None
 
 
 def api(page: str) -> str:
@@ -61,9 +67,10 @@ def api(page: str) -> str:
 
 
 def with_state(path: str, **state: State) -> str:
-    """``path`` with ``state`` as its query string; keys whose value is None are left out."""
+    """``path`` with ``state`` as its query string; keys whose value is None are left out, one with several values
+    stands there several times."""
     given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in state.items()}
-    query = urlencode({key: value for key, value in given.items() if value is not None})
+    query = urlencode({key: value for key, value in given.items() if value is not None}, doseq=True)
     return f"{path}?{query}" if query else path
 
 
@@ -102,9 +109,25 @@ def studies(**state: State) -> str:
     return with_state(STUDIES, **state)
 
 
-def study(study: str, **state: State) -> str:
-    """One study; ``rows``, ``columns`` and ``show`` choose the table."""
-    return with_state(STUDY.format(study=quote(study, safe="")), **state)
+def study(study: str, *, where: Mapping[str, Sequence[str]] | None = None, **state: State) -> str:
+    """One study; ``rows``, ``columns``, ``show`` and ``published`` choose the table, ``where`` (axis: values) filters
+    it."""
+    return with_state(STUDY.format(study=quote(study, safe="")), **state, **(where or {}))
+
+
+def study_jobs(study: str, **state: State) -> str:
+    """A study's jobs in the order of its plan; ``cursor`` and ``limit``."""
+    return with_state(api(STUDY_JOBS.format(study=quote(study, safe=""))), **state)
+
+
+def study_table(study: str, form: str, **state: State) -> str:
+    """A study's table as a file: ``form`` is csv, tex, html or json, the rest as for the study's page."""
+    return with_state(api(STUDY_TABLE.format(study=quote(study, safe=""), form=form)), **state)
+
+
+def study_cells(study: str) -> str:
+    """All measurements of a study as CSV."""
+    return api(STUDY_CELLS.format(study=quote(study, safe="")))
 
 
 def study_estimate() -> str:

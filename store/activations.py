@@ -7,10 +7,21 @@
       lift, z, q_value      [layers, neurons] float32
       rank                  [layers, neurons] int32             1 = the highest Score of all; 0 = not ranked
       word                  [layers, neurons] int32             position in the words of `tables`; -1 = none
-      drop/<variant>, masked_in/<variant>, masked_out/<variant>   [layers, neurons] float32
-      word_activations/<variant>                                  [layers, neurons, words] float32
+      spread/<variant>      [layers, neurons, 19] float32       signed, over the counted tokens: mean, minimum, maximum,
+                            and how many tokens lie in 16 equal parts of the neuron's range in the dense model
+      drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
+      masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
+      word_activations/<variant>                                [layers, neurons, words] float32
+      text_activations/<variant>                                [layers, neurons, texts] float32, on its own word
+      word_damage/<variant> [layers, words, 5] float32          neurons, activation, drop, low, high of a layer's best
+      word_neurons, word_scores, token_neurons, token_scores    [words or tokens, top]: who answers most to it, over all
+                            layers (layer * neurons + neuron; -1: none more), by the share of their activation there
+      word_neurons_by_layer, word_scores_by_layer, token_neurons_by_layer, token_scores_by_layer
+                            [layers, words or tokens, top]      the same within a layer
       tables                a group whose attributes hold what is no array (see attribution_tables.py)
 
+The worker's `format` in `tables` is 2. Attributions without it lack `spread`, the bounds of drops, `text_activations`,
+`word_damage` and everything from `word_neurons` on.
 The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk;
 the chunks of a layer lie in one shard (in several where a layer exceeds MOST_SHARD_BYTES: a shard is written whole).
 """
@@ -33,7 +44,8 @@ from zarr.storage import FsspecStore
 from store.chunks import RowReader
 
 CHUNK_BYTES = 64 * 1024
-MOST_SHARD_BYTES = 256 * 1024 * 1024
+MOST_SHARD_BYTES = 64 * 1024 * 1024
+ROWS = ("activations", "word_activations", "spread")  # of which one neuron at a time is read
 
 
 class NoSuchNeuron(LookupError):
@@ -76,6 +88,7 @@ class ActivationWriter:
         )
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._spools: dict[str, NDArray[np.float16]] = {}
+        self._stored: set[tuple[str, int, int]] = set()
         for variant in variants:
             self._activations(variant)
 
@@ -99,39 +112,49 @@ class ActivationWriter:
         self._spools[variant][layer, start : start + len(values)] = values
 
     def blocks(self, variant: str, layer: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """Store one layer and hand it on: (first neuron, [neurons, tokens]) for one block of neurons after another."""
+        """Hand on one layer: (first neuron, [neurons, tokens]) for one block of neurons after another. The first time
+        round each block is stored."""
         array, spool = self._activations(variant), self._spools[variant]
         size = _chunks_and_shards(self._shape)[1][1]
         for first in range(0, self._shape[1], size):
             block = np.ascontiguousarray(spool[layer, :, first : first + size].T)
-            array[layer, first : first + size, :] = block
+            if (variant, layer, first) not in self._stored:
+                array[layer, first : first + size, :] = block
+                self._stored.add((variant, layer, first))
             yield first, block
+
+    def rows(
+        self, variant: str, layer: int, neurons: NDArray[np.int64], tokens: NDArray[np.int64]
+    ) -> NDArray[np.float16]:
+        """Activations [neurons, tokens] of some neurons at some tokens, before `close`."""
+        found: NDArray[np.float16] = self._spools[variant][layer, tokens[:, None], neurons].T
+        return found
 
     def close(self, variant: str) -> None:
         """Remove what only the recording of `variant` needed."""
         if self._spools.pop(variant, None) is not None:
             self._spool(variant).unlink()
 
-    def keep(self, name: str, layer: int, values: NDArray[np.float32]) -> None:
-        """Store one layer of a table [layers, neurons, words] under `name`."""
+    def keep(self, name: str, layer: int, values: NDArray[Any]) -> None:
+        """Store one layer of a table [layers, rows, columns] under `name`."""
         if name not in self._arrays:
-            neurons, words = values.shape
-            chunk = max(1, min(neurons, CHUNK_BYTES // (4 * max(1, words))))
+            rows, columns = values.shape
+            chunk = max(1, min(rows, CHUNK_BYTES // (values.itemsize * max(1, columns))))
             self._arrays[name] = self._create(
                 name,
-                (self._shape[0], neurons, words),
-                "float32",
-                (1, chunk, words),
-                (1, -(-neurons // chunk) * chunk, words),
+                (self._shape[0], rows, columns),
+                values.dtype.name,
+                (1, chunk, columns),
+                (1, -(-rows // chunk) * chunk, columns),
             )
         self._arrays[name][layer] = values
 
-    def kept(self, name: str, layer: int) -> NDArray[np.float32]:
-        """One layer [neurons, words] of what `keep` stored."""
-        return np.asarray(self._arrays[name][layer], dtype=np.float32)
+    def kept(self, name: str, layer: int) -> NDArray[Any]:
+        """One layer [rows, columns] of what `keep` stored."""
+        return np.asarray(self._arrays[name][layer])
 
     def finish(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> Path:
-        """Store arrays [layers, neurons] by name and the document of tables; the folder takes its own name."""
+        """Store arrays by name, each in one chunk, and the document of tables; the folder takes its own name."""
         for variant in list(self._spools):
             self.close(variant)
         for name, values in arrays.items():
@@ -161,7 +184,7 @@ class ActivationWriter:
     ) -> "zarr.Array[Any]":
         parent, _, last = name.rpartition("/")
         group = self._root.require_group(parent) if parent else self._root
-        fill = np.nan if dtype.startswith("float") else 0
+        fill = np.nan if dtype.startswith("float") else -1  # in a layer that was not recorded
         return group.create_array(last, shape=shape, dtype=dtype, chunks=chunks, shards=shards, fill_value=fill)
 
 
@@ -196,7 +219,7 @@ class ActivationStore:
         self._lock = threading.Lock()
         self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
         self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
-        names = [f"{kind}/{variant}" for kind in ("activations", "word_activations") for variant in self.variants]
+        names = [f"{kind}/{variant}" for kind in ROWS for variant in self.variants]
         local = {} if "://" in address else {name: RowReader.of(Path(address) / name) for name in names}
         self._rows: dict[str, RowReader] = {name: reader for name, reader in local.items() if reader is not None}
 
@@ -205,6 +228,11 @@ class ActivationStore:
         """The document of tables; see attribution_tables.py."""
         group = self._root["tables"]
         return dict(group.attrs.asdict())
+
+    @property
+    def format(self) -> int:
+        """2 for what is written today; 1 for attributions that lack what the head of this module says."""
+        return int(self.tables.get("format", 1))
 
     @property
     def labels(self) -> list[str]:
@@ -265,6 +293,11 @@ class ActivationStore:
         """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
         self.check(layer, neuron)
         return {name: self._row(f"word_activations/{name}", layer, neuron) for name in self.variants}
+
+    def spread_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """Mean, minimum, maximum and the bins of one neuron's histogram [19], by variant."""
+        self.check(layer, neuron)
+        return {name: self._row(f"spread/{name}", layer, neuron) for name in self.variants}
 
     def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
         reader = self._rows.get(name)

@@ -22,6 +22,26 @@ class NeuronRow(Document):
     q_value: float | None
     z: float | None
     lift: float | None
+    low: float | None = None  # the drop's 95 % interval over the texts
+    high: float | None = None
+
+
+class AnsweringRow(NeuronRow):
+    """A neuron that answers to a word or a token: `share` of the sum of its activations falls there."""
+
+    share: float
+
+
+class Spread(Document):
+    """A neuron's signed activations over the counted tokens of all texts.
+
+    `histogram` counts tokens in 16 equal parts of the range from the dense model's minimum to its maximum.
+    """
+
+    mean: float
+    minimum: float
+    maximum: float
+    histogram: list[int]
 
 
 class MaskedFraction(Document):
@@ -45,6 +65,8 @@ class NeuronDetail(NeuronRow):
     masked_fraction: MaskedFraction | None
     masked_fractions: dict[str, MaskedFraction]
     drops: dict[str, float | None]
+    intervals: dict[str, tuple[float, float] | None]
+    spread: dict[str, Spread]
     words: list[NeuronWord]
 
 
@@ -81,15 +103,18 @@ class LayerRow(Document):
     best: NeuronRow | None
     score: float | None
     drop: float | None
+    over_like: "Interval | None" = None  # by how much its own top neurons fell further than neurons of like activation
 
 
 class Interval(Document):
-    """A pooled drop (or a difference of two) with its 95 % bootstrap interval."""
+    """A pooled drop (or a difference of two) with its 95 % bootstrap interval over `texts` texts (unknown before
+    format 2, whose intervals are over the neurons)."""
 
     value: float | None
     low: float | None
     high: float | None
     neurons: int
+    texts: int | None = None
 
 
 class Controls(Document):
@@ -130,6 +155,8 @@ class Summary(Document):
     source: str
     layers: list[int]
     permutations: int
+    floor: float = 0.05  # this quantile of a layer's absolute denominators
+    special_tokens: bool = False  # whether they are in the sums
     texts: int
     tokens: int
     counted_tokens: int  # without the special ones
@@ -138,6 +165,7 @@ class Summary(Document):
     ranked: int
     unranked: int  # the denominator is under its layer's floor
     matched: int  # the top neurons that the controls speak of
+    matched_in_layer: int | None = None  # the same for a layer's own controls
     dropped: list[Dropped]
     left_out: list[LeftOut]
     answers: list[Answer]

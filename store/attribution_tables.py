@@ -3,15 +3,19 @@
 The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once
 and kept. Its documents (attribution_documents.py), all frozen, an undefined number being None:
 
-    NeuronRow      {layer, neuron, score, rank, word, drop, p_value, q_value, z, lift}
+    NeuronRow      {layer, neuron, score, rank, word, drop, low, high, p_value, q_value, z, lift}
+    AnsweringRow   NeuronRow + {share}: of all of its activation, how much falls on one word or token
     NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}},
-                   drops: {variant: drop}, words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}
+                   drops: {variant: drop}, intervals: {variant: (low, high)}, spread: {variant: Spread},
+                   words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}
                    the words by A_m, highest first
     WordRow        {word, texts, occurrences, tokens, neurons, activation, drop, low, high}, most damaged first
     RankMap        {layers, ranks, scores, neurons, words, drops}, each value [layer][rank], best first
-    LayerRow       {layer, ranked, best: NeuronRow | None, score, drop}, means over the layer's top neurons
+    LayerRow       {layer, ranked, best: NeuronRow | None, score, drop, over_like: Interval | None}, means over the
+                   layer's top neurons
     Controls       {matched, random, like, over_random, over_like: Interval}
-    Interval       {value, low, high, neurons}: a pooled drop, its 95 % interval, how many neurons stand behind it
+    Interval       {value, low, high, neurons, texts}: a pooled drop, its 95 % interval over the texts, how many neurons
+                   and texts stand behind it
     Summary        what was done: activation, words' source, counts, words dropped, texts left out, the model's answers
 
 `score` is Eq. 1 of arXiv 2503.01542. `rank` counts from 1 over all layers. `word` is the influential word with the
@@ -20,7 +24,8 @@ pruned variant for that word, None where A_m <= 0. Variants are named as in the 
 first pruned one.
 
 What is no array lies in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`, and `comparisons`
-by variant with `controls` and `words` (a row for each of the words, in their order).
+by variant with `controls`, `words` (a row for each of the words, in their order) and `layers` ({layer, controls}).
+What attributions of format 1 lack (see activations.py) is None or empty.
 """
 
 from collections.abc import Sequence
@@ -33,6 +38,7 @@ from numpy.typing import NDArray
 from store.activations import ActivationStore
 from store.attribution_documents import (
     Answer,
+    AnsweringRow,
     Controls,
     Document,
     Dropped,
@@ -44,12 +50,14 @@ from store.attribution_documents import (
     NeuronRow,
     NeuronWord,
     RankMap,
+    Spread,
     Summary,
     WordRow,
 )
 
 __all__ = [
     "Answer",
+    "AnsweringRow",
     "AttributionTables",
     "Controls",
     "Document",
@@ -62,6 +70,7 @@ __all__ = [
     "NeuronRow",
     "NeuronWord",
     "RankMap",
+    "Spread",
     "Summary",
     "WordRow",
 ]
@@ -105,9 +114,44 @@ class AttributionTables:
             places = places[np.argsort(-drop, kind="stable")]  # NaN comes last; equal drops stay in the order of rank
         return self._rows(places[offset : offset + limit], variant), len(places)
 
-    def damaged(self, *, variant: str | None = None, limit: int = 20) -> list[NeuronRow]:
-        """The matched (top) neurons whose activation on their word fell most."""
-        places = self._ranked[: self.summary().matched]
+    def answering(
+        self, *, word: str | None = None, token: int | None = None, layer: int | None = None
+    ) -> list[AnsweringRow]:
+        """The neurons with the largest shares of their activation on a word (any case) or on one token, counted along
+        all examples; over all layers, or in one. Raises LookupError for a word or token that there is not."""
+        name, at = self._item(word, token)
+        if self.store.format < 2:
+            return []
+        first = 0
+        if layer is None:
+            neurons, shares = (self.store.array(f"{name}_{kind}")[at] for kind in ("neurons", "scores"))
+        else:
+            self.store.check(layer)
+            neurons, shares = (self.store.array(f"{name}_{kind}_by_layer")[layer, at] for kind in ("neurons", "scores"))
+            first = layer * self.store.neurons
+        found = neurons >= 0
+        rows = self._rows(first + neurons[found].astype(np.int64), None)
+        return [
+            AnsweringRow(**row.model_dump(), share=float(share)) for row, share in zip(rows, shares[found], strict=True)
+        ]
+
+    def _item(self, word: str | None, token: int | None) -> tuple[str, int]:
+        if word is not None:
+            known = [known.casefold() for known in self.words_list]
+            if word.casefold() not in known:
+                raise LookupError(f"word {word!r}: the words are {', '.join(self.words_list)}")
+            return "word", known.index(word.casefold())
+        if token is None or not 0 <= token < self.store.tokens:
+            raise LookupError(f"token {token}: the tokens are 0 to {self.store.tokens - 1}")
+        return "token", token
+
+    def damaged(self, *, variant: str | None = None, layer: int | None = None, limit: int = 20) -> list[NeuronRow]:
+        """The matched (top) neurons, over all layers or of one, whose activation on their word fell most."""
+        if layer is None:
+            places = self._ranked[: self.summary().matched]
+        else:
+            self.store.check(layer)
+            places = self._of_layer(layer)[: self.summary().matched_in_layer]
         drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
         order = np.argsort(-drop, kind="stable")[: int(np.isfinite(drop).sum())]
         return self._rows(places[order[:limit]], variant)
@@ -133,14 +177,15 @@ class AttributionTables:
             masked_fraction=masked[self._variant(variant)] if pruned else None,
             masked_fractions=masked,
             drops={name: _number(self.store.array(f"drop/{name}")[layer, neuron]) for name in pruned},
+            intervals={name: self._interval(name, layer, neuron) for name in pruned},
+            spread=self._spread(layer, neuron),
             words=self._words_of(layer, neuron),
         )
 
-    def words(self, variant: str | None = None) -> list[WordRow]:
-        """Every influential word, the most damaged first; a word without a defined drop comes last."""
-        damage = (
-            self.store.tables["comparisons"][self._variant(variant)]["words"] if len(self.store.variants) > 1 else []
-        )
+    def words(self, variant: str | None = None, layer: int | None = None) -> list[WordRow]:
+        """Every influential word, the most damaged first; a word without a defined drop comes last. `layer`: by the
+        best neurons of that one."""
+        damage = self._damage(variant, layer) if len(self.store.variants) > 1 else []
         nothing = {"neurons": 0, "activation": None, "drop": None, "low": None, "high": None}
         rows = [
             WordRow(**known, **(damage[place] if damage else nothing))
@@ -148,11 +193,31 @@ class AttributionTables:
         ]
         return sorted(rows, key=lambda row: (row.drop is None, -(row.drop or 0.0)))
 
-    def controls(self, variant: str | None = None) -> Controls | None:
-        """The matched neurons against both controls; None without a pruned variant."""
+    def _damage(self, variant: str | None, layer: int | None) -> list[dict[str, Any]]:
+        name = self._variant(variant)
+        if layer is None:
+            rows: list[dict[str, Any]] = self.store.tables["comparisons"][name]["words"]
+            return rows
+        self.store.check(layer)
+        if self.store.format < 2:
+            return []
+        columns = ("neurons", "activation", "drop", "low", "high")
+        found = [
+            {column: _number(value) for column, value in zip(columns, values, strict=True)}
+            for values in self.store.array(f"word_damage/{name}")[layer]
+        ]
+        return [row | {"neurons": int(row["neurons"] or 0)} for row in found]
+
+    def controls(self, variant: str | None = None, layer: int | None = None) -> Controls | None:
+        """The matched neurons against both controls, over all layers or in one; None without a pruned variant."""
         if len(self.store.variants) < 2:
             return None
-        return Controls(**self.store.tables["comparisons"][self._variant(variant)]["controls"])
+        comparison = self.store.tables["comparisons"][self._variant(variant)]
+        if layer is None:
+            return Controls(**comparison["controls"])
+        self.store.check(layer)
+        found = [row["controls"] for row in comparison.get("layers", ()) if row["layer"] == layer]
+        return Controls(**found[0]) if found else None
 
     def rank_map(self, *, ranks: int = 20, variant: str | None = None) -> RankMap:
         """The `ranks` best neurons of every recorded layer."""
@@ -174,6 +239,7 @@ class AttributionTables:
         for layer in self.store.tables["layers"]:
             places = self._of_layer(layer)
             best = self._rows(places[:top], variant)
+            controls = self.controls(variant, layer)
             rows.append(
                 LayerRow(
                     layer=layer,
@@ -181,6 +247,7 @@ class AttributionTables:
                     best=best[0] if best else None,
                     score=_mean([row.score for row in best]),
                     drop=_mean([row.drop for row in best]),
+                    over_like=controls.over_like if controls else None,
                 )
             )
         return rows
@@ -222,20 +289,41 @@ class AttributionTables:
         names = ("score", "p_value", "q_value", "z", "lift")
         columns = {name: self.store.array(name).ravel()[places] for name in names}
         ranks, matched = self.store.array("rank").ravel()[places], self.store.array("word").ravel()[places]
-        drops: NDArray[Any] = np.full(len(places), np.nan)
+        drops: dict[str, NDArray[Any]] = dict.fromkeys(("drop", "low", "high"), np.full(len(places), np.nan))
         if variant is not None or len(self.store.variants) > 1:
-            drops = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
+            for column, name in self._drop_arrays(self._variant(variant)).items():
+                drops[column] = self.store.array(name).ravel()[places]
         return [
             NeuronRow(
                 layer=int(place) // self.store.neurons,
                 neuron=int(place) % self.store.neurons,
                 rank=int(ranks[i]) or None,
                 word=words[matched[i]] if matched[i] >= 0 else None,
-                drop=_number(drops[i]),
-                **{name: _number(values[i]) for name, values in columns.items()},
+                **{name: _number(values[i]) for name, values in (columns | drops).items()},
             )
             for i, place in enumerate(places)
         ]
+
+    def _drop_arrays(self, variant: str) -> dict[str, str]:
+        """The arrays of a variant's drops and their intervals, by the columns that they fill."""
+        bounds = {"low": f"drop_low/{variant}", "high": f"drop_high/{variant}"} if self.store.format >= 2 else {}
+        return {"drop": f"drop/{variant}", **bounds}
+
+    def _interval(self, variant: str, layer: int, neuron: int) -> tuple[float, float] | None:
+        if self.store.format < 2:
+            return None
+        low, high = (float(self.store.array(f"drop_{side}/{variant}")[layer, neuron]) for side in ("low", "high"))
+        return (low, high) if np.isfinite(low) else None
+
+    def _spread(self, layer: int, neuron: int) -> dict[str, Spread]:
+        if self.store.format < 2:
+            return {}
+        found = {}
+        for variant, row in self.store.spread_of(layer, neuron).items():
+            mean, minimum, maximum, *counts = row.tolist()
+            histogram = [int(count) for count in counts]
+            found[variant] = Spread(mean=mean, minimum=minimum, maximum=maximum, histogram=histogram)
+        return found
 
     def _words_of(self, layer: int, neuron: int) -> list[NeuronWord]:
         activations = self.store.words_of(layer, neuron)

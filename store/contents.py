@@ -24,8 +24,9 @@ from jobs.specs import (
     TaskRows,
     TaskTexts,
 )
-from jobs.vocabulary import PERPLEXITY_SETS
+from jobs.vocabulary import LOCAL_TASKS, PERPLEXITY_SETS
 
+_HUB = "hub"
 _DEMO = Path(__file__).resolve().parents[1] / "demo"
 
 
@@ -93,6 +94,8 @@ class Contents:
                 found[f"task {task}"] = _contents_or_missing(_DEMO / "reviews.jsonl", f"tasks.{index}", task)
             else:
                 found[f"task {task}"] = self._data("eval", f"{task}.jsonl")
+                if task in LOCAL_TASKS and found[f"task {task}"] == _HUB:
+                    raise bad_field(f"tasks.{index}", task, "a local file of its rows", LOCAL_TASKS[task])
         return found
 
     def _look_up_perplexity(self, perplexity: Perplexity | None) -> Mapping[str, str]:
@@ -115,7 +118,7 @@ class Contents:
         for name in names:
             if self.settings.data is not None and (path := self.settings.data / folder / name).is_file():
                 return contents_of(path)
-        return "hub"
+        return _HUB
 
 
 def _contents_or_missing(path: Path, field: str, name: str) -> str:

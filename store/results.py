@@ -1,16 +1,17 @@
 """Records of what jobs made: models, evaluations, attributions, studies. The artefacts themselves are in
 `store/artefacts.py`.
 
-A record's `summary` is what lists and tables need without opening the artefact. The worker writes
+A record's `summary` is what lists need without opening the artefact. The worker writes
 
-    model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity: the share of zeros achieved
+    model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity is the share of zeros that
+                  was achieved
     evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
                   "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
                   "source", "sha256"}}, "context"}
     attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
-and the study table reads the evaluations' `tasks`. Everything has the id that its spec's fingerprint gives it, so
-adding the same result twice is adding it once.
+and `store/measurements.py` keeps the evaluations' `tasks` in a form that tables are made from. Everything has the id
+that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,14 +19,16 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from jobs.documents import JobKind, JobState
 from jobs.problems import conflict, not_found
 from jobs.references import PRUNED
+from store import measurements
 from store.artefacts import KINDS, Artefacts
-from store.database import Database
+from store.database import Database, in_pieces
 from store.jobs import utc_now
+from store.outcomes import Outcomes
 from store.paging import checked_limit, older_than, page
 from store.tables import jobs, records, study_cells, uses
 
@@ -52,6 +55,9 @@ class Record(BaseModel):
 
 
 Records: TypeAlias = list[Record]
+Names: TypeAlias = list[str]
+
+_MODEL = records.c.spec["model"].as_string()
 
 
 class Results:
@@ -63,12 +69,25 @@ class Results:
         self.now = now
 
     def add(
-        self, kind: str, name: str, *, job: str | None, spec: Mapping[str, Any], summary: Mapping[str, Any]
+        self,
+        kind: str,
+        name: str,
+        *,
+        job: str | None,
+        spec: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        outcomes: Mapping[str, Outcomes] | None = None,
     ) -> Record:
         """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
-        deleted then."""
+        deleted then.
+
+        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right), paired
+        with those of the dense model: on the worker, for that takes SciPy.
+        """
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
+            if kind == "evaluation":
+                measurements.keep_evaluation(connection, name, spec, summary, outcomes or {})
         return self.get(kind, name)
 
     def get(self, kind: str, name: str) -> Record:
@@ -80,16 +99,23 @@ class Results:
 
     def exists(self, kind: str, name: str) -> bool:
         """There is a record with this id."""
-        return name in self.many(kind, [name])
+        return name in self.known(kind, [name])
+
+    def known(self, kind: str, names: Iterable[str]) -> set[str]:
+        """The ids of those that are there, without reading them."""
+        found: set[str] = set()
+        with self.database.reading() as connection:
+            for some in in_pieces(names):
+                query = select(records.c.id).where(records.c.kind == kind, records.c.id.in_(some))
+                found |= {*connection.execute(query).scalars()}
+        return found
 
     def many(self, kind: str, names: Iterable[str]) -> dict[str, Record]:
         """Id -> record, of those that are there."""
-        wanted = sorted(set(names))
         found: dict[str, Record] = {}
         with self.database.reading() as connection:
-            for start in range(0, len(wanted), 500):  # databases bound the number of values in one statement
-                some = records.c.id.in_(wanted[start : start + 500])
-                for row in connection.execute(select(records).where(records.c.kind == kind, some)):
+            for some in in_pieces(names):
+                for row in connection.execute(select(records).where(records.c.kind == kind, records.c.id.in_(some))):
                     found[row.id] = _to_record(row)
         return found
 
@@ -103,6 +129,24 @@ class Results:
             rows = connection.execute(query).all()
         items, following = page(rows, limit, lambda row: (row.created_at, row.id))
         return [_to_record(row) for row in items], following
+
+    def of_model(self, kind: str, reference: str) -> Records:
+        """The records of a kind whose spec has this `model`, newest first: evaluations of it, models made from it."""
+        query = select(records).where(records.c.kind == kind, reference == _MODEL)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(records.c.created_at.desc(), records.c.id.desc()))
+            return [_to_record(row) for row in found]
+
+    def measured_models(self) -> Names:
+        """Every `model` that an evaluation's or a pruned model's spec has, in the order that they were first used."""
+        query = (
+            select(_MODEL)
+            .where(records.c.kind.in_(["model", "evaluation"]), _MODEL.is_not(None))
+            .group_by(_MODEL)
+            .order_by(func.min(records.c.created_at), _MODEL)
+        )
+        with self.database.reading() as connection:
+            return [*connection.execute(query).scalars()]
 
     def users(self, kind: str, name: str) -> Records:
         """The records that use this one."""
@@ -127,6 +171,8 @@ class Results:
             connection.execute(
                 update(jobs).where(jobs.c.fingerprint.startswith(name, autoescape=True)).values(known=False)
             )
+            if kind == "evaluation":
+                measurements.remove_evaluation(connection, name)
             if kind == "study":
                 connection.execute(delete(study_cells).where(study_cells.c.study == row.job))
         if kind in KINDS:

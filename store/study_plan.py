@@ -140,7 +140,9 @@ def _without_idle_options(method: Method, pattern: Pattern) -> Method:
 
 def _evaluation(spec: StudySpec, model: str) -> EvaluateSpec:
     # The rows of a limited evaluation are the same for every cell, so that cells can be compared row by row.
-    return EvaluateSpec(model=model, tasks=spec.tasks, limit=spec.limit, perplexity=spec.perplexity)
+    return EvaluateSpec(
+        model=model, tasks=spec.tasks, limit=spec.limit, newline=spec.newline, perplexity=spec.perplexity
+    )
 
 
 def _attribution(attribution: StudyAttribution, model: str, pruned: tuple[str, ...]) -> AttributeSpec:

@@ -1,44 +1,38 @@
-"""A study as tables: one fact for each cell and task, and any two axes of them crossed.
+"""A study as a table: one fact for each cell and task. Any two axes of them are crossed by `store/pivot.py`.
 
-    StudyTable   {id, job, spec, cells: [StudyCell], facts: [Fact], axes: {axis: [label]}}
-    StudyCell    {position, job, kind, state, role, model, method, pattern, calibration, seqlen, allocation, seed,
-                 sparsity, pruned, artefact, error}
-    Fact         one accuracy: {task, group, evaluation, accuracy, rows, interval, chance, majority, dense, difference,
-                 state, job, model, method, pattern, calibration, seqlen, allocation, seed, sparsity, pruned}; dense
-                 models are not facts, they are `dense` of them
-    Pivot        {rows: axis, columns: axis, row_labels, column_labels, dense: [..], cells: [[PivotCell | None]]}
-    PivotCell    {accuracy, interval, dense, difference, facts, done, state, job, evaluation, pruned}: means over the
-    facts that meet there
+    StudyTable   {id, job, spec, cells: [StudyCell], axes: {axis: [label]}, facts: [Fact], dense: [Fact]}
+    StudyCell    one job of the study and its place in the grid
+    Fact         one pruned model on one task, beside the dense model on the same task
 
-Accuracies are shares (0 to 1), differences are accuracy minus dense. Axes: model, method, pattern, calibration,
-seqlen, allocation, seed, task.
+Accuracies are shares (0 to 1), differences are accuracy minus dense, intervals are 95 % ones. Axes: model, method,
+pattern, calibration, seqlen, allocation, seed, task, group (of tasks).
 """
 
-from collections.abc import Iterable, Sequence
-from statistics import fmean
-from typing import Any, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from jobs.documents import Job, JobKind, JobState
-from jobs.problems import bad_field, unknown_name
 from jobs.vocabulary import TASKS
+from store.measurements import Found, Measurement, Pairing
 from store.results import Record
+from store.study_facts import FactArrays, Findings, fact_arrays
 
-Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task"]
-AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task")
-Interval = tuple[float, float]
+Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group"]
+AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group")
+Where = Mapping[str, Sequence[str]]
+"""Axis -> the labels of it that count."""
 
+NO_GROUP = "other"
 _NONE = "none"
 _CONTEXT = "context"
 _UNIFORM = "uniform"
+UNSUCCESSFUL = (JobState.FAILED, JobState.CANCELLED)
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class StudyCell(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCell:
     """One job of the study and its place in the grid."""
 
     position: int
@@ -64,198 +58,134 @@ class StudyCell(_Document):
         """The artefact is there."""
         return self.state == JobState.SUCCEEDED
 
+    @property
+    def unsuccessful(self) -> bool:
+        """It failed or was cancelled, and can be tried again."""
+        return self.state in UNSUCCESSFUL
 
-class Fact(_Document):
-    """The accuracy of one pruned model on one task, beside the dense model's."""
+    @property
+    def labels(self) -> dict[str, str]:
+        """Where its facts stand on the axes, but for their tasks: "none" for a method that uses no calibration set,
+        "context" for windows as long as the model's context."""
+        seqlen = _CONTEXT if self.seqlen is None and self.calibration is not None else self.seqlen
+        places = {
+            "model": self.model,
+            "method": self.method,
+            "pattern": self.pattern,
+            "calibration": self.calibration,
+            "seqlen": seqlen,
+            "allocation": self.allocation or _UNIFORM,
+            "seed": self.seed,
+        }
+        return {axis: _NONE if value is None else str(value) for axis, value in places.items()}
 
-    model: str
-    method: str
-    pattern: str
-    calibration: str | None
-    seqlen: int | None
-    allocation: str
-    seed: int | None
-    sparsity: float
-    pruned: str
+
+class Fact(NamedTuple):
+    """One model on one task: what was measured, beside the dense model's, and the two on the same rows. Each is None
+    until it is there. `labels` are its cell's."""
+
+    cell: StudyCell
+    labels: dict[str, str]
     task: str
     group: str
-    job: str
-    state: JobState
-    evaluation: str
-    accuracy: float | None = None
-    rows: int | None = None
-    interval: Interval | None = None
-    chance: float | None = None
-    majority: float | None = None
-    dense: float | None = None
-    dense_interval: Interval | None = None
-    dense_evaluation: str | None = None
-    difference: float | None = None
+    measured: Measurement | None
+    before: Measurement | None
+    pairing: Pairing | None
 
-    def label(self, axis: Axis) -> str:
-        """Where the fact stands on an axis; "none" for a method that uses no calibration set, "context" for windows as
-        long as the model's context."""
-        value = getattr(self, axis)
-        if value is None:
-            return _CONTEXT if axis == "seqlen" and self.calibration is not None else _NONE
-        return str(value)
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers."""
+        return None if self.measured is None else self.measured.value
+
+    @property
+    def dense(self) -> float | None:
+        """The dense model's accuracy."""
+        return None if self.before is None else self.before.value
+
+    @property
+    def difference(self) -> float | None:
+        """Accuracy minus the dense model's."""
+        if self.measured is None or self.before is None:
+            return None
+        return self.measured.value - self.before.value
+
+    def label(self, axis: str) -> str:
+        """Where it stands on an axis."""
+        if axis == "task":
+            return self.task
+        return self.group if axis == "group" else self.labels[axis]
 
 
-class StudyTable(_Document):
-    """Everything that a study's page shows."""
+@dataclass(frozen=True, kw_only=True)
+class StudyTable:
+    """Everything that a study's page shows. The facts stand in the order of the plan, those of a cell in the order of
+    the tasks; a large study has tens of thousands, so they are made where they are looked at."""
 
     id: str
     job: Job
     spec: dict[str, Any]
     cells: list[StudyCell]
-    facts: list[Fact]
-    dense: list[Fact]
-    """The dense models' own accuracies: method "dense", sparsity 0, no difference."""
+    groups: dict[str, str]
+    """Task -> group."""
     axes: dict[str, list[str]]
+    findings: Findings
+    dense_of: dict[str, str]
+    """Evaluation of a pruned model -> the study's own of the dense one."""
+
+    @cached_property
+    def evaluated(self) -> list[StudyCell]:
+        """The cells that facts are of."""
+        return [cell for cell in self.cells if cell.role == "evaluate" and self.groups]
+
+    @cached_property
+    def facts_by(self) -> FactArrays:
+        """The facts as arrays."""
+        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings, self.dense_of)
+
+    def fact(self, place: int) -> Fact:
+        """The fact at a place of the arrays."""
+        cell, task = divmod(place, len(self.groups))
+        return self._fact(self.evaluated[cell], self.axes["task"][task])
+
+    @property
+    def facts(self) -> list[Fact]:
+        """All facts."""
+        return [self._fact(cell, task) for cell in self.evaluated for task in self.groups]
+
+    @property
+    def dense(self) -> list[Fact]:
+        """The dense models' own accuracies; no differences."""
+        return [self._fact(cell, task) for cell in self.cells if cell.role == "dense" for task in self.groups]
+
+    def _fact(self, cell: StudyCell, task: str) -> Fact:
+        measured = self.findings.measurement(cell.artefact, task)
+        before = self.findings.measurement(self.dense_of.get(cell.artefact, ""), task)
+        pairing = self.findings.pairing(cell.artefact, task)
+        return Fact(cell, cell.labels, task, self.groups[task], measured, before, pairing)
 
 
-class PivotCell(_Document):
-    """The facts that meet in a row and a column. The interval is given where it is a single one."""
-
-    accuracy: float | None
-    interval: Interval | None
-    chance: float | None
-    dense: float | None
-    difference: float | None
-    facts: int
-    done: int
-    state: JobState
-    job: str | None
-    evaluation: str | None
-    pruned: str | None
-    task: str | None
-
-
-class Pivot(_Document):
-    """Two axes crossed; the other ones are averaged over, or held to one label by `where`."""
-
-    rows: Axis
-    columns: Axis
-    row_labels: list[str]
-    column_labels: list[str]
-    dense: list[float | None]
-    """The dense accuracy of each row, the mean over the facts of the row."""
-    cells: list[list[PivotCell | None]]
-
-
-def study_table(study: Record, job: Job, cells: Sequence[StudyCell], evaluations: dict[str, Record]) -> StudyTable:
-    """The table of a study from its cells and the records of the evaluations that are there already."""
+def study_table(study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Found]) -> StudyTable:
+    """The table of a study from its cells, and from what is measured already (`Measurements.of_study`)."""
     tasks = list(study.spec["tasks"])
-    dense = [fact for cell in cells if cell.role == "dense" for fact in _facts(cell, tasks, evaluations)]
-    known = {(fact.model, fact.task): fact for fact in dense}
-    facts: list[Fact] = []
-    for cell in cells:
-        if cell.role == "evaluate":
-            facts += [_beside(fact, known.get((fact.model, fact.task))) for fact in _facts(cell, tasks, evaluations)]
-    axes = {axis: _once(fact.label(axis) for fact in facts) for axis in AXES}
+    groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
+    dense = {cell.model: cell.artefact for cell in cells if cell.role == "dense"}
+    evaluated = [cell for cell in cells if cell.role == "evaluate"]
+    dense_of = {cell.artefact: dense[cell.model] for cell in evaluated if cell.model in dense}
+    places = [cell.labels for cell in evaluated] if tasks else []
+    axes: dict[str, list[str]] = {axis: _once(labels[axis] for labels in places) for axis in AXES[:-2]}
     axes["model"] = list(study.spec["models"])
     axes["task"] = tasks
-    return StudyTable(id=study.id, job=job, spec=study.spec, cells=list(cells), facts=facts, dense=dense, axes=axes)
-
-
-def pivot(table: StudyTable, rows: str, columns: str, where: dict[str, str] | None = None) -> Pivot:
-    """Cross two different axes. `where`: axis -> the one label that counts. Problem 422 for an axis that is not
-    there."""
-    for name, given in (("rows", rows), ("columns", columns), *((axis, axis) for axis in where or {})):
-        if given not in AXES:
-            raise bad_field(name, given, list(AXES), unknown_name(given, AXES))
-    if rows == columns:
-        raise bad_field("columns", columns, [axis for axis in AXES if axis != rows], "is the same as rows")
-    down, across = _axis(rows), _axis(columns)
-    facts = [
-        fact for fact in table.facts if all(fact.label(_axis(axis)) == label for axis, label in (where or {}).items())
-    ]
-    row_labels, column_labels = (_once(fact.label(axis) for fact in facts) for axis in (down, across))
-    at: dict[tuple[str, str], list[Fact]] = {}
-    for fact in facts:
-        at.setdefault((fact.label(down), fact.label(across)), []).append(fact)
-    grid = [[_pivot_cell(at.get((row, column), [])) for column in column_labels] for row in row_labels]
-    dense = [_mean(fact.dense for fact in facts if fact.label(down) == row) for row in row_labels]
-    return Pivot(rows=down, columns=across, row_labels=row_labels, column_labels=column_labels, dense=dense, cells=grid)
-
-
-def _facts(cell: StudyCell, tasks: Sequence[str], evaluations: dict[str, Record]) -> list[Fact]:
-    record = evaluations.get(cell.artefact)
-    measured: dict[str, Any] = record.summary.get("tasks", {}) if record is not None else {}
-    fields = ("accuracy", "rows", "interval", "chance", "majority")
-    return [
-        Fact(
-            model=cell.model,
-            method=cell.method or "dense",
-            pattern=cell.pattern or "dense",
-            calibration=cell.calibration,
-            seqlen=cell.seqlen,
-            allocation=cell.allocation or _UNIFORM,
-            seed=cell.seed,
-            sparsity=cell.sparsity or 0.0,
-            pruned=cell.pruned or "",
-            task=task,
-            group=TASKS.get(task, "other"),
-            job=cell.job,
-            state=cell.state,
-            evaluation=cell.artefact,
-            **{name: measured.get(task, {}).get(name) for name in fields},
-        )
-        for task in tasks
-    ]
-
-
-def _beside(fact: Fact, dense: Fact | None) -> Fact:
-    if dense is None or dense.accuracy is None:
-        return fact
-    difference = None if fact.accuracy is None else fact.accuracy - dense.accuracy
-    return fact.model_copy(
-        update={
-            "dense": dense.accuracy,
-            "dense_interval": dense.interval,
-            "dense_evaluation": dense.evaluation,
-            "difference": difference,
-        }
+    axes["group"] = _once(groups.values())
+    return StudyTable(
+        id=study.id,
+        job=job,
+        spec=study.spec,
+        cells=list(cells),
+        groups=groups,
+        axes=axes,
+        findings=Findings(found, dense_of),
+        dense_of=dense_of,
     )
-
-
-def _pivot_cell(facts: list[Fact]) -> PivotCell | None:
-    if not facts:
-        return None
-    done = [fact for fact in facts if fact.accuracy is not None]
-    only = facts[0] if len(facts) == 1 else None
-    return PivotCell(
-        accuracy=_mean(fact.accuracy for fact in done),
-        interval=only.interval if only else None,
-        chance=_mean(fact.chance for fact in done),
-        dense=_mean(fact.dense for fact in done),
-        difference=_mean(fact.difference for fact in done),
-        facts=len(facts),
-        done=len(done),
-        state=_common_state([fact.state for fact in facts]),
-        job=only.job if only else None,
-        evaluation=only.evaluation if only else None,
-        pruned=facts[0].pruned if len({fact.pruned for fact in facts}) == 1 else None,
-        task=only.task if only else None,
-    )
-
-
-def _common_state(states: Sequence[JobState]) -> JobState:
-    """What a person would say of several cells: running while one runs, failed as soon as all have ended and one
-    failed."""
-    for state in (JobState.RUNNING, JobState.QUEUED, JobState.FAILED, JobState.CANCELLED):
-        if state in states:
-            return state
-    return JobState.SUCCEEDED
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    given = [value for value in values if value is not None]
-    return fmean(given) if given else None
-
-
-def _axis(name: str) -> Axis:
-    return next(axis for axis in AXES if axis == name)
 
 
 Label = TypeVar("Label")

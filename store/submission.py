@@ -21,6 +21,7 @@ from store.artefacts import Artefacts
 from store.contents import Contents
 from store.database import Database
 from store.jobs import JobStore
+from store.measurements import Measurements
 from store.results import Results
 from store.shares import ShareStore
 from store.studies import Studies
@@ -41,6 +42,7 @@ class Stores:
     artefacts: Artefacts
     jobs: JobStore
     results: Results
+    measurements: Measurements
     studies: Studies
     shares: ShareStore
 
@@ -51,7 +53,9 @@ class Stores:
         artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
         jobs = JobStore(database)
         results = Results(database, artefacts)
-        return cls(settings, database, artefacts, jobs, results, Studies(database, jobs, results), ShareStore(database))
+        measurements = Measurements(database)
+        studies = Studies(database, jobs, results, measurements)
+        return cls(settings, database, artefacts, jobs, results, measurements, studies, ShareStore(database))
 
     def close(self) -> None:
         """Close the database's connections."""

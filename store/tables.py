@@ -9,9 +9,11 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -122,6 +124,61 @@ uses = Table(
     Column("used_kind", String(16), primary_key=True),
     Column("used_id", String(16), primary_key=True),
     Index("ix_uses_used_kind_used_id", "used_kind", "used_id"),
+)
+
+# What evaluations found, in a form that tables are made from; `store/measurements.py` writes it with their records.
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("evaluation", String(16), primary_key=True),
+    Column("measure", String(16), primary_key=True),  # accuracy, perplexity
+    Column("task", String(64), primary_key=True),  # the data set, of a perplexity
+    Column("model", Text, nullable=False),
+    Column("base", Text),  # the dense model that a pruned one was made from
+    Column("protocol", String(200), nullable=False),  # measured the same way: the same text here, and the same rows
+    Column("value", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("rows", Integer),  # tokens, of a perplexity
+    Column("chance", Float),
+    Column("majority", Float),
+    Index("ix_measurements_model_measure_task", "model", "measure", "task"),
+    Index("ix_measurements_base_measure_task", "base", "measure", "task"),
+)
+
+# A table of its own, so that going through the measurements does not read it.
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("evaluation", String(16), primary_key=True),
+    Column("task", String(64), primary_key=True),
+    Column("rows_hash", String(64), nullable=False),
+    Column("correct", LargeBinary, nullable=False),  # a bit for each row, in the order of their indices
+)
+
+pairings = Table(
+    "pairings",
+    metadata,
+    Column("evaluation", String(16), primary_key=True),
+    Column("task", String(64), primary_key=True),
+    Column("dense_evaluation", String(16), primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("both_right", Integer, nullable=False),
+    Column("newly_wrong", Integer, nullable=False),
+    Column("newly_right", Integer, nullable=False),
+    Column("difference", Float, nullable=False),
+    Column("low", Float, nullable=False),
+    Column("high", Float, nullable=False),
+    Column("p", Float, nullable=False),
+    Index("ix_pairings_dense_evaluation", "dense_evaluation"),
+)
+
+# How often each of these has changed: what was computed from one is good as long as its number is the same.
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
 )
 
 shares = Table(

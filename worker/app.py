@@ -11,6 +11,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from jobs.queue import QUEUE, celery_app
 from jobs.settings import Settings
 from store.database import Database
+from worker.catching_up import catch_up
 from worker.parts import Parts
 from worker.tasks import GIVE_BACK, Child
 
@@ -38,6 +39,9 @@ def run(settings: Settings) -> int:
     parts = Parts.open(settings, app)
     if removed := parts.stores.artefacts.remove_abandoned():
         log.info("%d half-written artefacts of killed workers were removed", removed)
+    if paired := catch_up(parts.stores):
+        log.info("%d evaluations of an earlier version were paired with their dense models", paired)
+    parts.stores.database.dispose()
 
     def sweep() -> None:
         try:

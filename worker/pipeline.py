@@ -30,7 +30,7 @@ from worker.lease import Lease
 from worker.models import WarmModels
 from worker.parts import Parts
 from worker.reporting import Reporter
-from worker.summaries import summary_of
+from worker.summaries import finding_of
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
         ):
             _stage(spec, folder, finished, context)
             context.step("store")
-    summary = summary_of(job.kind, spec, artefacts, name)
-    parts.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary)
+    found = finding_of(job.kind, spec, artefacts, name)
+    parts.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=found.summary, outcomes=found.outcomes)
     return {kind: f"{PRUNED}{name}" if job.kind == JobKind.PRUNE else name}
 
 

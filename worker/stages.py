@@ -17,20 +17,19 @@ from evaluation.held_out import HeldOut, held_out_windows
 from evaluation.perplexity import perplexity
 from evaluation.prompts import around, row_texts, task_texts
 from jobs import specs
-from jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS
+from jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS, TASKS
 from lm.architecture import context_length
 from lm.loading import LanguageModel
 from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
-from nsa.texts import Text
+from nsa.texts import SENTIMENT, Text
 from store.activations import ActivationWriter
+from store.outcomes import EVALUATION_JSON
 from worker.context import Context
 from worker.pruned_model import label, prune
 from worker.records import circumstances, write_json
 
-__all__ = ["EVALUATION_JSON", "attribute", "evaluate", "label", "prune", "texts_of"]
-
-EVALUATION_JSON = "evaluation.json"
+__all__ = ["attribute", "evaluate", "label", "prune", "texts_of"]
 
 
 def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) -> dict[str, Any]:
@@ -47,6 +46,7 @@ def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) ->
             data=context.settings.data,
             limit=spec.limit,
             seed=spec.seed,
+            newline=spec.newline,
             on_batch=lambda task, done, total: context.step(task, done, total, "rows"),
             on_result=lambda result: context.step(
                 result.task, result.rows, result.rows, "rows", accuracy_words(result, context_length(lm.model))
@@ -91,7 +91,15 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
             loaders[0],
             loaders[1:],
             texts_of(spec, context),
-            Options(spec.words.source, spec.activation, spec.layers, spec.permutations, spec.seed),
+            Options(
+                source=spec.words.source,
+                activation=spec.activation,
+                layers=spec.layers,
+                permutations=spec.permutations,
+                seed=spec.seed,
+                floor=spec.floor,
+                count_special=spec.special_tokens,
+            ),
             open_archive,
             context.step,
         )
@@ -102,15 +110,24 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
 
 def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
     """The texts that a spec gives, draws from a task or names by its rows, with its prompt around them."""
-    before, after = ("", "") if spec.prompt == NO_PROMPT else around(spec.prompt)
     match spec.texts:
         case specs.TaskTexts(dataset=task, count=count, seed=seed):
             rows = task_texts(task, count, seed, context.settings.data)
         case specs.TaskRows(dataset=task, indices=indices):
             rows = row_texts(task, indices, context.settings.data)
         case given:
-            return [Text(each.text, each.label, each.words, before, after) for each in given]
-    return [Text(row.text, row.label, row.words, before, after) for row in rows]
+            before, after = _around(spec.prompt)
+            group = TASKS.get(spec.prompt, SENTIMENT)
+            return [Text(each.text, each.label, each.words, before, after, group) for each in given]
+    group = TASKS[spec.texts.dataset]
+    if spec.prompt == spec.texts.dataset:
+        return [Text(row.text, row.label, row.words, row.before, row.after, group) for row in rows]
+    before, after = _around(spec.prompt)
+    return [Text(row.text, row.label, row.words, before, after, group) for row in rows]
+
+
+def _around(prompt: str) -> tuple[str, str]:
+    return ("", "") if prompt == NO_PROMPT else around(prompt)
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:

@@ -1,25 +1,35 @@
 """What lists and tables show of an artefact without opening it, read out of the artefact itself."""
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.documents import JobKind
 from jobs.specs import PruneSpec, Spec
 from store.activations import ActivationStore
 from store.artefacts import Artefacts
+from store.outcomes import EVALUATION_JSON, Outcomes, outcomes_of
 from worker.pruned_model import PRUNING_JSON
-from worker.stages import EVALUATION_JSON
 
 
-def summary_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> dict[str, Any]:
-    """The summary of the record of a finished artefact; see `store/results.py`."""
+@dataclass(frozen=True)
+class Finding:
+    """The summary of a record (`store/results.py`) and, of an evaluation, which rows of each task were right."""
+
+    summary: dict[str, Any]
+    outcomes: dict[str, Outcomes] = field(default_factory=dict)
+
+
+def finding_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> Finding:
+    """What is kept of a finished artefact beside its files."""
     match kind, spec:
         case JobKind.PRUNE, PruneSpec():
-            return _of_model(spec, json.loads(artefacts.read("model", name, PRUNING_JSON)))
+            return Finding(_of_model(spec, json.loads(artefacts.read("model", name, PRUNING_JSON))))
         case JobKind.EVALUATE, _:
-            return _of_evaluation(json.loads(artefacts.read("evaluation", name, EVALUATION_JSON)))
+            document = json.loads(artefacts.read("evaluation", name, EVALUATION_JSON))
+            return Finding(_of_evaluation(document), outcomes_of(document))
         case JobKind.ATTRIBUTE, _:
-            return _of_attribution(ActivationStore(artefacts.path("attribution", name)))
+            return Finding(_of_attribution(ActivationStore(artefacts.path("attribution", name))))
         case _:
             raise ValueError(f"a {kind} job has no artefact")
 

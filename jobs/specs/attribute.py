@@ -121,6 +121,10 @@ class Reading(Strict):
     activation: str = "relu"
     layers: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     permutations: int = Field(default=1000, ge=0, le=100_000)
+    floor: float = Field(
+        default=0.05, ge=0, lt=1, description="a neuron is ranked from this quantile of its layer's denominators on"
+    )
+    special_tokens: bool = Field(default=False, description="whether tokens like <s> are in the sums of the Score")
     seed: Seed = 0
 
     @model_validator(mode="before")

@@ -1,6 +1,6 @@
 """Measuring a model on tasks, and the fields that every other spec has too."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from jobs.vocabulary import TASKS
 
 Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Newline = Literal["real", "literal"]
 
 
 def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -25,12 +26,17 @@ def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 class EvaluateSpec(Strict):
     """Measure a model on tasks; `limit` rows of each (None: all), drawn by `seed`. And on held-out text, where
-    `perplexity` is asked for; one of the two there must be."""
+    `perplexity` is asked for; one of the two there must be.
+
+    `newline` is how the lines of the paper's own prompt end (yelp, imdb, sentiment140, reviews): in a line break, or in
+    a backslash and an n as its Figure 1 shows them.
+    """
 
     model: Reference
     tasks: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
     seed: Seed = 0
+    newline: Newline = "real"
     perplexity: Perplexity | None = None
 
     _tasks = field_validator("tasks")(known_tasks)

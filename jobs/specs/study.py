@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from jobs.problems import unknown_name
 from jobs.specs.attribute import MOST_VARIANTS, Reading
-from jobs.specs.evaluate import Reference, Seed, known_tasks
+from jobs.specs.evaluate import Newline, Reference, Seed, known_tasks
 from jobs.specs.perplexity import Perplexity
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
 from jobs.strict import Strict, refused
@@ -31,7 +31,8 @@ class StudySpec(Strict):
 
     `seqlens` cuts each calibration set into windows of each length, `seeds` draws it anew; without them a calibration's
     own count. An allocation that does not go with a pattern (owl with n:m) is left out for that pattern. `limit` rows
-    of each task (None: all). `perplexity` is measured by the same jobs as the tasks.
+    of each task (None: all), asked with `newline` as `EvaluateSpec` has it. `perplexity` is measured by the same jobs
+    as the tasks.
     """
 
     name: str | None = Field(default=None, max_length=200)
@@ -45,6 +46,7 @@ class StudySpec(Strict):
     attributions: tuple[StudyAttribution, ...] = ()
     seeds: tuple[Seed, ...] = ()
     limit: int | None = Field(default=None, ge=1)
+    newline: Newline = "real"
     perplexity: Perplexity | None = None
 
     _tasks = field_validator("tasks")(known_tasks)

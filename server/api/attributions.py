@@ -7,11 +7,20 @@ from fastapi.responses import Response
 
 from server import urls
 from server.api.answers import Kept, problems
-from server.documents import AttributionDocument, AttributionSummary, LayerHeatmap, NeuronDocument, NeuronRow, Page
+from server.documents import (
+    AnsweringNeuron,
+    AttributionDocument,
+    AttributionSummary,
+    LayerHeatmap,
+    NeuronDocument,
+    NeuronRow,
+    Page,
+)
 from server.figures.neuron import neuron_file
+from server.headers import FILE_POLICY
 from server.read.attributions import attribution_document, attribution_list
 from server.read.layers import layer_heatmap
-from server.read.neurons import neuron_document, neuron_list
+from server.read.neurons import answering_neurons, neuron_document, neuron_list
 from server.stores import StoresHere
 
 router = APIRouter(tags=["Attributions"], prefix=urls.API)
@@ -19,9 +28,6 @@ router = APIRouter(tags=["Attributions"], prefix=urls.API)
 Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, or largest drop first")]
 Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
 OfExample = Annotated[int | None, Query(description="only this example, by its index")]
-
-FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""A downloaded figure carries its style in itself, and nothing in it may run."""
 
 
 @router.get(urls.ATTRIBUTIONS, responses=problems(422), summary="Attributions, newest first")
@@ -76,6 +82,19 @@ def list_neurons(
 ) -> Page[NeuronRow]:
     opened = stores.attributions.get(attribution)
     return neuron_list(opened, layer=layer, word=word, sort=sort, variant=variant, cursor=cursor, limit=limit)
+
+
+@router.get(urls.ANSWERING, responses=problems(404, 422), summary="Which neurons answer to a word, or to one token")
+def list_answering(
+    stores: StoresHere,
+    attribution: str,
+    word: str | None = None,
+    example: Annotated[int | None, Query(description="the token's example, by its index; the first one else")] = None,
+    token: Annotated[int | None, Query(description="a token of the example, by its place from 0")] = None,
+    layer: int | None = None,
+) -> Page[AnsweringNeuron]:
+    opened = stores.attributions.get(attribution)
+    return answering_neurons(opened, word=word, example=example, token=token, layer=layer)
 
 
 @router.get(

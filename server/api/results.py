@@ -9,11 +9,13 @@ from server.documents import (
     EvaluationSummary,
     Page,
     StudyDocument,
+    StudyJobs,
     StudySummary,
     TaskExamples,
 )
+from server.filters import Filters
 from server.read.evaluations import evaluation_document, evaluation_list, task_examples
-from server.read.studies import study_document, study_list
+from server.read.studies import study_document, study_jobs, study_list
 from server.stores import StoresHere
 
 router = APIRouter(prefix=urls.API)
@@ -61,13 +63,24 @@ def list_studies(stores: StoresHere, cursor: str | None = None, limit: int = 50)
 @router.get(urls.STUDY, tags=["Studies"], responses=problems(404, 422), summary="One study as a table")
 def get_study(
     stores: StoresHere,
+    where: Filters,
     study: str,
     rows: str | None = None,
     columns: str | None = None,
     show: str = "accuracy",
     published: str | None = None,
+    chart: str | None = None,
 ) -> StudyDocument:
-    return study_document(stores, study, rows=rows, columns=columns, show=show, published=published)
+    return study_document(
+        stores, study, rows=rows, columns=columns, show=show, published=published, chart=chart, where=where
+    )
+
+
+@router.get(
+    urls.STUDY_JOBS, tags=["Studies"], responses=problems(404, 422), summary="A study's jobs in the order of its plan"
+)
+def list_study_jobs(stores: StoresHere, study: str, cursor: str | None = None, limit: int = 50) -> StudyJobs:
+    return study_jobs(stores, study, cursor=cursor, limit=limit)
 
 
 @router.delete(

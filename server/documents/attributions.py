@@ -40,7 +40,15 @@ class NeuronRow(Document):
     lift: float | None
     p_value: float | None
     q_value: float | None
+    low: float | None = None  # the drop's 95 % interval over the texts
+    high: float | None = None
     href: str
+
+
+class AnsweringNeuron(NeuronRow):
+    """A neuron in the list of those that answer to a word or a token."""
+
+    share: float  # of the sum of its activations: how much falls on that word or token
 
 
 class WordRow(Document):
@@ -91,6 +99,7 @@ class LayerRow(Document):
     best: NeuronRow | None
     score: float | None
     drop: float | None
+    over_like: Interval | None = None  # by how much its own top neurons fell further than neurons of like activation
     href: str
 
 

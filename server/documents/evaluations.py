@@ -1,12 +1,28 @@
 """Accuracies, and the examples behind them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from server.documents.base import Document, Link, Page
 
 
+class PairedAccuracy(Document):
+    """A pruned model beside the dense one that it was made from, on the same rows of a task."""
+
+    evaluation: Link  # the dense model's
+    rows: int
+    both_right: int
+    newly_wrong: int  # right in dense, wrong here
+    newly_right: int
+    both_wrong: int
+    difference: float
+    interval: tuple[float, float]  # of the difference, 95 %, Tango's
+    p: float  # McNemar's, exact and two-sided
+
+
 class TaskAccuracy(Document):
-    """A task's result; ``dense`` and ``difference`` when the dense model was measured in the same way."""
+    """A task's result; ``dense`` and ``difference`` when the dense model was measured on the same rows in the same
+    way."""
 
     task: str
     group: str | None
@@ -21,6 +37,12 @@ class TaskAccuracy(Document):
     dense: float | None = None
     difference: float | None = None
     href: str  # its examples
+
+
+class TaskComparison(TaskAccuracy):
+    """The same, with what pruning changed on these rows."""
+
+    paired: PairedAccuracy | None
 
 
 class TextPerplexity(Document):
@@ -44,13 +66,14 @@ class EvaluationSummary(Document):
     id: str
     model: Link
     label: str
-    tasks: list[TaskAccuracy]
+    tasks: Sequence[TaskAccuracy]
     perplexity: list[TextPerplexity]
     created_at: datetime | None = None
     href: str
 
 
 class EvaluationDocument(EvaluationSummary):
+    tasks: Sequence[TaskComparison]
     spec: dict[str, object] | None = None
     dense: Link | None = None  # the evaluation of the dense model that this one is compared with
     context: int | None = None  # tokens that the model reads at most
@@ -84,7 +107,7 @@ class TaskExamples(Page[TaskExample]):
     evaluation: Link
     model: Link
     dense: Link | None
-    result: TaskAccuracy
+    result: TaskComparison
     broken: int | None
     mended: int | None
     attributions: list[Link]  # runs that hold this model, to go from here to its neurons

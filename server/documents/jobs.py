@@ -21,7 +21,10 @@ class JobDetail(JobDocument):
     """One job live: with the lines it logged and, for a study, its cells."""
 
     log: list[LogLine]
-    children: list[JobDocument]
+    children: list[JobDocument]  # the first of them, in the order of the plan
+    children_total: int
+    children_done: int  # how many of all of them have succeeded
+    children_next_href: str | None  # the others (JSON)
 
 
 class Choice(Document):

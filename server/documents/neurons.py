@@ -1,7 +1,7 @@
 """One neuron: the paper's Figure 1 and what stands beside it."""
 
 from server.documents.base import Document
-from store.attribution_tables import Interval, MaskedFraction
+from store.attribution_tables import Interval, MaskedFraction, Spread
 
 
 class Example(Document):
@@ -47,6 +47,7 @@ class Controls(Document):
     """
 
     drop: float | None
+    interval: tuple[float, float] | None = None  # of this drop
     matched: Interval
     like_activation: Interval
     random: Interval
@@ -96,6 +97,8 @@ class NeuronDocument(Document):
     activation: str  # what the Score and the words' values are computed from: relu, abs or raw
     words: list[NeuronWord]
     drops: dict[str, float | None]  # on ``word``, per pruned variant
+    intervals: dict[str, tuple[float, float] | None]  # 95 %, over the texts
+    spread: dict[str, Spread]  # mean, extremes and histogram, per variant
     masked_fractions: dict[str, MaskedFraction]  # per pruned variant
     controls: dict[str, Controls]
     neighbours: Neighbours

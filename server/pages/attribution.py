@@ -17,6 +17,7 @@ WORD_SOURCES = {
     "manual": "given with the texts",
     "cot": "named by the model itself",
     "occlusion": "found by leaving words out",
+    "gradient": "found by the label's gradient",
 }
 
 
@@ -66,6 +67,7 @@ class LayerLine:
     ranked: str
     score: str
     lost: str
+    within: str
     best: Link | None
 
 
@@ -247,12 +249,14 @@ def _control_line(row: ControlsRow) -> ControlLine:
 
 def _layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
     best = Link(label=row.best.name, href=neuron(row.best.href)) if row.best else None
+    over = row.over_like
     return LayerLine(
         f"Layer {row.layer}",
         row.href,
         wording.count(row.ranked),
         wording.decimal(row.score),
         _lost(row.drop),
+        "" if over is None else wording.within(over),
         best,
     )
 

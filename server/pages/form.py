@@ -22,6 +22,10 @@ LEADS = {
     JobKind.STUDY: "Prune models in every combination, measure all of them, and put the accuracies into one table.",
 }
 PATTERN_HINT = "a sparsity from 0 to below 1, such as 0.5; or n:m, such as 2:4, which keeps n of every m weights"
+NEWLINES = [
+    Choice(value="real", label="line breaks"),
+    Choice(value="literal", label="a backslash and an n", note="as the paper's Figure 1 shows its prompt"),
+]
 MODES = [
     Choice(value="concat", label="several fill a window"),
     Choice(value="single", label="one in each window", note="windows are as long as the longest of them"),
@@ -38,6 +42,14 @@ class Choosable:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """Boxes to be ticked that belong together; the title is empty where there is nothing to tell apart."""
+
+    title: str
+    choices: tuple[Choosable, ...]
+
+
+@dataclass(frozen=True)
 class Field:
     """One control: ``path`` is where its value goes in the spec, ``when`` (path=value|value) when it is shown."""
 
@@ -47,6 +59,7 @@ class Field:
     shape: Shape = "text"
     value: str = ""
     choices: tuple[Choosable, ...] = ()
+    groups: tuple[Choices, ...] = ()
     hint: str = ""
     placeholder: str = ""
     needed: bool = False
@@ -75,6 +88,7 @@ class FormPage:
     sections: tuple[Section, ...]
     models: tuple[Choosable, ...]
     submit_href: str
+    estimate_href: str | None
     job_page: str
     docs_href: str
     example: str
@@ -100,6 +114,7 @@ def form_page(document: JobForm, kind: JobKind, given: Mapping[str, str], frame:
         sections=tuple(replace(each, fields=_filled(each.fields, given)) for each in sections),
         models=_choices(document.models),
         submit_href=urls.api(urls.jobs()),
+        estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
         job_page=urls.jobs(),
         docs_href=urls.DOCS,
         example=json.dumps({"kind": kind.value, "spec": document.examples[kind]}, indent=2, ensure_ascii=False),
@@ -183,6 +198,7 @@ def _evaluate(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
             (
                 _checks("tasks", "Tasks", form.tasks, given.get("task", "reviews")),
                 _number("limit", "Rows of each", "100", least="1", hint="empty: all of them"),
+                _select("newline", "Prompt lines end in", NEWLINES, "real"),
                 _number("seed", "Seed", "0", least="0"),
             ),
         ),
@@ -290,6 +306,7 @@ def _study(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
             (
                 _checks("tasks", "Tasks", form.tasks, "reviews"),
                 _number("limit", "Rows of each", "100", least="1", hint="empty: all of them"),
+                _select("newline", "Prompt lines end in", NEWLINES, "real"),
                 _select(
                     "attribution",
                     "Neurons",
@@ -318,7 +335,15 @@ def _select(path: str, label: str, choices: list[Choice] | list[MethodChoice], c
 
 
 def _checks(path: str, label: str, choices: list[Choice] | list[MethodChoice], chosen: str) -> Field:
-    return Field(path, label, control="checks", shape="list", choices=_choices(choices, chosen))
+    titles = list(dict.fromkeys(each.group or "" for each in choices))
+    groups = tuple(
+        Choices(
+            title if len(titles) > 1 else "",
+            _choices([each for each in choices if (each.group or "") == title], chosen),
+        )
+        for title in titles
+    )
+    return Field(path, label, control="checks", shape="list", groups=groups)
 
 
 def _choices(choices: list[Choice] | list[MethodChoice], chosen: str = "") -> tuple[Choosable, ...]:

@@ -149,5 +149,6 @@ def _log_row(line: LogLine) -> LogRow:
 
 
 def _children(document: JobDetail) -> str:
-    done = sum(child.state is JobState.SUCCEEDED for child in document.children)
-    return f"{wording.count(done)} of {wording.count(len(document.children))} done"
+    total, shown = document.children_total, len(document.children)
+    note = f"{wording.count(document.children_done)} of {wording.count(total)} done"
+    return note if shown == total else f"{note}, the first {wording.count(shown)} of them here"

@@ -146,6 +146,8 @@ def _facts(document: NeuronDocument, pruned: Variant) -> tuple[Fact, ...]:
         facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}{wording.TIMES}"))
     if document.p_value is not None:
         facts.append(Fact("p", wording.decimal(document.p_value)))
+    if document.q_value is not None:
+        facts.append(Fact("q", wording.activation(document.q_value), "among all neurons"))
     if document.rank is not None:
         facts.append(Fact("rank", wording.count(document.rank), f"of {wording.count(document.neuron_count)}"))
     drop = document.drops.get(pruned.name)

@@ -101,7 +101,8 @@ def special_rows(document: NeuronDocument, controls: Controls | None) -> tuple[S
         ("like activation", controls.like_activation),
         ("random, same layers", controls.random),
     )
-    rows = [Special(document.name, wording.lost(controls.drop), "")]
+    own = "" if controls.interval is None else wording.span(-controls.interval[1], -controls.interval[0])
+    rows = [Special(document.name, wording.lost(controls.drop), own)]
     rows += [Special(label, wording.lost(group.value), wording.within(group)) for label, group in groups]
     return tuple(rows)
 
@@ -113,5 +114,9 @@ def specials_note(controls: Controls | None) -> str:
     return (
         f"Pooled change on their own words: {wording.count(controls.matched.neurons)} top neurons, "
         f"{wording.count(controls.like_activation.neurons)} of like activation, "
-        f"{wording.count(controls.random.neurons)} drawn at random; 95 % interval."
+        f"{wording.count(controls.random.neurons)} drawn at random; 95 % interval{_over(controls.matched.texts)}."
     )
+
+
+def _over(texts: int | None) -> str:
+    return "" if texts is None else f" over {wording.plural(texts, 'text')}"

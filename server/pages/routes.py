@@ -10,6 +10,7 @@ from jobs.documents import JobKind, JobState
 from jobs.problems import Problem
 from server import urls
 from server.api.models import get_matrices
+from server.filters import Filters
 from server.pages import evaluation as evaluations
 from server.pages import lists
 from server.pages.attribution import attribution_page
@@ -95,13 +96,17 @@ def show_studies(request: Request, stores: StoresHere, cursor: str | None = None
 def show_study(
     request: Request,
     stores: StoresHere,
+    where: Filters,
     study: str,
     rows: str | None = None,
     columns: str | None = None,
     show: str = "accuracy",
     published: str | None = None,
+    chart: str | None = None,
 ) -> Response:
-    document = study_document(stores, study, rows=rows, columns=columns, show=show, published=published)
+    document = study_document(
+        stores, study, rows=rows, columns=columns, show=show, published=published, chart=chart, where=where
+    )
     live = None if document.state.ended else urls.events()
     scripts = ("study", "charts", *(() if live is None else ("live",)))
     frame = make_frame(request, document.title, STUDIES, section="Studies", scripts=scripts, events_href=live)

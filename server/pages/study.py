@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jobs.documents import JobState
 from server import urls
-from server.documents import Link, StudyCell, StudyDocument, StudyRow
+from server.documents import Link, PivotCell, StudyDocument, StudyRow
 from server.pages import wording
 from server.pages.controls import Fact, Href, Option, Picker
 from server.pages.frame import Frame
@@ -96,11 +96,13 @@ class StudyPage:
 
 def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage:
     table = document.table
+    paper = document.published.name if document.published else None
     state: dict[str, urls.State] = {
         "rows": table.rows_axis,
         "columns": table.columns_axis,
         "show": document.show if document.show != "accuracy" else None,
-        "published": document.published,
+        "published": paper,
+        **document.filters,
     }
 
     def href(**changes: urls.State) -> str:
@@ -134,7 +136,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         details=shown,
         data={"cells": {place: _plain(each) for place, each in details.items()}},
         models=tuple(document.models),
-        models_note=wording.count(len(document.models)),
+        models_note=wording.count(document.models_total),
         models_open=len(document.models) <= FEW_MODELS,
         attributions=tuple(document.attributions),
         export_href=urls.api(href()),
@@ -176,9 +178,10 @@ def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
     ]
     if len(usual) > 1:
         menus.append(Picker("Usual tables", "Usual tables", usual))
-    if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [document.published])])]:
-        tables = [Option(_title(name), href(published=name), name == document.published) for name in papers]
-        shown = _title(document.published) if document.published else "none"
+    paper = document.published.name if document.published else None
+    if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [paper])])]:
+        tables = [Option(_title(name), href(published=name), name == paper) for name in papers]
+        shown = _title(paper) if paper else "none"
         none = Option("None", href(published=None), document.published is None)
         menus.append(Picker("The paper's values", f"Paper: {shown}", (none, *tables)))
     return tuple(menus)
@@ -243,7 +246,7 @@ def _groups(document: StudyDocument, scale: Scale) -> tuple[Group, ...]:
     return tuple(Group(name.capitalize(), tuple(rows)) for name, rows in groups.items())
 
 
-def _cell(row: StudyRow, column: str, cell: StudyCell | None, place: str, show: str, scale: Scale) -> Cell:
+def _cell(row: StudyRow, column: str, cell: PivotCell | None, place: str, show: str, scale: Scale) -> Cell:
     if cell is None:
         return Cell("", "", "", False, None, f"{row.label}, {column}: not part of the study", "")
     paper = "" if cell.published is None else wording.accuracy(cell.published)
@@ -278,7 +281,7 @@ def _waiting(state: JobState) -> tuple[str, str]:
             return "·", "waiting"
 
 
-def _details(row: StudyRow, column: str, cell: StudyCell) -> Details:
+def _details(row: StudyRow, column: str, cell: PivotCell) -> Details:
     rows = []
     if cell.accuracy is not None:
         span = ""
@@ -314,8 +317,7 @@ def _progress(document: StudyDocument) -> str:
     if document.state.ended:
         return f"{wording.plural(document.cells, 'job')}, {document.state.value}."
     left = document.cells - document.done - document.failed
-    running = sum(job.state is JobState.RUNNING for job in document.jobs)
-    return f"{wording.plural(left, 'job')} to go, {wording.count(running)} running now."
+    return f"{wording.plural(left, 'job')} to go, {wording.count(document.running)} running now."
 
 
 def _heat(document: StudyDocument, details: dict[str, Details], scale: Scale) -> dict[str, object]:
@@ -327,7 +329,7 @@ def _heat(document: StudyDocument, details: dict[str, Details], scale: Scale) ->
             return ""
         return "<br>".join([found.title, *(f"{name} {value}" for name, value in found.rows)]).replace("&", "&amp;")
 
-    def difference(cell: StudyCell | None) -> float | None:
+    def difference(cell: PivotCell | None) -> float | None:
         return None if cell is None or cell.difference is None else round(100 * cell.difference, 2)
 
     return {

@@ -60,14 +60,14 @@ def attribution_document(
     """The overview; ``variant``, ``word`` and ``layer`` choose what the lists speak of. Problem 404 or 422."""
     tables = opened.tables
     chosen = opened.variant(variant)
-    words = tables.words(chosen)
+    try:
+        words = tables.words(chosen, layer)
+    except NoSuchNeuron as error:
+        raise no_such_neuron(error) from None
     if word is not None and word.casefold() not in {row.word.casefold() for row in words}:
         known = [row.word for row in words]
         raise bad_field("word", word, known, unknown_name(word, known))
-    try:
-        top, _ = tables.neurons(layer=layer, word=word, sort=sort, variant=chosen, limit=ROWS)
-    except NoSuchNeuron as error:
-        raise no_such_neuron(error) from None
+    top, _ = tables.neurons(layer=layer, word=word, sort=sort, variant=chosen, limit=ROWS)
     rank_map = tables.rank_map(ranks=min(RANKS, opened.store.neurons), variant=chosen)
     return AttributionDocument(
         **_summary_fields(opened),
@@ -91,12 +91,13 @@ def attribution_document(
                 best=opened.row(row.best) if row.best else None,
                 score=row.score,
                 drop=row.drop,
+                over_like=row.over_like,
                 href=urls.layer(opened.id, row.layer),
             )
             for row in tables.layers(variant=chosen)
         ],
         top_neurons=[opened.row(row) for row in top],
-        damaged_neurons=[opened.row(row) for row in tables.damaged(variant=chosen, limit=ROWS)],
+        damaged_neurons=[opened.row(row) for row in tables.damaged(variant=chosen, layer=layer, limit=ROWS)],
         controls=_controls(opened),
         provenance=opened.provenance,
         job=job_link(record) if record else None,

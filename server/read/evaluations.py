@@ -1,8 +1,9 @@
 """Evaluations: accuracies beside the dense model's, and the examples that pruning broke."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 from jobs.problems import Problem, not_found, unknown_name
 from jobs.references import PRUNED
@@ -14,72 +15,76 @@ from server.documents import (
     EvaluationSummary,
     Link,
     Page,
+    PairedAccuracy,
     TaskAccuracy,
+    TaskComparison,
     TaskExample,
     TaskExamples,
 )
 from server.read.cursors import Window
 from server.read.names import Names, attribution_label, measured_label, references_of
 from server.read.perplexities import dense_perplexities, text_perplexities
-from server.read.records import job_link, naming, records_of
+from server.read.records import job_link, naming
 from server.stores import Stores
-from store.results import Record, Results
+from store.measurements import Pairing
+from store.outcomes import EVALUATION_JSON
+from store.results import Record
 
 MOST_EXAMPLES = 200
 MOST_TEXTS = 10
 """Texts of an attribution, as many as the paper takes of a task (arXiv 2503.01542, section 3.3)."""
 
 
-class DenseMeasurements:
-    """Evaluations of dense models, found by what was measured in the same way: model, limit and seed."""
+@dataclass(frozen=True)
+class Beside:
+    """Names of models, and the dense evaluations that evaluations are paired with."""
 
-    def __init__(self, results: Results) -> None:
-        self._results = results
-        self._bases: dict[str, str] = {}
-        self._known: dict[tuple[str, Any, Any], list[Record]] = {}
-        for record in records_of(results, "evaluation"):
-            if not record.spec["model"].startswith(PRUNED):
-                self._known.setdefault(self._key(record.spec, record.spec["model"]), []).append(record)
+    names: Names
+    pairings: Mapping[tuple[str, str], Pairing]
+    dense: Mapping[str, Record]
+    links: Mapping[str, Link]  # to the dense evaluations
 
-    def of(self, record: Record, task: str) -> Record | None:
-        """The evaluation of the model that this record's model was pruned from, on the same rows; None for a dense
-        model's own."""
-        reference = record.spec["model"]
-        if not reference.startswith(PRUNED):
-            return None
-        if reference not in self._bases:
-            models = self._results.many("model", [reference.removeprefix(PRUNED)])
-            self._bases[reference] = next((model.spec["model"] for model in models.values()), "")
-        same = self._known.get(self._key(record.spec, self._bases[reference]), [])
-        return next((other for other in same if task in other.summary.get("tasks", {})), None)
+    @classmethod
+    def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
+        """What several records are shown with, looked up together."""
+        pairings = stores.measurements.pairings_of(record.id for record in records)
+        dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in pairings.values()])
+        names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
+        return cls(names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
 
-    @staticmethod
-    def _key(spec: Mapping[str, Any], model: str) -> tuple[str, Any, Any]:
-        return model, spec.get("limit"), spec.get("seed")
+    def of(self, record: Record, task: str) -> tuple[Pairing, Record] | None:
+        """The pairing of a task with the dense model's evaluation; None for a dense model's own, and where that has
+        none on the same rows."""
+        pairing = self.pairings.get((record.id, task))
+        other = None if pairing is None else self.dense.get(pairing.dense_evaluation)
+        return None if pairing is None or other is None else (pairing, other)
+
+    def first_of(self, record: Record) -> Record | None:
+        """The dense model's evaluation of the first task that has one."""
+        return next((found[1] for task in _tasks(record) if (found := self.of(record, task))), None)
 
 
 def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
     """Newest first."""
     records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
-    names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
-    dense = DenseMeasurements(stores.results)
-    items = [EvaluationSummary.model_validate(_summary(record, names, dense)) for record in records]
+    beside = Beside.read(stores, records)
+    items = [EvaluationSummary.model_validate(_summary(record, beside)) for record in records]
     return Page[EvaluationSummary](items=items, next=after, next_href=urls.evaluations(cursor=after) if after else None)
 
 
 def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     """One evaluation. Problem 404."""
     record = stores.results.get("evaluation", id)
-    names = Names(stores, references_of(record.spec))
-    dense = DenseMeasurements(stores.results)
-    beside = next((other for task in _tasks(record) if (other := dense.of(record, task))), None)
+    beside = Beside.read(stores, [record])
+    dense = beside.first_of(record)
     return EvaluationDocument.model_validate(
         {
-            **_summary(record, names, dense),
+            **_summary(record, beside),
+            "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
             "spec": record.spec,
             "context": record.summary.get("context"),
             "perplexity": text_perplexities(record, dense_perplexities(stores.results, record)),
-            "dense": _link(beside, names) if beside else None,
+            "dense": _link(dense, beside.names) if dense else None,
             "job": job_link(record),
         }
     )
@@ -95,12 +100,12 @@ def task_examples(
     if task not in _tasks(record):
         message = unknown_name(task, _tasks(record))
         raise Problem(404, "not-found", "No such task", f"evaluation {id}: {message}")
-    dense = DenseMeasurements(stores.results)
-    other = stores.results.get("evaluation", against) if against else dense.of(record, task)
+    beside = Beside.read(stores, [record])
+    names, paired = beside.names, beside.of(record, task)
+    other = stores.results.get("evaluation", against) if against else paired and paired[1]
     if other is not None and task not in _tasks(other):
         raise not_found(f"{task} in evaluation", other.id)
-    references = [*references_of(record.spec), *(references_of(other.spec) if other else [])]
-    names = Names(stores, references)
+    names.learn(references_of(other.spec) if other else [])
     theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
     examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
     examples.sort(key=lambda each: (not each.broken, not each.mended, -_surprise(each), each.index))
@@ -116,7 +121,7 @@ def task_examples(
         evaluation=_link(record, names),
         model=names.link(reference),
         dense=_link(other, names) if other else None,
-        result=_accuracy(record, task, dense),
+        result=_comparison(record, task, beside),
         broken=len(broken) if other else None,
         mended=sum(each.mended for each in examples) if other else None,
         attributions=[
@@ -138,42 +143,62 @@ def _link(record: Record, names: Names) -> Link:
     return Link(label=names.label(record.spec["model"]), href=urls.evaluation(record.id))
 
 
-def _summary(record: Record, names: Names, dense: DenseMeasurements) -> dict[str, Any]:
-    model = names.link(record.spec["model"])
+def _summary(record: Record, beside: Beside) -> dict[str, Any]:
+    model = beside.names.link(record.spec["model"])
     return {
         "id": record.id,
         "model": model,
         "label": f"{model.label} · {measured_label(record.spec)}",
-        "tasks": [_accuracy(record, task, dense) for task in _tasks(record)],
+        "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
         "perplexity": text_perplexities(record),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
 
 
-def _accuracy(record: Record, task: str, dense: DenseMeasurements) -> TaskAccuracy:
+def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
     measured = _tasks(record)[task]
-    other = dense.of(record, task)
-    before = _tasks(other)[task]["accuracy"] if other else None
-    return TaskAccuracy(
-        task=task,
-        group=TASKS.get(task),
-        accuracy=measured["accuracy"],
-        rows=measured["rows"],
-        interval=measured["interval"],
-        chance=measured["chance"],
-        truncated=measured.get("truncated", 0),
-        majority=measured.get("majority"),
-        version=measured.get("version"),
-        prompt_hash=measured.get("prompt_hash"),
-        dense=before,
-        difference=None if before is None else measured["accuracy"] - before,
-        href=urls.evaluation_task(record.id, task),
+    found = beside.of(record, task)
+    pairing = None if found is None else found[0]
+    return {
+        "task": task,
+        "group": TASKS.get(task),
+        "accuracy": measured["accuracy"],
+        "rows": measured["rows"],
+        "interval": measured["interval"],
+        "chance": measured["chance"],
+        "truncated": measured.get("truncated", 0),
+        "majority": measured.get("majority"),
+        "version": measured.get("version"),
+        "prompt_hash": measured.get("prompt_hash"),
+        "dense": None if pairing is None else (pairing.both_right + pairing.newly_wrong) / pairing.rows,
+        "difference": None if pairing is None else pairing.difference,
+        "href": urls.evaluation_task(record.id, task),
+    }
+
+
+def _comparison(record: Record, task: str, beside: Beside) -> TaskComparison:
+    found = beside.of(record, task)
+    paired = None if found is None else _paired(found[0], beside.links[found[1].id])
+    return TaskComparison.model_validate({**_accuracy(record, task, beside), "paired": paired})
+
+
+def _paired(pairing: Pairing, dense: Link) -> PairedAccuracy:
+    return PairedAccuracy(
+        evaluation=dense,
+        rows=pairing.rows,
+        both_right=pairing.both_right,
+        newly_wrong=pairing.newly_wrong,
+        newly_right=pairing.newly_right,
+        both_wrong=pairing.both_wrong,
+        difference=pairing.difference,
+        interval=pairing.interval,
+        p=pairing.p,
     )
 
 
 def _examples(stores: Stores, id: str, task: str) -> list[dict[str, Any]]:
-    document = json.loads(stores.artefacts.read("evaluation", id, "evaluation.json"))
+    document = json.loads(stores.artefacts.read("evaluation", id, EVALUATION_JSON))
     examples: list[dict[str, Any]] = document["tasks"][task]["examples"]
     return examples
 

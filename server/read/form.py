@@ -44,6 +44,7 @@ WORD_NOTES = {
     "manual": "the rows' or texts' own",
     "cot": "the dense model is asked for them",
     "occlusion": "the words whose absence costs the right label most",
+    "gradient": "the words with the largest gradient times input on the right label",
 }
 CALIBRATION_NOTES = {
     "c4": "web pages",

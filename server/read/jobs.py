@@ -1,5 +1,6 @@
 """Jobs as people see them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from jobs.documents import ACTIVE, Job, JobKind, JobState
@@ -9,6 +10,8 @@ from server.documents import JobDetail, JobDocument, Link, Page
 from server.read.names import Names, references_of
 from server.stores import Stores
 
+MOST_CHILDREN = 100
+"""So many cells of a study are part of its job's document."""
 RETRIABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
@@ -46,16 +49,22 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
     """One job with its log and cells. Problem 404."""
     job = stores.jobs.get(id)
     cells: list[Job] = []
+    counted: Counter[JobState] = Counter()
     if job.kind == JobKind.STUDY:
-        ids = [cell.job for cell in stores.studies.cells(job.id)]
+        ids = stores.studies.cell_jobs(job.id, MOST_CHILDREN)
         known = stores.jobs.many(ids)
         cells = [known[cell] for cell in ids]
+        counted = stores.studies.counts([job.id])[job.id]
+    more = counted.total() > len(cells)
     document = job_document(stores, job)
     return JobDetail.model_validate(
         {
             **_plain(document),
             "log": stores.jobs.log(id),
             "children": job_documents(stores, cells),
+            "children_total": counted.total(),
+            "children_done": counted[JobState.SUCCEEDED],
+            "children_next_href": urls.study_jobs(job.artefact_id, cursor=str(len(cells))) if more else None,
         }
     )
 

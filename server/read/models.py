@@ -42,7 +42,7 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
         raise not_found("model", name)
     names = Names(stores)
     report = _folder_report(stores, name)
-    made = [record for record in naming(stores.results, "model", name) if record.spec["model"] == name]
+    made = stores.results.of_model("model", name)
     return ModelDocument.model_validate(
         {
             **_how(report),
@@ -60,10 +60,10 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
 def dense_models(stores: Stores) -> list[str]:
     """The demo model, the folders below the model roots, and every dense model that something was made of."""
     found = dict.fromkeys([DEMO, *_folders(stores)])
-    for kind in ("model", "evaluation", "attribution"):
-        for record in records_of(stores.results, kind):
-            found.update(dict.fromkeys(ref for ref in references_of(record.spec) if not ref.startswith(PRUNED)))
-    return list(found)
+    named = [*stores.results.measured_models()]
+    for record in records_of(stores.results, "attribution"):
+        named += references_of(record.spec)
+    return list(found | dict.fromkeys(reference for reference in named if not reference.startswith(PRUNED)))
 
 
 def _folders(stores: Stores) -> Iterable[str]:
@@ -202,7 +202,7 @@ def _uses(stores: Stores, reference: str) -> dict[str, list[Link]]:
     return {
         "evaluations": [
             Link(label=measured_label(record.spec), href=urls.evaluation(record.id))
-            for record in naming(results, "evaluation", reference)
+            for record in results.of_model("evaluation", reference)
         ],
         "attributions": [
             Link(label=texts_label(record.spec), href=urls.attribution(record.id))

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from jobs.problems import Problem
+from jobs.problems import Problem, bad_field, unknown_name
 from server import urls
 from server.documents import (
+    AnsweringNeuron,
     Controls,
     Neighbour,
     Neighbours,
@@ -51,6 +52,46 @@ def neuron_list(
     return Page[NeuronRow](items=[opened.row(row) for row in rows], next=after, next_href=href)
 
 
+def answering_neurons(
+    opened: OpenAttribution,
+    *,
+    word: str | None = None,
+    example: int | None = None,
+    token: int | None = None,
+    layer: int | None = None,
+) -> Page[AnsweringNeuron]:
+    """The neurons with the largest shares of their activation on a word, or on token ``token`` of example ``example``.
+
+    Problem 422 for neither or both of them, and for a word that the attribution does not have; 404 for a layer.
+    """
+    if (word is None) == (token is None):
+        choices = ["word", "example and token"]
+        raise bad_field("word", word, choices, "give either a word, or an example and the place of a token in it")
+    try:
+        if word is not None:
+            known = opened.tables.words_list
+            if word.casefold() not in {each.casefold() for each in known}:
+                raise bad_field("word", word, known, unknown_name(word, known))
+            found = opened.tables.answering(word=word, layer=layer)
+        else:
+            found = opened.tables.answering(token=_along_all(opened, example, token), layer=layer)
+    except NoSuchNeuron as error:
+        raise no_such_neuron(error) from None
+    return Page[AnsweringNeuron](
+        items=[AnsweringNeuron(**opened.row(row).model_dump(), share=row.share) for row in found]
+    )
+
+
+def _along_all(opened: OpenAttribution, example: int | None, token: int | None) -> int:
+    """The place of an example's token along all examples."""
+    span = opened.store.spans[opened.place_of(opened.examples[0].index if example is None else example)]
+    last = span.stop - span.start - 1
+    if token is None or not 0 <= token <= last:
+        raise bad_field("token", token, f"0 to {last}", f"{token} is not between 0 and {last}")
+    place: int = span.start + token
+    return place
+
+
 def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronDocument:
     """Everything about one neuron; reads one chunk of each variant. Problem 404 when there is no such neuron."""
     store, tables = opened.store, opened.tables
@@ -95,6 +136,8 @@ def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronD
         activation=summary.activation,
         words=[NeuronWord(word=w.word, values=w.activations, drop=w.drops) for w in detail.words],
         drops=detail.drops,
+        intervals=detail.intervals,
+        spread=detail.spread,
         masked_fractions=detail.masked_fractions,
         controls=_controls(opened, detail),
         neighbours=_neighbours(opened, layer, neuron, detail.rank),
@@ -121,7 +164,11 @@ def _controls(opened: OpenAttribution, detail: attribution_tables.NeuronDetail) 
         groups = opened.tables.controls(name)
         if groups is not None:
             rows[name] = Controls(
-                drop=detail.drops[name], matched=groups.matched, like_activation=groups.like, random=groups.random
+                drop=detail.drops[name],
+                interval=detail.intervals[name],
+                matched=groups.matched,
+                like_activation=groups.like,
+                random=groups.random,
             )
     return rows
 

@@ -103,13 +103,18 @@ class OpenAttribution:
         count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
         if isinstance(texts, dict) and texts.get("dataset"):
             count += f" of {texts['dataset']}, seed {texts.get('seed', 0)}"
-        words = {"manual": "words given", "cot": "words named by the model", "occlusion": "words by occlusion"}
+        words = {
+            "manual": "words given",
+            "cot": "words named by the model",
+            "occlusion": "words by occlusion",
+            "gradient": "words by gradient",
+        }
         parts = [
             self.variants[0].label,
             *(variant.label for variant in self.variants[1:]),
             count,
             words.get(self.summary.source, self.summary.source),
-            f"activation {self.summary.activation}",
+            f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]
         return " · ".join(parts)
@@ -127,6 +132,8 @@ class OpenAttribution:
             lift=row.lift,
             p_value=row.p_value,
             q_value=row.q_value,
+            low=row.low,
+            high=row.high,
             href=urls.neuron(self.id, row.layer, row.neuron),
         )
 

@@ -1,20 +1,24 @@
-"""Studies: the grid as a table, with what is best, at chance and still to come."""
+"""Studies: lists of them, and one with its table (`study_tables.py`), its models, failures and jobs."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from jobs.documents import Job, JobKind, JobState
-from jobs.problems import bad_field, unknown_name
-from jobs.vocabulary import TASKS
+from jobs.problems import bad_field, not_found, unknown_name
 from server import urls
-from server.documents import Link, Page, StudyCell, StudyDocument, StudyRow, StudySummary, StudyTable
+from server.documents import FailedCell, Link, Page, PublishedTable, StudyDocument, StudyJobs, StudySummary
+from server.read.cursors import Window
 from server.read.jobs import job_documents
 from server.read.names import Names, pruned_label, study_title
+from server.read.study_charts import chart_links, study_chart
+from server.read.study_tables import Beside, Printed, axis_labels, table_document
 from server.stores import Stores
+from store import published as papers
 from store import study_table
-from store.published import PublishedTable, published_table, published_tables
+from store.paging import LONGEST_PAGE
+from store.pivot import Pivot, pivot
 from store.results import Record
-from store.study_table import AXES, Axis, Pivot, PivotCell, pivot
+from store.study_table import AXES, Axis, Where
 
 USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "calibration"),
@@ -28,9 +32,13 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "model"),
     ("task", "allocation"),
     ("task", "seed"),
+    ("group", "calibration"),
 )
 SHOWN = ("accuracy", "difference")
 NO_CALIBRATION = "none"
+FEW = 20
+"""So many models, jobs and failures are part of the document."""
+ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
 
 
 def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
@@ -51,9 +59,12 @@ def study_document(
     columns: str | None = None,
     show: str = "accuracy",
     published: str | None = None,
+    chart: str | None = None,
+    where: Where | None = None,
 ) -> StudyDocument:
-    """One study with the table that ``rows`` and ``columns`` choose, beside a ``published`` one. Problem 404 or 422."""
-    paper = None if published is None else published_table(published)
+    """One study with the table that ``rows`` and ``columns`` choose, filtered by ``where`` (axis: values), beside a
+    ``published`` one, and a ``chart``. Problem 404 or 422."""
+    paper = None if published is None else papers.published_table(published)
     if show not in SHOWN:
         raise bad_field("show", show, list(SHOWN), unknown_name(show, SHOWN))
     record = stores.results.get("study", id)
@@ -61,47 +72,108 @@ def study_document(
     usual = _usual(table)
     across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
     down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
-    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down))
+    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), where)
     names = Names(stores, [*table.axes["model"]])
-    cells = table.cells
-    done = [cell for cell in cells if cell.role == "attribute" and cell.done]
-    attributions = stores.results.many("attribution", [cell.artefact for cell in done])
-    pruned = [cell for cell in cells if cell.role == "prune" and cell.done]
-    models = stores.results.many("model", [cell.artefact for cell in pruned])
-    jobs = stores.jobs.many(cell.job for cell in cells)
+    kept: dict[str, urls.State] = {"show": None if show == SHOWN[0] else show, "published": published}
+    pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
+    there = stores.results.known("model", [cell.artefact for cell in pruned])
+    made = [cell for cell in pruned if cell.artefact in there]
+    models = stores.results.many("model", [cell.artefact for cell in made[:FEW]])
+    labels = axis_labels(table, names)
+    beside = Beside(labels, there, paper)
     return StudyDocument.model_validate(
         {
-            **_summary(record, table.job, Counter(cell.state for cell in cells)),
+            **_summary(record, table.job, Counter(cell.state for cell in table.cells)),
             "spec": record.spec,
             "axes": table.axes,
+            "axis_labels": labels,
+            "filters": {axis: [*labels] for axis, labels in chosen.where.items()},
             "show": show,
-            "table": _table(table, chosen, names, models.keys(), paper),
-            "published": published,
-            "published_tables": [
-                name
-                for name, each in published_tables().items()
-                if any(
-                    _printed(each, table, chosen, row, column) is not None
-                    for row in chosen.row_labels
-                    for column in chosen.column_labels
-                )
-            ],
+            "table": table_document(table, chosen, beside),
+            "chart": None if chart is None else study_chart(table, chart, chosen.rows, chosen.where, beside, kept),
+            "charts": chart_links(table, chosen.rows, chosen.where, kept),
+            "published": None if paper is None else _published(paper),
+            "published_tables": _with_values(table, chosen),
             "tables": [
-                Link(label=f"{down} by {across}", href=urls.study(id, rows=down, columns=across, show=show))
+                Link(
+                    label=f"{down} by {across}",
+                    href=urls.with_state(urls.study(id), rows=down, columns=across, **kept, **chosen.where),
+                )
                 for down, across in usual
             ],
             "models": [
                 Link(label=_model_label(models[cell.artefact], table, names), href=urls.model(cell.artefact))
-                for cell in pruned
-                if cell.artefact in models
+                for cell in made[:FEW]
             ],
-            "attributions": [
-                Link(label=f"Neurons of {names.label(cell.model)}", href=urls.attribution(cell.artefact))
-                for cell in done
-                if cell.artefact in attributions
-            ],
-            "jobs": job_documents(stores, [jobs[cell.job] for cell in cells]),
+            "models_total": len(made),
+            "attributions": _attributions(stores, table, names),
+            "failures": [_failure(cell, names) for cell in table.cells if cell.unsuccessful][:FEW],
+            "running": sum(cell.state == JobState.RUNNING for cell in table.cells),
+            **_jobs(stores, id, [cell.job for cell in table.cells], Window(0, FEW)),
         }
+    )
+
+
+def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int = 50) -> StudyJobs:
+    """The jobs of a study, in the order of its plan. Problem 404 or 422."""
+    window = Window.parse(cursor, limit, LONGEST_PAGE)
+    record = stores.results.get("study", id)
+    if record.job is None:
+        raise not_found("study", id)
+    found = _jobs(stores, id, stores.studies.cell_jobs(record.job), window)
+    return StudyJobs.model_validate(
+        {"items": found["jobs"], "next": found["next"], "next_href": found["jobs_next_href"]}
+    )
+
+
+def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict[str, object]:
+    """A window of the jobs of a study, and where the next one is."""
+    wanted = cells[window.offset : window.offset + window.limit]
+    known = stores.jobs.many(wanted)
+    following = window.after(len(cells))
+    return {
+        "jobs": job_documents(stores, [known[job] for job in wanted]),
+        "next": following,
+        "jobs_next_href": None if following is None else urls.study_jobs(id, cursor=following),
+    }
+
+
+def _published(paper: papers.PublishedTable) -> PublishedTable:
+    return PublishedTable(name=paper.name, caption=paper.caption, source=paper.source, note=paper.note)
+
+
+def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
+    """The paper's tables that have a value for a cell of this one."""
+    places = [(row, column) for row in chosen.row_labels for column in chosen.column_labels]
+
+    def has_one(paper: papers.PublishedTable) -> bool:
+        printed = Printed(paper, table, chosen)
+        return any(printed.value(row, column) is not None for row, column in places)
+
+    return [name for name, paper in papers.published_tables().items() if has_one(paper)]
+
+
+def _attributions(stores: Stores, table: study_table.StudyTable, names: Names) -> list[Link]:
+    done = [cell for cell in table.cells if cell.role == "attribute" and cell.done]
+    there = stores.results.many("attribution", [cell.artefact for cell in done])
+    return [
+        Link(label=f"Neurons of {names.label(cell.model)}", href=urls.attribution(cell.artefact))
+        for cell in done
+        if cell.artefact in there
+    ]
+
+
+def _failure(cell: study_table.StudyCell, names: Names) -> FailedCell:
+    length = f"{cell.seqlen} tokens" if cell.seqlen else None
+    where = [each for each in (cell.method, cell.pattern, cell.calibration, length) if each is not None]
+    label = " · ".join([f"{ROLES[cell.role]} {names.label(cell.model)}", *where])
+    return FailedCell(
+        label=label,
+        state=cell.state,
+        error=cell.error,
+        job=cell.job,
+        href=urls.job(cell.job),
+        retry_href=urls.job_retry(cell.job),
     )
 
 
@@ -134,80 +206,3 @@ def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
         (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")
     ]
     return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES[:1])
-
-
-def _printed(
-    paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot, row: str, column: str
-) -> float | None:
-    """What the paper's table has for a cell of ours. One that is a mean over one of our axes has nothing for it."""
-    if not {crossed.rows, crossed.columns} <= set(paper.axes):
-        return None
-    alone = {axis: labels[0] for axis, labels in table.axes.items() if len(labels) == 1}
-    return paper.value({**alone, crossed.rows: row, crossed.columns: column})
-
-
-def _table(
-    table: study_table.StudyTable,
-    crossed: Pivot,
-    names: Names,
-    models: Collection[str],
-    paper: PublishedTable | None,
-) -> StudyTable:
-    def shown(axis: str, label: str) -> str:
-        return names.label(label) if axis == "model" else label
-
-    def printed(row: str, column: str) -> float | None:
-        return None if paper is None else _printed(paper, table, crossed, row, column)
-
-    rows = []
-    for label, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True):
-        known = [cell.accuracy for cell in cells if cell is not None and cell.accuracy is not None]
-        chances = {cell.chance for cell in cells if cell is not None and cell.chance is not None}
-        best = max(known, default=None) if len(known) > 1 else None
-        rows.append(
-            StudyRow(
-                label=shown(crossed.rows, label),
-                group=TASKS.get(label) if crossed.rows == "task" else None,
-                dense=dense,
-                chance=chances.pop() if len(chances) == 1 else None,
-                spread=max(known) - min(known) if len(known) > 1 else None,
-                cells=[
-                    None if cell is None else _cell(cell, best, models, printed(label, column))
-                    for column, cell in zip(crossed.column_labels, cells, strict=True)
-                ],
-            )
-        )
-    others = [axis for axis in AXES if axis not in {crossed.rows, crossed.columns}]
-    differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
-    return StudyTable(
-        rows_axis=crossed.rows,
-        columns_axis=crossed.columns,
-        columns=[shown(crossed.columns, label) for label in crossed.column_labels],
-        rows=rows,
-        averaged=[axis for axis in others if len(table.axes[axis]) > 1],
-        largest_difference=max(differences, default=0.0),
-    )
-
-
-def _cell(cell: PivotCell, best: float | None, models: Collection[str], published: float | None) -> StudyCell:
-    low, high = cell.interval or (cell.accuracy, cell.accuracy)
-    at_chance = cell.chance is not None and low is not None and high is not None and low <= cell.chance <= high
-    href = None
-    if cell.accuracy is not None and cell.evaluation and cell.task:
-        href = urls.evaluation_task(cell.evaluation, cell.task)
-    elif cell.job:
-        href = urls.job(cell.job)
-    return StudyCell(
-        accuracy=cell.accuracy,
-        dense=cell.dense,
-        difference=cell.difference,
-        interval=cell.interval,
-        at_chance=at_chance,
-        best=best is not None and cell.accuracy == best,
-        measurements=cell.facts,
-        done=cell.done,
-        state=cell.state,
-        href=href,
-        model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
-        published=published,
-    )

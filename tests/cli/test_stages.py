@@ -42,12 +42,15 @@ def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path
     assert json.loads((tmp_path / "deep/in/pruned/pruning.json").read_text())["spec"]["pattern"]["m"] == 4
 
     variants = ("--dense", models / "llama", "--pruned", "deep/in/pruned")
-    options = ("--permutations", 0, "--layers", "1", "--output", "group")
+    options = ("--permutations", 0, "--layers", "1", "--floor", 0.5, "--special-tokens", "--output", "group")
     attributed = command("attribute", *variants, "--texts", models / "texts.jsonl", *options)
     assert attributed.exit_code == 0, attributed.stderr
     store = ActivationStore(tmp_path / "group")
     assert store.tables["layers"] == [1] and store.spec["words"] == {"source": "manual"}
     assert store.examples[0]["text"] == TEXT
+    summary = store.tables["summary"]
+    assert (summary["floor"], summary["special_tokens"]) == (0.5, True)
+    assert summary["counted_tokens"] == summary["tokens"] and summary["unranked"] >= 31
 
     measured = command("evaluate", "deep/in/pruned", "--tasks", "reviews", "--limit", 4, "--json", "result.json")
     assert measured.exit_code == 0, measured.stderr

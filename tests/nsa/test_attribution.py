@@ -246,7 +246,7 @@ def test_a_model_of_another_shape_is_refused(tmp_path: Path) -> None:
         lm.model.config.num_hidden_layers = 1
         return lm
 
-    with pytest.raises(ModelsDiffer, match="has 1 layers of 64 neurons, dense model 2 of 64"):
+    with pytest.raises(ModelsDiffer, match="has 1 layer of 64 neurons and width 32, the dense model 2 layers of 64"):
         run(tmp_path / "a", lambda: language_model("llama"), [shorter])
 
 

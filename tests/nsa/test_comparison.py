@@ -1,16 +1,25 @@
-"""Drops, controls and their intervals on numbers whose answer is known."""
+"""Matched neurons and their comparators, on numbers whose answer is known."""
 
 import numpy as np
-import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from nsa.comparison import COMPARATORS, LayerPairs, controls, drops, layer_pairs, matched_words, pooled_drop
+from nsa import bootstrap
+from nsa.comparison import (
+    COMPARATORS,
+    Comparators,
+    Sums,
+    choose,
+    controls,
+    group_sums,
+    matched_words,
+    own_word_sums,
+)
+from nsa.scoring import transform
+from tests.nsa.test_scoring import layout, values
 
-
-def test_a_drop_is_undefined_where_the_dense_model_was_silent() -> None:
-    found = drops(np.array([0.2112, 0.0, -1.0, 2.0]), np.array([0.0084, 1.0, 0.0, 3.0]))
-    assert found[0] == pytest.approx(1 - 0.0084 / 0.2112)
-    assert np.isnan(found[1:3]).all()
-    assert found[3] == -0.5
+POSITIONS = layout([7, 5, 9], [2, 3, 9, 15, 16], {"bad": [2, 9, 15], "good": [3, 16]})
 
 
 def test_a_neuron_is_matched_to_its_strongest_word() -> None:
@@ -21,64 +30,99 @@ def test_comparators_are_ranked_unmatched_and_answer_to_the_word() -> None:
     rng = np.random.default_rng(0)
     dense = rng.uniform(0.1, 1, (200, 2))
     dense[100:, 1] = 0  # silent on word 1
-    pruned = dense * 0.8
+    words = matched_words(dense)
+    words[[0, 1, 120]] = 1, 1, 0
     ranked = np.ones(200, bool)
     ranked[50:100] = False
-    matched, words = np.array([0, 1, 120]), np.array([1, 1, 0])
-    found = layer_pairs(dense, pruned, matched, words, ranked, rng)
-    np.testing.assert_allclose(found.matched[:, 0], dense[matched, words])
-    np.testing.assert_allclose(found.matched[:, 1], pruned[matched, words])
-    for row, (neuron, word) in enumerate(zip(matched, words, strict=True)):
-        pool = [n for n in range(200) if ranked[n] and n not in matched and dense[n, word] > 0]
-        nearest = sorted(pool, key=lambda n: abs(dense[n, word] - dense[neuron, word]))[:COMPARATORS]
-        assert found.like[row, 0] == pytest.approx(dense[nearest, word].mean())
-        assert found.random[row, 0] <= max(dense[pool, word])
-    np.testing.assert_allclose(found.random[:, 1] / found.random[:, 0], 0.8)
+    found = choose(dense, words, np.array([0, 120]), np.array([1, 120]), ranked, np.random.default_rng(1))
+    assert found.neurons.tolist() == [0, 1, 120]
+    assert found.words.tolist() == [1, 1, 0]
+    assert found.over_all.tolist() == [True, False, True]
+    assert found.in_layer.tolist() == [False, True, True]
+    for neuron, word, random, like in zip(found.neurons, found.words, found.random, found.like, strict=True):
+        pool = [n for n in range(200) if ranked[n] and n not in (0, 1, 120) and dense[n, word] > 0]
+        assert like.tolist() == sorted(pool, key=lambda n: abs(dense[n, word] - dense[neuron, word]))[:COMPARATORS]
+        assert set(random.tolist()) <= set(pool)
+        assert len(set(random.tolist())) == COMPARATORS
 
 
 def test_a_matched_neuron_without_comparators_is_left_out() -> None:
     dense = np.array([[1.0], [0.0], [0.0]])
-    found = layer_pairs(dense, dense, np.array([0]), np.array([0]), np.ones(3, bool), np.random.default_rng(0))
-    assert found.matched.shape == (0, 2)
-    empty = controls([found], 0)
-    assert empty.matched.value is None
-    assert empty.over_like.neurons == 0
+    one = np.array([0])
+    found = choose(dense, np.array([0, -1, -1]), one, one, np.ones(3, bool), np.random.default_rng(0))
+    assert found.neurons.shape == (0,)
+    empty = group_sums(found, lambda neurons, tokens: values(0, 3, 21)[np.ix_(neurons, tokens)], torch.abs, POSITIONS)
+    assert empty.matched.shape == (0, 3)
+    nothing = controls([(found, empty, empty)], POSITIONS.word_counts(), bootstrap.resamples(3, 0))
+    assert nothing.matched.value is None
+    assert nothing.over_like.neurons == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["relu", "abs", "raw"]))
+def test_sums_by_text_are_the_plain_loops(seed: int, activation: str) -> None:
+    a = values(seed, 30, 21)
+    exact = transform(activation)(torch.from_numpy(a)).double().numpy()
+    words = np.random.default_rng(seed).integers(-1, 2, 30)
+    places = list(POSITIONS.words.values())
+
+    def plain(neuron: int, word: int) -> list[float]:
+        return [sum(exact[neuron, place] for place in places[word] if POSITIONS.text[place] == t) for t in range(3)]
+
+    own = own_word_sums(torch.from_numpy(exact), POSITIONS, words)
+    for neuron, word in enumerate(words):
+        np.testing.assert_allclose(own[neuron], plain(neuron, word) if word >= 0 else [0, 0, 0])
+
+    chosen = Comparators(
+        neurons=np.array([4, 7]),
+        words=np.array([1, 0]),
+        over_all=np.array([True, False]),
+        in_layer=np.array([True, True]),
+        random=[np.array([1, 2, 3]), np.array([5])],
+        like=[np.array([8]), np.array([9, 10])],
+    )
+    found = group_sums(chosen, lambda some, few: a[np.ix_(some, few)], transform(activation), POSITIONS)
+    for row, (neuron, word) in enumerate([(4, 1), (7, 0)]):
+        np.testing.assert_allclose(found.matched[row], plain(neuron, word))
+        for kind, others in (("random", chosen.random[row]), ("like", chosen.like[row])):
+            np.testing.assert_allclose(
+                getattr(found, kind)[row], np.mean([plain(n, word) for n in others], axis=0), atol=1e-12
+            )
 
 
 def test_controls_tell_matched_damage_from_damage_everywhere() -> None:
     rng = np.random.default_rng(1)
+    texts, members = 40, 80
+    counts = rng.integers(0, 3, (2, texts))
 
-    def pairs(drop: float) -> np.ndarray:
-        dense = rng.uniform(0.5, 2, 80)
-        return np.stack([dense, dense * (1 - drop) + rng.normal(0, 0.05, 80)], axis=1)
+    def sums(drops: tuple[float, float, float], words: np.ndarray, level: np.ndarray) -> Sums:
+        noise = [rng.normal(0, 0.05, (members, texts)) for _ in drops]
+        return Sums(
+            *((level * (1 - drop) + n) * counts[words] for drop, n in zip(drops, noise, strict=True)),
+        )
 
-    layers = [LayerPairs(pairs(0.6), pairs(0.2), pairs(0.25)) for _ in range(2)]
-    found = controls(layers, 0)
-    for interval, expected in (
-        (found.matched, 0.6),
-        (found.random, 0.2),
-        (found.like, 0.25),
-        (found.over_random, 0.4),
-        (found.over_like, 0.35),
-    ):
-        assert interval.value is not None
-        assert interval.low is not None
-        assert interval.high is not None
-        assert interval.low < interval.value < interval.high
-        assert interval.value == pytest.approx(expected, abs=0.03)
-        assert interval.high - interval.low < 0.1
-        assert interval.neurons == 160
-    assert controls(layers, 0) == found
-
-
-def test_the_interval_of_a_pooled_drop_covers_as_it_says() -> None:
-    rng = np.random.default_rng(2)
-    covered = 0
-    for seed in range(100):
-        dense = rng.uniform(0.5, 1.5, 40)
-        found = pooled_drop(np.stack([dense, dense * rng.normal(0.7, 0.2, 40)], axis=1), seed)
-        assert found.low is not None
-        assert found.high is not None
-        covered += found.low < 0.3 < found.high
-    assert covered >= 85
-    assert pooled_drop(np.empty((0, 2)), 0).value is None
+    layers = []
+    for _ in range(2):
+        words, level = rng.integers(0, 2, members), rng.uniform(0.5, 2, (members, 1))
+        flags = np.arange(members) < 40
+        chosen = Comparators(np.arange(members), words, flags, ~flags, [], [])
+        layers.append((chosen, sums((0, 0, 0), words, level), sums((0.6, 0.2, 0.25), words, level)))
+    weights = bootstrap.resamples(texts, 0)
+    for in_layer in (False, True):
+        found = controls(layers, counts, weights, in_layer=in_layer)
+        for interval, expected in (
+            (found.matched, 0.6),
+            (found.random, 0.2),
+            (found.like, 0.25),
+            (found.over_random, 0.4),
+            (found.over_like, 0.35),
+        ):
+            assert interval.value is not None
+            assert interval.low is not None
+            assert interval.high is not None
+            assert interval.low < interval.value < interval.high
+            assert abs(interval.value - expected) < 0.03
+            assert interval.high - interval.low < 0.1
+            assert interval.neurons == 80
+            assert interval.texts == int((counts.sum(0) > 0).sum())
+        assert controls(layers, counts, weights, in_layer=in_layer) == found

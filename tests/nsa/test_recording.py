@@ -73,7 +73,7 @@ def test_progress_may_stop_it_and_hooks_are_gone() -> None:
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
-@pytest.mark.parametrize(("weight", "said"), [(float("nan"), "nan"), (1e9, "beyond float16")])
+@pytest.mark.parametrize(("weight", "said"), [(float("nan"), "is NaN"), (1e9, "is beyond float16")])
 def test_a_value_that_cannot_be_kept_names_layer_and_neuron(weight: float, said: str) -> None:
     model = tiny("opt")
     # The bias of fc1 gives neuron 7 of layer 1 the same value at every token.

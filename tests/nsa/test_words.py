@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lm.errors import BadInput, BadText
 from lm.loading import LanguageModel
 from nsa.answering import answer
-from nsa.prompts import question_ids, words_prompt
+from nsa.prompts import QUESTIONS, question_ids, words_prompt
 from nsa.texts import Text
 from nsa.words import SOURCES, influential_words, keep_words, occurrences, parse_answer
 from tests.models import tiny, tiny_tokenizer
@@ -54,6 +54,8 @@ def test_occurrences_are_the_words_between_blanks(parts: list[str]) -> None:
         ("[bad, awful", ()),
         ("the text [sic] is [bad]", ()),
         ("[bad,,awful]", ()),
+        ("Influential words: [bad, 'awful', \"not good\"]", ("bad", "awful", "not good")),
+        ("['']", ("''",)),
         ("[]", ()),
         ("", ()),
     ],
@@ -89,9 +91,9 @@ def test_empty_texts_are_refused(texts: list[Text], message: str) -> None:
 
 
 def test_an_unknown_source_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="'guess' is unknown: choose one of manual, cot, occlusion"):
+    with pytest.raises(BadInput, match="'guess' is unknown: choose one of manual, cot, occlusion, gradient"):
         influential_words(tiny_lm(), [Text("x")], "guess")
-    assert set(SOURCES) == {"manual", "cot", "occlusion"}
+    assert set(SOURCES) == {"manual", "cot", "occlusion", "gradient"}
 
 
 def test_the_prompt_is_figure_two() -> None:
@@ -102,6 +104,22 @@ def test_the_prompt_is_figure_two() -> None:
         "relevant to determining its sentiment and organize them like: [word1,word2,...].\n"
         'Text: "So bad."\nInfluential words:'
     )
+
+
+@pytest.mark.parametrize("group", list(QUESTIONS))
+def test_every_group_has_a_worked_example_that_answers_as_it_is_asked(group: str) -> None:
+    question = QUESTIONS[group]
+    assert question.decide in question.instruction
+    assert keep_words(question.words, question.text) == (question.words, ())
+    asked = words_prompt("So bad.", group=group)
+    assert parse_answer(asked) == question.words
+    assert asked.endswith('Text: "So bad."\nInfluential words:')
+    assert question.text not in words_prompt("So bad.", example=False, group=group)
+
+
+def test_an_unknown_group_lists_the_known_ones() -> None:
+    with pytest.raises(BadInput, match="'guesses' is unknown: choose one of sentiment, question answering"):
+        words_prompt("So bad.", group="guesses")
 
 
 @pytest.mark.parametrize("family", ["llama", "opt", "gpt2", "gpt_neox"])

@@ -12,6 +12,7 @@ from jobs.references import PRUNED
 from jobs.specs import PruneSpec
 from server.stores import Stores
 from store.jobs import utc_now
+from store.outcomes import outcomes_of
 from store.results import RESULT_OF
 from tests.pages.seed import write_attribution
 
@@ -68,7 +69,8 @@ class StandIn:
                     summary, files = {"words": []}, {}
             for file, document in files.items():
                 (folder / file).write_text(json.dumps(document), encoding="utf-8")
-        self.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary)
+        found = outcomes_of(files.get("evaluation.json", {}))
+        self.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary, outcomes=found)
         result = {kind: f"{PRUNED}{name}" if job.kind is JobKind.PRUNE else name}
         assert self.stores.jobs.succeed(job.id, NAME, result)
         publish_job(self.stores.redis, self.stores.jobs.get(job.id))

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from jobs.settings import Settings
 from server.app import create_app
 from server.stores import Stores
+from store.outcomes import outcomes_of
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 
 ATTRIBUTION = "a1" * 8
@@ -117,7 +118,8 @@ def add_evaluation(
     with stores.artefacts.staging("evaluation", id) as folder:
         document = {"model": model, "spec": spec, "tasks": {"reviews": {**result, "examples": examples}}}
         (folder / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
-    stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {"reviews": result}, "context": 512})
+    summary = {"tasks": {"reviews": result}, "context": 512}
+    stores.results.add("evaluation", id, job=None, spec=spec, summary=summary, outcomes=outcomes_of(document))
 
 
 @pytest.fixture

@@ -77,6 +77,10 @@ def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, s
         "rank": _ranks(score),
         "word": word,
         **{f"drop/{name}": array for name, array in drop.items()},
+        **{f"drop_low/{name}": array - np.float32(0.1) for name, array in drop.items()},
+        **{f"drop_high/{name}": array + np.float32(0.1) for name, array in drop.items()},
+        **{f"word_damage/{name}": _word_damage(layers) for name in drop},
+        **_tops(positive / positive[..., counted].sum(-1, keepdims=True), counted, score),
         **{f"masked_in/{name}": np.full(shape[:2], 0.47, np.float32) for name in drop},
         **{f"masked_out/{name}": np.full(shape[:2], 0.52, np.float32) for name in drop},
     }
@@ -99,9 +103,34 @@ def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, s
                 for _ in writer.blocks(name, layer):
                     pass
                 writer.keep(f"word_activations/{name}", layer, means[name][layer])
+                told = array[layer][:, counted].astype(np.float32)
+                counts = np.tile(np.arange(16, dtype=np.float32), (neurons, 1))
+                spread = np.column_stack([told.mean(1), told.min(1), told.max(1), counts])
+                writer.keep(f"spread/{name}", layer, spread)
             writer.close(name)
         writer.finish(arrays, _tables(layers, neurons, tokens, int(counted.sum())))
     return MadeUp(path, values, arrays)
+
+
+def _word_damage(layers: int) -> NDArray[np.float32]:
+    row = [[2.0, 0.1, drop, drop - 0.05, drop + 0.05] for drop in (0.2, 0.3, np.nan)]
+    return np.tile(np.array(row, np.float32), (layers, 1, 1))
+
+
+def _tops(shares: NDArray[Any], counted: NDArray[Any], score: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The five neurons that answer most to each word and token, over all layers and in each."""
+    shares = np.where(np.isnan(score)[..., None] | ~counted, np.nan, shares)
+    of_words = np.stack([shares[..., at].sum(-1) for at in ([2], [3, 4], [len(TOKENS[0]) + 4])], axis=-1)
+    found = {}
+    for name, table in (("word", of_words), ("token", shares)):
+        for suffix, rows in (("", table.reshape(1, -1, table.shape[-1])), ("_by_layer", table)):
+            order = np.argsort(-rows, axis=1, kind="stable")[:, :5].transpose(0, 2, 1)
+            best = np.take_along_axis(rows.transpose(0, 2, 1), order, -1)
+            places = np.where(best > 0, order, -1).astype(np.int32)
+            kept = np.where(best > 0, best, np.nan).astype(np.float32)
+            found[f"{name}_neurons{suffix}"] = places if suffix else places[0]
+            found[f"{name}_scores{suffix}"] = kept if suffix else kept[0]
+    return found
 
 
 def _word_means(array: NDArray[np.float16]) -> NDArray[np.float32]:
@@ -126,7 +155,7 @@ def _ranks(score: NDArray[Any]) -> NDArray[np.int32]:
 
 def _tables(layers: int, neurons: int, tokens: int, counted: int) -> dict[str, Any]:
     def interval(value: float) -> dict[str, Any]:
-        return {"value": value, "low": value - 0.1, "high": value + 0.1, "neurons": 10}
+        return {"value": value, "low": value - 0.1, "high": value + 0.1, "neurons": 10, "texts": 2}
 
     groups = {
         "matched": interval(0.6),
@@ -136,18 +165,22 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int) -> dict[str, A
         "over_like": interval(0.26),
     }
     damage = [{"neurons": 5, "activation": 0.2, "drop": d, "low": d - 0.1, "high": d + 0.1} for d in (0.9, 0.5, 0.7)]
+    each = [{"layer": layer, "controls": groups} for layer in range(layers)]
     return {
+        "format": 2,
         "layers": list(range(layers)),
         "words": [
             {"word": word, "texts": 1, "occurrences": 1, "tokens": count}
             for word, count in zip(WORDS, (1, 2, 1), strict=True)
         ],
-        "comparisons": {name: {"controls": groups, "words": damage} for name in VARIANTS[1:]},
+        "comparisons": {name: {"controls": groups, "words": damage, "layers": each} for name in VARIANTS[1:]},
         "summary": {
             "activation": "relu",
             "source": "manual",
             "layers": list(range(layers)),
             "permutations": 1000,
+            "floor": 0.05,
+            "special_tokens": False,
             "texts": 2,
             "tokens": tokens,
             "counted_tokens": counted,
@@ -156,6 +189,7 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int) -> dict[str, A
             "ranked": layers * neurons - 1,
             "unranked": 1,
             "matched": 10,
+            "matched_in_layer": 20,
             "dropped": [{"text": 1, "word": "awful"}],
             "left_out": [],
             "answers": [],

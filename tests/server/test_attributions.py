@@ -42,6 +42,20 @@ def test_the_overview_follows_its_query(client: TestClient, made_up: MadeUp) -> 
     assert client.get(f"{BASE}?variant=other").json()["errors"][0]["allowed"] == VARIANTS[1:]
 
 
+def test_the_overview_of_one_layer(client: TestClient, made_up: MadeUp) -> None:
+    whole, document = client.get(BASE).json(), client.get(f"{BASE}?layer=2").json()
+    assert {row["layer"] for row in document["top_neurons"]} == {2}
+    assert {row["layer"] for row in document["damaged_neurons"]} == {2}
+    assert {row["layer"] for row in whole["damaged_neurons"]} != {2}
+    words = {row["word"]: row for row in document["influential_words"]}
+    assert words["damaged"]["drop"] == pytest.approx(0.3)
+    assert words["damaged"]["low"] == pytest.approx(0.25)
+    assert words["bland"]["drop"] is None
+    assert [row["over_like"]["value"] for row in whole["layer_list"]] == [0.26] * LAYERS
+    assert whole["layer_list"][0]["over_like"]["texts"] == 2
+    assert client.get(f"{BASE}?layer=9").status_code == 404
+
+
 def test_a_layer_is_neurons_by_tokens_of_one_example(client: TestClient, made_up: MadeUp) -> None:
     document = client.get(f"{BASE}/layers/2?example=1&neurons=5").json()
     assert [token["token"] for token in document["tokens"]] == TOKENS[1]

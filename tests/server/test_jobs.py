@@ -168,6 +168,8 @@ def test_a_study_shows_its_cells_and_they_show_it(client: TestClient) -> None:
     detail = client.get(f"/api/v1/jobs/{study['id']}").json()
     assert [child["kind"] for child in detail["children"]] == ["evaluate", "prune", "evaluate"]
     assert {child["study"]["href"] for child in detail["children"]} == {f"/jobs/{study['id']}"}
+    counts = [detail[f"children_{name}"] for name in ("total", "done", "next_href")]
+    assert counts == [3, 0, None]
     assert detail["result_href"] == f"/studies/{study['fingerprint'][:16]}"
     assert len(client.get("/api/v1/jobs").json()["items"]) == 4
     assert [job["id"] for job in client.get("/api/v1/jobs?cells=false").json()["items"]] == [study["id"]]

@@ -174,3 +174,69 @@ def test_a_browser_that_has_the_document_is_told_so(client: TestClient, made_up:
     assert again.content == b""
     assert client.get(f"{BASE}/neurons/0/6", headers={"if-none-match": first.headers["etag"]}).status_code == 200
     assert first.headers["content-encoding"] == "gzip"
+
+
+def test_intervals_and_spread_of_one_neuron(client: TestClient, made_up: MadeUp) -> None:
+    document = client.get(f"{BASE}/neurons/1/7").json()
+    drop = float(made_up.arrays["drop/pruned-2"][1, 7])
+    assert document["intervals"]["pruned-2"] == pytest.approx([drop - 0.1, drop + 0.1])
+    assert document["controls"]["pruned-2"]["interval"] == document["intervals"]["pruned-2"]
+    assert set(document["spread"]) == set(VARIANTS)
+    spread = document["spread"]["pruned-1"]
+    told = np.delete(made_up.activations["pruned-1"][1, 7].astype(np.float64), [0, LENGTHS[0]])
+    assert spread["mean"] == pytest.approx(told.mean())
+    assert (spread["minimum"], spread["maximum"]) == (told.min(), told.max())
+    assert spread["histogram"] == list(range(16))
+    (row,) = [row for row in client.get(f"{BASE}/neurons?layer=1&limit=500").json()["items"] if row["neuron"] == 7]
+    assert (row["low"], row["high"]) == pytest.approx(
+        [float(made_up.arrays[f"drop_{side}/pruned-1"][1, 7]) for side in ("low", "high")]
+    )
+
+
+def shares(made_up: MadeUp, places: list[int]) -> np.ndarray:
+    """[layers, neurons] share of each ranked neuron's activation at some tokens; 0 for the others."""
+    a = np.maximum(made_up.activations["dense"].astype(np.float64), 0)
+    counted = [place for place in range(sum(LENGTHS)) if place not in (0, LENGTHS[0])]
+    share: np.ndarray = a[..., places].sum(-1) / a[..., counted].sum(-1)
+    return np.where(np.isnan(made_up.arrays["score"]), 0, share)
+
+
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [("word=Damaged", [3, 4]), ("example=1&token=4", [LENGTHS[0] + 4]), ("token=2", [2])],
+)
+@pytest.mark.parametrize("layer", [None, 2])
+def test_which_neurons_answer_to_a_word_or_a_token(
+    client: TestClient, made_up: MadeUp, query: str, places: list[int], layer: int | None
+) -> None:
+    here = "" if layer is None else f"&layer={layer}"
+    items = client.get(f"{BASE}/answering?{query}{here}").json()["items"]
+    expected = shares(made_up, places)
+    assert len(items) == 5
+    assert {item["layer"] for item in items} == ({layer} if layer is not None else {item["layer"] for item in items})
+    best = np.sort((expected if layer is None else expected[layer]).ravel())[::-1][:5]
+    assert [item["share"] for item in items] == pytest.approx(best.tolist(), rel=1e-3)
+    for item in items:
+        assert item["share"] == pytest.approx(expected[item["layer"], item["neuron"]], rel=1e-3)
+        assert item["rank"] == int(made_up.arrays["rank"][item["layer"], item["neuron"]])
+        assert item["href"].endswith(f"/neurons/{item['layer']}/{item['neuron']}")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("", 422, "either a word"),
+        ("word=bland&token=1", 422, "either a word"),
+        ("word=blond", 422, "did you mean 'bland'"),
+        ("token=11", 422, "11 is not between 0 and 10"),
+        ("token=-1", 422, "-1 is not between 0 and 10"),
+        ("example=7&token=1", 404, "there is no example 7"),
+        ("word=bland&layer=9", 404, "layer 9"),
+    ],
+)
+def test_nobody_answers_to_what_is_not_there(
+    client: TestClient, made_up: MadeUp, query: str, status: int, said: str
+) -> None:
+    answer = client.get(f"{BASE}/answering?{query}")
+    assert answer.status_code == status
+    assert said in answer.text

@@ -76,10 +76,24 @@ def test_an_evaluation_stands_beside_the_dense_models_on_the_same_rows(client: T
     (task,) = document["tasks"]
     assert (task["accuracy"], task["dense"], task["difference"]) == (0.5, 0.75, -0.25)
     assert document["dense"]["href"] == f"/evaluations/{DENSE_EVALUATION}"
+    paired = task["paired"]
+    assert paired["evaluation"]["href"] == f"/evaluations/{DENSE_EVALUATION}" and paired["difference"] == -0.25
+    assert [paired[key] for key in ("rows", "both_right", "newly_wrong", "newly_right", "both_wrong")] == [
+        4,
+        1,
+        2,
+        1,
+        0,
+    ]
+    assert paired["p"] == 1.0 and paired["interval"][0] < -0.25 < 0 < paired["interval"][1]
+    examples = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
+    assert examples["result"] == task
     listed = client.get("/api/v1/evaluations").json()["items"]
     assert {item["id"] for item in listed} == {DENSE_EVALUATION, PRUNED_EVALUATION}
     own = next(item for item in listed if item["id"] == DENSE_EVALUATION)
     assert own["tasks"][0]["dense"] is None
+    alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()
+    assert alone["tasks"][0]["paired"] is None
 
 
 def test_the_examples_that_pruning_broke_come_first_then_those_it_mended(client: TestClient, stores: Stores) -> None:
@@ -179,6 +193,11 @@ def test_a_study_is_a_table_with_what_is_best_at_chance_and_still_to_come(client
     magnitude, wanda = row["cells"]
     assert (magnitude["accuracy"], magnitude["difference"], magnitude["at_chance"]) == (0.75, -0.25, False)
     evaluated = next(cell for cell in cells if cell.role == "evaluate" and cell.method == "magnitude")
+    assert (magnitude["rows"], magnitude["newly_wrong"], magnitude["newly_right"]) == (4, 1, 0)
+    assert magnitude["p"] == magnitude["q"] == 1.0 and not magnitude["survives"]
+    assert magnitude["difference_interval"][0] < -0.25 < magnitude["difference_interval"][1]
+    assert (table["tested"], table["surviving"]) == (1, 0)
+    assert any("0 of 1 differences hold" in note for note in table["notes"])
     assert magnitude["href"] == f"/evaluations/{evaluated.artefact}/reviews"
     assert (wanda["accuracy"], wanda["state"]) == (None, "queued")
     assert table["largest_difference"] == 0.25
@@ -190,6 +209,70 @@ def test_a_study_is_a_table_with_what_is_best_at_chance_and_still_to_come(client
     assert client.get(f"/api/v1/studies/{id}?show=size").status_code == 422
     assert client.get(f"/api/v1/studies/{'9' * 16}").status_code == 404
     assert client.get("/api/v1/studies").json()["items"][0]["cells"] == len(cells)
+
+
+GRID: dict[str, Any] = {
+    "models": ["demo"],
+    "methods": ["magnitude", "wanda"],
+    "patterns": ["0.5", "2:4"],
+    "calibrations": [{"dataset": "demo", "samples": 2}, {"dataset": "c4", "samples": 2}],
+    "tasks": ["reviews", "sst2"],
+}
+
+
+def test_every_axis_of_a_study_is_a_filter(client: TestClient) -> None:
+    id = client.post("/api/v1/jobs", json={"kind": "study", "spec": GRID}).json()["fingerprint"][:16]
+    address = f"/api/v1/studies/{id}?rows=task&columns=calibration"
+    whole = client.get(address).json()
+    assert whole["filters"] == {} and whole["axes"]["group"] == ["sentiment"]
+    patterns = [(label["label"], label["number"]) for label in whole["axis_labels"]["pattern"]]
+    assert patterns == [("0.5", 0.5), ("2:4", 0.5)]
+    assert whole["table"]["averaged"] == ["pattern"]
+    document = client.get(f"{address}&calibration=demo%20(2)&calibration=none&pattern=2:4").json()
+    assert document["filters"] == {"pattern": ["2:4"], "calibration": ["demo (2)", "none"]}
+    assert document["table"]["columns"] == ["none", "demo (2)"] and document["table"]["averaged"] == []
+    assert [label["value"] for label in document["axis_labels"]["calibration"]] == ["none", "demo (2)", "c4 (2)"]
+    assert all("pattern=2%3A4&calibration=demo+%282%29&calibration=none" in link["href"] for link in document["tables"])
+    assert all(client.get("/api/v1" + link["href"]).status_code == 200 for link in document["tables"])
+    page = client.get(f"/studies/{id}?rows=task&columns=calibration&pattern=2:4").text
+    assert "rows=task&amp;columns=calibration&amp;show=difference&amp;pattern=2%3A4" in page, "menus keep the filters"
+    wrong = client.get(f"{address}&patern=2:4")
+    assert wrong.status_code == 422 and "did you mean 'pattern'" in wrong.json()["detail"]
+    wrong = client.get(f"{address}&task=sst22")
+    assert wrong.status_code == 422 and "did you mean 'sst2'" in wrong.json()["detail"]
+    assert client.get(f"/studies/{id}?patern=2:4").status_code == 422
+
+
+def test_a_study_shows_its_first_jobs_and_where_the_others_are(client: TestClient, stores: Stores) -> None:
+    grid = {**GRID, "methods": ["magnitude", "wanda", "sparsegpt", "ria"]}
+    job = client.post("/api/v1/jobs", json={"kind": "study", "spec": grid}).json()
+    plan = stores.studies.cell_jobs(job["id"])
+    document = client.get(f"/api/v1/studies/{job['fingerprint'][:16]}").json()
+    assert document["cells"] == len(plan) == 29
+    assert [each["id"] for each in document["jobs"]] == plan[:20]
+    rest = client.get(document["jobs_next_href"]).json()
+    assert [each["id"] for each in rest["items"]] == plan[20:] and rest["next"] is None
+    short = client.get(f"/api/v1/studies/{document['id']}/jobs?limit=3").json()
+    assert [each["id"] for each in short["items"]] == plan[:3]
+    assert client.get(short["next_href"]).json()["items"][0]["id"] == plan[3]
+    assert client.get(f"/api/v1/studies/{document['id']}/jobs?limit=0").status_code == 422
+    assert client.get(f"/api/v1/studies/{'9' * 16}/jobs").status_code == 404
+
+
+def test_failed_cells_of_a_study_say_why_and_where_to_try_again(client: TestClient, stores: Stores) -> None:
+    job = client.post("/api/v1/jobs", json={"kind": "study", "spec": GRID}).json()
+    broken = next(c for c in stores.studies.cells(job["id"]) if c.role == "prune" and c.calibration == "c4 (2)")
+    assert stores.jobs.claim(broken.job, "worker", 60) is not None
+    assert stores.jobs.fail(broken.job, "worker", {"detail": "no such luck", "code": "unlucky"})
+    document = client.get(f"/api/v1/studies/{job['fingerprint'][:16]}?rows=task&columns=calibration").json()
+    assert document["failed"] == 2, "the model, and its evaluation with it"
+    first, second = document["failures"]
+    assert (first["label"], first["error"]) == ("Prune demo · wanda · 0.5 · c4 (2)", "no such luck")
+    assert second["label"].startswith("Evaluate pruned demo")
+    cell = document["table"]["rows"][0]["cells"][2]
+    assert (cell["measurements"], cell["done"], cell["failed"], cell["state"]) == (2, 0, 1, "queued")
+    again = client.post(first["retry_href"])
+    assert again.is_success and client.get(document["href"].join(["/api/v1", ""])).json()["failed"] == 0
 
 
 def test_dense_models_are_not_removed_and_unknown_ones_are_404(client: TestClient, stores: Stores) -> None:

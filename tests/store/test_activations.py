@@ -60,6 +60,13 @@ def write(path: Path, layers: tuple[int, ...] = (0, 2)) -> Path:
                 blocks = list(archive.blocks(variant, layer))
                 assert np.array_equal(np.concatenate([block for _, block in blocks]), values(variant)[layer])
                 assert [first for first, _ in blocks] == list(range(0, NEURONS, len(blocks[0][1])))
+                again = [block for _, block in archive.blocks(variant, layer)]
+                assert np.array_equal(np.concatenate(again), values(variant)[layer])
+                some, few = np.array([20, 3, 3]), np.array([0, 9])
+                kept = archive.rows(variant, layer, some, few)
+                assert np.array_equal(kept, values(variant)[layer][np.ix_(some, few)])
+                archive.keep(f"spread/{variant}", layer, np.tile(np.arange(19, dtype=np.float32), (NEURONS, 1)))
+                archive.keep("token_neurons_by_layer", layer, np.full((TOKENS, 2), 7, np.int32))
                 archive.keep(f"word_activations/{variant}", layer, np.full((NEURONS, 2), layer, np.float32))
                 assert archive.kept(f"word_activations/{variant}", layer).tolist() == [[layer, layer]] * NEURONS
             archive.close(variant)
@@ -86,6 +93,11 @@ def test_the_form_on_disk_is_the_promised_one(tmp_path: Path) -> None:
         assert array.shards[1] >= NEURONS
         assert np.array_equal(np.asarray(array[2]), values(variant)[2])
         assert np.isnan(np.asarray(array[1])).all()  # not recorded
+    of_tokens = root["token_neurons_by_layer"]
+    assert isinstance(of_tokens, zarr.Array)
+    assert of_tokens.dtype == np.int32
+    assert np.unique(np.asarray(of_tokens[1])).tolist() == [-1]  # not recorded
+    assert np.unique(np.asarray(of_tokens[2])).tolist() == [7]
     for name in ("score", "p_value"):
         assert root[name].dtype == np.float32
         assert root[name].shape == (LAYERS, NEURONS)
@@ -143,6 +155,8 @@ def test_reading_from_a_folder_and_over_fsspec(tmp_path: Path, address: str) -> 
     assert store.layer(0, [])["dense"].shape == (0, TOKENS)
     assert store.layer(0, [4])["dense"].shape == (1, TOKENS)
     assert store.words_of(2, 0)["dense"].tolist() == [2.0, 2.0]
+    assert store.spread_of(2, 20)["pruned-1"].tolist() == list(range(19))
+    assert store.format == 1
     assert store.score is store.array("score")
     assert store.p_value[0, 0] == 0.5
 

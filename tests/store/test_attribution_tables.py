@@ -21,6 +21,8 @@ SUMMARY = {
     "source": "cot",
     "layers": [0, 1],
     "permutations": 0,
+    "floor": 0.1,
+    "special_tokens": True,
     "texts": 1,
     "tokens": 4,
     "counted_tokens": 3,
@@ -29,6 +31,7 @@ SUMMARY = {
     "ranked": 6,
     "unranked": 2,
     "matched": 4,
+    "matched_in_layer": 3,
     "dropped": [{"text": 0, "word": "awful"}],
     "left_out": [{"text": 1, "reason": "too long"}],
     "answers": [{"text": 0, "answer": " [bad,awful]"}],
@@ -167,6 +170,23 @@ def test_controls(tables: AttributionTables) -> None:
         assert found.over_like.value is None
     else:
         assert found is None
+
+
+def test_what_an_older_attribution_lacks_is_not_made_up(tables: AttributionTables) -> None:
+    assert tables.store.format == 1
+    assert tables.answering(word="dull") == tables.answering(token=3, layer=1) == []
+    with pytest.raises(LookupError, match="the words are bad, Dull, so"):
+        tables.answering(word="nothing")
+    with pytest.raises(LookupError, match="the tokens are 0 to 3"):
+        tables.answering(token=4)
+    found = tables.neuron(1, 3)
+    assert (found.low, found.high, found.spread) == (None, None, {})
+    assert found.intervals == ({"pruned-1": None} if has_pruned(tables) else {})
+    assert tables.controls(layer=0) is None
+    assert [row.drop for row in tables.words(layer=1)] == [None, None, None]
+    assert [row.over_like for row in tables.layers()] == [None, None]
+    if has_pruned(tables):
+        assert places(tables.damaged(layer=1)) == [(1, 3), (1, 1), (1, 0)]
 
 
 def test_the_map_of_ranks(tables: AttributionTables) -> None:

@@ -7,8 +7,8 @@ import pytest
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import Problem
 from jobs.specs import EvaluateSpec, PruneSpec, StudySpec, parse_spec
+from store.pivot import pivot
 from store.study_plan import Cell, plan
-from store.study_table import pivot
 from store.submission import Stores, submit, sweep
 
 STUDY: dict[str, Any] = {
@@ -178,21 +178,41 @@ def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
     assert len(table.facts) == 12 and len(table.dense) == 2
     assert all(fact.difference == pytest.approx(-0.2) and fact.dense == 0.8 for fact in table.facts)
     assert table.axes["calibration"] == ["none", "demo", "c4"] and table.axes["pattern"] == ["0.5", "2:4"]
-    crossed = pivot(table, "task", "calibration", {"pattern": "2:4"})
+    crossed = pivot(table, "task", "calibration", {"pattern": ["2:4"]})
     assert crossed.row_labels == ["reviews", "sst2"] and crossed.column_labels == ["none", "demo", "c4"]
     assert crossed.dense == pytest.approx([0.8, 0.8])
-    assert pivot(table, "calibration", "task", {"method": "wanda"}).row_labels == ["demo", "c4"]
+    assert pivot(table, "calibration", "task", {"method": ["wanda"]}).row_labels == ["demo", "c4"]
     with pytest.raises(Problem, match="the same as rows"):
         pivot(table, "task", "task")
     cell = crossed.cells[0][1]
-    assert (
-        cell is not None and cell.facts == 1 and cell.interval == pytest.approx((0.5, 0.7)) and cell.task == "reviews"
-    )
-    assert stores.jobs.get(str(cell.job)).kind == "evaluate"
+    assert cell is not None and cell.only is not None and cell.only.task == "reviews"
+    assert cell.facts == 1 and cell.interval == pytest.approx((0.5, 0.7)) and cell.rows == 20
+    assert stores.jobs.get(cell.only.cell.job).kind == "evaluate"
     averaged = pivot(table, "method", "pattern").cells[1][0]
-    assert averaged is not None and averaged.facts == 4 and averaged.interval is None
+    assert averaged is not None and averaged.facts == 4 and averaged.only is None
+    assert averaged.interval is None and averaged.rows is None, "each task is in it twice, on the same rows"
+    over_tasks = pivot(table, "method", "pattern", {"calibration": ["c4"]}).cells[0][0]
+    assert over_tasks is not None and over_tasks.rows == 40
+    assert over_tasks.interval == pytest.approx((0.6 - 0.1 / 2**0.5, 0.6 + 0.1 / 2**0.5))
     with pytest.raises(Problem, match="did you mean 'task'"):
         pivot(table, "tasks", "model")
+
+
+def test_groups_of_tasks_are_an_axis_and_filters_hold_several_labels(stores: Stores) -> None:
+    study, _ = submit(stores, "study", {**STUDY, "attributions": []}, send=refuse)
+    work(stores)
+    table = stores.studies.table(study.artefact_id)
+    assert table.axes["group"] == ["sentiment"] and {fact.group for fact in table.facts} == {"sentiment"}
+    grouped = pivot(table, "group", "calibration", {"calibration": ["c4", "demo", "c4"], "pattern": ["0.5"]})
+    assert grouped.where == {"calibration": ("c4", "demo"), "pattern": ("0.5",)}
+    assert grouped.row_labels == ["sentiment"] and grouped.column_labels == ["demo", "c4"]
+    assert [cell and cell.facts for cell in grouped.cells[0]] == [2, 2]
+    assert grouped.averaged == ["task"], "a filter that leaves one label averages over nothing"
+    assert pivot(table, "method", "calibration", {"method": ["magnitude"], "calibration": ["c4"]}).cells == []
+    with pytest.raises(Problem, match="did you mean 'calibration'"):
+        pivot(table, "task", "model", {"calibrations": ["c4"]})
+    with pytest.raises(Problem, match="calibration: 'demos' is not known; did you mean 'demo'"):
+        pivot(table, "task", "model", {"calibration": ["c4", "demos"]})
 
 
 def test_lengths_and_allocations_are_crossed(stores: Stores) -> None:
@@ -200,7 +220,7 @@ def test_lengths_and_allocations_are_crossed(stores: Stores) -> None:
     study, _ = submit(stores, "study", {**STUDY, **grid, "attributions": []}, send=refuse)
     work(stores)
     table = stores.studies.table(study.artefact_id)
-    crossed = pivot(table, "seqlen", "allocation", {"task": "reviews"})
+    crossed = pivot(table, "seqlen", "allocation", {"task": ["reviews"]})
     assert crossed.row_labels == ["64", "128"] and crossed.column_labels == ["uniform", "owl"]
     assert [[cell and cell.facts for cell in row] for row in crossed.cells] == [[2, 2], [2, 2]], "two calibration sets"
 

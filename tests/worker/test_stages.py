@@ -186,6 +186,7 @@ def test_a_tasks_prompt_stands_around_its_texts(context: Context) -> None:
     texts = stages.texts_of(spec, context)
     assert len(texts) == 3 and all(text.words for text in texts)
     assert all(text.prompt.endswith("Answer:") and text.text in text.prompt for text in texts)
+    assert {text.group for text in texts} == {"sentiment"}
     bare = stages.texts_of(spec.model_copy(update={"prompt": "none"}), context)
     assert [text.prompt for text in bare] == [text.text for text in texts]
 

@@ -6,6 +6,7 @@ from evaluation import held_out
 from evaluation.catalogue import TASKS
 from jobs import vocabulary
 from jobs.vocabulary import NO_PROMPT
+from nsa.prompts import QUESTIONS
 from nsa.scoring import ACTIVATIONS
 from nsa.words import SOURCES
 from pruning.calibration import CALIBRATION_SETS, FILES
@@ -44,6 +45,11 @@ def test_perplexity_sets() -> None:
 
 def test_word_sources() -> None:
     assert set(vocabulary.WORD_SOURCES) == set(SOURCES)
+
+
+def test_every_group_of_tasks_has_a_question_for_its_words() -> None:
+    assert set(vocabulary.TASKS.values()) <= set(QUESTIONS)
+    assert len(QUESTIONS) == 4
 
 
 def test_activations() -> None:

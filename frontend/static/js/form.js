@@ -1,5 +1,6 @@
 // The job form: fields become a spec, checked here first and by the server in any case; its problem document is shown at the fields it names.
 
+import { estimateSoon } from "./estimate.js";
 import { specOf } from "./spec.js";
 
 const form = document.querySelector("[data-job-form]");
@@ -14,7 +15,9 @@ function update() {
     field.hidden = control?.closest?.("[data-field]")?.hidden || !values.split("|").includes(control?.value ?? "");
   }
   for (const select of form.querySelectorAll("select")) select.closest("[data-field]").querySelector("[data-chosen-note]").textContent = select.selectedOptions[0]?.dataset.note ?? "";
-  preview.textContent = JSON.stringify(request(), null, 2);
+  const body = request();
+  preview.textContent = JSON.stringify(body, null, 2);
+  estimateSoon(body);
 }
 
 function request() {

@@ -1,0 +1,122 @@
+"""How long requests take beside a large study: 3 methods x 9 calibration sets x 14 models x 24 tasks x 2 sparsities.
+
+    python -m benchmarks.studies [--rounds 5] [--models 14] [--output benchmarks/results/studies.json]
+
+The study is made up (`tests/store/made_up_study.py`) in a database of its own, and the real application answers in this
+process: what is measured is the server's own time, without the network's. `first` is the first request after
+something in the database has changed, `later` the slowest of those that follow, `cpu` the processor's time for them,
+which counts where others use the machine too. Nothing takes part that needs Redis or
+a GPU.
+"""
+
+import argparse
+import json
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from benchmarks.tables import table
+from jobs.settings import Settings
+from server import urls
+from server.app import create_app
+from server.garbage import spare_what_is_loaded
+from server.stores import Stores
+from store.measurements import count_change
+from tests.store.made_up_study import MadeUpStudy, make_up_study
+
+LIMIT_MS = 300
+"""What no request may take."""
+
+
+def addresses(stores: Stores, study: str) -> Iterator[str]:
+    """Every page and document that shows something of the study."""
+    job = stores.results.get("study", study).job
+    assert job is not None
+    evaluation = stores.results.list("evaluation", limit=1)[0][0]
+    views: tuple[dict[str, urls.State], ...] = (
+        {},
+        {"rows": "model", "columns": "calibration"},
+        {"rows": "task", "columns": "model", "show": "difference"},
+        {"rows": "model", "columns": "task", "pattern": "0.5", "method": "wanda", "calibration": "c4"},
+    )
+    pages = [
+        *(urls.with_state(urls.study(study), **view) for view in views),
+        urls.studies(),
+        urls.home(),
+        urls.jobs(limit=200),
+        urls.job(job),
+        urls.models(),
+        urls.model("made/opt-1"),
+        urls.evaluations(),
+        urls.evaluation(evaluation.id),
+        urls.search("wanda"),
+        urls.new_job(kind="study"),
+    ]
+    yield from pages
+    yield from (urls.api(page) for page in pages[:-1])
+    yield urls.study_jobs(study, limit=200, cursor="200")
+    yield urls.api(urls.models(limit=200))
+    yield urls.api(urls.evaluations(limit=200))
+
+
+def measure(rounds: int, size: MadeUpStudy) -> list[dict[str, object]]:
+    """Milliseconds and kilobytes of each address."""
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(Settings(home=Path(folder), redis_url=f"unix://{folder}/nobody.sock"))
+        spare_what_is_loaded()
+        with TestClient(app, base_url="http://localhost") as client:
+            stores: Stores = app.state.stores
+            study = make_up_study(stores, size)
+            asked = [*addresses(stores, study)]
+            for address in asked:  # templates are compiled, modules imported
+                client.get(address)
+            return [_timed(client, stores, address, rounds) for address in asked]
+
+
+def _timed(client: TestClient, stores: Stores, address: str, rounds: int) -> dict[str, object]:
+    with stores.database.writing() as connection:
+        count_change(connection)
+    took, worked = [], []
+    for _ in range(1 + rounds):
+        began, busy = time.perf_counter(), time.process_time()
+        answer = client.get(address)
+        took.append(1000 * (time.perf_counter() - began))
+        worked.append(1000 * (time.process_time() - busy))
+        assert answer.status_code == 200, (address, answer.status_code)
+    return {
+        "address": re.sub("[0-9a-f]{32}|[0-9a-f]{16}", "{id}", address),
+        "first_ms": round(took[0], 1),
+        "later_ms": round(max(took[1:]), 1),
+        "first_cpu_ms": round(worked[0], 1),
+        "later_cpu_ms": round(max(worked[1:]), 1),
+        "kilobytes": round(len(answer.content) / 1000),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--models", type=int, default=14)
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args(arguments)
+    found = measure(given.rounds, MadeUpStudy(models=given.models))
+    import torch  # not before: a server has none
+
+    from benchmarks.machine import described, machine
+
+    facts = machine(torch.device("cpu"))
+    head = ("address", "first ms", "later ms", "first, cpu", "later, cpu", "kB")
+    print(table(head, [[str(value) for value in each.values()] for each in found]))
+    slow = [each for each in found if max(float(str(each["first_ms"])), float(str(each["later_ms"]))) > LIMIT_MS]
+    print(f"\n{len(slow)} of {len(found)} addresses took more than {LIMIT_MS} ms; {described(facts)}")
+    if given.output is not None:
+        document = {"machine": facts, "rounds": given.rounds, "models": given.models, "addresses": found}
+        given.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

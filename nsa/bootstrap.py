@@ -1,0 +1,115 @@
+"""Pooled drops of groups of neurons, with intervals by bootstrap over the texts.
+
+    drop = 1 - A_m' / A_m            per neuron and word; undefined where A_m <= 0
+
+Drops of several neurons are pooled, 1 - sum A_m' / sum A_m: a mean of ratios would hang on the neurons with the
+smallest A_m. The texts are the sample, so they are what is drawn again: in a resample every text counts as often as it
+was drawn, A_m is the mean over the word's tokens in those texts, and a neuron whose word is in none of them is left out
+of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+RESAMPLES = 1000
+
+ByText = Float[np.ndarray, "members texts"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A pooled drop, or a difference of two, of `neurons` neurons, with its 95 % bootstrap interval over `texts`.
+
+    `texts` is how many have any of the neurons' words; of fewer than two there is no interval.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    neurons: int
+    texts: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some neurons, each on one word: the sums of A over the word's tokens in every text, and how many these are."""
+
+    dense: ByText
+    pruned: ByText
+    counts: Int[np.ndarray, "members texts"]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A pooled drop over all texts, and in every resample; NaN where it is undefined."""
+
+    value: float
+    drawn: Float[np.ndarray, " resamples"]
+    neurons: int
+    texts: int
+
+    def interval(self) -> Interval:
+        """Percentiles of the resamples."""
+        return _interval(self.value, self.drawn, self.neurons, self.texts)
+
+    def over(self, other: "Pooled") -> Interval:
+        """By how much this drop is larger than another one, on the same resamples."""
+        return _interval(self.value - other.value, self.drawn - other.drawn, self.neurons, min(self.texts, other.texts))
+
+
+def resamples(texts: int, seed: int) -> Float[np.ndarray, "resamples texts"]:
+    """How often every text counts: once in row 0, which is no resample but the texts as they are, then as drawn."""
+    drawn = np.random.default_rng(seed).multinomial(texts, np.full(texts, 1 / texts), size=RESAMPLES)
+    return np.concatenate([np.ones((1, texts)), drawn])
+
+
+def drops(dense: Float[np.ndarray, "*axes"], pruned: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
+    """1 - pruned/dense; NaN where dense is not positive."""
+    rest: np.ndarray = np.divide(pruned, dense, out=np.full(dense.shape, np.nan), where=dense > 0)
+    return 1 - rest
+
+
+def pooled_drop(group: Group, weights: Float[np.ndarray, "resamples texts"]) -> Pooled:
+    """The pooled drop of a group; `weights` are those of `resamples`."""
+    tokens = weights @ group.counts.T
+    dense, pruned = (_means(weights @ sums.T, tokens).sum(1) for sums in (group.dense, group.pruned))
+    every = drops(dense, pruned)
+    return Pooled(float(every[0]), every[1:], len(group.counts), int((group.counts.sum(0) > 0).sum()))
+
+
+def drop_bounds(group: Group, weights: Float[np.ndarray, "resamples texts"]) -> Float[np.ndarray, "members 2"]:
+    """The 95 % interval of each neuron's own drop; NaN where its word is in fewer than two texts or A_m <= 0."""
+    tokens = weights[1:] @ group.counts.T
+    every = drops(*(_means(weights[1:] @ sums.T, tokens) for sums in (group.dense, group.pruned)))
+    bounds = np.full((len(group.counts), 2), np.nan)
+    known = (np.isfinite(every).any(0)) & ((group.counts > 0).sum(1) >= 2) & (group.dense.sum(1) > 0)
+    bounds[known] = _percentiles(every[:, known]).T
+    return bounds
+
+
+def _percentiles(every: Float[np.ndarray, "resamples members"]) -> Float[np.ndarray, "2 members"]:
+    """The 2.5 % and 97.5 % points of each column's defined values; numpy's own way around NaN is a loop."""
+    every = np.sort(every, axis=0)  # NaN comes last
+    last = np.isfinite(every).sum(0) - 1
+    places = np.outer([0.025, 0.975], last)
+    below = places.astype(int)
+    low, high = (np.take_along_axis(every, at, 0) for at in (below, np.minimum(below + 1, last)))
+    points: np.ndarray = low + (places - below) * (high - low)
+    return points
+
+
+def _means(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    means: np.ndarray = np.divide(sums, tokens, out=np.zeros(sums.shape), where=tokens > 0)
+    return means
+
+
+def _interval(value: float, drawn: Float[np.ndarray, " resamples"], neurons: int, texts: int) -> Interval:
+    drawn = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value):
+        return Interval(None, None, None, neurons, texts)
+    if texts < 2 or not len(drawn):
+        return Interval(value, None, None, neurons, texts)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(value, float(low), float(high), neurons, texts)

@@ -1,0 +1,55 @@
+"""Gradient times input: how the label's log-probability moves, to first order, as a word's embedding grows.
+
+    attribution of token i = e_i . d log P(label | text) / d e_i           e_i: the input embedding
+
+Summed over the tokens that spell a word. One pass forward and one back, where occlusion takes a pass for every word.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lm.architecture import context_length
+from lm.loading import LanguageModel
+from nsa.labels import asked, label_of, labelled
+from nsa.spelling import tokens_of
+from nsa.texts import Text
+from nsa.whole_words import distinct_words
+
+
+def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
+    """For every distinct word of the text, the sum of its tokens' attributions in nats.
+
+    The label follows as in `occlusion.label_drops`. None where the text, its question and its label are longer than the
+    context. Raises BadText for a text without a label.
+    """
+    assert lm.tokenizer is not None
+    found = labelled(lm.tokenizer, text.before + text.text + asked(text), label_of(text, "gradient"))
+    if len(found.tokens.ids) > context_length(lm.model):
+        return None
+    by_token = token_gradients(lm, found.tokens.ids, found.count)
+    return {
+        word: float(by_token[tokens_of(word, text, found.tokens).positions].sum()) for word in distinct_words(text.text)
+    }
+
+
+def token_gradients(lm: LanguageModel, ids: list[int], count: int) -> Tensor:
+    """Gradient times embedding of every token [tokens], for the log-probability of the last `count` tokens."""
+    model = lm.model
+    embedded: list[Tensor] = []
+
+    def take(_module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
+        embedded.append(output.detach().requires_grad_())
+        return embedded[0]
+
+    handle = model.get_input_embeddings().register_forward_hook(take)
+    try:
+        with torch.enable_grad():
+            rows = torch.tensor([ids], device=model.device)
+            logits = model(input_ids=rows, use_cache=False).logits[0, -count - 1 : -1].float()
+            log_probability = logits.log_softmax(-1).gather(1, rows[0, -count:, None]).sum()
+            (gradient,) = torch.autograd.grad(log_probability, embedded[0])
+    finally:
+        handle.remove()
+    return (gradient[0].double() * embedded[0][0].detach().double()).sum(-1).cpu()

@@ -1,0 +1,51 @@
+"""The right label as a continuation of its text, for the word sources that measure how much of it hangs on a word."""
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from lm.errors import BadText
+from lm.tokens import Tokens, tokenize
+from nsa.prompts import SENTIMENT_QUESTION
+from nsa.texts import Text
+
+MOST_WORDS = 5
+LEAST_SHARE = 0.1  # of the largest: a word that moves the label less is noise
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A text with its label behind it: all tokens, and how many of the last ones are the label's."""
+
+    tokens: Tokens
+    count: int
+
+
+def label_of(text: Text, source: str) -> str:
+    """The text's label. Raises BadText when it has none, naming the source that needs it."""
+    if not text.label:
+        raise BadText(f"the text {text.text[:60]!r} has no label: {source} measures its label; add one or choose cot")
+    return text.label
+
+
+def asked(text: Text) -> str:
+    """What follows the text before its label: its prompt, or Figure 1's sentiment question where it stands alone."""
+    return text.after if text.before or text.after else SENTIMENT_QUESTION
+
+
+def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Labelled:
+    """The prompt with the label after one blank (some tasks' labels bring theirs along). Raises BadText when the label
+    adds no token."""
+    start = len(tokenizer(prompt, verbose=False)["input_ids"])
+    whole = tokenize(tokenizer, f"{prompt} {label.lstrip()}")
+    if len(whole.ids) <= start:
+        raise BadText(f"label {label!r} adds no token of its own to the prompt: give it another name")
+    return Labelled(whole, len(whole.ids) - start)
+
+
+def largest(amounts: dict[str, float]) -> tuple[str, ...]:
+    """The words with the largest positive amounts, largest first: at most MOST_WORDS, none under LEAST_SHARE of the
+    largest."""
+    least = LEAST_SHARE * max(amounts.values(), default=0.0)
+    kept = [word for word, amount in amounts.items() if amount > 0 and amount >= least]
+    return tuple(sorted(kept, key=lambda word: -amounts[word])[:MOST_WORDS])

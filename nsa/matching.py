@@ -1,0 +1,141 @@
+"""Step 2 of NSA over all layers of the dense model: Scores, ranks, words, spread, and who answers to what."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from nsa import comparison, scoring, statistics, top
+from nsa.archive import Archive, pieces
+from nsa.preparation import Options, Prepared, Report
+from nsa.tables import ranks_of
+from nsa.top import Top
+
+FLOATS = ("score", "p_value", "lift", "z", "q_value")
+
+
+@dataclass
+class Matched:
+    """What the layers fill in; `arrays` [layers, neurons] by name, the tops of words and tokens over all layers."""
+
+    arrays: dict[str, np.ndarray]
+    words: Top
+    tokens: Top
+    words_by_layer: dict[int, Top] = field(default_factory=dict)
+
+    def all_arrays(self, layers: int) -> dict[str, np.ndarray]:
+        """Everything that is kept as one array."""
+        blank = Top.none(*self.words.neurons.shape)
+        by_layer = [self.words_by_layer.get(layer, blank) for layer in range(layers)]
+        return {
+            **self.arrays,
+            "word_neurons": self.words.neurons,
+            "word_scores": self.words.scores,
+            "word_neurons_by_layer": np.stack([found.neurons for found in by_layer]),
+            "word_scores_by_layer": np.stack([found.scores for found in by_layer]),
+            "token_neurons": self.tokens.neurons,
+            "token_scores": self.tokens.scores,
+        }
+
+
+def match(
+    archive: Archive,
+    variant: str,
+    prepared: Prepared,
+    options: Options,
+    shape: tuple[int, int],
+    device: torch.device,
+    report: Report,
+) -> Matched:
+    """Score every neuron of the layers that were recorded. The arrays' names are those of store/activations.py."""
+    positions = prepared.positions
+    arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in FLOATS}
+    arrays["word"] = np.full(shape, -1, dtype=np.int32)
+    found = Matched(
+        arrays,
+        Top.none(len(positions.words), top.OF_A_WORD),
+        Top.none(len(positions.text), top.OF_A_TOKEN),
+    )
+    exact_score, exact_z = np.full(shape, np.nan), np.full(shape, np.nan)
+    draws = scoring.redraws(positions, options.permutations, options.seed).to(device)
+    for done, layer in enumerate(prepared.layers, start=1):
+        scores = _layer(archive, variant, layer, prepared, options, device, draws, found)
+        exact_score[layer], exact_z[layer] = scores.score, scores.z
+        report("score", done, len(prepared.layers), "layers")
+    arrays["score"], arrays["z"] = exact_score.astype(np.float32), exact_z.astype(np.float32)
+    arrays["q_value"] = scoring.q_values(exact_z).astype(np.float32)
+    arrays["rank"] = ranks_of(exact_score)
+    return found
+
+
+def _layer(
+    archive: Archive,
+    variant: str,
+    layer: int,
+    prepared: Prepared,
+    options: Options,
+    device: torch.device,
+    draws: torch.Tensor,
+    found: Matched,
+) -> scoring.Scores:
+    positions, arrays = prepared.positions, found.arrays
+    change = scoring.transform(options.activation)
+    blocks, spreads, own = [], [], []
+    for _, values in pieces(archive, variant, layer, device):
+        blocks.append(scoring.sums(values, positions, options.activation, draws))
+        spreads.append(statistics.spread(values, positions))
+        words = comparison.matched_words(blocks[-1].words)
+        own.append(comparison.own_word_sums(change(values), positions, words))
+    sums = scoring.Sums.joined(blocks)
+    scores = scoring.scores(sums, positions, permutations=options.permutations, floor=options.floor)
+    arrays["p_value"][layer], arrays["lift"][layer] = scores.p_value, scores.lift
+    arrays["word"][layer] = comparison.matched_words(sums.words)
+    archive.keep(f"word_activations/{variant}", layer, sums.words.astype(np.float32))
+    archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
+    keep_by_text(archive, variant, layer, np.concatenate(own), arrays["word"][layer], prepared)
+    _tops(archive, variant, layer, prepared, options, device, sums, scores, found)
+    return scores
+
+
+def _tops(
+    archive: Archive,
+    variant: str,
+    layer: int,
+    prepared: Prepared,
+    options: Options,
+    device: torch.device,
+    sums: scoring.Sums,
+    scores: scoring.Scores,
+    found: Matched,
+) -> None:
+    """Who answers to each word and token, in this layer and so far: a second look, for a neuron's share of a token
+    needs to know which neurons are ranked."""
+    positions, change = prepared.positions, scoring.transform(options.activation)
+    shift = layer * len(scores.score)
+    of_words = top.of_words(sums.words, positions, sums.denominator, scores.ranked)
+    found.words_by_layer[layer] = of_words
+    found.words = found.words.merged(of_words, shift)
+    of_tokens = Top.none(*found.tokens.neurons.shape)
+    for first, values in pieces(archive, variant, layer, device):
+        rows = slice(first, first + len(values))
+        of_tokens = of_tokens.merged(
+            top.of_tokens(change(values), positions, sums.denominator[rows], scores.ranked[rows]), first
+        )
+    archive.keep("token_neurons_by_layer", layer, of_tokens.neurons)
+    archive.keep("token_scores_by_layer", layer, of_tokens.scores)
+    found.tokens = found.tokens.merged(of_tokens, shift)
+
+
+def keep_by_text(
+    archive: Archive,
+    variant: str,
+    layer: int,
+    sums: Float[np.ndarray, "neurons texts"],
+    words: np.ndarray,
+    prepared: Prepared,
+) -> None:
+    """Keep each neuron's mean activation over its own word's tokens text by text; NaN in a text without them."""
+    counts = np.where((words >= 0)[:, None], prepared.positions.word_counts()[words], 0)
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    archive.keep(f"text_activations/{variant}", layer, means.astype(np.float32))

@@ -1,0 +1,61 @@
+"""How a neuron's activations are spread, whatever the words: mean, extremes and a coarse histogram, signed as recorded.
+
+The bins of a neuron are BINS equal parts of the range that it has in the dense model, so that a pruned model's counts
+stand in the same ones; what lies outside is counted in the first or last.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nsa.examples import Positions
+
+BINS = 16
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Over the counted tokens of all texts."""
+
+    mean: Float[np.ndarray, " neurons"]
+    minimum: Float[np.ndarray, " neurons"]
+    maximum: Float[np.ndarray, " neurons"]
+    histogram: Float[np.ndarray, "neurons bins"]  # how many tokens
+
+    @property
+    def table(self) -> Float[np.ndarray, "neurons columns"]:
+        """Everything side by side, as it is kept: mean, minimum, maximum, then the bins."""
+        parts = (self.mean[:, None], self.minimum[:, None], self.maximum[:, None], self.histogram)
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+Range = tuple[Float[np.ndarray, " neurons"], Float[np.ndarray, " neurons"]]
+
+
+def spread(activations: Float[Tensor, "neurons tokens"], positions: Positions, within: Range | None = None) -> Spread:
+    """The spread of a block of neurons; `within` is (minimum, maximum) in the dense model, left out for that one."""
+    values = activations if positions.counted.all() else activations[:, _on(positions.counted, activations)]
+    values = values.float()
+    low, high = (values.amin(1), values.amax(1)) if within is None else (_on(bound, values) for bound in within)
+    return Spread(
+        mean=values.double().mean(1).cpu().numpy(),
+        minimum=values.amin(1).cpu().numpy(),
+        maximum=values.amax(1).cpu().numpy(),
+        histogram=_counts(values, low.float(), high.float()).cpu().numpy(),
+    )
+
+
+def _counts(
+    values: Float[Tensor, "neurons tokens"], low: Float[Tensor, " neurons"], high: Float[Tensor, " neurons"]
+) -> Float[Tensor, "neurons bins"]:
+    scale = torch.where(high > low, BINS / (high - low), 0)
+    places = ((values - low[:, None]) * scale[:, None]).clamp_(0, BINS - 1).long()
+    places += BINS * torch.arange(len(values), device=values.device)[:, None]
+    return torch.bincount(places.flatten(), minlength=BINS * len(values)).view(-1, BINS).float()
+
+
+def _on(array: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(array).to(like.device)

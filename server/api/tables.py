@@ -1,0 +1,60 @@
+"""A study's table as a file, and all of its measurements as one."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response, StreamingResponse
+
+from jobs.documents import JobKind
+from server import urls
+from server.api.answers import problems
+from server.filters import Filters
+from server.headers import FILE_POLICY
+from server.read.studies import study_document
+from server.stores import StoresHere
+from server.tables.cells import cells_csv
+from server.tables.file import table_file
+
+router = APIRouter(tags=["Studies"], prefix=urls.API)
+
+
+@router.get(
+    urls.STUDY_TABLE,
+    response_class=Response,
+    responses={
+        200: {"content": {"text/csv": {}, "application/x-tex": {}, "text/html": {}, "application/json": {}}},
+        **problems(404, 422),
+    },
+    summary="A study's table as csv, tex, html or json",
+)
+def get_table(
+    stores: StoresHere,
+    where: Filters,
+    study: str,
+    form: str,
+    rows: str | None = None,
+    columns: str | None = None,
+    show: str = "accuracy",
+    published: str | None = None,
+) -> Response:
+    """The same parameters as the study's page: the file holds the table that the page shows."""
+    document = study_document(stores, study, rows=rows, columns=columns, show=show, published=published, where=where)
+    file = table_file(document, form)
+    headers = {
+        "content-disposition": f'attachment; filename="{file.name}"',
+        "content-security-policy": FILE_POLICY,
+        "cache-control": "no-cache",
+    }
+    return Response(file.body, media_type=file.media_type, headers=headers)
+
+
+@router.get(
+    urls.STUDY_CELLS,
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}}, **problems(404)},
+    summary="All measurements of a study as CSV, with every setting",
+)
+def get_cells(stores: StoresHere, study: str) -> StreamingResponse:
+    table = stores.studies.table(study)
+    prune = {cell.job: cell.artefact for cell in table.cells if cell.kind is JobKind.PRUNE}
+    pruning = {prune[job.id]: job.spec for job in stores.jobs.many(prune).values()}
+    headers = {"content-disposition": f'attachment; filename="study-{table.id}-cells.csv"'}
+    return StreamingResponse(cells_csv(table, pruning), media_type="text/csv; charset=utf-8", headers=headers)

@@ -1,0 +1,177 @@
+"""A study's table as people see it: what is best, at chance, printed in the paper, and still to come."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.vocabulary import TASKS
+from server import urls
+from server.documents import PivotCell, PivotLabel, StudyRow, StudyTable
+from server.read.names import Names
+from store import pivot, study_table
+from store.pivot import Pivot
+from store.published import PublishedTable
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a table is shown with: its axes' labels, the pruned models that are there, the paper's values."""
+
+    labels: Mapping[str, Sequence[PivotLabel]]
+    models: Collection[str]
+    paper: PublishedTable | None
+
+
+def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[PivotLabel]]:
+    """Every axis of a study with its values as people read them."""
+    standing = _standing(table.cells)
+    return {
+        axis: [
+            PivotLabel(
+                value=value,
+                label=names.label(value) if axis == "model" else value,
+                number=standing.get((axis, value)),
+                group=TASKS.get(value) if axis == "task" else None,
+            )
+            for value in values
+        ]
+        for axis, values in table.axes.items()
+    }
+
+
+class Printed:
+    """What a table of the paper has for the cells of a table of ours; a mean over one of our axes has nothing."""
+
+    def __init__(self, paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot) -> None:
+        self._paper, self._axes = paper, (crossed.rows, crossed.columns)
+        labels: dict[str, Sequence[str]] = {**table.axes, **crossed.where}
+        self._alone = {axis: some[0] for axis, some in labels.items() if len(some) == 1}
+        self._fits = {*self._axes} <= set(paper.axes)
+
+    def value(self, row: str, column: str) -> float | None:
+        """The paper's value, a share, where this row and column meet."""
+        if not self._fits:
+            return None
+        rows, columns = self._axes
+        return self._paper.value({**self._alone, rows: row, columns: column})
+
+
+def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> StudyTable:
+    """The table that a pivot shows."""
+    down, across = ({label.value: label for label in beside.labels[axis]} for axis in (crossed.rows, crossed.columns))
+    paper = None if beside.paper is None else Printed(beside.paper, table, crossed)
+    rows = [
+        _row(
+            down[value],
+            dense,
+            [
+                None if cell is None else (cell, paper.value(value, column) if paper else None)
+                for column, cell in zip(crossed.column_labels, cells, strict=True)
+            ],
+            beside.models,
+        )
+        for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True)
+    ]
+    columns = [across[value] for value in crossed.column_labels]
+    differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
+    return StudyTable(
+        rows_axis=crossed.rows,
+        columns_axis=crossed.columns,
+        columns=[label.label for label in columns],
+        column_labels=columns,
+        rows=rows,
+        averaged=[*crossed.averaged],
+        largest_difference=max(differences, default=0.0),
+        tested=crossed.tested,
+        surviving=crossed.surviving,
+        notes=[*_notes(crossed)],
+    )
+
+
+def _notes(crossed: Pivot) -> Iterator[str]:
+    cells = [cell for row in crossed.cells for cell in row if cell is not None]
+    yield "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
+    if any(cell.facts > 1 for cell in cells):
+        yield (
+            "A mean over different tasks has the interval that follows from theirs: it says what other rows would have "
+            "changed, not what another calibration draw would. A mean over the same rows has none."
+        )
+    if crossed.tested:
+        yield (
+            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
+            "(McNemar's exact test, Benjamini-Hochberg)."
+        )
+
+
+def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], float]:
+    """(axis, label) -> the number that the label stands for, where it is one."""
+    found: dict[tuple[str, str], float] = {}
+    for cell in cells:
+        if cell.role == "evaluate":
+            numbers = {"pattern": cell.sparsity, "seqlen": cell.seqlen, "seed": cell.seed}
+            labels = cell.labels
+            found |= {(axis, labels[axis]): number for axis, number in numbers.items() if number is not None}
+    return found
+
+
+def _row(
+    label: PivotLabel,
+    dense: float | None,
+    cells: list[tuple[pivot.PivotCell, float | None] | None],
+    models: Collection[str],
+) -> StudyRow:
+    there = [cell for cell, _ in filter(None, cells)]
+    # A mean of some measurements is not to be held against the mean of all of them.
+    known = [cell.accuracy for cell in there if cell.accuracy is not None and cell.done == cell.facts]
+    best = max(known, default=None) if len(known) > 1 else None
+    return StudyRow(
+        value=label.value,
+        label=label.label,
+        number=label.number,
+        group=label.group,
+        dense=dense,
+        chance=_common(cell.chance for cell in there),
+        majority=_common(cell.majority for cell in there),
+        spread=max(known) - min(known) if len(known) > 1 else None,
+        cells=[None if each is None else _cell(each[0], best, models, each[1]) for each in cells],
+    )
+
+
+def _common(values: Iterable[float | None]) -> float | None:
+    """The value that all of those have that have one."""
+    given = {value for value in values if value is not None}
+    return given.pop() if len(given) == 1 else None
+
+
+def _cell(cell: pivot.PivotCell, best: float | None, models: Collection[str], published: float | None) -> PivotCell:
+    href = None
+    if cell.only is not None:
+        there = cell.accuracy is not None
+        job, evaluation = cell.only.cell.job, cell.only.cell.artefact
+        href = urls.evaluation_task(evaluation, cell.only.task) if there else urls.job(job)
+    return PivotCell(
+        accuracy=cell.accuracy,
+        interval=cell.interval,
+        dense=cell.dense,
+        difference=cell.difference,
+        difference_interval=cell.difference_interval,
+        p=cell.p,
+        q=cell.q,
+        survives=cell.only is not None and cell.survivors > 0,
+        survivors=cell.survivors,
+        newly_wrong=cell.newly_wrong,
+        newly_right=cell.newly_right,
+        rows=cell.rows,
+        chance=cell.chance,
+        majority=cell.majority,
+        at_chance=cell.at_chance,
+        best=best is not None and cell.accuracy == best and cell.done == cell.facts,
+        measurements=cell.facts,
+        done=cell.done,
+        failed=cell.failed,
+        state=cell.state,
+        job=cell.only.cell.job if cell.only else None,
+        evaluation=cell.only.cell.artefact if cell.only else None,
+        href=href,
+        model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
+        published=published,
+    )

@@ -1,0 +1,281 @@
+"""What evaluations found, a row for each task, and pruned models paired with the dense ones that they were made from.
+
+    measurements   value, 95 % interval, rows, chance, majority
+    outcomes       which rows were right, a bit each, and a hash of what was asked
+    pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
+
+All of it is written in the transaction that keeps the evaluation's record. Two measurements are paired when the task's
+version, its prompt and every row agree: whichever of the two comes later makes the pairing. That needs SciPy, which a
+worker has; reading does not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+
+from jobs.documents import ID_LENGTH, JobKind
+from jobs.references import PRUNED
+from store.database import Database, in_pieces
+from store.outcomes import Outcomes, unpacked
+from store.paired_statistics import compare
+from store.tables import jobs, measurements, outcomes, pairings, records, revisions, study_cells
+
+ACCURACY = "accuracy"
+_REVISION = "measurements"
+Interval = tuple[float, float]
+
+
+class Measurement(NamedTuple):
+    """What an evaluation found on one task; `low` and `high` are the ends of its 95 % interval (Wilson's)."""
+
+    value: float
+    low: float | None
+    high: float | None
+    rows: int | None
+    chance: float | None
+    majority: float | None
+
+    @property
+    def interval(self) -> Interval | None:
+        """(low, high)."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+class Pairing(NamedTuple):
+    """A pruned model beside its dense one on the same rows of a task.
+
+    `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
+    McNemar's, exact and two-sided.
+    """
+
+    dense_evaluation: str
+    rows: int
+    both_right: int
+    newly_wrong: int
+    newly_right: int
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def interval(self) -> Interval:
+        """(low, high)."""
+        return self.low, self.high
+
+    @property
+    def both_wrong(self) -> int:
+        """Rows that neither had right."""
+        return self.rows - self.both_right - self.newly_wrong - self.newly_right
+
+
+Found: TypeAlias = Sequence[Any]
+"""evaluation, task, the fields of a Measurement, and those of one of its Pairings, None where it has none. A large
+study has tens of thousands: they are what the database answers with, and become objects where one is looked at."""
+
+_MEASUREMENT = [measurements.c[name] for name in Measurement._fields]
+_PAIRING = [pairings.c[name] for name in Pairing._fields]
+
+
+class Measurements:
+    """What tables read of evaluations."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
+        """(evaluation, task) -> the pairing with the dense model's evaluation, the newest where it has several on the
+        same rows."""
+        dense = (records.c.kind == "evaluation") & (records.c.id == pairings.c.dense_evaluation)
+        query = select(pairings.c.evaluation, pairings.c.task, *_PAIRING).join(records, dense)
+        found: dict[tuple[str, str], Pairing] = {}
+        with self.database.reading() as connection:
+            for ids in in_pieces(evaluations):
+                chosen = query.where(pairings.c.evaluation.in_(ids)).order_by(records.c.created_at, records.c.id)
+                for evaluation, task, *values in connection.execute(chosen):
+                    found[evaluation, task] = Pairing(*values)
+        return found
+
+    def of_study(self, study_job: str) -> list[Found]:
+        """What a study's cells have measured, by the id of its job, in one question."""
+        cells = (
+            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH).label("evaluation"))
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
+            .distinct()
+            .subquery()
+        )
+        paired = (pairings.c.evaluation == measurements.c.evaluation) & (pairings.c.task == measurements.c.task)
+        query = (
+            select(measurements.c.evaluation, measurements.c.task, *_MEASUREMENT, *_PAIRING)
+            .join(cells, cells.c.evaluation == measurements.c.evaluation)
+            .join(pairings, paired, isouter=True)
+            .where(measurements.c.measure == ACCURACY)
+        )
+        with self.database.reading() as connection:
+            # Plain tuples of numbers and strings cost the garbage collector nothing once it has seen them.
+            return [tuple(row) for row in connection.execute(query).all()]
+
+    def revision(self) -> int:
+        """A number that is another one after every change of what evaluations found."""
+        query = select(revisions.c.number).where(revisions.c.name == _REVISION)
+        with self.database.reading() as connection:
+            number: int = connection.execute(query).scalar_one()
+        return number
+
+    def without_outcomes(self) -> list[str]:
+        """Ids of the evaluations that were kept before outcomes were."""
+        there = select(outcomes.c.evaluation)
+        query = select(measurements.c.evaluation).where(
+            measurements.c.measure == ACCURACY, measurements.c.evaluation.not_in(there)
+        )
+        with self.database.reading() as connection:
+            return [*connection.execute(query.distinct().order_by(measurements.c.evaluation)).scalars()]
+
+
+def keep_evaluation(
+    connection: Connection,
+    evaluation: str,
+    spec: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    found: Mapping[str, Outcomes],
+) -> None:
+    """Keep or replace what an evaluation found, inside an exclusive transaction, and pair it with what is there.
+
+    `summary` is its record's, `found` the outcomes of its tasks; without them nothing is paired.
+    """
+    remove_evaluation(connection, evaluation)
+    model = spec["model"]
+    base = _dense_model(connection, model)
+    rows = [_measurement(evaluation, task, model, base, result) for task, result in summary.get("tasks", {}).items()]
+    if rows:
+        connection.execute(insert(measurements), rows)
+    if not found:
+        return
+    kept = [
+        {"evaluation": evaluation, "task": task, "rows_hash": each.rows_hash, "correct": each.packed}
+        for task, each in found.items()
+    ]
+    connection.execute(insert(outcomes), kept)
+    # The dense model's evaluations where this one is a pruned model's, and the other way round.
+    other = measurements.c.base == model if base is None else measurements.c.model == base
+    pairs = [
+        pair for row in rows if row["task"] in found for pair in _pairs(connection, row, found[row["task"]], other)
+    ]
+    if pairs:
+        connection.execute(insert(pairings), _compared(pairs))
+
+
+def count_change(connection: Connection) -> None:
+    """Say that what evaluations found has changed: tables that were made of it are made anew."""
+    counted = update(revisions).where(revisions.c.name == _REVISION)
+    connection.execute(counted.values(number=revisions.c.number + 1))
+
+
+def remove_evaluation(connection: Connection, evaluation: str) -> None:
+    """Remove what an evaluation found, and its pairings."""
+    count_change(connection)
+    for table in (measurements, outcomes, pairings):
+        connection.execute(delete(table).where(table.c.evaluation == evaluation))
+    connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))
+
+
+def _measurement(evaluation: str, task: str, model: str, base: str | None, result: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = result.get("interval") or (None, None)
+    return {
+        "evaluation": evaluation,
+        "measure": ACCURACY,
+        "task": task,
+        "model": model,
+        "base": base,
+        "protocol": f"version {result.get('version')}, prompt {result.get('prompt_hash')}",
+        "value": result["accuracy"],
+        "low": low,
+        "high": high,
+        "rows": result.get("rows"),
+        "chance": result.get("chance"),
+        "majority": result.get("majority"),
+    }
+
+
+def _dense_model(connection: Connection, model: str) -> str | None:
+    """What a pruned model was made from in the end; None for a dense model and where that is not known."""
+    seen: set[str] = set()
+    reference: str | None = model
+    while reference is not None and reference.startswith(PRUNED) and reference not in seen:
+        seen.add(reference)
+        made = (records.c.kind == "model") & (records.c.id == reference.removeprefix(PRUNED))
+        spec = connection.execute(select(records.c.spec).where(made)).scalar_one_or_none()
+        reference = None if spec is None else spec["model"]
+    return None if reference == model or (reference or PRUNED).startswith(PRUNED) else reference
+
+
+@dataclass(frozen=True)
+class _Pair:
+    evaluation: str
+    dense_evaluation: str
+    task: str
+    pruned: Any
+    dense: Any
+
+
+def _pairs(
+    connection: Connection, mine: Mapping[str, Any], outcome: Outcomes, other: ColumnElement[bool]
+) -> Iterable[_Pair]:
+    same = (outcomes.c.evaluation == measurements.c.evaluation) & (outcomes.c.task == measurements.c.task)
+    query = (
+        select(outcomes.c.evaluation, outcomes.c.correct)
+        .join(measurements, same)
+        .where(
+            other,
+            measurements.c.measure == ACCURACY,
+            measurements.c.task == mine["task"],
+            measurements.c.protocol == mine["protocol"],
+            outcomes.c.rows_hash == outcome.rows_hash,
+        )
+    )
+    for evaluation, packed in connection.execute(query):
+        theirs = unpacked(packed, len(outcome.correct))
+        if mine["base"] is None:
+            yield _Pair(evaluation, mine["evaluation"], mine["task"], theirs, outcome.correct)
+        else:
+            yield _Pair(mine["evaluation"], evaluation, mine["task"], outcome.correct, theirs)
+
+
+def _compared(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
+    """The rows of `pairings`, all of their statistics at once."""
+    rows, both, wrong, right = (
+        np.asarray(counts)
+        for counts in zip(
+            *(
+                (
+                    len(pair.dense),
+                    np.count_nonzero(pair.dense & pair.pruned),
+                    np.count_nonzero(pair.dense & ~pair.pruned),
+                    np.count_nonzero(pair.pruned & ~pair.dense),
+                )
+                for pair in pairs
+            ),
+            strict=True,
+        )
+    )
+    found = compare(rows, wrong, right)
+    return [
+        {
+            "evaluation": pair.evaluation,
+            "task": pair.task,
+            "dense_evaluation": pair.dense_evaluation,
+            "rows": int(rows[i]),
+            "both_right": int(both[i]),
+            "newly_wrong": int(wrong[i]),
+            "newly_right": int(right[i]),
+            "difference": float(found.difference[i]),
+            "low": float(found.low[i]),
+            "high": float(found.high[i]),
+            "p": float(found.p[i]),
+        }
+        for i, pair in enumerate(pairs)
+    ]

@@ -1,0 +1,152 @@
+"""Measurements, outcomes and pairings beside the records of evaluations, on both databases."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from scipy.stats import binomtest
+from sqlalchemy import select
+
+from store.database import Database
+from store.measurements import Measurements, Pairing
+from store.outcomes import Outcomes, outcomes_of
+from store.submission import Stores
+from store.tables import measurements, outcomes, pairings
+from tests.store.test_database import ROOT
+
+MODEL, AGAIN, DENSE, PRUNED = "1" * 16, "2" * 16, "d" * 16, "e" * 16
+RIGHT = [True, True, True, True, False, False]
+NOW = [True, False, False, False, True, False]
+
+
+def keep_model(stores: Stores, name: str, base: str) -> None:
+    stores.results.add("model", name, job=None, spec={"model": base}, summary={"label": name})
+
+
+def result(right: Sequence[bool], **change: Any) -> dict[str, Any]:
+    accuracy = sum(right) / len(right)
+    interval = [max(0.0, accuracy - 0.3), min(1.0, accuracy + 0.3)]
+    fixed = {"chance": 0.5, "majority": 0.6, "version": "1", "prompt_hash": "abc"}
+    return {"accuracy": accuracy, "rows": len(right), "interval": interval, **fixed, **change}
+
+
+def outcome(right: Sequence[bool], text: str = "row") -> Outcomes:
+    asked = {"choices": ["no", "yes"], "answer": 0}
+    examples = [{"index": i, "text": text, **asked, "chosen": 0 if r else 1} for i, r in enumerate(right)]
+    return outcomes_of({"tasks": {"task": {"examples": examples}}})["task"]
+
+
+def evaluate(stores: Stores, name: str, model: str, right: Sequence[bool], text: str = "row", **change: Any) -> None:
+    stores.results.add(
+        "evaluation",
+        name,
+        job=None,
+        spec={"model": model, "tasks": ["sst2"]},
+        summary={"tasks": {"sst2": result(right, **change)}},
+        outcomes={"sst2": outcome(right, text)},
+    )
+
+
+def paired(stores: Stores, evaluation: str = PRUNED) -> Pairing | None:
+    return Measurements(stores.database).pairings_of([evaluation]).get((evaluation, "sst2"))
+
+
+@pytest.mark.parametrize("dense_first", [True, False])
+def test_the_later_of_two_evaluations_is_paired_with_the_earlier(stores: Stores, dense_first: bool) -> None:
+    keep_model(stores, MODEL, "demo")
+    first, *rest = [(DENSE, "demo", RIGHT), (PRUNED, f"pruned:{MODEL}", NOW)][:: 1 if dense_first else -1]
+    evaluate(stores, *first)
+    assert paired(stores) is None
+    for each in rest:
+        evaluate(stores, *each)
+    pair = paired(stores)
+    assert pair is not None and pair.dense_evaluation == DENSE
+    counts = (pair.rows, pair.both_right, pair.newly_wrong, pair.newly_right, pair.both_wrong)
+    assert counts == (6, 1, 3, 1, 1)
+    assert pair.difference == pytest.approx(2 / 6 - 4 / 6)
+    assert pair.interval[0] < pair.difference < pair.interval[1]
+    assert pair.p == pytest.approx(binomtest(1, 4).pvalue)
+    assert paired(stores, DENSE) is None
+
+
+@pytest.mark.parametrize("change", [{"text": "another row"}, {"version": "2"}, {"prompt_hash": "def"}])
+def test_only_the_same_rows_asked_in_the_same_way_are_paired(stores: Stores, change: dict[str, Any]) -> None:
+    keep_model(stores, MODEL, "demo")
+    evaluate(stores, DENSE, "demo", RIGHT)
+    evaluate(stores, PRUNED, f"pruned:{MODEL}", NOW, **change)
+    assert paired(stores) is None
+
+
+def test_only_the_dense_model_that_it_was_made_from(stores: Stores) -> None:
+    keep_model(stores, MODEL, "demo")
+    keep_model(stores, AGAIN, f"pruned:{MODEL}")
+    evaluate(stores, DENSE, "other", RIGHT)
+    evaluate(stores, PRUNED, f"pruned:{AGAIN}", NOW)
+    assert paired(stores) is None
+    evaluate(stores, "c" * 16, "demo", RIGHT)
+    pair = paired(stores)
+    assert pair is not None and pair.dense_evaluation == "c" * 16, "what was pruned twice was dense once"
+    evaluate(stores, "b" * 16, "pruned:" + "9" * 16, NOW)
+    assert paired(stores, "b" * 16) is None, "nobody knows what that model was made from"
+
+
+def test_a_replaced_evaluation_is_paired_anew_and_a_removed_one_leaves_nothing(stores: Stores) -> None:
+    keep_model(stores, MODEL, "demo")
+    evaluate(stores, DENSE, "demo", RIGHT)
+    evaluate(stores, PRUNED, f"pruned:{MODEL}", NOW)
+    evaluate(stores, DENSE, "demo", NOW)
+    pair = paired(stores)
+    assert pair is not None and (pair.newly_wrong, pair.newly_right, pair.p) == (0, 0, 1.0)
+    evaluate(stores, DENSE, "demo", RIGHT)
+    again = paired(stores)
+    assert again is not None and again.newly_wrong == 3
+    with stores.artefacts.staging("evaluation", DENSE):
+        pass
+    stores.results.delete("evaluation", DENSE)
+    assert paired(stores) is None
+    with stores.database.reading() as connection:
+        assert [*connection.execute(select(pairings))] == []
+        assert [row.evaluation for row in connection.execute(select(measurements))] == [PRUNED]
+        assert [row.evaluation for row in connection.execute(select(outcomes))] == [PRUNED]
+
+
+def test_of_several_dense_evaluations_on_the_same_rows_the_newest_counts(stores: Stores) -> None:
+    keep_model(stores, MODEL, "demo")
+    evaluate(stores, PRUNED, f"pruned:{MODEL}", NOW)
+    for name in (DENSE, "a" * 16):
+        evaluate(stores, name, "demo", RIGHT)
+    pair = paired(stores)
+    assert pair is not None and pair.dense_evaluation == "a" * 16
+
+
+def test_without_outcomes_there_are_accuracies_and_no_pairing(stores: Stores) -> None:
+    keep_model(stores, MODEL, "demo")
+    evaluate(stores, DENSE, "demo", RIGHT)
+    spec = {"model": f"pruned:{MODEL}", "tasks": ["sst2"]}
+    stores.results.add("evaluation", PRUNED, job=None, spec=spec, summary={"tasks": {"sst2": result(NOW)}})
+    assert paired(stores) is None
+    assert Measurements(stores.database).without_outcomes() == [PRUNED]
+
+
+def test_evaluations_of_an_earlier_version_get_their_measurements(database: Database, stores: Stores) -> None:
+    """The migration takes them out of the records."""
+    keep_model(stores, MODEL, "demo")
+    keep_model(stores, AGAIN, f"pruned:{MODEL}")
+    evaluate(stores, DENSE, "demo", RIGHT)
+    evaluate(stores, PRUNED, f"pruned:{AGAIN}", NOW)
+    stores.results.add("evaluation", "f" * 16, job=None, spec={"model": "pruned:" + "9" * 16}, summary={"tasks": {}})
+    with database.reading() as connection:
+        before = connection.execute(select(measurements).order_by(measurements.c.evaluation)).all()
+    assert [row.base for row in before] == [None, "demo"]
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "store" / "migrations"))
+    with database.exclusive() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    database.migrate()
+    with database.reading() as connection:
+        after = connection.execute(select(measurements).order_by(measurements.c.evaluation)).all()
+    assert after == before
+    assert Measurements(database).without_outcomes() == [DENSE, PRUNED]
