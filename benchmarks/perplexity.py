@@ -16,19 +16,20 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Int
+from scipy import stats
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from benchmarks.machine import machine
 from benchmarks.tables import insert, table
 from evaluation.held_out import held_out_windows
-from evaluation.perplexity import perplexity
+from evaluation.perplexity import perplexity, window_nlls
 from lm.architecture import context_length
 from lm.errors import BadPattern
 from lm.loading import LanguageModel, choose_device, load
@@ -37,6 +38,7 @@ from pruning.patterns import NofM, Pattern, Unstructured
 from pruning.walk import prune
 
 GENERATED = "generated"
+MAGNITUDE = "magnitude"
 REVIEWS = "demo/reviews.jsonl"
 AT_ONCE = 4096  # tokens
 SEEDS = 3
@@ -73,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     held_out = _held_out(dense, options)
     measured: dict[str, dict[str, list[float]]] = {}
     moved: dict[str, dict[str, list[float]]] = {}
+    ahead: dict[str, dict[str, list[Beside]]] = {}
+    magnitude: dict[str, list[float]] = {}
     before = perplexity(dense.model, held_out).perplexity
     print(f"dense {before:.3f} on {held_out.shape[0]} windows of {held_out.shape[1]} tokens", flush=True)
     for seed in range(options.seeds):
@@ -87,7 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 except BadPattern as error:  # 4:8 on stories260K, whose MLP has 172 neurons
                     print(f"seed {seed}  {row.name}  {pattern}  left out: {error}")
                     continue
-                found = perplexity(model, held_out).perplexity
+                losses = _losses(model, held_out)
+                found = math.exp(statistics.fmean(losses))
+                if row.method == MAGNITUDE:
+                    magnitude[str(pattern)] = losses
+                else:
+                    ahead.setdefault(row.name, {}).setdefault(str(pattern), []).append(
+                        beside(losses, magnitude[str(pattern)])
+                    )
                 shift = distance(dense.model, model, held_out)
                 measured.setdefault(row.name, {}).setdefault(str(pattern), []).append(found)
                 moved.setdefault(row.name, {}).setdefault(str(pattern), []).append(shift)
@@ -103,6 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "dense": before,
         "perplexity": measured,
         "hidden_state_moved": moved,
+        "loss_beside_magnitude": {
+            name: {pattern: [asdict(each) for each in some] for pattern, some in found.items()}
+            for name, found in ahead.items()
+        },
     }
     lines = markdown(document)
     print(f"\n{lines}")
@@ -111,6 +126,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.output.write_text(json.dumps(document, indent=1) + "\n")
     if options.document:
         insert(options.document, f"perplexity {name}", lines)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A method's loss minus magnitude's on the same windows: the mean in nats a token, its 95 % interval, and how many
+    windows are the better for it. Of windows in pairs, whose own differences from each other do not count."""
+
+    difference: float
+    low: float
+    high: float
+    better: int
+    windows: int
+
+
+def beside(losses: Sequence[float], magnitude: Sequence[float]) -> Beside:
+    """Student's paired interval over the windows."""
+    apart = [own - other for own, other in zip(losses, magnitude, strict=True)]
+    low, high = stats.ttest_1samp(apart, 0.0).confidence_interval(0.95)
+    return Beside(statistics.fmean(apart), float(low), float(high), sum(each < 0 for each in apart), len(apart))
+
+
+def _losses(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> list[float]:
+    return [
+        loss for some in windows.split(max(1, AT_ONCE // windows.shape[1])) for loss in window_nlls(model, list(some))
+    ]
 
 
 @torch.no_grad()
@@ -128,7 +168,8 @@ def distance(dense: PreTrainedModel, pruned: PreTrainedModel, windows: Int[Tenso
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The table, with the mean over the calibration's seeds and in brackets the least and the most."""
+    """The table, with the mean over the calibration's seeds and in brackets the least and the most; then the losses
+    beside magnitude's."""
     patterns = [str(pattern) for pattern in PATTERNS]
     rows = [["dense", *[f"{document['dense']:.2f}"] * len(patterns), ""]]
     for name, found in document["perplexity"].items():
@@ -144,7 +185,24 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"{calibration['windows'][0]} windows of {calibration['windows'][1]} tokens ({calibration['source']}){spread}. "
         f"Last column: how far the last hidden state moved on the held-out windows, relative to its size."
     )
-    return f"{about}\n\n{table(['method', *patterns, 'moved, ' + ' / '.join(patterns)], rows)}"
+    whole = f"{about}\n\n{table(['method', *patterns, 'moved, ' + ' / '.join(patterns)], rows)}"
+    return f"{whole}\n\n{_beside_magnitude(document, patterns)}"
+
+
+def _beside_magnitude(document: Mapping[str, Any], patterns: Sequence[str]) -> str:
+    rows = []
+    for name, found in document["loss_beside_magnitude"].items():
+        rows.append([name, *("; ".join(map(_shown_beside, found.get(pattern, []))) or "-" for pattern in patterns)])
+    about = (
+        "Loss minus magnitude's on the same windows, in nats a token, with a 95 % interval over the windows "
+        "(Student's, paired), and how many of them are the better for it; one value for each seed:"
+    )
+    return f"{about}\n\n{table(['method', *patterns], rows)}"
+
+
+def _shown_beside(found: Mapping[str, Any]) -> str:
+    interval = f"{found['low']:+.4f} to {found['high']:+.4f}"
+    return f"{found['difference']:+.4f} ({interval}), {found['better']} of {found['windows']}"
 
 
 def _shown(values: Sequence[float]) -> str:
