@@ -13,11 +13,15 @@ from typing import Any
 
 from evaluation import forms
 from evaluation.fields import OneOf, Parts, Place, Text, Texts
-from evaluation.forms import LABEL, LETTERED, PAIR, PLACED, Form
+from evaluation.forms import LABEL, LETTERED, OPTIONS, PAIR, PLACED, Form
 from lm.errors import BadInput
 
 _ROOT = Path(__file__).parents[1]
 SHIPPED_REVIEWS = _ROOT / "demo" / "reviews.jsonl"
+
+PARQUET = {"dataset_kwargs": {"revision": "refs/convert/parquet"}}
+"""The hub's own conversion of a data set that comes as a program otherwise, which no library runs any more."""
+
 PUBMEDQA_TEST = Path(__file__).parent / "tasks" / "pubmedqa_test.txt"
 
 SENTIMENT, ANSWERING, SIMILARITY, LOGIC = "sentiment", "question answering", "similarity", "logic"
@@ -36,6 +40,7 @@ class Task:
     means that `evaluation/tasks/<name>.yaml` defines it. `changes` are made to that definition: another copy of the
     data. `shipped` is a file of rows that comes with the project and stands in for a hub; `local` says why there is
     none to be asked. `rows` names a file with the ids of the hub's rows that belong to the task, and their field.
+    `between` is what a prompt has before and after its text, where that cannot be told from its template.
     """
 
     name: str
@@ -46,6 +51,12 @@ class Task:
     shipped: Path | None = None
     local: str | None = None
     rows: tuple[str, Path] | None = None
+    between: tuple[str, str] | None = None
+
+    @property
+    def figure_1(self) -> bool:
+        """Its prompt is that of the paper's Figure 1."""
+        return self.group == SENTIMENT and self.harness is None
 
 
 def _glue(name: str, group: str, form: Form) -> Task:
@@ -66,6 +77,7 @@ _TASKS = (
                 left_out={"sentiment": 2},
             ),
         ),
+        changes=PARQUET,
     ),
     Task(
         "arc_challenge",
@@ -99,6 +111,7 @@ _TASKS = (
         # questions in one split.
         {"dataset_path": "qiaojin/PubMedQA", "dataset_name": "pqa_labeled", "test_split": "train"},
         rows=("pubid", PUBMEDQA_TEST),
+        between=("Abstract: ", "\nAnswer:"),
     ),
     Task(
         "boolq",
@@ -120,6 +133,7 @@ _TASKS = (
         SIMILARITY,
         (Form({"sentence1": Text(), "sentence2": Text(), **PLACED, "label": LABEL}, forms.word_in_place),),
         "super_glue/wic/default.yaml",
+        between=("Sentence 1: ", "\nQuestion: Is the word '"),
     ),
     Task(
         "scitail",
@@ -181,16 +195,12 @@ _TASKS = (
         "logiqa",
         LOGIC,
         (
-            Form(
-                {
-                    "context": Text(),
-                    "question": Text(),
-                    "options": Texts(4),
-                    "label": OneOf(("a", "b", "c", "d")),
-                }
-            ),
+            Form({**OPTIONS, "question": Text(), "label": OneOf(("a", "b", "c", "d"))}),
+            Form({**OPTIONS, "query": Text(), "correct_option": OneOf((0, 1, 2, 3))}, mapped=forms.logiqa_label),
         ),
         "logiqa/logiqa.yaml",
+        PARQUET,
+        between=("Passage: ", "\nAnswer:"),
     ),
     Task(
         "sciq",
@@ -248,6 +258,7 @@ _TASKS = (
             Form({"article": Text(), "problems": Text()}, forms.problems_readable),
         ),
         "race/race.yaml",
+        between=("Article: ", ""),
     ),
     Task(
         "reviews",

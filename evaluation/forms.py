@@ -89,6 +89,12 @@ def pubmedqa_source(row: Row) -> Row:
     return {**names, "final_decision": row["final_decision"]}
 
 
+def logiqa_label(row: Row) -> Row:
+    """The names of the harness's copy, and its letter for a number."""
+    letter = "abcd"[row["correct_option"]]
+    return {"context": row["context"], "question": row["query"], "options": row["options"], "label": letter}
+
+
 def race_problems(row: Row) -> Row:
     """A question with its article, the way the harness's copy keeps all questions of one: as Python's own notation."""
     problem = {name: row[name] for name in ("question", "answer", "options")}
@@ -139,4 +145,5 @@ LETTERED: Mapping[str, Field] = {
     "choices": Parts({"text": Texts(least=2), "label": Texts(least=2)}),
     "answerKey": Text(),
 }
+OPTIONS: Mapping[str, Field] = {"context": Text(), "options": Texts(4)}
 PLACED: Mapping[str, Field] = {"start1": Place(), "end1": Place()}

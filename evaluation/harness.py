@@ -28,7 +28,7 @@ from lm.errors import BadInput
 Newline = Literal["real", "literal"]
 """What ends a line of Figure 1's prompt: a line break, or a backslash and an n as the paper's own prompts had it."""
 
-PROMPT_FIELDS = ("description", "doc_to_text", "doc_to_choice", "doc_to_target", "target_delimiter")
+PROMPT_FIELDS = ("description", "process_docs", "doc_to_text", "doc_to_choice", "doc_to_target", "target_delimiter")
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,11 @@ def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
     if newline not in ("real", "literal"):
         raise BadInput(f"newline {newline!r} is not known; it is real or literal")
     if task.harness is not None:
-        config: dict[str, Any] = load_yaml(Path(lm_eval.tasks.__file__).parent / task.harness)
-        return {**config, **task.changes}
-    config = load_yaml(Path(__file__).parent / "tasks" / f"{task.name}.yaml")
-    if newline == "literal" and "Labels: " in config["doc_to_text"]:
+        definition = Path(lm_eval.tasks.__file__).parent / task.harness
+    else:
+        definition = Path(__file__).parent / "tasks" / f"{task.name}.yaml"
+    config: dict[str, Any] = {**load_yaml(definition), **task.changes}
+    if newline == "literal" and task.figure_1:
         config["doc_to_text"] = config["doc_to_text"].replace("\n", "\\n")
     return config
 
@@ -85,7 +86,8 @@ def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
 def hub_source(config: dict[str, Any]) -> HubSource:
     """Where the task's YAML says its rows are: the test split, else the validation split."""
     split = config.get("test_split") or config["validation_split"]
-    return HubSource(config["dataset_path"], config.get("dataset_name"), split)
+    revision = (config.get("dataset_kwargs") or {}).get("revision")
+    return HubSource(config["dataset_path"], config.get("dataset_name"), split, revision)
 
 
 def ask(config: dict[str, Any], rows: list[Row], *, limit: int | None = None, seed: int = 0) -> Questionnaire:

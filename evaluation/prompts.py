@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.catalogue import find_task
+from evaluation.catalogue import Task, find_task
 from evaluation.forms import Row
 from evaluation.harness import Newline, Question, ask, configuration, hub_source
 from evaluation.rows import task_rows
@@ -20,8 +20,9 @@ _FIELD = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 class PromptedText:
     """A row's text with the prompt around it: the model reads `before + text + after`.
 
-    Where a prompt is made from several fields, `text` is all that comes of them, with what stands between. `label` is
-    the right answer as the task's choices spell it; `words` are the row's own influential words.
+    Where a prompt is made from several fields, `text` is all that comes of them, with what stands between; where every
+    choice has a sentence of its own, it is the right one's. `label` is the right answer as the task's choices spell it;
+    `words` are the row's own influential words.
     """
 
     text: str
@@ -51,7 +52,7 @@ def task_texts(
     rows = task_rows(found, hub_source(config), data)
     if not 1 <= count <= len(rows):
         raise BadInput(f"{count} texts of task {task} are asked for, but must be 1 to {len(rows)}, its number of rows")
-    return _prompted(config, [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), count))])
+    return _prompted(found, config, [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), count))])
 
 
 def row_texts(
@@ -67,27 +68,35 @@ def row_texts(
     for index in indices:
         if index >= len(rows):
             raise BadInput(f"row {index} of task {task} is asked for, but its rows are 0 to {len(rows) - 1}")
-    return _prompted(config, [rows[index] for index in indices])
+    return _prompted(found, config, [rows[index] for index in indices])
 
 
-def _prompted(config: dict[str, Any], rows: Sequence[Row]) -> list[PromptedText]:
+def _prompted(task: Task, config: dict[str, Any], rows: Sequence[Row]) -> list[PromptedText]:
     template = config["doc_to_text"]
-    before, after = _frame(template) if isinstance(template, str) else ("", "")
+    before, after = task.between or (_frame(template) if isinstance(template, str) else ("", ""))
     found = []
     for row, question in zip(rows, ask(config, list(rows)).questions, strict=True):
         read = _read(question)
-        framed = read.startswith(before) and read.endswith(after) and len(read) > len(before) + len(after)
-        head, tail = (before, after) if framed else ("", "")
+        start, end = _inside(read, before, after)
         found.append(
             PromptedText(
-                text=read[len(head) : len(read) - len(tail)],
-                before=head,
-                after=tail,
+                text=read[start:end],
+                before=read[:start],
+                after=read[end:],
                 label=question.choices[question.answer],
                 words=tuple(row["words"]) if "words" in row else None,
             )
         )
     return found
+
+
+def _inside(prompt: str, before: str, after: str) -> tuple[int, int]:
+    """Where the text of a prompt begins and ends, without white space that it begins with (sciq's passage may be
+    empty); all of the prompt when it has not what is looked for."""
+    start = len(before) if prompt.startswith(before) else 0
+    end = prompt.rfind(after, start) if after else len(prompt)
+    start += len(prompt[start:end]) - len(prompt[start:end].lstrip())
+    return (start, end) if start < end else (0, len(prompt))
 
 
 def _read(question: Question) -> str:

@@ -19,6 +19,7 @@ class HubSource:
     path: str
     name: str | None
     split: str
+    revision: str | None = None
 
 
 def task_rows(task: Task, source: HubSource, data: Path | None = None, limit: int | None = None) -> list[Row]:
@@ -66,7 +67,8 @@ def hub_rows(task: Task, source: HubSource, limit: int | None = None) -> list[Ro
     some = limit if task.rows is None and not any(form.left_out for form in task.forms) else None
     wanted = None if task.rows is None else (task.rows[0], _ids(task.rows[1]))
     rows = []
-    for number, row in enumerate(hub.dataset_rows(source.path, source.name, source.split, mend=mend, limit=some)):
+    offered = hub.dataset_rows(source.path, source.name, source.split, mend=mend, revision=source.revision, limit=some)
+    for number, row in enumerate(offered):
         if wanted is not None and str(row.get(wanted[0])) not in wanted[1]:
             continue
         checked = _checked(task, row, f"{source.path}, split {source.split}, row {number}")
@@ -112,11 +114,12 @@ def _checked(task: Task, row: object, place: str) -> Row | None:
 
 
 def _form(task: Task, row: Row, place: str) -> Form:
-    """The first form whose fields the row has."""
+    """The first form whose fields the row has; an error is about the one that it is most like."""
     for form in task.forms:
         if form.fields.keys() <= row.keys():
             return form
-    missing = next(name for name in task.forms[0].fields if name not in row)
+    likest = max(task.forms, key=lambda form: len(form.fields.keys() & row.keys()) / len(form.fields))
+    missing = next(name for name in likest.fields if name not in row)
     raise BadData(f"{place}: field {missing!r} is missing; it has {', '.join(map(repr, row)) or 'no fields'}")
 
 

@@ -104,6 +104,15 @@ LOCAL_TASKS: dict[str, str] = {
 TASKS_WITH_WORDS = frozenset({"reviews"})
 """Tasks whose rows carry influential words of their own."""
 
+PROMPTS: tuple[str, ...] = ("sst2", "yelp", "imdb", "sentiment140", "arc_challenge", "arc_easy", "reviews")
+"""Tasks whose prompt goes around one text, so that it can go around another one too."""
+
+LABEL_SOURCES: tuple[str, ...] = ("occlusion", "gradient")
+"""Sources of words that measure the right label after its prompt."""
+
+TASKS_WITHOUT_LABEL = frozenset({"paws", "winogrande", "wsc273"})
+"""Tasks whose choices have a sentence each, with no label after it."""
+
 EXAMPLE_SETS: tuple[str, ...] = ("arc_challenge", "arc_easy", "boolq", "rte", "sst2", "wnli", "demo")
 """Calibration sets made of examples: a window holds several (mode `concat`) or one, padded (`single`)."""
 

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from lm.errors import BadText
 from lm.tokens import Tokens, tokenize
 from nsa.prompts import SENTIMENT_QUESTION
-from nsa.texts import Text
+from nsa.texts import SENTIMENT, Text
 
 MOST_WORDS = 5
 LEAST_SHARE = 0.1  # of the largest: a word that moves the label less is noise
@@ -29,8 +29,8 @@ def label_of(text: Text, source: str) -> str:
 
 
 def asked(text: Text) -> str:
-    """What follows the text before its label: its prompt, or Figure 1's sentiment question where it stands alone."""
-    return text.after if text.before or text.after else SENTIMENT_QUESTION
+    """What follows the text before its label: its prompt, or Figure 1's question for a sentiment text alone."""
+    return text.after if text.before or text.after or text.group != SENTIMENT else SENTIMENT_QUESTION
 
 
 def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Labelled:

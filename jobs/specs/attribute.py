@@ -7,7 +7,16 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from jobs.specs.evaluate import Reference, Seed
 from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import ACTIVATIONS, NO_PROMPT, TASKS, TASKS_WITH_WORDS, WORD_SOURCES
+from jobs.vocabulary import (
+    ACTIVATIONS,
+    LABEL_SOURCES,
+    NO_PROMPT,
+    PROMPTS,
+    TASKS,
+    TASKS_WITH_WORDS,
+    TASKS_WITHOUT_LABEL,
+    WORD_SOURCES,
+)
 from jobs.words import occurs
 
 MOST_VARIANTS = 256
@@ -170,6 +179,34 @@ class Reading(Strict):
         if layers is not None and not layers:
             raise refused("no layer was given; leave the field out for all of them", allowed="at least one layer")
         return layers if layers is None else tuple(sorted(set(layers)))
+
+    @model_validator(mode="after")
+    def _prompt_fits(self) -> Self:
+        own = self.texts.dataset if isinstance(self.texts, TaskTexts | TaskRows) else None
+        fitting = [NO_PROMPT, *PROMPTS] if own is None or own in PROMPTS else [own, NO_PROMPT, *PROMPTS]
+        if self.prompt not in fitting:
+            raise refused(
+                f"the prompt of {self.prompt} is made from several fields of its rows, and goes around no other text",
+                allowed=fitting,
+                field="prompt",
+                given=self.prompt,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _label_to_measure(self) -> Self:
+        source = self.words.source
+        if source not in LABEL_SOURCES or not isinstance(self.texts, TaskTexts | TaskRows):
+            return self
+        if self.texts.dataset in TASKS_WITHOUT_LABEL:
+            raise refused(
+                f"{source} measures the label after a text, but each choice of {self.texts.dataset} is a sentence "
+                "of its own; use cot",
+                allowed=["cot"],
+                field="words.source",
+                given=source,
+            )
+        return self
 
     @model_validator(mode="after")
     def _manual_words_given(self) -> Self:

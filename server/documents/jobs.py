@@ -62,6 +62,7 @@ class JobForm(Document):
     allocations: list[MethodChoice]
     calibration_sets: list[Choice]
     tasks: list[Choice]
+    prompts: list[Choice]  # none, and the tasks whose prompt goes around any text
     word_sources: list[Choice]
     activations: list[Choice]
     examples: dict[JobKind, dict[str, object]]  # a spec of each kind that can be submitted as it is

@@ -258,7 +258,7 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
                     when="texts-from=own",
                 ),
                 _shown(
-                    _select("prompt", "Prompt around them", [Choice(value="none", label="none"), *form.tasks], "none"),
+                    _select("prompt", "Prompt around them", form.prompts, "none"),
                     "texts-from=own",
                 ),
             ),

@@ -4,7 +4,17 @@ from typing import Any
 
 from jobs.documents import JobKind
 from jobs.references import DEMO
-from jobs.vocabulary import ACTIVATIONS, ALLOCATIONS, CALIBRATION_SETS, EXAMPLE_SETS, METHODS, TASKS, WORD_SOURCES
+from jobs.vocabulary import (
+    ACTIVATIONS,
+    ALLOCATIONS,
+    CALIBRATION_SETS,
+    EXAMPLE_SETS,
+    METHODS,
+    NO_PROMPT,
+    PROMPTS,
+    TASKS,
+    WORD_SOURCES,
+)
 from server.documents import Choice, JobForm, MethodChoice, OptionField
 from server.read.models import model_list
 from server.stores import Stores
@@ -82,6 +92,7 @@ def job_form(stores: Stores) -> JobForm:
             for name in CALIBRATION_SETS
         ],
         tasks=[Choice(value=name, label=name, group=group) for name, group in TASKS.items()],
+        prompts=[Choice(value=name, label=name) for name in (NO_PROMPT, *PROMPTS)],
         word_sources=[Choice(value=name, label=name, note=WORD_NOTES.get(name)) for name in WORD_SOURCES],
         activations=[Choice(value=name, label=name, note=ACTIVATION_NOTES.get(name)) for name in ACTIVATIONS],
         examples=EXAMPLES,

@@ -48,6 +48,10 @@ def test_the_prompt_hash_tells_prompts_apart_and_not_rows() -> None:
     assert prompt_hash("yelp") == prompt_hash("reviews") == prompt_hash("yelp", text="dull")
     assert len({prompt_hash("yelp"), prompt_hash("yelp", "literal"), prompt_hash("sst2")}) == 3
     assert prompt_hash("sst2") == prompt_hash("sst2", "literal")
+    # What the definition does to sentences before they are asked is a part of it.
+    pair = {"sentence1": "A is B .", "sentence2": "B is A .", "label": 1}
+    config = configuration(TASKS["paws"])
+    assert ask(config, [pair]).prompt_hash != ask({**config, "process_docs": None}, [pair]).prompt_hash
 
 
 def test_the_hub_names_are_the_ones_of_the_yaml() -> None:
@@ -55,6 +59,12 @@ def test_the_hub_names_are_the_ones_of_the_yaml() -> None:
     assert hub_source(configuration(TASKS["yelp"])) == HubSource("fancyzhx/yelp_polarity", None, "test")
     assert hub_source(configuration(TASKS["scitail"])) == HubSource("allenai/scitail", "tsv_format", "validation")
     assert hub_source(configuration(TASKS["pubmedqa"])) == HubSource("qiaojin/PubMedQA", "pqa_labeled", "train")
+    # Both come as programs, which the datasets library no longer runs; the hub keeps a conversion.
+    converted = "refs/convert/parquet"
+    logiqa = HubSource("EleutherAI/logiqa", "logiqa", "test", converted)
+    assert hub_source(configuration(TASKS["logiqa"])) == logiqa
+    tweets = HubSource("stanfordnlp/sentiment140", None, "test", converted)
+    assert hub_source(configuration(TASKS["sentiment140"])) == tweets
     paws = HubSource("google-research-datasets/paws", "labeled_final", "test")
     assert hub_source(configuration(TASKS["paws"])) == paws
 

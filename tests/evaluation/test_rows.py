@@ -67,6 +67,12 @@ def test_a_wrong_row_is_named_by_file_line_and_field(tmp_path: Path, line: objec
     ("task", "row", "said"),
     [
         ("boolq", {"passage": "p", "question": "q"}, "field 'answer' is missing"),
+        ("pubmedqa", {"QUESTION": "q", "final_decision": "yes"}, "field 'CONTEXTS' is missing"),
+        (
+            "logiqa",
+            {"context": "c", "query": "q", "options": ["a", "b", "c", "d"], "correct_option": 4},
+            "is 4, but must be 0 or 1 or 2 or 3",
+        ),
         ("boolq", {"passage": "p", "question": "q", "answer": 1}, "field 'answer' is 1, but must be true or false"),
         ("boolq", {"passage": "p", "question": "q", "label": 2}, "field 'label' is 2, but must be 0 or 1"),
         ("sentiment140", {"text": "t", "sentiment": 3}, "field 'sentiment' is 3, but must be 0 or 4"),

@@ -149,6 +149,9 @@ def test_words_are_manual_where_the_texts_carry_them() -> None:
     assert source({"texts": {"dataset": "reviews", "indices": [3, 1]}}) == ("manual", "reviews")
     assert source({"texts": {"dataset": "sst2", "indices": [3, 1]}}) == ("cot", "sst2")
     assert source({"words": "occlusion", "prompt": "yelp"}) == ("occlusion", "yelp")
+    assert source({"texts": {"dataset": "rte"}, "words": "occlusion"}) == ("occlusion", "rte")
+    assert source({"texts": {"dataset": "rte"}, "prompt": "yelp"}) == ("cot", "yelp")
+    assert source({"texts": {"dataset": "paws"}}) == ("cot", "paws")
 
 
 def test_layers_are_a_set() -> None:
@@ -243,6 +246,9 @@ def test_layers_are_a_set() -> None:
         ("attribute", {"special_tokens": "some"}, "special_tokens", "some", "valid boolean"),
         ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
         ("attribute", {"prompt": "sst1"}, "prompt", "sst1", "did you mean 'sst2'"),
+        ("attribute", {"prompt": "rte"}, "prompt", "rte", "goes around no other text"),
+        ("attribute", {"texts": {"dataset": "sst2"}, "prompt": "rte"}, "prompt", "rte", "goes around no other text"),
+        ("attribute", {"texts": {"dataset": "paws"}, "words": "gradient"}, "words.source", "gradient", "use cot"),
         ("attribute", {"activation": "gelu"}, "activation", "gelu", "'relu'"),
         ("attribute", {"layers": []}, "layers", "[]", "leave the field out"),
         ("attribute", {"layers": [-1]}, "layers.0", -1, "greater than or equal to 0"),

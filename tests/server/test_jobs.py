@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from jobs.queue import QUEUE
 from jobs.strict import Strict
-from jobs.vocabulary import ALLOCATIONS, METHODS
+from jobs.vocabulary import ALLOCATIONS, METHODS, TASKS
 from server.stores import Stores
 from tests.server.conftest import PRUNED, add_model
 
@@ -193,6 +193,7 @@ def test_the_form_offers_what_a_spec_may_name(client: TestClient, stores: Stores
     assert {method["value"] for method in form["methods"]} >= {"magnitude", "wanda"}
     assert [model["value"] for model in form["models"]] == ["demo", f"pruned:{PRUNED}"]
     assert "reviews" in {task["value"] for task in form["tasks"]}
+    assert {"none", "arc_easy"} < {prompt["value"] for prompt in form["prompts"]} < {"none", *TASKS} - {"rte"}
     assert set(form["examples"]) == {"prune", "evaluate", "attribute", "study"}
     sets = {choice["value"]: choice for choice in form["calibration_sets"]}
     assert (sets["rte"]["group"], sets["wikitext2"]["group"]) == ("examples", "running text")

@@ -4,8 +4,10 @@ from dataclasses import MISSING, fields
 
 from evaluation import held_out
 from evaluation.catalogue import TASKS
+from evaluation.prompts import around
 from jobs import vocabulary
 from jobs.vocabulary import NO_PROMPT
+from lm.errors import BadInput
 from nsa.prompts import QUESTIONS
 from nsa.scoring import ACTIVATIONS
 from nsa.words import SOURCES
@@ -26,6 +28,20 @@ def test_methods_and_their_options() -> None:
 def test_tasks_and_their_groups() -> None:
     assert {name: task.group for name, task in TASKS.items()} == vocabulary.TASKS
     assert NO_PROMPT not in TASKS
+
+
+def test_prompts_that_go_around_any_text() -> None:
+    def goes_around(task: str) -> bool:
+        try:
+            return bool(around(task))
+        except BadInput:
+            return False
+
+    assert set(vocabulary.PROMPTS) == {task for task in TASKS if goes_around(task)}
+
+
+def test_tasks_that_only_a_local_file_has() -> None:
+    assert set(vocabulary.LOCAL_TASKS) == {name for name, task in TASKS.items() if task.local is not None}
 
 
 def test_calibration_sets() -> None:
