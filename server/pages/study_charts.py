@@ -67,6 +67,10 @@ def _note(chart: StudyChart, drawn: list[StudyRow], show: str) -> str:
         return parts[0]
     if any(cell is not None and _interval(cell, show) for row in drawn for cell in row.cells):
         parts.append("95 % intervals")
+    if chart.name == "sparsity" and any(":" in label.label for label in chart.table.column_labels):
+        parts.append("open marks: n:m")
+    if show == "accuracy":
+        parts.append("dashed: dense, dotted: chance")
     return ", ".join(parts)
 
 

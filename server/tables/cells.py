@@ -3,15 +3,17 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from server.figures.table import harmless
+from store.paired_statistics import benjamini_hochberg
 from store.study_table import Fact, StudyTable
 
 Spec = Mapping[str, Any]
 
 ROWS_AT_ONCE = 500
-COLUMNS = (
+SETTINGS = (
     "study",
     "state",
     "model",
@@ -26,9 +28,11 @@ COLUMNS = (
     "calibration_samples",
     "calibration_seqlen",
     "calibration_seed",
+    "limit",
+)
+MEASURED = (
     "task",
     "group",
-    "limit",
     "rows",
     "accuracy",
     "accuracy_low",
@@ -40,34 +44,52 @@ COLUMNS = (
     "difference_low",
     "difference_high",
     "p",
+    "q",
     "newly_wrong",
     "newly_right",
-    "pruned_model",
-    "job",
-    "evaluation",
-    "dense_evaluation",
 )
+RESULTS_OF_CELL = ("pruned_model", "job", "evaluation")
+COLUMNS = (*SETTINGS, *MEASURED, *RESULTS_OF_CELL, "dense_evaluation")
 
 
 def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
-    """The file, piece by piece: the dense models' measurements (method ``dense``), then the pruned ones'.
+    """The file, a few cells at a time: the dense models' measurements (method ``dense``), then the pruned ones'.
 
     ``pruning``: pruned model's id -> the spec that it was pruned with, options' defaults included. Accuracies and
-    differences are shares (0 to 1), intervals 95 % ones; what is not there, or not known yet, is empty.
+    differences are shares (0 to 1), intervals 95 % ones; ``q`` is ``p`` after Benjamini-Hochberg over all measurements
+    of the file. What is not there, or not known yet, is empty.
     """
     yield _lines([COLUMNS])
     facts = [*table.dense, *table.facts]
-    for start in range(0, len(facts), ROWS_AT_ONCE):
-        yield _lines(
-            [_row(table, fact, pruning.get(fact.cell.pruned or "", {})) for fact in facts[start : start + ROWS_AT_ONCE]]
-        )
+    tested = [fact.pairing.p for fact in facts if fact.pairing]
+    q = iter(benjamini_hochberg(tested).tolist())
+    lines: list[list[str]] = []
+    # The facts of a cell stand together, and all but what was measured is the same for them.
+    for _, of_cell in groupby(facts, key=lambda fact: fact.cell.position):
+        some = list(of_cell)
+        settings = _settings(table, some, pruning.get(some[0].cell.pruned or "", {}))
+        before, after = ([settings[name] for name in names] for names in (SETTINGS, RESULTS_OF_CELL))
+        made_of = table.dense_of.get(some[0].cell.artefact, "")
+        lines += [
+            [
+                *before,
+                *map(_text, _measured(fact, next(q) if fact.pairing else None)),
+                *after,
+                made_of if fact.before else "",
+            ]
+            for fact in some
+        ]
+        if len(lines) >= ROWS_AT_ONCE:
+            yield _lines(lines)
+            lines = []
+    yield _lines(lines)
 
 
-def _row(table: StudyTable, fact: Fact, spec: Spec) -> list[str]:
+def _settings(table: StudyTable, facts: list[Fact], spec: Spec) -> dict[str, str]:
+    """What all facts of a cell have in common."""
     method, allocation = spec.get("method") or {}, spec.get("allocation") or {}
     calibration = spec.get("calibration") or {}
-    place, measured, pairing = fact.cell, fact.measured, fact.pairing
-    low, high = (measured.low, measured.high) if measured else (None, None)
+    place = facts[0].cell
     values = {
         "study": table.id,
         "state": place.state.value,
@@ -83,28 +105,31 @@ def _row(table: StudyTable, fact: Fact, spec: Spec) -> list[str]:
         "calibration_samples": calibration.get("samples"),
         "calibration_seqlen": calibration.get("seqlen", place.seqlen),
         "calibration_seed": calibration.get("seed", place.seed),
-        "task": fact.task,
-        "group": fact.group,
         "limit": table.spec.get("limit"),
-        "rows": measured.rows if measured else None,
-        "accuracy": fact.accuracy,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "chance": measured.chance if measured else None,
-        "majority": measured.majority if measured else None,
-        "dense": fact.dense,
-        "difference": fact.difference,
-        "difference_low": pairing.low if pairing else None,
-        "difference_high": pairing.high if pairing else None,
-        "p": pairing.p if pairing else None,
-        "newly_wrong": pairing.newly_wrong if pairing else None,
-        "newly_right": pairing.newly_right if pairing else None,
         "pruned_model": place.pruned,
         "job": place.job,
-        "evaluation": place.artefact if measured else None,
-        "dense_evaluation": table.dense_of.get(place.artefact) if fact.before else None,
+        "evaluation": place.artefact if any(fact.measured for fact in facts) else None,
     }
-    return [_text(values[column]) for column in COLUMNS]
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _measured(fact: Fact, q: float | None) -> tuple[object, ...]:
+    """In the order of ``MEASURED``."""
+    measured, pairing = fact.measured, fact.pairing
+    accuracy: tuple[object, ...] = (None,) * 6
+    paired: tuple[object, ...] = (None,) * 6
+    if measured:
+        accuracy = (
+            measured.rows,
+            measured.value,
+            measured.low,
+            measured.high,
+            measured.chance,
+            measured.majority,
+        )
+    if pairing:
+        paired = (pairing.low, pairing.high, pairing.p, q, pairing.newly_wrong, pairing.newly_right)
+    return (fact.task, fact.group, *accuracy, fact.dense, fact.difference, *paired)
 
 
 def _options(part: Spec) -> str:

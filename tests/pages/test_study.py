@@ -25,7 +25,7 @@ GRID = {
     "patterns": ["0.25", "0.5", "0.75", "2:4"],
     "calibrations": [{"dataset": "demo"}, {"dataset": "c4"}, {"dataset": "sst2"}],
     "seqlens": [32, 64],
-    "tasks": ["reviews", "sst2", "boolq", "copa"],
+    "tasks": ["reviews", "sst2", "yelp", "imdb", "boolq", "mrpc", "copa", "wnli"],
 }
 ONE_SET = "calibration=sst2&calibration=none"
 CHARTS = ["sparsity", "seqlen", "method", "group"]
@@ -91,7 +91,7 @@ def test_every_state_of_the_page(
         "difference": "rows=method&columns=pattern&show=difference&calibration=demo&task=reviews",
         "single": "rows=pattern&columns=method&task=reviews&calibration=demo&calibration=none&seqlen=32&seqlen=none",
         **{f"chart-{name}": f"rows=method&columns=pattern&chart={name}" for name in CHARTS},
-        "chart-panels": "rows=calibration&columns=pattern&chart=sparsity&task=reviews&method=wanda&seqlen=32",
+        "chart-panels": "rows=task&columns=pattern&chart=sparsity&method=wanda&seqlen=32&calibration=demo",
         "nothing": "rows=task&columns=method&method=magnitude&calibration=c4",
     }
     for name, query in queries.items():

@@ -177,6 +177,17 @@ def test_every_cell_with_every_setting(client: TestClient, stores: Stores, study
     }
     assert {name: wanda[name] for name in expected} == expected
     assert float(wanda["accuracy_low"]) == pytest.approx(0.55) and float(wanda["accuracy_high"]) == pytest.approx(0.95)
+    paired = ("difference_low", "difference_high", "p", "q", "newly_wrong", "newly_right")
+    shown_there = client.get(f"/api/v1/studies/{study}?rows=method&columns=pattern").json()["table"]["rows"][1][
+        "cells"
+    ][1]
+    assert [wanda[name] for name in paired] == [
+        "" if value is None else repr(value)
+        for value in (
+            *(shown_there["difference_interval"] or (None, None)),
+            *(shown_there[name] for name in paired[2:]),
+        )
+    ]
     magnitude, ria = rows[1], rows[5]
     assert (magnitude["calibration"], magnitude["method_options"]) == ("", "")
     assert "exponent=0.25" in ria["method_options"]

@@ -132,7 +132,7 @@ export function studyPanels(data, options) {
     made.shapes.push(...shapes(found, `x${id} domain`, `y${id}`));
     made.annotations.push({ xref: `x${id} domain`, yref: `y${id} domain`, x: 0, y: 1, yanchor: "bottom", xanchor: "left", text: series.name, showarrow: false, font: { size: 12, color: options.ink } });
   });
-  return { data: traces, layout: { ...layout(options, { height, margin: { l: 44, r: 8, t: 24, b: 46 }, hovermode: "closest" }), ...made, showlegend: false } };
+  return { data: traces, layout: { ...layout(options, { height, margin: { l: 44, r: 8, t: 24, b: 46 }, hovermode: "closest", xaxis: {}, yaxis: {} }), ...made, showlegend: false } };
 }
 
 // Accuracy of a few methods or groups of tasks for each calibration set: marks with their intervals, side by side.
