@@ -182,7 +182,7 @@ def prune(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
-    tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews; docs/tasks.md has all 25.")] = "",
+    tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task.  [default: all]")] = None,
     newline: Annotated[
         str, typer.Option(help="How lines of the paper's own prompt end: real, or literal (a backslash and an n).")
