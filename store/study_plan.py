@@ -68,22 +68,23 @@ def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
     for model in spec.models:
         if spec.measured:
             grid.add(JobKind.EVALUATE, _evaluation(spec, model), _coordinates("dense", model))
-        pruned: list[int] = []
+        pruned: list[tuple[Method, Pattern, int]] = []
         for method, prune in _prune_specs(spec, model, draws):
             coordinates = _pruned_coordinates(method, prune)
             position = grid.add(JobKind.PRUNE, prune, coordinates)
             name = artefact_id(grid.cells[position].fingerprint)
             coordinates["pruned"] = name
-            pruned.append(position)
+            pruned.append((method, prune.pattern, position))
             if spec.measured:
                 evaluation = _evaluation(spec, f"{PRUNED}{name}")
                 grid.add(JobKind.EVALUATE, evaluation, {**coordinates, "role": "evaluate"}, after=(position,))
         for attribution in spec.attributions:
             if attribution.dense in {None, model}:
+                shown = tuple(place for method, pattern, place in pruned if attribution.shows(method, pattern))
                 # A model that two labels share is one variant.
-                variants = dict.fromkeys(f"{PRUNED}{grid.cells[position].coordinates['pruned']}" for position in pruned)
+                variants = dict.fromkeys(f"{PRUNED}{grid.cells[position].coordinates['pruned']}" for position in shown)
                 attribute = _attribution(attribution, model, tuple(variants))
-                grid.add(JobKind.ATTRIBUTE, attribute, _coordinates("attribute", model), after=tuple(pruned))
+                grid.add(JobKind.ATTRIBUTE, attribute, _coordinates("attribute", model), after=shown)
     return grid.cells
 
 
@@ -146,7 +147,8 @@ def _evaluation(spec: StudySpec, model: str) -> EvaluateSpec:
 
 
 def _attribution(attribution: StudyAttribution, model: str, pruned: tuple[str, ...]) -> AttributeSpec:
-    document = {**attribution.model_dump(mode="json"), "dense": model, "pruned": pruned}
+    reading = attribution.model_dump(mode="json", exclude={"methods", "patterns"})
+    document = {**reading, "dense": model, "pruned": pruned}
     return AttributeSpec.model_validate(document)
 
 

@@ -20,9 +20,15 @@ Seqlen = Annotated[int, Field(ge=2, le=1_000_000)]
 
 class StudyAttribution(Reading):
     """An attribution of a study: its pruned variants are the study's pruned models of `dense` (None: one for each
-    model)."""
+    model), of all methods and patterns or of the named ones."""
 
     dense: Reference | None = None
+    methods: tuple[str, ...] = Field(default=(), description="names of the study's methods; none: all of them")
+    patterns: tuple[Pattern, ...] = Field(default=(), description="patterns of the study; none: all of them")
+
+    def shows(self, method: Method, pattern: Pattern) -> bool:
+        """Whether what is pruned in this way is one of its variants."""
+        return (not self.methods or method.name in self.methods) and (not self.patterns or pattern in self.patterns)
 
 
 class StudySpec(Strict):
@@ -86,13 +92,15 @@ class StudySpec(Strict):
         if self.attributions and not self.methods:
             raise _needs("methods", "an attribution compares a dense model with pruned ones", list(METHODS))
         for index, attribution in enumerate(self.attributions):
-            if attribution.dense is not None and attribution.dense not in self.models:
-                raise refused(
-                    unknown_name(attribution.dense, self.models),
-                    allowed=list(self.models),
-                    field=f"attributions.{index}.dense",
-                    given=attribution.dense,
-                )
+            for field, named, known in (
+                ("dense", (attribution.dense or self.models[0],), self.models),
+                ("methods", attribution.methods, tuple(method.name for method in self.methods)),
+                ("patterns", tuple(map(str, attribution.patterns)), tuple(map(str, self.patterns))),
+            ):
+                for name in named:
+                    if name not in known:
+                        message, place = unknown_name(name, known), f"attributions.{index}.{field}"
+                        raise refused(message, allowed=list(known), field=place, given=name)
         return self
 
     @model_validator(mode="after")
@@ -137,21 +145,25 @@ class StudySpec(Strict):
                 allowed=f"at most {MOST_CELLS} cells",
             )
         draws = len(self.calibrations) * max(1, len(self.seqlens)) * max(1, len(self.seeds))
-        variants = sum(
-            draws if method.calibrated or allocation.calibrated else 1 for method, _, allocation in self.ways
-        )
-        cells = len(self.models) * (1 + 2 * variants + len(self.attributions))
+        made = [
+            (method, pattern, draws if method.calibrated or allocation.calibrated else 1)
+            for method, pattern, allocation in self.ways
+        ]
+        cells = len(self.models) * (1 + 2 * sum(number for *_, number in made) + len(self.attributions))
         if cells > MOST_CELLS:
             raise refused(
                 f"the grid has up to {cells} cells; at most {MOST_CELLS}", allowed=f"at most {MOST_CELLS} cells"
             )
-        if self.attributions and variants > MOST_VARIANTS:
-            raise refused(
-                f"the grid has {variants} pruned models of each model; an attribution compares at most {MOST_VARIANTS}",
-                allowed=f"at most {MOST_VARIANTS} pruned models",
-                field="attributions",
-                given=None,
-            )
+        for index, attribution in enumerate(self.attributions):
+            variants = sum(number for method, pattern, number in made if attribution.shows(method, pattern))
+            if not 1 <= variants <= MOST_VARIANTS:
+                raise refused(
+                    f"an attribution compares 1 to {MOST_VARIANTS} pruned models with the dense one, and this has "
+                    f"{variants} of each model; name other methods or patterns",
+                    allowed=f"1 to {MOST_VARIANTS} pruned models",
+                    field=f"attributions.{index}",
+                    given=None,
+                )
         return self
 
 
