@@ -16,7 +16,7 @@ from store import job_inserts, job_rows, study_rows
 from store.database import Database
 from store.job_inserts import NewJob
 from store.jobs import JobStore, utc_now
-from store.measurements import Measurements
+from store.measurements import ACCURACY, Measure, Measurements
 from store.results import RESULT_OF, Results, add_record, models_of
 from store.study_plan import Cell
 from store.study_table import StudyCell, StudyTable, study_table
@@ -43,7 +43,7 @@ class Studies:
         self.results = results
         self.measurements = measurements
         self.now = now
-        self._tables: dict[str, tuple[object, StudyTable]] = {}
+        self._tables: dict[tuple[str, Measure], tuple[object, StudyTable]] = {}
         self._lock = threading.Lock()
 
     def submit(
@@ -131,21 +131,22 @@ class Studies:
                 found[study][JobState(state)] = count
         return found
 
-    def table(self, name: str) -> StudyTable:
-        """The study with this id (16 hex digits) as its page shows it; Problem 404 when there is none."""
+    def table(self, name: str, measure: Measure = ACCURACY) -> StudyTable:
+        """The study with this id (16 hex digits) as its page shows it, by a measure that its spec asks for
+        (`measures_of`); Problem 404 when there is none."""
         study = self.results.get("study", name)
         if study.job is None:
             raise not_found("study", name)
         # The revision first: what changes while the rest is read is then found out at the next look.
         state = (self.measurements.revision(), study, self.jobs.get(study.job), self.cells(study.job))
         with self._lock:
-            known = self._tables.get(name)
+            known = self._tables.get((name, measure))
         if known is not None and known[0] == state:
             return known[1]
         _, _, job, cells = state
-        table = study_table(study, job, cells, self.measurements.of_study(study.job))
+        table = study_table(study, job, cells, self.measurements.of_study(study.job, measure), measure)
         with self._lock:
-            self._tables[name] = (state, table)
+            self._tables[name, measure] = (state, table)
             while len(self._tables) > KEPT_TABLES:
                 self._tables.pop(next(iter(self._tables)))
         return table
