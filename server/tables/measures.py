@@ -181,7 +181,8 @@ class Perplexity:
         return min(self._LARGEST_SCALE, max(self._SMALLEST_SCALE, largest))
 
     def ends(self, scale: float) -> tuple[str, str]:
-        return f"{wording.times(exp(scale))} dense", wording.times(exp(-scale))
+        more = " or more" if scale == self._LARGEST_SCALE else ""
+        return f"{wording.times(exp(scale))} dense{more}", wording.times(exp(-scale))
 
     def place(self, value: float) -> float:
         return float(f"{value:.6g}")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Iterator
 
@@ -32,11 +33,21 @@ ALONE = {
 }
 
 
+SETS = {
+    "name": "Many calibration sets",
+    "models": ["demo"],
+    "methods": ["wanda"],
+    "patterns": ["0.25", "0.5"],
+    "calibrations": [{"dataset": name} for name in ("demo", "c4", "ptb", "wikitext2", "sst2", "rte", "boolq")],
+    "perplexity": ["ptb"],
+}
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Site]:
-    """A study of both measures, and one of perplexity alone."""
+    """A study of both measures, and two of perplexity alone."""
     for site in served(tmp_path_factory.mktemp("perplexities"), f"{redis_server}?db=7"):
-        for spec in (GRID, ALONE):
+        for spec in (GRID, SETS, ALONE):
             site.submit("study", dict(spec))
         site.worker.work_off()
         yield site
@@ -55,7 +66,6 @@ def test_every_state_of_the_page(look: str, study: str, open_page: Open, shot: C
         "chart-sparsity": "rows=method&columns=pattern&chart=sparsity",
         "chart-seqlen": "rows=method&columns=seqlen&chart=seqlen",
         "chart-method": "rows=method&columns=calibration&chart=method&show=difference",
-        "chart-panels": "rows=calibration&columns=pattern&chart=sparsity&task=ptb",
     }
     for name, query in queries.items():
         page = open_page(f"{study}?measure=perplexity&{query}", **LOOKS[look])
@@ -64,6 +74,28 @@ def test_every_state_of_the_page(look: str, study: str, open_page: Open, shot: C
         shot(page, f"study-perplexity-{name}-{look}")
         assert not scrolls_sideways(page), name
         page.context.close()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_many_lines_have_a_panel_each_on_one_scale(
+    look: str, site: Site, open_page: Open, shot: Callable[[Page, str], None]
+) -> None:
+    study = site.stores.results.list("study")[0][1].id
+    query = "rows=calibration&columns=pattern&chart=sparsity"
+    page = open_page(f"{site.address}/studies/{study}?{query}", **LOOKS[look])
+    drawn(page)
+    axes = page.evaluate(
+        "Object.entries(document.querySelector('[data-chart]').layout)"
+        ".filter(([name]) => name.startsWith('yaxis')).map(([, axis]) => [axis.type, ...axis.range])"
+    )
+    assert len(axes) == 7 and {axis[0] for axis in axes} == {"log"}
+    low, high = axes[0][1:]
+    assert all(axis[1:] == [low, high] for axis in axes), "all on one scale"
+    table = page.request.get(f"{site.address}/api/v1/studies/{study}?{query}").json()["chart"]["table"]
+    told = [cell["perplexity"] for row in table["rows"] for cell in row["cells"]]
+    assert low < math.log10(min(told)) < math.log10(max(told)) < high
+    shot(page, f"study-perplexity-chart-panels-{look}")
+    assert not scrolls_sideways(page)
 
 
 def test_one_goes_from_accuracy_to_perplexity_and_back(study: str, open_page: Open) -> None:
