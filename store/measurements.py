@@ -3,6 +3,7 @@
     measurements   value, 95 % interval, rows, chance, majority
     outcomes       which rows were right, a bit each, and a hash of what was asked
     pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
+    packed         measurements and pairings once more, an evaluation's together (`store/packed.py`)
 
 All of it is written in the transaction that keeps the evaluation's record. Two measurements are paired when the task's
 version, its prompt and every row agree: whichever of the two comes later makes the pairing. That needs SciPy, which a
@@ -11,7 +12,7 @@ worker has; reading does not.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
@@ -19,64 +20,13 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 from jobs.documents import ID_LENGTH, JobKind
 from jobs.references import PRUNED
 from store.database import Database, in_pieces
+from store.measured import ACCURACY, Pairing
 from store.outcomes import Outcomes, unpacked
+from store.packed import Packed, repack
 from store.paired_statistics import compare
-from store.tables import jobs, measurements, outcomes, pairings, records, revisions, study_cells
+from store.tables import jobs, measurements, outcomes, packed, pairings, records, revisions, study_cells
 
-ACCURACY = "accuracy"
 _REVISION = "measurements"
-Interval = tuple[float, float]
-
-
-class Measurement(NamedTuple):
-    """What an evaluation found on one task; `low` and `high` are the ends of its 95 % interval (Wilson's)."""
-
-    value: float
-    low: float | None
-    high: float | None
-    rows: int | None
-    chance: float | None
-    majority: float | None
-
-    @property
-    def interval(self) -> Interval | None:
-        """(low, high)."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
-
-
-class Pairing(NamedTuple):
-    """A pruned model beside its dense one on the same rows of a task.
-
-    `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
-    McNemar's, exact and two-sided.
-    """
-
-    dense_evaluation: str
-    rows: int
-    both_right: int
-    newly_wrong: int
-    newly_right: int
-    difference: float
-    low: float
-    high: float
-    p: float
-
-    @property
-    def interval(self) -> Interval:
-        """(low, high)."""
-        return self.low, self.high
-
-    @property
-    def both_wrong(self) -> int:
-        """Rows that neither had right."""
-        return self.rows - self.both_right - self.newly_wrong - self.newly_right
-
-
-Found: TypeAlias = Sequence[Any]
-"""evaluation, task, the fields of a Measurement, and those of one of its Pairings, None where it has none. A large
-study has tens of thousands: they are what the database answers with, and become objects where one is looked at."""
-
-_MEASUREMENT = [measurements.c[name] for name in Measurement._fields]
 _PAIRING = [pairings.c[name] for name in Pairing._fields]
 
 
@@ -99,25 +49,18 @@ class Measurements:
                     found[evaluation, task] = Pairing(*values)
         return found
 
-    def of_study(self, study_job: str) -> list[Found]:
+    def of_study(self, study_job: str) -> list[Packed]:
         """What a study's cells have measured, by the id of its job, in one question."""
         cells = (
-            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH).label("evaluation"))
+            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH))
             .join(study_cells, study_cells.c.job == jobs.c.id)
             .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
-            .distinct()
-            .subquery()
         )
-        paired = (pairings.c.evaluation == measurements.c.evaluation) & (pairings.c.task == measurements.c.task)
-        query = (
-            select(measurements.c.evaluation, measurements.c.task, *_MEASUREMENT, *_PAIRING)
-            .join(cells, cells.c.evaluation == measurements.c.evaluation)
-            .join(pairings, paired, isouter=True)
-            .where(measurements.c.measure == ACCURACY)
+        query = select(*(packed.c[name] for name in Packed._fields)).where(
+            packed.c.measure == ACCURACY, packed.c.evaluation.in_(cells)
         )
         with self.database.reading() as connection:
-            # Plain tuples of numbers and strings cost the garbage collector nothing once it has seen them.
-            return [tuple(row) for row in connection.execute(query).all()]
+            return [Packed(*row) for row in connection.execute(query).all()]
 
     def revision(self) -> int:
         """A number that is another one after every change of what evaluations found."""
@@ -147,26 +90,27 @@ def keep_evaluation(
 
     `summary` is its record's, `found` the outcomes of its tasks; without them nothing is paired.
     """
-    remove_evaluation(connection, evaluation)
+    changed = _remove(connection, evaluation)
     model = spec["model"]
     base = _dense_model(connection, model)
     rows = [_measurement(evaluation, task, model, base, result) for task, result in summary.get("tasks", {}).items()]
     if rows:
         connection.execute(insert(measurements), rows)
-    if not found:
-        return
-    kept = [
-        {"evaluation": evaluation, "task": task, "rows_hash": each.rows_hash, "correct": each.packed}
-        for task, each in found.items()
-    ]
-    connection.execute(insert(outcomes), kept)
-    # The dense model's evaluations where this one is a pruned model's, and the other way round.
-    other = measurements.c.base == model if base is None else measurements.c.model == base
-    pairs = [
-        pair for row in rows if row["task"] in found for pair in _pairs(connection, row, found[row["task"]], other)
-    ]
-    if pairs:
-        connection.execute(insert(pairings), _compared(pairs))
+    if found:
+        kept = [
+            {"evaluation": evaluation, "task": task, "rows_hash": each.rows_hash, "correct": each.packed}
+            for task, each in found.items()
+        ]
+        connection.execute(insert(outcomes), kept)
+        # The dense model's evaluations where this one is a pruned model's, and the other way round.
+        other = measurements.c.base == model if base is None else measurements.c.model == base
+        pairs = [
+            pair for row in rows if row["task"] in found for pair in _pairs(connection, row, found[row["task"]], other)
+        ]
+        if pairs:
+            connection.execute(insert(pairings), _compared(pairs))
+            changed.update(pair.evaluation for pair in pairs)
+    repack(connection, changed)
 
 
 def count_change(connection: Connection) -> None:
@@ -177,10 +121,18 @@ def count_change(connection: Connection) -> None:
 
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
     """Remove what an evaluation found, and its pairings."""
+    repack(connection, _remove(connection, evaluation))
+
+
+def _remove(connection: Connection, evaluation: str) -> set[str]:
+    """Which evaluations have other findings now, and are to be packed anew."""
     count_change(connection)
+    beside = pairings.c.dense_evaluation == evaluation
+    changed = {evaluation, *connection.execute(select(pairings.c.evaluation).where(beside)).scalars()}
     for table in (measurements, outcomes, pairings):
         connection.execute(delete(table).where(table.c.evaluation == evaluation))
-    connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))
+    connection.execute(delete(pairings).where(beside))
+    return changed
 
 
 def _measurement(evaluation: str, task: str, model: str, base: str | None, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,8 +189,8 @@ def _pairs(
             outcomes.c.rows_hash == outcome.rows_hash,
         )
     )
-    for evaluation, packed in connection.execute(query):
-        theirs = unpacked(packed, len(outcome.correct))
+    for evaluation, correct in connection.execute(query):
+        theirs = unpacked(correct, len(outcome.correct))
         if mine["base"] is None:
             yield _Pair(evaluation, mine["evaluation"], mine["task"], theirs, outcome.correct)
         else:

@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.vocabulary import TASKS
-from store.measurements import Found, Measurement, Pairing
+from store.measured import Measurement, Pairing
+from store.packed import Packed
 from store.results import Record
 from store.study_facts import FactArrays, Findings, fact_arrays
 
@@ -164,7 +165,7 @@ class StudyTable:
         return Fact(cell, cell.labels, task, self.groups[task], measured, before, pairing)
 
 
-def study_table(study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Found]) -> StudyTable:
+def study_table(study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Packed]) -> StudyTable:
     """The table of a study from its cells, and from what is measured already (`Measurements.of_study`)."""
     tasks = list(study.spec["tasks"])
     groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
@@ -183,7 +184,7 @@ def study_table(study: Record, job: Job, cells: Sequence[StudyCell], found: Iter
         cells=list(cells),
         groups=groups,
         axes=axes,
-        findings=Findings(found, dense_of),
+        findings=Findings(found, tasks, dense_of),
         dense_of=dense_of,
     )
 
