@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, literal, select
 
 from store.database import in_pieces
-from store.measured import ACCURACY, Measurement, Pairing
+from store.measured import Measurement, Pairing
 from store.tables import measurements, packed, pairings
 
 MEASURED = Measurement._fields
@@ -68,13 +68,14 @@ def repack(connection: Connection, evaluations: Iterable[str]) -> None:
         measurements.c.task,
         *(measurements.c[name] for name in MEASURED),
     )
+    same = (measurements.c.evaluation == pairings.c.evaluation) & (measurements.c.task == pairings.c.task)
     paired = select(
-        literal(ACCURACY),
+        measurements.c.measure,
         pairings.c.evaluation,
         pairings.c.dense_evaluation,
         pairings.c.task,
         *(pairings.c[name] for name in PAIRED),
-    )
+    ).join(measurements, same)
     for ids in in_pieces(evaluations):
         connection.execute(delete(packed).where(packed.c.evaluation.in_(ids)))
         found = [

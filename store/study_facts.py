@@ -63,9 +63,17 @@ class Findings:
         dense = self.dense_of[evaluation]
         return Pairing(dense, int(rows), int(both), int(wrong), int(right), difference, low, high, p)
 
-    def places(self, evaluations: Iterable[str | None]) -> Ints:
-        """Where the numbers of each evaluation stand in `measured` and `paired`."""
-        return _ints(self.at.get(name or "", -1) for name in evaluations)
+    def columns(self, evaluations: Sequence[str]) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
+        """(what they found by `MEASURED`, their pairings by `PAIRED`, the dense model's values), each [evaluations x
+        tasks]: these evaluations one after the other, each on all tasks."""
+        here = self._places(evaluations)
+        beside = self._places(self.dense_of.get(name, "") for name in evaluations)
+        measured = dict(zip(MEASURED, _columns(self.measured[here]), strict=True))
+        paired = dict(zip(PAIRED, _columns(self.paired[here]), strict=True))
+        return measured, paired, self.measured[beside, :, MEASURED.index("value")].reshape(-1)
+
+    def _places(self, evaluations: Iterable[str]) -> Ints:
+        return _ints(self.at.get(name, -1) for name in evaluations)
 
     def _numbers(self, table: Floats, evaluation: str, task: str) -> list[float]:
         numbers: list[float] = table[self.at.get(evaluation, -1), self._task[task]].tolist()
@@ -104,7 +112,6 @@ def fact_arrays(
     groups: Mapping[str, str],
     axes: Mapping[str, Sequence[str]],
     findings: Findings,
-    dense_of: Mapping[str, str],
 ) -> FactArrays:
     """The arrays of the facts of some evaluations (`StudyCell`), one after the other, each on all tasks (task ->
     group)."""
@@ -119,11 +126,7 @@ def fact_arrays(
     codes["task"] = np.tile(_ints(places["task"][task] for task in tasks), len(cells))
     codes["group"] = np.tile(_ints(places["group"][group] for group in groups.values()), len(cells))
     models: dict[str | None, int] = {}
-    here = findings.places(cell.artefact for cell in cells)
-    before = findings.places(dense_of.get(cell.artefact) for cell in cells)
-    measured = dict(zip(MEASURED, _columns(findings.measured[here]), strict=True))
-    paired = dict(zip(PAIRED, _columns(findings.paired[here]), strict=True))
-    dense = findings.measured[before, :, MEASURED.index("value")].reshape(-1)
+    measured, paired, dense = findings.columns([cell.artefact for cell in cells])
     return FactArrays(
         codes=codes,
         state=np.repeat(_ints(STATES.index(cell.state) for cell in cells), number),

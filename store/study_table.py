@@ -141,7 +141,7 @@ class StudyTable:
     @cached_property
     def facts_by(self) -> FactArrays:
         """The facts as arrays."""
-        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings, self.dense_of)
+        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings)
 
     def fact(self, place: int) -> Fact:
         """The fact at a place of the arrays."""
