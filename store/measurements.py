@@ -45,7 +45,7 @@ class Measurements:
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
                 chosen = query.where(pairings.c.evaluation.in_(ids)).order_by(records.c.created_at, records.c.id)
-                for evaluation, task, *values in connection.execute(chosen):
+                for evaluation, task, *values in connection.execute(chosen).all():
                     found[evaluation, task] = Pairing(*values)
         return found
 

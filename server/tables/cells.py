@@ -78,7 +78,7 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     yield _line(COLUMNS) + _END
     lines: list[str] = []
     each = (len(cells), len(tasks))
-    here: Bools = (~np.isnan(measured["value"])).reshape(each).any(axis=1)
+    here: Bools = np.any((~np.isnan(measured["value"])).reshape(each), axis=1)
     before: Bools = (~np.isnan(dense)).reshape(each)
     for cell, known, compared in zip(cells, here, before, strict=True):
         start = _line(_settings(table, cell, pruning.get(cell.pruned or "", {})))
