@@ -273,8 +273,16 @@ def test_layers_are_a_set() -> None:
             {"attributions": [{"texts": ["a"], "patterns": [0.7]}]},
             "attributions.0.patterns",
             "0.7",
-            "known: 0.5",
+            "Known: 0.5",
         ),
+        (
+            "study",
+            {"attributions": [{"texts": ["a"], "calibrations": ["c4"]}]},
+            "attributions.0.calibrations",
+            "c4",
+            "demo",
+        ),
+        ("study", {"attributions": [{"texts": ["a"], "seqlens": [9]}]}, "attributions.0.seqlens", "9", "not known"),
         ("study", {"seeds": list(range(300)), "attributions": [{"texts": ["a"]}]}, "attributions.0", None, "1 to 256"),
         (
             "study",
