@@ -34,6 +34,7 @@ SEARCH = "/search"
 STUDY_ESTIMATE = "/studies/estimate"
 STUDY_TABLE = "/studies/{study}/table.{form}"
 STUDY_CELLS = "/studies/{study}/cells.csv"
+STUDY_RETRY = "/studies/{study}/retry"
 JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
@@ -119,8 +120,8 @@ def studies(**state: State) -> str:
 
 
 def study(study: str, *, where: Mapping[str, Sequence[str]] | None = None, **state: State) -> str:
-    """One study; ``rows``, ``columns``, ``show`` and ``published`` choose the table, ``where`` (axis: values) filters
-    it."""
+    """One study; ``rows``, ``columns``, ``measure``, ``show`` and ``published`` choose the table, ``where`` (axis:
+    values) filters it."""
     return with_state(STUDY.format(study=_part(study)), **state, **(where or {}))
 
 
@@ -134,9 +135,14 @@ def study_table(study: str, form: str, **state: State) -> str:
     return with_state(api(STUDY_TABLE.format(study=_part(study), form=form)), **state)
 
 
-def study_cells(study: str) -> str:
-    """All measurements of a study as CSV."""
-    return api(STUDY_CELLS.format(study=_part(study)))
+def study_cells(study: str, **state: State) -> str:
+    """All measurements of a study as CSV; ``measure`` says which."""
+    return with_state(api(STUDY_CELLS.format(study=_part(study))), **state)
+
+
+def study_retry(study: str) -> str:
+    """Where all failed and cancelled cells of a study are tried again (POST)."""
+    return api(STUDY_RETRY.format(study=_part(study)))
 
 
 def study_estimate() -> str:

@@ -1,15 +1,17 @@
 """Values: what an evaluation found on a task, and a pruned model beside its dense one there."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-ACCURACY = "accuracy"
-"""The measure of tasks."""
+Measure = Literal["accuracy", "perplexity"]
+ACCURACY: Measure = "accuracy"
+PERPLEXITY: Measure = "perplexity"
 
 Interval = tuple[float, float]
 
 
 class Measurement(NamedTuple):
-    """What an evaluation found on one task; `low` and `high` are the ends of its 95 % interval (Wilson's)."""
+    """What an evaluation found on one task or text; `low` and `high` are the ends of its 95 % interval (Wilson's of an
+    accuracy, Student's of a perplexity)."""
 
     value: float
     low: float | None
@@ -28,7 +30,9 @@ class Pairing(NamedTuple):
     """A pruned model beside its dense one on the same rows of a task.
 
     `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
-    McNemar's, exact and two-sided.
+    McNemar's, exact and two-sided. Of a perplexity: windows for rows, the difference of losses in nats a token with
+    Student's paired interval and p, windows that the pruned model predicts worse (`newly_wrong`), better
+    (`newly_right`) and the same (`both_right`).
     """
 
     dense_evaluation: str

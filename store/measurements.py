@@ -5,9 +5,12 @@
     pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
     packed         measurements and pairings once more, an evaluation's together (`store/packed.py`)
 
+A perplexity is a measurement too: its task is the text, its rows are predicted tokens. Its outcomes are the losses of
+the windows, and its pairing is of these: windows predicted worse, better and the same; difference in nats a token.
+
 All of it is written in the transaction that keeps the evaluation's record. Two measurements are paired when the task's
-version, its prompt and every row agree: whichever of the two comes later makes the pairing. That needs SciPy, which a
-worker has; reading does not.
+version, its prompt and every row agree, or every token of the windows: whichever of the two comes later makes the
+pairing. That needs SciPy, which a worker has; reading does not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +18,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from jobs.documents import ID_LENGTH, JobKind
 from jobs.references import PRUNED
 from store.database import Database, in_pieces
-from store.measured import ACCURACY, Pairing
-from store.outcomes import Outcomes, unpacked
+from store.measured import ACCURACY, PERPLEXITY, Measure, Pairing
+from store.outcomes import Answered, Outcomes, WindowLosses, text_key, unpacked, unpacked_losses
 from store.packed import Packed, repack
-from store.paired_statistics import compare
+from store.paired_statistics import compare, compare_losses
 from store.tables import jobs, measurements, outcomes, packed, pairings, records, revisions, study_cells
 
 _REVISION = "measurements"
@@ -49,7 +53,7 @@ class Measurements:
                     found[evaluation, task] = Pairing(*values)
         return found
 
-    def of_study(self, study_job: str) -> list[Packed]:
+    def of_study(self, study_job: str, measure: Measure = ACCURACY) -> list[Packed]:
         """What a study's cells have measured, by the id of its job, in one question."""
         cells = (
             select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH))
@@ -57,7 +61,7 @@ class Measurements:
             .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
         )
         query = select(*(packed.c[name] for name in Packed._fields)).where(
-            packed.c.measure == ACCURACY, packed.c.evaluation.in_(cells)
+            packed.c.measure == measure, packed.c.evaluation.in_(cells)
         )
         with self.database.reading() as connection:
             return [Packed(*row) for row in connection.execute(query).all()]
@@ -78,22 +82,32 @@ class Measurements:
         with self.database.reading() as connection:
             return [*connection.execute(query.distinct().order_by(measurements.c.evaluation)).scalars()]
 
+    def without_perplexities(self) -> list[str]:
+        """Ids of the evaluations whose perplexities were kept in their records alone."""
+        asked = records.c.spec["perplexity"].as_string().is_not(None)
+        there = select(measurements.c.evaluation).where(measurements.c.measure == PERPLEXITY)
+        query = select(records.c.id).where(records.c.kind == "evaluation", asked, records.c.id.not_in(there))
+        with self.database.reading() as connection:
+            return [*connection.execute(query.order_by(records.c.id)).scalars()]
+
 
 def keep_evaluation(
     connection: Connection,
     evaluation: str,
     spec: Mapping[str, Any],
     summary: Mapping[str, Any],
-    found: Mapping[str, Outcomes],
+    found: Mapping[str, Answered],
 ) -> None:
     """Keep or replace what an evaluation found, inside an exclusive transaction, and pair it with what is there.
 
-    `summary` is its record's, `found` the outcomes of its tasks; without them nothing is paired.
+    `summary` is its record's, `found` the outcomes of its tasks and texts; without them nothing is paired.
     """
     changed = _remove(connection, evaluation)
     model = spec["model"]
     base = _dense_model(connection, model)
-    rows = [_measurement(evaluation, task, model, base, result) for task, result in summary.get("tasks", {}).items()]
+    of = {"evaluation": evaluation, "model": model, "base": base}
+    rows = [{**of, **_accuracy(task, result)} for task, result in (summary.get("tasks") or {}).items()]
+    rows += [{**of, **_perplexity(text, result)} for text, result in (summary.get("perplexity") or {}).items()]
     if rows:
         connection.execute(insert(measurements), rows)
     if found:
@@ -107,8 +121,8 @@ def keep_evaluation(
         pairs = [
             pair for row in rows if row["task"] in found for pair in _pairs(connection, row, found[row["task"]], other)
         ]
-        if pairs:
-            connection.execute(insert(pairings), _compared(pairs))
+        if compared := _compared(pairs):
+            connection.execute(insert(pairings), compared)
             changed.update(pair.evaluation for pair in pairs)
     repack(connection, changed)
 
@@ -135,14 +149,11 @@ def _remove(connection: Connection, evaluation: str) -> set[str]:
     return changed
 
 
-def _measurement(evaluation: str, task: str, model: str, base: str | None, result: Mapping[str, Any]) -> dict[str, Any]:
+def _accuracy(task: str, result: Mapping[str, Any]) -> dict[str, Any]:
     low, high = result.get("interval") or (None, None)
     return {
-        "evaluation": evaluation,
         "measure": ACCURACY,
         "task": task,
-        "model": model,
-        "base": base,
         "protocol": f"version {result.get('version')}, prompt {result.get('prompt_hash')}",
         "value": result["accuracy"],
         "low": low,
@@ -150,6 +161,21 @@ def _measurement(evaluation: str, task: str, model: str, base: str | None, resul
         "rows": result.get("rows"),
         "chance": result.get("chance"),
         "majority": result.get("majority"),
+    }
+
+
+def _perplexity(text: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = result.get("interval") or (None, None)
+    return {
+        "measure": PERPLEXITY,
+        "task": text_key(text),
+        "protocol": f"{result['windows']} windows of {result['seqlen']} tokens",
+        "value": result["perplexity"],
+        "low": low,
+        "high": high,
+        "rows": result["tokens"],
+        "chance": None,
+        "majority": None,
     }
 
 
@@ -170,12 +196,12 @@ class _Pair:
     evaluation: str
     dense_evaluation: str
     task: str
-    pruned: Any
-    dense: Any
+    pruned: NDArray[Any]
+    dense: NDArray[Any]
 
 
 def _pairs(
-    connection: Connection, mine: Mapping[str, Any], outcome: Outcomes, other: ColumnElement[bool]
+    connection: Connection, mine: Mapping[str, Any], outcome: Answered, other: ColumnElement[bool]
 ) -> Iterable[_Pair]:
     same = (outcomes.c.evaluation == measurements.c.evaluation) & (outcomes.c.task == measurements.c.task)
     query = (
@@ -183,22 +209,55 @@ def _pairs(
         .join(measurements, same)
         .where(
             other,
-            measurements.c.measure == ACCURACY,
+            measurements.c.measure == mine["measure"],
             measurements.c.task == mine["task"],
             measurements.c.protocol == mine["protocol"],
             outcomes.c.rows_hash == outcome.rows_hash,
         )
     )
     for evaluation, correct in connection.execute(query):
-        theirs = unpacked(correct, len(outcome.correct))
+        ours, theirs = _rows(outcome, correct)
         if mine["base"] is None:
-            yield _Pair(evaluation, mine["evaluation"], mine["task"], theirs, outcome.correct)
+            yield _Pair(evaluation, mine["evaluation"], mine["task"], theirs, ours)
         else:
-            yield _Pair(mine["evaluation"], evaluation, mine["task"], outcome.correct, theirs)
+            yield _Pair(mine["evaluation"], evaluation, mine["task"], ours, theirs)
+
+
+def _rows(outcome: Answered, kept: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two models' rows or windows, the second's out of the database."""
+    match outcome:
+        case Outcomes(correct=correct):
+            return correct, unpacked(kept, len(correct))
+        case WindowLosses(nlls=nlls):
+            return nlls, unpacked_losses(kept)
 
 
 def _compared(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
-    """The rows of `pairings`, all of their statistics at once."""
+    """The rows of `pairings`."""
+    tasks = [pair for pair in pairs if pair.dense.dtype == np.bool_]
+    texts = [pair for pair in pairs if pair.dense.dtype != np.bool_ and len(pair.dense) > 1]
+    return [*(_compared_rows(tasks) if tasks else []), *map(_compared_windows, texts)]
+
+
+def _compared_windows(pair: _Pair) -> dict[str, Any]:
+    found = compare_losses(pair.pruned, pair.dense)
+    return {
+        "evaluation": pair.evaluation,
+        "task": pair.task,
+        "dense_evaluation": pair.dense_evaluation,
+        "rows": len(pair.dense),
+        "both_right": found.same,
+        "newly_wrong": found.worse,
+        "newly_right": found.better,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+    }
+
+
+def _compared_rows(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
+    """All of their statistics at once."""
     rows, both, wrong, right = (
         np.asarray(counts)
         for counts in zip(

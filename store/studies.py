@@ -16,6 +16,7 @@ from store import job_inserts, job_rows, study_rows
 from store.database import Database
 from store.job_inserts import NewJob
 from store.jobs import JobStore, utc_now
+from store.measured import ACCURACY, Measure
 from store.measurements import Measurements
 from store.results import RESULT_OF, Results, add_record, models_of
 from store.study_plan import Cell
@@ -43,7 +44,7 @@ class Studies:
         self.results = results
         self.measurements = measurements
         self.now = now
-        self._tables: dict[str, tuple[object, StudyTable]] = {}
+        self._tables: dict[tuple[str, Measure], tuple[object, StudyTable]] = {}
         self._lock = threading.Lock()
 
     def submit(
@@ -131,8 +132,9 @@ class Studies:
                 found[study][JobState(state)] = count
         return found
 
-    def table(self, name: str) -> StudyTable:
-        """The study with this id (16 hex digits) as its page shows it; Problem 404 when there is none."""
+    def table(self, name: str, measure: Measure = ACCURACY) -> StudyTable:
+        """The study with this id (16 hex digits) as its page shows it, by a measure that its spec asks for
+        (`measures_of`); Problem 404 when there is none."""
         study = self.results.get("study", name)
         if study.job is None:
             raise not_found("study", name)
@@ -140,12 +142,13 @@ class Studies:
         job = self.jobs.get(study.job)
         state = (self.measurements.revision(), study, job, self._moves(study.job))
         with self._lock:
-            known = self._tables.get(name)
+            known = self._tables.get((name, measure))
         if known is not None and known[0] == state:
             return known[1]
-        table = study_table(study, job, self.cells(study.job), self.measurements.of_study(study.job))
+        found = self.measurements.of_study(study.job, measure)
+        table = study_table(study, job, self.cells(study.job), found, measure)
         with self._lock:
-            self._tables[name] = (state, table)
+            self._tables[name, measure] = (state, table)
             while len(self._tables) > KEPT_TABLES:
                 self._tables.pop(next(iter(self._tables)))
         return table

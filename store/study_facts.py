@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.documents import JobState
-from store.measured import Measurement, Pairing
+from store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
 from store.packed import MEASURED, NOBODY, PAIRED, Packed, tasks_of, unpack
 
 Floats = NDArray[np.float64]
@@ -25,10 +25,17 @@ class Findings:
     """What is measured on a study's tasks: each evaluation once, with its pairing with the study's own dense
     evaluation.
 
-    `dense_of`: evaluation -> the dense model's evaluation that it is laid beside.
+    `dense_of`: evaluation -> the dense model's evaluation that it is laid beside. A perplexity and its interval are
+    losses here.
     """
 
-    def __init__(self, found: Iterable[Packed], tasks: Sequence[str], dense_of: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        found: Iterable[Packed],
+        tasks: Sequence[str],
+        dense_of: Mapping[str, str],
+        measure: Measure = ACCURACY,
+    ) -> None:
         rows = [row for row in found if row.beside in {NOBODY, dense_of.get(row.evaluation)}]
         self.at = {name: place for place, name in enumerate(dict.fromkeys(row.evaluation for row in rows))}
         self.dense_of = dense_of
@@ -46,6 +53,9 @@ class Findings:
             into = self.measured if own else self.paired
             places = np.ix_([self.at[row.evaluation] for row in some], [self._task[names[place]] for place in here])
             into[places] = unpack(some)[:, here]
+        if measure == PERPLEXITY:
+            values = [MEASURED.index(name) for name in ("value", "low", "high")]
+            self.measured[..., values] = np.log(self.measured[..., values])
 
     def measurement(self, evaluation: str, task: str) -> Measurement | None:
         """What this evaluation found, if it is there."""

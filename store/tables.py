@@ -153,9 +153,12 @@ outcomes = Table(
     Column("evaluation", String(16), primary_key=True),
     Column("task", String(64), primary_key=True),
     Column("rows_hash", String(64), nullable=False),
-    Column("correct", LargeBinary, nullable=False),  # a bit for each row, in the order of their indices
+    # A bit for each row, in the order of their indices; of a perplexity its windows' losses, a double each.
+    Column("correct", LargeBinary, nullable=False),
 )
 
+# Of a perplexity the rows are windows: predicted just as well, worse and better than by the dense model; difference,
+# interval and p are those of their losses in nats a token. No text is called as a task is.
 pairings = Table(
     "pairings",
     metadata,

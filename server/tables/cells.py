@@ -2,17 +2,19 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from server.figures.table import harmless
+from store.measured import ACCURACY, PERPLEXITY
 from store.paired_statistics import benjamini_hochberg
 from store.study_facts import Bools, Floats
 from store.study_table import StudyCell, StudyTable
 
 Spec = Mapping[str, Any]
+Numbers = Mapping[str, Floats]
 
 ROWS_AT_ONCE = 500
 _END = "\r\n"
@@ -51,8 +53,32 @@ MEASURED = (
     "newly_wrong",
     "newly_right",
 )
+PERPLEXITY_SETTINGS = ("perplexity_seqlen", "perplexity_windows")
+PERPLEXITY_MEASURED = (
+    "text",
+    "tokens",
+    "perplexity",
+    "perplexity_low",
+    "perplexity_high",
+    "dense",
+    "ratio",
+    "difference_nats",
+    "difference_low",
+    "difference_high",
+    "p",
+    "q",
+    "windows_worse",
+    "windows_better",
+)
 RESULTS_OF_CELL = ("pruned_model", "job", "evaluation")
 COLUMNS = (*SETTINGS, *MEASURED, *RESULTS_OF_CELL, "dense_evaluation")
+PERPLEXITY_COLUMNS = (
+    *SETTINGS,
+    *PERPLEXITY_SETTINGS,
+    *PERPLEXITY_MEASURED,
+    *RESULTS_OF_CELL,
+    "dense_evaluation",
+)
 
 
 def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
@@ -61,21 +87,16 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     ``pruning``: pruned model's id -> the spec that it was pruned with, options' defaults included. Accuracies and
     differences are shares (0 to 1), intervals 95 % ones; ``q`` is ``p`` after Benjamini-Hochberg over all measurements
     of the file. What is not there, or not known yet, is empty.
+
+    A table of perplexities has columns of its own: ``difference_nats`` is pruned minus dense loss, the logarithm of
+    ``ratio``, and its interval and p are of the windows that both were measured on.
     """
+    of_accuracy = table.measure == ACCURACY
     cells = [*(cell for cell in table.cells if cell.role == "dense" and table.groups), *table.evaluated]
     measured, paired, dense = table.findings.columns([cell.artefact for cell in cells])
-    there = ~np.isnan(paired["p"])
-    q = np.full(len(there), np.nan)
-    q[there] = benjamini_hochberg(paired["p"][there])
-    numbers = [
-        _texts(measured["rows"], int),
-        *map(_texts, (measured[name] for name in ("value", "low", "high", "chance", "majority"))),
-        *map(_texts, (dense, measured["value"] - dense, paired["low"], paired["high"], paired["p"], q)),
-        *(_texts(paired[name], int) for name in ("newly_wrong", "newly_right")),
-    ]
-    found = map(",".join, zip(*numbers, strict=True))
-    tasks = [_line((task, group)) for task, group in table.groups.items()]
-    yield _line(COLUMNS) + _END
+    found = map(",".join, zip(*(_accuracies if of_accuracy else _perplexities)(measured, paired, dense), strict=True))
+    tasks = [_line((task, group) if of_accuracy else (task,)) for task, group in table.groups.items()]
+    yield _line(COLUMNS if of_accuracy else PERPLEXITY_COLUMNS) + _END
     lines: list[str] = []
     each = (len(cells), len(tasks))
     here: Bools = np.any((~np.isnan(measured["value"])).reshape(each), axis=1)
@@ -94,10 +115,42 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     yield "".join(lines)
 
 
+def _accuracies(measured: Numbers, paired: Numbers, dense: Floats) -> list[list[str]]:
+    """Columns in the order of ``MEASURED``, without the task and its group."""
+    return [
+        _texts(measured["rows"], int),
+        *map(_texts, (measured[name] for name in ("value", "low", "high", "chance", "majority"))),
+        *map(_texts, (dense, measured["value"] - dense)),
+        *_compared(paired),
+    ]
+
+
+def _perplexities(measured: Numbers, paired: Numbers, dense: Floats) -> list[list[str]]:
+    """Columns in the order of ``PERPLEXITY_MEASURED``, without the text; what is measured are losses."""
+    difference = measured["value"] - dense
+    losses = (measured["value"], measured["low"], measured["high"], dense, difference)
+    return [
+        _texts(measured["rows"], int),
+        *map(_texts, map(np.exp, losses)),
+        _texts(difference),
+        *_compared(paired),
+    ]
+
+
+def _compared(paired: Numbers) -> list[list[str]]:
+    """Interval and p of the difference, q, and what got worse and better."""
+    there = ~np.isnan(paired["p"])
+    q = np.full(len(there), np.nan)
+    q[there] = benjamini_hochberg(paired["p"][there])
+    counts = (_texts(paired[name], int) for name in ("newly_wrong", "newly_right"))
+    return [*map(_texts, (paired["low"], paired["high"], paired["p"], q)), *counts]
+
+
 def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> tuple[object, ...]:
-    """In the order of ``SETTINGS``: what all measurements of a cell have in common."""
+    """In the order of ``SETTINGS``, and of ``PERPLEXITY_SETTINGS``: what all measurements of a cell have in common."""
     method, allocation = spec.get("method") or {}, spec.get("allocation") or {}
     calibration = spec.get("calibration") or {}
+    perplexity = table.spec.get("perplexity") or {}
     return (
         table.id,
         cell.state.value,
@@ -114,6 +167,7 @@ def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> tuple[object, .
         calibration.get("seqlen", cell.seqlen),
         calibration.get("seed", cell.seed),
         table.spec.get("limit"),
+        *((perplexity.get("seqlen"), perplexity.get("windows")) if table.measure == PERPLEXITY else ()),
     )
 
 
