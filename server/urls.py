@@ -25,6 +25,8 @@ EVALUATION = "/evaluations/{evaluation}"
 EVALUATION_TASK = "/evaluations/{evaluation}/{task}"
 ATTRIBUTIONS = "/attributions"
 ATTRIBUTION = "/attributions/{attribution}"
+COMPARISONS = "/attributions/{attribution}/compare"
+COMPARISON = "/attributions/{attribution}/compare/{other}"
 LAYER = "/attributions/{attribution}/layers/{layer}"
 NEURON = "/attributions/{attribution}/neurons/{layer}/{neuron}"
 SEARCH = "/search"
@@ -181,6 +183,17 @@ def attributions(**state: State) -> str:
 
 def attribution(attribution: str, **state: State) -> str:
     return with_state(ATTRIBUTION.format(attribution=quote(attribution, safe="")), **state)
+
+
+def comparisons(attribution: str) -> str:
+    """What an attribution can be compared with."""
+    return COMPARISONS.format(attribution=quote(attribution, safe=""))
+
+
+def comparison(attribution: str, other: str, **state: State) -> str:
+    """Two attributions side by side; ``top``: how many neurons of a layer count as its best (``50``, ``5%``)."""
+    path = COMPARISON.format(attribution=quote(attribution, safe=""), other=quote(other, safe=""))
+    return with_state(path, **state)
 
 
 def layer(attribution: str, layer: int, **state: State) -> str:
