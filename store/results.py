@@ -10,8 +10,8 @@ A record's `summary` is what lists need without opening the artefact. The worker
                   "source", "sha256"}}, "context"}
     attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
-and `store/measurements.py` keeps the evaluations' `tasks` in a form that tables are made from. Everything has the id
-that its spec's fingerprint gives it, so adding the same result twice is adding it once.
+and `store/measurements.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
+Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +28,7 @@ from store import measurements
 from store.artefacts import KINDS, Artefacts
 from store.database import Database, in_pieces
 from store.jobs import utc_now
-from store.outcomes import Outcomes
+from store.outcomes import Answered
 from store.paging import checked_limit, older_than, page
 from store.tables import jobs, records, study_cells, uses
 
@@ -77,13 +77,13 @@ class Results:
         job: str | None,
         spec: Mapping[str, Any],
         summary: Mapping[str, Any],
-        outcomes: Mapping[str, Outcomes] | None = None,
+        outcomes: Mapping[str, Answered] | None = None,
     ) -> Record:
         """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
         deleted then.
 
-        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right), paired
-        with those of the dense model: on the worker, for that takes SciPy.
+        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right, text ->
+        each window's loss), paired with those of the dense model: on the worker, for that takes SciPy.
         """
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
