@@ -26,6 +26,8 @@ EVALUATION = "/evaluations/{evaluation}"
 EVALUATION_TASK = "/evaluations/{evaluation}/{task}"
 ATTRIBUTIONS = "/attributions"
 ATTRIBUTION = "/attributions/{attribution}"
+COMPARISONS = "/attributions/{attribution}/compare"
+COMPARISON = "/attributions/{attribution}/compare/{other}"
 LAYER = "/attributions/{attribution}/layers/{layer}"
 NEURON = "/attributions/{attribution}/neurons/{layer}/{neuron}"
 SEARCH = "/search"
@@ -196,6 +198,17 @@ def attributions(**state: State) -> str:
 
 def attribution(attribution: str, **state: State) -> str:
     return with_state(ATTRIBUTION.format(attribution=_part(attribution)), **state)
+
+
+def comparisons(attribution: str) -> str:
+    """What an attribution can be compared with."""
+    return COMPARISONS.format(attribution=quote(attribution, safe=""))
+
+
+def comparison(attribution: str, other: str, **state: State) -> str:
+    """Two attributions side by side; ``top``: how many neurons of a layer count as its best (``50``, ``5%``)."""
+    path = COMPARISON.format(attribution=quote(attribution, safe=""), other=quote(other, safe=""))
+    return with_state(path, **state)
 
 
 def layer(attribution: str, layer: int, **state: State) -> str:

@@ -58,6 +58,7 @@ Records: TypeAlias = list[Record]
 Names: TypeAlias = list[str]
 
 _MODEL = records.c.spec["model"].as_string()
+_DENSE = records.c.spec["dense"].as_string()
 
 
 class Results:
@@ -136,6 +137,13 @@ class Results:
         with self.database.reading() as connection:
             found = connection.execute(query.order_by(records.c.created_at.desc(), records.c.id.desc()))
             return [_to_record(row) for row in found]
+
+    def of_dense(self, reference: str, limit: int) -> Records:
+        """The newest attributions whose spec has this `dense` model."""
+        query = select(records).where(records.c.kind == "attribution", reference == _DENSE)
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(limit)
+        with self.database.reading() as connection:
+            return [_to_record(row) for row in connection.execute(query)]
 
     def measured_models(self) -> Names:
         """Every `model` that an evaluation's or a pruned model's spec has, in the order that they were first used."""
