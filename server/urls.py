@@ -26,6 +26,7 @@ EVALUATION_TASK = "/evaluations/{evaluation}/{task}"
 ATTRIBUTIONS = "/attributions"
 ATTRIBUTION = "/attributions/{attribution}"
 LAYER = "/attributions/{attribution}/layers/{layer}"
+TEXTS = "/attributions/{attribution}/texts"
 NEURON = "/attributions/{attribution}/neurons/{layer}/{neuron}"
 SEARCH = "/search"
 
@@ -37,6 +38,7 @@ JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
 NEURONS = "/attributions/{attribution}/neurons"
+WORDS = "/attributions/{attribution}/words"  # a page's form is sent there too
 ANSWERING = "/attributions/{attribution}/answering"
 HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
 MODEL_DOWNLOAD = "/models/{model}/download"
@@ -88,8 +90,9 @@ def new_job(**state: State) -> str:
     return with_state(NEW_JOB, **state)
 
 
-def job(job: str) -> str:
-    return JOB.format(job=quote(job, safe=""))
+def job(job: str, **state: State) -> str:
+    """One job; ``neuron`` (L15/N2194) and ``variant`` say what of its attribution to open."""
+    return with_state(JOB.format(job=quote(job, safe="")), **state)
 
 
 def job_events(job: str) -> str:
@@ -191,6 +194,17 @@ def layer(attribution: str, layer: int, **state: State) -> str:
 def neuron(attribution: str, layer: int, neuron: int, **state: State) -> str:
     """One neuron; ``example`` and the view's own state (scale, token, ...)."""
     return with_state(NEURON.format(attribution=quote(attribution, safe=""), layer=layer, neuron=neuron), **state)
+
+
+def attribution_texts(attribution: str, **state: State) -> str:
+    """An attribution's texts; a text of one's own is sent (POST) there. ``neuron`` (L15/N2194) and ``variant`` are what
+    to go on with in the attribution that comes of it."""
+    return with_state(TEXTS.format(attribution=quote(attribution, safe="")), **state)
+
+
+def attribution_words(attribution: str, **state: State) -> str:
+    """Where other words of an attribution's texts are sent (POST); ``neuron`` and ``variant`` as for its texts."""
+    return with_state(WORDS.format(attribution=quote(attribution, safe="")), **state)
 
 
 def neurons(attribution: str, **state: State) -> str:
