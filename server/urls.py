@@ -29,6 +29,7 @@ ATTRIBUTION = "/attributions/{attribution}"
 COMPARISONS = "/attributions/{attribution}/compare"
 COMPARISON = "/attributions/{attribution}/compare/{other}"
 LAYER = "/attributions/{attribution}/layers/{layer}"
+TEXTS = "/attributions/{attribution}/texts"
 NEURON = "/attributions/{attribution}/neurons/{layer}/{neuron}"
 SEARCH = "/search"
 
@@ -41,6 +42,7 @@ JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
 NEURONS = "/attributions/{attribution}/neurons"
+WORDS = "/attributions/{attribution}/words"  # a page's form is sent there too
 ANSWERING = "/attributions/{attribution}/answering"
 HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
 MODEL_DOWNLOAD = "/models/{model}/download"
@@ -100,8 +102,9 @@ def new_job(**state: State) -> str:
     return with_state(NEW_JOB, **state)
 
 
-def job(job: str) -> str:
-    return JOB.format(job=_part(job))
+def job(job: str, **state: State) -> str:
+    """One job; ``neuron`` (L15/N2194) and ``variant`` say what of its attribution to open."""
+    return with_state(JOB.format(job=_part(job)), **state)
 
 
 def job_events(job: str) -> str:
@@ -202,12 +205,12 @@ def attribution(attribution: str, **state: State) -> str:
 
 def comparisons(attribution: str) -> str:
     """What an attribution can be compared with."""
-    return COMPARISONS.format(attribution=quote(attribution, safe=""))
+    return COMPARISONS.format(attribution=_part(attribution))
 
 
 def comparison(attribution: str, other: str, **state: State) -> str:
     """Two attributions side by side; ``top``: how many neurons of a layer count as its best (``50``, ``5%``)."""
-    path = COMPARISON.format(attribution=quote(attribution, safe=""), other=quote(other, safe=""))
+    path = COMPARISON.format(attribution=_part(attribution), other=_part(other))
     return with_state(path, **state)
 
 
@@ -219,6 +222,17 @@ def layer(attribution: str, layer: int, **state: State) -> str:
 def neuron(attribution: str, layer: int, neuron: int, **state: State) -> str:
     """One neuron; ``example`` and the view's own state (scale, token, ...)."""
     return with_state(NEURON.format(attribution=_part(attribution), layer=layer, neuron=neuron), **state)
+
+
+def attribution_texts(attribution: str, **state: State) -> str:
+    """An attribution's texts; a text of one's own is sent (POST) there. ``neuron`` (L15/N2194) and ``variant`` are what
+    to go on with in the attribution that comes of it."""
+    return with_state(TEXTS.format(attribution=_part(attribution)), **state)
+
+
+def attribution_words(attribution: str, **state: State) -> str:
+    """Where other words of an attribution's texts are sent (POST); ``neuron`` and ``variant`` as for its texts."""
+    return with_state(WORDS.format(attribution=_part(attribution)), **state)
 
 
 def neurons(attribution: str, **state: State) -> str:
