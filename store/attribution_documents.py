@@ -148,6 +148,13 @@ class LeftOut(Document):
     reason: str
 
 
+class ModelLabel(Document):
+    """The label that the dense model itself gave to a text, by its index, that had none."""
+
+    text: int
+    label: str
+
+
 class Summary(Document):
     """What an attribution did, in counts."""
 
@@ -169,3 +176,4 @@ class Summary(Document):
     dropped: list[Dropped]
     left_out: list[LeftOut]
     answers: list[Answer]
+    model_labels: list[ModelLabel] = Field(default=[])

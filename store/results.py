@@ -14,8 +14,9 @@ and `store/measurements.py` keeps the evaluations' `tasks` and `perplexity` in a
 Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -58,6 +59,7 @@ Records: TypeAlias = list[Record]
 Names: TypeAlias = list[str]
 
 _MODEL = records.c.spec["model"].as_string()
+_DENSE = records.c.spec["dense"].as_string()
 
 
 class Results:
@@ -136,6 +138,21 @@ class Results:
         with self.database.reading() as connection:
             found = connection.execute(query.order_by(records.c.created_at.desc(), records.c.id.desc()))
             return [_to_record(row) for row in found]
+
+    def of_dense(self, reference: str, limit: int) -> Records:
+        """The newest attributions whose spec has this `dense` model."""
+        query = select(records).where(records.c.kind == "attribution", reference == _DENSE)
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(limit)
+        with self.database.reading() as connection:
+            return [_to_record(row) for row in connection.execute(query)]
+
+    def of_models(self, dense: str, pruned: Sequence[str], most: int) -> Records:
+        """The newest attributions of these models, in this order: at most `most`."""
+        query = select(records).where(records.c.kind == "attribution", dense == _DENSE)
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc())
+        with self.database.reading() as connection:
+            same = (row for row in connection.execute(query) if row.spec.get("pruned") == [*pruned])
+            return [_to_record(row) for row in islice(same, most)]
 
     def measured_models(self) -> Names:
         """Every `model` that an evaluation's or a pruned model's spec has, in the order that they were first used."""

@@ -15,13 +15,13 @@ their geometric one. It is turned back where it is shown.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.vocabulary import TASKS
-from store.measurements import ACCURACY, PERPLEXITY, Found, Measure, Measurement, Pairing
+from store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
 from store.outcomes import text_key
+from store.packed import Packed
 from store.results import Record
 from store.study_facts import FactArrays, Findings, fact_arrays
 
@@ -149,7 +149,7 @@ class StudyTable:
     @cached_property
     def facts_by(self) -> FactArrays:
         """The facts as arrays."""
-        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings, self.dense_of)
+        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings)
 
     def fact(self, place: int) -> Fact:
         """The fact at a place of the arrays."""
@@ -180,13 +180,12 @@ def measures_of(spec: Mapping[str, Any]) -> list[Measure]:
 
 
 def study_table(
-    study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Found], measure: Measure = ACCURACY
+    study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Packed], measure: Measure = ACCURACY
 ) -> StudyTable:
     """The table of a study from its cells, and from what is measured already (`Measurements.of_study`)."""
     if measure == PERPLEXITY:
         tasks = [*map(text_key, study.spec["perplexity"]["datasets"])]
         groups = dict.fromkeys(tasks, TEXTS)
-        found = map(_in_nats, found)
     else:
         tasks = list(study.spec["tasks"])
         groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
@@ -206,16 +205,9 @@ def study_table(
         cells=list(cells),
         groups=groups,
         axes=axes,
-        findings=Findings(found, dense_of),
+        findings=Findings(found, tasks, dense_of, measure),
         dense_of=dense_of,
     )
-
-
-def _in_nats(row: Found) -> Found:
-    """A perplexity and its interval as losses."""
-    evaluation, task, value, low, high, *rest = row
-    ends = (None if end is None else log(end) for end in (low, high))
-    return (evaluation, task, log(value), *ends, *rest)
 
 
 Label = TypeVar("Label")

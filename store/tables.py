@@ -176,6 +176,17 @@ pairings = Table(
     Index("ix_pairings_dense_evaluation", "dense_evaluation"),
 )
 
+# Both a second time, for tables of tens of thousands of them; `store/packed.py` writes and reads it.
+packed = Table(
+    "packed",
+    metadata,
+    Column("evaluation", String(16), primary_key=True),
+    Column("measure", String(16), primary_key=True),
+    Column("beside", String(16), primary_key=True),  # the dense evaluation of a pairing; empty: what was measured
+    Column("tasks", Text, nullable=False),  # a JSON list
+    Column("numbers", LargeBinary, nullable=False),  # float64, little-endian, [tasks, columns]
+)
+
 # How often each of these has changed: what was computed from one is good as long as its number is the same.
 revisions = Table(
     "revisions",

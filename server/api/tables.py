@@ -12,7 +12,7 @@ from server.read.studies import measured_by, study_document
 from server.stores import StoresHere
 from server.tables.cells import cells_csv
 from server.tables.file import table_file
-from store.measurements import ACCURACY
+from store.measured import ACCURACY
 
 router = APIRouter(tags=["Studies"], prefix=urls.API)
 

@@ -88,11 +88,20 @@ from server.documents.studies import (
     StudyTable,
     StudyTableDocument,
 )
+from server.documents.texts import (
+    AttributionTexts,
+    OtherText,
+    OwnTextForm,
+    TextJob,
+    TextWords,
+    WordSpan,
+)
 
 __all__ = [
     "AnsweringNeuron",
     "AttributionDocument",
     "AttributionSummary",
+    "AttributionTexts",
     "CalibrationDocument",
     "ChartName",
     "Choice",
@@ -128,6 +137,8 @@ __all__ = [
     "NeuronRow",
     "NeuronWord",
     "OptionField",
+    "OtherText",
+    "OwnTextForm",
     "Page",
     "PairedAccuracy",
     "PivotCell",
@@ -150,10 +161,13 @@ __all__ = [
     "TaskComparison",
     "TaskExample",
     "TaskExamples",
+    "TextJob",
     "TextPerplexity",
+    "TextWords",
     "TokenDocument",
     "Variant",
     "VariantSummary",
     "WordPlace",
     "WordRow",
+    "WordSpan",
 ]

@@ -17,6 +17,7 @@ from server.pages.neuron_cards import (
     weights_note,
     word_lines,
 )
+from server.pages.texts import TextPanel
 from server.pages.tokens import (
     Pane,
     Telling,
@@ -57,6 +58,7 @@ class NeuronPage:
     specials_note: str
     provenance: str
     data: dict[str, object]
+    own: TextPanel | None
 
 
 def default_view(document: NeuronDocument) -> View:
@@ -72,7 +74,9 @@ def telling_example(document: NeuronDocument, variant: str | None) -> int:
     return telling_text(document.examples, dense, pruned, document.word, document.activation)
 
 
-def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, *, telling: bool) -> NeuronPage:
+def neuron_page(
+    document: NeuronDocument, view: View, frame: Frame, here: str, *, telling: bool, own: TextPanel | None = None
+) -> NeuronPage:
     """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by.
 
     ``telling``: the address asked for the neuron's own telling text, so the next in rank shows its own too.
@@ -120,6 +124,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, *
         specials_note=specials_note(controls),
         provenance=document.provenance,
         data={"rows": token_rows(reading, view), "chosen": chosen, "neuron": document.name},
+        own=own,
     )
 
 

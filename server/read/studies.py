@@ -16,7 +16,7 @@ from server.read.study_tables import Beside, Printed, axis_labels, table_documen
 from server.stores import Stores
 from store import published as papers
 from store import study_table
-from store.measurements import ACCURACY, Measure
+from store.measured import ACCURACY, Measure
 from store.paging import LONGEST_PAGE
 from store.pivot import Pivot, pivot
 from store.results import Record

@@ -7,7 +7,7 @@ from jobs.problems import bad_field, unknown_name
 from server import urls
 from server.documents import ChartName, Link, StudyChart
 from server.read.study_tables import Beside, table_document
-from store.measurements import ACCURACY
+from store.measured import ACCURACY
 from store.pivot import pivot
 from store.study_table import Axis, StudyTable, Where
 

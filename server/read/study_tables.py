@@ -9,7 +9,7 @@ from server import urls
 from server.documents import PivotCell, PivotLabel, StudyRow, StudyTable
 from server.read.names import Names
 from store import pivot, study_table
-from store.measurements import ACCURACY, PERPLEXITY, Interval, Measure
+from store.measured import ACCURACY, PERPLEXITY, Interval, Measure
 from store.pivot import Pivot
 from store.published import PublishedTable
 

@@ -1,6 +1,7 @@
 """Measurements, outcomes and pairings beside the records of evaluations, on both databases."""
 
 import math
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +13,12 @@ from sqlalchemy import delete, select
 
 from jobs.vocabulary import PERPLEXITY_SETS, TASKS
 from store.database import Database
-from store.measurements import Measurements, Pairing
+from store.measured import ACCURACY, Pairing
+from store.measurements import Measurements
 from store.outcomes import Answered, outcomes_of, text_key
+from store.packed import MEASURED, NOBODY, PAIRED, pack
 from store.submission import Stores
-from store.tables import measurements, outcomes, pairings
+from store.tables import measurements, outcomes, packed, pairings
 from tests.store.test_database import ROOT
 
 MODEL, AGAIN, DENSE, PRUNED = "1" * 16, "2" * 16, "d" * 16, "e" * 16
@@ -53,6 +56,41 @@ def evaluate(stores: Stores, name: str, model: str, right: Sequence[bool], text:
 
 def paired(stores: Stores, evaluation: str = PRUNED) -> Pairing | None:
     return Measurements(stores.database).pairings_of([evaluation]).get((evaluation, "sst2"))
+
+
+def assert_packed_is_true(stores: Stores) -> None:
+    """What is packed is what the other tables say."""
+    with stores.database.reading() as connection:
+        measured = [
+            (row.measure, row.evaluation, NOBODY, row.task, *(getattr(row, name) for name in MEASURED))
+            for row in connection.execute(select(measurements).order_by(*measurements.primary_key))
+        ]
+        paired = [
+            (ACCURACY, row.evaluation, row.dense_evaluation, row.task, *(getattr(row, name) for name in PAIRED))
+            for row in connection.execute(select(pairings).order_by(*pairings.primary_key))
+        ]
+        kept = {tuple(row[:3]): tuple(row[3:]) for row in connection.execute(select(packed))}
+    wanted = {(each.evaluation, measure, each.beside): each[2:] for measure, each in pack([*measured, *paired])}
+    assert kept == wanted
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_packed_follows_every_change(stores: Stores, seed: int) -> None:
+    draw = random.Random(seed)
+    keep_model(stores, MODEL, "demo")
+    there: set[str] = set()
+    for _ in range(12):
+        name, model = draw.choice([(DENSE, "demo"), ("c" * 16, "demo"), (PRUNED, f"pruned:{MODEL}"), (AGAIN, "other")])
+        if name in there and draw.random() < 0.4:
+            with stores.artefacts.staging("evaluation", name):
+                pass
+            stores.results.delete("evaluation", name)
+            there.remove(name)
+        else:
+            right = [draw.random() < 0.5 for _ in range(6)]
+            evaluate(stores, name, model, right, chance=draw.choice([0.5, None]))
+            there.add(name)
+        assert_packed_is_true(stores)
 
 
 @pytest.mark.parametrize("dense_first", [True, False])
@@ -151,6 +189,7 @@ def test_evaluations_of_an_earlier_version_get_their_measurements(database: Data
     with database.reading() as connection:
         after = connection.execute(select(measurements).order_by(measurements.c.evaluation)).all()
     assert after == before
+    assert_packed_is_true(stores)
     assert Measurements(database).without_outcomes() == [DENSE, PRUNED]
 
 

@@ -36,6 +36,32 @@ export function histogram(data, options) {
   };
 }
 
+// Neurons of each layer that two attributions share: points, the expected number as a line, what chance gives as a band.
+export function overlapByLayer(data, options) {
+  const back = (values) => [...values].reverse();
+  const colour = options.series[0];
+  return {
+    data: [
+      { type: "scatter", mode: "lines", x: [...data.layers, ...back(data.layers)], y: [...data.high, ...back(data.low)], fill: "toself", fillcolor: options.faint(colour, 0.16), line: { width: 0 }, hoverinfo: "skip", name: "chance, 95 %" },
+      { type: "scatter", mode: "lines", x: data.layers, y: data.expected, line: { color: options.muted, width: 1.5, dash: "dot" }, hoverinfo: "skip", name: "by chance" },
+      { type: "scatter", mode: "lines+markers", x: data.layers, y: data.shared, text: data.labels, customdata: data.hrefs, hovertemplate: "%{text}<extra></extra>", line: { color: colour, width: 2 }, marker: { color: colour, size: 9 }, name: "in both" },
+    ],
+    layout: layout(options, { height: 300, margin: { l: 44, r: 12, t: 30, b: 40 }, ...legend(options), hovermode: "closest", xaxis: { type: "category", showgrid: false }, yaxis: { title: { text: "neurons in both" }, rangemode: "tozero" } }),
+  };
+}
+
+// A neuron's Score in one attribution against that in another; a point's customdata is its neuron's address.
+export function scorePairs(data, options) {
+  const every = [...data.x, ...data.y];
+  const [low, high] = [Math.min(...every), Math.max(...every)];
+  const room = 0.05 * (high - low || 1);
+  const range = [Math.max(0, low - room), high + room];
+  return {
+    data: [{ type: "scatter", mode: "markers", x: data.x, y: data.y, text: data.labels, customdata: data.hrefs, hovertemplate: "%{text}<extra></extra>", marker: { color: options.series[0], size: 8, opacity: 0.75, line: { width: 1, color: options.surface } } }],
+    layout: layout(options, { height: 360, hovermode: "closest", shapes: [{ type: "line", x0: range[0], y0: range[0], x1: range[1], y1: range[1], line: { color: options.muted, width: 1, dash: "dot" }, layer: "below" }], xaxis: { title: { text: data.xTitle }, range }, yaxis: { title: { text: data.yTitle }, range } }),
+  };
+}
+
 // Layers x matrices: relative error or sparsity, a single hue each.
 export function matrixMap(data, options) {
   return {
