@@ -25,6 +25,8 @@ SHAREABLE = (
     urls.EVALUATION_TASK,
     urls.ATTRIBUTIONS,
     urls.ATTRIBUTION,
+    urls.COMPARISONS,
+    urls.COMPARISON,
     urls.LAYER,
     urls.NEURON,
     urls.HOME,

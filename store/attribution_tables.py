@@ -156,6 +156,12 @@ class AttributionTables:
         order = np.argsort(-drop, kind="stable")[: int(np.isfinite(drop).sum())]
         return self._rows(places[order[:limit]], variant)
 
+    def rows(self, places: Sequence[tuple[int, int]], variant: str | None = None) -> list[NeuronRow]:
+        """Neurons by (layer, neuron), in the order given. Raises NoSuchNeuron."""
+        for layer, neuron in places:
+            self.store.check(layer, neuron)
+        return self._rows(np.asarray([layer * self.store.neurons + neuron for layer, neuron in places], int), variant)
+
     def row(self, layer: int, neuron: int, variant: str | None = None) -> NeuronRow:
         """One neuron. Raises NoSuchNeuron."""
         self.store.check(layer, neuron)

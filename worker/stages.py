@@ -155,7 +155,8 @@ def _held_out(asked: specs.Perplexity | None, lm: LanguageModel, context: Contex
 
 
 def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str, Any]:
-    """The perplexity on a text as JSON, with the hash of its windows: equal hashes can be compared."""
+    """The perplexity on a text as JSON, every window's loss included, with the hash of the windows: equal hashes can be
+    compared."""
     stage = f"perplexity on {Path(text.name).name}"
     result = perplexity(
         lm.model, text.windows, on_batch=lambda done, total: context.step(stage, done, total, "windows")

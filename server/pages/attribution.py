@@ -87,6 +87,7 @@ class AttributionPage:
 
     frame: Frame
     title: str
+    comparison_href: str | None
     facts: tuple[Fact, ...]
     variant_picker: Picker | None
     chips: tuple[WordChip, ...]
@@ -130,6 +131,7 @@ def attribution_page(
     return AttributionPage(
         frame=frame,
         title=document.label,
+        comparison_href=None if frame.shared else urls.comparisons(document.id),
         facts=_facts(document),
         variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
         chips=tuple(

@@ -109,12 +109,21 @@ def show_study(
     study: str,
     rows: str | None = None,
     columns: str | None = None,
-    show: str = "accuracy",
+    measure: str | None = None,
+    show: str | None = None,
     published: str | None = None,
     chart: str | None = None,
 ) -> Response:
     document = study_document(
-        stores, study, rows=rows, columns=columns, show=show, published=published, chart=chart, where=where
+        stores,
+        study,
+        rows=rows,
+        columns=columns,
+        measure=measure,
+        show=show,
+        published=published,
+        chart=chart,
+        where=where,
     )
     live = None if document.state.ended else urls.events()
     scripts = ("study", "charts", *(() if live is None else ("live",)))
