@@ -139,11 +139,11 @@ def _typed(fields: Fields) -> list[OwnText]:
             OwnText(text=text, label=label or None, words=_words(fields, index))
             for index, (text, label) in enumerate(zip(fields["one"], labels, strict=False))
         ]
-    texts = [part.strip() for part in re.split(r"\n\s*\n", _one(fields, "text")) if part.strip()]
+    texts = [part.strip() for part in re.split(r"\n\s*\n", _one(fields, "text")) if part.strip()] or [""]
     labels = [label.strip() for label in _one(fields, "label").split(",")]
     if len(labels) != len(texts):
         labels = [_one(fields, "label").strip()] * len(texts)
-    return [OwnText(text=text, label=label or None) for text, label in zip(texts or [""], labels, strict=False)]
+    return [OwnText(text=text, label=label or None) for text, label in zip(texts, labels, strict=True)]
 
 
 def _words(fields: Fields, index: int) -> list[str]:

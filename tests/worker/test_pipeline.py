@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -12,6 +13,7 @@ from sqlalchemy import update
 
 from jobs import events
 from jobs.documents import Job, JobState, Progress
+from lm.loading import LanguageModel
 from store.activations import ActivationStore
 from store.attribution_tables import AttributionTables
 from store.tables import jobs
@@ -240,3 +242,65 @@ def test_a_redis_that_is_away_stops_nothing(parts: Parts, enqueue: Enqueue, tmp_
     lonely = replace(parts, events=redis.Redis(unix_socket_path=str(tmp_path / "none.sock")))
     pipeline.run(job.id, lonely, WarmModels("cpu"))
     assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED
+
+
+class Counted(WarmModels):
+    """Warm models that note what they load."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu")
+        self.loaded: list[str] = []
+
+    def _load(self, place: Path | str, *, resident: bool) -> LanguageModel:
+        self.loaded.append(Path(place).name)
+        return super()._load(place, resident=resident)
+
+
+def test_a_second_text_loads_no_model(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", PRUNE))
+    models = Counted()
+    for words in (["bad"], ["small", "kind"]):
+        texts = [{**ATTRIBUTE["texts"][0], "words": words}]
+        job = enqueue("attribute", {**ATTRIBUTE, "texts": texts, "pruned": [pruned.result["model"]]})
+        pipeline.run(job.id, parts, models)
+        assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED
+    assert models.loaded == ["llama", pruned.artefact_id]
+
+
+def test_words_chosen_by_hand_for_rows_of_a_task(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", {"model": "demo", "method": "magnitude", "pattern": 0.5}))
+    spec = {"dense": "demo", "pruned": [pruned.result["model"]], "permutations": 0}
+    drawn = run(enqueue("attribute", {**spec, "texts": {"dataset": "reviews", "count": 2}}))
+    assert drawn.state == JobState.SUCCEEDED, drawn.error
+    first, second = examples_of(parts, drawn)
+    word = inside(second).split()[0]
+    job = run(enqueue("attribute", {**spec, "texts": {"dataset": "reviews", "count": 2, "words": [[], [word]]}}))
+    assert job.state == JobState.SUCCEEDED, job.error
+    plain, chosen = examples_of(parts, job)
+    assert (plain["text"], chosen["text"]) == (first["text"], second["text"])
+    assert [plain["words"], [found["word"] for found in chosen["words"]]] == [[], [word]]
+    assert not any(plain["influential"]) and any(chosen["influential"])
+    assert chosen["text"].startswith(inside(chosen)) and "Question" not in inside(chosen)
+
+
+def test_a_text_without_a_label_takes_the_models_own(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", PRUNE))
+    texts = [{"text": ATTRIBUTE["texts"][0]["text"]}]
+    spec = {**ATTRIBUTE, "texts": texts, "words": "gradient", "pruned": [pruned.result["model"]]}
+    job = run(enqueue("attribute", spec))
+    assert job.state == JobState.SUCCEEDED, job.error
+    (example,) = examples_of(parts, job)
+    assert example["label"] in ("negative", "positive")
+    place = parts.stores.artefacts.path("attribution", job.artefact_id)
+    (said,) = AttributionTables(ActivationStore(place)).summary().model_labels
+    assert (said.text, said.label) == (0, example["label"])
+
+
+def examples_of(parts: Parts, job: Job) -> list[dict[str, Any]]:
+    return ActivationStore(parts.stores.artefacts.path("attribution", job.artefact_id)).examples
+
+
+def inside(example: dict[str, Any]) -> str:
+    start, end = example["span"]
+    text: str = example["text"]
+    return text[start:end]
