@@ -15,7 +15,8 @@ from jobs.documents import Job, JobState, Progress
 from store.activations import ActivationStore
 from store.attribution_tables import AttributionTables
 from store.tables import jobs
-from tests.worker.conftest import ATTRIBUTE, PRUNE
+from tests.models import tiny, tiny_folder, tiny_tokenizer
+from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT
 from worker import pipeline
 from worker.models import WarmModels
 from worker.parts import Parts
@@ -162,6 +163,70 @@ def test_cancelling_stops_within_a_layer(parts: Parts, enqueue: Enqueue, run: Ru
     assert nothing_half_written(parts)
     seen = events.read(parts.events, events.stream_of(job.id))
     assert [event.data["state"] for event in seen if event.name == "job"][-1] == "cancelled"
+
+
+def test_the_store_of_a_cancelled_attribution_is_gone(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    """Cancelled while activations are being written: the row says so only when the half-written store is gone."""
+    pruned = run(enqueue("prune", PRUNE))
+    kept = files_of(parts)
+    texts = [{"text": f"{TEXT} {number}", "words": ["bad"]} for number in range(150)]
+    job = enqueue("attribute", {**ATTRIBUTE, "texts": texts, "pruned": [f"pruned:{pruned.artefact_id}"]})
+    thread = threading.Thread(target=run, args=[job])
+    thread.start()
+    follower = redis.Redis.from_url(parts.settings.resolved_redis_url, decode_responses=True)
+    place, recording = "0", False
+    while not recording:
+        found = follower.xread({events.stream_of(job.id): place}, block=60_000)
+        assert found, "the job has told nothing for a minute"
+        entries = found[0][1]
+        place, recording = entries[-1][0], any("record dense" in json.dumps(fields) for _, fields in entries)
+    follower.close()
+    parts.stores.jobs.cancel(job.id)
+    thread.join(120)
+    assert not thread.is_alive()
+    assert parts.stores.jobs.get(job.id).state == JobState.CANCELLED
+    assert files_of(parts) == kept
+    assert not parts.stores.results.exists("attribution", job.artefact_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"texts": ["the staff"], "words": "cot"}, "texts-too-long", "too long to ask"),
+        ({"texts": [{"text": TEXT * 20, "words": ["bad"]}]}, "texts-too-long", "longer than the model's context"),
+        ({"pruned": ["narrow"]}, "models-differ", "narrow) has 2 layers of 48 neurons and width 32"),
+        ({"pruned": ["broken"]}, "not-finite", "broken: layer 1, neuron 7"),
+        ({"layers": [2]}, "bad-input", "layer 2: this model's layers are 0 to 1"),
+    ],
+)
+def test_an_attribution_that_cannot_be_made(
+    parts: Parts, enqueue: Enqueue, run: Run, tiny_root: Path, changes: dict[str, object], code: str, said: str
+) -> None:
+    variants(tiny_root)
+    job = run(enqueue("attribute", {**ATTRIBUTE, "pruned": ["same"], **changes}))
+    assert job.state == JobState.FAILED and job.error is not None
+    assert (job.error["code"], job.error["status"]) == (code, 422)
+    assert said in job.error["detail"] and "\n" not in job.error["detail"]
+    assert nothing_half_written(parts)
+
+
+def variants(root: Path) -> None:
+    """`same` is a copy of `llama`, `narrow` has fewer neurons, `broken` one weight that is not a number."""
+    if (root / "broken").exists():
+        return
+    tiny_folder(root / "same")
+    model = tiny("llama")
+    model.get_submodule("model.layers.1.mlp.up_proj").weight[7, 0] = float("nan")
+    tiny_tokenizer().save_pretrained(root / "broken")
+    model.save_pretrained(root / "broken")
+    narrow = type(model.config).from_dict({**model.config.to_dict(), "intermediate_size": 48})
+    type(model)(narrow).save_pretrained(root / "narrow")
+    tiny_tokenizer().save_pretrained(root / "narrow")
+
+
+def files_of(parts: Parts) -> set[str]:
+    root = Path(parts.stores.artefacts.root)
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
 def test_a_worker_that_ends_gives_its_job_back(parts: Parts, enqueue: Enqueue, run: Run) -> None:
