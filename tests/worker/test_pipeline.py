@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -165,25 +166,32 @@ def test_cancelling_stops_within_a_layer(parts: Parts, enqueue: Enqueue, run: Ru
     assert [event.data["state"] for event in seen if event.name == "job"][-1] == "cancelled"
 
 
+class CancelledAtTheVariant(WarmModels):
+    """Has the job cancelled when its pruned model is asked for, and goes on as soon as the job has heard of it."""
+
+    def __init__(self, parts: Parts, job: Job) -> None:
+        super().__init__("cpu")
+        self.parts, self.job = parts, job
+        self.half_written: set[str] = set()
+
+    def get(self, place: Any, reference: str) -> Any:
+        if reference.startswith("pruned:"):
+            self.half_written = files_of(self.parts)
+            self.parts.stores.jobs.cancel(self.job.id)
+            for thread in threading.enumerate():
+                if thread.name == f"lease of {self.job.id}":
+                    thread.join(120)  # it ends when it has heard of the request
+                    assert not thread.is_alive()
+        return super().get(place, reference)
+
+
 def test_the_store_of_a_cancelled_attribution_is_gone(parts: Parts, enqueue: Enqueue, run: Run) -> None:
-    """Cancelled while activations are being written: the row says so only when the half-written store is gone."""
     pruned = run(enqueue("prune", PRUNE))
     kept = files_of(parts)
-    texts = [{"text": f"{TEXT} {number}", "words": ["bad"]} for number in range(150)]
-    job = enqueue("attribute", {**ATTRIBUTE, "texts": texts, "pruned": [f"pruned:{pruned.artefact_id}"]})
-    thread = threading.Thread(target=run, args=[job])
-    thread.start()
-    follower = redis.Redis.from_url(parts.settings.resolved_redis_url, decode_responses=True)
-    place, recording = "0", False
-    while not recording:
-        found = follower.xread({events.stream_of(job.id): place}, block=60_000)
-        assert found, "the job has told nothing for a minute"
-        entries = found[0][1]
-        place, recording = entries[-1][0], any("record dense" in json.dumps(fields) for _, fields in entries)
-    follower.close()
-    parts.stores.jobs.cancel(job.id)
-    thread.join(120)
-    assert not thread.is_alive()
+    job = enqueue("attribute", {**ATTRIBUTE, "pruned": [f"pruned:{pruned.artefact_id}"]})
+    models = CancelledAtTheVariant(parts, job)
+    pipeline.run(job.id, parts, models)
+    assert models.half_written > kept, "the dense model's activations are there when the job is cancelled"
     assert parts.stores.jobs.get(job.id).state == JobState.CANCELLED
     assert files_of(parts) == kept
     assert not parts.stores.results.exists("attribution", job.artefact_id)
