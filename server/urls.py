@@ -26,6 +26,7 @@ EVALUATION = "/evaluations/{evaluation}"
 EVALUATION_TASK = "/evaluations/{evaluation}/{task}"
 ATTRIBUTIONS = "/attributions"
 ATTRIBUTION = "/attributions/{attribution}"
+ANSWERING = "/attributions/{attribution}/answering"
 COMPARISONS = "/attributions/{attribution}/compare"
 COMPARISON = "/attributions/{attribution}/compare/{other}"
 LAYER = "/attributions/{attribution}/layers/{layer}"
@@ -41,7 +42,6 @@ JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
 NEURONS = "/attributions/{attribution}/neurons"
-ANSWERING = "/attributions/{attribution}/answering"
 HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
 MODEL_DOWNLOAD = "/models/{model}/download"
 MODEL_FILE = "/models/{model}/files/{file:path}"
@@ -198,6 +198,11 @@ def attributions(**state: State) -> str:
 
 def attribution(attribution: str, **state: State) -> str:
     return with_state(ATTRIBUTION.format(attribution=_part(attribution)), **state)
+
+
+def answering(attribution: str, **state: State) -> str:
+    """Which neurons answer to ``word``, or to ``token`` of ``example``; ``layer``: in one layer."""
+    return with_state(ANSWERING.format(attribution=quote(attribution, safe="")), **state)
 
 
 def comparisons(attribution: str) -> str:
