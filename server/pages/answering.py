@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from server import urls
 from server.documents import AnsweringNeuron, Link, TokenDocument
-from server.documents.answering import AnsweringDocument
+from server.documents.answering import AnsweringDocument, TextNeuron
 from server.pages import wording
 from server.pages.controls import Empty, Option, Picker
 from server.pages.frame import Frame
@@ -33,6 +33,17 @@ class AnsweringLine:
 
 
 @dataclass(frozen=True)
+class TextLine:
+    name: str
+    href: str
+    score: str
+    word: str
+    dense: str
+    pruned: str
+    lost: str
+
+
+@dataclass(frozen=True)
 class AnsweringPage:
     """The context of ``answering.html``; in a shared view nothing leads to other words, tokens or layers."""
 
@@ -46,6 +57,8 @@ class AnsweringPage:
     lines: tuple[AnsweringLine, ...]
     empty: Empty
     note: str
+    of_text: tuple[TextLine, ...]
+    of_text_note: str
 
 
 def answering_page(document: AnsweringDocument, frame: Frame, here: str) -> AnsweringPage:
@@ -86,6 +99,8 @@ def answering_page(document: AnsweringDocument, frame: Frame, here: str) -> Answ
         lines=tuple(_line(item, document) for item in document.items),
         empty=_empty(document),
         note="of the sum of its activations over all texts, how much falls there; only ranked neurons",
+        of_text=tuple(_text_line(item, document.example) for item in document.text_neurons),
+        of_text_note=f"the best by Score whose own word stands in example {place}; their mean activation on it there",
     )
 
 
@@ -124,11 +139,25 @@ def _line(item: AnsweringNeuron, document: AnsweringDocument) -> AnsweringLine:
         name=item.name,
         href=urls.with_state(item.href, **state),
         share=wording.percent(item.share, 1),
-        percent=round(100 * min(1.0, item.share)),
+        percent=round(100 * item.share / document.items[0].share),
         score=wording.decimal(item.score),
         rank=wording.count(item.rank),
         word=item.word or wording.NOTHING,
         lost=wording.lost(item.drop) if item.drop is not None else wording.NOTHING,
+    )
+
+
+def _text_line(item: TextNeuron, example: int) -> TextLine:
+    before, after = item.activations.get("dense"), item.activations.get("pruned-1")
+    relative = None if before is None or after is None or before <= 0 else after / before - 1
+    return TextLine(
+        name=item.name,
+        href=urls.with_state(item.href, example=example),
+        score=wording.decimal(item.score),
+        word=item.word or wording.NOTHING,
+        dense=wording.activation(before),
+        pruned=wording.activation(after),
+        lost=wording.change(relative),
     )
 
 

@@ -2,7 +2,7 @@
 
 from server import urls
 from server.documents import Link, TokenDocument
-from server.documents.answering import AnsweringDocument
+from server.documents.answering import AnsweringDocument, TextNeuron
 from server.read.neurons import answering_neurons
 from server.read.opened import OpenAttribution
 
@@ -19,10 +19,11 @@ def answering_document(
     found = answering_neurons(opened, word=word, example=example, token=token, layer=layer)
     known = {each.casefold(): each for each in opened.tables.words_list}
     spelled = None if word is None else known[word.casefold()]
-    text = opened.examples[_holding(opened, spelled) if example is None else opened.place_of(example)]
+    place = _holding(opened, spelled) if example is None else opened.place_of(example)
+    text = opened.examples[place]
     tokens = [
-        TokenDocument(position=place, token=token, token_id=id, influential=influential, special=special)
-        for place, (token, id, influential, special) in enumerate(
+        TokenDocument(position=position, token=token, token_id=id, influential=influential, special=special)
+        for position, (token, id, influential, special) in enumerate(
             zip(text.tokens, text.token_ids, text.influential, text.special, strict=True)
         )
     ]
@@ -37,6 +38,10 @@ def answering_document(
         words=opened.tables.words_list,
         examples=opened.example_summaries,
         tokens=tokens,
+        text_neurons=[
+            TextNeuron(**opened.row(row).model_dump(), activations=row.activations)
+            for row in opened.tables.of_text(place, layer=layer)
+        ],
         recorded=opened.store.format >= 2,
         href=urls.answering(opened.id, word=spelled, example=example, token=token, layer=layer),
     )

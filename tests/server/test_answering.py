@@ -3,6 +3,7 @@
 import re
 from html import unescape
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
@@ -18,9 +19,10 @@ def test_the_page_holds_what_the_document_holds(client: TestClient, made_up: Mad
     document = client.get(f"/api/v1{BASE}?{query}").json()
     page = unescape(client.get(f"{BASE}?{query}").text)
     links = re.findall(r'<a class="key" href="(/attributions/[^"]+)">(L\d+/N\d+)</a>', page)
-    assert [name for _, name in links] == [item["name"] for item in document["items"]]
+    items, of_text = ([row["name"] for row in document[name]] for name in ("items", "text_neurons"))
+    assert [name for _, name in links] == [*items, *of_text]
     seen = "example=telling" if document["token"] is None else f"token={document['token']['position']}"
-    assert all(seen in href for href, _ in links)
+    assert all(seen in href for href, _ in links[: len(items)])
     tokens = TOKENS[document["example"]]
     assert [token["token"] for token in document["tokens"]] == tokens
     assert len(re.findall(r'<a class="t h0[^"]*" href="[^"]+token=\d+', page)) == len(tokens)
@@ -33,6 +35,23 @@ def test_a_word_stands_in_the_first_text_that_holds_it(client: TestClient, made_
     assert client.get(f"/api/v1{BASE}?word=bland").json()["example"] == 1
     assert client.get(f"/api/v1{BASE}?word=bland&example=0").json()["example"] == 0
     assert client.get(f"/api/v1{BASE}?word=Bland").json()["href"] == f"{BASE}?word=bland"
+
+
+@pytest.mark.parametrize("layer", [None, 2])
+@pytest.mark.parametrize("example", [0, 1])
+def test_the_top_neurons_of_a_text(client: TestClient, made_up: MadeUp, example: int, layer: int | None) -> None:
+    here = "" if layer is None else f"&layer={layer}"
+    document = client.get(f"/api/v1{BASE}?word=badly&example={example}{here}").json()
+    words = [["badly", "damaged"], ["bland"]][example]
+    listed = client.get(f"/api/v1/attributions/{ATTRIBUTION}/neurons?limit=500{here}").json()["items"]
+    wanted = [row for row in listed if row["word"] in words][:10]
+    assert [row["rank"] for row in document["text_neurons"]] == [row["rank"] for row in wanted]
+    places = {"badly": [2], "damaged": [3, 4], "bland": [len(TOKENS[0]) + 4]}
+    for row in document["text_neurons"]:
+        for variant, value in row["activations"].items():
+            own = made_up.activations[variant][row["layer"], row["neuron"], places[row["word"]]].astype(np.float64)
+            assert value == pytest.approx(np.maximum(own, 0).mean(), rel=1e-3)
+    assert set(document["text_neurons"][0]["activations"]) == {"dense", "pruned-1", "pruned-2"}
 
 
 def test_without_a_question_it_is_about_the_most_damaged_word(client: TestClient, made_up: MadeUp) -> None:
@@ -50,6 +69,7 @@ def test_an_attribution_of_the_first_format_says_so(client: TestClient, stores: 
     stores.attributions.get(ATTRIBUTION).store.tables["format"] = 1
     document = client.get(f"/api/v1{BASE}?word=bland").json()
     assert (document["items"], document["recorded"]) == ([], False)
+    assert document["text_neurons"][0]["activations"] == {}
     assert "Run it again" in client.get(f"{BASE}?word=bland").text
 
 
