@@ -25,6 +25,7 @@ SHAREABLE = (
     urls.EVALUATION_TASK,
     urls.ATTRIBUTIONS,
     urls.ATTRIBUTION,
+    urls.ANSWERING,
     urls.COMPARISONS,
     urls.COMPARISON,
     urls.LAYER,

@@ -26,6 +26,7 @@ EVALUATION = "/evaluations/{evaluation}"
 EVALUATION_TASK = "/evaluations/{evaluation}/{task}"
 ATTRIBUTIONS = "/attributions"
 ATTRIBUTION = "/attributions/{attribution}"
+ANSWERING = "/attributions/{attribution}/answering"
 COMPARISONS = "/attributions/{attribution}/compare"
 COMPARISON = "/attributions/{attribution}/compare/{other}"
 LAYER = "/attributions/{attribution}/layers/{layer}"
@@ -43,7 +44,6 @@ JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
 NEURONS = "/attributions/{attribution}/neurons"
 WORDS = "/attributions/{attribution}/words"  # a page's form is sent there too
-ANSWERING = "/attributions/{attribution}/answering"
 HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
 MODEL_DOWNLOAD = "/models/{model}/download"
 MODEL_FILE = "/models/{model}/files/{file:path}"
@@ -201,6 +201,11 @@ def attributions(**state: State) -> str:
 
 def attribution(attribution: str, **state: State) -> str:
     return with_state(ATTRIBUTION.format(attribution=_part(attribution)), **state)
+
+
+def answering(attribution: str, **state: State) -> str:
+    """Which neurons answer to ``word``, or to ``token`` of ``example``; ``layer``: in one layer."""
+    return with_state(ANSWERING.format(attribution=_part(attribution)), **state)
 
 
 def comparisons(attribution: str) -> str:

@@ -32,6 +32,12 @@ class AnsweringRow(NeuronRow):
     share: float
 
 
+class TextRow(NeuronRow):
+    """A neuron in one text that holds its own word: its mean activation on that word there, by variant."""
+
+    activations: dict[str, float | None]
+
+
 class Spread(Document):
     """A neuron's signed activations over the counted tokens of all texts.
 

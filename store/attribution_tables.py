@@ -5,6 +5,7 @@ and kept. Its documents (attribution_documents.py), all frozen, an undefined num
 
     NeuronRow      {layer, neuron, score, rank, word, drop, low, high, p_value, q_value, z, lift}
     AnsweringRow   NeuronRow + {share}: of all of its activation, how much falls on one word or token
+    TextRow        NeuronRow + {activations: {variant: mean over its own word's tokens in one text}}
     NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}},
                    drops: {variant: drop}, intervals: {variant: (low, high)}, spread: {variant: Spread},
                    words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}
@@ -52,6 +53,7 @@ from store.attribution_documents import (
     RankMap,
     Spread,
     Summary,
+    TextRow,
     WordRow,
 )
 
@@ -72,6 +74,7 @@ __all__ = [
     "RankMap",
     "Spread",
     "Summary",
+    "TextRow",
     "WordRow",
 ]
 
@@ -144,6 +147,22 @@ class AttributionTables:
         if token is None or not 0 <= token < self.store.tokens:
             raise LookupError(f"token {token}: the tokens are 0 to {self.store.tokens - 1}")
         return "token", token
+
+    def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[TextRow]:
+        """The best ranked neurons whose own word stands in one text, by its place among the examples."""
+        here = {match["word"].casefold() for match in self.store.examples[place]["words"]}
+        wanted = [i for i, word in enumerate(self.words_list) if word.casefold() in here]
+        places = self._ranked if layer is None else self._of_layer(layer)
+        chosen = places[np.isin(self.store.array("word").ravel()[places], wanted)][:limit]
+        return [
+            TextRow(**row.model_dump(), activations=self._in_text(row.layer, row.neuron, place))
+            for row in self._rows(chosen, None)
+        ]
+
+    def _in_text(self, layer: int, neuron: int, place: int) -> dict[str, float | None]:
+        if self.store.format < 2:
+            return {}
+        return {name: _number(values[place]) for name, values in self.store.texts_of(layer, neuron).items()}
 
     def damaged(self, *, variant: str | None = None, layer: int | None = None, limit: int = 20) -> list[NeuronRow]:
         """The matched (top) neurons, over all layers or of one, whose activation on their word fell most."""

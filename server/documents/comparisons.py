@@ -99,3 +99,4 @@ class ComparableAttributions(Page[ComparableAttribution]):
 
     attribution: Link
     dense: Link
+    model: str  # the dense model's reference

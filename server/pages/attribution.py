@@ -93,6 +93,7 @@ class AttributionPage:
     chips: tuple[WordChip, ...]
     words_note: str
     all_words_href: str | None
+    answering_href: str | None
     top_title: str
     top: tuple[NeuronLine, ...]
     damaged: tuple[NeuronLine, ...]
@@ -140,6 +141,7 @@ def attribution_page(
         ),
         words_note=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
+        answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
         top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
         top=tuple(_neuron_line(row, neuron) for row in document.top_neurons),
         damaged=tuple(_neuron_line(row, neuron) for row in document.damaged_neurons),

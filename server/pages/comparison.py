@@ -144,7 +144,7 @@ def comparable_page(document: ComparableAttributions, frame: Frame) -> Comparabl
             f"Attribute {document.dense.label} once more, on another data set, with another seed or another source of "
             "influential words. Only attributions of one dense model can be compared.",
             "Start an attribution",
-            urls.new_job(kind="attribute", dense=document.dense.label),
+            urls.new_job(kind="attribute", dense=document.model),
         ),
     )
 

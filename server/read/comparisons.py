@@ -60,7 +60,9 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
             )
     link = Link(label=own.label, href=urls.attribution(attribution))
     dense = own.variants[0]
-    return ComparableAttributions(items=items, attribution=link, dense=Link(label=dense.label, href=dense.href))
+    return ComparableAttributions(
+        items=items, attribution=link, dense=Link(label=dense.label, href=dense.href), model=dense.model
+    )
 
 
 def comparison_document(

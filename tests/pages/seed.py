@@ -162,6 +162,12 @@ def _tables(
             writer.keep(f"spread/{name}", layer, _spread(values[name][layer], values["dense"][layer], ~special))
     word = by_word["dense"].argmax(axis=2).astype(np.int32)
     own = {name: np.take_along_axis(table, word[..., None], axis=2)[..., 0] for name, table in by_word.items()}
+    holding = np.repeat(np.arange(len(TEXTS)), [len(given) for _, _, given in TEXTS])  # each word's text
+    for name, table in own.items():
+        for layer in range(LAYERS):
+            here = holding[word[layer], None] == np.arange(len(TEXTS))
+            by_text = np.where(here, table[layer][:, None], np.nan).astype(np.float32)
+            writer.keep(f"text_activations/{name}", layer, by_text)
     share = influential.sum() / (~special).sum()
     arrays: dict[str, NDArray[Any]] = {
         "score": score,

@@ -106,6 +106,7 @@ def write_made_up(
                 for _ in writer.blocks(name, layer):
                     pass
                 writer.keep(f"word_activations/{name}", layer, means[name][layer])
+                writer.keep(f"text_activations/{name}", layer, _by_text(means[name][layer], word[layer]))
                 told = array[layer][:, counted].astype(np.float32)
                 counts = np.tile(np.arange(16, dtype=np.float32), (neurons, 1))
                 spread = np.column_stack([told.mean(1), told.min(1), told.max(1), counts])
@@ -114,6 +115,12 @@ def write_made_up(
         recorded = list(range(layers) if asked["layers"] is None else asked["layers"])
         writer.finish(arrays, _tables(layers, neurons, tokens, int(counted.sum()), recorded))
     return MadeUp(path, values, arrays)
+
+
+def _by_text(means: NDArray[np.float32], word: NDArray[np.int32]) -> NDArray[np.float32]:
+    """[neurons, texts]: on its own word, which stands in one of the two texts."""
+    own = np.take_along_axis(means, word[:, None], 1)
+    return np.where(np.array([[0, 0, 1]]).T[word] == np.arange(2), own, np.nan).astype(np.float32)
 
 
 def _word_damage(layers: int) -> NDArray[np.float32]:
