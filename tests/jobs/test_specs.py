@@ -261,8 +261,20 @@ def test_layers_are_a_set() -> None:
         ("study", {"attributions": [{"texts": ["a"], "dense": "dem"}]}, "attributions.0.dense", "dem", "'demo'"),
         ("study", {"methods": [], "attributions": [{"texts": ["a"]}]}, "methods", "[]", "pruned ones"),
         ("study", {"seeds": list(range(30_000))}, "spec", None, "at most 20000"),
-        ("study", {"attributions": [{"texts": ["a"], "methods": ["wnda"]}]}, "attributions.0.methods", "wnda", "'wanda'"),
-        ("study", {"attributions": [{"texts": ["a"], "patterns": [0.7]}]}, "attributions.0.patterns", "0.7", "known: 0.5"),
+        (
+            "study",
+            {"attributions": [{"texts": ["a"], "methods": ["wnda"]}]},
+            "attributions.0.methods",
+            "wnda",
+            "'wanda'",
+        ),
+        (
+            "study",
+            {"attributions": [{"texts": ["a"], "patterns": [0.7]}]},
+            "attributions.0.patterns",
+            "0.7",
+            "known: 0.5",
+        ),
         ("study", {"seeds": list(range(300)), "attributions": [{"texts": ["a"]}]}, "attributions.0", None, "1 to 256"),
         (
             "study",
