@@ -124,8 +124,11 @@ def evaluate(
             measured = stages.evaluate(spec, None, context)
         results, perplexities = measured["tasks"], measured["perplexity"]
         if place is not None:
-            kept = {name: {key: result[key] for key in result if key != "examples"} for name, result in results.items()}
-            written = {"model": model, "tasks": kept, "perplexity": perplexities}
+            kept, texts = (
+                {name: {key: result[key] for key in result if key != whole} for name, result in found.items()}
+                for found, whole in ((results, "examples"), (perplexities, "nlls"))
+            )
+            written = {"model": model, "tasks": kept, "perplexity": texts}
             place.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")
     for name, result in results.items():
         low, high = result["interval"]

@@ -34,6 +34,8 @@ class Perplexity:
     errors, with Student's t of `windows` - 1 degrees of freedom. Neighbouring windows of one text are alike, so it is
     somewhat too narrow; two models on the same windows differ far more surely than their intervals say. None for a
     single window, or where it has no end below e^700.
+
+    `nlls` are the windows' own means, in their order: two models on the same windows are compared by them.
     """
 
     perplexity: float
@@ -42,6 +44,7 @@ class Perplexity:
     tokens: int
     windows: int
     seqlen: int
+    nlls: tuple[float, ...]
 
 
 def _no_report(done: int, total: int) -> None:
@@ -82,7 +85,7 @@ def perplexity(
             f"{_name(model)} has a mean negative log-likelihood of {mean:.0f} nats a token, whose perplexity is no "
             "number any more; its weights or its number type do not hold, try --dtype float32"
         )
-    return Perplexity(math.exp(mean), mean, _interval(nlls), total * (seqlen - 1), total, seqlen)
+    return Perplexity(math.exp(mean), mean, _interval(nlls), total * (seqlen - 1), total, seqlen, tuple(nlls))
 
 
 def window_nlls(model: PreTrainedModel, some: Sequence[Int[Tensor, " tokens"]]) -> list[float]:

@@ -18,11 +18,13 @@ __all__ = ["Example", "LeftOut", "Positions", "Text", "WordMatch", "fitting", "m
 
 @dataclass(frozen=True)
 class Example:
-    """One text as the model reads it. `index` is its place among the texts that were given, `text` the whole prompt."""
+    """One text as the model reads it. `index` is its place among the texts that were given, `text` the whole prompt and
+    `span` where the text itself lies in it: [start, end) in characters."""
 
     index: int
     label: str | None
     text: str
+    span: tuple[int, int]
     tokens: list[str]
     token_ids: list[int]
     influential: list[bool]
@@ -124,6 +126,7 @@ def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Examp
         index=index,
         label=text.label,
         text=text.prompt,
+        span=(len(text.before), len(text.before) + len(text.text)),
         tokens=tokens.texts,
         token_ids=tokens.ids,
         influential=[place in marked for place in range(len(tokens.ids))],

@@ -9,6 +9,9 @@ from lm.tokens import Tokens, tokenize
 from nsa.prompts import SENTIMENT_QUESTION
 from nsa.texts import SENTIMENT, Text
 
+MEASURED_BY = ("occlusion", "gradient")
+"""The word sources that measure a label."""
+
 MOST_WORDS = 5
 LEAST_SHARE = 0.1  # of the largest: a word that moves the label less is noise
 

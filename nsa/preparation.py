@@ -14,6 +14,7 @@ from lm.tokens import tokenize
 from nsa import scoring
 from nsa.errors import ModelsDiffer, TextsTooLong
 from nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
+from nsa.own_label import with_label
 from nsa.prompts import words_question
 from nsa.texts import FoundWords, Text
 from nsa.words import SOURCES, check_texts, influential_words
@@ -36,11 +37,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What an attribution works on; `found` holds the words of every text that is used, by the text's index."""
+    """What an attribution works on, by the texts' indices: `found` holds the words of every text that is used, and
+    `model_labels` the labels that the dense model gave to texts without one."""
 
     examples: list[Example]
     positions: Positions
     found: dict[int, FoundWords]
+    model_labels: dict[int, str]
     left_out: list[LeftOut]
     layers: list[int]
 
@@ -74,8 +77,9 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
         raise BadInput(f"{lm.reference} has no tokenizer: put its tokenizer.json beside its weights")
     tokens, left_out = fitting(lm.tokenizer, texts, context_length(lm.model))
     kept = sorted(tokens)
+    labelled = {index: with_label(lm, texts[index], options.source) for index in kept}
     words = influential_words(
-        lm, [texts[i] for i in kept], options.source, on_text=lambda done, total: report("words", done, total, "texts")
+        lm, list(labelled.values()), options.source, on_text=lambda done, total: report("words", done, total, "texts")
     )
     found = {index: named for index, named in zip(kept, words, strict=True) if named is not None}
     for index in sorted(tokens.keys() - found.keys()):
@@ -83,11 +87,16 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
         del tokens[index]
     if not tokens:
         raise TextsTooLong("all texts are too long to ask this model for their influential words: shorten them")
-    made = make_examples(tokens, texts, found)
+    made = make_examples(tokens, [labelled.get(index, text) for index, text in enumerate(texts)], found)
     return Prepared(
         examples=made,
         positions=positions_of(made, count_special=options.count_special),
         found=found,
+        model_labels={
+            index: str(text.label)
+            for index, text in labelled.items()
+            if index in tokens and not texts[index].label and text.label
+        },
         left_out=sorted(left_out, key=lambda text: text.text),
         layers=sorted(set(options.layers)) if options.layers else list(range(count)),
     )

@@ -77,6 +77,7 @@ def tables_document(
             "dropped": [
                 {"text": index, "word": word} for index, found in prepared.found.items() for word in found.dropped
             ],
+            "model_labels": [{"text": index, "label": label} for index, label in prepared.model_labels.items()],
             "left_out": [asdict(text) for text in prepared.left_out],
             "answers": [
                 {"text": index, "answer": found.answer}

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 SENTIMENT = "sentiment"
+SENTIMENT_LABELS = ("negative", "positive")
+"""Of every sentiment prompt."""
 
 
 @dataclass(frozen=True)
 class Text:
     """One text with the prompt around it: the model reads `before + text + after`.
 
-    `group` is the group of the text's task; it decides how a model is asked for influential words.
+    `group` is the group of the text's task; it decides how a model is asked for influential words. `choices` are the
+    labels that it may have: where it has none of its own, the model's own answer is one of them.
     """
 
     text: str
@@ -18,6 +21,7 @@ class Text:
     before: str = ""
     after: str = ""
     group: str = SENTIMENT
+    choices: tuple[str, ...] = ()
 
     @property
     def prompt(self) -> str:

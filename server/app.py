@@ -16,11 +16,13 @@ from starlette.routing import Route
 from frontend import STATIC
 from jobs.settings import Settings
 from server import health, urls
-from server.api import attributions, estimates, jobs, models, results, site, tables
+from server.api import attributions, comparisons, estimates, jobs, models, results, site, tables, texts
 from server.api.answers import ProblemDocument, problems
 from server.head import Head
+from server.pages.analysis_routes import router as analysis_pages
 from server.pages.errors import error_page
 from server.pages.routes import router as pages
+from server.pages.text_routes import router as text_pages
 from server.problems import add_handlers
 from server.security import Security
 from server.sharing import SharedPage
@@ -64,12 +66,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Head)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Security, allowed_hosts=(*settings.allowed_hosts, settings.host))
-    for rooms in (jobs, models, estimates, tables, results, attributions, site, health):
+    for rooms in (jobs, models, estimates, tables, results, attributions, comparisons, texts, site, health):
         app.include_router(rooms.router)
     app.include_router(static_routes(STATIC))
     app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
     app.router.routes.append(Route(urls.SHARED, SharedPage(app.router), methods=["GET"]))
+    app.include_router(text_pages)
     app.include_router(pages)
+    app.include_router(analysis_pages)
     _describe(app)
     return app
 

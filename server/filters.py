@@ -9,7 +9,7 @@ from store.study_table import AXES
 
 Labels = Annotated[list[str] | None, Query(description="only these values of the axis; may be given several times")]
 
-OTHER_PARAMETERS = frozenset({"rows", "columns", "show", "published", "chart"})
+OTHER_PARAMETERS = frozenset({"rows", "columns", "measure", "show", "published", "chart"})
 """What else a table's address may say."""
 
 

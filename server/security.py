@@ -3,7 +3,9 @@
 No page of the application needs inline script or style, so the Content-Security-Policy allows none; everything comes
 from this origin. There is no login: what keeps a page of another origin from reading or changing anything here is the
 check of the Host header (a name that an attacker rebinds to this address is not one of ours) and, for requests that
-change something, that the browser says they come from our own pages and that they carry JSON, which no form can send.
+change something, that the browser says they come from our own pages and that they carry JSON, which no form of another
+page can send. A form is read only where the browser itself said that it is one of ours: a request that says nothing of
+its origin must carry JSON.
 """
 
 import ipaddress
@@ -19,6 +21,7 @@ from server.headers import HEADERS
 from server.problems import problem_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FORM = "application/x-www-form-urlencoded"
 LARGEST_BODY = 8 * 1024 * 1024
 
 
@@ -78,7 +81,8 @@ class Security:
         if length.isdigit() and int(length) > LARGEST_BODY:
             return _too_large()
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if has_body and kind != "application/json":
+        ours = origin is not None or site == "same-origin"
+        if has_body and kind != "application/json" and not (kind == FORM and ours):
             return Problem(
                 415,
                 "not-json",

@@ -6,6 +6,7 @@ page takes it as keyword arguments; those that are None are left out.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 API = "/api/v1"
@@ -25,7 +26,11 @@ EVALUATION = "/evaluations/{evaluation}"
 EVALUATION_TASK = "/evaluations/{evaluation}/{task}"
 ATTRIBUTIONS = "/attributions"
 ATTRIBUTION = "/attributions/{attribution}"
+ANSWERING = "/attributions/{attribution}/answering"
+COMPARISONS = "/attributions/{attribution}/compare"
+COMPARISON = "/attributions/{attribution}/compare/{other}"
 LAYER = "/attributions/{attribution}/layers/{layer}"
+TEXTS = "/attributions/{attribution}/texts"
 NEURON = "/attributions/{attribution}/neurons/{layer}/{neuron}"
 SEARCH = "/search"
 
@@ -33,11 +38,12 @@ SEARCH = "/search"
 STUDY_ESTIMATE = "/studies/estimate"
 STUDY_TABLE = "/studies/{study}/table.{form}"
 STUDY_CELLS = "/studies/{study}/cells.csv"
+STUDY_RETRY = "/studies/{study}/retry"
 JOB_EVENTS = "/jobs/{job}/events"
 JOB_RETRY = "/jobs/{job}/retry"
 EVENTS = "/events"
 NEURONS = "/attributions/{attribution}/neurons"
-ANSWERING = "/attributions/{attribution}/answering"
+WORDS = "/attributions/{attribution}/words"  # a page's form is sent there too
 HEATMAP = "/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}"
 MODEL_DOWNLOAD = "/models/{model}/download"
 MODEL_FILE = "/models/{model}/files/{file:path}"
@@ -66,9 +72,17 @@ def api(page: str) -> str:
     return API + page
 
 
+@lru_cache(maxsize=4096)
+def _part(name: str) -> str:
+    """A name as one part of a path. A list of evaluations has thousands of the same ones."""
+    return quote(name, safe="")
+
+
 def with_state(path: str, **state: State) -> str:
     """``path`` with ``state`` as its query string; keys whose value is None are left out, one with several values
     stands there several times."""
+    if not state:
+        return path
     given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in state.items()}
     query = urlencode({key: value for key, value in given.items() if value is not None}, doseq=True)
     return f"{path}?{query}" if query else path
@@ -88,16 +102,17 @@ def new_job(**state: State) -> str:
     return with_state(NEW_JOB, **state)
 
 
-def job(job: str) -> str:
-    return JOB.format(job=quote(job, safe=""))
+def job(job: str, **state: State) -> str:
+    """One job; ``neuron`` (L15/N2194) and ``variant`` say what of its attribution to open."""
+    return with_state(JOB.format(job=_part(job)), **state)
 
 
 def job_events(job: str) -> str:
-    return api(JOB_EVENTS.format(job=quote(job, safe="")))
+    return api(JOB_EVENTS.format(job=_part(job)))
 
 
 def job_retry(job: str) -> str:
-    return api(JOB_RETRY.format(job=quote(job, safe="")))
+    return api(JOB_RETRY.format(job=_part(job)))
 
 
 def events() -> str:
@@ -110,24 +125,29 @@ def studies(**state: State) -> str:
 
 
 def study(study: str, *, where: Mapping[str, Sequence[str]] | None = None, **state: State) -> str:
-    """One study; ``rows``, ``columns``, ``show`` and ``published`` choose the table, ``where`` (axis: values) filters
-    it."""
-    return with_state(STUDY.format(study=quote(study, safe="")), **state, **(where or {}))
+    """One study; ``rows``, ``columns``, ``measure``, ``show`` and ``published`` choose the table, ``where`` (axis:
+    values) filters it."""
+    return with_state(STUDY.format(study=_part(study)), **state, **(where or {}))
 
 
 def study_jobs(study: str, **state: State) -> str:
     """A study's jobs in the order of its plan; ``cursor`` and ``limit``."""
-    return with_state(api(STUDY_JOBS.format(study=quote(study, safe=""))), **state)
+    return with_state(api(STUDY_JOBS.format(study=_part(study))), **state)
 
 
 def study_table(study: str, form: str, **state: State) -> str:
     """A study's table as a file: ``form`` is csv, tex, html or json, the rest as for the study's page."""
-    return with_state(api(STUDY_TABLE.format(study=quote(study, safe=""), form=form)), **state)
+    return with_state(api(STUDY_TABLE.format(study=_part(study), form=form)), **state)
 
 
-def study_cells(study: str) -> str:
-    """All measurements of a study as CSV."""
-    return api(STUDY_CELLS.format(study=quote(study, safe="")))
+def study_cells(study: str, **state: State) -> str:
+    """All measurements of a study as CSV; ``measure`` says which."""
+    return with_state(api(STUDY_CELLS.format(study=_part(study))), **state)
+
+
+def study_retry(study: str) -> str:
+    """Where all failed and cancelled cells of a study are tried again (POST)."""
+    return api(STUDY_RETRY.format(study=_part(study)))
 
 
 def study_estimate() -> str:
@@ -167,12 +187,12 @@ def evaluations(**state: State) -> str:
 
 
 def evaluation(evaluation: str) -> str:
-    return EVALUATION.format(evaluation=quote(evaluation, safe=""))
+    return EVALUATION.format(evaluation=_part(evaluation))
 
 
 def evaluation_task(evaluation: str, task: str, **state: State) -> str:
     """One task's examples; ``against`` names the evaluation to compare with, ``cursor`` the place in the list."""
-    return with_state(EVALUATION_TASK.format(evaluation=quote(evaluation, safe=""), task=quote(task, safe="")), **state)
+    return with_state(EVALUATION_TASK.format(evaluation=_part(evaluation), task=_part(task)), **state)
 
 
 def attributions(**state: State) -> str:
@@ -180,27 +200,54 @@ def attributions(**state: State) -> str:
 
 
 def attribution(attribution: str, **state: State) -> str:
-    return with_state(ATTRIBUTION.format(attribution=quote(attribution, safe="")), **state)
+    return with_state(ATTRIBUTION.format(attribution=_part(attribution)), **state)
+
+
+def answering(attribution: str, **state: State) -> str:
+    """Which neurons answer to ``word``, or to ``token`` of ``example``; ``layer``: in one layer."""
+    return with_state(ANSWERING.format(attribution=_part(attribution)), **state)
+
+
+def comparisons(attribution: str) -> str:
+    """What an attribution can be compared with."""
+    return COMPARISONS.format(attribution=_part(attribution))
+
+
+def comparison(attribution: str, other: str, **state: State) -> str:
+    """Two attributions side by side; ``top``: how many neurons of a layer count as its best (``50``, ``5%``)."""
+    path = COMPARISON.format(attribution=_part(attribution), other=_part(other))
+    return with_state(path, **state)
 
 
 def layer(attribution: str, layer: int, **state: State) -> str:
     """Neurons x tokens of one layer; ``example``, ``neurons`` (how many), ``sort`` and the view's own state."""
-    return with_state(LAYER.format(attribution=quote(attribution, safe=""), layer=layer), **state)
+    return with_state(LAYER.format(attribution=_part(attribution), layer=layer), **state)
 
 
 def neuron(attribution: str, layer: int, neuron: int, **state: State) -> str:
     """One neuron; ``example`` and the view's own state (scale, token, ...)."""
-    return with_state(NEURON.format(attribution=quote(attribution, safe=""), layer=layer, neuron=neuron), **state)
+    return with_state(NEURON.format(attribution=_part(attribution), layer=layer, neuron=neuron), **state)
+
+
+def attribution_texts(attribution: str, **state: State) -> str:
+    """An attribution's texts; a text of one's own is sent (POST) there. ``neuron`` (L15/N2194) and ``variant`` are what
+    to go on with in the attribution that comes of it."""
+    return with_state(TEXTS.format(attribution=_part(attribution)), **state)
+
+
+def attribution_words(attribution: str, **state: State) -> str:
+    """Where other words of an attribution's texts are sent (POST); ``neuron`` and ``variant`` as for its texts."""
+    return with_state(WORDS.format(attribution=_part(attribution)), **state)
 
 
 def neurons(attribution: str, **state: State) -> str:
     """The list of neurons (JSON only); ``layer``, ``word``, ``sort`` = rank or drop, ``cursor``, ``limit``."""
-    return with_state(api(NEURONS.format(attribution=quote(attribution, safe=""))), **state)
+    return with_state(api(NEURONS.format(attribution=_part(attribution))), **state)
 
 
 def heatmap(attribution: str, layer: int, neuron: int, form: str, **state: State) -> str:
     """A neuron's numbers as a file: ``form`` is csv, svg, png or html; ``example`` leaves the others out."""
-    path = HEATMAP.format(attribution=quote(attribution, safe=""), layer=layer, neuron=neuron, form=form)
+    path = HEATMAP.format(attribution=_part(attribution), layer=layer, neuron=neuron, form=form)
     return with_state(api(path), **state)
 
 
@@ -214,12 +261,12 @@ def shares() -> str:
 
 def share(token: str) -> str:
     """The address that revokes a share (DELETE)."""
-    return api(SHARE.format(token=quote(token, safe="")))
+    return api(SHARE.format(token=_part(token)))
 
 
 def shared(token: str) -> str:
     """The link that is sent to somebody else."""
-    return SHARED.format(token=quote(token, safe=""))
+    return SHARED.format(token=_part(token))
 
 
 def static(name: str, **state: State) -> str:

@@ -50,7 +50,7 @@ from store.chunks import RowReader
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024
-ROWS = ("activations", "word_activations", "spread")  # of which one neuron at a time is read
+ROWS = ("activations", "word_activations", "text_activations", "spread")  # of which one neuron at a time is read
 
 
 class NoSuchNeuron(LookupError):
@@ -298,6 +298,11 @@ class ActivationStore:
         """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
         self.check(layer, neuron)
         return {name: self._row(f"word_activations/{name}", layer, neuron) for name in self.variants}
+
+    def texts_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """One neuron's mean activation [texts] on its own word in each text by variant; NaN where the word is not."""
+        self.check(layer, neuron)
+        return {name: self._row(f"text_activations/{name}", layer, neuron) for name in self.variants}
 
     def spread_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
         """Mean, minimum, maximum and the bins of one neuron's histogram [19], by variant."""

@@ -32,6 +32,12 @@ class AnsweringRow(NeuronRow):
     share: float
 
 
+class TextRow(NeuronRow):
+    """A neuron in one text that holds its own word: its mean activation on that word there, by variant."""
+
+    activations: dict[str, float | None]
+
+
 class Spread(Document):
     """A neuron's signed activations over the counted tokens of all texts.
 
@@ -148,6 +154,13 @@ class LeftOut(Document):
     reason: str
 
 
+class ModelLabel(Document):
+    """The label that the dense model itself gave to a text, by its index, that had none."""
+
+    text: int
+    label: str
+
+
 class Summary(Document):
     """What an attribution did, in counts."""
 
@@ -169,3 +182,4 @@ class Summary(Document):
     dropped: list[Dropped]
     left_out: list[LeftOut]
     answers: list[Answer]
+    model_labels: list[ModelLabel] = Field(default=[])

@@ -5,6 +5,7 @@ and kept. Its documents (attribution_documents.py), all frozen, an undefined num
 
     NeuronRow      {layer, neuron, score, rank, word, drop, low, high, p_value, q_value, z, lift}
     AnsweringRow   NeuronRow + {share}: of all of its activation, how much falls on one word or token
+    TextRow        NeuronRow + {activations: {variant: mean over its own word's tokens in one text}}
     NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}},
                    drops: {variant: drop}, intervals: {variant: (low, high)}, spread: {variant: Spread},
                    words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}
@@ -53,6 +54,7 @@ from store.attribution_documents import (
     RankMap,
     Spread,
     Summary,
+    TextRow,
     WordRow,
 )
 from store.causal_documents import Causal
@@ -74,6 +76,7 @@ __all__ = [
     "RankMap",
     "Spread",
     "Summary",
+    "TextRow",
     "WordRow",
 ]
 
@@ -147,6 +150,22 @@ class AttributionTables:
             raise LookupError(f"token {token}: the tokens are 0 to {self.store.tokens - 1}")
         return "token", token
 
+    def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[TextRow]:
+        """The best ranked neurons whose own word stands in one text, by its place among the examples."""
+        here = {match["word"].casefold() for match in self.store.examples[place]["words"]}
+        wanted = [i for i, word in enumerate(self.words_list) if word.casefold() in here]
+        places = self._ranked if layer is None else self._of_layer(layer)
+        chosen = places[np.isin(self.store.array("word").ravel()[places], wanted)][:limit]
+        return [
+            TextRow(**row.model_dump(), activations=self._in_text(row.layer, row.neuron, place))
+            for row in self._rows(chosen, None)
+        ]
+
+    def _in_text(self, layer: int, neuron: int, place: int) -> dict[str, float | None]:
+        if self.store.format < 2:
+            return {}
+        return {name: _number(values[place]) for name, values in self.store.texts_of(layer, neuron).items()}
+
     def damaged(self, *, variant: str | None = None, layer: int | None = None, limit: int = 20) -> list[NeuronRow]:
         """The matched (top) neurons, over all layers or of one, whose activation on their word fell most."""
         if layer is None:
@@ -157,6 +176,12 @@ class AttributionTables:
         drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
         order = np.argsort(-drop, kind="stable")[: int(np.isfinite(drop).sum())]
         return self._rows(places[order[:limit]], variant)
+
+    def rows(self, places: Sequence[tuple[int, int]], variant: str | None = None) -> list[NeuronRow]:
+        """Neurons by (layer, neuron), in the order given. Raises NoSuchNeuron."""
+        for layer, neuron in places:
+            self.store.check(layer, neuron)
+        return self._rows(np.asarray([layer * self.store.neurons + neuron for layer, neuron in places], int), variant)
 
     def row(self, layer: int, neuron: int, variant: str | None = None) -> NeuronRow:
         """One neuron. Raises NoSuchNeuron."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, or_, select, update
 
 from jobs.documents import Job, JobKind, JobState, LogLine, Progress
 from jobs.problems import conflict, not_found
@@ -303,17 +303,34 @@ class JobStore:
                 raise not_found("job", job)
             if row.state not in {JobState.FAILED, JobState.CANCELLED}:
                 raise conflict(f"job {job} is {row.state}; only a failed or cancelled job can be tried again")
-            other = job_rows.known_row(connection, row.fingerprint)
-            if other is not None:
-                raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
-            queued: set[str] = set()
-            if row.kind == JobKind.STUDY:
-                queued |= study_moves.queue_cells_again(connection, job)
-            queued |= job_moves.queue_again(connection, job)
-            if row.kind == JobKind.STUDY:
-                study_rows.refresh_study(connection, job, now)
-            study_rows.wake_studies(connection, queued, now)
+            _retry(connection, row, now)
             row = job_rows.get_row(connection, job)
+        assert row is not None
+        return to_job(row)
+
+    def retry_cells(self, study: str) -> Job:
+        """Queue all cells of a study that did not succeed again, whether the study has ended or still runs; the study's
+        job. Then send `unsent`.
+
+        Problem 409 when it has no such cell, is being cancelled, or another job has been asked for the same thing
+        since.
+        """
+        now = self.now()
+        with self.database.exclusive() as connection:
+            row = job_rows.get_row(connection, study)
+            if row is None:
+                raise not_found("job", study)
+            if row.state in {JobState.FAILED, JobState.CANCELLED}:
+                _retry(connection, row, now)
+            elif row.cancel_requested:
+                raise conflict(f"study job {study} is being cancelled; try again when its running cells have stopped")
+            elif study_moves.lost_cells(connection, study):
+                queued = study_moves.queue_cells_again(connection, study)
+                study_rows.refresh_study(connection, study, now)
+                study_rows.wake_studies(connection, queued, now)
+            else:
+                raise conflict(f"study job {study} is {row.state}, and no cell of it failed or was cancelled")
+            row = job_rows.get_row(connection, study)
         assert row is not None
         return to_job(row)
 
@@ -353,6 +370,19 @@ class JobStore:
                 return False
             job_moves.end(connection, job, state, self.now(), error=error, result=result)
         return True
+
+
+def _retry(connection: Connection, row: Row[Any], now: datetime) -> None:
+    other = job_rows.known_row(connection, row.fingerprint)
+    if other is not None:
+        raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
+    queued: set[str] = set()
+    if row.kind == JobKind.STUDY:
+        queued |= study_moves.queue_cells_again(connection, row.id)
+    queued |= job_moves.queue_again(connection, row.id)
+    if row.kind == JobKind.STUDY:
+        study_rows.refresh_study(connection, row.id, now)
+    study_rows.wake_studies(connection, queued, now)
 
 
 def _held(job: str, worker: str) -> Any:

@@ -3,80 +3,34 @@
     measurements   value, 95 % interval, rows, chance, majority
     outcomes       which rows were right, a bit each, and a hash of what was asked
     pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
+    packed         measurements and pairings once more, an evaluation's together (`store/packed.py`)
+
+A perplexity is a measurement too: its task is the text, its rows are predicted tokens. Its outcomes are the losses of
+the windows, and its pairing is of these: windows predicted worse, better and the same; difference in nats a token.
 
 All of it is written in the transaction that keeps the evaluation's record. Two measurements are paired when the task's
-version, its prompt and every row agree: whichever of the two comes later makes the pairing. That needs SciPy, which a
-worker has; reading does not.
+version, its prompt and every row agree, or every token of the windows: whichever of the two comes later makes the
+pairing. That needs SciPy, which a worker has; reading does not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from jobs.documents import ID_LENGTH, JobKind
 from jobs.references import PRUNED
 from store.database import Database, in_pieces
-from store.outcomes import Outcomes, unpacked
-from store.paired_statistics import compare
-from store.tables import jobs, measurements, outcomes, pairings, records, revisions, study_cells
+from store.measured import ACCURACY, PERPLEXITY, Measure, Pairing
+from store.outcomes import Answered, Outcomes, WindowLosses, text_key, unpacked, unpacked_losses
+from store.packed import Packed, repack
+from store.paired_statistics import compare, compare_losses
+from store.tables import jobs, measurements, outcomes, packed, pairings, records, revisions, study_cells
 
-ACCURACY = "accuracy"
 _REVISION = "measurements"
-Interval = tuple[float, float]
-
-
-class Measurement(NamedTuple):
-    """What an evaluation found on one task; `low` and `high` are the ends of its 95 % interval (Wilson's)."""
-
-    value: float
-    low: float | None
-    high: float | None
-    rows: int | None
-    chance: float | None
-    majority: float | None
-
-    @property
-    def interval(self) -> Interval | None:
-        """(low, high)."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
-
-
-class Pairing(NamedTuple):
-    """A pruned model beside its dense one on the same rows of a task.
-
-    `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
-    McNemar's, exact and two-sided.
-    """
-
-    dense_evaluation: str
-    rows: int
-    both_right: int
-    newly_wrong: int
-    newly_right: int
-    difference: float
-    low: float
-    high: float
-    p: float
-
-    @property
-    def interval(self) -> Interval:
-        """(low, high)."""
-        return self.low, self.high
-
-    @property
-    def both_wrong(self) -> int:
-        """Rows that neither had right."""
-        return self.rows - self.both_right - self.newly_wrong - self.newly_right
-
-
-Found: TypeAlias = Sequence[Any]
-"""evaluation, task, the fields of a Measurement, and those of one of its Pairings, None where it has none. A large
-study has tens of thousands: they are what the database answers with, and become objects where one is looked at."""
-
-_MEASUREMENT = [measurements.c[name] for name in Measurement._fields]
 _PAIRING = [pairings.c[name] for name in Pairing._fields]
 
 
@@ -95,29 +49,22 @@ class Measurements:
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
                 chosen = query.where(pairings.c.evaluation.in_(ids)).order_by(records.c.created_at, records.c.id)
-                for evaluation, task, *values in connection.execute(chosen):
+                for evaluation, task, *values in connection.execute(chosen).all():
                     found[evaluation, task] = Pairing(*values)
         return found
 
-    def of_study(self, study_job: str) -> list[Found]:
+    def of_study(self, study_job: str, measure: Measure = ACCURACY) -> list[Packed]:
         """What a study's cells have measured, by the id of its job, in one question."""
         cells = (
-            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH).label("evaluation"))
+            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH))
             .join(study_cells, study_cells.c.job == jobs.c.id)
             .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
-            .distinct()
-            .subquery()
         )
-        paired = (pairings.c.evaluation == measurements.c.evaluation) & (pairings.c.task == measurements.c.task)
-        query = (
-            select(measurements.c.evaluation, measurements.c.task, *_MEASUREMENT, *_PAIRING)
-            .join(cells, cells.c.evaluation == measurements.c.evaluation)
-            .join(pairings, paired, isouter=True)
-            .where(measurements.c.measure == ACCURACY)
+        query = select(*(packed.c[name] for name in Packed._fields)).where(
+            packed.c.measure == measure, packed.c.evaluation.in_(cells)
         )
         with self.database.reading() as connection:
-            # Plain tuples of numbers and strings cost the garbage collector nothing once it has seen them.
-            return [tuple(row) for row in connection.execute(query).all()]
+            return [Packed(*row) for row in connection.execute(query).all()]
 
     def revision(self) -> int:
         """A number that is another one after every change of what evaluations found."""
@@ -135,38 +82,49 @@ class Measurements:
         with self.database.reading() as connection:
             return [*connection.execute(query.distinct().order_by(measurements.c.evaluation)).scalars()]
 
+    def without_perplexities(self) -> list[str]:
+        """Ids of the evaluations whose perplexities were kept in their records alone."""
+        asked = records.c.spec["perplexity"].as_string().is_not(None)
+        there = select(measurements.c.evaluation).where(measurements.c.measure == PERPLEXITY)
+        query = select(records.c.id).where(records.c.kind == "evaluation", asked, records.c.id.not_in(there))
+        with self.database.reading() as connection:
+            return [*connection.execute(query.order_by(records.c.id)).scalars()]
+
 
 def keep_evaluation(
     connection: Connection,
     evaluation: str,
     spec: Mapping[str, Any],
     summary: Mapping[str, Any],
-    found: Mapping[str, Outcomes],
+    found: Mapping[str, Answered],
 ) -> None:
     """Keep or replace what an evaluation found, inside an exclusive transaction, and pair it with what is there.
 
-    `summary` is its record's, `found` the outcomes of its tasks; without them nothing is paired.
+    `summary` is its record's, `found` the outcomes of its tasks and texts; without them nothing is paired.
     """
-    remove_evaluation(connection, evaluation)
+    changed = _remove(connection, evaluation)
     model = spec["model"]
     base = _dense_model(connection, model)
-    rows = [_measurement(evaluation, task, model, base, result) for task, result in summary.get("tasks", {}).items()]
+    of = {"evaluation": evaluation, "model": model, "base": base}
+    rows = [{**of, **_accuracy(task, result)} for task, result in (summary.get("tasks") or {}).items()]
+    rows += [{**of, **_perplexity(text, result)} for text, result in (summary.get("perplexity") or {}).items()]
     if rows:
         connection.execute(insert(measurements), rows)
-    if not found:
-        return
-    kept = [
-        {"evaluation": evaluation, "task": task, "rows_hash": each.rows_hash, "correct": each.packed}
-        for task, each in found.items()
-    ]
-    connection.execute(insert(outcomes), kept)
-    # The dense model's evaluations where this one is a pruned model's, and the other way round.
-    other = measurements.c.base == model if base is None else measurements.c.model == base
-    pairs = [
-        pair for row in rows if row["task"] in found for pair in _pairs(connection, row, found[row["task"]], other)
-    ]
-    if pairs:
-        connection.execute(insert(pairings), _compared(pairs))
+    if found:
+        kept = [
+            {"evaluation": evaluation, "task": task, "rows_hash": each.rows_hash, "correct": each.packed}
+            for task, each in found.items()
+        ]
+        connection.execute(insert(outcomes), kept)
+        # The dense model's evaluations where this one is a pruned model's, and the other way round.
+        other = measurements.c.base == model if base is None else measurements.c.model == base
+        pairs = [
+            pair for row in rows if row["task"] in found for pair in _pairs(connection, row, found[row["task"]], other)
+        ]
+        if compared := _compared(pairs):
+            connection.execute(insert(pairings), compared)
+            changed.update(pair.evaluation for pair in pairs)
+    repack(connection, changed)
 
 
 def count_change(connection: Connection) -> None:
@@ -177,20 +135,25 @@ def count_change(connection: Connection) -> None:
 
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
     """Remove what an evaluation found, and its pairings."""
+    repack(connection, _remove(connection, evaluation))
+
+
+def _remove(connection: Connection, evaluation: str) -> set[str]:
+    """Which evaluations have other findings now, and are to be packed anew."""
     count_change(connection)
+    beside = pairings.c.dense_evaluation == evaluation
+    changed = {evaluation, *connection.execute(select(pairings.c.evaluation).where(beside)).scalars()}
     for table in (measurements, outcomes, pairings):
         connection.execute(delete(table).where(table.c.evaluation == evaluation))
-    connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))
+    connection.execute(delete(pairings).where(beside))
+    return changed
 
 
-def _measurement(evaluation: str, task: str, model: str, base: str | None, result: Mapping[str, Any]) -> dict[str, Any]:
+def _accuracy(task: str, result: Mapping[str, Any]) -> dict[str, Any]:
     low, high = result.get("interval") or (None, None)
     return {
-        "evaluation": evaluation,
         "measure": ACCURACY,
         "task": task,
-        "model": model,
-        "base": base,
         "protocol": f"version {result.get('version')}, prompt {result.get('prompt_hash')}",
         "value": result["accuracy"],
         "low": low,
@@ -198,6 +161,21 @@ def _measurement(evaluation: str, task: str, model: str, base: str | None, resul
         "rows": result.get("rows"),
         "chance": result.get("chance"),
         "majority": result.get("majority"),
+    }
+
+
+def _perplexity(text: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = result.get("interval") or (None, None)
+    return {
+        "measure": PERPLEXITY,
+        "task": text_key(text),
+        "protocol": f"{result['windows']} windows of {result['seqlen']} tokens",
+        "value": result["perplexity"],
+        "low": low,
+        "high": high,
+        "rows": result["tokens"],
+        "chance": None,
+        "majority": None,
     }
 
 
@@ -218,12 +196,12 @@ class _Pair:
     evaluation: str
     dense_evaluation: str
     task: str
-    pruned: Any
-    dense: Any
+    pruned: NDArray[Any]
+    dense: NDArray[Any]
 
 
 def _pairs(
-    connection: Connection, mine: Mapping[str, Any], outcome: Outcomes, other: ColumnElement[bool]
+    connection: Connection, mine: Mapping[str, Any], outcome: Answered, other: ColumnElement[bool]
 ) -> Iterable[_Pair]:
     same = (outcomes.c.evaluation == measurements.c.evaluation) & (outcomes.c.task == measurements.c.task)
     query = (
@@ -231,22 +209,55 @@ def _pairs(
         .join(measurements, same)
         .where(
             other,
-            measurements.c.measure == ACCURACY,
+            measurements.c.measure == mine["measure"],
             measurements.c.task == mine["task"],
             measurements.c.protocol == mine["protocol"],
             outcomes.c.rows_hash == outcome.rows_hash,
         )
     )
-    for evaluation, packed in connection.execute(query):
-        theirs = unpacked(packed, len(outcome.correct))
+    for evaluation, correct in connection.execute(query):
+        ours, theirs = _rows(outcome, correct)
         if mine["base"] is None:
-            yield _Pair(evaluation, mine["evaluation"], mine["task"], theirs, outcome.correct)
+            yield _Pair(evaluation, mine["evaluation"], mine["task"], theirs, ours)
         else:
-            yield _Pair(mine["evaluation"], evaluation, mine["task"], outcome.correct, theirs)
+            yield _Pair(mine["evaluation"], evaluation, mine["task"], ours, theirs)
+
+
+def _rows(outcome: Answered, kept: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two models' rows or windows, the second's out of the database."""
+    match outcome:
+        case Outcomes(correct=correct):
+            return correct, unpacked(kept, len(correct))
+        case WindowLosses(nlls=nlls):
+            return nlls, unpacked_losses(kept)
 
 
 def _compared(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
-    """The rows of `pairings`, all of their statistics at once."""
+    """The rows of `pairings`."""
+    tasks = [pair for pair in pairs if pair.dense.dtype == np.bool_]
+    texts = [pair for pair in pairs if pair.dense.dtype != np.bool_ and len(pair.dense) > 1]
+    return [*(_compared_rows(tasks) if tasks else []), *map(_compared_windows, texts)]
+
+
+def _compared_windows(pair: _Pair) -> dict[str, Any]:
+    found = compare_losses(pair.pruned, pair.dense)
+    return {
+        "evaluation": pair.evaluation,
+        "task": pair.task,
+        "dense_evaluation": pair.dense_evaluation,
+        "rows": len(pair.dense),
+        "both_right": found.same,
+        "newly_wrong": found.worse,
+        "newly_right": found.better,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+    }
+
+
+def _compared_rows(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
+    """All of their statistics at once."""
     rows, both, wrong, right = (
         np.asarray(counts)
         for counts in zip(

@@ -1,5 +1,7 @@
-"""Which rows of a task a model had right: a bit a row, and a hash of the rows, so that two models' can be laid side by
-side.
+"""What a model answered, row by row, so that two models' can be laid side by side: a hash of what was asked beside
+
+    Outcomes        which rows of a task were right, a bit each
+    WindowLosses    the loss of each window of a text, a float each
 
 40,430 rows are 5 KB this way, where their examples are tens of megabytes.
 """
@@ -8,13 +10,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 EVALUATION_JSON = "evaluation.json"
-"""The file of an evaluation's artefact that holds every example."""
+"""The file of an evaluation's artefact that holds every example and every window's loss."""
+
+LONGEST_KEY = 64
+"""Characters of a task's name in the database."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,53 @@ class Outcomes:
         return np.packbits(self.correct).tobytes()
 
 
-def outcomes_of(document: Mapping[str, Any]) -> dict[str, Outcomes]:
-    """The outcomes of every task of an `evaluation.json`."""
-    return {task: _outcomes(result["examples"]) for task, result in document.get("tasks", {}).items()}
+@dataclass(frozen=True)
+class WindowLosses:
+    """`nlls` [windows]: the mean negative log-likelihood of each window's tokens, in nats; `rows_hash` (SHA-256) stands
+    for the windows' tokens."""
+
+    rows_hash: str
+    nlls: NDArray[np.float64]
+
+    @property
+    def packed(self) -> bytes:
+        """`nlls`, eight bytes each."""
+        return self.nlls.astype("<f8").tobytes()
+
+
+Answered: TypeAlias = Outcomes | WindowLosses
+"""What is kept of a task, or of a text that perplexity was measured on."""
+
+
+def outcomes_of(document: Mapping[str, Any]) -> dict[str, Answered]:
+    """The outcomes of every task of an `evaluation.json`, and the windows' losses of every text; an earlier version
+    kept no losses."""
+    tasks = {task: _outcomes(result["examples"]) for task, result in document.get("tasks", {}).items()}
+    texts = {
+        text_key(text): WindowLosses(result["sha256"], np.asarray(result["nlls"], np.float64))
+        for text, result in document.get("perplexity", {}).items()
+        if "nlls" in result
+    }
+    return {**tasks, **texts}
+
+
+def text_key(text: str) -> str:
+    """What a text that perplexity was measured on is called in tables: its name, or of a path too long for a column its
+    end, with a hash of the whole before it."""
+    if len(text) <= LONGEST_KEY:
+        return text
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{mark}…{text[-(LONGEST_KEY - len(mark) - 1) :]}"
 
 
 def unpacked(packed: bytes, rows: int) -> NDArray[np.bool_]:
     """`Outcomes.correct` out of its bits."""
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=rows).astype(np.bool_)
+
+
+def unpacked_losses(packed: bytes) -> NDArray[np.float64]:
+    """`WindowLosses.nlls` out of its bytes."""
+    return np.frombuffer(packed, "<f8").astype(np.float64)
 
 
 def _outcomes(examples: Iterable[Mapping[str, Any]]) -> Outcomes:

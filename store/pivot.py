@@ -14,7 +14,7 @@ import numpy as np
 
 from jobs.documents import JobState
 from jobs.problems import bad_field, unknown_name
-from store.measurements import Interval
+from store.measured import Interval
 from store.paired_statistics import benjamini_hochberg
 from store.study_facts import STATES, Bools, Floats, Ints
 from store.study_table import AXES, UNSUCCESSFUL, Axis, Fact, StudyTable, Where

@@ -10,12 +10,13 @@ A record's `summary` is what lists need without opening the artefact. The worker
                   "source", "sha256"}}, "context"}
     attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
-and `store/measurements.py` keeps the evaluations' `tasks` in a form that tables are made from. Everything has the id
-that its spec's fingerprint gives it, so adding the same result twice is adding it once.
+and `store/measurements.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
+Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -28,7 +29,7 @@ from store import measurements
 from store.artefacts import KINDS, Artefacts
 from store.database import Database, in_pieces
 from store.jobs import utc_now
-from store.outcomes import Outcomes
+from store.outcomes import Answered
 from store.paging import checked_limit, older_than, page
 from store.tables import jobs, records, study_cells, uses
 
@@ -58,6 +59,7 @@ Records: TypeAlias = list[Record]
 Names: TypeAlias = list[str]
 
 _MODEL = records.c.spec["model"].as_string()
+_DENSE = records.c.spec["dense"].as_string()
 
 
 class Results:
@@ -76,13 +78,13 @@ class Results:
         job: str | None,
         spec: Mapping[str, Any],
         summary: Mapping[str, Any],
-        outcomes: Mapping[str, Outcomes] | None = None,
+        outcomes: Mapping[str, Answered] | None = None,
     ) -> Record:
         """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
         deleted then.
 
-        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right), paired
-        with those of the dense model: on the worker, for that takes SciPy.
+        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right, text ->
+        each window's loss), paired with those of the dense model: on the worker, for that takes SciPy.
         """
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
@@ -136,6 +138,21 @@ class Results:
         with self.database.reading() as connection:
             found = connection.execute(query.order_by(records.c.created_at.desc(), records.c.id.desc()))
             return [_to_record(row) for row in found]
+
+    def of_dense(self, reference: str, limit: int) -> Records:
+        """The newest attributions whose spec has this `dense` model."""
+        query = select(records).where(records.c.kind == "attribution", reference == _DENSE)
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(limit)
+        with self.database.reading() as connection:
+            return [_to_record(row) for row in connection.execute(query)]
+
+    def of_models(self, dense: str, pruned: Sequence[str], most: int) -> Records:
+        """The newest attributions of these models, in this order: at most `most`."""
+        query = select(records).where(records.c.kind == "attribution", dense == _DENSE)
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc())
+        with self.database.reading() as connection:
+            same = (row for row in connection.execute(query) if row.spec.get("pruned") == [*pruned])
+            return [_to_record(row) for row in islice(same, most)]
 
     def measured_models(self) -> Names:
         """Every `model` that an evaluation's or a pruned model's spec has, in the order that they were first used."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Text, func, insert, select, type_coerce
 
 from jobs.documents import Job, JobKind, JobState, artefact_id
 from jobs.problems import not_found
@@ -16,6 +16,7 @@ from store import job_inserts, job_rows, study_rows
 from store.database import Database
 from store.job_inserts import NewJob
 from store.jobs import JobStore, utc_now
+from store.measured import ACCURACY, Measure
 from store.measurements import Measurements
 from store.results import RESULT_OF, Results, add_record, models_of
 from store.study_plan import Cell
@@ -43,7 +44,7 @@ class Studies:
         self.results = results
         self.measurements = measurements
         self.now = now
-        self._tables: dict[str, tuple[object, StudyTable]] = {}
+        self._tables: dict[tuple[str, Measure], tuple[object, StudyTable]] = {}
         self._lock = threading.Lock()
 
     def submit(
@@ -109,7 +110,7 @@ class Studies:
             .order_by(study_cells.c.position)
         )
         with self.database.reading() as connection:
-            return [_to_cell(row) for row in connection.execute(query)]
+            return [_to_cell(row) for row in connection.execute(query).all()]
 
     def cell_jobs(self, study_job: str, limit: int | None = None) -> list[str]:
         """Ids of the jobs of a study's first cells, or of all of them."""
@@ -131,24 +132,37 @@ class Studies:
                 found[study][JobState(state)] = count
         return found
 
-    def table(self, name: str) -> StudyTable:
-        """The study with this id (16 hex digits) as its page shows it; Problem 404 when there is none."""
+    def table(self, name: str, measure: Measure = ACCURACY) -> StudyTable:
+        """The study with this id (16 hex digits) as its page shows it, by a measure that its spec asks for
+        (`measures_of`); Problem 404 when there is none."""
         study = self.results.get("study", name)
         if study.job is None:
             raise not_found("study", name)
-        # The revision first: what changes while the rest is read is then found out at the next look.
-        state = (self.measurements.revision(), study, self.jobs.get(study.job), self.cells(study.job))
+        # The revisions first: what changes while the rest is read is then found out at the next look.
+        job = self.jobs.get(study.job)
+        state = (self.measurements.revision(), study, job, self._moves(study.job))
         with self._lock:
-            known = self._tables.get(name)
+            known = self._tables.get((name, measure))
         if known is not None and known[0] == state:
             return known[1]
-        _, _, job, cells = state
-        table = study_table(study, job, cells, self.measurements.of_study(study.job))
+        found = self.measurements.of_study(study.job, measure)
+        table = study_table(study, job, self.cells(study.job), found, measure)
         with self._lock:
-            self._tables[name] = (state, table)
+            self._tables[name, measure] = (state, table)
             while len(self._tables) > KEPT_TABLES:
                 self._tables.pop(next(iter(self._tables)))
         return table
+
+    def _moves(self, study_job: str) -> list[tuple[Any, ...]]:
+        """All that can change of a study's cells."""
+        query = (
+            select(study_cells.c.position, jobs.c.id, jobs.c.state, type_coerce(jobs.c.error, Text))
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job)
+            .order_by(study_cells.c.position)
+        )
+        with self.database.reading() as connection:
+            return [tuple(row) for row in connection.execute(query).all()]
 
     def advance(self, job: str) -> list[str]:
         """After a job's end: ids of the jobs that waited for it and are now ready to be sent (the same as

@@ -1,5 +1,6 @@
 """The facts of a study as arrays, for tables that are computed from all of them at once."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.documents import JobState
-from store.measurements import Found, Measurement, Pairing
+from store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
+from store.packed import MEASURED, NOBODY, PAIRED, Packed, tasks_of, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -18,55 +20,74 @@ STATES = (JobState.RUNNING, JobState.QUEUED, JobState.FAILED, JobState.CANCELLED
 """What a person would say of several cells is the first of these that one of them is in: running while one runs, failed
 as soon as all have ended and one failed."""
 
-_MEASUREMENT = slice(2, 2 + len(Measurement._fields))
-_PAIRING = slice(_MEASUREMENT.stop, _MEASUREMENT.stop + len(Pairing._fields))
-_DENSE = _PAIRING.start
-
 
 class Findings:
-    """What is measured: each (evaluation, task) once, with its pairing with the study's own dense evaluation.
+    """What is measured on a study's tasks: each evaluation once, with its pairing with the study's own dense
+    evaluation.
 
-    `dense_of`: evaluation -> the dense model's evaluation that it is laid beside.
+    `dense_of`: evaluation -> the dense model's evaluation that it is laid beside. A perplexity and its interval are
+    losses here.
     """
 
-    def __init__(self, rows: Iterable[Found], dense_of: Mapping[str, str]) -> None:
-        self.rows: list[Found] = []
-        self.at: dict[tuple[str, str], int] = {}
-        paired: list[bool] = []
+    def __init__(
+        self,
+        found: Iterable[Packed],
+        tasks: Sequence[str],
+        dense_of: Mapping[str, str],
+        measure: Measure = ACCURACY,
+    ) -> None:
+        rows = [row for row in found if row.beside in {NOBODY, dense_of.get(row.evaluation)}]
+        self.at = {name: place for place, name in enumerate(dict.fromkeys(row.evaluation for row in rows))}
+        self.dense_of = dense_of
+        self._task = {task: place for place, task in enumerate(tasks)}
+        # The last evaluation is none at all: the place of what is not there.
+        self.measured = np.full((len(self.at) + 1, len(tasks), len(MEASURED)), np.nan)
+        self.paired = np.full((len(self.at) + 1, len(tasks), len(PAIRED)), np.nan)
+        alike: dict[tuple[bool, str], list[Packed]] = defaultdict(list)
         for row in rows:
-            place, right = (row[0], row[1]), row[_DENSE] is not None and row[_DENSE] == dense_of.get(row[0])
-            known = self.at.setdefault(place, len(self.rows))
-            if known == len(self.rows):
-                self.rows.append(row)
-                paired.append(right)
-            elif right:  # measured on the same rows in another dense evaluation too
-                self.rows[known], paired[known] = row, True
-        self.paired = np.array(paired, np.bool_)
+            alike[row.beside == NOBODY, row.tasks].append(row)
+        for (own, _), some in alike.items():
+            names = tasks_of(some[0])
+            # Tasks that this study has not are another study's, which knows the same evaluation.
+            here = [place for place, task in enumerate(names) if task in self._task]
+            into = self.measured if own else self.paired
+            places = np.ix_([self.at[row.evaluation] for row in some], [self._task[names[place]] for place in here])
+            into[places] = unpack(some)[:, here]
+        if measure == PERPLEXITY:
+            values = [MEASURED.index(name) for name in ("value", "low", "high")]
+            self.measured[..., values] = np.log(self.measured[..., values])
 
     def measurement(self, evaluation: str, task: str) -> Measurement | None:
         """What this evaluation found, if it is there."""
-        place = self.at.get((evaluation, task))
-        return None if place is None else Measurement(*self.rows[place][_MEASUREMENT])
+        value, *others = self._numbers(self.measured, evaluation, task)
+        if value != value:
+            return None
+        low, high, rows, chance, majority = (None if each != each else each for each in others)
+        return Measurement(value, low, high, None if rows is None else int(rows), chance, majority)
 
     def pairing(self, evaluation: str, task: str) -> Pairing | None:
         """This evaluation beside the dense model's on the same rows."""
-        place = self.at.get((evaluation, task))
-        return None if place is None or not self.paired[place] else Pairing(*self.rows[place][_PAIRING])
+        rows, both, wrong, right, difference, low, high, p = self._numbers(self.paired, evaluation, task)
+        if rows != rows:
+            return None
+        dense = self.dense_of[evaluation]
+        return Pairing(dense, int(rows), int(both), int(wrong), int(right), difference, low, high, p)
 
-    def columns(self) -> tuple[dict[str, Floats], dict[str, Floats]]:
-        """The fields of all measurements and of all pairings, [rows + 1]: the last one is NaN, for what is not
-        there."""
-        fields = [*zip(*self.rows, strict=True)]
-        measured = {
-            name: _floats(column)
-            for name, column in zip(Measurement._fields, fields[_MEASUREMENT] or [()] * 6, strict=True)
-        }
-        numbers = fields[_PAIRING.start + 1 : _PAIRING.stop] or [()] * 8
-        paired = {
-            name: np.where(np.append(self.paired, False), _floats(column), np.nan)
-            for name, column in zip(Pairing._fields[1:], numbers, strict=True)
-        }
-        return measured, paired
+    def columns(self, evaluations: Sequence[str]) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
+        """(what they found by `MEASURED`, their pairings by `PAIRED`, the dense model's values), each [evaluations x
+        tasks]: these evaluations one after the other, each on all tasks."""
+        here = self._places(evaluations)
+        beside = self._places(self.dense_of.get(name, "") for name in evaluations)
+        measured = dict(zip(MEASURED, _columns(self.measured[here]), strict=True))
+        paired = dict(zip(PAIRED, _columns(self.paired[here]), strict=True))
+        return measured, paired, self.measured[beside, :, MEASURED.index("value")].reshape(-1)
+
+    def _places(self, evaluations: Iterable[str]) -> Ints:
+        return _ints(self.at.get(name, -1) for name in evaluations)
+
+    def _numbers(self, table: Floats, evaluation: str, task: str) -> list[float]:
+        numbers: list[float] = table[self.at.get(evaluation, -1), self._task[task]].tolist()
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -101,7 +122,6 @@ def fact_arrays(
     groups: Mapping[str, str],
     axes: Mapping[str, Sequence[str]],
     findings: Findings,
-    dense_of: Mapping[str, str],
 ) -> FactArrays:
     """The arrays of the facts of some evaluations (`StudyCell`), one after the other, each on all tasks (task ->
     group)."""
@@ -116,34 +136,32 @@ def fact_arrays(
     codes["task"] = np.tile(_ints(places["task"][task] for task in tasks), len(cells))
     codes["group"] = np.tile(_ints(places["group"][group] for group in groups.values()), len(cells))
     models: dict[str | None, int] = {}
-    measured, paired = findings.columns()
-    here = _ints(findings.at.get((cell.artefact, task), -1) for cell in cells for task in tasks)
-    beside = [dense_of.get(cell.artefact, "") for cell in cells]
-    before = _ints(findings.at.get((dense, task), -1) for dense in beside for task in tasks)
-    accuracy, dense = measured["value"][here], measured["value"][before]
+    measured, paired, dense = findings.columns([cell.artefact for cell in cells])
     return FactArrays(
         codes=codes,
         state=np.repeat(_ints(STATES.index(cell.state) for cell in cells), number),
         pruned=np.repeat(_ints(models.setdefault(cell.pruned, len(models)) for cell in cells), number),
-        accuracy=accuracy,
-        low=measured["low"][here],
-        high=measured["high"][here],
-        rows=measured["rows"][here],
-        chance=measured["chance"][here],
-        majority=measured["majority"][here],
+        accuracy=measured["value"],
+        low=measured["low"],
+        high=measured["high"],
+        rows=measured["rows"],
+        chance=measured["chance"],
+        majority=measured["majority"],
         dense=dense,
-        difference=accuracy - dense,
-        newly_wrong=paired["newly_wrong"][here],
-        newly_right=paired["newly_right"][here],
-        paired_difference=paired["difference"][here],
-        paired_low=paired["low"][here],
-        paired_high=paired["high"][here],
-        p=paired["p"][here],
+        difference=measured["value"] - dense,
+        newly_wrong=paired["newly_wrong"],
+        newly_right=paired["newly_right"],
+        paired_difference=paired["difference"],
+        paired_low=paired["low"],
+        paired_high=paired["high"],
+        p=paired["p"],
     )
 
 
-def _floats(column: Sequence[float | None]) -> Floats:
-    return np.array([*column, None], np.float64)
+def _columns(numbers: Floats) -> Floats:
+    """[columns, cells x tasks], of [cells, tasks, columns]."""
+    columns: Floats = np.ascontiguousarray(np.moveaxis(numbers, -1, 0)).reshape(numbers.shape[-1], -1)
+    return columns
 
 
 def _ints(values: Iterable[int]) -> Ints:

@@ -47,11 +47,7 @@ def cancel_study(connection: Connection, study: str, now: datetime) -> None:
 def queue_cells_again(connection: Connection, study: str) -> set[str]:
     """The failed and cancelled cells of a study are queued again as its own, with what they wait for where that did not
     succeed and what failed only with them: the ids of all these."""
-    lost = {
-        cell.id: cell.fingerprint
-        for cell in cells_of(connection, study)
-        if cell.state in {JobState.FAILED, JobState.CANCELLED}
-    }
+    lost = lost_cells(connection, study)
     known = known_jobs(connection, lost.values())
     # A cell that another job takes the place of (asked for by others since) goes one by one: that is rare.
     one_for_each = {mark: job for job, mark in lost.items()}
@@ -71,6 +67,12 @@ def queue_cells_again(connection: Connection, study: str) -> set[str]:
         if waited_only and not waits_in_vain(connection, later):
             queued |= queue_again(connection, later, study)
     return queued
+
+
+def lost_cells(connection: Connection, study: str) -> dict[str, str]:
+    """Job -> fingerprint, of the failed and cancelled cells of a study."""
+    lost = {JobState.FAILED, JobState.CANCELLED}
+    return {cell.id: cell.fingerprint for cell in cells_of(connection, study) if cell.state in lost}
 
 
 def _heirs(connection: Connection, study: str) -> dict[str, str]:

@@ -64,23 +64,27 @@ class _Grid:
 def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
     """All cells, each after those that it waits for. `fingerprint` knows the contents of what the specs name."""
     grid = _Grid(fingerprint)
-    draws = _draws(spec)
+    draws = spec.draws
     for model in spec.models:
         if spec.measured:
             grid.add(JobKind.EVALUATE, _evaluation(spec, model), _coordinates("dense", model))
-        pruned: list[tuple[Method, Pattern, int]] = []
+        pruned: list[tuple[Method, PruneSpec, int]] = []
         for method, prune in _prune_specs(spec, model, draws):
             coordinates = _pruned_coordinates(method, prune)
             position = grid.add(JobKind.PRUNE, prune, coordinates)
             name = artefact_id(grid.cells[position].fingerprint)
             coordinates["pruned"] = name
-            pruned.append((method, prune.pattern, position))
+            pruned.append((method, prune, position))
             if spec.measured:
                 evaluation = _evaluation(spec, f"{PRUNED}{name}")
                 grid.add(JobKind.EVALUATE, evaluation, {**coordinates, "role": "evaluate"}, after=(position,))
         for attribution in spec.attributions:
             if attribution.dense in {None, model}:
-                shown = tuple(place for method, pattern, place in pruned if attribution.shows(method, pattern))
+                shown = tuple(
+                    position
+                    for method, prune, position in pruned
+                    if attribution.shows(method, prune.pattern, prune.calibration)
+                )
                 # A model that two labels share is one variant.
                 variants = dict.fromkeys(f"{PRUNED}{grid.cells[position].coordinates['pruned']}" for position in shown)
                 attribute = _attribution(attribution, model, tuple(variants))
@@ -101,18 +105,6 @@ def calibration_label(calibration: Calibration) -> str:
     an axis of its own."""
     usual = calibration.samples in {None, DEFAULT_SAMPLES}
     return str(calibration) if usual else f"{calibration} ({calibration.samples})"
-
-
-def _draws(spec: StudySpec) -> tuple[Calibration, ...]:
-    """Every calibration set in every length and with every seed, each once."""
-    return tuple(
-        dict.fromkeys(
-            calibration.model_copy(update={"seqlen": seqlen, "seed": seed})
-            for calibration in spec.calibrations
-            for seqlen in spec.seqlens or (calibration.seqlen,)
-            for seed in spec.seeds or (calibration.seed,)
-        )
-    )
 
 
 def _prune_specs(spec: StudySpec, model: str, draws: Sequence[Calibration]) -> Iterator[tuple[Method, PruneSpec]]:
@@ -147,7 +139,7 @@ def _evaluation(spec: StudySpec, model: str) -> EvaluateSpec:
 
 
 def _attribution(attribution: StudyAttribution, model: str, pruned: tuple[str, ...]) -> AttributeSpec:
-    reading = attribution.model_dump(mode="json", exclude={"methods", "patterns"})
+    reading = attribution.model_dump(mode="json", exclude={"methods", "patterns", "calibrations", "seqlens"})
     document = {**reading, "dense": model, "pruned": pruned}
     return AttributeSpec.model_validate(document)
 

@@ -6,6 +6,10 @@
 
 Accuracies are shares (0 to 1), differences are accuracy minus dense, intervals are 95 % ones. Axes: model, method,
 pattern, calibration, seqlen, allocation, seed, task, group (of tasks).
+
+A table is of accuracies or of perplexities, whose tasks are their texts. A perplexity stands in it by its logarithm,
+the mean loss in nats a token: differences, means and intervals are made of that, so that a mean of perplexities is
+their geometric one. It is turned back where it is shown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +19,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.vocabulary import TASKS
-from store.measurements import Found, Measurement, Pairing
+from store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
+from store.outcomes import text_key
+from store.packed import Packed
 from store.results import Record
 from store.study_facts import FactArrays, Findings, fact_arrays
 
@@ -25,6 +31,8 @@ Where = Mapping[str, Sequence[str]]
 """Axis -> the labels of it that count."""
 
 NO_GROUP = "other"
+TEXTS = "held-out text"
+"""The group of what perplexity is measured on."""
 _NONE = "none"
 _CONTEXT = "context"
 _UNIFORM = "uniform"
@@ -94,12 +102,12 @@ class Fact(NamedTuple):
 
     @property
     def accuracy(self) -> float | None:
-        """Share of right answers."""
+        """Share of right answers; of a perplexity the mean loss in nats a token."""
         return None if self.measured is None else self.measured.value
 
     @property
     def dense(self) -> float | None:
-        """The dense model's accuracy."""
+        """The same of the dense model."""
         return None if self.before is None else self.before.value
 
     @property
@@ -124,6 +132,7 @@ class StudyTable:
     id: str
     job: Job
     spec: dict[str, Any]
+    measure: Measure
     cells: list[StudyCell]
     groups: dict[str, str]
     """Task -> group."""
@@ -140,7 +149,7 @@ class StudyTable:
     @cached_property
     def facts_by(self) -> FactArrays:
         """The facts as arrays."""
-        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings, self.dense_of)
+        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings)
 
     def fact(self, place: int) -> Fact:
         """The fact at a place of the arrays."""
@@ -164,10 +173,22 @@ class StudyTable:
         return Fact(cell, cell.labels, task, self.groups[task], measured, before, pairing)
 
 
-def study_table(study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Found]) -> StudyTable:
+def measures_of(spec: Mapping[str, Any]) -> list[Measure]:
+    """What a study's spec asks for; a table of accuracies, without tasks, where that is nothing."""
+    perplexity: list[Measure] = [PERPLEXITY] if spec.get("perplexity") else []
+    return [ACCURACY, *perplexity] if spec["tasks"] or not perplexity else perplexity
+
+
+def study_table(
+    study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Packed], measure: Measure = ACCURACY
+) -> StudyTable:
     """The table of a study from its cells, and from what is measured already (`Measurements.of_study`)."""
-    tasks = list(study.spec["tasks"])
-    groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
+    if measure == PERPLEXITY:
+        tasks = [*map(text_key, study.spec["perplexity"]["datasets"])]
+        groups = dict.fromkeys(tasks, TEXTS)
+    else:
+        tasks = list(study.spec["tasks"])
+        groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
     dense = {cell.model: cell.artefact for cell in cells if cell.role == "dense"}
     evaluated = [cell for cell in cells if cell.role == "evaluate"]
     dense_of = {cell.artefact: dense[cell.model] for cell in evaluated if cell.model in dense}
@@ -180,10 +201,11 @@ def study_table(study: Record, job: Job, cells: Sequence[StudyCell], found: Iter
         id=study.id,
         job=job,
         spec=study.spec,
+        measure=measure,
         cells=list(cells),
         groups=groups,
         axes=axes,
-        findings=Findings(found, dense_of),
+        findings=Findings(found, tasks, dense_of, measure),
         dense_of=dense_of,
     )
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from jobs.documents import Estimate, Job, JobKind
 from jobs.fingerprints import fingerprint
-from jobs.problems import bad_field
+from jobs.problems import bad_field, not_found
 from jobs.references import PRUNED
 from jobs.settings import Settings
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
@@ -100,6 +100,17 @@ def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False
 def retry(stores: Stores, job: str, *, send: Send) -> Job:
     """Queue a failed or cancelled job again and send what is ready; Problems as `JobStore.retry`."""
     stores.jobs.retry(job)
+    dispatch(stores.jobs, stores.jobs.unsent(), send)
+    return stores.jobs.get(job)
+
+
+def retry_cells(stores: Stores, study: str, *, send: Send) -> Job:
+    """Queue all failed and cancelled cells of a study (its id, 16 hex digits) again and send what is ready; the study's
+    job. Problem 404, and those of `JobStore.retry_cells`."""
+    job = stores.results.get("study", study).job
+    if job is None:
+        raise not_found("study", study)
+    stores.jobs.retry_cells(job)
     dispatch(stores.jobs, stores.jobs.unsent(), send)
     return stores.jobs.get(job)
 

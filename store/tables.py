@@ -153,9 +153,12 @@ outcomes = Table(
     Column("evaluation", String(16), primary_key=True),
     Column("task", String(64), primary_key=True),
     Column("rows_hash", String(64), nullable=False),
-    Column("correct", LargeBinary, nullable=False),  # a bit for each row, in the order of their indices
+    # A bit for each row, in the order of their indices; of a perplexity its windows' losses, a double each.
+    Column("correct", LargeBinary, nullable=False),
 )
 
+# Of a perplexity the rows are windows: predicted just as well, worse and better than by the dense model; difference,
+# interval and p are those of their losses in nats a token. No text is called as a task is.
 pairings = Table(
     "pairings",
     metadata,
@@ -171,6 +174,17 @@ pairings = Table(
     Column("high", Float, nullable=False),
     Column("p", Float, nullable=False),
     Index("ix_pairings_dense_evaluation", "dense_evaluation"),
+)
+
+# Both a second time, for tables of tens of thousands of them; `store/packed.py` writes and reads it.
+packed = Table(
+    "packed",
+    metadata,
+    Column("evaluation", String(16), primary_key=True),
+    Column("measure", String(16), primary_key=True),
+    Column("beside", String(16), primary_key=True),  # the dense evaluation of a pairing; empty: what was measured
+    Column("tasks", Text, nullable=False),  # a JSON list
+    Column("numbers", LargeBinary, nullable=False),  # float64, little-endian, [tasks, columns]
 )
 
 # How often each of these has changed: what was computed from one is good as long as its number is the same.

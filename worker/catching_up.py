@@ -1,4 +1,4 @@
-"""Evaluations of an earlier version: their examples are gone through once, so that tables can pair them."""
+"""Evaluations of an earlier version: what they found is gone through once, so that tables have it and can pair it."""
 
 import json
 import logging
@@ -11,10 +11,13 @@ log = logging.getLogger(__name__)
 
 
 def catch_up(stores: Stores) -> int:
-    """Keep the outcomes of evaluations that have none, and answer how many got them. One that cannot be read stays as
-    it is: its accuracies are known, and no difference of it has an interval."""
+    """Keep the outcomes and perplexities of evaluations that have none, and answer how many got them. One that cannot
+    be read stays as it is: its accuracies are known, its perplexities are in no table, and no difference of it has an
+    interval. Windows' losses are not in what an earlier version wrote; such perplexities stay without an interval of
+    their difference."""
     done = 0
-    for name in stores.measurements.without_outcomes():
+    measured = stores.measurements
+    for name in dict.fromkeys([*measured.without_outcomes(), *measured.without_perplexities()]):
         try:
             found = outcomes_of(json.loads(stores.artefacts.read("evaluation", name, EVALUATION_JSON)))
         except (Problem, OSError, ValueError, KeyError, TypeError) as error:

@@ -22,7 +22,7 @@ from lm.architecture import context_length
 from lm.loading import LanguageModel
 from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
-from nsa.texts import SENTIMENT, Text
+from nsa.texts import SENTIMENT, SENTIMENT_LABELS, Text
 from store.activations import ActivationWriter
 from store.outcomes import EVALUATION_JSON
 from worker import causal
@@ -130,12 +130,16 @@ def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
         case given:
             before, after = _around(spec.prompt)
             group = TASKS.get(spec.prompt, SENTIMENT)
-            return [Text(each.text, each.label, each.words, before, after, group) for each in given]
+            choices = SENTIMENT_LABELS if group == SENTIMENT else ()
+            return [Text(each.text, each.label, each.words, before, after, group, choices) for each in given]
     group = TASKS[spec.texts.dataset]
-    if spec.prompt == spec.texts.dataset:
-        return [Text(row.text, row.label, row.words, row.before, row.after, group) for row in rows]
-    before, after = _around(spec.prompt)
-    return [Text(row.text, row.label, row.words, before, after, group) for row in rows]
+    words = [row.words for row in rows] if spec.texts.words is None else spec.texts.words
+    own = spec.prompt == spec.texts.dataset
+    before, after = ("", "") if own else _around(spec.prompt)
+    return [
+        Text(row.text, row.label, chosen, row.before if own else before, row.after if own else after, group)
+        for row, chosen in zip(rows, words, strict=False)  # a task may have fewer rows than were asked for
+    ]
 
 
 def _around(prompt: str) -> tuple[str, str]:
@@ -163,7 +167,8 @@ def _held_out(asked: specs.Perplexity | None, lm: LanguageModel, context: Contex
 
 
 def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str, Any]:
-    """The perplexity on a text as JSON, with the hash of its windows: equal hashes can be compared."""
+    """The perplexity on a text as JSON, every window's loss included, with the hash of the windows: equal hashes can be
+    compared."""
     stage = f"perplexity on {Path(text.name).name}"
     result = perplexity(
         lm.model, text.windows, on_batch=lambda done, total: context.step(stage, done, total, "windows")

@@ -8,16 +8,17 @@ from jobs.documents import JobKind
 from jobs.specs import PruneSpec, Spec
 from store.activations import ActivationStore
 from store.artefacts import Artefacts
-from store.outcomes import EVALUATION_JSON, Outcomes, outcomes_of
+from store.outcomes import EVALUATION_JSON, Answered, outcomes_of
 from worker.pruned_model import PRUNING_JSON
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The summary of a record (`store/results.py`) and, of an evaluation, which rows of each task were right."""
+    """The summary of a record (`store/results.py`) and, of an evaluation, which rows of each task were right, and each
+    window's loss."""
 
     summary: dict[str, Any]
-    outcomes: dict[str, Outcomes] = field(default_factory=dict)
+    outcomes: dict[str, Answered] = field(default_factory=dict)
 
 
 def finding_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> Finding:
@@ -48,17 +49,18 @@ def _of_model(spec: PruneSpec, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_evaluation(document: dict[str, Any]) -> dict[str, Any]:
-    tasks = {
-        name: {key: value for key, value in result.items() if key != "examples"}
-        for name, result in document["tasks"].items()
-    }
     return {
         "model": document["model"],
-        "tasks": tasks,
-        "perplexity": document.get("perplexity", {}),
+        "tasks": _without("examples", document["tasks"]),
+        "perplexity": _without("nlls", document.get("perplexity", {})),
         "context": document.get("context"),
         "seconds": document["seconds"],
     }
+
+
+def _without(field: str, results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Each result but for the one field that has an entry for every row or window."""
+    return {name: {key: value for key, value in each.items() if key != field} for name, each in results.items()}
 
 
 def _of_attribution(store: ActivationStore) -> dict[str, Any]:

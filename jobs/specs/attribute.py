@@ -23,31 +23,70 @@ from jobs.words import occurs
 MOST_VARIANTS = 256
 """Pruned models that one attribution compares with a dense one."""
 
+RowWords = Annotated[
+    tuple[tuple[str, ...], ...] | None,
+    Field(
+        default=None,
+        description="influential words of each row, in order, chosen by hand; a row may have none",
+        exclude_if=lambda words: words is None,  # a spec without them keeps the fingerprint that it always had
+    ),
+]
 
-class TaskTexts(Strict):
-    """`count` rows of a task, drawn by `seed`."""
+
+class _Rows(Strict):
+    """Rows of a task, perhaps with influential words that somebody chose for each of them."""
 
     dataset: str
+    words: RowWords
+
+    @property
+    def size(self) -> int:
+        """How many rows are asked for."""
+        raise NotImplementedError
+
+    @field_validator("dataset")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return one_of(name, TASKS)
+
+    @model_validator(mode="after")
+    def _words_of_each(self) -> Self:
+        if self.words is None:
+            return self
+        if len(self.words) != self.size:
+            raise refused(
+                f"words are given for {len(self.words)} of {self.size} rows; give each row a list, if an empty one",
+                allowed=f"{self.size} lists of words",
+                field="words",
+                given=len(self.words),
+            )
+        if not any(self.words):
+            raise refused("no row has a word; choose one at least", allowed="a word", field="words", given=[])
+        return self
+
+
+class TaskTexts(_Rows):
+    """`count` rows of a task, drawn by `seed`."""
+
     count: int = Field(default=10, ge=1, le=1000)
     seed: Seed = 0
 
-    @field_validator("dataset")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return one_of(name, TASKS)
+    @property
+    def size(self) -> int:
+        """How many rows are asked for; a task may have fewer."""
+        return self.count
 
 
-class TaskRows(Strict):
+class TaskRows(_Rows):
     """Rows of a task by their places in its file or split, from 0, in the order given: those that an evaluation told
     of."""
 
-    dataset: str
     indices: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=1000)
 
-    @field_validator("dataset")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return one_of(name, TASKS)
+    @property
+    def size(self) -> int:
+        """How many rows are asked for."""
+        return len(self.indices)
 
     @field_validator("indices")
     @classmethod
@@ -231,7 +270,7 @@ class Reading(Strict):
             return self
         others = [source for source in WORD_SOURCES if source != "manual"]
         if isinstance(self.texts, TaskTexts | TaskRows):
-            if self.texts.dataset not in TASKS_WITH_WORDS:
+            if self.texts.words is None and self.texts.dataset not in TASKS_WITH_WORDS:
                 raise refused(
                     f"the rows of {self.texts.dataset} carry no words of their own; use {' or '.join(others)}",
                     allowed=others,
@@ -239,8 +278,10 @@ class Reading(Strict):
                     given="manual",
                 )
             return self
+        some = any(text.words for text in self.texts)
         for index, text in enumerate(self.texts):
-            if not text.words:
+            # An empty list says that a text has none, where others have some; no list says that nobody chose.
+            if text.words is None or not (text.words or some):
                 raise refused(
                     f"text {index} has no words; give some, or set words.source to {' or '.join(others)}",
                     allowed="at least one word of the text",
@@ -252,7 +293,7 @@ class Reading(Strict):
 
 def _carries_words(texts: object) -> bool:
     if isinstance(texts, Mapping):
-        return str(texts.get("dataset")) in TASKS_WITH_WORDS
+        return bool(texts.get("words")) or str(texts.get("dataset")) in TASKS_WITH_WORDS
     return isinstance(texts, Iterable) and any(isinstance(text, Mapping) and text.get("words") for text in texts)
 
 

@@ -1,5 +1,6 @@
 """A grid of jobs: which models, pruned how, measured on what, and which attributions beside them."""
 
+from collections.abc import Iterable
 from math import prod
 from typing import Annotated, Any, Self
 
@@ -20,15 +21,23 @@ Seqlen = Annotated[int, Field(ge=2, le=1_000_000)]
 
 class StudyAttribution(Reading):
     """An attribution of a study: its pruned variants are the study's pruned models of `dense` (None: one for each
-    model), of all methods and patterns or of the named ones."""
+    model). What else is named keeps some of them, by the names that the study gives: methods, patterns, calibration
+    sets and lengths of their windows; what no text went into is not asked for the latter two."""
 
     dense: Reference | None = None
-    methods: tuple[str, ...] = Field(default=(), description="names of the study's methods; none: all of them")
-    patterns: tuple[Pattern, ...] = Field(default=(), description="patterns of the study; none: all of them")
+    methods: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+    calibrations: tuple[str, ...] = ()
+    seqlens: tuple[Seqlen, ...] = ()
 
-    def shows(self, method: Method, pattern: Pattern) -> bool:
+    def shows(self, method: Method, pattern: Pattern, calibration: Calibration | None) -> bool:
         """Whether what is pruned in this way is one of its variants."""
-        return (not self.methods or method.name in self.methods) and (not self.patterns or pattern in self.patterns)
+        return (
+            (not self.methods or method.name in self.methods)
+            and (not self.patterns or pattern in self.patterns)
+            and (not self.calibrations or calibration is None or str(calibration) in self.calibrations)
+            and (not self.seqlens or calibration is None or calibration.seqlen in self.seqlens)
+        )
 
 
 class StudySpec(Strict):
@@ -73,6 +82,18 @@ class StudySpec(Strict):
         return bool(self.tasks) or self.perplexity is not None
 
     @property
+    def draws(self) -> tuple[Calibration, ...]:
+        """Every calibration set in every length and with every seed, each once."""
+        return tuple(
+            dict.fromkeys(
+                calibration.model_copy(update={"seqlen": seqlen, "seed": seed})
+                for calibration in self.calibrations
+                for seqlen in self.seqlens or (calibration.seqlen,)
+                for seed in self.seeds or (calibration.seed,)
+            )
+        )
+
+    @property
     def ways(self) -> tuple[tuple[Method, Pattern, Allocation], ...]:
         """How each model is pruned, whatever the text: every combination that makes sense."""
         return tuple(
@@ -95,7 +116,9 @@ class StudySpec(Strict):
             for field, named, known in (
                 ("dense", (attribution.dense or self.models[0],), self.models),
                 ("methods", attribution.methods, tuple(method.name for method in self.methods)),
-                ("patterns", tuple(map(str, attribution.patterns)), tuple(map(str, self.patterns))),
+                ("patterns", _texts(attribution.patterns), _texts(self.patterns)),
+                ("calibrations", attribution.calibrations, _texts(self.calibrations)),
+                ("seqlens", _texts(attribution.seqlens), _texts(draw.seqlen for draw in self.draws)),
             ):
                 for name in named:
                     if name not in known:
@@ -145,21 +168,24 @@ class StudySpec(Strict):
                 allowed=f"at most {MOST_CELLS} cells",
             )
         draws = len(self.calibrations) * max(1, len(self.seqlens)) * max(1, len(self.seeds))
-        made = [
-            (method, pattern, draws if method.calibrated or allocation.calibrated else 1)
-            for method, pattern, allocation in self.ways
-        ]
-        cells = len(self.models) * (1 + 2 * sum(number for *_, number in made) + len(self.attributions))
+        variants = sum(
+            draws if method.calibrated or allocation.calibrated else 1 for method, _, allocation in self.ways
+        )
+        cells = len(self.models) * (1 + 2 * variants + len(self.attributions))
         if cells > MOST_CELLS:
             raise refused(
                 f"the grid has up to {cells} cells; at most {MOST_CELLS}", allowed=f"at most {MOST_CELLS} cells"
             )
         for index, attribution in enumerate(self.attributions):
-            variants = sum(number for method, pattern, number in made if attribution.shows(method, pattern))
+            variants = sum(
+                attribution.shows(method, pattern, calibration)
+                for method, pattern, allocation in self.ways
+                for calibration in (self.draws if method.calibrated or allocation.calibrated else (None,))
+            )
             if not 1 <= variants <= MOST_VARIANTS:
                 raise refused(
                     f"an attribution compares 1 to {MOST_VARIANTS} pruned models with the dense one, and this has "
-                    f"{variants} of each model; name other methods or patterns",
+                    f"{variants} of each model; name other methods, patterns, calibrations or seqlens",
                     allowed=f"1 to {MOST_VARIANTS} pruned models",
                     field=f"attributions.{index}",
                     given=None,
@@ -169,3 +195,7 @@ class StudySpec(Strict):
 
 def _needs(field: str, because: str, allowed: list[str]) -> Exception:
     return refused(f"needs at least one: {because}", allowed=allowed, field=field, given=[])
+
+
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(str, values)))

@@ -8,7 +8,6 @@ from fastapi.responses import Response
 from server import urls
 from server.api.answers import Kept, problems
 from server.documents import (
-    AnsweringNeuron,
     AttributionDocument,
     AttributionSummary,
     LayerHeatmap,
@@ -16,11 +15,13 @@ from server.documents import (
     NeuronRow,
     Page,
 )
+from server.documents.answering import AnsweringDocument
 from server.figures.neuron import neuron_file
 from server.headers import FILE_POLICY
+from server.read.answering import answering_document
 from server.read.attributions import attribution_document, attribution_list
 from server.read.layers import layer_heatmap
-from server.read.neurons import answering_neurons, neuron_document, neuron_list
+from server.read.neurons import neuron_document, neuron_list
 from server.stores import StoresHere
 
 router = APIRouter(tags=["Attributions"], prefix=urls.API)
@@ -92,9 +93,9 @@ def list_answering(
     example: Annotated[int | None, Query(description="the token's example, by its index; the first one else")] = None,
     token: Annotated[int | None, Query(description="a token of the example, by its place from 0")] = None,
     layer: int | None = None,
-) -> Page[AnsweringNeuron]:
+) -> AnsweringDocument:
     opened = stores.attributions.get(attribution)
-    return answering_neurons(opened, word=word, example=example, token=token, layer=layer)
+    return answering_document(opened, word=word, example=example, token=token, layer=layer)
 
 
 @router.get(

@@ -109,6 +109,20 @@ def retry_job(stores: StoresHere, job: str) -> Response:
     return _document(stores, again, 202, {"location": urls.api(urls.job(again.id))})
 
 
+@router.post(
+    urls.STUDY_RETRY,
+    tags=["Studies"],
+    status_code=202,
+    response_model=JobDocument,
+    responses=problems(404, 409),
+    summary="Queue all failed and cancelled cells of a study again",
+)
+def retry_study(stores: StoresHere, study: str) -> Response:
+    again = submission.retry_cells(stores, study, send=stores.send)
+    _announce(stores, again)
+    return _document(stores, again, 202, {"location": urls.api(urls.job(again.id))})
+
+
 @router.get(
     urls.JOB_EVENTS,
     response_class=EventSourceResponse,

@@ -67,12 +67,21 @@ def get_study(
     study: str,
     rows: str | None = None,
     columns: str | None = None,
-    show: str = "accuracy",
+    measure: str | None = None,
+    show: str | None = None,
     published: str | None = None,
     chart: str | None = None,
 ) -> StudyDocument:
     return study_document(
-        stores, study, rows=rows, columns=columns, show=show, published=published, chart=chart, where=where
+        stores,
+        study,
+        rows=rows,
+        columns=columns,
+        measure=measure,
+        show=show,
+        published=published,
+        chart=chart,
+        where=where,
     )
 
 

@@ -8,10 +8,11 @@ from server import urls
 from server.api.answers import problems
 from server.filters import Filters
 from server.headers import FILE_POLICY
-from server.read.studies import study_document
+from server.read.studies import measured_by, study_document
 from server.stores import StoresHere
 from server.tables.cells import cells_csv
 from server.tables.file import table_file
+from store.measured import ACCURACY
 
 router = APIRouter(tags=["Studies"], prefix=urls.API)
 
@@ -32,11 +33,14 @@ def get_table(
     form: str,
     rows: str | None = None,
     columns: str | None = None,
-    show: str = "accuracy",
+    measure: str | None = None,
+    show: str | None = None,
     published: str | None = None,
 ) -> Response:
     """The same parameters as the study's page: the file holds the table that the page shows."""
-    document = study_document(stores, study, rows=rows, columns=columns, show=show, published=published, where=where)
+    document = study_document(
+        stores, study, rows=rows, columns=columns, measure=measure, show=show, published=published, where=where
+    )
     file = table_file(document, form)
     headers = {
         "content-disposition": f'attachment; filename="{file.name}"',
@@ -49,12 +53,14 @@ def get_table(
 @router.get(
     urls.STUDY_CELLS,
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/csv": {}}}, **problems(404)},
+    responses={200: {"content": {"text/csv": {}}}, **problems(404, 422)},
     summary="All measurements of a study as CSV, with every setting",
 )
-def get_cells(stores: StoresHere, study: str) -> StreamingResponse:
-    table = stores.studies.table(study)
+def get_cells(stores: StoresHere, study: str, measure: str | None = None) -> StreamingResponse:
+    spec = stores.results.get("study", study).spec
+    table = stores.studies.table(study, measured_by(spec, measure))
     prune = {cell.job: cell.artefact for cell in table.cells if cell.kind is JobKind.PRUNE}
     pruning = {prune[job.id]: job.spec for job in stores.jobs.many(prune).values()}
-    headers = {"content-disposition": f'attachment; filename="study-{table.id}-cells.csv"'}
+    of = "" if table.measure == ACCURACY else f"-{table.measure}"
+    headers = {"content-disposition": f'attachment; filename="study-{table.id}{of}-cells.csv"'}
     return StreamingResponse(cells_csv(table, pruning), media_type="text/csv; charset=utf-8", headers=headers)

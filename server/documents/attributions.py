@@ -72,6 +72,7 @@ class ExampleSummary(Document):
     index: int
     label: str | None
     text: str
+    model_label: bool = False  # the text had no label: this one is the dense model's own answer
     words: list[str]
     dropped: list[str]  # words the model named that are not in the text
     answer: str | None  # what the model said when it was asked for the words

@@ -8,7 +8,8 @@ from server.documents.base import Document, Link, Page
 from server.documents.jobs import JobDocument
 
 Interval = tuple[float, float]
-Show = Literal["accuracy", "difference"]
+Measure = Literal["accuracy", "perplexity"]
+Show = Literal["accuracy", "perplexity", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
 
@@ -18,12 +19,19 @@ class PivotCell(Document):
     Accuracies are shares (0 to 1), and ``difference`` is accuracy minus the dense model's. Intervals are 95 % ones.
     They, rows and changed rows are given of one measurement, and of a mean whose measurements share no rows, which are
     those on different tasks.
+
+    In a table of perplexities ``perplexity``, ``interval`` and ``dense`` are such, a mean is the geometric one, and
+    ``difference`` is the one of losses in nats a token: the logarithm of ``ratio``. Its p is Student's, paired over the
+    windows of the text; ``rows`` are predicted tokens, ``newly_wrong`` windows that are predicted worse than by the
+    dense model, ``newly_right`` those that are predicted better.
     """
 
     accuracy: float | None
+    perplexity: float | None = None
     interval: Interval | None
     dense: float | None
     difference: float | None
+    ratio: float | None = None  # perplexity over the dense model's
     difference_interval: Interval | None  # paired: from the rows that both models were measured on
     p: float | None  # McNemar's, exact and two-sided; of a single measurement
     q: float | None  # the same after Benjamini-Hochberg over all measurements of the table
@@ -60,11 +68,12 @@ class StudyRow(PivotLabel):
     dense: float | None
     chance: float | None
     majority: float | None
-    spread: float | None  # largest minus smallest of the row, of the same cells as the best
+    spread: float | None  # largest minus smallest of the row (over it, of perplexities), of the same cells as the best
     cells: list[PivotCell | None]
 
 
 class StudyTable(Document):
+    measure: Measure
     rows_axis: str
     columns_axis: str
     columns: list[str]
@@ -94,6 +103,7 @@ class StudyTableDocument(Document):
     href: str
     caption: str
     notes: list[str]
+    measure: Measure
     show: Show
     filters: dict[str, list[str]]
     published: PublishedTable | None
@@ -105,7 +115,7 @@ class StudyChart(Document):
 
     name: ChartName
     title: str
-    like: str  # what of the paper it corresponds to
+    like: str  # what of the paper it corresponds to; the paper has no perplexities
     table: StudyTable
     href: str  # the same as a table
     csv_href: str
@@ -141,7 +151,9 @@ class StudyDocument(StudySummary):
     axes: dict[str, list[str]]  # "task": ["sst2", ...]; of all of the study, whatever is filtered
     axis_labels: dict[str, list[PivotLabel]]  # the same, as people read them
     filters: dict[str, list[str]]  # axis: the values of it that count
-    show: Show
+    measure: Measure
+    measures: list[Measure]  # what the study measures; the first is shown unless ``measure`` says otherwise
+    show: Show  # the measure itself, or its difference to dense
     published: PublishedTable | None  # the paper's table that is laid beside
     published_tables: list[str]  # those that have a value for a cell of this table
     table: StudyTable
@@ -152,6 +164,7 @@ class StudyDocument(StudySummary):
     models_total: int
     attributions: list[Link]
     failures: list[FailedCell]  # the first few; ``failed`` counts them
+    retry_href: str | None  # where all of them are tried again (POST)
     running: int
     jobs: list[JobDocument]  # the first few, in the order of the plan
     jobs_next_href: str | None  # the rest (JSON)

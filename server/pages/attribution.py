@@ -10,6 +10,7 @@ from server.pages.causal import CausalPanel, causal_panel
 from server.pages.controls import Fact, Href, Option, Picker
 from server.pages.frame import Frame
 from server.pages.neuron import TELLING
+from server.pages.texts import TextPanel
 from server.pages.tokens import Legend
 
 Neuron = Callable[[str], str]
@@ -87,11 +88,13 @@ class AttributionPage:
 
     frame: Frame
     title: str
+    comparison_href: str | None
     facts: tuple[Fact, ...]
     variant_picker: Picker | None
     chips: tuple[WordChip, ...]
     words_note: str
     all_words_href: str | None
+    answering_href: str | None
     top_title: str
     top: tuple[NeuronLine, ...]
     damaged: tuple[NeuronLine, ...]
@@ -108,9 +111,12 @@ class AttributionPage:
     map_legend: Legend
     map_data: dict[str, object]
     histogram_data: dict[str, object]
+    own: TextPanel | None
 
 
-def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> AttributionPage:
+def attribution_page(
+    document: AttributionDocument, frame: Frame, here: str, own: TextPanel | None = None
+) -> AttributionPage:
     """``here`` is the page's own path, or that of the share link that it was opened by."""
     first = document.variants[0].name if document.variants else None
     variant = document.variant if document.variant != first else None
@@ -128,6 +134,7 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
     return AttributionPage(
         frame=frame,
         title=document.label,
+        comparison_href=None if frame.shared else urls.comparisons(document.id),
         facts=_facts(document),
         variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
         chips=tuple(
@@ -136,6 +143,7 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
         ),
         words_note=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
+        answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
         top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
         top=tuple(_neuron_line(row, neuron) for row in document.top_neurons),
         damaged=tuple(_neuron_line(row, neuron) for row in document.damaged_neurons),
@@ -159,6 +167,7 @@ def attribution_page(document: AttributionDocument, frame: Frame, here: str) -> 
             "labels": _map_labels(document),
             "hrefs": [[href and neuron(href) for href in hrefs] for hrefs in document.score_map.hrefs],
         },
+        own=own,
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
     )
 
@@ -266,6 +275,8 @@ def _layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
 
 def _text_line(number: int, example: ExampleSummary) -> TextLine:
     label = f"{number} · {example.label}" if example.label else str(number)
+    if example.model_label:
+        label += ", as the dense model answers"
     dropped = f"named but not in the text: {', '.join(example.dropped)}" if example.dropped else ""
     return TextLine(label, example.text, tuple(example.words), dropped, example.answer)
 

@@ -26,6 +26,10 @@ NEWLINES = [
     Choice(value="real", label="line breaks"),
     Choice(value="literal", label="a backslash and an n", note="as the paper's Figure 1 shows its prompt"),
 ]
+SPECIAL_TOKENS = [
+    Choice(value="", label="left out", note="tokens like <s>, whose activation can dwarf that of all words"),
+    Choice(value="true", label="counted", note="tokens like <s> are in the sums of the Score"),
+]
 MODES = [
     Choice(value="concat", label="several fill a window"),
     Choice(value="single", label="one in each window", note="windows are as long as the longest of them"),
@@ -269,6 +273,7 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
                 _select("words.source", "Influential words", sources, ""),
                 _select("activation", "Activation", form.activations, "relu"),
                 _number("permutations", "Permutations", "1000", least="0", hint="0: no p-values"),
+                *_sums(),
                 _number("seed", "Seed", "0", least="0"),
             ),
         ),
@@ -295,6 +300,16 @@ def _causal(form: JobForm) -> Section:
                 asked,
             ),
         ),
+    )
+
+
+def _sums() -> tuple[Field, ...]:
+    """What the sums of the Score leave out."""
+    floor = "a neuron is ranked from this quantile of its layer's denominators on; 0: all with a positive one"
+    special = replace(_select("special_tokens", "Special tokens", SPECIAL_TOKENS, ""), shape="flag")
+    return (
+        replace(_number("floor", "Denominator floor", "0.05", least="0", most="0.99", hint=floor), step="any"),
+        special,
     )
 
 

@@ -20,6 +20,7 @@ class Found:
     href: str
     note: str
     words: tuple[str, ...]
+    comparison_href: str | None = None
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ class JobPage:
     children_note: str
 
 
-def job_page(document: JobDetail, frame: Frame) -> JobPage:
+def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> JobPage:
+    """``then`` is what to open of the result, where that is not the whole of it."""
     progress = document.progress
     name = state_name(document)
     result = document.result_href
@@ -90,7 +91,7 @@ def job_page(document: JobDetail, frame: Frame) -> JobPage:
         events_href=document.events_href,
         cancel_href=urls.api(document.href) if document.can_cancel and not frame.shared else None,
         retry_href=urls.job_retry(document.id) if document.can_retry and not frame.shared else None,
-        result=None if result is None else Link(label=label, href=result),
+        result=None if result is None else then or Link(label=label, href=result),
         again_href=urls.new_job(kind=document.kind.value),
         study=document.study,
         wrong=_wrong(document),

@@ -1,6 +1,7 @@
 """The indexes: jobs, studies, attributions, evaluations, models."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from jobs.documents import JobKind, JobState
 from server import urls
@@ -152,7 +153,12 @@ def attributions_page(page: Page[AttributionSummary], frame: Frame) -> Attributi
         "Start an attribution",
         start,
     )
-    return AttributionsPage(frame, tuple(found(item) for item in page.items), empty, start, page.next_href)
+    models = Counter(item.dense.href for item in page.items)
+    items = tuple(
+        replace(found(item), comparison_href=urls.comparisons(item.id) if models[item.dense.href] > 1 else None)
+        for item in page.items
+    )
+    return AttributionsPage(frame, items, empty, start, page.next_href)
 
 
 def evaluations_page(page: Page[EvaluationSummary], frame: Frame) -> EvaluationsPage:

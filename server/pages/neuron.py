@@ -17,6 +17,8 @@ from server.pages.neuron_cards import (
     weights_note,
     word_lines,
 )
+from server.pages.spread import SpreadCard, spread_card
+from server.pages.texts import TextPanel
 from server.pages.tokens import (
     Pane,
     Telling,
@@ -49,14 +51,17 @@ class NeuronPage:
     exports: tuple[Option, ...]
     panes: tuple[Pane, ...]
     telling: Telling | None
+    answering_href: str | None
     words: tuple[WordLine, ...]
     words_note: str
     meters: tuple[WeightMeter, ...]
     meters_note: str
     specials: tuple[Special, ...]
     specials_note: str
+    spread: SpreadCard
     provenance: str
     data: dict[str, object]
+    own: TextPanel | None
 
 
 def default_view(document: NeuronDocument) -> View:
@@ -72,7 +77,9 @@ def telling_example(document: NeuronDocument, variant: str | None) -> int:
     return telling_text(document.examples, dense, pruned, document.word, document.activation)
 
 
-def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, *, telling: bool) -> NeuronPage:
+def neuron_page(
+    document: NeuronDocument, view: View, frame: Frame, here: str, *, telling: bool, own: TextPanel | None = None
+) -> NeuronPage:
     """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by.
 
     ``telling``: the address asked for the neuron's own telling text, so the next in rank shows its own too.
@@ -112,14 +119,19 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, *
         exports=_exports(document, view),
         panes=make_panes(reading, view, titles, chosen),
         telling=None if told is None else tell(reading, told, "Chosen" if chosen is not None else "Most telling"),
+        answering_href=None
+        if frame.shared or told is None
+        else urls.answering(document.attribution, example=view.example, token=told),
         words=words,
         words_note=words_note,
         meters=weight_meters(document.masked_fractions.get(pruned.name)),
         meters_note=weights_note(document.masked_fractions.get(pruned.name)),
         specials=special_rows(document, controls),
         specials_note=specials_note(controls),
+        spread=spread_card(document, pruned),
         provenance=document.provenance,
         data={"rows": token_rows(reading, view), "chosen": chosen, "neuron": document.name},
+        own=own,
     )
 
 

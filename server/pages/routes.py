@@ -10,7 +10,9 @@ from jobs.documents import JobKind, JobState
 from jobs.problems import Problem
 from server import urls
 from server.api.models import get_matrices
+from server.documents import Link
 from server.filters import Filters
+from server.own_texts import then_href
 from server.pages import evaluation as evaluations
 from server.pages import lists
 from server.pages.attribution import attribution_page
@@ -23,6 +25,7 @@ from server.pages.model import model_page
 from server.pages.neuron import TELLING, neuron_page, telling_example
 from server.pages.search import search_page
 from server.pages.study import study_page
+from server.pages.texts import text_panel
 from server.pages.view import read_view
 from server.read.attributions import attribution_document, attribution_list
 from server.read.evaluations import evaluation_document, evaluation_list, task_examples
@@ -34,6 +37,7 @@ from server.read.models import model_document, model_list
 from server.read.neurons import neuron_document
 from server.read.search import search
 from server.read.studies import study_document, study_list
+from server.read.texts import other_texts, own_text_form
 from server.stores import StoresHere
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -77,13 +81,18 @@ def show_job_form(request: Request, stores: StoresHere, kind: JobKind = JobKind.
 
 
 @router.get(urls.JOB)
-def show_job(request: Request, stores: StoresHere, job: str) -> Response:
+def show_job(
+    request: Request, stores: StoresHere, job: str, neuron: str | None = None, variant: str | None = None
+) -> Response:
     document = job_detail(stores, job)
     # The cells of a study are followed as in a list.
     live = urls.events() if document.children and not document.state.ended else None
     scripts = ("job",) if live is None else ("job", "live")
     frame = make_frame(request, document.title, JOBS, section="Jobs", scripts=scripts, events_href=live)
-    return render("job", job_page(document, frame))
+    then = None
+    if document.result and "attribution" in document.result and neuron is not None:
+        then = Link(label=f"Open {neuron}", href=then_href(document.result["attribution"], neuron, variant))
+    return render("job", job_page(document, frame, then))
 
 
 @router.get(urls.STUDIES)
@@ -100,12 +109,21 @@ def show_study(
     study: str,
     rows: str | None = None,
     columns: str | None = None,
-    show: str = "accuracy",
+    measure: str | None = None,
+    show: str | None = None,
     published: str | None = None,
     chart: str | None = None,
 ) -> Response:
     document = study_document(
-        stores, study, rows=rows, columns=columns, show=show, published=published, chart=chart, where=where
+        stores,
+        study,
+        rows=rows,
+        columns=columns,
+        measure=measure,
+        show=show,
+        published=published,
+        chart=chart,
+        where=where,
     )
     live = None if document.state.ended else urls.events()
     scripts = ("study", "charts", *(() if live is None else ("live",)))
@@ -176,9 +194,15 @@ def show_attribution(
     record = stores.results.many("attribution", [attribution]).get(attribution)
     document = attribution_document(opened, variant=variant, word=word, record=record)
     frame = make_frame(
-        request, document.label, ATTRIBUTIONS, section="Attributions", scripts=("charts",), attribution=attribution
+        request,
+        document.label,
+        ATTRIBUTIONS,
+        section="Attributions",
+        scripts=("charts", "texts"),
+        attribution=attribution,
     )
-    return render("attribution", attribution_page(document, frame, here=address(request)))
+    own = None if frame.shared else text_panel(attribution, own_text_form(opened), other_texts(stores, opened))
+    return render("attribution", attribution_page(document, frame, here=address(request), own=own))
 
 
 @router.get(urls.LAYER)
@@ -216,7 +240,8 @@ def show_layer(
 
 @router.get(urls.NEURON)
 def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
-    document = neuron_document(stores.attributions.get(attribution), layer, neuron)
+    opened = stores.attributions.get(attribution)
+    document = neuron_document(opened, layer, neuron)
     frame = make_frame(
         request,
         f"{document.name} · {document.label}",
@@ -224,7 +249,7 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
         Crumb(document.label, document.attribution_href),
         Crumb(f"Layer {layer}", document.layer_href),
         section="Attributions",
-        scripts=("neuron",),
+        scripts=("neuron", "texts"),
         attribution=attribution,
     )
     query = dict(request.query_params)
@@ -237,7 +262,9 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
         variants=[variant.name for variant in document.variants[1:]],
         activation=document.activation,
     )
-    return render("neuron", neuron_page(document, view, frame, address(request), telling=telling))
+    own = text_panel(attribution, own_text_form(opened), neuron=document.name, variant=query.get("variant"))
+    page = neuron_page(document, view, frame, address(request), telling=telling, own=None if frame.shared else own)
+    return render("neuron", page)
 
 
 def _checked(query: Mapping[str, str], examples: list[str]) -> Mapping[str, str]:

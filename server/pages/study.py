@@ -11,7 +11,8 @@ from server.pages.job_lines import Bar, JobLine, job_line
 from server.pages.study_charts import Chart, study_chart
 from server.pages.study_controls import Controls, page_state, study_controls
 from server.pages.study_grid import Grid, study_grid
-from server.tables.shown import axis_name, listed
+from server.tables.measures import MEASURES, axis_name
+from server.tables.shown import listed
 
 FEW_MODELS = 8
 """So many are listed at once."""
@@ -61,6 +62,7 @@ class StudyPage:
     failed_note: str
     failures: tuple[Failure, ...]
     failures_left: str
+    retry_href: str | None
     job: Link | None
     jobs: tuple[JobLine, ...]
     jobs_note: str
@@ -71,7 +73,8 @@ class StudyPage:
 
 
 def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage:
-    averaged = document.table.averaged
+    averaged = [axis_name(axis, document.measure) for axis in document.table.averaged]
+    mean = MEASURES[document.measure].mean
     total = document.cells
     return StudyPage(
         frame=frame,
@@ -79,8 +82,8 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         chip=f"{wording.count(document.done)} of {wording.plural(total, 'cell')}",
         facts=_facts(document),
         controls=study_controls(document, here, shared=frame.shared),
-        rows_axis=axis_name(document.table.rows_axis),
-        averaged=f"Each cell is the mean over {listed([*map(axis_name, averaged)])}." if averaged else "",
+        rows_axis=axis_name(document.table.rows_axis, document.measure),
+        averaged=f"Each cell is the {mean} over {listed(averaged)}." if averaged else "",
         about=tuple(document.table.notes),
         grid=study_grid(document),
         empty=_empty(document),
@@ -99,6 +102,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         failed_note=f"{wording.count(document.failed)} failed" if document.failed else "none failed",
         failures=_failures(document, frame),
         failures_left=_more(document.failed - len(document.failures)),
+        retry_href=None if frame.shared or document.failed < 2 else document.retry_href,
         job=None if frame.shared else document.job,
         jobs=tuple(job_line(job) for job in document.jobs),
         jobs_note=wording.count(total),
@@ -112,7 +116,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
 def _facts(document: StudyDocument) -> tuple[Fact, ...]:
     known = {axis: [value for value in values if value != "none"] for axis, values in document.axes.items()}
     return tuple(
-        Fact("", wording.count(len(values)), axis_name(axis) + ("" if len(values) == 1 else "s"))
+        Fact("", wording.count(len(values)), axis_name(axis, document.measure) + ("" if len(values) == 1 else "s"))
         for axis, values in known.items()
         # One window length, one allocation and one group are what most studies have.
         if len(values) > 1 or (values and axis not in {"seqlen", "allocation", "group"})

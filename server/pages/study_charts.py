@@ -6,7 +6,7 @@ from html import escape
 from server import urls
 from server.documents import PivotCell, StudyChart, StudyDocument, StudyRow
 from server.pages import wording
-from server.tables.shown import axis_name
+from server.tables.measures import MEASURES, MeasureWords, axis_name, shown_value
 
 MOST_TOGETHER = 6
 """More lines than so many have a panel each."""
@@ -32,25 +32,27 @@ def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Ch
     chart = document.chart
     if chart is None:
         return None
-    table = chart.table
-    drawn = [row for row in table.rows if any(cell is not None and cell.accuracy is not None for cell in row.cells)]
+    table, measure = chart.table, MEASURES[document.measure]
+    drawn = [row for row in table.rows if any(cell is not None and _there(cell, measure) for cell in row.cells)]
     figure = "studyMarks"
     if chart.name in {"sparsity", "seqlen"}:
         figure = "studyPanels" if len(drawn) > MOST_TOGETHER else "studyLines"
-    what = "accuracy" if document.show == "accuracy" else "difference to dense"
+    difference = document.show == "difference"
+    what = (measure.difference_title if difference else measure.title).lower()
+    down, across = (axis_name(axis, document.measure) for axis in (table.rows_axis, table.columns_axis))
     return Chart(
         title=chart.title,
-        note=_note(chart, drawn, document.show),
-        label=f"{chart.title}: {what} by {axis_name(table.columns_axis)}, one of each {axis_name(table.rows_axis)}; "
-        "the table behind it holds the numbers",
+        note=_note(chart, drawn, document),
+        label=f"{chart.title}: {what} by {across}, one of each {down}; the table behind it holds the numbers",
         figure=figure,
         data={
             "x": _places(chart),
             "numeric": chart.name == "sparsity",
-            "xTitle": "sparsity, %" if chart.name == "sparsity" else axis_name(table.columns_axis),
-            "yTitle": "accuracy, %" if document.show == "accuracy" else "points to dense",
-            "difference": document.show == "difference",
-            "series": [_series(chart, row, document.show) for row in drawn],
+            "logarithmic": measure.logarithmic,
+            "xTitle": "sparsity, %" if chart.name == "sparsity" else across,
+            "yTitle": measure.difference_plotted if difference else measure.plotted,
+            "difference": difference,
+            "series": [_series(chart, row, document, measure) for row in drawn],
         },
         table_href=None if shared else chart.href,
         csv_href=chart.csv_href,
@@ -59,18 +61,24 @@ def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Ch
     )
 
 
-def _note(chart: StudyChart, drawn: list[StudyRow], show: str) -> str:
-    parts = [f"like {chart.like}"]
+def _there(cell: PivotCell, measure: MeasureWords) -> bool:
+    return measure.value(cell) is not None
+
+
+def _note(chart: StudyChart, drawn: list[StudyRow], document: StudyDocument) -> str:
+    measure = MEASURES[document.measure]
+    parts = [f"like {chart.like}"] if chart.like else []
     if chart.table.averaged:
-        parts.append(f"mean over {', '.join(map(axis_name, chart.table.averaged))}")
-    if not drawn:
-        return parts[0]
-    if any(cell is not None and _interval(cell, show) for row in drawn for cell in row.cells):
-        parts.append("95 % intervals")
-    if chart.name == "sparsity" and any(":" in label.label for label in chart.table.column_labels):
-        parts.append("open marks: n:m")
-    if show == "accuracy":
-        parts.append("dashed: dense, dotted: chance")
+        names = ", ".join(axis_name(axis, document.measure) for axis in chart.table.averaged)
+        parts.append(f"{measure.mean} over {names}")
+    if drawn:
+        cells = [cell for row in drawn for cell in row.cells if cell is not None]
+        if any(_interval(cell, document, measure) for cell in cells):
+            parts.append("95 % intervals")
+        if chart.name == "sparsity" and any(":" in label.label for label in chart.table.column_labels):
+            parts.append("open marks: n:m")
+        if document.show != "difference":
+            parts.append(measure.levels)
     return ", ".join(parts)
 
 
@@ -81,44 +89,43 @@ def _places(chart: StudyChart) -> list[object]:
     return [escape(label.label) for label in chart.table.column_labels]
 
 
-def _series(chart: StudyChart, row: StudyRow, show: str) -> dict[str, object]:
+def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: MeasureWords) -> dict[str, object]:
     cells = row.cells
-    intervals = [None if cell is None else _interval(cell, show) for cell in cells]
+    intervals = [None if cell is None else _interval(cell, document, measure) for cell in cells]
     names = [label.label for label in chart.table.column_labels]
+    difference = document.show == "difference"
+
+    def place(value: float | None) -> float | None:
+        return None if value is None else measure.place(value)
+
     return {
         "name": escape(row.label),
-        "values": [None if cell is None else _percent(_value(cell, show)) for cell in cells],
-        "low": [None if each is None else _percent(each[0]) for each in intervals],
-        "high": [None if each is None else _percent(each[1]) for each in intervals],
+        "values": [None if cell is None else place(shown_value(measure, cell, document.show)) for cell in cells],
+        "low": [None if each is None else place(each[0]) for each in intervals],
+        "high": [None if each is None else place(each[1]) for each in intervals],
         # Of n:m patterns, beside unstructured ones: points of their own, not on the line.
         "apart": [chart.name == "sparsity" and ":" in name for name in names],
-        "labels": [_label(row, name, cell) for name, cell in zip(names, cells, strict=True)],
+        "labels": [_label(row, name, cell, measure) for name, cell in zip(names, cells, strict=True)],
         "hrefs": [None if cell is None else cell.href for cell in cells],
-        "dense": _percent(row.dense) if show == "accuracy" else 0.0,
-        "chance": _percent(row.chance) if show == "accuracy" else None,
+        "dense": measure.no_difference if difference else place(row.dense),
+        "chance": None if difference else place(row.chance),
     }
 
 
-def _value(cell: PivotCell, show: str) -> float | None:
-    return cell.accuracy if show == "accuracy" else cell.difference
+def _interval(cell: PivotCell, document: StudyDocument, measure: MeasureWords) -> tuple[float, float] | None:
+    return measure.difference_interval(cell) if document.show == "difference" else cell.interval
 
 
-def _interval(cell: PivotCell, show: str) -> tuple[float, float] | None:
-    return cell.interval if show == "accuracy" else cell.difference_interval
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else round(100 * value, 2)
-
-
-def _label(row: StudyRow, column: str, cell: PivotCell | None) -> str:
-    if cell is None or cell.accuracy is None:
+def _label(row: StudyRow, column: str, cell: PivotCell | None, measure: MeasureWords) -> str:
+    value = None if cell is None else measure.value(cell)
+    if cell is None or value is None:
         return ""
-    lines = [f"{escape(row.label)} · {escape(column)}", f"accuracy {wording.accuracy(cell.accuracy)} %"]
+    lines = [f"{escape(row.label)} · {escape(column)}", f"{measure.name} {measure.text(value)}{measure.unit}"]
     if cell.interval is not None:
-        lines[-1] += f" ({wording.accuracy(cell.interval[0])} to {wording.accuracy(cell.interval[1])})"
-    if cell.difference is not None:
-        lines.append(f"{wording.points(cell.difference)} points to dense")
+        lines[-1] += f" ({measure.text(cell.interval[0])} to {measure.text(cell.interval[1])})"
+    difference = measure.difference(cell)
+    if difference is not None:
+        lines.append(f"{measure.difference_text(difference)}{measure.difference_unit} to dense")
     if cell.measurements > 1:
-        lines.append(f"mean of {cell.done} of {wording.plural(cell.measurements, 'measurement')}")
+        lines.append(f"{measure.mean} of {cell.done} of {wording.plural(cell.measurements, 'measurement')}")
     return "<br>".join(lines)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server import urls
-from server.documents import PivotLabel, StudyDocument
+from server.documents import Measure, PivotLabel, StudyDocument
 from server.pages import wording
 from server.pages.controls import Href, Option, Picker
-from server.tables.shown import axis_name, shown_state
+from server.tables.measures import MEASURES, axis_name
+from server.tables.shown import shown_state
 
 SHOWN_LABELS = 2
 """A filter with more values than so many only counts them."""
@@ -85,7 +86,7 @@ def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Contr
 
     return Controls(
         form=None if shared else _form(document, state, here),
-        toggles=() if shared else (_show(document, href),),
+        toggles=() if shared else (*_measures(document, href), _show(document, href)),
         menus=() if shared else _menus(document, state, href),
         chips=() if shared else _chips(document, href),
         clear_href=href(**dict.fromkeys(document.filters)) if document.filters else None,
@@ -95,13 +96,17 @@ def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Contr
 
 def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> TableForm:
     table = document.table
+
+    def name(axis: str) -> str:
+        return axis_name(axis, document.measure)
+
     several = [axis for axis, labels in document.axis_labels.items() if _several(labels) or axis in document.filters]
     offered = [axis for axis in document.axes if axis in {*several, table.rows_axis, table.columns_axis}]
-    kept = {key: value for key, value in state.items() if key in {"show", "published", "chart"} and value is not None}
+    kept = {key: state[key] for key in ("measure", "show", "published", "chart") if state[key] is not None}
     return TableForm(
         action=here,
         selects=tuple(
-            AxisSelect(key, label, tuple(Value(axis, axis_name(axis), axis == now) for axis in offered))
+            AxisSelect(key, label, tuple(Value(axis, name(axis), axis == now) for axis in offered))
             for key, label, now in (("rows", "Rows", table.rows_axis), ("columns", "Columns", table.columns_axis))
         ),
         filters=tuple(_filter(document, axis) for axis in several),
@@ -125,17 +130,36 @@ def _filter(document: StudyDocument, axis: str) -> Filter:
         shown = ", ".join(names) if len(names) <= SHOWN_LABELS else f"{len(names)} of {len(labels)}"
     return Filter(
         axis=axis,
-        name=axis_name(axis).capitalize(),
+        name=axis_name(axis, document.measure).capitalize(),
         shown=shown,
         active=bool(chosen),
         values=tuple(Value(each.value, each.label, each.value in chosen) for each in labels),
     )
 
 
+def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
+    """Nothing where the study has one. Tasks, the paper's values and groups of tasks are of one measure alone."""
+    if len(document.measures) < 2:
+        return ()
+    axes = {"rows": document.table.rows_axis, "columns": document.table.columns_axis}
+    left: dict[str, urls.State] = {key: None if axis == "group" else axis for key, axis in axes.items()}
+    left |= {"task": None, "group": None, "published": None}
+    if document.chart and document.chart.name == "group":
+        left["chart"] = None
+
+    def option(each: Measure) -> Option:
+        state = {} if each == document.measure else {"measure": None if each == document.measures[0] else each, **left}
+        return Option(MEASURES[each].title, href(**state), each == document.measure)
+
+    return (Picker("What was measured", "", tuple(map(option, document.measures))),)
+
+
 def _show(document: StudyDocument, href: Href) -> Picker:
+    measure = MEASURES[document.measure]
+    alone = len(document.measures) == 1
     options = (
-        Option("Accuracy", href(show=None), document.show == "accuracy"),
-        Option("Difference to dense", href(show="difference"), document.show == "difference"),
+        Option(measure.title if alone else "Values", href(show=None), document.show != "difference"),
+        Option(measure.difference_title, href(show="difference"), document.show == "difference"),
     )
     return Picker("What is shown", "", options)
 
@@ -164,8 +188,8 @@ def _usual(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
     options = []
     for link in document.tables:
         down, _, across = link.label.partition(" by ")
-        label = f"{axis_name(down).capitalize()} by {axis_name(across)}"
-        like = LIKE_TABLES.get((down, across))
+        label = f"{axis_name(down, document.measure).capitalize()} by {axis_name(across, document.measure)}"
+        like = LIKE_TABLES.get((down, across)) if document.measure == "accuracy" else None
         options.append(
             Option(
                 label,
@@ -188,7 +212,7 @@ def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:
         names = {each.value: each.label for each in document.axis_labels[axis]}
         for value in values:
             left = [other for other in values if other != value]
-            chips.append(Option(names[value], href(**{axis: left or None}), False, axis_name(axis)))
+            chips.append(Option(names[value], href(**{axis: left or None}), False, axis_name(axis, document.measure)))
     return tuple(chips)
 
 
@@ -199,6 +223,7 @@ def _exports(document: StudyDocument) -> tuple[Option, ...]:
         for form in urls.TABLE_FORMS
     ]
     count = sum(cell.measurements for row in document.table.rows for cell in row.cells if cell is not None)
-    note = f"every cell and task, every setting ({wording.count(count)} here)" if not document.filters else ""
-    cells = Option("All cells, CSV", urls.study_cells(document.id), False, note or "every cell and task, every setting")
+    every = f"every cell and {axis_name('task', document.measure)}, every setting"
+    note = every if document.filters else f"{every} ({wording.count(count)} here)"
+    cells = Option("All cells, CSV", urls.study_cells(document.id, measure=state["measure"]), False, note)
     return (*files, cells)

@@ -3,6 +3,7 @@
 The page carries no markup for what is told: one JSON block holds it, without what the table says already.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.documents import JobState
@@ -10,9 +11,7 @@ from server import urls
 from server.documents import PivotCell, StudyDocument, StudyRow
 from server.pages import wording
 from server.pages.shades import Scale, difference_shade
-
-SMALLEST_SCALE = 0.05
-"""The colours end at five points at least: noise must not look like a loss."""
+from server.tables.measures import MEASURES, MeasureWords, shown_text
 
 HOLDS = "*"
 SIGNS = {
@@ -75,8 +74,9 @@ class Grid:
 
 def study_grid(document: StudyDocument) -> Grid:
     table = document.table
-    scale = Scale(max(SMALLEST_SCALE, table.largest_difference))
-    end = wording.decimal(100 * scale.top, 0)
+    measure = MEASURES[document.measure]
+    scale = Scale(measure.scale(table.largest_difference))
+    low, high = measure.ends(scale.top)
     told: dict[str, Details] = {}
     groups: dict[str, list[Row]] = {}
     for i, row in enumerate(table.rows):
@@ -84,17 +84,17 @@ def study_grid(document: StudyDocument) -> Grid:
         for j, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
             place = f"{i}.{j}"
             if cell is not None:
-                told[place] = _details(row, column, cell)
-            cells.append(_cell(row, column, cell, place, document.show, scale))
-        spread = wording.decimal(100 * row.spread, 1) if row.spread is not None else ""
-        dense = "" if row.dense is None else wording.accuracy(row.dense)
+                told[place] = _details(row, column, cell, measure)
+            cells.append(_cell(row, column, cell, place, document, scale))
+        spread = measure.spread_text(row.spread) if row.spread is not None else ""
+        dense = "" if row.dense is None else measure.text(row.dense)
         groups.setdefault(row.group or "", []).append(Row(row.label, dense, tuple(cells), spread))
     return Grid(
         columns=tuple(table.columns),
         groups=tuple(Group(name.capitalize(), tuple(rows)) for name, rows in groups.items()),
         width=len(table.columns) + 3,
-        low=f"{end} below dense",
-        high=f"{end} above",
+        low=low,
+        high=high,
         first=next((each for each in told.values() if each.links), next(iter(told.values()), None)),
         data=_data(told),
         notes=_notes(document),
@@ -111,55 +111,58 @@ def _data(told: dict[str, Details]) -> dict[str, object]:
     return {"names": names, "cells": cells}
 
 
-def _cell(row: StudyRow, column: str, cell: PivotCell | None, place: str, show: str, scale: Scale) -> Cell:
+def _cell(
+    row: StudyRow, column: str, cell: PivotCell | None, place: str, document: StudyDocument, scale: Scale
+) -> Cell:
     if cell is None:
         return Cell("", "", "", False, None, f"{row.label}, {column}: not part of the study", "")
     paper = "" if cell.published is None else wording.accuracy(cell.published)
     of_paper = f", {paper} % in the paper" if paper else ""
-    if cell.accuracy is None:
+    measure = MEASURES[document.measure]
+    value, difference, gain = measure.value(cell), measure.difference(cell), measure.gain(cell)
+    if value is None:
         sign, css = SIGNS.get(cell.state, SIGNS[JobState.QUEUED])
         return Cell(sign, paper, css, False, cell.href, f"{row.label}, {column}: {cell.state.value}{of_paper}", place)
-    label = f"{row.label}, {column}: {wording.accuracy(cell.accuracy)} %"
+    label = f"{row.label}, {column}: {measure.text(value)}{measure.unit}"
     marks = []
-    if cell.difference is not None:
-        marks += ["loss-shade" if cell.difference < 0 else "gain-shade", difference_shade(cell.difference, scale)]
-        label += f", {wording.points(cell.difference)} to dense"
+    if gain is not None and difference is not None:
+        marks += ["loss-shade" if gain < 0 else "gain-shade", difference_shade(gain, scale)]
+        label += f", {measure.difference_text(difference)} to dense"
     if cell.at_chance:
         marks.append("near")
         label += ", near chance"
     if cell.done < cell.measurements:
         marks.append("partial")
         label += f", {cell.done} of {cell.measurements} measurements"
-    text = wording.accuracy(cell.accuracy)
-    if show == "difference":
-        text = f"{wording.points(cell.difference)}{HOLDS if cell.survives else ''}"
+    text = shown_text(measure, cell, document.show) or wording.NOTHING
+    if document.show == "difference" and cell.survives:
+        text += HOLDS
     if cell.survives:
         label += ", holds"
     return Cell(text, paper, " ".join(marks), cell.best, cell.href, label + of_paper, place)
 
 
-def _details(row: StudyRow, column: str, cell: PivotCell) -> Details:
+def _details(row: StudyRow, column: str, cell: PivotCell, measure: MeasureWords) -> Details:
     rows: list[tuple[str, str]] = []
-    if cell.accuracy is not None:
-        rows.append(("accuracy", f"{wording.accuracy(cell.accuracy)} %{_span(cell.interval)}"))
+    value, difference = measure.value(cell), measure.difference(cell)
+    if value is not None:
+        rows.append((measure.name, f"{measure.text(value)}{measure.unit}{_span(measure.text, cell.interval)}"))
     if cell.dense is not None:
-        rows.append(("dense", f"{wording.accuracy(cell.dense)} %"))
-    if cell.difference is not None:
-        rows.append(("difference", f"{wording.points(cell.difference)} points{_gap(cell.difference_interval)}"))
+        rows.append(("dense", f"{measure.text(cell.dense)}{measure.unit}"))
+    if difference is not None:
+        ends = _span(measure.difference_text, measure.difference_interval(cell))
+        rows.append((measure.difference_name, f"{measure.difference_text(difference)}{measure.difference_unit}{ends}"))
     if cell.p is not None:
         rows.append(("p", wording.probability(cell.p)))
     if cell.q is not None:
         rows.append(("q", f"{wording.probability(cell.q)}{', holds' if cell.survives else ''}"))
     if cell.rows is not None:
-        rows.append(("rows", wording.count(cell.rows)))
+        rows.append((measure.rows_name, wording.count(cell.rows)))
     if cell.newly_wrong is not None:
-        rows.append(("newly wrong", wording.count(cell.newly_wrong)))
+        rows.append((measure.worse_name, wording.count(cell.newly_wrong)))
     if cell.newly_right is not None:
-        rows.append(("newly right", wording.count(cell.newly_right)))
-    if cell.chance is not None:
-        rows.append(("chance", f"{wording.accuracy(cell.chance)} %{', not told from it' if cell.at_chance else ''}"))
-    if cell.majority is not None and cell.majority != cell.chance:
-        rows.append(("majority", f"{wording.accuracy(cell.majority)} %"))
+        rows.append((measure.better_name, wording.count(cell.newly_right)))
+    rows += measure.more(cell)
     if cell.measurements > 1:
         rows.append(("mean of", f"{wording.count(cell.done)} of {wording.plural(cell.measurements, 'measurement')}"))
         if cell.survivors:
@@ -169,14 +172,14 @@ def _details(row: StudyRow, column: str, cell: PivotCell) -> Details:
     if cell.failed:
         rows.append(("failed", wording.plural(cell.failed, "measurement")))
     rows.append(("state", cell.state.value))
-    return Details(f"{row.label} · {column}", tuple(rows), _links(cell))
+    return Details(f"{row.label} · {column}", tuple(rows), _links(cell, measure))
 
 
-def _links(cell: PivotCell) -> tuple[tuple[str, str], ...]:
+def _links(cell: PivotCell, measure: MeasureWords) -> tuple[tuple[str, str], ...]:
     links = []
     job = None if cell.job is None else urls.job(cell.job)
     if cell.href is not None and cell.href != job:
-        links.append(("See what broke", cell.href))
+        links.append((measure.link, cell.href))
     if cell.model_href is not None:
         links.append(("Its model", cell.model_href))
     if job is not None:
@@ -184,20 +187,17 @@ def _links(cell: PivotCell) -> tuple[tuple[str, str], ...]:
     return tuple(links)
 
 
-def _span(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f" ({wording.accuracy(interval[0])} to {wording.accuracy(interval[1])})"
-
-
-def _gap(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f" ({wording.points(interval[0])} to {wording.points(interval[1])})"
+def _span(text: Callable[[float], str], interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" ({text(interval[0])} to {text(interval[1])})"
 
 
 def _notes(document: StudyDocument) -> tuple[str, ...]:
     cells = [cell for row in document.table.rows for cell in row.cells if cell is not None]
-    notes = ["Bold: best of the row."]
+    measure = MEASURES[document.measure]
+    notes = [measure.best]
     if any(cell.at_chance for cell in cells):
         notes.append("Hatched: within its interval of chance.")
-    if any(cell.accuracy is not None and cell.done < cell.measurements for cell in cells):
+    if any(measure.value(cell) is not None and cell.done < cell.measurements for cell in cells):
         notes.append("Underlined: some of its measurements are still missing.")
     if document.show == "difference" and any(cell.survives for cell in cells):
         notes.append(f"{HOLDS}: holds at a false discovery rate of 5 %.")
@@ -205,5 +205,5 @@ def _notes(document: StudyDocument) -> tuple[str, ...]:
         name = document.published.name.replace("-", " ").capitalize()
         notes.append(f"Small: {name} of the paper (arXiv 2503.01542).")
     if any(cell.evaluation is not None for cell in cells):
-        notes.append("A cell opens its examples, the ones that pruning broke first.")
+        notes.append(measure.opens)
     return tuple(notes)

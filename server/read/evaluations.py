@@ -26,7 +26,7 @@ from server.read.names import Names, attribution_label, measured_label, referenc
 from server.read.perplexities import dense_perplexities, text_perplexities
 from server.read.records import job_link, naming
 from server.stores import Stores
-from store.measurements import Pairing
+from store.measured import Pairing
 from store.outcomes import EVALUATION_JSON
 from store.results import Record
 

@@ -70,11 +70,13 @@ class OpenAttribution:
     @cached_property
     def example_summaries(self) -> list[ExampleSummary]:
         answers = {answer.text: answer.answer for answer in self.summary.answers}
+        answered = {each.text for each in self.summary.model_labels}
         return [
             ExampleSummary(
                 index=example.index,
                 label=example.label,
                 text=example.text,
+                model_label=example.index in answered,
                 words=[place.word for place in example.words],
                 dropped=[dropped.word for dropped in self.summary.dropped if dropped.text == example.index],
                 answer=answers.get(example.index),

@@ -1,7 +1,8 @@
 """Studies: lists of them, and one with its table (`study_tables.py`), its models, failures and jobs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import bad_field, not_found, unknown_name
@@ -15,6 +16,7 @@ from server.read.study_tables import Beside, Printed, axis_labels, table_documen
 from server.stores import Stores
 from store import published as papers
 from store import study_table
+from store.measured import ACCURACY, Measure
 from store.paging import LONGEST_PAGE
 from store.pivot import Pivot, pivot
 from store.results import Record
@@ -34,7 +36,7 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "seed"),
     ("group", "calibration"),
 )
-SHOWN = ("accuracy", "difference")
+DIFFERENCE = "difference"
 NO_CALIBRATION = "none"
 FEW = 20
 """So many models, jobs and failures are part of the document."""
@@ -57,24 +59,35 @@ def study_document(
     *,
     rows: str | None = None,
     columns: str | None = None,
-    show: str = "accuracy",
+    measure: str | None = None,
+    show: str | None = None,
     published: str | None = None,
     chart: str | None = None,
     where: Where | None = None,
 ) -> StudyDocument:
-    """One study with the table that ``rows`` and ``columns`` choose, filtered by ``where`` (axis: values), beside a
-    ``published`` one, and a ``chart``. Problem 404 or 422."""
+    """One study with the table that ``rows`` and ``columns`` choose, of a ``measure``, filtered by ``where`` (axis:
+    values), beside a ``published`` one, and a ``chart``. Problem 404 or 422."""
     paper = None if published is None else papers.published_table(published)
-    if show not in SHOWN:
-        raise bad_field("show", show, list(SHOWN), unknown_name(show, SHOWN))
     record = stores.results.get("study", id)
-    table = stores.studies.table(id)
+    measures = study_table.measures_of(record.spec)
+    by = measured_by(record.spec, measure)
+    shown = (by, DIFFERENCE)
+    show = by if show is None else show
+    if show not in shown:
+        raise bad_field("show", show, list(shown), unknown_name(show, shown))
+    if paper is not None and by != ACCURACY:
+        raise bad_field("published", published, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
+    table = stores.studies.table(id, by)
     usual = _usual(table)
     across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
     down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
     chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), where)
     names = Names(stores, [*table.axes["model"]])
-    kept: dict[str, urls.State] = {"show": None if show == SHOWN[0] else show, "published": published}
+    kept: dict[str, urls.State] = {
+        "measure": None if by == measures[0] else by,
+        "show": None if show == by else show,
+        "published": published,
+    }
     pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
     there = stores.results.known("model", [cell.artefact for cell in pruned])
     made = [cell for cell in pruned if cell.artefact in there]
@@ -88,12 +101,14 @@ def study_document(
             "axes": table.axes,
             "axis_labels": labels,
             "filters": {axis: [*labels] for axis, labels in chosen.where.items()},
+            "measure": by,
+            "measures": measures,
             "show": show,
             "table": table_document(table, chosen, beside),
             "chart": None if chart is None else study_chart(table, chart, chosen.rows, chosen.where, beside, kept),
             "charts": chart_links(table, chosen.rows, chosen.where, kept),
             "published": None if paper is None else _published(paper),
-            "published_tables": _with_values(table, chosen),
+            "published_tables": _with_values(table, chosen) if by == ACCURACY else [],
             "tables": [
                 Link(
                     label=f"{down} by {across}",
@@ -108,10 +123,21 @@ def study_document(
             "models_total": len(made),
             "attributions": _attributions(stores, table, names),
             "failures": [_failure(cell, names) for cell in table.cells if cell.unsuccessful][:FEW],
+            "retry_href": urls.study_retry(id) if any(cell.unsuccessful for cell in table.cells) else None,
             "running": sum(cell.state == JobState.RUNNING for cell in table.cells),
             **_jobs(stores, id, [cell.job for cell in table.cells], Window(0, FEW)),
         }
     )
+
+
+def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
+    """What a table of a study is of: the ``measure``, or the first that the study has. Problem 422 for one that it has
+    not."""
+    known = study_table.measures_of(spec)
+    found = known[0] if measure is None else next((each for each in known if each == measure), None)
+    if found is None:
+        raise bad_field("measure", measure, [*map(str, known)], unknown_name(str(measure), known))
+    return found
 
 
 def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int = 50) -> StudyJobs:

@@ -7,6 +7,7 @@ from jobs.problems import bad_field, unknown_name
 from server import urls
 from server.documents import ChartName, Link, StudyChart
 from server.read.study_tables import Beside, table_document
+from store.measured import ACCURACY
 from store.pivot import pivot
 from store.study_table import Axis, StudyTable, Where
 
@@ -15,7 +16,7 @@ NO_CALIBRATION = "none"
 
 
 class _Kind(NamedTuple):
-    title: str
+    title: str  # with the measure's name in it
     like: str
     columns: Axis
     rows: Callable[[StudyTable, Axis], Axis]
@@ -25,7 +26,7 @@ class _Kind(NamedTuple):
 def chart_links(table: StudyTable, rows: Axis, where: Where, state: Mapping[str, urls.State]) -> list[Link]:
     """Addresses of the page with each chart above the table that it draws. ``state``: what else the address says."""
     return [
-        Link(label=kind.title, href=_page(table, name, kind.rows(table, rows), where, state, chart=name))
+        Link(label=_title(kind, table), href=_page(table, name, kind.rows(table, rows), where, state, chart=name))
         for name, kind in KINDS.items()
         if kind.offered(table)
     ]
@@ -40,19 +41,24 @@ def study_chart(
     if found is None:
         raise bad_field("chart", name, offered, unknown_name(name, KINDS))
     if found not in offered:
-        raise bad_field("chart", name, offered, f"this study has too few values for {KINDS[found].title.lower()}")
+        title = _title(KINDS[found], table).lower()
+        raise bad_field("chart", name, offered, f"this study has too few values for {title}")
     kind = KINDS[found]
     lines = kind.rows(table, rows)
     held = _held(found, where)
     crossed = {"rows": lines, "columns": kind.columns, **state}
     return StudyChart(
         name=found,
-        title=kind.title,
-        like=kind.like,
+        title=_title(kind, table),
+        like=kind.like if table.measure == ACCURACY else "",
         table=table_document(table, pivot(table, lines, kind.columns, held), beside),
         href=_page(table, found, lines, where, state),
         csv_href=urls.study_table(table.id, "csv", **crossed, **held),
     )
+
+
+def _title(kind: _Kind, table: StudyTable) -> str:
+    return kind.title.format(measure=table.measure.capitalize())
 
 
 def _page(
@@ -80,7 +86,7 @@ def _calibrations(table: StudyTable) -> int:
 
 KINDS: dict[ChartName, _Kind] = {
     "sparsity": _Kind(
-        "Accuracy over sparsity",
+        "{measure} over sparsity",
         "Table 3 of the paper",
         "pattern",
         _lines,

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 
 from jobs.vocabulary import TASKS
 from server import urls
 from server.documents import PivotCell, PivotLabel, StudyRow, StudyTable
 from server.read.names import Names
 from store import pivot, study_table
+from store.measured import ACCURACY, PERPLEXITY, Interval, Measure
 from store.pivot import Pivot
 from store.published import PublishedTable
 
@@ -28,7 +30,7 @@ def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[P
         axis: [
             PivotLabel(
                 value=value,
-                label=names.label(value) if axis == "model" else value,
+                label=_label(axis, value, values, names),
                 number=standing.get((axis, value)),
                 group=TASKS.get(value) if axis == "task" else None,
             )
@@ -36,6 +38,14 @@ def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[P
         ]
         for axis, values in table.axes.items()
     }
+
+
+def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
+    if axis == "model":
+        return names.label(value)
+    # A text that perplexity was measured on may be a file: its name says enough where no other is called so.
+    name = value.rpartition("/")[2] if axis == "task" else value
+    return name if sum(other.rpartition("/")[2] == name for other in values) == 1 else value
 
 
 class Printed:
@@ -68,12 +78,14 @@ def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside
                 for column, cell in zip(crossed.column_labels, cells, strict=True)
             ],
             beside.models,
+            table.measure,
         )
         for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True)
     ]
     columns = [across[value] for value in crossed.column_labels]
     differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
     return StudyTable(
+        measure=table.measure,
         rows_axis=crossed.rows,
         columns_axis=crossed.columns,
         columns=[label.label for label in columns],
@@ -83,12 +95,15 @@ def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside
         largest_difference=max(differences, default=0.0),
         tested=crossed.tested,
         surviving=crossed.surviving,
-        notes=[*_notes(crossed)],
+        notes=[*_notes(crossed, table.measure)],
     )
 
 
-def _notes(crossed: Pivot) -> Iterator[str]:
+def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
     cells = [cell for row in crossed.cells for cell in row if cell is not None]
+    if measure == PERPLEXITY:
+        yield from _notes_of_perplexities(crossed, cells)
+        return
     yield "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
     if any(cell.facts > 1 for cell in cells):
         yield (
@@ -99,6 +114,23 @@ def _notes(crossed: Pivot) -> Iterator[str]:
         yield (
             f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
             "(McNemar's exact test, Benjamini-Hochberg)."
+        )
+
+
+def _notes_of_perplexities(crossed: Pivot, cells: Sequence[pivot.PivotCell]) -> Iterator[str]:
+    yield (
+        "Intervals are 95 % ones, Student's over the windows of a text: of the mean loss, and of the difference to the "
+        "dense model's on the same windows. A perplexity is e to the power of the loss, a ratio that of a difference."
+    )
+    if any(cell.facts > 1 for cell in cells):
+        yield (
+            "A mean is the geometric one, which is the mean of the losses; over different texts it has the interval "
+            "that follows from theirs, over the same windows none."
+        )
+    if crossed.tested:
+        yield (
+            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
+            "(Student's paired test, Benjamini-Hochberg)."
         )
 
 
@@ -118,22 +150,34 @@ def _row(
     dense: float | None,
     cells: list[tuple[pivot.PivotCell, float | None] | None],
     models: Collection[str],
+    measure: Measure,
 ) -> StudyRow:
     there = [cell for cell, _ in filter(None, cells)]
     # A mean of some measurements is not to be held against the mean of all of them.
     known = [cell.accuracy for cell in there if cell.accuracy is not None and cell.done == cell.facts]
-    best = max(known, default=None) if len(known) > 1 else None
+    highest = measure == ACCURACY
+    best = (max(known) if highest else min(known)) if len(known) > 1 else None
+    spread = max(known) - min(known) if len(known) > 1 else None
     return StudyRow(
         value=label.value,
         label=label.label,
         number=label.number,
         group=label.group,
-        dense=dense,
+        dense=_turned(dense, measure),
         chance=_common(cell.chance for cell in there),
         majority=_common(cell.majority for cell in there),
-        spread=max(known) - min(known) if len(known) > 1 else None,
-        cells=[None if each is None else _cell(each[0], best, models, each[1]) for each in cells],
+        spread=_turned(spread, measure),
+        cells=[None if each is None else _cell(each[0], best, models, each[1], measure) for each in cells],
     )
+
+
+def _turned(value: float | None, measure: Measure) -> float | None:
+    """An accuracy as it is, a loss as the perplexity that it is; of differences of losses the ratio."""
+    return value if value is None or measure == ACCURACY else exp(value)
+
+
+def _turned_ends(interval: Interval | None, measure: Measure) -> Interval | None:
+    return interval if interval is None or measure == ACCURACY else (exp(interval[0]), exp(interval[1]))
 
 
 def _common(values: Iterable[float | None]) -> float | None:
@@ -142,17 +186,25 @@ def _common(values: Iterable[float | None]) -> float | None:
     return given.pop() if len(given) == 1 else None
 
 
-def _cell(cell: pivot.PivotCell, best: float | None, models: Collection[str], published: float | None) -> PivotCell:
-    href = None
-    if cell.only is not None:
-        there = cell.accuracy is not None
-        job, evaluation = cell.only.cell.job, cell.only.cell.artefact
-        href = urls.evaluation_task(evaluation, cell.only.task) if there else urls.job(job)
+def _href(fact: study_table.Fact, measure: Measure) -> str:
+    """Its examples, the evaluation that has its perplexity, or its job's page while there is neither."""
+    if fact.accuracy is None:
+        return urls.job(fact.cell.job)
+    evaluation = fact.cell.artefact
+    return urls.evaluation_task(evaluation, fact.task) if measure == ACCURACY else urls.evaluation(evaluation)
+
+
+def _cell(
+    cell: pivot.PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
+) -> PivotCell:
+    perplexity = measure == PERPLEXITY
     return PivotCell(
-        accuracy=cell.accuracy,
-        interval=cell.interval,
-        dense=cell.dense,
+        accuracy=None if perplexity else cell.accuracy,
+        perplexity=_turned(cell.accuracy, measure) if perplexity else None,
+        interval=_turned_ends(cell.interval, measure),
+        dense=_turned(cell.dense, measure),
         difference=cell.difference,
+        ratio=_turned(cell.difference, measure) if perplexity else None,
         difference_interval=cell.difference_interval,
         p=cell.p,
         q=cell.q,
@@ -171,7 +223,7 @@ def _cell(cell: pivot.PivotCell, best: float | None, models: Collection[str], pu
         state=cell.state,
         job=cell.only.cell.job if cell.only else None,
         evaluation=cell.only.cell.artefact if cell.only else None,
-        href=href,
+        href=None if cell.only is None else _href(cell.only, measure),
         model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
         published=published,
     )

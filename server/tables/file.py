@@ -22,7 +22,8 @@ def table_file(document: StudyDocument, form: str) -> File:
     """Problem 422 for a form that there is not."""
     if form not in urls.TABLE_FORMS:
         raise bad_field("form", form, list(urls.TABLE_FORMS), unknown_name(form, urls.TABLE_FORMS))
-    crossed = f"{document.table.rows_axis}-by-{document.table.columns_axis}"
+    of = "" if document.measure == "accuracy" else f"{document.measure}-"
+    crossed = f"{of}{document.table.rows_axis}-by-{document.table.columns_axis}"
     name = f"study-{document.id}-{crossed}.{form}"
     table = shown_table(document)
     address = urls.with_state(document.href, **shown_state(document))
@@ -46,6 +47,7 @@ def _json(document: StudyDocument, table: Shown, address: str) -> bytes:
             href=address,
             caption=table.caption,
             notes=list(table.notes),
+            measure=document.measure,
             show=document.show,
             filters=document.filters,
             published=document.published,

@@ -7,7 +7,6 @@ from server.tables.shown import Shown, ShownCell, ShownRow
 
 FULLEST = 0.85
 """The shade of the largest difference: ink stays readable on it."""
-SMALLEST_SCALE = 0.05
 STYLE = f"""
 body {{ margin: 28px; color: {INK}; background: #fff; font: 15px/1.5 system-ui, sans-serif; }}
 h1 {{ font-size: 22px; margin: 0 0 4px; }} p {{ color: #5f6876; margin: 0 0 14px; max-width: 90ch; }}
@@ -23,15 +22,15 @@ th:first-child {{ text-align: left; }} tbody th[scope=row] {{ color: {INK}; }} .
 def table_html(table: Shown, address: str) -> str:
     """The whole file; each cell carries its value (``data-value``). ``address`` is the page's path, as text."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("dense", *table.columns, "spread"))
-    top = max(SMALLEST_SCALE, table.largest_difference)
     body = "".join(
-        f"<tbody>{_heading(group.name, len(table.columns) + 3)}{''.join(_row(row, top) for row in group.rows)}</tbody>"
+        f"<tbody>{_heading(group.name, len(table.columns) + 3)}"
+        f"{''.join(_row(row, table.scale) for row in group.rows)}</tbody>"
         for group in table.groups
     )
     notes = [
         table.caption.rstrip("."),
         *(note.rstrip(".") for note in table.notes),
-        "Orange: below the dense model, blue: above it",
+        table.colours,
     ]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(table.title)}</title>'
@@ -56,9 +55,9 @@ def _row(row: ShownRow, top: float) -> str:
 
 def _cell(cell: ShownCell, top: float) -> str:
     shade = ""
-    if cell.difference is not None:
-        share = FULLEST * min(1.0, abs(cell.difference) / top)
-        shade = f' style="background-color:{mix(LOSS if cell.difference < 0 else GAIN, share)}"'
+    if cell.gain is not None:
+        share = FULLEST * min(1.0, abs(cell.gain) / top)
+        shade = f' style="background-color:{mix(LOSS if cell.gain < 0 else GAIN, share)}"'
     near = ' class="near"' if cell.near_chance else ""
     value = "" if cell.value is None else f' data-value="{cell.value!r}"'
     text = f"<b>{escape(cell.text)}</b>" if cell.best else escape(cell.text)

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from server import urls
 from server.documents import PivotCell, StudyDocument
 from server.pages import wording
-
-AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length", "group": "task group"}
+from server.tables.measures import MEASURES, MeasureWords, axis_name, shown_text, shown_value
 
 
 @dataclass(frozen=True)
 class ShownCell:
-    """``text`` is the value as people read it (percent, points), ``value`` the same as a share with all digits."""
+    """``text`` is the value as people read it (percent, points, a perplexity, a ratio), ``value`` the same with all
+    digits, an accuracy as a share. ``gain``: how much better than dense it is, for its colour."""
 
     text: str
     value: float | None
     paper_text: str
     paper: float | None
-    difference: float | None
+    gain: float | None
     best: bool
     near_chance: bool
     holds: bool
@@ -45,43 +45,48 @@ class ShownGroup:
 @dataclass(frozen=True)
 class Shown:
     title: str
+    measure: str
     caption: str
+    colours: str
     notes: tuple[str, ...]
     rows_axis: str
     columns: tuple[str, ...]
     groups: tuple[ShownGroup, ...]
     with_paper: bool
-    largest_difference: float
+    scale: float  # the gain, or the loss, at which colours end
 
 
 def shown_table(document: StudyDocument) -> Shown:
     """The table of a study as its page shows it."""
     table = document.table
+    measure = MEASURES[document.measure]
     groups: dict[str, list[ShownRow]] = {}
     for row in table.rows:
         cells = tuple(
-            _cell(f"{row.label}, {column}", cell, document.show)
+            _cell(f"{row.label}, {column}", cell, document, measure)
             for column, cell in zip(table.columns, row.cells, strict=True)
         )
         groups.setdefault(row.group or "", []).append(
             ShownRow(
                 label=row.label,
-                dense_text="" if row.dense is None else wording.accuracy(row.dense),
+                dense_text="" if row.dense is None else measure.text(row.dense),
                 dense=row.dense,
                 cells=cells,
-                spread_text="" if row.spread is None else wording.decimal(100 * row.spread, 1),
+                spread_text="" if row.spread is None else measure.spread_text(row.spread),
                 spread=row.spread,
             )
         )
     return Shown(
         title=document.title,
+        measure=shown_measure(document),
         caption=caption(document),
+        colours=measure.colours,
         notes=_notes(document),
-        rows_axis=axis_name(table.rows_axis),
+        rows_axis=axis_name(table.rows_axis, document.measure),
         columns=tuple(table.columns),
         groups=tuple(ShownGroup(name.capitalize(), tuple(rows)) for name, rows in groups.items()),
         with_paper=any(cell is not None and cell.published is not None for row in table.rows for cell in row.cells),
-        largest_difference=table.largest_difference,
+        scale=measure.scale(table.largest_difference),
     )
 
 
@@ -90,31 +95,35 @@ def shown_state(document: StudyDocument) -> dict[str, urls.State]:
     return {
         "rows": document.table.rows_axis,
         "columns": document.table.columns_axis,
-        "show": None if document.show == "accuracy" else document.show,
+        "measure": None if document.measure == document.measures[0] else document.measure,
+        "show": None if document.show == document.measure else document.show,
         "published": None if document.published is None else document.published.name,
         **document.filters,
     }
 
 
-def axis_name(axis: str) -> str:
-    """As people call it: ``calibration set``."""
-    return AXIS_NAMES.get(axis, axis)
+def shown_measure(document: StudyDocument) -> str:
+    """What the numbers are, in a word or two: ``accuracy``, ``perplexity ratio``."""
+    if document.show != "difference":
+        return document.measure
+    return {"accuracy": "accuracy difference", "perplexity": "perplexity ratio"}[document.measure]
 
 
 def caption(document: StudyDocument) -> str:
     """What the numbers are: measure, axes, what is averaged, and what is left out."""
     table = document.table
-    what = (
-        "Accuracy in percent"
-        if document.show == "accuracy"
-        else f"Accuracy {wording.MINUS} accuracy of the dense model, in points"
-    )
-    sentences = [f"{what}: {axis_name(table.rows_axis)} by {axis_name(table.columns_axis)}."]
+    measure = MEASURES[document.measure]
+    what = measure.difference_caption if document.show == "difference" else measure.caption
+
+    def name(axis: str) -> str:
+        return axis_name(axis, document.measure)
+
+    sentences = [f"{what}: {name(table.rows_axis)} by {name(table.columns_axis)}."]
     if table.averaged:
-        sentences.append(f"Each cell is the mean over {listed([*map(axis_name, table.averaged)])}.")
+        sentences.append(f"Each cell is the {measure.mean} over {listed([*map(name, table.averaged)])}.")
     labels = {axis: {each.value: each.label for each in of_axis} for axis, of_axis in document.axis_labels.items()}
     for axis, values in document.filters.items():
-        sentences.append(f"Only {axis_name(axis)} {listed([labels[axis][value] for value in values])}.")
+        sentences.append(f"Only {name(axis)} {listed([labels[axis][value] for value in values])}.")
     return " ".join(sentences)
 
 
@@ -127,7 +136,7 @@ def _notes(document: StudyDocument) -> tuple[str, ...]:
     cells = [cell for row in document.table.rows for cell in row.cells if cell is not None]
     notes = []
     if any(cell.best for cell in cells):
-        notes.append("Bold: best of the row.")
+        notes.append(MEASURES[document.measure].best)
     if any(cell.at_chance for cell in cells):
         notes.append("Italic: not told from chance.")
     if document.show == "difference" and any(cell.survives for cell in cells):
@@ -142,26 +151,25 @@ def _notes(document: StudyDocument) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _cell(place: str, cell: PivotCell | None, show: str) -> ShownCell:
+def _cell(place: str, cell: PivotCell | None, document: StudyDocument, measure: MeasureWords) -> ShownCell:
     if cell is None:
         return ShownCell("", None, "", None, None, False, False, False, f"{place}: not part of the study")
-    value = cell.accuracy if show == "accuracy" else cell.difference
-    text = "" if value is None else wording.accuracy(value) if show == "accuracy" else wording.points(value)
+    found, difference = measure.value(cell), measure.difference(cell)
     note = f"{place}: {cell.state.value}"
-    if cell.accuracy is not None:
-        note = f"{place}: {wording.accuracy(cell.accuracy)} %"
-        if cell.difference is not None:
-            note += f", {wording.points(cell.difference)} points to dense"
+    if found is not None:
+        note = f"{place}: {measure.text(found)}{measure.unit}"
+        if difference is not None:
+            note += f", {measure.difference_text(difference)}{measure.difference_unit} to dense"
         if cell.measurements > 1:
-            note += f", mean of {cell.done} of {wording.plural(cell.measurements, 'measurement')}"
+            note += f", {measure.mean} of {cell.done} of {wording.plural(cell.measurements, 'measurement')}"
     return ShownCell(
-        text=text,
-        value=value,
+        text=shown_text(measure, cell, document.show),
+        value=shown_value(measure, cell, document.show),
         paper_text="" if cell.published is None else wording.accuracy(cell.published),
         paper=cell.published,
-        difference=cell.difference,
+        gain=measure.gain(cell),
         best=cell.best,
         near_chance=cell.at_chance,
-        holds=cell.survives and show == "difference",
+        holds=cell.survives and document.show == "difference",
         note=note,
     )

@@ -182,7 +182,7 @@ def test_an_output_that_holds_something_is_left_alone(command: Command, models: 
         ('{"text": "a bad room", "words": ["good"]}', (), ("'good' is not in the text",)),
         ('{"text": "a bad room"}', ("--words", "manual"), ("has no words",)),
         ('{"text": "a bad room"}', ("--words", "magic"), ("'magic'", "occlusion")),
-        ('{"text": "a bad room"}', ("--words", "occlusion"), ("label",)),
+        ('{"text": "a bad room"}', ("--words", "occlusion", "--prompt", "arc_easy"), ("label",)),
         ('{"text": "a bad room"}', ("--prompt", "sst3"), ("'sst3'", "'sst2'")),
         ('{"text": "a bad room"}', ("--activation", "gelu"), ("'gelu'", "relu")),
         ('{"text": "a bad room", "words": ["bad"]}', ("--layers", "7"), ("layer 7", "0 to 1")),

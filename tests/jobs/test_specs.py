@@ -242,6 +242,21 @@ def test_layers_are_a_set() -> None:
         ("attribute", {"texts": {"dataset": "sst2", "indices": [2, -1]}}, "texts.indices.1", -1, "greater than"),
         ("attribute", {"texts": {"dataset": "sst2", "indices": [2, 0, 2]}}, "texts.indices.2", 2, "row 2 is named"),
         ("attribute", {"texts": {"dataset": "sst2", "indices": [0], "seed": 1}}, "texts.seed", 1, "known: dataset"),
+        (
+            "attribute",
+            {"texts": {"dataset": "sst2", "count": 2, "words": [["bad"]]}},
+            "texts.words",
+            1,
+            "for 1 of 2 rows",
+        ),
+        ("attribute", {"texts": {"dataset": "sst2", "indices": [4], "words": [[]]}}, "texts.words", "[]", "no row has"),
+        (
+            "attribute",
+            {"texts": [{"text": "a", "words": []}], "words": "manual"},
+            "texts.0.words",
+            None,
+            "has no words",
+        ),
         ("attribute", {"floor": 1}, "floor", 1, "less than 1"),
         ("attribute", {"special_tokens": "some"}, "special_tokens", "some", "valid boolean"),
         ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
@@ -273,8 +288,16 @@ def test_layers_are_a_set() -> None:
             {"attributions": [{"texts": ["a"], "patterns": [0.7]}]},
             "attributions.0.patterns",
             "0.7",
-            "known: 0.5",
+            "Known: 0.5",
         ),
+        (
+            "study",
+            {"attributions": [{"texts": ["a"], "calibrations": ["c4"]}]},
+            "attributions.0.calibrations",
+            "c4",
+            "demo",
+        ),
+        ("study", {"attributions": [{"texts": ["a"], "seqlens": [9]}]}, "attributions.0.seqlens", "9", "not known"),
         ("study", {"seeds": list(range(300)), "attributions": [{"texts": ["a"]}]}, "attributions.0", None, "1 to 256"),
         (
             "study",
@@ -399,3 +422,19 @@ def test_an_evaluation_may_be_of_perplexity_alone() -> None:
     assert short.model_dump(mode="json")["perplexity"] == whole
     study = parse_spec("study", {"models": ["demo"], "perplexity": {"datasets": ["c4"], "windows": 8}})
     assert isinstance(study, StudySpec) and study.measured
+
+
+def test_words_chosen_by_hand_for_rows_of_a_task() -> None:
+    texts = {"dataset": "sst2", "count": 2, "seed": 3}
+    given = parse_spec("attribute", {"dense": "demo", "pruned": ["a/b"], "texts": {**texts, "words": [["bad"], []]}})
+    assert isinstance(given, AttributeSpec)
+    assert given.words.source == "manual" and given.prompt == "sst2"
+    assert given.model_dump(mode="json")["texts"] == {**texts, "words": [["bad"], []]}
+    plain = parse_spec("attribute", {"dense": "demo", "pruned": ["a/b"], "texts": texts})
+    assert plain.model_dump(mode="json")["texts"] == texts, "an old spec keeps its fingerprint"
+
+
+def test_a_given_text_may_have_no_word_where_another_has_some() -> None:
+    texts = [{"text": "a bad room", "words": ["bad"]}, {"text": "so so", "words": []}]
+    spec = parse_spec("attribute", {"dense": "demo", "pruned": ["a/b"], "texts": texts})
+    assert isinstance(spec, AttributeSpec) and spec.words.source == "manual"

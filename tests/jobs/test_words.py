@@ -4,15 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.words import occurs
+from jobs.words import occurrences, occurs, words_of
 
-TEXTS = st.text(alphabet=st.sampled_from("ab B.,-'é\n好ก_1"), max_size=12)
+LETTERS = "ab B.,-'é\n好ก_1e\u0301\ufe0f\u200d\u2019\N{POUTING FACE}\N{EMOJI MODIFIER FITZPATRICK TYPE-4}"
+TEXTS = st.text(alphabet=st.sampled_from(LETTERS), max_size=12)
 
 
 @given(word=TEXTS, text=TEXTS)
 def test_a_word_occurs_where_the_numerics_find_it(word: str, text: str) -> None:
-    occurrences = pytest.importorskip("nsa.words").occurrences
-    assert occurs(word, text) == bool(occurrences(word, text))
+    found = pytest.importorskip("nsa.words").occurrences(word, text)
+    assert occurrences(word, text) == found
+    assert occurs(word, text) == bool(found)
+
+
+@given(text=TEXTS)
+def test_a_text_has_the_words_that_the_numerics_find(text: str) -> None:
+    distinct = pytest.importorskip("nsa.whole_words").distinct_words(text)
+    first: dict[str, str] = {}
+    for start, end in words_of(text):
+        first.setdefault(text[start:end].lower(), text[start:end])
+    assert list(first.values()) == distinct
 
 
 def test_whole_words_only() -> None:

@@ -91,7 +91,7 @@ def plain_activations(lm: LanguageModel, family: str, text: str) -> np.ndarray:
     return torch.stack(seen).numpy()
 
 
-@pytest.mark.parametrize("family", ["llama", "opt", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize("family", ["llama", "opt", "gpt2", "gpt_neox", "phi3"])  # phi3: gate and up in one matrix
 @pytest.mark.parametrize("activation", ["relu", "abs"])
 def test_everything_kept_equals_brute_force(tmp_path: Path, family: str, activation: str) -> None:
     store = run(
@@ -248,6 +248,65 @@ def test_a_model_of_another_shape_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelsDiffer, match="has 1 layer of 64 neurons and width 32, the dense model 2 layers of 64"):
         run(tmp_path / "a", lambda: language_model("llama"), [shorter])
+
+
+@pytest.mark.parametrize(
+    ("size", "found"),
+    [
+        ({"intermediate_size": 48}, "2 layers of 48 neurons and width 32"),
+        ({"hidden_size": 16}, "2 layers of 64 neurons and width 16"),
+    ],
+)
+def test_a_model_of_another_width_is_refused(tmp_path: Path, size: dict[str, int], found: str) -> None:
+    def other() -> LanguageModel:
+        config = tiny("llama").config.to_dict() | size | {"head_dim": None}
+        lm = language_model("llama")
+        model = LlamaForCausalLM(type(lm.model.config)(**config)).eval().requires_grad_(False)
+        return LanguageModel(model, lm.tokenizer, "other", lm.dtype, lm.device)
+
+    with pytest.raises(ModelsDiffer, match=f"has {found}, the dense model 2 layers of 64 neurons and width 32"):
+        run(tmp_path / "a", lambda: language_model("llama"), [other])
+    assert list(tmp_path.iterdir()) == []
+
+
+def nan_at_layer_0() -> LanguageModel:
+    lm = language_model("llama")
+    lm.model.get_submodule("model.layers.0.mlp.up_proj").weight[3, 0] = float("nan")
+    return lm
+
+
+def too_large() -> LanguageModel:
+    lm = language_model("llama")
+    lm.model.get_submodule("model.layers.1.mlp.up_proj").weight[9] *= 1e7
+    return lm
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(nan_at_layer_0, "layer 0, neuron 3.*NaN"), (too_large, "layer 1, neuron 9.*65504")]
+)
+@pytest.mark.parametrize("dense_too", [True, False])
+def test_a_value_that_cannot_be_kept_leaves_nothing_behind(
+    tmp_path: Path, wrong: Callable[[], LanguageModel], said: str, dense_too: bool
+) -> None:
+    dense = wrong if dense_too else lambda: language_model("llama")
+    with pytest.raises(NotFinite, match=said):
+        run(tmp_path / "a", dense, [wrong])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_influential_word_survives(tmp_path: Path) -> None:
+    """The model names only words that no text has; what it named is told."""
+    tokenizer = tiny_tokenizer()
+
+    def scripted() -> LanguageModel:
+        model = Scripted(tiny("llama").config).eval().requires_grad_(False)
+        model.config.max_position_embeddings = 4096
+        model.script = tuple(tokenizer(" [awful, dull] and more", add_special_tokens=False)["input_ids"])
+        return LanguageModel(model, tokenizer, "scripted", torch.float32, torch.device("cpu"))
+
+    with pytest.raises(NoInfluentialWords, match=r"named, but in no text: awful, dull\): give words yourself"):
+        run(tmp_path / "a", scripted, [], [Text("the food was bad"), Text("kind staff")], Options(source="cot"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_variant_without_a_tokenizer_takes_the_dense_models(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ DOWN = {
     "gpt2": "transformer.h.{}.mlp.c_proj",
     "gpt_neox": "gpt_neox.layers.{}.mlp.dense_4h_to_h",
     "mistral": "model.layers.{}.mlp.down_proj",
+    "phi3": "model.layers.{}.mlp.down_proj",  # gate and up in one matrix
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from jobs.documents import Job
 from jobs.settings import Settings
@@ -27,6 +27,8 @@ SCREENSHOTS = Path(__file__).parent / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DESK = {"width": 1400, "height": 1000}
+PATIENCE_MS = 30_000
+"""How long a page may take to become what a test expects, on a machine that others use as well."""
 PHONE = {"width": 390, "height": 844}
 STUDY = {
     "name": "Two methods, two patterns",
@@ -123,6 +125,7 @@ def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.fail(f"no browser: install one of {', '.join(BROWSERS)} (make test does, where it may)")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Each launch has a user-data-dir of its own, thrown away at its end.
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
@@ -146,7 +149,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
         context = browser.new_context(**{"viewport": DESK, "locale": "en-GB", **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
         page.on("console", lambda message: wrong.append(f"{page.url}: {message.text}") if _is_wrong(message) else None)
         response = page.goto(address)

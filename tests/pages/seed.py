@@ -39,7 +39,8 @@ TEXTS = [
 
 def write_attribution(path: Path, spec: dict[str, Any], labels: list[str]) -> Path:
     """Write the attribution of ``spec`` (at most four pruned variants) at ``path`` and return it."""
-    random = np.random.default_rng(7)
+    seed = int(spec["texts"].get("seed", 0)) if isinstance(spec["texts"], dict) else 0
+    random = np.random.default_rng(7 + seed)
     examples = [_example(index, *text) for index, text in enumerate(TEXTS)]
     influential = np.concatenate([np.array(example["influential"]) for example in examples])
     special = np.concatenate([np.array(example["special"]) for example in examples])
@@ -50,8 +51,7 @@ def write_attribution(path: Path, spec: dict[str, Any], labels: list[str]) -> Pa
     values = {name: np.zeros((LAYERS, NEURONS, len(influential)), np.float32) for name in names}
     noise = random.normal(0, 0.02, values["dense"].shape).astype(np.float32)
     values["dense"][:] = noise
-    planted = random.choice(NEURONS, (LAYERS, 12), replace=False) if LAYERS * 12 <= NEURONS else None
-    assert planted is not None
+    planted = _planted(seed)
     for layer in range(LAYERS):
         for place, neuron in enumerate(planted[layer]):
             strength = 0.30 * random.uniform(0.3, 1) / (1 + place / 6)
@@ -81,12 +81,24 @@ def write_attribution(path: Path, spec: dict[str, Any], labels: list[str]) -> Pa
         return writer.finish(
             arrays,
             {
+                "format": 2,
                 "layers": list(range(LAYERS)),
                 "words": [{"word": word, "texts": 1, "occurrences": 1, "tokens": len(columns[word])} for word in words],
                 "summary": _summary(examples, int((arrays["rank"] > 0).sum())),
                 "comparisons": comparisons,
             },
         )
+
+
+def _planted(seed: int) -> NDArray[np.int64]:
+    """Twelve neurons of each layer; below seed 5 eight of them are the same, from there on all are others."""
+    own, known = (
+        np.random.default_rng(each).permuted(np.tile(np.arange(NEURONS), (LAYERS, 1)), axis=1) for each in (seed, 7)
+    )
+    if seed < 5:
+        return np.concatenate([known[:, :8], own[:, :4]], axis=1)
+    others = [[neuron for neuron in own[layer] if neuron not in known[layer, :8]] for layer in range(LAYERS)]
+    return np.array([chosen[:12] for chosen in others])
 
 
 def _example(index: int, label: str, text: str, words: list[str]) -> dict[str, Any]:
@@ -147,8 +159,15 @@ def _tables(
     for name, table in by_word.items():
         for layer in range(LAYERS):
             writer.keep(f"word_activations/{name}", layer, table[layer])
+            writer.keep(f"spread/{name}", layer, _spread(values[name][layer], values["dense"][layer], ~special))
     word = by_word["dense"].argmax(axis=2).astype(np.int32)
     own = {name: np.take_along_axis(table, word[..., None], axis=2)[..., 0] for name, table in by_word.items()}
+    holding = np.repeat(np.arange(len(TEXTS)), [len(given) for _, _, given in TEXTS])  # each word's text
+    for name, table in own.items():
+        for layer in range(LAYERS):
+            here = holding[word[layer], None] == np.arange(len(TEXTS))
+            by_text = np.where(here, table[layer][:, None], np.nan).astype(np.float32)
+            writer.keep(f"text_activations/{name}", layer, by_text)
     share = influential.sum() / (~special).sum()
     arrays: dict[str, NDArray[Any]] = {
         "score": score,
@@ -158,16 +177,22 @@ def _tables(
         "lift": (score / share).astype(np.float32),
         "rank": rank,
         "word": word,
+        **_answering(relu["dense"] / total[..., None], list(columns.values()), ~special, np.isfinite(score)),
     }
     comparisons: dict[str, Any] = {}
     for name, kept in pruned.items():
         drop = np.where(own["dense"] > 0, 1 - own[name] / own["dense"], np.nan).astype(np.float32)
+        fell = 1 - kept
         arrays |= {
             f"drop/{name}": drop,
+            f"drop_low/{name}": drop - np.float32(0.1),
+            f"drop_high/{name}": drop + np.float32(0.1),
+            f"word_damage/{name}": np.tile(
+                np.array([4, 0.2, fell, fell - 0.1, fell + 0.1], np.float32), (LAYERS, len(words), 1)
+            ),
             f"masked_in/{name}": random.uniform(0.4, 0.6, score.shape).astype(np.float32),
             f"masked_out/{name}": random.uniform(0.4, 0.6, score.shape).astype(np.float32),
         }
-        fell = 1 - kept
         comparisons[name] = {
             "controls": {
                 "matched": _interval(fell, 0.04, 40),
@@ -188,6 +213,34 @@ def _tables(
             ],
         }
     return arrays, comparisons
+
+
+def _spread(own: NDArray[np.float32], dense: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """[neurons, 19]: mean, minimum, maximum, and a histogram in the dense model's range."""
+    rows = []
+    for values, before in zip(own[:, counted], dense[:, counted], strict=True):
+        within = np.clip(values, before.min(), before.max())
+        counts, _ = np.histogram(within, bins=16, range=(before.min(), before.max()))
+        rows.append([values.mean(), values.min(), values.max(), *counts])
+    return np.array(rows, np.float32)
+
+
+def _answering(
+    shares: NDArray[np.float32], words: list[list[int]], counted: NDArray[np.bool_], ranked: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """The ten neurons with the largest shares on each word and on each token, over all layers and in each."""
+    shares = np.where(ranked[..., None] & counted, shares, np.nan)
+    of_words = np.stack([shares[..., places].sum(-1) for places in words], axis=-1)
+    found: dict[str, NDArray[Any]] = {}
+    for name, table in (("word", of_words), ("token", shares)):
+        for suffix, rows in (("", table.reshape(1, -1, table.shape[-1])), ("_by_layer", table)):
+            order = np.argsort(-rows, axis=1, kind="stable")[:, :10].transpose(0, 2, 1)
+            best = np.take_along_axis(rows.transpose(0, 2, 1), order, -1)
+            places = np.where(best > 0, order, -1).astype(np.int32)
+            kept = np.where(best > 0, best, np.nan).astype(np.float32)
+            found[f"{name}_neurons{suffix}"] = places if suffix else places[0]
+            found[f"{name}_scores{suffix}"] = kept if suffix else kept[0]
+    return found
 
 
 def _interval(value: float, half: float, neurons: int) -> dict[str, float | int]:

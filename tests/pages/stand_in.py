@@ -1,6 +1,8 @@
 """A worker that takes jobs as the real one does and answers with made-up artefacts, when a test says so."""
 
+import hashlib
 import json
+import math
 import random
 from typing import Any
 
@@ -191,7 +193,32 @@ def _evaluation(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
             "examples": examples,
         }
     figures = {task: {key: value for key, value in each.items() if key != "examples"} for task, each in tasks.items()}
-    return {"tasks": figures}, {"evaluation.json": {"model": job.spec["model"], "spec": job.spec, "tasks": tasks}}
+    texts = {name: _perplexity(job, name) for name in (job.spec.get("perplexity") or {}).get("datasets", ())}
+    short = {name: {key: value for key, value in each.items() if key != "nlls"} for name, each in texts.items()}
+    whole = {"model": job.spec["model"], "spec": job.spec, "tasks": tasks, "perplexity": texts}
+    return {"tasks": figures, "perplexity": short}, {"evaluation.json": whole}
+
+
+def _perplexity(job: Job, text: str) -> dict[str, Any]:
+    """Windows as hard for every model; a pruned one loses more the more its fingerprint says."""
+    windows, seqlen = 40, 128
+    hard = np.random.default_rng(len(text)).normal(1.7 + len(text) / 20, 0.25, windows)
+    draw = np.random.default_rng(int(job.fingerprint[:8], 16))
+    pruned = job.spec["model"].startswith(PRUNED)
+    lost = draw.exponential(0.4) + draw.normal(0, 0.03, windows) if pruned else np.zeros(windows)
+    nlls = hard + lost
+    nll, reach = float(nlls.mean()), 2 * float(nlls.std(ddof=1)) / windows**0.5
+    return {
+        "perplexity": math.exp(nll),
+        "nll": nll,
+        "interval": [math.exp(nll - reach), math.exp(nll + reach)],
+        "tokens": windows * (seqlen - 1),
+        "windows": windows,
+        "seqlen": seqlen,
+        "nlls": nlls.tolist(),
+        "source": f"{text}.test.txt",
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
 
 
 def _example(index: int, right: bool) -> dict[str, Any]:

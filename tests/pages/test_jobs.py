@@ -121,6 +121,23 @@ def test_form_shows_what_is_wrong_at_its_field(
     assert seeded_app.stores.jobs.list()[0][0].id == before, "nothing was queued"
 
 
+def test_form_sends_what_the_sums_of_the_score_leave_out(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(f"{seeded_app.address}/jobs/new?kind=attribute")
+    page.locator("[name='pruned']").first.check()
+    page.get_by_label("Denominator floor").fill("1")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("[data-field='floor'] .error")).to_be_visible()
+    page.get_by_label("Denominator floor").fill("0.125")
+    expect(page.locator("[data-field='special_tokens'] [data-chosen-note]")).to_contain_text("tokens like <s>")
+    page.get_by_label("Special tokens").select_option("counted")
+    expect(page.locator("[data-preview]")).to_contain_text('"special_tokens": true')
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url(re.compile("/jobs/[0-9a-f]{32}$"))
+    job = seeded_app.stores.jobs.get(page.url.rpartition("/")[2])
+    assert (job.spec["floor"], job.spec["special_tokens"]) == (0.125, True)
+    seeded_app.stores.jobs.cancel(job.id)
+
+
 def test_form_sends_own_texts_with_their_words(seeded_app: Site, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}/jobs/new?kind=attribute")
     page.locator("[name='pruned']").first.check()

@@ -46,6 +46,7 @@ def addresses(site: Site) -> dict[str, str]:
         "attributions": "/attributions",
         "attribution": attribution,
         "attribution-word": f"{attribution}?word=badly",
+        "texts": f"{attribution}/texts?neuron=L{layer}/N{neuron}",
         "layer": f"{attribution}/layers/{layer}",
         "layer-difference": f"{attribution}/layers/{layer}?show=difference&example=1&curve=log",
         "neuron": f"{attribution}/neurons/{layer}/{neuron}",

@@ -205,8 +205,8 @@ def test_the_table_is_exported_as_it_is_shown(site: Site, study: str, open_page:
         text = download.value.path().read_text(encoding="utf-8")
         if form == "csv":
             head, *lines = csv.reader(io.StringIO(text))
-            assert head == ["task", "group", "dense", "0.25", "0.5", "0.75", "2:4", "spread"]
-            numbers = [[f"{100 * float(value):+.1f}".replace("-", "−") for value in line[3:-1]] for line in lines]
+            assert head == ["task", "measure", "group", "dense", "0.25", "0.5", "0.75", "2:4", "spread"]
+            numbers = [[f"{100 * float(value):+.1f}".replace("-", "−") for value in line[4:-1]] for line in lines]
             assert numbers == [
                 [cell.replace("0.0", "+0.0") if cell == "0.0" else cell for cell in row] for row in table(page)
             ]
@@ -237,6 +237,24 @@ def test_what_failed_is_told_and_tried_again_alone(
     expect(page.locator("[data-failures] li", has_text="CUDA")).to_have_count(0)
     assert before >= 1
     assert unfinished.stores.jobs.get(failed[0]).state is JobState.QUEUED
+
+
+def test_all_that_failed_is_tried_again_at_once(
+    unfinished: Site, open_page: Open, shot: Callable[[Page, str], None]
+) -> None:
+    stores, study = unfinished.stores, unfinished.newest("study")
+    job = stores.jobs.list(kind=JobKind.STUDY)[0][0].id
+    ready = [cell for cell in stores.studies.cells(job) if cell.role == "evaluate" and stores.jobs.is_ready(cell.job)]
+    for cell in ready:
+        unfinished.worker.fail(unfinished.worker.take(cell.job), {"title": "Out of memory", "detail": "no memory"})
+    failed = [cell.job for cell in stores.studies.cells(job) if cell.unsuccessful]
+    assert len(failed) > 2
+    page = open_page(f"{unfinished.address}/studies/{study}")
+    shot(page, "study-failed-cells")
+    page.get_by_role("button", name="Try all of them again").click()
+    expect(page.locator("[data-failures]")).to_have_count(0)
+    assert {stores.jobs.get(each).state for each in failed} == {JobState.QUEUED}
+    assert stores.jobs.get(job).state is JobState.RUNNING
 
 
 def test_a_shared_page_can_be_read_and_nothing_more(site: Site, study: str, open_page: Open) -> None:

@@ -53,8 +53,11 @@ def examples() -> list[dict[str, Any]]:
     ]
 
 
-def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, seed: int = 0) -> MadeUp:
-    """Write it to ``path`` and hand back every number in it."""
+def write_made_up(
+    path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, seed: int = 0, spec: dict[str, Any] | None = None
+) -> MadeUp:
+    """Write it to ``path`` and hand back every number in it; ``spec`` changes what the spec says."""
+    asked = {**SPEC, **(spec or {})}
     rng = np.random.default_rng(seed)
     texts = examples()
     tokens = sum(len(text["tokens"]) for text in texts)
@@ -85,11 +88,11 @@ def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, s
         **{f"masked_out/{name}": np.full(shape[:2], 0.52, np.float32) for name in drop},
     }
     labels = ["demo", "wanda · c4 · 0.5", "magnitude · 0.5"]
-    models = [SPEC["dense"], *SPEC["pruned"]]
+    models = [asked["dense"], *asked["pruned"]]
     path.parent.mkdir(parents=True, exist_ok=True)
     with ActivationWriter(
         path,
-        spec=SPEC,
+        spec=asked,
         variants=VARIANTS,
         models=[str(model) for model in models],
         labels=labels,
@@ -103,13 +106,21 @@ def write_made_up(path: Path, *, neurons: int = NEURONS, layers: int = LAYERS, s
                 for _ in writer.blocks(name, layer):
                     pass
                 writer.keep(f"word_activations/{name}", layer, means[name][layer])
+                writer.keep(f"text_activations/{name}", layer, _by_text(means[name][layer], word[layer]))
                 told = array[layer][:, counted].astype(np.float32)
                 counts = np.tile(np.arange(16, dtype=np.float32), (neurons, 1))
                 spread = np.column_stack([told.mean(1), told.min(1), told.max(1), counts])
                 writer.keep(f"spread/{name}", layer, spread)
             writer.close(name)
-        writer.finish(arrays, _tables(layers, neurons, tokens, int(counted.sum())))
+        recorded = list(range(layers) if asked["layers"] is None else asked["layers"])
+        writer.finish(arrays, _tables(layers, neurons, tokens, int(counted.sum()), recorded))
     return MadeUp(path, values, arrays)
+
+
+def _by_text(means: NDArray[np.float32], word: NDArray[np.int32]) -> NDArray[np.float32]:
+    """[neurons, texts]: on its own word, which stands in one of the two texts."""
+    own = np.take_along_axis(means, word[:, None], 1)
+    return np.where(np.array([[0, 0, 1]]).T[word] == np.arange(2), own, np.nan).astype(np.float32)
 
 
 def _word_damage(layers: int) -> NDArray[np.float32]:
@@ -153,7 +164,7 @@ def _ranks(score: NDArray[Any]) -> NDArray[np.int32]:
     return ranks.reshape(score.shape)
 
 
-def _tables(layers: int, neurons: int, tokens: int, counted: int) -> dict[str, Any]:
+def _tables(layers: int, neurons: int, tokens: int, counted: int, recorded: list[int]) -> dict[str, Any]:
     def interval(value: float) -> dict[str, Any]:
         return {"value": value, "low": value - 0.1, "high": value + 0.1, "neurons": 10, "texts": 2}
 
@@ -168,7 +179,7 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int) -> dict[str, A
     each = [{"layer": layer, "controls": groups} for layer in range(layers)]
     return {
         "format": 2,
-        "layers": list(range(layers)),
+        "layers": recorded,
         "words": [
             {"word": word, "texts": 1, "occurrences": 1, "tokens": count}
             for word, count in zip(WORDS, (1, 2, 1), strict=True)
@@ -177,7 +188,7 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int) -> dict[str, A
         "summary": {
             "activation": "relu",
             "source": "manual",
-            "layers": list(range(layers)),
+            "layers": recorded,
             "permutations": 1000,
             "floor": 0.05,
             "special_tokens": False,

@@ -55,8 +55,8 @@ def test_a_page_asks_the_database_as_often_for_a_large_study_as_for_a_small_one(
             document = client.get(address).json()
         with statements(stores) as again:
             assert client.get(address).json() == document
-        assert sum("FROM measurements" in each for each in first) == 1
-        assert not [each for each in again if "measurements" in each and "revisions" not in each], "the table is kept"
+        assert sum("FROM packed" in each for each in first) == 1
+        assert not [each for each in again if "FROM packed" in each or "coordinates" in each], "the table is kept"
         counts.append(len(first))
     small, large = counts
     assert large <= small + 2, "756 models are asked for in two pieces"

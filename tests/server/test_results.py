@@ -275,6 +275,27 @@ def test_failed_cells_of_a_study_say_why_and_where_to_try_again(client: TestClie
     assert again.is_success and client.get(document["href"].join(["/api/v1", ""])).json()["failed"] == 0
 
 
+def test_all_failed_cells_of_a_study_are_tried_again_at_once(client: TestClient, stores: Stores) -> None:
+    job = client.post("/api/v1/jobs", json={"kind": "study", "spec": GRID}).json()
+    address = f"/api/v1/studies/{job['fingerprint'][:16]}"
+    assert client.get(address).json()["retry_href"] is None
+    nothing = client.post(f"{address}/retry")
+    assert nothing.status_code == 409 and "no cell of it failed" in nothing.json()["detail"]
+    lost = [cell.job for cell in stores.studies.cells(job["id"]) if cell.role == "prune"][:2]
+    for each in lost:
+        assert stores.jobs.claim(each, "worker", 60) is not None
+        assert stores.jobs.fail(each, "worker", {"detail": "no such luck", "code": "unlucky"})
+    document = client.get(address).json()
+    assert (document["state"], document["failed"]) == ("running", 4), "it goes on while they are tried again"
+    foreign = client.post(document["retry_href"], headers={"sec-fetch-site": "cross-site"})
+    assert foreign.status_code == 403 and client.get(address).json()["failed"] == 4
+    again = client.post(document["retry_href"])
+    assert again.status_code == 202 and again.json()["id"] == job["id"]
+    assert client.get(address).json()["failed"] == 0
+    assert all(stores.jobs.get(each).sent for each in lost), "their messages have left"
+    assert client.post(f"/api/v1/studies/{'9' * 16}/retry").status_code == 404
+
+
 def test_dense_models_are_not_removed_and_unknown_ones_are_404(client: TestClient, stores: Stores) -> None:
     assert client.delete("/api/v1/models/demo").status_code == 409
     assert client.delete(f"/api/v1/models/{OTHER_PRUNED}").status_code == 404

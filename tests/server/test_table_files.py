@@ -83,8 +83,9 @@ def test_all_forms_hold_the_same_table(client: TestClient, study: str, show: str
     answer = table(client, study, "csv", query)
     assert answer.headers["content-type"] == "text/csv; charset=utf-8" and answer.text.endswith("\r\n")
     head, *lines = rows_of(answer.content.decode())
-    assert head == ["method", "dense", "0.5", "2:4", "spread"]
-    assert [[float(text) if text else None for text in line[2:-1]] for line in lines] == cells
+    assert head == ["method", "measure", "dense", "0.5", "2:4", "spread"]
+    assert {line[1] for line in lines} == {"accuracy" if show == "accuracy" else "accuracy difference"}
+    assert [[float(text) if text else None for text in line[3:-1]] for line in lines] == cells
     texts = [["" if value is None else shown(value, show) for value in row] for row in cells]
     html = Cells(table(client, study, "html", query).text)
     assert [row[1:-1] for row in html.rows[1:]] == texts
@@ -124,7 +125,7 @@ def test_filters_and_the_papers_values_go_into_the_file(client: TestClient) -> N
     address = f"/api/v1/studies/{id}/table"
     query = "rows=model&columns=calibration&pattern=0.5&published=table-2"
     head, first, _ = rows_of(client.get(f"{address}.csv?{query}").text)
-    assert head == ["model", "dense", "c4", "ptb", "spread", "c4 (paper)", "ptb (paper)"]
+    assert head == ["model", "measure", "dense", "c4", "ptb", "spread", "c4 (paper)", "ptb (paper)"]
     assert first[-2:] == ["0.5038", "0.5001"], "arXiv 2503.01542, Table 2"
     assert "(50.4)" in client.get(f"{address}.tex?{query}").text
     assert "Only pattern 0.5." in client.get(f"{address}.json?{query}").json()["caption"]

@@ -17,6 +17,7 @@ from jobs.specs import Spec, StudySpec
 from jobs.vocabulary import CALIBRATION_SETS, TASKS
 from store import study_rows
 from store.jobs import utc_now
+from store.packed import repack
 from store.paired_statistics import compare
 from store.results import RESULT_OF
 from store.study_plan import Cell, plan
@@ -109,6 +110,7 @@ def make_up_study(stores: Stores, size: MadeUpStudy | None = None) -> str:
         for table in (records, uses, measurements, outcomes):
             connection.execute(insert(table), kept[table.name])
         connection.execute(insert(pairings), paired)
+        repack(connection, (row["evaluation"] for row in kept["measurements"]))
         study_rows.refresh_study(connection, study.id, now)
     return artefact_id(mark)
 

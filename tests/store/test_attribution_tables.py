@@ -35,6 +35,7 @@ SUMMARY = {
     "dropped": [{"text": 0, "word": "awful"}],
     "left_out": [{"text": 1, "reason": "too long"}],
     "answers": [{"text": 0, "answer": " [bad,awful]"}],
+    "model_labels": [],
 }
 
 

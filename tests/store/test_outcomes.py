@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.outcomes import outcomes_of, unpacked
+from store.outcomes import LONGEST_KEY, WindowLosses, outcomes_of, text_key, unpacked, unpacked_losses
 
 
 def example(index: int, **change: Any) -> dict[str, Any]:
@@ -42,3 +42,23 @@ def test_the_hash_is_of_what_was_asked_not_of_the_answers() -> None:
 
 def test_text_that_is_not_unicode_is_hashed_too() -> None:
     assert outcomes_of(document(example(0, text="half of a pair: \ud83d")))["reviews"].correct.tolist() == [True]
+
+
+def test_the_losses_of_windows_come_back_as_they_were() -> None:
+    nlls = [1.25, 0.1, 1e-300, 7.000000000000001]
+    perplexity = {"ptb": {"sha256": "ab", "nlls": nlls, "windows": 4}, "c4": {"sha256": "cd", "windows": 4}}
+    found = outcomes_of({"tasks": {}, "perplexity": perplexity})
+    assert [*found] == ["ptb"], "an earlier version kept no losses"
+    losses = found["ptb"]
+    assert isinstance(losses, WindowLosses) and losses.rows_hash == "ab"
+    assert unpacked_losses(losses.packed).tolist() == nlls
+
+
+def test_a_text_is_called_by_its_name_and_a_long_path_by_its_end() -> None:
+    assert text_key("wikitext2") == "wikitext2"
+    folders = "/".join(["a folder"] * 12)
+    one, two = (text_key(f"/{folders}/{number}/held-out.txt") for number in (1, 2))
+    assert len(one) == len(two) == LONGEST_KEY and one != two
+    assert one.endswith("a folder/1/held-out.txt")
+    other = text_key(f"/elsewhere/{folders}/1/held-out.txt")
+    assert other != one and other[9:] == one[9:], "the hash tells apart what ends alike"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import binomtest, false_discovery_control, norm
+from scipy.stats import binomtest, false_discovery_control, norm, ttest_rel
 
-from store.paired_statistics import benjamini_hochberg, compare, mcnemar_exact, tango_interval
+from store.paired_statistics import benjamini_hochberg, compare, compare_losses, mcnemar_exact, tango_interval
 
 Z = norm.ppf(0.975)
 
@@ -107,3 +107,23 @@ def test_many_pairs_are_compared_at_once() -> None:
             found.high[each],
             found.p[each],
         )
+
+
+@pytest.mark.parametrize("windows", [2, 5, 160])
+def test_losses_are_compared_as_scipys_paired_t_does(windows: int) -> None:
+    draw = np.random.default_rng(windows)
+    dense = draw.normal(2, 0.5, windows)
+    pruned = dense + draw.normal(0.02, 0.05, windows)
+    found, wanted = compare_losses(pruned, dense), ttest_rel(pruned, dense)
+    ends = wanted.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((ends.low, ends.high, wanted.pvalue))
+    assert found.difference == pytest.approx(pruned.mean() - dense.mean())
+    assert (found.worse, found.better) == ((pruned > dense).sum(), (pruned < dense).sum()) and found.same == 0
+
+
+def test_losses_that_all_differ_alike_leave_nothing_to_chance() -> None:
+    dense = np.array([1.0, 2.0, 4.0])
+    same = compare_losses(dense, dense)
+    assert (same.difference, same.low, same.high, same.p, same.same) == (0, 0, 0, 1, 3)
+    shifted = compare_losses(dense + 0.5, dense)
+    assert (shifted.low, shifted.high, shifted.p, shifted.worse) == (0.5, 0.5, 0, 3)

@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from jobs.documents import Job, JobKind, JobState
-from store.measurements import Measurement, Pairing
+from store.measured import ACCURACY, Measurement, Pairing
+from store.packed import NOBODY, Packed, pack
 from store.paired_statistics import compare
 from store.pivot import Pivot, PivotCell, pivot
 from store.results import Record
@@ -68,23 +69,22 @@ def table_of(
     spec = {"models": [f"model-{model}" for model in range(models)], "tasks": tasks}
     job = Job(id="0", kind=JobKind.STUDY, state=JobState.RUNNING, spec=spec, fingerprint="0" * 64, created_at=NOW)
     study = Record(kind="study", id="0" * 16, job="0", spec=spec, summary={}, created_at=NOW)
-    return study_table(study, job, cells, [*rows_of(measured, pairings), *others(pairings)])
+    return study_table(study, job, cells, packed(measured, {**pairings, **others(pairings)}))
 
 
-def rows_of(
-    measured: dict[tuple[str, str], Measurement], pairings: dict[tuple[str, str, str], Pairing]
-) -> list[tuple[Any, ...]]:
+def packed(measured: dict[tuple[str, str], Measurement], pairings: dict[tuple[str, str, str], Pairing]) -> list[Packed]:
     """As the database answers."""
-    beside = {(name, task): pairing for (name, task, _), pairing in pairings.items()}
-    nothing = (None,) * len(Pairing._fields)
-    return [(*place, *each, *beside.get(place, nothing)) for place, each in measured.items()]
+    rows = [
+        *((ACCURACY, name, NOBODY, task, *each) for (name, task), each in measured.items()),
+        *((ACCURACY, name, dense, task, *each[1:]) for (name, task, dense), each in pairings.items()),
+    ]
+    return [each for _, each in pack(rows)]
 
 
-def others(pairings: dict[tuple[str, str, str], Pairing]) -> list[tuple[Any, ...]]:
+def others(pairings: dict[tuple[str, str, str], Pairing]) -> dict[tuple[str, str, str], Pairing]:
     """Pairings with dense evaluations that are not the study's own: they say nothing here."""
     elsewhere = [(name, task, pairing) for (name, task, _), pairing in pairings.items()][::2]
-    wrong = Measurement(0.9, 0.8, 1.0, 100, 0.5, 0.6)
-    return [(name, task, *wrong, *pairing._replace(dense_evaluation="f" * 16)) for name, task, pairing in elsewhere]
+    return {(name, task, "f" * 16): pairing._replace(newly_wrong=77, p=0.0) for name, task, pairing in elsewhere}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -196,11 +196,12 @@ def test_the_interval_of_a_mean_covers_as_it_says() -> None:
     for _ in range(400):
         wrong, right, _ = np.stack([draw.multinomial(60, share) for share in shares], axis=1)
         found = compare(np.full(3, 60), wrong, right)
-        rows = []
+        pairs = {}
         for i, task in enumerate(TASKS):
             ends = (found.difference[i], found.low[i], found.high[i], found.p[i])
-            rows.append((cell.artefact, task, *same, *Pairing(dense, 60, 0, int(wrong[i]), int(right[i]), *ends)))
-        drawn = replace(table, findings=Findings(rows, table.dense_of))
+            pairs[cell.artefact, task, dense] = Pairing(dense, 60, 0, int(wrong[i]), int(right[i]), *ends)
+        measured = {(cell.artefact, task): same for task in TASKS}
+        drawn = replace(table, findings=Findings(packed(measured, pairs), TASKS, table.dense_of))
         ((mean,),) = pivot(drawn, "model", "method", {"method": ["wanda"]}).cells
         assert mean is not None and mean.difference_interval is not None
         low, high = mean.difference_interval

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.documents import Job, JobKind, JobState
 from jobs.problems import Problem
-from jobs.specs import EvaluateSpec, PruneSpec, StudySpec, parse_spec
+from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, StudySpec, parse_spec
 from store.pivot import pivot
 from store.study_plan import Cell, plan
 from store.submission import Stores, submit, sweep
@@ -155,6 +155,20 @@ def test_an_attribution_names_its_dense_model() -> None:
     only = planned(models=["one", "two"], attributions=[{**texts, "dense": "two"}])
     assert [cell.spec.dense for cell in both if cell.kind == JobKind.ATTRIBUTE] == ["one", "two"]
     assert [cell.spec.dense for cell in only if cell.kind == JobKind.ATTRIBUTE] == ["two"]
+
+
+def test_an_attribution_shows_what_it_names() -> None:
+    texts = {"texts": ["so bad"]}
+    grid = {"seqlens": [16, 32], "methods": ["magnitude", "wanda", "ria"]}
+    for named, number in (
+        ({}, 2 + 2 * 2 * 2 * 2),
+        ({"methods": ["wanda"]}, 8),
+        ({"patterns": ["2:4"]}, 1 + 8),
+        ({"methods": ["magnitude", "ria"], "patterns": [0.5], "calibrations": ["c4"], "seqlens": [32]}, 2),
+    ):
+        *_, cell = planned(**grid, attributions=[{**texts, **named}])
+        assert isinstance(cell.spec, AttributeSpec)
+        assert len(cell.spec.pruned) == len(cell.after) == number, named
 
 
 def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:

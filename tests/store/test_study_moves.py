@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from jobs.documents import JobState
+from jobs.problems import Problem
 from store.submission import Stores, submit
 from tests.store.test_studies import finish, refuse, work
 
@@ -74,3 +77,37 @@ def test_running_cells_stop_and_are_run_again(stores: Stores) -> None:
     stores.jobs.retry(study.id)
     assert [job.kind for job in work(stores)] == ["prune", "evaluate"]
     assert stores.jobs.get(study.id).state == JobState.SUCCEEDED
+
+
+def test_the_lost_cells_of_a_study_are_tried_again_while_others_run(stores: Stores) -> None:
+    study, _ = submit(stores, "study", {**SMALL, "models": ["one", "two"]}, send=refuse)
+    with pytest.raises(Problem, match="no cell of it failed"):
+        stores.jobs.retry_cells(study.id)
+    models = [cell.job for cell in stores.studies.cells(study.id) if cell.role == "prune"]
+    for job in models:
+        assert stores.jobs.claim(job, "worker", 60) is not None
+    assert stores.jobs.fail(models[0], "worker", {"detail": "no memory", "code": "out-of-memory"})
+    states = [cell.state for cell in stores.studies.cells(study.id)]
+    assert states.count(JobState.FAILED) == 2, "its evaluation failed with it"
+    again = stores.jobs.retry_cells(study.id)
+    assert again.state == JobState.RUNNING and again.progress.message == "1 running"
+    assert [stores.jobs.get(job).state for job in models] == [JobState.QUEUED, JobState.RUNNING]
+    assert stores.jobs.succeed(models[1], "worker", {"model": "pruned:x"})
+    work(stores)
+    assert stores.jobs.get(study.id).state == JobState.SUCCEEDED
+    with pytest.raises(Problem, match="is succeeded, and no cell"):
+        stores.jobs.retry_cells(study.id)
+
+
+def test_the_lost_cells_of_a_study_that_ended_are_tried_again(stores: Stores) -> None:
+    study, _ = submit(stores, "study", SMALL, send=refuse)
+    stores.jobs.cancel(study.id)
+    assert stores.jobs.retry_cells(study.id).state == JobState.QUEUED
+    model = next(cell for cell in stores.studies.cells(study.id) if cell.role == "prune")
+    assert stores.jobs.claim(model.job, "worker", 60) is not None
+    stores.jobs.cancel(study.id)
+    with pytest.raises(Problem, match="is being cancelled"):
+        stores.jobs.retry_cells(study.id)
+    with pytest.raises(Problem) as nothing:
+        stores.jobs.retry_cells("none")
+    assert nothing.value.status == 404

@@ -1,15 +1,16 @@
-"""Evaluations that were kept before outcomes were."""
+"""Evaluations that were kept before outcomes and perplexities were."""
 
+import json
 import logging
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from jobs.documents import Job
 from store.measurements import Measurements
 from store.outcomes import EVALUATION_JSON
-from store.tables import outcomes, pairings
+from store.tables import measurements, outcomes, pairings
 from tests.worker.conftest import PRUNE
 from worker import pipeline
 from worker.catching_up import catch_up
@@ -49,3 +50,38 @@ def test_they_are_paired_when_a_worker_starts(
     with caplog.at_level(logging.WARNING):
         assert catch_up(parts.stores) == 1
     assert f"evaluation {dense} cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("with_losses", [True, False])
+def test_their_perplexities_come_into_the_tables(parts: Parts, enqueue: Callable[..., Job], with_losses: bool) -> None:
+    """Of an earlier version the windows' losses are not there: then nothing is paired."""
+    models = WarmModels("cpu")
+    measure = {"perplexity": {"datasets": ["demo"], "seqlen": 16, "windows": 3}}
+    made = enqueue("prune", PRUNE)
+    pipeline.run(made.id, parts, models)
+    done = [enqueue("evaluate", {"model": name, **measure}) for name in ("llama", f"pruned:{made.artefact_id}")]
+    for job in done:
+        pipeline.run(job.id, parts, models)
+    dense, pruned = (job.artefact_id for job in done)
+    stores = parts.stores
+    reader = Measurements(stores.database)
+    before = reader.pairings_of([pruned])
+    summary = stores.results.get("evaluation", pruned).summary["perplexity"]["demo"]
+    assert "nlls" not in summary
+    figures = [stores.results.get("evaluation", name).summary["perplexity"]["demo"]["nll"] for name in (pruned, dense)]
+    assert before[pruned, "demo"].difference == pytest.approx(figures[0] - figures[1])
+    with stores.database.writing() as connection:
+        for table in (measurements, outcomes, pairings):
+            connection.execute(delete(table))
+    if not with_losses:
+        for name in (dense, pruned):
+            document = json.loads(stores.artefacts.read("evaluation", name, EVALUATION_JSON))
+            del document["perplexity"]["demo"]["nlls"]
+            with stores.artefacts.staging("evaluation", name) as folder:
+                (folder / EVALUATION_JSON).write_text(json.dumps(document))
+    assert catch_up(stores) == 2
+    assert reader.pairings_of([pruned]) == (before if with_losses else {})
+    with stores.database.reading() as connection:
+        kept = {row.evaluation: row.value for row in connection.execute(select(measurements))}
+    assert set(kept) == {dense, pruned} and kept[pruned] == summary["perplexity"]
+    assert catch_up(stores) == 0

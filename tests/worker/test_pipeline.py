@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -12,10 +13,12 @@ from sqlalchemy import update
 
 from jobs import events
 from jobs.documents import Job, JobState, Progress
+from lm.loading import LanguageModel
 from store.activations import ActivationStore
 from store.attribution_tables import AttributionTables
 from store.tables import jobs
-from tests.worker.conftest import ATTRIBUTE, PRUNE
+from tests.models import tiny, tiny_folder, tiny_tokenizer
+from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT
 from worker import pipeline
 from worker.models import WarmModels
 from worker.parts import Parts
@@ -164,6 +167,77 @@ def test_cancelling_stops_within_a_layer(parts: Parts, enqueue: Enqueue, run: Ru
     assert [event.data["state"] for event in seen if event.name == "job"][-1] == "cancelled"
 
 
+class CancelledAtTheVariant(WarmModels):
+    """Has the job cancelled when its pruned model is asked for, and goes on as soon as the job has heard of it."""
+
+    def __init__(self, parts: Parts, job: Job) -> None:
+        super().__init__("cpu")
+        self.parts, self.job = parts, job
+        self.half_written: set[str] = set()
+
+    def get(self, place: Any, reference: str) -> Any:
+        if reference.startswith("pruned:"):
+            self.half_written = files_of(self.parts)
+            self.parts.stores.jobs.cancel(self.job.id)
+            for thread in threading.enumerate():
+                if thread.name == f"lease of {self.job.id}":
+                    thread.join(120)  # it ends when it has heard of the request
+                    assert not thread.is_alive()
+        return super().get(place, reference)
+
+
+def test_the_store_of_a_cancelled_attribution_is_gone(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", PRUNE))
+    kept = files_of(parts)
+    job = enqueue("attribute", {**ATTRIBUTE, "pruned": [f"pruned:{pruned.artefact_id}"]})
+    models = CancelledAtTheVariant(parts, job)
+    pipeline.run(job.id, parts, models)
+    assert models.half_written > kept, "the dense model's activations are there when the job is cancelled"
+    assert parts.stores.jobs.get(job.id).state == JobState.CANCELLED
+    assert files_of(parts) == kept
+    assert not parts.stores.results.exists("attribution", job.artefact_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"texts": ["the staff"], "words": "cot"}, "texts-too-long", "too long to ask"),
+        ({"texts": [{"text": TEXT * 20, "words": ["bad"]}]}, "texts-too-long", "longer than the model's context"),
+        ({"pruned": ["narrow"]}, "models-differ", "narrow) has 2 layers of 48 neurons and width 32"),
+        ({"pruned": ["broken"]}, "not-finite", "broken: layer 1, neuron 7"),
+        ({"layers": [2]}, "bad-input", "layer 2: this model's layers are 0 to 1"),
+    ],
+)
+def test_an_attribution_that_cannot_be_made(
+    parts: Parts, enqueue: Enqueue, run: Run, tiny_root: Path, changes: dict[str, object], code: str, said: str
+) -> None:
+    variants(tiny_root)
+    job = run(enqueue("attribute", {**ATTRIBUTE, "pruned": ["same"], **changes}))
+    assert job.state == JobState.FAILED and job.error is not None
+    assert (job.error["code"], job.error["status"]) == (code, 422)
+    assert said in job.error["detail"] and "\n" not in job.error["detail"]
+    assert nothing_half_written(parts)
+
+
+def variants(root: Path) -> None:
+    """`same` is a copy of `llama`, `narrow` has fewer neurons, `broken` one weight that is not a number."""
+    if (root / "broken").exists():
+        return
+    tiny_folder(root / "same")
+    model = tiny("llama")
+    model.get_submodule("model.layers.1.mlp.up_proj").weight[7, 0] = float("nan")
+    tiny_tokenizer().save_pretrained(root / "broken")
+    model.save_pretrained(root / "broken")
+    narrow = type(model.config).from_dict({**model.config.to_dict(), "intermediate_size": 48})
+    type(model)(narrow).save_pretrained(root / "narrow")
+    tiny_tokenizer().save_pretrained(root / "narrow")
+
+
+def files_of(parts: Parts) -> set[str]:
+    root = Path(parts.stores.artefacts.root)
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
 def test_a_worker_that_ends_gives_its_job_back(parts: Parts, enqueue: Enqueue, run: Run) -> None:
     job = enqueue("evaluate", {"model": "llama", "tasks": ["reviews"], "limit": 8})
     released = while_running(parts, job, run, parts.stopping.set)
@@ -240,3 +314,65 @@ def test_a_redis_that_is_away_stops_nothing(parts: Parts, enqueue: Enqueue, tmp_
     lonely = replace(parts, events=redis.Redis(unix_socket_path=str(tmp_path / "none.sock")))
     pipeline.run(job.id, lonely, WarmModels("cpu"))
     assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED
+
+
+class Counted(WarmModels):
+    """Warm models that note what they load."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu")
+        self.loaded: list[str] = []
+
+    def _load(self, place: Path | str, *, resident: bool) -> LanguageModel:
+        self.loaded.append(Path(place).name)
+        return super()._load(place, resident=resident)
+
+
+def test_a_second_text_loads_no_model(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", PRUNE))
+    models = Counted()
+    for words in (["bad"], ["small", "kind"]):
+        texts = [{**ATTRIBUTE["texts"][0], "words": words}]
+        job = enqueue("attribute", {**ATTRIBUTE, "texts": texts, "pruned": [pruned.result["model"]]})
+        pipeline.run(job.id, parts, models)
+        assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED
+    assert models.loaded == ["llama", pruned.artefact_id]
+
+
+def test_words_chosen_by_hand_for_rows_of_a_task(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", {"model": "demo", "method": "magnitude", "pattern": 0.5}))
+    spec = {"dense": "demo", "pruned": [pruned.result["model"]], "permutations": 0}
+    drawn = run(enqueue("attribute", {**spec, "texts": {"dataset": "reviews", "count": 2}}))
+    assert drawn.state == JobState.SUCCEEDED, drawn.error
+    first, second = examples_of(parts, drawn)
+    word = inside(second).split()[0]
+    job = run(enqueue("attribute", {**spec, "texts": {"dataset": "reviews", "count": 2, "words": [[], [word]]}}))
+    assert job.state == JobState.SUCCEEDED, job.error
+    plain, chosen = examples_of(parts, job)
+    assert (plain["text"], chosen["text"]) == (first["text"], second["text"])
+    assert [plain["words"], [found["word"] for found in chosen["words"]]] == [[], [word]]
+    assert not any(plain["influential"]) and any(chosen["influential"])
+    assert chosen["text"].startswith(inside(chosen)) and "Question" not in inside(chosen)
+
+
+def test_a_text_without_a_label_takes_the_models_own(parts: Parts, enqueue: Enqueue, run: Run) -> None:
+    pruned = run(enqueue("prune", PRUNE))
+    texts = [{"text": ATTRIBUTE["texts"][0]["text"]}]
+    spec = {**ATTRIBUTE, "texts": texts, "words": "gradient", "pruned": [pruned.result["model"]]}
+    job = run(enqueue("attribute", spec))
+    assert job.state == JobState.SUCCEEDED, job.error
+    (example,) = examples_of(parts, job)
+    assert example["label"] in ("negative", "positive")
+    place = parts.stores.artefacts.path("attribution", job.artefact_id)
+    (said,) = AttributionTables(ActivationStore(place)).summary().model_labels
+    assert (said.text, said.label) == (0, example["label"])
+
+
+def examples_of(parts: Parts, job: Job) -> list[dict[str, Any]]:
+    return ActivationStore(parts.stores.artefacts.path("attribution", job.artefact_id)).examples
+
+
+def inside(example: dict[str, Any]) -> str:
+    start, end = example["span"]
+    text: str = example["text"]
+    return text[start:end]

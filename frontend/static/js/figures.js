@@ -36,6 +36,32 @@ export function histogram(data, options) {
   };
 }
 
+// Neurons of each layer that two attributions share: points, the expected number as a line, what chance gives as a band.
+export function overlapByLayer(data, options) {
+  const back = (values) => [...values].reverse();
+  const colour = options.series[0];
+  return {
+    data: [
+      { type: "scatter", mode: "lines", x: [...data.layers, ...back(data.layers)], y: [...data.high, ...back(data.low)], fill: "toself", fillcolor: options.faint(colour, 0.16), line: { width: 0 }, hoverinfo: "skip", name: "chance, 95 %" },
+      { type: "scatter", mode: "lines", x: data.layers, y: data.expected, line: { color: options.muted, width: 1.5, dash: "dot" }, hoverinfo: "skip", name: "by chance" },
+      { type: "scatter", mode: "lines+markers", x: data.layers, y: data.shared, text: data.labels, customdata: data.hrefs, hovertemplate: "%{text}<extra></extra>", line: { color: colour, width: 2 }, marker: { color: colour, size: 9 }, name: "in both" },
+    ],
+    layout: layout(options, { height: 300, margin: { l: 44, r: 12, t: 30, b: 40 }, ...legend(options), hovermode: "closest", xaxis: { type: "category", showgrid: false }, yaxis: { title: { text: "neurons in both" }, rangemode: "tozero" } }),
+  };
+}
+
+// A neuron's Score in one attribution against that in another; a point's customdata is its neuron's address.
+export function scorePairs(data, options) {
+  const every = [...data.x, ...data.y];
+  const [low, high] = [Math.min(...every), Math.max(...every)];
+  const room = 0.05 * (high - low || 1);
+  const range = [Math.max(0, low - room), high + room];
+  return {
+    data: [{ type: "scatter", mode: "markers", x: data.x, y: data.y, text: data.labels, customdata: data.hrefs, hovertemplate: "%{text}<extra></extra>", marker: { color: options.series[0], size: 8, opacity: 0.75, line: { width: 1, color: options.surface } } }],
+    layout: layout(options, { height: 360, hovermode: "closest", shapes: [{ type: "line", x0: range[0], y0: range[0], x1: range[1], y1: range[1], line: { color: options.muted, width: 1, dash: "dot" }, layer: "below" }], xaxis: { title: { text: data.xTitle }, range }, yaxis: { title: { text: data.yTitle }, range } }),
+  };
+}
+
 // Layers x matrices: relative error or sparsity, a single hue each.
 export function matrixMap(data, options) {
   return {
@@ -89,7 +115,8 @@ function levels(data, options, axis = {}) {
 }
 
 const shapes = (found, xref = "paper", yref = "y") => found.map(({ line, y }) => ({ type: "line", xref, yref, x0: 0, x1: 1, y0: y, y1: y, line, layer: "below" }));
-const signs = (found, options, xref = "paper", yref = "y") => found.map(({ y, name }) => ({ xref, yref, x: 1, y, text: name, showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: options.muted } }));
+// On a logarithmic axis Plotly takes a shape's place as it is, but the logarithm of an annotation's.
+const signs = (found, options, logarithmic) => found.map(({ y, name }) => ({ xref: "paper", yref: "y", x: 1, y: logarithmic ? Math.log10(y) : y, text: name, showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: options.muted } }));
 
 function under(data, options) {
   const title = { text: data.xTitle };
@@ -98,12 +125,14 @@ function under(data, options) {
 
 const legend = (options) => ({ showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12, color: options.ink } } });
 
-// Accuracy over sparsity or over the length of windows, a line each.
+const beside = (data) => ({ title: { text: data.yTitle }, ...(data.logarithmic && { type: "log" }) });
+
+// Accuracy or perplexity over sparsity or over the length of windows, a line each.
 export function studyLines(data, options) {
   const found = levels(data, options);
   return {
     data: data.series.flatMap((series, index) => lineTraces(data, options, series, index)),
-    layout: layout(options, { height: options.narrow ? 380 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: shapes(found), annotations: signs(found, options), hovermode: "closest", xaxis: under(data, options), yaxis: { title: { text: data.yTitle } } }),
+    layout: layout(options, { height: options.narrow ? 380 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: shapes(found), annotations: signs(found, options, data.logarithmic), hovermode: "closest", xaxis: under(data, options), yaxis: beside(data) }),
   };
 }
 
@@ -115,7 +144,8 @@ export function studyPanels(data, options) {
   const gap = { x: options.narrow ? 0.06 : 0.035, y: 46 / height };
   const traces = [];
   const made = { shapes: [], annotations: [] };
-  const every = data.series.flatMap((series) => [...series.values, ...series.low, ...series.high, series.dense, series.chance]).filter((value) => value !== null);
+  const every = data.series.flatMap((series) => [...series.values, ...series.low, ...series.high, series.dense, series.chance]).filter((value) => value !== null)
+    .map((value) => (data.logarithmic ? Math.log10(value) : value));
   const room = 0.06 * (Math.max(...every) - Math.min(...every) || 1);
   const range = [Math.min(...every) - room, Math.max(...every) + room];
   data.series.forEach((series, index) => {
@@ -126,7 +156,7 @@ export function studyPanels(data, options) {
     const top = 1 - row * (high + gap.y);
     const base = layout(options, { xaxis: under(data, options), yaxis: {} });
     made[`xaxis${id}`] = { ...base.xaxis, title: row === down - 1 || index + across >= data.series.length ? base.xaxis.title : undefined, domain: x, anchor: `y${id}`, nticks: 4 };
-    made[`yaxis${id}`] = { ...base.yaxis, domain: [Math.max(0, top - high), top], anchor: `x${id}`, range, nticks: 4, showticklabels: column === 0 };
+    made[`yaxis${id}`] = { ...base.yaxis, ...(data.logarithmic && { type: "log" }), domain: [Math.max(0, top - high), top], anchor: `x${id}`, range, nticks: 4, showticklabels: column === 0 };
     traces.push(...lineTraces(data, options, series, 0, { xaxis: `x${id}`, yaxis: `y${id}`, showlegend: false }));
     const found = levels({ ...data, series: [series] }, options);
     made.shapes.push(...shapes(found, `x${id} domain`, `y${id}`));
@@ -135,7 +165,7 @@ export function studyPanels(data, options) {
   return { data: traces, layout: { ...layout(options, { height, margin: { l: 44, r: 8, t: 24, b: 46 }, hovermode: "closest", xaxis: {}, yaxis: {} }), ...made, showlegend: false } };
 }
 
-// Accuracy of a few methods or groups of tasks for each calibration set: marks with their intervals, side by side.
+// Accuracy or perplexity of a few methods or groups of tasks for each calibration set: marks with their intervals, side by side.
 export function studyMarks(data, options) {
   const found = levels(data, options);
   const spread = Math.min(0.7, 0.16 * data.series.length);
@@ -155,6 +185,6 @@ export function studyMarks(data, options) {
   const between = data.x.slice(1).map((_, at) => ({ type: "line", xref: "x", yref: "paper", x0: at + 0.5, x1: at + 0.5, y0: 0, y1: 1, line: { color: options.line, width: 1 }, layer: "below" }));
   return {
     data: traces,
-    layout: layout(options, { height: options.narrow ? 400 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: [...between, ...shapes(found)], annotations: signs(found, options), hovermode: "closest", xaxis, yaxis: { title: { text: data.yTitle } } }),
+    layout: layout(options, { height: options.narrow ? 400 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: [...between, ...shapes(found)], annotations: signs(found, options, data.logarithmic), hovermode: "closest", xaxis, yaxis: beside(data) }),
   };
 }

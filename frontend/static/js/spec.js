@@ -22,6 +22,7 @@ function read(field) {
   if (!text) return undefined;
   switch (field.dataset.shape) {
     case "number": return Number.isNaN(Number(text)) ? text : Number(text);
+    case "flag": return text === "true";
     case "list": return commas(text);
     case "texts": return text.split(/\n\s*\n/).map((one) => ({ text: one.trim() })).filter((one) => one.text);
     case "words": return text.split("\n").map(commas);

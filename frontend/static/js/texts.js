@@ -1,0 +1,94 @@
+// A text of one's own, or words that were clicked: the form is sent as it is, the answer is a job, and the page follows it to its result.
+
+import { problemText } from "./toast.js";
+
+const DONE = "succeeded";
+let typed = "";
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest?.("[data-send]");
+  if (!form) return;
+  // Words that are chosen by hand are asked for on the next page.
+  if (form.elements.namedItem("source")?.value === "manual" && !form.elements.namedItem("one")) return;
+  event.preventDefault();
+  send(form).catch(() => wrong(form, "The server cannot be reached. Try again in a moment."));
+});
+
+async function send(form) {
+  busy(form, true);
+  wrong(form, "");
+  const response = await fetch(form.action, { method: "POST", headers: { accept: "application/json" }, body: new URLSearchParams(new FormData(form)) });
+  if (!response.ok) { wrong(form, await problemText(response)); return; }
+  const job = await response.json();
+  if (job.state === DONE) go(form, job.then_href);
+  else follow(form, job);
+}
+
+function follow(form, job) {
+  const link = form.querySelector("[data-job-link]");
+  link.href = job.href;
+  link.hidden = false;
+  say(form, "waiting for a worker", "");
+  const events = new EventSource(job.events_href);
+  const look = (now) => {
+    if (now.state === DONE) { events.close(); go(form, job.then_href); }
+    else if (now.finished_at) { events.close(); wrong(form, now.error?.detail ?? "The job was cancelled."); }
+    else if (now.progress?.stage) show(form, now.progress);
+  };
+  events.addEventListener("snapshot", (event) => look(JSON.parse(event.data)));
+  events.addEventListener("job", (event) => look(JSON.parse(event.data)));
+  events.addEventListener("progress", (event) => show(form, JSON.parse(event.data)));
+}
+
+function show(form, progress) {
+  say(form, progress.stage, progress.total > 0 ? `${progress.done} of ${progress.total} ${progress.unit}`.trim() : progress.message);
+  const bar = form.querySelector("progress");
+  if (progress.total > 0) { bar.max = progress.total; bar.value = progress.done; }
+  else bar.removeAttribute("value");
+}
+
+function say(form, stage, count) {
+  form.querySelector("[data-stage]").textContent = stage;
+  form.querySelector("[data-count]").textContent = count;
+}
+
+function go(form, href) {
+  typed = "";
+  say(form, "opening the result", "");
+  location.assign(href);
+}
+
+function busy(form, is) {
+  form.querySelector("[type=submit]").disabled = is;
+  form.querySelector("[data-sending]").hidden = !is;
+  if (is) { say(form, "sending", ""); form.querySelector("progress").removeAttribute("value"); }
+}
+
+function wrong(form, message) {
+  const box = form.querySelector("[data-wrong]");
+  box.querySelector("p").textContent = message;
+  box.hidden = !message;
+  if (message) busy(form, false);
+}
+
+// ---------- clicking words ----------
+
+document.addEventListener("change", (event) => { if (event.target.closest(".words-of")) mark(event.target.closest(".words-of")); });
+
+// All places of a word are marked together; how many words are is said above them.
+function mark(text) {
+  for (const label of text.querySelectorAll(".words label")) label.classList.toggle("marked", document.getElementById(label.htmlFor).checked);
+  const count = text.querySelectorAll("[type=checkbox]:checked").length;
+  text.querySelector("[data-marked]").textContent = `${count} ${count === 1 ? "word" : "words"}`;
+}
+
+function start() {
+  for (const text of document.querySelectorAll(".words-of")) mark(text); // the browser may have kept marks on the way back
+  for (const form of document.querySelectorAll("[data-send]")) busy(form, false);
+  const area = document.querySelector("[data-typed]");
+  if (area && typed && !area.value) area.value = typed; // walking to the next neuron keeps what was typed
+}
+
+document.addEventListener("input", (event) => { if (event.target.matches?.("[data-typed]")) typed = event.target.value; });
+window.addEventListener("pageshow", start);
+document.addEventListener("swapped", start);

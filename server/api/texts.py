@@ -1,0 +1,119 @@
+"""Texts of one's own, and other words, through the models of an attribution."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from jobs.vocabulary import WORD_SOURCES
+from server import urls
+from server.api.answers import problems
+from server.documents import AttributionTexts, TextJob
+from server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, text_job
+from server.read.texts import attribution_texts
+from server.stores import Stores, StoresHere
+
+router = APIRouter(tags=["Attributions"], prefix=urls.API)
+
+
+class OwnText(BaseModel):
+    """A text, and what is known of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+    label: str | None = None
+    words: list[str] | None = Field(default=None, description="its influential words, where they are chosen by hand")
+
+
+class OwnTexts(BaseModel):
+    """One text, or several."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | None = None
+    label: str | None = None
+    words: list[str] | None = None
+    texts: list[OwnText] | None = Field(default=None, description="several texts, instead of one")
+    source: str | None = Field(
+        default=None, description=f"of influential words: {', '.join(WORD_SOURCES)}; left out: as in the attribution"
+    )
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> "OwnTexts":
+        if (self.text is None) == (self.texts is None):
+            raise ValueError("give a text, or several as texts")
+        return self
+
+    def given(self) -> list[dict[str, Any]]:
+        """The texts as a spec has them."""
+        if self.texts is not None:
+            return [text.model_dump() for text in self.texts]
+        return [{"text": self.text, "label": self.label, "words": self.words}]
+
+
+class OtherWords(BaseModel):
+    """The influential words of an attribution's texts, chosen by hand."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    words: dict[int, list[str]] = Field(
+        description="by a text's index; a text that is not named keeps its own", examples=[{"0": ["badly", "crappy"]}]
+    )
+
+
+Neuron = Annotated[str | None, Query(description="L15/N2194: then_href leads to this neuron")]
+Variant = Annotated[str | None, Query(description="a pruned variant: then_href shows it")]
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": TextJob, "description": "The job that queues, runs or has succeeded with the same spec"},
+    202: {"description": "Queued; Location is the new job's address"},
+    **problems(404, 422),
+}
+
+
+@router.get(urls.TEXTS, responses=problems(404), summary="Texts word by word, and others through the same models")
+def get_texts(stores: StoresHere, attribution: str) -> AttributionTexts:
+    return attribution_texts(stores, stores.attributions.get(attribution))
+
+
+@router.post(
+    urls.TEXTS,
+    status_code=202,
+    response_model=TextJob,
+    responses=_ANSWERS,
+    summary="Run a text of your own through the same models",
+)
+def post_text(
+    stores: StoresHere,
+    attribution: str,
+    request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
+    neuron: Neuron = None,
+    variant: Variant = None,
+) -> Response:
+    opened = stores.attributions.get(attribution)
+    return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), neuron, variant)
+
+
+@router.post(
+    urls.WORDS,
+    status_code=202,
+    response_model=TextJob,
+    responses=_ANSWERS,
+    summary="Run the same texts with influential words chosen by hand",
+)
+def post_words(
+    stores: StoresHere, attribution: str, request: OtherWords, neuron: Neuron = None, variant: Variant = None
+) -> Response:
+    spec = other_words_spec(stores.attributions.get(attribution), request.words)
+    return submitted(stores, spec, neuron, variant)
+
+
+def submitted(stores: Stores, spec: dict[str, Any], neuron: str | None, variant: str | None) -> Response:
+    """202 with the new job, 200 with the one that is known; Problem 422, and nothing is queued."""
+    check_neuron(neuron)
+    job, created = submit_texts(stores, spec)
+    content = text_job(stores, job, neuron, variant).model_dump(mode="json")
+    headers = {"location": urls.api(urls.job(job.id))}
+    return JSONResponse(content, status_code=202 if created else 200, headers=headers)

@@ -1,0 +1,326 @@
+"""Two attributions side by side: do the same neurons come out on top, and is that more than chance?"""
+
+from dataclasses import dataclass
+
+from server import urls
+from server.documents import Link
+from server.documents.comparisons import (
+    ComparableAttribution,
+    ComparableAttributions,
+    ComparisonDocument,
+    LayerOverlap,
+    OverAll,
+    Overlap,
+    SharedNeuron,
+)
+from server.pages import wording
+from server.pages.controls import Empty, Fact, Option, Picker
+from server.pages.frame import Frame
+from server.pages.home import Found
+from server.pages.neuron import TELLING
+
+MOST_LINES = 50
+LEAST_SHARED_TEXTS = 0.5
+
+
+@dataclass(frozen=True)
+class SettingLine:
+    name: str
+    first: str
+    second: str
+    differs: bool
+
+
+@dataclass(frozen=True)
+class OverlapLine:
+    """``share`` is what is shared, in percent of what could be; ``beyond``: more than chance gives in 95 % of cases."""
+
+    name: str
+    href: str | None
+    of: str
+    shared: str
+    share: int
+    expected: str
+    within: str
+    times: str
+    p: str
+    more: tuple[str, ...]
+    beyond: bool
+
+
+@dataclass(frozen=True)
+class SharedLine:
+    name: str
+    first: Link
+    second: Link
+    first_rank: str
+    second_rank: str
+    first_word: str
+    second_word: str
+
+
+@dataclass(frozen=True)
+class ComparisonPage:
+    """The context of ``comparison.html``."""
+
+    frame: Frame
+    title: str
+    first: Link
+    first_note: str
+    second: Link
+    second_note: str
+    verdict: str
+    caution: str
+    facts: tuple[Fact, ...]
+    top_picker: Picker
+    top: str
+    turned_href: str
+    other_href: str
+    settings: tuple[SettingLine, ...]
+    over_all: tuple[OverlapLine, ...]
+    correlation: str
+    layers: tuple[OverlapLine, ...]
+    together: OverlapLine
+    shared: tuple[SharedLine, ...]
+    shared_note: str
+    plotly: str
+    layers_data: dict[str, object]
+    scores_data: dict[str, object]
+
+
+@dataclass(frozen=True)
+class ComparablePage:
+    """The context of ``comparable.html``."""
+
+    frame: Frame
+    title: str
+    lead: str
+    items: tuple[Found, ...]
+    empty: Empty
+
+
+def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> ComparisonPage:
+    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    layers = tuple(_layer_line(row) for row in document.layer_list)
+    options = tuple(Option(_top(top), urls.with_state(here, top=top), top == document.top) for top in document.tops)
+    shown = f"Best {_top(document.top)} of each layer"
+    rows = [_shared_line(row) for row in document.shared_neurons[:MOST_LINES]]
+    return ComparisonPage(
+        frame=frame,
+        title="Do the same neurons come out on top?",
+        first=Link(label=document.first.label, href=document.first.href),
+        first_note=_note([setting.first for setting in document.settings if setting.differs]),
+        second=Link(label=document.second.label, href=document.second.href),
+        second_note=_note([setting.second for setting in document.settings if setting.differs]),
+        verdict=_verdict(document),
+        caution=_caution(document),
+        facts=_facts(document),
+        top_picker=Picker("Neurons of each layer", shown, options),
+        top=_top(document.top),
+        turned_href=document.turned_href,
+        other_href=urls.comparisons(document.first.id),
+        settings=tuple(SettingLine(row.name, row.first, row.second, row.differs) for row in document.settings),
+        over_all=tuple(_over_all_line(row) for row in document.over_all),
+        correlation=_correlation(document),
+        layers=layers,
+        together=_line("All layers", None, document.together, ("", "")),
+        shared=tuple(rows),
+        shared_note=_shared_note(document, len(rows)),
+        plotly=urls.PLOTLY,
+        layers_data=_layers_data(document),
+        scores_data=_scores_data(document),
+    )
+
+
+def comparable_page(document: ComparableAttributions, frame: Frame) -> ComparablePage:
+    return ComparablePage(
+        frame=frame,
+        title=f"Compare {document.attribution.label} with",
+        lead=f"Other attributions of {document.dense.label}: on other texts, with another seed, with words from "
+        "another source. Neurons that come out on top in both are no accident of one run.",
+        items=tuple(comparable_line(item) for item in document.items),
+        empty=Empty(
+            "Nothing to compare it with yet",
+            f"Attribute {document.dense.label} once more, on another data set, with another seed or another source of "
+            "influential words. Only attributions of one dense model can be compared.",
+            "Start an attribution",
+            urls.new_job(kind="attribute", dense=document.model),
+        ),
+    )
+
+
+def comparable_line(item: ComparableAttribution) -> Found:
+    return Found(item.label, item.comparison_href, difference_note(item), tuple(item.words))
+
+
+def difference_note(item: ComparableAttribution) -> str:
+    """``other texts, seed · wanda · c4 · 0.5 · 2 hours ago``."""
+    differing = ", ".join(name.lower() for name in item.differs)
+    parts = [f"differs in {differing}" if differing else "the same settings"]
+    parts += [", ".join(variant.label for variant in item.variants), wording.ago(item.created_at)]
+    return " · ".join(part for part in parts if part)
+
+
+def _top(top: str) -> str:
+    return top.replace("%", f"{wording.SPACE}%")
+
+
+def _note(differing: list[str]) -> str:
+    """The first of the settings that tell one from the other."""
+    return f" ({', '.join(differing[:2])})" if differing else ""
+
+
+def _verdict(document: ComparisonDocument) -> str:
+    found = document.together
+    told = (
+        f"Of the best {_top(document.top)} of each layer, {wording.count(found.shared)} of "
+        f"{wording.count(min(found.first, found.second))} are the same in both; chance would give "
+        f"{_about(found.expected)} ({_range(found)})."
+    )
+    if found.p <= 0.05:
+        return f"{told} That is {_times(found)} what chance gives, p {wording.probability(found.p)}."
+    return f"{told} That is no more than chance may give, p {wording.probability(found.p)}."
+
+
+def _caution(document: ComparisonDocument) -> str:
+    """What the two have in common already, where that makes an overlap say less."""
+    fewer = min(document.first.examples, document.second.examples)
+    if document.texts_in_both >= LEAST_SHARED_TEXTS * fewer:
+        return (
+            f"{wording.plural(document.texts_in_both, 'text is', 'texts are')} the same in both: this says how far the "
+            "settings matter, not whether the neurons are found again on other texts."
+        )
+    return ""
+
+
+def _facts(document: ComparisonDocument) -> tuple[Fact, ...]:
+    words = document.words_in_both
+    facts = [
+        Fact("", wording.count(document.population), "neurons ranked in both"),
+        Fact("", wording.count(len(document.layers)), "layer" if len(document.layers) == 1 else "layers"),
+        Fact("", wording.count(document.texts_in_both), "texts in common"),
+        Fact("", wording.count(len(words)), "words in common" + (f": {', '.join(words[:5])}" if words else "")),
+    ]
+    return tuple(facts)
+
+
+def _correlation(document: ComparisonDocument) -> str:
+    found = document.correlation
+    if found is None:
+        return "A rank correlation needs three neurons and Scores that differ."
+    beyond = "more than" if abs(found.value) > found.chance else "within"
+    return (
+        f"Rank correlation of the Scores of all {wording.count(found.neurons)} neurons (Spearman's): "
+        f"{wording.decimal(found.value)}, {beyond} what chance gives (±{wording.decimal(found.chance)} in 95 % of "
+        "cases)."
+    )
+
+
+def _over_all_line(row: OverAll) -> OverlapLine:
+    """Chance within the layers stands first: that both like the same layers is no agreement about neurons."""
+    return _line(f"best {_top(row.top)}", None, row.in_layers, (_about(row.anywhere.expected),))
+
+
+def _layer_line(row: LayerOverlap) -> OverlapLine:
+    found = row.correlation
+    return _line(
+        f"Layer {row.layer}",
+        row.first_href,
+        row.overlap,
+        (wording.probability(row.q), wording.decimal(found.value if found else None, 2)),
+    )
+
+
+def _line(name: str, href: str | None, found: Overlap, more: tuple[str, ...]) -> OverlapLine:
+    most = min(found.first, found.second)
+    return OverlapLine(
+        name=name,
+        href=href,
+        of=wording.count(most),
+        shared=wording.count(found.shared),
+        share=round(100 * found.shared / most) if most else 0,
+        expected=_about(found.expected),
+        within=_range(found),
+        times=_times(found),
+        p=wording.probability(found.p),
+        more=more,
+        beyond=found.shared > found.high,
+    )
+
+
+def _about(expected: float) -> str:
+    return wording.decimal(expected, 1) if expected < 100 else wording.count(round(expected))
+
+
+def _range(found: Overlap) -> str:
+    return f"{wording.count(found.low)} to {wording.count(found.high)}"
+
+
+def _times(found: Overlap) -> str:
+    return wording.times(found.shared / found.expected) if found.expected else wording.NOTHING
+
+
+def _shared_line(row: SharedNeuron) -> SharedLine:
+    first, second = (
+        Link(label=wording.decimal(each.score), href=urls.with_state(each.href, example=TELLING))
+        for each in (row.first, row.second)
+    )
+    return SharedLine(
+        row.name,
+        first,
+        second,
+        wording.count(row.first.rank),
+        wording.count(row.second.rank),
+        row.first.word or wording.NOTHING,
+        row.second.word or wording.NOTHING,
+    )
+
+
+def _shared_note(document: ComparisonDocument, shown: int) -> str:
+    whole = document.together.shared
+    if whole > shown:
+        return (
+            f"the best {wording.count(shown)} of {wording.count(whole)}; the chart shows {len(document.shared_neurons)}"
+        )
+    return "by their places in both"
+
+
+def _layers_data(document: ComparisonDocument) -> dict[str, object]:
+    overlaps = [row.overlap for row in document.layer_list]
+    return {
+        "layers": [f"L{row.layer}" for row in document.layer_list],
+        "shared": [found.shared for found in overlaps],
+        "expected": [found.expected for found in overlaps],
+        "low": [found.low for found in overlaps],
+        "high": [found.high for found in overlaps],
+        "labels": [_label(row) for row in document.layer_list],
+        "hrefs": [row.first_href for row in document.layer_list],
+    }
+
+
+def _label(row: LayerOverlap) -> str:
+    """What a layer's point says, as lines."""
+    found = row.overlap
+    lines = (
+        f"Layer {row.layer}",
+        f"{found.shared} of {min(found.first, found.second)} shared",
+        f"by chance {_about(found.expected)} ({_range(found)})",
+        f"p {wording.probability(found.p)}, q {wording.probability(row.q)}",
+    )
+    return "<br>".join(lines)
+
+
+def _scores_data(document: ComparisonDocument) -> dict[str, object]:
+    rows = document.shared_neurons
+    return {
+        "x": [row.first.score for row in rows],
+        "y": [row.second.score for row in rows],
+        "labels": [
+            f"{row.name}<br>first {wording.decimal(row.first.score)}, rank {wording.count(row.first.rank)}<br>"
+            f"second {wording.decimal(row.second.score)}, rank {wording.count(row.second.rank)}"
+            for row in rows
+        ],
+        "hrefs": [urls.with_state(row.first.href, example=TELLING) for row in rows],
+        "xTitle": "Score in the first",
+        "yTitle": "Score in the second",
+    }
