@@ -33,6 +33,8 @@ from store.submission import Stores
 READY_SECONDS = 60
 MB = 1e6
 CLIENTS = 32
+IDLE_SECONDS = 2.0
+"""A server closes connections that nobody uses; uvicorn after 5 s."""
 ACCEPT = {"identity": {}, "gzip": {"Accept-Encoding": "gzip"}}
 MODULE = re.compile(rb"""(?:src="|from\s*"|import\s*")([^"]+\.js[^"]*)""")
 STYLESHEET = re.compile(rb'rel="stylesheet" href="([^"]+)"')
@@ -119,9 +121,12 @@ class Client:
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(self._host, timeout=60)
             self._every.append(connection)
+        elif time.perf_counter() - self._own.used > IDLE_SECONDS:
+            connection.close()  # the server would, sooner or later; the next request opens it again
         connection.request("GET", path, headers=ACCEPT[accept])
         answer = connection.getresponse()
         body: bytes = answer.read()
+        self._own.used = time.perf_counter()
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {body[:200]!r}")
         return body
