@@ -112,7 +112,7 @@ def _store(size: Size, folder: Path, device: torch.device) -> dict[str, Any]:
     return found
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Times, sizes and memory of an attribution.")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--shape", choices=SHAPES, default="small", help="the model that is recorded beside the demo's")
@@ -131,6 +131,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=WORK, help="models and the made-up attribution go here")
     parser.add_argument("--output", type=Path, help="the results as JSON")
     parser.add_argument("--document", type=Path, help="a Markdown file with marks for the tables")
+    return parser
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
     options = parser.parse_args(arguments)
     if "reading" in options.parts and "store" not in options.parts:
         parser.error("reading needs the attribution that the part 'store' makes: name both")
@@ -138,9 +143,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _command(options: argparse.Namespace) -> str:
-    more = " --clock cpu" if options.clock == "cpu" else ""
-    more += "" if set(options.parts) == set(PARTS) else f" --parts {' '.join(options.parts)}"
-    return f"python -m benchmarks.attribution --shape {options.shape} --rounds {options.rounds}{more}"
+    """The call without what is as usual, and without places."""
+    default, more = _parser().get_default, ""
+    for name, value in vars(options).items():
+        if name not in ("work", "output", "document", "device") and value != default(name):
+            values = value if isinstance(value, list) else [value]
+            more += f" --{name.replace('_', '-')} {' '.join(map(str, values))}"
+    return f"python -m benchmarks.attribution --device {options.device}{more}"
 
 
 def markdown(document: Mapping[str, Any]) -> str:

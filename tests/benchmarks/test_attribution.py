@@ -37,6 +37,7 @@ def test_a_run_measures_every_part_and_writes_tables(tmp_path, capsys):
     main([*options.split(), *paths])
     results = json.loads(output.read_text())
     assert set(PARTS) <= set(results)
+    assert "--device cpu --shape tiny --rounds 2 --layers 2 " in results["command"]
     for one in results["recording"].values():
         assert {name: len(found["values"]) for name, found in one["ratios"].items()} == {
             "recording": 2,
