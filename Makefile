@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 LOCK := requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench bench-perplexity bench-pruning bench-attribution bench-studies lock clean
+.PHONY: help install run test check format bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -51,7 +51,7 @@ format: $(VENV)/.dev
 RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K
 
-bench: bench-perplexity bench-pruning bench-attribution bench-studies
+bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-studies
 
 bench-perplexity: install
 	$(PY) -m benchmarks.perplexity demo --output $(RESULTS)/perplexity-demo.json --document docs/results.md
@@ -64,8 +64,14 @@ bench-pruning: install
 bench-attribution: install
 	$(PY) -m benchmarks.attribution --device cpu --output $(RESULTS)/attribution-cpu.json --document docs/results.md
 
+# The harness's own model class needs accelerate, which is of the development packages.
+bench-evaluation: $(VENV)/.dev
+	@test ! -d $(STORIES) || $(PY) -m benchmarks.evaluation --data ../shared/datasets --model $(STORIES) --shape small \
+		--output $(RESULTS)/evaluation-cpu.json --document docs/results.md
+
 bench-studies: $(VENV)/.dev
-	$(PY) -m benchmarks.studies --output $(RESULTS)/studies.json
+	@sh tests/chromium.sh
+	$(PY) -m benchmarks.studies --browser --output $(RESULTS)/studies.json --document docs/results.md
 
 # The lock is what a fresh environment resolves to, written down. It names torch's release without its local label.
 lock:

@@ -1,12 +1,12 @@
 """How long requests take beside a large study: 3 methods x 9 calibration sets x 14 models x 24 tasks x 2 sparsities.
 
-    python -m benchmarks.studies [--rounds 5] [--models 14] [--output benchmarks/results/studies.json]
+    python -m benchmarks.studies [--rounds 5] [--models 14] [--browser] [--output benchmarks/results/studies.json]
 
 The study is made up (`tests/store/made_up_study.py`) in a database of its own, and the real application answers in this
 process: what is measured is the server's own time, without the network's. `first` is the first request after
 something in the database has changed, `later` the slowest of those that follow, `cpu` the processor's time for them,
 which counts where others use the machine too. Nothing takes part that needs Redis or
-a GPU.
+a GPU. `--browser` opens the study's page in Chromium besides (`benchmarks/first_paint.py`).
 """
 
 import argparse
@@ -14,12 +14,14 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from starlette.testclient import TestClient
 
-from benchmarks.tables import table
+from benchmarks.first_paint import first_paints, summary
+from benchmarks.tables import insert, table
 from jobs.settings import Settings
 from server import urls
 from server.app import create_app
@@ -97,24 +99,59 @@ def _timed(client: TestClient, stores: Stores, address: str, rounds: int) -> dic
     }
 
 
+def markdown(document: Mapping[str, Any]) -> str:
+    """Everything that was measured, as tables."""
+    head = ("address", "first ms", "later ms", "first, cpu", "later, cpu", "kB")
+    found = document["addresses"]
+    slow = [each for each in found if max(each["first_ms"], each["later_ms"]) > LIMIT_MS]
+    parts = [
+        f"`{document['command']}` on {document['machine']}.",
+        table(head, [[str(value) for value in each.values()] for each in found]),
+        f"{len(slow)} of {len(found)} addresses took more than {LIMIT_MS} ms.",
+    ]
+    if paint := document["browser"]:
+        verdict = "met" if paint["met"] else "**missed**"
+        parts.append(
+            f"In Chromium with an empty cache, the median of {len(paint['rounds']['first_paint_ms'])} rounds: first "
+            f"contentful paint of the study's page after {paint['first_paint_ms']:.0f} ms (budget: below "
+            f"{paint['budget_ms']} ms, {verdict}), the response's first byte after {paint['response_ms']:.0f} ms, all "
+            f"loaded after {paint['loaded_ms']:.0f} ms."
+        )
+    return "\n\n".join(parts)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", type=int, default=14)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--browser", action="store_true", help="the first paint of the study's page in Chromium too")
+    parser.add_argument("--output", type=Path, help="the results as JSON")
+    parser.add_argument("--document", type=Path, help="a Markdown file with marks for the tables")
     given = parser.parse_args(arguments)
-    found = measure(given.rounds, MadeUpStudy(models=given.models))
+    size = MadeUpStudy(models=given.models)
+    paint = summary(first_paints(given.rounds, size)) if given.browser else None
+    found = measure(given.rounds, size)
     import torch  # not before: a server has none
 
     from benchmarks.machine import described, machine
 
     facts = machine(torch.device("cpu"))
-    head = ("address", "first ms", "later ms", "first, cpu", "later, cpu", "kB")
-    print(table(head, [[str(value) for value in each.values()] for each in found]))
-    slow = [each for each in found if max(float(str(each["first_ms"])), float(str(each["later_ms"]))) > LIMIT_MS]
-    print(f"\n{len(slow)} of {len(found)} addresses took more than {LIMIT_MS} ms; {described(facts)}")
+    more = " --browser" if given.browser else ""
+    document = {
+        "benchmark": "studies",
+        "command": f"python -m benchmarks.studies --rounds {given.rounds} --models {given.models}{more}",
+        "machine": facts,
+        "rounds": given.rounds,
+        "models": given.models,
+        "addresses": found,
+        "browser": paint,
+    }
+    lines = markdown({**document, "machine": described(facts)})
+    print(lines)
+    if given.document is not None:
+        insert(given.document, "studies cpu", lines)
     if given.output is not None:
-        document = {"machine": facts, "rounds": given.rounds, "models": given.models, "addresses": found}
+        given.output.parent.mkdir(parents=True, exist_ok=True)
         given.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

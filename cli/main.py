@@ -248,6 +248,24 @@ def attribute(
     special_tokens: Annotated[
         bool, typer.Option("--special-tokens", help="Tokens like <s> are in the sums of the Score, too.")
     ] = False,
+    causal: Annotated[
+        str | None,
+        typer.Option(
+            help="A task that is measured without the top neurons, and with their weights given back to the variants."
+        ),
+    ] = None,
+    causal_limit: Annotated[
+        int | None, typer.Option(min=0, help="Rows of that task; 0 for all.  [default: 200]")
+    ] = None,
+    causal_draws: Annotated[
+        int | None, typer.Option(min=2, help="Draws of as many other neurons beside them.  [default: 20]")
+    ] = None,
+    causal_neurons: Annotated[
+        int | None, typer.Option(min=1, help="Top neurons.  [default: 5 % of the ranked, 10 to 100]")
+    ] = None,
+    causal_layers: Annotated[
+        str | None, typer.Option(help="Only top neurons of these layers, with commas.  [default: all]")
+    ] = None,
     seed: Seed = 0,
     data: Data = None,
     device: Device = None,
@@ -270,6 +288,11 @@ def attribute(
         permutations=permutations,
         floor=floor,
         special_tokens=special_tokens,
+        causal=causal,
+        causal_limit=causal_limit,
+        causal_draws=causal_draws,
+        causal_neurons=causal_neurons,
+        causal_layers=causal_layers,
         seed=seed,
     )
 

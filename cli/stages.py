@@ -160,6 +160,11 @@ def attribute(
     permutations: int,
     floor: float,
     special_tokens: bool,
+    causal: str | None,
+    causal_limit: int | None,
+    causal_draws: int | None,
+    causal_neurons: int | None,
+    causal_layers: str | None,
     seed: int,
 ) -> None:
     """Write an attribution to `output`, a Zarr group. Raises Refusal, Problem or BadInput as `prune`."""
@@ -171,10 +176,11 @@ def attribute(
         "prompt": prompt,
         "words": words,
         "activation": activation,
-        "layers": None if layers is None else _numbers(layers),
+        "layers": None if layers is None else _numbers(layers, "--layers"),
         "permutations": permutations,
         "floor": floor,
         "special_tokens": special_tokens,
+        "causal": _causal(causal, causal_limit, causal_draws, causal_neurons, causal_layers),
         "seed": seed,
     }
     spec = parse_spec(JobKind.ATTRIBUTE, document)
@@ -256,11 +262,27 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _numbers(text: str) -> list[int]:
+def _causal(
+    task: str | None, limit: int | None, draws: int | None, neurons: int | None, layers: str | None
+) -> dict[str, Any] | None:
+    given: dict[str, Any] = {"limit": limit, "draws": draws, "neurons": neurons, "layers": layers}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if task is None:
+        if chosen:
+            raise Refusal(f"--causal-{next(iter(chosen))} is of --causal: name its task, or leave it out")
+        return None
+    if layers is not None:
+        chosen["layers"] = _numbers(layers, "--causal-layers")
+    if limit == 0:
+        chosen["limit"] = None
+    return {"task": task, **chosen}
+
+
+def _numbers(text: str, option: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise Refusal(f"--layers {text!r} is not a list of numbers with commas between them: 0,1,15") from None
+        raise Refusal(f"{option} {text!r} is not a list of numbers with commas between them: 0,1,15") from None
 
 
 def _rows(texts: Path) -> list[dict[str, Any]]:

@@ -91,35 +91,33 @@ def evaluate(
     `on_result` after every task.
     Raises BadInput and BadData; OutOfMemory when a single sequence is too much.
     """
-    questionnaires = _prepare(lm, tasks, data=data, limit=limit, seed=seed, batch=batch, newline=newline)
+    if not tasks:
+        raise BadInput("no task is named; name at least one")
+    if batch is not None and batch < 1:
+        raise BadInput(f"batch is {batch}, but must be at least 1 row")
+    _check_tokenizer(lm)
+    asked = questionnaires(tasks, data=data, limit=limit, seed=seed, newline=newline)
     size = batch_size(lm.model) if batch is None else BatchSize(batch * context_length(lm.model), batch)
     results = {}
-    for name, asked in questionnaires.items():
-        results[name] = _measure(lm, name, asked, size, partial(on_batch, name))
+    for name, questions in asked.items():
+        results[name] = measure(lm, name, questions, size=size, on_batch=partial(on_batch, name))
         on_result(results[name])
     return results
 
 
-def _prepare(
-    lm: LanguageModel,
+def questionnaires(
     tasks: Sequence[str],
     *,
-    data: Path | None,
-    limit: int | None,
-    seed: int,
-    batch: int | None,
-    newline: "Newline",
+    data: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    newline: "Newline" = "real",
 ) -> dict[str, "Questionnaire"]:
+    """The questions of every task, read and checked; options and errors are those of `evaluate`."""
     from evaluation.harness import ask, configuration, hub_source  # takes a second: not before it is needed
 
-    if not tasks:
-        raise BadInput("no task is named; name at least one")
     if limit is not None and limit < 1:
         raise BadInput(f"limit is {limit}, but must be at least 1 row; leave it out for all rows")
-    if batch is not None and batch < 1:
-        raise BadInput(f"batch is {batch}, but must be at least 1 row")
-    if lm.tokenizer is None:
-        raise BadInput(f"{lm.reference} has no tokenizer, and a task needs one; save one beside the model")
     found = [find_task(name) for name in tasks]
     asked = {}
     for task in found:
@@ -129,13 +127,25 @@ def _prepare(
     return asked
 
 
-def _measure(
-    lm: LanguageModel, task: str, asked: "Questionnaire", size: BatchSize, report: Callable[[int, int], None]
+def _check_tokenizer(lm: LanguageModel) -> None:
+    if lm.tokenizer is None:
+        raise BadInput(f"{lm.reference} has no tokenizer, and a task needs one; save one beside the model")
+
+
+def measure(
+    lm: LanguageModel,
+    task: str,
+    asked: "Questionnaire",
+    *,
+    size: BatchSize | None = None,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> TaskResult:
+    """Accuracy on the questions of one task; `on_batch(rows done, rows in all)` and errors are those of `evaluate`."""
+    _check_tokenizer(lm)
     questions = asked.questions
-    report(0, len(questions))
-    encoded = _encoded(lm, task, questions, lambda: report(0, len(questions)))
-    scores = _scores(lm, task, questions, encoded, size, report)
+    on_batch(0, len(questions))
+    encoded = _encoded(lm, task, questions, lambda: on_batch(0, len(questions)))
+    scores = _scores(lm, task, questions, encoded, size or batch_size(lm.model), on_batch)
     examples = [_example(question, scored) for question, scored in zip(questions, scores, strict=True)]
     correct = sum(example.chosen == example.answer for example in examples)
     return TaskResult(

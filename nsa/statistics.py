@@ -14,6 +14,8 @@ from torch import Tensor
 from nsa.examples import Positions
 
 BINS = 16
+MEAN = 0
+"""The column of `Spread.table` that holds it."""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
         spec["texts"] = {**texts, "words": [chosen.get(index, []) for index in range(size)]}
     else:
         spec["texts"] = [{**text, "words": chosen.get(index, [])} for index, text in enumerate(texts)]
+    spec.pop("causal", None)  # a task's rows, many times over, are not what a click asks for
     return {**spec, "words": {"source": "manual"}}
 
 

@@ -18,6 +18,11 @@
                             layers (layer * neurons + neuron; -1: none more), by the share of their activation there
       word_neurons_by_layer, word_scores_by_layer, token_neurons_by_layer, token_scores_by_layer
                             [layers, words or tokens, top]      the same within a layer
+      causal_neurons        [1 + draws, neurons] int32          only where the causal stage was asked for, and so the
+                            next two: the top neurons, best first, then those of every draw (layer * neurons + neuron)
+      causal_rows           [rows] int32                        which rows of its task
+      causal_outcomes/<variant>                                 [2 + draws, 2, rows] float32: as it is, top neurons,
+                            every draw; whether the row is right, and the probability of its right choice
       tables                a group whose attributes hold what is no array (see attribution_tables.py)
 
 The worker's `format` in `tables` is 2. Attributions without it lack `spread`, the bounds of drops, `text_activations`,

@@ -25,7 +25,8 @@ pruned variant for that word, None where A_m <= 0. Variants are named as in the 
 first pruned one.
 
 What is no array lies in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`, and `comparisons`
-by variant with `controls`, `words` (a row for each of the words, in their order) and `layers` ({layer, controls}).
+by variant with `controls`, `words` (a row for each of the words, in their order) and `layers` ({layer, controls}); and
+`causal` where that stage was asked for (causal_documents.py).
 What attributions of format 1 lack (see activations.py) is None or empty.
 """
 
@@ -56,6 +57,7 @@ from store.attribution_documents import (
     TextRow,
     WordRow,
 )
+from store.causal_documents import Causal
 
 __all__ = [
     "Answer",
@@ -243,6 +245,11 @@ class AttributionTables:
         self.store.check(layer)
         found = [row["controls"] for row in comparison.get("layers", ()) if row["layer"] == layer]
         return Controls(**found[0]) if found else None
+
+    def causal(self) -> Causal | None:
+        """What came of the causal stage; None where it was not asked for."""
+        found = self.store.tables.get("causal")
+        return None if found is None else Causal(**found)
 
     def rank_map(self, *, ranks: int = 20, variant: str | None = None) -> RankMap:
         """The `ranks` best neurons of every recorded layer."""

@@ -112,7 +112,9 @@ class Contents:
 
     def _texts(self, spec: Reading) -> Mapping[str, str]:
         # Given texts are in the spec itself; a prompt belongs to the numerics' version.
-        return self._tasks((spec.texts.dataset,)) if isinstance(spec.texts, TaskTexts | TaskRows) else {}
+        named = [spec.texts.dataset] if isinstance(spec.texts, TaskTexts | TaskRows) else []
+        named += [spec.causal.task] if spec.causal else []
+        return {key: content for task in named for key, content in self._tasks((task,)).items()}
 
     def _data(self, folder: str, *names: str) -> str:
         for name in names:

@@ -32,7 +32,8 @@ class PivotCell:
     """
 
     only: Fact | None
-    accuracy: float | None
+    value: float | None
+    """The accuracy; of a table of perplexities the mean loss in nats a token. So are `dense` and the differences."""
     interval: Interval | None
     dense: float | None
     difference: float | None
@@ -66,7 +67,7 @@ class Pivot:
     row_labels: list[str]
     column_labels: list[str]
     dense: list[float | None]
-    """The dense accuracy of each row, the mean over the facts of the row."""
+    """The dense value of each row, the mean over the facts of the row."""
     cells: list[list[PivotCell | None]]
     averaged: list[Axis]
     """The other axes whose labels some cell is a mean over."""
@@ -160,11 +161,11 @@ class _Meeting:
         if not len(self.chosen):
             return
         by, at, sizes = self.table.facts_by, self.chosen, self.sizes
-        done = self._count(~np.isnan(by.accuracy[at]))
+        done = self._count(~np.isnan(by.value[at]))
         pairs = self._count(~np.isnan(by.paired_difference[at]))
         apart = self._apart()
         paired = apart & (pairs > 0) & (pairs == done)
-        low, high = self._interval(by.accuracy[at], by.low[at], by.high[at], apart & (done > 0))
+        low, high = self._interval(by.value[at], by.low[at], by.high[at], apart & (done > 0))
         difference_ends = self._interval(by.paired_difference[at], by.paired_low[at], by.paired_high[at], paired)
         chance = _mean(by.chance[at], self.starts)
         near = self._count((by.low[at] <= by.chance[at]) & (by.chance[at] <= by.high[at]))
@@ -172,10 +173,10 @@ class _Meeting:
         states = [self._count(by.state[at] == code) > 0 for code in range(len(STATES))]
         failed = self._count(np.isin(by.state[at], [STATES.index(each) for each in UNSUCCESSFUL]))
         one_model = self._most(by.pruned[at]) == self._least(by.pruned[at])
-        accuracy, dense, difference, chances, majority = (
+        value, dense, difference, chances, majority = (
             _or_none(values)
             for values in (
-                _mean(by.accuracy[at], self.starts),
+                _mean(by.value[at], self.starts),
                 _mean(by.dense[at], self.starts),
                 _mean(by.difference[at], self.starts),
                 chance,
@@ -194,7 +195,7 @@ class _Meeting:
             pairing = only.pairing if only else None
             yield PivotCell(
                 only=only,
-                accuracy=accuracy[i],
+                value=value[i],
                 interval=interval[i],
                 dense=dense[i],
                 difference=difference[i],

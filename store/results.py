@@ -10,7 +10,7 @@ A record's `summary` is what lists need without opening the artefact. The worker
                   "source", "sha256"}}, "context"}
     attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
-and `store/measurements.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
+and `store/measurement_rows.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
 Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
@@ -25,7 +25,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from jobs.documents import JobKind, JobState
 from jobs.problems import conflict, not_found
 from jobs.references import PRUNED
-from store import measurements
+from store import measurement_rows
 from store.artefacts import KINDS, Artefacts
 from store.database import Database, in_pieces
 from store.jobs import utc_now
@@ -89,7 +89,7 @@ class Results:
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
             if kind == "evaluation":
-                measurements.keep_evaluation(connection, name, spec, summary, outcomes or {})
+                measurement_rows.keep_evaluation(connection, name, spec, summary, outcomes or {})
         return self.get(kind, name)
 
     def get(self, kind: str, name: str) -> Record:
@@ -189,7 +189,7 @@ class Results:
                 update(jobs).where(jobs.c.fingerprint.startswith(name, autoescape=True)).values(known=False)
             )
             if kind == "evaluation":
-                measurements.remove_evaluation(connection, name)
+                measurement_rows.remove_evaluation(connection, name)
             if kind == "study":
                 connection.execute(delete(study_cells).where(study_cells.c.study == row.job))
         if kind in KINDS:

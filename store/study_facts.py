@@ -94,6 +94,7 @@ class Findings:
 class FactArrays:
     """Every array is [facts]; NaN where a number is not there.
 
+    `value` is an accuracy, or a perplexity's mean loss in nats a token; `dense` and the differences are of the same.
     `codes`: axis -> the place of each fact's label on it. `state` are places in `STATES`; `pruned` is the same number
     for facts of the same pruned model.
     """
@@ -101,7 +102,7 @@ class FactArrays:
     codes: Mapping[str, Ints]
     state: Ints
     pruned: Ints
-    accuracy: Floats
+    value: Floats
     low: Floats
     high: Floats
     rows: Floats
@@ -141,7 +142,7 @@ def fact_arrays(
         codes=codes,
         state=np.repeat(_ints(STATES.index(cell.state) for cell in cells), number),
         pruned=np.repeat(_ints(models.setdefault(cell.pruned, len(models)) for cell in cells), number),
-        accuracy=measured["value"],
+        value=measured["value"],
         low=measured["low"],
         high=measured["high"],
         rows=measured["rows"],

@@ -101,7 +101,7 @@ class Fact(NamedTuple):
     pairing: Pairing | None
 
     @property
-    def accuracy(self) -> float | None:
+    def value(self) -> float | None:
         """Share of right answers; of a perplexity the mean loss in nats a token."""
         return None if self.measured is None else self.measured.value
 
@@ -112,7 +112,7 @@ class Fact(NamedTuple):
 
     @property
     def difference(self) -> float | None:
-        """Accuracy minus the dense model's."""
+        """The value minus the dense model's."""
         if self.measured is None or self.before is None:
             return None
         return self.measured.value - self.before.value
@@ -163,7 +163,7 @@ class StudyTable:
 
     @property
     def dense(self) -> list[Fact]:
-        """The dense models' own accuracies; no differences."""
+        """The dense models' own values; no differences."""
         return [self._fact(cell, task) for cell in self.cells if cell.role == "dense" for task in self.groups]
 
     def _fact(self, cell: StudyCell, task: str) -> Fact:

@@ -25,6 +25,7 @@ from nsa.attribution import attribute as run_attribution
 from nsa.texts import SENTIMENT, SENTIMENT_LABELS, Text
 from store.activations import ActivationWriter
 from store.outcomes import EVALUATION_JSON
+from worker import causal
 from worker.context import Context
 from worker.pruned_model import label, prune
 from worker.records import circumstances, write_json
@@ -69,15 +70,20 @@ def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) ->
 def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict[str, Any]:
     """Put the Zarr group of an attribution in the place of the empty `folder`; answers with a summary."""
     references = [spec.dense, *spec.pruned]
+    names = variant_names(len(spec.pruned))
     loaders = [partial(_warm, reference, context) for reference in references]
+    texts = texts_of(spec, context)
+    rows = causal.rows_of(spec.causal, texts, context) if spec.causal else None
     with ExitStack() as opened:
         writers: list[ActivationWriter] = []
 
         def open_archive(examples: list[dict[str, Any]], layers: int, neurons: int) -> Archive:
+            if spec.causal:
+                causal.check_fits(spec.causal, spec.layers or range(layers), layers, neurons)
             writer = ActivationWriter(
                 folder,
                 spec=spec.model_dump(mode="json"),
-                variants=variant_names(len(spec.pruned)),
+                variants=names,
                 models=references,
                 labels=[label(reference, context.place_of(reference)) for reference in references],
                 examples=examples,
@@ -90,7 +96,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
         result = run_attribution(
             loaders[0],
             loaders[1:],
-            texts_of(spec, context),
+            texts,
             Options(
                 source=spec.words.source,
                 activation=spec.activation,
@@ -103,7 +109,13 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
             open_archive,
             context.step,
         )
-        writers[0].finish(result.arrays, result.tables)
+        arrays, tables = result.arrays, result.tables
+        if spec.causal and rows:
+            means = causal.means_of(writers[0], names[0], arrays["rank"].shape, tables["layers"])
+            loading = list(zip(names, loaders, strict=True))
+            found, document = causal.run(spec.causal, rows, arrays["rank"], means, loading, spec.seed, context)
+            arrays, tables = {**arrays, **found}, {**tables, "causal": document}
+        writers[0].finish(arrays, tables)
     summary: dict[str, Any] = result.tables["summary"]
     return summary
 

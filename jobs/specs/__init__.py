@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from jobs.documents import JobKind
 from jobs.problems import bad_field, unknown_name
 from jobs.specs.attribute import AttributeSpec, GivenText, Reading, TaskRows, TaskTexts, Words
+from jobs.specs.causal import Causal
 from jobs.specs.evaluate import EvaluateSpec
 from jobs.specs.perplexity import Perplexity
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
@@ -24,6 +25,7 @@ __all__ = [
     "Allocation",
     "AttributeSpec",
     "Calibration",
+    "Causal",
     "EvaluateSpec",
     "GivenText",
     "Method",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from jobs.specs.causal import Causal
 from jobs.specs.evaluate import Reference, Seed
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import (
@@ -174,6 +175,8 @@ class Reading(Strict):
     )
     special_tokens: bool = Field(default=False, description="whether tokens like <s> are in the sums of the Score")
     seed: Seed = 0
+    # Left out of the document where it is not asked for: what was attributed before there was any is found again.
+    causal: Causal | None = Field(default=None, exclude_if=lambda causal: causal is None)
 
     @model_validator(mode="before")
     @classmethod
@@ -191,6 +194,8 @@ class Reading(Strict):
             filled["words"] = {"source": "manual" if _carries_words(texts) else "cot"}
         elif isinstance(filled["words"], str):
             filled["words"] = {"source": filled["words"]}
+        if isinstance(filled.get("causal"), str):
+            filled["causal"] = {"task": filled["causal"]}
         if isinstance(texts, list | tuple):
             filled["texts"] = [_texts_item(item) for item in texts]
         return filled
@@ -218,6 +223,18 @@ class Reading(Strict):
         if layers is not None and not layers:
             raise refused("no layer was given; leave the field out for all of them", allowed="at least one layer")
         return layers if layers is None else tuple(sorted(set(layers)))
+
+    @model_validator(mode="after")
+    def _causal_layers_recorded(self) -> Self:
+        for layer in (self.causal and self.causal.layers) or ():
+            if self.layers is not None and layer not in self.layers:
+                raise refused(
+                    f"layer {layer} is not among the layers that are recorded; add it to layers, or leave it out",
+                    allowed=[str(known) for known in self.layers],
+                    field="causal.layers",
+                    given=layer,
+                )
+        return self
 
     @model_validator(mode="after")
     def _prompt_fits(self) -> Self:

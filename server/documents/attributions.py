@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from server.documents.base import Document, Link
+from server.documents.causal import CausalDocument
 from store.attribution_tables import Interval, Summary
 
 
@@ -129,6 +130,7 @@ class AttributionDocument(AttributionSummary):
     top_neurons: list[NeuronRow]
     damaged_neurons: list[NeuronRow]
     controls: list[ControlsRow]
+    causal: CausalDocument | None = None  # where that stage was asked for
     provenance: str  # one line: models, method, texts, seeds
     job: Link | None
 

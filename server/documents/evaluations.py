@@ -45,8 +45,23 @@ class TaskComparison(TaskAccuracy):
     paired: PairedAccuracy | None
 
 
+class PairedPerplexity(Document):
+    """A pruned model beside the dense one that it was made from, on the same windows of a text. Losses are in nats a
+    token: the exponential of their difference is the ratio of perplexities, of its interval's ends the ratio's."""
+
+    evaluation: Link  # the dense model's
+    windows: int
+    worse: int  # windows that the pruned model predicts worse
+    better: int
+    same: int
+    difference: float  # of the losses
+    interval: tuple[float, float]  # of the difference, 95 %, Student's, paired over the windows
+    p: float  # of the same test
+
+
 class TextPerplexity(Document):
-    """Perplexity on held-out text; ``dense`` and ``ratio`` (to it) when the dense model read the very same windows."""
+    """Perplexity on held-out text; ``dense`` and ``ratio`` (to it) when the dense model read the very same windows, and
+    ``paired`` when every window's loss of both was kept."""
 
     text: str  # a named set, or a file
     perplexity: float
@@ -60,6 +75,7 @@ class TextPerplexity(Document):
     dense: float | None = None
     ratio: float | None = None
     dense_href: str | None = None
+    paired: PairedPerplexity | None = None
 
 
 class EvaluationSummary(Document):

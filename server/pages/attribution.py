@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from server import urls
 from server.documents import AttributionDocument, ControlsRow, ExampleSummary, LayerRow, Link, NeuronRow, WordRow
 from server.pages import wording
+from server.pages.causal import CausalPanel, causal_panel
 from server.pages.controls import Fact, Href, Option, Picker
 from server.pages.frame import Frame
 from server.pages.neuron import TELLING
@@ -99,6 +100,7 @@ class AttributionPage:
     damaged: tuple[NeuronLine, ...]
     words: tuple[WordLine, ...]
     controls: tuple[ControlLine, ...]
+    causal: CausalPanel | None
     layers: tuple[LayerLine, ...]
     texts: tuple[TextLine, ...]
     provenance: str
@@ -149,6 +151,7 @@ def attribution_page(
             _word_line(row, href(word=row.word), neuron) for row in document.influential_words if row.drop is not None
         ),
         controls=tuple(_control_line(row) for row in document.controls),
+        causal=causal_panel(document.causal, document.variant) if document.causal else None,
         layers=tuple(_layer_line(row, neuron) for row in document.layer_list),
         texts=tuple(_text_line(number, example) for number, example in enumerate(document.example_list, 1)),
         provenance=document.provenance,

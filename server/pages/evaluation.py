@@ -41,6 +41,7 @@ class PerplexityRow:
     dense: str
     dense_href: str | None
     change: str
+    change_interval: str
     windows: str
     source: str
 
@@ -191,6 +192,7 @@ def _perplexity(text: TextPerplexity) -> PerplexityRow:
         "" if text.dense is None else wording.perplexity(text.dense),
         text.dense_href,
         "" if text.ratio is None else wording.times(text.ratio),
+        "" if text.paired is None else " to ".join(map(wording.multiple, text.paired.interval)),
         f"{wording.count(text.windows)} × {wording.count(text.seqlen)} tokens",
         text.source,
     )

@@ -277,6 +277,29 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
                 _number("seed", "Seed", "0", least="0"),
             ),
         ),
+        _causal(form),
+    )
+
+
+def _causal(form: JobForm) -> Section:
+    """Fields of the causal stage, all but the first shown once a task is chosen."""
+    asked = f"causal.task={'|'.join(task.value for task in form.tasks)}"
+    tasks = [Choice(value="", label="not asked"), *form.tasks]
+    hint = "measures it without the top neurons, and with their weights given back to the pruned models"
+    return Section(
+        "Is it causal",
+        (
+            _select("causal.task", "Task", tasks, "", hint=hint),
+            _shown(_number("causal.limit", "Rows", "200", least="1", hint="the task's first ones"), asked),
+            _shown(
+                _number("causal.draws", "Draws", "20", least="2", hint="of as many other neurons of the same layers"),
+                asked,
+            ),
+            _shown(
+                _number("causal.neurons", "Top neurons", "", least="1", hint="empty: 5 % of the ranked, 10 to 100"),
+                asked,
+            ),
+        ),
     )
 
 

@@ -105,6 +105,12 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}{SPACE}×" if ratio < 100 else f"{perplexity(round(ratio)).removesuffix('.00')}{SPACE}×"
 
 
+def multiple(nats: float) -> str:
+    """A difference of losses in nats a token as the ratio of perplexities that it is: 0.223 -> ``1.25 ×``; one that no
+    float holds as the power that it is: ``e^812 ×``."""
+    return times(math.exp(nats)) if nats < 700 else f"e^{nats:.0f}{SPACE}×"
+
+
 def count(value: int | None) -> str:
     """An integer with thousands: ``352,256``."""
     return NOTHING if value is None else f"{value:,}"

@@ -15,6 +15,7 @@ from server.documents import (
     ScoreMap,
     WordRow,
 )
+from server.read.causal import causal_document
 from server.read.neurons import no_such_neuron
 from server.read.opened import OpenAttribution
 from server.read.records import job_link
@@ -99,6 +100,7 @@ def attribution_document(
         top_neurons=[opened.row(row) for row in top],
         damaged_neurons=[opened.row(row) for row in tables.damaged(variant=chosen, layer=layer, limit=ROWS)],
         controls=_controls(opened),
+        causal=causal_document(opened),
         provenance=opened.provenance,
         job=job_link(record) if record else None,
         created_at=record.created_at if record else None,

@@ -23,7 +23,7 @@ from server.documents import (
 )
 from server.read.cursors import Window
 from server.read.names import Names, attribution_label, measured_label, references_of
-from server.read.perplexities import dense_perplexities, text_perplexities
+from server.read.perplexities import perplexities_beside_dense, text_perplexities
 from server.read.records import job_link, naming
 from server.stores import Stores
 from store.measured import Pairing
@@ -83,7 +83,7 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
             "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
             "spec": record.spec,
             "context": record.summary.get("context"),
-            "perplexity": text_perplexities(record, dense_perplexities(stores.results, record)),
+            "perplexity": perplexities_beside_dense(stores.results, record, beside.of, beside.links),
             "dense": _link(dense, beside.names) if dense else None,
             "job": job_link(record),
         }

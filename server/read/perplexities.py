@@ -1,11 +1,14 @@
 """Perplexities of an evaluation, beside the dense model's on the very same windows."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs.references import PRUNED
 from server import urls
-from server.documents import TextPerplexity
+from server.documents import Link, PairedPerplexity, TextPerplexity
 from server.read.records import naming
+from store.measured import Pairing
+from store.outcomes import text_key
 from store.results import Record, Results
 
 Measured = dict[str, dict[str, Any]]
@@ -17,8 +20,13 @@ def measured_perplexities(record: Record) -> Measured:
     return measured
 
 
-def text_perplexities(record: Record, dense: dict[str, Record] | None = None) -> list[TextPerplexity]:
-    """A record's perplexities; `dense` are the evaluations that each of them stands beside."""
+def text_perplexities(
+    record: Record,
+    dense: Mapping[str, Record] | None = None,
+    paired: Mapping[str, PairedPerplexity] | None = None,
+) -> list[TextPerplexity]:
+    """A record's perplexities; `dense` are the evaluations that each of them stands beside, `paired` what was found
+    beside these window by window."""
     documents = []
     for name, measured in measured_perplexities(record).items():
         beside = (dense or {}).get(name)
@@ -30,9 +38,39 @@ def text_perplexities(record: Record, dense: dict[str, Record] | None = None) ->
                 dense=before,
                 ratio=None if before is None else measured["perplexity"] / before,
                 dense_href=urls.evaluation(beside.id) if beside else None,
+                paired=(paired or {}).get(name),
             )
         )
     return documents
+
+
+def perplexities_beside_dense(
+    results: Results,
+    record: Record,
+    pairing_of: Callable[[Record, str], tuple[Pairing, Record] | None],
+    links: Mapping[str, Link],
+) -> list[TextPerplexity]:
+    """A record's perplexities beside the dense evaluations that they are paired with (`links`: id -> its page); where
+    windows' losses were not kept, beside the newest one of the same windows."""
+    dense, paired = dense_perplexities(results, record), {}
+    for text in measured_perplexities(record):
+        if found := pairing_of(record, text_key(text)):
+            pairing, dense[text] = found
+            paired[text] = _paired(pairing, links[pairing.dense_evaluation])
+    return text_perplexities(record, dense, paired)
+
+
+def _paired(pairing: Pairing, dense: Link) -> PairedPerplexity:
+    return PairedPerplexity(
+        evaluation=dense,
+        windows=pairing.rows,
+        worse=pairing.newly_wrong,
+        better=pairing.newly_right,
+        same=pairing.both_right,
+        difference=pairing.difference,
+        interval=pairing.interval,
+        p=pairing.p,
+    )
 
 
 def dense_perplexities(results: Results, record: Record) -> dict[str, Record]:

@@ -154,7 +154,7 @@ def _row(
 ) -> StudyRow:
     there = [cell for cell, _ in filter(None, cells)]
     # A mean of some measurements is not to be held against the mean of all of them.
-    known = [cell.accuracy for cell in there if cell.accuracy is not None and cell.done == cell.facts]
+    known = [cell.value for cell in there if cell.value is not None and cell.done == cell.facts]
     highest = measure == ACCURACY
     best = (max(known) if highest else min(known)) if len(known) > 1 else None
     spread = max(known) - min(known) if len(known) > 1 else None
@@ -188,7 +188,7 @@ def _common(values: Iterable[float | None]) -> float | None:
 
 def _href(fact: study_table.Fact, measure: Measure) -> str:
     """Its examples, the evaluation that has its perplexity, or its job's page while there is neither."""
-    if fact.accuracy is None:
+    if fact.value is None:
         return urls.job(fact.cell.job)
     evaluation = fact.cell.artefact
     return urls.evaluation_task(evaluation, fact.task) if measure == ACCURACY else urls.evaluation(evaluation)
@@ -199,8 +199,8 @@ def _cell(
 ) -> PivotCell:
     perplexity = measure == PERPLEXITY
     return PivotCell(
-        accuracy=None if perplexity else cell.accuracy,
-        perplexity=_turned(cell.accuracy, measure) if perplexity else None,
+        accuracy=None if perplexity else cell.value,
+        perplexity=_turned(cell.value, measure) if perplexity else None,
         interval=_turned_ends(cell.interval, measure),
         dense=_turned(cell.dense, measure),
         difference=cell.difference,
@@ -216,7 +216,7 @@ def _cell(
         chance=cell.chance,
         majority=cell.majority,
         at_chance=cell.at_chance,
-        best=best is not None and cell.accuracy == best and cell.done == cell.facts,
+        best=best is not None and cell.value == best and cell.done == cell.facts,
         measurements=cell.facts,
         done=cell.done,
         failed=cell.failed,

@@ -52,6 +52,13 @@ def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path
     assert (summary["floor"], summary["special_tokens"]) == (0.5, True)
     assert summary["counted_tokens"] == summary["tokens"] and summary["unranked"] >= 31
 
+    causal = ("--causal", "reviews", "--causal-limit", 3, "--causal-draws", 2, "--causal-neurons", 4)
+    asked = command("attribute", *variants, "--texts", models / "texts.jsonl", *causal, "--output", "causal")
+    assert asked.exit_code == 0, asked.stderr
+    assert "without the top neurons" in asked.stderr and "with the weights of random ones" in asked.stderr
+    found = ActivationStore(tmp_path / "causal").tables["causal"]
+    assert (found["rows"], found["draws"], found["neurons"], found["task"]) == (3, 2, 4, "reviews")
+
     measured = command("evaluate", "deep/in/pruned", "--tasks", "reviews", "--limit", 4, "--json", "result.json")
     assert measured.exit_code == 0, measured.stderr
     assert "of 4 rows" in measured.stdout
@@ -59,7 +66,7 @@ def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path
     assert document["model"] == "deep/in/pruned"
     assert {"accuracy", "rows", "interval", "chance", "version", "prompt_hash"} <= set(document["tasks"]["reviews"])
     assert "examples" not in document["tasks"]["reviews"]
-    assert left(tmp_path) == ["deep", "group", "result.json"]
+    assert left(tmp_path) == ["causal", "deep", "group", "result.json"]
 
 
 def test_a_task_set_with_one_example_in_each_window(command: Command, models: Path, tmp_path: Path) -> None:
@@ -187,6 +194,18 @@ def test_an_output_that_holds_something_is_left_alone(command: Command, models: 
         ('{"text": "a bad room"}', ("--activation", "gelu"), ("'gelu'", "relu")),
         ('{"text": "a bad room", "words": ["bad"]}', ("--layers", "7"), ("layer 7", "0 to 1")),
         ('{"text": "a bad room", "words": ["bad"]}', ("--layers", "a"), ("--layers",)),
+        ('{"text": "a bad room", "words": ["bad"]}', ("--causal", "sst"), ("'sst'", "sst2")),
+        ('{"text": "a bad room", "words": ["bad"]}', ("--causal-draws", 5), ("--causal-draws is of --causal",)),
+        (
+            '{"text": "a bad room", "words": ["bad"]}',
+            ("--causal", "sst2", "--causal-layers", "a"),
+            ("--causal-layers",),
+        ),
+        (
+            '{"text": "a bad room", "words": ["bad"]}',
+            ("--causal", "reviews", "--causal-neurons", 65),
+            ("65 top neurons", "at most 64"),
+        ),
         ('{"txt": "a bad room"}', (), ("line 1", "'text'")),
         ("{", (), ("line 1", "not JSON")),
         ("", (), ("no rows",)),

@@ -264,6 +264,19 @@ def test_layers_are_a_set() -> None:
         ("attribute", {"prompt": "rte"}, "prompt", "rte", "goes around no other text"),
         ("attribute", {"texts": {"dataset": "sst2"}, "prompt": "rte"}, "prompt", "rte", "goes around no other text"),
         ("attribute", {"texts": {"dataset": "paws"}, "words": "gradient"}, "words.source", "gradient", "use cot"),
+        ("attribute", {"causal": "sst"}, "causal", "sst", "did you mean 'sst2'"),
+        ("attribute", {"causal": {}}, "causal.task", None, "is needed"),
+        ("attribute", {"causal": {"task": "sst2", "draws": 1}}, "causal.draws", 1, "greater than or equal to 2"),
+        ("attribute", {"causal": {"task": "sst2", "limit": 0}}, "causal.limit", 0, "greater than or equal to 1"),
+        ("attribute", {"causal": {"task": "sst2", "layers": []}}, "causal.layers", "[]", "leave the field out"),
+        (
+            "attribute",
+            {"causal": {"task": "sst2", "layers": [3]}, "layers": [0, 1]},
+            "causal.layers",
+            3,
+            "layer 3 is not",
+        ),
+        ("attribute", {"causal": {"task": "sst2", "rows": 5}}, "causal.rows", 5, "known: task"),
         ("attribute", {"activation": "gelu"}, "activation", "gelu", "'relu'"),
         ("attribute", {"layers": []}, "layers", "[]", "leave the field out"),
         ("attribute", {"layers": [-1]}, "layers.0", -1, "greater than or equal to 0"),
@@ -438,3 +451,16 @@ def test_a_given_text_may_have_no_word_where_another_has_some() -> None:
     texts = [{"text": "a bad room", "words": ["bad"]}, {"text": "so so", "words": []}]
     spec = parse_spec("attribute", {"dense": "demo", "pruned": ["a/b"], "texts": texts})
     assert isinstance(spec, AttributeSpec) and spec.words.source == "manual"
+
+
+def test_a_causal_stage_is_asked_for_by_its_task_alone() -> None:
+    spec = parse_spec("attribute", {**ATTRIBUTE, "causal": "sst2"})
+    assert isinstance(spec, AttributeSpec) and spec.causal is not None
+    assert (spec.causal.task, spec.causal.limit, spec.causal.draws, spec.causal.neurons) == ("sst2", 200, 20, None)
+    layers = parse_spec("attribute", {**ATTRIBUTE, "causal": {"task": "sst2", "layers": [2, 0, 2]}})
+    assert isinstance(layers, AttributeSpec) and layers.causal is not None and layers.causal.layers == (0, 2)
+
+
+def test_an_attribution_without_a_causal_stage_is_the_one_that_it_always_was() -> None:
+    spec = parse_spec("attribute", {**ATTRIBUTE, "causal": None})
+    assert "causal" not in spec.model_dump(mode="json")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.activations import ActivationWriter
+from tests.made_up_causal import causal_table, outcomes
 
 LAYERS, NEURONS = 4, 96
 KEPT = (0.10, 0.45, 0.3, 0.6)
@@ -86,6 +87,12 @@ def write_attribution(path: Path, spec: dict[str, Any], labels: list[str]) -> Pa
                 "words": [{"word": word, "texts": 1, "occurrences": 1, "tokens": len(columns[word])} for word in words],
                 "summary": _summary(examples, int((arrays["rank"] > 0).sum())),
                 "comparisons": comparisons,
+                "causal": causal_table(
+                    {
+                        name: outcomes(0.9 - 0.02 * place, 0.8 + 0.05 * place, 0.87, seed=place)
+                        for place, name in enumerate(["dense", *comparisons])
+                    }
+                ),
             },
         )
 

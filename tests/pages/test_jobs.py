@@ -138,6 +138,24 @@ def test_form_sends_what_the_sums_of_the_score_leave_out(seeded_app: Site, open_
     seeded_app.stores.jobs.cancel(job.id)
 
 
+def test_form_asks_whether_it_is_causal(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(f"{seeded_app.address}/jobs/new?kind=attribute")
+    page.locator("[name='pruned']").first.check()
+    expect(page.locator("[name='causal.draws']")).to_be_hidden()
+    expect(page.locator("[data-preview]")).not_to_contain_text("causal")
+    page.locator("[name='causal.task']").select_option("reviews")
+    page.locator("[name='causal.draws']").fill("1")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("[data-field='causal.draws'] .error")).to_be_visible()
+    page.locator("[name='causal.draws']").fill("50")
+    page.locator("[name='causal.neurons']").fill("30")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url(re.compile("/jobs/[0-9a-f]{32}$"))
+    job = seeded_app.stores.jobs.get(page.url.rpartition("/")[2])
+    assert job.spec["causal"] == {"task": "reviews", "limit": 200, "draws": 50, "neurons": 30, "layers": None}
+    seeded_app.stores.jobs.cancel(job.id)
+
+
 def test_form_sends_own_texts_with_their_words(seeded_app: Site, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}/jobs/new?kind=attribute")
     page.locator("[name='pruned']").first.check()

@@ -130,6 +130,31 @@ def test_a_cell_tells_its_interval_ratio_and_windows(study: str, open_page: Open
     expect(page.get_by_role("heading", level=1)).to_contain_text("perplexity on wikitext2")
 
 
+@pytest.mark.parametrize("look", LOOKS)
+def test_an_evaluation_has_the_paired_interval_that_the_study_has(
+    look: str, site: Site, study: str, open_page: Open, shot: Callable[[Page, str], None]
+) -> None:
+    only = "method=wanda&pattern=0.5&calibration=demo&seqlen=32"
+    page = open_page(f"{study}?measure=perplexity&rows=task&columns=method&show=difference&{only}", **LOOKS[look])
+    cell = page.locator("td.cell a").first
+    cell.focus()
+    told = re.search(
+        r"ratio\s*([\d.]+)\s×\s*\(([\d.]+) to ([\d.]+)\)", page.locator("[data-details-rows]").inner_text()
+    )
+    assert told is not None
+    cell.click()
+    row = page.locator("tr.row", has=page.get_by_text("wikitext2", exact=True))
+    expect(row).to_be_visible()
+    place = page.url.removeprefix(site.address)
+    text = page.request.get(f"{site.address}/api/v1{place}").json()["perplexity"][0]
+    ends = [math.exp(end) for end in text["paired"]["interval"]]
+    assert [float(each) for each in told.groups()] == pytest.approx([text["ratio"], *ends], abs=6e-4)
+    expect(row).to_contain_text(f"{text['ratio']:.2f}\xa0×")
+    expect(row).to_contain_text(f"{ends[0]:.2f}\xa0× to {ends[1]:.2f}\xa0×")
+    shot(page, f"evaluation-perplexity-{look}")
+    assert not scrolls_sideways(page)
+
+
 def test_perplexity_alone_is_shown_at_once(site: Site, open_page: Open) -> None:
     page = open_page(f"{site.address}/studies/{site.stores.results.list('study')[0][0].id}")
     assert len(table(page)) == 1 and page.get_by_role("group", name="What was measured").count() == 0

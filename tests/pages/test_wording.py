@@ -114,3 +114,10 @@ def test_a_view_that_is_not_there_is_the_default() -> None:
     }
     read = read_view(query, examples=[0], variants=["pruned-1"], activation="abs")
     assert read == View(variant="pruned-1", activation="abs")
+
+
+def test_a_difference_of_losses_is_a_multiple() -> None:
+    assert wording.multiple(0.0) == "1.00\xa0×"
+    assert wording.multiple(0.2231) == "1.25\xa0×"
+    assert wording.multiple(-0.6931) == "0.50\xa0×"
+    assert wording.multiple(812.3) == "e^812\xa0×"

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from server.stores import Stores
 from store.outcomes import outcomes_of
 from tests.server.conftest import add_model
+from tests.server.latex import compile_latex
 
 TEXTS = ("wikitext2", "ptb")
 SPEC: dict[str, Any] = {
@@ -155,6 +157,18 @@ def test_all_files_hold_the_same_table_and_say_what_it_is_of(client: TestClient,
     assert "geometric mean over text" in files["tex"].text and "the lowest" in files["tex"].text
     assert "Orange: worse than the dense model" in files["html"].text
     assert '"background-color' in files["html"].text and "chance" not in files["html"].text
+
+
+def test_the_latex_compiles(client: TestClient, study: str, tmp_path: Path) -> None:
+    address = f"/api/v1/studies/{study}/table.tex"
+    tables = {
+        show: client.get(f"{address}?rows={rows}&columns={columns}&show={show}")
+        for show, rows, columns in (("perplexity", "method", "pattern"), ("difference", "task", "method"))
+    }
+    for show, answer in tables.items():
+        assert answer.status_code == 200 and answer.text.isascii(), show
+    assert "as a multiple of the dense model's" in tables["difference"].text
+    compile_latex({show: answer.content for show, answer in tables.items()}, tmp_path)
 
 
 def test_every_cell_with_every_setting(client: TestClient, study: str) -> None:

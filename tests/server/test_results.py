@@ -6,10 +6,13 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 from starlette.testclient import TestClient
 
 from server.stores import Stores
+from store.outcomes import outcomes_of
 from tests.server.conftest import (
     DENSE_EVALUATION,
     OTHER_PRUNED,
@@ -335,6 +338,7 @@ def test_a_perplexity_stands_beside_the_dense_models_on_the_same_windows(client:
     assert (first["text"], first["perplexity"], first["dense"]) == ("wikitext2", 6.42, 5.12)
     assert first["ratio"] == 6.42 / 5.12 and first["dense_href"] == f"/evaluations/{DENSE_EVALUATION}"
     assert (second["dense"], second["ratio"], second["dense_href"]) == (None, None, None), "other windows"
+    assert first["paired"] is second["paired"] is None, "no window's loss was kept"
     own = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()
     assert [text["dense"] for text in own["perplexity"]] == [None, None]
     html = client.get(f"/evaluations/{PRUNED_EVALUATION}").text
@@ -343,6 +347,32 @@ def test_a_perplexity_stands_beside_the_dense_models_on_the_same_windows(client:
         assert shown in html, shown
     assert "perplexity on ptb <small>13,482</small>" in client.get("/evaluations").text
     assert client.get(f"/models/pruned:{PRUNED}").status_code == 200
+
+
+def test_a_perplexity_has_its_paired_interval_where_the_windows_losses_were_kept(
+    client: TestClient, stores: Stores
+) -> None:
+    hard = np.array([1.2, 2.9, 1.7, 2.2, 2.6, 1.4])
+    losses = {"demo": hard, f"pruned:{PRUNED}": hard + np.array([0.2, 0.25, 0.22, 0.19, -0.01, 0.21])}
+    add_model(stores, PRUNED)
+    for id, (model, nlls) in zip((DENSE_EVALUATION, PRUNED_EVALUATION), losses.items(), strict=True):
+        windows = {"tokens": 31 * 6, "windows": 6, "seqlen": 32, "source": "ptb.test.txt", "sha256": "aa"}
+        whole = {"perplexity": math.exp(nlls.mean()), "nll": nlls.mean(), "interval": None, **windows}
+        spec = {"model": model, "tasks": [], "perplexity": {"datasets": ["ptb"], "seqlen": 32, "windows": None}}
+        outcomes = outcomes_of({"perplexity": {"ptb": {**whole, "nlls": nlls.tolist()}}})
+        summary = {"tasks": {}, "perplexity": {"ptb": whole}}
+        stores.results.add("evaluation", id, job=None, spec=spec, summary=summary, outcomes=outcomes)
+    (text,) = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").json()["perplexity"]
+    paired, test = text["paired"], ttest_rel(losses[f"pruned:{PRUNED}"], hard)
+    ends = test.confidence_interval(0.95)
+    assert paired["evaluation"]["href"] == text["dense_href"] == f"/evaluations/{DENSE_EVALUATION}"
+    assert (paired["windows"], paired["worse"], paired["better"], paired["same"]) == (6, 5, 1, 0)
+    assert paired["interval"] == pytest.approx([ends.low, ends.high]) and paired["p"] == pytest.approx(test.pvalue)
+    assert text["ratio"] == pytest.approx(math.exp(paired["difference"]))
+    html = client.get(f"/evaluations/{PRUNED_EVALUATION}").text
+    assert f"{math.exp(ends.low):.2f}\xa0× to {math.exp(ends.high):.2f}\xa0×" in html
+    (own,) = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()["perplexity"]
+    assert own["paired"] is None and own["ratio"] is None
 
 
 def test_rows_whose_prompt_was_cut_are_shown(client: TestClient, stores: Stores) -> None:

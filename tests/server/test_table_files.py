@@ -3,9 +3,7 @@
 import csv
 import io
 import re
-import shutil
 import string
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from server.stores import Stores
 from server.tables.file import table_file
 from server.tables.latex import escaped
 from tests.server.conftest import add_evaluation, add_model
+from tests.server.latex import compile_latex
 
 SPEC: dict[str, Any] = {
     "name": "=2+5 <script>alert(1)</script> & 50 %",
@@ -227,27 +226,12 @@ def test_the_latex_is_whole_whatever_the_labels_are(stores: Stores, study: str) 
 
 
 def test_latex_compiles(stores: Stores, study: str, tmp_path: Path) -> None:
-    if (
-        shutil.which("pdflatex") is None
-        or not subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False).stdout
-    ):
-        pytest.skip("no pdflatex with booktabs here; the parser above checks the form")
     inputs = {
         "plain": study_document(stores, study, rows="method", columns="pattern"),
         "difference": study_document(stores, study, rows="task", columns="method", show="difference"),
         "nasty": nasty(stores, study),
     }
-    body = []
-    for name, document in inputs.items():
-        (tmp_path / f"{name}.tex").write_bytes(table_file(document, "tex").body)
-        body.append(rf"\input{{{name}}}")
-    main = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", *body, r"\end{document}"]
-    (tmp_path / "main.tex").write_text("\n".join(main), encoding="utf-8")
-    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "main"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert run.returncode == 0, run.stdout[-2000:]
-    assert (tmp_path / "main.pdf").stat().st_size > 0
-    assert "Missing character" not in (tmp_path / "main.log").read_text(errors="replace")
+    compile_latex({name: table_file(document, "tex").body for name, document in inputs.items()}, tmp_path)
 
 
 def test_escapes() -> None:

@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -19,6 +19,7 @@ def choices(draw: st.DrawFn, most: int, least: int = 0) -> tuple[int, int, int]:
     return population, draw(st.integers(0, population)), draw(st.integers(0, population))
 
 
+@settings(deadline=None)
 @given(choices(least=1, most=400))  # SciPy has no answer for a population of none
 def test_the_distribution_is_scipys(size: tuple[int, int, int]) -> None:
     population, first, second = size
@@ -33,6 +34,7 @@ def test_the_distribution_is_scipys(size: tuple[int, int, int]) -> None:
     assert wanted.sf(high) <= 0.025 + 1e-12 and wanted.sf(high - 1) > 0.025 - 1e-12
 
 
+@settings(deadline=None)
 @given(choices(most=7))
 def test_it_counts_every_choice(size: tuple[int, int, int]) -> None:
     population, first, second = size
@@ -44,6 +46,7 @@ def test_it_counts_every_choice(size: tuple[int, int, int]) -> None:
     assert found.least == min(seen) and found.least + len(found.probabilities) - 1 == max(seen)
 
 
+@settings(deadline=None)
 @given(st.lists(choices(most=12), max_size=4))
 def test_together_is_the_sum_of_all_combinations(sizes: list[tuple[int, int, int]]) -> None:
     parts = [chance(*size) for size in sizes]
@@ -77,6 +80,7 @@ def test_more_than_there_are_cannot_be_chosen(size: tuple[int, int, int]) -> Non
         chance(*size)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=3, max_size=40))
 def test_the_rank_correlation_is_scipys(pairs: list[tuple[int, int]]) -> None:
     first, second = (np.array(values, np.float64) for values in zip(*pairs, strict=True))

@@ -147,7 +147,7 @@ def check(cell: PivotCell, facts: list[Fact], q: dict[tuple[str, str], float]) -
     apart = len({fact.task for fact in facts}) == len(facts)
     assert (cell.facts, cell.done) == (len(facts), len(done))
     assert cell.failed == sum(fact.cell.state in {JobState.FAILED, JobState.CANCELLED} for fact in facts)
-    assert cell.accuracy == (pytest.approx(fmean(each.value for each in done)) if done else None)
+    assert cell.value == (pytest.approx(fmean(each.value for each in done)) if done else None)
     assert cell.difference == (pytest.approx(fmean(differences)) if differences else None)
     assert cell.survivors == sum(q.get(place_of(fact), 1) <= 0.05 for fact in facts)
     assert cell.rows == (100 * len(done) if apart and done else None)
@@ -174,10 +174,10 @@ def check(cell: PivotCell, facts: list[Fact], q: dict[tuple[str, str], float]) -
 
 def test_the_interval_of_a_mean_is_of_independent_measurements() -> None:
     (over_tasks, *_), *_ = pivot(table_of(missing=0), "model", "method", {"calibration": ["none", "set-1"]}).cells
-    assert over_tasks is not None and over_tasks.interval is not None and over_tasks.accuracy is not None
+    assert over_tasks is not None and over_tasks.interval is not None and over_tasks.value is not None
     low, high = over_tasks.interval
-    assert over_tasks.accuracy - low == pytest.approx(0.1 / 3**0.5)
-    assert high - over_tasks.accuracy == pytest.approx(0.08 / 3**0.5)
+    assert over_tasks.value - low == pytest.approx(0.1 / 3**0.5)
+    assert high - over_tasks.value == pytest.approx(0.08 / 3**0.5)
     (over_sets, *_), *_ = pivot(table_of(missing=0), "task", "model", {"method": ["wanda"]}).cells
     assert over_sets is not None and over_sets.facts == 3
     assert over_sets.interval is None and over_sets.difference_interval is None, "the same rows, three times"

@@ -177,7 +177,7 @@ def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
     empty = pivot(stores.studies.table(study.artefact_id), "method", "calibration")
     assert empty.cells[0][1] is None, "magnitude uses no calibration set"
     coming = empty.cells[0][0]
-    assert coming is not None and coming.accuracy is None and coming.state == "queued" and coming.done == 0
+    assert coming is not None and coming.value is None and coming.state == "queued" and coming.done == 0
     assert created and study.state == JobState.QUEUED and study.progress.total == 14
     assert stores.jobs.list(cells=False)[0] == [study]
     assert len(sent) == 7, "the dense evaluation and six models; the others wait"

@@ -1,0 +1,190 @@
+"""The stage of an attribution that asks whether its top neurons matter: interventions of nsa, accuracy of evaluation.
+
+    rows of the task -> dense model: as it is, without its top neurons, without random ones
+                     -> each pruned model: as it is, with their dense weights, with those of random ones
+
+One model is in memory at a time, as in the rest of an attribution. Everything the figures are made from is kept: which
+neurons, which rows, and what came of every row (store/activations.py).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from evaluation.accuracy import ExampleResult, TaskResult, measure, questionnaires
+from evaluation.batches import batch_size
+from evaluation.harness import Questionnaire
+from evaluation.prompts import around
+from jobs.specs import Causal
+from jobs.vocabulary import PROMPTS
+from lm.errors import BadInput
+from lm.loading import LanguageModel
+from nsa import causal
+from nsa.archive import Archive
+from nsa.effects import effect
+from nsa.statistics import MEAN
+from nsa.tables import matched_count
+from nsa.texts import Text
+from worker.context import Context
+
+MEASURES = ("accuracy", "probability")
+
+Load = Callable[[], LanguageModel]
+
+
+def rows_of(asked: Causal, texts: Sequence[Text], context: Context) -> Questionnaire:
+    """The task's first rows as questions, without those that the neurons are chosen on: these would flatter them.
+
+    Raises BadInput where none is left, and as the task's own reading does.
+    """
+    limit = None if asked.limit is None else asked.limit + len(texts)
+    found = questionnaires([asked.task], data=context.settings.data, limit=limit)[asked.task]
+    used = {text.prompt for text in texts}
+    if asked.task in PROMPTS:
+        before, after = around(asked.task)
+        used |= {f"{before}{text.text}{after}" for text in texts}
+    kept = tuple(question for question in found.questions if question.text not in used)[: asked.limit]
+    if not kept:
+        raise BadInput(
+            f"causal: every row of {asked.task} is one of the attribution's own texts; take fewer of them, or another "
+            "task"
+        )
+    return replace(found, questions=kept)
+
+
+def check_fits(asked: Causal, recorded: Sequence[int], layers: int, neurons: int) -> None:
+    """Raise BadInput for layers or neurons that the model does not have, before anything is recorded."""
+    for layer in asked.layers or ():
+        if layer not in recorded:
+            raise BadInput(
+                f"causal: layer {layer}: this model's layers are 0 to {layers - 1}"
+                if layer >= layers
+                else f"causal: layer {layer} is not recorded"
+            )
+    among = len(asked.layers or recorded) * neurons
+    if asked.neurons is not None and 2 * asked.neurons > among:
+        raise BadInput(
+            f"causal: {asked.neurons} top neurons and as many others are asked for, but there are {among} neurons to "
+            f"choose from; ask for at most {among // 2}"
+        )
+
+
+def means_of(
+    archive: Archive, dense: str, shape: tuple[int, ...], recorded: Sequence[int]
+) -> Float[np.ndarray, "layers neurons"]:
+    """The dense model's mean activations over the counted tokens of all texts; NaN in a layer without them."""
+    means = np.full(shape, np.nan, dtype=np.float32)
+    for layer in recorded:
+        means[layer] = archive.kept(f"spread/{dense}", layer)[:, MEAN]
+    return means
+
+
+def run(
+    asked: Causal,
+    rows: Questionnaire,
+    ranks: np.ndarray,
+    means: Float[np.ndarray, "layers neurons"],
+    loaders: Sequence[tuple[str, Load]],
+    seed: int,
+    context: Context,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Measure all variants, the dense one first; answers with arrays by name and the document `causal` of the tables.
+
+    `ranks` are those of the attribution, `means` the dense model's mean activations.
+    """
+    count = matched_count(ranks) if asked.neurons is None else asked.neurons
+    groups = causal.choose(ranks, count, asked.draws, layers=asked.layers, seed=seed)
+    (dense, load), *pruned = loaders
+    lm = load()
+    tokenizer = lm.tokenizer
+    trial = _Trial(lm, "ablate", asked.task, rows, len(groups.conditions), context)
+    outcomes = {dense: causal.ablate(lm.model, groups, means, trial.measure)}
+    trial.end(outcomes[dense], "without")
+    first = trial.first
+    weights = causal.dense_weights(lm.model, groups)
+    for name, load in pruned:
+        del lm, trial
+        lm = load()
+        lm = replace(lm, tokenizer=lm.tokenizer or tokenizer)  # a variant may come without one
+        trial = _Trial(lm, f"restore {name}", asked.task, rows, len(groups.conditions), context)
+        outcomes[name] = causal.restore(lm.model, groups, weights, trial.measure)
+        trial.end(outcomes[name], "with the weights of")
+    arrays = {
+        "causal_neurons": np.stack([groups.top, *groups.draws]).astype(np.int32),
+        "causal_rows": np.array([question.index for question in rows.questions], dtype=np.int32),
+        **{f"causal_outcomes/{name}": found for name, found in outcomes.items()},
+    }
+    document = {
+        "task": asked.task,
+        "rows": first.rows,
+        "chance": first.chance,
+        "majority": first.majority,
+        "truncated": first.truncated,
+        "version": first.version,
+        "prompt_hash": first.prompt_hash,
+        "neurons": count,
+        "layers": [{"layer": layer, "neurons": len(some)} for layer, some in groups.by_layer(groups.top).items()],
+        "draws": asked.draws,
+        "seed": seed,
+        "variants": {
+            name: {
+                kind: asdict(effect(found[:, place], seed=seed, lower=name == dense))
+                for place, kind in enumerate(MEASURES)
+            }
+            for name, found in outcomes.items()
+        },
+    }
+    return arrays, document
+
+
+class _Trial:
+    """The rows of a task through one model, once for every condition; all in batches of one size, so that nothing but
+    the condition can change a row."""
+
+    def __init__(
+        self, lm: LanguageModel, stage: str, task: str, rows: Questionnaire, conditions: int, context: Context
+    ) -> None:
+        self._lm, self._stage, self._task, self._rows, self._context = lm, stage, task, rows, context
+        self._size = batch_size(lm.model)
+        self._total = conditions * len(rows.questions)
+        self._results: list[TaskResult] = []
+
+    @property
+    def first(self) -> TaskResult:
+        """The model as it is."""
+        return self._results[0]
+
+    def measure(self, condition: str) -> Float[np.ndarray, "measures rows"]:
+        """MEASURES of every row: whether it is right, and how probable its right choice is among all choices."""
+        before = len(self._results) * len(self._rows.questions)
+
+        def say(done: int, total: int) -> None:
+            ended = before + done == self._total
+            self._context.step(self._stage, before + done, self._total, "rows", "" if ended else condition)
+
+        result = measure(self._lm, self._task, self._rows, size=self._size, on_batch=say)
+        self._results.append(replace(result, examples=[]) if self._results else result)
+        right = [example.chosen == example.answer for example in result.examples]
+        return np.array([right, [_probability(example) for example in result.examples]], dtype=np.float32)
+
+    def end(self, outcomes: Float[np.ndarray, "conditions measures rows"], how: str) -> None:
+        """Say what came of it."""
+        base, top, *draws = outcomes[:, 0].mean(1, dtype=np.float64)
+        self._context.step(
+            self._stage,
+            self._total,
+            self._total,
+            "rows",
+            f"accuracy {base:.1%}; {how} the top neurons {top:.1%}, {how} random ones {np.mean(draws):.1%}",
+        )
+
+
+def _probability(example: ExampleResult) -> float:
+    """Of the right choice among all of the row's, by their log-likelihoods."""
+    most = max(example.scores)
+    shares = [math.exp(score - most) for score in example.scores]
+    return shares[example.answer] / math.fsum(shares)
