@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 LOCK := requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench bench-evaluation bench-perplexity bench-pruning bench-studies lock clean
+.PHONY: help install run test check format bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -51,7 +51,7 @@ format: $(VENV)/.dev
 RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K
 
-bench: bench-perplexity bench-pruning bench-evaluation bench-studies
+bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-studies
 
 bench-perplexity: install
 	$(PY) -m benchmarks.perplexity demo --output $(RESULTS)/perplexity-demo.json --document docs/results.md
@@ -60,6 +60,9 @@ bench-perplexity: install
 
 bench-pruning: install
 	$(PY) -m benchmarks.pruning --shape small --device cpu --output $(RESULTS)/pruning-cpu.json --document docs/results.md
+
+bench-attribution: install
+	$(PY) -m benchmarks.attribution --device cpu --output $(RESULTS)/attribution-cpu.json --document docs/results.md
 
 # The harness's own model class needs accelerate, which is of the development packages.
 bench-evaluation: $(VENV)/.dev

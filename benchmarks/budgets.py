@@ -1,4 +1,4 @@
-"""The budgets for pruning, checked against what was measured."""
+"""The budgets for pruning and for attribution, checked against what was measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,13 @@ FASTER = {"cpu": 2.0, "cuda": 4.0}
 SAME_MASKS = 0.9999
 SECONDS = {"wanda": 20.0, "sparsegpt": 60.0}
 SECONDS_SHAPE = "llama-2-7b"
+RECORDING = 1.10
+SCORING_SECONDS = 10.0
+SCORED_NEURONS = 32 * 11008
+DOCUMENT_MS = 25.0
+PAGE_KILOBYTES = 150.0
+MORE_MB = 8.0
+"""Recording holds one batch: more texts may not take more than the noise of a peak."""
 
 
 @dataclass(frozen=True)
@@ -54,4 +61,52 @@ def checked(
                 budgets.append(
                     Budget(f"{name}, seconds of the whole walk", f"<= {most:g}", f"{taken:.1f}", taken <= most)
                 )
+    return budgets
+
+
+def attribution_checked(device: str, document: Mapping[str, Any]) -> list[Budget]:
+    """The budgets of the parts that ran; the seconds of scoring are a GPU's, for Llama-2-7B's neurons."""
+    budgets = []
+    for name, found in document.get("recording", {}).items():
+        times = found["ratios"]["recording"]["median"]
+        budgets.append(
+            Budget(f"{name}, recording, plain passes", f"<= {RECORDING:.2f}", f"{times:.3f}", times <= RECORDING)
+        )
+    if "store" in document:
+        size, seconds = document["store"]["size"], document["store"]["seconds"]["score"]
+        if device == "cuda" and size["layers"] * size["neurons"] >= SCORED_NEURONS:
+            budgets.append(
+                Budget(
+                    f"scoring with {size['permutations']} redraws, s",
+                    f"<= {SCORING_SECONDS:g}",
+                    f"{seconds:.1f}",
+                    seconds <= SCORING_SECONDS,
+                )
+            )
+    if "reading" in document:
+        reading = document["reading"]
+        for accept, found in reading["documents"].items():
+            worst = found["p95_ms"]
+            budgets.append(
+                Budget(
+                    f"a neuron's document at {reading['rate']:g}/s ({accept}), p95 ms",
+                    f"<= {DOCUMENT_MS:g}",
+                    f"{worst:.1f}",
+                    worst <= DOCUMENT_MS,
+                )
+            )
+        sent = reading["page"]["sent_with_files_kilobytes"]
+        budgets.append(
+            Budget("a neuron's page before Plotly, kB", f"<= {PAGE_KILOBYTES:g}", f"{sent:.0f}", sent <= PAGE_KILOBYTES)
+        )
+    if len(peaks := document.get("memory", [])) > 1:
+        more = peaks[-1]["recording_mb"] - peaks[0]["recording_mb"]
+        budgets.append(
+            Budget(
+                f"recording {peaks[-1]['texts']} texts beside {peaks[0]['texts']}, MB more",
+                f"<= {MORE_MB:g}",
+                f"{more:.1f}",
+                more <= MORE_MB,
+            )
+        )
     return budgets

@@ -47,6 +47,7 @@ from numpy.typing import NDArray
 from zarr.storage import FsspecStore
 
 from store.chunks import RowReader
+from store.spool import Spool
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024
@@ -92,7 +93,7 @@ class ActivationWriter:
             }
         )
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._spools: dict[str, NDArray[np.float16]] = {}
+        self._spools: dict[str, Spool] = {}
         self._stored: set[tuple[str, int, int]] = set()
         for variant in variants:
             self._activations(variant)
@@ -103,23 +104,21 @@ class ActivationWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._spools.clear()
+        for variant in list(self._spools):
+            self.close(variant)
         shutil.rmtree(self._place, ignore_errors=True)
 
     def write(self, variant: str, layer: int, start: int, values: NDArray[np.float16]) -> None:
         """Take activations [tokens, neurons] of the tokens from `start` on; `blocks` brings them into the store."""
         if variant not in self._spools:
             layers, neurons, tokens = self._shape
-            # Tokens arrive text by text, and the store wants neurons: a sparse file in between keeps memory flat.
-            self._spools[variant] = np.memmap(
-                self._spool(variant), dtype=np.float16, mode="w+", shape=(layers, tokens, neurons)
-            )
-        self._spools[variant][layer, start : start + len(values)] = values
+            self._spools[variant] = Spool(self._place / f".{variant}.spool", (layers, tokens, neurons))
+        self._spools[variant].write(layer, start, values)
 
     def blocks(self, variant: str, layer: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
         """Hand on one layer: (first neuron, [neurons, tokens]) for one block of neurons after another. The first time
         round each block is stored."""
-        array, spool = self._activations(variant), self._spools[variant]
+        array, spool = self._activations(variant), self._spools[variant].values
         size = _chunks_and_shards(self._shape)[1][1]
         for first in range(0, self._shape[1], size):
             block = np.ascontiguousarray(spool[layer, :, first : first + size].T)
@@ -132,13 +131,14 @@ class ActivationWriter:
         self, variant: str, layer: int, neurons: NDArray[np.int64], tokens: NDArray[np.int64]
     ) -> NDArray[np.float16]:
         """Activations [neurons, tokens] of some neurons at some tokens, before `close`."""
-        found: NDArray[np.float16] = self._spools[variant][layer, tokens[:, None], neurons].T
+        found: NDArray[np.float16] = self._spools[variant].values[layer, tokens[:, None], neurons].T
         return found
 
     def close(self, variant: str) -> None:
         """Remove what only the recording of `variant` needed."""
-        if self._spools.pop(variant, None) is not None:
-            self._spool(variant).unlink()
+        spool = self._spools.pop(variant, None)
+        if spool is not None:
+            spool.remove()
 
     def keep(self, name: str, layer: int, values: NDArray[Any]) -> None:
         """Store one layer of a table [layers, rows, columns] under `name`."""
@@ -168,9 +168,6 @@ class ActivationWriter:
         self._root.require_group("tables").attrs.update(document)
         self._place.rename(self._path)
         return self._path
-
-    def _spool(self, variant: str) -> Path:
-        return self._place / f".{variant}.spool"
 
     def _activations(self, variant: str) -> "zarr.Array[Any]":
         name = f"activations/{variant}"
