@@ -27,7 +27,7 @@ from jobs.settings import Settings
 from server import urls
 from store.measurements import count_change
 from store.submission import Stores
-from tests.pages.conftest import ARGUMENTS, BROWSERS, DESK
+from tests.browser import ARGUMENTS, BROWSERS, DESK
 from tests.store.made_up_study import MadeUpStudy, make_up_study
 
 BUDGET_MS = 1000

@@ -1,5 +1,7 @@
 """Values: what an evaluation found on a task, and a pruned model beside its dense one there."""
 
+import sys
+from math import exp, log
 from typing import Literal, NamedTuple
 
 Measure = Literal["accuracy", "perplexity"]
@@ -7,6 +9,14 @@ ACCURACY: Measure = "accuracy"
 PERPLEXITY: Measure = "perplexity"
 
 Interval = tuple[float, float]
+
+_MOST_NATS = log(sys.float_info.max)
+
+
+def perplexity(nats: float) -> float:
+    """What a loss in nats a token is as a perplexity, a difference of losses as a ratio: the largest number there is
+    where it is beyond all, as the end of a broken model's interval can be."""
+    return exp(min(nats, _MOST_NATS))
 
 
 class Measurement(NamedTuple):

@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp
 
 from jobs.vocabulary import TASKS
 from server import urls
 from server.documents import PivotCell, PivotLabel, StudyRow, StudyTable
 from server.read.names import Names
 from store import pivot, study_table
-from store.measured import ACCURACY, PERPLEXITY, Interval, Measure
+from store.measured import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
 from store.pivot import Pivot
 from store.published import PublishedTable
 
@@ -173,11 +172,11 @@ def _row(
 
 def _turned(value: float | None, measure: Measure) -> float | None:
     """An accuracy as it is, a loss as the perplexity that it is; of differences of losses the ratio."""
-    return value if value is None or measure == ACCURACY else exp(value)
+    return value if value is None or measure == ACCURACY else perplexity(value)
 
 
 def _turned_ends(interval: Interval | None, measure: Measure) -> Interval | None:
-    return interval if interval is None or measure == ACCURACY else (exp(interval[0]), exp(interval[1]))
+    return interval if interval is None or measure == ACCURACY else (perplexity(interval[0]), perplexity(interval[1]))
 
 
 def _common(values: Iterable[float | None]) -> float | None:

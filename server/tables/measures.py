@@ -11,6 +11,7 @@ from typing import Protocol
 
 from server.documents import Interval, Measure, PivotCell, Show
 from server.pages import wording
+from store.measured import perplexity
 
 AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length", "group": "task group"}
 TEXT_AXES = {"task": "text", "group": "kind of text"}
@@ -163,7 +164,7 @@ class Perplexity:
 
     def difference_interval(self, cell: PivotCell) -> Interval | None:
         ends = cell.difference_interval
-        return None if ends is None else (exp(ends[0]), exp(ends[1]))
+        return None if ends is None else (perplexity(ends[0]), perplexity(ends[1]))
 
     def text(self, value: float) -> str:
         return wording.perplexity(value)

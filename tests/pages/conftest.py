@@ -20,13 +20,11 @@ from jobs.settings import Settings
 from server.app import create_app
 from server.stores import Stores
 from store import submission
+from tests.browser import ARGUMENTS, BROWSERS, DESK
 from tests.pages.stand_in import StandIn
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-DESK = {"width": 1400, "height": 1000}
 PATIENCE_MS = 30_000
 """How long a page may take to become what a test expects, on a machine that others use as well."""
 PHONE = {"width": 390, "height": 844}

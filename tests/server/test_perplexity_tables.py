@@ -13,6 +13,7 @@ from scipy.stats import ttest_rel
 from starlette.testclient import TestClient
 
 from server.stores import Stores
+from store.measured import perplexity
 from store.outcomes import outcomes_of
 from tests.server.conftest import add_model
 from tests.server.latex import compile_latex
@@ -223,3 +224,21 @@ def test_a_broken_model_does_not_make_all_others_look_alike(client: TestClient, 
     ]
     steps = [round(20 * min(1.0, float(each) / math.log(2))) for each in lost]
     assert shades == [*(f"loss-shade l{step}" for step in steps), "waiting"] and steps[1] == 20
+
+
+@pytest.mark.parametrize("show", ["perplexity", "difference"])
+def test_losses_beyond_every_number_are_shown_all_the_same(
+    client: TestClient, study: str, monkeypatch: pytest.MonkeyPatch, show: str
+) -> None:
+    """Two windows of a broken model have an interval whose ends no power holds."""
+    monkeypatch.setattr("server.read.study_tables.perplexity", lambda nats: perplexity(nats * 1000))
+    monkeypatch.setattr("server.tables.measures.perplexity", lambda nats: perplexity(nats * 1000))
+    address = f"/studies/{study}?measure=perplexity&{QUERY}&show={show}"
+    assert client.get(address, headers={"accept": "text/html"}).status_code == 200
+    assert client.get(f"/api/v1{address}").status_code == 200
+
+
+def test_a_perplexity_is_a_number_whatever_the_loss() -> None:
+    assert perplexity(2.0) == math.exp(2)
+    assert perplexity(710.0) == perplexity(1e6) < math.inf
+    assert perplexity(-1e6) == 0
