@@ -10,11 +10,12 @@ from store.database import in_pieces
 from store.tables import COUNTS_AS_KNOWN, dependencies, jobs, study_cells
 
 _after = jobs.alias("after_job")
+# A name of its own: under the table's plain name the clause would take its rows from any statement around it that joins
+# the same table, and ask about the one dependency joined there instead of about all of the job's.
+_earlier = dependencies.alias("earlier_job")
 
 READY = not_(
-    exists().where(
-        dependencies.c.job == jobs.c.id, dependencies.c.after == _after.c.id, _after.c.state != JobState.SUCCEEDED
-    )
+    exists().where(_earlier.c.job == jobs.c.id, _earlier.c.after == _after.c.id, _after.c.state != JobState.SUCCEEDED)
 )
 """Everything that the job waits for has succeeded."""
 

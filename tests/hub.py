@@ -83,7 +83,7 @@ def running_hub() -> Iterator[Hub]:
                 self.wfile.write(content)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     state.address = f"http://127.0.0.1:{server.server_port}"
     yield state

@@ -95,6 +95,17 @@ def test_cells_that_end_at_once_end_their_study(store: JobStore) -> None:
     assert store.unsent() == [waiting.id] and store.advance(first) == [waiting.id]
 
 
+def test_a_job_is_sent_when_the_last_of_those_it_waits_for_succeeds(store: JobStore) -> None:
+    first, second = (job.id for job in submitted(store, 2))
+    waiting, _ = store.submit("evaluate", SPEC, "e" * 64, after=[first, second])
+    for job in (first, second):
+        assert store.claim(job, job, 60)
+    assert store.succeed(first, first, {"model": "pruned:1"})
+    assert store.advance(first) == [] and store.unsent() == []
+    assert store.succeed(second, second, {"model": "pruned:2"})
+    assert store.advance(second) == [waiting.id]
+
+
 def test_a_lost_lease_is_given_to_another_worker_three_times(store: JobStore, clock: Clock) -> None:
     (job,) = submitted(store)
     for attempt in range(1, 4):

@@ -249,7 +249,7 @@ def test_a_worker_that_ends_gives_its_job_back(parts: Parts, enqueue: Enqueue, r
 
 def while_running(parts: Parts, job: Job, run: Run, act: Callable[[], object]) -> Job:
     """Run the job in a thread, and act as soon as it has begun."""
-    thread = threading.Thread(target=run, args=[job])
+    thread = threading.Thread(target=run, args=[job], daemon=True)
     thread.start()
     follower = redis.Redis.from_url(parts.settings.resolved_redis_url, decode_responses=True)
     place = "0"

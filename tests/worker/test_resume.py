@@ -179,7 +179,7 @@ def test_bad_input_leaves_nothing(parts: Parts, enqueue: Callable[..., Job]) -> 
 def test_a_job_that_stops_after_a_layer(parts: Parts, enqueue: Callable[..., Job], cancel: bool) -> None:
     """Cancelled, its layers go before the row says so; given back, they stay for the next worker."""
     job = enqueue("prune", SLOW)
-    thread = threading.Thread(target=pipeline.run, args=[job.id, parts, WarmModels("cpu")])
+    thread = threading.Thread(target=pipeline.run, args=[job.id, parts, WarmModels("cpu")], daemon=True)
     thread.start()
     kept = unfinished(parts) / f"model-{job.artefact_id}"
     while not (kept / "layers" / "model-00001.json").exists():

@@ -3,6 +3,7 @@
 import { problemText } from "./toast.js";
 
 const DONE = "succeeded";
+const RUNNING = "running";
 let typed = "";
 
 document.addEventListener("submit", (event) => {
@@ -33,7 +34,7 @@ function follow(form, job) {
   const look = (now) => {
     if (now.state === DONE) { events.close(); go(form, job.then_href); }
     else if (now.finished_at) { events.close(); wrong(form, now.error?.detail ?? "The job was cancelled."); }
-    else if (now.progress?.stage) show(form, now.progress);
+    else if (now.state === RUNNING) show(form, now.progress);
   };
   events.addEventListener("snapshot", (event) => look(JSON.parse(event.data)));
   events.addEventListener("job", (event) => look(JSON.parse(event.data)));
