@@ -48,9 +48,7 @@ def record(
         ship = _Shipment(model.device, start, receive)
 
         def take(layer: int, values: Tensor, lengths: Sequence[int] = lengths, ship: "_Shipment" = ship) -> None:
-            rows = values.reshape(len(lengths), max(lengths), -1)
-            kept = [row[:length] for row, length in zip(rows, lengths, strict=True)]
-            ship.take(layer, kept[0] if len(kept) == 1 else torch.cat(kept))
+            ship.take(layer, _packed(values.reshape(len(lengths), max(lengths), -1), lengths))
 
         with record_inputs(modules, take):
             run(model, batch)
@@ -82,6 +80,16 @@ def batches(token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS) -> Ite
         yield batch
 
 
+def _packed(
+    values: Float[Tensor, "texts tokens neurons"], lengths: Sequence[int]
+) -> Float[Tensor, "all_tokens neurons"]:
+    """The texts one after another without what fills them up, in half precision."""
+    half = values.new_empty((sum(lengths), values.shape[2]), dtype=torch.float16)
+    for text, into in zip(values, half.split(list(lengths)), strict=True):
+        into.copy_(text[: len(into)])
+    return half
+
+
 class _Shipment:
     """One batch's activations on their way to `receive`."""
 
@@ -90,9 +98,8 @@ class _Shipment:
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._waiting: list[tuple[int, Tensor]] = []
 
-    def take(self, layer: int, values: Float[Tensor, "tokens neurons"]) -> None:
+    def take(self, layer: int, half: Float[Tensor, "tokens neurons"]) -> None:
         """Hand a layer on, or send it on its way to the host."""
-        half = values.to(torch.float16)
         if self._copies is None:
             self._hand_on(layer, half)
             return

@@ -60,11 +60,12 @@ class LayerInputs:
 
     def run(self, index: int, layer: nn.Module) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
         """For each micro-batch of layer `index`: its windows, and what runs the layer on them."""
+        shared: dict[int, Tensor] = {}  # the first micro-batch's arguments, which most of the others have too
         for number, calls in enumerate(self._calls):
             windows = slice(number * self.batch, number * self.batch + self.batch)
             # A copy also on the CPU: a layer may write into its input.
             hidden = self.hidden[windows].to(self._device, non_blocking=True, copy=True)
-            yield windows, _Run(layer, hidden, _moved(calls[index], self._device))
+            yield windows, _Run(layer, hidden, _moved(calls[index], self._device, shared, share=number == 0))
 
     def advance(self, index: int, layer: nn.Module) -> None:
         """Replace every window's hidden state by what the layer makes of it."""
@@ -224,18 +225,28 @@ def _same(value: Any, like: Any, memo: dict[int, Any]) -> Any:
     return value
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    """The same value with every tensor in it on the device."""
-    match value:
-        case Tensor():
-            return value.to(device)
-        case Call():
-            return Call(_moved(value.args, device), _moved(value.kwargs, device))
-        case tuple() if not hasattr(value, "_fields"):
-            return tuple(_moved(one, device) for one in value)
-        case list():
-            return [_moved(one, device) for one in value]
-        case dict():
-            return {key: _moved(one, device) for key, one in value.items()}
-        case _:
-            return value
+def _moved(value: Any, device: torch.device, shared: dict[int, Tensor], *, share: bool) -> Any:
+    """The same value with every tensor in it on the device. Those in `shared` are there already, by the id of what they
+    are copies of; `share` adds to them."""
+
+    def moved(value: Any) -> Any:
+        match value:
+            case Tensor():
+                there = shared.get(id(value))
+                if there is None:
+                    there = value.to(device)
+                    if share:
+                        shared[id(value)] = there
+                return there
+            case Call():
+                return Call(moved(value.args), moved(value.kwargs))
+            case tuple() if not hasattr(value, "_fields"):
+                return tuple(moved(one) for one in value)
+            case list():
+                return [moved(one) for one in value]
+            case dict():
+                return {key: moved(one) for key, one in value.items()}
+            case _:
+                return value
+
+    return moved(value)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lm.errors import BadPattern
-from pruning.masks import count_true, keep_by_matrix, keep_by_row, keep_n_of_m, lowest
+from pruning.masks import count_true, keep_by_matrix, keep_by_row, keep_n_of_m, lowest, lowest_by_counting
 from pruning.patterns import NofM, Unstructured
 
 SPARSITIES = st.floats(0, 0.999)
@@ -47,6 +47,12 @@ def test_by_matrix_everything_up_to_the_threshold_goes(scores, sparsity):
 def test_sparsity_zero_keeps_everything():
     scores = torch.zeros(2, 3)
     assert keep_by_matrix(scores, Unstructured(0.0)).all() and keep_by_row(scores, Unstructured(0.0)).all()
+
+
+@given(matrices(st.integers(1, 16)), st.data())
+def test_counting_chooses_the_same_as_a_threshold_does(scores, data):
+    count = data.draw(st.integers(0, scores.shape[1]))
+    assert torch.equal(lowest_by_counting(scores, count), lowest(scores, count))
 
 
 @given(st.data(), st.integers(2, 20))
