@@ -35,7 +35,7 @@ PLACES: dict[str, tuple[str, ...]] = {
         "pruning.methods.ria:keep_by_matrix",
         "pruning.methods.ria:keep_n_of_m",
         "pruning.methods.sparsegpt:keep_by_matrix",
-        "pruning.methods.sparsegpt:keep_n_of_m",
+        "pruning.methods.sparsegpt:lowest",
     ),
     "order of the columns": ("pruning.methods.ria:reallocated", "pruning.methods.ria:assigned"),
     "column loop": ("pruning.methods.sparsegpt:SparseGPT.decide",),

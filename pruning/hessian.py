@@ -53,7 +53,7 @@ class Hessian:
         """H, both triangles. Raises BadInput when the inputs were not finite (float16 ends at 65504)."""
         full = self._upper.triu().mul_(2 / self.sequences)
         full += full.triu(1).T
-        if not bool(full.isfinite().all()):
+        if not _all_finite(full.diagonal()):  # no product is greater than both squares: H_ij^2 <= H_ii H_jj
             raise BadInput(
                 "the calibration inputs are not finite numbers; compute in a wider type (--dtype float32 or bfloat16)"
             )
@@ -86,9 +86,13 @@ def factorise(hessian: Float[Tensor, "columns columns"], damping: float) -> Fact
     for retries in range(DAMPING_RETRIES + 1):
         reverse.diagonal().copy_(diagonal + damping * 10**retries * unit)
         lower, failure = torch.linalg.cholesky_ex(reverse)
-        if int(failure) == 0 and bool(lower.isfinite().all()):
+        if int(failure) == 0 and _all_finite(lower.diagonal()):  # what is wrong in a row is wrong at its end
             return Factor(lower.flip(0, 1), dead, retries)
     raise BadInput(
         f"the Hessian of the inputs cannot be factorised, not even with damping {damping * 10**DAMPING_RETRIES:g}: "
         f"give more calibration windows, or compute in a wider type (--dtype float32)"
     )
+
+
+def _all_finite(values: Float[Tensor, " columns"]) -> bool:
+    return bool(values.isfinite().all())

@@ -9,6 +9,9 @@ No sort is needed for a threshold: NumPy's partition finds it in a twentieth of 
 few weights a network of minima and maxima over whole slots does. On a GPU such groups are decided by comparisons alone.
 """
 
+from collections.abc import Iterator
+from functools import cache
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -39,9 +42,7 @@ def keep_n_of_m(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Bool[Te
     """The n highest of each m consecutive columns. Raises BadPattern when m does not divide the columns."""
     rows, columns = scores.shape
     pattern.check_fits(columns, f"a matrix of {rows} rows")
-    groups, gone = scores.reshape(-1, pattern.m), pattern.m - pattern.n
-    on_gpu = scores.device.type == "cuda" and pattern.m <= WIDEST_NETWORK
-    return ~(lowest_by_counting(groups, gone) if on_gpu else lowest(groups, gone)).view(rows, columns)
+    return ~lowest(scores.reshape(-1, pattern.m), pattern.m - pattern.n).view(rows, columns)
 
 
 def lowest(scores: Float[Tensor, "rows columns"], count: int) -> Bool[Tensor, "rows columns"]:
@@ -52,6 +53,8 @@ def lowest(scores: Float[Tensor, "rows columns"], count: int) -> Bool[Tensor, "r
     """
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
+    if scores.device.type == "cuda" and scores.shape[1] <= WIDEST_NETWORK:
+        return lowest_by_counting(scores, count)
     threshold = _kth_smallest(scores, count)
     chosen = scores <= threshold
     if count_true(chosen) > count * len(scores):
@@ -85,27 +88,42 @@ def count_true(mask: Bool[Tensor, "*axes"]) -> int:
 def _kth_smallest(scores: Float[Tensor, "rows columns"], k: int) -> Float[Tensor, "rows 1"]:
     """Each row's k-th smallest value, k from 1."""
     if scores.shape[1] <= WIDEST_NETWORK:
-        return _sorted_slots(list(scores.unbind(dim=1)))[k - 1].unsqueeze(1)
+        slots = list(scores.unbind(dim=1))
+        for low, high, lower, higher in _selecting(len(slots), k - 1):
+            one, other = slots[low], slots[high]
+            if lower:
+                slots[low] = torch.minimum(one, other)
+            if higher:
+                slots[high] = torch.maximum(one, other)
+        return slots[k - 1].unsqueeze(1)
     if scores.device.type == "cpu":
         partitioned = np.partition(scores.numpy(), k - 1, axis=1)
         return torch.from_numpy(partitioned[:, k - 1 : k].copy())
     return scores.kthvalue(k, dim=1, keepdim=True).values
 
 
-def _sorted_slots(slots: list[Float[Tensor, " rows"]]) -> list[Float[Tensor, " rows"]]:
-    """The columns with every row sorted, by Batcher's odd-even merge sort (Knuth, TAOCP 3, algorithm 5.2.2M)."""
-    count = len(slots)
+@cache
+def _selecting(count: int, wanted: int) -> list[tuple[int, int, bool, bool]]:
+    """What of a sorting network brings the right value to one place: (low, high, is the lower value wanted, is the
+    higher)."""
+    needed, steps = {wanted}, []
+    for low, high in reversed([*_sorting(count)]):
+        if low in needed or high in needed:
+            steps.append((low, high, low in needed, high in needed))
+            needed |= {low, high}
+    return steps[::-1]
+
+
+def _sorting(count: int) -> Iterator[tuple[int, int]]:
+    """Which two places are brought into order after one another by Batcher's odd-even merge sort (Knuth, TAOCP 3,
+    algorithm 5.2.2M)."""
     top = 1 << (count - 1).bit_length() >> 1
     size = top
     while size > 0:
         first, offset, distance = 0, top, size
         while True:
-            for low in range(count - distance):
-                if low & size == first:
-                    one, other = slots[low], slots[low + distance]
-                    slots[low], slots[low + distance] = torch.minimum(one, other), torch.maximum(one, other)
+            yield from ((low, low + distance) for low in range(count - distance) if low & size == first)
             if offset == size:
                 break
             first, distance, offset = size, offset - size, offset >> 1
         size >>= 1
-    return slots

@@ -14,8 +14,9 @@ transposed, so that a column is contiguous.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from lm.errors import BadInput
 from pruning.hessian import Hessian, factorise
-from pruning.masks import keep_by_matrix, keep_n_of_m
+from pruning.masks import keep_by_matrix, lowest
 from pruning.methods.protocol import Calibrated, Decision
 from pruning.patterns import NofM, Pattern, Unstructured
 
@@ -53,6 +54,8 @@ class SparseGPT(Calibrated[Hessian]):
     def decide(
         self, weights: Sequence[Float[Tensor, "_ columns"]], statistics: Hessian, pattern: Pattern
     ) -> list[Decision]:
+        if isinstance(pattern, NofM):
+            pattern.check_fits(weights[0].shape[1], "a matrix")
         if pattern == Unstructured(0):
             return [Decision(torch.ones_like(weight, dtype=torch.bool)) for weight in weights]
         factor = factorise(statistics.matrix(), self.damping)
@@ -76,46 +79,75 @@ def _prune(
     """Prune and update the stacked matrices in place, and say what was kept. `upper` is R."""
     change = torch.empty_like(weight)
     keep = torch.empty_like(weight, dtype=torch.bool)
-    for block in _spans(len(weight), block_columns, _together(pattern)):
-        values, before = weight[block], weight[block].clone()
-        corner = torch.linalg.solve_triangular(upper[block, block], _identity(before), upper=True)
-        values.addmm_(corner.T, upper[: block.start, block].T @ change[: block.start])
+    rooms: dict[int, _Block] = {}  # by width: all blocks but the last have the same
+    for span in _spans(len(weight), block_columns, _together(pattern)):
+        before = weight[span]
+        if len(before) not in rooms:
+            rooms[len(before)] = _Block(torch.empty_like(before), pattern)
+        block = rooms[len(before)]
+        corner = torch.linalg.solve_triangular(upper[span, span], _identity(before), upper=True)
+        torch.addmm(before, corner.T, upper[: span.start, span].T @ change[: span.start], out=block.weight)
         if not isinstance(pattern, NofM):
-            scores = (values / corner.diagonal().unsqueeze(1)).square_().split(rows, dim=1)
-            keep[block] = torch.cat([keep_by_matrix(one, pattern) for one in scores], dim=1)
-        _prune_block(values, corner, keep[block], pattern)
-        torch.sub(before, values, out=change[block])
+            scores = (block.weight / corner.diagonal().unsqueeze(1)).square_().split(rows, dim=1)
+            block.gone.copy_(~torch.cat([keep_by_matrix(one, pattern) for one in scores], dim=1))
+        block.prune(corner)
+        torch.sub(before, block.weight, out=change[span])
+        before.copy_(block.weight)
+        torch.eq(block.gone, 0, out=keep[span])
     return keep
 
 
-def _prune_block(
-    weight: Float[Tensor, "columns rows"],
-    corner: Float[Tensor, "columns columns"],
-    keep: Bool[Tensor, "columns rows"],
-    pattern: Pattern,
-) -> None:
-    """Prune and update the columns of one block in place. `corner` is U_bb; `keep` is filled in where it is n:m."""
-    together = _together(pattern)
-    diagonal = corner.diagonal().unsqueeze(1)
-    share = corner / diagonal  # of what column i loses, share[i, j] is taken from column j
-    lost, zero = torch.empty_like(weight), weight.new_zeros(())
+class _Block:
+    """The columns of one block and room for what they lose; every block of this width goes through the same tensors.
 
-    def gather(columns: slice, start: int) -> None:
+    A column of a small matrix is worked on in less time than it takes to say which part of which tensor it is. So the
+    steps of the loop are made once, each a call of which all arguments are there already.
+    """
+
+    def __init__(self, weight: Float[Tensor, "columns rows"], pattern: Pattern) -> None:
+        self.weight = weight
+        self.gone = torch.empty_like(weight)  # 1 where a weight goes and 0 where it stays; `prune` fills it in for n:m
+        self._lost = torch.empty_like(weight)
+        self._diagonal = weight.new_empty(len(weight), 1)
+        self._share = weight.new_empty(len(weight), len(weight))
+        self._steps = [*self._loop(pattern)]
+
+    def prune(self, corner: Float[Tensor, "columns columns"]) -> None:
+        """Prune and update the columns in place. `corner` is U_bb."""
+        self._diagonal.copy_(corner.diagonal().unsqueeze(1))
+        torch.div(corner, self._diagonal, out=self._share)  # of what i loses, share[i, j] is taken from column j
+        for step in self._steps:
+            step()
+        self.weight.sub_(self._lost)
+
+    def _loop(self, pattern: Pattern) -> Iterator[Callable[[], object]]:
+        together = _together(pattern)
+        losses = [
+            partial(torch.mul, *of, out=lost) for *of, lost in zip(self.weight, self.gone, self._lost, strict=True)
+        ]
+        for part in _spans(len(self.weight), PART, together):
+            yield from self._gather(part, 0)
+            for group in _spans(part.stop, together, together, part.start):
+                yield from self._gather(group, part.start)
+                if isinstance(pattern, NofM):
+                    places = (self.weight[group], self._diagonal[group], self.gone[group])
+                    yield partial(_choose, *places, pattern.m - pattern.n)
+                for column in range(group.start, group.stop):
+                    yield from self._gather(slice(column, column + 1), group.start)
+                    yield losses[column]
+
+    def _gather(self, columns: slice, start: int) -> Iterator[Callable[[], object]]:
         """Bring the columns up to date with all losses since column `start`."""
         if start < columns.start:
-            weight[columns].addmm_(share[start : columns.start, columns].T, lost[start : columns.start], alpha=-1)
+            share, lost = self._share[start : columns.start, columns], self._lost[start : columns.start]
+            yield partial(self.weight[columns].addmm_, share.T, lost, alpha=-1)
 
-    for part in _spans(len(weight), PART, together):
-        gather(part, 0)
-        for group in _spans(part.stop, together, together, part.start):
-            gather(group, part.start)
-            if isinstance(pattern, NofM):
-                scores = (weight[group] / diagonal[group]).square_()
-                keep[group] = keep_n_of_m(scores.T, pattern).T
-            for column in range(group.start, group.stop):
-                gather(slice(column, column + 1), group.start)
-                torch.where(keep[column], zero, weight[column], out=lost[column])
-    weight.sub_(lost)
+
+def _choose(
+    weight: Float[Tensor, "m rows"], diagonal: Float[Tensor, "m 1"], gone: Float[Tensor, "m rows"], count: int
+) -> None:
+    """Which `count` of these columns' weights go in each row."""
+    gone.copy_(lowest((weight / diagonal).square_().T, count).T)
 
 
 def _together(pattern: Pattern) -> int:
