@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--shape", choices=SHAPES, default="small", help="the model that is recorded beside the demo's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.add_argument("--rounds", type=int, default=7, help="recording passes, each between two plain ones")
+    parser.add_argument("--rounds", type=int, default=21, help="recording passes, each between two plain ones")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="of recording; cpu: on a CPU that is shared")
     parser.add_argument("--layers", type=int, default=Size.layers, help="of the made-up attribution")
     parser.add_argument("--neurons", type=int, default=Size.neurons, help="of a layer of it")

@@ -33,7 +33,7 @@ def record(
     batch_tokens: int = BATCH_TOKENS,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Run every text through the model once and call `receive(layer, start, activations)` for each layer and batch.
+    """Run every text through the model once and call `receive(layer, start, activations)` for each layer and text.
 
     `activations` [tokens, neurons] are signed float16 values of the tokens from `start` on, counted over all texts one
     after another. `layers` None means all. `on_batch(texts done, texts)` may raise Cancelled.
@@ -45,10 +45,10 @@ def record(
     start = done = 0
     for batch in batches(token_ids, batch_tokens):
         lengths = [len(ids) for ids in batch]
-        ship = _Shipment(model.device, start, receive)
+        ship = _Shipment(model.device, start, lengths, receive)
 
         def take(layer: int, values: Tensor, lengths: Sequence[int] = lengths, ship: "_Shipment" = ship) -> None:
-            ship.take(layer, _packed(values.reshape(len(lengths), max(lengths), -1), lengths))
+            ship.take(layer, values.reshape(len(lengths), max(lengths), -1))
 
         with record_inputs(modules, take):
             run(model, batch)
@@ -80,28 +80,19 @@ def batches(token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS) -> Ite
         yield batch
 
 
-def _packed(
-    values: Float[Tensor, "texts tokens neurons"], lengths: Sequence[int]
-) -> Float[Tensor, "all_tokens neurons"]:
-    """The texts one after another without what fills them up, in half precision."""
-    half = values.new_empty((sum(lengths), values.shape[2]), dtype=torch.float16)
-    for text, into in zip(values, half.split(list(lengths)), strict=True):
-        into.copy_(text[: len(into)])
-    return half
-
-
 class _Shipment:
-    """One batch's activations on their way to `receive`."""
+    """One batch's activations on their way to `receive`, all texts of a layer at once, with what fills them up."""
 
-    def __init__(self, device: torch.device, start: int, receive: Receive) -> None:
-        self._start, self._receive = start, receive
+    def __init__(self, device: torch.device, start: int, lengths: Sequence[int], receive: Receive) -> None:
+        self._start, self._lengths, self._receive = start, lengths, receive
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._waiting: list[tuple[int, Tensor]] = []
 
-    def take(self, layer: int, half: Float[Tensor, "tokens neurons"]) -> None:
+    def take(self, layer: int, values: Float[Tensor, "texts tokens neurons"]) -> None:
         """Hand a layer on, or send it on its way to the host."""
+        half = values.to(torch.float16)
         if self._copies is None:
-            self._hand_on(layer, half)
+            self._hand_on(layer, half, sound=_small(values) or _finite(half))
             return
         self._copies.wait_stream(torch.cuda.current_stream(half.device))
         with torch.cuda.stream(self._copies):
@@ -113,19 +104,33 @@ class _Shipment:
         if self._copies is not None:
             self._copies.synchronize()
         for layer, half in self._waiting:
-            self._hand_on(layer, half)
+            self._hand_on(layer, half, sound=_finite(half))
 
-    def _hand_on(self, layer: int, half: Float[Tensor, "tokens neurons"]) -> None:
-        if not _finite(half):
-            token, neuron = (int(place) for place in (~torch.isfinite(half)).nonzero()[0])
-            is_nan = bool(torch.isnan(half[token, neuron]))
-            raise NotFinite(
-                f"layer {layer}, neuron {neuron}: its activation at token {self._start + token} is "
-                f"{'NaN' if is_nan else 'beyond float16, which ends at 65504'}; this model cannot be recorded"
-            )
-        self._receive(layer, self._start, half.numpy())
+    def _hand_on(self, layer: int, half: Float[Tensor, "texts tokens neurons"], *, sound: bool) -> None:
+        start = self._start
+        for text, length in zip(half, self._lengths, strict=True):
+            kept = text[:length]
+            if not (sound or _finite(kept)):
+                raise NotFinite(_fault(layer, start, kept))
+            self._receive(layer, start, kept.numpy())
+            start += length
 
 
-def _finite(half: Float[Tensor, "tokens neurons"]) -> bool:
+def _small(values: Float[Tensor, "*tokens neurons"]) -> bool:
+    """All are far from float16's end, which is told by the sum of their squares sooner than by looking at each."""
+    flat = values.reshape(-1)
+    return values.dtype == torch.float32 and float(flat.dot(flat)) < 60000.0**2
+
+
+def _finite(half: Float[Tensor, "*tokens neurons"]) -> bool:
     """Half-precision numbers add up to no more than float32 holds, so only one that is not finite spoils the sum."""
     return bool(torch.isfinite(half.sum(dtype=torch.float32)))
+
+
+def _fault(layer: int, start: int, half: Float[Tensor, "tokens neurons"]) -> str:
+    token, neuron = (int(place) for place in (~torch.isfinite(half)).nonzero()[0])
+    wrong = "NaN" if bool(torch.isnan(half[token, neuron])) else "beyond float16, which ends at 65504"
+    return (
+        f"layer {layer}, neuron {neuron}: its activation at token {start + token} is {wrong}; "
+        "this model cannot be recorded"
+    )

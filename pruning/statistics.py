@@ -38,5 +38,6 @@ class InputNorms:
 def sums_of_squares(rows: Float[Tensor, "tokens columns"]) -> Float[Tensor, " columns"]:
     """Each column's sum of squares, in float32."""
     if rows.device.type == "cuda":  # one read; a copy in float32 and one of the squares would be three times that
-        return torch.linalg.vector_norm(rows, dim=0, dtype=torch.float32).square_()
+        norms: Tensor = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float32)
+        return norms.square_()
     return torch.ones(len(rows)) @ rows.float().square()  # twice as fast as a sum over tokens

@@ -82,3 +82,9 @@ def test_a_value_that_cannot_be_kept_names_layer_and_neuron(weight: float, said:
     with pytest.raises(NotFinite, match=rf"layer 1, neuron 7.*{said}"):
         recorded(model)
     assert down_projection(decoder_layers(model)[1]) is model.get_submodule("model.decoder.layers.1.fc2")
+
+
+def test_large_values_that_float16_holds_are_kept() -> None:
+    model = tiny("opt")
+    model.get_submodule("model.decoder.layers.1.fc1").bias[7] = 65000
+    assert np.isfinite(found := recorded(model)[1]).all() and found[:, 7].min() > 64000
