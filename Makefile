@@ -59,7 +59,7 @@ bench-perplexity: install
 		--output $(RESULTS)/perplexity-stories260K.json --document docs/results.md
 
 bench-pruning: install
-	$(PY) -m benchmarks.pruning --shape small --device cpu --output $(RESULTS)/pruning-cpu.json --document docs/results.md
+	$(PY) -m benchmarks.pruning --shape small --device cpu --rounds 4 --output $(RESULTS)/pruning-cpu.json --document docs/results.md
 
 bench-attribution: install
 	$(PY) -m benchmarks.attribution --device cpu --output $(RESULTS)/attribution-cpu.json --document docs/results.md

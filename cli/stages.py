@@ -12,22 +12,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from cli.errors import Failure, Refusal
+from cli.options import calibration_source, causal_stage, key_values, names, text_rows
 from cli.output import check_free, new_file, new_folder, resumed_folder, unfinished_place
 from cli.progress import Display
 from jobs.documents import JobKind
 from jobs.references import PRUNED
 from jobs.settings import Settings
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
-from jobs.vocabulary import CALIBRATION_SETS
 
 if TYPE_CHECKING:
     from worker.context import Context
-
-CALIBRATION_FILES = (".txt", ".jsonl", ".safetensors")
-
 
 def prune(
     settings: Settings,
@@ -52,13 +47,13 @@ def prune(
         raise Refusal("say how much is to go: either --sparsity 0.5 or --pattern 2:4")
     document: dict[str, Any] = {
         "model": model,
-        "method": {"name": method, **_options(options, "--option")},
-        "allocation": {"name": allocation, **_options(allocation_options, "--allocation-option")},
+        "method": {"name": method, **key_values(options, "--option")},
+        "allocation": {"name": allocation, **key_values(allocation_options, "--allocation-option")},
         "pattern": sparsity if pattern is None else pattern,
     }
     if calibration is not None:
         document["calibration"] = {
-            **_source(calibration),
+            **calibration_source(calibration),
             "mode": mode,
             "samples": samples,
             "seqlen": seqlen,
@@ -105,13 +100,13 @@ def evaluate(
     or BadInput as `prune`."""
     document: dict[str, Any] = {
         "model": model,
-        "tasks": _names(tasks),
+        "tasks": names(tasks),
         "limit": limit,
         "newline": newline,
         "seed": seed,
     }
     if perplexity is not None:
-        document["perplexity"] = {"datasets": _names(perplexity), "seqlen": seqlen, "windows": windows}
+        document["perplexity"] = {"datasets": names(perplexity), "seqlen": seqlen, "windows": windows}
     elif seqlen is not None or windows is not None:
         raise Refusal("--seqlen and --windows are of --perplexity: name its texts, or leave them out")
     spec = parse_spec(JobKind.EVALUATE, document)
@@ -172,7 +167,7 @@ def attribute(
     document: dict[str, Any] = {
         "dense": dense,
         "pruned": list(pruned),
-        "texts": _rows(texts),
+        "texts": text_rows(texts),
         "prompt": prompt,
         "words": words,
         "activation": activation,
@@ -180,7 +175,7 @@ def attribute(
         "permutations": permutations,
         "floor": floor,
         "special_tokens": special_tokens,
-        "causal": _causal(causal, causal_limit, causal_draws, causal_neurons, causal_layers),
+        "causal": causal_stage(causal, causal_limit, causal_draws, causal_neurons, causal_layers),
         "seed": seed,
     }
     spec = parse_spec(JobKind.ATTRIBUTE, document)
@@ -236,74 +231,3 @@ def _place(reference: str, settings: Settings) -> Path | str:
     from store.artefacts import Artefacts
 
     return resolve_model(reference, settings, Artefacts(settings.resolved_artefacts_url).fetch_model)
-
-
-def _options(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """The `key=value` pairs of a command line option; a value that reads as a number or a truth value is one."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise Refusal(f"{option} {pair!r} is not of the form key=value")
-        if key == "name":
-            raise Refusal(f"{option} name=...: the name is --{'method' if option == '--option' else 'allocation'}")
-        options[key] = yaml.safe_load(value)
-    return options
-
-
-def _source(calibration: str) -> dict[str, str]:
-    """A named set, or a file by its ending; anything else is left to the spec, which lists the known sets."""
-    if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or Path(calibration).exists()):
-        return {"file": calibration}
-    return {"dataset": calibration}
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _causal(
-    task: str | None, limit: int | None, draws: int | None, neurons: int | None, layers: str | None
-) -> dict[str, Any] | None:
-    given: dict[str, Any] = {"limit": limit, "draws": draws, "neurons": neurons, "layers": layers}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if task is None:
-        if chosen:
-            raise Refusal(f"--causal-{next(iter(chosen))} is of --causal: name its task, or leave it out")
-        return None
-    if layers is not None:
-        chosen["layers"] = _numbers(layers, "--causal-layers")
-    if limit == 0:
-        chosen["limit"] = None
-    return {"task": task, **chosen}
-
-
-def _numbers(text: str, option: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise Refusal(f"{option} {text!r} is not a list of numbers with commas between them: 0,1,15") from None
-
-
-def _rows(texts: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON lines file, their fields `text`, `label` and `words`; other fields are passed over."""
-    rows = []
-    try:
-        lines = texts.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise Refusal(f"--texts {texts} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise Refusal(f"--texts {texts} is not UTF-8 (byte {error.start})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise Refusal(f"{texts}, line {number}: not JSON ({error.msg})") from None
-        if not isinstance(row, dict) or "text" not in row:
-            raise Refusal(f'{texts}, line {number}: has no \'text\'; a row is {{"text": ..., "label"?, "words"?}}')
-        rows.append({key: row[key] for key in ("text", "label", "words") if row.get(key) is not None})
-    if not rows:
-        raise Refusal(f"{texts} has no rows; give at least one text")
-    return rows

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from jobs.documents import JobKind
 from jobs.problems import bad_field, unknown_name
-from jobs.specs.attribute import AttributeSpec, GivenText, Reading, TaskRows, TaskTexts, Words
+from jobs.specs.attribute import AttributeSpec, Reading, Words
 from jobs.specs.causal import Causal
 from jobs.specs.evaluate import EvaluateSpec
 from jobs.specs.perplexity import Perplexity
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
 from jobs.specs.study import StudyAttribution, StudySpec
+from jobs.specs.texts import GivenText, TaskRows, TaskTexts
 from jobs.strict import problem_of
 
 __all__ = [

@@ -1,11 +1,24 @@
 """The overview of one attribution: its words, the map of Scores, the neurons that lost most."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from server import urls
-from server.documents import AttributionDocument, ControlsRow, ExampleSummary, LayerRow, Link, NeuronRow, WordRow
+from server.documents import AttributionDocument, Link
 from server.pages import wording
+from server.pages.attribution_lines import (
+    ControlLine,
+    LayerLine,
+    NeuronLine,
+    TextLine,
+    WordChip,
+    WordLine,
+    control_line,
+    layer_line,
+    lost,
+    neuron_line,
+    text_line,
+    word_line,
+)
 from server.pages.causal import CausalPanel, causal_panel
 from server.pages.controls import Fact, Href, Option, Picker
 from server.pages.frame import Frame
@@ -13,73 +26,12 @@ from server.pages.neuron import TELLING
 from server.pages.texts import TextPanel
 from server.pages.tokens import Legend
 
-Neuron = Callable[[str], str]
-
 WORD_SOURCES = {
     "manual": "given with the texts",
     "cot": "named by the model itself",
     "occlusion": "found by leaving words out",
     "gradient": "found by the label's gradient",
 }
-
-
-@dataclass(frozen=True)
-class WordChip:
-    word: str
-    lost: str
-    href: str
-    current: bool
-
-
-@dataclass(frozen=True)
-class NeuronLine:
-    name: str
-    href: str
-    rank: str
-    score: str
-    word: str
-    lost: str
-    share: int
-    direction: str
-
-
-@dataclass(frozen=True)
-class WordLine:
-    word: str
-    href: str
-    lost: str
-    within: str
-    share: int
-    direction: str
-    neurons: str
-    best: Link | None
-
-
-@dataclass(frozen=True)
-class ControlLine:
-    variant: str
-    rows: tuple[tuple[str, str, str], ...]
-    verdict: str
-
-
-@dataclass(frozen=True)
-class LayerLine:
-    name: str
-    href: str
-    ranked: str
-    score: str
-    lost: str
-    within: str
-    best: Link | None
-
-
-@dataclass(frozen=True)
-class TextLine:
-    label: str
-    text: str
-    words: tuple[str, ...]
-    dropped: str
-    answer: str | None
 
 
 @dataclass(frozen=True)
@@ -138,22 +90,22 @@ def attribution_page(
         facts=_facts(document),
         variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
         chips=tuple(
-            WordChip(row.word, _lost(row.drop), href(word=row.word), row.word == document.word)
+            WordChip(row.word, lost(row.drop), href(word=row.word), row.word == document.word)
             for row in document.influential_words
         ),
         words_note=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
         answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
         top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
-        top=tuple(_neuron_line(row, neuron) for row in document.top_neurons),
-        damaged=tuple(_neuron_line(row, neuron) for row in document.damaged_neurons),
+        top=tuple(neuron_line(row, neuron) for row in document.top_neurons),
+        damaged=tuple(neuron_line(row, neuron) for row in document.damaged_neurons),
         words=tuple(
-            _word_line(row, href(word=row.word), neuron) for row in document.influential_words if row.drop is not None
+            word_line(row, href(word=row.word), neuron) for row in document.influential_words if row.drop is not None
         ),
-        controls=tuple(_control_line(row) for row in document.controls),
+        controls=tuple(control_line(row) for row in document.controls),
         causal=causal_panel(document.causal, document.variant) if document.causal else None,
-        layers=tuple(_layer_line(row, neuron) for row in document.layer_list),
-        texts=tuple(_text_line(number, example) for number, example in enumerate(document.example_list, 1)),
+        layers=tuple(layer_line(row, neuron) for row in document.layer_list),
+        texts=tuple(text_line(number, example) for number, example in enumerate(document.example_list, 1)),
         provenance=document.provenance,
         job=None if frame.shared else document.job,
         delete_href=None if frame.shared else urls.api(document.href),
@@ -169,19 +121,6 @@ def attribution_page(
         },
         own=own,
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
-    )
-
-
-def _neuron_line(row: NeuronRow, neuron: Neuron) -> NeuronLine:
-    return NeuronLine(
-        name=row.name,
-        href=neuron(row.href),
-        rank=wording.count(row.rank),
-        score=wording.decimal(row.score),
-        word=row.word or wording.NOTHING,
-        lost=_lost(row.drop),
-        share=_share(row.drop),
-        direction=_direction(row.drop),
     )
 
 
@@ -217,7 +156,7 @@ def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
         [
             None
             if neuron is None
-            else f"L{layer}/N{neuron}<br>Score {wording.decimal(score)}<br>{_plain(word)} {_lost(drop)}"
+            else f"L{layer}/N{neuron}<br>Score {wording.decimal(score)}<br>{_plain(word)} {lost(drop)}"
             for neuron, score, word, drop in zip(neurons, row, words, drops, strict=True)
         ]
         for layer, neurons, row, words, drops in zip(
@@ -229,65 +168,3 @@ def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
 def _plain(word: str | None) -> str:
     """A word for a chart's label, which reads ``<`` as markup."""
     return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _word_line(row: WordRow, href: str, neuron: Neuron) -> WordLine:
-    low, high = row.low, row.high
-    within = "" if low is None or high is None else wording.span(-high, -low)
-    best = Link(label=row.best.name, href=neuron(row.best.href)) if row.best else None
-    return WordLine(
-        row.word,
-        href,
-        _lost(row.drop),
-        within,
-        _share(row.drop),
-        _direction(row.drop),
-        wording.count(row.neurons),
-        best,
-    )
-
-
-def _control_line(row: ControlsRow) -> ControlLine:
-    groups = (("top neurons", row.matched), ("like activation", row.like), ("random, same layers", row.random))
-    rows = tuple((label, _lost(group.value), wording.within(group)) for label, group in groups)
-    beyond = row.over_like.low is not None and row.over_like.low > 0
-    verdict = (
-        "The top neurons fell further than neurons of like activation: the interval of the difference excludes zero."
-        if beyond
-        else "The top neurons did not fall clearly further than neurons of like activation."
-    )
-    return ControlLine(row.variant.label, rows, verdict)
-
-
-def _layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
-    best = Link(label=row.best.name, href=neuron(row.best.href)) if row.best else None
-    over = row.over_like
-    return LayerLine(
-        f"Layer {row.layer}",
-        row.href,
-        wording.count(row.ranked),
-        wording.decimal(row.score),
-        _lost(row.drop),
-        "" if over is None else wording.within(over),
-        best,
-    )
-
-
-def _text_line(number: int, example: ExampleSummary) -> TextLine:
-    label = f"{number} · {example.label}" if example.label else str(number)
-    if example.model_label:
-        label += ", as the dense model answers"
-    dropped = f"named but not in the text: {', '.join(example.dropped)}" if example.dropped else ""
-    return TextLine(label, example.text, tuple(example.words), dropped, example.answer)
-
-
-def _lost(drop: float | None) -> str:
-    return wording.lost(drop) if drop is not None else wording.NOTHING
-
-
-def _share(drop: float | None) -> int:
-    return 0 if drop is None else round(100 * min(1.0, abs(drop)))
-
-
-def _direction(drop: float | None) -> str:
-    return "gain" if drop is not None and drop < 0 else "loss"

@@ -9,11 +9,20 @@ from server.documents.comparisons import (
     ComparableAttributions,
     ComparisonDocument,
     LayerOverlap,
-    OverAll,
-    Overlap,
-    SharedNeuron,
 )
 from server.pages import wording
+from server.pages.comparison_lines import (
+    OverlapLine,
+    SharedLine,
+    about,
+    chance_range,
+    layer_line,
+    over_all_line,
+    overlap_line,
+    share_of_layer,
+    shared_line,
+    times_chance,
+)
 from server.pages.controls import Empty, Fact, Option, Picker
 from server.pages.frame import Frame
 from server.pages.home import Found
@@ -29,34 +38,6 @@ class SettingLine:
     first: str
     second: str
     differs: bool
-
-
-@dataclass(frozen=True)
-class OverlapLine:
-    """``share`` is what is shared, in percent of what could be; ``beyond``: more than chance gives in 95 % of cases."""
-
-    name: str
-    href: str | None
-    of: str
-    shared: str
-    share: int
-    expected: str
-    within: str
-    times: str
-    p: str
-    more: tuple[str, ...]
-    beyond: bool
-
-
-@dataclass(frozen=True)
-class SharedLine:
-    name: str
-    first: Link
-    second: Link
-    first_rank: str
-    second_rank: str
-    first_word: str
-    second_word: str
 
 
 @dataclass(frozen=True)
@@ -101,10 +82,12 @@ class ComparablePage:
 
 def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> ComparisonPage:
     """``here`` is the page's own path, or that of the share link that it was opened by."""
-    layers = tuple(_layer_line(row) for row in document.layer_list)
-    options = tuple(Option(_top(top), urls.with_state(here, top=top), top == document.top) for top in document.tops)
-    shown = f"Best {_top(document.top)} of each layer"
-    rows = [_shared_line(row) for row in document.shared_neurons[:MOST_LINES]]
+    layers = tuple(layer_line(row) for row in document.layer_list)
+    options = tuple(
+        Option(share_of_layer(top), urls.with_state(here, top=top), top == document.top) for top in document.tops
+    )
+    shown = f"Best {share_of_layer(document.top)} of each layer"
+    rows = [shared_line(row) for row in document.shared_neurons[:MOST_LINES]]
     return ComparisonPage(
         frame=frame,
         title="Do the same neurons come out on top?",
@@ -116,14 +99,14 @@ def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> Co
         caution=_caution(document),
         facts=_facts(document),
         top_picker=Picker("Neurons of each layer", shown, options),
-        top=_top(document.top),
+        top=share_of_layer(document.top),
         turned_href=document.turned_href,
         other_href=urls.comparisons(document.first.id),
         settings=tuple(SettingLine(row.name, row.first, row.second, row.differs) for row in document.settings),
-        over_all=tuple(_over_all_line(row) for row in document.over_all),
+        over_all=tuple(over_all_line(row) for row in document.over_all),
         correlation=_correlation(document),
         layers=layers,
-        together=_line("All layers", None, document.together, ("", "")),
+        together=overlap_line("All layers", None, document.together, ("", "")),
         shared=tuple(rows),
         shared_note=_shared_note(document, len(rows)),
         plotly=urls.PLOTLY,
@@ -161,10 +144,6 @@ def difference_note(item: ComparableAttribution) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _top(top: str) -> str:
-    return top.replace("%", f"{wording.SPACE}%")
-
-
 def _note(differing: list[str]) -> str:
     """The first of the settings that tell one from the other."""
     return f" ({', '.join(differing[:2])})" if differing else ""
@@ -173,12 +152,12 @@ def _note(differing: list[str]) -> str:
 def _verdict(document: ComparisonDocument) -> str:
     found = document.together
     told = (
-        f"Of the best {_top(document.top)} of each layer, {wording.count(found.shared)} of "
+        f"Of the best {share_of_layer(document.top)} of each layer, {wording.count(found.shared)} of "
         f"{wording.count(min(found.first, found.second))} are the same in both; chance would give "
-        f"{_about(found.expected)} ({_range(found)})."
+        f"{about(found.expected)} ({chance_range(found)})."
     )
     if found.p <= 0.05:
-        return f"{told} That is {_times(found)} what chance gives, p {wording.probability(found.p)}."
+        return f"{told} That is {times_chance(found)} what chance gives, p {wording.probability(found.p)}."
     return f"{told} That is no more than chance may give, p {wording.probability(found.p)}."
 
 
@@ -216,66 +195,6 @@ def _correlation(document: ComparisonDocument) -> str:
     )
 
 
-def _over_all_line(row: OverAll) -> OverlapLine:
-    """Chance within the layers stands first: that both like the same layers is no agreement about neurons."""
-    return _line(f"best {_top(row.top)}", None, row.in_layers, (_about(row.anywhere.expected),))
-
-
-def _layer_line(row: LayerOverlap) -> OverlapLine:
-    found = row.correlation
-    return _line(
-        f"Layer {row.layer}",
-        row.first_href,
-        row.overlap,
-        (wording.probability(row.q), wording.decimal(found.value if found else None, 2)),
-    )
-
-
-def _line(name: str, href: str | None, found: Overlap, more: tuple[str, ...]) -> OverlapLine:
-    most = min(found.first, found.second)
-    return OverlapLine(
-        name=name,
-        href=href,
-        of=wording.count(most),
-        shared=wording.count(found.shared),
-        share=round(100 * found.shared / most) if most else 0,
-        expected=_about(found.expected),
-        within=_range(found),
-        times=_times(found),
-        p=wording.probability(found.p),
-        more=more,
-        beyond=found.shared > found.high,
-    )
-
-
-def _about(expected: float) -> str:
-    return wording.decimal(expected, 1) if expected < 100 else wording.count(round(expected))
-
-
-def _range(found: Overlap) -> str:
-    return f"{wording.count(found.low)} to {wording.count(found.high)}"
-
-
-def _times(found: Overlap) -> str:
-    return wording.times(found.shared / found.expected) if found.expected else wording.NOTHING
-
-
-def _shared_line(row: SharedNeuron) -> SharedLine:
-    first, second = (
-        Link(label=wording.decimal(each.score), href=urls.with_state(each.href, example=TELLING))
-        for each in (row.first, row.second)
-    )
-    return SharedLine(
-        row.name,
-        first,
-        second,
-        wording.count(row.first.rank),
-        wording.count(row.second.rank),
-        row.first.word or wording.NOTHING,
-        row.second.word or wording.NOTHING,
-    )
-
-
 def _shared_note(document: ComparisonDocument, shown: int) -> str:
     whole = document.together.shared
     if whole > shown:
@@ -304,7 +223,7 @@ def _label(row: LayerOverlap) -> str:
     lines = (
         f"Layer {row.layer}",
         f"{found.shared} of {min(found.first, found.second)} shared",
-        f"by chance {_about(found.expected)} ({_range(found)})",
+        f"by chance {about(found.expected)} ({chance_range(found)})",
         f"p {wording.probability(found.p)}, q {wording.probability(row.q)}",
     )
     return "<br>".join(lines)

@@ -1,0 +1,86 @@
+"""What the options of a subcommand say, in the words of a job's spec."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.errors import Refusal
+from jobs.vocabulary import CALIBRATION_SETS
+
+CALIBRATION_FILES = (".txt", ".jsonl", ".safetensors")
+
+
+def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """`key=value` pairs; a value that reads as a number or a truth value is one."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise Refusal(f"{option} {pair!r} is not of the form key=value")
+        if key == "name":
+            raise Refusal(f"{option} name=...: the name is --{'method' if option == '--option' else 'allocation'}")
+        options[key] = yaml.safe_load(value)
+    return options
+
+
+def calibration_source(calibration: str) -> dict[str, str]:
+    """A named set, or a file by its ending; anything else is left to the spec, which lists the known sets."""
+    if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or Path(calibration).exists()):
+        return {"file": calibration}
+    return {"dataset": calibration}
+
+
+def names(text: str) -> list[str]:
+    """What stands between commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def causal_stage(
+    task: str | None, limit: int | None, draws: int | None, neurons: int | None, layers: str | None
+) -> dict[str, Any] | None:
+    """The causal stage of an attribution, None where it is not asked for."""
+    given: dict[str, Any] = {"limit": limit, "draws": draws, "neurons": neurons, "layers": layers}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if task is None:
+        if chosen:
+            raise Refusal(f"--causal-{next(iter(chosen))} is of --causal: name its task, or leave it out")
+        return None
+    if layers is not None:
+        chosen["layers"] = _numbers(layers, "--causal-layers")
+    if limit == 0:
+        chosen["limit"] = None
+    return {"task": task, **chosen}
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise Refusal(f"{option} {text!r} is not a list of numbers with commas between them: 0,1,15") from None
+
+
+def text_rows(texts: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON lines file, their fields `text`, `label` and `words`; other fields are passed over."""
+    rows = []
+    try:
+        lines = texts.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise Refusal(f"--texts {texts} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise Refusal(f"--texts {texts} is not UTF-8 (byte {error.start})") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise Refusal(f"{texts}, line {number}: not JSON ({error.msg})") from None
+        if not isinstance(row, dict) or "text" not in row:
+            raise Refusal(f'{texts}, line {number}: has no \'text\'; a row is {{"text": ..., "label"?, "words"?}}')
+        rows.append({key: row[key] for key in ("text", "label", "words") if row.get(key) is not None})
+    if not rows:
+        raise Refusal(f"{texts} has no rows; give at least one text")
+    return rows
