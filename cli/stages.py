@@ -24,6 +24,7 @@ from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
 if TYPE_CHECKING:
     from worker.context import Context
 
+
 def prune(
     settings: Settings,
     output: Path,
