@@ -39,7 +39,7 @@ class Hessian:
         if not wide:
             rows = rows.float()
         step = max(NARROWEST_PANEL, -(-columns // PANELS))
-        for lot in rows.split(max(FEWEST_TOKENS, columns // 8)):
+        for lot in rows.split(max(FEWEST_TOKENS, columns // 4)):
             for start in range(0, columns, step):
                 panel = self._upper[start : start + step, start:]
                 left, right = lot[:, start : start + step].T, lot[:, start:]
