@@ -49,13 +49,14 @@ def causal_stage(
             raise Refusal(f"--causal-{next(iter(chosen))} is of --causal: name its task, or leave it out")
         return None
     if layers is not None:
-        chosen["layers"] = _numbers(layers, "--causal-layers")
+        chosen["layers"] = numbers(layers, "--causal-layers")
     if limit == 0:
         chosen["limit"] = None
     return {"task": task, **chosen}
 
 
-def _numbers(text: str, option: str) -> list[int]:
+def numbers(text: str, option: str) -> list[int]:
+    """Numbers with commas between them; Refusal names the option."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import Failure, Refusal
-from cli.options import calibration_source, causal_stage, key_values, names, text_rows
+from cli.options import calibration_source, causal_stage, key_values, names, numbers, text_rows
 from cli.output import check_free, new_file, new_folder, resumed_folder, unfinished_place
 from cli.progress import Display
 from jobs.documents import JobKind
@@ -172,7 +172,7 @@ def attribute(
         "prompt": prompt,
         "words": words,
         "activation": activation,
-        "layers": None if layers is None else _numbers(layers, "--layers"),
+        "layers": None if layers is None else numbers(layers, "--layers"),
         "permutations": permutations,
         "floor": floor,
         "special_tokens": special_tokens,
