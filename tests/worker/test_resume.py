@@ -27,7 +27,7 @@ from worker.context import Context
 from worker.models import WarmModels
 from worker.parts import Parts
 
-SLOW = {**PRUNE, "calibration": {"file": "text.jsonl", "samples": 16000, "seqlen": 64}}
+SLOW = {**PRUNE, "calibration": {"file": "text.jsonl", "samples": 10000, "seqlen": 64}}
 TIMINGS = {"seconds", "stages", "restored"}
 
 
