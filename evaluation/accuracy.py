@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from evaluation.batches import BatchSize, batch_size, in_batches
 from evaluation.catalogue import find_task
-from evaluation.likelihood import Encoded, encode_all, passages, score
+from evaluation.likelihood import Encoded, encode_all, score
+from evaluation.passages import longest_branched, passages
 from evaluation.rows import task_rows
 from evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
 from lm.architecture import context_length
@@ -207,7 +208,7 @@ def _scores(
     missing = [len(choices) for choices in encoded]
     scores = [math.nan] * len(items)
     done = 0
-    rows = passages(items)
+    rows = passages([item.inputs for item in items], longest_branched(lm.model))
     for _, found in in_batches(rows, lambda row: len(row.tokens), size, lambda some: score(lm.model, some, items)):
         for item, value in found.items():
             if not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""Log-likelihood of answers after a prompt: the harness's tokens and sums, several prompts in one pass.
+"""Log-likelihood of answers after a prompt: the harness's tokens and sums, several rows in one pass.
 
 Follows lm-evaluation-harness 0.4.13 (`TemplateLM._encode_pair`, `HFLM._loglikelihood_tokens`): the prompt and the whole
 are tokenised apart and the answer is what the whole has more; too long a prompt loses tokens on the left. The softmax
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from evaluation.passages import Passage, model_inputs
 from lm.errors import BadText
 
 
@@ -25,17 +26,6 @@ class Encoded:
     inputs: tuple[int, ...]
     answer: tuple[int, ...]
     truncated: bool
-
-
-@dataclass(frozen=True)
-class Passage:
-    """Tokens that go through the model as one row, and what is read out of it.
-
-    `items` are places in the list that the passage was made from; each of them begins the passage, or is all of it.
-    """
-
-    tokens: tuple[int, ...]
-    items: tuple[int, ...]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str, length: int) -> Encoded:
@@ -67,37 +57,19 @@ def encode_all(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, st
     return encoded
 
 
-def passages(encoded: Sequence[Encoded]) -> list[Passage]:
-    """The rows that the model must read, the longest first: inputs that begin another's are read out of its pass."""
-    order = sorted(range(len(encoded)), key=lambda index: encoded[index].inputs)
-    homes: list[tuple[tuple[int, ...], list[int]]] = []
-    # What begins with an input comes right after it in this order: from the end, only the last home can be its own.
-    for index in reversed(order):
-        inputs = encoded[index].inputs
-        if homes and homes[-1][0][: len(inputs)] == inputs:
-            homes[-1][1].append(index)
-        else:
-            homes.append((inputs, [index]))
-    homes.sort(key=lambda home: -len(home[0]))  # little padding, and memory runs out at once or never
-    return [Passage(tokens, tuple(items)) for tokens, items in homes]
-
-
 def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Encoded]) -> dict[int, float]:
     """Item -> the summed log-probability (natural, float32) of its answer, for all items of some passages; one pass."""
-    longest = max(len(passage.tokens) for passage in some)
-    # Right padding needs no mask in a causal model; the tokens in it are never read.
-    ids = torch.tensor([[*p.tokens, *[p.tokens[-1]] * (longest - len(p.tokens))] for p in some])
-    items = [item for passage in some for item in passage.items]
+    items = [item for passage in some for item, _ in passage.items]
     predicting = [
-        (row, position, token)
+        (row, passage.place(branch, position), token)
         for row, passage in enumerate(some)
-        for item in passage.items
+        for item, branch in passage.items
         for position, token in _predictions(encoded[item])
     ]
-    kept = sorted({position for _, position, _ in predicting})
-    slot = {position: number for number, position in enumerate(kept)}
+    kept = sorted({place for _, place, _ in predicting})
+    slot = {place: number for number, place in enumerate(kept)}
     with torch.inference_mode():
-        logits = _logits(model, ids.to(model.device), kept)
+        logits = _logits(model, model_inputs(model, some), kept)
         rows, slots, tokens = torch.tensor([(row, slot[p], t) for row, p, t in predicting], device=logits.device).T
         log_probabilities = logits[rows, slots].float().log_softmax(dim=-1).gather(1, tokens[:, None])
     found = iter(log_probabilities[:, 0].tolist())
@@ -109,13 +81,16 @@ def _predictions(item: Encoded) -> list[tuple[int, int]]:
     return list(enumerate(item.answer, start=len(item.inputs) - len(item.answer)))
 
 
-def _logits(model: PreTrainedModel, ids: Tensor, kept: Sequence[int]) -> Float[Tensor, "samples tokens vocabulary"]:
-    """The logits at the kept positions; most models can leave the others out, which a large vocabulary pays for."""
+def _logits(
+    model: PreTrainedModel, inputs: Mapping[str, Tensor], kept: Sequence[int]
+) -> Float[Tensor, "samples tokens vocabulary"]:
+    """The logits at the kept places; most models can leave the others out, which a large vocabulary pays for."""
     logits: Tensor
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        logits = model(input_ids=ids, use_cache=False, logits_to_keep=torch.tensor(kept, device=ids.device)).logits
+        places = torch.tensor(kept, device=inputs["input_ids"].device)
+        logits = model(**inputs, use_cache=False, logits_to_keep=places).logits
     else:
-        logits = model(input_ids=ids, use_cache=False).logits[:, kept]
+        logits = model(**inputs, use_cache=False).logits[:, kept]
     return logits
 
 

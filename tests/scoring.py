@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
-from evaluation.likelihood import Encoded, passages, score
+from evaluation.likelihood import Encoded, score
+from evaluation.passages import longest_branched, passages
 
 
 def log_likelihoods(model: PreTrainedModel, encoded: Sequence[Encoded]) -> list[float]:
     """The summed log-probability of each answer's tokens."""
-    found = score(model, passages(encoded), encoded)
+    rows = passages([item.inputs for item in encoded], longest_branched(model))
+    found = score(model, rows, encoded)
     return [found[item] for item in range(len(encoded))]

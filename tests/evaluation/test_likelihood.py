@@ -1,9 +1,11 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 
-from evaluation.likelihood import encode
+from evaluation.likelihood import Encoded, encode
 from lm.errors import BadText
-from tests.models import CONTEXT, FAMILIES, tiny, tiny_tokenizer
+from tests.models import CONTEXT, DECODERS, tiny, tiny_tokenizer
 from tests.scoring import log_likelihoods
 
 PROMPTS = ("the room was small", "the food", "the staff were kind and the room was bad ")
@@ -19,7 +21,7 @@ def obvious(model: torch.nn.Module, context: list[int], answer: list[int]) -> fl
     return total
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DECODERS)
 def test_a_batch_gives_what_single_passes_give(family: str) -> None:
     model, tokenizer = tiny(family), tiny_tokenizer()
     encoded = [encode(tokenizer, prompt, answer, CONTEXT) for prompt in PROMPTS for answer in ANSWERS]
@@ -35,10 +37,10 @@ def test_a_model_that_gives_all_logits_is_read_at_the_same_places() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.inner = tiny("llama")
-            self.device = self.inner.device
+            self.config, self.device, self.dtype = self.inner.config, self.inner.device, self.inner.dtype
 
-        def forward(self, input_ids: torch.Tensor, use_cache: bool) -> object:
-            return self.inner(input_ids=input_ids, use_cache=use_cache)
+        def forward(self, **inputs: object) -> object:
+            return self.inner(**inputs)
 
     tokenizer = tiny_tokenizer()
     encoded = [encode(tokenizer, prompt, answer, CONTEXT) for prompt in PROMPTS for answer in ANSWERS]
@@ -47,13 +49,24 @@ def test_a_model_that_gives_all_logits_is_read_at_the_same_places() -> None:
 
 def test_answers_with_one_prompt_share_its_pass() -> None:
     model, tokenizer = tiny("llama"), tiny_tokenizer()
+    one = encode(tokenizer, "the room was", " bad", CONTEXT)
+    longer = encode(tokenizer, "the room was", " badly kind", CONTEXT)
+    assert passed(model, [one, one, encode(tokenizer, "the room", " was bad", CONTEXT)]) == (1, len(one.inputs))
+    other = encode(tokenizer, "the room was", " small", CONTEXT)
+    same = len(one.inputs) + 1 - len(one.answer)
+    own = sum(len(item.inputs) - same for item in (longer, other))
+    assert passed(model, [longer, other, one]) == (1, same + own)
+
+
+def passed(model: torch.nn.Module, encoded: Sequence[Encoded]) -> tuple[int, ...]:
+    """The shape of what went through the model for some answers, in its last pass."""
     shapes = []
-    model.register_forward_pre_hook(
+    hook = model.register_forward_pre_hook(
         lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    one = encode(tokenizer, "the room was", " bad", CONTEXT)
-    log_likelihoods(model, [one, one, encode(tokenizer, "the room", " was bad", CONTEXT)])
-    assert shapes == [(1, len(one.inputs))]
+    log_likelihoods(model, encoded)
+    hook.remove()
+    return shapes[-1]
 
 
 def test_the_prompt_keeps_bos_and_its_last_blank_goes_to_the_answer() -> None:
