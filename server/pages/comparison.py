@@ -174,13 +174,14 @@ def _caution(document: ComparisonDocument) -> str:
 
 def _facts(document: ComparisonDocument) -> tuple[Fact, ...]:
     words = document.words_in_both
-    facts = [
-        Fact("", wording.count(document.population), "neurons ranked in both"),
-        Fact("", wording.count(len(document.layers)), "layer" if len(document.layers) == 1 else "layers"),
-        Fact("", wording.count(document.texts_in_both), "texts in common"),
-        Fact("", wording.count(len(words)), "words in common" + (f": {', '.join(words[:5])}" if words else "")),
+    named = f": {', '.join(words[:5])}" if words else ""
+    counts = [
+        (document.population, "neuron", " ranked in both"),
+        (len(document.layers), "layer", ""),
+        (document.texts_in_both, "text", " in common"),
+        (len(words), "word", f" in common{named}"),
     ]
-    return tuple(facts)
+    return tuple(Fact("", wording.count(n), (one if n == 1 else f"{one}s") + what) for n, one, what in counts)
 
 
 def _correlation(document: ComparisonDocument) -> str:
