@@ -4,7 +4,6 @@
       bad_spec(errors)      422: a spec names something that is not there or not allowed
       not_found(...)        404
       conflict(...)         409: something else uses it, or the state does not allow it
-      damaged(...)          409: what is stored of it cannot be read or is not what was written
       unavailable(...)      503: the database does not answer, or a limit is reached; try again later
 
 REST answers with `document()` as `application/problem+json`; the command line prints `str(problem)` (one line) and
@@ -84,12 +83,6 @@ def not_found(what: str, name: str) -> Problem:
 def conflict(detail: str) -> Problem:
     """409: the request is fine, but not in the present state."""
     return Problem(409, "conflict", "Not possible now", detail)
-
-
-def damaged(what: str, name: str, cause: str) -> Problem:
-    """409: the artefact of `what` `name` is not what was written; `cause` is a short clause that names the file."""
-    detail = f"{what} '{name}' is damaged ({cause}): delete it and run its job again"
-    return Problem(409, "damaged", f"This {what} is damaged", detail)
 
 
 def unavailable(detail: str) -> Problem:

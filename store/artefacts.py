@@ -22,7 +22,7 @@ from uuid import uuid4
 import fsspec
 
 from jobs.problems import not_found
-from store.manifest import MANIFEST, write_manifest
+from store.manifest import MANIFEST, read_manifest, verify_bytes, write_manifest
 from store.unfinished import InUse, remove_unfinished, unfinished
 
 KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions"}
@@ -74,9 +74,13 @@ class Artefacts:
         return {file: size for file, size in sizes.items() if file not in (COMPLETE, MANIFEST)}
 
     def read(self, kind: str, name: str, file: str) -> bytes:
-        """The contents of one file of an artefact; Problem 404 when there is no such artefact or file."""
+        """The contents of one file of an artefact; Problem 404 when there is no such artefact or file, Damaged when it
+        is not what its manifest says (object storage keeps checksums of its own)."""
         self._checked(kind, name, file)
         contents: bytes = self._files.cat_file(f"{self.path(kind, name)}/{file}")
+        folder = self.local_path(kind, name)
+        if folder is not None and (known := read_manifest(folder)) is not None:
+            verify_bytes(folder, file, contents, known)
         return contents
 
     @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Attributions: the overview of one."""
 
-from contextlib import suppress
 from typing import Literal
 
 from jobs.problems import Problem, bad_field, unknown_name
@@ -13,9 +12,11 @@ from server.documents import (
     Link,
     Page,
     ScoreMap,
+    VariantSummary,
     WordRow,
 )
 from server.read.causal import causal_document
+from server.read.names import Names, attribution_label, references_of
 from server.read.neurons import no_such_neuron
 from server.read.opened import OpenAttribution
 from server.read.records import job_link
@@ -36,17 +37,39 @@ def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
     """Newest first."""
     records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
-    items = []
-    for record in records:
-        with suppress(Problem, OSError):  # its folder is gone, or being replaced: the list shows the others
-            items.append(_summary_of(stores, record))
+    items = [_summary_of(stores, record) for record in records]
     href = urls.attributions(cursor=after) if after else None
     return Page[AttributionSummary](items=items, next=after, next_href=href)
 
 
 def _summary_of(stores: Stores, record: Record) -> AttributionSummary:
-    summary = stores.attributions.summary(record.id, attribution_summary)
+    try:
+        summary = stores.attributions.summary(record.id, attribution_summary)
+    except (Problem, OSError) as error:  # damaged, gone or being replaced: the list shows the others, and marks it
+        return _damaged_summary(stores, record, str(error))
     return summary.model_copy(update={"created_at": record.created_at})
+
+
+def _damaged_summary(stores: Stores, record: Record, reason: str) -> AttributionSummary:
+    """What the record alone tells."""
+    names = Names(stores, references_of(record.spec))
+    pruned = [
+        VariantSummary(name=f"pruned-{number}", model=model, label=names.label(model), href=urls.model(model))
+        for number, model in enumerate(record.spec["pruned"], start=1)
+    ]
+    return AttributionSummary(
+        id=record.id,
+        label=attribution_label(record.spec, names),
+        dense=names.link(record.spec["dense"]),
+        variants=pruned,
+        examples=0,
+        layers=[],
+        neurons=0,
+        words=[],
+        created_at=record.created_at,
+        href=urls.attribution(record.id),
+        damaged=reason,
+    )
 
 
 def attribution_document(
