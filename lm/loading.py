@@ -25,6 +25,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from lm import hub
+from lm.causality import check_causal
 from lm.errors import BadInput, DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
 
 DEMO = Path(__file__).parents[1] / "demo" / "model"
@@ -85,7 +86,10 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
             f"{reference}: the checkpoint lacks {len(missing)} tensors, {missing[0]} first; save it again"
         )
     model.eval().requires_grad_(False)
-    return LanguageModel(model.to(place) if resident else model, _tokenizer(folder), str(reference), own, place)
+    if resident:
+        model = model.to(place)
+    check_causal(model, str(reference), resident=resident)
+    return LanguageModel(model, _tokenizer(folder), str(reference), own, place)
 
 
 def find(reference: str | Path) -> Path:

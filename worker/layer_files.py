@@ -120,13 +120,14 @@ class LayerFiles:
 def report_document(report: LayerReport) -> dict[str, Any]:
     """A report as JSON, without the columns' orders."""
     names = ("layer", "name", "rows", "columns", "sparsity", "relative_error", "damping_retries")
+    notes = ("sparsity_note", "error_note")
     return {
         "layer": report.layer,
         "layers": report.layers,
         "seconds": report.seconds,
         "stages": dict(report.stages),
         "batch": report.batch,
-        "matrices": [{name: getattr(matrix, name) for name in names} for matrix in report.matrices],
+        "matrices": [{name: getattr(matrix, name) for name in (*names, *notes)} for matrix in report.matrices],
     }
 
 

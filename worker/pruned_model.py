@@ -204,13 +204,14 @@ def _pruning_document(
 
 def _layer_document(report: LayerReport) -> dict[str, Any]:
     names = ("layer", "name", "rows", "columns", "sparsity", "relative_error", "damping_retries")
+    notes = ("sparsity_note", "error_note")
     return {
         "layer": report.layer,
         "seconds": report.seconds,
         "stages": dict(report.stages),
         "sparsity": _sparsity(report.matrices),
         "matrices": [
-            {**{name: getattr(matrix, name) for name in names}, "permuted": matrix.order is not None}
+            {**{name: getattr(matrix, name) for name in (*names, *notes)}, "permuted": matrix.order is not None}
             for matrix in report.matrices
         ],
     }
