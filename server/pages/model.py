@@ -12,7 +12,8 @@ from server.pages.frame import Frame
 from server.pages.making import About, StageLine, about_lines, stage_lines
 from server.pages.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
 
-PERMUTATIONS = "permutations.safetensors"
+PERMUTATIONS = ("permutations.npz", "permutations.safetensors")
+"""Where orders of columns lie: now, and in models of before."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,8 @@ def _remarks(document: ModelDocument, with_error: bool) -> tuple[str, ...]:
     remarks = []
     if document.permuted:
         matrices = sum(len(layer.matrices) for layer in document.layers)
-        where = f"; {PERMUTATIONS} holds the orders" if any(f.name == PERMUTATIONS for f in document.files) else ""
+        orders = next((file.name for file in document.files if file.name in PERMUTATIONS), None)
+        where = f"; {orders} holds the orders" if orders else ""
         remarks.append(
             f"Channels were permuted in {wording.count(document.permuted)} of "
             f"{wording.plural(matrices, 'matrix', 'matrices')}. The pattern {document.pattern or ''} was verified in "
