@@ -49,7 +49,7 @@ def read_rows(task: Task, path: Path) -> list[Row]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise BadData(f"{place}: not JSON ({error.msg} at column {error.colno})") from error
-        except RecursionError as error:
+        except (RecursionError, ValueError) as error:
             raise BadData(f"{place}: not JSON that can be read (lists in lists in lists)") from error
         if (checked := _checked(task, row, place)) is not None:
             rows.append(checked)

@@ -87,7 +87,7 @@ def file_rows(path: Path) -> Iterator[Row]:
         place = f"{path}, line {number}"
         try:
             fields = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadData(f"{place}: not JSON ({error})") from error
         if not isinstance(fields, dict):
             raise BadData(f"{place}: no JSON object with named fields; it begins with {line.strip()[:40]}")

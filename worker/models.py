@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from lm.errors import foreign_errors
 from lm.loading import LanguageModel, choose_device, choose_dtype, find, load
 
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
@@ -44,7 +45,8 @@ class WarmModels:
         return choose_dtype(self._dtype, lm.device, lm.dtype)
 
     def _load(self, place: Path | str, *, resident: bool) -> LanguageModel:
-        return load(place, device=self._device, dtype=self._dtype, resident=resident)
+        with foreign_errors(f"{place}: cannot be loaded"):
+            return load(place, device=self._device, dtype=self._dtype, resident=resident)
 
     def _make_room(self, coming: int) -> None:
         """Let the models go that were not used for longest, until the coming one fits beside the others."""

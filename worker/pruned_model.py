@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from jobs import specs
@@ -31,6 +32,7 @@ from pruning.patterns import NofM, Pattern, Unstructured
 from pruning.reports import STAGES, LayerReport, MatrixReport
 from pruning.walk import prune as walk
 from worker.context import Context
+from worker.disk import check_model
 from worker.layer_files import LayerFiles
 from worker.records import circumstances, write_json
 from worker.reporting import layer_words
@@ -62,6 +64,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
             finished = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".")))
         layers = len(decoder_layers(lm.model))
         identity = _identity(spec, place, lm, computed_in, calibration)
+        check_room(lm.model, folder, finished)
         keeper = LayerFiles(finished / "layers", layers_path(lm.model), layers, identity)
         context.step("prune", 0, layers, "layers")
         reports = walk(
@@ -153,13 +156,22 @@ def _matrix_done(context: Context, layers: int, report: MatrixReport) -> None:
     context.step("prune", report.layer, layers, "layers", f"layer {report.layer + 1}/{layers} · {report.name}")
 
 
+def check_room(model: PreTrainedModel, folder: Path, finished: Path) -> None:
+    """Raise NoRoom where the pruned model does not fit beside what is on the disk, before the first layer."""
+    check_model(folder, finished, decoder_layers(model), _outside(model).values(), ONE_FILE)
+
+
+def _outside(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The checkpoint's tensors that lie outside of the layers."""
+    path = f"{layers_path(model)}."
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(path)}
+
+
 def _export(lm: LanguageModel, keeper: LayerFiles, folder: Path) -> None:
     """Make the finished layers and what lies outside of them a model's folder."""
     model: PreTrainedModel = lm.model
-    outside = f"{layers_path(model)}."
-    rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(outside)}
     # Leaves out what is tied to something else, and writes the configuration as if all of it were saved.
-    model.save_pretrained(folder, state_dict=rest)
+    model.save_pretrained(folder, state_dict=_outside(model))
     if lm.tokenizer is not None:
         lm.tokenizer.save_pretrained(folder)
     whole, last = folder / "model.safetensors", folder / keeper.shard(len(keeper.shards)).name
