@@ -43,8 +43,8 @@ class NoRoom(Problem):
 
     def __init__(self, place: object, needed: int, free: int) -> None:
         detail = (
-            f"{needed / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free on the disk at {place}: make room there, or "
-            "write somewhere else"
+            f"{needed / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free on the disk at {place}: "
+            "make room there, or write somewhere else"
         )
         super().__init__(507, DISK_FULL, "The disk has too little room", detail)
 
