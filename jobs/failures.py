@@ -102,7 +102,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _exhausted(error: BaseException) -> Problem | None:
     """The problem of memory or disk that this error tells of by its type, its number or, from a library, its text."""
     number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, Problem) or isinstance(getattr(type(error), "code", None), str):
+    if isinstance(error, Problem) or (_kind(error) is not None and not _of_database(error)):
         return None  # one of ours: its text quotes names and values that may say anything
     text = str(error)
     gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA" in text or "HIP" in text
@@ -117,6 +117,12 @@ def _exhausted(error: BaseException) -> Problem | None:
         if _MEMORY_TEXT.search(text):
             return _out_of_memory(gpu=gpu)
     return None
+
+
+def _kind(error: BaseException) -> str | None:
+    """The code that a class of the numerics' own errors has."""
+    code = getattr(type(error), "code", None)
+    return code if isinstance(code, str) else None
 
 
 def _out_of_memory(*, gpu: bool) -> Problem:
