@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cli.errors import Failure, one_line
+from cli.errors import Failure, Refusal, one_line
 from cli.redis import find_server
 from jobs.references import DEMO_FOLDER
 from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
 
 LITTLE_DISK = 5 * 2**30
 """Bytes under which the disk is called nearly full: one pruned 1.5B model."""
@@ -41,6 +44,17 @@ def run(settings: Settings) -> bool:
     for finding in findings:
         print(f"{finding.state:5}{finding.part:{width}}  {finding.text}")
     return all(finding.state != "bad" for finding in findings)
+
+
+def check_services(settings: Settings) -> None:
+    """Raise a Refusal where server or worker could not start: before they begin, and in one line. That a Redis does not
+    answer yet stops neither."""
+    if _redis_client(settings) is None:
+        raise Refusal(_redis(settings)[1])
+    for part in ("disk", "artefacts", "database"):
+        finding = _examined(part, CHECKS[part], settings)
+        if finding.state == "bad":
+            raise Refusal(f"{part}: {finding.text}")
 
 
 def _examined(part: str, check: Callable[[Settings], Answer], settings: Settings) -> Finding:
@@ -90,11 +104,7 @@ def _redis(settings: Settings) -> Answer:
     import redis
 
     shown = _without_password(settings.resolved_redis_url)
-    try:
-        client = redis.Redis.from_url(
-            settings.resolved_redis_url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
-        )
-    except ValueError:  # its text may hold a part of the password
+    if (client := _redis_client(settings)) is None:
         return "bad", "PRUNESCOPE_REDIS_URL is no address: redis://host:6379/0, with %2F for a / in a password"
     with client:
         try:
@@ -112,6 +122,18 @@ def _redis(settings: Settings) -> Answer:
         return "bad", str(error)
 
 
+def _redis_client(settings: Settings) -> "redis.Redis | None":
+    """A client, which has not connected yet; None for an address that is none."""
+    import redis
+
+    try:
+        return redis.Redis.from_url(
+            settings.resolved_redis_url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
+        )
+    except ValueError:  # its text may hold a part of the password
+        return None
+
+
 def _without_password(address: str) -> str:
     """A Redis address as it may be shown: what stands before the @ may be a secret, and so may a query."""
     scheme, _, rest = address.partition("://")
@@ -121,14 +143,21 @@ def _without_password(address: str) -> str:
 
 def _database(settings: Settings) -> Answer:
     from sqlalchemy import create_engine, make_url, text
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-    url = make_url(settings.resolved_database_url)
+    forms = "sqlite:////folder/file.db or postgresql://user@host/name"
+    try:
+        url = make_url(settings.resolved_database_url)
+    except (ArgumentError, ValueError):  # its text holds the password
+        return "bad", f"PRUNESCOPE_DATABASE_URL is no address of a database: {forms}"
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         return "ok", f"{shown} will be made by the first start"
     waits = {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" else {}
-    engine = create_engine(url, connect_args=waits)
+    try:
+        engine = create_engine(url, connect_args=waits)
+    except (NoSuchModuleError, ImportError) as error:
+        return "bad", f"{shown}: no driver for it is installed ({error}); PRUNESCOPE_DATABASE_URL takes {forms}"
     try:
         with engine.connect() as connection:
             connection.execute(text("select 1"))
@@ -139,11 +168,38 @@ def _database(settings: Settings) -> Answer:
     return "ok", f"{shown} answers"
 
 
+def _artefacts(settings: Settings) -> Answer:
+    from store.artefacts import Artefacts
+
+    address = settings.resolved_artefacts_url
+    try:
+        artefacts = Artefacts(address, settings.resolved_home / "cache")
+    except (ValueError, ImportError) as error:
+        return "bad", f"PRUNESCOPE_ARTEFACTS_URL {address}: {error}"
+    if not artefacts.local:
+        return "ok", f"{address} (whether it answers was not tried)"
+    return _writable(Path(artefacts.root), "PRUNESCOPE_ARTEFACTS_URL")
+
+
+def _writable(folder: Path, variable: str) -> Answer:
+    """Whether a folder is there or can be made."""
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and not place.exists():
+            return "bad", f"{place} is a link that leads nowhere: remove it, or choose another {variable}"
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    if not place.is_dir():
+        return "bad", f"{place} is not a folder: choose another {variable}"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "bad", f"{place} cannot be written to by this user: change its owner, or choose another {variable}"
+    return "ok", str(folder)
+
+
 def _disk(settings: Settings) -> Answer:
     home = settings.resolved_home
+    state, text = _writable(home, "PRUNESCOPE_HOME")
+    if state == "bad":
+        return state, text
     place = next(folder for folder in (home, *home.parents) if folder.exists())
-    if not os.access(place, os.W_OK | os.X_OK):
-        return "bad", f"{place} cannot be written to by this user: change its owner, or choose another PRUNESCOPE_HOME"
     free = shutil.disk_usage(place).free
     text = f"{free / 2**30:.1f} GiB free at {home}"
     return ("ok", text) if free >= LITTLE_DISK else ("note", f"{text}: too little for models of billions of weights")
@@ -152,7 +208,7 @@ def _disk(settings: Settings) -> Answer:
 def _roots(settings: Settings) -> Answer:
     if not settings.model_roots:
         return "note", "none: jobs may name demo and hub models; PRUNESCOPE_MODEL_ROOTS adds folders"
-    missing = [str(root) for root in settings.model_roots if not root.expanduser().is_dir()]
+    missing = [str(root) for root in settings.model_roots if not root.is_dir()]
     if missing:
         return "bad", f"no such folder: {', '.join(missing)}; mend PRUNESCOPE_MODEL_ROOTS"
     return "ok", ", ".join(str(root) for root in settings.model_roots)
@@ -179,6 +235,7 @@ CHECKS: dict[str, Callable[[Settings], Answer]] = {
     "device": _device,
     "Redis": _redis,
     "database": _database,
+    "artefacts": _artefacts,
     "disk": _disk,
     "model roots": _roots,
     "data": _data,

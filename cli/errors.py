@@ -1,6 +1,29 @@
-"""How the command ends: 0 done, 2 bad input (one line that says what and how to mend it), 1 anything else."""
+"""How the command ends: 0 done, 2 bad input (one line that says what and how to mend it), 1 anything else.
+
+Nobody gets a traceback that was not asked for: PRUNESCOPE_DEBUG=1 prints it, and that of a defect is kept in a file.
+"""
+
+import contextlib
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from jobs.failures import FILE_ERROR, NoRoom, problem_of
+from jobs.paths import BadPath
+from jobs.problems import Problem
+from lm.errors import BadInput
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+DEBUG = "PRUNESCOPE_DEBUG"
+"""The one variable that is no setting: it also counts where the settings cannot be read."""
+
+MAX_LINE = 2000
+"""Characters of the line; a library's message may quote a whole file."""
 
 
 class Failure(Exception):
@@ -11,6 +34,83 @@ class Refusal(Exception):
     """Something that the command itself refuses: exit code 2, one line on stderr."""
 
 
+class Unfinished(Exception):
+    """Work that ended early, for the reason that is its cause; the text says what is kept and how to go on."""
+
+
 def one_line(text: str) -> str:
-    """`text` without its line breaks."""
-    return " ".join(text.split())
+    """`text` without line breaks, and with what a terminal does not print written as an escape."""
+    line = " ".join(text.split())
+    line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
+    return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
+
+
+def ending(error: BaseException) -> tuple[int, str]:
+    """Exit code and line for what ended a command."""
+    problem = error if isinstance(error, Problem) else problem_of(error)
+    match error:
+        case Unfinished():
+            code, text = ending(error.__cause__ or error)
+            return code, f"{text}; {error}"
+        case Problem():
+            return _code(error), one_line(str(error))
+        case KeyboardInterrupt():
+            return FAILED, "stopped"
+        case Failure():
+            return FAILED, str(error)
+        case _ if problem is not None:
+            return _code(problem), one_line(problem.detail)
+        case Refusal() | BadInput() | BadPath():
+            return BAD_INPUT, one_line(str(error))
+        case _:
+            return FAILED, _defect(error)
+
+
+@contextlib.contextmanager
+def refusing(option: str) -> Iterator[None]:
+    """Make a Refusal that names the option of what the operating system says of its path, or of a path that is none."""
+    try:
+        yield
+    except (BadPath, OSError) as error:
+        raise Refusal(f"{option} {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """What an error says, without numbers and types."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def debugging() -> bool:
+    """Whether the user wants to see tracebacks."""
+    return os.environ.get(DEBUG, "") not in ("", "0")
+
+
+def _code(problem: Problem) -> int:
+    mendable = problem.status < 500 or isinstance(problem, NoRoom) or problem.code == FILE_ERROR
+    return BAD_INPUT if mendable else FAILED
+
+
+def _defect(error: BaseException) -> str:
+    """What is said of an error that nobody foresaw, with the place of its traceback."""
+    text = one_line(f"an unexpected {type(error).__name__} ended it ({str(error)[:300] or 'without a message'})")
+    if debugging():
+        return text
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="prunescope-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as log:
+            log.write(f"{' '.join(sys.argv)}\n{_versions()}\n\n")
+            log.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return f"{text}; {DEBUG}=1 shows where"
+    return f"{text}; its traceback is in {log.name}: please report it"
+
+
+def _versions() -> str:
+    found = [f"Python {platform.python_version()}"]
+    for name in ("prunescope", "torch", "transformers"):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)

@@ -1,6 +1,10 @@
 """The `prunescope` command. A subcommand imports what it needs when it runs: `--help` and `up` know no torch."""
 
+import contextlib
+import io
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,12 +12,26 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli.errors import BAD_INPUT, DONE, FAILED, Failure, Refusal, one_line
+from cli.errors import DONE, FAILED, Refusal, debugging, ending, one_line
+from jobs.paths import BadPath, expanded
 
-Home = Annotated[Path | None, typer.Option(help="Data folder (PRUNESCOPE_HOME).  [default: ./.prunescope]")]
+
+def _path(text: str) -> Path:
+    """A path that was typed, its `~` expanded."""
+    try:
+        return expanded(text)
+    except BadPath as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+PATH: dict[str, Any] = {"parser": _path, "metavar": "<path>"}
+
+Home = Annotated[Path | None, typer.Option(help="Data folder (PRUNESCOPE_HOME).  [default: ./.prunescope]", **PATH)]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.  [default: 8000]")]
-Data = Annotated[Path | None, typer.Option(help="Folder with eval/ and calibration/, looked in before the hub.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder with eval/ and calibration/, looked in before the hub.", **PATH)
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 Dtype = Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16: what is computed in.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
@@ -25,7 +43,7 @@ STOPPED = "stopped; nothing was written"
 
 
 class Group(TyperGroup):
-    """Turns what went wrong into an exit code and, where somebody can mend it, into one line."""
+    """Turns what went wrong into an exit code and one line."""
 
     def main(
         self,
@@ -37,40 +55,67 @@ class Group(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a subcommand; see `cli/errors.py` for the exit codes."""
+        _repair_streams()
         try:
+            _check_arguments(sys.argv[1:] if args is None else args)
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-        except BaseException as error:
-            code, text = _ending(error)
-            if text is None or not standalone_mode:
+            sys.stdout.flush()
+        except Exception as error:
+            if not standalone_mode:
                 raise
+            if debugging():
+                traceback.print_exception(error)
+            code, text = _ending(error)
             print(f"prunescope: {text}", file=sys.stderr)
         if not standalone_mode:
             return code
         if code == INTERRUPTED:
             print(f"prunescope: {STOPPED}", file=sys.stderr)
             code = FAILED
+        _give_up_unwritten()
         sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _ending(error: BaseException) -> tuple[int, str | None]:
-    """Exit code and text for an error; no text: it is a defect, whose traceback is wanted (Python exits with 1)."""
-    # Both modules are light; imported here so that an error while importing anything else is still told apart.
-    from jobs.problems import Problem
-    from lm.errors import BadInput
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what could neither be written to a result nor shown: names that are not UTF-8, and null bytes."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise Refusal(f"the argument {argument!r} is not UTF-8") from None
+        if "\0" in argument:
+            raise Refusal(f"the argument {argument!r} holds a null byte")
 
+
+def _ending(error: Exception) -> tuple[int, str]:
     match error:
         case typer.TyperException():
             return error.exit_code, one_line(error.format_message())
-        case Refusal() | BadInput():
-            return BAD_INPUT, one_line(str(error))
-        case Problem():
-            return (BAD_INPUT if error.status < 500 else FAILED), one_line(str(error))
-        case Failure():
-            return FAILED, str(error)
-        case typer.Abort():
-            return FAILED, STOPPED
+        case typer.Abort():  # typer makes one of an EOFError, which a file that is cut short raises
+            return ending(error.__cause__) if error.__cause__ else (FAILED, STOPPED)
         case _:
-            return FAILED, None
+            return ending(error)
+
+
+def _repair_streams() -> None:
+    """Standard streams that take every text: names that are not UTF-8, a terminal that knows few letters, or streams
+    that were closed before the start."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_unwritten() -> None:
+    """Python writes what is left of the output when it ends: where that cannot be written, it would say so once more,
+    in its own words."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -112,10 +157,13 @@ def server(port: Port = None, host: Host = None, home: Home = None) -> None:
 @app.command()
 def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> None:
     """One worker alone: takes jobs from the queue, one at a time."""
+    from cli.doctor import check_services
     from cli.settings import read_settings
     from worker.app import run
 
-    if code := run(read_settings(home=home, device=device, dtype=dtype)):
+    settings = read_settings(home=home, device=device, dtype=dtype)
+    check_services(settings)
+    if code := run(settings):
         raise typer.Exit(code)
 
 
@@ -123,7 +171,7 @@ def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> Non
 def prune(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
     method: Annotated[str, typer.Option(help="magnitude, wanda, sparsegpt or ria.")],
-    output: Annotated[Path, typer.Option(help="Folder for the pruned model; must not exist yet, or be empty.")],
+    output: Annotated[Path, typer.Option(help="Folder for the pruned model; must not exist yet, or be empty.", **PATH)],
     pattern: Annotated[str | None, typer.Option(help="n:m, of every m weights in a row n are kept: 2:4.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of the weights that goes, in [0, 1).")] = None,
     calibration: Annotated[
@@ -202,7 +250,7 @@ def evaluate(
     windows: Annotated[
         int | None, typer.Option(min=1, help="Windows of each text.  [default: all, of c4 the first 256]")
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.", **PATH)] = None,
     data: Data = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -230,8 +278,8 @@ def evaluate(
 def attribute(
     dense: Annotated[str, typer.Option(help="The unpruned model.")],
     pruned: Annotated[list[str], typer.Option(help="A pruned variant of it; may be repeated.")],
-    texts: Annotated[Path, typer.Option(help='JSON lines: {"text": ..., "label"?: ..., "words"?: [...]}.')],
-    output: Annotated[Path, typer.Option(help="The Zarr group to write; must not exist yet, or be empty.")],
+    texts: Annotated[Path, typer.Option(help='JSON lines: {"text": ..., "label"?: ..., "words"?: [...]}.', **PATH)],
+    output: Annotated[Path, typer.Option(help="The Zarr group to write; must not exist yet, or be empty.", **PATH)],
     prompt: Annotated[str, typer.Option(help="A task whose prompt goes around the texts, or none.")] = "none",
     words: Annotated[
         str | None,
@@ -299,7 +347,7 @@ def attribute(
 
 @app.command()
 def submit(
-    file: Annotated[Path, typer.Argument(help="YAML: kind and spec of a job or a study, as in studies/.")],
+    file: Annotated[Path, typer.Argument(help="YAML: kind and spec of a job or a study, as in studies/.", **PATH)],
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it ends.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run it again, even when its result is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how much work a study is.")] = False,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cli.documents import read_yaml
 from cli.errors import Refusal
+from jobs.paths import BadPath, expanded
 from jobs.vocabulary import CALIBRATION_SETS
 from lm.errors import BadData
 from lm.rows import file_values
@@ -23,15 +23,22 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
             raise Refusal(f"{option} {pair!r} is not of the form key=value")
         if key == "name":
             raise Refusal(f"{option} name=...: the name is --{'method' if option == '--option' else 'allocation'}")
-        options[key] = yaml.safe_load(value)
+        options[key] = read_yaml(value, f"{option} {key}")
     return options
 
 
 def calibration_source(calibration: str) -> dict[str, str]:
     """A named set, or a file by its ending; anything else is left to the spec, which lists the known sets."""
-    if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or Path(calibration).exists()):
+    if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or _exists(calibration)):
         return {"file": calibration}
     return {"dataset": calibration}
+
+
+def _exists(name: str) -> bool:
+    try:
+        return expanded(name).exists()
+    except (BadPath, OSError):
+        return False
 
 
 def names(text: str) -> list[str]:

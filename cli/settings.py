@@ -1,9 +1,14 @@
 """The settings of a command: what its options say, else the environment, else the defaults."""
 
+from collections.abc import Mapping
+
 from pydantic import ValidationError
 
 from cli.errors import Refusal
 from jobs.settings import Settings
+
+MAX_SHOWN = 100
+"""Characters of a value that is quoted."""
 
 
 def read_settings(**given: object) -> Settings:
@@ -16,14 +21,22 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings(**options)  # type: ignore[arg-type]
     except ValueError as error:
-        raise Refusal(_sentence(error)) from None
+        raise Refusal(_sentence(error, options)) from None
 
 
-def _sentence(error: ValueError) -> str:
+def _sentence(error: ValueError, options: Mapping[str, object]) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     parts = []
     for details in error.errors(include_url=False):
-        name = "_".join(str(step) for step in details["loc"])
-        parts.append(f"PRUNESCOPE_{name.upper()} {details['input']!r}: {details['msg'].lower()}")
+        name = str(details["loc"][0])
+        place = f"--{name}" if name in options else f"PRUNESCOPE_{name.upper()}"
+        given = repr(details["input"])
+        shown = given if len(given) <= MAX_SHOWN else f"{given[: MAX_SHOWN - 1]}…"
+        said = _lower_first(details["msg"].removeprefix("Value error, "))
+        parts.append(f"{place}: {said}" if given in said else f"{place} {shown}: {said}")
     return "; ".join(parts)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -7,19 +7,34 @@ model: the model roots are for jobs.
 import contextlib
 import hashlib
 import json
+import os
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.errors import Failure, Refusal
+from cli.errors import Failure, Refusal, Unfinished, refusing
+from cli.inputs import check_readable
 from cli.options import calibration_source, causal_stage, key_values, names, numbers, text_rows
-from cli.output import check_free, new_file, new_folder, resumed_folder, unfinished_place
+from cli.output import (
+    JSON,
+    OUTPUT,
+    check_outside,
+    checked_folder,
+    new_file,
+    new_folder,
+    resumed_folder,
+    unfinished_place,
+    worthless,
+)
 from cli.progress import Display
 from jobs.documents import JobKind
-from jobs.references import PRUNED
+from jobs.paths import expanded
+from jobs.references import DEMO, DEMO_FOLDER, PRUNED
 from jobs.settings import Settings
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
+from store.unfinished import remove_unfinished
 
 if TYPE_CHECKING:
     from worker.context import Context
@@ -62,6 +77,7 @@ def prune(
         }
     spec = parse_spec(JobKind.PRUNE, document)
     assert isinstance(spec, PruneSpec)
+    check_outside(output, [_folder(spec.model)], OUTPUT)
     key = unfinished_key(output, spec)
     hidden = unfinished_place(output, key)
     try:
@@ -69,12 +85,13 @@ def prune(
             from worker import stages
 
             record = stages.prune(spec, folder, context, finished)
-    except KeyboardInterrupt:
-        if hidden.exists():
-            raise Failure(
-                f"stopped; finished layers are kept in {hidden}, and the same command goes on from there"
-            ) from None
-        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if worthless(error) or not hidden.exists():
+            raise
+        if not any(hidden.rglob("*.safetensors")):
+            remove_unfinished(hidden)
+            raise
+        raise Unfinished(f"finished layers are kept in {hidden}, and the same command goes on from there") from error
     earlier = f", {record['restored']} of {len(record['layers'])} layers from before" if record["restored"] else ""
     print(
         f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s{earlier}"
@@ -112,8 +129,8 @@ def evaluate(
     windows: int | None,
     file: Path | None,
 ) -> None:
-    """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`. Raises Refusal, Problem
-    or BadInput as `prune`."""
+    """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`; they are printed also
+    where it cannot be written (Failure). Raises Refusal, Problem or BadInput as `prune`."""
     document: dict[str, Any] = {
         "model": model,
         "tasks": names(tasks),
@@ -128,33 +145,51 @@ def evaluate(
     spec = parse_spec(JobKind.EVALUATE, document)
     assert isinstance(spec, EvaluateSpec)
     with contextlib.ExitStack() as opened:
-        place = None if file is None else opened.enter_context(new_file(file))
+        place = None
+        if file is not None:
+            check_outside(file, [_folder(spec.model)], JSON)
+            place = opened.enter_context(new_file(file))
         with _running(settings) as context:
             from worker import stages
 
             measured = stages.evaluate(spec, None, context)
-        results, perplexities = measured["tasks"], measured["perplexity"]
-        if place is not None:
-            kept, texts = (
-                {name: {key: result[key] for key in result if key != whole} for name, result in found.items()}
-                for found, whole in ((results, "examples"), (perplexities, "nlls"))
-            )
-            written = {"model": model, "tasks": kept, "perplexity": texts}
-            place.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")
-    for name, result in results.items():
+        try:
+            _print_measured(measured)
+        finally:  # one of them at least: the terminal or the file may be what is broken
+            if file is not None and place is not None:
+                _write_measured(place, file, model, measured)
+
+
+def _print_measured(measured: Mapping[str, Any]) -> None:
+    from worker import stages
+
+    for name, result in measured["tasks"].items():
         low, high = result["interval"]
         print(
             f"{name}: {result['accuracy']:.2%} of {result['rows']} rows "
             f"(95 % interval {low:.2%} to {high:.2%}; chance {result['chance']:.2%})"
             + (f"; {stages.cut_words(result['truncated'], measured['context'])}" if result["truncated"] else "")
         )
-    for name, result in perplexities.items():
+    for name, result in measured["perplexity"].items():
         low, high = result["interval"] or (None, None)
         print(
             f"{name}: perplexity {result['perplexity']:.4g} on {result['windows']} windows of {result['seqlen']} tokens"
             + (f" (95 % interval {low:.4g} to {high:.4g})" if low is not None else "")
             + f", from {result['source']}"
         )
+    sys.stdout.flush()
+
+
+def _write_measured(place: Path, file: Path, model: str, measured: Mapping[str, Any]) -> None:
+    kept, texts = (
+        {name: {key: result[key] for key in result if key != whole} for name, result in found.items()}
+        for found, whole in ((measured["tasks"], "examples"), (measured["perplexity"], "nlls"))
+    )
+    text = json.dumps({"model": model, "tasks": kept, "perplexity": texts}, indent=1, allow_nan=False) + "\n"
+    try:
+        place.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"the results above could not be written to {file}: {error.strerror}") from error
 
 
 def attribute(
@@ -179,7 +214,8 @@ def attribute(
     seed: int,
 ) -> None:
     """Write an attribution to `output`, a Zarr group. Raises Refusal, Problem or BadInput as `prune`."""
-    check_free(output)
+    checked_folder(output)
+    check_readable(texts, "--texts")
     document: dict[str, Any] = {
         "dense": dense,
         "pruned": list(pruned),
@@ -196,6 +232,7 @@ def attribute(
     }
     spec = parse_spec(JobKind.ATTRIBUTE, document)
     assert isinstance(spec, AttributeSpec)
+    check_outside(output, map(_folder, (spec.dense, *spec.pruned)), OUTPUT)
     with new_folder(output) as folder, _running(settings) as context:
         from worker import stages
 
@@ -231,7 +268,7 @@ def _running(settings: Settings) -> Iterator["Context"]:
                 settings=settings,
                 models=WarmModels(settings.device, settings.dtype),
                 place_of=lambda reference: _place(reference, settings),
-                file_of=Path,
+                file_of=_file,
                 report=display.show,
                 check=lambda: None,
             )
@@ -242,8 +279,27 @@ def _running(settings: Settings) -> Iterator["Context"]:
 def _place(reference: str, settings: Settings) -> Path | str:
     """Any folder, a hub id or `demo` as it stands; `pruned:<id>` is a model of the data folder."""
     if not reference.startswith(PRUNED):
-        return reference
+        return reference if _folder(reference) is None or reference == DEMO else expanded(reference)
     from jobs.references import resolve_model
     from store.artefacts import Artefacts
 
-    return resolve_model(reference, settings, Artefacts(settings.resolved_artefacts_url).fetch_model)
+    artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
+    return resolve_model(reference, settings, artefacts.fetch_model)
+
+
+def _folder(reference: str) -> Path | None:
+    """The folder that a reference names itself, whether it holds a model or not."""
+    if reference == DEMO:
+        return DEMO_FOLDER
+    with refusing(f"model {reference!r}:"):
+        if reference.startswith("~") or (os.sep in reference and os.path.lexists(reference)):
+            return expanded(reference)
+        return Path(reference) if expanded(reference).is_dir() else None
+
+
+def _file(name: str) -> Path:
+    """A file of text or windows that was named by its path."""
+    file = expanded(name)
+    if file.exists():  # what is missing is told by who reads it, with what there is
+        check_readable(file, "file")
+    return file

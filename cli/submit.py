@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
+from cli.documents import read_yaml
 from cli.errors import Failure, Refusal, one_line
+from cli.inputs import check_readable
 from cli.progress import Display
 from cli.up import address_of
 from cli.wording import work
@@ -19,6 +20,7 @@ from jobs.settings import Settings
 from server import urls
 
 POLL_SECONDS = 0.5
+MAX_PORT = 65_535
 
 
 def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool, dry_run: bool) -> None:
@@ -32,7 +34,7 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
     request = {**read_request(file), "force": force}
     if dry_run and request["kind"] != JobKind.STUDY:
         raise Refusal(f"{file}: --dry-run tells how much work a study is; a {request['kind']} is one job")
-    address = (server or address_of(settings)).rstrip("/")
+    address = _checked_address(server or address_of(settings))
     # A server on this machine is never asked through a proxy.
     direct: dict[str, httpx.BaseTransport | None] = {
         "all://127.0.0.1": None,
@@ -54,18 +56,30 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
             _follow(client, job)
 
 
+def _checked_address(server: str) -> str:
+    address = server.rstrip("/")
+    try:
+        url = httpx.URL(address)
+        usable = url.scheme in ("http", "https") and bool(url.host) and (url.port or 1) <= MAX_PORT
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable:
+        raise Refusal(f"--server {server!r} is no address of a server: http://127.0.0.1:8000")
+    return address
+
+
 def read_request(file: Path) -> dict[str, Any]:
     """`{"kind", "spec"}` of a YAML file, written as `kind: ... spec: ...` or as one key that names the kind.
 
     Raises:
         Refusal: there is no such file, it is no YAML, or it has another form.
     """
+    check_readable(file, "FILE")
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise Refusal(f"{file} is no YAML: {one_line(str(error))}") from None
+    document = read_yaml(text, str(file))
     kinds = [str(kind) for kind in JobKind]
     match document:
         case {"kind": str(kind), "spec": dict(spec), **rest} if not rest:
@@ -108,13 +122,11 @@ def _states(client: httpx.Client, job_id: str) -> Iterator[Job]:
 def _ask(client: httpx.Client, method: str, path: str, document: object = None) -> httpx.Response:
     try:
         answer = client.request(method, path, json=document)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:
         raise Failure(
             f"no server answers at {client.base_url} ({one_line(str(error))}); start one with `prunescope up`, "
             "or name it with --server"
         ) from None
-    except httpx.InvalidURL as error:
-        raise Refusal(f"--server {client.base_url}: {error}") from None
     if answer.is_success:
         return answer
     try:

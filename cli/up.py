@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from cli import processes
+from cli.doctor import check_services
 from cli.errors import Failure, Refusal
 from cli.redis import private_redis
 from jobs.settings import Settings
@@ -41,6 +42,7 @@ def run(settings: Settings, *, demo: bool) -> None:
         Failure: a part did not start, or died.
     """
     settings = settings.model_copy(update={"home": settings.resolved_home, "port": _free_port(settings)})
+    check_services(settings)
     settings.home.mkdir(parents=True, exist_ok=True)
     logs = settings.home / "logs"
     children: Children = {}
@@ -75,6 +77,7 @@ def serve(settings: Settings) -> None:
     from server.garbage import spare_what_is_loaded
 
     _free_port(settings)
+    check_services(settings)
     app = create_app(settings)
     spare_what_is_loaded()
     uvicorn.run(
@@ -117,9 +120,9 @@ def _free_port(settings: Settings) -> int:
             probe.bind(address)
             port: int = probe.getsockname()[1]
             return port
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a host name that is too long
         raise Refusal(
-            f"cannot listen on port {settings.port} of {settings.host} ({error.strerror}); "
+            f"cannot listen on port {settings.port} of {settings.host[:80]} ({getattr(error, 'strerror', error)}); "
             "choose another with --port, or --port 0 for any that is free"
         ) from None
 

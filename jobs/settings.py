@@ -4,13 +4,22 @@ from there."""
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.paths import expanded, expanded_address
+
+DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+MAX_INTERVAL_SECONDS = 86_400
+"""Of a lease, and between two sweeps: a day."""
 
 LONGEST_SOCKET_PATH = 100
 """Bytes of a unix socket's path that every system takes (Linux allows 107)."""
@@ -23,18 +32,28 @@ def _separated(separator: str) -> Any:
         if not isinstance(value, str):
             return value
         if value.lstrip().startswith("["):
-            return json.loads(value)
+            try:
+                return json.loads(value)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"begins with [ and is no JSON list ({error})") from None
         return [part.strip() for part in value.split(separator) if part.strip()]
 
     return BeforeValidator(split)
 
 
+Expanded = Annotated[Path, BeforeValidator(lambda value: expanded(value) if isinstance(value, str | Path) else value)]
+"""A path whose `~` is expanded."""
+
+
 class Settings(BaseSettings):
-    """Read from `PRUNESCOPE_<NAME>`; what is given to the constructor comes first."""
+    """Read from `PRUNESCOPE_<NAME>`; what is given to the constructor comes first. A variable that is set to nothing
+    counts as not set. `~` is a home in every path and local address."""
 
-    model_config = SettingsConfigDict(env_prefix="PRUNESCOPE_", frozen=True, extra="ignore", validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PRUNESCOPE_", frozen=True, extra="ignore", validate_default=True, env_ignore_empty=True
+    )
 
-    home: Path = Path(".prunescope")
+    home: Expanded = Path(".prunescope")
     """Data folder: database, artefacts, the private Redis."""
     database_url: str | None = None
     """SQLAlchemy address; None: SQLite in the data folder."""
@@ -42,25 +61,54 @@ class Settings(BaseSettings):
     """`redis://host:port/0` or `unix:///path/to/socket`; None: the private Redis of the data folder."""
     artefacts_url: str | None = None
     """Any fsspec address (`s3://bucket/folder`); None: a folder in the data folder."""
-    data: Path | None = None
+    data: Expanded | None = None
     """Folder with `eval/` and `calibration/`, looked in before the hub."""
-    model_roots: Annotated[tuple[Path, ...], NoDecode, _separated(os.pathsep)] = ()
+    model_roots: Annotated[tuple[Expanded, ...], NoDecode, _separated(os.pathsep)] = ()
     """Folders below which a spec may name models and calibration files, separated as in PATH."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, _separated(",")] = ("127.0.0.1", "localhost", "[::1]")
     """Host names that the web server answers to."""
-    lease_seconds: float = Field(default=60, gt=0)
+    lease_seconds: float = Field(default=60, gt=0, le=MAX_INTERVAL_SECONDS, allow_inf_nan=False)
     """A running job whose worker is silent for this long is queued again."""
-    sweep_seconds: float = Field(default=5, gt=0)
+    sweep_seconds: float = Field(default=5, gt=0, le=MAX_INTERVAL_SECONDS, allow_inf_nan=False)
     """How often lost leases and unsent messages are looked for."""
     device: str = "auto"
     dtype: str = "auto"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _utf8(cls, value: object) -> object:
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"{value!r} is not UTF-8") from None
+        return value
+
+    @field_validator("database_url", "redis_url", "artefacts_url")
+    @classmethod
+    def _local_address(cls, address: str | None) -> str | None:
+        return None if address is None else _expanded_url(address)
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, name: str) -> str:
+        if not DEVICES.fullmatch(name):
+            raise ValueError(f"device {name!r} is unknown: auto, cpu, cuda or cuda:1 (any number)")
+        return name
+
+    @field_validator("dtype")
+    @classmethod
+    def _known_dtype(cls, name: str) -> str:
+        if name not in DTYPES:
+            raise ValueError(f"dtype {name!r} is unknown: {', '.join(DTYPES)}")
+        return name
+
     @property
     def resolved_home(self) -> Path:
         """The data folder as an absolute path."""
-        return self.home.expanduser().resolve()
+        return Path(os.path.realpath(self.home))  # a loop of links is left to whoever opens it
 
     @property
     def resolved_database_url(self) -> str:
@@ -89,3 +137,11 @@ class Settings(BaseSettings):
     def resolved_redis_url(self) -> str:
         """Address for redis-py; `jobs/queue.py` says it the way Celery wants it."""
         return self.redis_url or f"unix://{quote(str(self.private_redis_socket))}"
+
+
+def _expanded_url(address: str) -> str:
+    """An address whose path is local has its `~` expanded: of a SQLite file, of a socket, of a folder."""
+    for scheme in ("sqlite:///", "unix://"):
+        if address.startswith(f"{scheme}~"):
+            return f"{scheme}{quote(str(expanded(address.removeprefix(scheme))), safe='/?=&%')}"
+    return expanded_address(address)

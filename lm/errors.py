@@ -14,6 +14,8 @@ Exception
 └── Cancelled                raised by a progress callback to stop at the next layer or batch
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -73,3 +75,18 @@ class OutOfMemory(BadInput):
 
 class Cancelled(Exception):
     """Raised by a progress callback to stop the work at the next layer or batch; the numerics let it pass."""
+
+
+@contextmanager
+def foreign_errors(what: str, kind: type[BadInput] = UnsupportedModel) -> Iterator[None]:
+    """Raise `kind`, whose text begins with `what`, for whatever a library raises over files that are not as it expects:
+    KeyError, TypeError, RecursionError. Bad input, memory and what the operating system says pass as they are."""
+    try:
+        yield
+    except (BadInput, Cancelled, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        said = (str(error).strip() or "without a message").splitlines()[0]
+        raise kind(f"{what} ({type(error).__name__}: {said[:300]})") from error

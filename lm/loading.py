@@ -114,10 +114,10 @@ def choose_device(name: str) -> torch.device:
     """The device of 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:1'. Raises DeviceUnavailable."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", name):
         raise DeviceUnavailable(f"device {name!r} is unknown: auto, cpu, cuda or cuda:1 (any number)")
     device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():  # its index has a byte
         raise DeviceUnavailable(
             f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices; use auto or cpu"
         )

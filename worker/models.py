@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from jobs.references import PRUNED
+from lm.errors import foreign_errors
 from lm.loading import LanguageModel, choose_device, choose_dtype, find, load
 from store.manifest import verify
 
@@ -51,7 +52,8 @@ class WarmModels:
     def _load(self, folder: Path, reference: str, *, resident: bool) -> LanguageModel:
         if reference.startswith(PRUNED):
             verify(folder, remedy="prune it again with force")  # the one read, after which its pages are at hand
-        return load(folder, device=self._device, dtype=self._dtype, resident=resident)
+        with foreign_errors(f"{reference}: cannot be loaded"):
+            return load(folder, device=self._device, dtype=self._dtype, resident=resident)
 
     def _make_room(self, coming: int) -> None:
         """Let the models go that were not used for longest, until the coming one fits beside the others."""

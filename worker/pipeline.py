@@ -7,7 +7,6 @@ what a killed worker left behind is never seen, for an artefact gets its name la
 where the next attempt looks for them.
 """
 
-import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from jobs.documents import Job, JobKind
+from jobs.failures import translated
 from jobs.problems import Problem
 from jobs.references import PRUNED, resolve_file, resolve_model
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, parse_spec
@@ -26,6 +24,7 @@ from lm.loading import find_on_hub
 from store.results import RESULT_OF
 from worker import stages
 from worker.context import Context
+from worker.failures import mendable
 from worker.lease import Lease
 from worker.models import WarmModels
 from worker.parts import Parts
@@ -86,12 +85,15 @@ def _attempt(job: Job, holder: str, parts: Parts, models: WarmModels, check: Cal
         check=check,
     )
     try:
-        return Done(_produce(job, parts, context))
+        with translated():
+            return Done(_produce(job, parts, context))
     except Cancelled:
         return Stopped()
     except BadInput as error:
         return Failed(Problem(422, error.code, error.code.replace("-", " ").capitalize(), str(error)))
     except Problem as problem:
+        if problem.status >= 500:
+            log.warning("job %s (%s) failed: %s", job.id, job.kind, problem.detail, exc_info=problem)
         return Failed(problem)
     except Exception as error:
         log.exception("job %s (%s) failed", job.id, job.kind)
@@ -116,8 +118,9 @@ def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
 
 def _worthless(job: Job, parts: Parts, error: BaseException) -> bool:
     """Whether nobody will go on from what an attempt had finished: its input is bad, or the job is cancelled."""
-    cancelled = isinstance(error, Cancelled) and parts.stores.jobs.get(job.id).cancel_requested
-    return cancelled or isinstance(error, BadInput | Problem)
+    if isinstance(error, Cancelled):
+        return parts.stores.jobs.get(job.id).cancel_requested
+    return mendable(error)
 
 
 def _folder(place: Path | str) -> Path:
@@ -152,14 +155,5 @@ def _end(job: Job, holder: str, parts: Parts, ending: Ending) -> None:
 
 def _defect(error: Exception, job: Job) -> Problem:
     """The problem for what nobody foresaw: its traceback is in the worker's log and nowhere else."""
-    match error:
-        case torch.OutOfMemoryError():
-            detail = "the GPU has not enough memory for it: end what else runs there, or take smaller windows or texts"
-            return Problem(507, "out-of-memory", "Out of memory", detail)
-        case OSError() if error.errno == errno.ENOSPC:
-            return Problem(
-                507, "disk-full", "The disk is full", "make room where the artefacts are kept, then try again"
-            )
-        case _:
-            detail = f"an unexpected {type(error).__name__} ended it; the worker's log says more under job {job.id}"
-            return Problem(500, "internal", "Something went wrong", detail)
+    detail = f"an unexpected {type(error).__name__} ended it; the worker's log says more under job {job.id}"
+    return Problem(500, "internal", "Something went wrong", detail)

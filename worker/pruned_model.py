@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from jobs import specs
@@ -37,6 +38,7 @@ from pruning.reports import STAGES, LayerReport, MatrixReport
 from pruning.walk import prune as walk
 from worker.companions import copy_companions
 from worker.context import Context
+from worker.disk import check_model
 from worker.layer_files import LayerFiles
 from worker.models import folder_of
 from worker.records import circumstances, write_json
@@ -74,6 +76,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
             finished = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".")))
         layers = len(decoder_layers(lm.model))
         identity = _identity(spec, place, lm, computed_in, calibration)
+        check_room(lm.model, folder, finished)
         checkpoint = read_checkpoint(place, spec.model)
         stored = stored_tensors(lm.model, checkpoint, layers_path(lm.model))
         keeper = LayerFiles(finished / "layers", layers_path(lm.model), layers, identity, stored)
@@ -169,6 +172,17 @@ def _matrix_done(context: Context, layers: int, report: MatrixReport) -> None:
     context.step("prune", report.layer, layers, "layers", f"layer {report.layer + 1}/{layers} · {report.name}")
 
 
+def check_room(model: PreTrainedModel, folder: Path, finished: Path) -> None:
+    """Raise NoRoom where the pruned model does not fit beside what is on the disk, before the first layer."""
+    check_model(folder, finished, decoder_layers(model), _outside(model).values(), ONE_FILE)
+
+
+def _outside(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The checkpoint's tensors that lie outside of the layers."""
+    path = f"{layers_path(model)}."
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(path)}
+
+
 def _export(
     lm: LanguageModel, keeper: LayerFiles, checkpoint: Checkpoint, stored: StoredTensors | None, folder: Path
 ) -> None:
@@ -208,10 +222,8 @@ def _export(
 def _save_the_rest(lm: LanguageModel, folder: Path) -> None:
     """Write what lies outside of the layers of a model whose checkpoint transformers converts as it is loaded."""
     model: PreTrainedModel = lm.model
-    outside = f"{layers_path(model)}."
-    rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(outside)}
     # Leaves out what is tied to something else, and writes the configuration as if all of it were saved.
-    model.save_pretrained(folder, state_dict=rest)
+    model.save_pretrained(folder, state_dict=_outside(model))
 
 
 def _pruning_document(

@@ -27,6 +27,7 @@ from store.activations import ActivationWriter
 from store.outcomes import EVALUATION_JSON
 from worker import causal
 from worker.context import Context
+from worker.disk import check_attribution
 from worker.pruned_model import label, prune
 from worker.records import circumstances, write_json
 
@@ -80,6 +81,8 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
         def open_archive(examples: list[dict[str, Any]], layers: int, neurons: int) -> Archive:
             if spec.causal:
                 causal.check_fits(spec.causal, spec.layers or range(layers), layers, neurons)
+            tokens = sum(len(example["token_ids"]) for example in examples)
+            check_attribution(folder, len(spec.layers or range(layers)), neurons, tokens, len(names))
             writer = ActivationWriter(
                 folder,
                 spec=spec.model_dump(mode="json"),

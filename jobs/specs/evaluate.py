@@ -34,7 +34,7 @@ class EvaluateSpec(Strict):
 
     model: Reference
     tasks: tuple[str, ...] = ()
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1, le=1_000_000_000)
     seed: Seed = 0
     newline: Newline = "real"
     perplexity: Perplexity | None = None

@@ -18,9 +18,11 @@ Command = Callable[..., Result]
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `llama` (float16), `bare` (no safetensors), `calibration.jsonl` and `texts.jsonl`."""
+    """A folder with `llama` (float16), `twin` (the same in float32), `bare` (no safetensors), `calibration.jsonl` and
+    `texts.jsonl`."""
     root = tmp_path_factory.mktemp("models")
     tiny_folder(root / "llama", dtype=torch.float16)
+    tiny_folder(root / "twin")
     (root / "bare").mkdir()
     (root / "bare" / "config.json").write_text("{}")
     rows = [{"text": f"{TEXT} {number}"} for number in range(20)]

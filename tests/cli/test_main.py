@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -36,12 +38,40 @@ def test_a_wrong_setting_names_its_variable(command: Command, monkeypatch: pytes
     refused(command("doctor"), name)
 
 
-def test_a_defect_keeps_its_traceback(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_is_one_line_and_its_traceback_a_file(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import cli.doctor
 
     monkeypatch.setattr(cli.doctor, "CHECKS", None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     result = command("doctor")
-    assert result.exit_code == 1 and isinstance(result.exception, AttributeError)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    (log,) = tmp_path.glob("prunescope-*.log")
+    assert line.startswith("prunescope: an unexpected AttributeError ended it") and str(log) in line
+    assert "Traceback" in log.read_text() and "cli/doctor.py" in log.read_text() and "torch" in log.read_text()
+
+
+def test_a_traceback_is_printed_where_it_is_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("PRUNESCOPE_DEBUG", "1")
+    refused(command("submit", "none.yaml"), "none.yaml: No such file")
+    assert "Traceback" in command("submit", "none.yaml").stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_streams_that_cannot_be_written_to(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "cli", "doctor"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1 and result.stderr.splitlines() == [
+        "prunescope: the disk is full: make room there, then try again"
+    ]
+    closed = subprocess.run(["sh", "-c", f"{' '.join(program)} 2>&-"], capture_output=True, text=True, check=False)
+    assert "Python" in closed.stdout and not closed.stderr
 
 
 def test_torch_is_not_imported_before_it_is_needed() -> None:

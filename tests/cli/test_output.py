@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import Refusal
+from cli.errors import Failure, Refusal
 from cli.output import new_file, new_folder, resumed_folder, unfinished_place
 
 
@@ -27,13 +27,13 @@ def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_came_meanwhile_is_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="not an empty folder"), new_folder(tmp_path / "a") as folder:
+def test_what_came_meanwhile_is_left_alone_and_the_result_kept(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="the result is kept in") as failed, new_folder(tmp_path / "a") as folder:
         (folder / "x").write_text("ours")
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / "x").write_text("theirs")
     assert (tmp_path / "a" / "x").read_text() == "theirs"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert str(folder) in str(failed.value) and (folder / "x").read_text() == "ours"
 
 
 def test_a_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None:

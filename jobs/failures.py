@@ -1,0 +1,154 @@
+"""What Python, the operating system or a library raised, as a problem document. Worker and command come here alike.
+
+    out-of-memory   507   MemoryError, PyTorch's allocators of GPUs and of the CPU, ENOMEM
+    disk-full       507   ENOSPC, a quota, a limit on file sizes; also where a library tells it by its text alone
+    file-error      500   a file that is missing, in the way, or not for this user
+    device-error    500   any other error of the operating system, such as EIO or a file system that is read-only
+    unreachable     503   a network, a database or a queue that does not answer
+
+Memory and disk are looked for in the whole chain of causes: a library may wrap them in an error of its own. Everything
+else counts only where it is what was raised. What is none of these is a defect.
+"""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+from jobs.problems import Problem
+
+DISK_FULL = "disk-full"
+FILE_ERROR = "file-error"
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OF_FILES = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY),
+    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.EINVAL, errno.EBUSY, errno.EXDEV),
+}
+_MEMORY_TEXT = re.compile(
+    r"DefaultCPUAllocator|can't allocate memory|cannot allocate memory|not enough memory|out of memory|bad_?alloc"
+    r"|os error 12\b",
+    re.IGNORECASE,
+)
+_FULL_TEXT = re.compile(
+    r"no space left on device|disk quota exceeded|file too large|database or disk is full|os error (28|122|27)\b",
+    re.IGNORECASE,
+)
+_REMOTE = ("requests", "urllib3", "httpx", "httpcore", "huggingface_hub", "redis", "kombu", "aiohttp", "botocore")
+
+
+class NoRoom(Problem):
+    """507: the disk has less room than the result needs, found before anything of it was written."""
+
+    def __init__(self, place: object, needed: int, free: int) -> None:
+        detail = (
+            f"{needed / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free on the disk at {place}: "
+            "make room there, or write somewhere else"
+        )
+        super().__init__(507, DISK_FULL, "The disk has too little room", detail)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise what is known of here as its Problem, with the error as its cause; all else passes."""
+    try:
+        yield
+    except Exception as error:
+        if (problem := problem_of(error)) is not None:
+            raise problem from error
+        raise
+
+
+def problem_of(error: BaseException) -> Problem | None:
+    """The problem that an error stands for; None for a Problem, for what the numerics say of bad input, and for
+    defects."""
+    if getattr(error, "code", None) in ("out-of-memory", DISK_FULL):
+        return None  # it says so itself, and more
+    for each in _chain(error):
+        if (problem := _exhausted(each)) is not None:
+            return problem
+    match error:
+        case OSError() if error.errno is not None:
+            return _of_system(error)
+        case _ if type(error).__module__.partition(".")[0] in _REMOTE or _of_database(error):
+            return Problem(503, "unreachable", "Something does not answer", _first_line(getattr(error, "orig", error)))
+    return None
+
+
+def disk_full(place: str | None, what: str = "the disk is full") -> Problem:
+    """507; `place` is where room is missing."""
+    where = f" at {place}" if place else ""
+    return Problem(507, DISK_FULL, "The disk is full", f"{what}{where}: make room there, then try again")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came of, as a traceback shows it."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        if each.__cause__ is not None:
+            waiting.append(each.__cause__)
+        elif each.__context__ is not None and not each.__suppress_context__:
+            waiting.append(each.__context__)
+
+
+def _exhausted(error: BaseException) -> Problem | None:
+    """The problem of memory or disk that this error tells of by its type, its number or, from a library, its text."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, Problem) or (_kind(error) is not None and not _of_database(error)):
+        return None  # one of ours: its text quotes names and values that may say anything
+    text = str(error)
+    gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA" in text or "HIP" in text
+    if number == errno.ENOMEM or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return _out_of_memory(gpu=gpu)
+    if number in _FULL:
+        assert isinstance(error, OSError)
+        return disk_full(_place(error), "the disk is full" if number != errno.EFBIG else "a file got too large")
+    if number is None and not isinstance(error, KeyError | LookupError | AssertionError):
+        if _FULL_TEXT.search(text):
+            return disk_full(None)
+        if _MEMORY_TEXT.search(text):
+            return _out_of_memory(gpu=gpu)
+    return None
+
+
+def _kind(error: BaseException) -> str | None:
+    """The code that a class of the numerics' own errors has."""
+    code = getattr(type(error), "code", None)
+    return code if isinstance(code, str) else None
+
+
+def _out_of_memory(*, gpu: bool) -> Problem:
+    whose, more = ("the GPU", "") if gpu else ("this machine", ", a smaller model")
+    detail = f"{whose} has not enough memory for it: end what else runs there, or take smaller windows or texts{more}"
+    return Problem(507, "out-of-memory", "Out of memory", detail)
+
+
+def _of_system(error: OSError) -> Problem:
+    place = _place(error)
+    detail = f"{place}: {error.strerror}" if place else str(error.strerror)
+    if error.errno in _OF_FILES:
+        return Problem(500, FILE_ERROR, "A file cannot be used", detail)
+    return Problem(500, "device-error", "The operating system refused something", detail)
+
+
+def _place(error: OSError) -> str | None:
+    name = error.filename2 if error.filename2 is not None else error.filename
+    return None if name is None or isinstance(name, int) else os.fsdecode(name)
+
+
+def _of_database(error: BaseException) -> bool:
+    return type(error).__module__.startswith("sqlalchemy.exc") and type(error).__name__ in (
+        *("OperationalError", "InterfaceError", "TimeoutError"),
+    )
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,45 @@
+"""Paths as people write them: `~` means the same in every setting, every option and every file that a command names."""
+
+import os
+from pathlib import Path
+
+
+class BadPath(ValueError):
+    """A text that is no path; one line that quotes it and says why."""
+
+
+def expanded(text: str | Path) -> Path:
+    """`text` as a path, with a leading `~` or `~user` replaced by that user's home.
+
+    Raises BadPath: it is empty, holds a null byte, is not UTF-8, or there is no such home.
+    """
+    name = str(text)
+    if not name:
+        raise BadPath("the path is empty")
+    if "\0" in name:
+        raise BadPath(f"{name!r} holds a null byte")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadPath(f"{name!r} is not UTF-8") from None
+    first, *rest = Path(name).parts or (".",)
+    if not name.startswith("~"):
+        return Path(name)
+    home = os.path.expanduser(first)  # noqa: PTH111 - pathlib's own takes a relative HOME
+    if not Path(home).is_absolute() or (first == "~" and os.environ.get("HOME") == ""):  # of which it makes /
+        raise BadPath(f"{name!r}: {_homeless(first)}; write the whole path")
+    return Path(home, *rest)
+
+
+def expanded_address(address: str) -> str:
+    """An fsspec address, in which a local path has its `~` expanded; any other one as it is. Raises as `expanded`."""
+    scheme, separator, rest = address.rpartition("://")
+    if scheme in ("", "file", "local"):
+        return f"{scheme}{separator}{expanded(rest)}"
+    return address
+
+
+def _homeless(first: str) -> str:
+    if first != "~":
+        return f"there is no user {first[1:]!r}"
+    return "HOME is not set to an absolute path, and this user has no home"
