@@ -13,7 +13,7 @@ router = APIRouter(tags=["Machines"])
 
 
 @router.get(urls.HEALTHZ, summary="The server answers")
-def healthz() -> dict[str, str]:
+async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 

@@ -2,20 +2,24 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
-from jobs.problems import FieldError, Problem
+from jobs.bounds import MAX_ERRORS
+from jobs.problems import FieldError, Problem, detail_of, shown
 from server import urls
 from server.documents import ErrorPage
 from server.headers import HEADERS
 
+MAX_SHOWN = 60
+"""Characters of a value inside of a sentence."""
 MEDIA_TYPE = "application/problem+json"
 
 ErrorRenderer = Callable[[Request, ErrorPage], Response]
@@ -24,10 +28,9 @@ ErrorRenderer = Callable[[Request, ErrorPage], Response]
 def problem_response(problem: Problem, path: str) -> Response:
     """The problem document; ``path`` is the request's, the document's ``instance``."""
     document = {**problem.document(), "instance": path}
-    headers = {"allow": str(problem.allow)} if isinstance(problem, MethodNotAllowed) else {}
     # What was given comes back in it, and may be what JSON or UTF-8 does not have: NaN, half of a surrogate pair.
     content = json.dumps(_finite(document), allow_nan=False)
-    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
 def _finite(value: object) -> object:
@@ -42,8 +45,8 @@ class MethodNotAllowed(Problem):
     """405, with the methods that are allowed."""
 
     def __init__(self, method: str, path: str, allow: str) -> None:
-        super().__init__(405, "method-not-allowed", "Method not allowed", f"{path} answers {allow}, not {method}")
-        self.allow = allow
+        detail = f"{path} answers {allow}, not {method}"
+        super().__init__(405, "method-not-allowed", "Method not allowed", detail, headers={"allow": allow})
 
 
 def wants_page(request: Request) -> bool:
@@ -62,8 +65,7 @@ def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
         page = ErrorPage(status=problem.status, title=problem.title, detail=problem.detail, errors=errors)
         response = render(request, page)
         response.status_code = problem.status
-        if isinstance(problem, MethodNotAllowed):
-            response.headers["allow"] = problem.allow
+        response.headers.update(problem.headers)
         return response
 
     async def on_problem(request: Request, error: Exception) -> Response:
@@ -106,17 +108,26 @@ def of_http(error: HTTPException, request: Request) -> Problem:
 def _methods(request: Request) -> set[str]:
     """Every method that some route of the application answers at this address."""
     methods: set[str] = set()
-    for route in request.app.routes:
+    for route in _routes(request.app.router):
         if route.matches(request.scope)[0] != Match.NONE:
             methods |= getattr(route, "methods", None) or {"GET"}
-    return methods - {"HEAD"}
+    return methods | ({"HEAD"} if "GET" in methods else set())  # HEAD is answered wherever GET is
+
+
+def _routes(router: Any) -> Iterator[BaseRoute]:
+    """The routes of a router and of those that it includes, which are one entry of its list each."""
+    for route in router.routes:
+        inner = getattr(route, "original_router", None)
+        if inner is None:
+            yield route
+        else:
+            yield from _routes(inner)
 
 
 def of_validation(errors: Sequence[dict[str, object]]) -> Problem:
     """A request's parameters or body that do not fit: one entry per field, with what was given and what is allowed."""
-    fields = [_field_error(error) for error in errors]
-    detail = "; ".join(f"{field.field}: {field.message}" for field in fields)
-    return Problem(422, "bad-request", "The request cannot be understood", detail, fields)
+    fields = [_field_error(error) for error in errors[:MAX_ERRORS]]
+    return Problem(422, "bad-request", "The request cannot be understood", detail_of(fields, len(errors)), fields)
 
 
 def _field_error(error: dict[str, object]) -> FieldError:
@@ -133,4 +144,8 @@ def _field_error(error: dict[str, object]) -> FieldError:
     if error.get("type") == "missing":
         return FieldError(".".join(steps[1:]) or "body", None, "a value", "is needed")
     given = error.get("input")
-    return FieldError(".".join(steps[1:]) or "body", given, allowed, f"{str(given)[:60]!r} is not allowed: {allowed}")
+    return FieldError(".".join(steps[1:]) or "body", given, allowed, f"{_quoted(given)} is not allowed: {allowed}")
+
+
+def _quoted(given: object) -> str:
+    return shown(given if isinstance(given, str) else shown(given, MAX_SHOWN), MAX_SHOWN)

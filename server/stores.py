@@ -10,7 +10,7 @@ import redis.asyncio
 from celery import Celery
 from fastapi import Depends, Request
 
-from jobs.documents import Job
+from jobs.documents import JobSummary
 from jobs.events import publish_job
 from jobs.problems import not_found
 from jobs.queue import async_redis_client, celery_app, redis_client, send
@@ -71,7 +71,7 @@ class Stores(submission.Stores):
         """Hand a job's id to the queue; QueueUnavailable when it cannot be reached."""
         send(self.queue, job)
 
-    def announce(self, *jobs: Job) -> None:
+    def announce(self, *jobs: JobSummary) -> None:
         """Tell everybody who watches that these jobs were made or changed. Events are hints: without Redis nobody hears
         them, and nothing is lost."""
         with contextlib.suppress(redis.RedisError):

@@ -26,4 +26,4 @@ async def sweep_for_ever(stores: Stores) -> None:
 def _sweep(stores: Stores) -> None:
     for id in sweep(stores.jobs, stores.send, partial(waiting, stores.redis)):
         logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
-        stores.announce(stores.jobs.get(id), *stores.jobs.studies_of(id))
+        stores.announce(stores.jobs.summary(id), *stores.jobs.studies_of(id))
