@@ -1,5 +1,6 @@
 """`prunescope submit`: a job or a study from a YAML file to a running server."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,13 +15,17 @@ from cli.inputs import check_readable
 from cli.progress import Display
 from cli.up import address_of
 from cli.wording import work
-from jobs.documents import Estimate, Job, JobKind, JobState
-from jobs.problems import unknown_name
+from jobs.bounds import MAX_BODY_BYTES
+from jobs.documents import Estimate, JobKind, JobState, JobSummary
+from jobs.problems import Problem, unknown_name
 from jobs.settings import Settings
+from jobs.shape import check_shape
 from server import urls
 
 POLL_SECONDS = 0.5
 MAX_PORT = 65_535
+ANSWER_SECONDS = 90.0
+"""More than the server takes before it says that it is late."""
 
 
 def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool, dry_run: bool) -> None:
@@ -41,7 +46,7 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
         "all://localhost": None,
         "all://[::1]": None,
     }
-    with httpx.Client(base_url=address, mounts=direct, timeout=30) as client:
+    with httpx.Client(base_url=address, mounts=direct, timeout=ANSWER_SECONDS) as client:
         if request["kind"] == JobKind.STUDY:
             study = {"spec": request["spec"], "force": force}
             estimate = Estimate.model_validate(_ask(client, "POST", urls.study_estimate(), study).json())
@@ -49,7 +54,7 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
             if dry_run:
                 return
         answer = _ask(client, "POST", urls.api(urls.jobs()), request)
-        job = Job.model_validate(answer.json())
+        job = JobSummary.model_validate(answer.json())
         known = "" if answer.status_code == httpx.codes.ACCEPTED else f" (known already: {job.state})"
         print(f"{address}{urls.job(job.id)}{known}", flush=True)
         if wait:
@@ -72,14 +77,22 @@ def read_request(file: Path) -> dict[str, Any]:
     """`{"kind", "spec"}` of a YAML file, written as `kind: ... spec: ...` or as one key that names the kind.
 
     Raises:
-        Refusal: there is no such file, it is no YAML, or it has another form.
+        Refusal: there is no such file, it is no YAML, it is larger than a request may be, or it has another form.
     """
     check_readable(file, "FILE")
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BODY_BYTES + 1)
+        if len(content) > MAX_BODY_BYTES:
+            raise Refusal(f"{file} is too large: a request may carry {MAX_BODY_BYTES // 2**20} MiB")
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     document = read_yaml(text, str(file))
+    try:
+        check_shape(document)
+    except Problem as problem:
+        raise Refusal(f"{file}: {problem}") from None
     kinds = [str(kind) for kind in JobKind]
     match document:
         case {"kind": str(kind), "spec": dict(spec), **rest} if not rest:
@@ -93,7 +106,7 @@ def read_request(file: Path) -> dict[str, Any]:
     return {"kind": kind, "spec": spec}
 
 
-def _follow(client: httpx.Client, job: Job) -> None:
+def _follow(client: httpx.Client, job: JobSummary) -> None:
     with Display() as display:
         for current in _states(client, job.id):
             job = current
@@ -110,9 +123,9 @@ def _follow(client: httpx.Client, job: Job) -> None:
             raise (Refusal if problem.get("status", 500) < 500 else Failure)(text)
 
 
-def _states(client: httpx.Client, job_id: str) -> Iterator[Job]:
+def _states(client: httpx.Client, job_id: str) -> Iterator[JobSummary]:
     while True:
-        job = Job.model_validate(_ask(client, "GET", urls.api(urls.job(job_id))).json())
+        job = JobSummary.model_validate(_ask(client, "GET", urls.api(urls.job(job_id))).json())
         yield job
         if job.state.ended:
             return
@@ -121,7 +134,9 @@ def _states(client: httpx.Client, job_id: str) -> Iterator[Job]:
 
 def _ask(client: httpx.Client, method: str, path: str, document: object = None) -> httpx.Response:
     try:
-        answer = client.request(method, path, json=document)
+        # What JSON does not have (NaN) is sent all the same: the server says which field holds it.
+        content = None if document is None else json.dumps(document)
+        answer = client.request(method, path, content=content, headers={"content-type": "application/json"})
     except (httpx.HTTPError, OSError) as error:
         raise Failure(
             f"no server answers at {client.base_url} ({one_line(str(error))}); start one with `prunescope up`, "

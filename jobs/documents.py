@@ -48,15 +48,15 @@ class Progress(BaseModel):
     eta_seconds: float | None = None
 
 
-class Job(BaseModel):
-    """One job. The last four fields are for the program itself and are left out of the JSON document."""
+class JobSummary(BaseModel):
+    """One job as lists have it, without its spec. The last five fields are for the program itself and are left out of
+    the JSON document."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     kind: JobKind
     state: JobState
-    spec: dict[str, Any]
     fingerprint: str
     progress: Progress = Progress()
     created_at: datetime
@@ -75,11 +75,20 @@ class Job(BaseModel):
     sent: bool = Field(default=False, exclude=True)
     """A message with this job's id was handed to the queue since it was last queued."""
 
+    brief: dict[str, Any] = Field(default={}, exclude=True)
+    """The spec in brief (`jobs/briefs.py`)."""
+
     @property
     def artefact_id(self) -> str:
         """The id of what this job makes, known before it exists: `pruned:<id>`, an evaluation, an attribution, a
         study."""
         return artefact_id(self.fingerprint)
+
+
+class Job(JobSummary):
+    """One job with its whole spec."""
+
+    spec: dict[str, Any]
 
 
 class LogLine(BaseModel):

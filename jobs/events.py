@@ -1,9 +1,10 @@
 """Live events of jobs, as Redis streams: what was missed while a reader was away is read again from its last event's
 id.
 
-    prunescope:jobs:<id>    one job:     event "job" (a Job document: its state changed), "progress" (a Progress), "log"
-    (a LogLine) prunescope:jobs         all of them: event "job" with {"id", "kind", "state", "parent", "progress"}, for
-    home and lists
+    prunescope:jobs:<id>    one job:     event "job" (a JobSummary: its state changed), "progress" (a Progress), "log"
+                                         (a LogLine)
+    prunescope:jobs         all of them: event "job" with {"id", "kind", "state", "parent", "progress"}, for home and
+                                         lists
 
 An event's id is its stream id (`1700000000000-0`), which server-sent events send back as Last-Event-ID. Events are
 hints, the database is the truth: whoever opens a page reads the job first and follows its events from then on.
@@ -18,7 +19,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from jobs.documents import Job, LogLine, Progress
+from jobs.documents import JobSummary, LogLine, Progress
 
 ALL_JOBS = "prunescope:jobs"
 KEPT_EVENTS = 2000
@@ -49,13 +50,13 @@ def publish(client: redis.Redis, job_id: str, event: str, data: Mapping[str, Any
     _append(client, stream_of(job_id), event, data, KEPT_SECONDS)
 
 
-def publish_job(client: redis.Redis, job: Job) -> None:
+def publish_job(client: redis.Redis, job: JobSummary) -> None:
     """A job was made or changed its state: tell its own stream and that of all jobs."""
-    publish(client, job.id, "job", job.model_dump(mode="json"))
+    publish(client, job.id, "job", job.model_dump(mode="json", exclude={"spec"}))
     _append(client, ALL_JOBS, "job", _summary(job), None)
 
 
-def publish_progress(client: redis.Redis, job: Job, progress: Progress) -> None:
+def publish_progress(client: redis.Redis, job: JobSummary, progress: Progress) -> None:
     """A job got further."""
     publish(client, job.id, "progress", progress.model_dump(mode="json"))
     _append(client, ALL_JOBS, "job", _summary(job.model_copy(update={"progress": progress})), None)
@@ -109,7 +110,7 @@ def _append(client: redis.Redis, stream: str, event: str, data: Mapping[str, Any
     pipeline.execute()
 
 
-def _summary(job: Job) -> dict[str, Any]:
+def _summary(job: JobSummary) -> dict[str, Any]:
     document = job.model_dump(mode="json", include={"id", "kind", "state", "progress"})
     return {**document, "parent": job.parent}
 

@@ -4,22 +4,22 @@
       bad_spec(errors)      422: a spec names something that is not there or not allowed
       not_found(...)        404
       conflict(...)         409: something else uses it, or the state does not allow it
-      unavailable(...)      503: the database does not answer, or a limit is reached; try again later
+      unavailable(...)      503: not now; says after how many seconds to try again
 
 REST answers with `document()` as `application/problem+json`; the command line prints `str(problem)` (one line) and
 exits with 2; a failed job keeps the document in its `error`.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-RETRY_SECONDS = 5
-"""What a 503 advises in Retry-After."""
+from jobs.bounds import MAX_ALLOWED, MAX_ECHO, MAX_ERRORS, MAX_INTEGER, MAX_MESSAGE, MAX_NAMES_LISTED
 
-LONGEST_ECHO = 200
-"""A value given by the user is echoed up to this many characters."""
+RETRY_SECONDS = 5
+"""What a 503 advises in Retry-After, unless something better is known."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,43 @@ class FieldError:
     message: str
 
     def document(self) -> dict[str, Any]:
-        """This error as it stands in the problem document; long texts are cut."""
+        """This error as it stands in the problem document; long texts and lists are cut."""
         given = self.given
-        if not isinstance(given, int | float | bool | None):
-            given = given if isinstance(given, str) else repr(given)
-            given = given if len(given) <= LONGEST_ECHO else given[: LONGEST_ECHO - 1] + "…"
-        return {"field": self.field, "given": given, "allowed": self.allowed, "message": self.message}
+        if not isinstance(given, int | float | bool | None) or (isinstance(given, int) and abs(given) > MAX_INTEGER):
+            given = cut(given, MAX_ECHO) if isinstance(given, str) else shown(given, MAX_ECHO)
+        allowed = self.allowed
+        if isinstance(allowed, str):
+            allowed = cut(allowed, MAX_MESSAGE)
+        elif allowed is not None:
+            allowed = [cut(each, MAX_ECHO) for each in allowed[:MAX_ALLOWED]]
+        return {
+            "field": cut(self.field, MAX_ECHO),
+            "given": given,
+            "allowed": allowed,
+            "message": cut(self.message, MAX_MESSAGE),
+        }
 
 
 class Problem(Exception):
-    """An error with an HTTP status, a stable code, and a sentence that says what to do about it."""
+    """An error with an HTTP status, a stable code, and a sentence that says what to do about it; `headers` go with the
+    answer."""
 
-    def __init__(self, status: int, code: str, title: str, detail: str, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        title: str,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
+        self.headers = dict(headers or {})
         self.status = status
         self.code = code
         self.title = title
         self.detail = detail
-        self.errors = tuple(errors)
+        self.errors = tuple(errors[:MAX_ERRORS])
 
     def document(self) -> dict[str, Any]:
         """RFC 9457: type, title, status, detail; and `code` and `errors` as extension members."""
@@ -64,10 +83,17 @@ class Problem(Exception):
         }
 
 
-def bad_spec(errors: Sequence[FieldError]) -> Problem:
-    """422: nothing was queued; each error names its field."""
-    detail = "; ".join(f"{error.field}: {error.message}" for error in errors)
-    return Problem(422, "bad-spec", "The spec cannot be run", detail, errors)
+def bad_spec(errors: Sequence[FieldError], count: int | None = None) -> Problem:
+    """422: nothing was queued; each error names its field. At most MAX_ERRORS are told, of `count` if there are more
+    than those given."""
+    return Problem(422, "bad-spec", "The spec cannot be run", detail_of(errors, count), errors)
+
+
+def detail_of(errors: Sequence[FieldError], count: int | None = None) -> str:
+    """One line that names each wrong field, and how many are left out."""
+    told = [f"{cut(error.field, MAX_ECHO)}: {cut(error.message, MAX_MESSAGE)}" for error in errors[:MAX_ERRORS]]
+    more = (len(errors) if count is None else count) - len(told)
+    return "; ".join([*told, *([f"and {more} more"] if more else [])])
 
 
 def bad_field(field: str, given: object, allowed: str | list[str] | None, message: str) -> Problem:
@@ -85,9 +111,9 @@ def conflict(detail: str) -> Problem:
     return Problem(409, "conflict", "Not possible now", detail)
 
 
-def unavailable(detail: str) -> Problem:
-    """503: the request is fine and may succeed when it is sent again after RETRY_SECONDS."""
-    return Problem(503, "unavailable", "Not available at the moment", detail)
+def unavailable(code: str, title: str, detail: str, seconds: int = RETRY_SECONDS) -> Problem:
+    """503: nothing is wrong with the request, and it may be sent again after so many seconds."""
+    return Problem(503, code, title, detail, headers={"retry-after": str(seconds)})
 
 
 def unknown_name(given: object, known: Iterable[str]) -> str:
@@ -99,9 +125,35 @@ def unknown_name(given: object, known: Iterable[str]) -> str:
     names = list(known)
     near = near_names(given, names)
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ";"
-    return f"{given!r} is not known{hint} {'Known' if near else 'known'}: {', '.join(names)}"
+    listed = ", ".join(cut(name, MAX_ECHO) for name in names[:MAX_NAMES_LISTED])
+    more = f" and {len(names) - MAX_NAMES_LISTED} more" if len(names) > MAX_NAMES_LISTED else ""
+    return f"{shown(given, MAX_ECHO)} is not known{hint} {'Known' if near else 'known'}: {listed}{more}"
 
 
 def near_names(given: object, known: Iterable[str]) -> list[str]:
     """At most three known names that look like the one given."""
-    return difflib.get_close_matches(str(given).lower(), list(known), n=3, cutoff=0.6)
+    # Comparing takes the product of both lengths.
+    if not isinstance(given, str) or len(given) > MAX_ECHO:
+        return []
+    names = [name for name, _ in zip(known, range(MAX_ALLOWED), strict=False) if len(name) <= MAX_ECHO]
+    return difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.6)
+
+
+def cut(text: str, length: int) -> str:
+    """The text itself, or its beginning and an ellipsis: at most `length` characters."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def shown(value: object, length: int) -> str:
+    """The value as Python writes it, at most `length` characters; never longer work than that."""
+    if isinstance(value, str):
+        return cut(repr(value[:length]), length)
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return f"an integer of {value.bit_length()} bits"
+    return cut(_SHORT.repr(value), length)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxother = 4, MAX_ECHO
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
+_SHORT.maxstring = 60

@@ -6,9 +6,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from jobs.problems import FieldError, Problem, bad_spec, near_names, unknown_name
+from jobs.bounds import MAX_ECHO, MAX_ERRORS
+from jobs.problems import FieldError, Problem, bad_spec, cut, near_names, shown, unknown_name
 
 _REFUSED = "prunescope_refused"
+MAX_SHOWN = 60
+"""Characters of a value inside of a sentence."""
 
 
 class Strict(BaseModel):
@@ -26,9 +29,9 @@ class Strict(BaseModel):
                     near = near_names(key, known)
                     hint = f"did you mean {near[0]!r}? " if near else ""
                     raise refused(
-                        f"unknown field {key!r}; {hint}known: {', '.join(known)}",
+                        f"unknown field {shown(key, MAX_ECHO)}; {hint}known: {', '.join(known)}",
                         allowed=known,
-                        field=str(key),
+                        field=cut(str(key), MAX_ECHO),
                         given=data[key],
                     )
         return data
@@ -55,8 +58,9 @@ def one_of(name: str, known: Iterable[str]) -> str:
 
 
 def problem_of(error: ValidationError, data: object, *, prefix: str = "") -> Problem:
-    """The 422 for a failed validation of `data`, one entry for each wrong field."""
-    return bad_spec([_field_error(details, data, prefix) for details in error.errors(include_url=False)])
+    """The 422 for a failed validation of `data`, one entry for each wrong field, at most MAX_ERRORS of them."""
+    told = error.errors(include_url=False)[:MAX_ERRORS]
+    return bad_spec([_field_error(details, data, prefix) for details in told], error.error_count())
 
 
 def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError:
@@ -76,6 +80,9 @@ def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError
         case "too_short":
             allowed = f"at least {context['min_length']}"
             message = f"needs {allowed}"
+        case "too_long":
+            allowed = f"at most {context['max_length']}"
+            message = f"takes {allowed}"
         case "union_tag_invalid":
             path.append(context["discriminator"].strip("'"))
             names = [name.strip(" '") for name in context["expected_tags"].split(",")]
@@ -86,7 +93,7 @@ def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError
             given, allowed, message = None, "a value", "is needed"
         case _:
             allowed = _lower_first(details["msg"]).removeprefix("input ")
-            message = f"{_short(given)} is not allowed: {allowed}"
+            message = f"{shown(given, MAX_SHOWN)} is not allowed: {allowed}"
     return FieldError(".".join([*([prefix] if prefix else []), *path]) or "spec", given, allowed, message)
 
 
@@ -107,8 +114,3 @@ def _path_in_data(location: Sequence[int | str], data: object, *, missing: bool)
 
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"

@@ -17,8 +17,9 @@ from frontend import STATIC
 from jobs.settings import Settings
 from server import health, urls
 from server.api import attributions, comparisons, estimates, jobs, models, results, site, tables, texts
-from server.api.answers import ProblemDocument, problems
+from server.api.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
 from server.head import Head
+from server.limits import Limits, Turns
 from server.pages.analysis_routes import router as analysis_pages
 from server.pages.errors import error_page
 from server.pages.routes import router as pages
@@ -62,9 +63,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.stores = Stores.open(settings)
+    app.state.submissions, app.state.drawings = Turns(), Turns()
     add_handlers(app, error_page)
     app.add_middleware(Head)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
+    app.add_middleware(Limits)
     app.add_middleware(Security, allowed_hosts=(*settings.allowed_hosts, settings.host))
     for rooms in (jobs, models, estimates, tables, results, attributions, comparisons, texts, site, health):
         app.include_router(rooms.router)
@@ -83,7 +86,8 @@ def _docs() -> FileResponse:
 
 
 def _describe(app: FastAPI) -> None:
-    """The OpenAPI document names the problem document, which no route returns by itself."""
+    """The OpenAPI document names what routes do not say by themselves: the problem document, and the statuses that the
+    middleware answers with."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -93,13 +97,29 @@ def _describe(app: FastAPI) -> None:
             schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas["Problem"] = schema
-            # FastAPI describes its own 422, which is never sent here.
-            operations = (operation for methods in document["paths"].values() for operation in methods.values())
-            for operation in operations:
-                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                    operation["responses"]["422"] = problems(422)[422]
+            for methods in document["paths"].values():
+                for method, operation in methods.items():
+                    _describe_statuses(method, operation)
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _describe_statuses(method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    # FastAPI describes its own 422, which is never sent here, wherever there is a parameter; a text cannot be wrong.
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        del responses["422"]
+        if "requestBody" in operation or not all(_takes_any_text(each) for each in operation["parameters"]):
+            responses.update(problems("422"))
+    for status, problem in problems(*OF_ALL, *(() if method == "get" else OF_CHANGES)).items():
+        responses.setdefault(status, problem)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _takes_any_text(parameter: dict[str, Any]) -> bool:
+    schema = parameter["schema"]
+    forms = [form for form in schema.get("anyOf", [schema]) if form != {"type": "null"}]
+    return all(form.get("type") == "string" and not {"enum", "pattern", "maxLength"} & {*form} for form in forms)

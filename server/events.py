@@ -1,6 +1,6 @@
-"""Server-sent events of a job. `snapshot` comes first: the job with its log so far. Then, as they happen, `job` (its
-state changed), `progress` and `log`; `end` when nothing more will come, and the stream closes. After a reconnect with
-Last-Event-ID a `job` event says how things stand, and what was missed follows.
+"""Server-sent events of a job. `snapshot` comes first: the job, without its spec, with its log so far. Then, as they
+happen, `job` (its state changed), `progress` and `log`; `end` when nothing more will come, and the stream closes. After
+a reconnect with Last-Event-ID a `job` event says how things stand, and what was missed follows.
 """
 
 import json
@@ -15,8 +15,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from jobs.documents import JobState
 from jobs.events import ALL_JOBS, Event, last_id, read, stream_of
-from server.documents import JobDocument
-from server.read.jobs import job_detail, job_document, job_list
+from server.documents import JobItem
+from server.read.jobs import job_detail, job_item, job_list
 from server.stores import Stores
 
 PING_SECONDS = 15
@@ -34,7 +34,7 @@ async def of_job(stores: Stores, job: str, last_event_id: str | None) -> AsyncIt
     name = stream_of(job)
     # The place is taken before the database is read: what happens in between comes twice, never not at all.
     place = await _place(stores, name, last_event_id)
-    now: JobDocument
+    now: JobItem
     if last_event_id is None:
         now = await run_in_threadpool(job_detail, stores, job)
         yield _event("snapshot", now, place)
@@ -50,7 +50,7 @@ async def of_job(stores: Stores, job: str, last_event_id: str | None) -> AsyncIt
                     continue
                 # Whatever the event says, the database knows better; and a lost event must not keep the stream open.
                 before, now = now, await _job(stores, job)
-                if event is not None or now.model_dump() != before.model_dump():
+                if event is not None or now != before:
                     yield _event("job", now, place)
                 if now.state.ended:
                     break
@@ -64,7 +64,7 @@ async def of_job(stores: Stores, job: str, last_event_id: str | None) -> AsyncIt
 async def of_all(stores: Stores, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
     """`snapshot`: the jobs that run or wait; then a `job` event for whatever happens to any job. Never ends."""
     place = await _place(stores, ALL_JOBS, last_event_id)
-    active: list[JobDocument] = []
+    active: list[JobItem] = []
     for state in (JobState.RUNNING, JobState.QUEUED):
         page = await run_in_threadpool(job_list, stores, state=state, limit=200)
         active += page.items
@@ -92,12 +92,12 @@ async def _place(stores: Stores, name: str, last_event_id: str | None) -> str:
         return "0"
 
 
-async def _job(stores: Stores, job: str) -> JobDocument:
-    return await run_in_threadpool(lambda: job_document(stores, stores.jobs.get(job)))
+async def _job(stores: Stores, job: str) -> JobItem:
+    return await run_in_threadpool(lambda: job_item(stores, stores.jobs.summary(job)))
 
 
 def _event(name: str, document: BaseModel, id: str | None) -> ServerSentEvent:
-    return ServerSentEvent(event=name, data=document.model_dump_json(), id=id)
+    return ServerSentEvent(event=name, data=document.model_dump_json(exclude={"spec"}), id=id)
 
 
 def _passed_on(event: Event) -> ServerSentEvent:

@@ -47,8 +47,10 @@ class Feed:
         """Raise the Problem 503 when MAX_STREAMS are open already."""
         if sum(map(len, self._followers.values())) >= MAX_STREAMS:
             raise unavailable(
+                "too-many-streams",
+                "Too many open streams",
                 f"{MAX_STREAMS} event streams are open, which is the most that the server holds; "
-                f"close pages that are not needed, or ask for the job itself"
+                f"close pages that are not needed, or ask for the job itself",
             )
 
     async def follow(self, stream: str, after: str) -> AsyncGenerator[Event | None]:

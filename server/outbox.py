@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import deque
 
-from jobs.documents import Job
+from jobs.documents import JobSummary
 
 MAX_WAITING = 2000
 
@@ -17,20 +17,20 @@ class Outbox:
     """Filled from any thread, emptied by the one task on the event loop that waits for it."""
 
     def __init__(self) -> None:
-        self._jobs: deque[Job] = deque(maxlen=MAX_WAITING)
+        self._jobs: deque[JobSummary] = deque(maxlen=MAX_WAITING)
         self._filled: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def put(self, *jobs: Job) -> None:
+    def put(self, *jobs: JobSummary) -> None:
         """Have these jobs announced, and what is ready sent."""
         self._jobs.extend(jobs)
         if self._loop is not None and self._filled is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
                 self._loop.call_soon_threadsafe(self._filled.set)
 
-    def take(self) -> list[Job]:
+    def take(self) -> list[JobSummary]:
         """Everything that waits, oldest first."""
-        taken: list[Job] = []
+        taken: list[JobSummary] = []
         with contextlib.suppress(IndexError):
             while True:
                 taken.append(self._jobs.popleft())

@@ -3,8 +3,9 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,15 +13,18 @@ from fastapi.responses import Response
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
-from jobs.problems import RETRY_SECONDS, FieldError, Problem, unavailable
+from jobs.bounds import MAX_ERRORS
+from jobs.problems import FieldError, Problem, detail_of, shown, unavailable
 from server import urls
 from server.documents import ErrorPage
 from server.headers import HEADERS
 
 logger = logging.getLogger(__name__)
 
+MAX_SHOWN = 60
+"""Characters of a value inside of a sentence."""
 MEDIA_TYPE = "application/problem+json"
 
 ErrorRenderer = Callable[[Request, ErrorPage], Response]
@@ -29,10 +33,9 @@ ErrorRenderer = Callable[[Request, ErrorPage], Response]
 def problem_response(problem: Problem, path: str) -> Response:
     """The problem document; ``path`` is the request's, the document's ``instance``."""
     document = {**problem.document(), "instance": path}
-    headers = headers_of(problem)
     # What was given comes back in it, and may be what JSON or UTF-8 does not have: NaN, half of a surrogate pair.
     content = json.dumps(_finite(document), allow_nan=False)
-    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
 def _finite(value: object) -> object:
@@ -47,15 +50,8 @@ class MethodNotAllowed(Problem):
     """405, with the methods that are allowed."""
 
     def __init__(self, method: str, path: str, allow: str) -> None:
-        super().__init__(405, "method-not-allowed", "Method not allowed", f"{path} answers {allow}, not {method}")
-        self.allow = allow
-
-
-def headers_of(problem: Problem) -> dict[str, str]:
-    """What the status asks for: the allowed methods of a 405, when to come again after a 503."""
-    if isinstance(problem, MethodNotAllowed):
-        return {"allow": problem.allow}
-    return {"retry-after": str(RETRY_SECONDS)} if problem.status == 503 else {}
+        detail = f"{path} answers {allow}, not {method}"
+        super().__init__(405, "method-not-allowed", "Method not allowed", detail, headers={"allow": allow})
 
 
 def wants_page(request: Request) -> bool:
@@ -74,7 +70,7 @@ def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
         page = ErrorPage(status=problem.status, title=problem.title, detail=problem.detail, errors=errors)
         response = render(request, page)
         response.status_code = problem.status
-        response.headers.update(headers_of(problem))
+        response.headers.update(problem.headers)
         return response
 
     async def on_problem(request: Request, error: Exception) -> Response:
@@ -91,7 +87,8 @@ def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
 
     async def on_silent_database(request: Request, error: Exception) -> Response:
         logger.warning("%s %s: the database does not answer: %s", request.method, request.url.path, first_line(error))
-        return answer(request, unavailable("the database does not answer at the moment; nothing was changed"))
+        detail = "the database does not answer at the moment; nothing was changed"
+        return answer(request, unavailable("database-silent", "The database does not answer", detail))
 
     async def on_crash(request: Request, error: Exception) -> Response:
         # The error itself goes on to the server's log, never into the answer. This answer is made outside of all
@@ -128,17 +125,26 @@ def of_http(error: HTTPException, request: Request) -> Problem:
 def _methods(request: Request) -> set[str]:
     """Every method that some route of the application answers at this address."""
     methods: set[str] = set()
-    for route in request.app.routes:
+    for route in _routes(request.app.router):
         if route.matches(request.scope)[0] != Match.NONE:
             methods |= getattr(route, "methods", None) or {"GET"}
-    return methods - {"HEAD"}
+    return methods | ({"HEAD"} if "GET" in methods else set())  # HEAD is answered wherever GET is
+
+
+def _routes(router: Any) -> Iterator[BaseRoute]:
+    """The routes of a router and of those that it includes, which are one entry of its list each."""
+    for route in router.routes:
+        inner = getattr(route, "original_router", None)
+        if inner is None:
+            yield route
+        else:
+            yield from _routes(inner)
 
 
 def of_validation(errors: Sequence[dict[str, object]]) -> Problem:
     """A request's parameters or body that do not fit: one entry per field, with what was given and what is allowed."""
-    fields = [_field_error(error) for error in errors]
-    detail = "; ".join(f"{field.field}: {field.message}" for field in fields)
-    return Problem(422, "bad-request", "The request cannot be understood", detail, fields)
+    fields = [_field_error(error) for error in errors[:MAX_ERRORS]]
+    return Problem(422, "bad-request", "The request cannot be understood", detail_of(fields, len(errors)), fields)
 
 
 def _field_error(error: dict[str, object]) -> FieldError:
@@ -155,4 +161,8 @@ def _field_error(error: dict[str, object]) -> FieldError:
     if error.get("type") == "missing":
         return FieldError(".".join(steps[1:]) or "body", None, "a value", "is needed")
     given = error.get("input")
-    return FieldError(".".join(steps[1:]) or "body", given, allowed, f"{str(given)[:60]!r} is not allowed: {allowed}")
+    return FieldError(".".join(steps[1:]) or "body", given, allowed, f"{_quoted(given)} is not allowed: {allowed}")
+
+
+def _quoted(given: object) -> str:
+    return shown(given if isinstance(given, str) else shown(given, MAX_SHOWN), MAX_SHOWN)

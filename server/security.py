@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import Problem
@@ -22,7 +21,6 @@ from server.problems import problem_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM = "application/x-www-form-urlencoded"
-LARGEST_BODY = 8 * 1024 * 1024
 
 
 class Security:
@@ -49,7 +47,7 @@ class Security:
         if problem is not None:
             await problem_response(problem, scope["path"])(scope, receive, send_with_headers)
             return
-        await self.app(scope, _limited(receive), send_with_headers)
+        await self.app(scope, receive, send_with_headers)
 
     def objection(self, method: str, headers: Headers) -> Problem | None:
         """Why a request is refused, or None."""
@@ -78,8 +76,6 @@ class Security:
             )
         length = headers.get("content-length", "0")
         has_body = "transfer-encoding" in headers or length != "0"
-        if length.isdigit() and int(length) > LARGEST_BODY:
-            return _too_large()
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         ours = origin is not None or site == "same-origin"
         if has_body and kind != "application/json" and not (kind == FORM and ours):
@@ -121,24 +117,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _too_large() -> Problem:
-    limit = LARGEST_BODY // (1024 * 1024)
-    return Problem(413, "too-large", "Too large", f"a request may carry {limit} MiB; name long texts by file instead")
-
-
-def _limited(receive: Receive) -> Receive:
-    """The same stream, cut off with a 413 when it brings more than LARGEST_BODY, whatever its headers said."""
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > LARGEST_BODY:
-            problem = _too_large()
-            raise HTTPException(problem.status, problem.detail)  # the one kind that FastAPI lets through here
-        return message
-
-    return limited

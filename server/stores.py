@@ -9,7 +9,7 @@ import redis.asyncio
 from celery import Celery
 from fastapi import Depends, Request
 
-from jobs.documents import Job
+from jobs.documents import JobSummary
 from jobs.problems import not_found
 from jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app, redis_client, send
 from jobs.settings import Settings
@@ -80,7 +80,7 @@ class Stores(submission.Stores):
         it to that one (`outbox`) and never waits for Redis."""
         send(self.queue, job)
 
-    def announce(self, *jobs: Job) -> None:
+    def announce(self, *jobs: JobSummary) -> None:
         """Tell everybody who watches that these jobs were made or changed, and send what is ready: both by the sweeper,
         in a moment. Events are hints: without Redis nobody hears them, and nothing is lost."""
         self.outbox.put(*jobs)

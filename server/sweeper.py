@@ -30,7 +30,7 @@ def _sweep(stores: Stores) -> None:
     requeued = sweep(stores.jobs, stores.send, partial(waiting, stores.redis))
     for id in requeued:
         logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
-        stores.outbox.put(stores.jobs.get(id), *stores.jobs.studies_of(id))
+        stores.outbox.put(stores.jobs.summary(id), *stores.jobs.studies_of(id))
     if requeued:
         _announce(stores)
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, insert, update
 
+from jobs.briefs import brief_of
 from jobs.documents import JobKind, JobState, Progress
 from store.database import in_pieces
 from store.job_moves import fail_dependents
@@ -76,6 +77,7 @@ def insert_jobs(
                     "kind": new.kind,
                     "state": JobState.QUEUED,
                     "spec": new.spec,
+                    "brief": brief_of(new.spec),
                     "fingerprint": new.fingerprint,
                     "known": True,
                     "forced": force,

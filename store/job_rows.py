@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, not_, select, text
 
-from jobs.documents import Job, JobKind, JobState, Progress
+from jobs.documents import Job, JobKind, JobState, JobSummary, Progress
 from store.database import in_pieces
 from store.tables import COUNTS_AS_KNOWN, dependencies, jobs, study_cells
 
@@ -23,26 +23,39 @@ KNOWN = text(f"jobs.{COUNTS_AS_KNOWN.text}")
 """Counts when the same spec is submitted again. In the index's own words: SQLite finds the index by them alone."""
 
 
+SUMMARY = [column for column in jobs.c if column.name != "spec"]
+"""What a summary is made of: a spec may be millions of characters long."""
+
+
 def to_job(row: Row[Any]) -> Job:
     """The document of a row."""
-    return Job(
-        id=row.id,
-        kind=JobKind(row.kind),
-        state=JobState(row.state),
-        spec=row.spec,
-        fingerprint=row.fingerprint,
-        progress=Progress.model_validate(row.progress),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        attempts=row.attempts,
-        error=row.error,
-        result=row.result,
-        parent=row.parent,
-        cancel_requested=row.cancel_requested,
-        forced=row.forced,
-        sent=row.sent_at is not None,
-    )
+    return Job(spec=row.spec, **_summary_fields(row))
+
+
+def to_summary(row: Row[Any]) -> JobSummary:
+    """The document of a row without its spec."""
+    return JobSummary(**_summary_fields(row))
+
+
+def _summary_fields(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": JobKind(row.kind),
+        "state": JobState(row.state),
+        "brief": row.brief or {},
+        "fingerprint": row.fingerprint,
+        "progress": Progress.model_validate(row.progress),
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "attempts": row.attempts,
+        "error": row.error,
+        "result": row.result,
+        "parent": row.parent,
+        "cancel_requested": row.cancel_requested,
+        "forced": row.forced,
+        "sent": row.sent_at is not None,
+    }
 
 
 def get_row(connection: Connection, job: str) -> Row[Any] | None:

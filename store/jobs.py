@@ -17,11 +17,11 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, or_, select, update
 
-from jobs.documents import Job, JobKind, JobState, LogLine, Progress
+from jobs.documents import Job, JobKind, JobState, JobSummary, LogLine, Progress
 from jobs.problems import conflict, not_found
 from store import job_inserts, job_moves, job_rows, study_moves, study_rows
 from store.database import Database, in_pieces
-from store.job_rows import KNOWN, READY, to_job
+from store.job_rows import KNOWN, READY, SUMMARY, to_job, to_summary
 from store.paging import checked_limit, older_than, page
 from store.tables import Moment, job_log, jobs, study_cells
 
@@ -31,7 +31,7 @@ RESEND_AFTER = timedelta(seconds=10)
 """What a worker may take from its message to its claim. A second message does no harm: only one claim succeeds."""
 
 # A class with a method `list` cannot say list[...] of itself.
-Jobs: TypeAlias = list[Job]
+Jobs: TypeAlias = list[JobSummary]
 Ids: TypeAlias = list[str]
 LogLines: TypeAlias = list[LogLine]
 
@@ -90,6 +90,22 @@ class JobStore:
                 found |= {row.id: to_job(row) for row in rows}
         return found
 
+    def summary(self, job: str) -> JobSummary:
+        """The job without its spec; Problem 404 when there is none."""
+        found = self.summaries([job])
+        if job not in found:
+            raise not_found("job", job)
+        return found[job]
+
+    def summaries(self, ids: Iterable[str]) -> dict[str, JobSummary]:
+        """Id -> job without its spec, of those that are there."""
+        found: dict[str, JobSummary] = {}
+        with self.database.reading() as connection:
+            for some in in_pieces(ids):
+                rows = connection.execute(select(*SUMMARY).where(jobs.c.id.in_(some)))
+                found |= {row.id: to_summary(row) for row in rows}
+        return found
+
     def find(self, fingerprint: str) -> Job | None:
         """The job that queues, runs or has succeeded with this fingerprint (its first 16 hex digits, an artefact's id,
         will do)."""
@@ -108,9 +124,9 @@ class JobStore:
         cursor: str | None = None,
         limit: int = 50,
     ) -> tuple[Jobs, str | None]:
-        """(jobs, cursor of the next page or None), newest first. `cells=False` leaves out what a study made for
-        itself."""
-        query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(checked_limit(limit) + 1)
+        """(jobs without their specs, cursor of the next page or None), newest first. `cells=False` leaves out what a
+        study made for itself."""
+        query = select(*SUMMARY).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(checked_limit(limit) + 1)
         for column, value in ((jobs.c.kind, kind), (jobs.c.state, state), (jobs.c.parent, parent)):
             if value is not None:
                 query = query.where(column == value)
@@ -121,7 +137,7 @@ class JobStore:
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
         items, following = page(rows, limit, lambda row: (row.created_at, row.id))
-        return [to_job(row) for row in items], following
+        return [to_summary(row) for row in items], following
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state; studies, which do no work of their own, are not counted."""
@@ -132,9 +148,9 @@ class JobStore:
 
     def studies_of(self, job: str) -> Jobs:
         """The studies that have this job as a cell: what happens to it changes their rows too."""
-        query = select(jobs).where(jobs.c.id.in_(select(study_cells.c.study).where(study_cells.c.job == job)))
+        query = select(*SUMMARY).where(jobs.c.id.in_(select(study_cells.c.study).where(study_cells.c.job == job)))
         with self.database.reading() as connection:
-            return [to_job(row) for row in connection.execute(query.order_by(jobs.c.created_at, jobs.c.id))]
+            return [to_summary(row) for row in connection.execute(query.order_by(jobs.c.created_at, jobs.c.id))]
 
     # The queue's side
 

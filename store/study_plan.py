@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.bounds import DEFAULT_SAMPLES
 from jobs.documents import JobKind, artefact_id
 from jobs.references import PRUNED
 from jobs.specs import (
@@ -28,7 +29,6 @@ from jobs.specs import (
     StudySpec,
     Unstructured,
 )
-from jobs.specs.prune import DEFAULT_SAMPLES
 from jobs.vocabulary import RIA
 
 Fingerprint = Callable[[JobKind, Spec], str]

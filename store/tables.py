@@ -53,6 +53,7 @@ jobs = Table(
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("spec", JSON, nullable=False),
+    Column("brief", JSON),  # the spec in brief (jobs/briefs.py): lists are made without reading the whole one
     Column("fingerprint", String(64), nullable=False),
     Column("known", Boolean, nullable=False),  # False: a forced job came after it, or what it made was deleted
     Column("forced", Boolean, nullable=False),

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from jobs.documents import JobKind
 from jobs.problems import bad_field, unknown_name
+from jobs.shape import check_shape
 from jobs.specs.attribute import AttributeSpec, Reading, Words
 from jobs.specs.causal import Causal
 from jobs.specs.evaluate import EvaluateSpec
@@ -68,6 +69,7 @@ def parse_spec(kind: str, document: Mapping[str, Any]) -> Spec:
     """The spec of this kind, defaults filled in; Problem 422 that names each wrong field, what was given and what is
     allowed."""
     model = SPECS[parse_kind(kind)]
+    check_shape(document)
     if not isinstance(document, Mapping):
         raise bad_field("spec", document, "an object", "is not an object")
     try:

@@ -5,9 +5,17 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from jobs.bounds import (
+    MAX_LAYERS,
+    MAX_NAME,
+    MAX_PERMUTATIONS,
+    MAX_PERMUTED_TEXTS,
+    MAX_READ_CHARACTERS,
+    MAX_VARIANTS,
+)
 from jobs.specs.causal import Causal
-from jobs.specs.evaluate import Reference, Seed
-from jobs.specs.texts import GivenText, TaskRows, TaskTexts, Texts, carries_words, texts_item
+from jobs.specs.evaluate import Name, Reference, Seed
+from jobs.specs.texts import GivenText, TaskRows, TaskTexts, Texts, carries_words, check_given, texts_item
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import (
     ACTIVATIONS,
@@ -20,14 +28,11 @@ from jobs.vocabulary import (
     WORD_SOURCES,
 )
 
-MOST_VARIANTS = 256
-"""Pruned models that one attribution compares with a dense one."""
-
 
 class Words(Strict):
     """Where influential words come from."""
 
-    source: str
+    source: str = Field(max_length=MAX_NAME)
 
     @field_validator("source")
     @classmethod
@@ -39,11 +44,11 @@ class Reading(Strict):
     """How texts are read in an attribution: which texts, prompt, words, activation, layers, significance."""
 
     texts: Texts
-    prompt: str = NO_PROMPT
+    prompt: Name = NO_PROMPT
     words: Words = Words(source="cot")
-    activation: str = "relu"
-    layers: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    permutations: int = Field(default=1000, ge=0, le=100_000)
+    activation: Name = "relu"
+    layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(default=None, max_length=MAX_LAYERS)
+    permutations: int = Field(default=1000, ge=0, le=MAX_PERMUTATIONS)
     floor: float = Field(
         default=0.05, ge=0, lt=1, description="a neuron is ranked from this quantile of its layer's denominators on"
     )
@@ -60,6 +65,7 @@ class Reading(Strict):
         if not isinstance(data, Mapping):
             return data
         texts = data.get("texts")
+        check_given([texts])
         filled = dict(data)
         task = str(texts.get("dataset")) if isinstance(texts, Mapping) else ""
         if filled.get("prompt") is None:
@@ -81,6 +87,29 @@ class Reading(Strict):
             raise refused("no text was given; give at least one", allowed="at least one text")
         return texts
 
+    @property
+    def count(self) -> int:
+        """How many texts are read."""
+        return len(self.texts) if isinstance(self.texts, tuple) else self.texts.size
+
+    @property
+    def characters(self) -> int:
+        """Of all given texts; those of a task are not known here."""
+        return sum(len(text.text) for text in self.texts) if isinstance(self.texts, tuple) else 0
+
+    @model_validator(mode="after")
+    def _not_too_much(self) -> Self:
+        if self.permutations * self.count > MAX_PERMUTED_TEXTS:
+            most = MAX_PERMUTED_TEXTS // self.count
+            raise refused(
+                f"{self.permutations} permutations of {self.count} texts are {self.permutations * self.count:,}; "
+                f"at most {MAX_PERMUTED_TEXTS:,}, which is {most} permutations",
+                allowed=f"at most {most} permutations of {self.count} texts",
+                field="permutations",
+                given=self.permutations,
+            )
+        return self
+
     @field_validator("prompt")
     @classmethod
     def _known_prompt(cls, name: str) -> str:
@@ -100,11 +129,12 @@ class Reading(Strict):
 
     @model_validator(mode="after")
     def _causal_layers_recorded(self) -> Self:
+        recorded = None if self.layers is None else frozenset(self.layers)
         for layer in (self.causal and self.causal.layers) or ():
-            if self.layers is not None and layer not in self.layers:
+            if recorded is not None and layer not in recorded:
                 raise refused(
                     f"layer {layer} is not among the layers that are recorded; add it to layers, or leave it out",
-                    allowed=[str(known) for known in self.layers],
+                    allowed=[str(known) for known in sorted(recorded)],
                     field="causal.layers",
                     given=layer,
                 )
@@ -169,7 +199,7 @@ class AttributeSpec(Reading):
     """The same texts through a dense model and its pruned variants, neuron by neuron."""
 
     dense: Reference
-    pruned: tuple[Reference, ...] = Field(min_length=1, max_length=MOST_VARIANTS)
+    pruned: tuple[Reference, ...] = Field(min_length=1, max_length=MAX_VARIANTS)
 
     @model_validator(mode="after")
     def _variants_differ(self) -> Self:
@@ -184,4 +214,17 @@ class AttributeSpec(Reading):
                     given=reference,
                 )
             seen.add(reference)
+        return self
+
+    @model_validator(mode="after")
+    def _not_read_too_often(self) -> Self:
+        models = 1 + len(self.pruned)
+        if self.characters * models > MAX_READ_CHARACTERS:
+            raise refused(
+                f"{self.characters:,} characters through {models} models are {self.characters * models:,}; "
+                f"at most {MAX_READ_CHARACTERS:,}: give fewer texts, or fewer variants at a time",
+                allowed=f"at most {MAX_READ_CHARACTERS // models} characters for {models} models",
+                field="texts",
+                given=self.characters,
+            )
         return self

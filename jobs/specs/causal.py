@@ -1,9 +1,18 @@
 """Whether the top neurons of an attribution matter for a task: what is measured, and against what."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from jobs.bounds import (
+    MAX_CAUSAL_NEURONS,
+    MAX_CAUSAL_PASSES,
+    MAX_DRAWN_NEURONS,
+    MAX_DRAWS,
+    MAX_LAYERS,
+    MAX_NAME,
+    MAX_ROWS,
+)
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import TASKS
 
@@ -12,14 +21,16 @@ class Causal(Strict):
     """Task accuracy without the top neurons of the dense model, and with their weights given back to a pruned one, each
     against `draws` times as many other neurons of the same layers."""
 
-    task: str
-    limit: int | None = Field(default=200, ge=1, description="rows of the task, its first ones; null: all")
-    draws: int = Field(default=20, ge=2, le=1000, description="of other neurons")
+    task: str = Field(max_length=MAX_NAME)
+    limit: int | None = Field(default=200, ge=1, le=MAX_ROWS, description="rows of the task, its first ones; null: all")
+    draws: int = Field(default=20, ge=2, le=MAX_DRAWS, description="of other neurons")
     neurons: int | None = Field(
-        default=None, ge=1, le=100_000, description="top neurons; null: those that the controls speak of"
+        default=None, ge=1, le=MAX_CAUSAL_NEURONS, description="top neurons; null: those that the controls speak of"
     )
-    layers: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
-        default=None, description="where the top neurons are looked for; null: in all recorded layers"
+    layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(
+        default=None,
+        max_length=MAX_LAYERS,
+        description="where the top neurons are looked for; null: in all recorded layers",
     )
 
     @field_validator("task")
@@ -33,3 +44,18 @@ class Causal(Strict):
         if layers is not None and not layers:
             raise refused("no layer was given; leave the field out for all of them", allowed="at least one layer")
         return layers if layers is None else tuple(sorted(set(layers)))
+
+    @model_validator(mode="after")
+    def _not_too_much(self) -> Self:
+        for field, count, most in (
+            ("limit", self.limit, MAX_CAUSAL_PASSES),
+            ("neurons", self.neurons, MAX_DRAWN_NEURONS),
+        ):
+            if count is not None and count * self.draws > most:
+                raise refused(
+                    f"{count} {field} x {self.draws} draws are {count * self.draws:,}; at most {most:,}",
+                    allowed=f"at most {most // self.draws} with {self.draws} draws",
+                    field=field,
+                    given=count,
+                )
+        return self

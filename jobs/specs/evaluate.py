@@ -4,13 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from jobs.bounds import MAX_NAME, MAX_REFERENCE, MAX_ROWS, MAX_TASKS
 from jobs.problems import unknown_name
 from jobs.specs.perplexity import Perplexity
 from jobs.strict import Strict, refused
 from jobs.vocabulary import TASKS
 
-Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REFERENCE)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
+Tasks = Annotated[tuple[Name, ...], Field(max_length=MAX_TASKS)]
 Newline = Literal["real", "literal"]
 
 
@@ -33,8 +36,8 @@ class EvaluateSpec(Strict):
     """
 
     model: Reference
-    tasks: tuple[str, ...] = ()
-    limit: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    tasks: Tasks = ()
+    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS)
     seed: Seed = 0
     newline: Newline = "real"
     perplexity: Perplexity | None = None

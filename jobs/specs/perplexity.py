@@ -1,9 +1,10 @@
 """Measuring a model's perplexity on held-out text."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from jobs.bounds import MAX_PERPLEXITY_TEXTS, MAX_REFERENCE, MAX_SEQLEN, MAX_WINDOWS
 from jobs.problems import unknown_name
 from jobs.strict import Strict, refused
 from jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS
@@ -13,9 +14,11 @@ class Perplexity(Strict):
     """`datasets` are named sets or files of text (.txt, .jsonl). Windows of `seqlen` tokens (None: the model's context,
     at most 2048) that do not overlap, the first `windows` of them (None: all, of c4 256)."""
 
-    datasets: tuple[str, ...] = Field(min_length=1, max_length=100)
-    seqlen: int | None = Field(default=None, ge=2, le=1_000_000)
-    windows: int | None = Field(default=None, ge=1, le=1_000_000)
+    datasets: tuple[Annotated[str, StringConstraints(max_length=MAX_REFERENCE)], ...] = Field(
+        min_length=1, max_length=MAX_PERPLEXITY_TEXTS
+    )
+    seqlen: int | None = Field(default=None, ge=2, le=MAX_SEQLEN)
+    windows: int | None = Field(default=None, ge=1, le=MAX_WINDOWS)
 
     @model_validator(mode="before")
     @classmethod

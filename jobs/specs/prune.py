@@ -6,6 +6,15 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from jobs.bounds import (
+    DEFAULT_SAMPLES,
+    MAX_CALIBRATION_TOKENS,
+    MAX_NAME,
+    MAX_REFERENCE,
+    MAX_SAMPLES,
+    MAX_SEQLEN,
+    MODEL_CONTEXT,
+)
 from jobs.specs.evaluate import Reference, Seed
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import (
@@ -21,8 +30,8 @@ from jobs.vocabulary import (
     Wanda,
 )
 
-DEFAULT_SAMPLES = 128
-MOST_SAMPLES = 65_536
+LONGEST_PATTERN = 40
+"""Characters of a pattern as it is written on the command line."""
 T = TypeVar("T")
 
 
@@ -78,7 +87,11 @@ class NofM(Strict):
 def _written_pattern(value: Any) -> Any:
     """`"2:4"` and `0.5` as they are written on the command line; a document without `kind` says it by its fields."""
     if isinstance(value, str):
-        if match := re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value):
+        if len(value) > LONGEST_PATTERN:
+            raise refused(
+                f"a pattern of {len(value)} characters is none; write 0.5 or 2:4", allowed=["0.5", "2:4"], given=value
+            )
+        if match := re.fullmatch(r"(\d+)\s*:\s*(\d+)", value.strip()):
             return {"kind": "n_m", "n": int(match[1]), "m": int(match[2])}
         return {"kind": "unstructured", "sparsity": value}
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -96,11 +109,11 @@ class Calibration(Strict):
     tokens. `mode` is for sets of examples (task sets, demo, .jsonl files): `concat` fills a window with examples,
     `single` puts one into each."""
 
-    dataset: str | None = None
-    file: str | None = None
+    dataset: str | None = Field(default=None, max_length=MAX_NAME)
+    file: str | None = Field(default=None, max_length=MAX_REFERENCE)
     mode: Literal["concat", "single"] | None = None
-    samples: int | None = Field(default=None, ge=1, le=MOST_SAMPLES)
-    seqlen: int | None = Field(default=None, ge=2, le=1_000_000)
+    samples: int | None = Field(default=None, ge=1, le=MAX_SAMPLES)
+    seqlen: int | None = Field(default=None, ge=2, le=MAX_SEQLEN)
     seed: Seed = 0
 
     @model_validator(mode="before")
@@ -149,6 +162,22 @@ class Calibration(Strict):
                 given=self.mode,
             )
         return self
+
+    def check_tokens(self, seqlen: int | None, field: str) -> None:
+        """Refuses, naming `field`, more windows of this length (None: of a model's context) than can be held; for use
+        in validators."""
+        length = seqlen or MODEL_CONTEXT
+        if self.samples is None or self.samples * length <= MAX_CALIBRATION_TOKENS:
+            return
+        most = MAX_CALIBRATION_TOKENS // length
+        unknown = "" if seqlen else " (a model's context may be so long; give seqlen)"
+        raise refused(
+            f"{self.samples} windows of {length} tokens{unknown} are {self.samples * length:,} tokens, whose hidden "
+            f"states wait in memory together; at most {MAX_CALIBRATION_TOKENS:,}, which is {most} windows",
+            allowed=f"at most {most} windows of {length} tokens",
+            field=field,
+            given=self.samples,
+        )
 
     def __str__(self) -> str:
         """The set's or the file's name, and the mode where it is not the usual one: `c4`, `rte single`."""
@@ -199,6 +228,12 @@ class PruneSpec(Strict):
                 field="calibration",
                 given=None,
             )
+        return self
+
+    @model_validator(mode="after")
+    def _calibration_fits_in_memory(self) -> Self:
+        if self.calibration is not None:
+            self.calibration.check_tokens(self.calibration.seqlen, "calibration.samples")
         return self
 
     @property

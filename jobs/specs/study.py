@@ -1,22 +1,34 @@
 """A grid of jobs: which models, pruned how, measured on what, and which attributions beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from math import prod
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from jobs.bounds import (
+    MAX_ATTRIBUTIONS,
+    MAX_AXIS,
+    MAX_CANDIDATES,
+    MAX_CELLS,
+    MAX_LABEL,
+    MAX_NAME,
+    MAX_ROWS,
+    MAX_SEQLEN,
+    MAX_VARIANTS,
+)
 from jobs.problems import unknown_name
-from jobs.specs.attribute import MOST_VARIANTS, Reading
-from jobs.specs.evaluate import Newline, Reference, Seed, known_tasks
+from jobs.specs.attribute import Reading
+from jobs.specs.evaluate import Name, Newline, Reference, Seed, Tasks, known_tasks
 from jobs.specs.perplexity import Perplexity
 from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
+from jobs.specs.texts import check_given
 from jobs.strict import Strict, refused
 from jobs.vocabulary import CALIBRATION_SETS, METHODS, OWL, TASKS, Uniform
 
-MOST_CELLS = 20_000
-
-Seqlen = Annotated[int, Field(ge=2, le=1_000_000)]
+Seqlen = Annotated[int, Field(ge=2, le=MAX_SEQLEN)]
+Label = Annotated[str, StringConstraints(max_length=MAX_LABEL)]
 
 
 class StudyAttribution(Reading):
@@ -25,18 +37,28 @@ class StudyAttribution(Reading):
     sets and lengths of their windows; what no text went into is not asked for the latter two."""
 
     dense: Reference | None = None
-    methods: tuple[str, ...] = ()
-    patterns: tuple[Pattern, ...] = ()
-    calibrations: tuple[str, ...] = ()
-    seqlens: tuple[Seqlen, ...] = ()
+    methods: tuple[Name, ...] = Field(default=(), max_length=MAX_AXIS)
+    patterns: tuple[Pattern, ...] = Field(default=(), max_length=MAX_AXIS)
+    calibrations: tuple[Label, ...] = Field(default=(), max_length=MAX_AXIS)
+    seqlens: tuple[Seqlen, ...] = Field(default=(), max_length=MAX_AXIS)
+
+    @cached_property
+    def _kept(self) -> tuple[frozenset[str], frozenset[Pattern], frozenset[str], frozenset[int]]:
+        return (
+            frozenset(self.methods),
+            frozenset(self.patterns),
+            frozenset(self.calibrations),
+            frozenset(self.seqlens),
+        )
 
     def shows(self, method: Method, pattern: Pattern, calibration: Calibration | None) -> bool:
         """Whether what is pruned in this way is one of its variants."""
+        methods, patterns, calibrations, seqlens = self._kept
         return (
-            (not self.methods or method.name in self.methods)
-            and (not self.patterns or pattern in self.patterns)
-            and (not self.calibrations or calibration is None or str(calibration) in self.calibrations)
-            and (not self.seqlens or calibration is None or calibration.seqlen in self.seqlens)
+            (not methods or method.name in methods)
+            and (not patterns or pattern in patterns)
+            and (not calibrations or calibration is None or str(calibration) in calibrations)
+            and (not seqlens or calibration is None or calibration.seqlen in seqlens)
         )
 
 
@@ -50,26 +72,34 @@ class StudySpec(Strict):
     as the tasks.
     """
 
-    name: str | None = Field(default=None, max_length=200)
-    models: tuple[Reference, ...] = Field(min_length=1)
-    methods: tuple[Method, ...] = ()
-    patterns: tuple[Pattern, ...] = ()
-    allocations: tuple[Allocation, ...] = (Uniform(),)
-    calibrations: tuple[Calibration, ...] = ()
-    seqlens: tuple[Seqlen, ...] = ()
-    tasks: tuple[str, ...] = ()
-    attributions: tuple[StudyAttribution, ...] = ()
-    seeds: tuple[Seed, ...] = ()
-    limit: int | None = Field(default=None, ge=1)
+    name: str | None = Field(default=None, max_length=MAX_NAME)
+    models: tuple[Reference, ...] = Field(min_length=1, max_length=MAX_AXIS)
+    methods: tuple[Method, ...] = Field(default=(), max_length=MAX_AXIS)
+    patterns: tuple[Pattern, ...] = Field(default=(), max_length=MAX_AXIS)
+    allocations: tuple[Allocation, ...] = Field(default=(Uniform(),), max_length=MAX_AXIS)
+    calibrations: tuple[Calibration, ...] = Field(default=(), max_length=MAX_AXIS)
+    seqlens: tuple[Seqlen, ...] = Field(default=(), max_length=MAX_AXIS)
+    tasks: Tasks = ()
+    attributions: tuple[StudyAttribution, ...] = Field(default=(), max_length=MAX_ATTRIBUTIONS)
+    seeds: tuple[Seed, ...] = Field(default=(), max_length=MAX_AXIS)
+    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS)
     newline: Newline = "real"
     perplexity: Perplexity | None = None
 
     _tasks = field_validator("tasks")(known_tasks)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _texts_not_too_long(cls, data: Any) -> Any:
+        given = data.get("attributions") if isinstance(data, Mapping) else None
+        if isinstance(given, list | tuple):
+            check_given((each.get("texts") for each in given if isinstance(each, Mapping)), "attributions")
+        return data
+
     @field_validator("models", "methods", "patterns", "allocations", "calibrations", "seqlens", "seeds")
     @classmethod
     def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(value for index, value in enumerate(values) if value not in values[:index])
+        return tuple(dict.fromkeys(values))
 
     @field_validator("allocations")
     @classmethod
@@ -104,6 +134,31 @@ class StudySpec(Strict):
             if not (isinstance(allocation, OWL) and isinstance(pattern, NofM))
         )
 
+    # The first of the validators of the whole: the others go through combinations one by one.
+    @model_validator(mode="after")
+    def _not_too_large(self) -> Self:
+        ways = (len(self.methods), len(self.patterns), len(self.allocations))
+        draws = (len(self.calibrations), max(1, len(self.seqlens)), max(1, len(self.seeds)))
+        for sizes, what in ((ways, "ways to prune a model"), (draws, "calibration sets, lengths and seeds")):
+            if prod(sizes) > MAX_CELLS:
+                raise _too_many(f"{' x '.join(map(str, sizes))} {what}")
+        variants = sum(
+            prod(draws) if method.calibrated or allocation.calibrated else 1 for method, _, allocation in self.ways
+        )
+        cells = len(self.models) * (1 + 2 * variants + len(self.attributions))
+        if cells > MAX_CELLS:
+            raise _too_many(f"up to {cells} cells")
+        candidates = len(self.attributions) * variants
+        if candidates > MAX_CANDIDATES:
+            raise refused(
+                f"{len(self.attributions)} attributions may each compare {variants} pruned models of a model; "
+                f"at most {MAX_CANDIDATES} together",
+                allowed=f"at most {MAX_CANDIDATES // variants} attributions",
+                field="attributions",
+                given=len(self.attributions),
+            )
+        return self
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if not self.methods and not self.measured:
@@ -112,14 +167,22 @@ class StudySpec(Strict):
             raise _needs("patterns", "methods are given", ["0.5", "2:4"])
         if self.attributions and not self.methods:
             raise _needs("methods", "an attribution compares a dense model with pruned ones", list(METHODS))
+        axes: dict[str, dict[str, None]] = {
+            "dense": dict.fromkeys(self.models),
+            "methods": dict.fromkeys(method.name for method in self.methods),
+            "patterns": _texts(self.patterns),
+            "calibrations": _texts(self.calibrations),
+            "seqlens": _texts(self.seqlens or (calibration.seqlen for calibration in self.calibrations)),
+        }
         for index, attribution in enumerate(self.attributions):
-            for field, named, known in (
-                ("dense", (attribution.dense or self.models[0],), self.models),
-                ("methods", attribution.methods, tuple(method.name for method in self.methods)),
-                ("patterns", _texts(attribution.patterns), _texts(self.patterns)),
-                ("calibrations", attribution.calibrations, _texts(self.calibrations)),
-                ("seqlens", _texts(attribution.seqlens), _texts(draw.seqlen for draw in self.draws)),
+            for field, named in (
+                ("dense", (attribution.dense or self.models[0],)),
+                ("methods", attribution.methods),
+                ("patterns", _texts(attribution.patterns)),
+                ("calibrations", attribution.calibrations),
+                ("seqlens", _texts(attribution.seqlens)),
             ):
+                known = axes[field]
                 for name in named:
                     if name not in known:
                         message, place = unknown_name(name, known), f"attributions.{index}.{field}"
@@ -155,38 +218,23 @@ class StudySpec(Strict):
                     field=f"calibrations.{index}.seqlen",
                     given=calibration.seqlen,
                 )
+            calibration.check_tokens(max(self.seqlens, default=calibration.seqlen), f"calibrations.{index}.samples")
         return self
 
     @model_validator(mode="after")
-    def _not_too_large(self) -> Self:
-        # The lists themselves may be so long that their combinations could not be counted one by one.
-        sizes = (len(self.methods), len(self.patterns), len(self.allocations))
-        if prod(sizes) > MOST_CELLS:
-            product = " x ".join(map(str, sizes))
-            raise refused(
-                f"the grid has {product} ways to prune a model; at most {MOST_CELLS} cells",
-                allowed=f"at most {MOST_CELLS} cells",
-            )
-        draws = len(self.calibrations) * max(1, len(self.seqlens)) * max(1, len(self.seeds))
-        variants = sum(
-            draws if method.calibrated or allocation.calibrated else 1 for method, _, allocation in self.ways
-        )
-        cells = len(self.models) * (1 + 2 * variants + len(self.attributions))
-        if cells > MOST_CELLS:
-            raise refused(
-                f"the grid has up to {cells} cells; at most {MOST_CELLS}", allowed=f"at most {MOST_CELLS} cells"
-            )
+    def _attributions_fit(self) -> Self:
+        ways, draws = (self.ways, self.draws) if self.attributions else ((), ())
         for index, attribution in enumerate(self.attributions):
             variants = sum(
                 attribution.shows(method, pattern, calibration)
-                for method, pattern, allocation in self.ways
-                for calibration in (self.draws if method.calibrated or allocation.calibrated else (None,))
+                for method, pattern, allocation in ways
+                for calibration in (draws if method.calibrated or allocation.calibrated else (None,))
             )
-            if not 1 <= variants <= MOST_VARIANTS:
+            if not 1 <= variants <= MAX_VARIANTS:
                 raise refused(
-                    f"an attribution compares 1 to {MOST_VARIANTS} pruned models with the dense one, and this has "
+                    f"an attribution compares 1 to {MAX_VARIANTS} pruned models with the dense one, and this has "
                     f"{variants} of each model; name other methods, patterns, calibrations or seqlens",
-                    allowed=f"1 to {MOST_VARIANTS} pruned models",
+                    allowed=f"1 to {MAX_VARIANTS} pruned models",
                     field=f"attributions.{index}",
                     given=None,
                 )
@@ -197,5 +245,9 @@ def _needs(field: str, because: str, allowed: list[str]) -> Exception:
     return refused(f"needs at least one: {because}", allowed=allowed, field=field, given=[])
 
 
-def _texts(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(str, values)))
+def _too_many(what: str) -> Exception:
+    return refused(f"the grid has {what}; at most {MAX_CELLS} cells", allowed=f"at most {MAX_CELLS} cells")
+
+
+def _texts(values: Iterable[object]) -> dict[str, None]:
+    return dict.fromkeys(map(str, values))

@@ -4,15 +4,30 @@ them."""
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
+from jobs.bounds import (
+    MAX_ALL_CHARACTERS,
+    MAX_LABEL_CHARACTERS,
+    MAX_MATCHED_CHARACTERS,
+    MAX_NAME,
+    MAX_ROWS,
+    MAX_ROWS_READ,
+    MAX_TEXT_CHARACTERS,
+    MAX_TEXTS,
+    MAX_WORD_CHARACTERS,
+    MAX_WORDS,
+)
 from jobs.specs.evaluate import Seed
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import TASKS, TASKS_WITH_WORDS
 from jobs.words import occurs
 
+TextWords = Annotated[
+    tuple[Annotated[str, StringConstraints(max_length=MAX_WORD_CHARACTERS)], ...], Field(max_length=MAX_WORDS)
+]
 RowWords = Annotated[
-    tuple[tuple[str, ...], ...] | None,
+    Annotated[tuple[TextWords, ...], Field(max_length=MAX_ROWS_READ)] | None,
     Field(
         default=None,
         description="influential words of each row, in order, chosen by hand; a row may have none",
@@ -24,7 +39,7 @@ RowWords = Annotated[
 class _Rows(Strict):
     """Rows of a task, perhaps with influential words that somebody chose for each of them."""
 
-    dataset: str
+    dataset: str = Field(max_length=MAX_NAME)
     words: RowWords
 
     @property
@@ -56,7 +71,7 @@ class _Rows(Strict):
 class TaskTexts(_Rows):
     """`count` rows of a task, drawn by `seed`."""
 
-    count: int = Field(default=10, ge=1, le=1000)
+    count: int = Field(default=10, ge=1, le=MAX_ROWS_READ)
     seed: Seed = 0
 
     @property
@@ -69,7 +84,7 @@ class TaskRows(_Rows):
     """Rows of a task by their places in its file or split, from 0, in the order given: those that an evaluation told
     of."""
 
-    indices: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=1000)
+    indices: tuple[Annotated[int, Field(ge=0, le=MAX_ROWS)], ...] = Field(min_length=1, max_length=MAX_ROWS_READ)
 
     @property
     def size(self) -> int:
@@ -79,18 +94,20 @@ class TaskRows(_Rows):
     @field_validator("indices")
     @classmethod
     def _each_once(cls, indices: tuple[int, ...]) -> tuple[int, ...]:
+        seen: set[int] = set()
         for place, index in enumerate(indices):
-            if index in indices[:place]:
+            if index in seen:
                 raise refused(f"row {index} is named twice", allowed="each row once", field=str(place), given=index)
+            seen.add(index)
         return indices
 
 
 class GivenText(Strict):
     """A text of the user's own, with its label and influential words where they are known."""
 
-    text: str = Field(max_length=200_000)
-    label: str | None = Field(default=None, max_length=200)
-    words: tuple[str, ...] | None = None
+    text: str = Field(max_length=MAX_TEXT_CHARACTERS)
+    label: str | None = Field(default=None, max_length=MAX_LABEL_CHARACTERS)
+    words: TextWords | None = None
 
     @field_validator("text")
     @classmethod
@@ -124,13 +141,39 @@ def _texts_form(value: Any) -> str | None:
 Texts = Annotated[
     Annotated[TaskTexts, Tag("task")]
     | Annotated[TaskRows, Tag("rows")]
-    | Annotated[tuple[GivenText, ...], Tag("given")],
+    | Annotated[tuple[GivenText, ...], Field(max_length=MAX_TEXTS), Tag("given")],
     Discriminator(
         _texts_form,
         custom_error_type="texts_form",
         custom_error_message="give a task's rows as {dataset, count, seed} or {dataset, indices}, or a list of texts",
     ),
 ]
+
+
+def check_given(lists: Iterable[object], field: str = "texts") -> None:
+    """Refuses more given texts, or more words to look for in them, than can be read, over all lists of them in a
+    document that was not validated yet: a text is looked at only when there are few enough."""
+    texts = [item for given in lists if isinstance(given, list | tuple) for item in given]
+    if len(texts) > MAX_TEXTS:
+        raise refused(
+            f"{len(texts):,} texts are given; at most {MAX_TEXTS:,}",
+            allowed=f"at most {MAX_TEXTS} texts",
+            field=field,
+            given=len(texts),
+        )
+    characters = matched = 0
+    for item in texts:
+        text, words = (item.get("text"), item.get("words")) if isinstance(item, Mapping) else (item, None)
+        size = len(text) if isinstance(text, str) else 0
+        characters += size
+        matched += size * len(words) if isinstance(words, list | tuple) else 0
+    for count, most, what in (
+        (characters, MAX_ALL_CHARACTERS, "characters"),
+        (matched, MAX_MATCHED_CHARACTERS, "characters times words to look for in them"),
+    ):
+        if count > most:
+            message = f"the texts have {count:,} {what}; at most {most:,} together"
+            raise refused(message, allowed=f"at most {most} {what}", field=field, given=count)
 
 
 def texts_item(item: Any) -> Any:

@@ -37,18 +37,29 @@ class ProblemDocument(BaseModel):
 
 
 _MEANINGS = {
-    404: "There is no such thing",
-    409: "Not possible in the present state",
-    503: "Not at the moment: come again after the seconds of Retry-After",
-    422: "A field is wrong: which, what was given, what is allowed",
+    "400": "The address holds what no name has",
+    "403": "Sent by a page of another site",
+    "404": "There is no such thing",
+    "409": "Not possible in the present state",
+    "413": "The request carries too much",
+    "414": "The address is too long",
+    "415": "The body is not JSON",
+    "421": "Sent to a name that is not this server's",
+    "422": "A field is wrong: which, what was given, what is allowed",
+    "503": "Not now: Retry-After says after how many seconds to try again",
 }
+OF_ALL = ("400", "414", "421", "503")
+"""What any request may be answered with, before its route sees it."""
+OF_CHANGES = ("403", "413", "415")
+"""What any request that changes something may be answered with besides."""
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
     """The problem answers of a route, for its description."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+        str(status): {"description": _MEANINGS[str(status)], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
     }
 
 

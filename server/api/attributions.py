@@ -18,11 +18,12 @@ from server.documents import (
 from server.documents.answering import AnsweringDocument
 from server.figures.neuron import neuron_file
 from server.headers import FILE_POLICY
+from server.limits import drawings
 from server.read.answering import answering_document
 from server.read.attributions import attribution_document, attribution_list
 from server.read.layers import layer_heatmap
 from server.read.neurons import neuron_document, neuron_list
-from server.stores import StoresHere
+from server.stores import Stores, StoresHere
 
 router = APIRouter(tags=["Attributions"], prefix=urls.API)
 
@@ -101,7 +102,7 @@ def list_answering(
 @router.get(
     urls.NEURON,
     response_model=NeuronDocument,
-    responses=problems(404, 422),
+    responses={304: {"description": "The browser has it already (If-None-Match)"}, **problems(404, 422)},
     summary="One neuron, side by side: the paper's Figure 1",
 )
 def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
@@ -115,13 +116,23 @@ def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: in
     response_class=Response,
     responses={
         200: {"content": {"text/csv": {}, "image/svg+xml": {}, "image/png": {}, "text/html": {}}},
-        **problems(404, 422),
+        **problems(404, 422, 503),
     },
     summary="A neuron's numbers as csv, svg, png or html",
 )
-def get_heatmap(
-    stores: StoresHere, attribution: str, layer: int, neuron: int, form: str, example: OfExample = None
+async def get_heatmap(
+    request: Request,
+    stores: StoresHere,
+    attribution: str,
+    layer: int,
+    neuron: int,
+    form: str,
+    example: OfExample = None,
 ) -> Response:
+    return await drawings(request).take(lambda: _heatmap(stores, attribution, layer, neuron, form, example))
+
+
+def _heatmap(stores: Stores, attribution: str, layer: int, neuron: int, form: str, example: int | None) -> Response:
     opened = stores.attributions.get(attribution)
     file = neuron_file(neuron_document(opened, layer, neuron), form, example)
     headers = {

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Body, Request
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from jobs.documents import Estimate, JobKind
 from server import urls
 from server.api.answers import problems
+from server.limits import submissions
 from server.read.form import EXAMPLES
 from server.stores import StoresHere
 from store import submission
@@ -21,16 +22,16 @@ class EstimateRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     spec: dict[str, Any] = Field(description="as for a job of kind study")
-    force: bool = Field(default=False, description="count what is known already as work too")
+    force: StrictBool = Field(default=False, description="count what is known already as work too")
 
 
 _EXAMPLES: dict[str, Any] = {"study": {"summary": "A small study", "value": {"spec": EXAMPLES[JobKind.STUDY]}}}
 
 
 @router.post(urls.STUDY_ESTIMATE, responses=problems(422), summary="How much work a study is; nothing is queued")
-def estimate_study(
-    stores: StoresHere, request: Annotated[EstimateRequest, Body(openapi_examples=_EXAMPLES)]
+async def estimate_study(
+    http: Request, stores: StoresHere, request: Annotated[EstimateRequest, Body(openapi_examples=_EXAMPLES)]
 ) -> Estimate:
     """``known`` cells are queued, running or done already. ``seconds`` is the time of all new jobs one after another,
     by what earlier jobs of the same kind and model took, and null where one of them has no such forerunner."""
-    return submission.estimate(stores, request.spec, force=request.force)
+    return await submissions(http).take(lambda: submission.estimate(stores, request.spec, force=request.force))

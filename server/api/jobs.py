@@ -2,15 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header, Query
+from fastapi import APIRouter, Body, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sse_starlette import EventSourceResponse
 
+from jobs.bounds import MAX_NAME
 from jobs.documents import Job, JobKind
 from server import events, urls
 from server.api.answers import problems
-from server.documents import JobDetail, JobDocument, JobForm, Page
+from server.documents import JobDetail, JobDocument, JobForm, JobItem, Page
+from server.limits import submissions
 from server.read.form import EXAMPLES, job_form
 from server.read.jobs import job_detail, job_document, job_list
 from server.stores import Stores, StoresHere
@@ -27,9 +29,9 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: str = Field(description="prune, evaluate, attribute or study")
+    kind: str = Field(max_length=MAX_NAME, description="prune, evaluate, attribute or study")
     spec: dict[str, Any] = Field(description="see the examples; GET /jobs/new lists what it may name")
-    force: bool = Field(default=False, description="run it anew, even where the same spec has been run already")
+    force: StrictBool = Field(default=False, description="run it anew, even where the same spec has been run already")
 
 
 _TITLES = {
@@ -54,7 +56,13 @@ _EXAMPLES: dict[str, Any] = {
     },
     summary="Submit a job",
 )
-def submit_job(stores: StoresHere, request: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)]) -> Response:
+async def submit_job(
+    http: Request, stores: StoresHere, request: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)]
+) -> Response:
+    return await submissions(http).take(lambda: _submitted(stores, request))
+
+
+def _submitted(stores: Stores, request: JobRequest) -> Response:
     job, created = submission.submit(stores, request.kind, request.spec, force=request.force, send=None)
     if created:
         _announce(stores, job)
@@ -70,7 +78,7 @@ def list_jobs(
     cells: Annotated[bool, Query(description="also what studies made for themselves")] = True,
     cursor: str | None = None,
     limit: int = 50,
-) -> Page[JobDocument]:
+) -> Page[JobItem]:
     return job_list(stores, kind=kind, state=state, cells=cells, cursor=cursor, limit=limit)
 
 
@@ -117,7 +125,11 @@ def retry_job(stores: StoresHere, job: str) -> Response:
     responses=problems(404, 409),
     summary="Queue all failed and cancelled cells of a study again",
 )
-def retry_study(stores: StoresHere, study: str) -> Response:
+async def retry_study(http: Request, stores: StoresHere, study: str) -> Response:
+    return await submissions(http).take(lambda: _retried(stores, study))
+
+
+def _retried(stores: Stores, study: str) -> Response:
     again = submission.retry_cells(stores, study, send=None)
     _announce(stores, again)
     return _document(stores, again, 202, {"location": urls.api(urls.job(again.id))})
@@ -158,4 +170,4 @@ def _announce(stores: Stores, job: Job) -> None:
     the database every few seconds.
     """
     cells = stores.studies.cell_jobs(job.id, MOST_ANNOUNCED) if job.kind == JobKind.STUDY else []
-    stores.announce(job, *stores.jobs.many(cells).values(), *stores.jobs.studies_of(job.id))
+    stores.announce(job, *stores.jobs.summaries(cells).values(), *stores.jobs.studies_of(job.id))

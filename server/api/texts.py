@@ -2,14 +2,22 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from jobs.bounds import (
+    MAX_NAME,
+    MAX_ROWS,
+    MAX_TEXTS,
+    MAX_WORD_CHARACTERS,
+    MAX_WORDS,
+)
 from jobs.vocabulary import WORD_SOURCES
 from server import urls
 from server.api.answers import problems
 from server.documents import AttributionTexts, TextJob
+from server.limits import submissions
 from server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, text_job
 from server.read.texts import attribution_texts
 from server.stores import Stores, StoresHere
@@ -17,14 +25,17 @@ from server.stores import Stores, StoresHere
 router = APIRouter(tags=["Attributions"], prefix=urls.API)
 
 
+Words = Annotated[list[Annotated[str, StringConstraints(max_length=MAX_WORD_CHARACTERS)]], Field(max_length=MAX_WORDS)]
+
+
 class OwnText(BaseModel):
     """A text, and what is known of it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str
+    text: str  # how long it and the label may be, the spec that is made of them says
     label: str | None = None
-    words: list[str] | None = Field(default=None, description="its influential words, where they are chosen by hand")
+    words: Words | None = Field(default=None, description="its influential words, where they are chosen by hand")
 
 
 class OwnTexts(BaseModel):
@@ -34,10 +45,12 @@ class OwnTexts(BaseModel):
 
     text: str | None = None
     label: str | None = None
-    words: list[str] | None = None
-    texts: list[OwnText] | None = Field(default=None, description="several texts, instead of one")
+    words: Words | None = None
+    texts: list[OwnText] | None = Field(default=None, max_length=MAX_TEXTS, description="several texts, instead of one")
     source: str | None = Field(
-        default=None, description=f"of influential words: {', '.join(WORD_SOURCES)}; left out: as in the attribution"
+        default=None,
+        max_length=MAX_NAME,
+        description=f"of influential words: {', '.join(WORD_SOURCES)}; left out: as in the attribution",
     )
 
     @model_validator(mode="after")
@@ -58,8 +71,10 @@ class OtherWords(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    words: dict[int, list[str]] = Field(
-        description="by a text's index; a text that is not named keeps its own", examples=[{"0": ["badly", "crappy"]}]
+    words: dict[Annotated[int, Field(ge=0, le=MAX_ROWS)], Words] = Field(
+        max_length=MAX_TEXTS,
+        description="by a text's index; a text that is not named keeps its own",
+        examples=[{"0": ["badly", "crappy"]}],
     )
 
 
@@ -85,15 +100,19 @@ def get_texts(stores: StoresHere, attribution: str) -> AttributionTexts:
     responses=_ANSWERS,
     summary="Run a text of your own through the same models",
 )
-def post_text(
+async def post_text(
+    http: Request,
     stores: StoresHere,
     attribution: str,
     request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
     neuron: Neuron = None,
     variant: Variant = None,
 ) -> Response:
-    opened = stores.attributions.get(attribution)
-    return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), neuron, variant)
+    def work() -> Response:
+        opened = stores.attributions.get(attribution)
+        return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), neuron, variant)
+
+    return await submissions(http).take(work)
 
 
 @router.post(
@@ -103,11 +122,19 @@ def post_text(
     responses=_ANSWERS,
     summary="Run the same texts with influential words chosen by hand",
 )
-def post_words(
-    stores: StoresHere, attribution: str, request: OtherWords, neuron: Neuron = None, variant: Variant = None
+async def post_words(
+    http: Request,
+    stores: StoresHere,
+    attribution: str,
+    request: OtherWords,
+    neuron: Neuron = None,
+    variant: Variant = None,
 ) -> Response:
-    spec = other_words_spec(stores.attributions.get(attribution), request.words)
-    return submitted(stores, spec, neuron, variant)
+    def work() -> Response:
+        spec = other_words_spec(stores.attributions.get(attribution), request.words)
+        return submitted(stores, spec, neuron, variant)
+
+    return await submissions(http).take(work)
 
 
 def submitted(stores: Stores, spec: dict[str, Any], neuron: str | None, variant: str | None) -> Response:

@@ -43,6 +43,7 @@ from server.documents.jobs import (
     JobDetail,
     JobDocument,
     JobForm,
+    JobItem,
     MethodChoice,
     OptionField,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "JobDetail",
     "JobDocument",
     "JobForm",
+    "JobItem",
     "LayerDocument",
     "LayerHeatmap",
     "LayerRow",

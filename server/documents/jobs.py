@@ -1,11 +1,13 @@
 """Jobs, and the form that starts them."""
 
-from jobs.documents import Job, JobKind, LogLine
+from typing import Any
+
+from jobs.documents import JobKind, JobSummary, LogLine
 from server.documents.base import Document, Link
 
 
-class JobDocument(Job):
-    """A job, and what a person can do with it."""
+class JobItem(JobSummary):
+    """A job as lists, the home page and events have it, and what a person can do with it."""
 
     title: str  # "Prune demo · wanda · c4 · 0.5"
     href: str
@@ -17,11 +19,17 @@ class JobDocument(Job):
     study: Link | None  # the study whose cell it is
 
 
+class JobDocument(JobItem):
+    """One job with its whole spec: only its own address, and the answers to its submission, carry that."""
+
+    spec: dict[str, Any]
+
+
 class JobDetail(JobDocument):
     """One job live: with the lines it logged and, for a study, its cells."""
 
     log: list[LogLine]
-    children: list[JobDocument]  # the first of them, in the order of the plan
+    children: list[JobItem]  # the first of them, in the order of the plan
     children_total: int
     children_done: int  # how many of all of them have succeeded
     children_next_href: str | None  # the others (JSON)

@@ -6,14 +6,14 @@ from typing import Literal
 from jobs.documents import JobState
 from server.documents.attributions import AttributionSummary
 from server.documents.base import Document, Link
-from server.documents.jobs import JobDocument
+from server.documents.jobs import JobItem
 from server.documents.studies import StudySummary
 
 
 class Home(Document):
     counts: dict[JobState, int]
-    running: list[JobDocument]
-    recent: list[JobDocument]
+    running: list[JobItem]
+    recent: list[JobItem]
     studies: list[StudySummary]
     attributions: list[AttributionSummary]
     start: list[Link]  # the forms

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jobs.documents import JobState
 from server.documents.base import Document, Link, Page
-from server.documents.jobs import JobDocument
+from server.documents.jobs import JobItem
 
 Interval = tuple[float, float]
 Measure = Literal["accuracy", "perplexity"]
@@ -166,9 +166,9 @@ class StudyDocument(StudySummary):
     failures: list[FailedCell]  # the first few; ``failed`` counts them
     retry_href: str | None  # where all of them are tried again (POST)
     running: int
-    jobs: list[JobDocument]  # the first few, in the order of the plan
+    jobs: list[JobItem]  # the first few, in the order of the plan
     jobs_next_href: str | None  # the rest (JSON)
 
 
-class StudyJobs(Page[JobDocument]):
+class StudyJobs(Page[JobItem]):
     """The jobs of a study, in the order of its plan."""

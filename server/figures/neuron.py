@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from jobs.problems import bad_field, unknown_name
 from server import urls
 from server.documents import NeuronDocument
+from server.figures.budget import check_figure, check_pixels
 from server.figures.page import neuron_html
 from server.figures.panes import figure_rows
-from server.figures.svg import neuron_png, neuron_svg
+from server.figures.raster import png_of
+from server.figures.svg import neuron_svg
 from server.figures.table import neuron_csv
 from server.read.opened import no_such_example
 
-MOST_DRAWN_TOKENS = 20_000
+ZOOM = 2.0
+"""Pixels of a PNG for one of the SVG, so that it stays sharp on paper."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,12 @@ def neuron_file(neuron: NeuronDocument, form: str, example: int | None = None) -
     name = f"{neuron.attribution}-L{neuron.layer}-N{neuron.neuron}{only}.{form}"
     if form == "csv":
         return File(neuron_csv(neuron, chosen).encode(), "text/csv; charset=utf-8", name)
-    tokens = len(neuron.variants) * sum(len(neuron.examples[i].tokens) for i in chosen)
-    if tokens > MOST_DRAWN_TOKENS:
-        message = f"a picture of all {len(known)} examples is too large; choose one with ?example="
-        raise bad_field("example", example, [str(index) for index in known], message)
+    check_figure(neuron, chosen, example)
     rows = figure_rows(neuron, chosen)
     if form == "html":
         return File(neuron_html(neuron, rows).encode(), "text/html; charset=utf-8", name)
     svg = neuron_svg(neuron, rows)
     if form == "svg":
         return File(svg.encode(), "image/svg+xml; charset=utf-8", name)
-    return File(neuron_png(svg), "image/png", name)
+    check_pixels(svg, ZOOM, neuron, example)
+    return File(png_of(svg, ZOOM), "image/png", name)

@@ -1,9 +1,7 @@
-"""A neuron's figure as SVG, and as PNG drawn from the same SVG."""
+"""A neuron's figure as SVG."""
 
 from dataclasses import dataclass
 from html import escape
-
-import resvg_py
 
 from server.documents import NeuronDocument
 from server.figures.panes import Cell, Pane, Row, number
@@ -70,15 +68,6 @@ def neuron_svg(neuron: NeuronDocument, rows: list[Row]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{total:.0f}" '
         f'viewBox="0 0 {width:.0f} {total:.0f}" role="img"><title>{title}</title>'
         f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>'
-    )
-
-
-def neuron_png(svg: str) -> bytes:
-    """The same picture in pixels, two for one so that it stays sharp on paper."""
-    return bytes(
-        resvg_py.svg_to_bytes(
-            svg_string=svg, zoom=2.0, monospace_family="DejaVu Sans Mono", sans_serif_family="DejaVu Sans"
-        )
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobs.documents import JobState, Progress
-from server.documents import JobDocument
+from server.documents import JobItem
 from server.pages import wording
 
 
@@ -33,7 +33,7 @@ class JobLine:
     ago: str
 
 
-def job_line(job: JobDocument) -> JobLine:
+def job_line(job: JobItem) -> JobLine:
     moment = job.finished_at or job.started_at or job.created_at
     return JobLine(
         id=job.id,
@@ -50,12 +50,12 @@ def job_line(job: JobDocument) -> JobLine:
     )
 
 
-def state_name(job: JobDocument) -> str:
+def state_name(job: JobItem) -> str:
     """``running``, or ``stopping`` between a wish to cancel and the end."""
     return "stopping" if job.cancelling else job.state.value
 
 
-def job_message(job: JobDocument) -> str:
+def job_message(job: JobItem) -> str:
     """What a line says below its title: progress, the error, or how long it took."""
     if job.state is JobState.RUNNING:
         return progress_text(job.progress)
@@ -80,7 +80,7 @@ def progress_text(progress: Progress) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def bar_of(job: JobDocument) -> Bar:
+def bar_of(job: JobItem) -> Bar:
     """A job that succeeded is at its end, whatever its last stage counted."""
     if job.state is JobState.SUCCEEDED:
         return Bar(1, 1, True)

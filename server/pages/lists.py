@@ -8,7 +8,7 @@ from server import urls
 from server.documents import (
     AttributionSummary,
     EvaluationSummary,
-    JobDocument,
+    JobItem,
     Link,
     ModelSummary,
     Page,
@@ -110,7 +110,7 @@ class ModelsPage:
 
 
 def jobs_page(
-    page: Page[JobDocument], frame: Frame, *, kind: JobKind | None, state: JobState | None, start: list[Link]
+    page: Page[JobItem], frame: Frame, *, kind: JobKind | None, state: JobState | None, start: list[Link]
 ) -> JobsPage:
     kinds = tuple(
         Option(name, urls.jobs(kind=value, state=state), value == kind)

@@ -32,7 +32,7 @@ from server.read.evaluations import evaluation_document, evaluation_list, task_e
 from server.read.form import job_form
 from server.read.home import home
 from server.read.jobs import job_detail, job_list
-from server.read.layers import layer_heatmap
+from server.read.layers import layer_heatmap, most_rows
 from server.read.models import model_document, model_list
 from server.read.neurons import neuron_document
 from server.read.search import search
@@ -216,7 +216,9 @@ def show_layer(
     cursor: str | None = None,
 ) -> Response:
     opened = stores.attributions.get(attribution)
-    document = layer_heatmap(opened, layer, example=example, sort=sort, neurons=ROWS, cursor=cursor)
+    document = layer_heatmap(
+        opened, layer, example=example, sort=sort, neurons=min(ROWS, most_rows(opened, example)), cursor=cursor
+    )
     crumb = Crumb(document.attribution.label, document.attribution.href)
     frame = make_frame(
         request,

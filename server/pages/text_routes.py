@@ -8,13 +8,17 @@ from typing import Annotated
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic_core import PydanticCustomError
 
 from jobs.documents import JobKind, JobState
 from jobs.problems import Problem
 from jobs.specs import parse_spec
+from jobs.specs.texts import check_given
 from server import urls
 from server.api.texts import OwnText, submitted
+from server.limits import submissions
 from server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, then_href
 from server.pages.frame import Crumb, Frame, make_frame, render
 from server.pages.texts import choosing_page, texts_page
@@ -33,10 +37,15 @@ First = Annotated[int, Query(ge=0)]
 async def form_fields(request: Request) -> Fields:
     """The fields of a form; line ends as programs write them. Problem 422 for what cannot be read."""
     try:
-        given = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        body = await request.body()
+        given = await run_in_threadpool(_parsed, body)
     except ValueError as error:  # not UTF-8, or too many fields
         raise Problem(422, "bad-request", "The request cannot be understood", f"the form: {error}") from None
     return {name: [value.replace("\r\n", "\n") for value in values] for name, values in given.items()}
+
+
+def _parsed(body: bytes) -> Fields:
+    return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
 
 
 Form = Annotated[Fields, Depends(form_fields)]
@@ -59,7 +68,7 @@ def show_texts(
 
 
 @router.post(urls.TEXTS)
-def send_text(
+async def send_text(
     request: Request,
     stores: StoresHere,
     attribution: str,
@@ -69,8 +78,15 @@ def send_text(
 ) -> Response:
     """One text or several, their label, and where their words come from; with ``manual`` the words are asked for next,
     unless they come along."""
+    return await submissions(request).take(lambda: _send_text(request, stores, attribution, fields, neuron, variant))
+
+
+def _send_text(
+    request: Request, stores: Stores, attribution: str, fields: Fields, neuron: str | None, variant: str | None
+) -> Response:
     opened = stores.attributions.get(attribution)
     texts = _typed(fields)
+    _check_typed(texts)
     source = _one(fields, "source") or None
     chosen = "one" in fields
     try:
@@ -98,7 +114,7 @@ def send_text(
 
 
 @router.post(urls.WORDS)
-def send_words(
+async def send_words(
     request: Request,
     stores: StoresHere,
     attribution: str,
@@ -107,6 +123,12 @@ def send_words(
     variant: str | None = None,
 ) -> Response:
     """The words of the texts that were shown; what has no field was not marked."""
+    return await submissions(request).take(lambda: _send_words(request, stores, attribution, fields, neuron, variant))
+
+
+def _send_words(
+    request: Request, stores: Stores, attribution: str, fields: Fields, neuron: str | None, variant: str | None
+) -> Response:
     opened = stores.attributions.get(attribution)
     try:
         words = {index: _words(fields, index) for index in map(_index, fields.get("shown", []))}
@@ -132,18 +154,30 @@ def _go(request: Request, stores: Stores, spec: dict[str, object], neuron: str |
 
 
 def _typed(fields: Fields) -> list[OwnText]:
-    """Texts as a spec has them: an empty line begins the next one; labels are one for all, or one for each."""
+    """Texts as a spec has them: an empty line begins the next one; labels are one for all, or one for each. Nothing is
+    checked yet: the spec is, and the page then says what is wrong."""
     if "one" in fields:
         labels = fields.get("one-label", [])
         return [
-            OwnText(text=text, label=label or None, words=_words(fields, index))
+            OwnText.model_construct(text=text, label=label or None, words=_words(fields, index))
             for index, (text, label) in enumerate(zip(fields["one"], labels, strict=False))
         ]
     texts = [part.strip() for part in re.split(r"\n\s*\n", _one(fields, "text")) if part.strip()] or [""]
     labels = [label.strip() for label in _one(fields, "label").split(",")]
     if len(labels) != len(texts):
         labels = [_one(fields, "label").strip()] * len(texts)
-    return [OwnText(text=text, label=label or None) for text, label in zip(texts, labels, strict=True)]
+    return [
+        OwnText.model_construct(text=text, label=label or None, words=None)
+        for text, label in zip(texts, labels, strict=True)
+    ]
+
+
+def _check_typed(texts: list[OwnText]) -> None:
+    # Before any word is looked for, and before the page that asks for words shows every text.
+    try:
+        check_given([[text.model_dump() for text in texts]])
+    except PydanticCustomError as error:
+        raise Problem(422, "bad-spec", "The spec cannot be run", error.message()) from None
 
 
 def _words(fields: Fields, index: int) -> list[str]:

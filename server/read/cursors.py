@@ -12,12 +12,13 @@ class Window:
     limit: int
 
     @classmethod
-    def parse(cls, cursor: str | None, limit: int, most: int) -> Self:
-        """Problem 422 for a cursor that no list handed out and for a limit outside 1 to ``most``."""
+    def parse(cls, cursor: str | None, limit: int, most: int, field: str = "limit") -> Self:
+        """Problem 422 for a cursor that no list handed out, and for a limit (a parameter of the name ``field``) outside
+        1 to ``most``."""
         if cursor is not None and not (cursor.isdecimal() and len(cursor) <= 10):
             raise bad_field("cursor", cursor, "the `next` of a list", f"{cursor[:40]!r} is no cursor of this list")
         if not 1 <= limit <= most:
-            raise bad_field("limit", limit, f"1 to {most}", f"{limit} is not between 1 and {most}")
+            raise bad_field(field, limit, f"1 to {most}", f"{limit} is not between 1 and {most}")
         return cls(int(cursor or 0), limit)
 
     def after(self, total: int) -> str | None:

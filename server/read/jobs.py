@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jobs.documents import ACTIVE, Job, JobKind, JobState
+from jobs.documents import ACTIVE, Job, JobKind, JobState, JobSummary
 from jobs.problems import bad_field, unknown_name
 from server import urls
-from server.documents import JobDetail, JobDocument, Link, Page
+from server.documents import JobDetail, JobDocument, JobItem, Link, Page
 from server.read.names import Names, references_of
 from server.stores import Stores
 
@@ -23,7 +23,7 @@ def job_list(
     cells: bool = True,
     cursor: str | None = None,
     limit: int = 50,
-) -> Page[JobDocument]:
+) -> Page[JobItem]:
     """Newest first; ``cells=False`` leaves out what studies made for themselves. Problem 422 for a wrong filter."""
     for name, given, known in (("kind", kind, list(JobKind)), ("state", state, list(JobState))):
         if given is not None and given not in known:
@@ -32,27 +32,34 @@ def job_list(
     items, after = stores.jobs.list(kind=kind, state=state, cells=cells, cursor=cursor, limit=limit)
     filters: dict[str, urls.State] = {"kind": kind, "state": state, "cells": None if cells else False}
     href = urls.jobs(**filters, cursor=after) if after else None
-    return Page[JobDocument](items=job_documents(stores, items), next=after, next_href=href)
+    return Page[JobItem](items=job_items(stores, items), next=after, next_href=href)
 
 
 def job_document(stores: Stores, job: Job) -> JobDocument:
-    return job_documents(stores, [job])[0]
+    """The document of one job, with its whole spec."""
+    names = Names(stores, references_of(job.brief))
+    return JobDocument.model_validate(_fields(job, names))
 
 
-def job_documents(stores: Stores, jobs: Sequence[Job]) -> list[JobDocument]:
-    """The documents of several jobs, their names looked up together."""
-    names = Names(stores, (reference for job in jobs for reference in references_of(job.spec)))
-    return [JobDocument.model_validate(_fields(job, names)) for job in jobs]
+def job_item(stores: Stores, job: JobSummary) -> JobItem:
+    """One job as in a list."""
+    return job_items(stores, [job])[0]
+
+
+def job_items(stores: Stores, jobs: Sequence[JobSummary]) -> list[JobItem]:
+    """Several jobs without their specs, their names looked up together."""
+    names = Names(stores, (reference for job in jobs for reference in references_of(job.brief)))
+    return [JobItem.model_validate(_fields(job, names)) for job in jobs]
 
 
 def job_detail(stores: Stores, id: str) -> JobDetail:
     """One job with its log and cells. Problem 404."""
     job = stores.jobs.get(id)
-    cells: list[Job] = []
+    cells: list[JobSummary] = []
     counted: Counter[JobState] = Counter()
     if job.kind == JobKind.STUDY:
         ids = stores.studies.cell_jobs(job.id, MOST_CHILDREN)
-        known = stores.jobs.many(ids)
+        known = stores.jobs.summaries(ids)
         cells = [known[cell] for cell in ids]
         counted = stores.studies.counts([job.id])[job.id]
     more = counted.total() > len(cells)
@@ -61,7 +68,7 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
         {
             **_plain(document),
             "log": stores.jobs.log(id),
-            "children": job_documents(stores, cells),
+            "children": job_items(stores, cells),
             "children_total": counted.total(),
             "children_done": counted[JobState.SUCCEEDED],
             "children_next_href": urls.study_jobs(job.artefact_id, cursor=str(len(cells))) if more else None,
@@ -69,10 +76,10 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
     )
 
 
-def _fields(job: Job, names: Names) -> dict[str, object]:
+def _fields(job: JobSummary, names: Names) -> dict[str, object]:
     return {
         **_plain(job),
-        "title": names.title(job.kind, job.spec),
+        "title": names.title(job.kind, job.brief),
         "href": urls.job(job.id),
         "events_href": urls.job_events(job.id),
         "result_href": result_href(job),
@@ -83,7 +90,7 @@ def _fields(job: Job, names: Names) -> dict[str, object]:
     }
 
 
-def result_href(job: Job) -> str | None:
+def result_href(job: JobSummary) -> str | None:
     """The page of what the job made; a study has its page from the start."""
     if job.kind == JobKind.STUDY:
         return urls.study(job.artefact_id)
@@ -97,6 +104,6 @@ def result_href(job: Job) -> str | None:
     return None
 
 
-def _plain(document: Job) -> dict[str, object]:
+def _plain(document: JobSummary) -> dict[str, object]:
     """All fields, those too that the JSON document leaves out."""
     return {name: getattr(document, name) for name in type(document).model_fields}

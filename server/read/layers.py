@@ -12,6 +12,8 @@ from server.read.opened import OpenAttribution
 from store.activations import NoSuchNeuron
 
 MOST_ROWS = 200
+MAX_VALUES = 1_000_000
+"""Neurons x tokens x models of one answer: some 20 MB of JSON."""
 
 
 def layer_heatmap(
@@ -24,8 +26,8 @@ def layer_heatmap(
     cursor: str | None = None,
 ) -> LayerHeatmap:
     """The layer's ranked neurons, ``neurons`` at a time, over the tokens of one example. Problem 404 or 422."""
-    window = Window.parse(cursor, neurons, MOST_ROWS)
     number = 0 if example is None else opened.place_of(example)
+    window = Window.parse(cursor, neurons, most_rows(opened, example), field="neurons")
     try:
         ranked, total = opened.tables.neurons(layer=layer, sort=sort, offset=window.offset, limit=window.limit)
         values = opened.store.layer(layer, [row.neuron for row in ranked])
@@ -68,6 +70,12 @@ def layer_heatmap(
         layer_down=urls.layer(opened.id, opened.layers[place - 1], **sized) if place > 0 else None,
         href=urls.layer(opened.id, layer, **sized, cursor=window.offset or None),
     )
+
+
+def most_rows(opened: OpenAttribution, example: int | None) -> int:
+    """How many neurons over the tokens of this example, in all models, make one answer."""
+    tokens = len(opened.examples[0 if example is None else opened.place_of(example)].tokens)
+    return min(MOST_ROWS, max(1, MAX_VALUES // (tokens * len(opened.variants))))
 
 
 def _largest(arrays: list[np.ndarray]) -> float:

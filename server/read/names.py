@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from jobs.briefs import count_of
 from jobs.documents import JobKind
 from jobs.references import PRUNED
 from jobs.specs import PruneSpec
@@ -29,7 +30,7 @@ class Names:
             if id in made:
                 self._labels[f"{PRUNED}{id}"] = str(made[id].summary.get("label") or id)
             elif job := self._stores.jobs.find(id):  # not made yet: its job says what it will be
-                self._labels[f"{PRUNED}{id}"] = pruned_label(job.spec)
+                self._labels[f"{PRUNED}{id}"] = pruned_label(job.brief)
 
     def label(self, reference: str) -> str:
         """``wanda · c4 · 0.5`` of a pruned model, the last part of any other's name."""
@@ -39,14 +40,14 @@ class Names:
         return Link(label=self.label(reference), href=urls.model(reference))
 
     def title(self, kind: JobKind, spec: Mapping[str, Any]) -> str:
-        """One line for a job: ``Prune demo · wanda · c4 · 0.5``."""
+        """One line for a job, from its spec or that in brief: ``Prune demo · wanda · c4 · 0.5``."""
         match kind:
             case JobKind.PRUNE:
                 return f"Prune {self.label(spec['model'])} · {pruned_label(spec)}"
             case JobKind.EVALUATE:
                 return f"Evaluate {self.label(spec['model'])} · {measured_label(spec)}"
             case JobKind.ATTRIBUTE:
-                count = len(spec["pruned"])
+                count = count_of(spec, "pruned")
                 against = self.label(spec["pruned"][0]) if count == 1 else f"{count} variants"
                 return f"Attribute {self.label(spec['dense'])} against {against} · {texts_label(spec)}"
             case JobKind.STUDY:
@@ -71,9 +72,9 @@ def texts_label(spec: Mapping[str, Any]) -> str:
     """Where an attribution's texts come from: the name of a task, chosen rows of it, or how many were given."""
     texts = spec.get("texts")
     if isinstance(texts, Mapping) and texts.get("dataset"):
-        chosen = len(texts.get("indices") or ())
+        chosen = count_of(spec, "texts", "indices")
         return f"{chosen} row{'' if chosen == 1 else 's'} of {texts['dataset']}" if chosen else str(texts["dataset"])
-    count = len(texts) if isinstance(texts, list | tuple) else 0
+    count = count_of(spec, "texts")
     return "1 text" if count == 1 else f"{count} texts"
 
 
@@ -92,8 +93,8 @@ def study_title(spec: Mapping[str, Any]) -> str:
     """A study's name, or what it crosses."""
     if spec.get("name"):
         return str(spec["name"])
-    counts = ((spec.get(field) or (), field) for field in ("models", "methods", "patterns", "calibrations", "tasks"))
-    return "Study · " + " x ".join(f"{len(values)} {_noun(field, len(values))}" for values, field in counts if values)
+    counts = {field: count_of(spec, field) for field in ("models", "methods", "patterns", "calibrations", "tasks")}
+    return "Study · " + " x ".join(f"{count} {_noun(field, count)}" for field, count in counts.items() if count)
 
 
 def _noun(field: str, count: int) -> str:

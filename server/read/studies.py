@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.documents import Job, JobKind, JobState
+from jobs.documents import JobKind, JobState, JobSummary
 from jobs.problems import bad_field, not_found, unknown_name
 from server import urls
 from server.documents import FailedCell, Link, Page, PublishedTable, StudyDocument, StudyJobs, StudySummary
 from server.read.cursors import Window
-from server.read.jobs import job_documents
+from server.read.jobs import job_items
 from server.read.names import Names, pruned_label, study_title
 from server.read.study_charts import chart_links, study_chart
 from server.read.study_tables import Beside, Printed, axis_labels, table_document
@@ -47,7 +47,7 @@ def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     """Newest first."""
     records, after = stores.results.list("study", cursor=cursor, limit=limit)
     made = [(record, record.job) for record in records if record.job is not None]
-    jobs = stores.jobs.many(job for _, job in made)
+    jobs = stores.jobs.summaries(job for _, job in made)
     counts = stores.studies.counts(job for _, job in made)
     items = [StudySummary.model_validate(_summary(record, jobs[job], counts[job])) for record, job in made]
     return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
@@ -155,10 +155,10 @@ def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int
 def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict[str, object]:
     """A window of the jobs of a study, and where the next one is."""
     wanted = cells[window.offset : window.offset + window.limit]
-    known = stores.jobs.many(wanted)
+    known = stores.jobs.summaries(wanted)
     following = window.after(len(cells))
     return {
-        "jobs": job_documents(stores, [known[job] for job in wanted]),
+        "jobs": job_items(stores, [known[job] for job in wanted]),
         "next": following,
         "jobs_next_href": None if following is None else urls.study_jobs(id, cursor=following),
     }
@@ -209,7 +209,7 @@ def _model_label(record: Record, table: study_table.StudyTable, names: Names) ->
     return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else str(label)
 
 
-def _summary(record: Record, job: Job, cells: Counter[JobState]) -> dict[str, object]:
+def _summary(record: Record, job: JobSummary, cells: Counter[JobState]) -> dict[str, object]:
     assert job.kind == JobKind.STUDY
     return {
         "id": record.id,

@@ -25,7 +25,7 @@ def test_events_of_a_job_are_kept_in_order_and_continue_after_an_id(redis_url: s
         events.publish_log(client, JOB.id, LogLine(at=JOB.created_at, line="layer 0"))
         kept = events.read(client, events.stream_of(JOB.id))
         assert [event.name for event in kept] == ["job", "progress", "log"]
-        assert kept[0].data == JOB.model_dump(mode="json")
+        assert kept[0].data == JOB.model_dump(mode="json", exclude={"spec"})
         assert "parent" not in kept[0].data
         assert kept[1].data["done"] == 1
         assert events.read(client, events.stream_of(JOB.id), after=kept[1].id) == kept[2:]

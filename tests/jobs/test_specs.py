@@ -288,7 +288,8 @@ def test_layers_are_a_set() -> None:
         ("study", {"patterns": [0.5, 1.5]}, "patterns.1", 1.5, "[0, 1)"),
         ("study", {"attributions": [{"texts": ["a"], "dense": "dem"}]}, "attributions.0.dense", "dem", "'demo'"),
         ("study", {"methods": [], "attributions": [{"texts": ["a"]}]}, "methods", "[]", "pruned ones"),
-        ("study", {"seeds": list(range(30_000))}, "spec", None, "at most 20000"),
+        ("study", {"seeds": list(range(30_000))}, "seeds", None, "takes at most 1000"),
+        ("study", {"seeds": list(range(1000)), "patterns": [n / 100 for n in range(90)]}, "spec", None, "180001 cells"),
         (
             "study",
             {"attributions": [{"texts": ["a"], "methods": ["wnda"]}]},

@@ -31,7 +31,8 @@ def test_one_click_leads_to_the_neurons(site: Site, open_page: Open, shot: Calla
     shot(page, "examples-with-the-job")
     page.get_by_role("button", name="Find the neurons behind the first 10").click()
     expect(page).to_have_url(re.compile(r"/jobs/[0-9a-f]{32}$"))
-    (job,) = site.stores.jobs.list(kind=JobKind.ATTRIBUTE)[0]
+    (listed,) = site.stores.jobs.list(kind=JobKind.ATTRIBUTE)[0]
+    job = site.stores.jobs.get(listed.id)
     assert job.spec["pruned"] == [evaluation.spec["model"]] and job.spec["prompt"] == "reviews"
     rows = job.spec["texts"]["indices"]
     assert [f"row {row}" in text for row, text in zip(rows, first, strict=True)] == [True] * 10

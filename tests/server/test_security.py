@@ -3,7 +3,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from server.security import LARGEST_BODY, Security
+from jobs.bounds import MAX_BODY_BYTES
+from server.security import Security
 
 JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 
@@ -83,13 +84,13 @@ def test_a_form_is_not_json(client: TestClient, kind: str) -> None:
 
 
 def test_a_huge_body_is_refused_whatever_its_headers_say(client: TestClient) -> None:
-    huge = b" " * (LARGEST_BODY + 1)
+    huge = b" " * (MAX_BODY_BYTES + 1)
     headers = {"content-type": "application/json"}
     assert client.post("/api/v1/jobs", content=huge, headers=headers).status_code == 413
 
     def pieces() -> object:
         for _ in range(9):
-            yield b" " * (LARGEST_BODY // 8)
+            yield b" " * (MAX_BODY_BYTES // 8)
 
     assert client.post("/api/v1/jobs", content=pieces(), headers=headers).status_code == 413  # type: ignore[arg-type]
 

@@ -142,8 +142,9 @@ def test_a_form_without_script_leads_to_its_job(client: TestClient, made_up: Mad
     form = {"text": "Bad.\r\n\r\nGood food", "label": "negative, positive", "source": "gradient"}
     answer = client.post(f"{PAGE}/texts?neuron=L1/N5", data=form, headers=BROWSER, follow_redirects=False)
     assert answer.status_code == 303
-    (job,) = client.get("/api/v1/jobs").json()["items"]
-    assert answer.headers["location"] == f"/jobs/{job['id']}?neuron=L1%2FN5"
+    (item,) = client.get("/api/v1/jobs").json()["items"]
+    assert answer.headers["location"] == f"/jobs/{item['id']}?neuron=L1%2FN5"
+    job = client.get(f"/api/v1/jobs/{item['id']}").json()
     assert [(text["text"], text["label"]) for text in job["spec"]["texts"]] == [
         ("Bad.", "negative"),
         ("Good food", "positive"),

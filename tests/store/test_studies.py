@@ -179,7 +179,7 @@ def test_a_study_runs_from_its_first_cell_to_its_last(stores: Stores) -> None:
     coming = empty.cells[0][0]
     assert coming is not None and coming.value is None and coming.state == "queued" and coming.done == 0
     assert created and study.state == JobState.QUEUED and study.progress.total == 14
-    assert stores.jobs.list(cells=False)[0] == [study]
+    assert stores.jobs.list(cells=False)[0] == [stores.jobs.summary(study.id)]
     assert len(sent) == 7, "the dense evaluation and six models; the others wait"
     assert stores.jobs.claim(study.id, "worker", 60) is None, "a study is no work of its own"
     ended = work_sent(stores, sent)

@@ -293,7 +293,7 @@ def test_a_cell_that_fails_takes_what_waits_for_it_along(parts: Parts, enqueue: 
     for cell in parts.stores.jobs.list(parent=study.id)[0]:
         if cell.kind == "prune":
             run(cell)
-        elif cell.spec["model"] == "llama":
+        elif cell.brief["model"] == "llama":
             parts.stores.jobs.cancel(cell.id)
     ended = parts.stores.jobs.get(study.id)
     assert ended.state == JobState.FAILED and ended.error is not None

@@ -1,0 +1,110 @@
+"""The shape of a document before it is read: how deep, how many values, which integers and texts."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from jobs.bounds import MAX_DEPTH, MAX_INTEGER, MAX_VALUES
+from jobs.problems import Problem, bad_field
+
+_Path: TypeAlias = "tuple[_Path, str] | None"
+ROOT = "spec"
+"""Fields of a request's spec are named as those of the spec alone."""
+
+
+def check_shape(document: Any) -> None:
+    """Problem 422 that names the field: nested too deep, too many values, an integer beyond 64 bits, half of a
+    surrogate pair (which UTF-8 does not have) in a text or a key. Linear, without recursion; a value that is reached
+    twice (a YAML alias) counts twice."""
+    pending: list[tuple[Any, _Path, int]] = [(document, None, 1)]
+    seen = 1
+    while pending:
+        value, path, depth = pending.pop()
+        match value:
+            case str():
+                _check_text(value, path, "a text")
+            case bool() | None | float():
+                pass
+            case int():
+                _check_integer(value, path)
+            case Mapping() | list() | tuple():
+                if depth > MAX_DEPTH:
+                    raise bad_field(
+                        _field(path),
+                        f"more than {MAX_DEPTH} levels",
+                        f"at most {MAX_DEPTH} levels",
+                        f"is nested more than {MAX_DEPTH} levels deep",
+                    )
+                seen += len(value)
+                if seen > MAX_VALUES:
+                    raise bad_field(
+                        ROOT,
+                        f"more than {MAX_VALUES} values",
+                        f"at most {MAX_VALUES} values",
+                        f"holds more than {MAX_VALUES:,} values; name texts and rows by file or by data set instead",
+                    )
+                if isinstance(value, Mapping):
+                    items = [(_check_key(key, path), item) for key, item in value.items()]
+                else:
+                    items = [(str(index), item) for index, item in enumerate(value) if not _plain(item)]
+                # Last in, first out: the first wrong field is the one that is named.
+                pending.extend((item, (path, key), depth + 1) for key, item in reversed(items))
+            case _:
+                raise _no_json(value, path)
+
+
+def _plain(value: object) -> bool:
+    """Nothing can be wrong with it: most of a long list is like this, and is gone through at once."""
+    return (type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER) or (type(value) is str and value.isascii())
+
+
+def _check_key(key: object, path: _Path) -> str:
+    if isinstance(key, str):
+        _check_text(key, (path, key), "a field's name")
+        return key
+    if isinstance(key, int) and not isinstance(key, bool):  # YAML has such keys, and JSON makes texts of them
+        _check_integer(key, path)
+        return str(key)
+    raise _no_json(key, path)
+
+
+def _check_text(text: str, path: _Path, what: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise bad_field(
+            _field(path),
+            _printable(text),
+            "text that UTF-8 can hold",
+            f"{what} holds {half} at character {error.start}, half of a surrogate pair; write the whole character",
+        ) from None
+
+
+def _check_integer(value: int, path: _Path) -> None:
+    if abs(value) > MAX_INTEGER:
+        raise bad_field(
+            _field(path),
+            f"an integer of {value.bit_length()} bits",
+            f"at most {MAX_INTEGER}",
+            f"an integer of {value.bit_length()} bits is not allowed: at most {MAX_INTEGER}",
+        )
+
+
+def _no_json(value: object, path: _Path) -> Problem:
+    kind = type(value).__name__
+    return bad_field(_field(path), kind, "what JSON has", f"a value of the type {kind} is not allowed; quote it")
+
+
+def _field(path: _Path) -> str:
+    steps: list[str] = []
+    while path is not None:
+        path, step = path
+        steps.append(_printable(step))
+    steps.reverse()
+    return ".".join(steps[1:] if len(steps) > 1 and steps[0] == ROOT else steps) or ROOT
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

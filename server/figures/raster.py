@@ -1,0 +1,31 @@
+"""SVG to PNG in a process of its own, so that nothing that is drawn can end the server: the rasteriser aborts its
+process where memory is short."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs.problems import unavailable
+
+CHILD = Path(__file__).parent / "raster_child.py"
+MAX_SECONDS = 30
+RETRY_SECONDS = 5
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def png_of(svg: str, zoom: float, child: Path = CHILD) -> bytes:
+    """The picture; Problem 503 when the process that draws it fails or takes more than MAX_SECONDS."""
+    # Isolated: it needs nothing of ours, and starts in a few hundredths of a second.
+    command = [sys.executable, "-I", str(child), repr(zoom)]
+    try:
+        done = subprocess.run(command, input=svg.encode(), capture_output=True, timeout=MAX_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        why = f"took more than {MAX_SECONDS} seconds"
+    except OSError as error:  # no memory or no process left
+        why = f"could not be started ({error.strerror})"
+    else:
+        if done.returncode == 0 and done.stdout.startswith(PNG):
+            return done.stdout
+        why = f"ended with code {done.returncode}"
+    detail = f"the process that draws the picture {why}; take heatmap.svg, or try again in {RETRY_SECONDS} seconds"
+    raise unavailable("not-drawn", "The picture could not be drawn", detail, RETRY_SECONDS)

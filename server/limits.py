@@ -1,0 +1,246 @@
+"""How much one request may ask for: bytes of its address and of its body, the shape of its JSON, seconds until it is
+answered, and how many requests do heavy work at the same time.
+
+What a route computes in a thread cannot be stopped from outside. So every piece of work is bounded by the size of what
+it is given (`jobs/bounds.py`), requests with heavy work take turns, and whoever waits too long gets a 503 while the
+work comes to its end unheard.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.bounds import MAX_BODY_BYTES
+from jobs.problems import Problem, unavailable
+from jobs.shape import check_shape
+from server.problems import problem_response
+
+MAX_ADDRESS_BYTES = 16 * 1024
+"""Of a path and its query together."""
+MAX_LENGTH_DIGITS = 18
+"""Of a Content-Length header."""
+MAX_HELD_BYTES = 256 * 1024 * 1024
+"""Bodies that are held at the same time, before their routes see them."""
+MAX_ANSWER_SECONDS = 60.0
+"""From the request to the first byte of its answer; a stream that has begun may go on."""
+MAX_AT_ONCE = 2
+"""Requests that do heavy work of one kind at the same time: more of them would only slow each other down, and with
+them every other request."""
+MAX_WAITING = 64
+MAX_WAIT_SECONDS = 20.0
+RETRY_SECONDS = 5
+JSON = "application/json"
+
+T = TypeVar("T")
+
+
+class Limits:
+    """ASGI middleware; see the module's text."""
+
+    def __init__(self, app: ASGIApp, seconds: float = MAX_ANSWER_SECONDS, held: int = MAX_HELD_BYTES) -> None:
+        self.app = app
+        self.seconds = seconds
+        self.free = held
+        self.checks = asyncio.Semaphore(MAX_AT_ONCE)
+        self.unheard: set[asyncio.Future[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "0")
+        held = 0
+        try:
+            if len(scope["path"]) + len(scope.get("query_string", b"")) > MAX_ADDRESS_BYTES:
+                raise _long_address()
+            if length.isdigit() and (len(length) > MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES):
+                raise _too_large()
+            if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+                receive = _limited(receive)
+            else:
+                body = bytearray()
+                async for piece in _pieces(receive):
+                    if len(body) + len(piece) > MAX_BODY_BYTES:
+                        raise _too_large()
+                    if len(piece) > self.free:
+                        raise _busy("so many large requests are being read that there is no room for another")
+                    self.free -= len(piece)
+                    held += len(piece)
+                    body += piece
+                if body:
+                    async with self.checks:
+                        await run_in_threadpool(check_body, body)
+                receive = _again(bytes(body), receive)
+        except Problem as problem:
+            await problem_response(problem, scope["path"])(scope, receive, send)
+            return
+        except Disconnected:
+            return
+        finally:
+            self.free += held
+        await self.answer(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the application answers, or a 503 where it does not begin in time."""
+        begun = asyncio.Event()
+        late = False
+
+        async def send_in_time(message: Message) -> None:
+            if not late:
+                begun.set()
+                await send(message)
+
+        work = asyncio.ensure_future(self.app(scope, receive, send_in_time))
+        beginning = asyncio.ensure_future(begun.wait())
+        try:
+            await asyncio.wait({work, beginning}, timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if begun.is_set() or work.done():
+                await work
+                return
+            late = True
+            # The thread that works on it cannot be stopped; it keeps its place until it has ended.
+            self.unheard.add(work)
+            work.add_done_callback(self._ended)
+            await problem_response(_late(self.seconds), scope["path"])(scope, receive, send)
+        finally:
+            beginning.cancel()
+            if not late:
+                work.cancel()
+
+    def _ended(self, work: "asyncio.Future[None]") -> None:
+        self.unheard.discard(work)
+        if not work.cancelled():
+            work.exception()  # looked at: nobody else will
+
+
+class Turns:
+    """Heavy work of one kind, a little at a time: who comes while others work waits without holding a thread."""
+
+    def __init__(
+        self, at_once: int = MAX_AT_ONCE, waiting: int = MAX_WAITING, seconds: float = MAX_WAIT_SECONDS
+    ) -> None:
+        self._places = asyncio.Semaphore(at_once)
+        self._most = waiting
+        self._seconds = seconds
+        self._waiting = 0
+
+    async def take(self, work: Callable[[], T]) -> T:
+        """What `work` gives, done in a thread when it is its turn. Problem 503 when that takes too long."""
+        if self._waiting >= self._most:
+            raise _busy(f"{self._waiting} requests of this kind wait already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise _busy(f"other requests of this kind have taken more than {self._seconds:g} seconds") from None
+        finally:
+            self._waiting -= 1
+        try:
+            return await run_in_threadpool(work)
+        finally:
+            self._places.release()
+
+
+def submissions(request: Request) -> Turns:
+    """Of requests that check and store a spec."""
+    turns: Turns = request.app.state.submissions
+    return turns
+
+
+def drawings(request: Request) -> Turns:
+    """Of requests that draw a figure."""
+    turns: Turns = request.app.state.drawings
+    return turns
+
+
+def check_body(body: bytes | bytearray) -> None:
+    """Problem 422 for JSON that is nested too deep, holds too much, or holds what no field takes. What is no JSON at
+    all is left to the route, which says where."""
+    try:
+        document: Any = json.loads(body)
+    except RecursionError:
+        raise Problem(422, "bad-request", "The request cannot be understood", "the body is nested too deep") from None
+    except json.JSONDecodeError:
+        return
+    except UnicodeDecodeError as error:
+        detail = f"the body is no text in UTF-8 (byte {error.start})"
+        raise Problem(422, "bad-request", "The request cannot be understood", detail) from None
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        detail = "the body holds an integer of more than 4300 digits"
+        raise Problem(422, "bad-request", "The request cannot be understood", detail) from None
+    check_shape(document)
+
+
+class Disconnected(Exception):
+    """Whoever sent the request is gone."""
+
+
+async def _pieces(receive: Receive) -> Any:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body that was read already, in one piece; then whatever else comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _limited(receive: Receive) -> Receive:
+    """The same stream, cut off with a 413 when it brings more than MAX_BODY_BYTES, whatever its headers said."""
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY_BYTES:
+            problem = _too_large()
+            raise HTTPException(problem.status, problem.detail)  # the one kind that FastAPI lets through here
+        return message
+
+    return limited
+
+
+def _too_large() -> Problem:
+    limit = MAX_BODY_BYTES // (1024 * 1024)
+    return Problem(413, "too-large", "Too large", f"a request may carry {limit} MiB; name long texts by file instead")
+
+
+def _long_address() -> Problem:
+    detail = f"path and query may have {MAX_ADDRESS_BYTES} bytes together"
+    return Problem(414, "long-address", "The address is too long", detail)
+
+
+def _busy(why: str) -> Problem:
+    return unavailable("busy", "Too much at once", f"{why}; try again in {RETRY_SECONDS} seconds", RETRY_SECONDS)
+
+
+def _late(seconds: float) -> Problem:
+    detail = (
+        f"the answer took more than {seconds:g} seconds; what was begun goes on, so look whether it is there "
+        "before you ask again"
+    )
+    return unavailable("late", "No answer in time", detail, RETRY_SECONDS)
