@@ -16,6 +16,8 @@ from typing import Any
 
 LONGEST_ECHO = 200
 """A value given by the user is echoed up to this many characters."""
+MAX_ANSWERS = 20
+"""Answers of a model in one problem document."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +35,49 @@ class FieldError:
         given = self.given
         if not isinstance(given, int | float | bool | None):
             given = given if isinstance(given, str) else repr(given)
-            given = given if len(given) <= LONGEST_ECHO else given[: LONGEST_ECHO - 1] + "…"
+            given = _cut(given)
         return {"field": self.field, "given": given, "allowed": self.allowed, "message": self.message}
 
 
-class Problem(Exception):
-    """An error with an HTTP status, a stable code, and a sentence that says what to do about it."""
+@dataclass(frozen=True)
+class AnswerToText:
+    """What a model answered about one text, where a job failed over its answers."""
 
-    def __init__(self, status: int, code: str, title: str, detail: str, errors: Sequence[FieldError] = ()) -> None:
+    text: str
+    answer: str
+
+    def document(self) -> dict[str, str]:
+        """This answer as it stands in the problem document; both texts are cut."""
+        return {"text": _cut(self.text), "answer": _cut(self.answer)}
+
+
+class Problem(Exception):
+    """An error with an HTTP status, a stable code, and a sentence that says what to do about it.
+
+    `answers` are a model's, where the job failed over them (code `no-influential-words`).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        title: str,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        answers: Sequence[AnswerToText] = (),
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.title = title
         self.detail = detail
         self.errors = tuple(errors)
+        self.answers = tuple(answers)
 
     def document(self) -> dict[str, Any]:
-        """RFC 9457: type, title, status, detail; and `code` and `errors` as extension members."""
-        return {
+        """RFC 9457: type, title, status, detail; and as extension members `code`, `errors` and, where there are any,
+        `answers`: a list of {text, answer}, the first MAX_ANSWERS."""
+        document: dict[str, Any] = {
             "type": f"urn:prunescope:problem:{self.code}",
             "title": self.title,
             "status": self.status,
@@ -58,6 +85,13 @@ class Problem(Exception):
             "code": self.code,
             "errors": [error.document() for error in self.errors],
         }
+        if self.answers:
+            document["answers"] = [answer.document() for answer in self.answers[:MAX_ANSWERS]]
+        return document
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_ECHO else text[: LONGEST_ECHO - 1] + "…"
 
 
 def bad_spec(errors: Sequence[FieldError]) -> Problem:

@@ -9,9 +9,12 @@ from jaxtyping import Bool, Int
 from transformers import PreTrainedTokenizerBase
 
 from lm.tokens import Tokens, tokenize
-from nsa.errors import NoInfluentialWords, TextsTooLong
+from nsa.errors import ModelAnswer, NoInfluentialWords, TextsTooLong
 from nsa.spelling import WordMatch, tokens_of
-from nsa.texts import FoundWords, Text
+from nsa.texts import FoundWords, Text, start_of
+
+MAX_SHOWN = 3
+"""Answers of the model in the message of an error."""
 
 __all__ = ["Example", "LeftOut", "Positions", "Text", "WordMatch", "fitting", "make_examples", "positions_of"]
 
@@ -112,10 +115,31 @@ def make_examples(tokens: dict[int, Tokens], texts: Sequence[Text], found: dict[
     """
     made = [_example(index, texts[index], tokens[index], found[index]) for index in sorted(tokens)]
     if not any(any(example.influential) for example in made):
-        dropped = sorted({word for words in found.values() for word in words.dropped})
-        named = f" (named, but in no text: {', '.join(dropped[:10])})" if dropped else ""
-        raise NoInfluentialWords(f"no influential word is left in any of {len(made)} texts{named}: give words yourself")
+        raise _nothing_left(made, found)
     return made
+
+
+def _nothing_left(made: Sequence[Example], found: dict[int, FoundWords]) -> NoInfluentialWords:
+    """The error for texts without any influential word: it shows what the model said where it was asked."""
+    answers = [
+        ModelAnswer(example.text[slice(*example.span)], answer)
+        for example in made
+        if (answer := found[example.index].answer) is not None
+    ]
+    dropped = sorted({word for words in found.values() for word in words.dropped})
+    said = f"; the dense model answered {_listed([answer.answer for answer in answers], MAX_SHOWN)}" if answers else ""
+    named = f"; named, but in no text: {_listed(dropped, 10)}" if dropped else ""
+    way_out = "give words yourself (`words` of each text), or take another source of words"
+    count = f"{len(made)} texts" if len(made) > 1 else "the text"
+    return NoInfluentialWords(
+        f"no influential word is left in {'any of ' if len(made) > 1 else ''}{count}{said}{named}: {way_out}", answers
+    )
+
+
+def _listed(texts: Sequence[str], most: int) -> str:
+    """The first of the texts in quotes, each shortened to one line, and how many more there are."""
+    shown = ", ".join(f"“{start_of(text)}”" for text in texts[:most])
+    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
 
 
 def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Example:

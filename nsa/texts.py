@@ -36,3 +36,9 @@ class FoundWords:
     words: tuple[str, ...]
     dropped: tuple[str, ...]
     answer: str | None
+
+
+def start_of(text: str, longest: int = 60) -> str:
+    """The start of a text as one line of at most `longest` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"

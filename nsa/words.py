@@ -15,7 +15,7 @@ from nsa.gradient import word_gradients
 from nsa.labels import largest
 from nsa.occlusion import label_drops
 from nsa.prompts import words_prompt
-from nsa.texts import FoundWords, Text
+from nsa.texts import FoundWords, Text, start_of
 from nsa.whole_words import occurrences
 
 __all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "occurrences", "parse_answer"]
@@ -34,9 +34,8 @@ def manual_words(text: Text, lm: LanguageModel) -> FoundWords:
     """The user's own words. Raises BadText for a word that the text does not have."""
     kept, missing = keep_words(text.words or (), text.text)
     if missing:
-        raise BadText(
-            f"word {missing[0]!r} is not in the text {_start(text.text)!r}: give words that stand in it as whole words"
-        )
+        start = start_of(text.text)
+        raise BadText(f"word {missing[0]!r} is not in the text {start!r}: give words that stand in it as whole words")
     return FoundWords(kept, (), None)
 
 
@@ -113,7 +112,3 @@ def check_texts(texts: Sequence[Text]) -> None:
     for place, text in enumerate(texts, start=1):
         if not text.text.strip():
             raise BadText(f"text {place} of {len(texts)} is empty: give it some words or leave it out")
-
-
-def _start(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
