@@ -16,6 +16,7 @@ from cli.errors import Failure, Refusal
 from cli.options import calibration_source, causal_stage, key_values, names, numbers, text_rows
 from cli.output import check_free, new_file, new_folder, resumed_folder, unfinished_place
 from cli.progress import Display
+from cli.text_lines import text_lines
 from jobs.documents import JobKind
 from jobs.references import PRUNED
 from jobs.settings import Settings
@@ -185,12 +186,12 @@ def attribute(
         from worker import stages
 
         summary = stages.attribute(spec, folder, context)
-    dropped = len(summary["dropped"])
     print(
         f"{output}: {summary['texts']} texts, {summary['influential_tokens']} influential tokens, "
         f"{summary['ranked']} of {summary['neurons']} neurons ranked"
-        + (f", {dropped} words dropped that the texts do not have" if dropped else "")
     )
+    for line in text_lines(summary):
+        print(line)
 
 
 @contextlib.contextmanager

@@ -16,17 +16,18 @@ from nsa.labels import largest
 from nsa.occlusion import label_drops
 from nsa.prompts import words_prompt
 from nsa.texts import FoundWords, Text, start_of
-from nsa.whole_words import occurrences
+from text.words import WordIndex, fold
 
-__all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "occurrences", "parse_answer"]
+__all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "parse_answer"]
 
 
 def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The named words that the text has, and those that it has not; each once, in any case, in the order named."""
+    """The named words that the text has, and those that it has not; each once, in any spelling, in the order named."""
     kept: dict[str, str] = {}
     dropped: dict[str, str] = {}
+    words = WordIndex(text)
     for word in named:
-        (kept if occurrences(word, text) else dropped).setdefault(word.lower(), word)
+        (kept if words.occurrences(word) else dropped).setdefault(fold(word), word)
     return tuple(kept.values()), tuple(dropped.values())
 
 
@@ -47,8 +48,8 @@ def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
     for example in (True, False):
         whole = answer(lm, words_prompt(text.text, example, text.group))
         if whole is not None:
-            kept, dropped = keep_words(parse_answer(whole), text.text)
-            return FoundWords(kept, dropped, whole)
+            kept, dropped = keep_words(parse_answer(whole.text, text.text), text.text)
+            return FoundWords(kept, dropped, whole.text, whole.plain_reason)
     return None
 
 

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from jobs.specs.evaluate import Seed
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import TASKS, TASKS_WITH_WORDS
-from jobs.words import occurs
+from text.words import WordIndex
 
 RowWords = Annotated[
     tuple[tuple[str, ...], ...] | None,
@@ -101,8 +101,11 @@ class GivenText(Strict):
 
     @model_validator(mode="after")
     def _words_in_text(self) -> Self:
-        for index, word in enumerate(self.words or ()):
-            if not occurs(word, self.text):
+        if not self.words:
+            return self
+        words = WordIndex(self.text)
+        for index, word in enumerate(self.words):
+            if not words.occurrences(word):
                 raise refused(
                     f"the word {word!r} is not in the text; give whole words as the text spells them",
                     allowed="a whole word of the text",

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from nsa.errors import NoInfluentialWords, TextsTooLong
 from nsa.examples import Example, fitting, make_examples, positions_of
 from nsa.texts import FoundWords, Text
-from nsa.words import occurrences
 from tests.models import tiny_tokenizer
+from text.words import occurrences
 
 TOKENIZER = tiny_tokenizer()
 
