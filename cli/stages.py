@@ -29,6 +29,7 @@ from cli.output import (
     worthless,
 )
 from cli.progress import Display
+from cli.text_lines import text_lines
 from jobs.documents import JobKind
 from jobs.paths import expanded
 from jobs.references import DEMO, DEMO_FOLDER, PRUNED
@@ -237,12 +238,12 @@ def attribute(
         from worker import stages
 
         summary = stages.attribute(spec, folder, context)
-    dropped = len(summary["dropped"])
     print(
         f"{output}: {summary['texts']} texts, {summary['influential_tokens']} influential tokens, "
         f"{summary['ranked']} of {summary['neurons']} neurons ranked"
-        + (f", {dropped} words dropped that the texts do not have" if dropped else "")
     )
+    for line in text_lines(summary):
+        print(line)
 
 
 @contextlib.contextmanager

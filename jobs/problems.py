@@ -20,6 +20,8 @@ from jobs.bounds import MAX_ALLOWED, MAX_ECHO, MAX_ERRORS, MAX_INTEGER, MAX_MESS
 
 RETRY_SECONDS = 5
 """What a 503 advises in Retry-After, unless something better is known."""
+MAX_ANSWERS = 20
+"""Answers of a model in one problem document."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,24 @@ class FieldError:
         }
 
 
+@dataclass(frozen=True)
+class AnswerToText:
+    """What a model answered about one text, where a job failed over its answers."""
+
+    text: str
+    answer: str
+
+    def document(self) -> dict[str, str]:
+        """This answer as it stands in the problem document; both texts are cut."""
+        return {"text": cut(self.text, MAX_ECHO), "answer": cut(self.answer, MAX_ECHO)}
+
+
 class Problem(Exception):
-    """An error with an HTTP status, a stable code, and a sentence that says what to do about it; `headers` go with the
-    answer."""
+    """An error with an HTTP status, a stable code, and a sentence that says what to do about it.
+
+    `headers` go with the answer over HTTP. `answers` are a model's, where the job failed over them (code
+    `no-influential-words`).
+    """
 
     def __init__(
         self,
@@ -62,6 +79,7 @@ class Problem(Exception):
         detail: str,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        answers: Sequence[AnswerToText] = (),
     ) -> None:
         super().__init__(detail)
         self.headers = dict(headers or {})
@@ -70,10 +88,12 @@ class Problem(Exception):
         self.title = title
         self.detail = detail
         self.errors = tuple(errors[:MAX_ERRORS])
+        self.answers = tuple(answers)
 
     def document(self) -> dict[str, Any]:
-        """RFC 9457: type, title, status, detail; and `code` and `errors` as extension members."""
-        return {
+        """RFC 9457: type, title, status, detail; and as extension members `code`, `errors` and, where there are any,
+        `answers`: a list of {text, answer}, the first MAX_ANSWERS."""
+        document: dict[str, Any] = {
             "type": f"urn:prunescope:problem:{self.code}",
             "title": self.title,
             "status": self.status,
@@ -81,6 +101,9 @@ class Problem(Exception):
             "code": self.code,
             "errors": [error.document() for error in self.errors],
         }
+        if self.answers:
+            document["answers"] = [answer.document() for answer in self.answers[:MAX_ANSWERS]]
+        return document
 
 
 def bad_spec(errors: Sequence[FieldError], count: int | None = None) -> Problem:

@@ -12,8 +12,9 @@ class Tokens:
     """One text's tokens; the four lists are parallel.
 
     `texts` is what a page shows: the token's real characters, a leading space included (a newline is "\\n"), or the
-    tokenizer's own piece where the token is special or only part of a character's bytes. `offsets` are (start, end) in
-    characters of the text; special tokens that the tokenizer added have (0, 0).
+    tokenizer's own piece where the token is special. Of the pieces of one character's bytes the first has the character
+    and the others are empty. `offsets` are (start, end) in characters of the text; special tokens that the tokenizer
+    added have (0, 0).
     """
 
     ids: list[int]
@@ -40,11 +41,25 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
         bool(added) or token in known_special for token, added in zip(ids, encoding["special_tokens_mask"], strict=True)
     ]
     shown = {token: _shown(tokenizer, token, token in known_special) for token in set(ids)}
-    return Tokens(ids, [shown[token] for token in ids], [(a, b) for a, b in encoding["offset_mapping"]], special)
+    offsets = [(a, b) for a, b in encoding["offset_mapping"]]
+    return Tokens(ids, _texts([shown[token] for token in ids], offsets, special, text), offsets, special)
 
 
-def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str:
-    """Decode one token after a letter, since decoders drop the space at the start of a text."""
+def _texts(shown: list[str | None], offsets: list[tuple[int, int]], special: list[bool], text: str) -> list[str]:
+    """What each token shows: what it decodes to, or, where that is no whole character (None), the characters that its
+    offsets have beyond those of the tokens before it."""
+    texts, done = [], 0
+    for piece, (start, end), marked in zip(shown, offsets, special, strict=True):
+        texts.append(text[max(start, done) : end] if piece is None else piece)
+        # The blank that SentencePiece puts before a text has the offsets of a character that it does not show.
+        if not marked and (piece is None or not piece.isspace() or text[start:end].isspace()):
+            done = max(done, end)
+    return texts
+
+
+def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str | None:
+    """Decode one token after a letter, since decoders drop the space at the start of a text; None for a token that is
+    only part of a character's bytes."""
     piece = str(tokenizer.convert_ids_to_tokens(token))
     if special:
         return piece
@@ -52,4 +67,4 @@ def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str
     before = str(tokenizer.decode(anchor, clean_up_tokenization_spaces=False))
     both = str(tokenizer.decode([*anchor, token], clean_up_tokenization_spaces=False))
     characters = both.removeprefix(before)
-    return piece if "\ufffd" in characters or not characters else characters
+    return None if "\ufffd" in characters else characters or piece

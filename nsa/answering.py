@@ -1,44 +1,40 @@
-"""A model's own answer to a question, token by token, always the likeliest one; and the list of words in it."""
+"""A model's own answer to a question, token by token, always the likeliest one."""
 
-import re
+from dataclasses import dataclass
 
 import torch
 
 from lm.architecture import context_length
 from lm.loading import LanguageModel
-from nsa.prompts import question_ids
+from nsa.prompts import question
+from nsa.word_lists import is_finished, is_one_line, parse_answer
+
+__all__ = ["Answer", "answer", "parse_answer"]
 
 MOST_TOKENS = 128
 LEAST_TOKENS = 32
 """Room that an answer needs: a list of some ten words."""
 
-# Chat models like to repeat the words that the answer was to follow.
-_LIST = re.compile(r"^[ \t]*(?:Influential words:[ \t]*)?\[([^\[\]\n]*)\]", re.MULTILINE | re.IGNORECASE)
-_QUOTED = re.compile(r"""(["'])(.+)\1""")
 
+@dataclass(frozen=True)
+class Answer:
+    """What the model wrote; `plain_reason` says why its chat template was not used, where it has one."""
 
-def parse_answer(text: str) -> tuple[str, ...]:
-    """The words of a model's answer: a line that begins with `[word1,word2,...]`, blanks after the commas or not, the
-    words bare or in quotes.
-
-    An answer of any other form names no words; neither does a list with an empty place.
-    """
-    found = _LIST.search(text)
-    if found is None:
-        return ()
-    words = [_QUOTED.sub(r"\2", word.strip()).strip() for word in found.group(1).split(",")]
-    return tuple(words) if all(words) else ()
+    text: str
+    plain_reason: str | None
 
 
 @torch.no_grad()
-def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> str | None:
+def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> Answer | None:
     """The greedy continuation of `prompt` up to the end of its list of words, an end token or `most` tokens.
 
-    Without a chat template it also ends with its first line. None when the context has no room for an answer.
+    As plain text it also ends with its first line, unless that announces a list or begins one. None when the context
+    has no room for an answer.
     """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None
-    ids = question_ids(tokenizer, prompt)
+    asked = question(tokenizer, prompt)
+    ids = asked.ids
     room = min(most, context_length(model) - len(ids))
     if room < min(most, LEAST_TOKENS):
         return None
@@ -51,10 +47,10 @@ def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> str | Non
             break
         written.append(chosen)
         text = str(tokenizer.decode(written, skip_special_tokens=True))
-        if _LIST.search(text) or (tokenizer.chat_template is None and "\n" in text.lstrip()):
+        if is_finished(text) or (not asked.chat and is_one_line(text)):
             break
         step, past = torch.tensor([[chosen]], device=model.device), output.past_key_values
-    return text
+    return Answer(text, asked.plain_reason)
 
 
 def _end_ids(lm: LanguageModel) -> set[int]:

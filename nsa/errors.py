@@ -8,15 +8,32 @@ BadInput
 └── NotFinite                an activation is NaN, or too large for what is kept
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from lm.errors import BadInput, BadText
 
 
+@dataclass(frozen=True)
+class ModelAnswer:
+    """What the model answered when it was asked for the influential words of a text."""
+
+    text: str
+    answer: str
+
+
 class NoInfluentialWords(BadText):
-    """No influential word is left in any text: there is nothing to attribute."""
+    """No influential word is left in any text: there is nothing to attribute.
+
+    `answers` are what the model said of the texts, in their order; empty where no model was asked for words.
+    """
 
     code: ClassVar[str] = "no-influential-words"
+
+    def __init__(self, message: str, answers: Sequence[ModelAnswer] = ()) -> None:
+        super().__init__(message)
+        self.answers = tuple(answers)
 
 
 class TextsTooLong(BadText):

@@ -9,9 +9,13 @@ from jaxtyping import Bool, Int
 from transformers import PreTrainedTokenizerBase
 
 from lm.tokens import Tokens, tokenize
-from nsa.errors import NoInfluentialWords, TextsTooLong
-from nsa.spelling import WordMatch, tokens_of
-from nsa.texts import FoundWords, Text
+from nsa.errors import ModelAnswer, NoInfluentialWords, TextsTooLong
+from nsa.spelling import Spelling, WordMatch
+from nsa.texts import FoundWords, Text, start_of
+from text.words import fold
+
+MAX_SHOWN = 3
+"""Answers of the model in the message of an error."""
 
 __all__ = ["Example", "LeftOut", "Positions", "Text", "WordMatch", "fitting", "make_examples", "positions_of"]
 
@@ -38,10 +42,11 @@ class Example:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A text that is not used, by its index, and why."""
+    """A text that is not used, by its index, and why; `start` is how it begins."""
 
     text: int
     reason: str
+    start: str
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Positions:
     """All tokens of all examples, one after another: which text each belongs to, and what it counts for.
 
     `special`: tokens such as `<s>`, which spell no text; `influential`: the tokens of S; `words`: positions [tokens of
-    the word] of each influential word over all texts, by its lower-case name, ascending. Special tokens are in the sums
-    of Eq. 1 only with `count_special`.
+    the word] of each influential word over all texts, ascending, by its lower-case name as the first text spells it.
+    Special tokens are in the sums of Eq. 1 only with `count_special`.
     """
 
     text: Int[np.ndarray, " tokens"]
@@ -97,7 +102,7 @@ def fitting(
             f"(the shortest has {shortest} with its prompt): shorten them"
         )
     left_out = [
-        LeftOut(index, f"{len(found.ids)} tokens, more than the model's context of {context}")
+        LeftOut(index, f"{len(found.ids)} tokens, more than the model's context of {context}", texts[index].start)
         for index, found in tokens.items()
         if index not in fits
     ]
@@ -112,14 +117,42 @@ def make_examples(tokens: dict[int, Tokens], texts: Sequence[Text], found: dict[
     """
     made = [_example(index, texts[index], tokens[index], found[index]) for index in sorted(tokens)]
     if not any(any(example.influential) for example in made):
-        dropped = sorted({word for words in found.values() for word in words.dropped})
-        named = f" (named, but in no text: {', '.join(dropped[:10])})" if dropped else ""
-        raise NoInfluentialWords(f"no influential word is left in any of {len(made)} texts{named}: give words yourself")
+        raise _nothing_left(made, found)
     return made
 
 
+def _nothing_left(made: Sequence[Example], found: dict[int, FoundWords]) -> NoInfluentialWords:
+    """The error for texts without any influential word: it shows what the model said where it was asked."""
+    answers = [
+        ModelAnswer(example.text[slice(*example.span)], answer)
+        for example in made
+        if (answer := found[example.index].answer) is not None
+    ]
+    dropped = sorted({word for words in found.values() for word in words.dropped})
+    plain = next((words.plain_reason for words in found.values() if words.plain_reason), None)
+    asked = f" (asked the plain question: its chat template was not used, {plain})" if plain else ""
+    said = (
+        f"; the dense model{asked} answered {_listed([answer.answer for answer in answers], MAX_SHOWN)}"
+        if answers
+        else ""
+    )
+    named = f"; named, but in no text: {_listed(dropped, 10)}" if dropped else ""
+    way_out = "give words yourself (`words` of each text), or take another source of words"
+    count = f"{len(made)} texts" if len(made) > 1 else "the text"
+    return NoInfluentialWords(
+        f"no influential word is left in {'any of ' if len(made) > 1 else ''}{count}{said}{named}: {way_out}", answers
+    )
+
+
+def _listed(texts: Sequence[str], most: int) -> str:
+    """The first of the texts in quotes, each shortened to one line, and how many more there are."""
+    shown = ", ".join(f"“{start_of(text)}”" for text in texts[:most])
+    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
+
+
 def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Example:
-    found_words = [tokens_of(word, text, tokens) for word in found.words]
+    spelling = Spelling(text, tokens)
+    found_words = [spelling.tokens_of(word) for word in found.words]
     matches = [match for match in found_words if match.positions]
     marked = {place for match in matches for place in match.positions}
     return Example(
@@ -138,10 +171,12 @@ def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Examp
 def positions_of(made: Sequence[Example], *, count_special: bool = False) -> Positions:
     """Where everything stands along the tokens of all examples; special tokens count only when asked for."""
     words: dict[str, list[int]] = {}
+    names: dict[str, str] = {}
     start = 0
     for example in made:
         for match in example.words:
-            words.setdefault(match.word.lower(), []).extend(start + place for place in match.positions)
+            name = names.setdefault(fold(match.word), match.word.lower())
+            words.setdefault(name, []).extend(start + place for place in match.positions)
         start += len(example.token_ids)
     return Positions(
         text=np.repeat(np.arange(len(made)), [len(example.token_ids) for example in made]),

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from lm.architecture import context_length
 from lm.loading import LanguageModel
 from nsa.labels import asked, label_of, labelled
-from nsa.spelling import tokens_of
+from nsa.spelling import Spelling
 from nsa.texts import Text
-from nsa.whole_words import distinct_words
 
 
 def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
@@ -29,9 +28,8 @@ def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
     if len(found.tokens.ids) > context_length(lm.model):
         return None
     by_token = token_gradients(lm, found.tokens.ids, found.count)
-    return {
-        word: float(by_token[tokens_of(word, text, found.tokens).positions].sum()) for word in distinct_words(text.text)
-    }
+    spelling = Spelling(text, found.tokens)
+    return {word: float(by_token[spelling.tokens_of(word).positions].sum()) for word in spelling.words.distinct()}
 
 
 def token_gradients(lm: LanguageModel, ids: list[int], count: int) -> Tensor:

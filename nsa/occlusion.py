@@ -1,6 +1,7 @@
 """How much of the label's log-probability hangs on one word: leave it out and look again."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import torch
 
@@ -8,7 +9,7 @@ from lm.architecture import context_length
 from lm.loading import LanguageModel
 from nsa.labels import asked, label_of, labelled
 from nsa.texts import Text
-from nsa.whole_words import distinct_words, occurrences
+from text.words import WordIndex
 
 MOST_LOGITS = 1 << 26
 
@@ -20,16 +21,17 @@ def label_drops(lm: LanguageModel, text: Text) -> dict[str, float]:
     Raises BadText for a text without a label.
     """
     label, after = label_of(text, "occlusion"), asked(text)
-    words = distinct_words(text.text)
-    prompts = [text.text, *(without(word, text.text) for word in words)]
+    index = WordIndex(text.text)
+    words = index.distinct()
+    prompts = [text.text, *(without(index.occurrences(word), text.text) for word in words)]
     whole, *rest = label_log_probabilities(lm, [text.before + prompt + after for prompt in prompts], label)
     return {word: whole - left for word, left in zip(words, rest, strict=True)}
 
 
-def without(word: str, text: str) -> str:
-    """The text without any occurrence of the word (in any case) and without the blank before it."""
+def without(places: Sequence[tuple[int, int]], text: str) -> str:
+    """The text without what stands at `places` (ascending ranges in characters) and without the blank before each."""
     rest, place = "", 0
-    for start, end in occurrences(word, text):
+    for start, end in places:
         rest += text[place : start - 1 if start > place and text[start - 1].isspace() else start]
         place = end
     return rest + text[place:]

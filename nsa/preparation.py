@@ -83,7 +83,8 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
     )
     found = {index: named for index, named in zip(kept, words, strict=True) if named is not None}
     for index in sorted(tokens.keys() - found.keys()):
-        left_out.append(LeftOut(index, "asking for its influential words takes more than the model's context"))
+        reason = "asking for its influential words takes more than the model's context"
+        left_out.append(LeftOut(index, reason, texts[index].start))
         del tokens[index]
     if not tokens:
         raise TextsTooLong("all texts are too long to ask this model for their influential words: shorten them")

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadInput
-from nsa.texts import SENTIMENT
+from nsa.texts import SENTIMENT, start_of
+
+MAX_REASON = 120
+"""Characters of what a chat template raised that are shown."""
 
 SENTIMENT_QUESTION = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
 
@@ -70,10 +73,40 @@ def words_prompt(text: str, example: bool = True, group: str = SENTIMENT) -> str
     return f'{shown if example else ""}{question.instruction}\nText: "{text}"\nInfluential words:'
 
 
+@dataclass(frozen=True)
+class Question:
+    """A question as the model reads it: `chat` as one turn of a chat. `plain_reason` says why the tokenizer's chat
+    template is not used, where it has one."""
+
+    ids: list[int]
+    chat: bool
+    plain_reason: str | None = None
+
+
+def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
+    """A question as one turn of a chat where the tokenizer has a chat template that asks it, else as plain text.
+
+    A template is somebody else's program: it may raise, want another form of messages, or leave the question out.
+    """
+    try:
+        text, reason = _rendered(tokenizer, prompt), None
+    except Exception as error:  # whatever it raises, the question can be asked without it
+        text, reason = None, f"it raises {type(error).__name__}: {start_of(str(error), MAX_REASON)}"
+    if text is not None:
+        if prompt.strip() in text:
+            return Question(list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]), True)
+        reason = "it leaves the question out" if text.strip() else "it gives nothing"
+    return Question(question_ids(tokenizer, prompt), False, reason)
+
+
 def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a question: as one turn of a chat where the tokenizer has a chat template, else as plain text."""
-    if tokenizer.chat_template is None:
-        return list(tokenizer(prompt, verbose=False)["input_ids"])
+    """Token ids of a question as plain text."""
+    return list(tokenizer(prompt, verbose=False)["input_ids"])
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str | None:
+    """The turn of a chat that asks a question; None for a tokenizer without a template."""
+    if not tokenizer.chat_template:
+        return None
     turn = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))

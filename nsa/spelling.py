@@ -5,11 +5,13 @@ around it. One kind of token lies about its characters: SentencePiece and its ki
 none, and where that blank is a token of its own its offsets are those of the text's first character. It spells none.
 """
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 
 from lm.tokens import Tokens
 from nsa.texts import Text
-from nsa.whole_words import occurrences
+from text.words import WordIndex
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,31 @@ class WordMatch:
     occurrences: int
 
 
-def tokens_of(word: str, text: Text, tokens: Tokens) -> WordMatch:
-    """Where the tokens of `text.prompt` (and of whatever follows it) spell the word inside `text.text`."""
-    ranges = [(a + len(text.before), b + len(text.before)) for a, b in occurrences(word, text.text)]
-    places = [
-        place
-        for place, (start, end) in enumerate(tokens.offsets)
-        if not tokens.special[place]
-        and any(start < b and end > a for a, b in ranges)
-        and not (tokens.texts[place].isspace() and not text.prompt[start].isspace())
-    ]
-    return WordMatch(word, places, len(ranges))
+class Spelling:
+    """The tokens of `text.prompt` (and of whatever follows it) by the characters of `text.text` that they cover, for
+    any number of words to be looked for."""
+
+    def __init__(self, text: Text, tokens: Tokens) -> None:
+        self.words = WordIndex(text.text)
+        self._before = len(text.before)
+        places = [
+            place
+            for place, (start, end) in enumerate(tokens.offsets)
+            if start < end
+            and not tokens.special[place]
+            and not (tokens.texts[place].isspace() and not text.prompt[start : start + 1].isspace())
+        ]
+        # Tokenizers hand tokens out in the order of their characters; whatever the order, these two ascend.
+        self._places = sorted(places, key=lambda place: tokens.offsets[place][0])
+        self._starts = [tokens.offsets[place][0] for place in self._places]
+        self._offsets = tokens.offsets
+        self._furthest = list(accumulate((tokens.offsets[place][1] for place in self._places), max))
+
+    def tokens_of(self, word: str) -> WordMatch:
+        """Where tokens spell the word inside the text itself."""
+        found = self.words.occurrences(word)
+        places: set[int] = set()
+        for start, end in ((a + self._before, b + self._before) for a, b in found):
+            among = self._places[bisect_right(self._furthest, start) : bisect_left(self._starts, end)]
+            places.update(place for place in among if self._offsets[place][1] > start)
+        return WordMatch(word, sorted(places), len(found))

@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from nsa.examples import LeftOut
 from nsa.preparation import Options, Prepared
+from nsa.spelling import WordMatch
+from nsa.texts import start_of
+from text.words import fold
 
 FORMAT = 2  # of what is kept; store/activations.py reads 1, which had fewer arrays, and 2
 MOST_MATCHED = 100  # top neurons that the controls speak of
@@ -44,15 +48,18 @@ def tables_document(
     positions = prepared.positions
     ranked = int((arrays["rank"] > 0).sum())
     neurons = len(prepared.layers) * arrays["rank"].shape[1]
-    matches = [(example.index, match) for example in prepared.examples for match in example.words]
+    matches: dict[str, list[tuple[int, WordMatch]]] = {}
+    for example in prepared.examples:
+        for match in example.words:
+            matches.setdefault(fold(match.word), []).append((example.index, match))
     return {
         "format": FORMAT,
         "layers": prepared.layers,
         "words": [
             {
                 "word": word,
-                "texts": len({index for index, match in matches if match.word.lower() == word}),
-                "occurrences": sum(match.occurrences for _, match in matches if match.word.lower() == word),
+                "texts": len({index for index, _ in matches[fold(word)]}),
+                "occurrences": sum(match.occurrences for _, match in matches[fold(word)]),
                 "tokens": len(places),
             }
             for word, places in positions.words.items()
@@ -84,5 +91,11 @@ def tables_document(
                 for index, found in prepared.found.items()
                 if found.answer is not None
             ],
+            "without_words": [
+                asdict(LeftOut(example.index, "no influential word", start_of(example.text[slice(*example.span)])))
+                for example in prepared.examples
+                if not example.words
+            ],
+            "plain_question": next((each.plain_reason for each in prepared.found.values() if each.plain_reason), None),
         },
     }

@@ -24,6 +24,11 @@ class Text:
     choices: tuple[str, ...] = ()
 
     @property
+    def start(self) -> str:
+        """The beginning of the text, to name it by."""
+        return start_of(self.text)
+
+    @property
     def prompt(self) -> str:
         """What the model reads."""
         return self.before + self.text + self.after
@@ -31,8 +36,16 @@ class Text:
 
 @dataclass(frozen=True)
 class FoundWords:
-    """Influential words that stand in the text, named words that do not, and the model's answer where it was asked."""
+    """Influential words that stand in the text, named words that do not, and the model's answer where it was asked;
+    `plain_reason` is why its chat template was not used."""
 
     words: tuple[str, ...]
     dropped: tuple[str, ...]
     answer: str | None
+    plain_reason: str | None = None
+
+
+def start_of(text: str, longest: int = 60) -> str:
+    """The start of a text as one line of at most `longest` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"

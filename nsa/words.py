@@ -15,18 +15,19 @@ from nsa.gradient import word_gradients
 from nsa.labels import largest
 from nsa.occlusion import label_drops
 from nsa.prompts import words_prompt
-from nsa.texts import FoundWords, Text
-from nsa.whole_words import occurrences
+from nsa.texts import FoundWords, Text, start_of
+from text.words import WordIndex, fold
 
-__all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "occurrences", "parse_answer"]
+__all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "parse_answer"]
 
 
 def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The named words that the text has, and those that it has not; each once, in any case, in the order named."""
+    """The named words that the text has, and those that it has not; each once, in any spelling, in the order named."""
     kept: dict[str, str] = {}
     dropped: dict[str, str] = {}
+    words = WordIndex(text)
     for word in named:
-        (kept if occurrences(word, text) else dropped).setdefault(word.lower(), word)
+        (kept if words.occurrences(word) else dropped).setdefault(fold(word), word)
     return tuple(kept.values()), tuple(dropped.values())
 
 
@@ -34,9 +35,8 @@ def manual_words(text: Text, lm: LanguageModel) -> FoundWords:
     """The user's own words. Raises BadText for a word that the text does not have."""
     kept, missing = keep_words(text.words or (), text.text)
     if missing:
-        raise BadText(
-            f"word {missing[0]!r} is not in the text {_start(text.text)!r}: give words that stand in it as whole words"
-        )
+        start = start_of(text.text)
+        raise BadText(f"word {missing[0]!r} is not in the text {start!r}: give words that stand in it as whole words")
     return FoundWords(kept, (), None)
 
 
@@ -48,8 +48,8 @@ def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
     for example in (True, False):
         whole = answer(lm, words_prompt(text.text, example, text.group))
         if whole is not None:
-            kept, dropped = keep_words(parse_answer(whole), text.text)
-            return FoundWords(kept, dropped, whole)
+            kept, dropped = keep_words(parse_answer(whole.text, text.text), text.text)
+            return FoundWords(kept, dropped, whole.text, whole.plain_reason)
     return None
 
 
@@ -113,7 +113,3 @@ def check_texts(texts: Sequence[Text]) -> None:
     for place, text in enumerate(texts, start=1):
         if not text.text.strip():
             raise BadText(f"text {place} of {len(texts)} is empty: give it some words or leave it out")
-
-
-def _start(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."

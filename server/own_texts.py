@@ -8,13 +8,13 @@ from jobs.documents import Job, JobKind
 from jobs.neurons import parse_neuron
 from jobs.problems import bad_field
 from jobs.vocabulary import LABEL_SOURCES, NO_PROMPT, PROMPTS, TASKS
-from jobs.words import occurrences
 from server import urls
 from server.documents import TextJob
 from server.read.jobs import job_document
 from server.read.opened import OpenAttribution
 from server.stores import Stores
 from store import submission
+from text.words import WordIndex
 
 SOURCES = {
     "manual": "chosen by hand",
@@ -97,8 +97,10 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
     for example, text in zip(opened.examples, inner_texts(opened), strict=True):
         kept = [place.word for place in example.words]
         chosen[example.index] = list(words.get(example.index, kept))
-        for place, word in enumerate(words.get(example.index, ())):
-            if not occurrences(word, text):
+        named = words.get(example.index, ())
+        found = WordIndex(text if named else "")
+        for place, word in enumerate(named):
+            if not found.occurrences(word):
                 message = f"the word {word!r} is not in text {example.index}; give whole words as the text spells them"
                 raise bad_field(f"words.{example.index}.{place}", word, "a whole word of the text", message)
     if not any(chosen.values()):

@@ -148,10 +148,11 @@ class Answer(Document):
 
 
 class LeftOut(Document):
-    """A text that was not used, and why."""
+    """A text that was not used, or that no word stands for, and why; `start` is how it begins."""
 
     text: int
     reason: str
+    start: str = ""
 
 
 class ModelLabel(Document):
@@ -183,3 +184,5 @@ class Summary(Document):
     left_out: list[LeftOut]
     answers: list[Answer]
     model_labels: list[ModelLabel] = Field(default=[])
+    without_words: list[LeftOut] = Field(default=[])  # they are read, but have no influential word
+    plain_question: str | None = None  # why the dense model was not asked for words in its chat template

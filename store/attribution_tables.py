@@ -58,6 +58,7 @@ from store.attribution_documents import (
     WordRow,
 )
 from store.causal_documents import Causal
+from text.words import fold
 
 __all__ = [
     "Answer",
@@ -112,7 +113,7 @@ class AttributionTables:
             self.store.check(layer)
             places = places[places // self.store.neurons == layer]
         if word is not None:
-            wanted = [i for i, known in enumerate(self.words_list) if known.casefold() == word.casefold()]
+            wanted = [i for i, known in enumerate(self.words_list) if fold(known) == fold(word)]
             places = places[np.isin(self.store.array("word").ravel()[places], wanted)]
         if sort == "drop":
             drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
@@ -142,18 +143,18 @@ class AttributionTables:
 
     def _item(self, word: str | None, token: int | None) -> tuple[str, int]:
         if word is not None:
-            known = [known.casefold() for known in self.words_list]
-            if word.casefold() not in known:
+            known = [fold(known) for known in self.words_list]
+            if fold(word) not in known:
                 raise LookupError(f"word {word!r}: the words are {', '.join(self.words_list)}")
-            return "word", known.index(word.casefold())
+            return "word", known.index(fold(word))
         if token is None or not 0 <= token < self.store.tokens:
             raise LookupError(f"token {token}: the tokens are 0 to {self.store.tokens - 1}")
         return "token", token
 
     def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[TextRow]:
         """The best ranked neurons whose own word stands in one text, by its place among the examples."""
-        here = {match["word"].casefold() for match in self.store.examples[place]["words"]}
-        wanted = [i for i, word in enumerate(self.words_list) if word.casefold() in here]
+        here = {fold(match["word"]) for match in self.store.examples[place]["words"]}
+        wanted = [i for i, word in enumerate(self.words_list) if fold(word) in here]
         places = self._ranked if layer is None else self._of_layer(layer)
         chosen = places[np.isin(self.store.array("word").ravel()[places], wanted)][:limit]
         return [

@@ -16,11 +16,12 @@ from typing import Any
 
 from jobs.documents import Job, JobKind
 from jobs.failures import translated
-from jobs.problems import Problem
+from jobs.problems import AnswerToText, Problem
 from jobs.references import PRUNED, resolve_file, resolve_model
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, parse_spec
 from lm.errors import BadInput, Cancelled
 from lm.loading import find_on_hub
+from nsa.errors import NoInfluentialWords
 from store.results import RESULT_OF
 from worker import stages
 from worker.context import Context
@@ -90,7 +91,7 @@ def _attempt(job: Job, holder: str, parts: Parts, models: WarmModels, check: Cal
     except Cancelled:
         return Stopped()
     except BadInput as error:
-        return Failed(Problem(422, error.code, error.code.replace("-", " ").capitalize(), str(error)))
+        return Failed(_mendable(error))
     except Problem as problem:
         if problem.status >= 500:
             log.warning("job %s (%s) failed: %s", job.id, job.kind, problem.detail, exc_info=problem)
@@ -151,6 +152,13 @@ def _end(job: Job, holder: str, parts: Parts, ending: Ending) -> None:
         case Stopped():
             held = jobs.release(job.id, holder)  # ends as cancelled where that was asked for
     log.info("job %s: %s%s", job.id, type(ending).__name__.lower(), "" if held else ", but it is another worker's now")
+
+
+def _mendable(error: BadInput) -> Problem:
+    """The problem for what a user can mend; where a model's answers are why, with them."""
+    given = error.answers if isinstance(error, NoInfluentialWords) else ()
+    answers = [AnswerToText(each.text, each.answer) for each in given]
+    return Problem(422, error.code, error.code.replace("-", " ").capitalize(), str(error), answers=answers)
 
 
 def _defect(error: Exception, job: Job) -> Problem:

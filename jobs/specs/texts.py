@@ -21,7 +21,7 @@ from jobs.bounds import (
 from jobs.specs.evaluate import Seed
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import TASKS, TASKS_WITH_WORDS
-from jobs.words import occurs
+from text.words import WordIndex
 
 TextWords = Annotated[
     tuple[Annotated[str, StringConstraints(max_length=MAX_WORD_CHARACTERS)], ...], Field(max_length=MAX_WORDS)
@@ -118,8 +118,11 @@ class GivenText(Strict):
 
     @model_validator(mode="after")
     def _words_in_text(self) -> Self:
-        for index, word in enumerate(self.words or ()):
-            if not occurs(word, self.text):
+        if not self.words:
+            return self
+        words = WordIndex(self.text)
+        for index, word in enumerate(self.words):
+            if not words.occurrences(word):
                 raise refused(
                     f"the word {word!r} is not in the text; give whole words as the text spells them",
                     allowed="a whole word of the text",

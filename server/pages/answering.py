@@ -9,6 +9,8 @@ from server.pages import wording
 from server.pages.controls import Empty, Option, Picker
 from server.pages.frame import Frame
 from server.pages.neuron import TELLING
+from text.pieces import drawn
+from text.words import fold
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def answering_page(document: AnsweringDocument, frame: Frame, here: str) -> Answ
 
 
 def _first(document: AnsweringDocument, example: int, words: list[str]) -> dict[str, urls.State]:
-    if document.word is not None and document.word.casefold() in {word.casefold() for word in words}:
+    if document.word is not None and fold(document.word) in {fold(word) for word in words}:
         return {"word": document.word, "example": example}
     return {"word": words[0], "example": example} if words else {"example": example, "token": 0}
 
@@ -122,7 +124,7 @@ def _token_link(document: AnsweringDocument, token: TokenDocument, frame: Frame,
     address = urls.with_state(here, example=document.example, token=token.position, layer=document.layer)
     return TokenLink(
         css=" ".join(["t h0", *marks]),
-        parts=tuple(token.token.split("\n")),
+        parts=tuple(drawn(token.token).split("\n")),
         href=None if frame.shared else address,
         title=f"token {token.position}, id {token.token_id}",
         current=chosen,

@@ -14,6 +14,7 @@ from server.pages.attribution_lines import (
     WordLine,
     control_line,
     layer_line,
+    left_out_line,
     lost,
     neuron_line,
     text_line,
@@ -93,7 +94,7 @@ def attribution_page(
             WordChip(row.word, lost(row.drop), href(word=row.word), row.word == document.word)
             for row in document.influential_words
         ),
-        words_note=WORD_SOURCES.get(document.summary.source, document.summary.source),
+        words_note=_words_note(document),
         all_words_href=href(word=None) if document.word else None,
         answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
         top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
@@ -105,7 +106,10 @@ def attribution_page(
         controls=tuple(control_line(row) for row in document.controls),
         causal=causal_panel(document.causal, document.variant) if document.causal else None,
         layers=tuple(layer_line(row, neuron) for row in document.layer_list),
-        texts=tuple(text_line(number, example) for number, example in enumerate(document.example_list, 1)),
+        texts=(
+            *(text_line(example) for example in document.example_list),
+            *(left_out_line(text) for text in document.summary.left_out),
+        ),
         provenance=document.provenance,
         job=None if frame.shared else document.job,
         delete_href=None if frame.shared else urls.api(document.href),
@@ -122,6 +126,14 @@ def attribution_page(
         own=own,
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
     )
+
+
+def _words_note(document: AttributionDocument) -> str:
+    summary = document.summary
+    note = WORD_SOURCES.get(summary.source, summary.source)
+    if summary.plain_question is None:
+        return note
+    return f"{note}, which was asked the plain question: its chat template was not used ({summary.plain_question})"
 
 
 def _facts(document: AttributionDocument) -> tuple[Fact, ...]:

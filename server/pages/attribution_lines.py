@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from server.documents import ControlsRow, ExampleSummary, LayerRow, Link, NeuronRow, WordRow
 from server.pages import wording
+from store.attribution_tables import LeftOut
 
 Neuron = Callable[[str], str]
 """A neuron's address -> the same in its most telling text, seen in the variant that the page speaks of."""
@@ -128,13 +129,23 @@ def layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
     )
 
 
-def text_line(number: int, example: ExampleSummary) -> TextLine:
-    """A text with its words and what the model answered."""
+def text_line(example: ExampleSummary) -> TextLine:
+    """A text with its words and what the model answered; its number counts from 1, left-out ones too."""
+    number = example.index + 1
     label = f"{number} · {example.label}" if example.label else str(number)
     if example.model_label:
         label += ", as the dense model answers"
-    dropped = f"named but not in the text: {', '.join(example.dropped)}" if example.dropped else ""
+    dropped = ""
+    if example.dropped:
+        dropped = f"named but not in the text: {', '.join(example.dropped)}"
+    elif not example.words:
+        dropped = "no influential word"
     return TextLine(label, example.text, tuple(example.words), dropped, example.answer)
+
+
+def left_out_line(text: LeftOut) -> TextLine:
+    """The start of a text that was not used, and why."""
+    return TextLine(str(text.text + 1), text.start, (), f"left out: {text.reason}", None)
 
 
 def lost(drop: float | None) -> str:

@@ -10,6 +10,7 @@ from server.pages.frame import Frame
 from server.pages.shades import Scale, difference_shade, magnitude_shade
 from server.pages.tokens import Legend, difference_legend, magnitude_legend
 from server.pages.view import ACTIVATIONS, View, transformed, view_state
+from text.pieces import drawn
 
 ROWS = 16
 TITLES = {"dense": "Dense", "pruned": "Pruned", "difference": "Difference"}
@@ -144,7 +145,7 @@ def _neuron_href(row: HeatRow, view: View, default: View) -> str:
 
 def _head(token: TokenDocument) -> TokenHead:
     marks = ["token", *(mark for mark, on in (("i", token.influential), ("s", token.special)) if on)]
-    return TokenHead(" ".join(marks), token.token.strip().replace("\n", "↵") or "↵")
+    return TokenHead(" ".join(marks), drawn(token.token).strip(" ").replace("\n", "↵") or "↵")
 
 
 def _toggles(document: LayerHeatmap, view: View, href: Href) -> tuple[Picker, ...]:

@@ -8,6 +8,7 @@ from server.documents import AttributionTexts, OtherText, OwnTextForm, TextWords
 from server.own_texts import then_href
 from server.pages import wording
 from server.pages.frame import Frame
+from text.words import fold
 
 MOST_TEXTS = 20
 """Texts on one page; all of them would be thousands of words to click."""
@@ -202,8 +203,8 @@ def _clickable(text: TextWords, is_open: bool) -> ClickableText:
     for span in text.spans:
         if span.start > place:
             pieces.append(Piece(text.text[place : span.start], "", "", False, False))
-        known = span.word.lower() in ids
-        id = ids.setdefault(span.word.lower(), f"w{text.index}-{len(ids)}")
+        known = fold(span.word) in ids
+        id = ids.setdefault(fold(span.word), f"w{text.index}-{len(ids)}")
         pieces.append(Piece(text.text[span.start : span.end], id, span.word, span.marked, not known))
         place = span.end
     if place < len(text.text):

@@ -1,11 +1,14 @@
 """A text in one neuron's light: shaded tokens, the scales of their panes, and the numbers that a token tells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.documents import Example, Variant
 from server.pages import wording
 from server.pages.shades import Scale, difference_shade, magnitude_shade
 from server.pages.view import View, transformed
+from text.pieces import drawn
+from text.words import fold
 
 REACH = 16
 """Tokens to each side in the short window."""
@@ -101,7 +104,9 @@ def telling_text(examples: list[Example], dense: Variant, pruned: Variant, word:
 
 
 def _tokens_of(example: Example, word: str | None) -> list[int]:
-    return [position for each in example.words if each.word == word for position in each.positions]
+    if word is None:
+        return []
+    return [position for each in example.words if fold(each.word) == fold(word) for position in each.positions]
 
 
 def scales_of(reading: Reading, view: View) -> tuple[Scale, Scale, Scale]:
@@ -171,7 +176,7 @@ def _span(example: Example, place: int, shade: str, chosen: bool) -> TokenSpan:
     # Special tokens are dimmed and not shaded: they are outside of the scale.
     marks = ["t", "h0" if special else shade]
     marks += [mark for mark, on in (("i", example.influential[place]), ("s", special), ("c", chosen)) if on]
-    return TokenSpan(place, " ".join(marks), tuple(example.tokens[place].split("\n")))
+    return TokenSpan(place, " ".join(marks), tuple(drawn(example.tokens[place]).split("\n")))
 
 
 def magnitude_legend(scale: Scale, activation: str) -> Legend:
@@ -228,13 +233,21 @@ def _remark(reading: Reading, place: int) -> str:
     return " · ".join(marks)
 
 
+def _name(tokens: Sequence[str], place: int) -> str:
+    """A token in quotes; one that is only part of a character, as that."""
+    if tokens[place]:
+        return wording.token_name(tokens[place])
+    first = next((token for token in reversed(tokens[:place]) if token), "")
+    return f"rest of {wording.token_name(first)}"
+
+
 def tell(reading: Reading, place: int, title: str) -> Telling:
     """A token's numbers as strings."""
     before, after = reading.dense[place], reading.pruned[place]
     relative = None if before == 0 else (after - before) / abs(before)
     return Telling(
         title=title,
-        token=wording.token_name(reading.example.tokens[place]),
+        token=_name(reading.example.tokens, place),
         place=f"token {place}, id {reading.example.token_ids[place]}",
         dense=wording.activation(before),
         pruned=wording.activation(after),

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from store.attribution_tables import Interval
+from text.pieces import drawn
 
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -172,4 +173,4 @@ def aware(moment: datetime) -> datetime:
 
 def token_name(text: str) -> str:
     """A token between quotes, with its newlines and tabs as marks: ``“ badly”``, ``“↵”``."""
-    return f"“{text.replace(chr(10), '↵').replace(chr(9), '⇥')}”"
+    return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"

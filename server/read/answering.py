@@ -5,6 +5,7 @@ from server.documents import Link, TokenDocument
 from server.documents.answering import AnsweringDocument, TextNeuron
 from server.read.neurons import answering_neurons
 from server.read.opened import OpenAttribution
+from text.words import fold
 
 
 def answering_document(
@@ -17,8 +18,8 @@ def answering_document(
 ) -> AnsweringDocument:
     """See `answering_neurons`; a word's example, where none is given, is the first text that holds it."""
     found = answering_neurons(opened, word=word, example=example, token=token, layer=layer)
-    known = {each.casefold(): each for each in opened.tables.words_list}
-    spelled = None if word is None else known[word.casefold()]
+    known = {fold(each): each for each in opened.tables.words_list}
+    spelled = None if word is None else known[fold(word)]
     place = _holding(opened, spelled) if example is None else opened.place_of(example)
     text = opened.examples[place]
     tokens = [
@@ -59,6 +60,6 @@ def _holding(opened: OpenAttribution, word: str | None) -> int:
     holding = (
         place
         for place, example in enumerate(opened.examples)
-        if any(each.word.casefold() == word.casefold() for each in example.words)
+        if any(fold(each.word) == fold(word) for each in example.words)
     )
     return next(holding, 0)

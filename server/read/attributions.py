@@ -23,6 +23,7 @@ from server.read.records import job_link
 from server.stores import Stores
 from store.activations import NoSuchNeuron
 from store.results import Record
+from text.words import fold
 
 WORDS_IN_SUMMARY = 6
 ROWS = 20
@@ -88,7 +89,7 @@ def attribution_document(
         words = tables.words(chosen, layer)
     except NoSuchNeuron as error:
         raise no_such_neuron(error) from None
-    if word is not None and word.casefold() not in {row.word.casefold() for row in words}:
+    if word is not None and fold(word) not in {fold(row.word) for row in words}:
         known = [row.word for row in words]
         raise bad_field("word", word, known, unknown_name(word, known))
     top, _ = tables.neurons(layer=layer, word=word, sort=sort, variant=chosen, limit=ROWS)

@@ -24,6 +24,7 @@ from server.read.opened import OpenAttribution
 from server.stores import Stores
 from store import attribution_comparison as comparing
 from store.attribution_comparison import Comparison, Top
+from text.words import fold
 
 MOST_LISTED = 50
 MOST_SHARED = 500
@@ -81,7 +82,7 @@ def comparison_document(
     by_layer, together = compared.by_layer(chosen)
     state = None if top is None or str(chosen) == TOP else str(chosen)
     texts = [{example.text for example in opened.examples} for opened in (first, second)]
-    words = [{word.casefold() for word in opened.tables.words_list} for opened in (first, second)]
+    words = [{fold(word) for word in opened.tables.words_list} for opened in (first, second)]
     return ComparisonDocument(
         first=attribution_summary(first),
         second=attribution_summary(second),

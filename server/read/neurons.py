@@ -19,6 +19,7 @@ from server.read.cursors import Window
 from server.read.opened import OpenAttribution
 from store import attribution_tables
 from store.activations import NoSuchNeuron
+from text.words import fold
 
 MOST_LISTED = 500
 
@@ -70,7 +71,7 @@ def answering_neurons(
     try:
         if word is not None:
             known = opened.tables.words_list
-            if word.casefold() not in {each.casefold() for each in known}:
+            if fold(word) not in {fold(each) for each in known}:
                 raise bad_field("word", word, known, unknown_name(word, known))
             found = opened.tables.answering(word=word, layer=layer)
         else:

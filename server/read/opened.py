@@ -13,6 +13,7 @@ from server.documents import Example, ExampleSummary, NeuronRow, VariantSummary,
 from store import attribution_tables
 from store.activations import ActivationStore
 from store.attribution_tables import AttributionTables
+from text.pieces import readable
 
 MOST_SUMMARIES = 500
 MOST_OPEN = 4
@@ -57,7 +58,7 @@ class OpenAttribution:
                 index=example["index"],
                 label=example["label"],
                 text=example["text"],
-                tokens=example["tokens"],
+                tokens=readable(example["tokens"], example["special"], example["text"]),
                 token_ids=example["token_ids"],
                 influential=example["influential"],
                 special=example["special"],

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jobs.words import occurrences, words_of
 from server import urls
 from server.documents import AttributionTexts, Choice, Link, OtherText, OwnTextForm, TextWords, WordSpan
 from server.own_texts import SOURCES, inner_texts, own_prompt, own_source
 from server.read.opened import OpenAttribution
 from server.stores import Stores
 from store.results import Record
+from text.words import WordIndex, fold
 
 MOST_OTHERS = 50
 LONGEST_LABEL = 80
@@ -45,13 +45,14 @@ def own_text_form(opened: OpenAttribution) -> OwnTextForm:
 def text_words(index: int, text: str, words: Sequence[str], label: str | None = None) -> TextWords:
     """Every word of a text where it stands. Influential ones may be phrases; of two that overlap the longer one counts,
     and every occurrence of a word is a span of its own."""
-    marked = sorted(_marked(text, words), key=lambda span: span.start)
+    found = WordIndex(text)
+    marked = sorted(_marked(found, words), key=lambda span: span.start)
     taken = {place for span in marked for place in range(span.start, span.end)}
     named: dict[str, str] = {}
     rest = []
-    for start, end in words_of(text):
+    for start, end in found.words():
         if taken.isdisjoint(range(start, end)):
-            word = named.setdefault(text[start:end].lower(), text[start:end])
+            word = named.setdefault(fold(text[start:end]), text[start:end])
             rest.append(WordSpan(start=start, end=end, word=word, marked=False))
     shown = {span.word for span in marked}
     return TextWords(
@@ -64,10 +65,11 @@ def text_words(index: int, text: str, words: Sequence[str], label: str | None = 
     )
 
 
-def _marked(text: str, words: Sequence[str]) -> Iterator[WordSpan]:
+def _marked(text: WordIndex, words: Sequence[str]) -> Iterator[WordSpan]:
     taken: set[int] = set()
-    for word in sorted(words, key=len, reverse=True):
-        for start, end in occurrences(word, text):
+    once = {fold(word): word for word in reversed(words)}
+    for word in sorted(once.values(), key=len, reverse=True):
+        for start, end in text.occurrences(word):
             if taken.isdisjoint(range(start, end)):
                 taken.update(range(start, end))
                 yield WordSpan(start=start, end=end, word=word, marked=True)

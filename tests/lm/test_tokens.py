@@ -33,7 +33,7 @@ def test_spaces_newlines_and_parts_of_characters():
     tokens = tokenize(TOKENIZER, "the food\nö")
     assert tokens.texts[:2] == ["<s>", "the"]
     assert " food" in tokens.texts and "\n" in tokens.texts
-    assert tokens.texts[-2:] == ["Ã", "¶"]  # the two bytes of ö, as the tokenizer spells them
+    assert tokens.texts[-2:] == ["ö", ""]  # two pieces of one character: the first has it
     assert tokens.offsets[-2:] == [(9, 10), (9, 10)]
     assert tokens.special == [True] + [False] * (len(tokens.ids) - 1)
 

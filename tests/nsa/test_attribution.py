@@ -304,8 +304,17 @@ def test_no_influential_word_survives(tmp_path: Path) -> None:
         model.script = tuple(tokenizer(" [awful, dull] and more", add_special_tokens=False)["input_ids"])
         return LanguageModel(model, tokenizer, "scripted", torch.float32, torch.device("cpu"))
 
-    with pytest.raises(NoInfluentialWords, match=r"named, but in no text: awful, dull\): give words yourself"):
+    with pytest.raises(NoInfluentialWords) as raised:
         run(tmp_path / "a", scripted, [], [Text("the food was bad"), Text("kind staff")], Options(source="cot"))
+    assert str(raised.value) == (
+        "no influential word is left in any of 2 texts; the dense model answered “[awful, dull]”, “[awful, dull]”; "
+        "named, but in no text: “awful”, “dull”: "
+        "give words yourself (`words` of each text), or take another source of words"
+    )
+    assert [(each.text, each.answer) for each in raised.value.answers] == [
+        ("the food was bad", " [awful, dull]"),
+        ("kind staff", " [awful, dull]"),
+    ]
     assert list(tmp_path.iterdir()) == []
 
 

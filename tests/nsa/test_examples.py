@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from nsa.errors import NoInfluentialWords, TextsTooLong
 from nsa.examples import Example, fitting, make_examples, positions_of
 from nsa.texts import FoundWords, Text
-from nsa.words import occurrences
 from tests.models import tiny_tokenizer
+from text.words import occurrences
 
 TOKENIZER = tiny_tokenizer()
 
@@ -75,7 +75,7 @@ def test_all_texts_beyond_the_context() -> None:
 
 def test_no_influential_word_left() -> None:
     tokens, _ = fitting(TOKENIZER, [Text("the food")], 20)
-    with pytest.raises(NoInfluentialWords, match=r"no influential word is left in any of 1 texts.*awful"):
+    with pytest.raises(NoInfluentialWords, match=r"no influential word is left in the text;.*“awful”"):
         make_examples(tokens, [Text("the food")], {0: FoundWords((), ("awful",), "[awful]")})
 
 

@@ -7,7 +7,7 @@ from lm.errors import BadText
 from lm.loading import LanguageModel
 from nsa.gradient import token_gradients, word_gradients
 from nsa.labels import labelled
-from nsa.spelling import tokens_of
+from nsa.spelling import Spelling
 from nsa.texts import Text
 from nsa.words import influential_words
 from tests.models import tiny, tiny_tokenizer
@@ -44,7 +44,7 @@ def test_a_words_gradient_is_what_growing_its_embedding_brings(family: str) -> N
     whole = labelled(lm.tokenizer, text.prompt, "kind")
     step = 3e-3  # Llama's norm works in single precision, so that a smaller one would drown
     for word, amount in found.items():
-        places = tokens_of(word, text, whole.tokens).positions
+        places = Spelling(text, whole.tokens).tokens_of(word).positions
         up, down = (
             log_probability(lm, whole.tokens.ids, whole.count, dict.fromkeys(places, 1 + by)) for by in (step, -step)
         )

@@ -10,6 +10,7 @@ from nsa.prompts import SENTIMENT_QUESTION
 from nsa.texts import Text
 from nsa.words import influential_words
 from tests.nsa.test_words import tiny_lm
+from text.words import occurrences
 
 
 def plain_log_probability(lm, prompt: str, label: str) -> float:  # type: ignore[no-untyped-def]
@@ -30,12 +31,13 @@ def test_drops_are_those_of_one_pass_per_word(family: str, around: tuple[str, st
     after = after or SENTIMENT_QUESTION
     whole = plain_log_probability(lm, text.text + after, "kind")
     for word, drop in drops.items():
-        rest = without(word, text.text) + after
+        rest = without(occurrences(word, text.text), text.text) + after
         assert drop == pytest.approx(whole - plain_log_probability(lm, rest, "kind"), abs=1e-4)
 
 
 def test_a_word_goes_with_its_blank() -> None:
-    assert without("bad", "Bad food, so bad. badly") == " food, so. badly"
+    text = "Bad food, so bad. badly"
+    assert without(occurrences("bad", text), text) == " food, so. badly"
 
 
 def test_the_words_with_the_largest_drops_come_first() -> None:

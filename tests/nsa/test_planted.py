@@ -11,7 +11,7 @@ from lm.architecture import decoder_layers, down_projection, up_projections, wei
 from lm.loading import LanguageModel
 from lm.tokens import tokenize
 from nsa.attribution import Options
-from nsa.spelling import tokens_of
+from nsa.spelling import Spelling
 from nsa.texts import Text
 from tests.nsa.test_attribution import language_model, run
 
@@ -30,7 +30,7 @@ def own_token(lm: LanguageModel) -> int:
     spelled, others = [], set()
     for text in TEXTS:
         tokens = tokenize(lm.tokenizer, text.prompt)
-        found = set(tokens_of(WORD, text, tokens).positions)
+        found = set(Spelling(text, tokens).tokens_of(WORD).positions)
         spelled += [tokens.ids[at] for at in found]
         others |= {token for at, token in enumerate(tokens.ids) if at not in found}
     (token,) = {token for token in spelled if token not in others and spelled.count(token) == 3}

@@ -8,11 +8,16 @@ from tokenizers.models import BPE, Unigram
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from lm.tokens import tokenize
-from nsa.spelling import tokens_of
+from lm.tokens import Tokens, tokenize
+from nsa.spelling import Spelling, WordMatch
 from nsa.texts import Text
-from nsa.whole_words import occurrences
 from tests.models import tiny_tokenizer
+from text.words import occurrences
+
+
+def tokens_of(word: str, text: Text, tokens: Tokens) -> WordMatch:
+    return Spelling(text, tokens).tokens_of(word)
+
 
 CORPUS = ["the room was small and the food was bad but the staff were kind", "so bad, très bad", "très kind 好"] * 4
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]

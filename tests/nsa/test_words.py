@@ -1,5 +1,7 @@
 """Where words stand in a text, and what an answer names."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,34 +9,16 @@ from hypothesis import strategies as st
 
 from lm.errors import BadInput, BadText
 from lm.loading import LanguageModel
-from nsa.answering import answer
-from nsa.prompts import QUESTIONS, question_ids, words_prompt
+from nsa.answering import Answer, answer
+from nsa.prompts import QUESTIONS, question, question_ids, words_prompt
 from nsa.texts import Text
-from nsa.words import SOURCES, influential_words, keep_words, occurrences, parse_answer
+from nsa.words import SOURCES, influential_words, keep_words, parse_answer
 from tests.models import tiny, tiny_tokenizer
+from text.words import occurrences
 
 
 def tiny_lm(family: str = "llama") -> LanguageModel:
     return LanguageModel(tiny(family), tiny_tokenizer(), "tiny", torch.float32, torch.device("cpu"))
-
-
-@pytest.mark.parametrize(
-    ("word", "text", "expected"),
-    [
-        ("bad", "Bad food, badly served, not BAD!", [(0, 3), (28, 31)]),
-        ("bad", "badly and forbade", []),
-        ("don't", "I don't, you DON'T.", [(2, 7), (13, 18)]),
-        ("not good", "It is not\n good, not good.", [(6, 15), (17, 25)]),
-        ("naïve", "A naïve, NAÏVE plan", [(2, 7), (9, 14)]),
-        ("好", "菜很好吃，好", [(2, 3), (5, 6)]),  # noqa: RUF001 - a Chinese comma
-        ("😡", "so 😡😡 angry", [(3, 4), (4, 5)]),
-        ("a.b", "a.b axb", [(0, 3)]),
-        ("", "text", []),
-        (" ", "text", []),
-    ],
-)
-def test_whole_words_in_any_case(word: str, text: str, expected: list[tuple[int, int]]) -> None:
-    assert occurrences(word, text) == expected
 
 
 @given(st.lists(st.sampled_from(["bad", "Bad", "badly", "not", ",", "!", "très", "中"]), max_size=12))
@@ -42,26 +26,6 @@ def test_occurrences_are_the_words_between_blanks(parts: list[str]) -> None:
     text = " ".join(parts)
     assert len(occurrences("bad", text)) == sum(part.lower() == "bad" for part in parts)
     assert all(text[a:b].lower() == "bad" for a, b in occurrences("bad", text))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (" [bad,awful]", ("bad", "awful")),
-        ("[bad, awful , not good]\n\nBelow is a text.", ("bad", "awful", "not good")),
-        ("Here they are:\n[bad]", ("bad",)),
-        ("bad, awful", ()),
-        ("[bad, awful", ()),
-        ("the text [sic] is [bad]", ()),
-        ("[bad,,awful]", ()),
-        ("Influential words: [bad, 'awful', \"not good\"]", ("bad", "awful", "not good")),
-        ("['']", ("''",)),
-        ("[]", ()),
-        ("", ()),
-    ],
-)
-def test_an_answer_is_parsed_strictly(text: str, expected: tuple[str, ...]) -> None:
-    assert parse_answer(text) == expected
 
 
 def test_words_that_the_text_does_not_have_are_reported() -> None:
@@ -126,20 +90,20 @@ def test_an_unknown_group_lists_the_known_ones() -> None:
 def test_an_answer_is_the_models_greedy_one(family: str) -> None:
     lm = tiny_lm(family)
     assert lm.tokenizer is not None
-    ids = torch.tensor([question_ids(lm.tokenizer, "the room was")])
+    ids = torch.tensor([question(lm.tokenizer, "the room was").ids])
     mask = torch.ones_like(ids)
     longer = lm.model.generate(ids, attention_mask=mask, max_new_tokens=12, do_sample=False, pad_token_id=1)
     expected = lm.tokenizer.decode(longer[0, ids.shape[1] :], skip_special_tokens=True)
     found = answer(lm, "the room was", most=12)
     assert found is not None
-    assert expected.startswith(found)  # ours may stop earlier: at a bracket or a line's end
-    assert found == expected or "]" in found or "\n" in found
+    assert expected.startswith(found.text)  # ours may stop earlier: at a bracket or a line's end
+    assert found.text == expected or "]" in found.text or "\n" in found.text
 
 
 def test_an_answer_ends_with_the_end_token() -> None:
     lm = tiny_lm()
     lm.model.lm_head.weight[:] = 0  # every token is as likely as the first, which is the end token
-    assert answer(lm, "the room was") == ""
+    assert answer(lm, "the room was") == Answer("", None)
 
 
 def test_a_question_too_long_for_the_context_has_no_answer() -> None:
@@ -149,10 +113,69 @@ def test_a_question_too_long_for_the_context_has_no_answer() -> None:
 
 def test_a_chat_template_is_used_where_there_is_one() -> None:
     tokenizer = tiny_tokenizer()
-    plain = question_ids(tokenizer, "bad")
-    assert plain == tokenizer("bad")["input_ids"]
+    plain = question(tokenizer, "bad")
+    assert plain.ids == tokenizer("bad")["input_ids"] == question_ids(tokenizer, "bad")
+    assert not plain.chat and plain.plain_reason is None
     tokenizer.chat_template = "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<reply>"
-    assert tokenizer.decode(question_ids(tokenizer, "bad")) == "<s><user>bad<reply>"
+    asked = question(tokenizer, "bad")
+    assert tokenizer.decode(asked.ids) == "<s><user>bad<reply>" and asked.chat and asked.plain_reason is None
+
+
+PARTS = "{% for m in messages %}{% for part in m.content %}{{ part.text }}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (
+            "{{ raise_exception('a system message is needed first') }}",
+            "TemplateError: a system message is needed first",
+        ),
+        ("{{ messages[0].content }}{{ tools.first.name }}", "UndefinedError"),
+        ("{% for m in messages %}", "TemplateSyntaxError"),
+        ("{{ messages[1].content }}", "leaves the question out|gives nothing|UndefinedError"),
+        ({"tool_use": "{{ messages[0].content }}"}, "ValueError"),  # by name only
+        (PARTS, "gives nothing"),
+        ("<user>" + PARTS, "leaves the question out"),
+        ("hello", "leaves the question out"),
+        (" \n", "gives nothing"),
+        ("{{ messages[0].content | upper }}", "leaves the question out"),
+        ("{{ messages[0].content + 1 }}", "TypeError"),
+        ("{{ 1 // 0 }}", "ZeroDivisionError"),
+    ],
+)
+def test_a_chat_template_that_does_not_ask_is_not_used(template: object, reason: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = template
+    asked = question(tokenizer, "the food was bad\n")
+    assert asked.ids == tokenizer("the food was bad\n")["input_ids"] and not asked.chat
+    assert asked.plain_reason is not None and re.search(reason, asked.plain_reason)
+    assert "\n" not in asked.plain_reason and len(asked.plain_reason) < 200
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "[INST] {{ messages[0].content | trim }} [/INST]",  # one without a generation prompt, which trims
+        "You are kind. {% for m in messages %}{{ m.content }}{% endfor %}",
+        {"default": "<q>{{ messages[0].content }}", "tool_use": "x"},
+    ],
+)
+def test_a_chat_template_that_asks_is_used(template: object) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = template
+    asked = question(tokenizer, " bad ")
+    assert asked.chat and asked.plain_reason is None and "bad" in tokenizer.decode(asked.ids)
+
+
+def test_an_answer_without_the_template_says_why() -> None:
+    lm = tiny_lm()
+    assert lm.tokenizer is not None
+    lm.model.config.max_position_embeddings = 4096
+    lm.tokenizer.chat_template = "{{ raise_exception('no') }}"
+    (found,) = influential_words(lm, [Text("the food was bad")], "cot")
+    assert found is not None and found.answer is not None
+    assert found.plain_reason == "it raises TemplateError: no"
 
 
 def test_the_shipped_model_answers_with_words_or_says_what_it_named() -> None:

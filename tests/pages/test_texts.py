@@ -96,7 +96,7 @@ def test_progress_is_seen_and_a_failure_is_told(
     seeded_app.worker.say(job, Progress(stage="record dense", done=1, total=2, unit="texts"))
     expect(sending).to_contain_text("record dense 1 of 2 texts")
     shot(page, "own-text-progress-phone")
-    detail = "no influential word is left in any of 1 texts: give words yourself"
+    detail = "no influential word is left in the text: give words yourself"
     seeded_app.worker.fail(
         job, {"type": "x", "title": "No words", "status": 422, "detail": detail, "errors": [], "code": "x"}
     )

@@ -198,6 +198,19 @@ def test_the_store_of_a_cancelled_attribution_is_gone(parts: Parts, enqueue: Enq
     assert not parts.stores.results.exists("attribution", job.artefact_id)
 
 
+def test_a_job_without_words_shows_what_the_model_answered(enqueue: Enqueue, run: Run, tiny_root: Path) -> None:
+    tiny_folder(tiny_root / "long")
+    config = json.loads((tiny_root / "long" / "config.json").read_text())
+    (tiny_root / "long" / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
+    spec = {"dense": "long", "pruned": ["llama"], "texts": [TEXT], "words": "cot"}
+    job = run(enqueue("attribute", spec))
+    assert job.state == JobState.FAILED and job.error is not None
+    assert job.error["code"] == "no-influential-words"
+    (answer,) = job.error["answers"]
+    assert answer["text"] == TEXT and isinstance(answer["answer"], str)
+    assert "the dense model answered “" in job.error["detail"]
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "said"),
     [

@@ -1,0 +1,35 @@
+"""What an attribution says of single texts: which it left out and why, and which words it could not use."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+MAX_LINES = 20
+"""Texts of one kind that get a line; the others are counted."""
+
+
+def text_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Lines for a terminal out of an attribution's summary (nsa/tables.py). Texts count from 1, as on the page."""
+    if summary["plain_question"]:
+        yield f"asked the plain question: the chat template was not used ({summary['plain_question']})"
+    yield from _cut([f"{_named(text)} left out: {text['reason']}" for text in summary["left_out"]])
+    yield from _cut([f"{_named(text)} has {text['reason']}" for text in summary["without_words"]])
+    dropped: dict[int, list[str]] = {}
+    for each in summary["dropped"]:
+        dropped.setdefault(each["text"], []).append(f"“{_one_line(each['word'])}”")
+    named = ((f"text {text + 1}", ", ".join(words)) for text, words in dropped.items())
+    yield from _cut([f"{text}: named but not in the text: {words}" for text, words in named])
+
+
+def _named(text: Mapping[str, Any]) -> str:
+    return f"text {text['text'] + 1} “{_one_line(text['start'])}”"
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks and what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _cut(lines: Sequence[str]) -> Iterator[str]:
+    yield from lines[:MAX_LINES]
+    if len(lines) > MAX_LINES:
+        yield f"... and {len(lines) - MAX_LINES} more"

@@ -1,0 +1,250 @@
+"""The list of words in a model's answer, in the forms in which chat models write lists.
+
+    [awful, bad]        behind a colon or at the start of a line; over several lines, in bold, backticks, quotes of any
+                        kind, a code block, as JSON, with brackets inside
+    - awful             a line for each word, behind a dash, star, dot or number; an explanation behind it is left out
+    words: awful, bad   behind a colon, in a line that speaks of words
+    awful               nothing but a line for each word
+
+What is none of these is prose and names no words. Of several lists the first counts that names words of the text that
+was asked about, else the first.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from text.words import WordIndex
+
+MAX_BRACKETED = 4000
+"""Characters of a list in brackets."""
+MAX_PHRASE = 4
+"""Words of one item; what is longer is a sentence."""
+
+_OPENING = "\"'`“”„‘’‚«»‹›「"  # noqa: RUF001 - quotation marks of many languages
+_CLOSING = "\"'`“”‘’«»‹›」"  # noqa: RUF001
+_MARKUP = "*_~#|"
+_MARKS = f" {_MARKUP}{_OPENING}{_CLOSING}"
+_SEPARATORS = ",;，；、،"  # noqa: RUF001 - commas of other scripts
+_MARK = r"[-+*•‣◦▪·–—](?![-*])|\(?\d{1,2}[.)](?!\d)|\[\d{1,2}\]|\(?[a-z]\)"  # noqa: RUF001 - dashes are meant
+_GAP = r"[ \t]+|(?<=[.)•])(?=[*_`\"'“‘«\w])"  # noqa: RUF001
+_BULLET = re.compile(rf"^[ \t>]*(?:{_MARK})(?:{_GAP})(?:\[[ xX]?\][ \t]*)?", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
+_NEXT_QUESTION = re.compile(r"\n\s*(?:Below is a text|Text:)")
+_SPEAKS_OF_WORDS = re.compile(
+    r"\b(?:(?:key)?words?|terms?|phrases?|lists?|influential|relevant|important|following|these|here)\b", re.IGNORECASE
+)
+_INTRODUCED = re.compile(r"(?:[:=：]|->|→)$")  # noqa: RUF001
+_VERB = re.compile(r"\b(?:are|is|include|includes|were)$")
+_PLACEHOLDER = re.compile(r"\.{2,}|…|words?[ _]?[\dN]?", re.IGNORECASE)
+_EXPLANATION = re.compile(r"\s*[:：]|\s+[-–—=→|]+>?\s|\s+\(")  # noqa: RUF001
+_AND = re.compile(rf"\s*[{_SEPARATORS}]?\s+(?:and|or|&)\s+|\s*[{_SEPARATORS}]\s*", re.IGNORECASE)
+_SPAN = re.compile(rf"(?:\*\*|__|[*`{_OPENING}])+(?P<inner>[^\n]+?)(?:\*\*|__|[*`{_CLOSING}])+(?!\w)")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+
+
+def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
+    """The words that a model's answer lists; none where it is prose. `text` is what was asked about.
+
+    >>> parse_answer("**[awful, bad]**"), parse_answer("- awful\\n- bad"), parse_answer("It is an awful text.")
+    (('awful', 'bad'), ('awful', 'bad'), ())
+    """
+    body = _FENCE.sub("", answer).replace("\\[", "[").replace("\\]", "]")
+    readings = [reading for reading in _readings(body) if reading]
+    if not text:
+        return tuple(readings[0]) if readings else ()
+    words = WordIndex(text)
+    found = [[part for item in reading for part in _of_text(item, words)] for reading in readings]
+    for reading in [*found, _between_commas(body)]:
+        if any(words.occurrences(item) for item in reading):
+            return tuple(reading)
+    return tuple(found[0]) if found else ()
+
+
+def is_finished(answer: str) -> bool:
+    """Whether the list of an answer that is still being written has ended: its bracket is closed, or another line has
+    ended after its lines."""
+    if next(_bracketed(answer), None) is not None:
+        return True
+    lines = [line for line in answer.split("\n")[:-1] if line.strip()]
+    listed = [place for place, line in enumerate(lines) if _BULLET.match(line)]
+    behind = lines[listed[-1] + 1 :] if listed else []
+    return any(not _bare(line).endswith(":") and not line.startswith((" ", "\t")) for line in behind)
+
+
+def is_one_line(answer: str) -> bool:
+    """Whether the first line has ended and no list goes on behind it: none is announced, begun or left open."""
+    first, end, _ = answer.lstrip().partition("\n")
+    opened = first.count("[") > first.count("]")
+    return bool(end) and not opened and not _BULLET.match(first) and not first.strip().strip(_MARKS).endswith(":")
+
+
+def _readings(whole: str) -> Iterator[list[str]]:
+    """Every list that the answer may be read as, the surest first."""
+    yield from _bracketed(whole)
+    body = _NEXT_QUESTION.split(whole)[0]
+    yield from _bulleted(body)
+    lines = [line for line in body.split("\n") if line.strip() and "[" not in line]
+    yield _a_line_each(lines)
+    yield from _introduced(lines)
+    quoted = _quoted_items(lines[0]) if lines else []
+    yield quoted if len(quoted) > 1 else []
+
+
+def _between_commas(whole: str) -> list[str]:
+    """The parts of the first line between its commas; since it may be prose, only words of the text make it a list."""
+    items = _items_of(whole.strip().partition("\n")[0])
+    return items if len(items) > 1 and all(_words(item) <= 2 for item in items) else []
+
+
+def _bracketed(body: str) -> Iterator[list[str]]:
+    place = 0
+    while (place := body.find("[", place)) >= 0:
+        end = _closing(body, place)
+        if end is None:
+            place += 1
+            continue
+        before = body[body.rfind("\n", 0, place) + 1 : place]
+        items = _split(body[place + 1 : end])
+        start = _BULLET.sub("", before).strip().strip(_MARKS)
+        introduced = not start or _INTRODUCED.search(start) or (len(items) > 1 and _VERB.search(start))
+        if introduced and body[end + 1 : end + 2] != "(" and _is_list(items):
+            yield items
+        place = end + 1
+
+
+def _closing(body: str, start: int) -> int | None:
+    """Where the bracket that opens at `start` closes."""
+    depth = 0
+    for place in range(start, min(len(body), start + MAX_BRACKETED)):
+        depth += {"[": 1, "]": -1}.get(body[place], 0)
+        if depth == 0:
+            return place
+    return None
+
+
+def _is_list(items: Sequence[str]) -> bool:
+    filled = [item for item in items if not _PLACEHOLDER.fullmatch(item)]
+    return bool(filled) and all(items) and not all(item.isdigit() or item in "xX" for item in filled)
+
+
+def _bulleted(body: str) -> Iterator[list[str]]:
+    """The words of lines with bullets: what stands before an explanation, or, as another reading, behind a heading."""
+    contents = [line[match.end() :] for line in body.split("\n") if (match := _BULLET.match(line))]
+    parts = [_head_and_rest(content) for content in contents if content.strip()]
+    heads = [item for head, _ in parts for item in _short(_items_of(head))]
+    rests = [item for _, rest in parts if rest for item in _short(_items_of(rest))]
+    if any(_SPEAKS_OF_WORDS.search(head) for head, rest in parts if rest):
+        heads, rests = rests, heads
+    yield heads
+    yield rests
+
+
+def _head_and_rest(content: str) -> tuple[str, str]:
+    """A line's word and its explanation, or its heading and its words."""
+    marked = _SPAN.match(content)
+    rest = content[marked.end() :].strip() if marked else ""
+    if marked and rest and rest[0] not in _SEPARATORS and not _AND.match(f" {rest}"):
+        return marked["inner"].rstrip(":"), rest.lstrip(":-–— ")  # noqa: RUF001
+    cut = _EXPLANATION.search(content)
+    return (content[: cut.start()], content[cut.end() :]) if cut else (content, "")
+
+
+def _introduced(lines: Sequence[str]) -> Iterator[list[str]]:
+    """The words behind a colon, or in quotes, in a line that speaks of words."""
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):
+        head, colon, tail = line.partition(":")
+        if colon and _SPEAKS_OF_WORDS.search(head):
+            tail = tail if _bare(tail) else following
+            sentence = _SENTENCE_END.split(tail, maxsplit=1)[0]
+            items = _items_of(sentence)
+            if items and all(_words(item) <= 3 for item in items) and (len(items) > 1 or _words(items[0]) <= 2):
+                yield items
+        spans = list(_SPAN.finditer(line))
+        if spans and _SPEAKS_OF_WORDS.search(start := line[: spans[0].start()]) and _VERB.search(start.strip()):
+            yield _short([_bare(span["inner"]) for span in spans])
+
+
+def _a_line_each(lines: Sequence[str]) -> list[str]:
+    heading = bool(lines) and _bare(lines[0]).endswith(":")
+    items = [_bare(line).rstrip(".,;") for line in lines[heading:]]
+    alone = all(0 < _words(item) <= (2 if heading else 1) for item in items)
+    return items if alone and len(items) > 1 else []
+
+
+def _items_of(line: str) -> list[str]:
+    """The parts of a line between commas and "and"."""
+    quoted = _quoted_items(line)
+    return quoted if quoted else [item for part in _AND.split(_bare(line)) if (item := _bare(part).rstrip(".,;!?"))]
+
+
+def _quoted_items(line: str) -> list[str]:
+    """The items of a line that is nothing but items in quotes."""
+    spans = list(_SPAN.finditer(line))
+    between = _SPAN.sub("", line)
+    plain = re.fullmatch(rf"(?:[{_SEPARATORS}.\s{{}}()]|\band\b|\bor\b|&)*", between)
+    return [_bare(span["inner"]) for span in spans] if spans and plain else []
+
+
+def _split(content: str) -> list[str]:
+    """The items of a list in brackets, an empty one where nothing stands between two commas."""
+    try:
+        loaded = json.loads(f"[{content}]")
+    except (ValueError, RecursionError):
+        loaded = None
+    if loaded and all(isinstance(item, str) and item.strip() for item in loaded):
+        return [item.strip() for item in loaded]
+    flat = _BULLET.sub("", content.replace("[", "").replace("]", "").strip())
+    flat = re.sub(rf"([{_SEPARATORS}])\s*\n\s*", r"\1 ", flat)
+    items, start = [], 0
+    flat = flat.replace("\n", ",") + ","
+    for place in _outside_quotes(flat):
+        items.append(_unquoted(flat[start:place]))
+        start = place + 1
+    while items and not items[-1]:
+        items.pop()
+    return items
+
+
+def _outside_quotes(content: str) -> Iterator[int]:
+    """Where separators stand that no quotes enclose. A quote opens at the start of an item and closes at its end."""
+    start = place = 0
+    while place < len(content):
+        if content[place] in _SEPARATORS:
+            yield place
+            start = place = place + 1
+            continue
+        if content[place] in _OPENING and not content[start:place].strip():
+            closed = re.compile(rf"[{_CLOSING}]\s*(?=[{_SEPARATORS}])").search(content, place + 1)
+            opened = content[place]
+            pair = closed and (content[closed.start()] == opened or opened not in "\"'`")
+            place = closed.end() if closed and pair else place + 1
+            continue
+        place += 1
+
+
+def _unquoted(item: str) -> str:
+    return re.sub(r"^(?:and|or)\s+", "", _bare(item), flags=re.IGNORECASE)
+
+
+def _bare(item: str) -> str:
+    """An item without the marks around it; as it is where it is nothing but marks."""
+    item = item.strip()
+    return item.strip(_MARKS) or item
+
+
+def _short(items: Sequence[str]) -> list[str]:
+    """The items that may be words: no sentence, no placeholder, not marks alone."""
+    filled = [item for item in items if item.strip(_MARKS) and not _PLACEHOLDER.fullmatch(item)]
+    return [item for item in filled if _words(item) <= MAX_PHRASE]
+
+
+def _words(item: str) -> int:
+    return len(item.split())
+
+
+def _of_text(item: str, words: WordIndex) -> list[str]:
+    """An item, or where the text does not have it, its parts around an "and" that it has."""
+    parts = [part for part in _AND.split(item) if part]
+    found = not words.occurrences(item) and any(words.occurrences(part) for part in parts)
+    return parts if found else [item]

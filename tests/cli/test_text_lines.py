@@ -1,0 +1,31 @@
+"""What the command says of single texts."""
+
+from cli.text_lines import MAX_LINES, text_lines
+
+NOTHING = {"plain_question": None, "left_out": [], "without_words": [], "dropped": []}
+
+
+def test_nothing_to_say() -> None:
+    assert list(text_lines(NOTHING)) == []
+
+
+def test_texts_are_named_by_number_start_and_reason() -> None:
+    summary = {
+        "plain_question": "it gives nothing",
+        "left_out": [{"text": 1, "reason": "210 tokens, more than 128", "start": "bad \x1bword…"}],
+        "without_words": [{"text": 2, "reason": "no influential word", "start": "so"}],
+        "dropped": [{"text": 0, "word": "dull"}, {"text": 3, "word": "x"}, {"text": 0, "word": "kind"}],
+    }
+    assert list(text_lines(summary)) == [
+        "asked the plain question: the chat template was not used (it gives nothing)",
+        "text 2 “bad  word…” left out: 210 tokens, more than 128",
+        "text 3 “so” has no influential word",
+        "text 1: named but not in the text: “dull”, “kind”",
+        "text 4: named but not in the text: “x”",
+    ]
+
+
+def test_many_texts_are_counted() -> None:
+    left_out = [{"text": place, "reason": "long", "start": "a"} for place in range(MAX_LINES + 5)]
+    lines = list(text_lines({**NOTHING, "left_out": left_out}))
+    assert len(lines) == MAX_LINES + 1 and lines[-1] == "... and 5 more"

@@ -1,0 +1,96 @@
+"""How tokens are shown: the first of the pieces of one character carries the character, the others are empty.
+
+Tokenizers cut a character that they have no token for into pieces of its bytes, and spell those in their own alphabet
+("Ã" and "¶" for ö, or <0xC3> and <0xB6>): nothing that a reader could read.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+from text.words import is_drawn
+
+MAX_PIECES = 64
+"""Pieces that are looked at together for the characters that they spell."""
+REST = "\N{THIN SPACE}"
+"""What stands in the cell of a piece that adds no character to the one before it."""
+
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+def drawn(token: str) -> str:
+    """A token as its cell shows it: the rest of a character, and what is not drawn by itself, as a thin blank; a
+    combining mark without its letter on a dotted circle."""
+    if not any(is_drawn(character) for character in token):
+        return REST
+    return f"\N{DOTTED CIRCLE}{token}" if unicodedata.category(token[0]).startswith("M") else token
+
+
+def readable(tokens: Sequence[str], special: Sequence[bool], text: str) -> list[str]:
+    """The tokens of a text with its characters for pieces of bytes, for texts that were kept before tokens were.
+
+    A piece that does not fit the text where it should stand stays as it is.
+    """
+    shown = list(tokens)
+    place = start = 0
+    while start < len(tokens):
+        token = tokens[start]
+        if special[start] or not token:
+            start += 1
+            continue
+        whole = next((each for each in (token, token.lstrip(" ")) if text.startswith(each, place)), None)
+        if whole is not None:
+            place += len(whole)
+            start += 1
+            continue
+        pieces = _characters(tokens, special, start, text, place)
+        shown[start : start + len(pieces)] = pieces
+        place += sum(map(len, pieces))
+        if not pieces:
+            found = text.find(token, place, place + MAX_PIECES)
+            place = found + len(token) if found >= 0 else place
+        start += max(1, len(pieces))
+    return shown
+
+
+def _characters(tokens: Sequence[str], special: Sequence[bool], start: int, text: str, place: int) -> list[str]:
+    """The characters that each of some pieces from `start` on carries, where together they spell what stands at
+    `place`; none where they do not."""
+    spelled, ends = b"", []
+    for at in range(start, min(len(tokens), start + MAX_PIECES)):
+        piece = None if special[at] else _bytes_of(tokens[at])
+        if piece is None:
+            return []
+        spelled += piece
+        ends.append(len(spelled))
+        try:
+            characters = spelled.decode()
+        except UnicodeDecodeError:
+            continue
+        if not text.startswith(characters, place):
+            return []
+        starts = [len(characters[:count].encode()) for count in range(len(characters))]
+        return [
+            "".join(c for c, byte in zip(characters, starts, strict=True) if first <= byte < end)
+            for first, end in zip([0, *ends], ends, strict=False)
+        ]
+    return []
+
+
+def _bytes_of(token: str) -> bytes | None:
+    """The bytes that a piece spells in one of the two alphabets for them; None where it spells none."""
+    if match := _BYTE.fullmatch(token):
+        return bytes([int(match[1], 16)])
+    alphabet = _byte_alphabet()
+    if all(character in alphabet for character in token):
+        return bytes(alphabet[character] for character in token)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's: bytes that are printable in Latin-1 stand for themselves, the others for the characters from 256 on."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {chr(256 + count): byte for count, byte in enumerate(others)}

@@ -1,0 +1,291 @@
+"""Words as a reader sees them: which words a text has, and where one stands in it.
+
+A text is cut into runs: of letters and digits, of blanks, and one by one everything else (a character of a script
+without blanks, an emoji with all that belongs to it, a sign). A word or phrase stands where its runs follow one another
+in the text, so that it never is a part of a longer word. Different spellings of a run are one:
+
+    case               full case folding: ß is ss, a final sigma is a sigma; I and i, dotted or not, are one
+    composed letters   é as one character or as e and a combining mark (NFC, NFD)
+    apostrophes        ' and its typographic, modifier, full-width and mistyped forms; so the hyphen that breaks no line
+    underscores        around a word they are no part of it (_bad_), inside of one they are blanks (not_good)
+    what is not drawn  variation selectors, soft hyphens, the non-joiner
+
+Places are those of the text as it is, in characters. Cutting takes time proportional to the text, and looking for a
+word at most that again.
+"""
+
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from enum import Enum, auto
+from functools import cached_property, lru_cache
+from itertools import accumulate
+
+# Scripts written without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_APOSTROPHES = "'\u0060\u00b4\u02b9\u02bb\u02bc\u02bd\u055a\u2018\u2019\u201b\u2032\ua78c\uff07"
+_HYPHENS = "\u2010\u2011"
+_UNDRAWN = "\u00ad\u034f\u200c\u2060\ufeff" + "".join(map(chr, range(0xFE00, 0xFE10)))
+_JOINER = "\u200d"
+_SPELLINGS = str.maketrans(
+    {**dict.fromkeys(_APOSTROPHES, "'"), **dict.fromkeys(_HYPHENS, "-"), **dict.fromkeys(_UNDRAWN, None), "\u0131": "i"}
+)
+_DOTTED_I = re.compile("(i[\u0300-\u0306\u0308-\u036f]*)\u0307")
+_PIECES = re.compile(r"[A-Za-z0-9]+|\s+|.", re.DOTALL)
+_UNDERSCORES = re.compile("_+")
+_BETWEEN = "\0"
+"""Stands between segments where they are searched; no folded segment holds it."""
+
+
+class _Kind(Enum):
+    BLANK = auto()
+    LETTER = auto()  # of a script with blanks; digits too
+    UNSPACED = auto()
+    UNDERSCORE = auto()
+    APOSTROPHE = auto()
+    EMOJI = auto()
+    FLAG = auto()  # a regional indicator: two of them are one flag
+    TONE = auto()  # of an emoji's skin
+    JOINER = auto()
+    MARK = auto()  # combining, or not drawn: it belongs to the character before it
+    OTHER = auto()
+
+
+_WORDS = frozenset({_Kind.LETTER, _Kind.UNSPACED, _Kind.EMOJI, _Kind.FLAG})
+
+
+_Run = tuple[int, int, _Kind]  # [start, end) in characters
+
+
+def fold(word: str) -> str:
+    """The spelling that all spellings of a word or phrase have in common, to compare words by; not to be shown.
+
+    >>> fold("so_bad") == fold("So  bad"), fold("STRASSE") == fold("straße"), fold("a") == fold("b")
+    (True, True, False)
+    """
+    return "".join(next(iter(_spellings(word)), ()))
+
+
+def occurrences(word: str, text: str) -> list[tuple[int, int]]:
+    """Character ranges [start, end) of every whole-word occurrence of a word or phrase in a text, in any spelling.
+
+    Whoever looks for several words in one text makes a `WordIndex`.
+
+    >>> occurrences("bad", "Bad food, badly served. Bad!")
+    [(0, 3), (24, 27)]
+    """
+    return WordIndex(text).occurrences(word)
+
+
+class WordIndex:
+    """The words of one text: cut once, for any number of words to be looked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._runs = _runs(text)
+        self._folded = [_folded(text, run) for run in self._runs]
+        self._joined = _line(self._folded)
+        # Where each run begins in it, the sign before it included.
+        self._places = list(accumulate((len(piece) + len(_BETWEEN) for piece in self._folded), initial=0))
+
+    @cached_property
+    def _single(self) -> dict[str, list[int]]:
+        """Where each folded run stands among the runs."""
+        found: dict[str, list[int]] = {}
+        for place, piece in enumerate(self._folded):
+            found.setdefault(piece, []).append(place)
+        return found
+
+    def occurrences(self, word: str) -> list[tuple[int, int]]:
+        """Character ranges [start, end) of every whole-word occurrence of a word or phrase, in order and apart from
+        each other; any blanks in the text stand for the blanks between a phrase's parts."""
+        found = sorted(place for spelled in _spellings(word) for place in self._of(spelled))
+        apart: list[tuple[int, int]] = []
+        for start, end in found:
+            if not apart or start >= apart[-1][1]:
+                apart.append((start, end))
+        return apart
+
+    def words(self) -> list[tuple[int, int]]:
+        """Character ranges of the words in order: runs of letters, digits and apostrophes between them; one by one the
+        characters of scripts without blanks, and emoji."""
+        found: list[tuple[int, int]] = []
+        place = 0
+        while place < len(self._runs):
+            first = last = place
+            while self._goes_on_behind(last):
+                last += 2
+            if self._kind(first) in _WORDS or self._is_gap(first):
+                found.append((self._runs[first][0], self._runs[last][1]))
+            place = last + 1
+        return found
+
+    def distinct(self) -> list[str]:
+        """The words in order as the text first spells them, each once.
+
+        >>> WordIndex("So bad, so don't").distinct()
+        ['So', 'bad', "don't"]
+        """
+        found: dict[str, str] = {}
+        for start, end in self.words():
+            word = self._text[start:end]
+            found.setdefault(fold(word), word)
+        return list(found.values())
+
+    def _of(self, spelled: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+        """Where the folded runs follow one another."""
+        if len(spelled) == 1:
+            yield from (self._runs[place][:2] for place in self._single.get(spelled[0], ()))
+            return
+        needle = _line(spelled)
+        place = self._joined.find(needle)
+        while place >= 0:
+            first = bisect_left(self._places, place)
+            yield self._runs[first][0], self._runs[first + len(spelled) - 1][1]
+            place = self._joined.find(needle, place + len(needle) - len(_BETWEEN))
+
+    def _kind(self, place: int) -> _Kind | None:
+        return self._runs[place][2] if 0 <= place < len(self._runs) else None
+
+    def _goes_on_behind(self, place: int) -> bool:
+        """Whether an apostrophe and more letters follow the letters at `place`."""
+        letters = self._kind(place) is _Kind.LETTER and self._kind(place + 2) is _Kind.LETTER
+        return letters and self._kind(place + 1) is _Kind.APOSTROPHE
+
+    def _is_gap(self, place: int) -> bool:
+        """Whether it is an underscore that stands for a word, as in a sentence to be filled in."""
+        beside = {self._kind(place - 1), self._kind(place + 1)}
+        return self._kind(place) is _Kind.UNDERSCORE and beside.isdisjoint(_WORDS)
+
+
+def _line(folded: Iterable[str]) -> str:
+    return _BETWEEN + "".join(piece + _BETWEEN for piece in folded)
+
+
+def _spellings(word: str) -> list[tuple[str, ...]]:
+    """The folded runs of a word or phrase, without blanks and underscores around it: with blanks between its words,
+    and with underscores between them where that is another way to write it; none for nothing."""
+    runs = _runs(word)
+    core = [place for place, (_, _, kind) in enumerate(runs) if kind not in (_Kind.BLANK, _Kind.UNDERSCORE)]
+    gap = [run for run in runs if run[2] is _Kind.UNDERSCORE][:1]
+    runs = runs[core[0] : core[-1] + 1] if core else gap
+    if not runs:
+        return []
+    folded = [_folded(word, run) for run in runs]
+    kinds = [kind for _, _, kind in runs]
+    spread = tuple(part for kind, piece in zip(kinds, folded, strict=True) for part in _parts(kind, piece))
+    together = [folded[0]]
+    for place in range(1, len(runs)):
+        if kinds[place] is _Kind.BLANK and kinds[place - 1] is kinds[place + 1] is _Kind.LETTER:
+            together[-1] += "_"
+        elif together[-1].endswith("_") and kinds[place] is _Kind.LETTER and kinds[place - 1] is _Kind.BLANK:
+            together[-1] += folded[place]
+        else:
+            together.append(folded[place])
+    return list({spread: None, tuple(together): None})
+
+
+def _parts(kind: _Kind, folded: str) -> list[str]:
+    """A folded run, with blanks for the underscores inside of a word."""
+    if kind is not _Kind.LETTER:
+        return [folded]
+    first, *rest = folded.split("_")
+    return [first, *(part for other in rest for part in (" ", other))]
+
+
+def _runs(text: str) -> list[_Run]:
+    """The runs of a text in order; letters with underscores between them are one."""
+    runs = list(_cut(text))
+    if "_" not in text:
+        return runs
+    joined: list[_Run] = []
+    for run in runs:
+        if (
+            run[2] is _Kind.LETTER
+            and len(joined) > 1
+            and joined[-1][2] is _Kind.UNDERSCORE
+            and joined[-2][2] is _Kind.LETTER
+        ):
+            joined.pop()
+            run = (joined.pop()[0], run[1], run[2])
+        joined.append(run)
+    return joined
+
+
+def _folded(text: str, run: _Run) -> str:
+    start, end, kind = run
+    return " " if kind is _Kind.BLANK else _fold(text[start:end])
+
+
+@lru_cache(maxsize=1 << 12)
+def _fold(piece: str) -> str:
+    if piece.isascii():
+        folded = piece.lower().translate(_SPELLINGS)
+    else:
+        plain = unicodedata.normalize("NFD", unicodedata.normalize("NFD", piece).casefold())
+        folded = _DOTTED_I.sub(r"\1", plain.translate(_SPELLINGS))
+    if "_" in folded:
+        folded = _UNDERSCORES.sub("_", folded)
+    return folded.replace(_BETWEEN, "\ufffd") or piece
+
+
+def _cut(text: str) -> Iterator[_Run]:
+    """Runs of what belongs together: of characters of one kind, and of one character with what changes it."""
+    start, kind, last, count, joined = 0, _Kind.OTHER, _Kind.OTHER, 0, False
+    for match in _PIECES.finditer(text):
+        place = match.start()
+        found = _kind_of(text[place])
+        if place and _belongs(found, kind, last, count, joined):
+            if found not in (_Kind.MARK, _Kind.JOINER):
+                last, count = found, count + 1
+        else:
+            if place:
+                yield start, place, kind
+            start, kind, last, count = place, found, found, 1
+        joined = found is _Kind.JOINER
+    if text:
+        yield start, len(text), kind
+
+
+def _belongs(found: _Kind, kind: _Kind, last: _Kind, count: int, joined: bool) -> bool:
+    """Whether a character belongs to the run of `kind` before it: of `count` characters, marks apart, the last of them
+    `last`, and behind that perhaps a joiner."""
+    if found in (_Kind.MARK, _Kind.JOINER):
+        return kind is not _Kind.BLANK
+    if joined and kind not in (_Kind.JOINER, _Kind.MARK) and found is not _Kind.BLANK:
+        return True
+    if found is _Kind.TONE:
+        return last is _Kind.EMOJI
+    if found is _Kind.FLAG:
+        return last is _Kind.FLAG and count % 2 == 1
+    return found is last and found in (_Kind.BLANK, _Kind.LETTER, _Kind.UNDERSCORE)
+
+
+def is_drawn(character: str) -> bool:
+    """Whether a character shows by itself: no joiner, selector or soft hyphen."""
+    return character not in _UNDRAWN and character != _JOINER
+
+
+@lru_cache(maxsize=1 << 14)
+def _kind_of(character: str) -> _Kind:
+    category = unicodedata.category(character)
+    if character.isspace():
+        return _Kind.BLANK
+    if character == "_":
+        return _Kind.UNDERSCORE
+    if character in _APOSTROPHES:
+        return _Kind.APOSTROPHE
+    if character == _JOINER:
+        return _Kind.JOINER
+    if character in _UNDRAWN or category.startswith("M"):
+        return _Kind.MARK
+    if "\U0001f3fb" <= character <= "\U0001f3ff":
+        return _Kind.TONE
+    if "\U0001f1e6" <= character <= "\U0001f1ff":
+        return _Kind.FLAG
+    if character.isalnum():
+        return _Kind.UNSPACED if _UNSPACED.match(character) else _Kind.LETTER
+    return _Kind.EMOJI if category == "So" else _Kind.OTHER
