@@ -16,6 +16,7 @@ from jobs.problems import not_found
 from jobs.queue import async_redis_client, celery_app, redis_client, send
 from jobs.settings import Settings
 from server.read.opened import OpenAttributions, Whereabouts
+from server.read.record_names import RecordNames
 from store import submission
 from store.artefacts import Artefacts
 
@@ -50,6 +51,7 @@ class Places:
 class Stores(submission.Stores):
     """What is kept, the queue and the live events; all safe to use from the threads that requests run in."""
 
+    names: RecordNames
     attributions: OpenAttributions
     queue: Celery
     redis: redis.Redis
@@ -59,9 +61,11 @@ class Stores(submission.Stores):
     def open(cls, settings: Settings) -> Self:
         """Connects to nothing yet; `database.migrate()` comes first at a start."""
         kept = submission.Stores.open(settings)
+        names = RecordNames(kept.results, settings)
         return cls(
             **{name.name: getattr(kept, name.name) for name in fields(kept)},
-            attributions=OpenAttributions(Places(kept.artefacts).find),
+            names=names,
+            attributions=OpenAttributions(Places(kept.artefacts).find, names),
             queue=producer(settings),
             redis=redis_client(settings),
             events=async_redis_client(settings),

@@ -1,9 +1,11 @@
 """Attributions: the overview of one."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal
 
 from jobs.problems import Problem, bad_field, unknown_name
+from jobs.references import PRUNED
 from server import urls
 from server.documents import (
     AttributionDocument,
@@ -36,17 +38,25 @@ def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
     """Newest first."""
     records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
-    items = []
-    for record in records:
-        with suppress(Problem, OSError):  # its folder is gone, or being replaced: the list shows the others
-            items.append(_summary_of(stores, record))
+    items = summaries_of(stores, records)
     href = urls.attributions(cursor=after) if after else None
     return Page[AttributionSummary](items=items, next=after, next_href=href)
 
 
-def _summary_of(stores: Stores, record: Record) -> AttributionSummary:
-    summary = stores.attributions.summary(record.id, attribution_summary)
-    return summary.model_copy(update={"created_at": record.created_at})
+def summaries_of(stores: Stores, records: Iterable[Record]) -> list[AttributionSummary]:
+    """Those that can be read, with the names of now; what is kept of them was read once."""
+    models, names = stores.names.models(), stores.names.attributions()
+    found = []
+    for record in records:
+        with suppress(Problem, OSError):  # its folder is gone, or being replaced: the list shows the others
+            kept = stores.attributions.summary(record.id, attribution_summary)
+            variants = [
+                variant.model_copy(update={"label": models.get(variant.model.removeprefix(PRUNED), variant.label)})
+                for variant in kept.variants
+            ]
+            named = {"label": names.get(record.id, kept.label), "variants": variants}
+            found.append(kept.model_copy(update={**named, "created_at": record.created_at}))
+    return found
 
 
 def attribution_document(
@@ -60,6 +70,7 @@ def attribution_document(
 ) -> AttributionDocument:
     """The overview; ``variant``, ``word`` and ``layer`` choose what the lists speak of. Problem 404 or 422."""
     tables = opened.tables
+    opened.check_layer(layer)
     chosen = opened.variant(variant)
     try:
         words = tables.words(chosen, layer)

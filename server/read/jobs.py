@@ -7,6 +7,7 @@ from jobs.documents import ACTIVE, Job, JobKind, JobState
 from jobs.problems import bad_field, unknown_name
 from server import urls
 from server.documents import JobDetail, JobDocument, Link, Page
+from server.read.apart import Described, told_apart
 from server.read.names import Names, references_of
 from server.stores import Stores
 
@@ -42,7 +43,26 @@ def job_document(stores: Stores, job: Job) -> JobDocument:
 def job_documents(stores: Stores, jobs: Sequence[Job]) -> list[JobDocument]:
     """The documents of several jobs, their names looked up together."""
     names = Names(stores, (reference for job in jobs for reference in references_of(job.spec)))
-    return [JobDocument.model_validate(_fields(job, names)) for job in jobs]
+    return [
+        JobDocument.model_validate({**_fields(job), "title": title})
+        for job, title in zip(jobs, _titles(jobs, names), strict=True)
+    ]
+
+
+def _titles(jobs: Sequence[Job], names: Names) -> list[str]:
+    """A title for each, told apart by what they were asked for, else by their ids."""
+    titles = [names.title(job.kind, job.spec) for job in jobs]
+    often = Counter(titles)
+    facts = [
+        names.facts(job.kind, job.spec) if often[title] > 1 else () for job, title in zip(jobs, titles, strict=True)
+    ]
+    most = max(map(len, facts), default=0)
+    return told_apart(
+        [
+            Described(title, (*found, *[""] * (most - len(found)), f"job {job.id[:8]}"))
+            for job, title, found in zip(jobs, titles, facts, strict=True)
+        ]
+    )
 
 
 def job_detail(stores: Stores, id: str) -> JobDetail:
@@ -69,10 +89,9 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
     )
 
 
-def _fields(job: Job, names: Names) -> dict[str, object]:
+def _fields(job: Job) -> dict[str, object]:
     return {
         **_plain(job),
-        "title": names.title(job.kind, job.spec),
         "href": urls.job(job.id),
         "events_href": urls.job_events(job.id),
         "result_href": result_href(job),
