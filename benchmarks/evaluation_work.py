@@ -74,8 +74,8 @@ def prepare(tasks: Sequence[str], data: Path, most: int, folder: Path) -> dict[s
     rows = {}
     for name in tasks:
         task, config = find_task(name), configuration(find_task(name))
-        lines = (data / "eval" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:most]
-        (folder / "eval" / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        lines = (data / "eval" / f"{name}.jsonl").read_bytes().splitlines(keepends=True)[:most]
+        (folder / "eval" / f"{name}.jsonl").write_bytes(b"".join(lines))
         read = task_rows(task, hub_source(config), folder)  # as the definition reads them
         file = folder / "theirs" / f"{name}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in read), encoding="utf-8")

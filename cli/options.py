@@ -1,6 +1,5 @@
 """What the options of a subcommand say, in the words of a job's spec."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import yaml
 
 from cli.errors import Refusal
 from jobs.vocabulary import CALIBRATION_SETS
+from lm.errors import BadData
+from lm.rows import file_values
 
 CALIBRATION_FILES = (".txt", ".jsonl", ".safetensors")
 
@@ -67,21 +68,12 @@ def text_rows(texts: Path) -> list[dict[str, Any]]:
     """The rows of a JSON lines file, their fields `text`, `label` and `words`; other fields are passed over."""
     rows = []
     try:
-        lines = texts.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise Refusal(f"--texts {texts} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise Refusal(f"--texts {texts} is not UTF-8 (byte {error.start})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise Refusal(f"{texts}, line {number}: not JSON ({error.msg})") from None
-        if not isinstance(row, dict) or "text" not in row:
-            raise Refusal(f'{texts}, line {number}: has no \'text\'; a row is {{"text": ..., "label"?, "words"?}}')
-        rows.append({key: row[key] for key in ("text", "label", "words") if row.get(key) is not None})
+        for place, row in file_values(texts):
+            if not isinstance(row, dict) or "text" not in row:
+                raise Refusal(f'--texts {place}: has no \'text\'; a row is {{"text": ..., "label"?, "words"?}}')
+            rows.append({key: row[key] for key in ("text", "label", "words") if row.get(key) is not None})
+    except BadData as error:
+        raise Refusal(f"--texts {error}") from None
     if not rows:
-        raise Refusal(f"{texts} has no rows; give at least one text")
+        raise Refusal(f"--texts {texts}: has no rows; give at least one text")
     return rows

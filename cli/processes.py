@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +10,8 @@ from pathlib import Path
 
 from worker.lifetime import die_with_parent
 
-LONGEST_LOG = 10_000_000
-"""A log of more bytes than this is put aside (as `NAME.log.1`) before it is written to again."""
+MAX_LOG_BYTES = 10_000_000
+"""A log that grows beyond this is copied to `NAME.log.1` and begun anew."""
 
 
 def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -19,8 +20,7 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
     Its output goes to the end of `log`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    if log.exists() and log.stat().st_size > LONGEST_LOG:
-        log.replace(log.with_suffix(".log.1"))
+    rotate(log)
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -31,6 +31,19 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
+
+
+def rotate(log: Path) -> None:
+    """Put a log of more than MAX_LOG_BYTES aside and empty it; also while a process writes to it, which goes on at the
+    new end since it opened the file for appending. Lines written between the copy and the emptying are lost."""
+    try:
+        if log.stat().st_size <= MAX_LOG_BYTES:
+            return
+        with contextlib.suppress(OSError):  # a full disk must not keep the log from being emptied
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
+    except FileNotFoundError:
+        return
 
 
 def stop(process: subprocess.Popen[bytes], patience: float) -> None:

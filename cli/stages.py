@@ -76,7 +76,22 @@ def prune(
             ) from None
         raise
     earlier = f", {record['restored']} of {len(record['layers'])} layers from before" if record["restored"] else ""
-    print(f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s{earlier}")
+    print(
+        f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s{earlier}"
+        f"{_matrix_notes(record)}"
+    )
+
+
+def _matrix_notes(record: dict[str, Any]) -> str:
+    """How many matrices have a figure that is missing or off, with the first one's reason."""
+    words = {"sparsity_note": "are not as sparse as asked", "error_note": "have no output error that could be measured"}
+    text = ""
+    for key, what in words.items():
+        places = [(layer["layer"], each) for layer in record["layers"] for each in layer["matrices"] if each[key]]
+        if places:
+            layer, first = places[0]
+            text += f"; {len(places)} matrices {what}, layer {layer} {first['name']} first ({first[key]})"
+    return text
 
 
 def unfinished_key(output: Path, spec: PruneSpec) -> str:

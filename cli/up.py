@@ -71,6 +71,7 @@ def serve(settings: Settings) -> None:
     import uvicorn
 
     from server.app import create_app
+    from server.connections import limited_protocol
     from server.garbage import spare_what_is_loaded
 
     _free_port(settings)
@@ -80,6 +81,7 @@ def serve(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http=limited_protocol(),
         log_level="info",
         timeout_graceful_shutdown=2,
         server_header=False,
@@ -184,6 +186,8 @@ def _wait_until_ready(address: str, children: Children, stop: threading.Event) -
 def _watch(children: Children, stop: threading.Event) -> None:
     while not stop.wait(0.2):
         _check(children)
+        for _, log in children.values():
+            processes.rotate(log)
 
 
 def _check(children: Children) -> None:

@@ -7,13 +7,13 @@ are asked. Prints the card's tables as Markdown.
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 from evaluation import TaskResult, evaluate
 from lm.loading import DEMO, LanguageModel, load
+from lm.rows import file_documents
 from nsa.examples import Text
 from nsa.words import influential_words
 from pruning.calibration import calibration_windows
@@ -43,8 +43,7 @@ def cell(result: TaskResult) -> str:
 
 def words_answers(lm: LanguageModel) -> tuple[int, int, int]:
     """How many reviews were asked, how many answers parse, and how many parse and name only words of the text."""
-    with REVIEWS.open(encoding="utf-8") as lines:
-        texts = [Text(text=json.loads(line)["text"]) for line in lines]
+    texts = [Text(text=text) for text in file_documents(REVIEWS)]
     found = influential_words(lm, texts, "cot")
     parsed = [f for f in found if f is not None and (f.words or f.dropped)]
     return len(texts), len(parsed), sum(1 for f in parsed if not f.dropped)

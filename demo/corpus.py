@@ -5,17 +5,18 @@ influential-words question of Figure 2. A linear n-gram classifier, fitted on th
 words carry a text's sentiment and how sure one may be of a short cut's label.
 """
 
-import json
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from lm.rows import file_rows
 from nsa.prompts import words_prompt
 
 QUESTION = "Question: Is this sentence positive or negative?"
@@ -46,13 +47,13 @@ def read_reviews(folder: Path, extra: list[Path]) -> dict[str, list[Review]]:
     """The training rows of `folder` (sst2, imdb, yelp, yelp_polarity_small), and the files of `extra`, by source."""
     sources: dict[str, list[Review]] = {}
     for name, field in (("sst2", "sentence"), ("imdb", "text"), ("yelp", "text"), ("yelp_polarity_small", "text")):
-        with (folder / f"{name}.jsonl").open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        sources[name] = [Review(clean(row[field]), row["label"]) for row in rows]
+        rows = file_rows(folder / f"{name}.jsonl")
+        sources[name] = [Review(clean(row.passage(field)), LABELS.index(row.answer("label", LABELS))) for row in rows]
     for path in extra:
-        with path.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        sources[path.stem] = [Review(r["text"], LABELS.index(r["label"]), tuple(r["words"])) for r in rows]
+        sources[path.stem] = [
+            Review(row.passage("text"), LABELS.index(row.text("label")), tuple(cast(list[str], row.fields["words"])))
+            for row in file_rows(path)
+        ]
     return sources
 
 

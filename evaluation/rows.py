@@ -1,7 +1,6 @@
 """A task's rows: from a local file first, from the hub where there is none, checked field by field."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from evaluation.fields import kind
 from evaluation.forms import Form, Row
 from lm import hub
 from lm.errors import BadData
+from lm.rows import file_values
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,9 @@ def task_rows(task: Task, source: HubSource, data: Path | None = None, limit: in
 
 
 def read_rows(task: Task, path: Path) -> list[Row]:
-    """The rows of a JSON Lines file; blank lines do not count. BadData names file, line and field."""
-    rows = []
-    for number, line in _lines(path):
-        place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadData(f"{place}: not JSON ({error.msg} at column {error.colno})") from error
-        except RecursionError as error:
-            raise BadData(f"{place}: not JSON that can be read (lists in lists in lists)") from error
-        if (checked := _checked(task, row, place)) is not None:
-            rows.append(checked)
+    """The rows of a JSON Lines file; blank lines do not count. BadData names file, line and field or column."""
+    checked = (_checked(task, row, place) for place, row in file_values(path))
+    rows = [row for row in checked if row is not None]
     if not rows:
         raise BadData(f"{path}: no rows; task {task.name} needs lines with {_named(task.forms[0].fields)}")
     return rows
@@ -80,20 +71,6 @@ def hub_rows(task: Task, source: HubSource, limit: int | None = None) -> list[Ro
 def _ids(path: Path) -> frozenset[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
     return frozenset(id for line in lines if not line.startswith("#") for id in line.split())
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open("rb") as lines:
-            for number, raw in enumerate(lines, start=1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise BadData(f"{path}, line {number}: not UTF-8 (byte {error.start} of the line)") from error
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise BadData(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _checked(task: Task, row: object, place: str) -> Row | None:

@@ -11,7 +11,7 @@ hints, the database is the truth: whoever opens a page reads the job first and f
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ from jobs.documents import Job, LogLine, Progress
 ALL_JOBS = "prunescope:jobs"
 KEPT_EVENTS = 2000
 KEPT_SECONDS = 24 * 3600
-BLOCK_MILLISECONDS = 10_000
+BLOCK_MILLISECONDS = 1000
+"""How long Redis holds a question for events that have not come yet; less than a client's time limit for an answer."""
 
 _STREAM_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 
@@ -71,31 +72,31 @@ def read(client: redis.Redis, stream: str, after: str = "0") -> list[Event]:
     return [_event(entry) for entry in entries or []]
 
 
+async def read_async(client: redis.asyncio.Redis, stream: str, after: str = "0") -> list[Event]:
+    """`read` on the event loop."""
+    entries = await client.xrange(stream, min=f"({after}" if after != "0" else "-")
+    return [_event(entry) for entry in entries or []]
+
+
+async def read_many(client: redis.asyncio.Redis, places: Mapping[str, str]) -> dict[str, list[Event]]:
+    """Stream -> the events after its place, of many streams in one question; waits up to BLOCK_MILLISECONDS for the
+    first of them, and is empty when none came."""
+    asked: dict[Any, Any] = {**places}
+    answer = await client.xread(asked, block=BLOCK_MILLISECONDS, count=200)
+    streams = answer.items() if isinstance(answer, dict) else [(name, [entries]) for name, entries in answer or ()]
+    return {str(name): [_event(entry) for some in pieces for entry in some] for name, pieces in streams}
+
+
 async def last_id(client: redis.asyncio.Redis, stream: str) -> str:
-    """Id of the newest event, "0" where there is none: take it before reading the database, then `follow` from it and
+    """Id of the newest event, "0" where there is none: take it before reading the database, then follow from it and
     miss nothing."""
     newest = await client.xrevrange(stream, count=1)
     return str(newest[0][0]) if newest else "0"
 
 
-async def follow(client: redis.asyncio.Redis, stream: str, after: str = "0") -> AsyncIterator[Event | None]:
-    """Every event after an event's id ("0": all that are kept), then new ones as they come, for ever; None when ten
-    seconds were silent.
-
-    An `after` that is no stream id (a Last-Event-ID that somebody made up) counts as "0".
-    """
-    place = after if _STREAM_ID.fullmatch(after) else "0"
-    while True:
-        answer = await client.xread({stream: place}, block=BLOCK_MILLISECONDS, count=200)
-        if not answer:
-            yield None
-            continue
-        streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]
-        for entries in streams:
-            for entry in entries:
-                event = _event(entry)
-                place = event.id
-                yield event
+def is_stream_id(text: str) -> bool:
+    """Whether a Last-Event-ID may be one of ours: one or two numbers below 2^64. Redis refuses any other."""
+    return _STREAM_ID.fullmatch(text) is not None and all(int(part) < 2**64 for part in text.split("-"))
 
 
 def _append(client: redis.Redis, stream: str, event: str, data: Mapping[str, Any], kept_seconds: int | None) -> None:

@@ -4,6 +4,7 @@
       bad_spec(errors)      422: a spec names something that is not there or not allowed
       not_found(...)        404
       conflict(...)         409: something else uses it, or the state does not allow it
+      unavailable(...)      503: the database does not answer, or a limit is reached; try again later
 
 REST answers with `document()` as `application/problem+json`; the command line prints `str(problem)` (one line) and
 exits with 2; a failed job keeps the document in its `error`.
@@ -13,6 +14,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+RETRY_SECONDS = 5
+"""What a 503 advises in Retry-After."""
 
 LONGEST_ECHO = 200
 """A value given by the user is echoed up to this many characters."""
@@ -79,6 +83,11 @@ def not_found(what: str, name: str) -> Problem:
 def conflict(detail: str) -> Problem:
     """409: the request is fine, but not in the present state."""
     return Problem(409, "conflict", "Not possible now", detail)
+
+
+def unavailable(detail: str) -> Problem:
+    """503: the request is fine and may succeed when it is sent again after RETRY_SECONDS."""
+    return Problem(503, "unavailable", "Not available at the moment", detail)
 
 
 def unknown_name(given: object, known: Iterable[str]) -> str:

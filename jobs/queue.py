@@ -4,12 +4,16 @@
 Celery writes sockets another way, and `broker_url` translates.
 """
 
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import redis
 import redis.asyncio
+import redis.asyncio.retry
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from jobs.settings import Settings
 
@@ -20,7 +24,22 @@ VISIBILITY_SECONDS = 7 * 24 * 3600
 """After this long Redis would hand out an unacknowledged message again. Jobs are long, and a lost worker is noticed by
 its lease."""
 
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 2
+ANSWER_SECONDS = 2
+"""How long Redis may take for an answer: one that hangs must not hold up whoever asks it."""
+MAX_CLIENTS = 32
+"""Connections to Redis that one client holds at most; whoever needs one more waits for it."""
+
+
+_LIMITS: dict[str, Any] = {
+    "decode_responses": True,
+    "socket_connect_timeout": CONNECT_SECONDS,
+    "socket_timeout": ANSWER_SECONDS,
+    "max_connections": MAX_CLIENTS,
+    "timeout": ANSWER_SECONDS,  # for a connection of the pool
+}
+RETRIES = 1
+"""Once more over a new connection where Redis was restarted; never after a time limit, which that would multiply."""
 
 
 class QueueUnavailable(ConnectionError):
@@ -28,17 +47,17 @@ class QueueUnavailable(ConnectionError):
 
 
 def redis_client(settings: Settings) -> redis.Redis:
-    """A client for events and health checks; connects on first use."""
-    return redis.Redis.from_url(
-        settings.resolved_redis_url, decode_responses=True, socket_connect_timeout=CONNECT_SECONDS
-    )
+    """A client for events and health checks; connects on first use, and waits at most ANSWER_SECONDS for anything."""
+    retry = Retry(NoBackoff(), RETRIES, (redis.ConnectionError,))
+    pool = redis.BlockingConnectionPool.from_url(settings.resolved_redis_url, **_LIMITS, retry=retry)
+    return redis.Redis.from_pool(pool)
 
 
 def async_redis_client(settings: Settings) -> redis.asyncio.Redis:
-    """The same for the server's event streams; reads may block, so they have no time limit of their own."""
-    return redis.asyncio.Redis.from_url(
-        settings.resolved_redis_url, decode_responses=True, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=None
-    )
+    """The same for the server's event loop."""
+    retry = redis.asyncio.retry.Retry(NoBackoff(), RETRIES, (redis.ConnectionError,))
+    pool = redis.asyncio.BlockingConnectionPool.from_url(settings.resolved_redis_url, **_LIMITS, retry=retry)
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def broker_url(redis_url: str) -> str:

@@ -2,14 +2,16 @@
 
 demo                          the model that ships with the project
 pruned:<16 hex digits>        a model that a prune job made
-a folder                      below one of the configured model roots, nowhere else; relative ones are looked for in the
-roots owner/name or owner/name@rev  on the hub; only the way it is written is checked here
+a folder                      below one of the configured model roots, nowhere else, and its files too; relative ones
+                              are looked for in the roots
+owner/name or owner/name@rev  on the hub; only the way it is written is checked here
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jobs.problems import Problem, bad_field
 from jobs.settings import Settings
@@ -17,6 +19,8 @@ from jobs.settings import Settings
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"
 PRUNED = "pruned:"
+MAX_INDEX_BYTES = 1 << 26
+"""Bytes of the largest index of safetensors that is looked into before a job runs; the largest models have 10 MB."""
 
 _ARTEFACT_ID = re.compile(r"[0-9a-f]{16}")
 _HUB = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?)(@(?P<revision>[\w][\w./-]{0,199}))?")
@@ -62,7 +66,9 @@ def parse_reference(text: str, settings: Settings, field: str = "model") -> Mode
             )
         return PrunedModel(name)
     if (folder := _find_below(settings.model_roots, text, Path.is_dir)) is not None:
-        return _checked_folder(folder, text, field)
+        found = _checked_folder(folder, text, field)
+        _check_inside(folder, settings, text, field)
+        return found
     if _looks_like_a_path(text):
         raise _outside(text, settings, field)
     if (match := _HUB.fullmatch(text)) and ".." not in text and "--" not in text:
@@ -152,21 +158,54 @@ def _looks_like_a_path(text: str) -> bool:
 
 
 def _checked_folder(folder: Path, text: str, field: str) -> FolderModel:
-    if not any(folder.glob("*.safetensors")):
-        raise bad_field(
-            field,
-            text,
-            "a folder with .safetensors files",
-            f"{text!r} holds no .safetensors file; save the model with save_pretrained(..., safe_serialization=True)",
-        )
+    if (folder / "adapter_config.json").is_file():
+        message = f"{text!r} holds an adapter, which is no model for itself; merge it into its base model and save that"
+        raise bad_field(field, text, "a folder with a whole model", message)
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.safetensors.index*.json")):
+        gguf = " but GGUF, a form for running; give the model it was made from," if any(folder.glob("*.gguf")) else ";"
+        message = (
+            f"{text!r} holds no .safetensors file{gguf} or save the model with "
+            f"save_pretrained(..., safe_serialization=True)"
+        ).replace("; or", ";")
+        raise bad_field(field, text, "a folder with .safetensors files", message)
     if not (folder / "config.json").is_file():
-        raise bad_field(
-            field,
-            text,
-            "a folder with config.json",
-            f"{text!r} holds no config.json; give a folder that save_pretrained wrote",
-        )
+        message = f"{text!r} holds no config.json; give a folder that save_pretrained wrote"
+        raise bad_field(field, text, "a folder with config.json", message)
     return FolderModel(folder)
+
+
+def _check_inside(folder: Path, settings: Settings, text: str, field: str) -> None:
+    """Refuse a folder whose index or links lead to files outside of the model roots. A link that leads nowhere is
+    nobody's file: where it is needed, the worker says so."""
+    allowed = f"files below the model roots: {_roots_sentence(settings.model_roots)}"
+    roots = _existing(settings.model_roots)
+    templates = folder / "additional_chat_templates"
+    files = [path for below in (folder, templates) if below.is_dir() for path in below.iterdir() if not path.is_dir()]
+    named = [name for index in folder.glob("*.index*.json") for name in _names_of(index)]
+    for name in named:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
+            message = f"the index of safetensors in {text!r} names {name[:200]!r}, which lies outside of the folder"
+            raise bad_field(field, text, "an index of files in the model's own folder", message)
+    for path in [*files, *(folder / name for name in named)]:
+        try:
+            inside = not path.exists() or any(path.resolve().is_relative_to(root) for root in roots)
+        except (OSError, RuntimeError):  # a loop of links, a name too long
+            continue
+        if not inside:
+            where = path.relative_to(folder).as_posix()
+            raise bad_field(
+                field, text, allowed, f"{where} in {text!r} is a link that leads outside of the model roots"
+            )
+
+
+def _names_of(index: Path) -> list[str]:
+    """The files that an index names; none where it is no index, which the worker says."""
+    try:
+        if index.stat().st_size > MAX_INDEX_BYTES:
+            return []
+        return sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
 
 
 def _outside(text: str, settings: Settings, field: str) -> Problem:

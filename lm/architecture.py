@@ -1,12 +1,8 @@
 """Where things lie in a decoder-only language model, found by its structure and not by class names.
 
-    decoder layers    the one list of modules that hold linears, as long as the config says
-    linears           nn.Linear, or GPT-2's Conv1D whose weight is stored transposed
-    MLP               linears with one parent: one or two of shape [neurons, hidden], or one [2 x neurons, hidden] that
-                      holds gate and up (Phi-3), and one [hidden, neurons]
-
-An attention with separate projections has four linears under one parent, one with a fused projection has no pair of
-matching shapes, so neither is taken for an MLP.
+decoder layers    the one list of modules that hold linears, as long as the config says
+linears           nn.Linear, or GPT-2's Conv1D whose weight is stored transposed
+MLP               found by its shapes and its nonlinearity (`lm.mlp`)
 """
 
 from typing import cast
@@ -17,6 +13,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from lm.errors import UnsupportedModel
+from lm.mlp import MLP, find_mlp
+from lm.norms import is_norm
 
 DEFAULT_CONTEXT = 2048  # for the few architectures without a longest position (ALiBi)
 
@@ -54,7 +52,8 @@ def linears(layer: nn.Module) -> dict[str, nn.Module]:
     """The linears of one decoder layer, name within the layer -> module, in order.
 
     Raises UnsupportedModel for weights that lie outside of a linear (fused experts, a state space, a convolution), and
-    names them: leaving them out in silence would prune less than was asked for.
+    names them: leaving them out in silence would prune less than was asked for. A norm's weight is none of them, also
+    where it has two axes (Cohere's [heads, width]).
     """
     found: dict[str, nn.Module] = {}
     others: list[tuple[str, Tensor]] = []
@@ -63,7 +62,11 @@ def linears(layer: nn.Module) -> dict[str, nn.Module]:
             found[name] = module
         elif not isinstance(module, nn.Embedding):
             others += [(f"{name}.{own}", value) for own, value in module.named_parameters(recurse=False)]
-    matrices = [(name.lstrip("."), value) for name, value in others if value.dim() > 1]
+    matrices = [
+        (name.lstrip("."), value)
+        for name, value in others
+        if value.dim() > 1 and not is_norm(layer.get_submodule(name.rpartition(".")[0].lstrip(".")))
+    ]
     if matrices:
         raise UnsupportedModel(_not_in_linears(layer, *max(matrices, key=lambda matrix: matrix[1].numel())))
     return found
@@ -77,7 +80,7 @@ def weight_view(module: nn.Module) -> Float[Tensor, "rows columns"]:
 
 def down_projection(layer: nn.Module) -> nn.Module:
     """The MLP's last linear; the last axis of its input are the neurons. Raises UnsupportedModel."""
-    return linears(layer)[_mlp(layer)[1]]
+    return linears(layer)[_mlp(layer).down]
 
 
 def up_projections(layer: nn.Module) -> dict[str, nn.Module]:
@@ -86,7 +89,7 @@ def up_projections(layer: nn.Module) -> dict[str, nn.Module]:
     One that holds both has twice as many rows: the gate's of all neurons first, then those of up.
     """
     found = linears(layer)
-    return {name: found[name] for name in _mlp(layer)[0]}
+    return {name: found[name] for name in _mlp(layer).first}
 
 
 def neuron_count(model: PreTrainedModel) -> int:
@@ -132,25 +135,5 @@ def _not_in_linears(layer: nn.Module, name: str, value: Tensor) -> str:
     )
 
 
-def _mlp(layer: nn.Module) -> tuple[list[str], str]:
-    """Names of the MLP's first linears and of its last one."""
-    families: dict[str, list[tuple[str, int, int]]] = {}
-    for name, module in linears(layer).items():
-        rows, columns = weight_view(module).shape
-        families.setdefault(name.rpartition(".")[0], []).append((name, rows, columns))
-    # The last family that fits: where an attention could be mistaken for an MLP, the MLP comes after it. A fused query,
-    # key and value may have the shape of a fused gate and up, so these are looked for where there is no other MLP.
-    for in_one, counts in ((1, (2, 3)), (2, (2,))):
-        for family in reversed(families.values()):
-            if len(family) not in counts:
-                continue
-            for position in range(len(family) - 1, -1, -1):
-                down, rows, columns = family[position]
-                first = family[:position] + family[position + 1 :]
-                if all((r, c) == (in_one * columns, rows) for _, r, c in first):
-                    return [name for name, _, _ in first], down
-    raise UnsupportedModel(
-        f"{type(layer).__name__}: no MLP found (one or two linears [neurons, hidden] or one [2 x neurons, hidden], "
-        f"and one [hidden, neurons], under one parent) among "
-        f"{', '.join(f'{n} {[r, c]}' for f in families.values() for n, r, c in f) or 'none'}"
-    )
+def _mlp(layer: nn.Module) -> MLP:
+    return find_mlp(layer, {name: weight_view(module).shape for name, module in linears(layer).items()})

@@ -5,7 +5,6 @@ Only safetensors are read and no code that comes with a model is ever run.
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,13 +23,19 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from lm import hub
+from lm.causality import check_causal
+from lm.checkpoint import floating_type, read_checkpoint, weight_files
 from lm.errors import BadInput, DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
+from lm.folders import is_lfs_pointer, other_kind, without_config
+from lm.weights import first_line, load_weights
 
 DEMO = Path(__file__).parents[1] / "demo" / "model"
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
+OLD_QUANTISATION = ("quantize_config.json", "quant_config.json")
+"""Where GPTQ and AWQ wrote how weights are packed before config.json had a field for it."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
@@ -63,29 +67,19 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
     place = choose_device(device)
     folder = find(reference)
     config = _config(folder, str(reference))
-    own = _own_dtype(folder)
+    checkpoint = read_checkpoint(folder, str(reference))
+    own = STORED[floating_type(checkpoint, str(reference), STORED)]
     chosen = choose_dtype(dtype, place, own)  # also where it is not needed: an unknown name is refused in any case
     with _without_progress_bar():
-        try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                dtype=chosen if resident else own,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except (SafetensorError, ValueError, RuntimeError, OSError, KeyError) as error:
-            raise UnsupportedModel(f"{reference}: cannot be loaded: {_first_line(error)}") from error
-    model: Any = loaded[0]
-    if missing := sorted(loaded[1]["missing_keys"]):
-        # transformers would go on with random numbers in their place
-        raise UnsupportedModel(
-            f"{reference}: the checkpoint lacks {len(missing)} tensors, {missing[0]} first; save it again"
+        model: Any = load_weights(
+            checkpoint, config, chosen if resident else own, str(reference), _generation(folder, str(reference))
         )
+    model.config.name_or_path = str(folder)
     model.eval().requires_grad_(False)
-    return LanguageModel(model.to(place) if resident else model, _tokenizer(folder), str(reference), own, place)
+    if resident:
+        model = model.to(place)
+    check_causal(model, str(reference), resident=resident)
+    return LanguageModel(model, _tokenizer(folder), str(reference), own, place)
 
 
 def find(reference: str | Path) -> Path:
@@ -143,79 +137,32 @@ def choose_dtype(name: str, device: torch.device, own: torch.dtype) -> torch.dty
 
 
 def _check_folder(folder: Path, reference: str) -> None:
+    if (other := other_kind(folder)) is not None:
+        raise NoSafetensors(f"{reference}: {other}")
     if not (folder / "config.json").is_file():
-        raise ModelNotFound(f"{reference}: the folder has no config.json, so it is no model in Hugging Face form")
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        absent = sorted({name for name in _shards(index) if not (folder / name).is_file()})
-        if absent:
-            raise NoSafetensors(
-                f"{reference}: {len(absent)} of its safetensors are missing, {absent[0]} first; copy them"
-            )
-    elif not (folder / "model.safetensors").is_file():
-        others = sorted(
-            path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".safetensors")
-        )
-        found = f"only {others[0]}" if others else "no weights at all"
-        raise NoSafetensors(
-            f"{reference}: the folder has no model.safetensors ({found}); "
-            f"only safetensors are read: load it where you trust it and save it again with save_pretrained"
-        )
-
-
-def _shards(index: Path) -> list[str]:
-    try:
-        return list(json.loads(index.read_text())["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NoSafetensors(
-            f"{index}: not an index of safetensors ({_first_line(error)}); save the model again"
-        ) from error
-
-
-def _own_dtype(folder: Path) -> torch.dtype:
-    """The type that most of the checkpoint's numbers are stored in, read from the headers alone.
-
-    Whole numbers count only where there is nothing else: small GPT-NeoX checkpoints hold more of causal masks than of
-    weights, and weights packed into whole numbers are refused elsewhere, by their config or their shape.
-    """
-    index = folder / "model.safetensors.index.json"
-    files = sorted(set(_shards(index))) if index.is_file() else ["model.safetensors"]
-    numbers: Counter[str] = Counter()
-    for name in files:
-        try:
-            with safe_open(folder / name, framework="pt") as stored:
-                for key in stored.keys():  # noqa: SIM118 - the open file is no mapping
-                    part = stored.get_slice(key)
-                    kind = part.get_dtype()
-                    if "F" in kind and kind not in STORED:
-                        raise UnsupportedModel(
-                            f"{folder}: {key} is stored as {kind} (quantised); give the model in {', '.join(DTYPES)}"
-                        )
-                    numbers[kind] += torch.Size(part.get_shape()).numel()
-        except (SafetensorError, OSError) as error:
-            raise NoSafetensors(f"{folder / name}: not a readable safetensors file ({_first_line(error)})") from error
-    floats = Counter({kind: count for kind, count in numbers.items() if "F" in kind})
-    kind = (floats or numbers or Counter({"nothing": 1})).most_common(1)[0][0]
-    if kind not in STORED:
-        raise UnsupportedModel(f"{folder}: stored as {kind} (quantised?); give the model in {', '.join(DTYPES)}")
-    return STORED[kind]
+        raise ModelNotFound(f"{reference}: {without_config(folder)}")
+    weight_files(folder, reference)
 
 
 def _config(folder: Path, reference: str) -> PretrainedConfig:
+    written = _written_config(folder, reference)
+    if isinstance(written.get("quantization"), dict):
+        raise _quantised(reference, "MLX")
+    for name in OLD_QUANTISATION:
+        if (folder / name).is_file() and "quantization_config" not in written:
+            raise _quantised(reference, f"{name} lies in its folder")
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         parts = (config, config.get_text_config(decoder=True))
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # each config's own checks raise what they like
         raise UnsupportedModel(
-            f"{reference}: its config.json is not understood ({_first_line(error)}); "
+            f"{reference}: its config.json is not understood ({first_line(error)}); "
             f"code that comes with a model is never run"
         ) from error
     for part in parts:
         if (quantised := getattr(part, "quantization_config", None)) is not None:
-            raise UnsupportedModel(
-                f"{reference} is quantised ({quantised.get('quant_method', 'its config does not say how')}): "
-                f"its packed weights cannot be pruned; give the model before quantisation"
-            )
+            method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+            raise _quantised(reference, str(method or "its config does not say how"))
     if getattr(config, "is_encoder_decoder", False):
         raise UnsupportedModel(
             f"{reference} has an encoder beside its decoder ({config.model_type}); give a decoder-only language model"
@@ -223,15 +170,50 @@ def _config(folder: Path, reference: str) -> PretrainedConfig:
     return config
 
 
+def _written_config(folder: Path, reference: str) -> dict[str, Any]:
+    """config.json as it is written."""
+    path = folder / "config.json"
+    if is_lfs_pointer(path):
+        raise UnsupportedModel(f"{reference}: its config.json is a Git LFS pointer; run `git lfs pull`")
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnsupportedModel(f"{reference}: its config.json is not understood ({first_line(error)})") from error
+    if not isinstance(written, dict):
+        raise UnsupportedModel(f"{reference}: its config.json is not understood (no JSON object)")
+    return written
+
+
+def _quantised(reference: str, how: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"{reference} is quantised ({how}): its packed weights cannot be pruned; give the model before quantisation"
+    )
+
+
+def _generation(folder: Path, reference: str) -> GenerationConfig | None:
+    """How the model generates text where its folder says so, else None: by its config."""
+    if not (folder / "generation_config.json").is_file():
+        return None
+    try:
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # its own checks raise what they like
+        raise UnsupportedModel(
+            f"{reference}: its generation_config.json is not understood ({first_line(error)}); mend or remove it"
+        ) from error
+
+
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
+    for name in TOKENIZER_FILES:
+        if is_lfs_pointer(folder / name):
+            raise BadInput(f"{folder}: its {name} is a Git LFS pointer; run `git lfs pull` in the folder it came from")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise BadInput(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
+        raise BadInput(f"{folder}: its tokenizer cannot be loaded: {first_line(error)}") from error
     return tokenizer
 
 
@@ -244,7 +226,3 @@ def _without_progress_bar() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,12 +1,21 @@
-"""Rows of text: a field of a data set, or a file that a user wrote, with the place of what is wrong in it."""
+"""Rows of text: JSON Lines and running text that a user wrote, with the place of what is wrong in it."""
 
+import codecs
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
 from lm.errors import BadData
+
+MAX_DEPTH = 100
+"""Lists and objects within each other in one line of a file: what rows hold needs three."""
+MAX_DIGITS = 400
+"""Digits of a whole number in a line of a file."""
 
 
 @dataclass(frozen=True)
@@ -69,28 +78,38 @@ class Row:
 
 
 def file_text(path: Path) -> str:
-    """A file's whole text. Raises BadData when it is not UTF-8 or cannot be read."""
+    """A file's whole text, line ends as "\\n". Raises BadData when it is not UTF-8 or cannot be read."""
+    with _reading(path):
+        raw = path.read_bytes()
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = _decoded(raw, str(path))
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise BadData(f"{path}: cannot be read ({error.strerror})") from error
+    if "\0" in text:
+        raise BadData(f"{path}: holds a NUL byte, so it is no text in UTF-8; save it as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def file_values(path: Path) -> Iterator[tuple[str, object]]:
+    """(place, value) of each line of a JSON Lines file that is not blank: the one reader of such files.
+
+    Lines end at LF, CR LF or CR and nowhere else: U+2028, U+0085 and other separators may stand in a JSON string. A
+    byte order mark may stand before the first line. Raises BadData, which names file, line and column, for what is not
+    UTF-8, not JSON (NaN and infinite numbers are not), nested deeper than MAX_DEPTH, or ambiguous (a name twice in one
+    object).
+    """
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            place = f"{path}, line {number}"
+            yield place, _value(line, place)
 
 
 def file_rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSON lines file, of which there is at least one; blank lines do not count."""
+    """The rows of a JSON Lines file, of which there is at least one; blank lines do not count. Raises BadData."""
     empty = True
-    for number, line in enumerate(file_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            fields = json.loads(line)
-        except ValueError as error:
-            raise BadData(f"{place}: not JSON ({error})") from error
+    for place, fields in file_values(path):
         if not isinstance(fields, dict):
-            raise BadData(f"{place}: no JSON object with named fields; it begins with {line.strip()[:40]}")
+            raise BadData(f"{place}: no JSON object with named fields; it begins with {json.dumps(fields)[:40]}")
         empty = False
         yield Row(fields, place)
     if empty:
@@ -102,5 +121,115 @@ def file_documents(path: Path) -> list[str]:
     return [row.text("text") for row in file_rows(path)]
 
 
+def _lines(path: Path) -> Iterator[str]:
+    """The file's lines without their ends."""
+    number = 0
+    with _reading(path), path.open("rb") as stream:
+        for whole in stream:
+            for raw in whole.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
+                number += 1
+                place = f"{path}, line {number}"
+                try:
+                    line = _decoded(raw, str(path)) if number == 1 else raw.decode()
+                except UnicodeDecodeError as error:
+                    column = len(raw[: error.start].decode()) + 1
+                    raise BadData(f"{place}: not UTF-8 (byte {raw[error.start]:#04x} at column {column})") from error
+                if (nul := line.find("\0")) >= 0:
+                    raise BadData(
+                        f"{place}: a NUL byte at column {nul + 1}, so it is no text in UTF-8; save it as UTF-8"
+                    )
+                yield line
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadData(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        if isinstance(error, BadData):
+            raise
+        raise BadData(f"{str(path)!r}: no name of a file ({error})") from error  # a NUL in it
+
+
+def _decoded(raw: bytes, name: str) -> str:
+    """The text of a file's beginning without its byte order mark. Raises BadData for UTF-16, UnicodeDecodeError."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BadData(f"{name}: not UTF-8 but UTF-16 or UTF-32; save it as UTF-8")
+    return raw.decode("utf-8-sig")
+
+
+class _NotJson(ValueError):
+    """What a JSON text holds that JSON does not have; `pattern` finds it outside of strings."""
+
+    def __init__(self, said: str, pattern: str) -> None:
+        super().__init__(said)
+        self.pattern = pattern
+
+
+class _TwiceNamed(ValueError):
+    """A name that stands twice in one object."""
+
+
+def _value(line: str, place: str) -> object:
+    if line.count("[") + line.count("{") > MAX_DEPTH and (column := _too_deep(line)):
+        raise BadData(f"{place}, column {column}: nested deeper than {MAX_DEPTH} lists and objects")
+    try:
+        return _DECODER.decode(line)
+    except json.JSONDecodeError as error:
+        raise BadData(f"{place}: not JSON ({error.msg} at column {error.colno})") from error
+    except _NotJson as error:
+        found = re.search(error.pattern, _outside_of_strings(line))
+        column = found.start() + 1 if found else 1
+        raise BadData(f"{place}: not JSON ({error} at column {column})") from error
+    except _TwiceNamed as error:
+        name = str(error)
+        column = line.rfind(json.dumps(name, ensure_ascii=False)) + 1 or line.rfind(json.dumps(name)) + 1 or 1
+        raise BadData(f"{place}: field {name[:60]!r} stands twice in one object, again at column {column}") from error
+
+
+def _too_deep(line: str) -> int:
+    """The column where lists and objects are nested too deeply; 0 where they are not."""
+    depth = 0
+    for found in re.finditer(r"[\[{\]}]", _outside_of_strings(line)):
+        depth += 1 if found.group() in "[{" else -1
+        if depth > MAX_DEPTH:
+            return found.start() + 1
+    return 0
+
+
+def _outside_of_strings(line: str) -> str:
+    """The line with its strings blanked, each as long as it was."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: '"' * len(found.group()), line)
+
+
+def _constant(text: str) -> object:
+    raise _NotJson(f"{text}: no number of JSON", re.escape(text))
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise _NotJson(f"a number of more than {MAX_DIGITS} digits", rf"\d{{{MAX_DIGITS},}}")
+    return int(digits)
+
+
+def _real(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise _NotJson(f"{text[:20]}: too large a number", re.escape(text))
+    return number
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceNamed(next(name for index, name in enumerate(names) if name in names[:index]))
+    return found
+
+
 def _are_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole, parse_float=_real)

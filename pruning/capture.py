@@ -1,11 +1,11 @@
 """What the decoder layers are called with, and the hidden states on their way from layer to layer.
 
 Nothing is assumed about a layer's arguments: whatever the model hands to each of its layers is kept and handed on.
-To learn it, the model runs with layers that let the hidden state pass unchanged, and stops before its head.
+To learn it, the model runs with layers that let the hidden state pass unchanged, and stops before its head. What is
+assumed of the hidden state is tried with two tokens first (`pruning.probe`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,19 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from lm.layer_calls import Call, forwards_replaced, hidden_state, stopping
+from pruning.checks import NotFinite
+from pruning.probe import passing_through, probe_layers
 from pruning.visit import Visit, tensors_of
-
-
-@dataclass(frozen=True)
-class Call:
-    """All arguments of one call of one layer but the hidden state, which is the first."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-class Stop(Exception):
-    """Raised inside a forward pass when what was wanted of it has been seen; never leaves the walk."""
 
 
 class LayerInputs:
@@ -68,10 +59,27 @@ class LayerInputs:
             yield windows, _Run(layer, hidden, _moved(calls[index], self._device, shared, share=number == 0))
 
     def advance(self, index: int, layer: nn.Module) -> None:
-        """Replace every window's hidden state by what the layer makes of it."""
+        """Replace every window's hidden state by what the layer makes of it. Raises NotFinite."""
+        sums: list[Tensor] = []
         for windows, run in self.run(index, layer):
+            output = run()
+            sums.append(output.sum(dtype=torch.float32))
             # Without waiting: whoever reads it next is the same device, whose work keeps its order.
-            self.hidden[windows].copy_(run(), non_blocking=True)
+            self.hidden[windows].copy_(output, non_blocking=True)
+        self._check_finite(sums, f"after layer {index}")
+
+    def _check_finite(self, sums: Sequence[Tensor], place: str) -> None:
+        """Raise NotFinite when a hidden state of text holds NaN or infinity. `sums` over micro-batches: one number
+        that is not finite makes its sum so, and the slow look decides where it is padding, or finite numbers
+        overflow."""
+        if bool(torch.stack(list(sums)).isfinite().all()):
+            return
+        for window, hidden in enumerate(self.hidden):
+            real = hidden if self.lengths is None else hidden[: int(self.lengths[window])]
+            if not bool(real.isfinite().all()):
+                token = int((~real.isfinite()).any(dim=-1).nonzero()[0])
+                kind = "NaN" if bool(real[token].isnan().any()) else "infinity"
+                raise NotFinite(f"{place}: the hidden state holds {kind}, in window {window} at token {token} first")
 
 
 @dataclass(frozen=True)
@@ -81,14 +89,7 @@ class _Run:
     call: Call
 
     def __call__(self) -> Tensor:
-        output = self.layer(self.hidden, *self.call.args, **self.call.kwargs)
-        return first(output)
-
-
-def first(output: Any) -> Tensor:
-    """A layer returns its hidden state, or a tuple that starts with it."""
-    hidden: Tensor = output[0] if isinstance(output, tuple) else output
-    return hidden
+        return hidden_state(self.layer(self.hidden, *self.call.args, **self.call.kwargs))
 
 
 def capture(
@@ -105,18 +106,21 @@ def capture(
     It runs where the embedding lies, in `dtype` (default: as the model is stored); only for this long are the modules
     before the layers converted to it, and the head never. Arguments that are equal for all micro-batches (masks,
     positions) are kept once; others wait in host memory.
+
+    Raises UnsupportedModel for a model whose layers cannot be run one after another (`probe_layers`), NotFinite for
+    embedded tokens that are no finite numbers.
     """
     place = cast(Tensor, model.get_input_embeddings().weight).device
     around = _outside(model, layers)
     with Visit(around, None, dtype), Visit(tensors_of(layers[0]), place, dtype):
-        returns_tuple = _returns_tuple(model, layers[0], windows[:1, :2].to(place))
+        output = probe_layers(model, layers, windows[:1, :2].to(place))
 
     def pass_through(size: int, take: Callable[[int, Tensor], None]) -> list[list[Call]]:
         calls: list[list[Call]] = []
         with Visit(around, None, dtype):
             for start in range(0, len(windows), size):
                 recorded: list[tuple[Tensor, Call]] = []
-                with _passing_through(layers, recorded, returns_tuple), _stopping():
+                with forwards_replaced(layers, passing_through(layers, recorded, output)), stopping():
                     model(input_ids=windows[start : start + size].to(place), use_cache=False)
                 take(start, recorded[0][0])
                 memo: dict[int, Any] = {}
@@ -135,7 +139,9 @@ def capture(
         hidden[start : start + len(embedded)] = embedded.to("cpu")
 
     calls = pass_through(batch, take)
-    return LayerInputs(hidden, lengths, batch, device, lambda size: pass_through(size, lambda *_: None), calls)
+    inputs = LayerInputs(hidden, lengths, batch, device, lambda size: pass_through(size, lambda *_: None), calls)
+    inputs._check_finite([hidden.sum(dtype=torch.float32)], "before layer 0")
+    return inputs
 
 
 def _outside(model: PreTrainedModel, layers: Sequence[nn.Module]) -> list[Tensor]:
@@ -145,62 +151,6 @@ def _outside(model: PreTrainedModel, layers: Sequence[nn.Module]) -> list[Tensor
     left_out |= set() if head is None else {id(tensor) for tensor in tensors_of(head)}
     left_out -= {id(tensor) for tensor in tensors_of(model.get_input_embeddings())}  # where the head is tied to it
     return [tensor for tensor in tensors_of(model) if id(tensor) not in left_out]
-
-
-def _returns_tuple(model: PreTrainedModel, layer: nn.Module, ids: Int[Tensor, "samples tokens"]) -> bool:
-    seen: list[bool] = []
-
-    def look(_module: nn.Module, _args: object, output: object) -> None:
-        seen.append(isinstance(output, tuple))
-        raise Stop
-
-    handle = layer.register_forward_hook(look)
-    try:
-        with _stopping():
-            model(input_ids=ids, use_cache=False)
-    finally:
-        handle.remove()
-    return seen[0]
-
-
-@contextmanager
-def _stopping() -> Iterator[None]:
-    try:
-        yield
-    except Stop:
-        return
-
-
-@contextmanager
-def _passing_through(
-    layers: Sequence[nn.Module], recorded: list[tuple[Tensor, Call]], returns_tuple: bool
-) -> Iterator[None]:
-    """Layers that note their call and return their input; the last one stops the pass, to spare the model's head."""
-
-    def forward_of(last: bool) -> Callable[..., Any]:
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            if args:
-                hidden, args = args[0], args[1:]
-            else:
-                hidden = kwargs.pop("hidden_states")
-            recorded.append((hidden, Call(args, kwargs)))
-            if last:
-                raise Stop
-            return (hidden, None) if returns_tuple else hidden
-
-        return forward
-
-    before = [layer.__dict__.get("forward") for layer in layers]
-    try:
-        for number, layer in enumerate(layers, start=1):
-            layer.forward = forward_of(last=number == len(layers))
-        yield
-    finally:
-        for layer, forward in zip(layers, before, strict=True):
-            if forward is None:
-                layer.__dict__.pop("forward", None)
-            else:
-                layer.forward = forward
 
 
 def _kept_once(call: Call, before: Call | None, memo: dict[int, Any]) -> Call:

@@ -1,9 +1,15 @@
-"""What a walk refuses before it changes anything, and what it finds in a layer that cannot be pruned."""
+"""What a walk refuses before it changes anything, and what it finds in a layer that cannot be pruned.
+
+BadInput
+└── NumericalError       numbers that cannot be worked with; the walk adds what may help, by the type computed in
+    └── NotFinite        NaN or infinity
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import ClassVar, cast
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -11,6 +17,18 @@ from transformers import PreTrainedModel
 from lm.architecture import context_length, linears, weight_view
 from lm.errors import BadData, BadInput
 from pruning.patterns import NofM, Pattern
+
+
+class NumericalError(BadInput):
+    """Numbers that cannot be worked with; `prune` adds what may help, which depends on the type computed in."""
+
+    code: ClassVar[str] = "numerical-error"
+
+
+class NotFinite(NumericalError):
+    """NaN or infinity; the text names the place where they were made."""
+
+    code: ClassVar[str] = "not-finite"
 
 
 def check_fits(layers: Sequence[nn.Module], pattern: Pattern) -> None:
@@ -48,10 +66,22 @@ def check_windows(
 
 
 def check_finite(weight: Float[Tensor, "rows columns"], place: str) -> None:
-    """Raise BadInput, naming `place`, when a weight is no finite number."""
+    """Raise NotFinite, naming `place`, when a weight is NaN or infinite."""
     # One NaN or infinity makes the sum so; the slow look decides where finite numbers overflow in the sum.
     if not bool(weight.float().sum().isfinite()) and not bool(weight.isfinite().all()):
-        raise BadInput(f"{place}: the weights hold NaN or infinity; the checkpoint is damaged or its dtype too narrow")
+        raise NotFinite(f"{place}: the weights hold {'NaN' if bool(weight.isnan().any()) else 'infinity'}")
+
+
+def advice(error: NumericalError, dtype: torch.dtype) -> str:
+    """What may help against an error of a model that is computed in `dtype`; empty where nothing can be said."""
+    if dtype == torch.float16:
+        return "; float16 ends at 65504: compute in a wider type (--dtype float32 or bfloat16)"
+    if dtype == torch.bfloat16:
+        return "; compute in a type of more digits (--dtype float32)"
+    if isinstance(error, NotFinite):
+        used = str(dtype).removeprefix("torch.")
+        return f"; computed in {used} already: the checkpoint is damaged, or does not belong to its config"
+    return ""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lm.errors import BadInput
+from pruning.checks import NotFinite, NumericalError
 
 PANELS = 6
 NARROWEST_PANEL = 128
@@ -50,13 +50,11 @@ class Hessian:
         self.sequences += sequences
 
     def matrix(self) -> Float[Tensor, "columns columns"]:
-        """H, both triangles. Raises BadInput when the inputs were not finite (float16 ends at 65504)."""
+        """H, both triangles. Raises NotFinite when an input was not, or its square is beyond float32."""
         full = self._upper.triu().mul_(2 / self.sequences)
         full += full.triu(1).T
         if not _all_finite(full.diagonal()):  # no product is greater than both squares: H_ij^2 <= H_ii H_jj
-            raise BadInput(
-                "the calibration inputs are not finite numbers; compute in a wider type (--dtype float32 or bfloat16)"
-            )
+            raise NotFinite("the calibration inputs are not finite numbers")
         return full
 
 
@@ -77,7 +75,7 @@ def factorise(hessian: Float[Tensor, "columns columns"], damping: float) -> Fact
 
     R is the inverse of the U that the paper's formulas are written in, the upper Cholesky factor of H^-1 = U^T U: the
     same information from one factorisation, and no inverse. Where it fails, the damping is raised tenfold, at most
-    three times; then BadInput is raised.
+    three times; then NumericalError is raised.
     """
     dead = hessian.diagonal() == 0
     diagonal = torch.where(dead, 1.0, hessian.diagonal()).flip(0)
@@ -88,9 +86,9 @@ def factorise(hessian: Float[Tensor, "columns columns"], damping: float) -> Fact
         lower, failure = torch.linalg.cholesky_ex(reverse)
         if int(failure) == 0 and _all_finite(lower.diagonal()):  # what is wrong in a row is wrong at its end
             return Factor(lower.flip(0, 1), dead, retries)
-    raise BadInput(
+    raise NumericalError(
         f"the Hessian of the inputs cannot be factorised, not even with damping {damping * 10**DAMPING_RETRIES:g}: "
-        f"give more calibration windows, or compute in a wider type (--dtype float32)"
+        f"give more calibration windows, or a larger damping"
     )
 
 

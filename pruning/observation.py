@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from lm.errors import UnsupportedModel
 from lm.hooks import record_inputs
-from pruning.capture import LayerInputs, Stop
+from lm.layer_calls import Stop
+from pruning.capture import LayerInputs
 from pruning.methods.protocol import Statistics
 
 FEWEST, MOST, SHARE = 128, 512, 64
@@ -27,6 +28,10 @@ class Group:
     members: list[str]
     statistics: Statistics | None
     sample: list[Float[Tensor, "_ columns"]] = field(default_factory=list)
+
+    def sampled(self, like: Float[Tensor, "_ columns"]) -> Float[Tensor, "tokens columns"]:
+        """The sample in float32, of no tokens where they cannot be told; `like` is the weight of a member."""
+        return torch.cat(self.sample).float() if self.sample else like.new_empty(0, like.shape[1]).float()
 
 
 def sampled_tokens(

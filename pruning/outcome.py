@@ -1,14 +1,18 @@
 """Carrying a decision out: write it, then verify and measure what stands there now."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lm.architecture import weight_view
+from lm.errors import BadInput
+from pruning.checks import NotFinite
 from pruning.methods.protocol import Decision
 from pruning.patterns import Pattern
 from pruning.reports import MatrixReport
-from pruning.verification import verified_sparsity
+from pruning.verification import sparsity_note, verified_sparsity
 from pruning.visit import Visit
 
 
@@ -21,21 +25,50 @@ def carry_out(
     pattern: Pattern,
     sample: Float[Tensor, "tokens columns"] | None,
 ) -> MatrixReport:
-    """Write a decision into linear `name` of a layer and report on it; `sample` are some of its inputs, in float32.
+    """Write a decision into linear `name` of a layer and report on it.
 
-    Raises PatternMissed.
+    `sample` are some of its inputs, in float32: None without calibration, empty where the linear does not read the
+    windows' tokens one after another.
+
+    Raises PatternMissed, and NotFinite for new values that are not.
     """
+    place = f"layer {layer} {name}"
     before = None if sample is None else sample @ weight_view(module).float().T
     visit.write(module, decision)
     weight = weight_view(module)
-    sparsity = verified_sparsity(weight, pattern, decision.order, f"layer {layer} {name}")
-    error = None if before is None or sample is None else _relative_error(before, sample @ weight.float().T)
+    if decision.updated is not None:
+        _check_update(weight, decision.updated, place)
+    sparsity = verified_sparsity(weight, pattern, decision.order, place)
+    note = sparsity_note(sparsity, decision.keep, pattern, decision.parts, place)
+    error, error_note = (
+        (None, "") if before is None or sample is None else _relative_error(before, sample @ weight.float().T)
+    )
     rows, columns = weight.shape
     order = None if decision.order is None else decision.order.cpu()
-    return MatrixReport(layer, name, rows, columns, sparsity, error, decision.damping_retries, order)
+    return MatrixReport(layer, name, rows, columns, sparsity, error, decision.damping_retries, order, note, error_note)
 
 
-def _relative_error(before: Float[Tensor, "tokens rows"], after: Float[Tensor, "tokens rows"]) -> float | None:
-    """None where the output was zero before, so that there is nothing to be relative to."""
+def _check_update(weight: Float[Tensor, "rows columns"], updated: Float[Tensor, "rows columns"], place: str) -> None:
+    if bool(weight.float().sum().isfinite()) or bool(weight.isfinite().all()):
+        return
+    if bool(updated.isfinite().all()):
+        raise BadInput(
+            f"{place}: the updated weights go up to {float(updated.abs().max()):.3g}, beyond the type they are stored "
+            f"in; give more calibration windows, or a larger damping"
+        )
+    raise NotFinite(f"{place}: the updated weights hold NaN or infinity")
+
+
+def _relative_error(
+    before: Float[Tensor, "tokens rows"], after: Float[Tensor, "tokens rows"]
+) -> tuple[float | None, str]:
+    """The error, or None and why it could not be measured."""
+    if not len(before):
+        return None, "this linear does not read the windows' tokens in their order, so no sample of them could be taken"
     size = float(torch.linalg.vector_norm(before))
-    return float(torch.linalg.vector_norm(after - before)) / size if size else None
+    if not size:
+        return None, "the dense output was zero for every sampled token, so there is nothing to be relative to"
+    error = float(torch.linalg.vector_norm(after - before)) / size
+    if not math.isfinite(error):
+        return None, "the output of the sampled tokens is not finite"
+    return error, ""

@@ -17,9 +17,11 @@ class MatrixReport:
     """One pruned matrix.
 
     sparsity: the share of zeros, counted. relative_error: ||(W' - W) X|| / ||W X|| (Frobenius) with X a fixed random
-    sample of at most 512 of the calibration tokens as this linear saw them; None without calibration.
-    damping_retries: how often a method had to add to a diagonal before it could factorise. order: the columns' order
-    in which an n:m pattern holds, where it is not the stored one.
+    sample of at most 512 of the calibration tokens as this linear saw them; None without calibration, and where it
+    could not be measured, which `error_note` then explains. sparsity_note: why the share of zeros is more than a
+    percentage point off what was asked for; empty where it is not. damping_retries: how often a method had to add to a
+    diagonal before it could factorise. order: the columns' order in which an n:m pattern holds, where it is not the
+    stored one.
     """
 
     layer: int
@@ -30,6 +32,8 @@ class MatrixReport:
     relative_error: float | None
     damping_retries: int = 0
     order: Int[Tensor, " columns"] | None = field(default=None, compare=False)
+    sparsity_note: str = ""
+    error_note: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lm.errors import BadInput
+from pruning.checks import NotFinite
 
 
 class InputNorms:
@@ -27,11 +27,9 @@ class InputNorms:
         self.sequences = total
 
     def norms(self) -> Float[Tensor, " columns"]:
-        """sqrt(norm2). Raises BadInput when the inputs were not finite (float16 ends at 65504)."""
+        """sqrt(norm2). Raises NotFinite when an input was not, or its square is beyond float32."""
         if not bool(self.mean_squares.isfinite().all()):
-            raise BadInput(
-                "the calibration inputs are not finite numbers; compute in a wider type (--dtype float32 or bfloat16)"
-            )
+            raise NotFinite("the calibration inputs are not finite numbers")
         return self.mean_squares.sqrt()
 
 

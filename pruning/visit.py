@@ -54,7 +54,9 @@ class Visit:
         assert isinstance(parameter, Tensor)
         if decision.updated is not None:
             weight.copy_(decision.updated.to(self._homes[id(parameter)][1].dtype))
-        weight.mul_(decision.keep).add_(0.0)  # the sum turns -0.0 into 0.0; several times faster than filling by mask
+        if not bool(decision.keep.all()):  # where all stay, so does each -0.0 among them
+            # The sum turns -0.0 into 0.0; several times faster than filling by mask.
+            weight.mul_(decision.keep).add_(0.0)
         self._written[id(parameter)] = decision.updated is not None
 
     def settle(self) -> None:

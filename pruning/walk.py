@@ -12,7 +12,7 @@ A method that needs no calibration does without the pieces that run the layer.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
@@ -27,7 +27,7 @@ from lm.errors import BadInput
 from pruning.allocation import OWL, UNIFORM, Allocation, check_allocation, layer_patterns, outlier_ratio
 from pruning.batches import windows_at_once
 from pruning.capture import LayerInputs, capture
-from pruning.checks import check_finite, check_fits, check_windows, placed
+from pruning.checks import NumericalError, advice, check_finite, check_fits, check_windows, placed
 from pruning.clock import Clock
 from pruning.keeper import Keeper, Plan
 from pruning.methods import build
@@ -74,9 +74,10 @@ def prune(
     `on_matrix` hears of each pruned matrix, `on_layer` of each finished layer; both may raise Cancelled, which passes
     through; the model is then pruned up to there.
 
-    Raises BadInput (unknown method or option, windows missing, numbers that are not finite), BadPattern (a matrix that
-    n:m does not fit, an allocation that the pattern cannot have; nothing has been changed then), BadData (windows the
-    model cannot read), UnsupportedModel.
+    Raises BadInput (unknown method or option, windows missing), NotFinite and NumericalError (numbers that cannot be
+    worked with), BadPattern (a matrix that n:m does not fit, an allocation that the pattern cannot have; nothing has
+    been changed then), BadData (windows the model cannot read), UnsupportedModel (likewise before any change, where it
+    is the architecture), PatternMissed (a matrix that did not become as sparse as asked).
     """
     rule = build(method, options)
     check_allocation(allocation, pattern)
@@ -104,11 +105,20 @@ def prune(
         on_matrix,
     )
     reports: list[LayerReport] = []
-    with torch.no_grad(), evaluating(model), full_precision():
+    with torch.no_grad(), evaluating(model), full_precision(), _advising(walk.dtype):
         for report in walk.reports():
             reports.append(report)
             on_layer(report)
     return reports
+
+
+@contextmanager
+def _advising(dtype: torch.dtype) -> Iterator[None]:
+    """Adds to a numerical error what may help a model that is computed in `dtype`."""
+    try:
+        yield
+    except NumericalError as error:
+        raise type(error)(f"{error}{advice(error, dtype)}") from error
 
 
 @dataclass
@@ -238,7 +248,7 @@ class _Walk:
                 decisions = [self.rule.decide(weight, pattern) for weight in wide]
             else:
                 decisions = self.rule.decide(wide, group.statistics, pattern)
-        sample = torch.cat(group.sample).float() if group.sample else None
+        sample = None if group.statistics is None else group.sampled(weights[0])
         for name, decision in zip(group.members, decisions, strict=True):
             yield carry_out(visit, index, name, modules[name], decision, pattern, sample)
 
@@ -256,10 +266,14 @@ class _Walk:
             with self._visit(layer):
                 modules = linears(layer)
                 groups = self._observed(index, layer, modules, inputs, InputNorms)
-                with placed(f"layer {index}"):
-                    norms = [
-                        (name, cast(InputNorms, group.statistics).norms()) for group in groups for name in group.members
+                norms = [
+                    (name, norm)
+                    for group in groups
+                    for norm in [
+                        _norms(cast(InputNorms, group.statistics), f"layer {index} {', '.join(group.members)}")
                     ]
+                    for name in group.members
+                ]
                 yield outlier_ratio(
                     [weight_view(modules[name]) for name, _ in norms], [norm for _, norm in norms], outlier
                 )
@@ -279,6 +293,11 @@ class _Walk:
 
     def _visit(self, layer: nn.Module) -> Visit:
         return Visit(tensors_of(layer), self.device, self.dtype, apart=self.keeper is not None)
+
+
+def _norms(statistics: InputNorms, place: str) -> Tensor:
+    with placed(place):
+        return statistics.norms()
 
 
 def _sparsities(patterns: Sequence[Pattern], asked: Pattern) -> tuple[float, ...] | None:

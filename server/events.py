@@ -3,9 +3,9 @@ state changed), `progress` and `log`; `end` when nothing more will come, and the
 Last-Event-ID a `job` event says how things stand, and what was missed follows.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import redis
@@ -14,18 +14,17 @@ from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from jobs.documents import JobState
-from jobs.events import ALL_JOBS, Event, follow, last_id, read, stream_of
+from jobs.events import ALL_JOBS, Event, last_id, read, stream_of
 from server.documents import JobDocument
 from server.read.jobs import job_detail, job_document, job_list
 from server.stores import Stores
 
 PING_SECONDS = 15
-WITHOUT_REDIS_SECONDS = 1.0
-"""How often the database is asked while Redis cannot be reached."""
 
 
-def stream(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
-    """The answer; no proxy may keep or hold back any of it."""
+def stream(stores: Stores, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    """The response; no proxy may keep or hold back any of it. Problem 503 when too many streams are open."""
+    stores.feed.check_room()
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return EventSourceResponse(events, ping=PING_SECONDS, headers=headers)
 
@@ -43,17 +42,18 @@ async def of_job(stores: Stores, job: str, last_event_id: str | None) -> AsyncIt
         now = await _job(stores, job)
         yield _event("job", now, None)
     if not now.state.ended:
-        async for event in _following(stores, name, place):
-            place = event.id if event is not None else place
-            if event is not None and event.name != "job":
-                yield _passed_on(event)
-                continue
-            # Whatever the event says, the database knows better; and a lost event must not keep the stream open.
-            before, now = now, await _job(stores, job)
-            if event is not None or now.model_dump() != before.model_dump():
-                yield _event("job", now, place)
-            if now.state.ended:
-                break
+        async with aclosing(stores.feed.follow(name, place)) as following:
+            async for event in following:
+                place = event.id if event is not None else place
+                if event is not None and event.name != "job":
+                    yield _passed_on(event)
+                    continue
+                # Whatever the event says, the database knows better; and a lost event must not keep the stream open.
+                before, now = now, await _job(stores, job)
+                if event is not None or now.model_dump() != before.model_dump():
+                    yield _event("job", now, place)
+                if now.state.ended:
+                    break
     # What was written around the end, or was missed before a reconnect.
     for event in await run_in_threadpool(_kept, stores, name, place):
         if event.name != "job":
@@ -70,21 +70,10 @@ async def of_all(stores: Stores, last_event_id: str | None) -> AsyncIterator[Ser
         active += page.items
     items = [job.model_dump(mode="json") for job in active]
     yield ServerSentEvent(event="snapshot", data=json.dumps({"items": items}), id=place)
-    async for event in _following(stores, ALL_JOBS, place):
-        if event is not None:
-            yield _passed_on(event)
-
-
-async def _following(stores: Stores, name: str, place: str) -> AsyncIterator[Event | None]:
-    """The stream's events for ever; None now and then, and every second while Redis cannot be reached."""
-    while True:
-        try:
-            async for event in follow(stores.events, name, place):
-                place = event.id if event is not None else place
-                yield event
-        except redis.RedisError:
-            await asyncio.sleep(WITHOUT_REDIS_SECONDS)
-            yield None
+    async with aclosing(stores.feed.follow(ALL_JOBS, place)) as following:
+        async for event in following:
+            if event is not None:
+                yield _passed_on(event)
 
 
 def _kept(stores: Stores, name: str, place: str) -> list[Event]:

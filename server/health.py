@@ -13,7 +13,8 @@ router = APIRouter(tags=["Machines"])
 
 
 @router.get(urls.HEALTHZ, summary="The server answers")
-def healthz() -> dict[str, str]:
+async def healthz() -> dict[str, str]:
+    # On the event loop: it answers also while every thread waits for something.
     return {"status": "ok"}
 
 

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents; people who came with a browser get the same as a page."""
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -8,13 +9,17 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from jobs.problems import FieldError, Problem
+from jobs.problems import RETRY_SECONDS, FieldError, Problem, unavailable
 from server import urls
 from server.documents import ErrorPage
 from server.headers import HEADERS
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -24,7 +29,7 @@ ErrorRenderer = Callable[[Request, ErrorPage], Response]
 def problem_response(problem: Problem, path: str) -> Response:
     """The problem document; ``path`` is the request's, the document's ``instance``."""
     document = {**problem.document(), "instance": path}
-    headers = {"allow": str(problem.allow)} if isinstance(problem, MethodNotAllowed) else {}
+    headers = headers_of(problem)
     # What was given comes back in it, and may be what JSON or UTF-8 does not have: NaN, half of a surrogate pair.
     content = json.dumps(_finite(document), allow_nan=False)
     return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
@@ -46,6 +51,13 @@ class MethodNotAllowed(Problem):
         self.allow = allow
 
 
+def headers_of(problem: Problem) -> dict[str, str]:
+    """What the status asks for: the allowed methods of a 405, when to come again after a 503."""
+    if isinstance(problem, MethodNotAllowed):
+        return {"allow": problem.allow}
+    return {"retry-after": str(RETRY_SECONDS)} if problem.status == 503 else {}
+
+
 def wants_page(request: Request) -> bool:
     """A browser that asks for a page; below ``/api`` everything is JSON, whoever asks."""
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(urls.API)
@@ -60,8 +72,7 @@ def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) ->
     page = ErrorPage(status=problem.status, title=problem.title, detail=problem.detail, errors=errors)
     response = render(request, page)
     response.status_code = problem.status
-    if isinstance(problem, MethodNotAllowed):
-        response.headers["allow"] = problem.allow
+    response.headers.update(headers_of(problem))
     return response
 
 
@@ -83,6 +94,10 @@ def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
         assert isinstance(error, RequestValidationError)
         return answer(request, of_validation(error.errors()))
 
+    async def on_silent_database(request: Request, error: Exception) -> Response:
+        logger.warning("%s %s: the database does not answer: %s", request.method, request.url.path, first_line(error))
+        return answer(request, unavailable("the database does not answer at the moment; nothing was changed"))
+
     async def on_crash(request: Request, error: Exception) -> Response:
         # The error itself goes on to the server's log, never into the answer. This answer is made outside of all
         # middleware, so it brings its own headers.
@@ -94,7 +109,14 @@ def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
+    for silent in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(silent, on_silent_database)
     app.add_exception_handler(Exception, on_crash)
+
+
+def first_line(error: Exception) -> str:
+    """An error's text up to its first line end: SQLAlchemy adds the statement, with its values, on the next ones."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def of_http(error: HTTPException, request: Request) -> Problem:

@@ -1,6 +1,5 @@
 """Everything that requests read and write, made once for the application and handed on through its state."""
 
-import contextlib
 import time
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Self
@@ -11,15 +10,18 @@ from celery import Celery
 from fastapi import Depends, Request
 
 from jobs.documents import Job
-from jobs.events import publish_job
 from jobs.problems import not_found
-from jobs.queue import async_redis_client, celery_app, redis_client, send
+from jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app, redis_client, send
 from jobs.settings import Settings
+from server.feed import Feed
+from server.outbox import Outbox
 from server.read.opened import OpenAttributions, Whereabouts
 from server.read.record_names import RecordNames
 from store import submission
 from store.artefacts import Artefacts
 
+DATABASE_SECONDS = 5.0
+"""How long a request waits for the database, for one statement or for a connection."""
 REMOTE_SECONDS = 60.0
 """How long a remote artefact is taken to be there after it was seen."""
 
@@ -56,11 +58,15 @@ class Stores(submission.Stores):
     queue: Celery
     redis: redis.Redis
     events: redis.asyncio.Redis
+    feed: Feed
+    outbox: Outbox
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """Connects to nothing yet; `database.migrate()` comes first at a start."""
-        kept = submission.Stores.open(settings)
+    def open(cls, settings: Settings, *, answer_seconds: float | None = None) -> Self:
+        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: as `Database` has
+        it, but DATABASE_SECONDS unless given."""
+        kept = submission.Stores.open(settings, answer_seconds=answer_seconds or DATABASE_SECONDS)
+        events = async_redis_client(settings)
         names = RecordNames(kept.results, settings)
         return cls(
             **{name.name: getattr(kept, name.name) for name in fields(kept)},
@@ -68,22 +74,24 @@ class Stores(submission.Stores):
             attributions=OpenAttributions(Places(kept.artefacts).find, names),
             queue=producer(settings),
             redis=redis_client(settings),
-            events=async_redis_client(settings),
+            events=events,
+            feed=Feed(events),
+            outbox=Outbox(),
         )
 
     def send(self, job: str) -> None:
-        """Hand a job's id to the queue; QueueUnavailable when it cannot be reached."""
+        """Hand a job's id to the queue; QueueUnavailable when it cannot be reached. For the sweeper: a request leaves
+        it to that one (`outbox`) and never waits for Redis."""
         send(self.queue, job)
 
     def announce(self, *jobs: Job) -> None:
-        """Tell everybody who watches that these jobs were made or changed. Events are hints: without Redis nobody hears
-        them, and nothing is lost."""
-        with contextlib.suppress(redis.RedisError):
-            for job in jobs:
-                publish_job(self.redis, job)
+        """Tell everybody who watches that these jobs were made or changed, and send what is ready: both by the sweeper,
+        in a moment. Events are hints: without Redis nobody hears them, and nothing is lost."""
+        self.outbox.put(*jobs)
 
     async def close_all(self) -> None:
         """Close every connection."""
+        await self.feed.close()
         await self.events.aclose()
         self.redis.close()
         self.queue.close()
@@ -97,7 +105,8 @@ def producer(settings: Settings) -> Celery:
     """
     app = celery_app(settings)
     impatient = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
-    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **impatient}
+    limits = {"socket_timeout": ANSWER_SECONDS}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **impatient, **limits}
     return app
 
 

@@ -1,11 +1,13 @@
-"""The sweeper: every few seconds it takes jobs back from workers that fell silent and sends what has no message yet."""
+"""The sweeper: every few seconds, and at once after a request that made or changed a job, it announces what happened,
+takes jobs back from workers that fell silent and sends what has no message yet."""
 
-import asyncio
 import logging
 from functools import partial
 
+import redis
 from fastapi.concurrency import run_in_threadpool
 
+from jobs.events import publish_job
 from jobs.queue import waiting
 from server.stores import Stores
 from store.submission import sweep
@@ -20,10 +22,23 @@ async def sweep_for_ever(stores: Stores) -> None:
             await run_in_threadpool(_sweep, stores)
         except Exception:
             logger.exception("the sweep failed; it is tried again in %g seconds", stores.settings.sweep_seconds)
-        await asyncio.sleep(stores.settings.sweep_seconds)
+        await stores.outbox.wait(stores.settings.sweep_seconds)
 
 
 def _sweep(stores: Stores) -> None:
-    for id in sweep(stores.jobs, stores.send, partial(waiting, stores.redis)):
+    _announce(stores)
+    requeued = sweep(stores.jobs, stores.send, partial(waiting, stores.redis))
+    for id in requeued:
         logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
-        stores.announce(stores.jobs.get(id), *stores.jobs.studies_of(id))
+        stores.outbox.put(stores.jobs.get(id), *stores.jobs.studies_of(id))
+    if requeued:
+        _announce(stores)
+
+
+def _announce(stores: Stores) -> None:
+    """Publish what waits. Without Redis it is dropped: whoever watches asks the database meanwhile."""
+    try:
+        for job in stores.outbox.take():
+            publish_job(stores.redis, job)
+    except redis.RedisError as error:
+        logger.warning("live events are lost: Redis does not answer (%s)", error)

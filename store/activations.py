@@ -31,6 +31,7 @@ The examples stand one after another along `tokens`, without padding. One neuron
 the chunks of a layer lie in one shard (in several where a layer exceeds MOST_SHARD_BYTES: a shard is written whole).
 """
 
+import contextlib
 import json
 import shutil
 import threading
@@ -44,13 +45,18 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
 from zarr.storage import FsspecStore
 
 from store.chunks import RowReader
+from store.manifest import Damaged, verify
 from store.spool import Spool
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024
+ALWAYS = ("score", "p_value", "rank", "word")  # arrays that every attribution has
+REMEDY = "delete it and run its job again"
+CHECKED = ZstdCodec(level=0, checksum=True)  # a flipped byte of a chunk is an error when the chunk is read
 ROWS = ("activations", "word_activations", "text_activations", "spread")  # of which one neuron at a time is read
 
 
@@ -187,7 +193,9 @@ class ActivationWriter:
         parent, _, last = name.rpartition("/")
         group = self._root.require_group(parent) if parent else self._root
         fill = np.nan if dtype.startswith("float") else -1  # in a layer that was not recorded
-        return group.create_array(last, shape=shape, dtype=dtype, chunks=chunks, shards=shards, fill_value=fill)
+        return group.create_array(
+            last, shape=shape, dtype=dtype, chunks=chunks, shards=shards, fill_value=fill, compressors=CHECKED
+        )
 
 
 def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -204,23 +212,31 @@ def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int
 class ActivationStore:
     """Reads one attribution from a folder or any fsspec address; groups and arrays are opened once.
 
-    Raises FileNotFoundError when nothing is there. Safe to use from several threads.
+    Raises FileNotFoundError when nothing is there, and store.manifest.Damaged where what is there is not what was
+    written: files that are missing or have another size, and metadata by the artefact's manifest when it is opened;
+    values by their chunks' own checksums whenever they are read. Safe to use from several threads.
     """
 
     def __init__(self, location: str | Path) -> None:
         address = str(location)
+        self._folder = Path(address)
+        if "://" not in address:
+            verify(self._folder, contents=lambda name: name.endswith("zarr.json"), remedy=REMEDY)
         store = FsspecStore.from_url(address, read_only=True) if "://" in address else address
-        self._root = zarr.open_group(store, mode="r", zarr_format=3)
-        attributes: dict[str, Any] = dict(self._root.attrs.asdict())
-        self.spec: dict[str, Any] = attributes["spec"]
-        self.variants: list[str] = attributes["variants"]
-        self.models: list[str] = attributes["models"]
-        self.examples: list[dict[str, Any]] = attributes["examples"]
         self._opened: dict[str, zarr.Array[Any]] = {}
         self._small: dict[str, NDArray[Any]] = {}
         self._lock = threading.Lock()
-        self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
-        self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
+        with self.reading("zarr.json"):
+            self._root = zarr.open_group(store, mode="r", zarr_format=3)
+            attributes: dict[str, Any] = dict(self._root.attrs.asdict())
+            self.spec: dict[str, Any] = attributes["spec"]
+            self.variants: list[str] = attributes["variants"]
+            self.models: list[str] = attributes["models"]
+            self.examples: list[dict[str, Any]] = attributes["examples"]
+            self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
+            self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
+            for name in ALWAYS:
+                self._array(name)
         names = [f"{kind}/{variant}" for kind in ROWS for variant in self.variants]
         local = {} if "://" in address else {name: RowReader.of(Path(address) / name) for name in names}
         self._rows: dict[str, RowReader] = {name: reader for name, reader in local.items() if reader is not None}
@@ -228,8 +244,8 @@ class ActivationStore:
     @cached_property
     def tables(self) -> dict[str, Any]:
         """The document of tables; see attribution_tables.py."""
-        group = self._root["tables"]
-        return dict(group.attrs.asdict())
+        with self.reading("tables"):
+            return dict(self._root["tables"].attrs.asdict())
 
     @property
     def format(self) -> int:
@@ -261,7 +277,9 @@ class ActivationStore:
         """A table [layers, neurons] by name, read once. Raises KeyError when the attribution has none of that name."""
         values = self._small.get(name)
         if values is None:
-            values = self._small[name] = np.asarray(self._array(name)[...])
+            array = self._array(name)
+            with self.reading(name):
+                values = self._small[name] = np.asarray(array[...])
         return values
 
     def check(self, layer: int, neuron: int = 0) -> None:
@@ -286,10 +304,11 @@ class ActivationStore:
         if not neurons:
             return {name: np.empty((0, self.tokens), np.float32) for name in self._activations}
         places, back = np.unique(np.asarray(neurons), return_inverse=True)
-        return {
-            name: np.asarray(a.oindex[layer, places, :], dtype=np.float32).reshape(len(places), -1)[back]
-            for name, a in self._activations.items()
-        }
+        with self.reading(f"layer {layer} of activations"):
+            return {
+                name: np.asarray(a.oindex[layer, places, :], dtype=np.float32).reshape(len(places), -1)[back]
+                for name, a in self._activations.items()
+            }
 
     def words_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
         """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
@@ -308,9 +327,24 @@ class ActivationStore:
 
     def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
         reader = self._rows.get(name)
-        if reader is not None:
-            return reader.row(layer, neuron).astype(np.float32)
-        return np.asarray(self._array(name)[layer, neuron, :], dtype=np.float32)
+        array = None if reader is not None else self._array(name)
+        with self.reading(f"layer {layer}, neuron {neuron} of {name}"):
+            if reader is not None:
+                return reader.row(layer, neuron).astype(np.float32)
+            assert array is not None
+            return np.asarray(array[layer, neuron, :], dtype=np.float32)
+
+    @contextlib.contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Whatever goes wrong inside is Damaged, with `what` was read: Zarr, its codecs and a wrong document each raise
+        errors of their own."""
+        try:
+            yield
+        except (FileNotFoundError, MemoryError, Damaged):
+            raise
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise Damaged(self._folder, what, f"cannot be read ({reason})", REMEDY) from error
 
     def _array(self, name: str) -> "zarr.Array[Any]":
         with self._lock:

@@ -6,7 +6,8 @@
 
 A folder appears whole or not at all: it is written in a temporary place and renamed last. An object store has no
 rename, so there the file `complete` is uploaded last, and a folder without it does not count. What a long job has
-finished of an artefact waits in a folder of its own (`unfinished`) and outlives a worker that is killed.
+finished of an artefact waits in a folder of its own (`unfinished`) and outlives a worker that is killed. Each folder
+has a manifest of its files' checksums (`store/manifest.py`).
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from uuid import uuid4
 import fsspec
 
 from jobs.problems import not_found
+from store.manifest import MANIFEST, read_manifest, verify_bytes, write_manifest
 from store.unfinished import InUse, remove_unfinished, unfinished
 
 KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions"}
@@ -64,17 +66,21 @@ class Artefacts:
         return bool(self._files.isdir(place) if self.local else self._files.exists(f"{place}/{COMPLETE}"))
 
     def files(self, kind: str, name: str) -> dict[str, int]:
-        """Relative name -> bytes of every file of an artefact, sorted; Problem 404 when it is not there."""
+        """Relative name -> bytes of every file of an artefact but its manifest, sorted; Problem 404 when it is not
+        there."""
         place = str(self._files._strip_protocol(self._found(kind, name)))
         details: dict[str, dict[str, Any]] = self._files.find(place, detail=True)
         sizes = {file.removeprefix(place).lstrip("/"): int(info["size"]) for file, info in sorted(details.items())}
-        sizes.pop(COMPLETE, None)
-        return sizes
+        return {file: size for file, size in sizes.items() if file not in (COMPLETE, MANIFEST)}
 
     def read(self, kind: str, name: str, file: str) -> bytes:
-        """The contents of one file of an artefact; Problem 404 when there is no such artefact or file."""
+        """The contents of one file of an artefact; Problem 404 when there is no such artefact or file, Damaged when it
+        is not what its manifest says (object storage keeps checksums of its own)."""
         self._checked(kind, name, file)
         contents: bytes = self._files.cat_file(f"{self.path(kind, name)}/{file}")
+        folder = self.local_path(kind, name)
+        if folder is not None and (known := read_manifest(folder)) is not None:
+            verify_bytes(folder, file, contents, known)
         return contents
 
     @contextlib.contextmanager
@@ -111,6 +117,7 @@ class Artefacts:
         place = self.path(kind, name)
         with self._temporary(kind, name) as folder:
             yield folder
+            write_manifest(folder)
             if self.local:
                 _replace(folder, Path(place))
                 return

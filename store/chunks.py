@@ -3,7 +3,8 @@
 Zarr 3 reads through an event loop in a thread of its own and several hops to others: about a millisecond for a chunk,
 and many times that in a busy server, where each hop waits for the interpreter's lock. A neuron's page needs such a row
 of every array. This reads the one form that `ActivationWriter` writes (sharded, little-endian, zstd) and leaves every
-other form to Zarr; a test holds the two against each other.
+other form to Zarr; a test holds the two against each other. Damage is a ValueError or the decoder's RuntimeError: the
+index carries a checksum, and every chunk one of zstd's.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from google_crc32c import value as crc32c
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
@@ -88,7 +90,10 @@ class RowReader:
         try:
             with self._path(first, shard).open("rb", buffering=0) as file:
                 file.seek(-size, 2)
-                index = np.frombuffer(file.read(16 * count), "<u8").reshape(count, 2)
+                stored = file.read(size)
+            if crc32c(stored[:-_INDEX_CHECKSUM_BYTES]).to_bytes(4, "little") != stored[-_INDEX_CHECKSUM_BYTES:]:
+                raise ValueError("the index of a shard does not have its checksum")
+            index = np.frombuffer(stored, "<u8", 2 * count).reshape(count, 2)
         except FileNotFoundError:
             index = None
         with self._lock:

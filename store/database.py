@@ -22,26 +22,45 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from store.migrations import HEAD
 
 BUSY_SECONDS = 30
+CONNECT_SECONDS = 3
+POOL_SIZE = 15
+"""Connections that are kept; as many again are opened where more are needed at once."""
 MOST_VALUES = 500
 """Databases bound the number of values in one statement."""
 _LOCK = 0x7072756E65  # "prune": the advisory lock's number
 
 
 class Database:
-    """One database by its SQLAlchemy address. Connects on first use; never share one across a fork (see `dispose`)."""
+    """One database by its SQLAlchemy address. Connects on first use; never share one across a fork (see `dispose`).
 
-    def __init__(self, url: str) -> None:
+    With `answer_seconds` it raises sqlalchemy.exc.OperationalError or TimeoutError where a statement, a lock or a free
+    connection takes longer, also when the database's process hangs: for a server, whose requests must not pile up.
+    Without, a statement may take as long as it does.
+    """
+
+    def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
         self.url = make_url(url)
+        self._limited = answer_seconds is not None
         self._sqlite = self.url.get_backend_name() == "sqlite"
-        arguments: dict[str, Any] = {"timeout": BUSY_SECONDS, "check_same_thread": False} if self._sqlite else {}
+        patience = BUSY_SECONDS if answer_seconds is None else answer_seconds
+        options: dict[str, Any] = {"pool_size": POOL_SIZE, "max_overflow": POOL_SIZE, "pool_timeout": patience}
+        if self._sqlite:
+            options["connect_args"] = {"timeout": patience, "check_same_thread": False}
+        else:
+            options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": CONNECT_SECONDS}}
+        if self.url.database in (None, "", ":memory:") and self._sqlite:
+            options = {"connect_args": options["connect_args"]}  # one connection, which is no pool
         self.engine = create_engine(
             self.url,
-            connect_args=arguments,
-            pool_pre_ping=not self._sqlite,
             json_serializer=lambda value: json.dumps(value, ensure_ascii=False, allow_nan=False),
+            **options,
         )
         if self._sqlite:
-            _prepare_sqlite(self.engine)
+            _prepare_sqlite(self.engine, patience)
+        elif answer_seconds is not None:
+            from store.postgres import answering_within  # psycopg takes a moment to import
+
+            answering_within(self.engine, answer_seconds)
         self._writer = self.engine.execution_options(begin="IMMEDIATE")
 
     @contextlib.contextmanager
@@ -75,6 +94,11 @@ class Database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         if self.revision() == HEAD:
             return
+        if self._limited:  # a migration of much data takes its time
+            unlimited = Database(self.url.render_as_string(hide_password=False))
+            unlimited.migrate()
+            unlimited.dispose()
+            return
         with self.exclusive() as connection:
             if _revision(connection) == HEAD:
                 return  # another process was first
@@ -105,12 +129,12 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, patience: float) -> None:
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, record: object) -> None:
         # The driver would begin transactions by itself, and late; the "begin" event below does it instead.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = NORMAL")
         _switch_to_wal(connection)

@@ -47,9 +47,9 @@ class Stores:
     shares: ShareStore
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """Connects to nothing yet; `database.migrate()` comes first at a start."""
-        database = Database(settings.resolved_database_url)
+    def open(cls, settings: Settings, *, answer_seconds: float | None = None) -> Self:
+        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: see `Database`."""
+        database = Database(settings.resolved_database_url, answer_seconds=answer_seconds)
         artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
         jobs = JobStore(database)
         results = Results(database, artefacts)
@@ -63,13 +63,13 @@ class Stores:
 
 
 def submit(
-    stores: Stores, kind: str, document: Mapping[str, Any], *, force: bool = False, send: Send
+    stores: Stores, kind: str, document: Mapping[str, Any], *, force: bool = False, send: Send | None
 ) -> tuple[Job, bool]:
     """(job, created). Problem 422, and nothing is queued, when the spec names something that is not there or not
     allowed.
 
     The job that queues, runs or has succeeded with the same spec and contents is handed back (created False), unless
-    `force`.
+    `force`. With `send` None whoever sweeps next sends the message.
     """
     known_kind = parse_kind(kind)
     spec = parse_spec(kind, document)
@@ -83,7 +83,8 @@ def submit(
         canonical = spec.model_dump(mode="json")
         job, created = stores.jobs.submit(known_kind, canonical, mark, force=force, after=after.values())
         ready = [job.id] if created and stores.jobs.is_ready(job.id) else []
-    dispatch(stores.jobs, ready, send)
+    if send is not None:
+        dispatch(stores.jobs, ready, send)
     return stores.jobs.get(job.id), created
 
 
@@ -97,21 +98,23 @@ def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False
     return estimates.estimate(stores.database, stores.results, _cells(spec, contents), force=force)
 
 
-def retry(stores: Stores, job: str, *, send: Send) -> Job:
+def retry(stores: Stores, job: str, *, send: Send | None) -> Job:
     """Queue a failed or cancelled job again and send what is ready; Problems as `JobStore.retry`."""
     stores.jobs.retry(job)
-    dispatch(stores.jobs, stores.jobs.unsent(), send)
+    if send is not None:
+        dispatch(stores.jobs, stores.jobs.unsent(), send)
     return stores.jobs.get(job)
 
 
-def retry_cells(stores: Stores, study: str, *, send: Send) -> Job:
+def retry_cells(stores: Stores, study: str, *, send: Send | None) -> Job:
     """Queue all failed and cancelled cells of a study (its id, 16 hex digits) again and send what is ready; the study's
     job. Problem 404, and those of `JobStore.retry_cells`."""
     job = stores.results.get("study", study).job
     if job is None:
         raise not_found("study", study)
     stores.jobs.retry_cells(job)
-    dispatch(stores.jobs, stores.jobs.unsent(), send)
+    if send is not None:
+        dispatch(stores.jobs, stores.jobs.unsent(), send)
     return stores.jobs.get(job)
 
 

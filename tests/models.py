@@ -9,15 +9,18 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM as CausalLM
 from transformers import (
     BloomConfig,
+    CohereConfig,
     FalconConfig,
     Gemma2Config,
     Gemma3Config,
     Gemma3TextConfig,
+    Gemma4TextConfig,
     GPT2Config,
     GPTNeoConfig,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
+    OpenAIGPTConfig,
     OPTConfig,
     Phi3Config,
     PretrainedConfig,
@@ -161,6 +164,28 @@ def _more_configs() -> dict[str, PretrainedConfig]:
         "falcon": FalconConfig(**falcon, parallel_attn=True, multi_query=True),
         "falcon_new": FalconConfig(**falcon, new_decoder_architecture=True, num_kv_heads=2),
         "falcon_alibi": FalconConfig(**falcon, parallel_attn=False, multi_query=False, bias=True, alibi=True),
+        # A norm of query and key with two axes, [heads, width].
+        "cohere": CohereConfig(**_GATED, use_qk_norm=True, pad_token_id=0),
+        # Beside the MLP a gated pair of 8 for the per-layer inputs.
+        "gemma4": Gemma4TextConfig(
+            **gated,
+            global_head_dim=8,
+            hidden_size_per_layer_input=8,
+            vocab_size_per_layer_input=VOCABULARY,
+            num_kv_shared_layers=0,
+            sliding_window=8,
+            layer_types=["sliding_attention", "full_attention"],
+            pad_token_id=0,
+        ),
+        # Its layers return lists.
+        "gpt1": OpenAIGPTConfig(
+            vocab_size=VOCABULARY,
+            n_embd=HIDDEN // 2,
+            n_layer=LAYERS,
+            n_head=4,
+            n_positions=CONTEXT,
+            initializer_range=0.2,
+        ),
         "bloom": BloomConfig(**named, hidden_size=HIDDEN // 2, n_layer=LAYERS, n_head=4),  # 4 x hidden neurons, always
     }
 
@@ -180,6 +205,9 @@ DECODERS = (
     "falcon_new",
     "falcon_alibi",
     "bloom",
+    "cohere",
+    "gemma4",
+    "gpt1",
 )
 """Every shape of decoder that is known to work, `FAMILIES` among them."""
 
@@ -187,7 +215,7 @@ DECODERS = (
 def tiny(family: str, seed: int = 0) -> PreTrainedModel:
     """A random model of the family: 2 layers, 32 hidden, 64 neurons, 300 tokens, 128 positions; float32, eval mode.
 
-    Bloom is half as wide, since its neurons are four times its hidden size.
+    Bloom and GPT-1 are half as wide, since their neurons are four times their hidden size.
     """
     configs = _configs() if family in FAMILIES else _more_configs()
     with torch.random.fork_rng(devices=[]):

@@ -12,6 +12,7 @@ import ctypes
 import json
 import shutil
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pruning.keeper import Plan
 from pruning.reports import LayerReport, MatrixReport
 from worker.records import write_json
 from worker.shards import save_tensors, written_whole
+from worker.stored import StoredTensors
 
 RUN = "run.json"
 
@@ -32,12 +34,15 @@ RUN = "run.json"
 class LayerFiles:
     """The keeper of a walk over `layers` layers that lie at `path` in the model (`model.layers`).
 
+    Tensors are written by the names and in the types of the checkpoint (`stored`; None: in those of the model).
     `identity` says what the weights depend on, as JSON: layers that were kept under another one are of no use, and go
     when a walk begins.
     """
 
-    def __init__(self, folder: Path, path: str, layers: int, identity: Mapping[str, Any]) -> None:
-        self._folder, self._path, self._layers = folder, path, layers
+    def __init__(
+        self, folder: Path, path: str, layers: int, identity: Mapping[str, Any], stored: StoredTensors | None = None
+    ) -> None:
+        self._folder, self._path, self._layers, self._stored = folder, path, layers, stored
         self._identity = json.loads(json.dumps(identity))
         self._plan: Plan | None = None
 
@@ -78,9 +83,14 @@ class LayerFiles:
             report = json.loads(self._report(index).read_text(encoding="utf-8"))
             tensors = load_file(self.shard(index))
             orders = load_file(self._orders(index)) if self._orders(index).is_file() else {}
-        except (OSError, ValueError, SafetensorError):
+        except (OSError, ValueError, KeyError, SafetensorError):
             return None
-        layer.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, assign=True)
+        own = self._from_stored(tensors, layer.state_dict(prefix=prefix))
+        layer.load_state_dict(
+            {name.removeprefix(prefix): tensor for name, tensor in own.items()},
+            assign=True,
+            strict=self._stored is None,
+        )
         matrices = tuple(
             MatrixReport(**matrix, order=_order(orders, f"{prefix}{matrix['name']}.weight"))
             for matrix in report.pop("matrices")
@@ -95,7 +105,8 @@ class LayerFiles:
             with written_whole(self._folder / RUN) as place:
                 write_json(place, {"identity": self._identity, "plan": asdict(self._plan)})
             self._plan = None
-        save_tensors(layer.state_dict(prefix=prefix), self.shard(index))
+        pruned = {f"{prefix}{matrix.name}.weight" for matrix in report.matrices}
+        save_tensors(self._as_stored(layer.state_dict(prefix=prefix), pruned), self.shard(index))
         orders = {
             f"{prefix}{matrix.name}.weight": matrix.order.to(torch.int32)
             for matrix in report.matrices
@@ -106,6 +117,24 @@ class LayerFiles:
         with written_whole(self._report(index)) as place:
             write_json(place, report_document(report))
         give_back_memory()
+
+    def _as_stored(self, state: Mapping[str, Tensor], pruned: AbstractSet[str]) -> Mapping[str, Tensor]:
+        """A layer's tensors as they are written: those that were not pruned are the checkpoint's own."""
+        stored = self._stored
+        if stored is None:
+            return state
+        return {
+            name: stored.stored_alike(own, tensor) if own in pruned else stored.original(own)
+            for own, tensor in state.items()
+            if (name := stored.name(own)) is not None
+        }
+
+    def _from_stored(self, tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A layer's tensors as the model has them."""
+        stored = self._stored
+        if stored is None:
+            return tensors
+        return {(own := stored.own_name(name)): tensor.to(state[own].dtype) for name, tensor in tensors.items()}
 
     def _prefix(self, index: int) -> str:
         return f"{self._path}.{index}."
@@ -120,13 +149,14 @@ class LayerFiles:
 def report_document(report: LayerReport) -> dict[str, Any]:
     """A report as JSON, without the columns' orders."""
     names = ("layer", "name", "rows", "columns", "sparsity", "relative_error", "damping_retries")
+    notes = ("sparsity_note", "error_note")
     return {
         "layer": report.layer,
         "layers": report.layers,
         "seconds": report.seconds,
         "stages": dict(report.stages),
         "batch": report.batch,
-        "matrices": [{name: getattr(matrix, name) for name in names} for matrix in report.matrices],
+        "matrices": [{name: getattr(matrix, name) for name in (*names, *notes)} for matrix in report.matrices],
     }
 
 

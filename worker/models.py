@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
+from jobs.references import PRUNED
 from lm.loading import LanguageModel, choose_device, choose_dtype, find, load
+from store.manifest import verify
 
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
 """Share of a device's whole memory that models which are not in use may fill."""
@@ -16,7 +18,10 @@ Key = tuple[str, tuple[tuple[str, int, int], ...]]
 
 
 class WarmModels:
-    """Loads models and keeps the last ones. Nobody may change a model of `get`: a walk that prunes takes its `own`."""
+    """Loads models and keeps the last ones. Nobody may change a model of `get`: a walk that prunes takes its `own`.
+
+    Pruned models of ours are compared with their manifest when they are loaded; that raises Damaged.
+    """
 
     def __init__(self, device: str = "auto", dtype: str = "auto", limit_bytes: int | None = None) -> None:
         self._device, self._dtype, self._limit = device, dtype, limit_bytes
@@ -24,27 +29,29 @@ class WarmModels:
 
     def get(self, place: Path | str, reference: str) -> LanguageModel:
         """The model behind `place` (a folder or a hub id), called `reference` in messages. Raises as `load`."""
-        folder = find(place)
+        folder = folder_of(place, reference)
         key = _key(folder)
         if key in self._models:
             self._models.move_to_end(key)
         else:
             self._make_room(sum(size for name, size, _ in key[1] if name.endswith(".safetensors")))
-            self._models[key] = self._load(folder, resident=True)
+            self._models[key] = self._load(folder, reference, resident=True)
         return replace(self._models[key], reference=reference)
 
     def own(self, place: Path | str, reference: str) -> LanguageModel:
         """A model for the caller alone, to be changed at will; its weights are mapped from the checkpoint, in the type
         they have there, and `computed_in` says which type to compute in."""
         self._make_room(0)
-        return replace(self._load(place, resident=False), reference=reference)
+        return replace(self._load(folder_of(place, reference), reference, resident=False), reference=reference)
 
     def computed_in(self, lm: LanguageModel) -> torch.dtype:
         """The number type that these settings compute in with a model."""
         return choose_dtype(self._dtype, lm.device, lm.dtype)
 
-    def _load(self, place: Path | str, *, resident: bool) -> LanguageModel:
-        return load(place, device=self._device, dtype=self._dtype, resident=resident)
+    def _load(self, folder: Path, reference: str, *, resident: bool) -> LanguageModel:
+        if reference.startswith(PRUNED):
+            verify(folder, remedy="prune it again with force")  # the one read, after which its pages are at hand
+        return load(folder, device=self._device, dtype=self._dtype, resident=resident)
 
     def _make_room(self, coming: int) -> None:
         """Let the models go that were not used for longest, until the coming one fits beside the others."""
@@ -53,6 +60,12 @@ class WarmModels:
             self._models.popitem(last=False)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+
+
+def folder_of(place: Path | str, reference: str) -> Path:
+    """The folder of a model; that of a pruned one is an artefact, whose manifest says what belongs into it. Raises as
+    `find`."""
+    return Path(place) if reference.startswith(PRUNED) else find(place)
 
 
 def _key(folder: Path) -> Key:

@@ -1,10 +1,12 @@
 """The prune stage: a spec becomes a walk, and what it leaves a plain Hugging Face folder.
 
-    config.json, generation_config.json, tokenizer files      as transformers writes them
+    config.json, tokenizer, processors, licence               copies of the checkpoint's (worker/companions.py)
     model.safetensors                                         of a small model, or
     model-0000i-of-0000n.safetensors and their index          a shard for each layer and one for all else
     pruning.json                                              what was done, layer by layer, matrix by matrix
-    permutations.safetensors                                  the orders of columns in which n:m patterns hold, if any
+    permutations.npz                                          the orders of columns in which n:m patterns hold, if any
+
+All tensors have the names and types of the checkpoint, and those outside of the layers' linears its bytes.
 
 Memory holds one layer at a time: the checkpoint is mapped, finished layers are files.
 """
@@ -18,26 +20,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from jobs import specs
 from jobs.fingerprints import NUMERICS_VERSION
 from lm.architecture import context_length, decoder_layers, layers_path
-from lm.loading import LanguageModel, find
+from lm.checkpoint import INDEX, WHOLE, Checkpoint, read_checkpoint, read_header
+from lm.loading import LanguageModel
 from pruning.allocation import build_allocation
 from pruning.calibration import Calibration, calibration_windows
 from pruning.patterns import NofM, Pattern, Unstructured
 from pruning.reports import STAGES, LayerReport, MatrixReport
 from pruning.walk import prune as walk
+from worker.companions import copy_companions
 from worker.context import Context
 from worker.layer_files import LayerFiles
+from worker.models import folder_of
 from worker.records import circumstances, write_json
 from worker.reporting import layer_words
-from worker.shards import entries, join, link_or_copy, write_index
+from worker.shards import entries, link_or_copy, write_entries, write_index, write_like
+from worker.stored import StoredTensors, stored_tensors
 
 PRUNING_JSON = "pruning.json"
-PERMUTATIONS = "permutations.safetensors"
+PERMUTATIONS = "permutations.npz"
+"""Name of a weight -> order of its columns, int32. No safetensors: who reads all of a folder's gets weights alone."""
+REST = ".rest.safetensors"
+LAYOUT = 2
+"""Version of the form that finished layers have in files: those of another one are of no use."""
 ONE_FILE = 2 << 30
 """Bytes of weights up to which a model is one file, as people expect of a small one."""
 
@@ -51,7 +63,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
     """
     began = time.monotonic()
     context.step("load", message=spec.model)
-    place = find(context.place_of(spec.model))
+    place = folder_of(context.place_of(spec.model), spec.model)
     lm = context.models.own(place, spec.model)
     computed_in = context.models.computed_in(lm)
     loaded = time.monotonic()
@@ -62,7 +74,9 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
             finished = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".")))
         layers = len(decoder_layers(lm.model))
         identity = _identity(spec, place, lm, computed_in, calibration)
-        keeper = LayerFiles(finished / "layers", layers_path(lm.model), layers, identity)
+        checkpoint = read_checkpoint(place, spec.model)
+        stored = stored_tensors(lm.model, checkpoint, layers_path(lm.model))
+        keeper = LayerFiles(finished / "layers", layers_path(lm.model), layers, identity, stored)
         context.step("prune", 0, layers, "layers")
         reports = walk(
             lm.model,
@@ -80,7 +94,8 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
         )
         context.step("save")
         saving = time.monotonic()
-        _export(lm, keeper, folder)
+        _export(lm, keeper, checkpoint, stored, folder)
+        copy_companions(place, folder)
         seconds["save"] = time.monotonic() - saving
         document = {
             **_pruning_document(spec, calibration, reports, seconds),
@@ -132,10 +147,11 @@ def _identity(
 ) -> dict[str, Any]:
     """What the weights of finished layers depend on. The checkpoint's files count by size and time of change: hashing a
     large one takes longer than the layers that it would save."""
-    files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(place.iterdir())]
+    files = [file for file in sorted(place.iterdir()) if file.is_file()]
     return {
+        "layout": LAYOUT,
         "spec": spec.model_dump(mode="json"),
-        "model": files,
+        "model": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "windows": None if calibration is None else calibration.sha256,
         "device": lm.device.type,
         "dtype": str(computed_in),
@@ -153,28 +169,49 @@ def _matrix_done(context: Context, layers: int, report: MatrixReport) -> None:
     context.step("prune", report.layer, layers, "layers", f"layer {report.layer + 1}/{layers} · {report.name}")
 
 
-def _export(lm: LanguageModel, keeper: LayerFiles, folder: Path) -> None:
+def _export(
+    lm: LanguageModel, keeper: LayerFiles, checkpoint: Checkpoint, stored: StoredTensors | None, folder: Path
+) -> None:
     """Make the finished layers and what lies outside of them a model's folder."""
+    layers = entries(keeper.shards)
+    if stored is None:
+        _save_the_rest(lm, folder)
+        whole = folder / WHOLE
+        rest = folder / REST
+        whole.rename(rest)
+        others = entries([rest])
+    else:
+        others = stored.others(layers)
+    known = {**layers, **others}
+    if sum(entry.end - entry.begin for entry in known.values()) <= ONE_FILE:
+        if (
+            stored is not None
+            and len(checkpoint.files) == 1
+            and known.keys() == read_header(checkpoint.files[0]).keys()
+        ):
+            write_like(checkpoint.files[0], known, folder / WHOLE)
+        else:
+            write_entries(known, folder / WHOLE)
+    else:
+        last = folder / keeper.shard(len(keeper.shards)).name
+        write_entries(others, last)
+        for shard in keeper.shards:
+            link_or_copy(shard, folder / shard.name)
+        write_index([*(folder / shard.name for shard in keeper.shards), last], folder / INDEX)
+    (folder / REST).unlink(missing_ok=True)
+    if keeper.orders:
+        orders = {name: order.numpy() for file in keeper.orders for name, order in load_file(file).items()}
+        names = {own: (stored.name(own) if stored else None) or own for own in orders}
+        np.savez(folder / PERMUTATIONS, allow_pickle=False, **{names[own]: order for own, order in orders.items()})
+
+
+def _save_the_rest(lm: LanguageModel, folder: Path) -> None:
+    """Write what lies outside of the layers of a model whose checkpoint transformers converts as it is loaded."""
     model: PreTrainedModel = lm.model
     outside = f"{layers_path(model)}."
     rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(outside)}
     # Leaves out what is tied to something else, and writes the configuration as if all of it were saved.
     model.save_pretrained(folder, state_dict=rest)
-    if lm.tokenizer is not None:
-        lm.tokenizer.save_pretrained(folder)
-    whole, last = folder / "model.safetensors", folder / keeper.shard(len(keeper.shards)).name
-    whole.rename(last)
-    files = [*keeper.shards, last]
-    if sum(entry.end - entry.begin for entry in entries(files).values()) <= ONE_FILE:
-        join(files, whole)
-        last.unlink()
-    else:
-        last.chmod((folder / "config.json").stat().st_mode)  # it comes readable by its owner alone
-        for shard in keeper.shards:
-            link_or_copy(shard, folder / shard.name)
-        write_index([*(folder / shard.name for shard in keeper.shards), last], folder / "model.safetensors.index.json")
-    if keeper.orders:
-        join(keeper.orders, folder / PERMUTATIONS)
 
 
 def _pruning_document(
@@ -204,13 +241,14 @@ def _pruning_document(
 
 def _layer_document(report: LayerReport) -> dict[str, Any]:
     names = ("layer", "name", "rows", "columns", "sparsity", "relative_error", "damping_retries")
+    notes = ("sparsity_note", "error_note")
     return {
         "layer": report.layer,
         "seconds": report.seconds,
         "stages": dict(report.stages),
         "sparsity": _sparsity(report.matrices),
         "matrices": [
-            {**{name: getattr(matrix, name) for name in names}, "permuted": matrix.order is not None}
+            {**{name: getattr(matrix, name) for name in (*names, *notes)}, "permuted": matrix.order is not None}
             for matrix in report.matrices
         ],
     }

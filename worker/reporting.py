@@ -41,7 +41,8 @@ class Reporter:
 
 
 def layer_words(report: "LayerReport") -> str:
-    """What is said of a finished layer: `50.0% zeros  error 0.132  4.2 s`, the error being its matrices' mean."""
+    """What is said of a finished layer: `50.0% zeros  error 0.132  4.2 s`, the error being its matrices' mean; and how
+    many matrices have no error that could be measured, or are not as sparse as asked."""
     weights = sum(matrix.rows * matrix.columns for matrix in report.matrices)
     zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in report.matrices)
     errors = [matrix.relative_error for matrix in report.matrices if matrix.relative_error is not None]
@@ -49,4 +50,10 @@ def layer_words(report: "LayerReport") -> str:
     if errors:
         parts.append(f"error {sum(errors) / len(errors):.3f}")
     parts.append(f"{report.seconds:.1f} s")
+    unmeasured = sum(bool(matrix.error_note) for matrix in report.matrices)
+    off = [matrix for matrix in report.matrices if matrix.sparsity_note]
+    if unmeasured:
+        parts.append(f"error not measured in {unmeasured} of {len(report.matrices)} matrices")
+    if off:
+        parts.append(f"{off[0].name}: {off[0].sparsity_note}" + (f" (and {len(off) - 1} more)" if off[1:] else ""))
     return "  ".join(parts)

@@ -1,37 +1,19 @@
-"""Safetensors on disk: written so that a name stands for a whole file, and put together without being held in memory.
-
-A safetensors file is the length of its header (8 bytes, little endian), the header (JSON: name -> dtype, shape and
-first and last byte of the data), and the data.
-"""
+"""Safetensors on disk: a name stands for a whole file, and files are put together without being held in memory."""
 
 import contextlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from safetensors.torch import save_file
 from torch import Tensor
 
-LENGTH_BYTES = 8
-METADATA = "__metadata__"
+from lm.checkpoint import BITS, LENGTH_BYTES, METADATA, Entry, read_header
+
 FORMAT = {"format": "pt"}
-BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "BOOL": 8, "U8": 8, "I8": 8}
-"""Bits of the types that are not 16 wide; only for the order, in which wide ones come first so that all are aligned."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One tensor of a file: what its header says but for the place, and where its data begin and end in the file."""
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 @contextlib.contextmanager
@@ -59,23 +41,18 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 def entries(files: Sequence[Path]) -> dict[str, Entry]:
     """Name -> entry of all tensors in the files, read from their headers alone."""
-    found: dict[str, Entry] = {}
-    for file in files:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-            header: dict[str, Any] = json.loads(stream.read(length))
-        header.pop(METADATA, None)
-        start = LENGTH_BYTES + length
-        for name, about in header.items():
-            begin, end = about["data_offsets"]
-            found[name] = Entry(file, about["dtype"], tuple(about["shape"]), start + begin, start + end)
-    return found
+    return {name: entry for file in files for name, entry in read_header(file).items()}
 
 
 def join(files: Sequence[Path], path: Path) -> None:
     """Write the tensors of all files into one, a piece at a time: the same bytes as if they had been saved together."""
-    known = entries(files)
-    names = sorted(known, key=lambda name: (-BITS.get(known[name].dtype, 16), known[name].dtype, name))
+    write_entries(entries(files), path)
+
+
+def write_entries(known: Mapping[str, Entry], path: Path) -> None:
+    """Write tensors that lie in files into one file, a piece at a time, in the library's order: wide types first, so
+    that all are aligned."""
+    names = sorted(known, key=lambda name: (-BITS[known[name].dtype], known[name].dtype, name))
     header: dict[str, Any] = {METADATA: FORMAT}
     at = 0
     for name in names:
@@ -85,11 +62,21 @@ def join(files: Sequence[Path], path: Path) -> None:
         at += size
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % LENGTH_BYTES)
-    with contextlib.ExitStack() as opened, path.open("wb") as target:
-        streams = {file: opened.enter_context(file.open("rb")) for file in files}
-        target.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
-        for name in names:
-            _copy(streams[known[name].file], known[name], target)
+    _write(len(text).to_bytes(LENGTH_BYTES, "little") + text, [known[name] for name in names], path)
+
+
+def write_like(model: Path, known: Mapping[str, Entry], path: Path) -> None:
+    """Write tensors that lie in files into one that is like `model` in all but what the tensors hold: its header, and
+    in its order. `known` has the names, types and shapes of `model`'s tensors."""
+    alike = read_header(model)
+    assert {name: (entry.dtype, entry.shape) for name, entry in alike.items()} == {
+        name: (entry.dtype, entry.shape) for name, entry in known.items()
+    }
+    with model.open("rb") as stream:
+        length = stream.read(LENGTH_BYTES)
+        header = length + stream.read(int.from_bytes(length, "little"))
+    order = sorted(alike, key=lambda name: (alike[name].begin, alike[name].end))
+    _write(header, [known[name] for name in order], path)
 
 
 def write_index(files: Sequence[Path], path: Path) -> None:
@@ -108,6 +95,14 @@ def link_or_copy(file: Path, path: Path) -> None:
         os.link(file, path)
     except OSError:
         shutil.copyfile(file, path)
+
+
+def _write(header: bytes, data: Sequence[Entry], path: Path) -> None:
+    with contextlib.ExitStack() as opened, path.open("wb") as target:
+        streams = {file: opened.enter_context(file.open("rb")) for file in {entry.file for entry in data}}
+        target.write(header)
+        for entry in data:
+            _copy(streams[entry.file], entry, target)
 
 
 def _copy(source: BinaryIO, entry: Entry, target: BinaryIO, piece: int = 1 << 22) -> None:

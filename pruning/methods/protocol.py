@@ -23,13 +23,15 @@ class Decision:
 
     keep: the weights that stay. updated: new values, where the method moves what stays; those not kept become 0 in any
     case. order: the columns' order in which an n:m pattern holds, where the method chose another than the stored one.
-    damping_retries: how often a factorisation failed and was tried again with ten times the damping.
+    damping_retries: how often a factorisation failed and was tried again with ten times the damping. parts: in how many
+    parts of the matrix weights competed, each of which may lose one weight more than its share.
     """
 
     keep: Bool[Tensor, "rows columns"]
     updated: Float[Tensor, "rows columns"] | None = None
     order: Int[Tensor, " columns"] | None = None
     damping_retries: int = 0
+    parts: int = 1
 
 
 @runtime_checkable

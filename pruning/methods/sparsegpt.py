@@ -62,9 +62,10 @@ class SparseGPT(Calibrated[Hessian]):
         stacked = torch.cat(list(weights)).T.contiguous()
         stacked[factor.dead] = 0
         rows = [len(weight) for weight in weights]
+        blocks = sum(1 for _ in _spans(len(stacked), self.block_columns, _together(pattern)))
         keep = _prune(stacked, factor.upper, rows, pattern, self.block_columns)
         return [
-            Decision(one_keep.T, updated.T, damping_retries=factor.retries)
+            Decision(one_keep.T, updated.T, damping_retries=factor.retries, parts=blocks)
             for one_keep, updated in zip(keep.split(rows, dim=1), stacked.split(rows, dim=1), strict=True)
         ]
 

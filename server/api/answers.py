@@ -39,6 +39,7 @@ class ProblemDocument(BaseModel):
 _MEANINGS = {
     404: "There is no such thing",
     409: "Not possible in the present state",
+    503: "Not at the moment: come again after the seconds of Retry-After",
     422: "A field is wrong: which, what was given, what is allowed",
 }
 

@@ -55,7 +55,7 @@ _EXAMPLES: dict[str, Any] = {
     summary="Submit a job",
 )
 def submit_job(stores: StoresHere, request: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)]) -> Response:
-    job, created = submission.submit(stores, request.kind, request.spec, force=request.force, send=stores.send)
+    job, created = submission.submit(stores, request.kind, request.spec, force=request.force, send=None)
     if created:
         _announce(stores, job)
     headers = {"location": urls.api(urls.job(job.id))}
@@ -104,7 +104,7 @@ def cancel_job(stores: StoresHere, job: str) -> Response:
     summary="Queue a failed or cancelled job again",
 )
 def retry_job(stores: StoresHere, job: str) -> Response:
-    again = submission.retry(stores, job, send=stores.send)
+    again = submission.retry(stores, job, send=None)
     _announce(stores, again)
     return _document(stores, again, 202, {"location": urls.api(urls.job(again.id))})
 
@@ -118,7 +118,7 @@ def retry_job(stores: StoresHere, job: str) -> Response:
     summary="Queue all failed and cancelled cells of a study again",
 )
 def retry_study(stores: StoresHere, study: str) -> Response:
-    again = submission.retry_cells(stores, study, send=stores.send)
+    again = submission.retry_cells(stores, study, send=None)
     _announce(stores, again)
     return _document(stores, again, 202, {"location": urls.api(urls.job(again.id))})
 
@@ -126,14 +126,14 @@ def retry_study(stores: StoresHere, study: str) -> Response:
 @router.get(
     urls.JOB_EVENTS,
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": events.__doc__}, **problems(404)},
+    responses={200: {"content": {"text/event-stream": {}}, "description": events.__doc__}, **problems(404, 503)},
     summary="Follow a job (server-sent events)",
 )
 def job_events(
     stores: StoresHere, job: str, last_event_id: Annotated[str | None, Header()] = None
 ) -> EventSourceResponse:
     stores.jobs.get(job)
-    return events.stream(events.of_job(stores, job, last_event_id))
+    return events.stream(stores, events.of_job(stores, job, last_event_id))
 
 
 @router.get(
@@ -143,7 +143,7 @@ def job_events(
     summary="Follow all jobs (server-sent events)",
 )
 def all_events(stores: StoresHere, last_event_id: Annotated[str | None, Header()] = None) -> EventSourceResponse:
-    return events.stream(events.of_all(stores, last_event_id))
+    return events.stream(stores, events.of_all(stores, last_event_id))
 
 
 def _document(stores: Stores, job: Job, status: int, headers: dict[str, str] | None = None) -> Response:

@@ -26,6 +26,7 @@ class AttributionSummary(Document):
     words: list[str]  # the most damaged first, a few
     created_at: datetime | None = None
     href: str
+    damaged: str | None = None  # why it cannot be opened; then examples, layers, neurons and words are empty
 
 
 class NeuronRow(Document):

@@ -29,6 +29,8 @@ class MatrixDocument(Document):
     relative_error: float | None  # ||WX - W'X|| / ||WX||
     damping_retries: int = 0  # how often a Hessian needed more damping before it could be factored
     permuted: bool = False  # the pattern holds in another order of the columns than the saved one
+    sparsity_note: str = ""  # why it is a percentage point or more off what was asked for
+    error_note: str = ""  # why its relative error could not be measured
 
 
 class PlacedMatrix(MatrixDocument):
@@ -77,6 +79,7 @@ class ModelDocument(ModelSummary):
     layers: list[LayerDocument]
     worst: list[PlacedMatrix]  # by relative error, the largest first
     retried: list[PlacedMatrix]  # those with damping retries
+    remarked: list[PlacedMatrix]  # those with a note on their sparsity or their error
     permuted: int  # how many matrices are
     restored: int  # how many layers were taken over from an earlier run that was cut short
     files: list[FileDocument]

@@ -21,6 +21,7 @@ class Found:
     note: str
     words: tuple[str, ...]
     comparison_href: str | None = None
+    damaged: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,5 +100,7 @@ def study_line(study: StudySummary) -> StudyLine:
 
 def found(attribution: AttributionSummary) -> Found:
     against = ", ".join(variant.label for variant in attribution.variants)
+    if attribution.damaged is not None:
+        return Found(attribution.label, attribution.href, against, (), damaged=attribution.damaged)
     texts = wording.plural(attribution.examples, "text")
     return Found(attribution.label, attribution.href, f"{against} · {texts}", tuple(attribution.words))

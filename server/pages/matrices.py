@@ -205,7 +205,9 @@ def _label(layer: LayerDocument, matrix: MatrixDocument | None) -> str:
         f"layer {layer.layer} · {escape(matrix.name)}",
         f"{wording.count(matrix.rows)} {wording.TIMES} {wording.count(matrix.columns)}",
         f"sparsity {wording.percent(matrix.sparsity, 1)}",
-        f"relative error {wording.decimal(matrix.relative_error)}",
+        "relative error not measured"
+        if matrix.error_note
+        else f"relative error {wording.decimal(matrix.relative_error)}",
     ]
     if matrix.damping_retries:
         lines.append(wording.plural(matrix.damping_retries, "damping retry", "damping retries"))

@@ -1,6 +1,7 @@
 """One model: what it is, what can be done with it, and what pruning did to each of its matrices."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from server import urls
@@ -12,7 +13,8 @@ from server.pages.frame import Frame
 from server.pages.making import About, StageLine, about_lines, stage_lines
 from server.pages.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
 
-PERMUTATIONS = "permutations.safetensors"
+PERMUTATIONS = ("permutations.npz", "permutations.safetensors")
+"""Where orders of columns lie: now, and in models of before."""
 
 
 @dataclass(frozen=True)
@@ -157,29 +159,50 @@ def _exports(document: ModelDocument) -> tuple[Option, ...]:
 
 
 def _warnings(document: ModelDocument) -> tuple[str, ...]:
+    return (
+        *_retries(document),
+        *_note(document, "Not as sparse as asked", lambda matrix: matrix.sparsity_note),
+        *_note(document, "No output error could be measured", lambda matrix: matrix.error_note),
+    )
+
+
+def _note(document: ModelDocument, what: str, note_of: Callable[[PlacedMatrix], str]) -> tuple[str, ...]:
+    """One remark on all matrices that have such a note: which they are, and the first one's note."""
+    noted = [matrix for matrix in document.remarked if note_of(matrix)]
+    if not noted:
+        return ()
+    count = wording.plural(len(noted), "matrix", "matrices")
+    return (f"{what} in {count}: {_named(noted)}. Layer {noted[0].layer} {noted[0].name}: {note_of(noted[0])}.",)
+
+
+def _retries(document: ModelDocument) -> tuple[str, ...]:
     if not document.retried:
         return ()
     retries = sum(matrix.damping_retries for matrix in document.retried)
-    named = ", ".join(f"layer {matrix.layer} {matrix.name}" for matrix in document.retried[:3])
-    more = f" and {wording.count(len(document.retried) - 3)} more" if len(document.retried) > 3 else ""
     return (
         f"The damping was raised {wording.plural(retries, 'time')}, each time tenfold, in "
         f"{wording.plural(len(document.retried), 'matrix', 'matrices')} whose Hessian could not be factored: "
-        f"{named}{more}. More calibration text, or a larger damping, avoids that.",
+        f"{_named(document.retried)}. More calibration text, or a larger damping, avoids that.",
     )
+
+
+def _named(matrices: list[PlacedMatrix]) -> str:
+    named = ", ".join(f"layer {matrix.layer} {matrix.name}" for matrix in matrices[:3])
+    return f"{named} and {wording.count(len(matrices) - 3)} more" if len(matrices) > 3 else named
 
 
 def _remarks(document: ModelDocument, with_error: bool) -> tuple[str, ...]:
     remarks = []
     if document.permuted:
         matrices = sum(len(layer.matrices) for layer in document.layers)
-        where = f"; {PERMUTATIONS} holds the orders" if any(f.name == PERMUTATIONS for f in document.files) else ""
+        orders = next((file.name for file in document.files if file.name in PERMUTATIONS), None)
+        where = f"; {orders} holds the orders" if orders else ""
         remarks.append(
             f"Channels were permuted in {wording.count(document.permuted)} of "
             f"{wording.plural(matrices, 'matrix', 'matrices')}. The pattern {document.pattern or ''} was verified in "
             f"the permuted order; the saved weights stand in their own order{where}."
         )
-    if document.layers and not with_error:
+    if document.layers and not with_error and not any(matrix.error_note for matrix in document.remarked):
         remarks.append("No output error was measured: it takes calibration text to do so, and this method reads none.")
     if document.restored:
         taken = f"{wording.count(document.restored)} of {_layers(len(document.layers))}"

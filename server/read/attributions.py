@@ -1,7 +1,6 @@
 """Attributions: the overview of one."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from jobs.problems import Problem, bad_field, unknown_name
@@ -15,9 +14,12 @@ from server.documents import (
     Link,
     Page,
     ScoreMap,
+    VariantSummary,
     WordRow,
 )
 from server.read.causal import causal_document
+from server.read.labels import texts_label
+from server.read.names import Names, references_of
 from server.read.neurons import no_such_neuron
 from server.read.opened import OpenAttribution
 from server.read.records import job_link
@@ -38,25 +40,52 @@ def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
     """Newest first."""
     records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
-    items = summaries_of(stores, records)
+    items = [
+        found if isinstance(found, AttributionSummary) else _damaged_summary(stores, *found)
+        for found in summaries_of(stores, records)
+    ]
     href = urls.attributions(cursor=after) if after else None
     return Page[AttributionSummary](items=items, next=after, next_href=href)
 
 
-def summaries_of(stores: Stores, records: Iterable[Record]) -> list[AttributionSummary]:
-    """Those that can be read, with the names of now; what is kept of them was read once."""
+def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[AttributionSummary | tuple[Record, str]]:
+    """A summary of each with the names of now (what is kept of it was read once), or why it cannot be read: damaged,
+    gone or being replaced."""
     models, names = stores.names.models(), stores.names.attributions()
-    found = []
     for record in records:
-        with suppress(Problem, OSError):  # its folder is gone, or being replaced: the list shows the others
+        try:
             kept = stores.attributions.summary(record.id, attribution_summary)
-            variants = [
-                variant.model_copy(update={"label": models.get(variant.model.removeprefix(PRUNED), variant.label)})
-                for variant in kept.variants
-            ]
-            named = {"label": names.get(record.id, kept.label), "variants": variants}
-            found.append(kept.model_copy(update={**named, "created_at": record.created_at}))
-    return found
+        except (Problem, OSError) as error:
+            yield record, str(error)
+            continue
+        variants = [
+            variant.model_copy(update={"label": models.get(variant.model.removeprefix(PRUNED), variant.label)})
+            for variant in kept.variants
+        ]
+        named = {"label": names.get(record.id, kept.label), "variants": variants}
+        yield kept.model_copy(update={**named, "created_at": record.created_at})
+
+
+def _damaged_summary(stores: Stores, record: Record, reason: str) -> AttributionSummary:
+    """What the record alone tells."""
+    names = Names(stores, references_of(record.spec))
+    pruned = [
+        VariantSummary(name=f"pruned-{number}", model=model, label=names.label(model), href=urls.model(model))
+        for number, model in enumerate(record.spec["pruned"], start=1)
+    ]
+    return AttributionSummary(
+        id=record.id,
+        label=stores.names.attributions().get(record.id) or texts_label(record.spec),
+        dense=names.link(record.spec["dense"]),
+        variants=pruned,
+        examples=0,
+        layers=[],
+        neurons=0,
+        words=[],
+        created_at=record.created_at,
+        href=urls.attribution(record.id),
+        damaged=reason,
+    )
 
 
 def attribution_document(

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.problems import Problem, bad_field
 from server import urls
-from server.documents import Link
+from server.documents import AttributionSummary, Link
 from server.documents.comparisons import (
     ComparableAttribution,
     ComparableAttributions,
@@ -45,6 +45,8 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
     records = {record.id: record for record in stores.results.of_dense(own.store.models[0], MOST_LISTED + 1)}
     records.pop(attribution, None)
     for found in summaries_of(stores, records.values()):
+        if not isinstance(found, AttributionSummary):  # its folder is gone, damaged, or being replaced
+            continue
         if len(items) == MOST_LISTED or found.neurons != own.store.neurons or not set(found.layers) & set(own.layers):
             continue
         theirs = settings_of(records[found.id].spec, [variant.label for variant in found.variants])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from jobs.problems import Problem, bad_field, unknown_name
@@ -29,6 +30,7 @@ from server.read.names import Names, references_of
 from server.read.perplexities import perplexities_beside_dense, text_perplexities
 from server.read.records import job_link, naming
 from server.stores import Stores
+from store.manifest import Damaged
 from store.measured import Pairing, telling_majority
 from store.outcomes import EVALUATION_JSON
 from store.results import Record
@@ -212,8 +214,11 @@ def _paired(pairing: Pairing, dense: Link) -> PairedAccuracy:
 
 
 def _examples(stores: Stores, id: str, task: str) -> list[dict[str, Any]]:
-    document = json.loads(stores.artefacts.read("evaluation", id, EVALUATION_JSON))
-    examples: list[dict[str, Any]] = document["tasks"][task]["examples"]
+    contents = stores.artefacts.read("evaluation", id, EVALUATION_JSON)
+    try:
+        examples: list[dict[str, Any]] = json.loads(contents)["tasks"][task]["examples"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged(Path("evaluations", id), EVALUATION_JSON, "cannot be read") from error
     return examples
 
 

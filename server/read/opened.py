@@ -41,8 +41,11 @@ class OpenAttribution:
         self.store = ActivationStore(where.location)
         self.tables = AttributionTables(self.store)
         self.spec = self.store.spec
-        self.layers: list[int] = self.store.tables["layers"]
-        self.name_anew()
+        # Read now and not when a page is half made: what is damaged here has one error, whatever asks for it.
+        with self.store.reading("what was done"):
+            self.layers: list[int] = self.store.tables["layers"]
+            self.name_anew()
+            _ = self.variants, self.examples, self.summary, self.tables.words_list
 
     @property
     def variants(self) -> list[VariantSummary]:
@@ -177,7 +180,8 @@ class OpenAttributions:
         self._lock = threading.Lock()
 
     def get(self, id: str) -> OpenAttribution:
-        """The open attribution; what ``find`` raises when there is none (Problem 404)."""
+        """The open attribution; what ``find`` raises when there is none (Problem 404), Damaged when it cannot be
+        read."""
         where = self._find(id)
         with self._lock:
             known = self._open.get(id)

@@ -43,6 +43,8 @@ class Matrix(_Lenient):
     relative_error: Told[Finite] = None
     damping_retries: Told[int] = None
     permuted: Told[bool] = None
+    sparsity_note: Told[str] = None
+    error_note: Told[str] = None
 
 
 class Layer(_Lenient):
@@ -107,6 +109,7 @@ def report_fields(report: Report) -> dict[str, Any]:
         "versions": {name: str(version) for name, version in (report.versions or {}).items()},
         "layers": layers,
         "worst": sorted(measured, key=lambda matrix: -(matrix.relative_error or 0.0))[:MOST_WORST],
+        "remarked": [matrix for matrix in placed if matrix.sparsity_note or matrix.error_note],
         "retried": [matrix for matrix in placed if matrix.damping_retries],
         "permuted": sum(matrix.permuted for matrix in placed),
         "restored": report.restored or 0,
@@ -123,6 +126,8 @@ def _layer(layer: Layer) -> LayerDocument:
             relative_error=matrix.relative_error,
             damping_retries=matrix.damping_retries or 0,
             permuted=bool(matrix.permuted),
+            sparsity_note=matrix.sparsity_note or "",
+            error_note=matrix.error_note or "",
         )
         for matrix in layer.matrices
         if matrix is not None

@@ -34,43 +34,26 @@ def test_events_of_a_job_are_kept_in_order_and_continue_after_an_id(redis_url: s
         assert 0 < client.ttl(events.stream_of(JOB.id)) <= events.KEPT_SECONDS
 
 
-def test_a_reader_gets_what_it_missed_and_then_what_comes(redis_url: str) -> None:
+def test_many_streams_are_read_with_one_question(redis_url: str) -> None:
     settings = Settings(redis_url=redis_url)
-    stream = events.stream_of(JOB.id)
+    one, other = events.stream_of("a" * 32), events.stream_of("b" * 32)
 
-    async def scenario() -> list[str]:
+    async def scenario() -> list[dict[str, list[events.Event]]]:
         reader = async_redis_client(settings)
         with redis_client(settings) as writer:
-            assert await events.last_id(reader, stream) == "0"
-            events.publish(writer, JOB.id, "progress", {"done": 1})
-            seen = await events.last_id(reader, stream)
-            events.publish(writer, JOB.id, "progress", {"done": 2})
-            following = events.follow(reader, stream, seen)
-            first = await anext(following)
-            waiting = asyncio.ensure_future(anext(following))
-            await asyncio.sleep(0.05)
-            assert not waiting.done()
-            events.publish(writer, JOB.id, "job", {"state": "succeeded"})
-            second = await asyncio.wait_for(waiting, 5)
-            await following.aclose()
-            made_up = events.follow(reader, stream, "nonsense")
-            again = await anext(made_up)
-            await made_up.aclose()
+            events.publish(writer, "a" * 32, "progress", {"done": 1})
+            seen = await events.last_id(reader, one)
+            events.publish(writer, "a" * 32, "progress", {"done": 2})
+            events.publish(writer, "b" * 32, "progress", {"done": 3})
+            found = await events.read_many(reader, {one: seen, other: "0"})
             await reader.aclose()
-            assert first is not None and second is not None and again is not None
-            return [str(first.data), second.name, str(again.data)]
+            return [found]
 
-    assert asyncio.run(scenario()) == ["{'done': 2}", "job", "{'done': 1}"]
+    (found,) = asyncio.run(scenario())
+    assert {name: [event.data["done"] for event in some] for name, some in found.items()} == {one: [2], other: [3]}
 
 
-def test_silence_is_told(redis_url: str, monkeypatch) -> None:
-    monkeypatch.setattr(events, "BLOCK_MILLISECONDS", 20)
-
-    async def scenario() -> None:
-        reader = async_redis_client(Settings(redis_url=redis_url))
-        following = events.follow(reader, "prunescope:jobs:none")
-        assert await anext(following) is None
-        await following.aclose()
-        await reader.aclose()
-
-    asyncio.run(scenario())
+def test_an_id_that_redis_would_refuse_is_none() -> None:
+    assert events.is_stream_id("0") and events.is_stream_id("1700000000000-0")
+    for made_up in ("", "nonsense", "1-2-3", "-1", "1-", f"{2**64}", f"1-{2**64}", "9" * 30):
+        assert not events.is_stream_id(made_up)

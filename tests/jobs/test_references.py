@@ -1,5 +1,6 @@
 """Model references: the four forms, and nothing outside the roots."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,50 @@ def test_files_below_roots_and_data(settings: Settings, tmp_path: Path) -> None:
             continue  # leads back into the data folder
         with pytest.raises(Problem, match="there is no file"):
             resolve_file(text, settings, "file")
+
+
+def test_an_index_that_leads_out_of_the_folder(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "roots" / "llama"
+    (tmp_path / "roots" / "other.safetensors").touch()
+    for name in ("../other.safetensors", str(tmp_path / "roots" / "other.safetensors"), "/etc/passwd", "a/../../x"):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+        with pytest.raises(Problem, match="lies outside of the folder") as refused:
+            parse_reference("llama", settings, "dense")
+        assert (refused.value.status, refused.value.errors[0].field) == (422, "dense")
+    for text in ("[" * 10**5, "[]", '{"weight_map": 3}', '{"weight_map": {"a": "model.safetensors"}}'):
+        (folder / "model.safetensors.index.json").write_text(text)
+        assert parse_reference("llama", settings) == FolderModel(folder)  # what is wrong, the worker says
+
+
+def test_links_that_lead_out_of_the_roots(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "roots" / "llama"
+    (tmp_path / "secret.json").touch()
+    (folder / "README.md").symlink_to(tmp_path / "gone")
+    assert parse_reference("llama", settings) == FolderModel(folder)
+    (tmp_path / "roots" / "blobs").mkdir()
+    (tmp_path / "roots" / "blobs" / "0").touch()
+    (folder / "tokenizer.json").symlink_to("../blobs/0")  # as a cache of the hub has them
+    assert parse_reference("llama", settings) == FolderModel(folder)
+    for name in ("LICENSE", "model-2.safetensors", "additional_chat_templates/a.jinja"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(tmp_path / "secret.json")
+        with pytest.raises(Problem, match=f"{name} in 'llama' is a link that leads outside of the model roots"):
+            parse_reference("llama", settings)
+        (folder / name).unlink()
+    (folder / "loop.json").symlink_to("loop.json")
+    assert parse_reference("llama", settings) == FolderModel(folder)
+    (folder / "parts").symlink_to(tmp_path)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "parts/secret.json"}}))
+    with pytest.raises(Problem, match=r"parts/secret\.json in 'llama' is a link"):
+        parse_reference("llama", settings)
+
+
+def test_folders_of_other_kinds_are_named(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "roots" / "llama"
+    (folder / "adapter_config.json").touch()
+    with pytest.raises(Problem, match=r"holds an adapter.*merge it"):
+        parse_reference("llama", settings)
+    (folder / "adapter_config.json").unlink()
+    (folder / "model.safetensors").rename(folder / "model.gguf")
+    with pytest.raises(Problem, match=r"holds no \.safetensors file but GGUF"):
+        parse_reference("llama", settings)

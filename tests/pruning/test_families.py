@@ -10,8 +10,9 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from lm.architecture import decoder_layers, linears, weight_view
+from lm.layer_calls import hidden_state
 from lm.loading import load
-from pruning.capture import capture, first
+from pruning.capture import capture
 from pruning.patterns import NofM, Unstructured
 from pruning.walk import prune
 from tests.models import DECODERS, LAYERS, tiny
@@ -26,7 +27,9 @@ SAVED = [*zip(DECODERS, cycle(DTYPES), strict=False), *(("llama", dtype) for dty
 def last_hidden(model, ids):
     """What the last decoder layer gives, before the norm and the head, in a plain pass of the whole model."""
     seen = []
-    hook = decoder_layers(model)[-1].register_forward_hook(lambda _module, _args, output: seen.append(first(output)))
+    hook = decoder_layers(model)[-1].register_forward_hook(
+        lambda _module, _args, output: seen.append(hidden_state(output))
+    )
     with torch.no_grad():
         model(ids, use_cache=False)
     hook.remove()

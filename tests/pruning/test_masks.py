@@ -37,11 +37,20 @@ def test_by_row_exactly_the_lowest_go_first_ones_among_equals(scores, sparsity):
 
 
 @given(matrices(), SPARSITIES.filter(bool))
-def test_by_matrix_everything_up_to_the_threshold_goes(scores, sparsity):
-    values = sorted(scores.flatten().tolist())
-    threshold = values[int(scores.numel() * sparsity)]
+def test_by_matrix_one_more_than_the_share_goes_first_ones_among_equals(scores, sparsity):
+    count = int(scores.numel() * sparsity) + 1
     keep = keep_by_matrix(scores, Unstructured(sparsity))
-    assert keep.tolist() == [[value > threshold for value in row] for row in scores.tolist()]
+    assert (~keep).flatten().tolist() == slowly_lowest(scores.flatten().tolist(), count)
+    assert count_true(~keep) == count
+
+
+@given(st.data(), SPARSITIES.filter(bool))
+def test_by_matrix_without_ties_is_the_published_threshold(data, sparsity):
+    shape = data.draw(st.tuples(st.integers(1, 6), st.integers(1, 40)))
+    places = data.draw(st.permutations(range(shape[0] * shape[1])))
+    scores = torch.tensor(places, dtype=torch.float32).view(shape)
+    threshold = scores.flatten().sort().values[int(scores.numel() * sparsity)]
+    assert torch.equal(keep_by_matrix(scores, Unstructured(sparsity)), scores > threshold)
 
 
 def test_sparsity_zero_keeps_everything():

@@ -9,6 +9,7 @@ from torch import nn
 from lm.architecture import decoder_layers, down_projection, linears, weight_view
 from lm.errors import BadData, BadInput, BadPattern, Cancelled, UnsupportedModel
 from lm.hooks import record_inputs
+from pruning.checks import NotFinite
 from pruning.masks import keep_by_row
 from pruning.methods import METHODS
 from pruning.methods.protocol import Calibrated, Decision
@@ -173,8 +174,39 @@ def test_numbers_that_are_not_finite_are_named():
         prune(model, "magnitude", Unstructured(0.5), None)
     model = tiny("llama")
     model.get_input_embeddings().weight[:] = float("inf")
-    with pytest.raises(BadInput, match=r"layer 0 self_attn\.q_proj, .*v_proj: the calibration inputs are not finite"):
+    with pytest.raises(
+        NotFinite, match=r"before layer 0: the hidden state holds infinity, in window 0 at token 0 first"
+    ):
         prune(model, "wanda", Unstructured(0.5), WINDOWS)
+    model = tiny("llama")
+    decoder_layers(model)[0].input_layernorm.weight[:] = float("inf")
+    with pytest.raises(NotFinite, match=r"layer 0 self_attn\.q_proj, .*v_proj: the calibration inputs are not finite"):
+        prune(model, "wanda", Unstructured(0.5), WINDOWS)
+
+
+def test_the_layer_that_makes_a_number_that_is_not_finite_is_named():
+    model = tiny("llama").to(torch.float16)
+    weight_view(down_projection(decoder_layers(model)[0]))[:] = 6e4  # sums of them are beyond float16
+    with pytest.raises(NotFinite, match=r"after layer 0: the hidden state holds \w+, .*: compute in a wider type"):
+        prune(model, "wanda", Unstructured(0.0), WINDOWS)
+    report = prune(model, "wanda", Unstructured(0.5), WINDOWS, dtype=torch.float32)
+    assert report[0].matrices[-1].relative_error < 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"),
+    [
+        (torch.float16, r"; float16 ends at 65504: compute in a wider type \(--dtype float32 or bfloat16\)$"),
+        (torch.bfloat16, r"; compute in a type of more digits \(--dtype float32\)$"),
+        (torch.float32, "; computed in float32 already: the checkpoint is damaged, or does not belong to its config$"),
+    ],
+    ids=str,
+)
+def test_another_type_is_advised_only_where_it_is_not_in_use(dtype, advice):
+    model = tiny("llama").to(dtype)
+    model.get_input_embeddings().weight[:] = float("nan")
+    with pytest.raises(NotFinite, match=advice):
+        prune(model, "sparsegpt", Unstructured(0.5), WINDOWS)
 
 
 def test_finite_weights_whose_sum_is_not_are_no_error():
@@ -230,7 +262,13 @@ def test_windows_that_call_other_linears_are_seen_whole():
 def test_an_output_of_zero_has_no_relative_error():
     model = tiny("llama")
     weight_view(down_projection(decoder_layers(model)[0])).zero_()
-    assert prune(model, "wanda", Unstructured(0.5), WINDOWS)[0].matrices[-1].relative_error is None
+    matrix = prune(model, "wanda", Unstructured(0.5), WINDOWS)[0].matrices[-1]
+    assert matrix.relative_error is None
+    assert (
+        matrix.error_note == "the dense output was zero for every sampled token, so there is nothing to be relative to"
+    )
+    assert matrix.sparsity == 1
+    assert matrix.sparsity_note.startswith("100.0% zeros, 50.0% asked for: 1024 weights are zero that the mask keeps")
 
 
 def test_inputs_that_are_no_tokens_have_no_relative_error():
@@ -241,7 +279,9 @@ def test_inputs_that_are_no_tokens_have_no_relative_error():
     layer.self_attn.register_forward_hook(lambda module, args, out: layer.spare(out[0][:, ::2]) is None or None)
     report = prune(model, "wanda", Unstructured(0.5), WINDOWS)[0]
     spare = next(matrix for matrix in report.matrices if matrix.name == "spare")
-    assert spare.relative_error is None and spare.sparsity == 0.5
+    assert spare.relative_error is None and spare.sparsity == 0.5 and not spare.sparsity_note
+    assert spare.error_note.startswith("this linear does not read the windows' tokens in their order")
+    assert not any(matrix.error_note for matrix in report.matrices if matrix.name != "spare")
 
 
 @dataclass(frozen=True)

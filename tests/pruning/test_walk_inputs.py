@@ -187,7 +187,7 @@ def test_owl_needs_windows():
 def test_owl_names_the_layer_whose_inputs_are_not_finite():
     model = tiny("llama")
     model.get_input_embeddings().weight[:] = float("inf")
-    with pytest.raises(BadInput, match="layer 0: the calibration inputs are not finite"):
+    with pytest.raises(BadInput, match="before layer 0: the hidden state holds infinity"):
         prune(model, "wanda", Unstructured(0.5), WINDOWS, allocation=OWL())
 
 

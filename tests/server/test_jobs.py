@@ -11,6 +11,7 @@ from jobs.strict import Strict
 from jobs.vocabulary import ALLOCATIONS, METHODS, TASKS
 from server.stores import Stores
 from tests.server.conftest import PRUNED, add_model
+from tests.waiting import wait_for
 
 EVALUATE = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 PRUNE_SPEC: dict[str, Any] = {
@@ -47,14 +48,14 @@ def test_a_job_is_queued_once_and_its_message_holds_only_its_id(client: TestClie
     again = client.post("/api/v1/jobs", json=PRUNE)
     assert again.status_code == 200
     assert again.json()["id"] == job["id"]
-    assert stores.redis.llen(QUEUE) == 1
+    wait_for(lambda: stores.redis.llen(QUEUE) == 1)
     message = stores.redis.lindex(QUEUE, 0)
     assert message is not None
     assert job["fingerprint"] not in str(message)
     forced = client.post("/api/v1/jobs", json={**PRUNE, "force": True})
     assert forced.status_code == 202
     assert forced.json()["id"] != job["id"]
-    assert stores.redis.llen(QUEUE) == 2
+    wait_for(lambda: stores.redis.llen(QUEUE) == 2)
 
 
 def test_the_document_has_the_fields_of_the_contract(client: TestClient) -> None:

@@ -1,8 +1,6 @@
 """The sweeper: what has no message is sent, what a silent worker held is queued again."""
 
 import asyncio
-import time
-from collections.abc import Callable
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,6 +9,7 @@ from jobs.queue import QUEUE
 from jobs.settings import Settings
 from server.stores import Stores
 from server.sweeper import sweep_for_ever
+from tests.waiting import wait_for
 
 JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 
@@ -20,13 +19,6 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"sweep_seconds": 0.05})
 
 
-def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_job_whose_message_never_left_is_sent(client: TestClient, stores: Stores) -> None:
     stores.jobs.submit("evaluate", JOB["spec"], "f" * 64)  # type: ignore[arg-type]
     wait_for(lambda: stores.redis.llen(QUEUE) == 1)
@@ -34,6 +26,7 @@ def test_a_job_whose_message_never_left_is_sent(client: TestClient, stores: Stor
 
 def test_a_job_of_a_silent_worker_is_queued_again(client: TestClient, stores: Stores) -> None:
     job = client.post("/api/v1/jobs", json=JOB).json()["id"]
+    wait_for(lambda: stores.redis.llen(QUEUE) == 1)
     stores.jobs.claim(job, "worker", 0.01)
     wait_for(lambda: stores.jobs.get(job).state == "queued" and stores.redis.llen(QUEUE) == 2)
 

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluation.accuracy import evaluate
@@ -15,7 +16,7 @@ from pruning.calibration import calibration_windows
 from pruning.patterns import NofM, Unstructured
 from pruning.walk import prune as walk
 from tests.models import FAMILIES, LAYERS, tiny_folder
-from tests.worker.test_resume import spec_of
+from tests.worker.test_resume import spec_of, stopped
 from worker import pruned_model
 from worker.context import Context
 
@@ -107,7 +108,7 @@ def test_the_document_tells_of_stages_and_matrices(tiny_root: Path, folder: Path
     for layer in record["layers"]:
         assert layer["sparsity"] == 0.5 and layer["seconds"] == pytest.approx(sum(layer["stages"].values()))
     assert all(matrix["damping_retries"] == 0 and matrix["permuted"] is False for matrix in matrices)
-    assert not (folder / "permutations.safetensors").exists()
+    assert not (folder / "permutations.npz").exists()
 
 
 def test_orders_of_columns_are_kept_beside(tiny_root: Path, folder: Path, context: Context) -> None:
@@ -115,7 +116,8 @@ def test_orders_of_columns_are_kept_beside(tiny_root: Path, folder: Path, contex
     record = pruned_model.prune(
         spec_of(tiny_root, method={"name": "ria", "permutation": "reallocation"}), folder, context
     )
-    orders = load_file(folder / "permutations.safetensors")
+    orders = {name: torch.from_numpy(order) for name, order in np.load(folder / "permutations.npz").items()}
+    assert [file.name for file in folder.glob("*.safetensors")] == ["model.safetensors"]
     weights = load_file(folder / "model.safetensors")
     permuted = [matrix for layer in record["layers"] for matrix in layer["matrices"] if matrix["permuted"]]
     assert len(orders) == len(permuted) == 7 * LAYERS
@@ -129,3 +131,117 @@ def test_matrices_are_told_of_as_they_are_done(tiny_root: Path, folder: Path, co
     pruned_model.prune(spec_of(tiny_root), folder, context)
     said = [step.message for step in context.said if step.stage == "prune"]  # type: ignore[attr-defined]
     assert "layer 2/2 · mlp.down_proj" in said
+
+
+METHODS = ["magnitude", "wanda", "ria", "sparsegpt"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sparsity_0_is_the_same_file(
+    tiny_root: Path, tmp_path: Path, folder: Path, context: Context, method: str
+) -> None:
+    """Names, order, types and bytes, -0.0 and tensors that the model has no place for among them."""
+    place = tiny_folder(tmp_path / "dense", "llama", torch.bfloat16)
+    tensors = load_file(place / "model.safetensors")
+    tensors["model.layers.0.mlp.up_proj.weight"][3, :5] = -0.0
+    for name in list(tensors):
+        if "norm" in name:
+            tensors[name] = tensors[name].float() * (1 + 2**-15)  # more digits than bfloat16 has
+    tensors["model.layers.1.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
+    tensors["value_head.weight"] = torch.ones(2, 32).half()
+    save_file(tensors, place / "model.safetensors", metadata={"format": "pt", "made": "by hand"})
+    changes = {"model": str(place), "method": method, "pattern": 0.0}
+    pruned_model.prune(
+        spec_of(tiny_root, **changes | ({"calibration": None} if method == "magnitude" else {})), folder, context
+    )
+    assert (folder / "model.safetensors").read_bytes() == (place / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("sharded", [False, True], ids=["one file", "shards"])
+@pytest.mark.parametrize("finished", [False, True], ids=["at once", "gone on"])
+def test_each_tensor_keeps_its_type(
+    tiny_root: Path,
+    tmp_path: Path,
+    folder: Path,
+    context: Context,
+    sharded: bool,
+    finished: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A checkpoint of float16 with norms, a bias-free linear and the head in float32: their digits stay."""
+    if sharded:
+        monkeypatch.setattr(pruned_model, "ONE_FILE", 0)
+    place = tiny_folder(tmp_path / "dense", "llama", torch.float16)
+    tensors = load_file(place / "model.safetensors")
+    wide = [name for name in tensors if "norm" in name] + ["lm_head.weight", "model.layers.1.mlp.up_proj.weight"]
+    for name in wide:
+        tensors[name] = tensors[name].float() * (1 + 2**-20)
+    save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
+    spec = spec_of(tiny_root, model=str(place), pattern=0.5)
+    if finished:
+        stopped(spec, context, folder, tmp_path / "finished")
+    pruned_model.prune(spec, folder, context, tmp_path / "finished")
+    saved = {name: tensor for file in folder.glob("*.safetensors") for name, tensor in load_file(file).items()}
+    assert {name: tensor.dtype for name, tensor in saved.items()} == {
+        name: tensor.dtype for name, tensor in tensors.items()
+    }
+    for name, tensor in saved.items():
+        if ".mlp." in name or ".self_attn." in name:
+            assert float((tensor == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
+            assert torch.equal(tensor, torch.where(tensor == 0, 0, tensors[name]))
+        else:
+            assert torch.equal(tensor, tensors[name])
+
+
+def test_names_are_those_of_the_checkpoint(tiny_root: Path, tmp_path: Path, folder: Path, context: Context) -> None:
+    """GPT-2 without the prefix of its class and with the head that is tied; what wrappers add is left out."""
+    place = tiny_folder(tmp_path / "gpt2", "gpt2")
+    tensors = load_file(place / "model.safetensors")
+    bare = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+    bare["lm_head.weight"] = bare["wte.weight"].clone()
+    save_file(bare, place / "model.safetensors", metadata={"format": "pt"})
+    magnitude = {"method": "magnitude", "calibration": None, "pattern": 0.5}
+    pruned_model.prune(spec_of(tiny_root, model=str(place), **magnitude), folder, context)
+    saved = load_file(folder / "model.safetensors")
+    assert saved.keys() == bare.keys()
+    assert float((saved["h.0.mlp.c_fc.weight"] == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
+    save_file({f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}, place / "model.safetensors")
+    output = tmp_path / "compiled"
+    output.mkdir()
+    pruned_model.prune(spec_of(tiny_root, model=str(place), **magnitude), output, context)
+    assert load_file(output / "model.safetensors").keys() == tensors.keys()
+    assert load(output).model is not None
+
+
+def test_what_belongs_to_a_model_travels_along(tiny_root: Path, tmp_path: Path, folder: Path, context: Context) -> None:
+    place = tiny_folder(tmp_path / "dense")
+    along = {
+        "preprocessor_config.json": "{}",
+        "processor_config.json": "{}",
+        "chat_template.jinja": "{{ messages }}",
+        "additional_chat_templates/tool.jinja": "x",
+        "vocab.txt": "a",
+        "LICENSE": "as you like",
+    }
+    left = (
+        "README.md",
+        "modeling_mine.py",
+        "pytorch_model.bin",
+        "model.fp16.safetensors",
+        "manifest.json",
+        "pruning.json",
+    )
+    (place / "additional_chat_templates").mkdir()
+    for name, text in along.items():
+        (place / name).write_text(text)
+    for name in left:
+        (place / name).write_text("{}")
+    (place / "notes.txt").symlink_to(tmp_path / "gone")
+    (place / "model.safetensors.index.json").write_text("stale")
+    spec = spec_of(tiny_root, model=str(place), method="magnitude", calibration=None, pattern=0.5)
+    pruned_model.prune(spec, folder, context)
+    for name in (*along, "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"):
+        assert (folder / name).read_bytes() == (place / name).read_bytes(), name
+    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    assert not found & {*left, "notes.txt", "model.safetensors.index.json"} - {"pruning.json"}
+    assert json.loads((folder / "pruning.json").read_text())["label"]

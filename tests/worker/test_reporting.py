@@ -66,6 +66,14 @@ def test_a_finished_layer_in_words() -> None:
     layer = LayerReport(0, 2, 4.23, {}, (matrix(8, 0.5, 0.1), matrix(2, 0.25, 0.164)))
     assert layer_words(layer) == "45.0% zeros  error 0.132  4.2 s"
     assert layer_words(LayerReport(0, 2, 0.04, {}, (matrix(8, 0.5, None),))) == "50.0% zeros  0.0 s"
+    noted = (
+        MatrixReport(0, "q_proj", 8, 4, 0.5, None, error_note="no tokens"),
+        MatrixReport(0, "up_proj", 8, 4, 0.75, 0.1, sparsity_note="75.0% zeros, 50.0% asked for: so it was"),
+    )
+    assert layer_words(LayerReport(0, 2, 0.04, {}, noted)) == (
+        "62.5% zeros  error 0.100  0.0 s  error not measured in 1 of 2 matrices  "
+        "up_proj: 75.0% zeros, 50.0% asked for: so it was"
+    )
 
 
 def test_an_estimate_comes_after_the_second_step_and_starts_anew_with_a_stage(context: Context) -> None:

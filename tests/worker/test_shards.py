@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from worker.shards import FORMAT, entries, join, link_or_copy, save_tensors, write_index, written_whole
+from lm.errors import NoSafetensors
+from worker.shards import FORMAT, entries, join, link_or_copy, save_tensors, write_index, write_like, written_whole
 
 NAMES = st.text("abc.é0", min_size=1, max_size=8)
 TYPES = st.sampled_from([torch.float32, torch.float16])
@@ -61,7 +62,7 @@ def test_an_index(tmp_path: Path) -> None:
 def test_a_file_that_was_cut_is_not_joined(tmp_path: Path) -> None:
     save_tensors({"a": torch.zeros(100)}, tmp_path / "1")
     os.truncate(tmp_path / "1", 200)
-    with pytest.raises(EOFError, match="ends"):
+    with pytest.raises(NoSafetensors, match="was cut off"):
         join([tmp_path / "1"], tmp_path / "2")
 
 
@@ -90,3 +91,17 @@ def test_a_second_name_where_there_can_be_none_is_a_copy(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "link", refuse)
     link_or_copy(tmp_path / "a", tmp_path / "c")
     assert (tmp_path / "c").read_text() == "x" and not (tmp_path / "c").samefile(tmp_path / "a")
+
+
+def test_a_file_like_another_is_the_same_but_for_its_tensors(tmp_path: Path) -> None:
+    """Names, order, metadata and alignment are those of the file, whoever wrote it."""
+    header = {"__metadata__": {"format": "mlx"}, "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    header["a"] = {"dtype": "I8", "shape": [3], "data_offsets": [4, 7]}
+    text = json.dumps(header, indent=2).encode() + b" "
+    (tmp_path / "model").write_bytes(len(text).to_bytes(8, "little") + text + b"bbbbaaa")
+    write_like(tmp_path / "model", entries([tmp_path / "model"]), tmp_path / "same")
+    assert (tmp_path / "same").read_bytes() == (tmp_path / "model").read_bytes()
+    save_tensors({"b": torch.ones(1)}, tmp_path / "other")
+    known = entries([tmp_path / "model"]) | entries([tmp_path / "other"])
+    write_like(tmp_path / "model", known, tmp_path / "pruned")
+    assert (tmp_path / "pruned").read_bytes() == (tmp_path / "model").read_bytes()[:-7] + b"\0\0\x80?aaa"

@@ -1,0 +1,301 @@
+"""The weights of a checkpoint's folder: which files hold them, and what the files' headers say. No tensor is read.
+
+    model.safetensors                              used where it is there, also beside an index, as transformers does
+    model.safetensors.index.json                   a map from tensors to files; its `metadata` may be missing
+    model-00001-of-00002.safetensors, ...          the whole set, where there is no index
+    model.<variant>.safetensors, or its index      where there is one variant and nothing without one
+
+A safetensors file is the length of its header (8 bytes, little endian), the header (JSON: name -> dtype, shape, first
+and last byte of the data), and the data.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lm.errors import NoSafetensors, UnsupportedModel
+from lm.folders import LFS_MARK, not_there, without_weights
+
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+LENGTH_BYTES = 8
+MAX_HEADER_BYTES = 100_000_000  # the safetensors library reads no more
+METADATA = "__metadata__"
+BITS = {
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+    "C64": 64,
+    "F32": 32,
+    "I32": 32,
+    "U32": 32,
+    "F16": 16,
+    "BF16": 16,
+    "I16": 16,
+    "U16": 16,
+    "BOOL": 8,
+    "U8": 8,
+    "I8": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F8_E8M0": 8,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "F4": 4,
+}
+"""Bits of one number of each type that safetensors know."""
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""What torch.compile, FSDP and activation checkpointing put into tensors' names."""
+DISTRIBUTED = "module."
+"""What DistributedDataParallel puts before all tensors' names."""
+
+_SHARD = re.compile(r"model-(?P<number>\d+)-of-(?P<count>\d+)\.safetensors")
+_VARIANT = re.compile(r"model\.(?P<file>\w+)\.safetensors|model\.safetensors\.index\.(?P<index>\w+)\.json")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a file: its name there, type, shape, and where its data begin and end in the file, in bytes."""
+
+    file: Path
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All tensors of a checkpoint by their names, which are those of the files but for WRAPPERS and DISTRIBUTED."""
+
+    files: tuple[Path, ...]
+    entries: Mapping[str, Entry]
+
+
+def read_checkpoint(folder: Path, reference: str) -> Checkpoint:
+    """Read the headers of a folder's weights. Raises NoSafetensors for files that are missing, cut off or no
+    safetensors, or that hold a tensor twice."""
+    files = weight_files(folder, reference)
+    entries: dict[str, Entry] = {}
+    for file in files:
+        for key, entry in read_header(file).items():
+            if key in entries and not _same(entries[key], entry):
+                raise NoSafetensors(
+                    f"{reference}: tensor {key} stands in {entries[key].file.name} and, with other contents, in "
+                    f"{file.name}; remove the file that does not belong to the model"
+                )
+            entries.setdefault(key, entry)
+    return Checkpoint(tuple(files), _unwrapped(entries, reference))
+
+
+def weight_files(folder: Path, reference: str) -> list[Path]:
+    """The files that hold a folder's weights. Raises NoSafetensors, which says what the folder holds instead."""
+    for name in (WHOLE, INDEX):
+        if (wrong := not_there(folder / name)) is not None:
+            raise NoSafetensors(f"{reference}: its {name} {wrong}")
+    if (folder / WHOLE).is_file():
+        return [folder / WHOLE]
+    if (folder / INDEX).is_file():
+        return _indexed(folder, folder / INDEX, reference)
+    names = sorted(path.name for path in folder.iterdir())
+    if shards := _whole_set(names, reference):
+        return [folder / name for name in shards]
+    variants = {found["file"] or found["index"]: name for name in names if (found := _VARIANT.fullmatch(name))}
+    if len(variants) > 1:
+        raise NoSafetensors(
+            f"{reference}: the folder has no {WHOLE} but the variants {', '.join(variants)}; rename the one that is "
+            f"meant to {WHOLE}"
+        )
+    for name in variants.values():
+        if (wrong := not_there(folder / name)) is not None:
+            raise NoSafetensors(f"{reference}: its {name} {wrong}")
+        return [folder / name] if name.endswith(".safetensors") else _indexed(folder, folder / name, reference)
+    raise NoSafetensors(f"{reference}: {without_weights(folder)}")
+
+
+def read_header(file: Path) -> dict[str, Entry]:
+    """Name -> entry of one safetensors file. Raises NoSafetensors when it is none, or its header does not fit it."""
+
+    def refuse(why: str) -> NoSafetensors:
+        return NoSafetensors(f"{file}: not a readable safetensors file: {why}")
+
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            start = stream.read(LENGTH_BYTES)
+            length = int.from_bytes(start, "little")
+            text = stream.read(length) if length <= MAX_HEADER_BYTES else stream.read(64)
+    except OSError as error:
+        raise refuse(f"it cannot be read ({error.strerror})") from error
+    if not size:
+        raise refuse("it is empty (0 bytes); download it again")
+    if (start + text).startswith(LFS_MARK):
+        raise refuse("it is a Git LFS pointer, not the weights; run `git lfs pull` in the folder it came from")
+    if size < LENGTH_BYTES + length or length > MAX_HEADER_BYTES:
+        raise refuse(_looks_like(start + text, f"it has {size} bytes, and its header alone would have {length}"))
+    try:
+        header: Any = json.loads(text)
+        header.pop(METADATA, None)
+        entries = {
+            key: Entry(
+                file,
+                key,
+                about["dtype"],
+                tuple(about["shape"]),
+                *(LENGTH_BYTES + length + place for place in about["data_offsets"]),
+            )
+            for key, about in header.items()
+        }
+        wrong = next((wrong for entry in entries.values() if (wrong := _wrong(entry)) is not None), None)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise refuse(_looks_like(start + text, "its header is no map of tensors")) from error
+    if wrong is not None:
+        raise refuse(wrong)
+    at = LENGTH_BYTES + length
+    for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
+        if entry.begin != at:
+            raise refuse(f"the data of {entry.key} begin at byte {entry.begin}, not where those before end ({at})")
+        at = entry.end
+    if at != size:
+        raise refuse(
+            f"it has {size} bytes, but its header says {at}"
+            + (": it was cut off, download it again" if size < at else ": something was appended to it")
+        )
+    return entries
+
+
+def floating_type(checkpoint: Checkpoint, reference: str, known: Iterable[str]) -> str:
+    """The type, one of `known`, that most of the checkpoint's numbers are stored in.
+
+    Whole numbers count only where there is nothing else: small GPT-NeoX checkpoints hold more of causal masks than of
+    weights. Raises UnsupportedModel for packed (quantised) weights.
+    """
+    numbers: dict[str, int] = {}
+    for name, entry in checkpoint.entries.items():
+        if "F" in entry.dtype and entry.dtype not in known:
+            raise UnsupportedModel(
+                f"{reference}: {name} is stored as {entry.dtype} (quantised); give the model in float32, float16 or "
+                f"bfloat16"
+            )
+        numbers[entry.dtype] = numbers.get(entry.dtype, 0) + prod(entry.shape)
+    floats = {kind: count for kind, count in numbers.items() if kind in known}
+    if not floats:
+        kinds = ", ".join(sorted(numbers)) or "no numbers"
+        raise UnsupportedModel(f"{reference}: stored as {kinds} (quantised?); give the model in float32 or float16")
+    return max(floats, key=lambda kind: floats[kind])
+
+
+def named(names: Iterable[str], most: int = 3) -> str:
+    """The first few names and how many more there are: "a, b, c and 5 more"."""
+    found = sorted(names)
+    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
+
+
+def _indexed(folder: Path, index: Path, reference: str) -> list[Path]:
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"]
+        names = sorted(set(weight_map.values()))
+        outside = [name for name in names if not _inside(name)]
+    except OSError as error:
+        raise NoSafetensors(f"{index}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NoSafetensors(f"{index}: not an index of safetensors with a weight_map; save the model again") from error
+    if outside:
+        raise NoSafetensors(
+            f"{reference}: its {index.name} names {outside[0]!r}, which lies outside of the folder; put the file into "
+            f"the folder and its bare name into the index"
+        )
+    if not names:
+        raise NoSafetensors(f"{reference}: its {index.name} names no files; save the model again")
+    absent = [name for name in names if not (folder / name).is_file()]
+    if absent:
+        why = next((f" ({name} {wrong})" for name in absent if (wrong := not_there(folder / name))), "; copy them")
+        raise NoSafetensors(
+            f"{reference}: {len(absent)} of its {len(names)} safetensors are missing: {named(absent)}{why}"
+        )
+    return [folder / name for name in names]
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return (
+        bool(path.parts)
+        and not path.is_absolute()
+        and not {"..", "~"} & set(path.parts)
+        and not set("\\\0") & set(name)
+    )
+
+
+def _whole_set(names: Sequence[str], reference: str) -> list[str]:
+    """The shards of a folder without an index. Raises NoSafetensors when some are missing."""
+    found = {name: match for name in names if (match := _SHARD.fullmatch(name))}
+    counts = {int(match["count"]) for match in found.values()}
+    if not found:
+        return []
+    numbers = {int(match["number"]) for match in found.values()}
+    if len(counts) > 1 or len(found) != len(numbers) or numbers != set(range(1, max(counts) + 1)):
+        raise NoSafetensors(
+            f"{reference}: the folder has {len(found)} shards ({named(found)}) and neither all that belong together "
+            f"nor an index ({INDEX}); copy the rest"
+        )
+    return list(found)
+
+
+def _wrong(entry: Entry) -> str | None:
+    """What is wrong with a header's entry taken for itself; raises TypeError or ValueError where it is none."""
+    numbers = (*entry.shape, entry.begin, entry.end)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError(entry.key)
+    if entry.dtype not in BITS:
+        return f"{entry.key[:60]} has the unknown type {str(entry.dtype)[:20]!r}"
+    if (wanted := prod(entry.shape) * BITS[entry.dtype]) != 8 * (entry.end - entry.begin):
+        held = entry.end - entry.begin
+        return f"{entry.key[:60]} {list(entry.shape)} in {entry.dtype} takes {wanted // 8} bytes, not {held}"
+    return None
+
+
+def _looks_like(start: bytes, otherwise: str) -> str:
+    """What a file is that is no safetensors, by its first bytes."""
+    marks = {
+        b"PK\3\4": "it is a PyTorch file (pickle) with another name; load it where you trust it and save it again",
+        b"\x80\2": "it is a PyTorch file (pickle) with another name; load it where you trust it and save it again",
+        b"GGUF": "it is a GGUF file with another name; give the model that it was made from",
+        b"<": "it is a web page, not weights; download it again",
+        b"\x89HDF": "it is a TensorFlow file with another name; save the model as safetensors",
+    }
+    return next((said for mark, said in marks.items() if start.lstrip().startswith(mark)), otherwise)
+
+
+def _same(one: Entry, other: Entry, piece: int = 1 << 20) -> bool:
+    """Whether two entries hold the same tensor, to the byte."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    with one.file.open("rb") as first, other.file.open("rb") as second:
+        first.seek(one.begin)
+        second.seek(other.begin)
+        for left in range(one.end - one.begin, 0, -piece):
+            if first.read(min(piece, left)) != second.read(min(piece, left)):
+                return False
+    return True
+
+
+def _unwrapped(entries: Mapping[str, Entry], reference: str) -> dict[str, Entry]:
+    """The entries by their names without what wrappers put in."""
+    found: dict[str, Entry] = {}
+    everywhere = bool(entries) and all(key.startswith(DISTRIBUTED) for key in entries)
+    for key, entry in entries.items():
+        name = key
+        for wrapper in WRAPPERS:
+            name = name.replace(wrapper, "")
+        if everywhere or name != key:
+            name = name.removeprefix(DISTRIBUTED)
+        if name in found:
+            raise NoSafetensors(f"{reference}: tensors {found[name].key} and {key} are one and the same; save it again")
+        found[name] = entry
+    return found

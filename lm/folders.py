@@ -1,0 +1,96 @@
+"""What a folder holds that is no model in Hugging Face form, and how to make one of it: causes for error messages."""
+
+from pathlib import Path
+
+LFS_MARK = b"version https://git-lfs.github.com/spec/"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+OTHERS = (*PICKLES, ".h5", ".msgpack", ".ot", ".onnx", ".npz")
+
+
+def not_there(path: Path) -> str | None:
+    """What is wrong with a name in a folder that leads to no file; None where it leads to one or is not there."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {path.readlink()}, which is not there; copy the file itself"
+    if path.exists() and not path.is_file():
+        return "is not a file; put the file itself there"
+    return None
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what Git leaves of a large one that was not fetched."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(LFS_MARK)) == LFS_MARK
+    except OSError:
+        return False
+
+
+def other_kind(folder: Path) -> str | None:
+    """What a folder is where it is something else than a model for itself; None where nothing says so."""
+    if (folder / "adapter_config.json").is_file():
+        return (
+            "the folder holds an adapter (adapter_config.json), which is no model for itself; merge it into its base "
+            "model (peft: merge_and_unload) and save that with save_pretrained"
+        )
+    if (folder / "model_index.json").is_file():
+        return "the folder is a pipeline of diffusers (model_index.json), no language model; give a language model"
+    return None
+
+
+def without_config(folder: Path) -> str:
+    """Why a folder without a config.json is no model, and what to do."""
+    if (wrong := not_there(folder / "config.json")) is not None:
+        return f"its config.json {wrong}"
+    start = "the folder has no config.json"
+    if below := _models_below(folder):
+        return f"{start}, but its folder {below[0]} has one; name that one"
+    if gguf := _first(folder, (".gguf",)):
+        return f"{start}, only {gguf}: {_gguf()}"
+    if (folder / "params.json").is_file():
+        return (
+            f"{start} but a params.json: the model's own form, not that of Hugging Face; give the one with config.json "
+            f"and model.safetensors"
+        )
+    return f"{start}, so it is no model in Hugging Face form"
+
+
+def without_weights(folder: Path) -> str:
+    """Why a folder with a config.json has no weights that are read, and what to do."""
+    start = "the folder has no model.safetensors"
+    if (folder / "consolidated.safetensors").is_file():
+        return (
+            f"{start} but a consolidated.safetensors, whose tensors have the names of Mistral's own programs; give the "
+            f"folder or revision with model.safetensors"
+        )
+    if gguf := _first(folder, (".gguf",)):
+        return f"{start} but {gguf}: {_gguf()}"
+    if pickle := _first(folder, PICKLES):
+        return (
+            f"{start} (only {pickle}); only safetensors are read: load it where you trust it and save it again with "
+            f"save_pretrained"
+        )
+    if other := _first(folder, OTHERS):
+        return (
+            f"{start} (only {other}); only safetensors are read: load it with the library that wrote it and save it as "
+            f"a PyTorch model with save_pretrained"
+        )
+    if other := _first(folder, (".safetensors",)):
+        return f"{start} (only {other}); if that is the whole model, rename it to model.safetensors"
+    if below := _models_below(folder):
+        return f"{start}, but its folder {below[0]} is a model; name that one"
+    return f"{start} (no weights at all); copy them there, or save the model again with save_pretrained"
+
+
+def _gguf() -> str:
+    return (
+        "GGUF is a form for running, mostly quantised; give the model that it was made from, or convert it "
+        "(from_pretrained(folder, gguf_file=...), then save_pretrained)"
+    )
+
+
+def _first(folder: Path, suffixes: tuple[str, ...]) -> str | None:
+    return min((path.name for path in folder.iterdir() if path.suffix in suffixes), default=None)
+
+
+def _models_below(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if (path / "config.json").is_file())

@@ -1,0 +1,93 @@
+"""What decoder layers are called with and what they return, for whoever runs them apart from their model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from lm.errors import UnsupportedModel
+
+
+@dataclass(frozen=True)
+class Call:
+    """All arguments of one call of one layer but the hidden state."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Stop(Exception):
+    """Raised inside a forward pass when what was wanted of it has been seen; never leaves this project's own code."""
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Ends the block where `Stop` is raised."""
+    try:
+        yield
+    except Stop:
+        return
+
+
+def split_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
+    """The hidden state that a layer is called with, its first argument or `hidden_states`, and everything else.
+
+    Raises UnsupportedModel when there is no tensor in that place.
+    """
+    if args:
+        hidden, args = args[0], args[1:]
+    else:
+        kwargs = dict(kwargs)
+        hidden = kwargs.pop("hidden_states", None)
+    if not isinstance(hidden, Tensor):
+        raise UnsupportedModel(
+            f"{type(layer).__name__} is not called with a hidden state [windows, tokens, width] as its first argument "
+            f"(but with {type(hidden).__name__}): its layers cannot be run one after another"
+        )
+    return hidden, Call(args, kwargs)
+
+
+def hidden_state(output: Any, of: str = "a decoder layer") -> Tensor:
+    """The hidden state that a layer returned: a tensor by itself, or the first of a tuple or list.
+
+    Raises UnsupportedModel, naming `of`, for anything else.
+    """
+    found = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(found, Tensor):
+        raise UnsupportedModel(
+            f"{of} returns {_words(output)}: a hidden state [windows, tokens, width], or a tuple or list "
+            f"that starts with it, is needed"
+        )
+    return found
+
+
+def in_the_form_of(output: Any, hidden: Tensor) -> Any:
+    """A hidden state as a layer returns it that returned `output`; what else it returned is None."""
+    if isinstance(output, tuple | list):
+        rest = [None] * (len(output) - 1)
+        return [hidden, *rest] if isinstance(output, list) else (hidden, *rest)
+    return hidden
+
+
+@contextmanager
+def forwards_replaced(layers: Sequence[nn.Module], forward_of: Callable[[int], Callable[..., Any]]) -> Iterator[None]:
+    """Layer i runs `forward_of(i)` in the place of its own forward, as long as the block lasts."""
+    before = [layer.__dict__.get("forward") for layer in layers]
+    try:
+        for index, layer in enumerate(layers):
+            layer.forward = forward_of(index)
+        yield
+    finally:
+        for layer, forward in zip(layers, before, strict=True):
+            if forward is None:
+                layer.__dict__.pop("forward", None)
+            else:
+                layer.forward = forward
+
+
+def _words(output: Any) -> str:
+    if isinstance(output, tuple | list):
+        return f"a {type(output).__name__} of {', '.join(type(one).__name__ for one in output) or 'nothing'}"
+    return type(output).__name__

@@ -1,0 +1,132 @@
+"""The MLP among a decoder layer's linears, found by shapes and by the nonlinearity between its matrices.
+
+Candidates are linears with one parent, or in two modules with one parent that hold a linear each (BERT's intermediate
+and output):
+
+    one or two [neurons, hidden], or one [2 x neurons, hidden] that holds gate and up (Phi-3); and one [hidden, neurons]
+
+whose parent holds an elementwise nonlinearity (`lm.nonlinearity`). Of several the one with the most neurons is the MLP:
+a layer may have small gated pairs besides (the per-layer inputs of Gemma 3n and 4, adapters). A query, key and value of
+one shape, or a low-rank pair, have no nonlinearity beside them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lm.errors import UnsupportedModel
+from lm.hooks import record_inputs
+from lm.nonlinearity import CONTAINERS, holds_nonlinearity
+
+Shape = Sequence[int]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Names of the MLP's first linears and of its last one within the layer, and how many neurons lie between them."""
+
+    first: tuple[str, ...]
+    down: str
+    neurons: int
+
+
+def find_mlp(layer: nn.Module, shapes: Mapping[str, Shape]) -> MLP:
+    """The MLP of a layer whose linears have these [rows, columns].
+
+    Raises UnsupportedModel when there is none, or when several have the most neurons, and names them.
+    """
+    found = [one for family, parents in _families(layer, shapes) for one in _candidates(layer, family, parents, shapes)]
+    most = max((one.neurons for one in found), default=0)
+    largest = [one for one in found if one.neurons == most]
+    if len(largest) == 1:
+        return largest[0]
+    kind = type(layer).__name__
+    if largest:
+        raise UnsupportedModel(
+            f"{kind}: {' and '.join(_words(one) for one in largest)} could each be the MLP, all with {most} neurons, "
+            f"and nothing decides between them; its neurons cannot be attributed"
+        )
+    listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) or "none"
+    raise UnsupportedModel(
+        f"{kind}: no MLP found (one or two linears [neurons, hidden] or one [2 x neurons, hidden], and one "
+        f"[hidden, neurons], with a nonlinearity beside them) among {listed}"
+    )
+
+
+def _families(layer: nn.Module, shapes: Mapping[str, Shape]) -> list[tuple[list[str], list[str]]]:
+    """Linears that may be an MLP together, and the modules that may hold its nonlinearity."""
+    by_parent: dict[str, list[str]] = {}
+    for name in shapes:
+        by_parent.setdefault(_parent(name), []).append(name)
+    families = [(family, [parent]) for parent, family in by_parent.items()]
+    # Modules with one linear each, side by side.
+    single = [(parent, family[0]) for parent, family in by_parent.items() if len(family) == 1 and parent]
+    for place, (parent, first) in enumerate(single):
+        for other_parent, last in single[place + 1 :]:
+            if _parent(parent) == _parent(other_parent):
+                families.append(([first, last], [parent, other_parent]))
+    return families
+
+
+def _candidates(layer: nn.Module, family: list[str], parents: list[str], shapes: Mapping[str, Shape]) -> list[MLP]:
+    """The MLP that a family is, if its shapes fit and a nonlinearity is there; none otherwise."""
+    if len(family) not in (2, 3):
+        return []
+    fitting = [one for position in range(len(family)) if (one := _fit(family, position, shapes)) is not None]
+    if not fitting or not any(_holds_nonlinearity(layer, parent) for parent in parents):
+        return []
+    if len(fitting) == 1:
+        return fitting
+    # As many neurons as the hidden state is wide: shapes alone do not tell the last linear.
+    last = _called_last(layer, family, shapes)
+    return [one for one in fitting if one.down == last] or fitting
+
+
+def _called_last(layer: nn.Module, family: list[str], shapes: Mapping[str, Shape]) -> str | None:
+    """The linear that the family's parent calls last; None where it cannot be run by itself.
+
+    Of two linears in a module that cannot be run (the layer itself) it is the one that was made last.
+    """
+    parent = layer.get_submodule(_parent(family[0]))
+    weight = next(layer.get_submodule(family[0]).parameters())
+    called: list[str] = []
+    modules = {name: layer.get_submodule(name) for name in family}
+    inputs = torch.zeros(1, 1, shapes[family[0]][1], device=weight.device, dtype=weight.dtype)
+    try:
+        with torch.no_grad(), record_inputs(modules, lambda name, _: called.append(name)):
+            parent(inputs)
+    except Exception:  # a module that takes more than one input, or has no forward, says so in its own way
+        called.clear()
+    if sorted(called) == sorted(family):
+        return called[-1]
+    return family[-1] if len(family) == 2 else None
+
+
+def _fit(family: list[str], position: int, shapes: Mapping[str, Shape]) -> MLP | None:
+    """The MLP whose last linear stands at this position of the family."""
+    down = family[position]
+    hidden, neurons = shapes[down]
+    first = tuple(family[:position] + family[position + 1 :])
+    if all(tuple(shapes[name]) == (neurons, hidden) for name in first):
+        return MLP(first, down, neurons)
+    if len(first) == 1 and tuple(shapes[first[0]]) == (2 * neurons, hidden):
+        return MLP(first, down, neurons)
+    return None
+
+
+def _holds_nonlinearity(layer: nn.Module, name: str) -> bool:
+    module = layer.get_submodule(name)
+    while isinstance(module, CONTAINERS) and name:
+        name = _parent(name)
+        module = layer.get_submodule(name)
+    return holds_nonlinearity(module)
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _words(one: MLP) -> str:
+    return f"{', '.join(one.first)} with {one.down}"

@@ -1,0 +1,158 @@
+"""From a checkpoint's tensors to a model's: each finds its place, or the model is refused and the tensors named."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import (
+    WeightConverter,
+    WeightRenaming,
+    dot_natural_key,
+    rename_source_key,
+)
+
+from lm.architecture import layers_path
+from lm.checkpoint import Checkpoint, Entry, named
+from lm.errors import BadInput, UnsupportedModel
+
+PACKED = (".qweight", ".qzeros", ".g_idx", ".weight_packed", ".weight_scale", ".absmax", ".quant_map", ".SCB")
+"""Ends of tensors' names in checkpoints of packed weights whose config does not say so."""
+
+
+def load_weights(
+    checkpoint: Checkpoint,
+    config: PretrainedConfig,
+    dtype: torch.dtype,
+    reference: str,
+    generation: GenerationConfig | None = None,
+) -> PreTrainedModel:
+    """The config's model with the checkpoint's tensors, in `dtype` on the CPU.
+
+    Tensors that are stored in `dtype` are pages mapped from the files and take no memory of ours. Raises
+    UnsupportedModel, which lists them, when tensors are missing, do not fit, or belong to the decoder layers and the
+    model has no place for them.
+    """
+    packed = [name for name in checkpoint.entries if name.endswith(PACKED)]
+    if packed:
+        raise UnsupportedModel(
+            f"{reference} is quantised: it holds {len(packed)} packed tensors ({named(packed)}), which cannot be "
+            f"pruned; give the model before quantisation"
+        )
+    try:
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        _check_shapes(empty, checkpoint, reference)
+        with ExitStack() as opened:
+            loaded: Any = type(empty).from_pretrained(
+                None,
+                config=empty.config,
+                state_dict=_slices(checkpoint, opened),
+                dtype=dtype,
+                generation_config=generation,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except BadInput:
+        raise
+    except Exception as error:  # whatever transformers and a model's own code raise for a config they cannot follow
+        raise UnsupportedModel(f"{reference}: cannot be loaded: {first_line(error)}") from error
+    _check_names(loaded[0], checkpoint, loaded[1], reference)
+    model: PreTrainedModel = loaded[0]
+    return model
+
+
+def stored_names(model: PreTrainedModel, checkpoint: Checkpoint) -> dict[str, str]:
+    """Name in the model's state -> name in the checkpoint, of all tensors that the model took as they are stored.
+
+    What transformers made of several stored tensors, or of one by reshaping it, has no name here.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name, own, whole in _renamed(model, checkpoint):
+        if whole and own not in taken:
+            found[own] = name
+        else:
+            found.pop(own, None)
+        taken.add(own)
+    return found
+
+
+def _renamed(model: PreTrainedModel, checkpoint: Checkpoint) -> Iterator[tuple[str, str, bool]]:
+    """(name in the checkpoint, name in the model's state, whether it is taken as it is) of all tensors that the model
+    has a place for, as transformers renames them."""
+    state = model.state_dict()
+    transforms = get_model_conversion_mapping(model)
+    renamings = [transform for transform in transforms if isinstance(transform, WeightRenaming)]
+    converters = [transform for transform in transforms if isinstance(transform, WeightConverter)]
+    for name in sorted(checkpoint.entries, key=dot_natural_key):  # its order; some renamings depend on those before
+        own, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
+        if own not in state and name in state:
+            own, pattern = rename_source_key(name, [], [], model.base_model_prefix, state)
+        if own in state:
+            yield name, own, pattern is None
+
+
+def _check_shapes(empty: PreTrainedModel, checkpoint: Checkpoint, reference: str) -> None:
+    """Compare shapes before a model of the config's size is made, which may be any."""
+    state = empty.state_dict()
+    wrong = [
+        f"{name} is {list(checkpoint.entries[name].shape)}, not {list(state[own].shape)}"
+        for name, own, whole in _renamed(empty, checkpoint)
+        if whole and checkpoint.entries[name].shape != tuple(state[own].shape)
+    ]
+    if wrong:
+        raise UnsupportedModel(
+            f"{reference}: {len(wrong)} tensors do not fit its config.json: {named(wrong)}; give a checkpoint and a "
+            f"config that belong together"
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """An exception's first line, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _slices(checkpoint: Checkpoint, opened: ExitStack) -> dict[str, Any]:
+    """Name -> the tensor, to be read when it is asked for, as long as `opened` is not closed."""
+    files = {file: opened.enter_context(safe_open(file, framework="pt")) for file in checkpoint.files}
+    return {name: files[entry.file].get_slice(entry.key) for name, entry in checkpoint.entries.items()}
+
+
+def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, told: Mapping[str, Any], reference: str) -> None:
+    kind = type(model).__name__
+    if missing := told["missing_keys"]:
+        # transformers would go on with random numbers in their place
+        unexpected = told["unexpected_keys"]
+        held = f"it has no place for {len(unexpected)}, {named(unexpected)}; " if unexpected else ""
+        raise UnsupportedModel(
+            f"{reference}: the checkpoint lacks {len(missing)} tensors of {kind}: {named(missing)}; {held}give a "
+            f"checkpoint that fits its config.json, or save it again"
+        )
+    if lost := _lost(model, checkpoint, told["unexpected_keys"]):
+        raise UnsupportedModel(
+            f"{reference}: {kind} has no place for {len(lost)} tensors of its decoder layers: {named(lost)}; it would "
+            f"compute without them; give a config.json that fits the checkpoint"
+        )
+
+
+def _lost(model: PreTrainedModel, checkpoint: Checkpoint, unexpected: Iterable[str]) -> list[str]:
+    """Tensors that transformers passes over although they belong to decoder layers: biases that the config denies,
+    layers beyond the last. Masks, frequencies and scales, which older checkpoints hold, are none."""
+    try:
+        path = layers_path(model) + "."
+    except UnsupportedModel:
+        return []  # the walk says so in its own words
+    entries = checkpoint.entries
+    short = path.split(".", 1)[-1]  # without the base model's prefix
+
+    def counts(name: str) -> bool:
+        entry: Entry | None = entries.get(name) or entries.get(name.removeprefix(f"{model.base_model_prefix}."))
+        if not name.startswith((path, short)) or name.endswith((".inv_freq", ".masked_bias")):
+            return False
+        return entry is None or ("F" in entry.dtype and len(entry.shape) in (1, 2, 3) and entry.shape != (1,))
+
+    return [name for name in unexpected if counts(name)]

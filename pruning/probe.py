@@ -1,0 +1,147 @@
+"""What the walk assumes of a model's layers, tried with two tokens before any work begins.
+
+The walk runs each layer by itself, on the hidden states that the layer before it gave. That is the model only if
+
+    a layer's first argument is a hidden state [windows, tokens, width], and it returns one of the same shape;
+    the next layer is called with just that hidden state;
+    its other arguments do not depend on what the layer before it computed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from lm.errors import BadInput, UnsupportedModel
+from lm.layer_calls import Call, Stop, forwards_replaced, hidden_state, in_the_form_of, split_call, stopping
+
+
+def probe_layers(model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[Tensor, "samples tokens"]) -> Any:
+    """Run the model on a few tokens through its first layer, up to the second; returns what the first layer returned.
+
+    Raises UnsupportedModel, which names the layer, when one of the assumptions above does not hold.
+    """
+    name = f"{type(model).__name__}: {type(layers[0]).__name__}"
+    real, output = _first_two_calls(model, layers, ids)
+    before = real[0][0]
+    _check_shape(f"{name} is called with", before, (*ids.shape, before.shape[-1] if before.dim() else 0))
+    after = hidden_state(output)
+    _check_shape(f"{name} returns", after, tuple(before.shape))
+    passed: list[tuple[Tensor, Call]] = []
+    with _reading(model), forwards_replaced(layers, passing_through(layers, passed, output)), stopping():
+        model(input_ids=ids, use_cache=False)
+    if len(passed) != len(layers):
+        raise UnsupportedModel(f"{name} is one of {len(layers)} layers, but {len(passed)} are called in a pass")
+    moved = next((index for index, (hidden, _) in enumerate(passed) if not _equal(hidden, before)), None)
+    if moved is not None or (len(real) > 1 and not _equal(real[1][0], after)):
+        raise UnsupportedModel(
+            f"{name}: between layer {(moved or 1) - 1} and layer {moved or 1} the model changes the hidden state; "
+            f"its layers cannot be run one after another"
+        )
+    if len(real) > 1 and (other := _difference(real[1][1], passed[1][1])) is not None:
+        raise UnsupportedModel(
+            f"{name}: {other} of layer 1 depends on what layer 0 computes; its layers cannot be run one after another"
+        )
+    return output
+
+
+def passing_through(
+    layers: Sequence[nn.Module], recorded: list[tuple[Tensor, Call]], output: Any
+) -> Callable[[int], Callable[..., Any]]:
+    """Forwards of layers that note their call and return their input as a layer that returned `output` does; the last
+    one stops the pass, to spare the model's head."""
+
+    def forward_of(index: int) -> Callable[..., Any]:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            hidden, call = split_call(layers[index], args, kwargs)
+            recorded.append((hidden, call))
+            if index + 1 == len(layers):
+                raise Stop
+            return in_the_form_of(output, hidden)
+
+        return forward
+
+    return forward_of
+
+
+def _first_two_calls(
+    model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[Tensor, "samples tokens"]
+) -> tuple[list[tuple[Tensor, Call]], Any]:
+    """What the first layer, and the second if there is one, is called with in a real pass; what the first returned."""
+    calls: list[tuple[Tensor, Call]] = []
+    outputs: list[Any] = []
+
+    def note(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden, call = split_call(layer, args, kwargs)
+        calls.append((hidden.clone(), call))  # the layer may write into it
+        if len(calls) == 2:
+            raise Stop
+
+    def keep(layer: nn.Module, _args: object, output: object) -> None:
+        hidden_state(output, f"{type(model).__name__}: {type(layer).__name__}")
+        outputs.append(output)
+        if len(layers) == 1:
+            raise Stop
+
+    handles = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers[:2]]
+    handles.append(layers[0].register_forward_hook(keep))
+    try:
+        with _reading(model), stopping():
+            model(input_ids=ids, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not outputs:
+        raise UnsupportedModel(
+            f"{type(model).__name__}: its first layer {type(layers[0]).__name__} is not called in a pass; "
+            f"it cannot be pruned with calibration"
+        )
+    return calls, outputs[0]
+
+
+@contextmanager
+def _reading(model: PreTrainedModel) -> Iterator[None]:
+    """Turns what a model raises that cannot read a few tokens by themselves into UnsupportedModel."""
+    try:
+        yield
+    except (BadInput, Stop, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # each fails in its own way on what it does not take
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModel(
+            f"{type(model).__name__} cannot be run on two tokens of text ({cause}): it cannot be pruned with "
+            f"calibration; magnitude does without"
+        ) from error
+
+
+def _check_shape(what: str, hidden: Tensor, expected: tuple[int, ...]) -> None:
+    if tuple(hidden.shape) != expected or hidden.dim() != 3:
+        wanted = list(expected) if len(expected) == 3 else [*expected[:2], "width"]
+        raise UnsupportedModel(
+            f"{what} a hidden state of shape {list(hidden.shape)} for {expected[0]} window of {expected[1]} tokens, "
+            f"not [windows, tokens, width] ({', '.join(map(str, wanted))}): this architecture cannot be handled with "
+            f"calibration; magnitude does without"
+        )
+
+
+def _difference(one: Call, other: Call) -> str | None:
+    """The first argument in which two calls differ."""
+    if len(one.args) != len(other.args) or one.kwargs.keys() != other.kwargs.keys():
+        return "the number of arguments"
+    pairs = zip(one.args, other.args, strict=True)
+    unlike = [f"argument {place}" for place, (a, b) in enumerate(pairs, start=2) if not _equal(a, b)]
+    unlike += [f"argument {key}" for key, value in one.kwargs.items() if not _equal(value, other.kwargs[key])]
+    return unlike[0] if unlike else None
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one is other or (one.shape == other.shape and bool(((one == other) | (one != one)).all()))
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
+    # What layers write into (a mapping, a cache) is handed on as it is, so that later layers find it.
+    return type(one) is type(other)

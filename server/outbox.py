@@ -1,0 +1,49 @@
+"""Jobs that requests made or changed, until the sweeper has announced and sent them.
+
+A request so never waits for Redis. What is lost here (a server that ends, more than MAX_WAITING) is no job's message:
+the database knows which jobs have none, and the next sweep sends it.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+
+from jobs.documents import Job
+
+MAX_WAITING = 2000
+
+
+class Outbox:
+    """Filled from any thread, emptied by the one task on the event loop that waits for it."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque(maxlen=MAX_WAITING)
+        self._filled: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def put(self, *jobs: Job) -> None:
+        """Have these jobs announced, and what is ready sent."""
+        self._jobs.extend(jobs)
+        if self._loop is not None and self._filled is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+                self._loop.call_soon_threadsafe(self._filled.set)
+
+    def take(self) -> list[Job]:
+        """Everything that waits, oldest first."""
+        taken: list[Job] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._jobs.popleft())
+        return taken
+
+    async def wait(self, seconds: float) -> None:
+        """Until something was put in, or so long."""
+        loop = asyncio.get_running_loop()
+        if self._filled is None or self._loop is not loop:
+            self._loop, self._filled = loop, asyncio.Event()
+            if self._jobs:
+                return
+        filled = self._filled
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(filled.wait(), seconds)
+        filled.clear()

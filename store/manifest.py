@@ -1,0 +1,100 @@
+"""Checksums of an artefact's files, written with it and verified when they are read.
+
+`manifest.json` in the artefact's folder: {"algorithm": "sha256", "files": {relative name: {"sha256": hex digits,
+"bytes": size}}}. Artefacts older than this file have none, and a user's own folders neither: those are read as they
+are.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.problems import Problem
+
+MANIFEST = "manifest.json"
+ALGORITHM = "sha256"
+REMEDY = "make it again with force"
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What one file of an artefact was when it was written."""
+
+    sha256: str
+    bytes: int
+
+
+class Damaged(Problem):
+    """A file of an artefact is missing or not what was written; `file` is its relative name."""
+
+    def __init__(self, folder: Path, file: str, reason: str, remedy: str = REMEDY) -> None:
+        artefact = f"{folder.parent.name}/{folder.name}"
+        super().__init__(409, "damaged", "An artefact is damaged", f"{artefact} is damaged: {file} {reason}; {remedy}")
+        self.file = file
+
+
+def write_manifest(folder: Path) -> None:
+    """Write `manifest.json` with the checksums of all files below a folder."""
+    files = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file != folder / MANIFEST:
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, ALGORITHM).hexdigest()
+            files[file.relative_to(folder).as_posix()] = {"sha256": digest, "bytes": file.stat().st_size}
+    document = {"algorithm": ALGORITHM, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(document, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Mapping[str, Checksum] | None:
+    """Relative name -> checksum of the files of an artefact; None where it has no manifest. Raises Damaged."""
+    try:
+        document = json.loads((folder / MANIFEST).read_bytes())
+        if document["algorithm"] != ALGORITHM:
+            raise Damaged(folder, MANIFEST, f"has checksums of another algorithm than {ALGORITHM}")
+        return {name: Checksum(str(about["sha256"]), int(about["bytes"])) for name, about in document["files"].items()}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Damaged(folder, MANIFEST, "cannot be read") from error
+
+
+def verify(
+    folder: Path,
+    names: Iterable[str] | None = None,
+    remedy: str = REMEDY,
+    contents: Callable[[str], bool] = lambda name: True,
+) -> None:
+    """Read the named files of an artefact, None: all, and compare them with its manifest; each is read once.
+
+    Of files whose name is not for `contents` only the size is compared, and they are not read. Nothing is read where
+    the artefact has no manifest. Raises Damaged, which names the first file that is not what was written and ends with
+    `remedy`: what to do.
+    """
+    known = read_manifest(folder)
+    if known is None:
+        return
+    for name in known if names is None else names:
+        if name not in known:
+            raise Damaged(folder, name, "is not in the artefact's manifest", remedy)
+        try:
+            size = (folder / name).stat().st_size
+            if size != known[name].bytes:
+                raise Damaged(folder, name, f"has {size} bytes, not the {known[name].bytes} that were written", remedy)
+            if not contents(name):
+                continue
+            with (folder / name).open("rb") as stream:
+                digest = hashlib.file_digest(stream, ALGORITHM).hexdigest()
+        except OSError as error:
+            raise Damaged(folder, name, f"cannot be read ({error.strerror})", remedy) from error
+        if digest != known[name].sha256:
+            raise Damaged(folder, name, "is not what was written (its sha256 differs)", remedy)
+
+
+def verify_bytes(folder: Path, name: str, data: bytes, known: Mapping[str, Checksum], remedy: str = REMEDY) -> None:
+    """Compare one file's contents, read before, with its checksum in `known` (`read_manifest`). Raises Damaged."""
+    if name not in known:
+        raise Damaged(folder, name, "is not in the artefact's manifest", remedy)
+    if hashlib.sha256(data).hexdigest() != known[name].sha256:
+        raise Damaged(folder, name, "is not what was written (its sha256 differs)", remedy)
