@@ -17,12 +17,15 @@ class Names:
     def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
         self._stores = stores
         self._labels: dict[str, str] = {}
+        self._models: Mapping[str, str] | None = None  # asked for once, and only where a pruned model is named
         self.learn(references)
 
     def learn(self, references: Iterable[str]) -> None:
         """Look up those that are not known yet."""
         wanted = {reference for reference in references if reference not in self._labels}
-        models = self._stores.names.models() if any(each.startswith(PRUNED) for each in wanted) else {}
+        if self._models is None and any(each.startswith(PRUNED) for each in wanted):
+            self._models = self._stores.names.models()
+        models = self._models or {}
         for reference in wanted:
             id = reference.removeprefix(PRUNED)
             if id == reference:
