@@ -111,4 +111,5 @@ if (form) {
   form.addEventListener("input", update);
   form.addEventListener("submit", submit);
   update();
+  form.dataset.ready = "";
 }
