@@ -88,6 +88,45 @@ def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], 
             return text.strip()
 
 
+def canonical_reference(text: str, settings: Settings) -> str:
+    """The one spelling for all that name the same model: `demo` for its folder, a folder's path from its model root on,
+    a hub id without `@main`. What names nothing that is there stays as it is written."""
+    text = text.strip()
+    if _is_demo(text):
+        return DEMO
+    try:
+        found = parse_reference(text, settings)
+    except Problem:
+        return text
+    match found:
+        case FolderModel(path):
+            return _short_path(path.resolve(), settings)
+        case PrunedModel(name):
+            return f"{PRUNED}{name}"
+        case HubModel(name, revision):
+            return name if revision == "main" else f"{name}@{revision}"
+
+
+def _is_demo(text: str) -> bool:
+    """The demo model by its name or its folder, whatever the model roots are."""
+    try:
+        return text == DEMO or (text.startswith("/") and Path(text).resolve() == DEMO_FOLDER)
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _short_path(folder: Path, settings: Settings) -> str:
+    if folder == DEMO_FOLDER:
+        return DEMO
+    for root in _existing(settings.model_roots):
+        if folder.is_relative_to(root):
+            name = str(folder.relative_to(root))
+            # Of two roots with a folder of this name, or beside a name that means something else, the path is clear.
+            if name not in {DEMO, "."} and _find_below(settings.model_roots, name, Path.is_dir) == folder:
+                return name
+    return str(folder)
+
+
 def resolve_file(text: str, settings: Settings, field: str) -> Path:
     """A file that a spec names, below a model root or the data folder; Problem 422 otherwise."""
     roots = [*settings.model_roots, *([settings.data] if settings.data else [])]

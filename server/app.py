@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Head)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Limits)
-    app.add_middleware(Security, allowed_hosts=(*settings.allowed_hosts, settings.host))
+    app.add_middleware(Security, render=error_page, allowed_hosts=(*settings.allowed_hosts, settings.host))
     for rooms in (jobs, models, estimates, tables, results, attributions, comparisons, texts, site, health):
         app.include_router(rooms.router)
     app.include_router(static_routes(STATIC))

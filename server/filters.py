@@ -9,7 +9,7 @@ from store.study_table import AXES
 
 Labels = Annotated[list[str] | None, Query(description="only these values of the axis; may be given several times")]
 
-OTHER_PARAMETERS = frozenset({"rows", "columns", "measure", "show", "published", "chart"})
+TABLE_PARAMETERS = ("rows", "columns", "measure", "show", "published", "chart")
 """What else a table's address may say."""
 
 
@@ -28,8 +28,8 @@ def study_filters(
     """Axis -> the values that count. Problem 422 for a name that is no axis and says nothing else: a filter that is
     spelled wrong must not show everything."""
     for name, value in request.query_params.multi_items():
-        if name not in AXES and name not in OTHER_PARAMETERS:
-            raise bad_field(name, value, list(AXES), unknown_name(name, [*AXES, *sorted(OTHER_PARAMETERS)]))
+        if name not in AXES and name not in TABLE_PARAMETERS:
+            raise bad_field(name, value, list(AXES), unknown_name(name, [*AXES, *TABLE_PARAMETERS]))
     given = (model, method, pattern, calibration, seqlen, allocation, seed, task, group)
     return {axis: labels for axis, labels in zip(AXES, given, strict=True) if labels}
 

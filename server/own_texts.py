@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.documents import Job, JobKind
 from jobs.neurons import parse_neuron
-from jobs.problems import bad_field
+from jobs.problems import Problem, bad_field
 from jobs.vocabulary import LABEL_SOURCES, NO_PROMPT, PROMPTS, TASKS
 from server import urls
 from server.documents import TextJob
@@ -91,8 +91,12 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
 
     Problem 404 for a text that is not there, 422 for a word that its text does not have.
     """
+    known = [example.index for example in opened.examples]
     for index in words:
-        opened.place_of(index)
+        if index not in known:
+            named = ", ".join(map(str, known))
+            detail = f"there is no example {index}; the examples are {named}"
+            raise Problem(404, "not-found", "No such example", detail)
     chosen: dict[int, list[str]] = {}
     for example, text in zip(opened.examples, inner_texts(opened), strict=True):
         kept = [place.word for place in example.words]

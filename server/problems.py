@@ -59,19 +59,24 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(urls.API)
 
 
+def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) -> Response:
+    """The problem document, or for a browser the page that ``render`` makes of it."""
+    path = request.scope.get("shared_from", request.url.path)
+    if not wants_page(request):
+        return problem_response(problem, path)
+    errors: list[dict[str, object]] = [dict(error.document()) for error in problem.errors]
+    page = ErrorPage(status=problem.status, title=problem.title, detail=problem.detail, errors=errors)
+    response = render(request, page)
+    response.status_code = problem.status
+    response.headers.update(problem.headers)
+    return response
+
+
 def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
     """Answer every error with a problem document, or with the page that ``render`` makes of it."""
 
     def answer(request: Request, problem: Problem) -> Response:
-        path = request.scope.get("shared_from", request.url.path)
-        if not wants_page(request):
-            return problem_response(problem, path)
-        errors: list[dict[str, object]] = [dict(error.document()) for error in problem.errors]
-        page = ErrorPage(status=problem.status, title=problem.title, detail=problem.detail, errors=errors)
-        response = render(request, page)
-        response.status_code = problem.status
-        response.headers.update(problem.headers)
-        return response
+        return answer_problem(request, problem, render)
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)

@@ -13,11 +13,14 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.bounds import MAX_ECHO
 from jobs.problems import Problem
 from server.headers import HEADERS
-from server.problems import problem_response
+from server.problems import ErrorRenderer, answer_problem
+from server.urls import API
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM = "application/x-www-form-urlencoded"
@@ -26,8 +29,10 @@ FORM = "application/x-www-form-urlencoded"
 class Security:
     """ASGI middleware around the whole application; see the module's text."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, render: ErrorRenderer, allowed_hosts: Iterable[str] = ()) -> None:
+        """``render`` makes the page of what is refused, for a browser."""
         self.app = app
+        self.render = render
         names = (_without_port(host.lower()) for host in allowed_hosts)
         self.allowed_hosts = tuple(name for name in names if name)
 
@@ -45,7 +50,8 @@ class Security:
 
         problem = self.objection(scope["method"], Headers(scope=scope)) or _objection_to_address(scope)
         if problem is not None:
-            await problem_response(problem, scope["path"])(scope, receive, send_with_headers)
+            answer = answer_problem(Request(scope), problem, self.render)
+            await answer(scope, receive, send_with_headers)
             return
         await self.app(scope, receive, send_with_headers)
 
@@ -106,7 +112,13 @@ def _without_port(host: str) -> str:
 
 def _objection_to_address(scope: Scope) -> Problem | None:
     # Nothing here has such a name, and PostgreSQL takes no text with a null character in it.
-    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+    if "\0" in scope["path"]:
+        shown = scope["path"].replace("\0", "%00")
+        return Problem(404, "not-found", "Not found", f"there is nothing at {shown[:MAX_ECHO]}")
+    # A page says itself what of its query it left out.
+    if b"%00" in scope.get("query_string", b"") and (
+        scope["path"].startswith(API) or scope["method"] not in {"GET", "HEAD"}
+    ):
         return Problem(400, "bad-address", "Not an address", "the address holds a null character (%00); leave it out")
     return None
 

@@ -16,6 +16,7 @@ from jobs.settings import Settings
 from server.feed import Feed
 from server.outbox import Outbox
 from server.read.opened import OpenAttributions, Whereabouts
+from server.read.record_names import RecordNames
 from store import submission
 from store.artefacts import Artefacts
 
@@ -52,6 +53,7 @@ class Places:
 class Stores(submission.Stores):
     """What is kept, the queue and the live events; all safe to use from the threads that requests run in."""
 
+    names: RecordNames
     attributions: OpenAttributions
     queue: Celery
     redis: redis.Redis
@@ -65,9 +67,11 @@ class Stores(submission.Stores):
         it, but DATABASE_SECONDS unless given."""
         kept = submission.Stores.open(settings, answer_seconds=answer_seconds or DATABASE_SECONDS)
         events = async_redis_client(settings)
+        names = RecordNames(kept.results, settings)
         return cls(
             **{name.name: getattr(kept, name.name) for name in fields(kept)},
-            attributions=OpenAttributions(Places(kept.artefacts).find),
+            names=names,
+            attributions=OpenAttributions(Places(kept.artefacts).find, names),
             queue=producer(settings),
             redis=redis_client(settings),
             events=events,

@@ -19,6 +19,13 @@ def perplexity(nats: float) -> float:
     return exp(min(nats, _MOST_NATS))
 
 
+def telling_majority(share: float | None) -> float | None:
+    """The accuracy of always giving the most frequent right answer; None where it is 1. Then the right choice stands in
+    the same place in every row (in sciq's files always first), or there is one row: no answer is more frequent than
+    another, and a model is not to be held against it."""
+    return None if share is None or share >= 1 else share
+
+
 class Measurement(NamedTuple):
     """What an evaluation found on one task or text; `low` and `high` are the ends of its 95 % interval (Wilson's of an
     accuracy, Student's of a perplexity)."""

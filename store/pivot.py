@@ -180,7 +180,8 @@ class _Meeting:
                 _mean(by.dense[at], self.starts),
                 _mean(by.difference[at], self.starts),
                 chance,
-                _mean(by.majority[at], self.starts),
+                # Of some of the tasks alone it would stand beside the accuracy of all.
+                np.where(self._count(~np.isnan(by.majority[at])) == done, _mean(by.majority[at], self.starts), np.nan),
             )
         )
         rows, wrong, right = (

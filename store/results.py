@@ -14,7 +14,7 @@ and `store/measurement_rows.py` keeps the evaluations' `tasks` and `perplexity` 
 Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeAlias
@@ -111,6 +111,23 @@ class Results:
                 query = select(records.c.id).where(records.c.kind == kind, records.c.id.in_(some))
                 found |= {*connection.execute(query).scalars()}
         return found
+
+    def ids(self, kind: str) -> set[str]:
+        """The ids of all records of a kind, without reading them."""
+        with self.database.reading() as connection:
+            return {*connection.execute(select(records.c.id).where(records.c.kind == kind)).scalars()}
+
+    def everything(self, kind: str) -> Iterator[Record]:
+        """All records of a kind, in no order."""
+        with self.database.reading() as connection:
+            for row in connection.execute(select(records).where(records.c.kind == kind)):
+                yield _to_record(row)
+
+    def marks(self) -> dict[str, tuple[int, datetime]]:
+        """Kind -> how many records there are and when the newest was made: unchanged as long as none came or went."""
+        query = select(records.c.kind, func.count(), func.max(records.c.created_at)).group_by(records.c.kind)
+        with self.database.reading() as connection:
+            return {kind: (count, newest) for kind, count, newest in connection.execute(query)}
 
     def many(self, kind: str, names: Iterable[str]) -> dict[str, Record]:
         """Id -> record, of those that are there."""

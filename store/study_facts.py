@@ -53,6 +53,8 @@ class Findings:
             into = self.measured if own else self.paired
             places = np.ix_([self.at[row.evaluation] for row in some], [self._task[names[place]] for place in here])
             into[places] = unpack(some)[:, here]
+        majority = self.measured[..., MEASURED.index("majority")]
+        majority[majority >= 1] = np.nan  # as `store.measured.telling_majority` says
         if measure == PERPLEXITY:
             values = [MEASURED.index(name) for name in ("value", "low", "high")]
             self.measured[..., values] = np.log(self.measured[..., values])

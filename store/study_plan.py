@@ -16,7 +16,6 @@ from jobs.bounds import DEFAULT_SAMPLES
 from jobs.documents import JobKind, artefact_id
 from jobs.references import PRUNED
 from jobs.specs import (
-    Allocation,
     AttributeSpec,
     Calibration,
     EvaluateSpec,
@@ -29,6 +28,7 @@ from jobs.specs import (
     StudySpec,
     Unstructured,
 )
+from jobs.specs.prune import option_label
 from jobs.vocabulary import RIA
 
 Fingerprint = Callable[[JobKind, Spec], str]
@@ -90,14 +90,6 @@ def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
                 attribute = _attribution(attribution, model, tuple(variants))
                 grid.add(JobKind.ATTRIBUTE, attribute, _coordinates("attribute", model), after=shown)
     return grid.cells
-
-
-def option_label(part: Method | Allocation) -> str:
-    """The name of a method or an allocation, with the options that differ from its defaults."""
-    options = part.model_dump(exclude={"name"}, exclude_defaults=True)
-    if not options:
-        return part.name
-    return f"{part.name} ({', '.join(f'{key}={value}' for key, value in options.items())})"
 
 
 def calibration_label(calibration: Calibration) -> str:

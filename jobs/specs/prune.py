@@ -184,6 +184,21 @@ class Calibration(Strict):
         name = self.dataset or str(self.file).rpartition("/")[2]
         return f"{name} single" if self.mode == "single" else name
 
+    @property
+    def label(self) -> str:
+        """The text with its windows, and the seed where it is not 0: `c4 128x2048`, `rte single 32 windows seed 1`."""
+        match self.samples, self.seqlen:
+            case None, None:
+                windows = None
+            case None, length:
+                windows = f"{length} tokens"
+            case count, None:
+                windows = f"{count} windows"
+            case count, length:
+                windows = f"{count}x{length}"
+        seed = f"seed {self.seed}" if self.seed else None
+        return " ".join(part for part in (str(self), windows, seed) if part)
+
 
 def _of_examples(dataset: object, file: object) -> bool:
     return dataset in EXAMPLE_SETS or (dataset is None and str(file).endswith(".jsonl"))
@@ -238,10 +253,22 @@ class PruneSpec(Strict):
 
     @property
     def label(self) -> str:
-        """`wanda · c4 · 0.5`, or `magnitude · 2:4` without text; an allocation that is not uniform comes last."""
-        allocation = None if isinstance(self.allocation, Uniform) else self.allocation.name
-        parts = (self.method.name, self.calibration, self.pattern, allocation)
-        return " · ".join(str(part) for part in parts if part is not None)
+        """`wanda · c4 128x2048 · 0.5`, or `magnitude · 2:4` without text; an allocation that is not uniform comes last.
+
+        Whatever of the spec differs shows, except for the model and a calibration file's folder.
+        """
+        allocation = None if isinstance(self.allocation, Uniform) else option_label(self.allocation)
+        calibration = None if self.calibration is None else self.calibration.label
+        parts = (option_label(self.method), calibration, str(self.pattern), allocation)
+        return " · ".join(part for part in parts if part is not None)
+
+
+def option_label(part: Method | Allocation) -> str:
+    """The name of a method or an allocation, with the options that differ from its defaults."""
+    options = part.model_dump(exclude={"name"}, exclude_defaults=True)
+    if not options:
+        return part.name
+    return f"{part.name} ({', '.join(f'{key}={value}' for key, value in options.items())})"
 
 
 def _model(value: Any, known: Mapping[str, T]) -> T | None:

@@ -107,7 +107,7 @@ def list_answering(
 )
 def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
     opened = stores.attributions.get(attribution)
-    document = Kept(f"{attribution} {opened.where.version} {layer} {neuron}")
+    document = Kept(f"{attribution} {opened.where.version} {layer} {neuron} {opened.label}")
     return document.unchanged(request) or document.answer(neuron_document(opened, layer, neuron))
 
 

@@ -86,7 +86,7 @@ def get_model(stores: StoresHere, model: str) -> ModelDocument:
 
 @router.delete(urls.MODEL, status_code=204, responses=problems(404, 409), summary="Remove a pruned model")
 def delete_model(stores: StoresHere, model: str) -> None:
-    if model in dense_models(stores):
+    if any(model in spelled for spelled in dense_models(stores).values()):
         raise conflict(f"{model} is not one of the models that were pruned here; only those can be removed")
     stores.results.delete("model", model.removeprefix(PRUNED))
 

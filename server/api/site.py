@@ -36,7 +36,7 @@ def get_home(stores: StoresHere) -> Home:
     return home(stores)
 
 
-@router.get(urls.SEARCH, tags=["Site"], summary="Neurons, words, models and jobs by name")
+@router.get(urls.SEARCH, tags=["Site"], responses=problems(422), summary="Neurons, words, models and jobs by name")
 def get_search(stores: StoresHere, q: str = "", attribution: str | None = None) -> SearchResults:
     return search(stores, q, attribution=attribution)
 

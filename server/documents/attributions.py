@@ -40,8 +40,8 @@ class NeuronRow(Document):
     word: str | None
     drop: float | None
     lift: float | None
-    p_value: float | None
-    q_value: float | None
+    p_value: float | None  # of permutations
+    q_value: float | None  # of the normal tail of z, Benjamini-Hochberg over all neurons: can be below p
     low: float | None = None  # the drop's 95 % interval over the texts
     high: float | None = None
     href: str

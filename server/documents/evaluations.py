@@ -31,7 +31,9 @@ class TaskAccuracy(Document):
     interval: tuple[float, float]
     chance: float
     truncated: int = 0  # rows whose prompt was longer than the model's context and lost its beginning
-    majority: float | None = None
+    majority: float | None = (
+        None  # of always giving the most frequent answer; None where the right one always stands alike
+    )
     version: str | int | float | None = None
     prompt_hash: str | None = None
     dense: float | None = None
@@ -124,6 +126,7 @@ class TaskExamples(Page[TaskExample]):
     model: Link
     dense: Link | None
     result: TaskComparison
+    of_dense: bool  # the model is a dense one: there is nothing that it would be compared with
     broken: int | None
     mended: int | None
     attributions: list[Link]  # runs that hold this model, to go from here to its neurons

@@ -77,7 +77,7 @@ class NeuronDocument(Document):
     neuron: int
     score: float | None
     rank: int | None
-    p_value: float | None
+    p_value: float | None  # of permutations of the influential tokens: never below 1 / (permutations + 1)
     word: str | None
     masked_fraction: MaskedFraction | None  # of the first pruned variant
     examples: list[Example]
@@ -89,7 +89,8 @@ class NeuronDocument(Document):
     attribution_href: str
     layer_href: str
     lift: float | None
-    q_value: float | None
+    q_value: float | None  # of another test: the normal tail of z, Benjamini-Hochberg over all neurons
+    permutations: int
     layers: list[int]  # those recorded
     neurons: int  # per layer
     neuron_count: int  # how many neurons are ranked: "rank 3 of 352,256"

@@ -25,7 +25,7 @@ class File:
 
 
 def neuron_file(neuron: NeuronDocument, form: str, example: int | None = None) -> File:
-    """All examples, or one. Problem 404 for an unknown example, 422 for a form or for too large a picture."""
+    """All examples, or one. Problem 422 for an unknown example, a form or for too large a picture."""
     if form not in urls.HEATMAP_FORMS:
         raise bad_field("form", form, list(urls.HEATMAP_FORMS), unknown_name(form, urls.HEATMAP_FORMS))
     known = [each.index for each in neuron.examples]

@@ -4,7 +4,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from server import urls
+from server.documents.answering import AnsweringDocument
 from server.pages.answering import answering_page
+from server.pages.asked import Asked
 from server.pages.comparison import comparable_page, comparison_page
 from server.pages.frame import Crumb, make_frame, render
 from server.pages.routes import ATTRIBUTIONS, address
@@ -16,40 +18,55 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 @router.get(urls.ANSWERING)
-def show_answering(
-    request: Request,
-    stores: StoresHere,
-    attribution: str,
-    word: str | None = None,
-    example: int | None = None,
-    token: int | None = None,
-    layer: int | None = None,
-) -> Response:
+def show_answering(request: Request, stores: StoresHere, attribution: str) -> Response:
+    asked = Asked(request, "word", "example", "token", "layer")
     opened = stores.attributions.get(attribution)
-    if word is None and token is None:
-        return RedirectResponse(urls.answering(attribution, word=first_word(opened), layer=layer), status_code=303)
-    document = answering_document(opened, word=word, example=example, token=token, layer=layer)
+
+    def answering() -> AnsweringDocument:
+        word, example, token = asked.text("word"), asked.whole("example"), asked.whole("token")
+        if word is None and token is None:
+            word, example = first_word(opened), None
+        return answering_document(opened, word=word, example=example, token=token, layer=asked.whole("layer"))
+
+    document = asked.read(answering)
+    if document.token is None and asked.text("word") is None and not asked.notices:
+        return RedirectResponse(document.href, status_code=303)
     crumb = Crumb(document.attribution.label, document.attribution.href)
     frame = make_frame(
-        request, "Which neurons answer", ATTRIBUTIONS, crumb, section="Attributions", attribution=attribution
+        request,
+        "Which neurons answer",
+        ATTRIBUTIONS,
+        crumb,
+        section="Attributions",
+        attribution=attribution,
+        notices=asked.notices,
     )
     return render("answering", answering_page(document, frame, here=address(request)))
 
 
 @router.get(urls.COMPARISONS)
 def show_comparable(request: Request, stores: StoresHere, attribution: str) -> Response:
+    asked = Asked(request)
     document = comparable_attributions(stores, attribution)
     crumb = Crumb(document.attribution.label, document.attribution.href)
-    frame = make_frame(request, "Compare", ATTRIBUTIONS, crumb, section="Attributions", attribution=attribution)
+    frame = make_frame(
+        request,
+        f"Compare {document.attribution.label}",
+        ATTRIBUTIONS,
+        crumb,
+        section="Attributions",
+        attribution=attribution,
+        notices=asked.notices,
+    )
     return render("comparable", comparable_page(document, frame))
 
 
 @router.get(urls.COMPARISON)
-def show_comparison(
-    request: Request, stores: StoresHere, attribution: str, other: str, top: str | None = None
-) -> Response:
+def show_comparison(request: Request, stores: StoresHere, attribution: str, other: str) -> Response:
+    asked = Asked(request, "top")
     opened = stores.attributions.get(attribution)
-    document = comparison_document(opened, stores.attributions.get(other), top=top)
+    second = stores.attributions.get(other)
+    document = asked.read(lambda: comparison_document(opened, second, top=asked.text("top")))
     frame = make_frame(
         request,
         f"{document.first.label} beside {document.second.label}",
@@ -59,5 +76,6 @@ def show_comparison(
         section="Attributions",
         scripts=("charts",),
         attribution=attribution,
+        notices=asked.notices,
     )
     return render("comparison", comparison_page(document, frame, here=address(request)))

@@ -8,7 +8,6 @@ from server.documents.answering import AnsweringDocument, TextNeuron
 from server.pages import wording
 from server.pages.controls import Empty, Option, Picker
 from server.pages.frame import Frame
-from server.pages.neuron import TELLING
 from text.pieces import drawn
 from text.words import fold
 
@@ -133,9 +132,7 @@ def _token_link(document: AnsweringDocument, token: TokenDocument, frame: Frame,
 
 def _line(item: AnsweringNeuron, document: AnsweringDocument) -> AnsweringLine:
     state: dict[str, urls.State] = (
-        {"example": TELLING}
-        if document.token is None
-        else {"example": document.example, "token": document.token.position}
+        {} if document.token is None else {"example": document.example, "token": document.token.position}
     )
     return AnsweringLine(
         name=item.name,

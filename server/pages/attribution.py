@@ -23,7 +23,6 @@ from server.pages.attribution_lines import (
 from server.pages.causal import CausalPanel, causal_panel
 from server.pages.controls import Fact, Href, Option, Picker
 from server.pages.frame import Frame
-from server.pages.neuron import TELLING
 from server.pages.texts import TextPanel
 from server.pages.tokens import Legend
 
@@ -80,7 +79,7 @@ def attribution_page(
 
     def neuron(href: str) -> str:
         """A neuron in its most telling text, seen in the variant that this page speaks of."""
-        return urls.with_state(href, example=TELLING, variant=variant)
+        return urls.with_state(href, variant=variant)
 
     share_of = next((each.label for each in document.variants if each.name == document.variant), "")
     drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]

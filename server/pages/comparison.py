@@ -26,7 +26,6 @@ from server.pages.comparison_lines import (
 from server.pages.controls import Empty, Fact, Option, Picker
 from server.pages.frame import Frame
 from server.pages.home import Found
-from server.pages.neuron import TELLING
 
 MOST_LINES = 50
 LEAST_SHARED_TEXTS = 0.5
@@ -240,7 +239,7 @@ def _scores_data(document: ComparisonDocument) -> dict[str, object]:
             f"second {wording.decimal(row.second.score)}, rank {wording.count(row.second.rank)}"
             for row in rows
         ],
-        "hrefs": [urls.with_state(row.first.href, example=TELLING) for row in rows],
+        "hrefs": [row.first.href for row in rows],
         "xTitle": "Score in the first",
         "yTitle": "Score in the second",
     }

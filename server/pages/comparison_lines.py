@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from server import urls
 from server.documents import Link
 from server.documents.comparisons import LayerOverlap, OverAll, Overlap, SharedNeuron
 from server.pages import wording
-from server.pages.neuron import TELLING
 
 
 @dataclass(frozen=True)
@@ -93,10 +91,7 @@ def times_chance(found: Overlap) -> str:
 
 def shared_line(row: SharedNeuron) -> SharedLine:
     """A neuron that is on top in both."""
-    first, second = (
-        Link(label=wording.decimal(each.score), href=urls.with_state(each.href, example=TELLING))
-        for each in (row.first, row.second)
-    )
+    first, second = (Link(label=wording.decimal(each.score), href=each.href) for each in (row.first, row.second))
     return SharedLine(
         row.name,
         first,

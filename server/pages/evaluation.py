@@ -136,9 +136,10 @@ def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
             "Right in the dense model and wrong here come first, then those that are right only here; of both, the "
             "most confident first: by how far the two answers lie ahead of the next choices, added up."
         )
+    elif document.of_dense:
+        note = "This is a dense model. What pruning broke stands on the pages of the models that were pruned from it."
     else:
         note = "The dense model was not measured on the same rows, so nothing can be said about what broke."
-        note = "" if document.model.href == (document.dense.href if document.dense else "") else note
     dense = document.dense.label if document.dense else ""
     return TaskPage(
         frame=frame,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from jobs.documents import JobKind
 from server import urls
-from server.documents import Choice, JobForm, MethodChoice
+from server.documents import Choice, JobForm, Link, MethodChoice
 from server.pages.controls import Option, Picker
 from server.pages.form_attribute import attribute_sections
 from server.pages.form_fields import (
@@ -20,7 +20,9 @@ from server.pages.form_fields import (
     select,
     shown,
 )
+from server.pages.form_values import check_given, filled, spec_fields, values_of
 from server.pages.frame import Frame
+from server.read.form import Beginning
 
 LEADS = {
     JobKind.PRUNE: "Take weights out of a model. The result is a model of its own, with a report of every matrix.",
@@ -37,7 +39,18 @@ MODES = [
     Choice(value="concat", label="several fill a window"),
     Choice(value="single", label="one in each window", note="windows are as long as the longest of them"),
 ]
+WITHOUT_FIELDS = ("layers", "seqlens", "allocations", "seeds", "perplexity")
+"""Parts of a spec that the form has no fields for and that are more than a value."""
 PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
+
+
+@dataclass(frozen=True)
+class BeganFrom:
+    """The job that the form was filled from: ``spec`` (JSON) holds what the form has no field for, too."""
+
+    job: Link
+    spec: str
+    kept: str
 
 
 @dataclass(frozen=True)
@@ -56,48 +69,63 @@ class FormPage:
     job_page: str
     docs_href: str
     example: str
+    began: BeganFrom | None
 
 
-def form_page(document: JobForm, kind: JobKind, given: Mapping[str, str], frame: Frame) -> FormPage:
-    """``given`` is the query: what it names (model, dense, pruned, task, or any field's path) is filled in."""
-    sections = {
+def fill_form(
+    document: JobForm, kind: JobKind, given: Mapping[str, str], began: Beginning | None
+) -> tuple[Section, ...]:
+    """``given`` is the query: what it names (model, dense, pruned, task, or any field's path) is filled in, over what
+    the job ``began`` had. Problem 422 for what a field cannot hold."""
+    make = {
         JobKind.PRUNE: _prune,
         JobKind.EVALUATE: _evaluate,
         JobKind.ATTRIBUTE: attribute_sections,
         JobKind.STUDY: _study,
-    }[kind](document, given)
+    }[kind]
+    before = {} if began is None else values_of(kind, began.spec)
+    values = {**before, **given}
+    sections = make(document, values)
+    check_given(sections, given)
+    values.pop("pruned", None)  # known ones are ticked, the others stand in a field of their own
+    return tuple(replace(each, fields=filled(each.fields, values)) for each in sections)
+
+
+def form_page(
+    document: JobForm, kind: JobKind, sections: tuple[Section, ...], frame: Frame, began: Beginning | None
+) -> FormPage:
+    """The form with its fields filled (`fill_form`)."""
     kinds = tuple(
         Option(each.value.capitalize(), urls.new_job(kind=each.value), each is kind) for each in document.kinds
     )
     return FormPage(
         frame=frame,
-        title="New job",
+        title="New job" if began is None else "Edit and start",
         lead=LEADS[kind],
         kind=kind.value,
         kinds=Picker("Kind of job", "", kinds),
-        sections=tuple(replace(each, fields=_filled(each.fields, given)) for each in sections),
+        sections=sections,
         models=choices_of(document.models),
         submit_href=urls.api(urls.jobs()),
         estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
         job_page=urls.jobs(),
         docs_href=urls.DOCS,
         example=json.dumps({"kind": kind.value, "spec": document.examples[kind]}, indent=2, ensure_ascii=False),
+        began=None if began is None else _began(began, sections),
     )
 
 
-def _filled(fields: tuple[Field, ...], given: Mapping[str, str]) -> tuple[Field, ...]:
-    """The fields with the values that the query gives under their own paths; a choice that is not offered is left."""
-    filled = []
-    for field in fields:
-        value = given.get(field.path)
-        if value is not None and field.control == "select":
-            if any(choice.value == value for choice in field.choices):
-                choices = tuple(replace(choice, chosen=choice.value == value) for choice in field.choices)
-                field = replace(field, choices=choices)
-        elif value is not None and field.control != "checks":
-            field = replace(field, value=value)
-        filled.append(field)
-    return tuple(filled)
+def _began(began: Beginning, sections: tuple[Section, ...]) -> BeganFrom:
+    paths = {field.path for section in sections for field in section.fields}
+    whole = [name for name in WITHOUT_FIELDS if began.spec.get(name) and name not in paths]
+    kept = [
+        f"{path} {value}"
+        for path, value in spec_fields(began.spec).items()
+        if path not in paths and value is not None and path.partition(".")[0] not in whole
+    ]
+    kept += whole
+    unseen = "" if not kept else f"Kept as it was, without a field here: {', '.join(kept)}."
+    return BeganFrom(Link(label=began.title, href=began.href), json.dumps(began.spec), unseen)
 
 
 def _prune(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:

@@ -25,7 +25,9 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
     """The form of an attribution; `given` is the query."""
     pruned = [model for model in form.models if model.group == "pruned"]
     chosen = given.get("pruned", "")
-    known = any(model.value == chosen for model in pruned)
+    offered = {model.value for model in pruned}
+    others = [each for each in chosen.split(",") if each and each not in offered]
+    rows = "texts.indices" in given
     sources = [Choice(value="", label="automatic", note="the texts' own, else named by the model"), *form.word_sources]
     return (
         Section(
@@ -37,7 +39,7 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
                     "pruned+",
                     "Other variants",
                     shape="list",
-                    value="" if known else chosen,
+                    value=", ".join(others),
                     hint="any model of the same shape: hub ids or folders below a model root, separated by commas",
                 ),
             ),
@@ -51,10 +53,15 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
                     control="select",
                     choices=(
                         Choosable("task", "rows of a task", "", True),
+                        *([Choosable("rows", "chosen rows of a task", "", False)] if rows else []),
                         Choosable("own", "my own texts", "", False),
                     ),
                 ),
-                shown(select("texts.dataset", "Task", form.tasks, given.get("task", "reviews")), "texts-from=task"),
+                shown(
+                    select("texts.dataset", "Task", form.tasks, given.get("task", "reviews")),
+                    "texts-from=task|rows" if rows else "texts-from=task",
+                ),
+                *([_rows()] if rows else []),
                 shown(number("texts.count", "How many", "10", least="1", most="1000"), "texts-from=task"),
                 shown(number("texts.seed", "Seed of the rows", "0", least="0"), "texts-from=task"),
                 Field(
@@ -92,6 +99,12 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
         ),
         _causal(form),
     )
+
+
+def _rows() -> Field:
+    """Rows of a task by their places: of a job that took such, there is no other way to this field."""
+    hint = "their places from 0, separated by commas"
+    return Field("texts.indices", "Rows", shape="numbers", hint=hint, needed=True, when="texts-from=rows")
 
 
 def _causal(form: JobForm) -> Section:

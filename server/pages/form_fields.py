@@ -6,7 +6,7 @@ from typing import Literal
 from server.documents import Choice, MethodChoice
 
 Control = Literal["text", "number", "select", "checks", "area", "models"]
-Shape = Literal["text", "number", "flag", "list", "texts", "words"]
+Shape = Literal["text", "number", "flag", "list", "numbers", "texts", "words"]
 """How the script turns what was written into JSON."""
 
 
@@ -88,6 +88,12 @@ def choices_of(choices: list[Choice] | list[MethodChoice], chosen: str = "") -> 
     """Choices as a control shows them."""
     wanted = chosen.split(",")
     return tuple(Choosable(each.value, each.label, each.note or "", each.value in wanted) for each in choices)
+
+
+def chosen_of(choices: tuple[Choosable, ...], chosen: str) -> tuple[Choosable, ...]:
+    """The choices with those of `chosen` taken, and no others."""
+    wanted = chosen.split(",")
+    return tuple(replace(choice, chosen=choice.value in wanted) for choice in choices)
 
 
 def shown(field: Field, when: str) -> Field:

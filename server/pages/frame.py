@@ -27,7 +27,8 @@ class Crumb:
 
 @dataclass(frozen=True)
 class Frame:
-    """The page around a page. ``shared``: opened by a share link, nothing on it may change anything."""
+    """The page around a page. ``shared``: opened by a share link, nothing on it may change anything. ``notices`` say
+    what of the address was left out."""
 
     title: str
     nav: tuple[NavItem, ...]
@@ -41,6 +42,7 @@ class Frame:
     scripts: tuple[str, ...]
     share_href: str | None
     events_href: str | None
+    notices: tuple[str, ...] = ()
 
 
 SECTIONS = (
@@ -66,6 +68,7 @@ def make_frame(
     events_href: str | None = None,
     query: str = "",
     attribution: str | None = None,
+    notices: tuple[str, ...] = (),
 ) -> Frame:
     """The frame of a page; ``scripts`` are modules of ``frontend/static/js`` beside the one that every page has;
     ``attribution`` is where the search looks first."""
@@ -85,6 +88,7 @@ def make_frame(
         scripts=tuple(file_href(f"js/{name}.js") for name in ("page", *scripts)),
         share_href=None if shared else urls.shares(),
         events_href=None if shared else events_href,
+        notices=notices,
     )
 
 

@@ -1,6 +1,7 @@
 """One job, live: stage, progress, time left, log, and what can be done with it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,25 +11,52 @@ from server.documents import JobDetail, Link
 from server.pages import wording
 from server.pages.frame import Frame
 from server.pages.job_lines import Bar, JobLine, bar_of, job_line, state_name
+from server.read.labels import quoted
 
 MOST_LINES = 1000
+MAX_ANSWERS = 20
+"""Answers of the model on the page of a job that failed; the document holds all of them."""
+MAX_ANSWER = 2000
+"""Characters of each."""
 RESULTS = {"prune": "Open the model", "evaluate": "Open the evaluation", "attribute": "Open the attribution"}
 
 
 @dataclass(frozen=True)
 class LogRow:
+    """``at`` is the moment for the script, ``clock`` its time in UTC."""
+
     at: str
     clock: str
     line: str
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the model said of a text when it was asked for its words; ``text`` is how that one begins."""
+
+    number: str
+    text: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Wrong:
-    """Why the job failed: one sentence, and a line for each field."""
+    """Why the job failed: one sentence, a line for each field, and what the model answered where that was the cause."""
 
     title: str
     detail: str
     errors: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    more_answers: str
+
+
+@dataclass(frozen=True)
+class JobFact:
+    """``at`` is the moment that the value speaks of, where it is one."""
+
+    name: str
+    value: str
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,10 +82,10 @@ class JobPage:
     cancel_href: str | None
     retry_href: str | None
     result: Link | None
-    again_href: str
+    edit_href: str | None
     study: Link | None
     wrong: Wrong | None
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[JobFact, ...]
     spec: str
     log: tuple[LogRow, ...]
     children: tuple[JobLine, ...]
@@ -92,7 +120,7 @@ def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> Job
         cancel_href=urls.api(document.href) if document.can_cancel and not frame.shared else None,
         retry_href=urls.job_retry(document.id) if document.can_retry and not frame.shared else None,
         result=None if result is None else then or Link(label=label, href=result),
-        again_href=urls.new_job(kind=document.kind.value),
+        edit_href=urls.new_job(**{"from": document.id}) if document.can_retry and not frame.shared else None,
         study=document.study,
         wrong=_wrong(document),
         facts=_facts(document),
@@ -112,7 +140,8 @@ def _stage(document: JobDetail) -> str:
         case JobState.SUCCEEDED:
             return "done"
         case _:
-            return document.state.value
+            stage = document.progress.stage
+            return f"{document.state.value} in {stage}" if document.started_at and stage else document.state.value
 
 
 def _elapsed(document: JobDetail) -> str:
@@ -129,19 +158,33 @@ def _wrong(document: JobDetail) -> Wrong | None:
     given = error.get("errors")
     fields = [field for field in given if isinstance(field, dict)] if isinstance(given, list) else []
     title, detail = str(error.get("title") or "It failed"), str(error.get("detail") or "")
-    return Wrong(title, detail, tuple(f"{field.get('field')}: {field.get('message')}" for field in fields))
+    answers = _answers(error.get("answers"))
+    return Wrong(
+        title,
+        detail,
+        tuple(f"{field.get('field')}: {field.get('message')}" for field in fields),
+        answers[:MAX_ANSWERS],
+        f"and {len(answers) - MAX_ANSWERS} more" if len(answers) > MAX_ANSWERS else "",
+    )
 
 
-def _facts(document: JobDetail) -> tuple[tuple[str, str], ...]:
-    rows = [("kind", document.kind.value), ("submitted", wording.ago(document.created_at))]
-    if document.finished_at:
-        rows.append(("ended", wording.ago(document.finished_at)))
-    rows += [
-        ("attempts", wording.count(document.attempts)),
-        ("id", document.id),
-        ("fingerprint", document.fingerprint[:16]),
-    ]
-    return tuple(rows)
+def _answers(given: object) -> tuple[Answer, ...]:
+    known = [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []
+    return tuple(
+        Answer(f"text {number}", quoted(str(each.get("text", ""))), str(each.get("answer") or "")[:MAX_ANSWER])
+        for number, each in enumerate(known, 1)
+    )
+
+
+def _facts(document: JobDetail) -> tuple[JobFact, ...]:
+    moments = {"submitted": document.created_at, "started": document.started_at, "ended": document.finished_at}
+    return (
+        JobFact("kind", document.kind.value),
+        *(JobFact(name, wording.ago(at), wording.timestamp(at)) for name, at in moments.items() if at is not None),
+        JobFact("attempts", wording.count(document.attempts)),
+        JobFact("id", document.id),
+        JobFact("fingerprint", document.fingerprint[:16]),
+    )
 
 
 def _log_row(line: LogLine) -> LogRow:

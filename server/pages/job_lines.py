@@ -9,11 +9,12 @@ from server.pages import wording
 
 @dataclass(frozen=True)
 class Bar:
-    """``known`` is false while nobody knows how much there is to do."""
+    """``known`` is false while nobody knows how much there is to do; ``css`` marks one that stopped before its end."""
 
     done: int
     total: int
     known: bool
+    css: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,12 @@ def progress_text(progress: Progress) -> str:
 
 
 def bar_of(job: JobItem) -> Bar:
-    """A job that succeeded is at its end, whatever its last stage counted."""
-    if job.state is JobState.SUCCEEDED:
-        return Bar(1, 1, True)
-    known = job.progress.total > 0 or job.state.ended or job.state is JobState.QUEUED
+    """A job that succeeded is at its end, whatever its last stage counted; one that failed or was cancelled stopped
+    before: one step more would have been missing even where that stage had counted all of its own."""
+    match job.state:
+        case JobState.SUCCEEDED:
+            return Bar(1, 1, True)
+        case JobState.FAILED | JobState.CANCELLED:
+            return Bar(job.progress.done, max(job.progress.total, job.progress.done) + 1, True, job.state.value)
+    known = job.progress.total > 0 or job.state is JobState.QUEUED
     return Bar(job.progress.done, max(1, job.progress.total), known)

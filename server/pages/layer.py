@@ -139,7 +139,7 @@ def _row(
 
 def _neuron_href(row: HeatRow, view: View, default: View) -> str:
     """The neuron as it is seen here: same example, variant and scale."""
-    state = view_state(view.with_changes(pane="all"), default)
+    state = {**view_state(view.with_changes(pane="all"), default), "example": view.example}
     return urls.with_state(row.neuron.href, **state)
 
 

@@ -1,13 +1,14 @@
 """One model: what it is, what can be done with it, and what pruning did to each of its matrices."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from server import urls
 from server.documents import Link, ModelDocument, PlacedMatrix
 from server.pages import wording
 from server.pages.controls import Fact, Option, Picker
+from server.pages.form_values import spec_fields
 from server.pages.frame import Frame
 from server.pages.making import About, StageLine, about_lines, stage_lines
 from server.pages.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
@@ -128,21 +129,15 @@ def _actions(document: ModelDocument) -> tuple[Link, ...]:
     if document.kind == "dense":
         return (Link(label="Prune", href=urls.new_job(kind="prune", model=document.reference)), evaluate)
     attribute = urls.new_job(kind="attribute", dense=document.made_from, pruned=document.reference)
-    again = Link(label="Prune again with …", href=urls.new_job(kind="prune", **_same_fields(document.spec or {})))
+    again = Link(label="Prune again with …", href=urls.new_job(kind="prune", **_same_fields(document)))
     return (Link(label="Find its neurons", href=attribute), evaluate, again)
 
 
-def _same_fields(spec: Mapping[str, object], before: str = "") -> dict[str, urls.State]:
-    """A spec as the fields of the form: ``{"method.name": "wanda", ...}``."""
-    fields: dict[str, urls.State] = {}
-    for name, value in spec.items():
-        if name == "pattern" and isinstance(value, Mapping):
-            value = f"{value['n']}:{value['m']}" if {"n", "m"} <= value.keys() else value.get("sparsity")
-        if isinstance(value, Mapping):
-            fields |= _same_fields(value, f"{before}{name}.")
-        elif isinstance(value, str | int | float):
-            fields[f"{before}{name}"] = value
-    return fields
+def _same_fields(document: ModelDocument) -> dict[str, urls.State]:
+    """What the form has fields for."""
+    return {
+        path: value for path, value in spec_fields(document.spec or {}).items() if path != "calibration.file" and value
+    }
 
 
 def _toggle(chosen: Shown, here: str) -> Picker:

@@ -1,5 +1,6 @@
 """The neuron page: the paper's Figure 1 for one neuron, at an address that holds everything that is seen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server import urls
@@ -29,9 +30,17 @@ from server.pages.tokens import (
     telling_text,
     token_rows,
 )
-from server.pages.view import ACTIVATIONS, View, view_state
+from server.pages.view import ACTIVATIONS, View, read_view, view_state
 
+TESTS_NOTE = (
+    "p counts how many of the permutations of the influential tokens reach this Score, so it cannot be below 1 / "
+    "(permutations + 1). q comes from z, the distance of the Score from what random tokens of each text give, in "
+    "standard deviations: its normal tail, after Benjamini-Hochberg over all neurons. It is no correction of p, and "
+    "can be below it."
+)
+"""The two numbers stand side by side and are not of one test."""
 TELLING = "telling"
+"""What addresses of older versions say for the default example."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class NeuronPage:
     name: str
     chips: tuple[Option, ...]
     facts: tuple[Fact, ...]
+    tests_note: str
     not_ranked: str | None
     toggles: tuple[Picker, ...]
     menus: tuple[Picker, ...]
@@ -65,25 +75,33 @@ class NeuronPage:
 
 
 def default_view(document: NeuronDocument) -> View:
-    """The view of an address without a query."""
-    pruned = [variant.name for variant in document.variants[1:]]
-    return View(example=document.examples[0].index, variant=pruned[0], activation=document.activation)
+    """The view of an address without a query: the text in which the loss on this neuron's own word is seen best, over
+    all pruned models."""
+    dense, *pruned = document.variants
+    example = telling_text(document.examples, dense, pruned, document.word, document.activation)
+    return View(example=example, variant=pruned[0].name, activation=document.activation)
 
 
-def telling_example(document: NeuronDocument, variant: str | None) -> int:
-    """The text in which this neuron's loss on its own word is seen best: what ``example=telling`` means."""
-    dense, *others = document.variants
-    pruned = next((each for each in others if each.name == variant), others[0])
-    return telling_text(document.examples, dense, pruned, document.word, document.activation)
+def neuron_view(document: NeuronDocument, query: Mapping[str, str]) -> View:
+    """The view that an address asks for. Problem 422 for a value that is wrong."""
+    default = default_view(document)
+    lengths = {example.index: len(example.tokens) for example in document.examples}
+    # Older addresses spell the default out.
+    spelled = {key: value for key, value in query.items() if (key, value) != ("example", TELLING)}
+    return read_view(
+        spelled,
+        examples=[*lengths],
+        variants=[variant.name for variant in document.variants[1:]],
+        activation=document.activation,
+        example=default.example,
+        tokens=lengths.__getitem__,
+    )
 
 
 def neuron_page(
-    document: NeuronDocument, view: View, frame: Frame, here: str, *, telling: bool, own: TextPanel | None = None
+    document: NeuronDocument, view: View, frame: Frame, here: str, *, own: TextPanel | None = None
 ) -> NeuronPage:
-    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by.
-
-    ``telling``: the address asked for the neuron's own telling text, so the next in rank shows its own too.
-    """
+    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by."""
     default = default_view(document)
     dense = document.variants[0]
     pruned = next(variant for variant in document.variants if variant.name == view.variant)
@@ -110,12 +128,13 @@ def neuron_page(
         name=document.name,
         chips=() if frame.shared else _chips(document, href),
         facts=_facts(document, pruned),
+        tests_note=TESTS_NOTE if document.p_value is not None and document.q_value is not None else "",
         not_ranked=document.not_ranked,
         toggles=() if frame.shared else toggles,
         menus=() if frame.shared else menus,
         fixed=_fixed(toggles, menus) if frame.shared else (),
         moves=() if frame.shared else _moves(document, state),
-        in_rank=None if frame.shared else _in_rank(document, {**state, "example": TELLING} if telling else state),
+        in_rank=None if frame.shared else _in_rank(document, state),
         exports=_exports(document, view),
         panes=make_panes(reading, view, titles, chosen),
         telling=None if told is None else tell(reading, told, "Chosen" if chosen is not None else "Most telling"),
@@ -157,9 +176,12 @@ def _facts(document: NeuronDocument, pruned: Variant) -> tuple[Fact, ...]:
     if document.lift is not None:
         facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}{wording.TIMES}"))
     if document.p_value is not None:
-        facts.append(Fact("p", wording.decimal(document.p_value)))
+        least = 1 / (document.permutations + 1)
+        shown = wording.decimal(document.p_value) if document.p_value >= 0.001 else f"{document.p_value:.1g}"
+        lowest = ", the lowest they give" if document.p_value <= least * 1.0001 else ""
+        facts.append(Fact("p", shown, f"by {wording.plural(document.permutations, 'permutation')}{lowest}"))
     if document.q_value is not None:
-        facts.append(Fact("q", wording.activation(document.q_value), "among all neurons"))
+        facts.append(Fact("q", wording.activation(document.q_value), "by z, over all neurons"))
     if document.rank is not None:
         facts.append(Fact("rank", wording.count(document.rank), f"of {wording.count(document.neuron_count)}"))
     drop = document.drops.get(pruned.name)

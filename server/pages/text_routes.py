@@ -7,19 +7,20 @@ import re
 from typing import Annotated
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic_core import PydanticCustomError
 
 from jobs.documents import JobKind, JobState
-from jobs.problems import Problem
+from jobs.problems import Problem, bad_field
 from jobs.specs import parse_spec
 from jobs.specs.texts import check_given
 from server import urls
 from server.api.texts import OwnText, submitted
 from server.limits import submissions
 from server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, then_href
+from server.pages.asked import Asked
 from server.pages.frame import Crumb, Frame, make_frame, render
 from server.pages.texts import choosing_page, texts_page
 from server.problems import wants_page
@@ -31,7 +32,6 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 MOST_FIELDS = 50_000
 Fields = dict[str, list[str]]
-First = Annotated[int, Query(ge=0)]
 
 
 async def form_fields(request: Request) -> Fields:
@@ -52,18 +52,23 @@ Form = Annotated[Fields, Depends(form_fields)]
 
 
 @router.get(urls.TEXTS)
-def show_texts(
-    request: Request,
-    stores: StoresHere,
-    attribution: str,
-    first: First = 0,
-    neuron: str | None = None,
-    variant: str | None = None,
-) -> Response:
+def show_texts(request: Request, stores: StoresHere, attribution: str) -> Response:
+    asked = Asked(request, "first", "neuron", "variant")
     opened = stores.attributions.get(attribution)
-    check_neuron(neuron)
     document = attribution_texts(stores, opened)
-    frame = _frame(request, opened, "Texts and words")
+
+    def place() -> int:
+        check_neuron(asked.text("neuron"))
+        opened.variant(asked.text("variant"))
+        first = asked.whole("first") or 0
+        if first >= max(1, len(document.texts)):
+            allowed = f"0 to {len(document.texts) - 1}"
+            raise bad_field("first", first, allowed, f"{first} is not the place of a text, {allowed}")
+        return first
+
+    first = asked.read(place)
+    frame = _frame(request, opened, "Texts and words", asked.notices)
+    neuron, variant = asked.text("neuron"), asked.text("variant")
     return render("texts", texts_page(document, frame, attribution, first=first, neuron=neuron, variant=variant))
 
 
@@ -200,8 +205,14 @@ def _said(problem: Problem) -> str:
     return "; ".join(error.message for error in problem.errors) or problem.detail
 
 
-def _frame(request: Request, opened: OpenAttribution, title: str) -> Frame:
+def _frame(request: Request, opened: OpenAttribution, title: str, notices: tuple[str, ...] = ()) -> Frame:
     crumbs = (Crumb("Attributions", urls.attributions()), Crumb(opened.label, urls.attribution(opened.id)))
     return make_frame(
-        request, f"{title} · {opened.label}", *crumbs, section="Attributions", scripts=("texts",), attribution=opened.id
+        request,
+        f"{title} · {opened.label}",
+        *crumbs,
+        section="Attributions",
+        scripts=("texts",),
+        attribution=opened.id,
+        notices=notices,
     )

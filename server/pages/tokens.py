@@ -1,5 +1,6 @@
 """A text in one neuron's light: shaded tokens, the scales of their panes, and the numbers that a token tells."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,19 +87,26 @@ def read_example(example: Example, dense: Variant, pruned: Variant, place: int, 
     )
 
 
-def telling_text(examples: list[Example], dense: Variant, pruned: Variant, word: str | None, activation: str) -> int:
-    """The index of the text where a token of ``word`` lost most, or any influential token where no text holds it."""
+def telling_text(
+    examples: list[Example], dense: Variant, variants: Sequence[Variant], word: str | None, activation: str
+) -> int:
+    """The index of the text where a token of ``word`` lost most in any variant, or any influential token where no text
+    holds it."""
     holding = [place for place, example in enumerate(examples) if _tokens_of(example, word)]
     places = holding or range(len(examples))
 
     def most_lost(place: int) -> float:
-        reading = read_example(examples[place], dense, pruned, place, activation)
-        tokens = (
-            _tokens_of(reading.example, word)
-            if holding
-            else [i for i, on in enumerate(examples[place].influential) if on]
+        example = examples[place]
+        tokens = _tokens_of(example, word) if holding else [i for i, on in enumerate(example.influential) if on]
+        before = [transformed(dense.activations[place][i], activation) for i in tokens]
+        return max(
+            (
+                value - transformed(variant.activations[place][i], activation)
+                for variant in variants
+                for i, value in zip(tokens, before, strict=True)
+            ),
+            default=-math.inf,
         )
-        return max((-reading.difference[i] for i in tokens), default=0.0)
 
     return examples[max(places, key=most_lost)].index
 

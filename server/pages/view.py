@@ -1,9 +1,10 @@
 """What a person can see of a neuron or a layer, as it stands in the query string; what is the default is left out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jobs.problems import bad_field, unknown_name
 from server.pages.shades import Curve
 
 ACTIVATIONS = ("relu", "raw", "abs")
@@ -11,6 +12,8 @@ SCALES = ("shared", "model")
 CURVES: tuple[Curve, ...] = ("linear", "log")
 WINDOWS = ("full", "16")
 PANES = ("all", "dense", "pruned", "difference")
+VIEW = ("example", "variant", "activation", "scale", "curve", "window", "show", "token")
+"""The parameters of an address that a view is read from."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +33,31 @@ class View:
         return replace(self, **changes)
 
 
-def read_view(query: Mapping[str, str], *, examples: Sequence[int], variants: Sequence[str], activation: str) -> View:
-    """The view a query asks for; what it does not name, or names wrongly, is the default.
+def read_view(
+    query: Mapping[str, str],
+    *,
+    examples: Sequence[int],
+    variants: Sequence[str],
+    activation: str,
+    example: int | None = None,
+    tokens: Callable[[int], int] | None = None,
+) -> View:
+    """The view a query asks for; what it does not name is the default. Problem 422 for what it names wrongly.
 
-    ``examples`` are the indexes that exist, ``variants`` the pruned ones' names, ``activation`` the attribution's own.
+    ``examples`` are the indexes that exist, ``example`` the default one (None: the first), ``variants`` the pruned
+    ones' names, ``activation`` the attribution's own, ``tokens`` how many tokens an example has.
     """
-    curve: Curve = "log" if query.get("curve") == "log" else "linear"
-    example = _whole(query.get("example"))
+    default = examples[0] if example is None else example
+    chosen = int(_one_of(query, "example", [str(default), *map(str, examples)]))
     return View(
-        example=example if example is not None and example in examples else examples[0],
-        variant=_one_of(query.get("variant"), variants),
-        activation=_one_of(query.get("activation"), [activation, *ACTIVATIONS]),
-        scale=_one_of(query.get("scale"), SCALES),
-        curve=curve,
-        window=_one_of(query.get("window"), WINDOWS),
-        token=_whole(query.get("token")),
-        pane=_one_of(query.get("show"), PANES),
+        example=chosen,
+        variant=_one_of(query, "variant", variants),
+        activation=_one_of(query, "activation", [activation, *ACTIVATIONS]),
+        scale=_one_of(query, "scale", SCALES),
+        curve="log" if _one_of(query, "curve", CURVES) == "log" else "linear",
+        window=_one_of(query, "window", WINDOWS),
+        token=_token(query.get("token"), None if tokens is None else tokens(chosen)),
+        pane=_one_of(query, "show", PANES),
     )
 
 
@@ -74,10 +86,20 @@ def transformed(value: float, activation: str) -> float:
             return value
 
 
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+def _token(text: str | None, count: int | None) -> int | None:
+    if text is None:
+        return None
+    place = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    if place is None or (count is not None and place >= count):
+        allowed = "from 0" if count is None else f"0 to {count - 1}"
+        raise bad_field("token", text, allowed, f"{text[:40]!r} is not the place of a token, {allowed}")
+    return place
 
 
-def _one_of(given: str | None, allowed: Sequence[str]) -> str:
-    """``given`` when it is allowed, else the first that is."""
-    return given if given is not None and given in allowed else allowed[0]
+def _one_of(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+    """What the query says, or the first that is allowed."""
+    given = query.get(name)
+    if given is not None and given not in allowed:
+        known = list(dict.fromkeys(allowed))
+        raise bad_field(name, given, known, unknown_name(given, known))
+    return allowed[0] if given is None else given

@@ -1,8 +1,10 @@
 """Attributions: the overview of one."""
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from jobs.problems import Problem, bad_field, unknown_name
+from jobs.references import PRUNED
 from server import urls
 from server.documents import (
     AttributionDocument,
@@ -16,7 +18,8 @@ from server.documents import (
     WordRow,
 )
 from server.read.causal import causal_document
-from server.read.names import Names, attribution_label, references_of
+from server.read.labels import texts_label
+from server.read.names import Names, references_of
 from server.read.neurons import no_such_neuron
 from server.read.opened import OpenAttribution
 from server.read.records import job_link
@@ -38,17 +41,30 @@ def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
     """Newest first."""
     records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
-    items = [_summary_of(stores, record) for record in records]
+    items = [
+        found if isinstance(found, AttributionSummary) else _damaged_summary(stores, *found)
+        for found in summaries_of(stores, records)
+    ]
     href = urls.attributions(cursor=after) if after else None
     return Page[AttributionSummary](items=items, next=after, next_href=href)
 
 
-def _summary_of(stores: Stores, record: Record) -> AttributionSummary:
-    try:
-        summary = stores.attributions.summary(record.id, attribution_summary)
-    except (Problem, OSError) as error:  # damaged, gone or being replaced: the list shows the others, and marks it
-        return _damaged_summary(stores, record, str(error))
-    return summary.model_copy(update={"created_at": record.created_at})
+def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[AttributionSummary | tuple[Record, str]]:
+    """A summary of each with the names of now (what is kept of it was read once), or why it cannot be read: damaged,
+    gone or being replaced."""
+    models, names = stores.names.models(), stores.names.attributions()
+    for record in records:
+        try:
+            kept = stores.attributions.summary(record.id, attribution_summary)
+        except (Problem, OSError) as error:
+            yield record, str(error)
+            continue
+        variants = [
+            variant.model_copy(update={"label": models.get(variant.model.removeprefix(PRUNED), variant.label)})
+            for variant in kept.variants
+        ]
+        named = {"label": names.get(record.id, kept.label), "variants": variants}
+        yield kept.model_copy(update={**named, "created_at": record.created_at})
 
 
 def _damaged_summary(stores: Stores, record: Record, reason: str) -> AttributionSummary:
@@ -60,7 +76,7 @@ def _damaged_summary(stores: Stores, record: Record, reason: str) -> Attribution
     ]
     return AttributionSummary(
         id=record.id,
-        label=attribution_label(record.spec, names),
+        label=stores.names.attributions().get(record.id) or texts_label(record.spec),
         dense=names.link(record.spec["dense"]),
         variants=pruned,
         examples=0,
@@ -84,6 +100,7 @@ def attribution_document(
 ) -> AttributionDocument:
     """The overview; ``variant``, ``word`` and ``layer`` choose what the lists speak of. Problem 404 or 422."""
     tables = opened.tables
+    opened.check_layer(layer)
     chosen = opened.variant(variant)
     try:
         words = tables.words(chosen, layer)

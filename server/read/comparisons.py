@@ -1,13 +1,12 @@
 """Which attributions can be compared, and two of them side by side."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from jobs.problems import Problem, bad_field
 from server import urls
-from server.documents import Link
+from server.documents import AttributionSummary, Link
 from server.documents.comparisons import (
     ComparableAttribution,
     ComparableAttributions,
@@ -19,7 +18,7 @@ from server.documents.comparisons import (
     Setting,
     SharedNeuron,
 )
-from server.read.attributions import attribution_summary
+from server.read.attributions import attribution_summary, summaries_of
 from server.read.opened import OpenAttribution
 from server.stores import Stores
 from store import attribution_comparison as comparing
@@ -44,21 +43,21 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
     own = stores.attributions.get(attribution)
     mine = settings_of(own.spec, [variant.label for variant in own.variants[1:]])
     items: list[ComparableAttribution] = []
-    for record in stores.results.of_dense(own.store.models[0], MOST_LISTED + 1):
-        if record.id == attribution or len(items) == MOST_LISTED:
+    records = {record.id: record for record in stores.results.of_dense(own.store.models[0], MOST_LISTED + 1)}
+    records.pop(attribution, None)
+    for found in summaries_of(stores, records.values()):
+        if not isinstance(found, AttributionSummary):  # its folder is gone, damaged, or being replaced
             continue
-        with suppress(Problem, OSError):  # its folder is gone, or being replaced
-            found = stores.attributions.summary(record.id, attribution_summary)
-            if found.neurons != own.store.neurons or not set(found.layers) & set(own.layers):
-                continue
-            theirs = settings_of(record.spec, [variant.label for variant in found.variants])
-            items.append(
-                ComparableAttribution(
-                    **found.model_copy(update={"created_at": record.created_at}).model_dump(),
-                    differs=[name for name in mine if mine[name] != theirs[name]],
-                    comparison_href=urls.comparison(attribution, record.id),
-                )
+        if len(items) == MOST_LISTED or found.neurons != own.store.neurons or not set(found.layers) & set(own.layers):
+            continue
+        theirs = settings_of(records[found.id].spec, [variant.label for variant in found.variants])
+        items.append(
+            ComparableAttribution(
+                **found.model_dump(),
+                differs=[name for name in mine if mine[name] != theirs[name]],
+                comparison_href=urls.comparison(attribution, found.id),
             )
+        )
     link = Link(label=own.label, href=urls.attribution(attribution))
     dense = own.variants[0]
     return ComparableAttributions(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from jobs.problems import Problem, not_found, unknown_name
+from jobs.problems import Problem, bad_field, unknown_name
 from jobs.references import PRUNED
 from jobs.vocabulary import TASKS
 from server import urls
@@ -22,13 +22,16 @@ from server.documents import (
     TaskExample,
     TaskExamples,
 )
+from server.read.apart import Described, told_apart
 from server.read.cursors import Window
-from server.read.names import Names, attribution_label, measured_label, references_of
+from server.read.labels import measured_label
+from server.read.models import is_dense
+from server.read.names import Names, references_of
 from server.read.perplexities import perplexities_beside_dense, text_perplexities
 from server.read.records import job_link, naming
 from server.stores import Stores
 from store.manifest import Damaged
-from store.measured import Pairing
+from store.measured import Pairing, telling_majority
 from store.outcomes import EVALUATION_JSON
 from store.results import Record
 
@@ -71,6 +74,8 @@ def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 5
     records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
     beside = Beside.read(stores, records)
     items = [EvaluationSummary.model_validate(_summary(record, beside)) for record in records]
+    labels = told_apart([Described(item.label, (f"made {item.created_at:%Y-%m-%d}", item.id)) for item in items])
+    items = [item.model_copy(update={"label": label}) for item, label in zip(items, labels, strict=True)]
     return Page[EvaluationSummary](items=items, next=after, next_href=urls.evaluations(cursor=after) if after else None)
 
 
@@ -104,9 +109,7 @@ def task_examples(
         raise Problem(404, "not-found", "No such task", f"evaluation {id}: {message}")
     beside = Beside.read(stores, [record])
     names, paired = beside.names, beside.of(record, task)
-    other = stores.results.get("evaluation", against) if against else paired and paired[1]
-    if other is not None and task not in _tasks(other):
-        raise not_found(f"{task} in evaluation", other.id)
+    other = _evaluation(stores, against, task) if against else paired and paired[1]
     names.learn(references_of(other.spec) if other else [])
     theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
     examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
@@ -116,6 +119,7 @@ def task_examples(
     reference = record.spec["model"]
     base = other.spec["model"] if other and not other.spec["model"].startswith(PRUNED) else None
     state: dict[str, urls.State] = {"against": against, "limit": None if limit == 50 else limit}
+    called = stores.names.attributions()
     return TaskExamples(
         items=examples[window.offset : window.offset + window.limit],
         next=after,
@@ -124,16 +128,26 @@ def task_examples(
         model=names.link(reference),
         dense=_link(other, names) if other else None,
         result=_comparison(record, task, beside),
+        of_dense=is_dense(stores, reference),
         broken=len(broken) if other else None,
         mended=sum(each.mended for each in examples) if other else None,
         attributions=[
-            Link(label=attribution_label(found.spec, names), href=urls.attribution(found.id))
+            Link(label=called.get(found.id) or found.id, href=urls.attribution(found.id))
             for found in naming(stores.results, "attribution", reference)
         ],
         attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
         attribution_job=_attribution_of(base, reference, task, broken[:MOST_TEXTS]) if base and broken else None,
         attribution_rows=len(broken[:MOST_TEXTS]) if base else 0,
     )
+
+
+def _evaluation(stores: Stores, id: str, task: str) -> Record:
+    """The evaluation to compare with. Problem 422."""
+    found = stores.results.many("evaluation", [id]).get(id)
+    if found is None or task not in _tasks(found):
+        message = f"there is no evaluation {id[:40]!r} that measured {task}"
+        raise bad_field("against", id, f"the id of an evaluation that measured {task}", message)
+    return found
 
 
 def _tasks(record: Record) -> dict[str, Any]:
@@ -170,7 +184,7 @@ def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
         "interval": measured["interval"],
         "chance": measured["chance"],
         "truncated": measured.get("truncated", 0),
-        "majority": measured.get("majority"),
+        "majority": telling_majority(measured.get("majority")),
         "version": measured.get("version"),
         "prompt_hash": measured.get("prompt_hash"),
         "dense": None if pairing is None else (pairing.both_right + pairing.newly_wrong) / pairing.rows,

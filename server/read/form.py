@@ -1,9 +1,13 @@
 """What a job form offers, out of the vocabulary."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jobs.documents import JobKind
+from jobs.problems import Problem, bad_field
 from jobs.references import DEMO
+from jobs.specs import parse_spec
 from jobs.vocabulary import (
     ACTIVATIONS,
     ALLOCATIONS,
@@ -15,7 +19,9 @@ from jobs.vocabulary import (
     TASKS,
     WORD_SOURCES,
 )
+from server import urls
 from server.documents import Choice, JobForm, MethodChoice, OptionField
+from server.read.jobs import job_document
 from server.read.models import model_list
 from server.stores import Stores
 
@@ -69,6 +75,45 @@ CALIBRATION_NOTES = {
     "demo": "passages that ship with the project",
 }
 ACTIVATION_NOTES = {"relu": "positive activations", "abs": "magnitudes", "raw": "signed, as they are"}
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """An earlier job that a form is filled from; ``spec`` is what of its spec can still be read, ``left_out`` says what
+    cannot."""
+
+    kind: JobKind
+    spec: dict[str, Any]
+    left_out: tuple[str, ...]
+    title: str
+    href: str
+
+
+def beginning(stores: Stores, id: str | None) -> Beginning | None:
+    """What to fill a form with. Problem 422 for a job that is not there."""
+    if id is None:
+        return None
+    job = stores.jobs.many([id]).get(id)
+    if job is None:
+        raise bad_field("from", id, "the id of a job", f"there is no job {id[:40]!r}")
+    spec, left_out = _readable(job.kind, job.spec)
+    return Beginning(job.kind, spec, left_out, job_document(stores, job).title, urls.job(job.id))
+
+
+def _readable(kind: JobKind, spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A spec of any version without the fields that this one does not take, and why each of them was left out."""
+    kept, left_out = dict(spec), []
+    while True:
+        try:
+            parse_spec(kind, kept)
+        except Problem as problem:
+            wrong = {error.field.partition(".")[0]: error for error in problem.errors}
+            named = [name for name in wrong if name in kept]
+            if named:
+                left_out += [f"{wrong[name].field}: {wrong[name].message}" for name in named]
+                kept = {name: value for name, value in kept.items() if name not in named}
+                continue
+        return kept, tuple(left_out)
 
 
 def job_form(stores: Stores) -> JobForm:

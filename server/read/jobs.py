@@ -7,6 +7,7 @@ from jobs.documents import ACTIVE, Job, JobKind, JobState, JobSummary
 from jobs.problems import bad_field, unknown_name
 from server import urls
 from server.documents import JobDetail, JobDocument, JobItem, Link, Page
+from server.read.apart import Described, told_apart
 from server.read.names import Names, references_of
 from server.stores import Stores
 
@@ -38,7 +39,7 @@ def job_list(
 def job_document(stores: Stores, job: Job) -> JobDocument:
     """The document of one job, with its whole spec."""
     names = Names(stores, references_of(job.brief))
-    return JobDocument.model_validate(_fields(job, names))
+    return JobDocument.model_validate({**_fields(job), "title": names.title(job.kind, job.brief)})
 
 
 def job_item(stores: Stores, job: JobSummary) -> JobItem:
@@ -49,7 +50,26 @@ def job_item(stores: Stores, job: JobSummary) -> JobItem:
 def job_items(stores: Stores, jobs: Sequence[JobSummary]) -> list[JobItem]:
     """Several jobs without their specs, their names looked up together."""
     names = Names(stores, (reference for job in jobs for reference in references_of(job.brief)))
-    return [JobItem.model_validate(_fields(job, names)) for job in jobs]
+    return [
+        JobItem.model_validate({**_fields(job), "title": title})
+        for job, title in zip(jobs, _titles(jobs, names), strict=True)
+    ]
+
+
+def _titles(jobs: Sequence[JobSummary], names: Names) -> list[str]:
+    """A title for each, told apart by what they were asked for, else by their ids."""
+    titles = [names.title(job.kind, job.brief) for job in jobs]
+    often = Counter(titles)
+    facts = [
+        names.facts(job.kind, job.brief) if often[title] > 1 else () for job, title in zip(jobs, titles, strict=True)
+    ]
+    most = max(map(len, facts), default=0)
+    return told_apart(
+        [
+            Described(title, (*found, *[""] * (most - len(found)), f"job {job.id[:8]}"))
+            for job, title, found in zip(jobs, titles, facts, strict=True)
+        ]
+    )
 
 
 def job_detail(stores: Stores, id: str) -> JobDetail:
@@ -76,10 +96,9 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
     )
 
 
-def _fields(job: JobSummary, names: Names) -> dict[str, object]:
+def _fields(job: JobSummary) -> dict[str, object]:
     return {
         **_plain(job),
-        "title": names.title(job.kind, job.brief),
         "href": urls.job(job.id),
         "events_href": urls.job_events(job.id),
         "result_href": result_href(job),

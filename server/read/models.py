@@ -1,14 +1,16 @@
 """Models: the dense ones that are known, and what was pruned from them, here or elsewhere."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jobs.problems import Problem, not_found
-from jobs.references import DEMO, PRUNED, FolderModel, parse_reference
+from jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference
 from server import urls
 from server.documents import FileDocument, Link, ModelDocument, ModelSummary, Page
-from server.read.names import Names, measured_label, pruned_label, references_of, texts_label
+from server.read.apart import Described, told_apart
+from server.read.labels import measured_label, texts_label
+from server.read.names import Names, references_of
 from server.read.pruning_reports import PRUNING_JSON, Report, read_report, report_fields
 from server.read.records import job_link, naming, records_of
 from server.stores import Stores
@@ -21,7 +23,7 @@ def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     """The dense models and the folders below the model roots first, then the pruned ones, newest first."""
     records, after = stores.results.list("model", cursor=cursor, limit=limit)
     names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
-    known = [] if cursor else dense_models(stores)
+    known = [] if cursor else [*dense_models(stores)]
     dense = [_folder(stores, ref, names, known) or _dense(names, ref) for ref in known]
     pruned = [_pruned(record, names) for record in records]
     return Page[ModelSummary](
@@ -38,11 +40,12 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
     if id in known:
         return _pruned_document(stores, known[id])
     dense = dense_models(stores)
-    if name.startswith(PRUNED) or name not in dense:
-        raise not_found("model", name)
+    name = next((each for each, spelled in dense.items() if name in spelled), "")
+    if not name:
+        raise not_found("model", id)
     names = Names(stores)
     report = _folder_report(stores, name)
-    made = stores.results.of_model("model", name)
+    made = [record for each in dense[name] for record in stores.results.of_model("model", each)]
     return ModelDocument.model_validate(
         {
             **_how(report),
@@ -51,28 +54,33 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
             "download_href": None,
             "matrices_href": urls.model_matrices(name) if report.layers else None,
             "job": None,
-            **_uses(stores, name),
-            "variants": [Link(label=pruned_label(record.spec), href=urls.model(record.id)) for record in made],
+            **_uses(stores, dense[name]),
+            "variants": [names.link(f"{PRUNED}{record.id}") for record in made],
         }
     )
 
 
-def dense_models(stores: Stores) -> list[str]:
-    """The demo model, the folders below the model roots, and every dense model that something was made of."""
-    found = dict.fromkeys([DEMO, *_folders(stores)])
-    named = [*stores.results.measured_models()]
+def dense_models(stores: Stores) -> dict[str, list[str]]:
+    """The demo model, the folders below the model roots, and every dense model that something was made of: each once,
+    by its shortest spelling, with all of them (`demo` and its folder, a hub id with and without `@main`)."""
+    named = [DEMO, *_folders(stores), *stores.results.measured_models()]
     for record in records_of(stores.results, "attribution"):
         named += references_of(record.spec)
-    return list(found | dict.fromkeys(reference for reference in named if not reference.startswith(PRUNED)))
+    found: dict[str, list[str]] = {}
+    for reference in dict.fromkeys(named):
+        if not reference.startswith(PRUNED):
+            spelled = found.setdefault(canonical_reference(reference, stores.settings), [])
+            spelled.append(reference)
+    return {name: [*dict.fromkeys([name, *spelled])] for name, spelled in found.items()}
 
 
 def _folders(stores: Stores) -> Iterable[str]:
     for root in stores.settings.model_roots:
         folder = root.expanduser()
         if folder.is_dir():
-            for path in sorted({found.parent for found in folder.glob("*/config.json")}):
-                if any(path.glob("*.safetensors")):
-                    yield path.name
+            for path in sorted({found.parent.absolute() for found in folder.glob("*/config.json")}):
+                if _place(stores, str(path)) is not None:  # a link may lead out of the root, where no job may read
+                    yield canonical_reference(str(path), stores.settings)
 
 
 def _dense(names: Names, reference: str) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def _pruned(record: Record, names: Names) -> dict[str, Any]:
     return {
         "id": record.id,
         "reference": f"{PRUNED}{record.id}",
-        "label": summary.get("label") or pruned_label(record.spec),
+        "label": names.label(f"{PRUNED}{record.id}"),
         "kind": "pruned",
         "base": names.link(record.spec["model"]),
         **_way(record.spec),
@@ -119,7 +127,7 @@ def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
             "download_href": urls.model_download(record.id),
             "matrices_href": urls.model_matrices(record.id) if report.layers else None,
             "job": job_link(record),
-            **_uses(stores, f"{PRUNED}{record.id}"),
+            **_uses(stores, [f"{PRUNED}{record.id}"]),
             "variants": [],
         }
     )
@@ -135,11 +143,16 @@ def _folder(stores: Stores, reference: str, names: Names, known: Iterable[str]) 
     return {
         **_dense(names, reference),
         "kind": "pruned",
-        "base": names.link(base) if base in known else None,
+        "base": names.link(base) if base and canonical_reference(base, stores.settings) in known else None,
         **_way(report.spec or {}),
         "sparsity": told["sparsity"],
         "relative_error": told["relative_error"],
     }
+
+
+def is_dense(stores: Stores, reference: str) -> bool:
+    """Neither pruned here nor a folder with the report of a pruned model."""
+    return not reference.startswith(PRUNED) and not _folder_report(stores, reference).layers
 
 
 def _folder_report(stores: Stores, reference: str) -> Report:
@@ -197,15 +210,21 @@ def _is_pruned(summary: Mapping[str, Any]) -> bool:
     return bool(summary["kind"] == "pruned")
 
 
-def _uses(stores: Stores, reference: str) -> dict[str, list[Link]]:
-    results = stores.results
+def _uses(stores: Stores, spelled: Sequence[str]) -> dict[str, list[Link]]:
+    """Evaluations and attributions of a model, by all the references that mean it."""
+    results, names = stores.results, stores.names.attributions()
+    evaluations = [record for reference in spelled for record in results.of_model("evaluation", reference)]
+    naming_it = {record.id: record for reference in spelled for record in naming(results, "attribution", reference)}
+    measured = told_apart(
+        [Described(measured_label(each.spec), (f"made {each.created_at:%Y-%m-%d}", each.id)) for each in evaluations]
+    )
     return {
         "evaluations": [
-            Link(label=measured_label(record.spec), href=urls.evaluation(record.id))
-            for record in results.of_model("evaluation", reference)
+            Link(label=label, href=urls.evaluation(record.id))
+            for label, record in zip(measured, evaluations, strict=True)
         ],
         "attributions": [
-            Link(label=texts_label(record.spec), href=urls.attribution(record.id))
-            for record in naming(results, "attribution", reference)
+            Link(label=names.get(id) or texts_label(record.spec), href=urls.attribution(id))
+            for id, record in naming_it.items()
         ],
     }

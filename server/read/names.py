@@ -3,44 +3,50 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from jobs.briefs import count_of
 from jobs.documents import JobKind
 from jobs.references import PRUNED
-from jobs.specs import PruneSpec
 from server import urls
 from server.documents import Link
+from server.read.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
 from server.stores import Stores
 
 
 class Names:
-    """Labels of models by reference, the pruned ones' looked up together in one question to the database."""
+    """Names of models by reference: those that are kept have their own (`RecordNames`), others what their jobs say."""
 
     def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
         self._stores = stores
         self._labels: dict[str, str] = {}
+        self._models: Mapping[str, str] | None = None  # asked for once, and only where a pruned model is named
         self.learn(references)
 
     def learn(self, references: Iterable[str]) -> None:
         """Look up those that are not known yet."""
-        wanted = {ref.removeprefix(PRUNED) for ref in references if ref.startswith(PRUNED) and ref not in self._labels}
-        made = self._stores.results.many("model", wanted) if wanted else {}
-        for id in wanted:
-            if id in made:
-                self._labels[f"{PRUNED}{id}"] = str(made[id].summary.get("label") or id)
+        wanted = {reference for reference in references if reference not in self._labels}
+        if self._models is None and any(each.startswith(PRUNED) for each in wanted):
+            self._models = self._stores.names.models()
+        models = self._models or {}
+        for reference in wanted:
+            id = reference.removeprefix(PRUNED)
+            if id == reference:
+                self._labels[reference] = self._stores.names.dense(reference)
+            elif id in models:
+                self._labels[reference] = models[id]
             elif job := self._stores.jobs.find(id):  # not made yet: its job says what it will be
-                self._labels[f"{PRUNED}{id}"] = pruned_label(job.brief)
+                self._labels[reference] = pruned_label(job.brief)
 
     def label(self, reference: str) -> str:
-        """``wanda · c4 · 0.5`` of a pruned model, the last part of any other's name."""
-        return self._labels.get(reference) or reference.rstrip("/").rpartition("/")[2] or reference
+        """`wanda · c4 128x2048 · 0.5` of a pruned model, any other's reference."""
+        if reference not in self._labels:
+            self.learn([reference])
+        return self._labels.get(reference, reference)
 
     def link(self, reference: str) -> Link:
         return Link(label=self.label(reference), href=urls.model(reference))
 
     def title(self, kind: JobKind, spec: Mapping[str, Any]) -> str:
-        """One line for a job, from its spec or that in brief: ``Prune demo · wanda · c4 · 0.5``."""
+        """One line for a job, from its spec or that in brief: `Prune demo · wanda · c4 128x2048 · 0.5`."""
         match kind:
             case JobKind.PRUNE:
                 return f"Prune {self.label(spec['model'])} · {pruned_label(spec)}"
@@ -53,49 +59,22 @@ class Names:
             case JobKind.STUDY:
                 return study_title(spec)
 
+    def facts(self, kind: JobKind, spec: Mapping[str, Any]) -> tuple[str, ...]:
+        """What tells a job from others of its title, beside its id."""
+        if kind is JobKind.ATTRIBUTE:
+            return (*attribution_facts(spec), ", ".join(map(self.label, spec["pruned"])))
+        bases = [self._base(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
+        return (", ".join(filter(None, bases)),)
+
+    def _base(self, reference: str) -> str:
+        """What a model that is not made yet will be pruned from."""
+        if not reference.startswith(PRUNED):
+            return ""
+        job = self._stores.jobs.find(reference.removeprefix(PRUNED))
+        return f"of {self._stores.names.model_of(job.brief)}" if job else ""
+
 
 def references_of(spec: Mapping[str, Any]) -> list[str]:
     """Every model that a spec's document names."""
     named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
     return [name for name in named if isinstance(name, str)]
-
-
-def pruned_label(spec: Mapping[str, Any]) -> str:
-    """``wanda · c4 · 0.5``; ``pruned`` where the spec cannot be read any more."""
-    try:
-        return PruneSpec.model_validate(spec).label
-    except ValidationError:
-        return "pruned"
-
-
-def texts_label(spec: Mapping[str, Any]) -> str:
-    """Where an attribution's texts come from: the name of a task, chosen rows of it, or how many were given."""
-    texts = spec.get("texts")
-    if isinstance(texts, Mapping) and texts.get("dataset"):
-        chosen = count_of(spec, "texts", "indices")
-        return f"{chosen} row{'' if chosen == 1 else 's'} of {texts['dataset']}" if chosen else str(texts["dataset"])
-    count = count_of(spec, "texts")
-    return "1 text" if count == 1 else f"{count} texts"
-
-
-def measured_label(spec: Mapping[str, Any]) -> str:
-    """``sst2, yelp, perplexity on wikitext2``: what an evaluation measures."""
-    texts = [name.rpartition("/")[2] for name in (spec.get("perplexity") or {}).get("datasets", ())]
-    return ", ".join([*spec.get("tasks", ()), *([f"perplexity on {', '.join(texts)}"] if texts else [])])
-
-
-def attribution_label(spec: Mapping[str, Any], names: Names) -> str:
-    """``reviews · demo``."""
-    return f"{texts_label(spec)} · {names.label(spec['dense'])}"
-
-
-def study_title(spec: Mapping[str, Any]) -> str:
-    """A study's name, or what it crosses."""
-    if spec.get("name"):
-        return str(spec["name"])
-    counts = {field: count_of(spec, field) for field in ("models", "methods", "patterns", "calibrations", "tasks")}
-    return "Study · " + " x ".join(f"{count} {_noun(field, count)}" for field, count in counts.items() if count)
-
-
-def _noun(field: str, count: int) -> str:
-    return field.removesuffix("s") if count == 1 else field

@@ -36,6 +36,7 @@ def neuron_list(
 ) -> Page[NeuronRow]:
     """The ranked neurons, best Score or largest drop first; of one layer, or matched to one word."""
     window = Window.parse(cursor, limit, MOST_LISTED)
+    opened.check_layer(layer)
     try:
         rows, total = opened.tables.neurons(
             layer=layer,
@@ -68,6 +69,7 @@ def answering_neurons(
     if (word is None) == (token is None):
         choices = ["word", "example and token"]
         raise bad_field("word", word, choices, "give either a word, or an example and the place of a token in it")
+    opened.check_layer(layer)
     try:
         if word is not None:
             known = opened.tables.words_list
@@ -130,6 +132,7 @@ def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronD
         layer_href=urls.layer(opened.id, layer),
         lift=detail.lift,
         q_value=detail.q_value,
+        permutations=summary.permutations,
         layers=opened.layers,
         neurons=store.neurons,
         neuron_count=summary.ranked,

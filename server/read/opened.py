@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from jobs.problems import Problem, bad_field, unknown_name
 from server import urls
 from server.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
+from server.read.record_names import RecordNames
 from store import attribution_tables
 from store.activations import ActivationStore
 from store.attribution_tables import AttributionTables
@@ -32,10 +33,11 @@ class Whereabouts:
 
 
 class OpenAttribution:
-    """One attribution with what all of its pages share, built once."""
+    """One attribution with what all of its pages share, built once. Only names change: with what else is there."""
 
-    def __init__(self, id: str, where: Whereabouts) -> None:
+    def __init__(self, id: str, where: Whereabouts, names: RecordNames) -> None:
         self.id = id
+        self._names = names
         self.where = where
         self.store = ActivationStore(where.location)
         self.tables = AttributionTables(self.store)
@@ -43,13 +45,23 @@ class OpenAttribution:
         # Read now and not when a page is half made: what is damaged here has one error, whatever asks for it.
         with self.store.reading("what was done"):
             self.layers: list[int] = self.store.tables["layers"]
+            self.name_anew()
             _ = self.variants, self.examples, self.summary, self.tables.words_list
 
-    @cached_property
+    @property
     def variants(self) -> list[VariantSummary]:
         """Dense first, then the pruned ones in order."""
-        named = zip(self.store.variants, self.store.models, self.store.labels, strict=True)
+        named = zip(self.store.variants, self.store.models, self._named[1], strict=True)
         return [VariantSummary(name=n, model=m, label=label, href=urls.model(m)) for n, m, label in named]
+
+    @property
+    def label(self) -> str:
+        """``reviews · demo``, and what differs from other attributions of that name."""
+        return self._named[0]
+
+    def name_anew(self) -> None:
+        """Take the names of now: once for each request."""
+        self._named = self._names.of_attribution(self.id, self.spec, self.store.models, self.store.labels)
 
     @cached_property
     def examples(self) -> list[Example]:
@@ -88,21 +100,7 @@ class OpenAttribution:
             for example in self.examples
         ]
 
-    @cached_property
-    def texts_label(self) -> str:
-        """Where the texts come from: the name of a task, or how many were given."""
-        texts = self.spec.get("texts")
-        if isinstance(texts, dict) and texts.get("dataset"):
-            return str(texts["dataset"])
-        count = len(self.examples)
-        return "1 text" if count == 1 else f"{count} texts"
-
     @property
-    def label(self) -> str:
-        """``reviews · demo``."""
-        return f"{self.texts_label} · {self.variants[0].label}"
-
-    @cached_property
     def provenance(self) -> str:
         """One line that says how these numbers came about."""
         texts = self.spec.get("texts")
@@ -116,8 +114,7 @@ class OpenAttribution:
             "gradient": "words by gradient",
         }
         parts = [
-            self.variants[0].label,
-            *(variant.label for variant in self.variants[1:]),
+            *(variant.label for variant in self.variants),
             count,
             words.get(self.summary.source, self.summary.source),
             f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
@@ -150,6 +147,13 @@ class OpenAttribution:
             raise bad_field("variant", name, pruned, unknown_name(name, pruned))
         return name or (pruned[0] if pruned else None)
 
+    def check_layer(self, layer: int | None) -> None:
+        """Problem 422 for a layer that a list is to be of, and that was not recorded."""
+        if layer is not None and layer not in self.layers:
+            known = [*map(str, self.layers)]
+            message = f"layer {layer} was not recorded; the layers are {', '.join(known)}"
+            raise bad_field("layer", layer, known, message)
+
     def place_of(self, example: int) -> int:
         """The place of the example with this index in the lists of examples; texts that were left out have none."""
         known = [each.index for each in self.examples]
@@ -159,16 +163,18 @@ class OpenAttribution:
 
 
 def no_such_example(example: int, known: Sequence[int]) -> Problem:
-    """404 that names the examples there are."""
-    names = ", ".join(map(str, known))
-    return Problem(404, "not-found", "No such example", f"there is no example {example}; the examples are {names}")
+    """422 that names the examples there are."""
+    names = [*map(str, known)]
+    message = f"there is no example {example}; the examples are {', '.join(names)}"
+    return bad_field("example", example, names, message)
 
 
 class OpenAttributions:
     """The attributions that were read last, at most ``most`` of them. Safe to use from several threads."""
 
-    def __init__(self, find: Callable[[str], Whereabouts], most: int = MOST_OPEN) -> None:
+    def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MOST_OPEN) -> None:
         self._find = find
+        self._names = names
         self._most = most
         self._open: OrderedDict[str, OpenAttribution] = OrderedDict()
         self._summaries: OrderedDict[str, tuple[Whereabouts, Any]] = OrderedDict()
@@ -182,8 +188,10 @@ class OpenAttributions:
             known = self._open.get(id)
             if known is not None and known.where == where:
                 self._open.move_to_end(id)
-                return known
-        opened = OpenAttribution(id, where)
+        if known is not None and known.where == where:
+            known.name_anew()
+            return known
+        opened = OpenAttribution(id, where, self._names)
         with self._lock:
             self._open[id] = opened
             self._open.move_to_end(id)
@@ -199,7 +207,7 @@ class OpenAttributions:
         if known is not None and known[0] == where:
             made: Summary = known[1]
             return made
-        made = build(OpenAttribution(id, where))
+        made = build(OpenAttribution(id, where, self._names))
         with self._lock:
             self._summaries[id] = (where, made)
             while len(self._summaries) > MOST_SUMMARIES:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from jobs.neurons import format_neuron, parse_neuron
-from jobs.problems import Problem
+from jobs.problems import Problem, bad_field
 from server import urls
 from server.documents import SearchHit, SearchResults
 from server.read.models import model_list
@@ -18,8 +18,11 @@ ATTRIBUTIONS = 5
 
 def search(stores: Stores, query: str, *, attribution: str | None = None) -> SearchResults:
     """What a query means: a neuron (``L15/N2194``, ``15.2194``) and words in the given attribution or the newest ones,
-    part of a model's name, a job's id."""
+    part of a model's name, a job's id. Problem 422 for an attribution that is not there."""
     wanted = query.strip()
+    if attribution is not None and not stores.results.exists("attribution", attribution):
+        message = f"there is no attribution {attribution[:40]!r}"
+        raise bad_field("attribution", attribution, "the id of an attribution", message)
     hits: list[SearchHit] = []
     if wanted:
         opened = _attributions(stores, attribution)

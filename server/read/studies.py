@@ -6,11 +6,14 @@ from typing import Any
 
 from jobs.documents import JobKind, JobState, JobSummary
 from jobs.problems import bad_field, not_found, unknown_name
+from jobs.references import PRUNED
 from server import urls
 from server.documents import FailedCell, Link, Page, PublishedTable, StudyDocument, StudyJobs, StudySummary
+from server.read.apart import Described, told_apart
 from server.read.cursors import Window
 from server.read.jobs import job_items
-from server.read.names import Names, pruned_label, study_title
+from server.read.labels import study_title
+from server.read.names import Names
 from server.read.study_charts import chart_links, study_chart
 from server.read.study_tables import Beside, Printed, axis_labels, table_document
 from server.stores import Stores
@@ -38,6 +41,7 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
 )
 DIFFERENCE = "difference"
 NO_CALIBRATION = "none"
+UNIFORM = "uniform"
 FEW = 20
 """So many models, jobs and failures are part of the document."""
 ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
@@ -49,7 +53,13 @@ def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     made = [(record, record.job) for record in records if record.job is not None]
     jobs = stores.jobs.summaries(job for _, job in made)
     counts = stores.studies.counts(job for _, job in made)
-    items = [StudySummary.model_validate(_summary(record, jobs[job], counts[job])) for record, job in made]
+    titles = stores.names.studies()
+    items = [
+        StudySummary.model_validate(
+            _summary(record, jobs[job], counts[job], titles.get(record.id) or study_title(record.spec))
+        )
+        for record, job in made
+    ]
     return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
 
 
@@ -96,7 +106,12 @@ def study_document(
     beside = Beside(labels, there, paper)
     return StudyDocument.model_validate(
         {
-            **_summary(record, table.job, Counter(cell.state for cell in table.cells)),
+            **_summary(
+                record,
+                table.job,
+                Counter(cell.state for cell in table.cells),
+                stores.names.studies().get(record.id) or study_title(record.spec),
+            ),
             "spec": record.spec,
             "axes": table.axes,
             "axis_labels": labels,
@@ -121,8 +136,8 @@ def study_document(
                 for cell in made[:FEW]
             ],
             "models_total": len(made),
-            "attributions": _attributions(stores, table, names),
-            "failures": [_failure(cell, names) for cell in table.cells if cell.unsuccessful][:FEW],
+            "attributions": _attributions(stores, table),
+            "failures": _failures([cell for cell in table.cells if cell.unsuccessful][:FEW], names),
             "retry_href": urls.study_retry(id) if any(cell.unsuccessful for cell in table.cells) else None,
             "running": sum(cell.state == JobState.RUNNING for cell in table.cells),
             **_jobs(stores, id, [cell.job for cell in table.cells], Window(0, FEW)),
@@ -179,41 +194,50 @@ def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
     return [name for name, paper in papers.published_tables().items() if has_one(paper)]
 
 
-def _attributions(stores: Stores, table: study_table.StudyTable, names: Names) -> list[Link]:
+def _attributions(stores: Stores, table: study_table.StudyTable) -> list[Link]:
     done = [cell for cell in table.cells if cell.role == "attribute" and cell.done]
-    there = stores.results.many("attribution", [cell.artefact for cell in done])
+    called = stores.names.attributions()
     return [
-        Link(label=f"Neurons of {names.label(cell.model)}", href=urls.attribution(cell.artefact))
+        Link(label=f"Neurons: {called[cell.artefact]}", href=urls.attribution(cell.artefact))
         for cell in done
-        if cell.artefact in there
+        if cell.artefact in called
     ]
 
 
-def _failure(cell: study_table.StudyCell, names: Names) -> FailedCell:
+def _failures(cells: Sequence[study_table.StudyCell], names: Names) -> list[FailedCell]:
+    labels = told_apart([Described(_failed_label(cell, names), (f"job {cell.job[:8]}",)) for cell in cells])
+    return [
+        FailedCell(
+            label=label,
+            state=cell.state,
+            error=cell.error,
+            job=cell.job,
+            href=urls.job(cell.job),
+            retry_href=urls.job_retry(cell.job),
+        )
+        for cell, label in zip(cells, labels, strict=True)
+    ]
+
+
+def _failed_label(cell: study_table.StudyCell, names: Names) -> str:
     length = f"{cell.seqlen} tokens" if cell.seqlen else None
-    where = [each for each in (cell.method, cell.pattern, cell.calibration, length) if each is not None]
-    label = " · ".join([f"{ROLES[cell.role]} {names.label(cell.model)}", *where])
-    return FailedCell(
-        label=label,
-        state=cell.state,
-        error=cell.error,
-        job=cell.job,
-        href=urls.job(cell.job),
-        retry_href=urls.job_retry(cell.job),
-    )
+    allocation = None if cell.allocation == UNIFORM else cell.allocation
+    seed = f"seed {cell.seed}" if cell.seed else None
+    where = (cell.method, cell.pattern, cell.calibration, length, allocation, seed)
+    return " · ".join([f"{ROLES[cell.role]} {names.label(cell.model)}", *filter(None, where)])
 
 
 def _model_label(record: Record, table: study_table.StudyTable, names: Names) -> str:
     """How it was pruned, and from what where the study has several models."""
-    label = record.summary.get("label") or pruned_label(record.spec)
-    return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else str(label)
+    label = names.label(f"{PRUNED}{record.id}")
+    return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else label
 
 
-def _summary(record: Record, job: JobSummary, cells: Counter[JobState]) -> dict[str, object]:
+def _summary(record: Record, job: JobSummary, cells: Counter[JobState], title: str) -> dict[str, object]:
     assert job.kind == JobKind.STUDY
     return {
         "id": record.id,
-        "title": study_title(record.spec),
+        "title": title,
         "state": job.state,
         "cells": cells.total(),
         "done": cells[JobState.SUCCEEDED],

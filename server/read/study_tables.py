@@ -41,7 +41,8 @@ def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[P
 
 def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
     if axis == "model":
-        return names.label(value)
+        name = names.label(value)
+        return name if sum(names.label(other) == name for other in values) == 1 else value
     # A text that perplexity was measured on may be a file: its name says enough where no other is called so.
     name = value.rpartition("/")[2] if axis == "task" else value
     return name if sum(other.rpartition("/")[2] == name for other in values) == 1 else value

@@ -6,6 +6,8 @@ from typing import Any
 from server import urls
 from server.documents import AttributionTexts, Choice, Link, OtherText, OwnTextForm, TextWords, WordSpan
 from server.own_texts import SOURCES, inner_texts, own_prompt, own_source
+from server.read.apart import Described, told_apart
+from server.read.labels import attribution_facts
 from server.read.opened import OpenAttribution
 from server.stores import Stores
 from store.results import Record
@@ -78,7 +80,12 @@ def _marked(text: WordIndex, words: Sequence[str]) -> Iterator[WordSpan]:
 def other_texts(stores: Stores, opened: OpenAttribution) -> list[OtherText]:
     """Other attributions of the same models, newest first: texts of one's own, and the rows that they began with."""
     same = stores.results.of_models(opened.spec["dense"], opened.spec["pruned"], MOST_OTHERS + 1)
-    return [_other(record) for record in same if record.id != opened.id][:MOST_OTHERS]
+    found = [_other(record) for record in same if record.id != opened.id][:MOST_OTHERS]
+    facts = [attribution_facts(record.spec) for record in same if record.id != opened.id][:MOST_OTHERS]
+    labels = told_apart(
+        [Described(each.label, (*told, f"#{each.id}")) for each, told in zip(found, facts, strict=True)]
+    )
+    return [each.model_copy(update={"label": label}) for each, label in zip(found, labels, strict=True)]
 
 
 def _other(record: Record) -> OtherText:

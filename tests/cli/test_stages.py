@@ -32,7 +32,7 @@ def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path
     calibration = ("--calibration", models / "calibration.jsonl")
     made = command("prune", models / "llama", *WANDA, "--pattern", "2:4", *calibration, "--output", "deep/in/pruned")
     assert made.exit_code == 0, made.stderr
-    assert "wanda · calibration.jsonl · 2:4, 50.00% zeros" in made.stdout
+    assert "wanda · calibration.jsonl 4x16 · 2:4, 50.00% zeros" in made.stdout
     assert "layer 2/2  50.0% zeros" in made.stderr
     pruned = load(tmp_path / "deep" / "in" / "pruned")
     assert pruned.dtype == torch.float16
@@ -77,7 +77,7 @@ def test_a_task_set_with_one_example_in_each_window(command: Command, models: Pa
     single = ("--calibration", "sst2", "--calibration-mode", "single", "--samples", 6, "--data", data)
     made = command("prune", models / "llama", "--method", "wanda", "--sparsity", 0.5, *single, "--output", "out")
     assert made.exit_code == 0, made.stderr
-    assert "wanda · sst2 single · 0.5" in made.stdout
+    assert "wanda · sst2 single 6 windows · 0.5" in made.stdout
     document = json.loads((tmp_path / "out" / "pruning.json").read_text())
     found = document["calibration"]
     assert (found["source"], found["mode"], found["samples"]) == ("sst2", "single", 6)

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import fingerprints
+from jobs.bounds import MAX_ECHO
 from jobs.fingerprints import contents_of, fingerprint
 from jobs.neurons import format_neuron, parse_neuron
-from jobs.problems import LONGEST_ECHO, MAX_ANSWERS, AnswerToText, Problem, bad_field, conflict, not_found
+from jobs.problems import MAX_ANSWERS, AnswerToText, Problem, bad_field, conflict, not_found
 from jobs.settings import LONGEST_SOCKET_PATH, Settings
 from jobs.specs import parse_spec
 
@@ -106,4 +107,4 @@ def test_a_problem_shows_what_a_model_answered() -> None:
     answers = [AnswerToText("the food " * 100, "none"), *[AnswerToText("so bad", "")] * MAX_ANSWERS]
     shown = Problem(422, "no-influential-words", "No words", "none is left", answers=answers).document()["answers"]
     assert len(shown) == MAX_ANSWERS and shown[1] == {"text": "so bad", "answer": ""}
-    assert shown[0]["answer"] == "none" and len(shown[0]["text"]) == LONGEST_ECHO and shown[0]["text"].endswith("…")
+    assert shown[0]["answer"] == "none" and len(shown[0]["text"]) == MAX_ECHO and shown[0]["text"].endswith("…")

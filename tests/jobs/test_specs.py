@@ -98,14 +98,25 @@ def test_an_allocation_that_looks_at_text_keeps_the_calibration_of_any_method() 
     document = {**PRUNE, "method": "magnitude", "pattern": 0.5, "allocation": {"name": "owl", "range": 0.1}}
     spec = parse_spec("prune", document)
     assert isinstance(spec, PruneSpec) and spec.calibration is not None
-    assert spec.label == "magnitude · c4 · 0.5 · owl"
+    assert spec.label == "magnitude · c4 128 windows · 0.5 · owl (range=0.1)"
     (error,) = refused("prune", {**document, "calibration": None})
     assert error["field"] == "calibration" and error["message"] == "owl needs a calibration set"
 
 
 @pytest.mark.parametrize(
     ("change", "label"),
-    [({}, "wanda · c4 · 2:4"), ({"method": "magnitude", "pattern": 0.5}, "magnitude · 0.5")],
+    [
+        ({}, "wanda · c4 128 windows · 2:4"),
+        ({"method": "magnitude", "pattern": 0.5}, "magnitude · 0.5"),
+        ({"calibration": {"dataset": "c4", "seqlen": 2048}}, "wanda · c4 128x2048 · 2:4"),
+        ({"calibration": {"dataset": "c4", "seqlen": 2048, "seed": 3}}, "wanda · c4 128x2048 seed 3 · 2:4"),
+        (
+            {"calibration": {"dataset": "rte", "mode": "single", "samples": 8}},
+            "wanda · rte single 8 windows · 2:4",
+        ),
+        ({"calibration": {"file": "a/windows.safetensors"}}, "wanda · windows.safetensors · 2:4"),
+        ({"method": {"name": "sparsegpt", "damping": 0.02}}, "sparsegpt (damping=0.02) · c4 128 windows · 2:4"),
+    ],
 )
 def test_labels(change: dict[str, Any], label: str) -> None:
     spec = parse_spec("prune", {**PRUNE, **change})

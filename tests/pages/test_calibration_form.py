@@ -28,5 +28,5 @@ def test_sets_of_examples_ask_how_they_fill_a_window(seeded_app: Site, open_page
     expect(preview).not_to_contain_text('"calibration"')
     method.select_option("wanda")
     page.get_by_role("button", name="Start").click()
-    expect(page.locator("h1")).to_have_text("Prune demo · wanda · rte single · 0.5")
+    expect(page.locator("h1")).to_have_text("Prune demo · wanda · rte single 32x128 · 0.5")
     page.get_by_role("button", name="Cancel").click()

@@ -53,6 +53,8 @@ def addresses(site: Site) -> dict[str, str]:
         "neuron-chosen": f"{attribution}/neurons/{layer}/{neuron}?token=53&scale=model&curve=log",
         "neuron-raw": f"{attribution}/neurons/{layer}/{neuron}?example=2&activation=raw&window=16",
         "search": "/search?q=a",
+        "study-wrong": f"/studies/{study.id}?rows=colour&method=wandaa",
+        "neuron-wrong": f"{attribution}/neurons/{layer}/{neuron}?variant=nope&scale=wide",
     }
 
 
@@ -86,7 +88,8 @@ def test_errors(look: str, seeded_app: Site, open_page: Open, shot: Callable[[Pa
         ("attribution", "/attributions/0000000000000000", 404),
         ("neuron", f"{seeded_app.attribution}/neurons/0/99999", 404),
         ("share", "/s/not-a-token", 404),
-        ("axis", f"/studies/{seeded_app.newest('study')}?rows=colour", 422),
+        ("null", "/%00", 404),
+        ("layer", f"{seeded_app.attribution}/neurons/x/0", 422),
     ):
         page = open_page(seeded_app.address + path, status=status, **LOOKS[look])
         shot(page, f"error-{name}-{look}")

@@ -123,6 +123,6 @@ def test_a_study_leads_to_each_of_its_models(seeded_app: Site, open_page: Open) 
     page = open_page(f"{study}?rows=method&columns=pattern")  # each cell a mean over tasks, of one model
     page.locator("td.cell").nth(1).hover()
     page.get_by_role("link", name="Its model").click()
-    expect(page.locator("h1")).to_have_text("wanda · demo · 2:4")
+    expect(page.locator("h1")).to_have_text("wanda · demo 8x64 · 2:4")
     page = open_page(f"{study}?rows=task&columns=pattern")  # a mean over methods
     expect(page.get_by_role("link", name="Its model")).to_be_hidden()

@@ -42,7 +42,7 @@ def test_shows_the_numbers_of_the_json_and_the_csv(seeded_app: Site, first: str,
     neuron = document(seeded_app, first)
     files = httpx.get(f"{seeded_app.address}/api/v1{first}/heatmap.csv", params={"example": 0}).text
     rows = list(csv.DictReader(io.StringIO(files)))
-    page = open_page(f"{seeded_app.address}{first}?activation=raw")
+    page = open_page(f"{seeded_app.address}{first}?activation=raw&example=0")
     tokens = page.locator("[data-pane=dense] [data-i]")
     example = neuron["examples"][0]
     assert tokens.count() == len(example["tokens"]) == len(rows)
@@ -67,7 +67,7 @@ def test_text_stays_text(seeded_app: Site, first: str, open_page: Open) -> None:
 
 
 def test_hover_and_focus_tell_the_token(seeded_app: Site, first: str, open_page: Open) -> None:
-    page = open_page(seeded_app.address + first)
+    page = open_page(f"{seeded_app.address}{first}?example=0")
     neuron = document(seeded_app, first)
     example = neuron["examples"][0]
     place = example["influential"].index(True)
@@ -94,22 +94,33 @@ def test_what_is_told_first_is_what_an_influential_token_lost(seeded_app: Site, 
     dense, pruned = (variant["activations"][0] for variant in neuron["variants"][:2])
     influential = [i for i, flag in enumerate(neuron["examples"][0]["influential"]) if flag]
     most = min(influential, key=lambda i: max(pruned[i], 0) - max(dense[i], 0))
-    assert telling(open_page(seeded_app.address + first))["place"].startswith(f"token {most},")
+    assert telling(open_page(f"{seeded_app.address}{first}?example=0"))["place"].startswith(f"token {most},")
 
 
-def test_telling_text_is_where_its_own_word_lost_most(seeded_app: Site, open_page: Open) -> None:
+def test_a_bare_address_shows_the_text_where_its_own_word_lost_most(seeded_app: Site, open_page: Open) -> None:
     rows = document(seeded_app, seeded_app.attribution)["damaged_neurons"]
     row = next(row for row in rows if row["word"] in {"adored", "funny", "Warm", "generous"})
     neuron = document(seeded_app, row["href"])
-    page = open_page(f"{seeded_app.address}{row['href']}?example=telling")
+    page = open_page(f"{seeded_app.address}{row['href']}")
     expect(page.get_by_text("Example 3 of 3")).to_be_visible()
     expect(page.locator("tr", has_text=row["word"])).to_contain_text("\N{MINUS SIGN}")
-    page.keyboard.press("ArrowRight")
-    expect(page).to_have_url(re.compile("example=2"))
-    page.keyboard.press("ArrowLeft")
-    page.goto(f"{seeded_app.address}{row['href']}?example=telling")
     page.keyboard.press("n")
-    expect(page).to_have_url(f"{seeded_app.address}{neuron['neighbours']['next_in_rank']['href']}?example=telling")
+    expect(page).to_have_url(f"{seeded_app.address}{neuron['neighbours']['next_in_rank']['href']}")
+    older = open_page(f"{seeded_app.address}{row['href']}?example=telling")
+    expect(older.get_by_text("Example 3 of 3")).to_be_visible()
+    assert older.locator(".notices").count() == 0
+    chosen = open_page(f"{seeded_app.address}{row['href']}?example=0")
+    chosen.keyboard.press("ArrowRight")
+    expect(chosen).to_have_url(re.compile("example=0"))
+
+
+def test_p_and_q_say_that_they_are_two_tests(seeded_app: Site, first: str, open_page: Open) -> None:
+    page = open_page(seeded_app.address + first)
+    facts = page.locator(".facts")
+    expect(facts).to_contain_text("by 1,000 permutations")
+    expect(facts).to_contain_text("by z, over all neurons")
+    page.get_by_text("p and q are two tests").click()
+    expect(page.get_by_text("It is no correction of p")).to_be_visible()
 
 
 def test_keys_walk_over_neurons_layers_and_ranks(seeded_app: Site, first: str, open_page: Open) -> None:
@@ -152,13 +163,13 @@ def test_neighbours_are_fetched_before_they_are_asked_for(seeded_app: Site, firs
 def test_every_control_changes_the_address_and_works_without_script(
     seeded_app: Site, first: str, open_page: Open
 ) -> None:
-    page = open_page(seeded_app.address + first)
+    page = open_page(f"{seeded_app.address}{first}?example=0")
     for label, query in (("Per model", "scale=model"), ("Log", "curve=log"), ("± 16", "window=16")):
         page.get_by_role("link", name=label, exact=True).click()
         expect(page).to_have_url(re.compile(re.escape(query)))
     page.get_by_text("Example 1 of 3").click()
     page.locator(".menu[open] a").nth(2).click()
-    expect(page).to_have_url(re.compile("example=2"))
+    expect(page.get_by_text("Example 3 of 3")).to_be_visible()
     page.get_by_text("relu", exact=True).click()
     page.locator(".menu[open] a", has_text="raw").click()
     expect(page).to_have_url(re.compile("activation=raw"))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.problems import Problem
 from server.pages import wording
 from server.pages.shades import Scale, difference_shade, magnitude_shade
 from server.pages.view import View, read_view, view_state
@@ -102,18 +103,28 @@ def test_view_comes_back_from_its_address() -> None:
     assert all(value is None for value in view_state(default, default).values())
 
 
-def test_a_view_that_is_not_there_is_the_default() -> None:
-    query = {
-        "example": "9",
-        "variant": "x",
-        "activation": "x",
-        "scale": "x",
-        "curve": "x",
-        "window": "-1",
-        "token": "²",
-    }
-    read = read_view(query, examples=[0], variants=["pruned-1"], activation="abs")
-    assert read == View(variant="pruned-1", activation="abs")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("example", "9"),
+        ("variant", "x"),
+        ("activation", "x"),
+        ("scale", "x"),
+        ("curve", "x"),
+        ("window", "-1"),
+        ("show", "x"),
+        ("token", "²"),
+        ("token", "4"),
+    ],
+)
+def test_a_view_that_is_not_there_is_refused_by_name(name: str, value: str) -> None:
+    def read(query: dict[str, str]) -> View:
+        return read_view(query, examples=[0], variants=["pruned-1"], activation="abs", tokens=lambda example: 4)
+
+    with pytest.raises(Problem) as caught:
+        read({name: value})
+    assert [(error.field, error.given) for error in caught.value.errors] == [(name, value)]
+    assert read({}) == View(variant="pruned-1", activation="abs")
 
 
 def test_a_difference_of_losses_is_a_multiple() -> None:

@@ -21,8 +21,12 @@ def test_the_page_holds_what_the_document_holds(client: TestClient, made_up: Mad
     links = re.findall(r'<a class="key" href="(/attributions/[^"]+)">(L\d+/N\d+)</a>', page)
     items, of_text = ([row["name"] for row in document[name]] for name in ("items", "text_neurons"))
     assert [name for _, name in links] == [*items, *of_text]
-    seen = "example=telling" if document["token"] is None else f"token={document['token']['position']}"
-    assert all(seen in href for href, _ in links[: len(items)])
+    chosen = document["token"]
+    # A neuron's bare address shows the text where its own word stands.
+    seen = "" if chosen is None else f"?example={document['example']}&token={chosen['position']}"
+    assert all(
+        href.endswith(f"{name.replace('L', '/').replace('/N', '/')}{seen}") for href, name in links[: len(items)]
+    )
     tokens = TOKENS[document["example"]]
     assert [token["token"] for token in document["tokens"]] == tokens
     assert len(re.findall(r'<a class="t h0[^"]*" href="[^"]+token=\d+', page)) == len(tokens)
@@ -76,9 +80,9 @@ def test_an_attribution_of_the_first_format_says_so(client: TestClient, stores: 
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [
-        ("word=blond", 422, "did you mean"),
-        ("token=99", 422, "not between 0 and 10"),
-        ("word=bland&example=9", 404, "9"),
+        ("word=blond", 200, "did you mean"),
+        ("token=99", 200, "not between 0 and 10"),
+        ("word=bland&example=9", 200, "there is no example 9"),
     ],
 )
 def test_what_is_not_there(client: TestClient, made_up: MadeUp, query: str, status: int, said: str) -> None:

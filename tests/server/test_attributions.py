@@ -14,7 +14,7 @@ BASE = f"/api/v1/attributions/{ATTRIBUTION}"
 def test_the_overview_has_words_ranks_damage_and_controls(client: TestClient, made_up: MadeUp) -> None:
     document = client.get(BASE).json()
     assert document["label"] == "reviews · demo"
-    assert [variant["label"] for variant in document["variants"]] == ["wanda · c4 · 0.5", "magnitude · 0.5"]
+    assert [variant["label"] for variant in document["variants"]] == ["wanda · c4 8x64 · 0.5", "magnitude · 0.5"]
     assert [row["word"] for row in document["influential_words"]] == ["badly", "bland", "damaged"]
     assert document["example_list"][1]["dropped"] == ["awful"]
     score, rank = made_up.arrays["score"], made_up.arrays["rank"]
@@ -53,7 +53,7 @@ def test_the_overview_of_one_layer(client: TestClient, made_up: MadeUp) -> None:
     assert words["bland"]["drop"] is None
     assert [row["over_like"]["value"] for row in whole["layer_list"]] == [0.26] * LAYERS
     assert whole["layer_list"][0]["over_like"]["texts"] == 2
-    assert client.get(f"{BASE}?layer=9").status_code == 404
+    assert client.get(f"{BASE}?layer=9").status_code == 422
 
 
 def test_a_layer_is_neurons_by_tokens_of_one_example(client: TestClient, made_up: MadeUp) -> None:
@@ -77,7 +77,7 @@ def test_a_layer_is_neurons_by_tokens_of_one_example(client: TestClient, made_up
 
 
 @pytest.mark.parametrize(
-    ("query", "status"), [("layers/7", 404), ("layers/0?example=5", 404), ("layers/0?neurons=0", 422)]
+    ("query", "status"), [("layers/7", 404), ("layers/0?example=5", 422), ("layers/0?neurons=0", 422)]
 )
 def test_a_layer_that_is_not_there_is_a_problem(client: TestClient, made_up: MadeUp, query: str, status: int) -> None:
     assert client.get(f"{BASE}/{query}").status_code == status

@@ -42,7 +42,7 @@ def test_the_document_holds_each_variants_effects(client: TestClient, stores: St
     assert (document["task"], document["rows"], document["draws"], document["neurons"]) == ("reviews", ROWS, DRAWS, 10)
     assert [row["name"] for row in document["variants"]] == ["dense", "pruned-1", "pruned-2"]
     assert [row["intervention"] for row in document["variants"]] == ["ablation", "restoration", "restoration"]
-    assert [row["label"] for row in document["variants"]] == ["demo", "wanda · c4 · 0.5", "magnitude · 0.5"]
+    assert [row["label"] for row in document["variants"]] == ["demo", "wanda · c4 8x64 · 0.5", "magnitude · 0.5"]
     for row in document["variants"]:
         means = FOUND[row["name"]].mean(2, dtype=np.float64)
         for place, kind in enumerate(("accuracy", "probability")):
@@ -59,7 +59,7 @@ def test_the_panel_tells_of_the_dense_model_and_the_chosen_variant(
     text = panel(client)
     assert "reviews, 200 rows that the neurons were not chosen on" in text
     assert "10 top neurons (4 in layer 0, 6 in layer 2) against 20 draws" in text
-    assert "demo, neurons held at their mean" in text and "wanda · c4 · 0.5, dense weights given back" in text
+    assert "demo, neurons held at their mean" in text and "wanda · c4 8x64 · 0.5, dense weights given back" in text
     assert "magnitude" not in text and "magnitude · 0.5, dense weights given back" in panel(client, "pruned-2")
     top = 100 * FOUND["dense"][1, 0].mean()
     assert f"{top:.1f}" in text

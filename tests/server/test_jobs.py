@@ -182,10 +182,10 @@ def test_a_study_shows_its_cells_and_they_show_it(client: TestClient) -> None:
 def test_titles_say_what_a_pruned_model_is(client: TestClient, stores: Stores) -> None:
     add_model(stores, PRUNED)
     job = submit(client, {"kind": "evaluate", "spec": {"model": f"pruned:{PRUNED}", "tasks": ["reviews", "sst2"]}})
-    assert job["title"] == "Evaluate wanda · c4 · 0.5 · reviews, sst2"
+    assert job["title"] == "Evaluate wanda · c4 8x64 · 0.5 · reviews, sst2"
     attribute = {"dense": "demo", "pruned": [f"pruned:{PRUNED}"], "texts": {"dataset": "reviews", "count": 2}}
     job = submit(client, {"kind": "attribute", "spec": attribute})
-    assert job["title"] == "Attribute demo against wanda · c4 · 0.5 · reviews"
+    assert job["title"] == "Attribute demo against wanda · c4 8x64 · 0.5 · reviews"
 
 
 def test_the_form_offers_what_a_spec_may_name(client: TestClient, stores: Stores) -> None:

@@ -144,8 +144,8 @@ def test_the_list_is_ordered_by_rank_or_drop_and_goes_on_at_its_cursor(client: T
         ("neurons/-1/0", 404, "layers are 0 to 2"),
         ("neurons/x/0", 422, "layer"),
         ("neurons/0/1/heatmap.pdf", 422, "csv"),
-        ("neurons/0/1/heatmap.csv?example=9", 404, "examples are 0, 1"),
-        ("neurons?layer=9", 404, "layers are 0 to 2"),
+        ("neurons/0/1/heatmap.csv?example=9", 422, "examples are 0, 1"),
+        ("neurons?layer=9", 422, "layers are 0, 1, 2"),
         ("neurons?sort=size", 422, "rank"),
         ("neurons?limit=0", 422, "1 to 500"),
         ("neurons?cursor=abc", 422, "no cursor"),
@@ -230,8 +230,8 @@ def test_which_neurons_answer_to_a_word_or_a_token(
         ("word=blond", 422, "did you mean 'bland'"),
         ("token=11", 422, "11 is not between 0 and 10"),
         ("token=-1", 422, "-1 is not between 0 and 10"),
-        ("example=7&token=1", 404, "there is no example 7"),
-        ("word=bland&layer=9", 404, "layer 9"),
+        ("example=7&token=1", 422, "there is no example 7"),
+        ("word=bland&layer=9", 422, "layer 9"),
     ],
 )
 def test_nobody_answers_to_what_is_not_there(

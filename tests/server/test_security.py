@@ -40,7 +40,7 @@ def test_every_answer_carries_the_headers(client: TestClient) -> None:
     ],
 )
 def test_only_names_of_this_server_are_answered(host: str, known: bool) -> None:
-    security = Security(None, ["prune.example.org", "*.wild.example"])  # type: ignore[arg-type]
+    security = Security(None, None, ["prune.example.org", "*.wild.example"])  # type: ignore[arg-type]
     assert security.knows_host(host) is known
 
 
@@ -96,16 +96,48 @@ def test_a_huge_body_is_refused_whatever_its_headers_say(client: TestClient) -> 
 
 
 def test_an_allowed_name_may_be_written_with_its_port() -> None:
-    security = Security(None, ["prune.example.org:8000", "[::1]", "::"])  # type: ignore[arg-type]
+    security = Security(None, None, ["prune.example.org:8000", "[::1]", "::"])  # type: ignore[arg-type]
     assert security.knows_host("prune.example.org:8000") and security.knows_host("prune.example.org")
     assert not security.knows_host("")
 
 
-@pytest.mark.parametrize("address", ["/jobs/%00", "/api/v1/jobs?cursor=%00", "/s/a%00"])
-def test_a_null_character_in_an_address_is_refused(client: TestClient, address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "status", "code"),
+    [
+        ("/%00", 404, "not-found"),
+        ("/jobs/%00", 404, "not-found"),
+        ("/api/v1/%00", 404, "not-found"),
+        ("/s/a%00", 404, "not-found"),
+        ("/api/v1/jobs?cursor=%00", 400, "bad-address"),
+    ],
+)
+def test_a_null_character_in_an_address_is_refused(client: TestClient, address: str, status: int, code: str) -> None:
     answer = client.get(address)
-    assert answer.status_code == 400
-    assert answer.json()["code"] == "bad-address"
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [
+        ("GET", "/%00", 404),
+        ("GET", "/models/%00", 404),
+        ("GET", "/%ff%fe", 404),
+        ("GET", "/jobs/%0d%0aset-cookie:a", 404),
+        ("GET", "/attributions/a1/neurons/x/0", 422),
+        ("PUT", "/jobs", 405),
+        ("POST", "/jobs", 405),
+    ],
+)
+def test_a_browser_gets_a_page_of_what_is_refused(client: TestClient, method: str, address: str, status: int) -> None:
+    answer = client.request(method, address, headers={"accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<h1>" in answer.text and "content-security-policy" in answer.headers
+
+
+def test_a_browser_with_another_name_gets_a_page(client: TestClient) -> None:
+    answer = client.get("/", headers={"host": "evil.example", "accept": "text/html"})
+    assert answer.status_code == 421 and "<h1>Not this server" in answer.text
 
 
 @pytest.mark.parametrize("given", ["NaN", '"\\ud800"', '{"kind": "unstructured", "sparsity": -Infinity}'])

@@ -44,7 +44,7 @@ def test_prune_evaluate_attribute(parts: Parts, enqueue: Enqueue, run: Run) -> N
     assert pruned.state == JobState.SUCCEEDED, pruned.error
     assert pruned.result == {"model": f"pruned:{pruned.artefact_id}"}
     record = parts.stores.results.get("model", pruned.artefact_id)
-    assert record.summary["label"] == "wanda · text.jsonl · 2:4"
+    assert record.summary["label"] == "wanda · text.jsonl 4x16 · 2:4"
     assert record.summary["sparsity"] == 0.5
 
     reference = pruned.result["model"]

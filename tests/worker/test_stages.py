@@ -59,7 +59,7 @@ def test_a_pruned_model_is_what_the_walk_gives_in_the_checkpoints_type(
     assert json.loads((folder / "pruning.json").read_text()) == record
     assert record["sparsity"] == 0.5
     assert record["calibration"]["sha256"] == calibration.sha256
-    assert record["label"] == "wanda · text.jsonl · 2:4"
+    assert record["label"] == "wanda · text.jsonl 4x16 · 2:4"
     assert {matrix["name"] for matrix in record["layers"][1]["matrices"]} == set(linears(decoder_layers(own.model)[1]))
     assert record["saved_dtype"] == "float16" and record["dtype"] == "float32"
 
@@ -160,7 +160,7 @@ def test_an_attribution_holds_the_raw_activations(tiny_root: Path, folder: Path,
     store = ActivationStore(group)
     assert store.variants == ["dense", "pruned-1"]
     assert store.models == [str(tiny_root / "llama"), str(pruned)]
-    assert store.labels == ["llama", "wanda · text.jsonl · 2:4"]
+    assert store.labels == ["llama", "wanda · text.jsonl 4x16 · 2:4"]
     assert store.spec["words"] == {"source": "manual"}
     assert summary["influential_tokens"] > 0
     for variant, place in (("dense", tiny_root / "llama"), ("pruned-1", pruned)):

@@ -1,11 +1,14 @@
 // The job form: fields become a spec, checked here first and by the server in any case; its problem document is shown at the fields it names.
 
 import { estimateSoon } from "./estimate.js";
-import { specOf } from "./spec.js";
+import { continued, specOf } from "./spec.js";
 
 const form = document.querySelector("[data-job-form]");
 const preview = document.querySelector("[data-preview]");
 const box = document.querySelector("[data-problem]");
+// The spec of the job that the form was filled from, and the form's own before anything was changed.
+const began = form?.dataset.began ? JSON.parse(form.dataset.began) : null;
+let first = null;
 
 function update() {
   for (const field of form.querySelectorAll("[data-when]")) {
@@ -21,7 +24,9 @@ function update() {
 }
 
 function request() {
-  const body = { kind: form.dataset.kind, spec: specOf(form) };
+  const spec = specOf(form);
+  first ??= spec;
+  const body = { kind: form.dataset.kind, spec: began ? continued(began, first, spec) : spec };
   if (form.elements.namedItem("force").checked) body.force = true;
   return body;
 }
@@ -106,4 +111,5 @@ if (form) {
   form.addEventListener("input", update);
   form.addEventListener("submit", submit);
   update();
+  form.dataset.ready = "";
 }

@@ -2,6 +2,7 @@
 
 import { duration } from "./progress.js";
 import { refresh } from "./swap.js";
+import { clock, whole } from "./times.js";
 
 let events = null;
 let tick = 0;
@@ -59,9 +60,12 @@ function addLine(entry) {
   const line = document.createElement("div");
   line.dataset.at = entry.at;
   line.dataset.line = entry.line;
-  const at = document.createElement("span");
+  const at = document.createElement("time");
   at.className = "at";
-  at.textContent = new Date(entry.at).toISOString().slice(11, 19);
+  at.dateTime = entry.at;
+  at.dataset.clock = "";
+  at.textContent = clock(new Date(entry.at));
+  at.title = whole(new Date(entry.at));
   line.append(at, entry.line);
   log.querySelector("[data-empty]")?.remove();
   const follows = log.scrollTop + log.clientHeight >= log.scrollHeight - 30;

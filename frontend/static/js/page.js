@@ -1,5 +1,6 @@
 // Every page: the search key, menus that close, and the buttons that copy, share or change something.
 
+import "./times.js";
 import { copyButton, shareButton } from "./sharing.js";
 import { act } from "./actions.js";
 

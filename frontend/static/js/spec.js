@@ -24,6 +24,7 @@ function read(field) {
     case "number": return Number.isNaN(Number(text)) ? text : Number(text);
     case "flag": return text === "true";
     case "list": return commas(text);
+    case "numbers": return commas(text).map((part) => (Number.isNaN(Number(part)) ? part : Number(part)));
     case "texts": return text.split(/\n\s*\n/).map((one) => ({ text: one.trim() })).filter((one) => one.text);
     case "words": return text.split("\n").map(commas);
     default: return text;
@@ -53,3 +54,40 @@ function place(spec, path, value, values) {
 }
 
 const only = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+
+// The spec of an earlier job with what was changed in the form since (before: the form's own spec at the start): what the form has no
+// field for stays as it was.
+export function continued(began, before, now) {
+  const spec = changed(began, before, now);
+  // Another text in the place of a file, other rows in the place of those whose words were chosen.
+  if (spec.calibration?.dataset && spec.calibration.file) delete spec.calibration.file;
+  if (spec.texts?.words && !same(spec.texts, began.texts)) delete spec.texts.words;
+  // The prompt that goes around a task's rows is that task's, unless another one was chosen.
+  if (spec.texts?.dataset !== began.texts?.dataset && spec.prompt === began.texts?.dataset) delete spec.prompt;
+  if (spec.texts?.indices && !now.texts?.indices) spec.texts = now.texts;
+  return spec;
+}
+
+function changed(began, before, now) {
+  if (same(before, now)) return began;
+  if (isObject(began) && isObject(before) && isObject(now)) {
+    const result = {};
+    for (const key of new Set([...Object.keys(began), ...Object.keys(now)])) {
+      const value = changed(began[key], before[key], now[key]);
+      if (value !== undefined) result[key] = value;
+    }
+    return result;
+  }
+  if (Array.isArray(began) && Array.isArray(before) && Array.isArray(now)) {
+    return now.flatMap((item) => {
+      const own = began.filter((each) => nameOf(each) !== undefined && nameOf(each) === nameOf(item));
+      const was = before.find((each) => nameOf(each) === nameOf(item));
+      return own.length && was ? own.map((each) => changed(each, was, item)) : [item];
+    });
+  }
+  return now;
+}
+
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const nameOf = (item) => (isObject(item) ? item.name ?? item.dataset ?? item.text : undefined);
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

@@ -1,0 +1,32 @@
+// Moments in the reader's own time: without script they are in UTC and say so.
+
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+const WHOLE = { dateStyle: "medium", timeStyle: "long" };
+
+// A time of day, as it stands before a line of a log.
+export function clock(moment) {
+  return new Intl.DateTimeFormat(undefined, CLOCK).format(moment);
+}
+
+// Date, time and zone, for those who want to know.
+export function whole(moment) {
+  return new Intl.DateTimeFormat(undefined, WHOLE).format(moment);
+}
+
+function zone() {
+  const name = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" }).formatToParts(new Date()).find((part) => part.type === "timeZoneName");
+  return [Intl.DateTimeFormat().resolvedOptions().timeZone, name?.value].filter(Boolean).join(", ");
+}
+
+function start() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    if (time.hasAttribute("data-clock")) time.textContent = clock(moment);
+    time.title = whole(moment);
+  }
+  for (const note of document.querySelectorAll("[data-zone]")) note.textContent = `times in ${zone()}`;
+}
+
+document.addEventListener("swapped", start);
+start();

@@ -1,0 +1,114 @@
+"""What a page's address asks for: a value that is wrong falls back to the default, and the page says so.
+
+What is right is decided where the document is made, by the same Problem 422 that the JSON address answers with: the
+page drops the value that it names, keeps the sentence as a notice, and asks for the document again.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from fastapi import Request
+
+from jobs.problems import FieldError, Problem, bad_field, unknown_name
+
+MAX_ALLOWED = 12
+"""So many allowed values are listed in a notice."""
+MAX_SHOWN = 60
+"""Characters of a wrong value in a notice."""
+MAX_NOTICE = 400
+LONGEST_NUMBER = 9
+
+Made = TypeVar("Made")
+
+
+class Asked:
+    """The query of a page. ``known`` are the parameters that the page has; None: any, such as the fields of a form."""
+
+    def __init__(self, request: Request, *known: str, any_other: bool = False) -> None:
+        self._values: dict[str, list[str]] = {}
+        self._notices: list[str] = []
+        for name, value in request.query_params.multi_items():
+            if not any_other and name not in known:
+                message = f"{unknown_name(_cut(name), known)}" if known else "this page has no parameters"
+                self._note(f"{_cut(name)}: {message}. It was left out.")
+            elif "\0" in value:
+                self._note(f"{name}: the value holds a null character. {_INSTEAD}")
+            elif value not in self._values.setdefault(name, []):
+                self._values[name].append(value)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence for each value that was left out."""
+        return tuple(self._notices)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The parameters that are left, of several of one name the last."""
+        return {name: values[-1] for name, values in self._values.items() if values}
+
+    def text(self, name: str) -> str | None:
+        return self.values.get(name)
+
+    def all(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """Those of the names that are there, with all of their values."""
+        return {name: [*self._values[name]] for name in names if self._values.get(name)}
+
+    def whole(self, name: str) -> int | None:
+        """A whole number from 0. Problem 422."""
+        text = self.text(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER):
+            raise bad_field(name, text, "a whole number from 0", f"{_cut(text)!r} is no whole number from 0")
+        return int(text)
+
+    def one_of(self, name: str, known: Sequence[str]) -> str | None:
+        """One of the known values. Problem 422."""
+        text = self.text(name)
+        if text is not None and text not in known:
+            raise bad_field(name, text, list(known), unknown_name(text, known))
+        return text
+
+    def read(self, make: Callable[[], Made]) -> Made:
+        """What ``make`` makes of the parameters that are right; a Problem that is not about one of them goes on."""
+        while True:
+            try:
+                return make()
+            except Problem as problem:
+                wrong = [error for error in problem.errors if self._values.get(error.field)]
+                if problem.status != 422 or not wrong:
+                    raise
+                for error in wrong:
+                    self._leave_out(error)
+
+    def _leave_out(self, error: FieldError) -> None:
+        values = self._values.get(error.field, [])
+        given = str(error.given)
+        if given in values and len(values) > 1:
+            values.remove(given)  # the other values of a filter count
+        else:
+            given = values[-1] if values else given
+            self._values.pop(error.field, None)
+        self._note(_sentence(error, given))
+
+    def _note(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices.append(notice)
+
+
+_INSTEAD = "The default is shown instead."
+
+
+def _sentence(error: FieldError, given: str) -> str:
+    message = error.message if len(error.message) <= MAX_NOTICE - MAX_SHOWN else "is not known"
+    if _cut(given) not in message and given not in message:
+        message = f"{_cut(given)!r} {message}"
+    allowed = [error.allowed] if isinstance(error.allowed, str) else error.allowed or []
+    if not all(value in message for value in allowed):
+        more = f" and {len(allowed) - MAX_ALLOWED} more" if len(allowed) > MAX_ALLOWED else ""
+        message = f"{message}; allowed: {', '.join(map(_cut, allowed[:MAX_ALLOWED]))}{more}"
+    return f"{error.field}: {message}. {_INSTEAD}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
