@@ -269,6 +269,10 @@ def _looks_like(start: bytes, otherwise: str) -> str:
         b"<": "it is a web page, not weights; download it again",
         b"\x89HDF": "it is a TensorFlow file with another name; save the model as safetensors",
     }
+    text = start.strip()
+    if text and text.isascii() and text.decode().isprintable():
+        told = text.decode()[:100]
+        otherwise = f"it is the text {told!r}, as a link leaves it that was copied as text; copy the file itself"
     return next((said for mark, said in marks.items() if start.lstrip().startswith(mark)), otherwise)
 
 

@@ -24,8 +24,10 @@ from lm.errors import BadData, ModelNotFound, NoSafetensors
 
 SECONDS = 10.0
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
-# The weights, and what lies beside them: config, tokenizer, chat template; no code, no weights in other forms.
-WANTED = ["model.safetensors", "model-*-of-*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+VARIANT = re.compile(r"model\.\w+(-\d+-of-\d+)?\.safetensors")
+# What lies beside the weights: config, tokenizer, chat templates, licence; no code, no weights in other forms.
+BESIDE = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*"]
+WANTED = ["model.safetensors", "model-*-of-*.safetensors", *BESIDE]
 
 
 def model_folder(repository: str, revision: str | None = None) -> Path:
@@ -51,14 +53,23 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
     except Exception as error:  # whatever the client's transport raises without a network
         return _cached(repository, revision, name, error)
     files = [sibling.rfilename for sibling in info.siblings or []]
-    if not any(WEIGHTS.fullmatch(file) for file in files):
+    if "adapter_config.json" in files:
+        raise NoSafetensors(
+            f"{name} is an adapter, which is no model for itself; merge it into its base model and give that"
+        )
+    wanted = WANTED
+    if "model.safetensors" in files:
+        wanted = ["model.safetensors", *BESIDE]  # shards beside it are the same once more
+    elif not any(WEIGHTS.fullmatch(file) for file in files) and any(VARIANT.fullmatch(file) for file in files):
+        wanted = ["model.*.safetensors", *BESIDE]
+    elif not any(WEIGHTS.fullmatch(file) for file in files):
         raise NoSafetensors(
             f"{name} has no model.safetensors ({_others(files)}): only safetensors are read; "
             f"name a revision that has them, or convert it with save_pretrained"
         )
     try:
         # By its name and not by its commit, so that the name is found in the cache later, without a network.
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=WANTED, etag_timeout=SECONDS))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, etag_timeout=SECONDS))
     except Exception as error:
         raise ModelNotFound(
             f"{name}: the download broke off ({_reason(error)}); try again, it goes on where it was"
@@ -107,7 +118,8 @@ def _cached(repository: str, revision: str | None, name: str, cause: Exception) 
 
 
 def _others(files: list[str]) -> str:
-    weights = [file for file in files if file.endswith((".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".ot"))]
+    ends = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".ot", ".safetensors")
+    weights = [file for file in files if file.endswith(ends)]
     return f"it has {', '.join(weights[:3])}" if weights else "it has no weights at all"
 
 

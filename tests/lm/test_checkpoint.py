@@ -296,7 +296,8 @@ def test_headers_that_lie(folder: Path, change: dict[str, object], said: str) ->
     ("contents", "said"),
     [
         (b"", "it is empty (0 bytes)"),
-        (b"abc", "its header alone would have"),
+        (b"abc\0", "its header alone would have"),
+        (b"/nowhere/model.safetensors", "it is the text '/nowhere/model.safetensors', as a link leaves it"),
         (b"PK\3\4" + bytes(100), "a PyTorch file (pickle) with another name"),
         (b"\x80\2}q\0" + bytes(100), "a PyTorch file (pickle) with another name"),
         (b"GGUF" + bytes(100), "a GGUF file with another name"),

@@ -78,6 +78,22 @@ def test_what_the_hub_refuses(hub, tmp_path):
         load("someone/old")
 
 
+def test_variants_and_what_stands_twice(hub, tmp_path):
+    folder = tiny_folder(tmp_path / "there")
+    (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+    hub.repositories["someone/half"] = folder
+    assert load("someone/half").dtype == torch.float32
+    both = tiny_folder(tmp_path / "both")
+    (both / "model-00001-of-00001.safetensors").write_bytes(b"not wanted")
+    hub.repositories["someone/both"] = both
+    assert load("someone/both").dtype == torch.float32
+    assert not any("00001" in path for path in hub.asked)
+    (both / "adapter_config.json").write_text("{}")
+    hub.repositories["someone/adapter"] = both
+    with pytest.raises(NoSafetensors, match="someone/adapter is an adapter"):
+        load("someone/adapter")
+
+
 def test_a_download_that_breaks_off(hub, tmp_path):
     folder = tiny_folder(tmp_path / "there")
     (folder / "broken.json").symlink_to(tmp_path / "gone")  # listed, but not to be had
