@@ -175,9 +175,9 @@ def _artefacts(settings: Settings) -> Answer:
     try:
         artefacts = Artefacts(address, settings.resolved_home / "cache")
     except (ValueError, ImportError) as error:
-        return "bad", f"PRUNESCOPE_ARTEFACTS_URL {address}: {error}"
+        return "bad", f"PRUNESCOPE_ARTEFACTS_URL {_without_password(address)}: {error}"
     if not artefacts.local:
-        return "ok", f"{address} (whether it answers was not tried)"
+        return "ok", f"{_without_password(address)} (whether it answers was not tried)"
     return _writable(Path(artefacts.root), "PRUNESCOPE_ARTEFACTS_URL")
 
 

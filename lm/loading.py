@@ -165,8 +165,8 @@ def _check_folder(folder: Path, reference: str) -> None:
 
 def _shards(index: Path) -> list[str]:
     try:
-        return list(json.loads(index.read_text())["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [str(name) for name in json.loads(index.read_text())["weight_map"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NoSafetensors(
             f"{index}: not an index of safetensors ({_first_line(error)}); save the model again"
         ) from error

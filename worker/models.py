@@ -25,7 +25,7 @@ class WarmModels:
 
     def get(self, place: Path | str, reference: str) -> LanguageModel:
         """The model behind `place` (a folder or a hub id), called `reference` in messages. Raises as `load`."""
-        folder = find(place)
+        folder = found(place)
         key = _key(folder)
         if key in self._models:
             self._models.move_to_end(key)
@@ -55,6 +55,12 @@ class WarmModels:
             self._models.popitem(last=False)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+
+
+def found(place: Path | str) -> Path:
+    """The local folder of a model, whose files may be anything. Raises as `find`."""
+    with foreign_errors(f"{place}: cannot be read"):
+        return find(place)
 
 
 def _key(folder: Path) -> Key:

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from jobs import specs
 from jobs.fingerprints import NUMERICS_VERSION
 from lm.architecture import context_length, decoder_layers, layers_path
-from lm.loading import LanguageModel, find
+from lm.loading import LanguageModel
 from pruning.allocation import build_allocation
 from pruning.calibration import Calibration, calibration_windows
 from pruning.patterns import NofM, Pattern, Unstructured
@@ -34,6 +34,7 @@ from pruning.walk import prune as walk
 from worker.context import Context
 from worker.disk import check_model
 from worker.layer_files import LayerFiles
+from worker.models import found
 from worker.records import circumstances, write_json
 from worker.reporting import layer_words
 from worker.shards import entries, join, link_or_copy, write_index
@@ -53,7 +54,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
     """
     began = time.monotonic()
     context.step("load", message=spec.model)
-    place = find(context.place_of(spec.model))
+    place = found(context.place_of(spec.model))
     lm = context.models.own(place, spec.model)
     computed_in = context.models.computed_in(lm)
     loaded = time.monotonic()
