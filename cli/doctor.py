@@ -152,7 +152,8 @@ def _database(settings: Settings) -> Answer:
         return "bad", f"PRUNESCOPE_DATABASE_URL is no address of a database: {forms}"
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        return "ok", f"{shown} will be made by the first start"
+        state, text = _writable(Path(url.database or ".").absolute().parent, "PRUNESCOPE_DATABASE_URL")
+        return (state, text) if state == "bad" else ("ok", f"{shown} will be made by the first start")
     waits = {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" else {}
     try:
         engine = create_engine(url, connect_args=waits)
@@ -175,9 +176,9 @@ def _artefacts(settings: Settings) -> Answer:
     try:
         artefacts = Artefacts(address, settings.resolved_home / "cache")
     except (ValueError, ImportError) as error:
-        return "bad", f"PRUNESCOPE_ARTEFACTS_URL {address}: {error}"
+        return "bad", f"PRUNESCOPE_ARTEFACTS_URL {_without_password(address)}: {error}"
     if not artefacts.local:
-        return "ok", f"{address} (whether it answers was not tried)"
+        return "ok", f"{_without_password(address)} (whether it answers was not tried)"
     return _writable(Path(artefacts.root), "PRUNESCOPE_ARTEFACTS_URL")
 
 

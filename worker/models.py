@@ -65,9 +65,12 @@ class WarmModels:
 
 
 def folder_of(place: Path | str, reference: str) -> Path:
-    """The folder of a model; that of a pruned one is an artefact, whose manifest says what belongs into it. Raises as
-    `find`."""
-    return Path(place) if reference.startswith(PRUNED) else find(place)
+    """The folder of a model, whose files may be anything; that of a pruned one is an artefact, whose manifest says what
+    belongs into it. Raises as `find`."""
+    if reference.startswith(PRUNED):
+        return Path(place)
+    with foreign_errors(f"{place}: cannot be read"):
+        return find(place)
 
 
 def _key(folder: Path) -> Key:

@@ -143,13 +143,25 @@ def nothing_half_written(parts: Parts) -> bool:
     return not [path for path in root.rglob("*") if path.is_file()]
 
 
-def test_a_defect_is_a_problem_without_its_traceback(
+def test_a_file_in_the_way_is_no_defect(
     parts: Parts, enqueue: Enqueue, run: Run, tiny_root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = enqueue("prune", PRUNE)
     blocked = Path(parts.stores.artefacts.root)
     blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_text("a file where the folder of artefacts should be")
+    failed = run(job)
+    assert failed.state == JobState.FAILED and failed.error is not None
+    assert failed.error["code"] == "file-error" and failed.error["status"] == 500
+    assert str(blocked) in failed.error["detail"] and "Traceback" not in json.dumps(failed.error)
+    assert job.id in caplog.text and "Traceback" in caplog.text
+
+
+def test_a_defect_is_a_problem_without_its_traceback(
+    enqueue: Enqueue, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = enqueue("prune", PRUNE)
+    monkeypatch.setattr(pipeline.stages, "prune", None)
     failed = run(job)
     assert failed.state == JobState.FAILED and failed.error is not None
     assert failed.error["code"] == "internal" and failed.error["status"] == 500
