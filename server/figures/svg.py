@@ -147,10 +147,10 @@ class _Pen:
         if pane.before:
             self.text(x, top + 15, pane.before, 12, SANS, fill=self.muted)
             lines = 1
-        placed, line, column = place(pane.cells)
+        placed, last, column = place(pane.cells)
         for item in placed:
             self.cell(item, x, top + lines * LINE)
-        lines += line + (1 if column else 0)
+        lines += last + (1 if column else 0)
         if pane.after:
             self.text(x, top + lines * LINE + 15, pane.after.strip(), 12, SANS, fill=self.muted)
             lines += 1

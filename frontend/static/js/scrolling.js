@@ -32,7 +32,7 @@ function leaveOut(box, table) {
   [...heads].forEach((head, column) => {
     if (pinned && column === 0) return;
     const place = head.getBoundingClientRect();
-    const inside = place.right > left + first + TOLERANCE && place.left < right - TOLERANCE;
+    const inside = place.right > left + TOLERANCE && place.left < right - TOLERANCE;
     const whole = place.left >= left + first - TOLERANCE && place.right <= right + TOLERANCE;
     const inPart = inside && !whole;
     if (head.classList.contains("in-part") !== inPart) for (const row of rows) row.cells[column].classList.toggle("in-part", inPart);
