@@ -94,8 +94,7 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
     known = [example.index for example in opened.examples]
     for index in words:
         if index not in known:
-            named = ", ".join(map(str, known))
-            detail = f"there is no example {index}; the examples are {named}"
+            detail = f"there is no example {index}; the examples are {', '.join(map(str, known))}"
             raise Problem(404, "not-found", "No such example", detail)
     chosen: dict[int, list[str]] = {}
     for example, text in zip(opened.examples, inner_texts(opened), strict=True):

@@ -1,13 +1,19 @@
 """Files: the project's own css and js, Plotly's script and the API page's assets out of their wheels.
 
 A file is read once and kept with its compressed form, so that Plotly's 4.8 MB are not compressed again for every
-page. The answer carries an ETag of the content; an address that names the content's version (``?v=``) may be kept
-for ever, any other is asked for again each time and mostly answered with 304.
+page. The answer carries an ETag of the content; an address that names the content's version may be kept for ever, any
+other is asked for again each time and mostly answered with 304.
+
+The project's own files have one version together, and it stands in the path (``/static/<version>/js/page.js``): a
+module's relative imports then lead to addresses of the same version, so that a browser runs each module once. A
+version in the query would not do: ``import "./page.js"`` drops it, and page.js would run twice. For files that import
+nothing (Plotly's script, the API page's assets) the version may stand in the query (``?v=``).
 """
 
 import gzip
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -20,6 +26,8 @@ from jobs.problems import Problem
 from server import urls
 
 SMALLEST_COMPRESSED = 1024
+VERSION_DIGITS = 16
+VERSION = re.compile(rf"[0-9a-f]{{{VERSION_DIGITS}}}")
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 
 
@@ -52,14 +60,31 @@ def _read(path: Path, _modified: int, _size: int) -> StaticFile:
     text = guessed.startswith("text/") or guessed.endswith(("+xml", "json"))
     compressed = gzip.compress(body, 6, mtime=0) if text and len(body) >= SMALLEST_COMPRESSED else None
     media_type = f"{guessed}; charset=utf-8" if text else guessed
-    return StaticFile(body, compressed, media_type, hashlib.sha256(body).hexdigest()[:16])
+    return StaticFile(body, compressed, media_type, hashlib.sha256(body).hexdigest()[:VERSION_DIGITS])
 
 
-def static_response(request: Request, path: Path) -> Response:
-    """The file's answer: 304 when the browser has it, compressed when it may be."""
+def folder_version(folder: Path) -> str:
+    """One version of all files below ``folder``: another one when any of them is changed, added or removed."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return _version_of(folder, tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
+
+
+@lru_cache(maxsize=8)
+def _version_of(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, _modified, _size in files:
+        digest.update(f"{path.relative_to(folder).as_posix()} {read_static(path).version}\n".encode())
+    return digest.hexdigest()[:VERSION_DIGITS]
+
+
+def static_response(request: Request, path: Path, *, kept: bool = False) -> Response:
+    """The file's answer: 304 when the browser has it, compressed when it may be.
+
+    ``kept``: the address names the present version, so a browser need never ask for it again.
+    """
     file = read_static(path)
     etag = f'"{file.version}"'
-    kept = request.query_params.get("v") == file.version
+    kept = kept or request.query_params.get("v") == file.version
     headers = {
         "etag": etag,
         "cache-control": "public, max-age=31536000, immutable" if kept else "no-cache",
@@ -94,7 +119,11 @@ def static_routes(frontend: Path) -> APIRouter:
 
     @router.get(f"{urls.STATIC}/{{name:path}}")
     def static(request: Request, name: str) -> Response:
-        return static_response(request, file_below(frontend, name))
+        version, _, rest = name.partition("/")
+        if not VERSION.fullmatch(version):
+            return static_response(request, file_below(frontend, name))
+        # A page that was opened before an update asks for its own version: it gets the present file, not for keeping.
+        return static_response(request, file_below(frontend, rest), kept=version == folder_version(frontend))
 
     @router.get(f"{urls.DOCS_STATIC}/{{name}}")
     def docs(request: Request, name: str) -> Response:

@@ -246,7 +246,8 @@ def neurons(attribution: str, **state: State) -> str:
 
 
 def heatmap(attribution: str, layer: int, neuron: int, form: str, **state: State) -> str:
-    """A neuron's numbers as a file: ``form`` is csv, svg, png or html; ``example`` leaves the others out."""
+    """A neuron as a file: ``form`` is csv, svg, png or html; the state is that of the neuron's page, and ``theme``
+    (light, dark); without ``example`` all examples are in it."""
     path = HEATMAP.format(attribution=_part(attribution), layer=layer, neuron=neuron, form=form)
     return with_state(api(path), **state)
 
@@ -269,6 +270,7 @@ def shared(token: str) -> str:
     return SHARED.format(token=_part(token))
 
 
-def static(name: str, **state: State) -> str:
-    """A file of ``frontend/``, below ``/static``: ``static("css/prunescope.css")``; ``v`` is its version."""
-    return with_state(f"{STATIC}/{quote(name)}", **state)
+def static(name: str, version: str) -> str:
+    """A file of ``frontend/static``: ``static("css/prunescope.css", version)``. The version stands before the name, so
+    that what a module imports relatively has it too."""
+    return f"{STATIC}/{_part(version)}/{quote(name)}"

@@ -16,7 +16,8 @@ from server.documents import (
     Page,
 )
 from server.documents.answering import AnsweringDocument
-from server.figures.neuron import neuron_file
+from server.figures.neuron import Asked, neuron_file
+from server.figures.palette import Theme
 from server.headers import FILE_POLICY
 from server.limits import drawings
 from server.read.answering import answering_document
@@ -118,7 +119,7 @@ def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: in
         200: {"content": {"text/csv": {}, "image/svg+xml": {}, "image/png": {}, "text/html": {}}},
         **problems(404, 422, 503),
     },
-    summary="A neuron's numbers as csv, svg, png or html",
+    summary="A neuron as its page shows it, as csv, svg, png or html",
 )
 async def get_heatmap(
     request: Request,
@@ -127,14 +128,25 @@ async def get_heatmap(
     layer: int,
     neuron: int,
     form: str,
-    example: OfExample = None,
+    example: Annotated[str | None, Query(description="only this example, by its index, or 'telling'")] = None,
+    variant: Annotated[str | None, Query(description="the pruned variant; a picture shows the first one else")] = None,
+    activation: Annotated[
+        Literal["relu", "raw", "abs"] | None,
+        Query(description="as what activations are shown; the attribution's own else, in a csv raw"),
+    ] = None,
+    scale: Annotated[Literal["shared", "model"], Query(description="one scale, or one for each model")] = "shared",
+    curve: Annotated[Literal["linear", "log"], Query(description="from a value to its shade")] = "linear",
+    window: Annotated[Literal["full", "16"], Query(description="all tokens, or 16 to each side")] = "full",
+    token: Annotated[int | None, Query(description="the token that is marked, by its place")] = None,
+    theme: Annotated[Theme, Query(description="the colours of a picture")] = "light",
 ) -> Response:
-    return await drawings(request).take(lambda: _heatmap(stores, attribution, layer, neuron, form, example))
+    asked = Asked(example, variant, activation, scale, curve, window, token, theme)
+    return await drawings(request).take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
 
 
-def _heatmap(stores: Stores, attribution: str, layer: int, neuron: int, form: str, example: int | None) -> Response:
+def _heatmap(stores: Stores, attribution: str, layer: int, neuron: int, form: str, asked: Asked) -> Response:
     opened = stores.attributions.get(attribution)
-    file = neuron_file(neuron_document(opened, layer, neuron), form, example)
+    file = neuron_file(neuron_document(opened, layer, neuron), form, asked)
     headers = {
         "content-disposition": f'attachment; filename="{file.name}"',
         "content-security-policy": FILE_POLICY,

@@ -2,55 +2,67 @@
 
 from html import escape
 
-from server.documents import NeuronDocument
-from server.figures.panes import Cell, Pane, Row, number
+from server.figures.palette import Palette, hexadecimal
+from server.figures.panes import Cell, Figure, Pane
 
 STYLE = """
-body { margin: 28px; color: #1b1f23; background: #fff; font: 15px/1.5 system-ui, sans-serif; }
-h1 { font: 600 24px/1.2 ui-monospace, Consolas, monospace; margin: 0; }
-p { color: #667085; margin: 4px 0 20px; }
-section { display: flex; flex-wrap: wrap; gap: 28px; margin: 0 0 28px; }
-article { flex: 1 1 380px; min-width: 0; }
-h2 { font-size: 15px; margin: 20px 0 8px; } h3 { font-size: 14px; margin: 0 0 8px; }
-small { color: #667085; font-weight: 400; }
-.text { font: 14px/1.9 ui-monospace, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-.text span { padding: 2px 0; border-radius: 2px; } .i { outline: 1.5px solid #1b1f23; } .s { opacity: .55; }
-.legend { display: flex; gap: 8px; align-items: center; color: #667085; font-size: 13px; margin-top: 10px; }
-.legend i { width: 160px; height: 8px; border-radius: 2px; }
+body {{ margin: 28px; color: {ink}; background: {surface}; font: 15px/1.5 system-ui, sans-serif; }}
+h1 {{ font: 600 24px/1.2 ui-monospace, Consolas, monospace; margin: 0; }}
+p {{ color: {muted}; margin: 4px 0 20px; overflow-wrap: anywhere; }}
+section {{ display: flex; flex-wrap: wrap; gap: 28px; margin: 0 0 28px; }}
+article {{ flex: 1 1 300px; min-width: 0; }}
+h2 {{ font-size: 15px; margin: 20px 0 0; }} h3 {{ font-size: 14px; margin: 0 0 8px; }}
+small, .gap {{ color: {muted}; font-weight: 400; }}
+.text {{ font: 14px/1.9 ui-monospace, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }}
+.text span {{ padding: 2px 0; border-radius: 2px; }}
+.i {{ box-shadow: inset 0 -2px 0 {ink}; }} .c {{ outline: 2px solid {accent}; }}
+.legend {{ display: grid; grid-template-columns: auto 160px auto; gap: 2px 8px; align-items: center;
+  justify-content: start; color: {muted}; font-size: 13px; margin-top: 10px; }}
+.legend i {{ height: 8px; border-radius: 2px; }} .legend .middle {{ grid-column: 2; text-align: center; }}
 """
 
 
-def neuron_html(neuron: NeuronDocument, rows: list[Row]) -> str:
+def neuron_html(figure: Figure) -> str:
     """The whole file; each token carries its value (``data-value``) and says all about itself when pointed at."""
-    title = f"{neuron.name} · {neuron.label}"
-    score = "not ranked" if neuron.score is None else f"Score {neuron.score:.3f}, rank {neuron.rank}"
+    title = f"{figure.name} · {figure.label}"
     body = "".join(
-        f"<h2>{escape(row.title)}</h2><section>{''.join(_pane(pane) for pane in row.panes)}</section>" for row in rows
+        f"<h2>{escape(row.title)}</h2><p>{escape(row.told)}</p>"
+        f"<section>{''.join(_pane(pane) for pane in row.panes)}</section>"
+        for row in figure.rows
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
-        f"<h1>{escape(neuron.name)}</h1><p>{escape(neuron.label)} · {escape(score)}</p>{body}"
-        f"<p>{escape(neuron.provenance)}</p></body></html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_style(figure.palette)}</style></head><body>"
+        f"<h1>{escape(figure.name)}</h1><p>{escape(figure.label)} · {escape(figure.facts)}</p>{body}"
+        f"<p>{escape(figure.provenance)}</p></body></html>\n"
     )
+
+
+def _style(palette: Palette) -> str:
+    names = ("ink", "surface", "muted", "accent")
+    return STYLE.format(**{name: hexadecimal(getattr(palette, name)) for name in names})
 
 
 def _pane(pane: Pane) -> str:
+    low, middle, high = (escape(text) for text in (pane.legend.low, pane.legend.middle, pane.legend.high))
     legend = (
-        f'<div class="legend">{number(pane.lowest)}'
-        f'<i style="background:linear-gradient(90deg,{",".join(pane.ramp)})"></i>{number(pane.highest)}</div>'
+        f'<div class="legend"><span>{low}</span><i style="background:linear-gradient(90deg,{",".join(pane.ramp)})"></i>'
+        f'<span>{high}</span><span class="middle">{middle}</span></div>'
     )
+    before, after = (f'<b class="gap">{escape(text)}</b>' if text else "" for text in (pane.before, pane.after))
     return (
         f"<article><h3>{escape(pane.title)} <small>{escape(pane.subtitle)}</small></h3>"
-        f'<div class="text">{"".join(map(_cell, pane.cells))}</div>{legend}</article>'
+        f'<div class="text">{before}{"".join(map(_cell, pane.cells))}{after}</div>{legend}</article>'
     )
 
 
 def _cell(cell: Cell) -> str:
-    classes = " ".join(name for name, wanted in (("i", cell.influential), ("s", cell.special)) if wanted)
+    marks = (("i", cell.influential), ("s", cell.special), ("c", cell.chosen))
+    classes = " ".join(name for name, wanted in marks if wanted)
     named = f' class="{classes}"' if classes else ""
-    broken = "\n" if cell.breaks else ""
+    text = "↵\n".join(map(escape, cell.parts))
     return (
         f'<span{named} style="background:{cell.fill};color:{cell.ink}" title="{escape(cell.note)}" '
-        f'data-position="{cell.position}" data-value="{cell.value!r}">{escape(cell.text)}</span>{broken}'
+        f'data-position="{cell.position}" data-value="{cell.value!r}">{text}</span>'
     )

@@ -1,18 +1,22 @@
-"""A neuron's figure before it is drawn: panes of coloured tokens. SVG, PNG and HTML are all made from it."""
+"""A neuron's figure before it is drawn: the page's view as panes of coloured tokens, for SVG, PNG and HTML.
 
-from collections.abc import Mapping, Sequence
+Everything is the page's own: the same panes, scales, windows, marks and numbers (``server/pages/tokens.py``), in the
+colours of the same theme.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 
-from server.documents import Example, NeuronDocument
+from server.documents import NeuronDocument
+from server.figures.palette import Palette, hexadecimal
+from server.pages import wording
+from server.pages.shades import Scale
+from server.pages.tokens import Legend, Reading, TokenSpan, make_panes, most_telling, read_example, scales_of, tell
+from server.pages.tokens import Pane as TextPane
+from server.pages.view import View
 
-HEAT = (11, 110, 105)
-GAIN = (33, 102, 172)
-LOSS = (203, 90, 16)
-WHITE = (255, 255, 255)
-INK, PALE_INK = "#1b1f23", "#ffffff"
-
-Colour = tuple[int, int, int]
+RAMPS = {"heat-ramp": (None, "h"), "signed-ramp": ("m", "h"), "difference-ramp": ("l", "g")}
+"""A legend's css class -> the hues of its ends; None where the end has no shade."""
 
 
 @dataclass(frozen=True)
@@ -20,129 +24,130 @@ class Cell:
     """One token in one pane."""
 
     position: int
-    text: str  # as it is shown: a newline is its mark
-    breaks: bool  # the line ends after it
-    value: float
+    parts: tuple[str, ...]  # its text between newlines
+    value: float  # what the pane shows of it: the activation as the view transforms it, or the difference
     fill: str
     ink: str
     influential: bool
     special: bool
+    chosen: bool
     note: str  # everything about the token, in words
 
 
 @dataclass(frozen=True)
 class Pane:
-    """One variant, or a pruned variant minus dense, over the tokens of one example."""
+    """Dense, pruned, or their difference over the tokens of one example; ``before`` and ``after`` say how many tokens
+    the window leaves out."""
 
     title: str
     subtitle: str
-    lowest: float  # the ends of the colour scale
-    highest: float
-    ramp: tuple[str, ...]  # its colours, lowest first
+    legend: Legend
+    ramp: tuple[str, str, str]  # the legend's colours: lowest, middle, highest
     cells: tuple[Cell, ...]
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """The panes of one example, side by side."""
+    """The panes of one example, side by side; ``told`` is the line of numbers above them."""
 
     title: str
+    told: str
     panes: tuple[Pane, ...]
 
 
-def figure_rows(neuron: NeuronDocument, examples: Sequence[int]) -> list[Row]:
-    """Dense, each pruned variant, and each difference, on scales that all panes of the figure share."""
-    plain = {i: [not special for special in neuron.examples[i].special] for i in examples}
+@dataclass(frozen=True)
+class Figure:
+    """A neuron as one view shows it."""
 
-    def top(values: Mapping[int, Sequence[float]]) -> float:
-        # A special token (the first one above all) can be a hundred times the rest: it neither scales nor is shaded.
-        return max((abs(v) for i in examples for v in compress(values[i], plain[i])), default=0.0)
+    name: str
+    label: str
+    facts: str
+    rows: tuple[Row, ...]
+    provenance: str
+    palette: Palette
 
-    largest = max(top(dict(enumerate(variant.activations))) for variant in neuron.variants)
-    dense, *pruned = neuron.variants
-    gaps = {v.name: {i: _minus(v.activations[i], dense.activations[i]) for i in examples} for v in pruned}
-    widest = max((top(gap) for gap in gaps.values()), default=0.0)
-    signed = any(v < 0 for variant in neuron.variants for i in examples for v in variant.activations[i])
-    rows = []
-    for index in examples:
-        example = neuron.examples[index]
-        notes = _notes(neuron, example, index)
-        panes = [
-            Pane(
-                title="Dense" if variant is dense else "Pruned",
-                subtitle=variant.label,
-                lowest=-largest if signed else 0.0,
-                highest=largest,
-                ramp=_ramp(LOSS, HEAT) if signed else (mix(HEAT, 0), mix(HEAT, 1)),
-                cells=_cells(example, variant.activations[index], largest, HEAT, LOSS, notes),
+
+def neuron_figure(neuron: NeuronDocument, view: View, examples: Sequence[int], palette: Palette, facts: str) -> Figure:
+    """The figure of some examples, given by their places in the document; ``view.token`` is marked in each of them that
+    has it."""
+    rows = tuple(_row(neuron, view, place, palette) for place in examples)
+    return Figure(neuron.name, neuron.label, facts, rows, neuron.provenance, palette)
+
+
+def _row(neuron: NeuronDocument, view: View, place: int, palette: Palette) -> Row:
+    dense = neuron.variants[0]
+    pruned = next(variant for variant in neuron.variants if variant.name == view.variant)
+    reading = read_example(neuron.examples[place], dense, pruned, place, view.activation)
+    example = reading.example
+    chosen = view.token if view.token is not None and view.token < len(example.tokens) else None
+    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", wording.AGAINST_DENSE))
+    panes = make_panes(reading, view, titles, chosen)
+    label = f" · {example.label}" if example.label else ""
+    return Row(
+        title=f"Example {place + 1} of {len(neuron.examples)}{label}",
+        told=_told(reading, chosen),
+        panes=tuple(
+            _pane(pane, reading, values, scale, chosen, palette)
+            for pane, values, scale in zip(
+                panes, (reading.dense, reading.pruned, reading.difference), scales_of(reading, view), strict=True
             )
-            for variant in neuron.variants
-        ]
-        panes += [
-            Pane(
-                title="Difference",
-                subtitle=f"{variant.label} − dense",
-                lowest=-widest,
-                highest=widest,
-                ramp=_ramp(LOSS, GAIN),
-                cells=_cells(example, gaps[variant.name][index], widest, GAIN, LOSS, notes),
-            )
-            for variant in pruned
-        ]
-        label = f" · {example.label}" if example.label else ""
-        rows.append(Row(title=f"Example {example.index}{label}", panes=tuple(panes)))
-    return rows
+        ),
+    )
 
 
-def mix(colour: Colour, share: float) -> str:
-    """White with ``share`` of the colour, as #rrggbb."""
-    return "#" + "".join(f"{round(w + (c - w) * share):02x}" for w, c in zip(WHITE, colour, strict=True))
+def _told(reading: Reading, chosen: int | None) -> str:
+    place = chosen if chosen is not None else most_telling(reading)
+    if place is None:
+        return ""
+    told = tell(reading, place, "Chosen" if chosen is not None else "Most telling")
+    percent = f" ({told.percent})" if told.percent else ""
+    return f"{told.title} {told.token}  {told.dense} → {told.pruned}  {told.difference}{percent}  {told.place}"
 
 
-def number(value: float) -> str:
-    """A number for people: four decimals, more digits where they would say nothing."""
-    text = f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2e}"
-    return text.replace("-", "−")
+def _pane(
+    pane: TextPane, reading: Reading, values: Sequence[float], scale: Scale, chosen: int | None, palette: Palette
+) -> Pane:
+    low, high = RAMPS[pane.legend.ramp]
+    ends = [palette.shade(hue, 1) if hue else palette.surface for hue in (low, high)]
+    middle = palette.surface if low else palette.shade("h", 0.5)
+    hues = "lg" if pane.key == "difference" else "mh"
+    return Pane(
+        title=pane.title,
+        subtitle=pane.subtitle,
+        legend=pane.legend,
+        ramp=(hexadecimal(ends[0]), hexadecimal(middle), hexadecimal(ends[1])),
+        cells=tuple(
+            _cell(span, reading, values[span.position], scale, hues, span.position == chosen, palette)
+            for span in pane.spans
+        ),
+        before=f"… {pane.before} " if pane.before else "",
+        after=f" … {pane.after}" if pane.after else "",
+    )
 
 
-def shown(token: str) -> str:
-    """A token as the figure shows it: a newline by its mark, a word piece's mark as the space it stands for."""
-    return token.replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍").replace("▁", " ")
+def _cell(
+    span: TokenSpan, reading: Reading, value: float, scale: Scale, hues: str, chosen: bool, palette: Palette
+) -> Cell:
+    place = span.position
+    special = reading.example.special[place]
+    # A special token is outside of the scale: it is not shaded, and its text is quiet.
+    shade = palette.surface if special else palette.shade(hues[value >= 0], scale.fraction(value))
+    return Cell(
+        position=place,
+        parts=span.parts,
+        value=value,
+        fill=hexadecimal(shade),
+        ink=hexadecimal(palette.muted if special else palette.text_on(shade)),
+        influential=reading.example.influential[place],
+        special=special,
+        chosen=chosen,
+        note=_note(reading, place),
+    )
 
 
-def _ramp(below: Colour, above: Colour) -> tuple[str, ...]:
-    return (mix(below, 1), mix(WHITE, 0), mix(above, 1))
-
-
-def _cells(
-    example: Example, values: Sequence[float], top: float, above: Colour, below: Colour, notes: Sequence[str]
-) -> tuple[Cell, ...]:
-    cells = []
-    for position, (token, value) in enumerate(zip(example.tokens, values, strict=True)):
-        share = min(1.0, abs(value) / top) if top and not example.special[position] else 0.0
-        cells.append(
-            Cell(
-                position=position,
-                text=shown(token),
-                breaks="\n" in token,
-                value=value,
-                fill=mix(below if value < 0 else above, share),
-                ink=PALE_INK if share > 0.6 else INK,
-                influential=example.influential[position],
-                special=example.special[position],
-                note=notes[position],
-            )
-        )
-    return tuple(cells)
-
-
-def _notes(neuron: NeuronDocument, example: Example, index: int) -> list[str]:
-    notes = []
-    for position, token in enumerate(example.tokens):
-        values = [f"{v.name} {v.activations[index][position]!r}" for v in neuron.variants]
-        notes.append(f"“{token}” token {position}, id {example.token_ids[position]}: {', '.join(values)}")
-    return notes
-
-
-def _minus(pruned: Sequence[float], dense: Sequence[float]) -> list[float]:
-    return [p - d for p, d in zip(pruned, dense, strict=True)]
+def _note(reading: Reading, place: int) -> str:
+    told = tell(reading, place, "")
+    raw = f"raw: dense {reading.dense_raw[place]!r}, pruned {reading.pruned_raw[place]!r}"
+    return f"{told.token} {told.place}: dense {told.dense}, pruned {told.pruned}, {told.difference}; {raw}"

@@ -13,10 +13,10 @@ RETRY_SECONDS = 5
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def png_of(svg: str, zoom: float, child: Path = CHILD) -> bytes:
+def png_of(svg: str, child: Path = CHILD) -> bytes:
     """The picture; Problem 503 when the process that draws it fails or takes more than MAX_SECONDS."""
     # Isolated: it needs nothing of ours, and starts in a few hundredths of a second.
-    command = [sys.executable, "-I", str(child), repr(zoom)]
+    command = [sys.executable, "-I", str(child)]
     try:
         done = subprocess.run(command, input=svg.encode(), capture_output=True, timeout=MAX_SECONDS, check=False)
     except subprocess.TimeoutExpired:

@@ -11,13 +11,12 @@ MAX_CPU_SECONDS = 30
 
 
 def main() -> None:
-    """Draw with the zoom of the first argument."""
+    """A pixel of the picture is one of the SVG."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     picture = resvg_py.svg_to_bytes(
         svg_string=sys.stdin.buffer.read().decode(),
-        zoom=float(sys.argv[1]),
         monospace_family="DejaVu Sans Mono",
         sans_serif_family="DejaVu Sans",
     )

@@ -2,15 +2,27 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from server.documents import Example, NeuronDocument
+from server.documents import Example, NeuronDocument, Variant
+from server.pages.view import transformed
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def neuron_csv(neuron: NeuronDocument, examples: Sequence[int]) -> str:
-    """One row per token: where it stands, what it is, then each variant's signed raw activation.
+@dataclass(frozen=True)
+class Columns:
+    """What is in the file: positions of tokens by the example's place, variants, and the activation they are shown as
+    (``raw``: as recorded)."""
+
+    positions: Mapping[int, Sequence[int]]
+    variants: tuple[Variant, ...]
+    activation: str
+
+
+def neuron_csv(neuron: NeuronDocument, shown: Columns) -> str:
+    """One row per token: where it stands, what it is, then each variant's activation.
 
     Numbers are written with all of their digits, as in the JSON document, and never altered. A spreadsheet would run
     a text cell that begins with ``=``, ``+``, ``-``, ``@`` or a control character as a formula, and such tokens
@@ -19,10 +31,10 @@ def neuron_csv(neuron: NeuronDocument, examples: Sequence[int]) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    names = [variant.name for variant in neuron.variants]
+    names = [variant.name for variant in shown.variants]
     writer.writerow(["example", "position", "token_id", "token", "influential", "special", *map(harmless, names)])
-    for index in examples:
-        writer.writerows(_rows(neuron, neuron.examples[index], index))
+    for place, positions in shown.positions.items():
+        writer.writerows(_rows(neuron.examples[place], positions, shown, place))
     return out.getvalue()
 
 
@@ -35,17 +47,17 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _rows(neuron: NeuronDocument, example: Example, index: int) -> Iterable[list[object]]:
-    columns = [variant.activations[index] for variant in neuron.variants]
-    for position, token in enumerate(example.tokens):
+def _rows(example: Example, positions: Sequence[int], shown: Columns, place: int) -> Iterable[list[object]]:
+    columns = [variant.activations[place] for variant in shown.variants]
+    for position in positions:
         yield [
             example.index,
             position,
             example.token_ids[position],
-            harmless(token),
+            harmless(example.tokens[position]),
             _word(example.influential[position]),
             _word(example.special[position]),
-            *(repr(column[position]) for column in columns),
+            *(repr(transformed(column[position], shown.activation)) for column in columns),
         ]
 
 

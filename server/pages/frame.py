@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from frontend import STATIC, TEMPLATES
 from server import urls
-from server.static import read_static
+from server.static import folder_version
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def make_frame(
 
 
 def file_href(name: str) -> str:
-    """The address of a file of the front end, with the version of its content."""
-    return urls.static(name, v=read_static(STATIC / name).version)
+    """The address of a file of the front end, with the version of all of them."""
+    return urls.static(name, folder_version(STATIC))
 
 
 @lru_cache(maxsize=1)

@@ -280,20 +280,31 @@ def _step(
     return Step(key, sign, f"{label}: {to.name}", href)
 
 
+def file_facts(document: NeuronDocument, view: View) -> str:
+    """What stands above the texts of a file: the page's facts, and what the view shows."""
+    pruned = next(variant for variant in document.variants if variant.name == view.variant)
+    facts = (" ".join(filter(None, (fact.before, fact.strong, fact.after))) for fact in _facts(document, pruned))
+    toggles = _toggles(view, lambda **changes: "")
+    shown = (each.label for picker in toggles for each in picker.options if each.current)
+    return " · ".join([*facts, *((document.not_ranked,) if document.not_ranked else ()), view.activation, *shown])
+
+
 def _exports(document: NeuronDocument, view: View) -> tuple[Option, ...]:
+    """Files of exactly this view: their addresses carry its state."""
     kinds = (
         ("csv", "CSV", "a row per token"),
         ("svg", "SVG", "the figure, for print"),
         ("png", "PNG", "the figure, for slides"),
         ("html", "HTML", "one file by itself"),
     )
+    state = {
+        **view_state(view.with_changes(pane="all"), default_view(document)),
+        "example": view.example,
+        "variant": view.variant,
+        "activation": view.activation,
+    }
     files = tuple(
-        Option(
-            name,
-            urls.heatmap(document.attribution, document.layer, document.neuron, form, example=view.example),
-            False,
-            note,
-        )
+        Option(name, urls.heatmap(document.attribution, document.layer, document.neuron, form, **state), False, note)
         for form, name, note in kinds
     )
     return (*files, Option("JSON", urls.api(document.href), False, "all texts, raw values"))

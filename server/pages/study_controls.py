@@ -116,18 +116,26 @@ def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> T
 
 def _several(labels: Sequence[PivotLabel]) -> bool:
     """Whether there is anything to choose: that a method has no calibration set, window length or seed is no value."""
-    return sum(label.value != NO_VALUE for label in labels) > 1
+    return len(_real(labels)) > 1
+
+
+def _real(labels: Sequence[PivotLabel]) -> list[PivotLabel]:
+    return [label for label in labels if label.value != NO_VALUE]
 
 
 def _filter(document: StudyDocument, axis: str) -> Filter:
     chosen = document.filters.get(axis, [])
     labels = document.axis_labels[axis]
     names = [each.label for each in labels if each.value in chosen]
+    # The same count as in the study's facts: "none" is a choice here, and no calibration set.
+    count = len(_real(labels))
     if not chosen:
-        fate = "averaged" if axis in document.table.averaged else "all"
-        shown = f"{fate}, {len(labels)}" if fate == "averaged" else f"all {len(labels)}"
+        shown = f"averaged, {count}" if axis in document.table.averaged else f"all {count}"
+    elif len(names) <= SHOWN_LABELS:
+        shown = ", ".join(names)
     else:
-        shown = ", ".join(names) if len(names) <= SHOWN_LABELS else f"{len(names)} of {len(labels)}"
+        none = " and none" if NO_VALUE in chosen else ""
+        shown = f"{len(names) - bool(none)} of {count}{none}"
     return Filter(
         axis=axis,
         name=axis_name(axis, document.measure).capitalize(),

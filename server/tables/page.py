@@ -2,11 +2,11 @@
 
 from html import escape
 
-from server.figures.panes import GAIN, INK, LOSS, mix
+from server.figures.palette import PALETTES, hexadecimal
 from server.tables.shown import Shown, ShownCell, ShownRow
 
-FULLEST = 0.85
-"""The shade of the largest difference: ink stays readable on it."""
+LIGHT = PALETTES["light"]
+INK = hexadecimal(LIGHT.ink)
 STYLE = f"""
 body {{ margin: 28px; color: {INK}; background: #fff; font: 15px/1.5 system-ui, sans-serif; }}
 h1 {{ font-size: 22px; margin: 0 0 4px; }} p {{ color: #5f6876; margin: 0 0 14px; max-width: 90ch; }}
@@ -56,8 +56,8 @@ def _row(row: ShownRow, top: float) -> str:
 def _cell(cell: ShownCell, top: float) -> str:
     shade = ""
     if cell.gain is not None:
-        share = FULLEST * min(1.0, abs(cell.gain) / top)
-        shade = f' style="background-color:{mix(LOSS if cell.gain < 0 else GAIN, share)}"'
+        colour = LIGHT.shade("l" if cell.gain < 0 else "g", min(1.0, abs(cell.gain) / top))
+        shade = f' style="background-color:{hexadecimal(colour)};color:{hexadecimal(LIGHT.text_on(colour))}"'
     near = ' class="near"' if cell.near_chance else ""
     value = "" if cell.value is None else f' data-value="{cell.value!r}"'
     text = f"<b>{escape(cell.text)}</b>" if cell.best else escape(cell.text)

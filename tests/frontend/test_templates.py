@@ -49,4 +49,4 @@ def test_colours_have_a_dark_twin() -> None:
     css = (STATIC / "css/prunescope.css").read_text(encoding="utf-8")
     light, dark = (set(re.findall(r"--([a-z-]+):", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)[:2])
     assert dark <= light
-    assert {"paper", "surface", "ink", "heat", "loss", "gain", "accent", "on-full"} <= dark
+    assert {"paper", "surface", "ink", "heat", "loss", "gain", "accent", "loss-text", "end"} <= dark

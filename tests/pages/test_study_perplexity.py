@@ -175,3 +175,31 @@ def test_the_files_are_of_what_is_shown(study: str, open_page: Open) -> None:
             assert [f"{float(value):.3f}" for value in first[3:-1]] == table(page)[0]
         else:
             assert "ratio" in head and "windows_worse" in head
+
+
+DRAWN = """() => {
+  const box = document.querySelector("[data-chart]");
+  const { series, logarithmic } = JSON.parse(document.getElementById("chart-data").textContent);
+  const drawn = series.flatMap((each) => [...each.values, ...each.low, ...each.high]);
+  const lines = box.layout.shapes.filter((shape) => shape.xref === "paper").map((shape) => shape.y0);
+  const all = [...drawn, ...lines].filter((value) => value !== null);
+  return { range: box._fullLayout.yaxis.range, all: all.map((value) => (logarithmic ? Math.log10(value) : value)) };
+}"""
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "perplexity"])
+@pytest.mark.parametrize("chart", ["sparsity", "seqlen", "method"])
+def test_the_y_axis_fits_what_is_drawn(study: str, open_page: Open, chart: str, measure: str) -> None:
+    page = open_page(f"{study}?rows=method&columns=pattern&chart={chart}&measure={measure}")
+    page.locator("[data-chart] .main-svg").first.wait_for()
+    found = page.evaluate(DRAWN)
+    low, high = found["range"]
+    assert low < min(found["all"])
+    assert max(found["all"]) < high
+    assert max(found["all"]) - min(found["all"]) > 0.6 * (high - low), "and not much more"
+
+
+def test_no_calibration_set_is_not_counted_as_one(study: str, open_page: Open) -> None:
+    page = open_page(f"{study}?rows=method&columns=pattern")
+    expect(page.locator(".facts")).to_contain_text("2 calibration sets")
+    expect(page.locator("summary", has_text="Calibration set:")).to_have_text("Calibration set: averaged, 2")

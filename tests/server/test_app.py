@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from jobs.settings import Settings
 from server.app import create_app
+from server.static import folder_version
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,6 +95,32 @@ def test_files_come_compressed_with_a_version_and_not_twice(client: TestClient) 
     assert client.get("/static/plotly.min.js", headers={"if-none-match": etag}).status_code == 304
     versioned = client.get(f"/static/plotly.min.js?v={etag.strip(chr(34))}")
     assert "immutable" in versioned.headers["cache-control"]
+
+
+def test_files_of_the_front_end_have_one_version_in_their_path(client: TestClient) -> None:
+    page = client.get("/", headers={"accept": "text/html"}).text
+    (version,) = set(re.findall(r"/static/([^/]+)/(?:js|css)/", page))
+    assert "immutable" in client.get(f"/static/{version}/js/page.js").headers["cache-control"]
+    assert client.get("/static/js/page.js").headers["cache-control"] == "no-cache"
+    # After an update a page that is still open gets the present file, and does not keep it as its own version's.
+    old = client.get(f"/static/{'0' * len(version)}/js/page.js")
+    assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")
+    assert client.get(f"/static/{version}/js/none.js").status_code == 404
+    assert client.get(f"/static/{version}/../../__init__.py").status_code == 404
+
+
+def test_the_version_changes_with_any_file(tmp_path: Path) -> None:
+    (tmp_path / "js").mkdir()
+    (tmp_path / "js" / "a.js").write_text("1")
+    versions = [folder_version(tmp_path)]
+    (tmp_path / "js" / "a.js").write_text("22")
+    versions.append(folder_version(tmp_path))
+    (tmp_path / "b.css").write_text("")
+    versions.append(folder_version(tmp_path))
+    (tmp_path / "b.css").rename(tmp_path / "c.css")
+    versions.append(folder_version(tmp_path))
+    assert len(set(versions)) == 4
+    assert folder_version(tmp_path) == versions[-1]
 
 
 @pytest.mark.parametrize(

@@ -125,14 +125,29 @@ function under(data, options) {
 
 const legend = (options) => ({ showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12, color: options.ink } } });
 
-const beside = (data) => ({ title: { text: data.yTitle }, ...(data.logarithmic && { type: "log" }) });
+// The y axis holds everything that is drawn, with room to spare: values, their intervals, and the lines across. On a logarithmic axis
+// Plotly takes a range in logarithms.
+const ROOM = 0.06;
+const ends = (data) => data.series.flatMap((series) => [...series.values, ...series.low, ...series.high]);
+const dense = (data) => data.series.map((series) => series.dense);
+
+function fitted(data, drawn) {
+  const every = drawn.filter((value) => value !== null && (!data.logarithmic || value > 0)).map((value) => (data.logarithmic ? Math.log10(value) : value));
+  if (!every.length) return {};
+  const [low, high] = [Math.min(...every), Math.max(...every)];
+  const room = ROOM * (high - low || 1);
+  return { range: [low - room, high + room] };
+}
+
+const beside = (data, drawn) => ({ title: { text: data.yTitle }, ...(data.logarithmic && { type: "log" }), ...fitted(data, drawn) });
 
 // Accuracy or perplexity over sparsity or over the length of windows, a line each.
 export function studyLines(data, options) {
   const found = levels(data, options);
+  const drawn = [...ends(data), ...(data.numeric ? dense(data) : []), ...found.map(({ y }) => y)];
   return {
     data: data.series.flatMap((series, index) => lineTraces(data, options, series, index)),
-    layout: layout(options, { height: options.narrow ? 380 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: shapes(found), annotations: signs(found, options, data.logarithmic), hovermode: "closest", xaxis: under(data, options), yaxis: beside(data) }),
+    layout: layout(options, { height: options.narrow ? 380 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: shapes(found), annotations: signs(found, options, data.logarithmic), hovermode: "closest", xaxis: under(data, options), yaxis: beside(data, drawn) }),
   };
 }
 
@@ -144,10 +159,7 @@ export function studyPanels(data, options) {
   const gap = { x: options.narrow ? 0.06 : 0.035, y: 46 / height };
   const traces = [];
   const made = { shapes: [], annotations: [] };
-  const every = data.series.flatMap((series) => [...series.values, ...series.low, ...series.high, series.dense, series.chance]).filter((value) => value !== null)
-    .map((value) => (data.logarithmic ? Math.log10(value) : value));
-  const room = 0.06 * (Math.max(...every) - Math.min(...every) || 1);
-  const range = [Math.min(...every) - room, Math.max(...every) + room];
+  const { range } = fitted(data, [...ends(data), ...dense(data), ...data.series.map((series) => series.chance)]);
   data.series.forEach((series, index) => {
     const [column, row] = [index % across, Math.floor(index / across)];
     const [wide, high] = [(1 - gap.x * (across - 1)) / across, (1 - gap.y * (down - 1)) / down];
@@ -185,6 +197,6 @@ export function studyMarks(data, options) {
   const between = data.x.slice(1).map((_, at) => ({ type: "line", xref: "x", yref: "paper", x0: at + 0.5, x1: at + 0.5, y0: 0, y1: 1, line: { color: options.line, width: 1 }, layer: "below" }));
   return {
     data: traces,
-    layout: layout(options, { height: options.narrow ? 400 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: [...between, ...shapes(found)], annotations: signs(found, options, data.logarithmic), hovermode: "closest", xaxis, yaxis: beside(data) }),
+    layout: layout(options, { height: options.narrow ? 400 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), shapes: [...between, ...shapes(found)], annotations: signs(found, options, data.logarithmic), hovermode: "closest", xaxis, yaxis: beside(data, [...ends(data), ...found.map(({ y }) => y)]) }),
   };
 }

@@ -1,6 +1,7 @@
 // The layer page: a cell tells its neuron, token and both values; keys walk over layers and rows of the ranking.
 
 import { typing } from "./page.js";
+import { shortcutsOn } from "./shortcuts.js";
 import { prefetch, swap } from "./swap.js";
 import { hideTip, showTip } from "./tip.js";
 
@@ -35,10 +36,16 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (typing(event) || event.target.closest?.(".scroll, details[open]")) return;
+  if (!shortcutsOn() || typing(event) || event.target.closest?.(".scroll, details[open]")) return;
   const step = document.querySelector(`a[data-step="${CSS.escape(event.key)}"]`);
   if (step && !event.shiftKey) { event.preventDefault(); swap(step.href, "push"); }
 });
+
+// The three grids are one picture: the same token stands at the same place in each.
+document.addEventListener("scroll", (event) => {
+  if (!event.target.matches?.("[data-together]")) return;
+  for (const box of document.querySelectorAll("[data-together]")) if (box.scrollLeft !== event.target.scrollLeft) box.scrollLeft = event.target.scrollLeft;
+}, true);
 
 const number = (value) => (value < 0 ? "\u2212" : "") + Math.abs(value).toFixed(4);
 const sign = (value, places) => (value > 0 ? "+" : value < 0 ? "\u2212" : "") + Math.abs(value).toFixed(places);

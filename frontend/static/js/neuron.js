@@ -2,6 +2,7 @@
 // What is seen is rendered by the server; the block #tokens holds the finished strings and the exact shades.
 
 import { typing } from "./page.js";
+import { shortcutsOn } from "./shortcuts.js";
 import { prefetch, swap } from "./swap.js";
 import { hideTip, showTip } from "./tip.js";
 
@@ -23,6 +24,7 @@ function start() {
     const stops = text.querySelectorAll(".i, .c");
     for (const token of stops.length ? stops : [...text.querySelectorAll("[data-i]")].slice(0, 1)) token.tabIndex = 0;
   }
+  dress();
   hideTip();
   if (chosen !== null) {
     const focused = document.activeElement?.dataset?.i !== undefined;
@@ -30,6 +32,19 @@ function start() {
   }
   const ahead = () => document.querySelectorAll("a[data-step]").forEach((link) => prefetch(link.href));
   "requestIdleCallback" in window ? requestIdleCallback(ahead, { timeout: 300 }) : setTimeout(ahead, 50);
+}
+
+// Files of the figure have the colours that the page has.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function dress() {
+  for (const link of document.querySelectorAll("a[download]")) {
+    const address = new URL(link.href);
+    if (!/\.(svg|png|html)$/.test(address.pathname)) continue;
+    if (dark.matches) address.searchParams.set("theme", "dark");
+    else address.searchParams.delete("theme");
+    link.href = address.href;
+  }
 }
 
 // ---------- telling a token's numbers ----------
@@ -110,10 +125,13 @@ document.addEventListener("keydown", (event) => {
   if (typing(event) || document.querySelector("details.menu[open]")) return;
   const focused = event.target.closest?.("[data-pane] [data-i]");
   switch (event.key) {
-    case "?": document.getElementById("help").showModal(); return;
-    case "c": document.querySelector("[data-copy]").click(); return;
     case "Escape": if (chosen !== null) choose(null); else { focused?.blur(); hideTip(); } return;
     case "Enter": case " ": if (focused) { event.preventDefault(); choose(Number(focused.dataset.i)); } return;
+  }
+  if (!shortcutsOn()) return;
+  switch (event.key) {
+    case "?": document.getElementById("help").showModal(); return;
+    case "c": document.querySelector("[data-copy]").click(); return;
     case ",": case ".": { event.preventDefault(); walk(focused, event.key === "." ? 1 : -1); return; }
   }
   const step = document.querySelector(`a[data-step="${CSS.escape(event.key)}"]`);
@@ -132,6 +150,7 @@ function walk(focused, by) {
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-help]")) document.getElementById("help").showModal();
 });
+dark.addEventListener("change", dress);
 window.addEventListener("popstate", () => swap(location.href, "keep"));
 document.addEventListener("swapped", start);
 start();

@@ -1,11 +1,13 @@
 // Every page: the search key, menus that close, and the buttons that copy, share or change something.
 
 import "./times.js";
+import "./scrolling.js";
+import { shortcutsOn } from "./shortcuts.js";
 import { copyButton, shareButton } from "./sharing.js";
 import { act } from "./actions.js";
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "/" && !typing(event)) {
+  if (event.key === "/" && shortcutsOn() && !typing(event)) {
     const search = document.querySelector("[data-search]");
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   }
@@ -26,11 +28,6 @@ document.addEventListener("click", (event) => {
   if (button.hasAttribute("data-share")) shareButton(button);
   if (button.hasAttribute("data-method")) act(button);
 });
-
-// A wide table opens where its end is not hidden without a hint: it can be focused and scrolled by keys.
-for (const box of document.querySelectorAll(".scroll")) {
-  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-}
 
 export function typing(event) {
   return event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, dialog[open]") !== null;

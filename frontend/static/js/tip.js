@@ -9,8 +9,9 @@ export function showTip(target, name, lines) {
     tip.className = "tip";
     tip.id = "tip";
     tip.setAttribute("role", "tooltip");
-    document.body.append(tip);
   }
+  // In the page's main part: the landmark that its token is in. A swap takes that part, and the tip with it.
+  if (!tip.isConnected) document.querySelector("main").append(tip);
   const title = document.createElement("b");
   title.textContent = name;
   tip.replaceChildren(title, lines.join("\n"));

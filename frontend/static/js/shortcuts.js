@@ -1,0 +1,26 @@
+// Keys that act when pressed alone: they can be switched off (WCAG 2.1.4), at the foot of every page; the browser remembers it.
+
+const KEY = "prunescope.single-key-shortcuts";
+let on = read();
+
+export const shortcutsOn = () => on;
+
+function read() {
+  try { return localStorage.getItem(KEY) !== "off"; }
+  catch { return true; } // without storage the choice is this page's alone
+}
+
+function show() {
+  document.documentElement.dataset.keys = on ? "on" : "off";
+  for (const box of document.querySelectorAll("[data-keys-switch]")) box.checked = on;
+}
+
+document.addEventListener("change", (event) => {
+  if (!event.target.matches?.("[data-keys-switch]")) return;
+  on = event.target.checked;
+  try { localStorage.setItem(KEY, on ? "on" : "off"); } catch { /* see read */ }
+  show();
+});
+window.addEventListener("storage", (event) => { if (event.key === KEY) { on = read(); show(); } });
+document.addEventListener("swapped", show);
+show();

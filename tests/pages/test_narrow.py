@@ -1,0 +1,86 @@
+"""Windows of every width: no page scrolls sideways, and no number is cut."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.pages.conftest import Open, Site
+from tests.pages.test_look import addresses
+
+pytestmark = pytest.mark.pages
+
+STARTS = """() => [...document.querySelectorAll("[data-grid]")]
+  .map((grid) => grid.tHead.rows[0].cells[60].getBoundingClientRect().left)"""
+WIDTHS = (320, 390, 768, 1280, 2560)
+CUT = Path(__file__).with_name("cut.js").read_text(encoding="utf-8")
+
+
+def settled(page: Page) -> None:
+    """After the browser has laid the page out and told those who watch its sizes."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_cut_and_nothing_hangs_over(seeded_app: Site, open_page: Open, width: int) -> None:
+    page = open_page(seeded_app.address, viewport={"width": width, "height": 900})
+    attribution = seeded_app.attribution
+    more = {"answering": f"{attribution}/answering?word=badly", "comparisons": f"{attribution}/compare"}
+    for path in {**addresses(seeded_app), **more}.values():
+        page.goto(seeded_app.address + path)
+        settled(page)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width, path
+        assert page.evaluate(CUT) == [], path
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_column_comes_when_it_fits(seeded_app: Site, open_page: Open, width: int) -> None:
+    page = open_page(f"{seeded_app.address}{addresses(seeded_app)['model']}", viewport={"width": width, "height": 900})
+    box = page.locator(".scroll", has=page.locator("table.pinned"))
+    for _ in range(12):
+        settled(page)
+        assert page.evaluate(CUT) == []
+        box.evaluate("(box) => box.scrollBy(45, 0)")
+    box.evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
+    settled(page)
+    assert page.evaluate(CUT) == []
+    assert page.locator("table.pinned thead th").last.evaluate("(head) => getComputedStyle(head).opacity") == "1"
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_menus_stay_in_the_window(seeded_app: Site, open_page: Open, width: int) -> None:
+    page = open_page(seeded_app.address, viewport={"width": width, "height": 900})
+    for name in ("neuron", "layer", "study", "attribution", "model"):
+        page.goto(seeded_app.address + addresses(seeded_app)[name])
+        for menu in page.locator("details.menu > summary").all():
+            menu.click()
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= width, name
+            box = page.locator("details.menu[open] > .list").bounding_box()
+            assert box is not None
+            assert box["x"] >= 0, name
+            page.keyboard.press("Escape")
+
+
+def test_a_spread_stands_under_its_heading(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(seeded_app.address + addresses(seeded_app)["study"])
+    head = page.locator(".study-grid thead th").last.bounding_box()
+    for cell in page.locator(".study-grid td.spread").all():
+        box = cell.bounding_box()
+        assert head is not None
+        assert box is not None
+        assert box["x"] + box["width"] == pytest.approx(head["x"] + head["width"], abs=1)
+        assert cell.evaluate("(cell) => getComputedStyle(cell).display") == "table-cell"
+
+
+def test_the_grids_of_a_layer_scroll_together(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(seeded_app.address + addresses(seeded_app)["layer"])
+    boxes = page.locator("[data-together]")
+    assert boxes.count() == 3
+    for moved, left in ((0, 400), (2, 150), (1, 0)):
+        boxes.nth(moved).evaluate("(box, left) => { box.scrollLeft = left; }", left)
+        page.wait_for_function(
+            "(left) => [...document.querySelectorAll('[data-together]')].every((box) => box.scrollLeft === left)",
+            arg=left,
+        )
+        starts = page.evaluate(STARTS)
+        assert len(set(starts)) == 1
