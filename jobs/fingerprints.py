@@ -9,7 +9,7 @@ from pathlib import Path
 from jobs.documents import JobKind
 from jobs.specs import Spec
 
-NUMERICS_VERSION = "2"
+NUMERICS_VERSION = "3"
 """Raised whenever the numerics give other results for the same spec: what was kept before then no longer counts as
 known."""
 

@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,14 +24,14 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from lm import hub
-from lm.errors import BadInput, DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
+from lm.errors import DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
+from lm.tokenizer import load_tokenizer
 
 DEMO = Path(__file__).parents[1] / "demo" / "model"
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,8 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
             f"{reference}: the checkpoint lacks {len(missing)} tensors, {missing[0]} first; save it again"
         )
     model.eval().requires_grad_(False)
-    return LanguageModel(model.to(place) if resident else model, _tokenizer(folder), str(reference), own, place)
+    tokenizer = load_tokenizer(folder, str(reference), model)
+    return LanguageModel(model.to(place) if resident else model, tokenizer, str(reference), own, place)
 
 
 def find(reference: str | Path) -> Path:
@@ -221,18 +221,6 @@ def _config(folder: Path, reference: str) -> PretrainedConfig:
             f"{reference} has an encoder beside its decoder ({config.model_type}); give a decoder-only language model"
         )
     return config
-
-
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        return None
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise BadInput(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
-    return tokenizer
 
 
 @contextmanager

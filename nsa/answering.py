@@ -5,6 +5,7 @@ import re
 import torch
 
 from lm.architecture import context_length
+from lm.finite import not_finite
 from lm.loading import LanguageModel
 from nsa.prompts import question_ids
 
@@ -35,6 +36,7 @@ def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> str | Non
     """The greedy continuation of `prompt` up to the end of its list of words, an end token or `most` tokens.
 
     Without a chat template it also ends with its first line. None when the context has no room for an answer.
+    Raises NotFinite for a token whose logits are NaN or infinite.
     """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None
@@ -43,10 +45,15 @@ def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> str | Non
     if room < min(most, LEAST_TOKENS):
         return None
     ends = _end_ids(lm)
-    step, past, written, text = torch.tensor([ids], device=model.device), None, [], ""
+    step, past, text = torch.tensor([ids], device=model.device), None, ""
+    written: list[int] = []
     for _ in range(room):
         output = model(input_ids=step, past_key_values=past, use_cache=True)
-        chosen = int(output.logits[0, -1].argmax())
+        logits = output.logits[0, -1]
+        chosen = int(logits.argmax())
+        if not bool(logits[chosen].isfinite()):  # NaN is the largest of all for argmax; others may be -inf by design
+            place = f"the answer to {prompt[-60:]!r}, token {len(written)}"
+            raise not_finite(place, model, torch.tensor([*ids, *written]), lm.reference)
         if chosen in ends:
             break
         written.append(chosen)

@@ -5,12 +5,14 @@ BadInput
 │   ├── NoInfluentialWords   no influential word is left in any text
 │   └── TextsTooLong         every text is longer than the model's context
 ├── ModelsDiffer             a variant has another shape or another tokenizer than the dense model
-└── NotFinite                an activation is NaN, or too large for what is kept
+└── NotFinite                a number is NaN, or too large for what is kept (lm/errors.py)
 """
 
 from typing import ClassVar
 
-from lm.errors import BadInput, BadText
+from lm.errors import BadInput, BadText, NotFinite
+
+__all__ = ["ModelsDiffer", "NoInfluentialWords", "NotFinite", "TextsTooLong"]
 
 
 class NoInfluentialWords(BadText):
@@ -29,9 +31,3 @@ class ModelsDiffer(BadInput):
     """A variant that cannot be compared with the dense model."""
 
     code: ClassVar[str] = "models-differ"
-
-
-class NotFinite(BadInput):
-    """An activation that is NaN or beyond float16; the text names layer and neuron."""
-
-    code: ClassVar[str] = "not-finite"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadInput
+from lm.tokenizer import to_continue
 from nsa.texts import SENTIMENT
 
 SENTIMENT_QUESTION = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
@@ -71,9 +72,10 @@ def words_prompt(text: str, example: bool = True, group: str = SENTIMENT) -> str
 
 
 def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a question: as one turn of a chat where the tokenizer has a chat template, else as plain text."""
+    """Token ids of a question: as one turn of a chat where the tokenizer has a chat template, else as plain text, with
+    nothing behind it."""
     if tokenizer.chat_template is None:
-        return list(tokenizer(prompt, verbose=False)["input_ids"])
+        return to_continue(tokenizer, prompt)
     turn = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
