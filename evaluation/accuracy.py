@@ -217,8 +217,8 @@ def _scores(
             if not math.isfinite(value):
                 question = questions[owner[item]]
                 choice = item - owner.index(owner[item])
-                place = f"task {task}, row {question.index}, choice {question.choices[choice][:60]!r}"
-                raise not_finite(place, lm.model, torch.tensor(items[item].inputs), lm.reference)
+                place, of = f"task {task}, row {question.index}", f"for choice {question.choices[choice][:60]!r}"
+                raise not_finite(place, lm.model, torch.tensor(items[item].inputs), lm.reference, of=of)
             scores[item] = value
             missing[owner[item]] -= 1
             done += missing[owner[item]] == 0

@@ -78,8 +78,8 @@ def perplexity(
     for _, found in in_batches(windows.unbind(), len, size, partial(window_nlls, model)):
         for number, nll in enumerate(found, start=len(nlls)):
             if not math.isfinite(nll):
-                place = f"window {number + 1} of {total} ({seqlen} tokens)"
-                raise not_finite(place, model, windows[number], name)
+                place, of = f"window {number + 1} of {total}", f"for its {seqlen} tokens"
+                raise not_finite(place, model, windows[number], name, of=of)
         nlls += found
         on_batch(len(nlls), total)
     mean = fmean(nlls)

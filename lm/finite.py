@@ -17,14 +17,17 @@ class _Found(Exception):
     """Raised inside a pass by the first module whose output is not finite; its text says which."""
 
 
-def not_finite(place: str, model: PreTrainedModel, ids: Tensor, name: str | None = None) -> NotFinite:
+def not_finite(place: str, model: PreTrainedModel, ids: Tensor, name: str | None = None, *, of: str = "") -> NotFinite:
     """The error for a text `ids` [tokens] on which a model's numbers are not finite, to be raised.
 
-    `place` is what was computed (task, row and choice; text and word; window), `name` what the model is called. The
-    text goes through the model once more, to say which layer is the first.
+    `place` is what was computed (task and row; text and word; window) and `of` which number of it ("for choice 'yes'");
+    `name` is what the model is called. The text goes through the model once more, to say which
+    layer is the first.
     """
     called = name or type(model).__name__
-    return NotFinite(f"{place}: {called} gives no finite number, {_first_place(model, ids)}; {advice(model)}")
+    return NotFinite(
+        f"{place}: {called} gives no finite number{f' {of}' * bool(of)}, {_first_place(model, ids)}; {advice(model)}"
+    )
 
 
 def is_narrow(model: PreTrainedModel) -> bool:
