@@ -13,7 +13,8 @@ IDS = torch.arange(2, 9)
 @pytest.mark.parametrize("family", DECODERS)
 def test_the_first_layer_whose_numbers_are_not_finite_is_named(family: str) -> None:
     model = tiny(family)
-    next(decoder_layers(model)[1].parameters()).fill_(float("nan"))
+    for weight in decoder_layers(model)[1].parameters():
+        weight.fill_(float("nan"))
     said = str(not_finite("row 3", model, IDS, "mine"))
     assert said.startswith("row 3: mine gives no finite number, not finite from layer 1 on; its weight ")
     assert "the checkpoint is damaged" in said and "float32" not in said

@@ -11,9 +11,9 @@ from transformers import (
     GPT2Config,
     GPTBigCodeConfig,
     GPTJConfig,
-    LlamaConfig,
     MptConfig,
     OpenAIGPTConfig,
+    PretrainedConfig,
     RobertaConfig,
     XGLMConfig,
 )
@@ -79,8 +79,8 @@ def test_the_longest_text_goes_through_the_model(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONTEXT_NAMES)
 def test_every_name_of_a_context_is_read(name: str) -> None:
-    config = LlamaConfig()
-    del config.max_position_embeddings
+    config = PretrainedConfig()
+    assert longest_text(nn.Linear(1, 1), config, []) == DEFAULT_CONTEXT
     setattr(config, name, 77)
     assert longest_text(nn.Linear(1, 1), config, []) == 77
 
