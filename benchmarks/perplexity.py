@@ -236,7 +236,9 @@ def _held_out(dense: LanguageModel, options: argparse.Namespace) -> Int[Tensor, 
     if options.text == GENERATED:
         return generated(dense, options.held_out, options.seqlen, HELD_OUT_SEED)
     text = "demo" if options.text == REVIEWS else options.text
-    return held_out_windows(dense, text, seqlen=options.seqlen, windows=options.held_out, data=options.data).windows
+    return held_out_windows(
+        dense, text, seqlen=options.seqlen, windows=options.held_out, data=options.data, bos="never"
+    ).windows
 
 
 def _calibration(dense: LanguageModel, options: argparse.Namespace, seed: int) -> Int[Tensor, "samples tokens"]:
@@ -249,6 +251,7 @@ def _calibration(dense: LanguageModel, options: argparse.Namespace, seed: int) -
         samples=options.samples,
         seqlen=options.seqlen,
         seed=seed,
+        bos="never",
         data=options.data,
     ).windows
 

@@ -191,6 +191,13 @@ def prune(
     seqlen: Annotated[
         int | None, typer.Option(min=1, help="Tokens of a window.  [default: the model's context, at most 2048]")
     ] = None,
+    bos: Annotated[
+        str,
+        typer.Option(
+            help="Whether every window begins with the tokenizer's BOS: auto (where the tokenizer puts one before a "
+            "text), always or never (as published)."
+        ),
+    ] = "auto",
     seed: Seed = 0,
     option: Annotated[
         list[str] | None, typer.Option(help="An option of the method, key=value; may be repeated.")
@@ -223,6 +230,7 @@ def prune(
         mode=calibration_mode,
         samples=samples,
         seqlen=seqlen,
+        bos=bos,
         seed=seed,
     )
 
@@ -250,6 +258,13 @@ def evaluate(
     windows: Annotated[
         int | None, typer.Option(min=1, help="Windows of each text.  [default: all, of c4 the first 256]")
     ] = None,
+    bos: Annotated[
+        str | None,
+        typer.Option(
+            help="Whether every window begins with the tokenizer's BOS: auto (where the tokenizer puts one before a "
+            "text), always or never (as published).  [default: auto]"
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.", **PATH)] = None,
     data: Data = None,
     device: Device = None,
@@ -270,6 +285,7 @@ def evaluate(
         perplexity=perplexity,
         seqlen=seqlen,
         windows=windows,
+        bos=bos,
         file=json,
     )
 

@@ -56,6 +56,7 @@ def prune(
     mode: str | None,
     samples: int | None,
     seqlen: int | None,
+    bos: str,
     seed: int,
 ) -> None:
     """Write a pruned copy of a model to `output`; after an interrupt or a kill, the same call goes on from the last
@@ -75,6 +76,7 @@ def prune(
             "samples": samples,
             "seqlen": seqlen,
             "seed": seed,
+            "bos": bos,
         }
     spec = parse_spec(JobKind.PRUNE, document)
     assert isinstance(spec, PruneSpec)
@@ -128,6 +130,7 @@ def evaluate(
     perplexity: str | None,
     seqlen: int | None,
     windows: int | None,
+    bos: str | None,
     file: Path | None,
 ) -> None:
     """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`; they are printed also
@@ -140,9 +143,10 @@ def evaluate(
         "seed": seed,
     }
     if perplexity is not None:
-        document["perplexity"] = {"datasets": names(perplexity), "seqlen": seqlen, "windows": windows}
-    elif seqlen is not None or windows is not None:
-        raise Refusal("--seqlen and --windows are of --perplexity: name its texts, or leave them out")
+        settings_of = {"seqlen": seqlen, "windows": windows, "bos": bos or "auto"}
+        document["perplexity"] = {"datasets": names(perplexity), **settings_of}
+    elif seqlen is not None or windows is not None or bos is not None:
+        raise Refusal("--seqlen, --windows and --bos are of --perplexity: name its texts, or leave them out")
     spec = parse_spec(JobKind.EVALUATE, document)
     assert isinstance(spec, EvaluateSpec)
     with contextlib.ExitStack() as opened:
@@ -175,6 +179,7 @@ def _print_measured(measured: Mapping[str, Any]) -> None:
         low, high = result["interval"] or (None, None)
         print(
             f"{name}: perplexity {result['perplexity']:.4g} on {result['windows']} windows of {result['seqlen']} tokens"
+            + (" that begin with BOS" if result["bos"] else "")
             + (f" (95 % interval {low:.4g} to {high:.4g})" if low is not None else "")
             + f", from {result['source']}"
         )

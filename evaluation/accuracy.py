@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from evaluation.batches import BatchSize, batch_size, in_batches
 from evaluation.catalogue import find_task
 from evaluation.likelihood import Encoded, encode_all, score
@@ -15,6 +17,7 @@ from evaluation.rows import task_rows
 from evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
 from lm.architecture import context_length
 from lm.errors import BadInput, BadText
+from lm.finite import not_finite
 from lm.loading import LanguageModel
 
 if TYPE_CHECKING:
@@ -90,7 +93,7 @@ def evaluate(
 
     `on_batch(task, rows done, rows in all)` is called before the first and after every batch, and may raise Cancelled;
     `on_result` after every task.
-    Raises BadInput and BadData; OutOfMemory when a single sequence is too much.
+    Raises BadInput and BadData; NotFinite, with row and choice; OutOfMemory when a single sequence is too much.
     """
     if not tasks:
         raise BadInput("no task is named; name at least one")
@@ -212,10 +215,10 @@ def _scores(
     for _, found in in_batches(rows, lambda row: len(row.tokens), size, lambda some: score(lm.model, some, items)):
         for item, value in found.items():
             if not math.isfinite(value):
-                raise BadInput(
-                    f"task {task}, row {questions[owner[item]].index}: {lm.reference} gives no finite number for an "
-                    "answer; its weights or its number type do not hold, try --dtype float32"
-                )
+                question = questions[owner[item]]
+                choice = item - owner.index(owner[item])
+                place, of = f"task {task}, row {question.index}", f"for choice {question.choices[choice][:60]!r}"
+                raise not_finite(place, lm.model, torch.tensor(items[item].inputs), lm.reference, of=of)
             scores[item] = value
             missing[owner[item]] -= 1
             done += missing[owner[item]] == 0

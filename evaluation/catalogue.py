@@ -187,6 +187,7 @@ _TASKS = (
                     "label": LABEL,
                 },
                 forms.copa_premise,
+                forms.copa_full_stop,
             ),
         ),
         "super_glue/copa/default.yaml",

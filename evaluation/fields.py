@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from lm.characters import half_character
+
 
 class Field(Protocol):
     """One field of a row."""
@@ -24,10 +26,12 @@ class Text:
     empty: bool = False
 
     def fault(self, value: object) -> str | None:
-        """Another kind, or empty."""
+        """Another kind, empty, or with half a character in it."""
         if not isinstance(value, str):
             return f"is a JSON {kind(value)}, but must be a text"
-        return None if self.empty or value.strip() else "is empty"
+        if not self.empty and not value.strip():
+            return "is empty"
+        return half_character(value)
 
 
 @dataclass(frozen=True)

@@ -135,10 +135,17 @@ def problems_readable(row: Row) -> Fault | None:
 
 
 def copa_premise(row: Row) -> Fault | None:
-    """COPA: the definition takes the last character, a full stop, off the premise."""
+    """COPA: there is something to go on from."""
     return None if re.search(r"\w", row["premise"]) else ("premise", "has no word in it")
 
 
+def copa_full_stop(row: Row) -> Row:
+    """The definition takes the premise's last character off, whatever it is: one that ends a sentence, none else."""
+    premise = row["premise"].rstrip()
+    return {**row, "premise": premise if premise.endswith(SENTENCE_ENDS) else f"{premise}."}
+
+
+SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002")
 LABEL = OneOf((0, 1))
 PAIR = Form({"sentence1": Text(), "sentence2": Text(), "label": LABEL})
 LETTERED: Mapping[str, Field] = {

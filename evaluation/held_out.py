@@ -7,8 +7,9 @@ c4          <data>/calibration/c4.valid.jsonl, else the first 1,100 pages of the
 demo        demo/reviews.jsonl, which the demo model has never seen, with a line end between them
 a file      .txt running text; .jsonl texts (`text`) with a line end between them
 
-The whole is tokenised as the one text it is, with the tokenizer's special tokens around it and nowhere inside, and cut
-from its start into windows that do not overlap; what is left at its end is not measured.
+The whole is tokenised as the one text it is and cut from its start into windows that do not overlap; what is left at
+its end is not measured. With `bos` each window begins with BOS, for models that are trained with one at the start of
+every sequence; with `bos` never, as published, special tokens stand around the whole text and nowhere inside.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from lm.errors import BadData, BadInput
 from lm.hub import dataset_rows
 from lm.loading import LanguageModel
 from lm.rows import Row, file_documents, file_text
+from lm.tokenizer import window_start
 from lm.windows import consecutive_windows, tokens_of
 
 PERPLEXITY_SETS = ("wikitext2", "ptb", "c4", "demo")
@@ -39,12 +41,13 @@ C4_WINDOWS = 256
 @dataclass(frozen=True)
 class HeldOut:
     """Windows that a model is measured on. `source` says where the text was read; `sha256` is of the windows: figures
-    with the same one are of the same tokens, and can be compared."""
+    with the same one are of the same tokens, and can be compared. `bos`: whether each begins with BOS."""
 
     name: str
     windows: Int[Tensor, "samples tokens"]
     source: str
     sha256: str
+    bos: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,17 @@ def held_out_windows(
     windows: int | None = None,
     data: Path | None = None,
     name: str | None = None,
+    bos: str = "auto",
 ) -> HeldOut:
     """The windows of a named set, looked for in `data`/calibration before the hub, or of a file.
 
     `seqlen` is min(2048, the model's context) unless given. `windows` takes the first ones, no more than there are;
     without it all are taken, of c4 the first 256 as published. `name` is what a file is called in the result.
+    `bos`: whether each window begins with the tokenizer's BOS, counted in `seqlen`: `auto` where the tokenizer puts one
+    before a text, `always`, or `never`.
 
-    Raises BadInput (an unknown name, a size that cannot be, no tokenizer), BadData (a file that is missing, malformed
-    or too short, a hub that cannot be reached).
+    Raises BadInput (an unknown name, a size that cannot be, no tokenizer, no BOS), BadData (a file that is missing,
+    malformed or too short, a hub that cannot be reached).
     """
     called = name or str(name_or_file)
     length = _length(lm, seqlen)
@@ -94,6 +100,7 @@ def held_out_windows(
         raise BadInput(f"windows is {windows}, but must be at least 1; leave it out for all")
     if lm.tokenizer is None:
         raise BadInput(f"{lm.reference} has no tokenizer, and perplexity needs one; save one beside the model")
+    begin = window_start(lm.tokenizer, bos)
     if str(name_or_file) in PERPLEXITY_SETS:
         text, source = _text_of(str(name_or_file), data)
         most = C4_WINDOWS if str(name_or_file) == "c4" and windows is None else windows
@@ -102,12 +109,13 @@ def held_out_windows(
         text = file_text(path) if path.suffix == ".txt" else "\n".join(file_documents(path))
         source, most = path.name, windows
     try:
-        cut = consecutive_windows(tokens_of(lm.tokenizer, text), length, most)
+        ids = tokens_of(lm.tokenizer, text, special=not begin)
+        cut = consecutive_windows(ids, length, most, start=begin or None)
     except BadData as error:
         raise BadData(f"perplexity on {called}: {error}") from error
     shape = "x".join(map(str, cut.shape))
     sha256 = hashlib.sha256(shape.encode() + cut.numpy().astype("<i8").tobytes()).hexdigest()
-    return HeldOut(called, cut, source, sha256)
+    return HeldOut(called, cut, source, sha256, bool(begin))
 
 
 def _length(lm: LanguageModel, seqlen: int | None) -> int:

@@ -2,7 +2,8 @@
 
 Follows lm-evaluation-harness 0.4.13 (`TemplateLM._encode_pair`, `HFLM._loglikelihood_tokens`): the prompt and the whole
 are tokenised apart and the answer is what the whole has more; too long a prompt loses tokens on the left. The softmax
-is always taken in float32, which the harness does with `softmax_dtype="float32"`.
+is always taken in float32, which the harness does with `softmax_dtype="float32"`. One departure: what a tokenizer
+appends to every text (EOS) is left out, where the harness counts it to the answer.
 """
 
 import inspect
@@ -15,8 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from evaluation.passages import Passage, model_inputs
+from evaluation.passages import Passage, model_inputs, windows
 from lm.errors import BadText
+from lm.positions import length_switches, side
+from lm.tokenizer import added, check_characters, without_end
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,44 @@ def encode_all(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, st
 
 
 def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Encoded]) -> dict[int, float]:
-    """Item -> the summed log-probability (natural, float32) of its answer, for all items of some passages; one pass."""
+    """Item -> the summed log-probability (natural, float32) of its answer, for all items of some passages.
+
+    One pass, or several where rows may not share one (`apart`), so that a score does not depend on what is beside it.
+    """
+    lengths = [len(item.inputs) for item in encoded]
+    found: dict[int, float] = {}
+    for part in apart(some, lengths, length_switches(model), min(windows(model), default=None)):
+        found |= _score(model, part, encoded)
+    return found
+
+
+def apart(
+    some: Sequence[Passage], lengths: Sequence[int], switches: Sequence[int], window: int | None = None
+) -> list[list[Passage]]:
+    """The passages in parts that may share a pass: no text in one is on another side of a switch than the others, and
+    none that is longer than a layer's `window` goes with branches, whose mask knows no window.
+
+    `lengths` are those of the texts that the passages were made from. Of a passage whose texts are on two sides each
+    part gets what its own texts read.
+    """
+    parts: dict[tuple[int, bool], list[Passage]] = {}
+    for passage in some:
+        by_side: dict[int, list[tuple[int, int]]] = {}
+        for item, branch in passage.items:
+            by_side.setdefault(side(switches, lengths[item]), []).append((item, branch))
+        for which, items in by_side.items():
+            own = passage
+            if (
+                len(by_side) > 1
+            ):  # one text, and others that it begins with: `longest_branched` keeps branches on a side
+                longest = max(lengths[item] for item, _ in items)
+                own = Passage(passage.tokens[:longest], longest, (), tuple((item, longest) for item, _ in items))
+            windowed = window is not None and not own.branches and len(own.tokens) > window
+            parts.setdefault((which, windowed), []).append(own)
+    return list(parts.values())
+
+
+def _score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Encoded]) -> dict[int, float]:
     items = [item for passage in some for item, _ in passage.items]
     predicting = [
         (row, passage.place(branch, position), token)
@@ -117,6 +157,9 @@ def _ids(tokenizer: PreTrainedTokenizerBase, forms: Iterable[Form]) -> Mapping[F
     """Token ids of all different forms."""
     found: dict[Form, list[int]] = {}
     different = dict.fromkeys(forms)
+    behind = added(tokenizer).behind
+    for text, _ in different:
+        check_characters(text)
     for special in (True, False):
         some = [form for form in different if form[1] == special]
         if some:
@@ -124,5 +167,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, forms: Iterable[Form]) -> Mapping[F
             # is left alone where it is meant: some tokenizers treat it unlike add_special_tokens=True.
             options = {} if special else {"add_special_tokens": False}
             ids = tokenizer([text for text, _ in some], verbose=False, **options)["input_ids"]
+            if special and behind:
+                ids = [without_end(each, behind) for each in ids]
             found |= zip(some, ids, strict=True)
     return found

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lm.architecture import context_length
+from lm.positions import length_switches
 
 SAVED = 0.25
 """Answers share a stem where this saves so much of the tokens of each that joins."""
@@ -153,15 +154,22 @@ def _mask(owners: Tensor, dtype: torch.dtype) -> Float[Tensor, "samples 1 tokens
 def longest_branched(model: PreTrainedModel) -> int:
     """The most tokens of a row with branches that the model reads as it would read each branch by itself.
 
-    That is its context, or the shortest window of its layers, in which they count tokens and not positions. 0 where the
+    That is its context, or the shortest window of its layers, in which they count tokens and not positions, or the
+    length beyond which it reads all of a pass in another way (`positions.length_switches`). 0 where the
     architecture takes no mask or no positions (ALiBi) or is more than attention (a recurrence, a convolution): what the
     config does not say is found out by trying with a few tokens.
     """
     config = model.config.get_text_config(decoder=True)
     if not ATTENTION.issuperset(getattr(config, "layer_types", None) or ()) or not _reads_branches(model):
         return 0
-    windows = [getattr(config, name, None) for name in WINDOWS]
-    return min([context_length(model), *(window for window in windows if isinstance(window, int) and window > 0)])
+    return min([context_length(model), *windows(model), *length_switches(model)])
+
+
+def windows(model: PreTrainedModel) -> list[int]:
+    """How many tokens layers look back upon, where these are not all; a mask of ours would let them see all."""
+    config = model.config.get_text_config(decoder=True)
+    found = [getattr(config, name, None) for name in WINDOWS]
+    return [window for window in found if isinstance(window, int) and window > 0]
 
 
 @torch.inference_mode()

@@ -19,10 +19,13 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from evaluation.batches import BatchSize, batch_size, in_batches
-from lm.errors import BadInput
+from lm.errors import NotFinite
+from lm.finite import FLOAT32, is_narrow, not_finite
 
 LARGEST_NLL = 700.0
 """Nats; e to the power of more is beyond the numbers that a computer writes."""
+
+UNUSABLE = "its weights do not make a language model"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def perplexity(
     windows: Int[Tensor, "samples tokens"],
     *,
     batch: int | None = None,
+    name: str | None = None,
     on_batch: Callable[[int, int], None] = _no_report,
 ) -> Perplexity:
     """The model's perplexity on windows of at least two tokens.
@@ -64,7 +68,8 @@ def perplexity(
     is given; either is halved when the GPU's memory runs out, and no window is read twice.
 
     `on_batch(windows done, windows in all)` is called before the first and after every batch, and may raise Cancelled.
-    Raises BadInput when the model gives no finite numbers, OutOfMemory when a single window is too much.
+    `name` is what errors call the model. Raises NotFinite, with the window, when it gives NaN or infinity, OutOfMemory
+    when a single window is too much.
     """
     total, seqlen = windows.shape
     size = batch_size(model) if batch is None else BatchSize(batch * seqlen, batch)
@@ -73,17 +78,15 @@ def perplexity(
     for _, found in in_batches(windows.unbind(), len, size, partial(window_nlls, model)):
         for number, nll in enumerate(found, start=len(nlls)):
             if not math.isfinite(nll):
-                raise BadInput(
-                    f"window {number} of {total}: {_name(model)} gives no finite number for its {seqlen} tokens; its "
-                    "weights or its number type do not hold, try --dtype float32"
-                )
+                place, of = f"window {number + 1} of {total}", f"for its {seqlen} tokens"
+                raise not_finite(place, model, windows[number], name, of=of)
         nlls += found
         on_batch(len(nlls), total)
     mean = fmean(nlls)
     if mean > LARGEST_NLL:
-        raise BadInput(
-            f"{_name(model)} has a mean negative log-likelihood of {mean:.0f} nats a token, whose perplexity is no "
-            "number any more; its weights or its number type do not hold, try --dtype float32"
+        raise NotFinite(
+            f"{name or type(model).__name__} has a mean negative log-likelihood of {mean:.0f} nats a token, whose "
+            f"perplexity is no number any more; {FLOAT32 if is_narrow(model) else UNUSABLE}"
         )
     return Perplexity(math.exp(mean), mean, _interval(nlls), total * (seqlen - 1), total, seqlen, tuple(nlls))
 
@@ -109,7 +112,3 @@ def _interval(nlls: list[float]) -> tuple[float, float] | None:
     if mean + reach > LARGEST_NLL:
         return None
     return math.exp(max(0.0, mean - reach)), math.exp(mean + reach)
-
-
-def _name(model: PreTrainedModel) -> str:
-    return type(model).__name__

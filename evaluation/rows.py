@@ -8,6 +8,7 @@ from evaluation.catalogue import Task
 from evaluation.fields import kind
 from evaluation.forms import Form, Row
 from lm import hub
+from lm.characters import half_character
 from lm.errors import BadData
 from lm.rows import file_values
 
@@ -86,6 +87,8 @@ def _checked(task: Task, row: object, place: str) -> Row | None:
         case dict() if (words := row.get("words")) is not None:
             if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
                 raise BadData(f"{place}: field 'words' must be a list of words")
+            for wrong in filter(None, map(half_character, words)):
+                raise BadData(f"{place}: field 'words' has a word that {wrong}")
             return {**checked, "words": words}
     return checked
 

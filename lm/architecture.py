@@ -15,8 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from lm.errors import UnsupportedModel
 from lm.mlp import MLP, find_mlp
 from lm.norms import is_norm
-
-DEFAULT_CONTEXT = 2048  # for the few architectures without a longest position (ALiBi)
+from lm.positions import longest_text
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
@@ -103,8 +102,16 @@ def neuron_count(model: PreTrainedModel) -> int:
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """The longest text the model reads, in tokens."""
-    return int(getattr(_text_config(model), "max_position_embeddings", None) or DEFAULT_CONTEXT)
+    """The longest text the model reads, in tokens: `positions.longest_text`."""
+    return longest_text(model, _text_config(model), _first_layer(model))
+
+
+def _first_layer(model: PreTrainedModel) -> list[nn.Module]:
+    """Where trying a length ends; none for a model whose layers are not found: that is said where they are needed."""
+    try:
+        return [decoder_layers(model)[0]]
+    except UnsupportedModel:
+        return []
 
 
 def _text_config(model: PreTrainedModel) -> PretrainedConfig:

@@ -8,6 +8,7 @@ ValueError
     ├── BadPattern           a sparsity pattern that is none, or that does not fit a matrix
     ├── BadText              a text or word that cannot be used
     ├── BadData              a data file that is missing or malformed
+    ├── NotFinite            a number that a model gives is NaN or infinite
     ├── DeviceUnavailable    a device or number type that this machine does not have
     └── OutOfMemory          the least that can be computed at once does not fit the device's memory
 Exception
@@ -59,6 +60,12 @@ class BadData(BadInput):
     """A data file that is missing or malformed; the text names file, line and field."""
 
     code: ClassVar[str] = "bad-data"
+
+
+class NotFinite(BadInput):
+    """A number that a model gives is NaN, infinite, or too large for what is kept; the text names the place."""
+
+    code: ClassVar[str] = "not-finite"
 
 
 class DeviceUnavailable(BadInput):

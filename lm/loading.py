@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
-    AutoTokenizer,
     GenerationConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -25,8 +24,9 @@ from transformers.utils import logging as transformers_logging
 from lm import hub
 from lm.causality import check_causal
 from lm.checkpoint import floating_type, read_checkpoint, weight_files
-from lm.errors import BadInput, DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
+from lm.errors import DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
 from lm.folders import is_lfs_pointer, other_kind, without_config
+from lm.tokenizer import load_tokenizer
 from lm.weights import first_line, load_weights
 
 DEMO = Path(__file__).parents[1] / "demo" / "model"
@@ -36,7 +36,6 @@ STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
 OLD_QUANTISATION = ("quantize_config.json", "quant_config.json")
 """Where GPTQ and AWQ wrote how weights are packed before config.json had a field for it."""
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,11 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
         )
     model.config.name_or_path = str(folder)
     model.eval().requires_grad_(False)
+    tokenizer = load_tokenizer(folder, str(reference), model)
     if resident:
         model = model.to(place)
     check_causal(model, str(reference), resident=resident)
-    return LanguageModel(model, _tokenizer(folder), str(reference), own, place)
+    return LanguageModel(model, tokenizer, str(reference), own, place)
 
 
 def find(reference: str | Path) -> Path:
@@ -200,21 +200,6 @@ def _generation(folder: Path, reference: str) -> GenerationConfig | None:
         raise UnsupportedModel(
             f"{reference}: its generation_config.json is not understood ({first_line(error)}); mend or remove it"
         ) from error
-
-
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        return None
-    for name in TOKENIZER_FILES:
-        if is_lfs_pointer(folder / name):
-            raise BadInput(f"{folder}: its {name} is a Git LFS pointer; run `git lfs pull` in the folder it came from")
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise BadInput(f"{folder}: its tokenizer cannot be loaded: {first_line(error)}") from error
-    return tokenizer
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
+from lm.characters import half_character
 from lm.errors import BadData
 
 MAX_DEPTH = 100
@@ -32,14 +33,14 @@ class Row:
             raise self._wrong(name, value, "a text")
         if not value.strip():
             raise BadData(f"{self.place}: field {name!r} is empty")
-        return value
+        return self._whole(name, value)
 
     def passage(self, name: str) -> str:
         """A field that is a piece of running text, which may be blank. Raises BadData."""
         value = self.fields.get(name)
         if not isinstance(value, str):
             raise BadData(f"{self.place}: field {name!r} is missing or no text")
-        return value
+        return self._whole(name, value)
 
     def answer(self, name: str, answers: Sequence[str]) -> str:
         """The answer that a label 0, 1, ... stands for. Raises BadData."""
@@ -63,7 +64,12 @@ class Row:
             raise self._wrong(choices, found, '{"text": [...], "label": [...]}, as many labels as texts')
         if not isinstance(label, str) or label not in labels:
             raise self._wrong(key, label, f"one of {', '.join(labels)}")
-        return texts[labels.index(label)]
+        return self._whole(choices, texts[labels.index(label)])
+
+    def _whole(self, name: str, text: str) -> str:
+        if wrong := half_character(text):
+            raise BadData(f"{self.place}: field {name!r} {wrong}")
+        return text
 
     def _value(self, name: str) -> object:
         if name not in self.fields:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadText, UnsupportedModel
+from lm.tokenizer import added, check_characters, without_end
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,29 @@ class Tokens:
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
-    """Tokenise one text as the model wants it (with the special tokens that its tokenizer adds), never cut.
+    """Tokenise one text as the model reads it before it goes on: with the special tokens that its tokenizer puts before
+    it (BOS), without those that it puts behind (EOS); never cut.
 
-    Raises BadText for an empty text, UnsupportedModel for a tokenizer that cannot tell offsets.
+    Raises BadText for an empty text or one with half a character, UnsupportedModel for a tokenizer that cannot tell
+    offsets.
     """
     if not text.strip():
         raise BadText("the text is empty; give at least one word")
+    check_characters(text)
     if not tokenizer.is_fast:
         raise UnsupportedModel(
             f"{type(tokenizer).__name__} cannot tell which characters a token stands for; a tokenizer.json is needed"
         )
     encoding = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
-    ids: list[int] = encoding["input_ids"]
+    whole: list[int] = encoding["input_ids"]
+    ids = without_end(whole, added(tokenizer).behind)
     known_special = set(tokenizer.all_special_ids)
     special = [
-        bool(added) or token in known_special for token, added in zip(ids, encoding["special_tokens_mask"], strict=True)
+        bool(marked) or token in known_special
+        for token, marked in zip(ids, encoding["special_tokens_mask"], strict=False)
     ]
     shown = {token: _shown(tokenizer, token, token in known_special) for token in set(ids)}
-    offsets = [(a, b) for a, b in encoding["offset_mapping"]]
+    offsets = [(start, end) for start, end in encoding["offset_mapping"][: len(ids)]]
     return Tokens(ids, _texts([shown[token] for token in ids], offsets, special, text), offsets, special)
 
 

@@ -2,6 +2,11 @@
 
 Every drawing takes its random numbers from the `rng` it is given and from nowhere else: the same state, texts and
 tokenizer give the same windows.
+
+`start` are the ids that every window begins with (`tokenizer.window_start`: BOS), of whose `seqlen` tokens the others
+are text; ids that windows are cut from then have no special tokens (`tokens_of` with `special` False). With `start` ()
+there are none at all; with None they stand where the tokenizer puts them, around a whole text or page, as in the
+published code of SparseGPT and Wanda.
 """
 
 import random
@@ -12,67 +17,97 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from lm.errors import BadData
+from lm.errors import BadData, BadInput
+from lm.tokenizer import check_characters
 
 PADDING = 0  # an id that every model has; a causal model's real tokens never see what stands after them
 
 
+Start = Sequence[int] | None
+
+
+def text_length(seqlen: int, start: Start) -> int:
+    """How many tokens of a window are text. Raises BadInput when none is left."""
+    own = seqlen - len(start or ())
+    if own < 1:
+        raise BadInput(
+            f"seqlen {seqlen} leaves no token of text beside the {len(start or ())} that every window begins with "
+            f"(BOS): give a larger seqlen, or bos never"
+        )
+    return own
+
+
 def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = True) -> Int[Tensor, " tokens"]:
-    """The ids of one text, with the tokenizer's special tokens around it unless `special` is False; never cut."""
+    """The ids of one text, with the tokenizer's special tokens around it unless `special` is False; never cut.
+
+    Raises BadText for half a character.
+    """
+    check_characters(text)
     # Not verbose: a whole corpus is longer than the model's context, and is meant to be.
     return torch.tensor(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"], dtype=torch.long)
 
 
 def random_windows(
-    ids: Int[Tensor, " tokens"], samples: int, seqlen: int, rng: random.Random
+    ids: Int[Tensor, " tokens"], samples: int, seqlen: int, rng: random.Random, *, start: Start = None
 ) -> Int[Tensor, "samples seqlen"]:
     """`samples` windows of `seqlen` tokens that start at random places; they may overlap.
 
-    Starts are `rng.randint(0, len - seqlen - 1)`, as the authors of SparseGPT and Wanda draw them. Raises BadData when
-    there are not more than `seqlen` tokens.
+    Places are `rng.randint(0, len - seqlen - 1)`, as the authors of SparseGPT and Wanda draw them; `seqlen` counts
+    without `start`. Raises BadData when there are not more than `seqlen` tokens.
     """
-    if len(ids) <= seqlen:
-        raise BadData(f"the text has {len(ids)} tokens; windows of {seqlen} need more than that: give a smaller seqlen")
-    starts = [rng.randint(0, len(ids) - seqlen - 1) for _ in range(samples)]
-    return torch.stack([ids[start : start + seqlen] for start in starts])
+    own = text_length(seqlen, start)
+    if len(ids) <= own:
+        count = len(ids) + seqlen - own
+        raise BadData(f"the text has {count} tokens; windows of {seqlen} need more than that: give a smaller seqlen")
+    places = [rng.randint(0, len(ids) - own - 1) for _ in range(samples)]
+    return _begun(torch.stack([ids[place : place + own] for place in places]), start)
 
 
 def consecutive_windows(
-    ids: Int[Tensor, " tokens"], seqlen: int, most: int | None = None
+    ids: Int[Tensor, " tokens"], seqlen: int, most: int | None = None, *, start: Start = None
 ) -> Int[Tensor, "samples seqlen"]:
     """Windows of `seqlen` tokens one after another from the start, that do not overlap: as many as are whole, or the
     first `most` of them. Raises BadData when there is not one."""
-    whole = len(ids) // seqlen
+    own = text_length(seqlen, start)
+    whole = len(ids) // own
     if not whole:
-        raise BadData(f"the text has {len(ids)} tokens, fewer than one window of {seqlen}: give a smaller seqlen")
-    return ids[: whole * seqlen].view(whole, seqlen)[:most]
+        count = len(ids) + seqlen - own
+        raise BadData(f"the text has {count} tokens, fewer than one window of {seqlen}: give a smaller seqlen")
+    return _begun(ids[: whole * own].view(whole, own)[:most], start)
 
 
 def document_windows(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, samples: int, seqlen: int, rng: random.Random
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    samples: int,
+    seqlen: int,
+    rng: random.Random,
+    *,
+    start: Start = None,
 ) -> Int[Tensor, "samples seqlen"]:
-    """For each window, draw documents until one has more than `seqlen` tokens, then draw the window's start in it.
+    """For each window, draw documents until one has more than `seqlen` tokens, then draw the window's place in it.
 
-    The draws are those of the authors' code with Python's `random`. Raises BadData, with the longest document's length,
-    when no document is long enough.
+    The draws are those of the authors' code with Python's `random`; `seqlen` counts without `start`. Raises BadData,
+    with the longest document's length, when no document is long enough.
     """
+    own = text_length(seqlen, start)
     tokenised: dict[int, Int[Tensor, " tokens"]] = {}
     windows: list[Int[Tensor, " seqlen"]] = []
     while len(windows) < samples:
         chosen = rng.randint(0, len(texts) - 1)
         if chosen not in tokenised:
-            tokenised[chosen] = tokens_of(tokenizer, texts[chosen])
+            tokenised[chosen] = tokens_of(tokenizer, texts[chosen], special=start is None)
         ids = tokenised[chosen]
-        if len(ids) > seqlen:
-            start = rng.randint(0, len(ids) - seqlen - 1)
-            windows.append(ids[start : start + seqlen])
+        if len(ids) > own:
+            place = rng.randint(0, len(ids) - own - 1)
+            windows.append(ids[place : place + own])
         elif not windows and len(tokenised) == len(texts):  # every document was drawn, and none was long enough
-            longest = max(len(ids) for ids in tokenised.values())
+            longest = max(len(ids) for ids in tokenised.values()) + seqlen - own
             raise BadData(
                 f"no document has more than {seqlen} tokens, the longest of {len(texts)} has {longest}: "
                 f"give a seqlen below {longest}, or longer documents"
             )
-    return torch.stack(windows)
+    return _begun(torch.stack(windows), start)
 
 
 def joined_windows(
@@ -83,37 +118,45 @@ def joined_windows(
     rng: random.Random,
     *,
     between: str,
+    start: Start = None,
 ) -> Int[Tensor, "samples seqlen"]:
     """For each window, append texts drawn at random, `between` each two of them, until it is full; the last one is cut.
 
     A window is tokenised as the one text it is, so that its special tokens stand before its first text only and words
     meet at the seams as they would in any text. Raises BadData when the tokenizer makes too little of the texts.
     """
+    own = text_length(seqlen, start)
     lengths: dict[str, int] = {}  # alone, after `between`: says when it is worth while to tokenise the whole
     windows = []
     for _ in range(samples):
         parts: list[str] = []
         ids = torch.empty(0, dtype=torch.long)
         expected = 0
-        while len(ids) < seqlen:
-            if len(parts) > seqlen:
+        while len(ids) < own:
+            if len(parts) > own:
                 raise BadData(
-                    f"{len(parts)} texts have {len(ids)} tokens, too few for a window of {seqlen}: "
+                    f"{len(parts)} texts have {len(ids) + seqlen - own} tokens, too few for a window of {seqlen}: "
                     f"give a smaller seqlen, longer texts, or the tokenizer that belongs to them"
                 )
             parts.append(rng.choice(texts))
             if parts[-1] not in lengths:
                 lengths[parts[-1]] = len(tokens_of(tokenizer, between + parts[-1], special=False))
             expected += lengths[parts[-1]]
-            if expected >= seqlen or len(parts) > seqlen:
-                ids = tokens_of(tokenizer, between.join(parts))
+            if expected >= own or len(parts) > own:
+                ids = tokens_of(tokenizer, between.join(parts), special=start is None)
                 expected = len(ids)
-        windows.append(ids[:seqlen])
-    return torch.stack(windows)
+        windows.append(ids[:own])
+    return _begun(torch.stack(windows), start)
 
 
 def single_windows(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, samples: int, seqlen: int, rng: random.Random
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    samples: int,
+    seqlen: int,
+    rng: random.Random,
+    *,
+    start: Start = None,
 ) -> tuple[Int[Tensor, "samples tokens"], Int[Tensor, " samples"]]:
     """One text in each window, drawn without replacement among the different ones; and how many tokens of it are real.
 
@@ -126,8 +169,17 @@ def single_windows(
             f"{samples} windows with one example each are asked for, but there are {len(different)} different ones: "
             f"give samples of at most {len(different)}, or let each window hold several (mode concat)"
         )
-    drawn = [tokens_of(tokenizer, text)[:seqlen] for text in rng.sample(different, samples)]
-    lengths = torch.tensor([len(ids) for ids in drawn])
-    if not bool(lengths.all()):
+    own = text_length(seqlen, start)
+    drawn = [tokens_of(tokenizer, text, special=start is None)[:own] for text in rng.sample(different, samples)]
+    if not all(map(len, drawn)):
         raise BadData("the tokenizer makes no token of some of the examples; is it the one that belongs to them?")
+    drawn = [_begun(ids[None], start)[0] for ids in drawn]
+    lengths = torch.tensor([len(ids) for ids in drawn])
     return torch.nn.utils.rnn.pad_sequence(drawn, batch_first=True, padding_value=PADDING), lengths
+
+
+def _begun(windows: Int[Tensor, "samples tokens"], start: Start) -> Int[Tensor, "samples seqlen"]:
+    """The windows with `start` before each."""
+    if not start:
+        return windows
+    return torch.cat([torch.tensor([list(start)] * len(windows)), windows], dim=1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from lm.architecture import context_length
+from lm.finite import not_finite
 from lm.loading import LanguageModel
 from nsa.prompts import question
 from nsa.word_lists import is_finished, is_one_line, parse_answer
@@ -29,7 +30,7 @@ def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> Answer | 
     """The greedy continuation of `prompt` up to the end of its list of words, an end token or `most` tokens.
 
     As plain text it also ends with its first line, unless that announces a list or begins one. None when the context
-    has no room for an answer.
+    has no room for an answer. Raises NotFinite for a token whose logits are NaN or infinite.
     """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None
@@ -39,10 +40,15 @@ def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> Answer | 
     if room < min(most, LEAST_TOKENS):
         return None
     ends = _end_ids(lm)
-    step, past, written, text = torch.tensor([ids], device=model.device), None, [], ""
+    step, past, text = torch.tensor([ids], device=model.device), None, ""
+    written: list[int] = []
     for _ in range(room):
         output = model(input_ids=step, past_key_values=past, use_cache=True)
-        chosen = int(output.logits[0, -1].argmax())
+        logits = output.logits[0, -1]
+        chosen = int(logits.argmax())
+        if not bool(logits[chosen].isfinite()):  # NaN is the largest of all for argmax; others may be -inf by design
+            place = f"the answer to {prompt[-60:]!r}, token {len(written)}"
+            raise not_finite(place, model, torch.tensor([*ids, *written]), lm.reference)
         if chosen in ends:
             break
         written.append(chosen)

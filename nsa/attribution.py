@@ -89,6 +89,7 @@ def _record(lm: LanguageModel, variant: str, prepared: Prepared, archive: Archiv
             [example.token_ids for example in prepared.examples],
             partial(archive.write, variant),
             layers=prepared.layers,
+            indices=[example.index for example in prepared.examples],
             on_batch=lambda done, total: report(f"record {variant}", done, total, "texts"),
         )
     except NotFinite as error:

@@ -5,14 +5,16 @@ BadInput
 │   ├── NoInfluentialWords   no influential word is left in any text
 │   └── TextsTooLong         every text is longer than the model's context
 ├── ModelsDiffer             a variant has another shape or another tokenizer than the dense model
-└── NotFinite                an activation is NaN, or too large for what is kept
+└── NotFinite                a number is NaN, or too large for what is kept (lm/errors.py)
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lm.errors import BadInput, BadText
+from lm.errors import BadInput, BadText, NotFinite
+
+__all__ = ["ModelsDiffer", "NoInfluentialWords", "NotFinite", "TextsTooLong"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,3 @@ class ModelsDiffer(BadInput):
     """A variant that cannot be compared with the dense model."""
 
     code: ClassVar[str] = "models-differ"
-
-
-class NotFinite(BadInput):
-    """An activation that is NaN or beyond float16; the text names layer and neuron."""
-
-    code: ClassVar[str] = "not-finite"

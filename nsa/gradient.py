@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.architecture import context_length
+from lm.finite import not_finite
 from lm.loading import LanguageModel
-from nsa.labels import asked, label_of, labelled
+from nsa.labels import asked, called, label_of, labelled
 from nsa.spelling import Spelling
 from nsa.texts import Text
 
@@ -21,13 +22,16 @@ def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
     """For every distinct word of the text, the sum of its tokens' attributions in nats.
 
     The label follows as in `occlusion.label_drops`. None where the text, its question and its label are longer than the
-    context. Raises BadText for a text without a label.
+    context. Raises BadText for a text without a label, NotFinite.
     """
     assert lm.tokenizer is not None
     found = labelled(lm.tokenizer, text.before + text.text + asked(text), label_of(text, "gradient"))
     if len(found.tokens.ids) > context_length(lm.model):
         return None
     by_token = token_gradients(lm, found.tokens.ids, found.count)
+    if not bool(by_token.isfinite().all()):
+        place = f"{called(text)}, gradient of label {text.label!r}"
+        raise not_finite(place, lm.model, torch.tensor(found.tokens.ids), lm.reference)
     spelling = Spelling(text, found.tokens)
     return {word: float(by_token[spelling.tokens_of(word).positions].sum()) for word in spelling.words.distinct()}
 

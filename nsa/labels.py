@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadText
+from lm.tokenizer import to_continue
 from lm.tokens import Tokens, tokenize
 from nsa.prompts import SENTIMENT_QUESTION
 from nsa.texts import SENTIMENT, Text
@@ -27,8 +28,13 @@ class Labelled:
 def label_of(text: Text, source: str) -> str:
     """The text's label. Raises BadText when it has none, naming the source that needs it."""
     if not text.label:
-        raise BadText(f"the text {text.text[:60]!r} has no label: {source} measures its label; add one or choose cot")
+        raise BadText(f"{called(text)} has no label: {source} measures its label; add one or choose cot")
     return text.label
+
+
+def called(text: Text) -> str:
+    """What an error calls a text: `the text 'The room was small ...'`, its first 60 characters."""
+    return f"the text {text.text[:60]!r}"
 
 
 def asked(text: Text) -> str:
@@ -39,7 +45,7 @@ def asked(text: Text) -> str:
 def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Labelled:
     """The prompt with the label after one blank (some tasks' labels bring theirs along). Raises BadText when the label
     adds no token."""
-    start = len(tokenizer(prompt, verbose=False)["input_ids"])
+    start = len(to_continue(tokenizer, prompt))
     whole = tokenize(tokenizer, f"{prompt} {label.lstrip()}")
     if len(whole.ids) <= start:
         raise BadText(f"label {label!r} adds no token of its own to the prompt: give it another name")

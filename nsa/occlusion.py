@@ -1,31 +1,38 @@
 """How much of the label's log-probability hangs on one word: leave it out and look again."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
 
 from lm.architecture import context_length
+from lm.finite import not_finite
 from lm.loading import LanguageModel
-from nsa.labels import asked, label_of, labelled
+from nsa.labels import asked, called, label_of, labelled
 from nsa.texts import Text
 from text.words import WordIndex
 
 MOST_LOGITS = 1 << 26
 
 
-def label_drops(lm: LanguageModel, text: Text) -> dict[str, float]:
+def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
     """For every distinct word of the text, the drop in nats of the label's log-probability without its occurrences.
 
     The label follows the prompt after one blank. A text that stands alone is asked Figure 1's sentiment question first.
-    Raises BadText for a text without a label.
+    None where text, question and label are longer than the context; a word whose text is longer without it has no drop.
+    Raises BadText for a text without a label, NotFinite with the word.
     """
     label, after = label_of(text, "occlusion"), asked(text)
     index = WordIndex(text.text)
     words = index.distinct()
     prompts = [text.text, *(without(index.occurrences(word), text.text) for word in words)]
-    whole, *rest = label_log_probabilities(lm, [text.before + prompt + after for prompt in prompts], label)
-    return {word: whole - left for word, left in zip(words, rest, strict=True)}
+    places = [called(text), *(f"{called(text)} without {word!r}" for word in words)]
+    found = label_log_probabilities(lm, [text.before + prompt + after for prompt in prompts], label, places)
+    whole, *rest = found
+    if whole is None:
+        return None
+    return {word: whole - left for word, left in zip(words, rest, strict=True) if left is not None}
 
 
 def without(places: Sequence[tuple[int, int]], text: str) -> str:
@@ -38,8 +45,13 @@ def without(places: Sequence[tuple[int, int]], text: str) -> str:
 
 
 @torch.no_grad()
-def label_log_probabilities(lm: LanguageModel, prompts: list[str], label: str) -> list[float]:
-    """log P(" " + label | prompt) in nats for every prompt; a prompt beyond the context counts as unchanged (NaN)."""
+def label_log_probabilities(
+    lm: LanguageModel, prompts: Sequence[str], label: str, named: Sequence[str] | None = None
+) -> list[float | None]:
+    """log P(" " + label | prompt) in nats for every prompt; None for one that is too long for the context.
+
+    Raises NotFinite for one that is NaN or infinite, with its prompt as `named` calls it, by default by its start.
+    """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None
     rows = [(found.tokens.ids, found.count) for found in (labelled(tokenizer, prompt, label) for prompt in prompts)]
@@ -48,7 +60,7 @@ def label_log_probabilities(lm: LanguageModel, prompts: list[str], label: str) -
     for place, (whole, count) in enumerate(rows):
         if len(whole) <= limit:
             groups[len(whole), count].append(place)
-    result = [float("nan")] * len(prompts)
+    result: list[float | None] = [None] * len(prompts)
     for (length, count), places in groups.items():
         vocabulary = model.config.get_text_config().vocab_size
         size = max(1, MOST_LOGITS // (length * vocabulary))
@@ -58,5 +70,8 @@ def label_log_probabilities(lm: LanguageModel, prompts: list[str], label: str) -
             logits = model(input_ids=ids, use_cache=False).logits[:, -count - 1 : -1].float()
             chosen = logits.log_softmax(-1).gather(2, ids[:, -count:, None])[..., 0].sum(1)
             for place, value in zip(batch, chosen.tolist(), strict=True):
+                if not math.isfinite(value):
+                    where = named[place] if named else f"the text {prompts[place][:60]!r}"
+                    raise not_finite(f"{where}, label {label!r}", model, torch.tensor(rows[place][0]), lm.reference)
                 result[place] = value
     return result

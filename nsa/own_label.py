@@ -1,7 +1,6 @@
 """A text that nobody labelled takes the label that the model itself finds likeliest, for the word sources that measure
 a label: they then tell which words the model's own answer hangs on."""
 
-import math
 from dataclasses import replace
 
 from lm.loading import LanguageModel
@@ -14,10 +13,11 @@ def with_label(lm: LanguageModel, text: Text, source: str) -> Text:
     """The text with its label; where it has none, but choices, and `source` needs one, with the likeliest choice.
 
     Where even the prompt with a choice is too long for the context the first choice stands: the source then says so.
+    Raises NotFinite.
     """
     if text.label or not text.choices or source not in MEASURED_BY:
         return text
     prompt = text.before + text.text + asked(text)
     amounts = [label_log_probabilities(lm, [prompt], choice)[0] for choice in text.choices]
-    likeliest = max(range(len(amounts)), key=lambda place: -math.inf if math.isnan(amounts[place]) else amounts[place])
-    return replace(text, label=text.choices[likeliest])
+    fitting = {choice: amount for choice, amount in zip(text.choices, amounts, strict=True) if amount is not None}
+    return replace(text, label=max(fitting, key=lambda choice: fitting[choice], default=text.choices[0]))

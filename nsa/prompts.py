@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadInput
+from lm.tokenizer import to_continue
 from nsa.texts import SENTIMENT, start_of
 
 MAX_REASON = 120
@@ -100,8 +101,8 @@ def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
 
 
 def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a question as plain text."""
-    return list(tokenizer(prompt, verbose=False)["input_ids"])
+    """Token ids of a question as plain text, with nothing behind it."""
+    return to_continue(tokenizer, prompt)
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str | None:

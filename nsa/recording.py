@@ -14,8 +14,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lm.architecture import decoder_layers, down_projection
+from lm.errors import NotFinite
 from lm.hooks import record_inputs
-from nsa.errors import NotFinite
+from lm.positions import length_switches, side
 
 BATCH_TOKENS = 512
 """Enough to keep the processor busy; more only takes memory (0.7 MB a token for a 7B model)."""
@@ -31,21 +32,24 @@ def record(
     *,
     layers: Collection[int] | None = None,
     batch_tokens: int = BATCH_TOKENS,
+    indices: Sequence[int] | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Run every text through the model once and call `receive(layer, start, activations)` for each layer and text.
 
     `activations` [tokens, neurons] are signed float16 values of the tokens from `start` on, counted over all texts one
     after another. `layers` None means all. `on_batch(texts done, texts)` may raise Cancelled.
-    Raises NotFinite, naming layer and neuron, for a value that is NaN or beyond float16.
+    Raises NotFinite, naming layer, neuron, token and text, for a value that is NaN or beyond float16; `indices` are
+    what texts are called in it (by default their places).
     """
     found = decoder_layers(model)
     wanted = range(len(found)) if layers is None else sorted(layers)
     modules = {layer: down_projection(found[layer]) for layer in wanted}
     start = done = 0
-    for batch in batches(token_ids, batch_tokens):
+    for batch in batches(token_ids, batch_tokens, length_switches(model)):
         lengths = [len(ids) for ids in batch]
-        ship = _Shipment(model.device, start, lengths, receive)
+        named = range(done, done + len(batch)) if indices is None else indices[done : done + len(batch)]
+        ship = _Shipment(model.device, named, start, lengths, receive)
 
         def take(layer: int, values: Tensor, lengths: Sequence[int] = lengths, ship: "_Shipment" = ship) -> None:
             ship.take(layer, values.reshape(len(lengths), max(lengths), -1))
@@ -68,11 +72,15 @@ def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
     model.base_model(input_ids=torch.tensor(padded, device=model.device), use_cache=False)
 
 
-def batches(token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS) -> Iterator[list[Sequence[int]]]:
-    """Neighbouring texts together, as many as fit `most` tokens once they are filled up to the longest."""
+def batches(
+    token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS, switches: Sequence[int] = ()
+) -> Iterator[list[Sequence[int]]]:
+    """Neighbouring texts together, as many as fit `most` tokens once they are filled up to the longest, and none with
+    one on another side of a length at which the model reads all of a pass in another way."""
     batch: list[Sequence[int]] = []
     for ids in token_ids:
-        if batch and (len(batch) + 1) * max(len(ids), *(len(other) for other in batch)) > most:
+        full = batch and (len(batch) + 1) * max(len(ids), *(len(other) for other in batch)) > most
+        if batch and (full or side(switches, len(ids)) != side(switches, len(batch[0]))):
             yield batch
             batch = []
         batch.append(ids)
@@ -83,8 +91,10 @@ def batches(token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS) -> Ite
 class _Shipment:
     """One batch's activations on their way to `receive`, all texts of a layer at once, with what fills them up."""
 
-    def __init__(self, device: torch.device, start: int, lengths: Sequence[int], receive: Receive) -> None:
-        self._start, self._lengths, self._receive = start, lengths, receive
+    def __init__(
+        self, device: torch.device, texts: Sequence[int], start: int, lengths: Sequence[int], receive: Receive
+    ) -> None:
+        self._texts, self._start, self._lengths, self._receive = texts, start, lengths, receive
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._waiting: list[tuple[int, Tensor]] = []
 
@@ -108,10 +118,10 @@ class _Shipment:
 
     def _hand_on(self, layer: int, half: Float[Tensor, "texts tokens neurons"], *, sound: bool) -> None:
         start = self._start
-        for text, length in zip(half, self._lengths, strict=True):
+        for index, text, length in zip(self._texts, half, self._lengths, strict=True):
             kept = text[:length]
             if not (sound or _finite(kept)):
-                raise NotFinite(_fault(layer, start, kept))
+                raise NotFinite(_fault(layer, index, kept))
             self._receive(layer, start, kept.numpy())
             start += length
 
@@ -127,10 +137,10 @@ def _finite(half: Float[Tensor, "*tokens neurons"]) -> bool:
     return bool(torch.isfinite(half.sum(dtype=torch.float32)))
 
 
-def _fault(layer: int, start: int, half: Float[Tensor, "tokens neurons"]) -> str:
+def _fault(layer: int, text: int, half: Float[Tensor, "tokens neurons"]) -> str:
     token, neuron = (int(place) for place in (~torch.isfinite(half)).nonzero()[0])
     wrong = "NaN" if bool(torch.isnan(half[token, neuron])) else "beyond float16, which ends at 65504"
     return (
-        f"layer {layer}, neuron {neuron}: its activation at token {start + token} is {wrong}; "
+        f"layer {layer}, neuron {neuron}: its activation at token {token} of text {text} is {wrong}; "
         "this model cannot be recorded"
     )

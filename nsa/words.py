@@ -5,9 +5,9 @@ Four sources: `manual` (the user's own words), `cot` (the dense model names them
 label's log-probability).
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
+from lm.characters import half_character
 from lm.errors import BadInput, BadText
 from lm.loading import LanguageModel
 from nsa.answering import answer, parse_answer
@@ -58,11 +58,8 @@ def occlusion_words(text: Text, lm: LanguageModel) -> FoundWords | None:
 
     None where the text, its question and its label are longer than the context.
     """
-    every = label_drops(lm, text)
-    drops = {word: drop for word, drop in every.items() if not math.isnan(drop)}
-    if every and not drops:
-        return None
-    return FoundWords(largest(drops), (), None)
+    drops = label_drops(lm, text)
+    return None if drops is None else FoundWords(largest(drops), (), None)
 
 
 def gradient_words(text: Text, lm: LanguageModel) -> FoundWords | None:
@@ -107,9 +104,13 @@ def influential_words(
 
 
 def check_texts(texts: Sequence[Text]) -> None:
-    """Raise BadText when there is no text, or an empty one."""
+    """Raise BadText when there is no text, an empty one, or half a character in one, its label or its words."""
     if not texts:
         raise BadText("no texts were given: an attribution needs at least one")
     for place, text in enumerate(texts, start=1):
         if not text.text.strip():
             raise BadText(f"text {place} of {len(texts)} is empty: give it some words or leave it out")
+        given = {"text": (text.text,), "label": (text.label or "",), "words": text.words or ()}
+        for field, values in given.items():
+            for wrong in filter(None, map(half_character, values)):
+                raise BadText(f"text {place} of {len(texts)}: field {field!r} {wrong}")

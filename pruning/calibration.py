@@ -9,6 +9,9 @@ a file          .txt running text, then random windows; .jsonl examples (`text`)
 
 Sets of examples (the task sets, demo, .jsonl files) have two modes: `concat` appends random examples until a window is
 full, `single` puts one example into each and pads it.
+
+`bos` says whether every window begins with BOS. `never` is the published protocol for pages and running text: special
+tokens stand where the tokenizer puts them, around a whole text or page, so that hardly a window has one.
 """
 
 import hashlib
@@ -26,7 +29,8 @@ from transformers import PreTrainedTokenizerBase
 
 from lm.errors import BadData, BadInput
 from lm.rows import file_documents, file_text
-from lm.windows import document_windows, joined_windows, random_windows, single_windows, tokens_of
+from lm.tokenizer import window_start
+from lm.windows import Start, document_windows, joined_windows, random_windows, single_windows, tokens_of
 from pruning.calibration_sources import DEMO_TEXT, documents, lines
 from pruning.task_texts import BETWEEN, TASK_TEXTS
 
@@ -43,8 +47,8 @@ class Calibration:
     """Calibration windows and how they came about.
 
     `lengths`: how many tokens of each window are real, the rest being padding at the right; None where all are full.
-    `mode`: None for a source that has none. `samples` and `seqlen` are the windows' own, `sha256` is of the windows and
-    their lengths.
+    `mode`: None for a source that has none. `bos`: whether every window begins with BOS, None for windows that are
+    taken as they are. `samples` and `seqlen` are the windows' own, `sha256` is of the windows and their lengths.
     """
 
     windows: Int[Tensor, "samples tokens"]
@@ -55,6 +59,7 @@ class Calibration:
     seqlen: int
     seed: int
     sha256: str
+    bos: bool | None = None
 
     @property
     def tokens(self) -> int:
@@ -71,16 +76,18 @@ def calibration_windows(
     samples: int | None = None,
     seqlen: int | None = None,
     seed: int = 0,
+    bos: str = "auto",
     data: Path | None = None,
 ) -> Calibration:
     """Windows of a named set, looked for in `data`/calibration before the hub, or of a file.
 
     `context` is the most tokens the model reads. `mode` is for sets of examples, `concat` unless given. `samples` is
     128 unless given, `seqlen` min(2048, context); windows from a .safetensors file are cut only where they are given.
-    The same seed gives the same windows.
+    The same seed gives the same windows. `bos`: whether each begins with the tokenizer's BOS, counted in `seqlen`:
+    `auto` where the tokenizer puts one before a text, `always`, or `never`.
 
-    Raises BadInput (an unknown name or mode, a size that cannot be, no tokenizer), BadData (a file that is missing,
-    malformed or too short, a hub that cannot be reached).
+    Raises BadInput (an unknown name or mode, a size that cannot be, no tokenizer, no BOS), BadData (a file that is
+    missing, malformed or too short, a hub that cannot be reached).
     """
     for label, value in (("samples", samples), ("seqlen", seqlen)):
         if value is not None and value < 1:
@@ -89,8 +96,10 @@ def calibration_windows(
         raise BadInput(f"seqlen {seqlen} is more than the {context} tokens that the model reads; give a smaller one")
     name = str(name_or_file)
     chosen = _mode(name, mode)
-    lengths = None
+    lengths, begins = None, None
     if name not in CALIBRATION_SETS and Path(name).suffix == ".safetensors":
+        if bos == "always":
+            raise BadInput(f"{name}: windows of token ids are taken as they are: leave bos out")
         windows = _stored_windows(_existing(name), samples, seqlen, context)
     else:
         if tokenizer is None:
@@ -98,9 +107,11 @@ def calibration_windows(
                 f"the model has no tokenizer: {name} cannot become tokens; give input_ids in a .safetensors file"
             )
         extent = (samples or SAMPLES, seqlen or min(LONGEST, context))
-        windows, lengths = _windows(name, chosen, tokenizer, extent, random.Random(seed), data)
+        start = window_start(tokenizer, bos)
+        windows, lengths = _windows(name, chosen, tokenizer, extent, random.Random(seed), data, start)
+        begins = bool(start)
     return Calibration(
-        windows, lengths, name, chosen, len(windows), windows.shape[1], seed, _fingerprint(windows, lengths)
+        windows, lengths, name, chosen, len(windows), windows.shape[1], seed, _fingerprint(windows, lengths), begins
     )
 
 
@@ -124,24 +135,34 @@ def _windows(
     extent: tuple[int, int],
     rng: random.Random,
     data: Path | None,
+    begin: tuple[int, ...],
 ) -> tuple[Int[Tensor, "samples tokens"], Int[Tensor, " samples"] | None]:
-    """Windows and, where some are padded, their lengths; `extent` is how many there are and how long at most."""
+    """Windows and, where some are padded, their lengths; `extent` is how many there are and how long at most, `begin`
+    what each begins with."""
+    start: Start = begin or None  # published: special tokens around the whole text or page
     match name:
         case "c4":
-            return document_windows(documents(name, data), tokenizer, *extent, rng), None
+            return document_windows(documents(name, data), tokenizer, *extent, rng, start=start), None
         case "wikitext2" | "ptb":
-            return random_windows(tokens_of(tokenizer, " ".join(lines(name, data))), *extent, rng), None
+            return _out_of(" ".join(lines(name, data)), tokenizer, extent, rng, start), None
     if name in TASK_TEXTS:
         texts, between = documents(name, data), BETWEEN
     else:
         path = DEMO_TEXT if name == "demo" else _existing(name)
         if path.suffix == ".txt":
-            return random_windows(tokens_of(tokenizer, file_text(path)), *extent, rng), None
+            return _out_of(file_text(path), tokenizer, extent, rng, start), None
         texts, between = file_documents(path), "\n"
     if mode == "concat":
-        return joined_windows(texts, tokenizer, *extent, rng, between=between), None
-    windows, lengths = single_windows(texts, tokenizer, *extent, rng)
+        return joined_windows(texts, tokenizer, *extent, rng, between=between, start=begin), None
+    windows, lengths = single_windows(texts, tokenizer, *extent, rng, start=begin)
     return windows, None if bool((lengths == windows.shape[1]).all()) else lengths
+
+
+def _out_of(
+    text: str, tokenizer: PreTrainedTokenizerBase, extent: tuple[int, int], rng: random.Random, start: Start
+) -> Int[Tensor, "samples tokens"]:
+    """Random windows of a running text."""
+    return random_windows(tokens_of(tokenizer, text, special=start is None), *extent, rng, start=start)
 
 
 def _stored_windows(path: Path, samples: int | None, seqlen: int | None, context: int) -> Int[Tensor, "samples tokens"]:

@@ -93,7 +93,7 @@ def _perplexity(text: str, result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "measure": PERPLEXITY,
         "task": text_key(text),
-        "protocol": f"{result['windows']} windows of {result['seqlen']} tokens",
+        "protocol": f"{result['windows']} windows of {result['seqlen']} tokens{', with BOS' * bool(result.get('bos'))}",
         "value": result["perplexity"],
         "low": low,
         "high": high,

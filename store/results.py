@@ -7,7 +7,7 @@ A record's `summary` is what lists need without opening the artefact. The worker
                   was achieved
     evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
                   "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
-                  "source", "sha256"}}, "context"}
+                  "bos", "source", "sha256"}}, "context"}
     attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
 
 and `store/measurement_rows.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.

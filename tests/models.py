@@ -224,6 +224,36 @@ def tiny(family: str, seed: int = 0) -> PreTrainedModel:
     return model.eval().requires_grad_(False)
 
 
+def tiny_longrope(seed: int = 0) -> PreTrainedModel:
+    """Phi-3 whose rotary embedding turns a whole pass by other factors beyond 24 of its 128 positions."""
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 24, "rope_theta": 10000.0, "factor": 4.0}
+    rope |= {"short_factor": [1.0] * 4, "long_factor": [1.0, 2.0, 4.0, 8.0], "partial_rotary_factor": 1.0}
+    config = Phi3Config(**{**_GATED, "pad_token_id": 0}, original_max_position_embeddings=24, rope_parameters=rope)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = CausalLM.from_config(config)
+    return model.eval().requires_grad_(False)
+
+
+def tiny_dynamic(seed: int = 0) -> PreTrainedModel:
+    """Llama whose rotary embedding grows with a text beyond its positions."""
+    config = LlamaConfig(**_GATED, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = CausalLM.from_config(config)
+    return model.eval().requires_grad_(False)
+
+
+def tokenizer_with_end(*ends: str) -> PreTrainedTokenizerFast:
+    """`tiny_tokenizer` that also puts `ends`, each a special token of its own or `<s>`, behind every text."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": [end for end in ends if end != "<s>"]})
+    named = [("<s>", 0), *((end, int(tokenizer.convert_tokens_to_ids(end))) for end in ends)]
+    template = TemplateProcessing(single=" ".join(["<s> $A", *ends]), special_tokens=list(dict.fromkeys(named)))
+    tokenizer.backend_tokenizer.post_processor = template
+    return tokenizer
+
+
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE of at most 300 tokens that spells every text; puts one `<s>` (id 0) before each."""
     core = Tokenizer(BPE())

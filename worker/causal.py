@@ -21,7 +21,7 @@ from evaluation.harness import Questionnaire
 from evaluation.prompts import around
 from jobs.specs import Causal
 from jobs.vocabulary import PROMPTS
-from lm.errors import BadInput
+from lm.errors import BadInput, NotFinite
 from lm.loading import LanguageModel
 from nsa import causal
 from nsa.archive import Archive
@@ -166,7 +166,10 @@ class _Trial:
             ended = before + done == self._total
             self._context.step(self._stage, before + done, self._total, "rows", "" if ended else condition)
 
-        result = measure(self._lm, self._task, self._rows, size=self._size, on_batch=say)
+        try:
+            result = measure(self._lm, self._task, self._rows, size=self._size, on_batch=say)
+        except NotFinite as error:
+            raise NotFinite(f"{self._stage}, {condition}: {error}") from error
         self._results.append(replace(result, examples=[]) if self._results else result)
         right = [example.chosen == example.answer for example in result.examples]
         return np.array([right, [_probability(example) for example in result.examples]], dtype=np.float32)

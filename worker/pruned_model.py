@@ -140,6 +140,7 @@ def _calibration(wanted: specs.Calibration | None, lm: LanguageModel, context: C
         samples=wanted.samples,
         seqlen=wanted.seqlen,
         seed=wanted.seed,
+        bos=wanted.bos,
         data=context.settings.data,
         context=context_length(lm.model),
     )
@@ -272,5 +273,5 @@ def _sparsity(matrices: Sequence[MatrixReport]) -> float:
 
 
 def _source(calibration: Calibration) -> dict[str, Any]:
-    names = ("source", "mode", "samples", "seqlen", "seed", "sha256", "tokens")
+    names = ("source", "mode", "samples", "seqlen", "seed", "bos", "sha256", "tokens")
     return {name: getattr(calibration, name) for name in names}

@@ -19,6 +19,7 @@ from evaluation.prompts import around, row_texts, task_texts
 from jobs import specs
 from jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS, TASKS
 from lm.architecture import context_length
+from lm.errors import NotFinite
 from lm.loading import LanguageModel
 from nsa.attribution import Archive, Options, variant_names
 from nsa.attribution import attribute as run_attribution
@@ -163,7 +164,13 @@ def _held_out(asked: specs.Perplexity | None, lm: LanguageModel, context: Contex
         text = name if name in PERPLEXITY_SETS else context.file_of(name)
         texts.append(
             held_out_windows(
-                lm, text, seqlen=asked.seqlen, windows=asked.windows, data=context.settings.data, name=name
+                lm,
+                text,
+                seqlen=asked.seqlen,
+                windows=asked.windows,
+                data=context.settings.data,
+                name=name,
+                bos=asked.bos,
             )
         )
     return texts
@@ -173,11 +180,17 @@ def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str,
     """The perplexity on a text as JSON, every window's loss included, with the hash of the windows: equal hashes can be
     compared."""
     stage = f"perplexity on {Path(text.name).name}"
-    result = perplexity(
-        lm.model, text.windows, on_batch=lambda done, total: context.step(stage, done, total, "windows")
-    )
+    try:
+        result = perplexity(
+            lm.model,
+            text.windows,
+            name=lm.reference,
+            on_batch=lambda done, total: context.step(stage, done, total, "windows"),
+        )
+    except NotFinite as error:
+        raise NotFinite(f"{stage}, {error}") from error
     context.step(stage, result.windows, result.windows, "windows", f"{result.perplexity:.4g}")
-    return {**asdict(result), "source": text.source, "sha256": text.sha256}
+    return {**asdict(result), "bos": text.bos, "source": text.source, "sha256": text.sha256}
 
 
 def accuracy_words(result: TaskResult, context: int) -> str:

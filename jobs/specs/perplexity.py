@@ -1,6 +1,6 @@
 """Measuring a model's perplexity on held-out text."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -9,16 +9,21 @@ from jobs.problems import unknown_name
 from jobs.strict import Strict, refused
 from jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS
 
+Bos = Literal["auto", "always", "never"]
+"""Whether every window of text begins with the tokenizer's BOS."""
+
 
 class Perplexity(Strict):
     """`datasets` are named sets or files of text (.txt, .jsonl). Windows of `seqlen` tokens (None: the model's context,
-    at most 2048) that do not overlap, the first `windows` of them (None: all, of c4 256)."""
+    at most 2048) that do not overlap, the first `windows` of them (None: all, of c4 256). `bos`: whether each begins
+    with BOS, `auto` where the tokenizer puts one before a text, `never` as most published figures are taken."""
 
     datasets: tuple[Annotated[str, StringConstraints(max_length=MAX_REFERENCE)], ...] = Field(
         min_length=1, max_length=MAX_PERPLEXITY_TEXTS
     )
     seqlen: int | None = Field(default=None, ge=2, le=MAX_SEQLEN)
     windows: int | None = Field(default=None, ge=1, le=MAX_WINDOWS)
+    bos: Bos = "auto"
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from jobs.bounds import (
     MODEL_CONTEXT,
 )
 from jobs.specs.evaluate import Reference, Seed
+from jobs.specs.perplexity import Bos
 from jobs.strict import Strict, one_of, refused
 from jobs.vocabulary import (
     ALLOCATIONS,
@@ -107,7 +108,8 @@ Pattern = Annotated[Unstructured | NofM, Field(discriminator="kind"), BeforeVali
 class Calibration(Strict):
     """The text that steers pruning: a named set or a file. `seqlen` None means the model's context, at most 2048
     tokens. `mode` is for sets of examples (task sets, demo, .jsonl files): `concat` fills a window with examples,
-    `single` puts one into each."""
+    `single` puts one into each. `bos`: whether each window begins with BOS, `auto` where the tokenizer puts one before
+    a text."""
 
     dataset: str | None = Field(default=None, max_length=MAX_NAME)
     file: str | None = Field(default=None, max_length=MAX_REFERENCE)
@@ -115,6 +117,7 @@ class Calibration(Strict):
     samples: int | None = Field(default=None, ge=1, le=MAX_SAMPLES)
     seqlen: int | None = Field(default=None, ge=2, le=MAX_SEQLEN)
     seed: Seed = 0
+    bos: Bos = "auto"
 
     @model_validator(mode="before")
     @classmethod
@@ -179,10 +182,23 @@ class Calibration(Strict):
             given=self.samples,
         )
 
+    @model_validator(mode="after")
+    def _bos_fits(self) -> Self:
+        if self.bos == "always" and str(self.file).endswith(".safetensors"):
+            raise refused(
+                f"{self.file} holds windows of token ids, which are taken as they are; leave bos out",
+                allowed=["auto", "never"],
+                field="bos",
+                given=self.bos,
+            )
+        return self
+
     def __str__(self) -> str:
-        """The set's or the file's name, and the mode where it is not the usual one: `c4`, `rte single`."""
+        """The set's or the file's name, and mode and BOS where they are not the usual ones: `c4`, `rte single`,
+        `c4 without BOS`."""
         name = self.dataset or str(self.file).rpartition("/")[2]
-        return f"{name} single" if self.mode == "single" else name
+        mode = " single" if self.mode == "single" else ""
+        return f"{name}{mode}{_BOS_WORDS[self.bos]}"
 
     @property
     def label(self) -> str:
@@ -198,6 +214,9 @@ class Calibration(Strict):
                 windows = f"{count}x{length}"
         seed = f"seed {self.seed}" if self.seed else None
         return " ".join(part for part in (str(self), windows, seed) if part)
+
+
+_BOS_WORDS: Mapping[Bos, str] = {"auto": "", "always": " with BOS", "never": " without BOS"}
 
 
 def _of_examples(dataset: object, file: object) -> bool:

@@ -72,6 +72,7 @@ class TextPerplexity(Document):
     tokens: int
     windows: int
     seqlen: int
+    bos: bool = False  # whether every window begins with BOS, one of its tokens
     source: str
     sha256: str  # of the windows: equal ones can be compared
     dense: float | None = None

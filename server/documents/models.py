@@ -53,6 +53,7 @@ class CalibrationDocument(Document):
     samples: int | None = None
     seqlen: int | None = None
     seed: int | None = None
+    bos: bool | None = None  # whether every window begins with BOS; of windows of token ids not known
     tokens: int | None = None
     sha256: str | None = None  # of the windows themselves
 

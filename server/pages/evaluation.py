@@ -194,7 +194,7 @@ def _perplexity(text: TextPerplexity) -> PerplexityRow:
         text.dense_href,
         "" if text.ratio is None else wording.times(text.ratio),
         "" if text.paired is None else " to ".join(map(wording.multiple, text.paired.interval)),
-        f"{wording.count(text.windows)} × {wording.count(text.seqlen)} tokens",
+        f"{wording.count(text.windows)} × {wording.count(text.seqlen)} tokens{', each with BOS' if text.bos else ''}",
         text.source,
     )
 

@@ -41,6 +41,11 @@ MODES = [
 ]
 WITHOUT_FIELDS = ("layers", "seqlens", "allocations", "seeds", "perplexity")
 """Parts of a spec that the form has no fields for and that are more than a value."""
+BOS = [
+    Choice(value="auto", label="where the tokenizer puts one"),
+    Choice(value="always", label="always"),
+    Choice(value="never", label="never", note="as the published code cuts running text"),
+]
 PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
 
 
@@ -178,6 +183,7 @@ def _calibration(form: JobForm) -> tuple[Field, ...]:
         shown(select("calibration.mode", "Examples", MODES, "concat"), f"calibration.dataset={'|'.join(examples)}"),
         number("calibration.samples", "Windows", "32", least="1", hint="how many windows of text"),
         number("calibration.seqlen", "Tokens each", "128", least="2", hint="empty: the model's context, at most 2048"),
+        select("calibration.bos", "Windows begin with BOS", BOS, "auto"),
         number("calibration.seed", "Seed", "0", least="0"),
     )
 
@@ -221,6 +227,7 @@ def _study(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
                 checks("calibrations", "Calibration sets", form.calibration_sets, "demo"),
                 number("calibrations.samples", "Windows", "32", least="1"),
                 number("calibrations.seqlen", "Tokens each", "128", least="2"),
+                select("calibrations.bos", "Windows begin with BOS", BOS, "auto"),
             ),
         ),
         Section(

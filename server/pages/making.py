@@ -78,6 +78,7 @@ def _windows(windows: CalibrationDocument | None, name: str | None) -> tuple[Abo
     full = (windows.samples or 0) * (windows.seqlen or 0)
     padded = windows.tokens if windows.tokens != full else None
     shape = f"{wording.count(windows.samples)} {wording.TIMES} {wording.count(windows.seqlen)} tokens"
+    shape += ", each with BOS" if windows.bos else ""
     return (
         About("calibration", text),
         About("windows", shape if windows.samples and windows.seqlen else ""),

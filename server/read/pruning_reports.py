@@ -59,6 +59,7 @@ class Calibration(_Lenient):
     samples: Told[int] = None
     seqlen: Told[int] = None
     seed: Told[int] = None
+    bos: Told[bool] = None
     tokens: Told[int] = None
     sha256: Told[str] = None
 

@@ -33,6 +33,7 @@ SETTINGS = (
     "calibration_samples",
     "calibration_seqlen",
     "calibration_seed",
+    "calibration_bos",
     "limit",
 )
 MEASURED = (
@@ -53,7 +54,7 @@ MEASURED = (
     "newly_wrong",
     "newly_right",
 )
-PERPLEXITY_SETTINGS = ("perplexity_seqlen", "perplexity_windows")
+PERPLEXITY_SETTINGS = ("perplexity_seqlen", "perplexity_windows", "perplexity_bos")
 PERPLEXITY_MEASURED = (
     "text",
     "tokens",
@@ -166,8 +167,9 @@ def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> tuple[object, .
         calibration.get("samples"),
         calibration.get("seqlen", cell.seqlen),
         calibration.get("seed", cell.seed),
+        calibration.get("bos"),
         table.spec.get("limit"),
-        *((perplexity.get("seqlen"), perplexity.get("windows")) if table.measure == PERPLEXITY else ()),
+        *((perplexity.get(name) for name in ("seqlen", "windows", "bos")) if table.measure == PERPLEXITY else ()),
     )
 
 

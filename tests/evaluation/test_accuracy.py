@@ -96,7 +96,7 @@ def test_an_answer_that_does_not_fit_the_context_names_its_row(data: Path) -> No
 def test_a_model_that_gives_no_numbers_is_an_error_that_names_the_row(value: float, data: Path) -> None:
     lm = tiny_lm()
     lm.model.get_input_embeddings().weight.fill_(value)
-    with pytest.raises(BadInput, match=r"task sst2, row \d+: tiny gives no finite number"):
+    with pytest.raises(BadInput, match=r"task sst2, row \d+: tiny gives no finite number for choice '\w+'"):
         evaluate(lm, ["sst2"], data=data)
 
 

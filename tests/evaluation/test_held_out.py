@@ -46,8 +46,8 @@ def test_the_windows_are_those_of_the_published_code(data: Path, name: str) -> N
     ids = tiny_tokenizer()(PUBLISHED[name], return_tensors="pt")["input_ids"]
     count = ids.numel() // 16
     wanted = torch.cat([ids[:, i * 16 : (i + 1) * 16] for i in range(count)])
-    found = held_out_windows(tiny_lm(), name, seqlen=16, data=data)
-    assert torch.equal(found.windows, wanted) and count > 1
+    found = held_out_windows(tiny_lm(), name, seqlen=16, data=data, bos="never")
+    assert torch.equal(found.windows, wanted) and count > 1 and not found.bos
     assert found.source == {"c4": "c4.valid.jsonl"}.get(name, f"{name}.test.txt")
 
 
@@ -91,10 +91,29 @@ def test_lengths_and_numbers_of_windows(data: Path) -> None:
     usual = held_out_windows(lm, "demo")
     assert usual.windows.shape[1] == 128 and usual.source == "demo/reviews.jsonl"
     few = held_out_windows(lm, "demo", seqlen=50, windows=3)
-    assert torch.equal(few.windows, usual.windows.flatten()[:150].view(3, 50))
+    assert torch.equal(few.windows[:, 1:].flatten(), usual.windows[:, 1:].flatten()[: 3 * 49])
     lm.model.config.max_position_embeddings = 131072
     assert held_out_windows(lm, "demo", windows=1).windows.shape == (1, 2048)
     assert held_out_windows(lm, "demo", windows=1, seqlen=4096).windows.shape == (1, 4096)
+
+
+def test_every_window_begins_with_bos_where_the_tokenizer_puts_one(data: Path) -> None:
+    lm = tiny_lm()
+    assert lm.tokenizer is not None
+    text = PUBLISHED["wikitext2"]
+    plain = lm.tokenizer(text, add_special_tokens=False)["input_ids"]
+    for bos in ("auto", "always"):
+        found = held_out_windows(lm, "wikitext2", seqlen=16, data=data, bos=bos)
+        assert found.windows[:, 0].tolist() == [0] * len(found.windows) and found.bos
+        assert found.windows[:, 1:].flatten().tolist() == plain[: 15 * len(found.windows)]
+    never = held_out_windows(lm, "wikitext2", seqlen=16, data=data, bos="never")
+    assert never.sha256 != found.sha256, "figures of the two are never taken for comparable"
+    without = tiny_tokenizer()
+    without.backend_tokenizer.post_processor = None
+    lm = replace(lm, tokenizer=without)
+    auto = held_out_windows(lm, "wikitext2", seqlen=16, data=data)
+    assert auto.windows.flatten().tolist() == plain[: auto.windows.numel()] and not auto.bos
+    assert held_out_windows(lm, "wikitext2", seqlen=16, data=data, bos="always").sha256 == found.sha256
 
 
 def test_files_of_the_users(tmp_path: Path) -> None:
@@ -117,6 +136,13 @@ def test_what_cannot_be_measured_says_why(data: Path, tmp_path: Path) -> None:
         held_out_windows(lm, "demo", seqlen=129)
     with pytest.raises(BadInput, match="seqlen is 1, but must be at least 2"):
         held_out_windows(lm, "demo", seqlen=1)
+    with pytest.raises(BadInput, match="bos 'sometimes' is unknown: auto, always, never"):
+        held_out_windows(lm, "demo", bos="sometimes")
+    nameless = tiny_tokenizer()
+    nameless.backend_tokenizer.post_processor = None
+    nameless.bos_token = None
+    with pytest.raises(BadInput, match="bos always: the tokenizer has no BOS token"):
+        held_out_windows(replace(lm, tokenizer=nameless), "demo", bos="always")
     with pytest.raises(BadInput, match="windows is 0, but must be at least 1"):
         held_out_windows(lm, "demo", windows=0)
     with pytest.raises(BadInput, match=r"'wikitext' is unknown \(did you mean wikitext2\?\): wikitext2, ptb"):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM as CausalLM
 from transformers import Lfm2Config, MambaConfig, PreTrainedModel
@@ -47,6 +47,7 @@ def test_rows_are_the_longest_first_and_never_more_work(texts: list[Text], limit
             assert len(row.branches) > 1 and len(row.tokens) <= min(limit, LONGEST * longest)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_token_sees_its_own_text_and_counts_its_place_there(texts: list[Text]) -> None:
     model = tiny("llama")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evaluation import perplexity as module
 from evaluation.perplexity import perplexity
-from lm.errors import BadInput, Cancelled, OutOfMemory
+from lm.errors import Cancelled, NotFinite, OutOfMemory
 from tests.models import DECODERS, tiny
 
 
@@ -134,12 +134,15 @@ def test_a_batch_that_is_too_much_is_halved_and_nothing_read_twice() -> None:
 def test_a_model_that_gives_no_numbers_is_an_error(value: float) -> None:
     model = tiny("llama")
     model.get_input_embeddings().weight[int(some_windows()[3, 2])] = value
-    with pytest.raises(BadInput, match=r"window \d of 5: LlamaForCausalLM gives no finite number .*float32"):
+    with pytest.raises(NotFinite, match=r"window 4 of 5: LlamaForCausalLM gives no finite number for its 13") as caught:
         perplexity(model, some_windows())
+    assert "from its embedding on" in str(caught.value) and "float32" not in str(caught.value), "it is in use"
+    with pytest.raises(NotFinite, match=r"window 4 of 5 .*tiny gives .* compute in float32 \(--dtype float32\)"):
+        perplexity(model.to(torch.bfloat16), some_windows(), name="tiny")
 
 
 def test_a_perplexity_beyond_all_numbers_is_an_error() -> None:
     model = tiny("llama")
     model.lm_head.weight.mul_(1e6)
-    with pytest.raises(BadInput, match="nats a token, whose perplexity is no number"):
+    with pytest.raises(NotFinite, match="nats a token, whose perplexity is no number any more; its weights do not"):
         perplexity(model, some_windows())

@@ -127,6 +127,8 @@ def test_texts_of_a_prompt_with_several_fields_are_what_the_model_reads(tmp_path
     assert one("arc_easy", arc) == PromptedText("Why?", "Question: ", "\nAnswer:", "no", None)
     copa = {"premise": "It rained.", "choice1": "He ran.", "choice2": "He sat.", "question": "effect", "label": 0}
     assert one("copa", copa).text == "It rained therefore"
+    for premise, read in (("It rained", "It rained"), ("It rained! ", "It rained"), ('He said "no"', 'He said "no"')):
+        assert one("copa", copa | {"premise": premise}).text == f"{read} therefore"
     blank = {"sentence": "Ann slept as _ was tired.", "option1": "Ann", "option2": "Bob", "answer": "1"}
     assert one("winogrande", blank) == PromptedText("Ann slept as Ann was tired.", "", "", "Ann", None)
     paws = {"sentence1": "A is B .", "sentence2": "B is A .", "label": 1}

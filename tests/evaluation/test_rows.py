@@ -126,6 +126,17 @@ def test_a_wrong_row_is_named_by_file_line_and_field(tmp_path: Path, line: objec
             "'he' does not",
         ),
         ("race", {"article": "a", "question": "q", "options": ["a", "b", "c", "d"], "answer": "E"}, '"D"'),
+        (
+            "copa",
+            {"premise": "p", "choice1": "a\ud800", "choice2": "b", "question": "cause", "label": 0},
+            r"field 'choice1' holds half of a character ('\ud800' at character 1)",
+        ),
+        (
+            "sciq",
+            dict.fromkeys(("question", "distractor1", "distractor2", "distractor3", "correct_answer"), "t")
+            | {"support": "\udfff"},
+            "field 'support' holds half of a character",
+        ),
         ("race", {"article": "a", "problems": "import os"}, "is no list in Python's notation"),
         ("race", {"article": "a", "problems": "[{'question': 'q'}]"}, "has a question that has no 'answer'"),
         ("race", {"article": "a", "problems": "[]"}, "is no list of questions"),

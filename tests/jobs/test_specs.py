@@ -48,7 +48,15 @@ def test_a_prune_spec_with_its_defaults() -> None:
         "method": {"name": "wanda"},
         "pattern": {"kind": "n_m", "n": 2, "m": 4},
         "allocation": {"name": "uniform"},
-        "calibration": {"dataset": "c4", "file": None, "mode": None, "samples": 128, "seqlen": None, "seed": 0},
+        "calibration": {
+            "dataset": "c4",
+            "file": None,
+            "mode": None,
+            "samples": 128,
+            "seqlen": None,
+            "seed": 0,
+            "bos": "auto",
+        },
     }
 
 
@@ -442,7 +450,7 @@ def test_whatever_is_sent_gives_a_spec_or_a_problem(kind: str, change: dict[str,
 
 def test_an_evaluation_may_be_of_perplexity_alone() -> None:
     short = parse_spec("evaluate", {"model": "demo", "perplexity": ["wikitext2", "own.txt"]})
-    whole = {"datasets": ["wikitext2", "own.txt"], "seqlen": None, "windows": None}
+    whole = {"datasets": ["wikitext2", "own.txt"], "seqlen": None, "windows": None, "bos": "auto"}
     assert short == parse_spec("evaluate", {"model": "demo", "tasks": [], "perplexity": whole})
     assert short.model_dump(mode="json")["perplexity"] == whole
     study = parse_spec("study", {"models": ["demo"], "perplexity": {"datasets": ["c4"], "windows": 8}})
@@ -476,3 +484,25 @@ def test_a_causal_stage_is_asked_for_by_its_task_alone() -> None:
 def test_an_attribution_without_a_causal_stage_is_the_one_that_it_always_was() -> None:
     spec = parse_spec("attribute", {**ATTRIBUTE, "causal": None})
     assert "causal" not in spec.model_dump(mode="json")
+
+
+def test_bos_is_one_of_three_and_part_of_what_a_calibration_is_called() -> None:
+    base = {"model": "demo", "method": "wanda", "pattern": "0.5"}
+
+    def label(**calibration: object) -> str:
+        spec = parse_spec("prune", {**base, "calibration": {"dataset": "rte", **calibration}})
+        assert isinstance(spec, PruneSpec)
+        return spec.label
+
+    assert label() == label(bos="auto") == "wanda · rte · 0.5"
+    assert label(bos="never", mode="single") == "wanda · rte single without BOS · 0.5"
+    assert label(bos="always") == "wanda · rte with BOS · 0.5"
+    with pytest.raises(Problem) as caught:
+        label(bos="sometimes")
+    assert caught.value.errors[0].field == "calibration.bos"
+    with pytest.raises(Problem) as caught:
+        parse_spec("prune", {**base, "calibration": {"file": "ids.safetensors", "bos": "always"}})
+    assert caught.value.errors[0].field == "calibration.bos" and "taken as they are" in str(caught.value)
+    with pytest.raises(Problem) as caught:
+        parse_spec("evaluate", {"model": "demo", "perplexity": {"datasets": ["c4"], "bos": True}})
+    assert caught.value.errors[0].field == "perplexity.bos"

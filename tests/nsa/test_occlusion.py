@@ -4,8 +4,9 @@ import pytest
 import torch
 from tokenizers import normalizers
 
-from lm.errors import BadText
-from nsa.occlusion import label_drops, without
+from lm.architecture import decoder_layers
+from lm.errors import BadText, NotFinite
+from nsa.occlusion import label_drops, label_log_probabilities, without
 from nsa.prompts import SENTIMENT_QUESTION
 from nsa.texts import Text
 from nsa.words import influential_words
@@ -64,5 +65,17 @@ def test_a_label_without_a_token_of_its_own_is_refused() -> None:
 
 
 def test_a_prompt_beyond_the_context_says_nothing() -> None:
-    drops = label_drops(tiny_lm(), Text("bad " + "food " * 200, label="kind", after=" so"))
-    assert all(drop != drop for drop in drops.values())
+    text = Text("bad " + "food " * 200, label="kind", after=" so")
+    assert label_drops(tiny_lm(), text) is None and label_log_probabilities(tiny_lm(), [text.prompt], "kind") == [None]
+
+
+def test_a_number_that_is_not_finite_is_said_with_its_word_and_is_never_too_long() -> None:
+    lm = tiny_lm()
+    decoder_layers(lm.model)[1].mlp.up_proj.weight[3, 5] = float("nan")
+    with pytest.raises(NotFinite, match=r"the text 'the food was bad', label 'kind': .* from layer 1 on; its weight"):
+        label_drops(lm, Text("the food was bad", label="kind", after=" so"))
+    lm = tiny_lm()
+    lm.model.get_input_embeddings().weight[lm.tokenizer(" was")["input_ids"][-1]] = float("inf")
+    with pytest.raises(NotFinite, match=r"the text 'food bad' without 'food', label 'kind': .* its embedding on"):
+        prompts, named = ["food bad", "the food was"], ["the text 'food bad'", "the text 'food bad' without 'food'"]
+        label_log_probabilities(lm, prompts, "kind", named)

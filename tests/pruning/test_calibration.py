@@ -59,8 +59,8 @@ def test_c4_draws_as_the_authors_do(data):
                 break
         start = random.randint(0, len(ids) - 20 - 1)
         expected.append(ids[start : start + 20])
-    calibration = windows_of("c4", data, seed=7)
-    assert calibration.windows.tolist() == expected
+    calibration = windows_of("c4", data, seed=7, bos="never")
+    assert calibration.windows.tolist() == expected and calibration.bos is False
     assert (calibration.source, calibration.samples, calibration.seqlen, calibration.seed) == ("c4", 6, 20, 7)
 
 
@@ -69,7 +69,40 @@ def test_running_text_is_joined_by_spaces(data, name, title):
     ids = TOKENIZER(" ".join([*title, *SENTENCES]), verbose=False).input_ids
     rng = random.Random(0)
     starts = [rng.randint(0, len(ids) - 20 - 1) for _ in range(6)]
-    assert windows_of(name, data).windows.tolist() == [ids[start : start + 20] for start in starts]
+    assert windows_of(name, data, bos="never").windows.tolist() == [ids[start : start + 20] for start in starts]
+    own = TOKENIZER(" ".join([*title, *SENTENCES]), add_special_tokens=False, verbose=False).input_ids
+    rng = random.Random(0)
+    starts = [rng.randint(0, len(own) - 19 - 1) for _ in range(6)]
+    with_bos = windows_of(name, data)
+    assert with_bos.windows.tolist() == [[0, *own[start : start + 19]] for start in starts] and with_bos.bos is True
+
+
+@pytest.mark.parametrize("name", CALIBRATION_SETS)
+@pytest.mark.parametrize("mode", MODES)
+def test_every_window_begins_with_one_bos_or_none(data, name, mode):
+    given = {"mode": mode} if name in EXAMPLE_SETS else {}
+    folder = None if name == "demo" else data
+    for bos in ("auto", "always"):
+        calibration = windows_of(name, folder, bos=bos, **given)
+        assert calibration.bos is True and (calibration.windows[:, 0] == 0).all()
+        lengths = calibration.lengths if calibration.lengths is not None else [20] * 6
+        for window, length in zip(calibration.windows, lengths, strict=True):
+            assert not (window[1:length] == 0).any(), "never two"
+    never = windows_of(name, folder, bos="never", **given)
+    assert never.bos is False and never.sha256 != calibration.sha256
+    if given:  # a page or running text has one before the whole, as published
+        assert not (never.windows[:, 0] == 0).any()
+
+
+def test_bos_that_cannot_be(tmp_path, data):
+    with pytest.raises(BadInput, match="bos 'yes' is unknown: auto, always, never"):
+        windows_of("c4", data, bos="yes")
+    with pytest.raises(BadInput, match="seqlen 1 leaves no token of text beside the 1 that every window begins with"):
+        windows_of("c4", data, seqlen=1)
+    save_file({"input_ids": torch.ones(2, 4, dtype=torch.long)}, tmp_path / "ids.safetensors")
+    assert windows_of(tmp_path / "ids.safetensors", samples=2, seqlen=4).bos is None
+    with pytest.raises(BadInput, match="windows of token ids are taken as they are: leave bos out"):
+        windows_of(tmp_path / "ids.safetensors", samples=2, seqlen=4, bos="always")
 
 
 SOURCES = [(name, mode) for name in CALIBRATION_SETS for mode in (MODES if name in EXAMPLE_SETS else [None])]
@@ -178,7 +211,7 @@ def test_a_text_file_of_the_users(tmp_path):
     text = "the staff were kind, the food was bad.\n" * 20
     (tmp_path / "mine.txt").write_text(text)
     ids = TOKENIZER(text, verbose=False).input_ids
-    windows = windows_of(tmp_path / "mine.txt").windows.tolist()
+    windows = windows_of(tmp_path / "mine.txt", bos="never").windows.tolist()
     assert all(any(ids[place : place + 20] == window for place in range(len(ids))) for window in windows)
     with pytest.raises(BadData, match=f"the text has {len(ids)} tokens"):
         windows_of(tmp_path / "mine.txt", seqlen=5000, context=8000)

@@ -42,8 +42,8 @@ function place(spec, path, value, values) {
     case "texts-words": spec.texts?.forEach((text, index) => { if (value[index]?.length) text.words = value[index]; }); return;
     case "methods": spec.methods = value.map((name) => ({ name })); return;
     case "patterns": spec.patterns = value; return;
-    case "calibrations": spec.calibrations = value.map((dataset) => only({ dataset, samples: values["calibrations.samples"], seqlen: values["calibrations.seqlen"] })); return;
-    case "calibrations.samples": case "calibrations.seqlen": return;
+    case "calibrations": spec.calibrations = value.map((dataset) => only({ dataset, samples: values["calibrations.samples"], seqlen: values["calibrations.seqlen"], bos: values["calibrations.bos"] })); return;
+    case "calibrations.samples": case "calibrations.seqlen": case "calibrations.bos": return;
     case "attribution": spec.attributions = [{ texts: { dataset: value, count: 10 } }]; return;
   }
   const steps = path.split(".");

@@ -1,0 +1,135 @@
+"""A model's tokenizer: loaded with one check that it belongs to the model, and what it puts around a text.
+
+Everything that goes on behind a text (answers, labels, questions) is tokenised without what a tokenizer appends, such
+as </s>: behind that a model begins another text. What stands before a text (BOS) stays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from lm.characters import half_character
+from lm.errors import BadInput, BadText, UnsupportedModel
+from lm.folders import is_lfs_pointer
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+
+Bos = Literal["auto", "always", "never"]
+"""Whether each window of running text begins with BOS: where the tokenizer puts one before a text, always, never."""
+
+BOS_CHOICES: tuple[Bos, ...] = ("auto", "always", "never")
+
+PROBES = ("a", "the", "0")
+
+
+@dataclass(frozen=True)
+class Added:
+    """The ids that a tokenizer puts before and behind every text."""
+
+    before: tuple[int, ...] = ()
+    behind: tuple[int, ...] = ()
+
+
+def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreTrainedTokenizerBase | None:
+    """The tokenizer of a model's folder, None where it has none.
+
+    Raises BadInput where it cannot be loaded, UnsupportedModel where it is another model's (`check`).
+    """
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        return None
+    for name in TOKENIZER_FILES:
+        if is_lfs_pointer(folder / name):
+            raise BadInput(f"{folder}: its {name} is a Git LFS pointer; run `git lfs pull` in the folder it came from")
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:  # the tokenizers library raises bare Exception
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BadInput(f"{folder}: its tokenizer cannot be loaded: {cause}") from error
+    check(tokenizer, reference, model)
+    return tokenizer
+
+
+def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedModel) -> None:
+    """Raise UnsupportedModel when the tokenizer has a token that the embedding has no row for.
+
+    Rows without a token (a padded vocabulary) are fine. So are special tokens without a row that the tokenizer never
+    puts into a text by itself (Gemma 3's <image_soft_token>): a text that spells one is a BadText when it is read.
+    """
+    embedding = model.get_input_embeddings()
+    rows = len(cast(Tensor, embedding.weight))
+    beyond = {token: piece for piece, token in tokenizer.get_vocab().items() if token >= rows}
+    if not beyond:
+        return
+    special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    special |= set(tokenizer.all_special_ids)
+    around = added(tokenizer)
+    wrong = (beyond.keys() - special) | (beyond.keys() & {*around.before, *around.behind})
+    if wrong:
+        token = max(wrong)
+        raise UnsupportedModel(
+            f"{reference}: its tokenizer gives token {token} ({beyond[token]!r}), but its embedding has {rows} rows, "
+            f"for tokens 0 to {rows - 1}: give the tokenizer that belongs to the model, or the model that was saved "
+            f"after its embedding grew"
+        )
+
+    def refuse(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        ids = args[0] if args else next(iter(kwargs.values()))
+        if (token := int(ids.max())) >= rows:
+            raise BadText(
+                f"a text spells {beyond.get(token, '')!r} (token {token}), which {reference} cannot read: its "
+                f"embedding has {rows} rows; take it out of the text"
+            )
+
+    embedding.register_forward_pre_hook(refuse, with_kwargs=True)
+
+
+def added(tokenizer: PreTrainedTokenizerBase) -> Added:
+    """What the tokenizer puts around a text, found by a probe: with it and without it."""
+    for probe in PROBES:
+        plain: list[int] = tokenizer(probe, add_special_tokens=False)["input_ids"]
+        whole: list[int] = tokenizer(probe)["input_ids"]
+        for start in range(len(whole) - len(plain) + 1):
+            if plain and whole[start : start + len(plain)] == plain:
+                return Added(tuple(whole[:start]), tuple(whole[start + len(plain) :]))
+    return Added()
+
+
+def without_end(ids: Sequence[int], behind: Sequence[int]) -> list[int]:
+    """The ids of a text without what the tokenizer put behind it."""
+    kept = len(ids) - len(behind)
+    return list(ids[:kept] if behind and kept >= 0 and list(ids[kept:]) == list(behind) else ids)
+
+
+def to_continue(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """The ids of a text that something follows, with what the tokenizer puts before it and nothing behind it.
+
+    Raises BadText for half a character.
+    """
+    check_characters(text)
+    return without_end(tokenizer(text, verbose=False)["input_ids"], added(tokenizer).behind)
+
+
+def check_characters(text: str) -> None:
+    """Raise BadText for a text with half a character in it, which no tokenizer takes."""
+    if wrong := half_character(text):
+        raise BadText(f"the text {text[:60]!a} {wrong}")
+
+
+def window_start(tokenizer: PreTrainedTokenizerBase, bos: str) -> tuple[int, ...]:
+    """The ids that every window of running text begins with: BOS, or none. Raises BadInput."""
+    if bos not in BOS_CHOICES:
+        raise BadInput(f"bos {bos!r} is unknown: {', '.join(BOS_CHOICES)}")
+    if bos == "never":
+        return ()
+    before = added(tokenizer).before
+    if bos == "auto" or before:
+        return before
+    if not isinstance(tokenizer.bos_token_id, int):
+        raise BadInput("bos always: the tokenizer has no BOS token; take bos auto or never")
+    return (tokenizer.bos_token_id,)
