@@ -1,0 +1,321 @@
+"""Models and files with one thing wrong, made at random, through the stages: one line and nothing left behind, or a
+result that brute force gives too.
+
+A run takes EXAMPLES of each kind; `PRUNESCOPE_FAULTS=1000` in the environment takes more.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lm.architecture import decoder_layers, down_projection
+from tests.cli.conftest import Command
+from tests.faults.conftest import one_line
+from tests.models import tiny_folder
+
+EXAMPLES = int(os.environ.get("PRUNESCOPE_FAULTS", "25"))
+SEQLEN = 16
+CORPUS = "The room was small and the food was bad, but the staff were kind and the beds soft. " * 12
+ROWS = [
+    {"text": "the room was small and the food was bad", "label": "negative", "words": ["bad"]},
+    {"text": "we liked the kind staff a lot", "label": "positive", "words": ["kind", "liked"]},
+]
+
+# A file's contents are part of what is drawn, so that a failing example can be read and shrinks.
+Fault = Callable[[Path], None]
+often = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 600),
+    st.sampled_from([10**9, 2**31, 2**63, 10**30, -1]),
+    st.floats(),
+    st.sampled_from(["", "auto", "float32", "gelu", "relu", "llama", "gpt2", "x" * 300, "\ud800", "\0", "../x"]),
+    st.lists(st.integers(-2, 5), max_size=3),
+    st.dictionaries(st.sampled_from(["type", "rope_type", "factor", "a"]), st.integers(0, 4), max_size=2),
+)
+
+
+@st.composite
+def json_faults(draw: st.DrawFn) -> tuple[str, Fault]:
+    """One value of one JSON file replaced, removed, or under another name."""
+    name = draw(st.sampled_from(["config.json", "config.json", "tokenizer_config.json", "generation_config.json"]))
+    place, how, value = draw(st.integers(0, 60)), draw(st.sampled_from(["set", "set", "drop", "rename"])), draw(values)
+
+    def change(folder: Path) -> None:
+        document: dict[str, Any] = json.loads((folder / name).read_text())
+        key = list(document)[place % len(document)]
+        before = document.pop(key)
+        if how != "drop":
+            document[key if how == "set" else f"{key}_"] = value if how == "set" else before
+        (folder / name).write_text(json.dumps(document))
+
+    return f"{name}: key {place}: {how} {value!r}", change
+
+
+@st.composite
+def byte_faults(draw: st.DrawFn) -> tuple[str, Fault]:
+    """One byte of one file changed, added or removed, or its end cut off."""
+    name = draw(st.sampled_from(["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]))
+    part, how, byte = (
+        draw(st.floats(0, 1)),
+        draw(st.sampled_from(["set", "insert", "drop", "cut"])),
+        draw(st.binary(min_size=1, max_size=1)),
+    )
+
+    def change(folder: Path) -> None:
+        data = bytearray((folder / name).read_bytes())
+        at = int(part * (len(data) - 1))
+        match how:
+            case "set":
+                data[at : at + 1] = byte
+            case "insert":
+                data[at:at] = byte
+            case "drop":
+                del data[at]
+            case _:
+                del data[at:]
+        (folder / name).write_bytes(data)
+
+    return f"{name}: {how} {byte!r} at {part:.6f}", change
+
+
+@st.composite
+def tensor_faults(draw: st.DrawFn) -> tuple[str, Fault]:
+    """One tensor gone, renamed, of another shape or type, or with numbers that are none or all the same."""
+    place = draw(st.integers(0, 200))
+    how = draw(
+        st.sampled_from(
+            ["drop", "rename", "transpose", "shorten", "float64", "int8", "nan", "inf", "zero", "ties", "twice"]
+        )
+    )
+
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        name = sorted(tensors)[place % len(tensors)]
+        value = tensors[name]
+        match how:
+            case "drop":
+                del tensors[name]
+            case "rename":
+                tensors[f"{name}x"] = tensors.pop(name)
+            case "transpose":
+                tensors[name] = value.T.contiguous()
+            case "shorten":
+                tensors[name] = value[:-1].contiguous()
+            case "float64":
+                tensors[name] = value.double()
+            case "int8":
+                tensors[name] = (value * 10).to(torch.int8)
+            case "nan" | "inf":
+                value.view(-1)[place % value.numel()] = float(how)
+            case "zero":
+                value.zero_()
+            case "ties":
+                tensors[name] = torch.sign(value) * 0.1
+            case _:
+                tensors[f"other.{name}"] = value.clone()
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return f"tensor {place}: {how}", change
+
+
+@st.composite
+def file_faults(draw: st.DrawFn) -> tuple[str, Fault]:
+    """One file gone, empty, or a folder in its place; or one too many."""
+    name = draw(st.sampled_from(["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]))
+    how = draw(st.sampled_from(["gone", "empty", "folder", "index", "adapter"]))
+
+    def change(folder: Path) -> None:
+        match how:
+            case "gone":
+                (folder / name).unlink()
+            case "empty":
+                (folder / name).write_bytes(b"")
+            case "folder":
+                (folder / name).unlink()
+                (folder / name).mkdir()
+            case "index":
+                (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}')
+            case _:
+                (folder / "adapter_config.json").write_text("{}")
+
+    return f"{name}: {how}", change
+
+
+faults = st.one_of(json_faults(), byte_faults(), tensor_faults(), file_faults())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "corpus.txt").write_text(CORPUS)
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tiny_folder(folder / "llama").parent
+
+
+def broken(whole: Path, work: Path, fault: Fault) -> Path:
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    folder = work / "model"
+    shutil.copytree(whole / "llama", folder)
+    fault(folder)
+    return folder
+
+
+def left(work: Path) -> set[str]:
+    return {path.name for path in work.iterdir()} - {"model"}
+
+
+@often
+@given(fault=faults)
+def test_pruning_a_model_with_one_thing_wrong(
+    command: Command, whole: Path, tmp_path: Path, fault: tuple[str, Fault]
+) -> None:
+    work = tmp_path / "work"
+    folder = broken(whole, work, fault[1])
+    result = command("prune", folder, "--method", "magnitude", "--sparsity", 0.5, "--output", work / "out")
+    if one_line(result, (0, 2)):
+        assert left(work) == set()
+        return
+    stored, pruned = load_file(folder / "model.safetensors"), load_file(work / "out" / "model.safetensors")
+    assert set(pruned) <= set(stored)
+    for name, value in pruned.items():
+        before = stored[name]
+        assert value.dtype == before.dtype, name
+        if ".layers." in name and before.dim() == 2:
+            # The authors' rule takes the weight at the threshold too; a tie beyond it stays.
+            order = before.abs().float().flatten().argsort(stable=True)
+            expected = before.flatten().clone()
+            expected[order[: before.numel() // 2 + 1]] = 0
+            assert torch.equal(value, expected.view_as(before)), name
+            assert bool(before.isfinite().all()), name
+        else:
+            assert torch.equal(value, before), name
+
+
+@often
+@given(fault=faults)
+def test_the_perplexity_of_a_model_with_one_thing_wrong(
+    command: Command, whole: Path, tmp_path: Path, fault: tuple[str, Fault]
+) -> None:
+    work = tmp_path / "work"
+    folder = broken(whole, work, fault[1])
+    corpus, written = whole / "corpus.txt", work / "result.json"
+    sizes = ("--seqlen", SEQLEN, "--windows", 3, "--dtype", "float32")
+    result = command("evaluate", folder, "--perplexity", corpus, *sizes, "--bos", "never", "--json", written)
+    if one_line(result, (0, 2)):
+        assert left(work) == set()
+        return
+    (measured,) = json.loads(written.read_text())["perplexity"].values()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+    ids = AutoTokenizer.from_pretrained(folder)(CORPUS, add_special_tokens=False)["input_ids"]
+    losses = []
+    for window in torch.tensor(ids[: 3 * SEQLEN]).view(3, SEQLEN):
+        with torch.no_grad():
+            losses.append(model(input_ids=window[None], labels=window[None]).loss.double())
+    assert measured["perplexity"] == pytest.approx(float(torch.stack(losses).mean().exp()), rel=1e-4)
+
+
+def brute_activations(model: torch.nn.Module, ids: torch.Tensor) -> np.ndarray:
+    """[layers, neurons, tokens]: what goes into each down-projection in one plain pass."""
+    seen: list[torch.Tensor] = []
+    downs = [down_projection(layer) for layer in decoder_layers(model)]
+    hooks = [down.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0])) for down in downs]
+    with torch.no_grad():
+        model(input_ids=ids)
+    for hook in hooks:
+        hook.remove()
+    return torch.stack(seen).transpose(1, 2).numpy()
+
+
+@often
+@given(fault=faults)
+def test_attributing_a_model_with_one_thing_wrong(
+    command: Command, whole: Path, tmp_path: Path, fault: tuple[str, Fault]
+) -> None:
+    work = tmp_path / "work"
+    folder = broken(whole, work, fault[1])
+    texts = ("--texts", whole / "texts.jsonl", "--permutations", 0, "--dtype", "float32")
+    result = command("attribute", "--dense", folder, "--pruned", folder, *texts, "--output", work / "out")
+    if one_line(result, (0, 2)):
+        assert left(work) == set()
+        return
+    group = zarr.open_group(str(work / "out"), mode="r")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+    recorded = np.asarray(group["activations/dense"])
+    start = 0
+    for text in group.attrs["examples"]:
+        ids = torch.tensor([text["token_ids"]])
+        expected = brute_activations(model, ids)
+        end = start + ids.shape[1]
+        np.testing.assert_allclose(recorded[:, :, start:end], expected, rtol=2e-3, atol=1e-4)
+        start = end
+
+
+lines = st.lists(
+    st.one_of(
+        st.sampled_from([json.dumps(row).encode() for row in ROWS]),
+        st.text(max_size=12).map(lambda text: json.dumps({"text": text}).encode()),
+        st.text(max_size=12).map(
+            lambda text: json.dumps({"text": text}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        ),
+        st.binary(max_size=8),
+        values.map(lambda value: json.dumps({"text": value}).encode()),
+    ),
+    max_size=4,
+)
+
+
+def brute_rows(data: bytes) -> list[str]:
+    """Line by line: what is between two line feeds is one JSON object with a text."""
+    texts = []
+    for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        if line.strip(b" \t\r"):
+            row = json.loads(line.decode("utf-8"))
+            assert isinstance(row["text"], str) and row["text"].strip()
+            row["text"].encode("utf-8")
+            texts.append(row["text"])
+    assert texts
+    return texts
+
+
+@often
+@given(rows=lines, ending=st.sampled_from([b"\n", b"\r\n"]), mark=st.booleans())
+@example(rows=[b'{"text": "one\xe2\x80\xa8two \xc2\x85 three"}'], ending=b"\n", mark=True)
+def test_texts_with_one_thing_wrong(
+    command: Command, whole: Path, tmp_path: Path, rows: list[bytes], ending: bytes, mark: bool
+) -> None:
+    """A file of texts for perplexity: read as brute force reads it, or refused with one line."""
+    work = tmp_path / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    data = b"\xef\xbb\xbf" * mark + ending.join(rows)
+    (work / "texts.jsonl").write_bytes(data)
+    sizes = ("--seqlen", 2, "--windows", 1, "--dtype", "float32", "--bos", "never")
+    result = command("evaluate", whole / "llama", "--perplexity", work / "texts.jsonl", *sizes)
+    try:
+        texts = brute_rows(data)
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
+        assert one_line(result, (2,))
+        return
+    tokens = AutoTokenizer.from_pretrained(whole / "llama")("\n".join(texts), add_special_tokens=False)["input_ids"]
+    assert (one_line(result, (0, 2)) == "") == (len(tokens) >= 2), texts
