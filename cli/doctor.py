@@ -152,8 +152,8 @@ def _database(settings: Settings) -> Answer:
         return "bad", f"PRUNESCOPE_DATABASE_URL is no address of a database: {forms}"
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        state, words = _writable(Path(url.database or ".").absolute().parent, "PRUNESCOPE_DATABASE_URL")
-        return (state, words) if state == "bad" else ("ok", f"{shown} will be made by the first start")
+        found = _writable(Path(url.database or ".").absolute().parent, "PRUNESCOPE_DATABASE_URL")
+        return found if found[0] == "bad" else ("ok", f"{shown} will be made by the first start")
     waits = {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" else {}
     try:
         engine = create_engine(url, connect_args=waits)
