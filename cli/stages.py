@@ -179,8 +179,8 @@ def _print_measured(measured: Mapping[str, Any]) -> None:
         low, high = result["interval"] or (None, None)
         print(
             f"{name}: perplexity {result['perplexity']:.4g} on {result['windows']} windows of {result['seqlen']} tokens"
-            + (" that begin with BOS" if result["bos"] else "")
             + (f" (95 % interval {low:.4g} to {high:.4g})" if low is not None else "")
+            + (", each begins with BOS" if result["bos"] else "")
             + f", from {result['source']}"
         )
     sys.stdout.flush()
