@@ -43,7 +43,7 @@ function dress() {
     if (!/\.(svg|png|html)$/.test(address.pathname)) continue;
     if (dark.matches) address.searchParams.set("theme", "dark");
     else address.searchParams.delete("theme");
-    link.href = address.href;
+    link.setAttribute("href", address.pathname + address.search);
   }
 }
 
