@@ -17,7 +17,7 @@ from lm.errors import BadInput, Cancelled
 from lm.loading import LanguageModel
 from nsa.attribution import Options, attribute, variant_names
 from nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
-from nsa.texts import Text
+from nsa.texts import Text, start_of
 from store.activations import ActivationStore, ActivationWriter
 from tests.models import tiny, tiny_tokenizer
 from tests.nsa.test_recording import DOWN
@@ -356,7 +356,11 @@ def test_words_of_an_answer_are_used_dropped_or_the_text_left_out(tmp_path: Path
     store = run(tmp_path / "a", scripted, [], texts, Options(source="cot", permutations=0))
     summary = store.tables["summary"]
     assert summary["left_out"] == [
-        {"text": 1, "reason": "asking for its influential words takes more than the model's context"}
+        {
+            "text": 1,
+            "reason": "asking for its influential words takes more than the model's context",
+            "start": start_of(texts[1].text),
+        }
     ]
     assert summary["dropped"] == [{"text": 0, "word": "awful"}]
     assert summary["answers"] == [{"text": 0, "answer": " [bad, awful]"}]
