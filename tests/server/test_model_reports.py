@@ -137,7 +137,8 @@ def test_the_page_says_all_of_it_without_script(client: TestClient, stores: Stor
     shown = text_of(page)
     for said in (
         "50.0 % of the pruned weights are zero", "mean output error 0.148", "12 matrices in 4 layers", "took 12 s",
-        "sst2 · single", "8 × 64 tokens, each with BOS", "317 tokens", SHA256, "cuda:0", "bfloat16", "at most 4 windows",
+        "sst2 · single", "8 × 64 tokens, each with BOS", "317 tokens", SHA256,
+        "cuda:0", "bfloat16", "at most 4 windows",
         "Channels were permuted in 3 of 12 matrices", "was verified in the permuted order", "permutations.safetensors",
         "The damping was raised 2 times", "layer 1 mlp.down_proj", "1 of 4 layers were taken over",
         "statistics 6 s", "other 500 ms", "2.13.0", "model.safetensors 1.3 kB",
