@@ -64,7 +64,7 @@ def report(**more: Any) -> dict[str, Any]:
         "saved_dtype": "float16",
         "batch": 4,
         "restored": 1,
-        "calibration": {**SPEC["calibration"], "source": "sst2", "tokens": 317, "sha256": SHA256},
+        "calibration": {**SPEC["calibration"], "source": "sst2", "bos": True, "tokens": 317, "sha256": SHA256},
         "versions": {"torch": "2.13.0", "numerics": 2},
         "layers": layers,
         **more,
@@ -93,7 +93,8 @@ def test_the_document_says_how_the_model_was_made_and_what_was_hurt(client: Test
     expected = ("sparsity", "relative_error", "seconds", "stages", "device", "dtype", "saved_dtype", "batch")
     assert {name: document[name] for name in expected} == {name: report()[name] for name in expected}
     assert document["windows"] == {
-        "source": "sst2", "mode": "single", "samples": 8, "seqlen": 64, "seed": 3, "tokens": 317, "sha256": SHA256
+        "source": "sst2", "mode": "single", "samples": 8, "seqlen": 64, "seed": 3, "bos": True, "tokens": 317,
+        "sha256": SHA256,
     }  # fmt: skip
     assert (document["made_from"], document["base"]) == ("demo", {"label": "demo", "href": "/models/demo"})
     assert document["versions"] == {"torch": "2.13.0", "numerics": "2"}
@@ -136,7 +137,8 @@ def test_the_page_says_all_of_it_without_script(client: TestClient, stores: Stor
     shown = text_of(page)
     for said in (
         "50.0 % of the pruned weights are zero", "mean output error 0.148", "12 matrices in 4 layers", "took 12 s",
-        "sst2 · single", "8 × 64 tokens", "317 tokens", SHA256, "cuda:0", "bfloat16", "at most 4 windows",
+        "sst2 · single", "8 × 64 tokens, each with BOS", "317 tokens", SHA256,
+        "cuda:0", "bfloat16", "at most 4 windows",
         "Channels were permuted in 3 of 12 matrices", "was verified in the permuted order", "permutations.safetensors",
         "The damping was raised 2 times", "layer 1 mlp.down_proj", "1 of 4 layers were taken over",
         "statistics 6 s", "other 500 ms", "2.13.0", "model.safetensors 1.3 kB",
