@@ -4,7 +4,8 @@
 
 Each point has a folder FOLDER/POINT of its own: `finished` for the layers, `output` for the model. A point is
 `rename:N` (before the N-th file of the run gets its name), `layer:N` (when N layers are finished), `matrix:N:NAME` (in
-layer N, after matrix NAME), or `never`. This process runs no tensor itself, so that its forks are fit to.
+layer N, after matrix NAME), `write:NAME` (before that file of the model is written), or `never`. This process runs no
+tensor itself, so that its forks are fit to.
 """
 
 import os
@@ -35,6 +36,8 @@ def run(spec: PruneSpec, folder: Path, point: str) -> None:
             renames += 1
             if kind == "rename" and renames == int(where):
                 die()
+        if kind == "write" and event == "open" and str(arguments[0]) == str(folder / "output" / where):
+            die()
 
     def report(progress: Progress) -> None:
         if progress.stage != "prune":
