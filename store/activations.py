@@ -54,7 +54,6 @@ from store.spool import Spool
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024
-ALWAYS = ("score", "p_value", "rank", "word")  # arrays that every attribution has
 REMEDY = "delete it and run its job again"
 CHECKED = ZstdCodec(level=0, checksum=True)  # a flipped byte of a chunk is an error when the chunk is read
 ROWS = ("activations", "word_activations", "text_activations", "spread")  # of which one neuron at a time is read
@@ -235,8 +234,6 @@ class ActivationStore:
             self.examples: list[dict[str, Any]] = attributes["examples"]
             self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
             self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
-            for name in ALWAYS:
-                self._array(name)
         names = [f"{kind}/{variant}" for kind in ROWS for variant in self.variants]
         local = {} if "://" in address else {name: RowReader.of(Path(address) / name) for name in names}
         self._rows: dict[str, RowReader] = {name: reader for name, reader in local.items() if reader is not None}
@@ -272,6 +269,12 @@ class ActivationStore:
         """Where each example lies along the tokens."""
         ends = np.cumsum([len(example["token_ids"]) for example in self.examples]).tolist()
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def require(self, *names: str) -> None:
+        """Raise Damaged when one of these arrays is missing, without reading them."""
+        for name in names:
+            with self.reading(name):
+                self._array(name)
 
     def array(self, name: str) -> NDArray[Any]:
         """A table [layers, neurons] by name, read once. Raises KeyError when the attribution has none of that name."""

@@ -27,13 +27,12 @@ _SIZE = re.compile(r'<svg [^>]*?width="(\d+)" height="(\d+)"')
 def check_figure(neuron: NeuronDocument, examples: Sequence[int], example: int | None) -> None:
     """Problem 422 for a figure of these examples (places in the lists) that would be too large to be written. `example`
     is the one that was asked for, None for all."""
-    variants = len(neuron.variants)
     tokens = PANES * sum(len(neuron.examples[place].tokens) for place in examples)
     if tokens > MAX_DRAWN_TOKENS:
         raise _too_large(neuron, example, f"{tokens:,} tokens in all panes", f"{MAX_DRAWN_TOKENS:,}")
     letters = sum(len(token) for place in examples for token in neuron.examples[place].tokens)
     characters = PANES * (
-        tokens // PANES * (CHARACTERS_PER_TOKEN + CHARACTERS_PER_VALUE * variants) + CHARACTERS_PER_LETTER * letters
+        tokens // PANES * (CHARACTERS_PER_TOKEN + CHARACTERS_PER_VALUE * PANES) + CHARACTERS_PER_LETTER * letters
     )
     if characters > MAX_FIGURE_CHARACTERS:
         raise _too_large(neuron, example, f"some {characters:,} characters", f"{MAX_FIGURE_CHARACTERS:,}")

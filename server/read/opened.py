@@ -46,6 +46,7 @@ class OpenAttribution:
         with self.store.reading("what was done"):
             self.layers: list[int] = self.store.tables["layers"]
             self.name_anew()
+            self.store.require("score", "p_value", "rank", "word")
             _ = self.variants, self.examples, self.summary, self.tables.words_list
 
     @property

@@ -494,9 +494,9 @@ def test_bos_is_one_of_three_and_part_of_what_a_calibration_is_called() -> None:
         assert isinstance(spec, PruneSpec)
         return spec.label
 
-    assert label() == label(bos="auto") == "wanda · rte · 0.5"
-    assert label(bos="never", mode="single") == "wanda · rte single without BOS · 0.5"
-    assert label(bos="always") == "wanda · rte with BOS · 0.5"
+    assert label() == label(bos="auto") == "wanda · rte 128 windows · 0.5"
+    assert label(bos="never", mode="single") == "wanda · rte single without BOS 128 windows · 0.5"
+    assert label(bos="always") == "wanda · rte with BOS 128 windows · 0.5"
     with pytest.raises(Problem) as caught:
         label(bos="sometimes")
     assert caught.value.errors[0].field == "calibration.bos"

@@ -86,9 +86,11 @@ def test_a_layer_that_is_not_there_is_a_problem(client: TestClient, made_up: Mad
 def test_the_list_goes_on_when_an_artefact_is_missing(client: TestClient, stores: Stores, made_up: MadeUp) -> None:
     stores.results.add("attribution", "c3" * 8, job=None, spec={"dense": "demo", "pruned": []}, summary={})
     listed = client.get("/api/v1/attributions").json()
-    assert [item["id"] for item in listed["items"]] == [ATTRIBUTION]
-    assert listed["items"][0]["words"][:2] == ["badly", "bland"]
-    assert listed["items"][0]["created_at"] is not None
+    gone, whole = listed["items"]
+    assert (gone["id"], whole["id"]) == ("c3" * 8, ATTRIBUTION)
+    assert gone["damaged"] and whole["damaged"] is None
+    assert whole["words"][:2] == ["badly", "bland"]
+    assert whole["created_at"] is not None
 
 
 def test_a_model_in_use_stays_and_goes_after_its_attribution(

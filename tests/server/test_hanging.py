@@ -68,7 +68,7 @@ class TestPostgres:
                 thread.join()
             assert set(statuses) == {(503, str(RETRY_SECONDS))}
             problem = client.get("/api/v1/jobs").json()
-            assert (problem["code"], problem["status"]) == ("unavailable", 503)
+            assert (problem["code"], problem["status"]) == ("database-silent", 503)
             assert "SELECT" not in problem["detail"]
         assert client.get("/api/v1/jobs").status_code == 200
         assert client.get("/").status_code == 200

@@ -190,4 +190,6 @@ def test_no_two_things_keep_one_name(rows: list[tuple[str, str, str]]) -> None:
     assert len({*names}) == len(names)
     assert all(name.startswith(thing.name) for name, thing in zip(names, things, strict=True))
     alone = [thing.name for thing in things]
-    assert all(name == thing.name for name, thing in zip(names, things, strict=True) if alone.count(thing.name) == 1)
+    # "a · x" may be what another one's name has become.
+    kept = {name for name in alone if alone.count(name) == 1 and not name.startswith("a · ")}
+    assert all(name == thing.name for name, thing in zip(names, things, strict=True) if thing.name in kept)

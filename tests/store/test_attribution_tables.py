@@ -33,7 +33,7 @@ SUMMARY = {
     "matched": 4,
     "matched_in_layer": 3,
     "dropped": [{"text": 0, "word": "awful"}],
-    "left_out": [{"text": 1, "reason": "too long"}],
+    "left_out": [{"text": 1, "reason": "too long"}],  # kept before texts had a start
     "answers": [{"text": 0, "answer": " [bad,awful]"}],
     "model_labels": [],
 }
@@ -222,4 +222,9 @@ def test_next_in_rank(tables: AttributionTables) -> None:
 
 
 def test_the_summary(tables: AttributionTables) -> None:
-    assert tables.summary().model_dump() == SUMMARY
+    added = {"plain_question": None, "without_words": []}
+    assert tables.summary().model_dump() == {
+        **SUMMARY,
+        **added,
+        "left_out": [{"text": 1, "reason": "too long", "start": ""}],
+    }
