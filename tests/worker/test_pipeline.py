@@ -348,9 +348,9 @@ class Counted(WarmModels):
         super().__init__("cpu")
         self.loaded: list[str] = []
 
-    def _load(self, place: Path | str, *, resident: bool) -> LanguageModel:
-        self.loaded.append(Path(place).name)
-        return super()._load(place, resident=resident)
+    def _load(self, folder: Path, reference: str, *, resident: bool) -> LanguageModel:
+        self.loaded.append(folder.name)
+        return super()._load(folder, reference, resident=resident)
 
 
 def test_a_second_text_loads_no_model(parts: Parts, enqueue: Enqueue, run: Run) -> None:
