@@ -161,8 +161,8 @@ def _checked_file(path: Path, option: str) -> Path:
     _check_names(target, option)
     if target.is_dir():
         raise Refusal(f"{option} {path} is a folder: name a file in it")
-    if os.path.lexists(target):
-        stream = str(path.absolute()).startswith(STREAMS)  # which may be a file that holds what is printed
+    stream = str(path.absolute()).startswith(STREAMS)  # which may be a file, or one deleted, that holds what is printed
+    if stream or os.path.lexists(target):
         if stream or not stat.S_ISREG(target.stat().st_mode):
             raise Refusal(f"{option} {path} is no regular file, and would be replaced by one: choose another {option}")
         if not os.access(target, os.W_OK):

@@ -88,7 +88,7 @@ def file_text(path: Path) -> str:
     with _reading(path):
         raw = path.read_bytes()
     try:
-        text = _decoded(raw, str(path))
+        text = _without_mark(raw, str(path)).decode()
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     if "\0" in text:
@@ -135,8 +135,10 @@ def _lines(path: Path) -> Iterator[str]:
             for raw in whole.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
                 number += 1
                 place = f"{path}, line {number}"
+                if number == 1:
+                    raw = _without_mark(raw, str(path))
                 try:
-                    line = _decoded(raw, str(path)) if number == 1 else raw.decode()
+                    line = raw.decode()
                 except UnicodeDecodeError as error:
                     column = len(raw[: error.start].decode()) + 1
                     raise BadData(f"{place}: not UTF-8 (byte {raw[error.start]:#04x} at column {column})") from error
@@ -159,11 +161,11 @@ def _reading(path: Path) -> Iterator[None]:
         raise BadData(f"{str(path)!r}: no name of a file ({error})") from error  # a NUL in it
 
 
-def _decoded(raw: bytes, name: str) -> str:
-    """The text of a file's beginning without its byte order mark. Raises BadData for UTF-16, UnicodeDecodeError."""
+def _without_mark(raw: bytes, name: str) -> bytes:
+    """A file's beginning without its byte order mark. Raises BadData for the mark of UTF-16."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise BadData(f"{name}: not UTF-8 but UTF-16 or UTF-32; save it as UTF-8")
-    return raw.decode("utf-8-sig")
+    return raw.removeprefix(codecs.BOM_UTF8)
 
 
 class _NotJson(ValueError):

@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A machine that others use as well is no reason to fail.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 pytest_plugins = ["tests.services"]
 

@@ -78,5 +78,8 @@ def test_an_interrupt_before_anything_is_done_leaves_nothing(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_written_in(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Refusal, match=r"cannot write in|exists"), resumed_folder(tmp_path / "file" / "a", "key"):
+    with (
+        pytest.raises(Refusal, match=r"is not a folder; choose another"),
+        resumed_folder(tmp_path / "file" / "a", "key"),
+    ):
         pass

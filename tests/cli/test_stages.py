@@ -288,7 +288,18 @@ def hear_interrupts() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_leaves_nothing(models: Path, tmp_path: Path, number: signal.Signals) -> None:
-    arguments = ["--method", "wanda", "--pattern", "2:4", "--calibration", "demo", "--samples", "20000"]
+    arguments = [
+        "--method",
+        "wanda",
+        "--pattern",
+        "2:4",
+        "--calibration",
+        "demo",
+        "--samples",
+        "32000",
+        "--seqlen",
+        "128",
+    ]
     with pruning(models / "llama", *arguments, "--output", tmp_path / "out") as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -19,16 +19,14 @@ LAUGHS = "\n".join(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("prune: " + "[" * 5000 + "]" * 5000, "nested too deep"),
+        ("prune: " + "[" * 5000 + "]" * 5000, "more than 100 levels deep"),
         ("prune: {a: " + "[" * 50 + "]" * 50 + "}", "more than 32 levels"),
         ("prune: {seed: " + "9" * 4000 + "}", "prune.seed: an integer of 13288 bits"),
-        ("prune: {seed: " + "9" * 5000 + "}", "cannot be read"),
-        ("prune:\n  " + LAUGHS.replace("\n", "\n  "), "more than 100,000 values"),
-        ("prune: &a {again: *a}", "more than 32 levels"),
-        ("prune: {name: 2026-01-02}", "the type date"),
-        ("prune: {name: 2026-13-45}", "cannot be read"),
-        ("prune: {name: !!binary aGVsbG8=}", "the type bytes"),
-        ("prune: {1.5: a}", "the type float"),
+        ("prune: {seed: " + "9" * 5000 + "}", "digits"),
+        ("prune:\n  " + LAUGHS.replace("\n", "\n  "), "when its aliases are written out"),
+        ("prune: &a {again: *a}", "more than 100 levels deep"),
+        ("prune: {name: !!binary aGVsbG8=}", "nothing that JSON has"),
+        ("prune: {1.5: a}", "put it in quotes"),
         ('prune: {name: "\\ud800"}', "half of a surrogate pair"),
         ("prune: !!python/object:os.system {}", "is no YAML"),
         ("x" * (MAX_BODY_BYTES + 1), "may carry 8 MiB"),
@@ -44,8 +42,8 @@ def test_a_file_that_no_request_can_hold_is_refused_in_one_line(tmp_path: Path, 
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
-def test_a_file_without_end_is_read_no_further_than_a_request_goes() -> None:
-    with pytest.raises(Refusal, match="may carry 8 MiB"):
+def test_a_device_is_not_read() -> None:
+    with pytest.raises(Refusal, match="is a device"):
         read_request(Path("/dev/zero"))
 
 
@@ -54,7 +52,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> No
     file = tmp_path / "job.yaml"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(Refusal, match="cannot be read"):
+    with pytest.raises(Refusal, match=r"cannot be read|No such file"):
         read_request(file)
 
 

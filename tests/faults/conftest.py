@@ -19,7 +19,7 @@ def one_line(result: Result, codes: tuple[int, ...] = (2,)) -> str:
     shown = (result.exit_code, result.stderr[-2000:], result.exception)
     assert isinstance(result.exception, SystemExit | None), shown
     assert result.exit_code in codes, shown
-    assert "Traceback" not in result.stderr and "unexpected" not in result.stderr, shown
+    assert "Traceback" not in result.stderr and "an unexpected " not in result.stderr, shown
     if result.exit_code == 0:
         return ""
     last = result.stderr.splitlines()[-1]

@@ -25,7 +25,7 @@ from tests.cli.conftest import Command
 from tests.faults.conftest import one_line
 from tests.models import tiny_folder
 
-EXAMPLES = int(os.environ.get("PRUNESCOPE_FAULTS", "25"))
+EXAMPLES = int(os.environ.get("PRUNESCOPE_FAULTS", "15"))
 SEQLEN = 16
 CORPUS = "The room was small and the food was bad, but the staff were kind and the beds soft. " * 12
 ROWS = [
@@ -227,7 +227,7 @@ def test_the_perplexity_of_a_model_with_one_thing_wrong(
         return
     (measured,) = json.loads(written.read_text())["perplexity"].values()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
-    ids = AutoTokenizer.from_pretrained(folder)(CORPUS, add_special_tokens=False)["input_ids"]
+    ids = AutoTokenizer.from_pretrained(folder)(CORPUS)["input_ids"]
     losses = []
     for window in torch.tensor(ids[: 3 * SEQLEN]).view(3, SEQLEN):
         with torch.no_grad():
@@ -317,5 +317,5 @@ def test_texts_with_one_thing_wrong(
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         assert one_line(result, (2,))
         return
-    tokens = AutoTokenizer.from_pretrained(whole / "llama")("\n".join(texts), add_special_tokens=False)["input_ids"]
+    tokens = AutoTokenizer.from_pretrained(whole / "llama")("\n".join(texts))["input_ids"]
     assert (one_line(result, (0, 2)) == "") == (len(tokens) >= 2), texts

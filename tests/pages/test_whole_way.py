@@ -20,7 +20,7 @@ def test_from_the_start_page_to_a_shared_neuron(
     page = open_page(f"{working_site.address}/", **CLIPBOARD)
     expect(page.locator("main")).to_contain_text("Nothing runs yet")
     page.get_by_role("link", name="Prune", exact=True).click()
-    page.get_by_label("Windows").fill("8")
+    page.get_by_label("Windows", exact=True).fill("8")
     page.get_by_label("Tokens each").fill("64")
     page.get_by_role("button", name="Start").click()
     status = page.locator("h1 + .state")
