@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := requirements.lock
+TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check format bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
@@ -36,7 +37,7 @@ run: install
 
 test: $(VENV)/.dev
 	@sh tests/chromium.sh
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 check: $(VENV)/.dev
 	$(PY) -m ruff format --check .
