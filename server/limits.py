@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.bounds import MAX_BODY_BYTES
-from jobs.problems import Problem, unavailable
+from jobs.problems import RETRY_SECONDS, Problem, unavailable
 from jobs.shape import check_shape
 from server.problems import problem_response
 
@@ -35,7 +35,6 @@ MAX_AT_ONCE = 2
 them every other request."""
 MAX_WAITING = 64
 MAX_WAIT_SECONDS = 20.0
-RETRY_SECONDS = 5
 JSON = "application/json"
 
 T = TypeVar("T")

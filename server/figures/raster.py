@@ -5,11 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.problems import unavailable
+from jobs.problems import RETRY_SECONDS, unavailable
 
 CHILD = Path(__file__).parent / "raster_child.py"
 MAX_SECONDS = 30
-RETRY_SECONDS = 5
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
