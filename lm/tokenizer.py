@@ -48,9 +48,11 @@ def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreT
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
+        for probe in PROBES:  # settings of the wrong type are loaded and fail in use only
+            tokenizer.decode(tokenizer(probe)["input_ids"])
     except Exception as error:  # the tokenizers library raises bare Exception
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BadInput(f"{folder}: its tokenizer cannot be loaded: {cause}") from error
+        raise BadInput(f"{folder}: its tokenizer cannot be used: {cause}") from error
     check(tokenizer, reference, model)
     return tokenizer
 

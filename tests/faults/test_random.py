@@ -118,7 +118,7 @@ def tensor_faults(draw: st.DrawFn) -> tuple[str, Fault]:
             case "rename":
                 tensors[f"{name}x"] = tensors.pop(name)
             case "transpose":
-                tensors[name] = value.T.contiguous()
+                tensors[name] = value.permute(*reversed(range(value.dim()))).contiguous()
             case "shorten":
                 tensors[name] = value[:-1].contiguous()
             case "float64":
@@ -209,7 +209,7 @@ def test_pruning_a_model_with_one_thing_wrong(
             assert torch.equal(value, expected.view_as(before)), name
             assert bool(before.isfinite().all()), name
         else:
-            assert torch.equal(value, before), name
+            assert value.numpy().tobytes() == before.numpy().tobytes(), name
 
 
 @often

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from jobs.documents import Progress
 from tests.pages.conftest import Open, Site
@@ -94,6 +94,19 @@ def test_form_starts_a_job(seeded_app: Site, open_page: Open) -> None:
     expect(page.locator("h1")).to_have_text(re.compile("^Prune demo · wanda · demo 32x128 seed \\d+ · 4:8$"))
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("status").first).to_have_text("cancelled")
+
+
+def test_form_cannot_be_sent_before_its_script_is_there(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(seeded_app.address)
+    held: list[Route] = []
+    page.route("**/js/form.js", lambda route: held.append(route))
+    page.goto(f"{seeded_app.address}/jobs/new", wait_until="commit")
+    start = page.get_by_role("button", name="Start")
+    expect(start).to_be_disabled()  # a browser's own submission would open the empty form again
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    expect(start).to_be_enabled()
 
 
 @pytest.mark.parametrize(

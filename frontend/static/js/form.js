@@ -112,4 +112,5 @@ if (form) {
   form.addEventListener("submit", submit);
   update();
   form.dataset.ready = "";
+  form.querySelector("[type=submit]").disabled = false;
 }
