@@ -8,6 +8,7 @@ from cli.documents import read_yaml
 from cli.errors import Refusal
 from jobs.paths import BadPath, expanded
 from jobs.vocabulary import CALIBRATION_SETS
+from lm.characters import half_character
 from lm.errors import BadData
 from lm.rows import file_values
 
@@ -78,7 +79,12 @@ def text_rows(texts: Path) -> list[dict[str, Any]]:
         for place, row in file_values(texts):
             if not isinstance(row, dict) or "text" not in row:
                 raise Refusal(f'--texts {place}: has no \'text\'; a row is {{"text": ..., "label"?, "words"?}}')
-            rows.append({key: row[key] for key in ("text", "label", "words") if row.get(key) is not None})
+            fields = {key: row[key] for key in ("text", "label", "words") if row.get(key) is not None}
+            for key, value in fields.items():
+                for text in filter(lambda one: isinstance(one, str), value if isinstance(value, list) else [value]):
+                    if wrong := half_character(text):
+                        raise Refusal(f"--texts {place}: field {key!r} {wrong}")
+            rows.append(fields)
     except BadData as error:
         raise Refusal(f"--texts {error}") from None
     if not rows:

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from lm.architecture import context_length, linears, weight_view
 from lm.errors import BadData, BadInput
+from lm.positions import length_switches
 from pruning.patterns import NofM, Pattern
 
 
@@ -56,6 +57,13 @@ def check_windows(
     context = context_length(model)
     if tokens > context:
         raise BadData(f"windows of {tokens} tokens, but the model reads at most {context}: give a smaller seqlen")
+    for switch in length_switches(model):
+        if lengths is not None and int(lengths.min()) <= switch < tokens:
+            raise BadData(
+                f"texts of {int(lengths.min())} tokens padded to {tokens}: beyond {switch} tokens the model reads a "
+                f"whole window in another way (longrope), short texts too; give a seqlen of at most {switch}, or fill "
+                f"the windows (mode concat)"
+            )
     vocabulary = len(cast(Tensor, model.get_input_embeddings().weight))
     low, high = int(windows.min()), int(windows.max())
     if low < 0 or high >= vocabulary:

@@ -91,6 +91,20 @@ def test_what_is_no_json_is_named_by_file_line_and_column(path: Path, line: byte
         assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
 
 
+@pytest.mark.parametrize(
+    ("field", "row"),
+    [
+        ("text", {"text": "half \ud800"}),
+        ("label", {"text": "fine", "label": "half \ud800"}),
+        ("words", {"text": "fine", "words": ["fine", "half \udfff"]}),
+    ],
+)
+def test_half_a_character_is_named_by_file_line_and_field(path: Path, field: str, row: dict[str, object]) -> None:
+    path.write_bytes(GOOD + json.dumps(row).encode() + b"\n")
+    with pytest.raises(Refusal, match=f"--texts {path}, line 2: field '{field}' holds half of a character"):
+        text_rows(path)
+
+
 def test_brackets_in_strings_nest_nothing(path: Path) -> None:
     path.write_text(json.dumps({"text": '["{' * 500}) + "\n")
     assert file_documents(path) == ['["{' * 500]

@@ -19,7 +19,7 @@ from pruning.observation import sampled_tokens
 from pruning.patterns import NofM, Unstructured
 from pruning.reports import STAGES
 from pruning.walk import prune
-from tests.models import FAMILIES, tiny
+from tests.models import FAMILIES, tiny, tiny_longrope
 from tests.pruning.test_walk import WINDOWS
 
 LENGTHS = torch.tensor([24, 3, 17, 1, 9])
@@ -71,6 +71,14 @@ def test_windows_that_are_all_full_need_no_lengths():
 def test_real_tokens_are_drawn_for_the_error():
     drawn = sampled_tokens(5, 24, LENGTHS)
     assert len(drawn) == int(LENGTHS.sum()) and all(position % 24 < LENGTHS[position // 24] for position in drawn)
+
+
+def test_short_texts_padded_to_where_a_model_reads_in_another_way():
+    windows = WINDOWS.repeat(1, 2)[:, :30]  # the model's rotary embedding switches beyond 24 tokens
+    wanted = "texts of 24 tokens padded to 30: beyond 24 .* seqlen of at most 24, or fill the windows"
+    with pytest.raises(BadData, match=wanted):
+        prune(tiny_longrope(), "wanda", Unstructured(0.5), windows, lengths=torch.tensor([30, 30, 25, 24, 30]))
+    prune(tiny_longrope(), "wanda", Unstructured(0.5), windows, lengths=torch.tensor([30, 30, 25, 26, 30]))
 
 
 @pytest.mark.parametrize("lengths", [[24, 3, 17, 1, 0], [25, 1, 1, 1, 1], [24, 3]])
