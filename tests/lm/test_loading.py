@@ -159,7 +159,7 @@ def test_a_broken_tokenizer(folder):
 def test_a_tokenizer_that_fails_when_it_is_used(folder):
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": "512"}))
-    with pytest.raises(BadInput, match="tokenizer cannot be used: .*'int' and 'str'"):
+    with pytest.raises(BadInput, match=r"tokenizer cannot be used: .*'int' and 'str'"):
         load(folder)
 
 
