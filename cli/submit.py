@@ -38,7 +38,7 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
     """
     request = {**read_request(file), "force": force}
     if dry_run and request["kind"] != JobKind.STUDY:
-        raise Refusal(f"{file}: --dry-run tells how much work a study is; a {request['kind']} is one job")
+        raise Refusal(f"{file}: --dry-run tells how much work a study is; kind {request['kind']} is one job")
     address = _checked_address(server or address_of(settings))
     # A server on this machine is never asked through a proxy.
     direct: dict[str, httpx.BaseTransport | None] = {

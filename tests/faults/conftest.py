@@ -1,12 +1,18 @@
-"""A tiny model to break, the command in this process, and what an ending has to look like."""
+"""Tiny models to break, the command in this process, the service before it, and what an ending has to look like."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 from typer.testing import Result
 
+from jobs.settings import Settings
+from server.app import create_app
 from tests.cli.conftest import Command, command, models
 from tests.faults.broken import litter
 from tests.models import tiny_folder
@@ -50,3 +56,32 @@ def fresh(tmp_path: Path) -> Callable[..., Path]:
         return tiny_folder(tmp_path / "broken", **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model to copy."""
+    return tiny_folder(tmp_path_factory.mktemp("whole") / "llama", dtype=torch.float16)
+
+
+@pytest.fixture
+def root(tmp_path: Path, whole: Path) -> Path:
+    """A model root with `llama` and, to be broken, `broken`; also the data folder."""
+    root = tmp_path / "root"
+    shutil.copytree(whole, root / "llama")
+    shutil.copytree(whole, root / "broken")
+    (root / "eval").mkdir()
+    (root / "calibration").mkdir()
+    return root
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str, root: Path) -> Settings:
+    return Settings(home=tmp_path / "home", redis_url=redis_url, model_roots=(root,), data=root)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    app: FastAPI = create_app(settings)
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client

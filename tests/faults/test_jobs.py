@@ -1,14 +1,11 @@
 """Broken inputs over REST: a 4xx at once, or a job that fails with a problem document of one line; never a defect."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from fastapi import FastAPI
 from safetensors import SafetensorError
 from starlette.testclient import TestClient
 
@@ -16,45 +13,14 @@ from jobs.documents import Job, JobState
 from jobs.queue import celery_app
 from jobs.settings import Settings
 from lm.errors import BadData
-from server.app import create_app
 from tests.cli.conftest import TEXT
 from tests.faults import broken
-from tests.models import tiny_folder
 from worker import pipeline
 from worker.models import WarmModels
 from worker.parts import Parts
 
 SIZES = {"samples": 2, "seqlen": 16}
 TEXTS = [{"text": TEXT, "words": ["bad"]}]
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model to copy."""
-    return tiny_folder(tmp_path_factory.mktemp("whole") / "llama", dtype=torch.float16)
-
-
-@pytest.fixture
-def root(tmp_path: Path, whole: Path) -> Path:
-    """A model root with `llama` and, to be broken, `broken`; also the data folder."""
-    root = tmp_path / "root"
-    shutil.copytree(whole, root / "llama")
-    shutil.copytree(whole, root / "broken")
-    (root / "eval").mkdir()
-    (root / "calibration").mkdir()
-    return root
-
-
-@pytest.fixture
-def settings(tmp_path: Path, redis_url: str, root: Path) -> Settings:
-    return Settings(home=tmp_path / "home", redis_url=redis_url, model_roots=(root,), data=root)
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
-    app: FastAPI = create_app(settings)
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
-        yield client
 
 
 @pytest.fixture

@@ -18,15 +18,17 @@ import zarr
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 
-from lm.architecture import decoder_layers, down_projection
+from lm.architecture import decoder_layers, down_projection, linears, weight_view
 from tests.cli.conftest import Command
 from tests.faults.conftest import one_line
-from tests.models import tiny_folder
+from tests.models import CONTEXT, tiny, tiny_folder
 
 EXAMPLES = int(os.environ.get("PRUNESCOPE_FAULTS", "15"))
 SEQLEN = 16
+WINDOWS = torch.randint(0, 300, (4, SEQLEN), generator=torch.Generator().manual_seed(3))
 CORPUS = "The room was small and the food was bad, but the staff were kind and the beds soft. " * 12
 ROWS = [
     {"text": "the room was small and the food was bad", "label": "negative", "words": ["bad"]},
@@ -162,6 +164,7 @@ def file_faults(draw: st.DrawFn) -> tuple[str, Fault]:
 
 
 faults = st.one_of(json_faults(), byte_faults(), tensor_faults(), file_faults())
+families = st.sampled_from(["llama", "gpt2", "opt", "gpt_neox", "mistral"])
 
 
 @pytest.fixture(scope="module")
@@ -169,14 +172,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     (folder / "corpus.txt").write_text(CORPUS)
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    return tiny_folder(folder / "llama").parent
+    save_file({"input_ids": WINDOWS}, folder / "windows.safetensors")
+    return folder
 
 
-def broken(whole: Path, work: Path, fault: Fault) -> Path:
+def broken(whole: Path, work: Path, fault: Fault, family: str = "llama") -> Path:
+    if not (whole / family).is_dir():
+        tiny_folder(whole / family, family)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     folder = work / "model"
-    shutil.copytree(whole / "llama", folder)
+    shutil.copytree(whole / family, folder)
     fault(folder)
     return folder
 
@@ -185,31 +191,83 @@ def left(work: Path) -> set[str]:
     return {path.name for path in work.iterdir()} - {"model"}
 
 
+def matrices(family: str) -> dict[str, bool]:
+    """The matrices that are pruned, by name, and whether they are stored as [columns, rows]."""
+    model = tiny(family)
+    of_layers = {module for layer in decoder_layers(model) for module in linears(layer).values()}
+    return {
+        f"{name}.weight": isinstance(module, Conv1D) for name, module in model.named_modules() if module in of_layers
+    }
+
+
 @often
-@given(fault=faults)
+@given(fault=faults, family=families)
 def test_pruning_a_model_with_one_thing_wrong(
-    command: Command, whole: Path, tmp_path: Path, fault: tuple[str, Fault]
+    command: Command, whole: Path, tmp_path: Path, fault: tuple[str, Fault], family: str
 ) -> None:
     work = tmp_path / "work"
-    folder = broken(whole, work, fault[1])
+    folder = broken(whole, work, fault[1], family)
     result = command("prune", folder, "--method", "magnitude", "--sparsity", 0.5, "--output", work / "out")
     if one_line(result, (0, 2)):
         assert left(work) == set()
         return
     stored, pruned = load_file(folder / "model.safetensors"), load_file(work / "out" / "model.safetensors")
     assert set(pruned) <= set(stored)
+    turned = matrices(family)
     for name, value in pruned.items():
         before = stored[name]
         assert value.dtype == before.dtype, name
-        if ".layers." in name and before.dim() == 2:
+        if name in turned:
+            weight = before.T if turned[name] else before
             # The authors' rule takes the weight at the threshold too; a tie beyond it stays.
-            order = before.abs().float().flatten().argsort(stable=True)
-            expected = before.flatten().clone()
-            expected[order[: before.numel() // 2 + 1]] = 0
-            assert torch.equal(value, expected.view_as(before)), name
-            assert bool(before.isfinite().all()), name
+            order = weight.abs().float().flatten().argsort(stable=True)
+            expected = weight.flatten().clone()
+            expected[order[: weight.numel() // 2 + 1]] = 0
+            assert torch.equal(value.T if turned[name] else value, expected.view_as(weight)), name
+            assert bool(weight.isfinite().all()), name
         else:
             assert value.numpy().tobytes() == before.numpy().tobytes(), name
+
+
+@torch.no_grad()
+def slow_wanda(model: PreTrainedModel) -> None:
+    """For each layer passes of the whole model, window by window."""
+    for layer in decoder_layers(model):
+        inputs: dict[str, list[torch.Tensor]] = {name: [] for name in linears(layer)}
+        handles = [
+            module.register_forward_pre_hook(lambda _, args, kept=inputs[name]: kept.append(args[0].flatten(0, -2)))
+            for name, module in linears(layer).items()
+        ]
+        for window in WINDOWS:
+            model(input_ids=window[None])
+        for handle in handles:
+            handle.remove()
+        for name, module in linears(layer).items():
+            weight = weight_view(module)
+            norm = torch.cat(inputs[name]).square().mean(dim=0).sqrt()
+            score = weight.abs() * norm
+            gone = score.sort(dim=-1, stable=True).indices[:, : int(weight.shape[1] * 0.5)]
+            weight.scatter_(1, gone, 0)
+
+
+@often
+@given(fault=faults, family=families)
+def test_pruning_by_calibration_a_model_with_one_thing_wrong(
+    command: Command, whole: Path, tmp_path: Path, fault: tuple[str, Fault], family: str
+) -> None:
+    work = tmp_path / "work"
+    folder = broken(whole, work, fault[1], family)
+    windows = ("--calibration", whole / "windows.safetensors", "--dtype", "float32")
+    result = command("prune", folder, "--method", "wanda", "--sparsity", 0.5, *windows, "--output", work / "out")
+    if one_line(result, (0, 2)):
+        assert left(work) == set()
+        return
+    expected = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+    slow_wanda(expected)
+    pruned = AutoModelForCausalLM.from_pretrained(work / "out", dtype=torch.float32, use_safetensors=True)
+    for (name, one), other in zip(pruned.named_parameters(), expected.named_parameters(), strict=True):
+        # The sums of the norms are taken in another order.
+        assert ((one == 0) == (other[1] == 0)).float().mean() > 0.99, name
 
 
 @often
@@ -269,6 +327,91 @@ def test_attributing_a_model_with_one_thing_wrong(
         end = start + ids.shape[1]
         np.testing.assert_allclose(recorded[:, :, start:end], expected, rtol=2e-3, atol=1e-4)
         start = end
+
+
+label_values = st.one_of(st.sampled_from([0, 1, 2, -1, True, None, 1.0, "1"]), values)
+
+
+@st.composite
+def task_rows(draw: st.DrawFn) -> bytes:
+    """Rows of SST-2, one of them with another value, a field too few or under another name, or with a wrong byte."""
+    rows: list[dict[str, Any]] = [
+        {"sentence": f"the {part} was {word}", "label": label}
+        for part in ("room", "food")
+        for word, label in (("small", 0), ("soft", 1), ("kind", 1))
+    ]
+    row, name = draw(st.sampled_from(rows)), draw(st.sampled_from(["sentence", "label"]))
+    how = draw(st.sampled_from(["set", "set", "drop", "rename", "byte", "more"]))
+    match how:
+        case "set":
+            row[name] = draw(label_values if name == "label" else st.one_of(values, st.text(max_size=20)))
+        case "drop":
+            del row[name]
+        case "rename":
+            row[f"{name}_"] = row.pop(name)
+        case "more":
+            row["idx"] = draw(values)
+    data = bytearray(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    if how == "byte":
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data)
+
+
+def refuse(constant: str) -> object:
+    raise ValueError(constant)
+
+
+def brute_answers(data: bytes) -> list[tuple[str, int]]:
+    """The sentence and the label of each row."""
+    found = []
+    for line in data.split(b"\n"):
+        for part in line.split(b"\r"):
+            if part.strip():
+                row = json.loads(part.decode(), parse_constant=refuse)
+                assert isinstance(row["sentence"], str) and row["sentence"].strip() and "\0" not in part.decode()
+                assert type(row["label"]) is int and row["label"] in (0, 1)
+                row["sentence"].encode()
+                found.append((row["sentence"], row["label"]))
+    return found
+
+
+@torch.no_grad()
+def brute_choice(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentence: str) -> int:
+    """0 for negative, 1 for positive: each answer in a pass of its own."""
+    prompt = f"{sentence}\nQuestion: Is this sentence positive or negative?\nAnswer:"
+    scores = []
+    for answer in (" negative", " positive"):
+        before, whole = tokenizer(prompt)["input_ids"], tokenizer(prompt + answer)["input_ids"]
+        ids = torch.tensor(whole[-CONTEXT - 1 :])
+        said = len(whole) - len(before)
+        logits = model(input_ids=ids[None, :-1]).logits[0, -said:].log_softmax(-1)
+        scores.append(float(logits.gather(1, ids[-said:, None]).sum()))
+    return int(scores[1] > scores[0])
+
+
+@often
+@given(data=task_rows())
+def test_a_task_with_one_thing_wrong(command: Command, whole: Path, tmp_path: Path, data: bytes) -> None:
+    """Rows of a task: answered as brute force answers them, or refused with one line."""
+    work = tmp_path / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    folder = broken(whole, work, lambda folder: None)
+    (work / "eval").mkdir()
+    (work / "eval" / "sst2.jsonl").write_bytes(data)
+    written = work / "result.json"
+    options = ("--tasks", "sst2", "--data", work, "--dtype", "float32", "--json", written)
+    result = command("evaluate", folder, *options)
+    try:
+        rows = brute_answers(data)
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
+        assert one_line(result, (2,))
+        assert not written.exists()
+        return
+    assert one_line(result, (0,)) == "", (rows, result.stderr)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    right = [brute_choice(model, tokenizer, sentence) == label for sentence, label in rows]
+    assert json.loads(written.read_text())["tasks"]["sst2"]["accuracy"] == pytest.approx(sum(right) / len(right))
 
 
 lines = st.lists(
