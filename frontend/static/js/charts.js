@@ -54,7 +54,10 @@ const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (!entry.isIntersecting) continue;
     seen.unobserve(entry.target);
-    draw(entry.target).catch((error) => toast(error.message));
+    draw(entry.target).catch((error) => {
+      entry.target.classList.add("undrawn");
+      toast(error.message);
+    });
   }
 }, { rootMargin: "200px" });
 

@@ -15,7 +15,8 @@ export function whole(moment) {
 
 function zone() {
   const name = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" }).formatToParts(new Date()).find((part) => part.type === "timeZoneName");
-  return [Intl.DateTimeFormat().resolvedOptions().timeZone, name?.value].filter(Boolean).join(", ");
+  const place = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return [...new Set([place, name?.value])].filter(Boolean).join(", "); // UTC is called by its zone's name
 }
 
 function start() {
