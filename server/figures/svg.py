@@ -50,11 +50,13 @@ def characters(text: str) -> int:
 
 def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS, column: int = 0) -> tuple[list[Placed], int, int]:
     """The cells set in lines of at most ``width`` characters, from ``column`` of the first line on; and where they end:
-    line and column."""
+    line and column. A word of several cells is not broken where a line has room for it."""
     placed: list[Placed] = []
     line = 0
-    for cell in cells:
+    for cell, word in zip(cells, _words(cells), strict=True):
         runs: list[Run] = []
+        if column and column + word > width >= word:
+            column, line = 0, line + 1
         for number, part in enumerate(cell.parts):
             last = number == len(cell.parts) - 1
             text = part if last else part + NEWLINE
@@ -68,6 +70,18 @@ def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS, column: int = 0) 
                 column, line = 0, line + 1
         placed.append(Placed(cell, tuple(runs)))
     return placed, line, column
+
+
+def _words(cells: Sequence[Cell]) -> list[int]:
+    """For each cell that begins a word the word's width in characters, for others 0."""
+    found = [0] * len(cells)
+    length = 0
+    for index in reversed(range(len(cells))):
+        *ended, last = cells[index].parts
+        length = characters(ended[0] + NEWLINE) if ended else length + characters(last)
+        if index == 0 or not cells[index - 1].parts[-1] or cells[index].parts[0][:1].isspace():
+            found[index], length = length, 0
+    return found
 
 
 def _pieces(text: str, width: int) -> list[str]:

@@ -6,6 +6,8 @@ import re
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from server.figures.panes import Cell
@@ -91,6 +93,23 @@ def test_lines_are_never_longer_than_their_pane() -> None:
     newlines = [run for run in placed[2].runs if run.text.endswith("↵")]
     assert [run.line - newlines[0].line for run in placed[2].runs] == [0, 1, 2]
     assert [characters(text) for text in ("abc", "日本", "e\u0301")] == [3, 4, 1]
+
+
+@given(st.lists(st.lists(st.text("ab", min_size=1, max_size=5), min_size=1, max_size=3), min_size=1, max_size=30))
+def test_words_of_several_cells_are_not_broken(words: list[list[str]]) -> None:
+    width, column = 16, 3
+    cells = [cell(" " * (not index) + piece) for pieces in words for index, piece in enumerate(pieces)]
+    placed, last, end = place(cells, width, column)
+    lines: list[str] = [" " * column]
+    for pieces in words:
+        word = " " + "".join(pieces)
+        if len(lines[-1] + word) > width:
+            lines.append("")
+        lines[-1] += word
+    assert (last, end) == (len(lines) - 1, len(lines[-1]))
+    for item in placed:
+        for run in item.runs:
+            assert lines[run.line][run.column : run.column + run.characters] == run.text
 
 
 def test_the_csv_is_the_view_where_the_address_says_so(client: TestClient, made_up: MadeUp) -> None:
