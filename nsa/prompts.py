@@ -13,6 +13,9 @@ from lm.errors import BadInput
 from lm.tokenizer import to_continue
 from nsa.texts import SENTIMENT, start_of
 
+THOUGHTS = "<think>"
+"""What some templates end with, so that the model thinks before it answers: for longer than an answer may be."""
+
 MAX_REASON = 120
 """Characters of what a chat template raised that are shown."""
 
@@ -106,8 +109,10 @@ def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str | None:
-    """The turn of a chat that asks a question; None for a tokenizer without a template."""
+    """The turn of a chat that asks a question, to be answered without thinking first; None for a tokenizer without a
+    template."""
     if not tokenizer.chat_template:
         return None
     turn = [{"role": "user", "content": prompt}]
-    return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
+    text = str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False, enable_thinking=False))
+    return f"{text.rstrip()}\n\n</think>\n\n" if text.rstrip().endswith(THOUGHTS) else text
