@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from lm.characters import half_character
 from lm.errors import BadInput
 from lm.tokenizer import to_continue
 from nsa.texts import SENTIMENT, start_of
@@ -97,9 +98,12 @@ def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
     except Exception as error:  # whatever it raises, the question can be asked without it
         text, reason = None, f"it raises {type(error).__name__}: {start_of(str(error), MAX_REASON)}"
     if text is not None:
-        if prompt.strip() in text:
+        if wrong := half_character(text):
+            reason = f"it {wrong}"
+        elif prompt.strip() in text:
             return Question(list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]), True)
-        reason = "it leaves the question out" if text.strip() else "it gives nothing"
+        else:
+            reason = "it leaves the question out" if text.strip() else "it gives nothing"
     return Question(question_ids(tokenizer, prompt), False, reason)
 
 

@@ -195,6 +195,7 @@ PARTS = "{% for m in messages %}{% for part in m.content %}{{ part.text }}{% end
         ("{{ messages[0].content | upper }}", "leaves the question out"),
         ("{{ messages[0].content + 1 }}", "TypeError"),
         ("{{ 1 // 0 }}", "ZeroDivisionError"),
+        ("\ud800{{ messages[0].content }}", "holds half of a character"),
     ],
 )
 def test_a_chat_template_that_does_not_ask_is_not_used(template: object, reason: str) -> None:
