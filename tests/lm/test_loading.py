@@ -156,6 +156,14 @@ def test_a_broken_tokenizer(folder):
         load(folder)
 
 
+def test_a_tokenizer_without_its_vocabulary(folder):
+    """What transformers makes of a tokenizer_config.json alone."""
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    with pytest.raises(BadInput, match=r"its tokenizer has no vocabulary.*copy the file"):
+        load(folder)
+
+
 def test_a_tokenizer_that_fails_when_it_is_used(folder):
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": "512"}))
