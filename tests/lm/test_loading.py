@@ -102,6 +102,14 @@ def test_configs_that_cannot_be_used(folder):
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "of_tomorrow"}))
     with pytest.raises(UnsupportedModel, match=r"config\.json is not understood"):
         load(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": None}))
+    with pytest.raises(UnsupportedModel, match=r"'max_position_embeddings': .*expected int, got NoneType"):
+        load(folder)
+    (folder / "config.json").write_text(
+        json.dumps(config | {"rope_parameters": {"rope_type": "su", "rope_theta": 1.0}})
+    )
+    with pytest.raises(UnsupportedModel, match=r"cannot be loaded: KeyError 'su'"):
+        load(folder)
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "compressed-tensors", "fp8", None])
