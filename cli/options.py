@@ -81,8 +81,12 @@ def text_rows(texts: Path) -> list[dict[str, Any]]:
                 raise Refusal(f'--texts {place}: has no \'text\'; a row is {{"text": ..., "label"?, "words"?}}')
             fields = {key: row[key] for key in ("text", "label", "words") if row.get(key) is not None}
             for key, value in fields.items():
-                for text in filter(lambda one: isinstance(one, str), value if isinstance(value, list) else [value]):
-                    if wrong := half_character(text):
+                parts = value if isinstance(value, list) else [value]
+                if isinstance(value, list) != (key == "words") or not all(isinstance(part, str) for part in parts):
+                    needed = "a list of texts" if key == "words" else "a text"
+                    raise Refusal(f"--texts {place}: field {key!r} is {repr(value)[:60]}, not {needed}")
+                for part in parts:
+                    if wrong := half_character(part):
                         raise Refusal(f"--texts {place}: field {key!r} {wrong}")
             rows.append(fields)
     except BadData as error:

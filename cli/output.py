@@ -205,6 +205,8 @@ def _beside(output: Path, ending: str) -> Path:
 
 
 def _hidden(target: Path, ending: str) -> Path:
+    if not target.name:
+        raise Refusal(f"{OUTPUT} {target} is the folder above everything: name one in it")
     short = os.fsencode(target.name)[:SHOWN_NAME_BYTES].decode("utf-8", "ignore")
     return target.with_name(f".{short}.{ending}")
 

@@ -3,7 +3,9 @@
     model.safetensors                              used where it is there, also beside an index, as transformers does
     model.safetensors.index.json                   a map from tensors to files; its `metadata` may be missing
     model-00001-of-00002.safetensors, ...          the whole set, where there is no index
-    model.<variant>.safetensors, or its index      where there is one variant and nothing without one
+    model.<variant>.safetensors, or its index or   where there is one variant and nothing without one
+    its set (model.<variant>-00001-of-00002 or
+    model-00001-of-00002.<variant>)
 
 A safetensors file is the length of its header (8 bytes, little endian), the header (JSON: name -> dtype, shape, first
 and last byte of the data), and the data.
@@ -54,7 +56,7 @@ WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."
 DISTRIBUTED = "module."
 """What DistributedDataParallel puts before all tensors' names."""
 
-_SHARD = re.compile(r"model-(?P<number>\d+)-of-(?P<count>\d+)\.safetensors")
+_SHARD = re.compile(r"model(\.(?P<before>\w+))?-(?P<number>\d+)-of-(?P<count>\d+)(\.(?P<behind>\w+))?\.safetensors")
 _VARIANT = re.compile(r"model\.(?P<file>\w+)\.safetensors|model\.safetensors\.index\.(?P<index>\w+)\.json")
 
 
@@ -84,6 +86,11 @@ def read_checkpoint(folder: Path, reference: str) -> Checkpoint:
     files = weight_files(folder, reference)
     entries: dict[str, Entry] = {}
     for file in files:
+        if (rest := file.with_name(f"{file.name}.aria2")).exists():
+            raise NoSafetensors(
+                f"{reference}: the download of {file.name} has not ended ({rest.name} lies beside it), and what is "
+                f"missing is zeros in it; go on with the download"
+            )
         for key, entry in read_header(file).items():
             if key in entries and not _same(entries[key], entry):
                 raise NoSafetensors(
@@ -104,18 +111,25 @@ def weight_files(folder: Path, reference: str) -> list[Path]:
     if (folder / INDEX).is_file():
         return _indexed(folder, folder / INDEX, reference)
     names = sorted(path.name for path in folder.iterdir())
-    if shards := _whole_set(names, reference):
-        return [folder / name for name in shards]
-    variants = {found["file"] or found["index"]: name for name in names if (found := _VARIANT.fullmatch(name))}
+    sets = _sets(names)
+    if "" in sets:
+        return [folder / name for name in _whole_set(sets[""], reference)]
+    variants = {
+        **sets,
+        **{found["file"] or found["index"]: [name] for name in names if (found := _VARIANT.fullmatch(name))},
+    }
     if len(variants) > 1:
         raise NoSafetensors(
-            f"{reference}: the folder has no {WHOLE} but the variants {', '.join(variants)}; rename the one that is "
-            f"meant to {WHOLE}"
+            f"{reference}: the folder has no {WHOLE} but the variants {', '.join(sorted(variants))}; rename the one "
+            f"that is meant to {WHOLE}, or move the others away"
         )
-    for name in variants.values():
+    for name, *others in variants.values():
         if (wrong := not_there(folder / name)) is not None:
             raise NoSafetensors(f"{reference}: its {name} {wrong}")
-        return [folder / name] if name.endswith(".safetensors") else _indexed(folder, folder / name, reference)
+        if name.endswith(".json"):
+            return _indexed(folder, folder / name, reference)
+        whole = [name] if _VARIANT.fullmatch(name) else _whole_set([name, *others], reference)
+        return [folder / one for one in whole]
     raise NoSafetensors(f"{reference}: {without_weights(folder)}")
 
 
@@ -232,19 +246,26 @@ def _inside(name: str) -> bool:
     )
 
 
-def _whole_set(names: Sequence[str], reference: str) -> list[str]:
-    """The shards of a folder without an index. Raises NoSafetensors when some are missing."""
-    found = {name: match for name in names if (match := _SHARD.fullmatch(name))}
-    counts = {int(match["count"]) for match in found.values()}
-    if not found:
-        return []
-    numbers = {int(match["number"]) for match in found.values()}
-    if len(counts) > 1 or len(found) != len(numbers) or numbers != set(range(1, max(counts) + 1)):
+def _sets(names: Sequence[str]) -> dict[str, list[str]]:
+    """Variant ("" for none) -> its shards, of a folder without an index."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if shard := _SHARD.fullmatch(name):
+            found.setdefault(shard["before"] or shard["behind"] or "", []).append(name)
+    return found
+
+
+def _whole_set(names: list[str], reference: str) -> list[str]:
+    """The names of shards that are a whole set. Raises NoSafetensors when some are missing."""
+    shards = [shard for name in names if (shard := _SHARD.fullmatch(name))]
+    counts = {int(shard["count"]) for shard in shards}
+    numbers = {int(shard["number"]) for shard in shards}
+    if len(counts) > 1 or len(shards) != len(numbers) or numbers != set(range(1, max(counts) + 1)):
         raise NoSafetensors(
-            f"{reference}: the folder has {len(found)} shards ({named(found)}) and neither all that belong together "
+            f"{reference}: the folder has {len(shards)} shards ({named(names)}) and neither all that belong together "
             f"nor an index ({INDEX}); copy the rest"
         )
-    return list(found)
+    return names
 
 
 def _wrong(entry: Entry) -> str | None:
@@ -272,7 +293,9 @@ def _looks_like(start: bytes, otherwise: str) -> str:
     text = start.strip()
     if text and text.isascii() and text.decode().isprintable():
         told = text.decode()[:100]
-        otherwise = f"it is the text {told!r}, as a link leaves it that was copied as text; copy the file itself"
+        otherwise = (
+            f"it is the text {told!r} (a link that was copied as text, or what a server answered); copy the file itself"
+        )
     return next((said for mark, said in marks.items() if start.lstrip().startswith(mark)), otherwise)
 
 

@@ -1,10 +1,14 @@
 """What a folder holds that is no model in Hugging Face form, and how to make one of it: causes for error messages."""
 
+import re
 from pathlib import Path
 
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-OTHERS = (*PICKLES, ".h5", ".msgpack", ".ot", ".onnx", ".npz")
+OTHERS = (*PICKLES, ".h5", ".msgpack", ".ot", ".onnx", ".npz", ".distcp")
+UNFINISHED = (".incomplete", ".part", ".crdownload", ".aria2")
+"""What programs call a file that they have not downloaded whole."""
+PART = re.compile(r"-\d+-of-\d+")
 
 
 def not_there(path: Path) -> str | None:
@@ -28,13 +32,17 @@ def is_lfs_pointer(path: Path) -> bool:
 def other_kind(folder: Path) -> str | None:
     """What a folder is where it is something else than a model for itself; None where nothing says so."""
     if (folder / "adapter_config.json").is_file():
-        return (
-            "the folder holds an adapter (adapter_config.json), which is no model for itself; merge it into its base "
-            "model (peft: merge_and_unload) and save that with save_pretrained"
-        )
+        return _adapter("adapter_config.json")
     if (folder / "model_index.json").is_file():
         return "the folder is a pipeline of diffusers (model_index.json), no language model; give a language model"
     return None
+
+
+def _adapter(name: str) -> str:
+    return (
+        f"the folder holds an adapter ({name}), which is no model for itself; merge it into its base model (peft: "
+        f"merge_and_unload) and save that with save_pretrained"
+    )
 
 
 def without_config(folder: Path) -> str:
@@ -64,6 +72,15 @@ def without_weights(folder: Path) -> str:
         )
     if gguf := _first(folder, (".gguf",)):
         return f"{start} but {gguf}: {_gguf()}"
+    if adapter := min((path.name for path in folder.glob("adapter_model.*")), default=None):
+        return _adapter(adapter)
+    if (folder / "zero_to_fp32.py").is_file():
+        return (
+            f"{start}, only what DeepSpeed saves while it trains; run `python zero_to_fp32.py . weights "
+            f"--safe_serialization` in it and put what that makes there"
+        )
+    if unfinished := _first(folder, UNFINISHED):
+        return f"{start}, only {unfinished}, a download that has not ended; go on with it"
     if pickle := _first(folder, PICKLES):
         return (
             f"{start} (only {pickle}); only safetensors are read: load it where you trust it and save it again with "
@@ -74,7 +91,12 @@ def without_weights(folder: Path) -> str:
             f"{start} (only {other}); only safetensors are read: load it with the library that wrote it and save it as "
             f"a PyTorch model with save_pretrained"
         )
-    if other := _first(folder, (".safetensors",)):
+    if (other := _first(folder, (".safetensors",))) and PART.search(other):
+        return (
+            f"{start}, only parts with names of their own ({other}); if they are the model, name them "
+            f"model-00001-of-0000n.safetensors and so on, and n the last"
+        )
+    if other:
         return f"{start} (only {other}); if that is the whole model, rename it to model.safetensors"
     if below := _models_below(folder):
         return f"{start}, but its folder {below[0]} is a model; name that one"
@@ -93,4 +115,6 @@ def _first(folder: Path, suffixes: tuple[str, ...]) -> str | None:
 
 
 def _models_below(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if (path / "config.json").is_file())
+    """Folders with a config.json in it, or in folders of it (snapshots of the hub's cache)."""
+    found = [*folder.glob("*/config.json"), *folder.glob("*/*/config.json")]
+    return [str(path.parent.relative_to(folder)) for path in sorted(found, key=lambda path: (len(path.parts), path))]

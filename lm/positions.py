@@ -69,7 +69,7 @@ def length_switches(model: PreTrainedModel) -> tuple[int, ...]:
         if (rope.get("rope_type") or rope.get("type")) in ("longrope", "su"):
             original = rope.get("original_max_position_embeddings")
             found.add(original or getattr(config, "original_max_position_embeddings", None))
-    return tuple(sorted(length for length in found if isinstance(length, int)))
+    return tuple(sorted(int(length) for length in found if isinstance(length, int | float)))
 
 
 def side(switches: Sequence[int], length: int) -> int:

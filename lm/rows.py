@@ -186,7 +186,7 @@ def _value(line: str, place: str) -> object:
     try:
         return _DECODER.decode(line)
     except json.JSONDecodeError as error:
-        raise BadData(f"{place}: not JSON ({error.msg} at column {error.colno})") from error
+        raise BadData(f"{place}: not JSON ({error.msg.removesuffix(' at')} at column {error.colno})") from error
     except _NotJson as error:
         found = re.search(error.pattern, _outside_of_strings(line))
         column = found.start() + 1 if found else 1

@@ -53,6 +53,11 @@ def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreT
     except Exception as error:  # the tokenizers library raises bare Exception
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"{folder}: its tokenizer cannot be used: {cause}") from error
+    if set(tokenizer.get_vocab()) <= set(tokenizer.added_tokens_encoder):
+        raise BadInput(
+            f"{folder}: its tokenizer has no vocabulary, and makes nothing of a text: copy the file with it there "
+            f"(tokenizer.json, tokenizer.model, or vocab.json and merges.txt)"
+        )
     check(tokenizer, reference, model)
     return tokenizer
 

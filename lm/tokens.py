@@ -1,5 +1,7 @@
 """Text to tokens that remember where in the text they came from."""
 
+import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
@@ -55,12 +57,23 @@ def _texts(shown: list[str | None], offsets: list[tuple[int, int]], special: lis
     """What each token shows: what it decodes to, or, where that is no whole character (None), the characters that its
     offsets have beyond those of the tokens before it."""
     texts, done = [], 0
+    starts = sorted({start for start, _ in offsets} | {len(text)})
     for piece, (start, end), marked in zip(shown, offsets, special, strict=True):
+        if piece is None:
+            end = _whole_character(text, start, end, starts[bisect_right(starts, start)] if start < len(text) else end)
         texts.append(text[max(start, done) : end] if piece is None else piece)
         # The blank that SentencePiece puts before a text has the offsets of a character that it does not show.
         if not marked and (piece is None or not piece.isspace() or text[start:end].isspace()):
             done = max(done, end)
     return texts
+
+
+def _whole_character(text: str, start: int, end: int, most: int) -> int:
+    """Where the character ends of which a token is a part: where the tokenizer composes characters (NFC), the offsets
+    of é or of a Hangul syllable end with its first character, and the marks behind it have no token of their own."""
+    while end < most and len(unicodedata.normalize("NFC", text[start : end + 1])) == 1:
+        end += 1
+    return end
 
 
 def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str | None:

@@ -112,8 +112,12 @@ def _check_shapes(empty: PreTrainedModel, checkpoint: Checkpoint, reference: str
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's first line, or its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """An exception's first line, with the one that it announces; its type where it says nothing, or a key alone."""
+    said = str(error).strip()
+    if not said or isinstance(error, KeyError):
+        return f"{type(error).__name__} {said}".strip().splitlines()[0]
+    first, *rest = (line.strip() for line in said.splitlines())
+    return f"{first} {rest[0]}" if rest and first.endswith(":") else first
 
 
 def _slices(checkpoint: Checkpoint, opened: ExitStack) -> dict[str, Any]:

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from lm.characters import half_character
 from lm.errors import BadInput
 from lm.tokenizer import to_continue
 from nsa.texts import SENTIMENT, start_of
+
+THOUGHTS = "<think>"
+"""What some templates end with, so that the model thinks before it answers: for longer than an answer may be."""
 
 MAX_REASON = 120
 """Characters of what a chat template raised that are shown."""
@@ -94,9 +98,12 @@ def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
     except Exception as error:  # whatever it raises, the question can be asked without it
         text, reason = None, f"it raises {type(error).__name__}: {start_of(str(error), MAX_REASON)}"
     if text is not None:
-        if prompt.strip() in text:
+        if wrong := half_character(text):
+            reason = f"it {wrong}"
+        elif prompt.strip() in text:
             return Question(list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]), True)
-        reason = "it leaves the question out" if text.strip() else "it gives nothing"
+        else:
+            reason = "it leaves the question out" if text.strip() else "it gives nothing"
     return Question(question_ids(tokenizer, prompt), False, reason)
 
 
@@ -106,8 +113,10 @@ def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str | None:
-    """The turn of a chat that asks a question; None for a tokenizer without a template."""
+    """The turn of a chat that asks a question, to be answered without thinking first; None for a tokenizer without a
+    template."""
     if not tokenizer.chat_template:
         return None
     turn = [{"role": "user", "content": prompt}]
-    return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
+    text = str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False, enable_thinking=False))
+    return f"{text.rstrip()}\n\n</think>\n\n" if text.rstrip().endswith(THOUGHTS) else text

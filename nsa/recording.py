@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from lm.architecture import decoder_layers, down_projection
 from lm.errors import NotFinite
+from lm.finite import not_finite
 from lm.hooks import record_inputs
 from lm.positions import length_switches, side
 
@@ -39,8 +40,9 @@ def record(
 
     `activations` [tokens, neurons] are signed float16 values of the tokens from `start` on, counted over all texts one
     after another. `layers` None means all. `on_batch(texts done, texts)` may raise Cancelled.
-    Raises NotFinite, naming layer, neuron, token and text, for a value that is NaN or beyond float16; `indices` are
-    what texts are called in it (by default their places).
+    Raises NotFinite, naming layer, neuron, token and text, for a value that is NaN (with the layer where numbers of the
+    text first are not finite, and what helps) or beyond float16; `indices` are what texts are called in it (by default
+    their places).
     """
     found = decoder_layers(model)
     wanted = range(len(found)) if layers is None else sorted(layers)
@@ -54,9 +56,12 @@ def record(
         def take(layer: int, values: Tensor, lengths: Sequence[int] = lengths, ship: "_Shipment" = ship) -> None:
             ship.take(layer, values.reshape(len(lengths), max(lengths), -1))
 
-        with record_inputs(modules, take):
-            run(model, batch)
-        ship.arrive()
+        try:
+            with record_inputs(modules, take):
+                run(model, batch)
+            ship.arrive()
+        except _NotANumber as found:
+            raise not_finite(str(found), model, torch.tensor(batch[found.text])) from None
         start, done = start + sum(lengths), done + len(batch)
         on_batch(done, len(token_ids))
 
@@ -86,6 +91,14 @@ def batches(
         batch.append(ids)
     if batch:
         yield batch
+
+
+class _NotANumber(Exception):
+    """An activation that the model made is NaN; `text` is the place of its text in the batch."""
+
+    def __init__(self, said: str, text: int) -> None:
+        super().__init__(said)
+        self.text = text
 
 
 class _Shipment:
@@ -118,10 +131,10 @@ class _Shipment:
 
     def _hand_on(self, layer: int, half: Float[Tensor, "texts tokens neurons"], *, sound: bool) -> None:
         start = self._start
-        for index, text, length in zip(self._texts, half, self._lengths, strict=True):
+        for place, (index, text, length) in enumerate(zip(self._texts, half, self._lengths, strict=True)):
             kept = text[:length]
             if not (sound or _finite(kept)):
-                raise NotFinite(_fault(layer, index, kept))
+                raise _fault(layer, place, index, kept)
             self._receive(layer, start, kept.numpy())
             start += length
 
@@ -137,10 +150,9 @@ def _finite(half: Float[Tensor, "*tokens neurons"]) -> bool:
     return bool(torch.isfinite(half.sum(dtype=torch.float32)))
 
 
-def _fault(layer: int, text: int, half: Float[Tensor, "tokens neurons"]) -> str:
-    token, neuron = (int(place) for place in (~torch.isfinite(half)).nonzero()[0])
-    wrong = "NaN" if bool(torch.isnan(half[token, neuron])) else "beyond float16, which ends at 65504"
-    return (
-        f"layer {layer}, neuron {neuron}: its activation at token {token} of text {text} is {wrong}; "
-        "this model cannot be recorded"
-    )
+def _fault(layer: int, place: int, index: int, half: Float[Tensor, "tokens neurons"]) -> Exception:
+    token, neuron = (int(axis) for axis in (~torch.isfinite(half)).nonzero()[0])
+    where = f"layer {layer}, neuron {neuron}: its activation at token {token} of text {index} is"
+    if bool(torch.isnan(half[token, neuron])):
+        return _NotANumber(f"{where} NaN", place)
+    return NotFinite(f"{where} beyond float16, which ends at 65504; this model cannot be recorded")

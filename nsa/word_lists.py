@@ -3,10 +3,12 @@
     [awful, bad]        behind a colon or at the start of a line; over several lines, in bold, backticks, quotes of any
                         kind, a code block, as JSON, with brackets inside
     - awful             a line for each word, behind a dash, star, dot or number; an explanation behind it is left out
+    | awful | harsh |   a column of a table
     words: awful, bad   behind a colon, in a line that speaks of words
     awful               nothing but a line for each word
 
-What is none of these is prose and names no words. Of several lists the first counts that names words of the text that
+What is none of these is prose and names no words, and what a reasoning model thinks before it answers is no answer
+(<think>). Of several lists the first counts that names words of the text that
 was asked about, else the first.
 """
 
@@ -29,12 +31,19 @@ _SEPARATORS = ",;，；、،"  # noqa: RUF001 - commas of other scripts
 _MARK = r"[-+*•‣◦▪·–—](?![-*])|\(?\d{1,2}[.)](?!\d)|\[\d{1,2}\]|\(?[a-z]\)"  # noqa: RUF001 - dashes are meant
 _GAP = r"[ \t]+|(?<=[.)•])(?=[*_`\"'“‘«\w])"  # noqa: RUF001
 _BULLET = re.compile(rf"^[ \t>]*(?:{_MARK})(?:{_GAP})(?:\[[ xX]?\][ \t]*)?", re.MULTILINE)
+_THOUGHTS = re.compile(r"\A.*</think(?:ing)?>|<think(?:ing)?>.*", re.DOTALL)
+_TAG = re.compile(r"</?(?:answer|output|response|result|words?|list)>", re.IGNORECASE)
+_NUMBERED_WORD = re.compile(r"\bwords?[ _]?\d{1,2}[ \t]*[:=][ \t]*", re.IGNORECASE)
+_NUMBER_ONE = re.compile(r"^[ \t]*\(?1[.)]")
+_NEXT_NUMBER = re.compile(r"(?<=\S)[ \t]+(?=\(?(?:[2-9]|[1-9]\d)[.)][ \t]*[^\d\s])")
+_RULE = re.compile(r"[-:| \t]*-{2}[-:| \t]*")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
 _NEXT_QUESTION = re.compile(r"\n\s*(?:Below is a text|Text:)")
 _SPEAKS_OF_WORDS = re.compile(
     r"\b(?:(?:key)?words?|terms?|phrases?|lists?|influential|relevant|important|following|these|here)\b", re.IGNORECASE
 )
 _INTRODUCED = re.compile(r"(?:[:=：]|->|→)$")  # noqa: RUF001
+_NOUN = re.compile(r"\b(?:(?:key)?words?|terms?|phrases?)$", re.IGNORECASE)
 _VERB = re.compile(r"\b(?:are|is|include|includes|were)$")
 _PLACEHOLDER = re.compile(r"\.{2,}|…|words?[ _]?[\dN]?", re.IGNORECASE)
 _EXPLANATION = re.compile(r"\s*[:：]|\s+[-–—=→|]+>?\s|\s+\(")  # noqa: RUF001
@@ -49,7 +58,7 @@ def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
     >>> parse_answer("**[awful, bad]**"), parse_answer("- awful\\n- bad"), parse_answer("It is an awful text.")
     (('awful', 'bad'), ('awful', 'bad'), ())
     """
-    body = _FENCE.sub("", answer).replace("\\[", "[").replace("\\]", "]")
+    body = _plain(answer)
     readings = [reading for reading in _readings(body) if reading]
     if not text:
         return tuple(readings[0]) if readings else ()
@@ -64,6 +73,7 @@ def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
 def is_finished(answer: str) -> bool:
     """Whether the list of an answer that is still being written has ended: its bracket is closed, or another line has
     ended after its lines."""
+    answer = _THOUGHTS.sub("", answer)
     if next(_bracketed(answer), None) is not None:
         return True
     lines = [line for line in answer.split("\n")[:-1] if line.strip()]
@@ -79,11 +89,19 @@ def is_one_line(answer: str) -> bool:
     return bool(end) and not opened and not _BULLET.match(first) and not first.strip().strip(_MARKS).endswith(":")
 
 
+def _plain(answer: str) -> str:
+    """The answer without thoughts, code fences and tags, with a line for each item of "1. awful 2. bad"."""
+    body = _TAG.sub(" ", _FENCE.sub("", _THOUGHTS.sub("", answer))).replace("\\[", "[").replace("\\]", "]")
+    lines = _NUMBERED_WORD.sub("", body).split("\n")
+    return "\n".join(_NEXT_NUMBER.sub("\n", line) if _NUMBER_ONE.match(line) else line for line in lines)
+
+
 def _readings(whole: str) -> Iterator[list[str]]:
     """Every list that the answer may be read as, the surest first."""
     yield from _bracketed(whole)
     body = _NEXT_QUESTION.split(whole)[0]
     yield from _bulleted(body)
+    yield from _columns(body)
     lines = [line for line in body.split("\n") if line.strip() and "[" not in line]
     yield _a_line_each(lines)
     yield from _introduced(lines)
@@ -93,7 +111,7 @@ def _readings(whole: str) -> Iterator[list[str]]:
 
 def _between_commas(whole: str) -> list[str]:
     """The parts of the first line between its commas; since it may be prose, only words of the text make it a list."""
-    items = _items_of(whole.strip().partition("\n")[0])
+    items = _items_of(whole.strip().partition("\n")[0].strip("(){}["))
     return items if len(items) > 1 and all(_words(item) <= 2 for item in items) else []
 
 
@@ -129,15 +147,32 @@ def _is_list(items: Sequence[str]) -> bool:
 
 
 def _bulleted(body: str) -> Iterator[list[str]]:
-    """The words of lines with bullets: what stands before an explanation, or, as another reading, behind a heading."""
-    contents = [line[match.end() :] for line in body.split("\n") if (match := _BULLET.match(line))]
-    parts = [_head_and_rest(content) for content in contents if content.strip()]
-    heads = [item for head, _ in parts for item in _short(_items_of(head))]
-    rests = [item for _, rest in parts if rest for item in _short(_items_of(rest))]
-    if any(_SPEAKS_OF_WORDS.search(head) for head, rest in parts if rest):
-        heads, rests = rests, heads
-    yield heads
-    yield rests
+    """The words of lines with bullets: what stands before an explanation, or, as another reading, behind a heading.
+
+    Bullets below another bullet explain it, unless that one is a heading.
+    """
+    found = [(match, line[match.end() :]) for line in body.split("\n") if (match := _BULLET.match(line))]
+    indents = [len(match.group()) - len(match.group().lstrip()) for match, _ in found]
+    outer = [place for place, indent in enumerate(indents) if indent <= indents[0] + 1]
+    if any(_bare(found[place][1]).endswith(":") and _SPEAKS_OF_WORDS.search(found[place][1]) for place in outer):
+        outer = []
+    for contents in ([found[place][1] for place in outer], [content for _, content in found]):
+        parts = [_head_and_rest(content) for content in contents if content.strip()]
+        heads = [item for head, _ in parts for item in _short(_items_of(head))]
+        rests = [item for _, rest in parts if rest for item in _short(_items_of(rest))]
+        if any(_SPEAKS_OF_WORDS.search(head) for head, rest in parts if rest):
+            heads, rests = rests, heads
+        yield heads
+        yield rests
+
+
+def _columns(body: str) -> Iterator[list[str]]:
+    """The columns of a table with a rule below its heads, but for those of numbers."""
+    lines = [line.strip() for line in body.split("\n")]
+    rule = next((place for place, line in enumerate(lines) if line[:1] == "|" and _RULE.fullmatch(line)), len(lines))
+    rows = [line.strip("|").split("|") for line in lines[rule + 1 :] if line[:1] == "|"]
+    for column in zip(*rows, strict=False):
+        yield _short([item for cell in column if not (item := _bare(cell)).isdigit()])
 
 
 def _head_and_rest(content: str) -> tuple[str, str]:
@@ -161,8 +196,9 @@ def _introduced(lines: Sequence[str]) -> Iterator[list[str]]:
             if items and all(_words(item) <= 3 for item in items) and (len(items) > 1 or _words(items[0]) <= 2):
                 yield items
         spans = list(_SPAN.finditer(line))
-        if spans and _SPEAKS_OF_WORDS.search(start := line[: spans[0].start()]) and _VERB.search(start.strip()):
-            yield _short([_bare(span["inner"]) for span in spans])
+        start = line[: spans[0].start()].strip() if spans else ""
+        if _NOUN.search(start) or (_SPEAKS_OF_WORDS.search(start) and _VERB.search(start)):
+            yield _short([_without_stop(_bare(span["inner"])) for span in spans])
 
 
 def _a_line_each(lines: Sequence[str]) -> list[str]:
@@ -183,7 +219,7 @@ def _quoted_items(line: str) -> list[str]:
     spans = list(_SPAN.finditer(line))
     between = _SPAN.sub("", line)
     plain = re.fullmatch(rf"(?:[{_SEPARATORS}.\s{{}}()]|\band\b|\bor\b|&)*", between)
-    return [_bare(span["inner"]) for span in spans] if spans and plain else []
+    return [_without_stop(_bare(span["inner"])) for span in spans] if spans and plain else []
 
 
 def _split(content: str) -> list[str]:
@@ -231,6 +267,11 @@ def _bare(item: str) -> str:
     """An item without the marks around it; as it is where it is nothing but marks."""
     item = item.strip()
     return item.strip(_MARKS) or item
+
+
+def _without_stop(item: str) -> str:
+    """An item in quotes without the comma or full stop that American English puts into them."""
+    return item.rstrip(".,;!?") or item
 
 
 def _short(items: Sequence[str]) -> list[str]:

@@ -50,6 +50,13 @@ def test_a_dangling_link_is_something(tmp_path: Path) -> None:
         pass
 
 
+def test_the_folder_above_everything_is_refused() -> None:
+    with pytest.raises(Refusal, match="--output / is the folder above everything"):
+        unfinished_place(Path("/"), "key")
+    with pytest.raises(Refusal, match="/ exists and is not an empty folder"), new_folder(Path("/")):
+        pass
+
+
 def test_what_is_done_outlives_all_but_bad_input(tmp_path: Path) -> None:
     output = tmp_path / "a" / "b"
     with pytest.raises(KeyboardInterrupt), resumed_folder(output, "key") as (folder, finished):

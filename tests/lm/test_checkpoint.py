@@ -151,12 +151,18 @@ def test_what_is_no_model_for_itself(folder: Path, tmp_path: Path) -> None:
     refused(folder, "pipeline of diffusers")
     (folder / "model_index.json").unlink()
     refused(tmp_path, "has no config.json, but its folder model has one; name that one", kind=ModelNotFound)
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    refused(folder, "holds an adapter (adapter_model.safetensors)", kind=NoSafetensors)
+    cached = tmp_path / "cache" / "models--owner--name"
+    shutil.copytree(folder, cached / "snapshots" / "0a1b")
+    refused(cached, "no config.json, but its folder snapshots/0a1b has one; name that one", kind=ModelNotFound)
 
 
 @pytest.mark.parametrize(
     ("file", "said"),
     [
         ("model-q4_k_m.gguf", "GGUF is a form for running"),
+        ("consolidated-00001-of-00001.safetensors", "only parts with names of their own (consolidated-00001-of"),
         ("consolidated.safetensors", "names of Mistral's own programs"),
         ("pytorch_model.bin", "only pytorch_model.bin); only safetensors are read"),
         ("tf_model.h5", "only tf_model.h5"),
@@ -186,6 +192,30 @@ def test_variants(folder: Path, sharded: Path) -> None:
     (sharded / "model.safetensors.index.json").unlink()
     (sharded / "model.safetensors.index.fp16.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     assert right(load(sharded))
+    (sharded / "model.safetensors.index.fp16.json").unlink()
+    assert right(load(sharded))
+    for file in list(sharded.glob("model.fp16-*.safetensors")):
+        file.rename(sharded / f"{file.stem.replace('.fp16', '')}.fp16.safetensors")
+    assert right(load(sharded))
+    min(sharded.glob("model-*.safetensors")).unlink()
+    refused(sharded, "shards (model-00002-of-", "copy the rest", kind=NoSafetensors)
+
+
+def test_downloads_that_have_not_ended(folder: Path) -> None:
+    rest = folder / "model.safetensors.aria2"
+    rest.touch()
+    refused(folder, "the download of model.safetensors has not ended (model.safetensors.aria2", kind=NoSafetensors)
+    (folder / "model.safetensors").unlink()
+    rest.rename(folder / "model.safetensors.incomplete")
+    refused(folder, "only model.safetensors.incomplete, a download that has not ended", kind=NoSafetensors)
+
+
+def test_what_training_leaves(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "__0_0.distcp").touch()
+    refused(folder, "only __0_0.distcp", "load it with the library that wrote it", kind=NoSafetensors)
+    (folder / "zero_to_fp32.py").touch()
+    refused(folder, "only what DeepSpeed saves", "zero_to_fp32.py . weights --safe_serialization", kind=NoSafetensors)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +327,7 @@ def test_headers_that_lie(folder: Path, change: dict[str, object], said: str) ->
     [
         (b"", "it is empty (0 bytes)"),
         (b"abc\0", "its header alone would have"),
-        (b"/nowhere/model.safetensors", "it is the text '/nowhere/model.safetensors', as a link leaves it"),
+        (b"/nowhere/model.safetensors", "it is the text '/nowhere/model.safetensors' (a link that was copied"),
         (b"PK\3\4" + bytes(100), "a PyTorch file (pickle) with another name"),
         (b"\x80\2}q\0" + bytes(100), "a PyTorch file (pickle) with another name"),
         (b"GGUF" + bytes(100), "a GGUF file with another name"),

@@ -102,6 +102,14 @@ def test_configs_that_cannot_be_used(folder):
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "of_tomorrow"}))
     with pytest.raises(UnsupportedModel, match=r"config\.json is not understood"):
         load(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": None}))
+    with pytest.raises(UnsupportedModel, match=r"'max_position_embeddings': .*expected int, got NoneType"):
+        load(folder)
+    (folder / "config.json").write_text(
+        json.dumps(config | {"rope_parameters": {"rope_type": "su", "rope_theta": 1.0}})
+    )
+    with pytest.raises(UnsupportedModel, match=r"cannot be loaded: KeyError 'su'"):
+        load(folder)
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "compressed-tensors", "fp8", None])
@@ -153,6 +161,14 @@ def test_numbers_that_are_no_floats(folder):
 def test_a_broken_tokenizer(folder):
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(BadInput, match="tokenizer cannot be used"):
+        load(folder)
+
+
+def test_a_tokenizer_without_its_vocabulary(folder):
+    """What transformers makes of a tokenizer_config.json alone."""
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    with pytest.raises(BadInput, match=r"its tokenizer has no vocabulary.*copy the file"):
         load(folder)
 
 

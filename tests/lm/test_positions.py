@@ -118,3 +118,5 @@ def test_where_a_model_reads_otherwise() -> None:
         "full_attention": {"rope_type": "longrope", "original_max_position_embeddings": 16},
     }
     assert length_switches(mixed) == (16,)
+    mixed.config.rope_parameters["full_attention"]["original_max_position_embeddings"] = 16.0  # as some write it
+    assert length_switches(mixed) == (16,)

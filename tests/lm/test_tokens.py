@@ -1,7 +1,9 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
@@ -36,6 +38,20 @@ def test_spaces_newlines_and_parts_of_characters():
     assert tokens.texts[-2:] == ["ö", ""]  # two pieces of one character: the first has it
     assert tokens.offsets[-2:] == [(9, 10), (9, 10)]
     assert tokens.special == [True] + [False] * (len(tokens.ids) - 1)
+
+
+@pytest.mark.parametrize("text", ["schön", "café bad", "한국", "ệx", "é"])
+def test_pieces_of_a_character_that_the_tokenizer_composes_show_all_of_it(text):
+    """A normalizer as Qwen has it, and a text as macOS writes it: letters and marks by themselves."""
+    tokenizer = tiny_tokenizer()
+    apart = unicodedata.normalize("NFD", text)
+    plain = tokenize(tokenizer, apart)
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    composed = tokenize(tokenizer, apart)
+    for tokens in (plain, composed):
+        assert "".join(tokens.texts[1:]) == apart
+    assert composed.texts == [unicodedata.normalize("NFD", one) for one in tokenize(tokenizer, text).texts]
+    assert not any(unicodedata.combining(one[0]) for one in composed.texts if one)
 
 
 def test_a_special_token_written_in_the_text_is_special():

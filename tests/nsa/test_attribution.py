@@ -332,13 +332,16 @@ class Scripted(LlamaForCausalLM):  # type: ignore[misc]
     """A tiny model that answers every question with the same tokens."""
 
     script: tuple[int, ...] = ()
-    step = 0
+    question = 0
 
-    def forward(self, *args: Any, past_key_values: Any = None, **options: Any) -> Any:
-        output = super().forward(*args, past_key_values=past_key_values, **options)
-        self.step = 0 if past_key_values is None else self.step + 1
+    def forward(self, input_ids: Any, past_key_values: Any = None, **options: Any) -> Any:
+        output = super().forward(input_ids, past_key_values=past_key_values, **options)
+        cache = output.past_key_values
+        if cache is not None and past_key_values is None:
+            self.question = input_ids.shape[1]
+        read = input_ids.shape[1] if cache is None else cache.get_seq_length()
         output.logits[0, -1] = 0
-        output.logits[0, -1, self.script[self.step]] = 1
+        output.logits[0, -1, self.script[read - self.question]] = 1
         return output
 
 

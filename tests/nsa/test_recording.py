@@ -84,6 +84,18 @@ def test_a_value_that_cannot_be_kept_names_layer_and_neuron(weight: float, said:
     assert down_projection(decoder_layers(model)[1]) is model.get_submodule("model.decoder.layers.1.fc2")
 
 
+def test_nan_is_said_with_the_layer_that_makes_it_and_what_helps() -> None:
+    model = tiny("llama")
+    weight = model.get_submodule("model.layers.0.mlp.down_proj").weight
+    weight[3, 5] = float("nan")
+    said = r"layer 1, neuron 0: its activation at token 0 of text 0 is NaN: LlamaForCausalLM gives .* from layer 0 on; "
+    with pytest.raises(NotFinite, match=rf"{said}its weight model.layers.0.mlp.down_proj.weight .* another copy of it"):
+        recorded(model)
+    weight[3, 5] = 1e38
+    with pytest.raises(NotFinite, match=r"is NaN: .* from layer 0 on; .* in float16: compute in float32"):
+        recorded(model.half())
+
+
 def test_large_values_that_float16_holds_are_kept() -> None:
     model = tiny("opt")
     model.get_submodule("model.decoder.layers.1.fc1").bias[7] = 65000

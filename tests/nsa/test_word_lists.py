@@ -87,6 +87,17 @@ The words are: awful and bad
 **Influential words:** awful, bad
 Influential words:|awful, bad
 The influential words are "awful" and "bad".
+The influential words in it are "awful," and "bad."
+The words “awful” and “bad” are the most influential.
+<think>|The words are: [good], so bad.|</think>||[awful, bad]
+It says so: [good]|</think>|- awful|- bad
+<answer>[awful, bad]</answer>
+1. awful 2. bad
+(1) awful (2) bad
+Word 1: awful|Word 2: bad
+[word1: awful, word2: bad]
+1. awful:|   - the food|2. bad:|   - not good
+- Words:|  - awful|  - bad
 `awful`, `bad`
 «awful», «bad»
 The words are: `awful`, `bad`.
@@ -100,7 +111,23 @@ def test_usual_forms_of_a_list(answer: str) -> None:
     assert parse_answer(answer, TEXT) == ("awful", "bad")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "| Word | Why |\n|------|:---:|\n| awful | not good |\n| bad | dull |",
+        "| # | Word |\n|---|---|\n| 1 | **awful** |\n| 2 | `bad` |",
+        "(awful, bad)",
+        "{awful, bad}",
+        "[awful, bad",
+        "word1: awful, word2: bad",
+    ],
+)
+def test_forms_that_the_text_makes_a_list(answer: str) -> None:
+    assert parse_answer(answer, TEXT) == ("awful", "bad")
+
+
 PROSE = """
+<think>|The words are: [awful, bad].
 It is an awful text.
 The sentiment is: negative
 Note: the food was bad, but good
@@ -144,6 +171,11 @@ def test_prose_lists_no_words(answer: str) -> None:
 )
 def test_the_text_decides_between_readings(answer: str, expected: tuple[str, ...]) -> None:
     assert parse_answer(answer, TEXT) == expected
+
+
+def test_a_list_that_is_thought_of_ends_nothing() -> None:
+    assert not is_finished("<think>\nPerhaps [awful, bad]\nbut")
+    assert is_finished("<think>\nPerhaps [awful]\n</think>\n[bad]")
 
 
 @given(st.text(alphabet="ab[]()\"'“”*`-1.,:;\n \\{}", max_size=40))

@@ -1,6 +1,7 @@
 """Where words stand in a text, and what an answer names."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from lm.loading import LanguageModel
 from nsa.answering import Answer, answer
 from nsa.prompts import QUESTIONS, question, question_ids, words_prompt
 from nsa.texts import Text
+from nsa.word_lists import is_finished, is_one_line
 from nsa.words import SOURCES, influential_words, keep_words, parse_answer
 from tests.models import tiny, tiny_tokenizer
 from text.words import occurrences
@@ -100,6 +102,43 @@ def test_an_answer_is_the_models_greedy_one(family: str) -> None:
     assert found.text == expected or "]" in found.text or "\n" in found.text
 
 
+@pytest.mark.parametrize("family", ["gpt1", "llama", "falcon_alibi"])
+def test_an_answer_is_that_of_whole_passes_whatever_the_model_keeps(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPT-1 has no cache; others have one that is wrong, or that fails."""
+    lm = tiny_lm(family)
+    assert lm.tokenizer is not None
+    ids = list(question(lm.tokenizer, "the room was").ids)
+    for _ in range(6):
+        whole = lm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+        ids.append(int(whole.argmax()))
+    expected = str(lm.tokenizer.decode(ids[-6:], skip_special_tokens=True))
+    assert not is_finished(expected) and not is_one_line(expected)
+
+    def found() -> str | None:
+        made = answer(lm, "the room was", most=6)
+        return made and made.text
+
+    assert found() == expected
+    own = lm.model.forward
+
+    def wrong(*args: Any, past_key_values: Any = None, **options: Any) -> Any:
+        output = own(*args, past_key_values=past_key_values, **options)
+        if past_key_values is not None:
+            output.logits = output.logits.flip(-1)
+        return output
+
+    def failing(*args: Any, past_key_values: Any = None, **options: Any) -> Any:
+        if past_key_values is not None:
+            raise ValueError("position_ids are incorrect")
+        return own(*args, **options)
+
+    for forward in (wrong, failing):
+        monkeypatch.setattr(lm.model, "forward", forward)
+        assert found() == expected
+
+
 def test_an_answer_ends_with_the_end_token() -> None:
     lm = tiny_lm()
     lm.model.lm_head.weight[:] = 0  # every token is as likely as the first, which is the end token
@@ -109,6 +148,20 @@ def test_an_answer_ends_with_the_end_token() -> None:
 def test_a_question_too_long_for_the_context_has_no_answer() -> None:
     found = influential_words(tiny_lm(), [Text("the food was bad " * 20)], "cot")
     assert found == [None]
+
+
+@pytest.mark.parametrize(
+    ("template", "asked"),
+    [
+        ("{% if enable_thinking is defined and enable_thinking is false %}|{% endif %}", "bad|"),
+        ("{{ '<think>\n' }}", "bad<think>\n\n</think>\n\n"),
+        ("{% if enable_thinking %}<think>{% endif %}", "bad"),
+    ],
+)
+def test_a_reasoning_model_is_asked_to_answer_at_once(template: str, asked: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{{ messages[0].content }}" + template
+    assert tokenizer.decode(question(tokenizer, "bad").ids) == asked
 
 
 def test_a_chat_template_is_used_where_there_is_one() -> None:
@@ -142,6 +195,7 @@ PARTS = "{% for m in messages %}{% for part in m.content %}{{ part.text }}{% end
         ("{{ messages[0].content | upper }}", "leaves the question out"),
         ("{{ messages[0].content + 1 }}", "TypeError"),
         ("{{ 1 // 0 }}", "ZeroDivisionError"),
+        ("\ud800{{ messages[0].content }}", "holds half of a character"),
     ],
 )
 def test_a_chat_template_that_does_not_ask_is_not_used(template: object, reason: str) -> None:
