@@ -9,19 +9,21 @@ from jobs.problems import Problem, bad_field
 _Path: TypeAlias = "tuple[_Path, str] | None"
 ROOT = "spec"
 """Fields of a request's spec are named as those of the spec alone."""
+_NULL = "\0"
 
 
-def check_shape(document: Any) -> None:
+def check_shape(document: Any, *, kept: bool = False) -> None:
     """Problem 422 that names the field: nested too deep, too many values, an integer beyond 64 bits, half of a
-    surrogate pair (which UTF-8 does not have) in a text or a key. Linear, without recursion; a value that is reached
-    twice (a YAML alias) counts twice."""
+    surrogate pair (which UTF-8 does not have) in a text or a key; where it is to be `kept` in the database a null
+    character too, over which PostgreSQL reads no field of the whole document. Linear, without recursion; a value that
+    is reached twice (a YAML alias) counts twice."""
     pending: list[tuple[Any, _Path, int]] = [(document, None, 1)]
     seen = 1
     while pending:
         value, path, depth = pending.pop()
         match value:
             case str():
-                _check_text(value, path, "a text")
+                _check_text(value, path, "a text", kept)
             case bool() | None | float():
                 pass
             case int():
@@ -43,7 +45,7 @@ def check_shape(document: Any) -> None:
                         f"holds more than {MAX_VALUES:,} values; name texts and rows by file or by data set instead",
                     )
                 if isinstance(value, Mapping):
-                    items = [(_check_key(key, path), item) for key, item in value.items()]
+                    items = [(_check_key(key, path, kept), item) for key, item in value.items()]
                 else:
                     items = [(str(index), item) for index, item in enumerate(value) if not _plain(item)]
                 # Last in, first out: the first wrong field is the one that is named.
@@ -54,12 +56,14 @@ def check_shape(document: Any) -> None:
 
 def _plain(value: object) -> bool:
     """Nothing can be wrong with it: most of a long list is like this, and is gone through at once."""
-    return (type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER) or (type(value) is str and value.isascii())
+    return (type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER) or (
+        type(value) is str and value.isascii() and _NULL not in value
+    )
 
 
-def _check_key(key: object, path: _Path) -> str:
+def _check_key(key: object, path: _Path, kept: bool) -> str:
     if isinstance(key, str):
-        _check_text(key, (path, key), "a field's name")
+        _check_text(key, (path, key), "a field's name", kept)
         return key
     if isinstance(key, int) and not isinstance(key, bool):  # YAML has such keys, and JSON makes texts of them
         _check_integer(key, path)
@@ -67,7 +71,14 @@ def _check_key(key: object, path: _Path) -> str:
     raise _no_json(key, path)
 
 
-def _check_text(text: str, path: _Path, what: str) -> None:
+def _check_text(text: str, path: _Path, what: str, kept: bool) -> None:
+    if kept and _NULL in text:
+        raise bad_field(
+            _field(path),
+            text,
+            "text without null characters",
+            f"{what} holds a null character (\\u0000) at character {text.index(_NULL)}; leave it out",
+        )
     if text.isascii():
         return
     try:

@@ -65,7 +65,7 @@ def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
     words = WordIndex(text)
     found = [[part for item in reading for part in _of_text(item, words)] for reading in readings]
     for reading in [*found, _between_commas(body)]:
-        if any(words.occurrences(item) for item in reading):
+        if any(item in words for item in reading):
             return tuple(reading)
     return tuple(found[0]) if found else ()
 
@@ -287,5 +287,5 @@ def _words(item: str) -> int:
 def _of_text(item: str, words: WordIndex) -> list[str]:
     """An item, or where the text does not have it, its parts around an "and" that it has."""
     parts = [part for part in _AND.split(item) if part]
-    found = not words.occurrences(item) and any(words.occurrences(part) for part in parts)
+    found = item not in words and any(part in words for part in parts)
     return parts if found else [item]

@@ -27,7 +27,7 @@ def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[
     dropped: dict[str, str] = {}
     words = WordIndex(text)
     for word in named:
-        (kept if words.occurrences(word) else dropped).setdefault(fold(word), word)
+        (kept if word in words else dropped).setdefault(fold(word), word)
     return tuple(kept.values()), tuple(dropped.values())
 
 

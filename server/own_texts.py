@@ -103,7 +103,7 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
         named = words.get(example.index, ())
         found = WordIndex(text if named else "")
         for place, word in enumerate(named):
-            if not found.occurrences(word):
+            if word not in found:
                 message = f"the word {word!r} is not in text {example.index}; give whole words as the text spells them"
                 raise bad_field(f"words.{example.index}.{place}", word, "a whole word of the text", message)
     if not any(chosen.values()):

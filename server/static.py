@@ -104,9 +104,16 @@ def static_response(request: Request, path: Path, *, kept: bool = False) -> Resp
 def file_below(folder: Path, name: str) -> Path:
     """``folder/name`` when that is a file below ``folder``; 404 for anything else, also for ways out of the folder."""
     path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.suffix in {".py", ".pyc", ".html"}:
+    if not path.is_relative_to(folder.resolve()) or not _is_file(path) or path.suffix in {".py", ".pyc", ".html"}:
         raise Problem(404, "not-found", "Not found", f"there is no file {name[:200]!r}")
     return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a file's name may be
+        return False
 
 
 def static_routes(frontend: Path) -> APIRouter:
@@ -128,7 +135,7 @@ def static_routes(frontend: Path) -> APIRouter:
     @router.get(f"{urls.DOCS_STATIC}/{{name}}")
     def docs(request: Request, name: str) -> Response:
         own = Path(__file__).parent / "assets"
-        folder = own if (own / name).is_file() else wheel_file("fastapi_swagger", "resources")
+        folder = own if _is_file(own / name) else wheel_file("fastapi_swagger", "resources")
         return static_response(request, file_below(folder, name))
 
     return router

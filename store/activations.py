@@ -54,6 +54,7 @@ from store.spool import Spool
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024
+ROOT = "zarr.json"
 REMEDY = "delete it and run its job again"
 CHECKED = ZstdCodec(level=0, checksum=True)  # a flipped byte of a chunk is an error when the chunk is read
 ROWS = ("activations", "word_activations", "text_activations", "spread")  # of which one neuron at a time is read
@@ -225,7 +226,7 @@ class ActivationStore:
         self._opened: dict[str, zarr.Array[Any]] = {}
         self._small: dict[str, NDArray[Any]] = {}
         self._lock = threading.Lock()
-        with self.reading("zarr.json"):
+        with self.reading(ROOT):
             self._root = zarr.open_group(store, mode="r", zarr_format=3)
             attributes: dict[str, Any] = dict(self._root.attrs.asdict())
             self.spec: dict[str, Any] = attributes["spec"]
@@ -343,9 +344,11 @@ class ActivationStore:
         errors of their own."""
         try:
             yield
-        except (FileNotFoundError, MemoryError, Damaged):
+        except (MemoryError, Damaged):
             raise
         except Exception as error:
+            if what == ROOT and isinstance(error, FileNotFoundError):
+                raise  # there is no attribution
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise Damaged(self._folder, what, f"cannot be read ({reason})", REMEDY) from error
 

@@ -113,12 +113,20 @@ class AttributionTables:
             self.store.check(layer)
             places = places[places // self.store.neurons == layer]
         if word is not None:
-            wanted = [i for i, known in enumerate(self.words_list) if fold(known) == fold(word)]
+            spelled = fold(word)
+            wanted = [i for i, known in enumerate(self._folded) if known == spelled]
             places = places[np.isin(self.store.array("word").ravel()[places], wanted)]
         if sort == "drop":
             drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
             places = places[np.argsort(-drop, kind="stable")]  # NaN comes last; equal drops stay in the order of rank
         return self._rows(places[offset : offset + limit], variant), len(places)
+
+    def best_of_words(self, variant: str | None = None) -> dict[str, NeuronRow]:
+        """The best ranked neuron of every word that is some neuron's own, by the word as `words_list` has it."""
+        matched = self.store.array("word").ravel()[self._ranked]
+        words, first = np.unique(matched, return_index=True)  # the first place of a word is its best rank
+        rows = self._rows(self._ranked[first[words >= 0]], variant)
+        return {row.word: row for row in rows if row.word is not None}
 
     def answering(
         self, *, word: str | None = None, token: int | None = None, layer: int | None = None
@@ -143,10 +151,10 @@ class AttributionTables:
 
     def _item(self, word: str | None, token: int | None) -> tuple[str, int]:
         if word is not None:
-            known = [fold(known) for known in self.words_list]
-            if fold(word) not in known:
+            spelled = fold(word)
+            if spelled not in self._folded:
                 raise LookupError(f"word {word!r}: the words are {', '.join(self.words_list)}")
-            return "word", known.index(fold(word))
+            return "word", self._folded.index(spelled)
         if token is None or not 0 <= token < self.store.tokens:
             raise LookupError(f"token {token}: the tokens are 0 to {self.store.tokens - 1}")
         return "token", token
@@ -154,7 +162,7 @@ class AttributionTables:
     def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[TextRow]:
         """The best ranked neurons whose own word stands in one text, by its place among the examples."""
         here = {fold(match["word"]) for match in self.store.examples[place]["words"]}
-        wanted = [i for i, word in enumerate(self.words_list) if fold(word) in here]
+        wanted = [i for i, word in enumerate(self._folded) if word in here]
         places = self._ranked if layer is None else self._of_layer(layer)
         chosen = places[np.isin(self.store.array("word").ravel()[places], wanted)][:limit]
         return [
@@ -296,6 +304,11 @@ class AttributionTables:
             return None
         layer, neuron = divmod(int(self._ranked[rank - 1]), self.store.neurons)
         return layer, neuron
+
+    @cached_property
+    def _folded(self) -> list[str]:
+        """`words_list`, to find a word in by any of its spellings."""
+        return [fold(word) for word in self.words_list]
 
     @cached_property
     def _ranked(self) -> NDArray[np.int64]:

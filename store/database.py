@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from store.migrations import HEAD
 
@@ -27,6 +28,8 @@ POOL_SIZE = 15
 """Connections that are kept; as many again are opened where more are needed at once."""
 MOST_VALUES = 500
 """Databases bound the number of values in one statement."""
+_READ_ONLY = "25006"
+"""PostgreSQL's code of a change in a transaction that is read-only."""
 _LOCK = 0x7072756E65  # "prune": the advisory lock's number
 
 
@@ -57,10 +60,12 @@ class Database:
         )
         if self._sqlite:
             _prepare_sqlite(self.engine, patience)
-        elif answer_seconds is not None:
-            from store.postgres import answering_within  # psycopg takes a moment to import
+        else:
+            event.listen(self.engine, "handle_error", _read_only, retval=True)
+            if answer_seconds is not None:
+                from store.postgres import answering_within  # psycopg takes a moment to import
 
-            answering_within(self.engine, answer_seconds)
+                answering_within(self.engine, answer_seconds)
         self._writer = self.engine.execution_options(begin="IMMEDIATE")
 
     @contextlib.contextmanager
@@ -127,6 +132,15 @@ def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _read_only(context: ExceptionContext) -> OperationalError | None:
+    """What takes no changes for a while, such as a standby that is about to take over, is an OperationalError with
+    SQLite; with PostgreSQL it would be what defects are."""
+    error = context.original_exception
+    if getattr(error, "sqlstate", None) != _READ_ONLY:
+        return None
+    return OperationalError(context.statement, context.parameters, error)
 
 
 def _prepare_sqlite(engine: Engine, patience: float) -> None:

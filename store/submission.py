@@ -15,6 +15,7 @@ from jobs.fingerprints import fingerprint
 from jobs.problems import bad_field, not_found
 from jobs.references import PRUNED
 from jobs.settings import Settings
+from jobs.shape import check_shape
 from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
 from store import estimates
 from store.artefacts import Artefacts
@@ -72,6 +73,7 @@ def submit(
     `force`. With `send` None whoever sweeps next sends the message.
     """
     known_kind = parse_kind(kind)
+    check_shape(document, kept=True)
     spec = parse_spec(kind, document)
     contents = Contents(stores.settings)
     mark = fingerprint(known_kind, spec, contents.of(spec))

@@ -36,6 +36,10 @@ _SPELLINGS = str.maketrans(
 _DOTTED_I = re.compile("(i[\u0300-\u0306\u0308-\u036f]*)\u0307")
 _PIECES = re.compile(r"[A-Za-z0-9]+|\s+|.", re.DOTALL)
 _UNDERSCORES = re.compile("_+")
+_GRAPHEME_JOINER = "\u034f"
+"""One of the undrawn: it is gone from what is folded."""
+MAX_MARKS = 30
+"""Combining marks in a row that are sorted together; no language puts as many on a letter."""
 _BETWEEN = "\0"
 """Stands between segments where they are searched; no folded segment holds it."""
 
@@ -108,6 +112,14 @@ class WordIndex:
             if not apart or start >= apart[-1][1]:
                 apart.append((start, end))
         return apart
+
+    def __contains__(self, word: str) -> bool:
+        """Whether the text has a word or phrase: the first occurrence is enough.
+
+        >>> "not good" in WordIndex("It is not\\ngood."), "goo" in WordIndex("good")
+        (True, False)
+        """
+        return any(True for spelled in _spellings(word) for _ in self._of(spelled))
 
     def words(self) -> list[tuple[int, int]]:
         """Character ranges of the words in order: runs of letters, digits and apostrophes between them; one by one the
@@ -225,11 +237,27 @@ def _fold(piece: str) -> str:
     if piece.isascii():
         folded = piece.lower().translate(_SPELLINGS)
     else:
-        plain = unicodedata.normalize("NFD", unicodedata.normalize("NFD", piece).casefold())
+        plain = unicodedata.normalize("NFD", unicodedata.normalize("NFD", _stream_safe(piece)).casefold())
         folded = _DOTTED_I.sub(r"\1", plain.translate(_SPELLINGS))
     if "_" in folded:
         folded = _UNDERSCORES.sub("_", folded)
     return folded.replace(_BETWEEN, "\ufffd") or piece
+
+
+def _stream_safe(piece: str) -> str:
+    """The piece with a joiner that is not drawn behind every MAX_MARKS marks in a row (UAX #15, section 13). Python
+    sorts the marks of one letter in time that grows with the square of their number."""
+    if len(piece) <= MAX_MARKS:
+        return piece
+    parts: list[str] = []
+    marks = 0
+    for character in piece:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > MAX_MARKS:
+            parts.append(_GRAPHEME_JOINER)
+            marks = 1
+        parts.append(character)
+    return "".join(parts)
 
 
 def _cut(text: str) -> Iterator[_Run]:

@@ -122,7 +122,7 @@ class GivenText(Strict):
             return self
         words = WordIndex(self.text)
         for index, word in enumerate(self.words):
-            if not words.occurrences(word):
+            if word not in words:
                 raise refused(
                     f"the word {word!r} is not in the text; give whole words as the text spells them",
                     allowed="a whole word of the text",

@@ -25,6 +25,7 @@ from server.read.opened import OpenAttribution
 from server.read.records import job_link
 from server.stores import Stores
 from store.activations import NoSuchNeuron
+from store.attribution_tables import NeuronRow
 from store.results import Record
 from text.words import fold
 
@@ -110,6 +111,7 @@ def attribution_document(
         known = [row.word for row in words]
         raise bad_field("word", word, known, unknown_name(word, known))
     top, _ = tables.neurons(layer=layer, word=word, sort=sort, variant=chosen, limit=ROWS)
+    best = tables.best_of_words(chosen)
     rank_map = tables.rank_map(ranks=min(RANKS, opened.store.neurons), variant=chosen)
     return AttributionDocument(
         **_summary_fields(opened),
@@ -118,7 +120,7 @@ def attribution_document(
         variant=chosen,
         word=word,
         example_list=opened.example_summaries,
-        influential_words=[_word_row(opened, row.word, row.model_dump(), chosen) for row in words],
+        influential_words=[_word_row(opened, row.word, row.model_dump(), best.get(row.word)) for row in words],
         score_map=ScoreMap(
             **rank_map.model_dump(),
             hrefs=[
@@ -163,12 +165,11 @@ def _summary_fields(opened: OpenAttribution) -> dict[str, object]:
     }
 
 
-def _word_row(opened: OpenAttribution, word: str, fields: dict[str, object], variant: str | None) -> WordRow:
-    best, _ = opened.tables.neurons(word=word, variant=variant, limit=1)
+def _word_row(opened: OpenAttribution, word: str, fields: dict[str, object], best: NeuronRow | None) -> WordRow:
     return WordRow.model_validate(
         {
             **fields,
-            "best": opened.row(best[0]) if best else None,
+            "best": opened.row(best) if best else None,
             "href": urls.attribution(opened.id, word=word),
         }
     )

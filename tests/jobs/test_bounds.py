@@ -202,6 +202,17 @@ def test_the_shape_of_a_document(document: Any, field: str, says: str) -> None:
     error["message"].encode(), str(error["given"]).encode()
 
 
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [({"texts": [{"text": "so bad\0"}]}, "texts.0.text"), ({"texts": ["é\0"]}, "texts.0"), ({"a\0": 1}, "a\0")],
+)
+def test_a_null_character_is_not_kept(document: Any, field: str) -> None:
+    check_shape(document)
+    with pytest.raises(Problem, match="holds a null character") as caught:
+        check_shape(document, kept=True)
+    assert caught.value.errors[0].field == field
+
+
 def test_depth_is_bounded_without_recursion() -> None:
     fits: Any = 0
     for _ in range(bounds.MAX_DEPTH):

@@ -33,6 +33,19 @@ def test_nothing_is_cut_and_nothing_hangs_over(seeded_app: Site, open_page: Open
         assert page.evaluate(CUT) == [], path
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_name_without_blanks_stays_in_the_window(seeded_app: Site, open_page: Open, width: int) -> None:
+    """A word may be an address of 200 characters, a text's label too."""
+    page = open_page(seeded_app.address, viewport={"width": width, "height": 900})
+    attribution = seeded_app.attribution
+    for path in (*addresses(seeded_app).values(), f"{attribution}/answering?word=badly"):
+        page.goto(seeded_app.address + path)
+        for name in page.locator(".chip, .menu > summary").all():
+            name.evaluate("(name) => { name.textContent = 'W'.repeat(200); }")
+        settled(page)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width, path
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_column_comes_when_it_fits(seeded_app: Site, open_page: Open, width: int) -> None:
     page = open_page(f"{seeded_app.address}{addresses(seeded_app)['model']}", viewport={"width": width, "height": 900})

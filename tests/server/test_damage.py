@@ -114,6 +114,13 @@ def test_a_shard_that_is_gone_is_no_zero(client: TestClient, folder: Path) -> No
     assert is_damaged(client, f"/api/v1/attributions/{OTHER}/neurons/0/1")
 
 
+def test_a_shard_that_goes_while_it_is_read_is_damage_too(client: TestClient, folder: Path) -> None:
+    assert not is_damaged(client, f"/api/v1/attributions/{OTHER}/neurons/0/1")
+    shutil.rmtree(folder / "activations" / "dense" / "c")
+    for path in ("neurons/0/1", "neurons/0/2", "neurons/0/1/heatmap.csv"):
+        assert is_damaged(client, f"/api/v1/attributions/{OTHER}/{path}")
+
+
 @pytest.mark.parametrize("manifest", [True, False])
 @pytest.mark.parametrize("contents", ["{", "[]", '{"tasks": {}}', "[" * 100_000])
 def test_an_evaluation(client: TestClient, stores: Stores, contents: str, manifest: bool, made_up: MadeUp) -> None:

@@ -117,6 +117,12 @@ def test_the_ranking(tables: AttributionTables) -> None:
         tables.neurons(layer=2)
 
 
+def test_the_best_neuron_of_each_word(tables: AttributionTables) -> None:
+    best = tables.best_of_words()
+    assert best == {word: found[0] for word in tables.words_list if (found := tables.neurons(word=word, limit=1)[0])}
+    assert "Dull" in best
+
+
 def test_sorted_by_drop_the_undefined_come_last(tables: AttributionTables) -> None:
     if not has_pruned(tables):
         with pytest.raises(LookupError, match="the pruned variants are none"):

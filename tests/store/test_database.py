@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from jobs.settings import Settings
 from store.database import Database
@@ -104,6 +105,14 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = 'x'"))
         assert database.revision() == HEAD
         connection.rollback()
+
+
+def test_a_database_that_takes_no_changes_is_said_alike(database: Database) -> None:
+    forbid = "PRAGMA query_only = ON" if database.url.get_backend_name() == "sqlite" else "SET TRANSACTION READ ONLY"
+    with pytest.raises(OperationalError), database.engine.begin() as connection:
+        connection.execute(text(forbid))
+        assert connection.execute(text("SELECT count(*) FROM jobs")).scalar() == 0
+        connection.execute(text("DELETE FROM jobs"))
 
 
 def test_a_migration_can_be_taken_back(database: Database) -> None:

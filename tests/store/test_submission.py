@@ -181,6 +181,7 @@ def test_a_job_that_is_tried_again_waits_for_the_one_that_was_asked_for_since(st
         ("prune", {"calibration": {"dataset": "c44"}}, "calibration.dataset", "'c4'"),
         ("prune", {"calibration": None}, "calibration", "needs a calibration set"),
         ("evaluate", {"perplexity": ["/etc/passwd.txt"]}, "perplexity.datasets.0", "there is no file"),
+        ("evaluate", {"perplexity": ["a\0.txt"]}, "perplexity.0", "a null character (\\\\u0000) at character 1"),
         ("prunee", {}, "kind", "did you mean 'prune'"),
     ],
 )

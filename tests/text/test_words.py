@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 import unicodedata
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text.words import WordIndex, fold, occurrences
+from text.words import MAX_MARKS, WordIndex, fold, occurrences
 
 LETTERS = "abIiİıÄéßsσςΣ_'’ʼ- .,!\u0301\u0307中好ไทย한😡👍\U0001f3fd\u200d\ufe0f\u1112\u1161\u11ab\u00ad漢カ_7"  # noqa: RUF001
 
@@ -197,3 +198,19 @@ def test_the_work_grows_as_the_text(piece: str, word: str) -> None:
 
     once, twice, four = (work(100 * times) for times in (1, 2, 4))
     assert four - twice <= 2.2 * (twice - once) + 50
+
+
+def test_marks_on_one_letter_are_sorted_a_few_at_a_time() -> None:
+    marked = "e" + "\u0301\u0323" * 100_000
+    begun = time.process_time()
+    assert occurrences("e", marked) == [] and occurrences(marked, marked) == [(0, len(marked))]
+    assert time.process_time() - begun < 20  # minutes, where they are sorted all at once
+    few = "\u0301\u0323" * (MAX_MARKS // 2)
+    assert fold("e" + few) == fold("e" + few[::-1])
+
+
+@pytest.mark.parametrize("word", ["a", "a a"])
+def test_whether_a_word_is_there_is_known_from_its_first_place(word: str) -> None:
+    text = WordIndex("a " * 1000)
+    assert word in text and "b" not in text
+    assert steps(lambda: word in text) < 200
