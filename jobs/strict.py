@@ -1,7 +1,8 @@
 """Frozen models that refuse unknown fields, and turning what pydantic says about them into field errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -34,7 +35,35 @@ class Strict(BaseModel):
                         field=cut(str(key), MAX_ECHO),
                         given=data[key],
                     )
+                _check_truth(cls, key, data[key])
         return data
+
+
+def _check_truth(model: type[BaseModel], field: str, value: object) -> None:
+    """Refuse true where a number is meant, which Python takes for 1, and "yes" or 1 where true or false is."""
+    types = _types_of(model, field)
+    if bool in types:
+        wrong = isinstance(value, str | int | float) and not isinstance(value, bool) and not types & {str, int, float}
+        allowed = "true or false"
+    else:
+        each = value if isinstance(value, list | tuple) else [value]
+        wrong = bool(types & {int, float}) and any(isinstance(one, bool) for one in each)
+        allowed = "a number"
+    if wrong:
+        raise refused(f"{shown(value, MAX_SHOWN)} is not allowed: {allowed}", allowed=allowed, field=field, given=value)
+
+
+@cache
+def _types_of(model: type[BaseModel], field: str) -> frozenset[type]:
+    """The types that a field's annotation names, at any depth."""
+    found: set[type] = set()
+    pending: list[object] = [model.model_fields[field].annotation]
+    while pending:
+        annotation = pending.pop()
+        pending.extend(get_args(annotation))
+        if isinstance(annotation, type):
+            found.add(annotation)
+    return frozenset(found)
 
 
 def refused(

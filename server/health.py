@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
+from jobs.problems import RETRY_SECONDS
 from server import urls
 from server.stores import Stores, StoresHere
 
@@ -28,7 +29,8 @@ def readyz(stores: StoresHere) -> JSONResponse:
     checks = {name: _works(check, stores) for name, check in parts.items()}
     ready = all(checks.values())
     words = {name: "ok" if works else "cannot be reached" for name, works in checks.items()}
-    return JSONResponse({"status": "ready" if ready else "not ready", "checks": words}, 200 if ready else 503)
+    document = {"status": "ready" if ready else "not ready", "checks": words}
+    return JSONResponse(document) if ready else JSONResponse(document, 503, {"retry-after": str(RETRY_SECONDS)})
 
 
 def _works(check: Callable[[Stores], object], stores: Stores) -> bool:

@@ -38,6 +38,8 @@ _PIECES = re.compile(r"[A-Za-z0-9]+|\s+|.", re.DOTALL)
 _UNDERSCORES = re.compile("_+")
 _GRAPHEME_JOINER = "\u034f"
 """One of the undrawn: it is gone from what is folded."""
+MAX_KEPT = 64
+"""Characters of a piece whose folded form is kept."""
 MAX_MARKS = 30
 """Combining marks in a row that are sorted together; no language puts as many on a letter."""
 _BETWEEN = "\0"
@@ -232,8 +234,17 @@ def _folded(text: str, run: _Run) -> str:
     return " " if kind is _Kind.BLANK else _fold(text[start:end])
 
 
-@lru_cache(maxsize=1 << 12)
 def _fold(piece: str) -> str:
+    """As pieces are compared. What a text repeats is short, and only that is kept."""
+    return _fold_again(piece) if len(piece) <= MAX_KEPT else _fold_anew(piece)
+
+
+@lru_cache(maxsize=1 << 12)
+def _fold_again(piece: str) -> str:
+    return _fold_anew(piece)
+
+
+def _fold_anew(piece: str) -> str:
     if piece.isascii():
         folded = piece.lower().translate(_SPELLINGS)
     else:

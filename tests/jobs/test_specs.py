@@ -277,7 +277,7 @@ def test_layers_are_a_set() -> None:
             "has no words",
         ),
         ("attribute", {"floor": 1}, "floor", 1, "less than 1"),
-        ("attribute", {"special_tokens": "some"}, "special_tokens", "some", "valid boolean"),
+        ("attribute", {"special_tokens": "some"}, "special_tokens", "some", "true or false"),
         ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
         ("attribute", {"prompt": "sst1"}, "prompt", "sst1", "did you mean 'sst2'"),
         ("attribute", {"prompt": "rte"}, "prompt", "rte", "goes around no other text"),
@@ -378,6 +378,26 @@ def test_what_is_wrong_is_said(kind: str, change: dict[str, Any], field: str, gi
     assert error["field"] == field
     assert given is None or error["given"] == given
     assert says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "field", "allowed"),
+    [
+        ("prune", {"calibration": {"dataset": "c4", "samples": True}}, "calibration.samples", "a number"),
+        ("prune", {"pattern": {"kind": "n_m", "n": True, "m": 4}}, "pattern.n", "a number"),
+        ("prune", {"pattern": {"kind": "unstructured", "sparsity": False}}, "pattern.sparsity", "a number"),
+        ("attribute", {"layers": [0, True]}, "layers", "a number"),
+        ("attribute", {"permutations": False}, "permutations", "a number"),
+        ("attribute", {"special_tokens": "yes"}, "special_tokens", "true or false"),
+        ("attribute", {"special_tokens": 1}, "special_tokens", "true or false"),
+        ("study", {"seeds": [True]}, "seeds", "a number"),
+        ("study", {"limit": True}, "limit", "a number"),
+    ],
+)
+def test_truth_is_no_number_and_no_number_is_truth(kind: str, change: dict[str, Any], field: str, allowed: str) -> None:
+    document = {**{"prune": PRUNE, "attribute": ATTRIBUTE, "study": STUDY}[kind], **change}
+    (error,) = refused(kind, document)
+    assert (error["field"], error["allowed"]) == (field, allowed)
 
 
 def test_every_wrong_field_is_named_at_once() -> None:

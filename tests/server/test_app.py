@@ -40,7 +40,7 @@ def test_without_redis_the_server_is_up_but_not_ready(tmp_path: Path) -> None:
     with TestClient(app, base_url="http://localhost") as client:
         assert client.get("/healthz").status_code == 200
         answer = client.get("/readyz")
-        assert answer.status_code == 503
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["checks"] == {"database": "ok", "redis": "cannot be reached", "artefacts": "ok"}
         accepted = client.post(
             "/api/v1/jobs", json={"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
