@@ -34,7 +34,7 @@ from benchmarks.made_attribution import Size, make, reviews
 from benchmarks.recording import memory, overhead
 from benchmarks.shapes import SHAPES, write
 from benchmarks.tables import insert, table
-from lm.loading import choose_device, load
+from prunescope.lm.loading import choose_device, load
 
 WORK = Path.home() / ".cache" / "prunescope" / "benchmarks"
 PARTS = ("recording", "store", "reading", "memory")

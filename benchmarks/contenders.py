@@ -15,10 +15,10 @@ from benchmarks.clocks import CLOCKS
 from benchmarks.peer import Peer
 from benchmarks.shapes import Shape
 from benchmarks.stages import Stopwatch
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.loading import load
-from pruning.patterns import NofM, Pattern, Unstructured
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.loading import load
+from prunescope.pruning.patterns import NofM, Pattern, Unstructured
+from prunescope.pruning.walk import prune
 
 HALF, TWO_OF_FOUR = Unstructured(0.5), NofM(2, 4)
 PUBLISHED, PEER = "published way", "llm-compressor"

@@ -30,7 +30,7 @@ from benchmarks.evaluation_work import OURS_BATCH, THEIRS, Taken, Work, prepare,
 from benchmarks.machine import described, machine
 from benchmarks.shapes import SHAPES
 from benchmarks.tables import insert, table
-from lm.loading import DEMO
+from prunescope.lm.loading import DEMO
 
 PARTS = ("command", "evaluation", "scoring")
 

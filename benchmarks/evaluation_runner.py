@@ -42,9 +42,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _watch_ours(seconds: Seconds, accuracies: dict[str, float], batch: int) -> str:
-    import evaluation.harness  # noqa: F401 - else it is imported within the evaluation
-    from evaluation.accuracy import evaluate
-    from worker import stages
+    import prunescope.evaluation.harness  # noqa: F401 - else it is imported within the evaluation
+    from prunescope.evaluation.accuracy import evaluate
+    from prunescope.worker import stages
 
     def measured(*given: Any, on_batch: Callable[[str, int, int], None], **options: Any) -> Any:
         first: list[float] = []

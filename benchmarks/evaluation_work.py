@@ -14,11 +14,11 @@ import yaml
 from transformers import AutoTokenizer
 
 from benchmarks.shapes import SHAPES, write
-from evaluation.catalogue import find_task
-from evaluation.harness import configuration, hub_source
-from evaluation.rows import task_rows
-from lm.architecture import context_length
-from lm.loading import load
+from prunescope.evaluation.catalogue import find_task
+from prunescope.evaluation.harness import configuration, hub_source
+from prunescope.evaluation.rows import task_rows
+from prunescope.lm.architecture import context_length
+from prunescope.lm.loading import load
 
 PREFIX = "bench_"
 """The harness has a definition by the task's own name: ours over the same rows needs another."""

@@ -22,11 +22,11 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, sync_playwright
 
-from cli.processes import last_lines, running
-from jobs.settings import Settings
-from server import urls
-from store.measurements import count_change
-from store.submission import Stores
+from prunescope.cli.processes import last_lines, running
+from prunescope.jobs.settings import Settings
+from prunescope.server import urls
+from prunescope.store.measurements import count_change
+from prunescope.store.submission import Stores
 from tests.browser import ARGUMENTS, BROWSERS, DESK
 from tests.store.made_up_study import MadeUpStudy, make_up_study
 
@@ -97,7 +97,7 @@ def _served(settings: Settings) -> Iterator[str]:
         "PRUNESCOPE_REDIS_URL": str(settings.redis_url),
     }
     log = settings.home / "server.log"
-    with running([sys.executable, "-m", "cli", "server"], log, environment) as server:
+    with running([sys.executable, "-m", "prunescope.cli", "server"], log, environment) as server:
         address = f"http://127.0.0.1:{settings.port}"
         _wait_for(server, address, log)
         yield address

@@ -17,18 +17,18 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from jobs.specs import AttributeSpec
-from lm.rows import file_rows
-from lm.tokens import Tokens, tokenize
-from nsa.attribution import DENSE
-from nsa.damage import compare, yardstick
-from nsa.examples import make_examples, positions_of
-from nsa.matching import match
-from nsa.preparation import Options, Prepared
-from nsa.recording import batches
-from nsa.tables import tables_document
-from nsa.texts import FoundWords, Text
-from store.activations import ActivationWriter
+from prunescope.jobs.specs import AttributeSpec
+from prunescope.lm.rows import file_rows
+from prunescope.lm.tokens import Tokens, tokenize
+from prunescope.nsa.attribution import DENSE
+from prunescope.nsa.damage import compare, yardstick
+from prunescope.nsa.examples import make_examples, positions_of
+from prunescope.nsa.matching import match
+from prunescope.nsa.preparation import Options, Prepared
+from prunescope.nsa.recording import batches
+from prunescope.nsa.tables import tables_document
+from prunescope.nsa.texts import FoundWords, Text
+from prunescope.store.activations import ActivationWriter
 
 REVIEWS = Path(__file__).parents[1] / "demo" / "reviews.jsonl"
 PRUNED = "pruned-1"

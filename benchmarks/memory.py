@@ -84,11 +84,11 @@ def prune(model: Path, output: Path, method: str, samples: int) -> dict[str, Any
     """Prune as the command does, in this process; its peak, beyond what it had before the model was loaded."""
     import torch
 
-    from jobs.settings import Settings
-    from jobs.specs import PruneSpec
-    from worker.context import Context
-    from worker.models import WarmModels
-    from worker.pruned_model import prune as stage
+    from prunescope.jobs.settings import Settings
+    from prunescope.jobs.specs import PruneSpec
+    from prunescope.worker.context import Context
+    from prunescope.worker.models import WarmModels
+    from prunescope.worker.pruned_model import prune as stage
 
     torch.ones(64, 64) @ torch.ones(64, 64)  # what a first product sets up is no model's
     calibration = {"file": str(model / "windows.safetensors"), "samples": samples}

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.shapes import Shape
-from pruning.patterns import NofM, Pattern, Unstructured
+from prunescope.pruning.patterns import NofM, Pattern, Unstructured
 
 REQUIREMENTS = ("torch==2.13.0", "transformers==5.17.0", "compressed-tensors==0.19.0", "llmcompressor==0.14.0.1")
 RUNNER = Path(__file__).with_name("peer_runner.py")

@@ -28,14 +28,14 @@ from transformers import PreTrainedModel
 
 from benchmarks.machine import machine
 from benchmarks.tables import insert, table
-from evaluation.held_out import held_out_windows
-from evaluation.perplexity import perplexity, window_nlls
-from lm.architecture import context_length
-from lm.errors import BadPattern
-from lm.loading import LanguageModel, choose_device, load
-from pruning.calibration import calibration_windows
-from pruning.patterns import NofM, Pattern, Unstructured
-from pruning.walk import prune
+from prunescope.evaluation.held_out import held_out_windows
+from prunescope.evaluation.perplexity import perplexity, window_nlls
+from prunescope.lm.architecture import context_length
+from prunescope.lm.errors import BadPattern
+from prunescope.lm.loading import LanguageModel, choose_device, load
+from prunescope.pruning.calibration import calibration_windows
+from prunescope.pruning.patterns import NofM, Pattern, Unstructured
+from prunescope.pruning.walk import prune
 
 GENERATED = "generated"
 MAGNITUDE = "magnitude"

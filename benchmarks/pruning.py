@@ -34,7 +34,7 @@ from benchmarks.peer import Peer
 from benchmarks.shapes import SHAPES, write
 from benchmarks.stages import PLACES, REST, Stopwatch
 from benchmarks.tables import insert, table
-from lm.loading import choose_device
+from prunescope.lm.loading import choose_device
 
 WORK = Path.home() / ".cache" / "prunescope" / "benchmarks"
 

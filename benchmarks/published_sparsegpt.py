@@ -19,10 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.hooks import record_inputs
-from pruning.capture import capture
-from pruning.patterns import NofM, Pattern
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.hooks import record_inputs
+from prunescope.pruning.capture import capture
+from prunescope.pruning.patterns import NofM, Pattern
 
 BLOCK, DAMPING = 128, 0.01
 

@@ -20,11 +20,11 @@ from transformers import PreTrainedModel
 
 from benchmarks.made_attribution import reviews
 from benchmarks.memory import HEAP, MB, Peak, resident
-from lm.loading import load
-from nsa.attribution import DENSE
-from nsa.preparation import shape_of
-from nsa.recording import batches, record, run
-from store.activations import ActivationWriter
+from prunescope.lm.loading import load
+from prunescope.nsa.attribution import DENSE
+from prunescope.nsa.preparation import shape_of
+from prunescope.nsa.recording import batches, record, run
+from prunescope.store.activations import ActivationWriter
 
 Ids = Sequence[Sequence[int]]
 Clock = Callable[[], float]

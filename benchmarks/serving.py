@@ -25,10 +25,10 @@ from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 
-from cli.processes import last_lines, running
-from jobs.settings import Settings
-from server import urls
-from store.submission import Stores
+from prunescope.cli.processes import last_lines, running
+from prunescope.jobs.settings import Settings
+from prunescope.server import urls
+from prunescope.store.submission import Stores
 
 READY_SECONDS = 60
 MB = 1e6
@@ -74,7 +74,7 @@ def served(home: Path) -> Iterator[Served]:
     settings = _settings(home)
     environment = os.environ | {"PRUNESCOPE_REDIS_URL": str(settings.redis_url)}
     port = _free_port()
-    command = [sys.executable, "-m", "cli", "server", "--home", str(home), "--port", str(port)]
+    command = [sys.executable, "-m", "prunescope.cli", "server", "--home", str(home), "--port", str(port)]
     began = time.perf_counter()
     with running(command, home / "server.log", environment) as process:
         address = f"http://127.0.0.1:{port}"

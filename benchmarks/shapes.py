@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from lm.architecture import layers_path
+from prunescope.lm.architecture import layers_path
 
 DEVIATION = 0.02
 

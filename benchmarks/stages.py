@@ -20,26 +20,26 @@ REST = "everything else"
 
 # stage: the functions, as module:name, where their callers look them up.
 PLACES: dict[str, tuple[str, ...]] = {
-    "forward": ("pruning.walk:capture", "pruning.capture:_Run.__call__"),
+    "forward": ("prunescope.pruning.walk:capture", "pruning.capture:_Run.__call__"),
     "squares of the inputs": ("pruning.statistics:InputNorms.add",),
     "Hessian product": ("pruning.hessian:Hessian.add",),
-    "factorisation": ("pruning.hessian:Hessian.matrix", "pruning.methods.sparsegpt:factorise"),
+    "factorisation": ("pruning.hessian:Hessian.matrix", "prunescope.pruning.methods.sparsegpt:factorise"),
     "scores": (
         "pruning.methods.magnitude:Magnitude.decide",
         "pruning.methods.wanda:Wanda.decide",
         "pruning.methods.ria:RIA.decide",
     ),
     "sort or threshold": (
-        "pruning.methods.magnitude:keep_by_matrix",
-        "pruning.methods.wanda:keep_by_row",
-        "pruning.methods.ria:keep_by_matrix",
-        "pruning.methods.ria:keep_n_of_m",
-        "pruning.methods.sparsegpt:keep_by_matrix",
-        "pruning.methods.sparsegpt:lowest",
+        "prunescope.pruning.methods.magnitude:keep_by_matrix",
+        "prunescope.pruning.methods.wanda:keep_by_row",
+        "prunescope.pruning.methods.ria:keep_by_matrix",
+        "prunescope.pruning.methods.ria:keep_n_of_m",
+        "prunescope.pruning.methods.sparsegpt:keep_by_matrix",
+        "prunescope.pruning.methods.sparsegpt:lowest",
     ),
-    "order of the columns": ("pruning.methods.ria:reallocated", "pruning.methods.ria:assigned"),
+    "order of the columns": ("prunescope.pruning.methods.ria:reallocated", "prunescope.pruning.methods.ria:assigned"),
     "column loop": ("pruning.methods.sparsegpt:SparseGPT.decide",),
-    "write, verify, measure the error": ("pruning.walk:carry_out",),
+    "write, verify, measure the error": ("prunescope.pruning.walk:carry_out",),
     "to the device and back": ("pruning.visit:Visit.__enter__", "pruning.visit:Visit.settle"),
 }
 

@@ -22,12 +22,12 @@ from starlette.testclient import TestClient
 
 from benchmarks.first_paint import first_paints, summary
 from benchmarks.tables import insert, table
-from jobs.settings import Settings
-from server import urls
-from server.app import create_app
-from server.garbage import spare_what_is_loaded
-from server.stores import Stores
-from store.measurements import count_change
+from prunescope.jobs.settings import Settings
+from prunescope.server import urls
+from prunescope.server.app import create_app
+from prunescope.server.garbage import spare_what_is_loaded
+from prunescope.server.stores import Stores
+from prunescope.store.measurements import count_change
 from tests.store.made_up_study import MadeUpStudy, make_up_study
 
 LIMIT_MS = 300

@@ -1,6 +1,6 @@
 """`python -m cli` is `prunescope`."""
 
-from cli.main import app
+from prunescope.cli.main import app
 
 if __name__ == "__main__":
     app(prog_name="prunescope")

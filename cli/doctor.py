@@ -9,10 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cli.errors import Failure, Refusal, one_line
-from cli.redis import find_server
-from jobs.references import DEMO_FOLDER
-from jobs.settings import Settings
+from prunescope.cli.errors import Failure, Refusal, one_line
+from prunescope.cli.redis import find_server
+from prunescope.jobs.references import DEMO_FOLDER
+from prunescope.jobs.settings import Settings
 
 if TYPE_CHECKING:
     import redis
@@ -170,7 +170,7 @@ def _database(settings: Settings) -> Answer:
 
 
 def _artefacts(settings: Settings) -> Answer:
-    from store.artefacts import Artefacts
+    from prunescope.store.artefacts import Artefacts
 
     address = settings.resolved_artefacts_url
     try:

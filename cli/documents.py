@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from cli.errors import Refusal, one_line
+from prunescope.cli.errors import Refusal, one_line
 
 MAX_DEPTH = 100
 """Levels of a document, one inside of the other."""

@@ -12,10 +12,10 @@ import traceback
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from jobs.failures import FILE_ERROR, NoRoom, problem_of
-from jobs.paths import BadPath
-from jobs.problems import Problem
-from lm.errors import BadInput
+from prunescope.jobs.failures import FILE_ERROR, NoRoom, problem_of
+from prunescope.jobs.paths import BadPath
+from prunescope.jobs.problems import Problem
+from prunescope.lm.errors import BadInput
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli.errors import DONE, FAILED, Refusal, debugging, ending, one_line
-from jobs.paths import BadPath, expanded
+from prunescope.cli.errors import DONE, FAILED, Refusal, debugging, ending, one_line
+from prunescope.jobs.paths import BadPath, expanded
 
 
 def _path(text: str) -> Path:
@@ -139,8 +139,8 @@ def up(
     ] = True,
 ) -> None:
     """Everything on this machine: a private Redis, one worker, the web server. Ctrl-C ends it."""
-    from cli.settings import read_settings
-    from cli.up import run
+    from prunescope.cli.settings import read_settings
+    from prunescope.cli.up import run
 
     run(read_settings(port=port, host=host, home=home), demo=demo)
 
@@ -148,8 +148,8 @@ def up(
 @app.command()
 def server(port: Port = None, host: Host = None, home: Home = None) -> None:
     """The web server alone."""
-    from cli.settings import read_settings
-    from cli.up import serve
+    from prunescope.cli.settings import read_settings
+    from prunescope.cli.up import serve
 
     serve(read_settings(port=port, host=host, home=home))
 
@@ -157,9 +157,9 @@ def server(port: Port = None, host: Host = None, home: Home = None) -> None:
 @app.command()
 def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> None:
     """One worker alone: takes jobs from the queue, one at a time."""
-    from cli.doctor import check_services
-    from cli.settings import read_settings
-    from worker.app import run
+    from prunescope.cli.doctor import check_services
+    from prunescope.cli.settings import read_settings
+    from prunescope.worker.app import run
 
     settings = read_settings(home=home, device=device, dtype=dtype)
     check_services(settings)
@@ -213,8 +213,8 @@ def prune(
     dtype: Dtype = None,
 ) -> None:
     """Prune a model here and now, without the queue."""
-    from cli import stages
-    from cli.settings import read_settings
+    from prunescope.cli import stages
+    from prunescope.cli.settings import read_settings
 
     stages.prune(
         read_settings(data=data, device=device, dtype=dtype),
@@ -271,8 +271,8 @@ def evaluate(
     dtype: Dtype = None,
 ) -> None:
     """Measure a model's accuracy on tasks and its perplexity on texts here and now."""
-    from cli import stages
-    from cli.settings import read_settings
+    from prunescope.cli import stages
+    from prunescope.cli.settings import read_settings
 
     settings = read_settings(data=data, device=device, dtype=dtype)
     stages.evaluate(
@@ -336,8 +336,8 @@ def attribute(
     dtype: Dtype = None,
 ) -> None:
     """Find the neurons of the texts' influential words, and what pruning did to them, here and now."""
-    from cli import stages
-    from cli.settings import read_settings
+    from prunescope.cli import stages
+    from prunescope.cli.settings import read_settings
 
     stages.attribute(
         read_settings(data=data, device=device, dtype=dtype),
@@ -372,8 +372,8 @@ def submit(
     ] = None,
 ) -> None:
     """Send a job or a study to a running server; of a study it first tells how much work it is."""
-    from cli.settings import read_settings
-    from cli.submit import run
+    from prunescope.cli.settings import read_settings
+    from prunescope.cli.submit import run
 
     run(read_settings(), file, server=server, wait=wait, force=force, dry_run=dry_run)
 
@@ -381,8 +381,8 @@ def submit(
 @app.command()
 def doctor(home: Home = None) -> None:
     """What works on this machine, what does not, and what to do."""
-    from cli.doctor import run
-    from cli.settings import read_settings
+    from prunescope.cli.doctor import run
+    from prunescope.cli.settings import read_settings
 
     if not run(read_settings(home=home)):
         raise typer.Exit(FAILED)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.documents import read_yaml
-from cli.errors import Refusal
-from jobs.paths import BadPath, expanded
-from jobs.vocabulary import CALIBRATION_SETS
-from lm.characters import half_character
-from lm.errors import BadData
-from lm.rows import file_values
+from prunescope.cli.documents import read_yaml
+from prunescope.cli.errors import Refusal
+from prunescope.jobs.paths import BadPath, expanded
+from prunescope.jobs.vocabulary import CALIBRATION_SETS
+from prunescope.lm.characters import half_character
+from prunescope.lm.errors import BadData
+from prunescope.lm.rows import file_values
 
 CALIBRATION_FILES = (".txt", ".jsonl", ".safetensors")
 

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cli.errors import Failure, Refusal, reason, refusing
-from store.unfinished import InUse, unfinished
-from worker.failures import mendable
+from prunescope.cli.errors import Failure, Refusal, reason, refusing
+from prunescope.store.unfinished import InUse, unfinished
+from prunescope.worker.failures import mendable
 
 OUTPUT, JSON = "--output", "--json"
 

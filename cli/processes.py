@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from worker.lifetime import die_with_parent
+from prunescope.worker.lifetime import die_with_parent
 
 MAX_LOG_BYTES = 10_000_000
 """A log that grows beyond this is copied to `NAME.log.1` and begun anew."""

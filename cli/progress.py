@@ -4,11 +4,11 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from cli.wording import eta
-from jobs.documents import Progress
+from prunescope.cli.wording import eta
+from prunescope.jobs.documents import Progress
 
 if TYPE_CHECKING:
-    from cli.terminal import Bar
+    from prunescope.cli.terminal import Bar
 
 
 class Display:
@@ -21,7 +21,7 @@ class Display:
 
     def __enter__(self) -> "Display":
         if self._stream.isatty():
-            from cli.terminal import Bar
+            from prunescope.cli.terminal import Bar
 
             self._bar = Bar(self._stream)
         return self

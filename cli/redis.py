@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli import processes
-from cli.errors import Failure
-from jobs.settings import Settings
+from prunescope.cli import processes
+from prunescope.cli.errors import Failure
+from prunescope.jobs.settings import Settings
 
 PATIENCE = 20.0
 """Seconds that Redis may take to answer; loading a long append-only file is what takes time."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from cli.errors import Refusal
-from jobs.settings import Settings
+from prunescope.cli.errors import Refusal
+from prunescope.jobs.settings import Settings
 
 MAX_SHOWN = 100
 """Characters of a value that is quoted."""

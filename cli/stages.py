@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.errors import Failure, Refusal, Unfinished, refusing
-from cli.inputs import check_readable
-from cli.options import calibration_source, causal_stage, key_values, names, numbers, text_rows
-from cli.output import (
+from prunescope.cli.errors import Failure, Refusal, Unfinished, refusing
+from prunescope.cli.inputs import check_readable
+from prunescope.cli.options import calibration_source, causal_stage, key_values, names, numbers, text_rows
+from prunescope.cli.output import (
     JSON,
     OUTPUT,
     check_outside,
@@ -28,17 +28,17 @@ from cli.output import (
     unfinished_place,
     worthless,
 )
-from cli.progress import Display
-from cli.text_lines import text_lines
-from jobs.documents import JobKind
-from jobs.paths import expanded
-from jobs.references import DEMO, DEMO_FOLDER, PRUNED
-from jobs.settings import Settings
-from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
-from store.unfinished import remove_unfinished
+from prunescope.cli.progress import Display
+from prunescope.cli.text_lines import text_lines
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.paths import expanded
+from prunescope.jobs.references import DEMO, DEMO_FOLDER, PRUNED
+from prunescope.jobs.settings import Settings
+from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
+from prunescope.store.unfinished import remove_unfinished
 
 if TYPE_CHECKING:
-    from worker.context import Context
+    from prunescope.worker.context import Context
 
 
 def prune(
@@ -85,7 +85,7 @@ def prune(
     hidden = unfinished_place(output, key)
     try:
         with resumed_folder(output, key) as (folder, finished), _running(settings) as context:
-            from worker import stages
+            from prunescope.worker import stages
 
             record = stages.prune(spec, folder, context, finished)
     except (Exception, KeyboardInterrupt) as error:
@@ -155,7 +155,7 @@ def evaluate(
             check_outside(file, [_folder(spec.model)], JSON)
             place = opened.enter_context(new_file(file))
         with _running(settings) as context:
-            from worker import stages
+            from prunescope.worker import stages
 
             measured = stages.evaluate(spec, None, context)
         try:
@@ -166,7 +166,7 @@ def evaluate(
 
 
 def _print_measured(measured: Mapping[str, Any]) -> None:
-    from worker import stages
+    from prunescope.worker import stages
 
     for name, result in measured["tasks"].items():
         low, high = result["interval"]
@@ -240,7 +240,7 @@ def attribute(
     assert isinstance(spec, AttributeSpec)
     check_outside(output, map(_folder, (spec.dense, *spec.pruned)), OUTPUT)
     with new_folder(output) as folder, _running(settings) as context:
-        from worker import stages
+        from prunescope.worker import stages
 
         summary = stages.attribute(spec, folder, context)
     print(
@@ -254,13 +254,13 @@ def attribute(
 @contextlib.contextmanager
 def _running(settings: Settings) -> Iterator["Context"]:
     """The surroundings of a stage on the command line. SIGTERM ends it as Ctrl-C does."""
-    from worker.lifetime import wait_politely
+    from prunescope.worker.lifetime import wait_politely
 
     wait_politely()
     from transformers.utils import logging as transformers_logging
 
-    from worker.context import Context
-    from worker.models import WarmModels
+    from prunescope.worker.context import Context
+    from prunescope.worker.models import WarmModels
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -286,8 +286,8 @@ def _place(reference: str, settings: Settings) -> Path | str:
     """Any folder, a hub id or `demo` as it stands; `pruned:<id>` is a model of the data folder."""
     if not reference.startswith(PRUNED):
         return reference if _folder(reference) is None or reference == DEMO else expanded(reference)
-    from jobs.references import resolve_model
-    from store.artefacts import Artefacts
+    from prunescope.jobs.references import resolve_model
+    from prunescope.store.artefacts import Artefacts
 
     artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
     return resolve_model(reference, settings, artefacts.fetch_model)

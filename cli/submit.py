@@ -9,18 +9,18 @@ from typing import Any
 
 import httpx
 
-from cli.documents import read_yaml
-from cli.errors import Failure, Refusal, one_line
-from cli.inputs import check_readable
-from cli.progress import Display
-from cli.up import address_of
-from cli.wording import work
-from jobs.bounds import MAX_BODY_BYTES
-from jobs.documents import Estimate, JobKind, JobState, JobSummary
-from jobs.problems import Problem, unknown_name
-from jobs.settings import Settings
-from jobs.shape import check_shape
-from server import urls
+from prunescope.cli.documents import read_yaml
+from prunescope.cli.errors import Failure, Refusal, one_line
+from prunescope.cli.inputs import check_readable
+from prunescope.cli.progress import Display
+from prunescope.cli.up import address_of
+from prunescope.cli.wording import work
+from prunescope.jobs.bounds import MAX_BODY_BYTES
+from prunescope.jobs.documents import Estimate, JobKind, JobState, JobSummary
+from prunescope.jobs.problems import Problem, unknown_name
+from prunescope.jobs.settings import Settings
+from prunescope.jobs.shape import check_shape
+from prunescope.server import urls
 
 POLL_SECONDS = 0.5
 MAX_PORT = 65_535

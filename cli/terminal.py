@@ -9,8 +9,8 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from cli.wording import eta
-from jobs.documents import Progress
+from prunescope.cli.wording import eta
+from prunescope.jobs.documents import Progress
 
 
 class Bar:

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from cli import processes
-from cli.doctor import check_services
-from cli.errors import Failure, Refusal
-from cli.redis import private_redis
-from jobs.settings import Settings
+from prunescope.cli import processes
+from prunescope.cli.doctor import check_services
+from prunescope.cli.errors import Failure, Refusal
+from prunescope.cli.redis import private_redis
+from prunescope.jobs.settings import Settings
 
 READY_SECONDS = 60.0
 """What the server may take to answer on a busy machine; usually it is one or two."""
@@ -53,7 +53,7 @@ def run(settings: Settings, *, demo: bool) -> None:
             children["Redis"] = parts.enter_context(private_redis(settings)), logs / "redis.log"
         study = _prepare(settings, demo=demo)
         for name, patience in (("worker", WORKER_PATIENCE), ("server", SERVER_PATIENCE)):
-            command = [sys.executable, "-m", "cli", name]
+            command = [sys.executable, "-m", "prunescope.cli", name]
             log = logs / f"{name}.log"
             child = processes.running(command, log, _environment(settings), patience=patience)
             children[name] = parts.enter_context(child), log
@@ -72,9 +72,9 @@ def serve(settings: Settings) -> None:
     """The web server alone, until SIGINT or SIGTERM. Event streams that are still open do not hold it up for long."""
     import uvicorn
 
-    from server.app import create_app
-    from server.connections import limited_protocol
-    from server.garbage import spare_what_is_loaded
+    from prunescope.server.app import create_app
+    from prunescope.server.connections import limited_protocol
+    from prunescope.server.garbage import spare_what_is_loaded
 
     _free_port(settings)
     check_services(settings)
@@ -155,10 +155,10 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 def _prepare(settings: Settings, *, demo: bool) -> str | None:
     """Bring the database up to date; when it has no job yet, submit the demo study and answer with its page's path."""
-    from cli.submit import read_request
-    from jobs.queue import celery_app, send
-    from server import urls
-    from store.submission import Stores, submit
+    from prunescope.cli.submit import read_request
+    from prunescope.jobs.queue import celery_app, send
+    from prunescope.server import urls
+    from prunescope.store.submission import Stores, submit
 
     stores = Stores.open(settings)
     stores.database.migrate()

@@ -1,6 +1,6 @@
 """Times and amounts of work as the command writes them."""
 
-from jobs.documents import Estimate
+from prunescope.jobs.documents import Estimate
 
 
 def eta(seconds: float | None) -> str:

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from evaluation import TaskResult, evaluate
-from lm.loading import DEMO, LanguageModel, load
-from lm.rows import file_documents
-from nsa.examples import Text
-from nsa.words import influential_words
-from pruning.calibration import calibration_windows
-from pruning.patterns import parse_pattern
-from pruning.walk import prune
+from prunescope.evaluation import TaskResult, evaluate
+from prunescope.lm.loading import DEMO, LanguageModel, load
+from prunescope.lm.rows import file_documents
+from prunescope.nsa.examples import Text
+from prunescope.nsa.words import influential_words
+from prunescope.pruning.calibration import calibration_windows
+from prunescope.pruning.patterns import parse_pattern
+from prunescope.pruning.walk import prune
 
 METHODS = ("magnitude", "wanda", "ria", "sparsegpt")
 PATTERNS = ("0.5", "2:4", "1:4")

@@ -16,8 +16,8 @@ import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from lm.rows import file_rows
-from nsa.prompts import words_prompt
+from prunescope.lm.rows import file_rows
+from prunescope.nsa.prompts import words_prompt
 
 QUESTION = "Question: Is this sentence positive or negative?"
 LABELS = ("negative", "positive")

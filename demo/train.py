@@ -26,7 +26,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from demo.corpus import LABELS, Curriculum, LinearTeacher, Prompt, Review, read_reviews, respell
+from prunescope.demo.corpus import LABELS, Curriculum, LinearTeacher, Prompt, Review, read_reviews, respell
 
 CONTEXT = 512
 VOCABULARY = 8192

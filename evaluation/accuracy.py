@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from evaluation.batches import BatchSize, batch_size, in_batches
-from evaluation.catalogue import find_task
-from evaluation.likelihood import Encoded, encode_all, score
-from evaluation.passages import longest_branched, passages
-from evaluation.rows import task_rows
-from evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
-from lm.architecture import context_length
-from lm.errors import BadInput, BadText
-from lm.finite import not_finite
-from lm.loading import LanguageModel
+from prunescope.evaluation.batches import BatchSize, batch_size, in_batches
+from prunescope.evaluation.catalogue import find_task
+from prunescope.evaluation.likelihood import Encoded, encode_all, score
+from prunescope.evaluation.passages import longest_branched, passages
+from prunescope.evaluation.rows import task_rows
+from prunescope.evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
+from prunescope.lm.architecture import context_length
+from prunescope.lm.errors import BadInput, BadText
+from prunescope.lm.finite import not_finite
+from prunescope.lm.loading import LanguageModel
 
 if TYPE_CHECKING:
-    from evaluation.harness import Newline, Question, Questionnaire
+    from prunescope.evaluation.harness import Newline, Question, Questionnaire
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def questionnaires(
     newline: "Newline" = "real",
 ) -> dict[str, "Questionnaire"]:
     """The questions of every task, read and checked; options and errors are those of `evaluate`."""
-    from evaluation.harness import ask, configuration, hub_source  # takes a second: not before it is needed
+    from prunescope.evaluation.harness import ask, configuration, hub_source  # takes a second: not before it is needed
 
     if limit is not None and limit < 1:
         raise BadInput(f"limit is {limit}, but must be at least 1 row; leave it out for all rows")

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from transformers import PreTrainedModel
 
-from lm.errors import OutOfMemory
+from prunescope.lm.errors import OutOfMemory
 
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 16384}
 """More tokens than these make a forward pass no faster."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evaluation import forms
-from evaluation.fields import OneOf, Parts, Place, Text, Texts
-from evaluation.forms import LABEL, LETTERED, OPTIONS, PAIR, PLACED, Form
-from lm.errors import BadInput
+from prunescope.evaluation import forms
+from prunescope.evaluation.fields import OneOf, Parts, Place, Text, Texts
+from prunescope.evaluation.forms import LABEL, LETTERED, OPTIONS, PAIR, PLACED, Form
+from prunescope.lm.errors import BadInput
 
 _ROOT = Path(__file__).parents[1]
 SHIPPED_REVIEWS = _ROOT / "demo" / "reviews.jsonl"

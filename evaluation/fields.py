@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from lm.characters import half_character
+from prunescope.lm.characters import half_character
 
 
 class Field(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from evaluation.fields import Field, OneOf, Parts, Place, Text, Texts
+from prunescope.evaluation.fields import Field, OneOf, Parts, Place, Text, Texts
 
 Row = dict[str, Any]
 Fault = tuple[str, str]

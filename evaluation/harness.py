@@ -20,10 +20,10 @@ import lm_eval.tasks
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
-from evaluation.catalogue import Task
-from evaluation.forms import Row
-from evaluation.rows import HubSource
-from lm.errors import BadInput
+from prunescope.evaluation.catalogue import Task
+from prunescope.evaluation.forms import Row
+from prunescope.evaluation.rows import HubSource
+from prunescope.lm.errors import BadInput
 
 Newline = Literal["real", "literal"]
 """What ends a line of Figure 1's prompt: a line break, or a backslash and an n as the paper's own prompts had it."""

@@ -20,13 +20,13 @@ from pathlib import Path
 from jaxtyping import Int
 from torch import Tensor
 
-from lm.architecture import context_length
-from lm.errors import BadData, BadInput
-from lm.hub import dataset_rows
-from lm.loading import LanguageModel
-from lm.rows import Row, file_documents, file_text
-from lm.tokenizer import window_start
-from lm.windows import consecutive_windows, tokens_of
+from prunescope.lm.architecture import context_length
+from prunescope.lm.errors import BadData, BadInput
+from prunescope.lm.hub import dataset_rows
+from prunescope.lm.loading import LanguageModel
+from prunescope.lm.rows import Row, file_documents, file_text
+from prunescope.lm.tokenizer import window_start
+from prunescope.lm.windows import consecutive_windows, tokens_of
 
 PERPLEXITY_SETS = ("wikitext2", "ptb", "c4", "demo")
 FILES = (".txt", ".jsonl")

@@ -16,10 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from evaluation.passages import Passage, model_inputs, windows
-from lm.errors import BadText
-from lm.positions import length_switches, side
-from lm.tokenizer import added, check_characters, without_end
+from prunescope.evaluation.passages import Passage, model_inputs, windows
+from prunescope.lm.errors import BadText
+from prunescope.lm.positions import length_switches, side
+from prunescope.lm.tokenizer import added, check_characters, without_end
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lm.architecture import context_length
-from lm.positions import length_switches
+from prunescope.lm.architecture import context_length
+from prunescope.lm.positions import length_switches
 
 SAVED = 0.25
 """Answers share a stem where this saves so much of the tokens of each that joins."""

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from evaluation.batches import BatchSize, batch_size, in_batches
-from lm.errors import NotFinite
-from lm.finite import FLOAT32, is_narrow, not_finite
+from prunescope.evaluation.batches import BatchSize, batch_size, in_batches
+from prunescope.lm.errors import NotFinite
+from prunescope.lm.finite import FLOAT32, is_narrow, not_finite
 
 LARGEST_NLL = 700.0
 """Nats; e to the power of more is beyond the numbers that a computer writes."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.catalogue import Task, find_task
-from evaluation.forms import Row
-from evaluation.harness import Newline, Question, ask, configuration, hub_source
-from evaluation.rows import task_rows
-from lm.errors import BadInput
+from prunescope.evaluation.catalogue import Task, find_task
+from prunescope.evaluation.forms import Row
+from prunescope.evaluation.harness import Newline, Question, ask, configuration, hub_source
+from prunescope.evaluation.rows import task_rows
+from prunescope.lm.errors import BadInput
 
 _FIELD = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 

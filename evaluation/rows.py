@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.catalogue import Task
-from evaluation.fields import kind
-from evaluation.forms import Form, Row
-from lm import hub
-from lm.characters import half_character
-from lm.errors import BadData
-from lm.rows import file_values
+from prunescope.evaluation.catalogue import Task
+from prunescope.evaluation.fields import kind
+from prunescope.evaluation.forms import Form, Row
+from prunescope.lm import hub
+from prunescope.lm.characters import half_character
+from prunescope.lm.errors import BadData
+from prunescope.lm.rows import file_values
 
 
 @dataclass(frozen=True)

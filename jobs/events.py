@@ -19,7 +19,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from jobs.documents import JobSummary, LogLine, Progress
+from prunescope.jobs.documents import JobSummary, LogLine, Progress
 
 ALL_JOBS = "prunescope:jobs"
 KEPT_EVENTS = 2000

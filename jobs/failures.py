@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from jobs.problems import Problem
+from prunescope.jobs.problems import Problem
 
 DISK_FULL = "disk-full"
 FILE_ERROR = "file-error"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from jobs.documents import JobKind
-from jobs.specs import Spec
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.specs import Spec
 
 NUMERICS_VERSION = "3"
 """Raised whenever the numerics give other results for the same spec: what was kept before then no longer counts as

@@ -2,7 +2,7 @@
 
 import re
 
-from jobs.problems import bad_field
+from prunescope.jobs.problems import bad_field
 
 _FORMS = (
     re.compile(r"[Ll](\d{1,6})/?[Nn](\d{1,9})"),  # L15/N2194, L15N2194

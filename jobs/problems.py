@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.bounds import MAX_ALLOWED, MAX_ECHO, MAX_ERRORS, MAX_INTEGER, MAX_MESSAGE, MAX_NAMES_LISTED
+from prunescope.jobs.bounds import MAX_ALLOWED, MAX_ECHO, MAX_ERRORS, MAX_INTEGER, MAX_MESSAGE, MAX_NAMES_LISTED
 
 RETRY_SECONDS = 5
 """What a 503 advises in Retry-After, unless something better is known."""

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs.settings import Settings
+from prunescope.jobs.settings import Settings
 
 QUEUE = "prunescope"
 RUN_TASK = "prunescope.run"

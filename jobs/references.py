@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jobs.problems import Problem, bad_field
-from jobs.settings import Settings
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.jobs.settings import Settings
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"

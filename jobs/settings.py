@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobs.paths import expanded, expanded_address
+from prunescope.jobs.paths import expanded, expanded_address
 
 DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 DTYPES = ("auto", "float32", "float16", "bfloat16")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from jobs.bounds import MAX_DEPTH, MAX_INTEGER, MAX_VALUES
-from jobs.problems import Problem, bad_field
+from prunescope.jobs.bounds import MAX_DEPTH, MAX_INTEGER, MAX_VALUES
+from prunescope.jobs.problems import Problem, bad_field
 
 _Path: TypeAlias = "tuple[_Path, str] | None"
 ROOT = "spec"

@@ -7,8 +7,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from jobs.bounds import MAX_ECHO, MAX_ERRORS
-from jobs.problems import FieldError, Problem, bad_spec, cut, near_names, shown, unknown_name
+from prunescope.jobs.bounds import MAX_ECHO, MAX_ERRORS
+from prunescope.jobs.problems import FieldError, Problem, bad_spec, cut, near_names, shown, unknown_name
 
 _REFUSED = "prunescope_refused"
 MAX_SHOWN = 60

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from jobs.strict import Strict
+from prunescope.jobs.strict import Strict
 
 
 class Magnitude(Strict):

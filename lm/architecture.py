@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from lm.errors import UnsupportedModel
-from lm.mlp import MLP, find_mlp
-from lm.norms import is_norm
-from lm.positions import longest_text
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.mlp import MLP, find_mlp
+from prunescope.lm.norms import is_norm
+from prunescope.lm.positions import longest_text
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:

@@ -17,9 +17,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lm.architecture import context_length, decoder_layers
-from lm.errors import UnsupportedModel
-from lm.layer_calls import Stop, forwards_replaced, hidden_state, in_the_form_of, split_call, stopping
+from prunescope.lm.architecture import context_length, decoder_layers
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.layer_calls import Stop, forwards_replaced, hidden_state, in_the_form_of, split_call, stopping
 
 TOKENS = 8
 TRIES = 3

@@ -19,8 +19,8 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lm.errors import NoSafetensors, UnsupportedModel
-from lm.folders import LFS_MARK, not_there, without_weights
+from prunescope.lm.errors import NoSafetensors, UnsupportedModel
+from prunescope.lm.folders import LFS_MARK, not_there, without_weights
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LENGTH_BYTES = 8

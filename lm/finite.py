@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.architecture import layers_path
-from lm.errors import NotFinite, UnsupportedModel
+from prunescope.lm.architecture import layers_path
+from prunescope.lm.errors import NotFinite, UnsupportedModel
 
 FLOAT32 = "compute in float32 (--dtype float32)"
 

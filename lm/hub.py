@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from lm.errors import BadData, ModelNotFound, NoSafetensors
+from prunescope.lm.errors import BadData, ModelNotFound, NoSafetensors
 
 SECONDS = 10.0
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")

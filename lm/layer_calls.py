@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lm.errors import UnsupportedModel
+from prunescope.lm.errors import UnsupportedModel
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from lm import hub
-from lm.causality import check_causal
-from lm.checkpoint import floating_type, read_checkpoint, weight_files
-from lm.errors import DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
-from lm.folders import is_lfs_pointer, other_kind, without_config
-from lm.tokenizer import load_tokenizer
-from lm.weights import first_line, load_weights
+from prunescope.lm import hub
+from prunescope.lm.causality import check_causal
+from prunescope.lm.checkpoint import floating_type, read_checkpoint, weight_files
+from prunescope.lm.errors import DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
+from prunescope.lm.folders import is_lfs_pointer, other_kind, without_config
+from prunescope.lm.tokenizer import load_tokenizer
+from prunescope.lm.weights import first_line, load_weights
 
 DEMO = Path(__file__).parents[1] / "demo" / "model"
 

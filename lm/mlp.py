@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lm.errors import UnsupportedModel
-from lm.hooks import record_inputs
-from lm.nonlinearity import CONTAINERS, holds_nonlinearity
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.hooks import record_inputs
+from prunescope.lm.nonlinearity import CONTAINERS, holds_nonlinearity
 
 Shape = Sequence[int]
 

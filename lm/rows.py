@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-from lm.characters import half_character
-from lm.errors import BadData
+from prunescope.lm.characters import half_character
+from prunescope.lm.errors import BadData
 
 MAX_DEPTH = 100
 """Lists and objects within each other in one line of a file: what rows hold needs three."""

@@ -12,9 +12,9 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from lm.characters import half_character
-from lm.errors import BadInput, BadText, UnsupportedModel
-from lm.folders import is_lfs_pointer
+from prunescope.lm.characters import half_character
+from prunescope.lm.errors import BadInput, BadText, UnsupportedModel
+from prunescope.lm.folders import is_lfs_pointer
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from lm.errors import BadText, UnsupportedModel
-from lm.tokenizer import added, check_characters, without_end
+from prunescope.lm.errors import BadText, UnsupportedModel
+from prunescope.lm.tokenizer import added, check_characters, without_end
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from transformers.core_model_loading import (
     rename_source_key,
 )
 
-from lm.architecture import layers_path
-from lm.checkpoint import Checkpoint, Entry, named
-from lm.errors import BadInput, UnsupportedModel
+from prunescope.lm.architecture import layers_path
+from prunescope.lm.checkpoint import Checkpoint, Entry, named
+from prunescope.lm.errors import BadInput, UnsupportedModel
 
 PACKED = (".qweight", ".qzeros", ".g_idx", ".weight_packed", ".weight_scale", ".absmax", ".quant_map", ".SCB")
 """Ends of tensors' names in checkpoints of packed weights whose config does not say so."""

@@ -17,8 +17,8 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from lm.errors import BadData, BadInput
-from lm.tokenizer import check_characters
+from prunescope.lm.errors import BadData, BadInput
+from prunescope.lm.tokenizer import check_characters
 
 PADDING = 0  # an id that every model has; a causal model's real tokens never see what stands after them
 

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lm.architecture import context_length
-from lm.finite import not_finite
-from lm.loading import LanguageModel
-from nsa.prompts import question
-from nsa.word_lists import is_finished, is_one_line, parse_answer
+from prunescope.lm.architecture import context_length
+from prunescope.lm.finite import not_finite
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.prompts import question
+from prunescope.nsa.word_lists import is_finished, is_one_line, parse_answer
 
 __all__ = ["Answer", "answer", "parse_answer"]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from lm.loading import LanguageModel
-from nsa import masks
-from nsa.archive import Archive
-from nsa.damage import compare, yardstick
-from nsa.errors import NotFinite
-from nsa.matching import match
-from nsa.preparation import Options, Prepared, Report, check, check_comparable, prepare, shape_of
-from nsa.recording import record
-from nsa.tables import tables_document
-from nsa.texts import Text
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa import masks
+from prunescope.nsa.archive import Archive
+from prunescope.nsa.damage import compare, yardstick
+from prunescope.nsa.errors import NotFinite
+from prunescope.nsa.matching import match
+from prunescope.nsa.preparation import Options, Prepared, Report, check, check_comparable, prepare, shape_of
+from prunescope.nsa.recording import record
+from prunescope.nsa.tables import tables_document
+from prunescope.nsa.texts import Text
 
 __all__ = ["DENSE", "Archive", "Options", "Report", "Result", "attribute", "variant_names"]
 

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from transformers import PreTrainedModel
 
-from lm.errors import BadInput
-from nsa.interventions import ByLayer, NeuronWeights, given_back, mean_ablated, weights_of
+from prunescope.lm.errors import BadInput
+from prunescope.nsa.interventions import ByLayer, NeuronWeights, given_back, mean_ablated, weights_of
 
 Measure = Callable[[str], Float[np.ndarray, "measures rows"]]
 """What a model gives for every row of the task, as it is when it is called; the text names the condition."""

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from nsa import bootstrap
-from nsa.bootstrap import ByText, Group, Interval
-from nsa.examples import Positions
+from prunescope.nsa import bootstrap
+from prunescope.nsa.bootstrap import ByText, Group, Interval
+from prunescope.nsa.examples import Positions
 
 COMPARATORS = 20
 

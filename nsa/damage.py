@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from nsa import bootstrap, comparison, scoring, statistics
-from nsa.archive import Archive, pieces
-from nsa.bootstrap import Group
-from nsa.comparison import Comparators, Sums
-from nsa.matching import keep_by_text
-from nsa.preparation import Options, Prepared, Report
-from nsa.tables import matched_count, top_of_layer
+from prunescope.nsa import bootstrap, comparison, scoring, statistics
+from prunescope.nsa.archive import Archive, pieces
+from prunescope.nsa.bootstrap import Group
+from prunescope.nsa.comparison import Comparators, Sums
+from prunescope.nsa.matching import keep_by_text
+from prunescope.nsa.preparation import Options, Prepared, Report
+from prunescope.nsa.tables import matched_count, top_of_layer
 
 PER_WORD = 20  # top neurons of one word whose pooled drop is the word's
 WORD_COLUMNS = ("neurons", "activation", "drop", "low", "high")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lm.errors import BadInput, BadText, NotFinite
+from prunescope.lm.errors import BadInput, BadText, NotFinite
 
 __all__ = ["ModelsDiffer", "NoInfluentialWords", "NotFinite", "TextsTooLong"]
 

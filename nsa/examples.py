@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Int
 from transformers import PreTrainedTokenizerBase
 
-from lm.tokens import Tokens, tokenize
-from nsa.errors import ModelAnswer, NoInfluentialWords, TextsTooLong
-from nsa.spelling import Spelling, WordMatch
-from nsa.texts import FoundWords, Text, start_of
-from text.words import fold
+from prunescope.lm.tokens import Tokens, tokenize
+from prunescope.nsa.errors import ModelAnswer, NoInfluentialWords, TextsTooLong
+from prunescope.nsa.spelling import Spelling, WordMatch
+from prunescope.nsa.texts import FoundWords, Text, start_of
+from prunescope.text.words import fold
 
 MAX_SHOWN = 3
 """Answers of the model in the message of an error."""

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lm.architecture import context_length
-from lm.finite import not_finite
-from lm.loading import LanguageModel
-from nsa.labels import asked, called, label_of, labelled
-from nsa.spelling import Spelling
-from nsa.texts import Text
+from prunescope.lm.architecture import context_length
+from prunescope.lm.finite import not_finite
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.labels import asked, called, label_of, labelled
+from prunescope.nsa.spelling import Spelling
+from prunescope.nsa.texts import Text
 
 
 def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:

@@ -18,8 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.architecture import decoder_layers, down_projection, up_projections, weight_view
-from lm.hooks import change_inputs
+from prunescope.lm.architecture import decoder_layers, down_projection, up_projections, weight_view
+from prunescope.lm.hooks import change_inputs
 
 ByLayer = Mapping[int, Int[np.ndarray, " some"]]
 """Layer -> some of its neurons, each once."""

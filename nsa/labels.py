@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from lm.errors import BadText
-from lm.tokenizer import to_continue
-from lm.tokens import Tokens, tokenize
-from nsa.prompts import SENTIMENT_QUESTION
-from nsa.texts import SENTIMENT, Text
+from prunescope.lm.errors import BadText
+from prunescope.lm.tokenizer import to_continue
+from prunescope.lm.tokens import Tokens, tokenize
+from prunescope.nsa.prompts import SENTIMENT_QUESTION
+from prunescope.nsa.texts import SENTIMENT, Text
 
 MEASURED_BY = ("occlusion", "gradient")
 """The word sources that measure a label."""

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.architecture import decoder_layers, down_projection, up_projections, weight_view
+from prunescope.lm.architecture import decoder_layers, down_projection, up_projections, weight_view
 
 
 @dataclass(frozen=True)

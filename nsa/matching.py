@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from nsa import comparison, scoring, statistics, top
-from nsa.archive import Archive, pieces
-from nsa.preparation import Options, Prepared, Report
-from nsa.tables import ranks_of
-from nsa.top import Top
+from prunescope.nsa import comparison, scoring, statistics, top
+from prunescope.nsa.archive import Archive, pieces
+from prunescope.nsa.preparation import Options, Prepared, Report
+from prunescope.nsa.tables import ranks_of
+from prunescope.nsa.top import Top
 
 FLOATS = ("score", "p_value", "lift", "z", "q_value")
 

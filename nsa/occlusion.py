@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from lm.architecture import context_length
-from lm.finite import not_finite
-from lm.loading import LanguageModel
-from nsa.labels import asked, called, label_of, labelled
-from nsa.texts import Text
-from text.words import WordIndex
+from prunescope.lm.architecture import context_length
+from prunescope.lm.finite import not_finite
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.labels import asked, called, label_of, labelled
+from prunescope.nsa.texts import Text
+from prunescope.text.words import WordIndex
 
 MOST_LOGITS = 1 << 26
 

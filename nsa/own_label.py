@@ -3,10 +3,10 @@ a label: they then tell which words the model's own answer hangs on."""
 
 from dataclasses import replace
 
-from lm.loading import LanguageModel
-from nsa.labels import MEASURED_BY, asked
-from nsa.occlusion import label_log_probabilities
-from nsa.texts import Text
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.labels import MEASURED_BY, asked
+from prunescope.nsa.occlusion import label_log_probabilities
+from prunescope.nsa.texts import Text
 
 
 def with_label(lm: LanguageModel, text: Text, source: str) -> Text:

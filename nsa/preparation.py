@@ -7,17 +7,17 @@ from typing import cast
 from torch import nn
 from transformers import PreTrainedModel
 
-from lm.architecture import context_length, decoder_layers, down_projection, neuron_count, weight_view
-from lm.errors import BadInput
-from lm.loading import LanguageModel
-from lm.tokens import tokenize
-from nsa import scoring
-from nsa.errors import ModelsDiffer, TextsTooLong
-from nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
-from nsa.own_label import with_label
-from nsa.prompts import words_question
-from nsa.texts import FoundWords, Text
-from nsa.words import SOURCES, check_texts, influential_words
+from prunescope.lm.architecture import context_length, decoder_layers, down_projection, neuron_count, weight_view
+from prunescope.lm.errors import BadInput
+from prunescope.lm.loading import LanguageModel
+from prunescope.lm.tokens import tokenize
+from prunescope.nsa import scoring
+from prunescope.nsa.errors import ModelsDiffer, TextsTooLong
+from prunescope.nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
+from prunescope.nsa.own_label import with_label
+from prunescope.nsa.prompts import words_question
+from prunescope.nsa.texts import FoundWords, Text
+from prunescope.nsa.words import SOURCES, check_texts, influential_words
 
 Report = Callable[[str, int, int, str], None]  # stage, done, total, unit; may raise Cancelled
 

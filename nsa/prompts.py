@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from lm.characters import half_character
-from lm.errors import BadInput
-from lm.tokenizer import to_continue
-from nsa.texts import SENTIMENT, start_of
+from prunescope.lm.characters import half_character
+from prunescope.lm.errors import BadInput
+from prunescope.lm.tokenizer import to_continue
+from prunescope.nsa.texts import SENTIMENT, start_of
 
 THOUGHTS = "<think>"
 """What some templates end with, so that the model thinks before it answers: for longer than an answer may be."""

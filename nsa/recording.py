@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lm.architecture import decoder_layers, down_projection
-from lm.errors import NotFinite
-from lm.finite import not_finite
-from lm.hooks import record_inputs
-from lm.positions import length_switches, side
+from prunescope.lm.architecture import decoder_layers, down_projection
+from prunescope.lm.errors import NotFinite
+from prunescope.lm.finite import not_finite
+from prunescope.lm.hooks import record_inputs
+from prunescope.lm.positions import length_switches, side
 
 BATCH_TOKENS = 512
 """Enough to keep the processor busy; more only takes memory (0.7 MB a token for a 7B model)."""

@@ -24,8 +24,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from lm.errors import BadInput
-from nsa.examples import Positions
+from prunescope.lm.errors import BadInput
+from prunescope.nsa.examples import Positions
 
 FLOOR = 0.05
 

@@ -9,9 +9,9 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
-from lm.tokens import Tokens
-from nsa.texts import Text
-from text.words import WordIndex
+from prunescope.lm.tokens import Tokens
+from prunescope.nsa.texts import Text
+from prunescope.text.words import WordIndex
 
 
 @dataclass(frozen=True)

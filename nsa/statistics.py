@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nsa.examples import Positions
+from prunescope.nsa.examples import Positions
 
 BINS = 16
 MEAN = 0

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from nsa.examples import LeftOut
-from nsa.preparation import Options, Prepared
-from nsa.spelling import WordMatch
-from nsa.texts import start_of
-from text.words import fold
+from prunescope.nsa.examples import LeftOut
+from prunescope.nsa.preparation import Options, Prepared
+from prunescope.nsa.spelling import WordMatch
+from prunescope.nsa.texts import start_of
+from prunescope.text.words import fold
 
 FORMAT = 2  # of what is kept; store/activations.py reads 1, which had fewer arrays, and 2
 MOST_MATCHED = 100  # top neurons that the controls speak of

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from nsa.examples import Positions
+from prunescope.nsa.examples import Positions
 
 OF_A_WORD = 50
 OF_A_TOKEN = 10

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from text.words import WordIndex
+from prunescope.text.words import WordIndex
 
 MAX_BRACKETED = 4000
 """Characters of a list in brackets."""

@@ -7,16 +7,16 @@ label's log-probability).
 
 from collections.abc import Callable, Iterable, Sequence
 
-from lm.characters import half_character
-from lm.errors import BadInput, BadText
-from lm.loading import LanguageModel
-from nsa.answering import answer, parse_answer
-from nsa.gradient import word_gradients
-from nsa.labels import largest
-from nsa.occlusion import label_drops
-from nsa.prompts import words_prompt
-from nsa.texts import FoundWords, Text, start_of
-from text.words import WordIndex, fold
+from prunescope.lm.characters import half_character
+from prunescope.lm.errors import BadInput, BadText
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.answering import answer, parse_answer
+from prunescope.nsa.gradient import word_gradients
+from prunescope.nsa.labels import largest
+from prunescope.nsa.occlusion import label_drops
+from prunescope.nsa.prompts import words_prompt
+from prunescope.nsa.texts import FoundWords, Text, start_of
+from prunescope.text.words import WordIndex, fold
 
 __all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "parse_answer"]
 

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lm.errors import BadInput, BadPattern
-from pruning.patterns import NofM, Pattern, Unstructured
+from prunescope.lm.errors import BadInput, BadPattern
+from prunescope.pruning.patterns import NofM, Pattern, Unstructured
 
 LEAST_DENSITY = 0.1
 """No layer keeps less than this part of the density asked for."""

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lm.architecture import linears, weight_view
+from prunescope.lm.architecture import linears, weight_view
 
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 16384}
 """More tokens than these make the products of a layer no faster."""

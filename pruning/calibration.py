@@ -27,12 +27,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from lm.errors import BadData, BadInput
-from lm.rows import file_documents, file_text
-from lm.tokenizer import window_start
-from lm.windows import Start, document_windows, joined_windows, random_windows, single_windows, tokens_of
-from pruning.calibration_sources import DEMO_TEXT, documents, lines
-from pruning.task_texts import BETWEEN, TASK_TEXTS
+from prunescope.lm.errors import BadData, BadInput
+from prunescope.lm.rows import file_documents, file_text
+from prunescope.lm.tokenizer import window_start
+from prunescope.lm.windows import Start, document_windows, joined_windows, random_windows, single_windows, tokens_of
+from prunescope.pruning.calibration_sources import DEMO_TEXT, documents, lines
+from prunescope.pruning.task_texts import BETWEEN, TASK_TEXTS
 
 CALIBRATION_SETS = ("c4", "wikitext2", "ptb", *TASK_TEXTS, "demo")
 EXAMPLE_SETS = (*TASK_TEXTS, "demo")

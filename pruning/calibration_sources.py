@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lm.errors import BadData
-from lm.hub import dataset_rows
-from lm.rows import Row, file_rows, file_text
-from pruning.task_texts import TASK_TEXTS
+from prunescope.lm.errors import BadData
+from prunescope.lm.hub import dataset_rows
+from prunescope.lm.rows import Row, file_rows, file_text
+from prunescope.pruning.task_texts import TASK_TEXTS
 
 DEMO_TEXT = Path(__file__).parents[1] / "demo" / "calibration.jsonl"
 C4_DOCUMENTS = 20_000  # streamed from the hub, out of 365 million

@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.layer_calls import Call, forwards_replaced, hidden_state, stopping
-from pruning.checks import NotFinite
-from pruning.probe import passing_through, probe_layers
-from pruning.visit import Visit, tensors_of
+from prunescope.lm.layer_calls import Call, forwards_replaced, hidden_state, stopping
+from prunescope.pruning.checks import NotFinite
+from prunescope.pruning.probe import passing_through, probe_layers
+from prunescope.pruning.visit import Visit, tensors_of
 
 
 class LayerInputs:

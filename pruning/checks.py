@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.architecture import context_length, linears, weight_view
-from lm.errors import BadData, BadInput
-from lm.positions import length_switches
-from pruning.patterns import NofM, Pattern
+from prunescope.lm.architecture import context_length, linears, weight_view
+from prunescope.lm.errors import BadData, BadInput
+from prunescope.lm.positions import length_switches
+from prunescope.pruning.patterns import NofM, Pattern
 
 
 class NumericalError(BadInput):

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pruning.checks import NotFinite, NumericalError
+from prunescope.pruning.checks import NotFinite, NumericalError
 
 PANELS = 6
 NARROWEST_PANEL = 128

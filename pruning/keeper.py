@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import nn
 
-from pruning.reports import LayerReport
+from prunescope.pruning.reports import LayerReport
 
 
 @dataclass(frozen=True)

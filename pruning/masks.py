@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pruning.patterns import NofM, Pattern
+from prunescope.pruning.patterns import NofM, Pattern
 
 WIDEST_NETWORK = 16
 

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lm.errors import UnsupportedModel
-from lm.hooks import record_inputs
-from lm.layer_calls import Stop
-from pruning.capture import LayerInputs
-from pruning.methods.protocol import Statistics
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.hooks import record_inputs
+from prunescope.lm.layer_calls import Stop
+from prunescope.pruning.capture import LayerInputs
+from prunescope.pruning.methods.protocol import Statistics
 
 FEWEST, MOST, SHARE = 128, 512, 64
 

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lm.architecture import weight_view
-from lm.errors import BadInput
-from pruning.checks import NotFinite
-from pruning.methods.protocol import Decision
-from pruning.patterns import Pattern
-from pruning.reports import MatrixReport
-from pruning.verification import sparsity_note, verified_sparsity
-from pruning.visit import Visit
+from prunescope.lm.architecture import weight_view
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.checks import NotFinite
+from prunescope.pruning.methods.protocol import Decision
+from prunescope.pruning.patterns import Pattern
+from prunescope.pruning.reports import MatrixReport
+from prunescope.pruning.verification import sparsity_note, verified_sparsity
+from prunescope.pruning.visit import Visit
 
 
 def carry_out(

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from lm.errors import BadPattern
+from prunescope.lm.errors import BadPattern
 
 
 @dataclass(frozen=True)

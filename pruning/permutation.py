@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pruning.patterns import NofM
+from prunescope.pruning.patterns import NofM
 
 
 def reallocated(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Int[Tensor, " columns"]:

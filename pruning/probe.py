@@ -16,8 +16,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.errors import BadInput, UnsupportedModel
-from lm.layer_calls import Call, Stop, forwards_replaced, hidden_state, in_the_form_of, split_call, stopping
+from prunescope.lm.errors import BadInput, UnsupportedModel
+from prunescope.lm.layer_calls import Call, Stop, forwards_replaced, hidden_state, in_the_form_of, split_call, stopping
 
 
 def probe_layers(model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[Tensor, "samples tokens"]) -> Any:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pruning.checks import NotFinite
+from prunescope.pruning.checks import NotFinite
 
 
 class InputNorms:

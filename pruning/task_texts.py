@@ -6,7 +6,7 @@ prompts show an example; a test renders the same rows with the harness. Rows car
 
 from collections.abc import Callable, Sequence
 
-from lm.rows import Row
+from prunescope.lm.rows import Row
 
 BETWEEN = "\n\n"
 """What the harness puts between two examples."""

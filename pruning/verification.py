@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lm.errors import BadInput
-from pruning.masks import count_true
-from pruning.patterns import NofM, Pattern
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.masks import count_true
+from prunescope.pruning.patterns import NofM, Pattern
 
 MAX_DEVIATION = 0.01
 """How far a matrix may be from the share that was asked for, by the rules of its method, without a word about it."""

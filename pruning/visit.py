@@ -7,8 +7,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from lm.architecture import weight_view
-from pruning.methods.protocol import Decision
+from prunescope.lm.architecture import weight_view
+from prunescope.pruning.methods.protocol import Decision
 
 HALVES = (torch.float16, torch.bfloat16)
 

@@ -22,23 +22,23 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.errors import BadInput
-from pruning.allocation import OWL, UNIFORM, Allocation, check_allocation, layer_patterns, outlier_ratio
-from pruning.batches import windows_at_once
-from pruning.capture import LayerInputs, capture
-from pruning.checks import NumericalError, advice, check_finite, check_fits, check_windows, placed
-from pruning.clock import Clock
-from pruning.keeper import Keeper, Plan
-from pruning.methods import build
-from pruning.methods.protocol import Calibrated, Statistics, WeightsOnly
-from pruning.modes import evaluating, full_precision
-from pruning.observation import Group, observe, sampled_tokens
-from pruning.outcome import carry_out
-from pruning.patterns import Pattern, Unstructured
-from pruning.reports import LayerReport, MatrixReport
-from pruning.statistics import InputNorms
-from pruning.visit import Visit, forget, tensors_of
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.allocation import OWL, UNIFORM, Allocation, check_allocation, layer_patterns, outlier_ratio
+from prunescope.pruning.batches import windows_at_once
+from prunescope.pruning.capture import LayerInputs, capture
+from prunescope.pruning.checks import NumericalError, advice, check_finite, check_fits, check_windows, placed
+from prunescope.pruning.clock import Clock
+from prunescope.pruning.keeper import Keeper, Plan
+from prunescope.pruning.methods import build
+from prunescope.pruning.methods.protocol import Calibrated, Statistics, WeightsOnly
+from prunescope.pruning.modes import evaluating, full_precision
+from prunescope.pruning.observation import Group, observe, sampled_tokens
+from prunescope.pruning.outcome import carry_out
+from prunescope.pruning.patterns import Pattern, Unstructured
+from prunescope.pruning.reports import LayerReport, MatrixReport
+from prunescope.pruning.statistics import InputNorms
+from prunescope.pruning.visit import Visit, forget, tensors_of
 
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 

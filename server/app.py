@@ -13,23 +13,23 @@ from fastapi.responses import FileResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
-from frontend import STATIC
-from jobs.settings import Settings
-from server import health, urls
-from server.api import attributions, comparisons, estimates, jobs, models, results, site, tables, texts
-from server.api.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
-from server.head import Head
-from server.limits import Limits, Turns
-from server.pages.analysis_routes import router as analysis_pages
-from server.pages.errors import error_page
-from server.pages.routes import router as pages
-from server.pages.text_routes import router as text_pages
-from server.problems import add_handlers
-from server.security import Security
-from server.sharing import SharedPage
-from server.static import static_routes
-from server.stores import Stores
-from server.sweeper import sweep_for_ever
+from prunescope.frontend import STATIC
+from prunescope.jobs.settings import Settings
+from prunescope.server import health, urls
+from prunescope.server.api import attributions, comparisons, estimates, jobs, models, results, site, tables, texts
+from prunescope.server.api.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
+from prunescope.server.head import Head
+from prunescope.server.limits import Limits, Turns
+from prunescope.server.pages.analysis_routes import router as analysis_pages
+from prunescope.server.pages.errors import error_page
+from prunescope.server.pages.routes import router as pages
+from prunescope.server.pages.text_routes import router as text_pages
+from prunescope.server.problems import add_handlers
+from prunescope.server.security import Security
+from prunescope.server.sharing import SharedPage
+from prunescope.server.static import static_routes
+from prunescope.server.stores import Stores
+from prunescope.server.sweeper import sweep_for_ever
 
 DESCRIPTION = """\
 Prunescope shows what pruning took out of a language model. Every page's path with `/api/v1` before it is the same

@@ -13,11 +13,11 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from jobs.documents import JobState
-from jobs.events import ALL_JOBS, Event, last_id, read, stream_of
-from server.documents import JobItem
-from server.read.jobs import job_detail, job_item, job_list
-from server.stores import Stores
+from prunescope.jobs.documents import JobState
+from prunescope.jobs.events import ALL_JOBS, Event, last_id, read, stream_of
+from prunescope.server.documents import JobItem
+from prunescope.server.read.jobs import job_detail, job_item, job_list
+from prunescope.server.stores import Stores
 
 PING_SECONDS = 15
 

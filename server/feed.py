@@ -13,8 +13,8 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from jobs.events import Event, is_stream_id, read_async, read_many
-from jobs.problems import unavailable
+from prunescope.jobs.events import Event, is_stream_id, read_async, read_many
+from prunescope.jobs.problems import unavailable
 
 MAX_STREAMS = 1000
 """Event streams that are open at once in one process: each also asks the database now and then."""

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from jobs.problems import bad_field, unknown_name
-from store.study_table import AXES
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.store.study_table import AXES
 
 Labels = Annotated[list[str] | None, Query(description="only these values of the axis; may be given several times")]
 

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
-from jobs.problems import RETRY_SECONDS
-from server import urls
-from server.stores import Stores, StoresHere
+from prunescope.jobs.problems import RETRY_SECONDS
+from prunescope.server import urls
+from prunescope.server.stores import Stores, StoresHere
 
 router = APIRouter(tags=["Machines"])
 

@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.bounds import MAX_BODY_BYTES
-from jobs.problems import RETRY_SECONDS, Problem, unavailable
-from jobs.shape import check_shape
-from server.problems import problem_response
+from prunescope.jobs.bounds import MAX_BODY_BYTES
+from prunescope.jobs.problems import RETRY_SECONDS, Problem, unavailable
+from prunescope.jobs.shape import check_shape
+from prunescope.server.problems import problem_response
 
 MAX_ADDRESS_BYTES = 16 * 1024
 """Of a path and its query together."""

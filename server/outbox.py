@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import deque
 
-from jobs.documents import JobSummary
+from prunescope.jobs.documents import JobSummary
 
 MAX_WAITING = 2000
 

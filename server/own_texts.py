@@ -4,17 +4,17 @@ texts."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.documents import Job, JobKind
-from jobs.neurons import parse_neuron
-from jobs.problems import Problem, bad_field
-from jobs.vocabulary import LABEL_SOURCES, NO_PROMPT, PROMPTS, TASKS
-from server import urls
-from server.documents import TextJob
-from server.read.jobs import job_document
-from server.read.opened import OpenAttribution
-from server.stores import Stores
-from store import submission
-from text.words import WordIndex
+from prunescope.jobs.documents import Job, JobKind
+from prunescope.jobs.neurons import parse_neuron
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.jobs.vocabulary import LABEL_SOURCES, NO_PROMPT, PROMPTS, TASKS
+from prunescope.server import urls
+from prunescope.server.documents import TextJob
+from prunescope.server.read.jobs import job_document
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.server.stores import Stores
+from prunescope.store import submission
+from prunescope.text.words import WordIndex
 
 SOURCES = {
     "manual": "chosen by hand",

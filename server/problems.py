@@ -15,11 +15,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
-from jobs.bounds import MAX_ERRORS
-from jobs.problems import FieldError, Problem, detail_of, shown, unavailable
-from server import urls
-from server.documents import ErrorPage
-from server.headers import HEADERS
+from prunescope.jobs.bounds import MAX_ERRORS
+from prunescope.jobs.problems import FieldError, Problem, detail_of, shown, unavailable
+from prunescope.server import urls
+from prunescope.server.documents import ErrorPage
+from prunescope.server.headers import HEADERS
 
 logger = logging.getLogger(__name__)
 

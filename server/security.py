@@ -16,11 +16,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.bounds import MAX_ECHO
-from jobs.problems import Problem
-from server.headers import HEADERS
-from server.problems import ErrorRenderer, answer_problem
-from server.urls import API
+from prunescope.jobs.bounds import MAX_ECHO
+from prunescope.jobs.problems import Problem
+from prunescope.server.headers import HEADERS
+from prunescope.server.problems import ErrorRenderer, answer_problem
+from prunescope.server.urls import API
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM = "application/x-www-form-urlencoded"

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.problems import Problem
-from server import urls
-from server.stores import stores_of
+from prunescope.jobs.problems import Problem
+from prunescope.server import urls
+from prunescope.server.stores import stores_of
 
 SHAREABLE = (
     urls.STUDIES,

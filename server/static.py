@@ -22,8 +22,8 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from jobs.problems import Problem
-from server import urls
+from prunescope.jobs.problems import Problem
+from prunescope.server import urls
 
 SMALLEST_COMPRESSED = 1024
 VERSION_DIGITS = 16

@@ -9,16 +9,16 @@ import redis.asyncio
 from celery import Celery
 from fastapi import Depends, Request
 
-from jobs.documents import JobSummary
-from jobs.problems import not_found
-from jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app, redis_client, send
-from jobs.settings import Settings
-from server.feed import Feed
-from server.outbox import Outbox
-from server.read.opened import OpenAttributions, Whereabouts
-from server.read.record_names import RecordNames
-from store import submission
-from store.artefacts import Artefacts
+from prunescope.jobs.documents import JobSummary
+from prunescope.jobs.problems import not_found
+from prunescope.jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app, redis_client, send
+from prunescope.jobs.settings import Settings
+from prunescope.server.feed import Feed
+from prunescope.server.outbox import Outbox
+from prunescope.server.read.opened import OpenAttributions, Whereabouts
+from prunescope.server.read.record_names import RecordNames
+from prunescope.store import submission
+from prunescope.store.artefacts import Artefacts
 
 DATABASE_SECONDS = 5.0
 """How long a request waits for the database, for one statement or for a connection."""

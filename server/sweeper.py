@@ -7,10 +7,10 @@ from functools import partial
 import redis
 from fastapi.concurrency import run_in_threadpool
 
-from jobs.events import publish_job
-from jobs.queue import waiting
-from server.stores import Stores
-from store.submission import sweep
+from prunescope.jobs.events import publish_job
+from prunescope.jobs.queue import waiting
+from prunescope.server.stores import Stores
+from prunescope.store.submission import sweep
 
 logger = logging.getLogger(__name__)
 

@@ -48,9 +48,9 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 from zarr.storage import FsspecStore
 
-from store.chunks import RowReader
-from store.manifest import Damaged, verify
-from store.spool import Spool
+from prunescope.store.chunks import RowReader
+from prunescope.store.manifest import Damaged, verify
+from prunescope.store.spool import Spool
 
 CHUNK_BYTES = 64 * 1024
 MOST_SHARD_BYTES = 64 * 1024 * 1024

@@ -21,9 +21,9 @@ from uuid import uuid4
 
 import fsspec
 
-from jobs.problems import not_found
-from store.manifest import MANIFEST, read_manifest, verify_bytes, write_manifest
-from store.unfinished import InUse, remove_unfinished, unfinished
+from prunescope.jobs.problems import not_found
+from prunescope.store.manifest import MANIFEST, read_manifest, verify_bytes, write_manifest
+from prunescope.store.unfinished import InUse, remove_unfinished, unfinished
 
 KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions"}
 """Kind -> folder."""

@@ -19,8 +19,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from store.overlap import Chance, Floats, chance, spearman, together
-from store.paired_statistics import benjamini_hochberg
+from prunescope.store.overlap import Chance, Floats, chance, spearman, together
+from prunescope.store.paired_statistics import benjamini_hochberg
 
 Bools = NDArray[np.bool_]
 

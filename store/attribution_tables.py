@@ -37,8 +37,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from store.activations import ActivationStore
-from store.attribution_documents import (
+from prunescope.store.activations import ActivationStore
+from prunescope.store.attribution_documents import (
     Answer,
     AnsweringRow,
     Controls,
@@ -57,8 +57,8 @@ from store.attribution_documents import (
     TextRow,
     WordRow,
 )
-from store.causal_documents import Causal
-from text.words import fold
+from prunescope.store.causal_documents import Causal
+from prunescope.text.words import fold
 
 __all__ = [
     "Answer",

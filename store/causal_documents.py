@@ -1,6 +1,6 @@
 """The document of an attribution's causal stage: what a task loses without the top neurons, what it gets back."""
 
-from store.attribution_documents import Document
+from prunescope.store.attribution_documents import Document
 
 
 class Estimate(Document):

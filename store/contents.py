@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from jobs.fingerprints import contents_of
-from jobs.problems import bad_field
-from jobs.references import FolderModel, HubModel, PrunedModel, parse_reference, resolve_file
-from jobs.settings import Settings
-from jobs.specs import (
+from prunescope.jobs.fingerprints import contents_of
+from prunescope.jobs.problems import bad_field
+from prunescope.jobs.references import FolderModel, HubModel, PrunedModel, parse_reference, resolve_file
+from prunescope.jobs.settings import Settings
+from prunescope.jobs.specs import (
     AttributeSpec,
     Calibration,
     EvaluateSpec,
@@ -24,7 +24,7 @@ from jobs.specs import (
     TaskRows,
     TaskTexts,
 )
-from jobs.vocabulary import LOCAL_TASKS, PERPLEXITY_SETS
+from prunescope.jobs.vocabulary import LOCAL_TASKS, PERPLEXITY_SETS
 
 _HUB = "hub"
 _DEMO = Path(__file__).resolve().parents[1] / "demo"

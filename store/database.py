@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from store.migrations import HEAD
+from prunescope.store.migrations import HEAD
 
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 3
@@ -63,7 +63,7 @@ class Database:
         else:
             event.listen(self.engine, "handle_error", _read_only, retval=True)
             if answer_seconds is not None:
-                from store.postgres import answering_within  # psycopg takes a moment to import
+                from prunescope.store.postgres import answering_within  # psycopg takes a moment to import
 
                 answering_within(self.engine, answer_seconds)
         self._writer = self.engine.execution_options(begin="IMMEDIATE")

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jobs.documents import Estimate, JobKind, NewJobs
-from store.database import Database
-from store.job_rows import describe, known_jobs
-from store.past_jobs import PastJobs
-from store.results import Results
-from store.study_plan import Cell
+from prunescope.jobs.documents import Estimate, JobKind, NewJobs
+from prunescope.store.database import Database
+from prunescope.store.job_rows import describe, known_jobs
+from prunescope.store.past_jobs import PastJobs
+from prunescope.store.results import Results
+from prunescope.store.study_plan import Cell
 
 
 def estimate(database: Database, results: Results, cells: Sequence[Cell], *, force: bool = False) -> Estimate:

@@ -11,13 +11,13 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, insert, update
 
-from jobs.briefs import brief_of
-from jobs.documents import JobKind, JobState, Progress
-from store.database import in_pieces
-from store.job_moves import fail_dependents
-from store.job_rows import get_row, known_jobs
-from store.study_rows import refresh_study
-from store.tables import dependencies, jobs
+from prunescope.jobs.briefs import brief_of
+from prunescope.jobs.documents import JobKind, JobState, Progress
+from prunescope.store.database import in_pieces
+from prunescope.store.job_moves import fail_dependents
+from prunescope.store.job_rows import get_row, known_jobs
+from prunescope.store.study_rows import refresh_study
+from prunescope.store.tables import dependencies, jobs
 
 
 @dataclass(frozen=True)

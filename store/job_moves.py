@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select, update
 
-from jobs.documents import JobState, Progress
-from jobs.problems import Problem
-from store.job_rows import dependents, describe, get_row, known_row, studies_of, waits_in_vain
-from store.study_rows import refresh_study
-from store.tables import dependencies, jobs, study_cells
+from prunescope.jobs.documents import JobState, Progress
+from prunescope.jobs.problems import Problem
+from prunescope.store.job_rows import dependents, describe, get_row, known_row, studies_of, waits_in_vain
+from prunescope.store.study_rows import refresh_study
+from prunescope.store.tables import dependencies, jobs, study_cells
 
 MOST_LOST_LEASES = 3
 """A job whose worker fell silent is queued again this many times; the next time it fails."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, not_, select, text
 
-from jobs.documents import Job, JobKind, JobState, JobSummary, Progress
-from store.database import in_pieces
-from store.tables import COUNTS_AS_KNOWN, dependencies, jobs, study_cells
+from prunescope.jobs.documents import Job, JobKind, JobState, JobSummary, Progress
+from prunescope.store.database import in_pieces
+from prunescope.store.tables import COUNTS_AS_KNOWN, dependencies, jobs, study_cells
 
 _after = jobs.alias("after_job")
 # A name of its own: under the table's plain name the clause would take its rows from any statement around it that joins

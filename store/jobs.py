@@ -17,13 +17,13 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, or_, select, update
 
-from jobs.documents import Job, JobKind, JobState, JobSummary, LogLine, Progress
-from jobs.problems import conflict, not_found
-from store import job_inserts, job_moves, job_rows, study_moves, study_rows
-from store.database import Database, in_pieces
-from store.job_rows import KNOWN, READY, SUMMARY, to_job, to_summary
-from store.paging import checked_limit, older_than, page
-from store.tables import Moment, job_log, jobs, study_cells
+from prunescope.jobs.documents import Job, JobKind, JobState, JobSummary, LogLine, Progress
+from prunescope.jobs.problems import conflict, not_found
+from prunescope.store import job_inserts, job_moves, job_rows, study_moves, study_rows
+from prunescope.store.database import Database, in_pieces
+from prunescope.store.job_rows import KNOWN, READY, SUMMARY, to_job, to_summary
+from prunescope.store.paging import checked_limit, older_than, page
+from prunescope.store.tables import Moment, job_log, jobs, study_cells
 
 KEPT_LOG_LINES = 1000
 LONGEST_LOG_LINE = 2000

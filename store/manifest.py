@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.problems import Problem
+from prunescope.jobs.problems import Problem
 
 MANIFEST = "manifest.json"
 ALGORITHM = "sha256"

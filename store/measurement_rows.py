@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from jobs.references import PRUNED
-from store.measured import ACCURACY, PERPLEXITY
-from store.measurements import count_change
-from store.outcomes import Answered, text_key
-from store.packed import repack
-from store.pairing_rows import compared, pairs_of
-from store.tables import measurements, outcomes, pairings, records
+from prunescope.jobs.references import PRUNED
+from prunescope.store.measured import ACCURACY, PERPLEXITY
+from prunescope.store.measurements import count_change
+from prunescope.store.outcomes import Answered, text_key
+from prunescope.store.packed import repack
+from prunescope.store.pairing_rows import compared, pairs_of
+from prunescope.store.tables import measurements, outcomes, pairings, records
 
 
 def keep_evaluation(

@@ -15,11 +15,11 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, func, select, update
 
-from jobs.documents import ID_LENGTH, JobKind
-from store.database import Database, in_pieces
-from store.measured import ACCURACY, PERPLEXITY, Measure, Pairing
-from store.packed import Packed
-from store.tables import jobs, measurements, outcomes, packed, pairings, records, revisions, study_cells
+from prunescope.jobs.documents import ID_LENGTH, JobKind
+from prunescope.store.database import Database, in_pieces
+from prunescope.store.measured import ACCURACY, PERPLEXITY, Measure, Pairing
+from prunescope.store.packed import Packed
+from prunescope.store.tables import jobs, measurements, outcomes, packed, pairings, records, revisions, study_cells
 
 _REVISION = "measurements"
 _PAIRING = [pairings.c[name] for name in Pairing._fields]

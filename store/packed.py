@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, literal, select
 
-from store.database import in_pieces
-from store.measured import Measurement, Pairing
-from store.tables import measurements, packed, pairings
+from prunescope.store.database import in_pieces
+from prunescope.store.measured import Measurement, Pairing
+from prunescope.store.tables import measurements, packed, pairings
 
 MEASURED = Measurement._fields
 """The columns of what is measured."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, and_, or_
 
-from jobs.problems import bad_field
+from prunescope.jobs.problems import bad_field
 
 LONGEST_PAGE = 200
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, select
 
-from store.outcomes import Answered, Outcomes, WindowLosses, unpacked, unpacked_losses
-from store.paired_statistics import compare, compare_losses
-from store.tables import measurements, outcomes
+from prunescope.store.outcomes import Answered, Outcomes, WindowLosses, unpacked, unpacked_losses
+from prunescope.store.paired_statistics import compare, compare_losses
+from prunescope.store.tables import measurements, outcomes
 
 
 @dataclass(frozen=True)

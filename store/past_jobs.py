@@ -15,12 +15,12 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from jobs.documents import JobKind, JobState, artefact_id
-from jobs.references import PRUNED
-from store.database import Database
-from store.results import Record, Results
-from store.study_plan import Cell
-from store.tables import jobs
+from prunescope.jobs.documents import JobKind, JobState, artefact_id
+from prunescope.jobs.references import PRUNED
+from prunescope.store.database import Database
+from prunescope.store.results import Record, Results
+from prunescope.store.study_plan import Cell
+from prunescope.store.tables import jobs
 
 MOST_RUNS = 2000
 """How many earlier jobs are looked at, the newest first."""

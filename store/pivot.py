@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.documents import JobState
-from jobs.problems import bad_field, unknown_name
-from store.measured import Interval
-from store.paired_statistics import benjamini_hochberg
-from store.study_facts import STATES, Bools, Floats, Ints
-from store.study_table import AXES, UNSUCCESSFUL, Axis, Fact, StudyTable, Where
+from prunescope.jobs.documents import JobState
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.store.measured import Interval
+from prunescope.store.paired_statistics import benjamini_hochberg
+from prunescope.store.study_facts import STATES, Bools, Floats, Ints
+from prunescope.store.study_table import AXES, UNSUCCESSFUL, Axis, Fact, StudyTable, Where
 
 FALSE_DISCOVERY_RATE = 0.05
 

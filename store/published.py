@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from jobs.problems import bad_field, unknown_name
+from prunescope.jobs.problems import bad_field, unknown_name
 
 FOLDER = Path(__file__).resolve().parents[1] / "studies" / "published"
 

@@ -22,16 +22,16 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from jobs.documents import JobKind, JobState
-from jobs.problems import conflict, not_found
-from jobs.references import PRUNED
-from store import measurement_rows
-from store.artefacts import KINDS, Artefacts
-from store.database import Database, in_pieces
-from store.jobs import utc_now
-from store.outcomes import Answered
-from store.paging import checked_limit, older_than, page
-from store.tables import jobs, records, study_cells, uses
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.jobs.problems import conflict, not_found
+from prunescope.jobs.references import PRUNED
+from prunescope.store import measurement_rows
+from prunescope.store.artefacts import KINDS, Artefacts
+from prunescope.store.database import Database, in_pieces
+from prunescope.store.jobs import utc_now
+from prunescope.store.outcomes import Answered
+from prunescope.store.paging import checked_limit, older_than, page
+from prunescope.store.tables import jobs, records, study_cells, uses
 
 RESULT_OF: dict[JobKind, str] = {
     JobKind.PRUNE: "model",

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import insert, select, update
 
-from jobs.problems import bad_field, not_found
-from store.database import Database
-from store.jobs import utc_now
-from store.paging import checked_limit, older_than, page
-from store.tables import shares
+from prunescope.jobs.problems import bad_field, not_found
+from prunescope.store.database import Database
+from prunescope.store.jobs import utc_now
+from prunescope.store.paging import checked_limit, older_than, page
+from prunescope.store.tables import shares
 
 LONGEST_PATH = 4000
 

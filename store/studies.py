@@ -9,19 +9,19 @@ from typing import Any
 
 from sqlalchemy import Text, func, insert, select, type_coerce
 
-from jobs.documents import Job, JobKind, JobState, artefact_id
-from jobs.problems import not_found
-from jobs.specs import StudySpec
-from store import job_inserts, job_rows, study_rows
-from store.database import Database
-from store.job_inserts import NewJob
-from store.jobs import JobStore, utc_now
-from store.measured import ACCURACY, Measure
-from store.measurements import Measurements
-from store.results import RESULT_OF, Results, add_record, models_of
-from store.study_plan import Cell
-from store.study_table import StudyCell, StudyTable, study_table
-from store.tables import jobs, study_cells
+from prunescope.jobs.documents import Job, JobKind, JobState, artefact_id
+from prunescope.jobs.problems import not_found
+from prunescope.jobs.specs import StudySpec
+from prunescope.store import job_inserts, job_rows, study_rows
+from prunescope.store.database import Database
+from prunescope.store.job_inserts import NewJob
+from prunescope.store.jobs import JobStore, utc_now
+from prunescope.store.measured import ACCURACY, Measure
+from prunescope.store.measurements import Measurements
+from prunescope.store.results import RESULT_OF, Results, add_record, models_of
+from prunescope.store.study_plan import Cell
+from prunescope.store.study_table import StudyCell, StudyTable, study_table
+from prunescope.store.tables import jobs, study_cells
 
 KEPT_TABLES = 4
 """Tables of studies that are kept between requests, as long as nothing in them has changed: a large one takes a quarter

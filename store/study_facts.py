@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.documents import JobState
-from store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
-from store.packed import MEASURED, NOBODY, PAIRED, Packed, tasks_of, unpack
+from prunescope.jobs.documents import JobState
+from prunescope.store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
+from prunescope.store.packed import MEASURED, NOBODY, PAIRED, Packed, tasks_of, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

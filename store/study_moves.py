@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from jobs.documents import ACTIVE, JobState
-from store.database import in_pieces
-from store.job_moves import FRESH, ask_to_stop, fail_dependents, queue_again
-from store.job_rows import cells_of, get_row, known_jobs, studies_of, waits_in_vain
-from store.study_rows import refresh_study
-from store.tables import dependencies, jobs, study_cells
+from prunescope.jobs.documents import ACTIVE, JobState
+from prunescope.store.database import in_pieces
+from prunescope.store.job_moves import FRESH, ask_to_stop, fail_dependents, queue_again
+from prunescope.store.job_rows import cells_of, get_row, known_jobs, studies_of, waits_in_vain
+from prunescope.store.study_rows import refresh_study
+from prunescope.store.tables import dependencies, jobs, study_cells
 
 
 def cancel_study(connection: Connection, study: str, now: datetime) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.bounds import DEFAULT_SAMPLES
-from jobs.documents import JobKind, artefact_id
-from jobs.references import PRUNED
-from jobs.specs import (
+from prunescope.jobs.bounds import DEFAULT_SAMPLES
+from prunescope.jobs.documents import JobKind, artefact_id
+from prunescope.jobs.references import PRUNED
+from prunescope.jobs.specs import (
     AttributeSpec,
     Calibration,
     EvaluateSpec,
@@ -28,8 +28,8 @@ from jobs.specs import (
     StudySpec,
     Unstructured,
 )
-from jobs.specs.prune import option_label
-from jobs.vocabulary import RIA
+from prunescope.jobs.specs.prune import option_label
+from prunescope.jobs.vocabulary import RIA
 
 Fingerprint = Callable[[JobKind, Spec], str]
 

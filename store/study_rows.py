@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, exists, func, not_, select, update
 
-from jobs.documents import ACTIVE, ENDED, JobState, Progress, artefact_id
-from jobs.problems import Problem
-from store.job_rows import describe, get_row, studies_of
-from store.tables import jobs, study_cells
+from prunescope.jobs.documents import ACTIVE, ENDED, JobState, Progress, artefact_id
+from prunescope.jobs.problems import Problem
+from prunescope.store.job_rows import describe, get_row, studies_of
+from prunescope.store.tables import jobs, study_cells
 
 
 def refresh_study(connection: Connection, study: str, now: datetime) -> None:

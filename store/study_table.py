@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from jobs.documents import Job, JobKind, JobState
-from jobs.vocabulary import TASKS
-from store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
-from store.outcomes import text_key
-from store.packed import Packed
-from store.results import Record
-from store.study_facts import FactArrays, Findings, fact_arrays
+from prunescope.jobs.documents import Job, JobKind, JobState
+from prunescope.jobs.vocabulary import TASKS
+from prunescope.store.measured import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
+from prunescope.store.outcomes import text_key
+from prunescope.store.packed import Packed
+from prunescope.store.results import Record
+from prunescope.store.study_facts import FactArrays, Findings, fact_arrays
 
 Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group"]
 AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group")

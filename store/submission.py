@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
-from jobs.documents import Estimate, Job, JobKind
-from jobs.fingerprints import fingerprint
-from jobs.problems import bad_field, not_found
-from jobs.references import PRUNED
-from jobs.settings import Settings
-from jobs.shape import check_shape
-from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
-from store import estimates
-from store.artefacts import Artefacts
-from store.contents import Contents
-from store.database import Database
-from store.jobs import JobStore
-from store.measurements import Measurements
-from store.results import Results
-from store.shares import ShareStore
-from store.studies import Studies
-from store.study_plan import Cell, plan
+from prunescope.jobs.documents import Estimate, Job, JobKind
+from prunescope.jobs.fingerprints import fingerprint
+from prunescope.jobs.problems import bad_field, not_found
+from prunescope.jobs.references import PRUNED
+from prunescope.jobs.settings import Settings
+from prunescope.jobs.shape import check_shape
+from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
+from prunescope.store import estimates
+from prunescope.store.artefacts import Artefacts
+from prunescope.store.contents import Contents
+from prunescope.store.database import Database
+from prunescope.store.jobs import JobStore
+from prunescope.store.measurements import Measurements
+from prunescope.store.results import Results
+from prunescope.store.shares import ShareStore
+from prunescope.store.studies import Studies
+from prunescope.store.study_plan import Cell, plan
 
 Send = Callable[[str], None]
 """Hands a job's id to the queue; raises ConnectionError when it cannot be reached (`jobs.queue.send` with its app)."""

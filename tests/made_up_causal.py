@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nsa.effects import effect
+from prunescope.nsa.effects import effect
 
 ROWS, DRAWS = 200, 20
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
-from evaluation.likelihood import Encoded, score
-from evaluation.passages import longest_branched, passages
+from prunescope.evaluation.likelihood import Encoded, score
+from prunescope.evaluation.passages import longest_branched, passages
 
 
 def log_likelihoods(model: PreTrainedModel, encoded: Sequence[Encoded]) -> list[float]:

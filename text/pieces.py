@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from text.words import is_drawn
+from prunescope.text.words import is_drawn
 
 MAX_PIECES = 64
 """Pieces that are looked at together for the characters that they spell."""

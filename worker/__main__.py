@@ -2,8 +2,8 @@
 
 import sys
 
-from jobs.settings import Settings
-from worker.app import run
+from prunescope.jobs.settings import Settings
+from prunescope.worker.app import run
 
 if __name__ == "__main__":
     sys.exit(run(Settings()))

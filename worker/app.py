@@ -8,12 +8,12 @@ from billiard import active_children
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
-from jobs.queue import QUEUE, celery_app
-from jobs.settings import Settings
-from store.database import Database
-from worker.catching_up import catch_up
-from worker.parts import Parts
-from worker.tasks import GIVE_BACK, Child
+from prunescope.jobs.queue import QUEUE, celery_app
+from prunescope.jobs.settings import Settings
+from prunescope.store.database import Database
+from prunescope.worker.catching_up import catch_up
+from prunescope.worker.parts import Parts
+from prunescope.worker.tasks import GIVE_BACK, Child
 
 log = logging.getLogger(__name__)
 

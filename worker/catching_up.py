@@ -3,9 +3,9 @@
 import json
 import logging
 
-from jobs.problems import Problem
-from store.outcomes import EVALUATION_JSON, outcomes_of
-from store.submission import Stores
+from prunescope.jobs.problems import Problem
+from prunescope.store.outcomes import EVALUATION_JSON, outcomes_of
+from prunescope.store.submission import Stores
 
 log = logging.getLogger(__name__)
 

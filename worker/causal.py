@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from evaluation.accuracy import ExampleResult, TaskResult, measure, questionnaires
-from evaluation.batches import batch_size
-from evaluation.harness import Questionnaire
-from evaluation.prompts import around
-from jobs.specs import Causal
-from jobs.vocabulary import PROMPTS
-from lm.errors import BadInput, NotFinite
-from lm.loading import LanguageModel
-from nsa import causal
-from nsa.archive import Archive
-from nsa.effects import effect
-from nsa.statistics import MEAN
-from nsa.tables import matched_count
-from nsa.texts import Text
-from worker.context import Context
+from prunescope.evaluation.accuracy import ExampleResult, TaskResult, measure, questionnaires
+from prunescope.evaluation.batches import batch_size
+from prunescope.evaluation.harness import Questionnaire
+from prunescope.evaluation.prompts import around
+from prunescope.jobs.specs import Causal
+from prunescope.jobs.vocabulary import PROMPTS
+from prunescope.lm.errors import BadInput, NotFinite
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa import causal
+from prunescope.nsa.archive import Archive
+from prunescope.nsa.effects import effect
+from prunescope.nsa.statistics import MEAN
+from prunescope.nsa.tables import matched_count
+from prunescope.nsa.texts import Text
+from prunescope.worker.context import Context
 
 MEASURES = ("accuracy", "probability")
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.documents import Progress
-from jobs.settings import Settings
-from worker.models import WarmModels
+from prunescope.jobs.documents import Progress
+from prunescope.jobs.settings import Settings
+from prunescope.worker.models import WarmModels
 
 SETTLED = 2
 """Steps of a stage before a remaining time is given: the first one is never like the others."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from jobs.failures import NoRoom
+from prunescope.jobs.failures import NoRoom
 
 LEAST_COMPRESSED = 0.5
 """Share of their bytes that compressed activations take at the least: the ten bits of a float16 that are no exponent

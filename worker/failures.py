@@ -1,8 +1,8 @@
 """What ended a stage, told apart: what a user has to change, and what only keeps the work from going on now."""
 
-from jobs.failures import problem_of
-from jobs.problems import Problem
-from lm.errors import BadInput
+from prunescope.jobs.failures import problem_of
+from prunescope.jobs.problems import Problem
+from prunescope.lm.errors import BadInput
 
 
 def mendable(error: BaseException) -> bool:

@@ -22,11 +22,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pruning.keeper import Plan
-from pruning.reports import LayerReport, MatrixReport
-from worker.records import write_json
-from worker.shards import save_tensors, written_whole
-from worker.stored import StoredTensors
+from prunescope.pruning.keeper import Plan
+from prunescope.pruning.reports import LayerReport, MatrixReport
+from prunescope.worker.records import write_json
+from prunescope.worker.shards import save_tensors, written_whole
+from prunescope.worker.stored import StoredTensors
 
 RUN = "run.json"
 

@@ -5,9 +5,9 @@ import threading
 import time
 from types import TracebackType
 
-from jobs.documents import Job
-from lm.errors import Cancelled
-from store.jobs import JobStore
+from prunescope.jobs.documents import Job
+from prunescope.lm.errors import Cancelled
+from prunescope.store.jobs import JobStore
 
 log = logging.getLogger(__name__)
 

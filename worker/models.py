@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from jobs.references import PRUNED
-from lm.errors import foreign_errors
-from lm.loading import LanguageModel, choose_device, choose_dtype, find, load
-from store.manifest import verify
+from prunescope.jobs.references import PRUNED
+from prunescope.lm.errors import foreign_errors
+from prunescope.lm.loading import LanguageModel, choose_device, choose_dtype, find, load
+from prunescope.store.manifest import verify
 
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
 """Share of a device's whole memory that models which are not in use may fill."""

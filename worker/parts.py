@@ -14,12 +14,12 @@ from uuid import uuid4
 import redis
 from celery import Celery
 
-from jobs import events
-from jobs.documents import Job, Progress
-from jobs.queue import redis_client, send, waiting
-from jobs.settings import Settings
-from store import submission
-from store.submission import Stores
+from prunescope.jobs import events
+from prunescope.jobs.documents import Job, Progress
+from prunescope.jobs.queue import redis_client, send, waiting
+from prunescope.jobs.settings import Settings
+from prunescope.store import submission
+from prunescope.store.submission import Stores
 
 log = logging.getLogger(__name__)
 

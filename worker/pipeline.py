@@ -14,23 +14,23 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from jobs.documents import Job, JobKind
-from jobs.failures import translated
-from jobs.problems import AnswerToText, Problem
-from jobs.references import PRUNED, resolve_file, resolve_model
-from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, parse_spec
-from lm.errors import BadInput, Cancelled
-from lm.loading import find_on_hub
-from nsa.errors import NoInfluentialWords
-from store.results import RESULT_OF
-from worker import stages
-from worker.context import Context
-from worker.failures import mendable
-from worker.lease import Lease
-from worker.models import WarmModels
-from worker.parts import Parts
-from worker.reporting import Reporter
-from worker.summaries import finding_of
+from prunescope.jobs.documents import Job, JobKind
+from prunescope.jobs.failures import translated
+from prunescope.jobs.problems import AnswerToText, Problem
+from prunescope.jobs.references import PRUNED, resolve_file, resolve_model
+from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, parse_spec
+from prunescope.lm.errors import BadInput, Cancelled
+from prunescope.lm.loading import find_on_hub
+from prunescope.nsa.errors import NoInfluentialWords
+from prunescope.store.results import RESULT_OF
+from prunescope.worker import stages
+from prunescope.worker.context import Context
+from prunescope.worker.failures import mendable
+from prunescope.worker.lease import Lease
+from prunescope.worker.models import WarmModels
+from prunescope.worker.parts import Parts
+from prunescope.worker.reporting import Reporter
+from prunescope.worker.summaries import finding_of
 
 log = logging.getLogger(__name__)
 

@@ -26,25 +26,25 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from jobs import specs
-from jobs.fingerprints import NUMERICS_VERSION
-from lm.architecture import context_length, decoder_layers, layers_path
-from lm.checkpoint import INDEX, WHOLE, Checkpoint, read_checkpoint, read_header
-from lm.loading import LanguageModel
-from pruning.allocation import build_allocation
-from pruning.calibration import Calibration, calibration_windows
-from pruning.patterns import NofM, Pattern, Unstructured
-from pruning.reports import STAGES, LayerReport, MatrixReport
-from pruning.walk import prune as walk
-from worker.companions import copy_companions
-from worker.context import Context
-from worker.disk import check_model
-from worker.layer_files import LayerFiles
-from worker.models import folder_of
-from worker.records import circumstances, write_json
-from worker.reporting import layer_words
-from worker.shards import entries, link_or_copy, write_entries, write_index, write_like
-from worker.stored import StoredTensors, stored_tensors
+from prunescope.jobs import specs
+from prunescope.jobs.fingerprints import NUMERICS_VERSION
+from prunescope.lm.architecture import context_length, decoder_layers, layers_path
+from prunescope.lm.checkpoint import INDEX, WHOLE, Checkpoint, read_checkpoint, read_header
+from prunescope.lm.loading import LanguageModel
+from prunescope.pruning.allocation import build_allocation
+from prunescope.pruning.calibration import Calibration, calibration_windows
+from prunescope.pruning.patterns import NofM, Pattern, Unstructured
+from prunescope.pruning.reports import STAGES, LayerReport, MatrixReport
+from prunescope.pruning.walk import prune as walk
+from prunescope.worker.companions import copy_companions
+from prunescope.worker.context import Context
+from prunescope.worker.disk import check_model
+from prunescope.worker.layer_files import LayerFiles
+from prunescope.worker.models import folder_of
+from prunescope.worker.records import circumstances, write_json
+from prunescope.worker.reporting import layer_words
+from prunescope.worker.shards import entries, link_or_copy, write_entries, write_index, write_like
+from prunescope.worker.stored import StoredTensors, stored_tensors
 
 PRUNING_JSON = "pruning.json"
 PERMUTATIONS = "permutations.npz"

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from jobs.fingerprints import NUMERICS_VERSION
-from lm.loading import LanguageModel
+from prunescope.jobs.fingerprints import NUMERICS_VERSION
+from prunescope.lm.loading import LanguageModel
 
 LIBRARIES = ("prunescope", "torch", "transformers", "lm-eval", "numpy")
 

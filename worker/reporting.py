@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobs.documents import Progress
+from prunescope.jobs.documents import Progress
 
 if TYPE_CHECKING:
-    from pruning.reports import LayerReport
+    from prunescope.pruning.reports import LayerReport
 
 PAUSE_SECONDS = 0.25
 

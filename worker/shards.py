@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lm.checkpoint import BITS, LENGTH_BYTES, METADATA, Entry, read_header
+from prunescope.lm.checkpoint import BITS, LENGTH_BYTES, METADATA, Entry, read_header
 
 FORMAT = {"format": "pt"}
 

@@ -11,26 +11,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evaluation.accuracy import TaskResult
-from evaluation.accuracy import evaluate as measure
-from evaluation.held_out import HeldOut, held_out_windows
-from evaluation.perplexity import perplexity
-from evaluation.prompts import around, row_texts, task_texts
-from jobs import specs
-from jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS, TASKS
-from lm.architecture import context_length
-from lm.errors import NotFinite
-from lm.loading import LanguageModel
-from nsa.attribution import Archive, Options, variant_names
-from nsa.attribution import attribute as run_attribution
-from nsa.texts import SENTIMENT, SENTIMENT_LABELS, Text
-from store.activations import ActivationWriter
-from store.outcomes import EVALUATION_JSON
-from worker import causal
-from worker.context import Context
-from worker.disk import check_attribution
-from worker.pruned_model import label, prune
-from worker.records import circumstances, write_json
+from prunescope.evaluation.accuracy import TaskResult
+from prunescope.evaluation.accuracy import evaluate as measure
+from prunescope.evaluation.held_out import HeldOut, held_out_windows
+from prunescope.evaluation.perplexity import perplexity
+from prunescope.evaluation.prompts import around, row_texts, task_texts
+from prunescope.jobs import specs
+from prunescope.jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS, TASKS
+from prunescope.lm.architecture import context_length
+from prunescope.lm.errors import NotFinite
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.attribution import Archive, Options, variant_names
+from prunescope.nsa.attribution import attribute as run_attribution
+from prunescope.nsa.texts import SENTIMENT, SENTIMENT_LABELS, Text
+from prunescope.store.activations import ActivationWriter
+from prunescope.store.outcomes import EVALUATION_JSON
+from prunescope.worker import causal
+from prunescope.worker.context import Context
+from prunescope.worker.disk import check_attribution
+from prunescope.worker.pruned_model import label, prune
+from prunescope.worker.records import circumstances, write_json
 
 __all__ = ["attribute", "evaluate", "label", "prune", "texts_of"]
 

@@ -11,8 +11,8 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lm.checkpoint import Checkpoint, Entry
-from lm.weights import stored_names
+from prunescope.lm.checkpoint import Checkpoint, Entry
+from prunescope.lm.weights import stored_names
 
 
 class StoredTensors:

@@ -4,12 +4,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.documents import JobKind
-from jobs.specs import PruneSpec, Spec
-from store.activations import ActivationStore
-from store.artefacts import Artefacts
-from store.outcomes import EVALUATION_JSON, Answered, outcomes_of
-from worker.pruned_model import PRUNING_JSON
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.specs import PruneSpec, Spec
+from prunescope.store.activations import ActivationStore
+from prunescope.store.artefacts import Artefacts
+from prunescope.store.outcomes import EVALUATION_JSON, Answered, outcomes_of
+from prunescope.worker.pruned_model import PRUNING_JSON
 
 
 @dataclass(frozen=True)

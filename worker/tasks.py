@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown
 
-from jobs.queue import RUN_TASK
-from jobs.settings import Settings
-from worker.lifetime import die_with_parent, wait_politely
-from worker.parts import Parts
+from prunescope.jobs.queue import RUN_TASK
+from prunescope.jobs.settings import Settings
+from prunescope.worker.lifetime import die_with_parent, wait_politely
+from prunescope.worker.parts import Parts
 
 if TYPE_CHECKING:
-    from worker.models import WarmModels
+    from prunescope.worker.models import WarmModels
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class Child:
         began = time.monotonic()
         from transformers.utils import logging as transformers_logging
 
-        import worker.pipeline  # noqa: F401 - takes seconds: better now than when the first job waits
-        from worker.models import WarmModels
+        import prunescope.worker.pipeline  # noqa: F401 - takes seconds: better now than when the first job waits
+        from prunescope.worker.models import WarmModels
 
         transformers_logging.disable_progress_bar()
         self._parts, self._models = parts, WarmModels(self._settings.device, self._settings.dtype)
@@ -55,7 +55,7 @@ class Child:
 
     def run(self, job_id: str) -> None:
         """Run the job with this id."""
-        from worker.pipeline import run
+        from prunescope.worker.pipeline import run
 
         assert self._parts is not None and self._models is not None
         run(job_id, self._parts, self._models)

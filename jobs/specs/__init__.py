@@ -10,17 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.documents import JobKind
-from jobs.problems import bad_field, unknown_name
-from jobs.shape import check_shape
-from jobs.specs.attribute import AttributeSpec, Reading, Words
-from jobs.specs.causal import Causal
-from jobs.specs.evaluate import EvaluateSpec
-from jobs.specs.perplexity import Perplexity
-from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
-from jobs.specs.study import StudyAttribution, StudySpec
-from jobs.specs.texts import GivenText, TaskRows, TaskTexts
-from jobs.strict import problem_of
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.jobs.shape import check_shape
+from prunescope.jobs.specs.attribute import AttributeSpec, Reading, Words
+from prunescope.jobs.specs.causal import Causal
+from prunescope.jobs.specs.evaluate import EvaluateSpec
+from prunescope.jobs.specs.perplexity import Perplexity
+from prunescope.jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
+from prunescope.jobs.specs.study import StudyAttribution, StudySpec
+from prunescope.jobs.specs.texts import GivenText, TaskRows, TaskTexts
+from prunescope.jobs.strict import problem_of
 
 __all__ = [
     "SPECS",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.bounds import (
+from prunescope.jobs.bounds import (
     MAX_LAYERS,
     MAX_NAME,
     MAX_PERMUTATIONS,
@@ -13,11 +13,11 @@ from jobs.bounds import (
     MAX_READ_CHARACTERS,
     MAX_VARIANTS,
 )
-from jobs.specs.causal import Causal
-from jobs.specs.evaluate import Name, Reference, Seed
-from jobs.specs.texts import GivenText, TaskRows, TaskTexts, Texts, carries_words, check_given, texts_item
-from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import (
+from prunescope.jobs.specs.causal import Causal
+from prunescope.jobs.specs.evaluate import Name, Reference, Seed
+from prunescope.jobs.specs.texts import GivenText, TaskRows, TaskTexts, Texts, carries_words, check_given, texts_item
+from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.vocabulary import (
     ACTIVATIONS,
     LABEL_SOURCES,
     NO_PROMPT,

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.bounds import (
+from prunescope.jobs.bounds import (
     MAX_CAUSAL_NEURONS,
     MAX_CAUSAL_PASSES,
     MAX_DRAWN_NEURONS,
@@ -13,8 +13,8 @@ from jobs.bounds import (
     MAX_NAME,
     MAX_ROWS,
 )
-from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import TASKS
+from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.vocabulary import TASKS
 
 
 class Causal(Strict):

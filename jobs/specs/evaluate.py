@@ -4,11 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from jobs.bounds import MAX_NAME, MAX_REFERENCE, MAX_ROWS, MAX_TASKS
-from jobs.problems import unknown_name
-from jobs.specs.perplexity import Perplexity
-from jobs.strict import Strict, refused
-from jobs.vocabulary import TASKS
+from prunescope.jobs.bounds import MAX_NAME, MAX_REFERENCE, MAX_ROWS, MAX_TASKS
+from prunescope.jobs.problems import unknown_name
+from prunescope.jobs.specs.perplexity import Perplexity
+from prunescope.jobs.strict import Strict, refused
+from prunescope.jobs.vocabulary import TASKS
 
 Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REFERENCE)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

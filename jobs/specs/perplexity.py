@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from jobs.bounds import MAX_PERPLEXITY_TEXTS, MAX_REFERENCE, MAX_SEQLEN, MAX_WINDOWS
-from jobs.problems import unknown_name
-from jobs.strict import Strict, refused
-from jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS
+from prunescope.jobs.bounds import MAX_PERPLEXITY_TEXTS, MAX_REFERENCE, MAX_SEQLEN, MAX_WINDOWS
+from prunescope.jobs.problems import unknown_name
+from prunescope.jobs.strict import Strict, refused
+from prunescope.jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS
 
 Bos = Literal["auto", "always", "never"]
 """Whether every window of text begins with the tokenizer's BOS."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from jobs.bounds import (
+from prunescope.jobs.bounds import (
     DEFAULT_SAMPLES,
     MAX_CALIBRATION_TOKENS,
     MAX_NAME,
@@ -15,10 +15,10 @@ from jobs.bounds import (
     MAX_SEQLEN,
     MODEL_CONTEXT,
 )
-from jobs.specs.evaluate import Reference, Seed
-from jobs.specs.perplexity import Bos
-from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import (
+from prunescope.jobs.specs.evaluate import Reference, Seed
+from prunescope.jobs.specs.perplexity import Bos
+from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.vocabulary import (
     ALLOCATIONS,
     CALIBRATION_SETS,
     EXAMPLE_SETS,

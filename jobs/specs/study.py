@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from jobs.bounds import (
+from prunescope.jobs.bounds import (
     MAX_ATTRIBUTIONS,
     MAX_AXIS,
     MAX_CANDIDATES,
@@ -18,14 +18,14 @@ from jobs.bounds import (
     MAX_SEQLEN,
     MAX_VARIANTS,
 )
-from jobs.problems import unknown_name
-from jobs.specs.attribute import Reading
-from jobs.specs.evaluate import Name, Newline, Reference, Seed, Tasks, known_tasks
-from jobs.specs.perplexity import Perplexity
-from jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
-from jobs.specs.texts import check_given
-from jobs.strict import Strict, refused
-from jobs.vocabulary import CALIBRATION_SETS, METHODS, OWL, TASKS, Uniform
+from prunescope.jobs.problems import unknown_name
+from prunescope.jobs.specs.attribute import Reading
+from prunescope.jobs.specs.evaluate import Name, Newline, Reference, Seed, Tasks, known_tasks
+from prunescope.jobs.specs.perplexity import Perplexity
+from prunescope.jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
+from prunescope.jobs.specs.texts import check_given
+from prunescope.jobs.strict import Strict, refused
+from prunescope.jobs.vocabulary import CALIBRATION_SETS, METHODS, OWL, TASKS, Uniform
 
 Seqlen = Annotated[int, Field(ge=2, le=MAX_SEQLEN)]
 Label = Annotated[str, StringConstraints(max_length=MAX_LABEL)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
-from jobs.bounds import (
+from prunescope.jobs.bounds import (
     MAX_ALL_CHARACTERS,
     MAX_LABEL_CHARACTERS,
     MAX_MATCHED_CHARACTERS,
@@ -18,10 +18,10 @@ from jobs.bounds import (
     MAX_WORD_CHARACTERS,
     MAX_WORDS,
 )
-from jobs.specs.evaluate import Seed
-from jobs.strict import Strict, one_of, refused
-from jobs.vocabulary import TASKS, TASKS_WITH_WORDS
-from text.words import WordIndex
+from prunescope.jobs.specs.evaluate import Seed
+from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.vocabulary import TASKS, TASKS_WITH_WORDS
+from prunescope.text.words import WordIndex
 
 TextWords = Annotated[
     tuple[Annotated[str, StringConstraints(max_length=MAX_WORD_CHARACTERS)], ...], Field(max_length=MAX_WORDS)

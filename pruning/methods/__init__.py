@@ -1,5 +1,5 @@
 """The pruning methods."""
 
-from pruning.methods.registry import METHODS, build
+from prunescope.pruning.methods.registry import METHODS, build
 
 __all__ = ["METHODS", "build"]

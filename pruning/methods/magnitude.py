@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from pruning.masks import keep_by_matrix
-from pruning.methods.protocol import Decision, WeightsOnly
-from pruning.patterns import Pattern
+from prunescope.pruning.masks import keep_by_matrix
+from prunescope.pruning.methods.protocol import Decision, WeightsOnly
+from prunescope.pruning.patterns import Pattern
 
 
 @dataclass(frozen=True)

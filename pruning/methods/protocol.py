@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pruning.patterns import Pattern
+from prunescope.pruning.patterns import Pattern
 
 
 @dataclass(frozen=True)

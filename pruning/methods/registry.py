@@ -5,12 +5,12 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-from lm.errors import BadInput
-from pruning.methods.magnitude import Magnitude
-from pruning.methods.protocol import Calibrated, WeightsOnly
-from pruning.methods.ria import RIA
-from pruning.methods.sparsegpt import SparseGPT
-from pruning.methods.wanda import Wanda
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.methods.magnitude import Magnitude
+from prunescope.pruning.methods.protocol import Calibrated, WeightsOnly
+from prunescope.pruning.methods.ria import RIA
+from prunescope.pruning.methods.sparsegpt import SparseGPT
+from prunescope.pruning.methods.wanda import Wanda
 
 METHODS: dict[str, type[WeightsOnly | Calibrated[Any]]] = {
     "magnitude": Magnitude,

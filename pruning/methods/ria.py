@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lm.errors import BadInput
-from pruning.masks import keep_by_matrix, keep_by_row, keep_n_of_m
-from pruning.methods.protocol import Calibrated, Decision
-from pruning.patterns import NofM, Pattern
-from pruning.permutation import assigned, reallocated
-from pruning.statistics import InputNorms
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.masks import keep_by_matrix, keep_by_row, keep_n_of_m
+from prunescope.pruning.methods.protocol import Calibrated, Decision
+from prunescope.pruning.patterns import NofM, Pattern
+from prunescope.pruning.permutation import assigned, reallocated
+from prunescope.pruning.statistics import InputNorms
 
 Within = Literal["matrix", "row"]
 Permutation = Literal["none", "reallocation", "assignment"]

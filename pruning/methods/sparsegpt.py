@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lm.errors import BadInput
-from pruning.hessian import Hessian, factorise
-from pruning.masks import keep_by_matrix, lowest
-from pruning.methods.protocol import Calibrated, Decision
-from pruning.patterns import NofM, Pattern, Unstructured
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.hessian import Hessian, factorise
+from prunescope.pruning.masks import keep_by_matrix, lowest
+from prunescope.pruning.methods.protocol import Calibrated, Decision
+from prunescope.pruning.patterns import NofM, Pattern, Unstructured
 
 PART = 32
 

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pruning.masks import keep_by_row
-from pruning.methods.protocol import Calibrated, Decision
-from pruning.patterns import Pattern
-from pruning.statistics import InputNorms
+from prunescope.pruning.masks import keep_by_row
+from prunescope.pruning.methods.protocol import Calibrated, Decision
+from prunescope.pruning.patterns import Pattern
+from prunescope.pruning.statistics import InputNorms
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.problems import MEDIA_TYPE
+from prunescope.server.problems import MEDIA_TYPE
 
 KEPT_SECONDS = 3600
 

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from server import urls
-from server.api.answers import Kept, problems
-from server.documents import (
+from prunescope.server import urls
+from prunescope.server.api.answers import Kept, problems
+from prunescope.server.documents import (
     AttributionDocument,
     AttributionSummary,
     LayerHeatmap,
@@ -15,16 +15,16 @@ from server.documents import (
     NeuronRow,
     Page,
 )
-from server.documents.answering import AnsweringDocument
-from server.figures.neuron import Asked, neuron_file
-from server.figures.palette import Theme
-from server.headers import FILE_POLICY
-from server.limits import drawings
-from server.read.answering import answering_document
-from server.read.attributions import attribution_document, attribution_list
-from server.read.layers import layer_heatmap
-from server.read.neurons import neuron_document, neuron_list
-from server.stores import Stores, StoresHere
+from prunescope.server.documents.answering import AnsweringDocument
+from prunescope.server.figures.neuron import Asked, neuron_file
+from prunescope.server.figures.palette import Theme
+from prunescope.server.headers import FILE_POLICY
+from prunescope.server.limits import drawings
+from prunescope.server.read.answering import answering_document
+from prunescope.server.read.attributions import attribution_document, attribution_list
+from prunescope.server.read.layers import layer_heatmap
+from prunescope.server.read.neurons import neuron_document, neuron_list
+from prunescope.server.stores import Stores, StoresHere
 
 router = APIRouter(tags=["Attributions"], prefix=urls.API)
 

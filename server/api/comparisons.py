@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from server import urls
-from server.api.answers import problems
-from server.documents.comparisons import ComparableAttributions, ComparisonDocument
-from server.read.comparisons import comparable_attributions, comparison_document
-from server.stores import StoresHere
+from prunescope.server import urls
+from prunescope.server.api.answers import problems
+from prunescope.server.documents.comparisons import ComparableAttributions, ComparisonDocument
+from prunescope.server.read.comparisons import comparable_attributions, comparison_document
+from prunescope.server.stores import StoresHere
 
 router = APIRouter(tags=["Attributions"], prefix=urls.API)
 

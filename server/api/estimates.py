@@ -5,13 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from jobs.documents import Estimate, JobKind
-from server import urls
-from server.api.answers import problems
-from server.limits import submissions
-from server.read.form import EXAMPLES
-from server.stores import StoresHere
-from store import submission
+from prunescope.jobs.documents import Estimate, JobKind
+from prunescope.server import urls
+from prunescope.server.api.answers import problems
+from prunescope.server.limits import submissions
+from prunescope.server.read.form import EXAMPLES
+from prunescope.server.stores import StoresHere
+from prunescope.store import submission
 
 router = APIRouter(tags=["Studies"], prefix=urls.API)
 

@@ -7,16 +7,16 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sse_starlette import EventSourceResponse
 
-from jobs.bounds import MAX_NAME
-from jobs.documents import Job, JobKind
-from server import events, urls
-from server.api.answers import problems
-from server.documents import JobDetail, JobDocument, JobForm, JobItem, Page
-from server.limits import submissions
-from server.read.form import EXAMPLES, job_form
-from server.read.jobs import job_detail, job_document, job_list
-from server.stores import Stores, StoresHere
-from store import submission
+from prunescope.jobs.bounds import MAX_NAME
+from prunescope.jobs.documents import Job, JobKind
+from prunescope.server import events, urls
+from prunescope.server.api.answers import problems
+from prunescope.server.documents import JobDetail, JobDocument, JobForm, JobItem, Page
+from prunescope.server.limits import submissions
+from prunescope.server.read.form import EXAMPLES, job_form
+from prunescope.server.read.jobs import job_detail, job_document, job_list
+from prunescope.server.stores import Stores, StoresHere
+from prunescope.store import submission
 
 router = APIRouter(tags=["Jobs"], prefix=urls.API)
 

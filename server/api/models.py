@@ -7,14 +7,14 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
-from jobs.problems import conflict, not_found
-from jobs.references import PRUNED
-from server import urls
-from server.api.answers import problems
-from server.documents import ModelDocument, ModelSummary, Page
-from server.figures.matrices import matrices_csv
-from server.read.models import dense_models, model_document, model_list
-from server.stores import Stores, StoresHere
+from prunescope.jobs.problems import conflict, not_found
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.api.answers import problems
+from prunescope.server.documents import ModelDocument, ModelSummary, Page
+from prunescope.server.figures.matrices import matrices_csv
+from prunescope.server.read.models import dense_models, model_document, model_list
+from prunescope.server.stores import Stores, StoresHere
 
 router = APIRouter(tags=["Models"], prefix=urls.API)
 

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from server import urls
-from server.api.answers import problems
-from server.documents import (
+from prunescope.server import urls
+from prunescope.server.api.answers import problems
+from prunescope.server.documents import (
     EvaluationDocument,
     EvaluationSummary,
     Page,
@@ -13,10 +13,10 @@ from server.documents import (
     StudySummary,
     TaskExamples,
 )
-from server.filters import Filters
-from server.read.evaluations import evaluation_document, evaluation_list, task_examples
-from server.read.studies import study_document, study_jobs, study_list
-from server.stores import StoresHere
+from prunescope.server.filters import Filters
+from prunescope.server.read.evaluations import evaluation_document, evaluation_list, task_examples
+from prunescope.server.read.studies import study_document, study_jobs, study_list
+from prunescope.server.stores import StoresHere
 
 router = APIRouter(prefix=urls.API)
 

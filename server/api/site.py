@@ -7,15 +7,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from jobs.problems import bad_field
-from server import urls
-from server.api.answers import problems
-from server.documents import Home, Page, SearchResults, ShareDocument
-from server.read.home import home
-from server.read.search import search
-from server.sharing import page_exists
-from server.stores import StoresHere
-from store.shares import Share
+from prunescope.jobs.problems import bad_field
+from prunescope.server import urls
+from prunescope.server.api.answers import problems
+from prunescope.server.documents import Home, Page, SearchResults, ShareDocument
+from prunescope.server.read.home import home
+from prunescope.server.read.search import search
+from prunescope.server.sharing import page_exists
+from prunescope.server.stores import StoresHere
+from prunescope.store.shares import Share
 
 router = APIRouter(prefix=urls.API)
 

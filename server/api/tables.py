@@ -3,16 +3,16 @@
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
-from jobs.documents import JobKind
-from server import urls
-from server.api.answers import problems
-from server.filters import Filters
-from server.headers import FILE_POLICY
-from server.read.studies import measured_by, study_document
-from server.stores import StoresHere
-from server.tables.cells import cells_csv
-from server.tables.file import table_file
-from store.measured import ACCURACY
+from prunescope.jobs.documents import JobKind
+from prunescope.server import urls
+from prunescope.server.api.answers import problems
+from prunescope.server.filters import Filters
+from prunescope.server.headers import FILE_POLICY
+from prunescope.server.read.studies import measured_by, study_document
+from prunescope.server.stores import StoresHere
+from prunescope.server.tables.cells import cells_csv
+from prunescope.server.tables.file import table_file
+from prunescope.store.measured import ACCURACY
 
 router = APIRouter(tags=["Studies"], prefix=urls.API)
 

@@ -6,21 +6,21 @@ from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from jobs.bounds import (
+from prunescope.jobs.bounds import (
     MAX_NAME,
     MAX_ROWS,
     MAX_TEXTS,
     MAX_WORD_CHARACTERS,
     MAX_WORDS,
 )
-from jobs.vocabulary import WORD_SOURCES
-from server import urls
-from server.api.answers import problems
-from server.documents import AttributionTexts, TextJob
-from server.limits import submissions
-from server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, text_job
-from server.read.texts import attribution_texts
-from server.stores import Stores, StoresHere
+from prunescope.jobs.vocabulary import WORD_SOURCES
+from prunescope.server import urls
+from prunescope.server.api.answers import problems
+from prunescope.server.documents import AttributionTexts, TextJob
+from prunescope.server.limits import submissions
+from prunescope.server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, text_job
+from prunescope.server.read.texts import attribution_texts
+from prunescope.server.stores import Stores, StoresHere
 
 router = APIRouter(tags=["Attributions"], prefix=urls.API)
 

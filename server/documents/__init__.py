@@ -6,7 +6,7 @@ of a neuron that is not ranked, a drop where the dense activation is zero) is No
 docs/architecture.md keep their names and meaning; further fields may be added.
 """
 
-from server.documents.attributions import (
+from prunescope.server.documents.attributions import (
     AnsweringNeuron,
     AttributionDocument,
     AttributionSummary,
@@ -21,12 +21,12 @@ from server.documents.attributions import (
     VariantSummary,
     WordRow,
 )
-from server.documents.base import (
+from prunescope.server.documents.base import (
     Document,
     Link,
     Page,
 )
-from server.documents.evaluations import (
+from prunescope.server.documents.evaluations import (
     ChoiceScores,
     EvaluationDocument,
     EvaluationSummary,
@@ -38,7 +38,7 @@ from server.documents.evaluations import (
     TaskExamples,
     TextPerplexity,
 )
-from server.documents.jobs import (
+from prunescope.server.documents.jobs import (
     Choice,
     JobDetail,
     JobDocument,
@@ -47,7 +47,7 @@ from server.documents.jobs import (
     MethodChoice,
     OptionField,
 )
-from server.documents.models import (
+from prunescope.server.documents.models import (
     CalibrationDocument,
     FileDocument,
     LayerDocument,
@@ -56,7 +56,7 @@ from server.documents.models import (
     ModelSummary,
     PlacedMatrix,
 )
-from server.documents.neurons import (
+from prunescope.server.documents.neurons import (
     Controls,
     Example,
     Neighbour,
@@ -66,14 +66,14 @@ from server.documents.neurons import (
     Variant,
     WordPlace,
 )
-from server.documents.site import (
+from prunescope.server.documents.site import (
     ErrorPage,
     Home,
     SearchHit,
     SearchResults,
     ShareDocument,
 )
-from server.documents.studies import (
+from prunescope.server.documents.studies import (
     ChartName,
     FailedCell,
     Interval,
@@ -90,7 +90,7 @@ from server.documents.studies import (
     StudyTable,
     StudyTableDocument,
 )
-from server.documents.texts import (
+from prunescope.server.documents.texts import (
     AttributionTexts,
     OtherText,
     OwnTextForm,

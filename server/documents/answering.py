@@ -1,7 +1,7 @@
 """Which neurons answer to a word, or to one token."""
 
-from server.documents.attributions import AnsweringNeuron, ExampleSummary, NeuronRow, TokenDocument
-from server.documents.base import Link, Page
+from prunescope.server.documents.attributions import AnsweringNeuron, ExampleSummary, NeuronRow, TokenDocument
+from prunescope.server.documents.base import Link, Page
 
 
 class TextNeuron(NeuronRow):

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from server.documents.base import Document, Link
-from server.documents.causal import CausalDocument
-from store.attribution_tables import Interval, Summary
+from prunescope.server.documents.base import Document, Link
+from prunescope.server.documents.causal import CausalDocument
+from prunescope.store.attribution_tables import Interval, Summary
 
 
 class VariantSummary(Document):

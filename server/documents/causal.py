@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from server.documents.base import Document
-from store.causal_documents import Effect, LayerShare
+from prunescope.server.documents.base import Document
+from prunescope.store.causal_documents import Effect, LayerShare
 
 
 class CausalRow(Document):

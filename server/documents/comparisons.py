@@ -1,7 +1,7 @@
 """Two attributions of one model side by side: do the same neurons come out on top?"""
 
-from server.documents.attributions import AttributionSummary, NeuronRow
-from server.documents.base import Document, Link, Page
+from prunescope.server.documents.attributions import AttributionSummary, NeuronRow
+from prunescope.server.documents.base import Document, Link, Page
 
 
 class Setting(Document):

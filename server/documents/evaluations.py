@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from server.documents.base import Document, Link, Page
+from prunescope.server.documents.base import Document, Link, Page
 
 
 class PairedAccuracy(Document):

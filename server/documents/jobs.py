@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jobs.documents import JobKind, JobSummary, LogLine
-from server.documents.base import Document, Link
+from prunescope.jobs.documents import JobKind, JobSummary, LogLine
+from prunescope.server.documents.base import Document, Link
 
 
 class JobItem(JobSummary):

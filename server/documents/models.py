@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from server.documents.base import Document, Link
+from prunescope.server.documents.base import Document, Link
 
 
 class ModelSummary(Document):

@@ -1,7 +1,7 @@
 """One neuron: the paper's Figure 1 and what stands beside it."""
 
-from server.documents.base import Document
-from store.attribution_tables import Interval, MaskedFraction, Spread
+from prunescope.server.documents.base import Document
+from prunescope.store.attribution_tables import Interval, MaskedFraction, Spread
 
 
 class Example(Document):

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Literal
 
-from jobs.documents import JobState
-from server.documents.attributions import AttributionSummary
-from server.documents.base import Document, Link
-from server.documents.jobs import JobItem
-from server.documents.studies import StudySummary
+from prunescope.jobs.documents import JobState
+from prunescope.server.documents.attributions import AttributionSummary
+from prunescope.server.documents.base import Document, Link
+from prunescope.server.documents.jobs import JobItem
+from prunescope.server.documents.studies import StudySummary
 
 
 class Home(Document):

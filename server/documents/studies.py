@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from jobs.documents import JobState
-from server.documents.base import Document, Link, Page
-from server.documents.jobs import JobItem
+from prunescope.jobs.documents import JobState
+from prunescope.server.documents.base import Document, Link, Page
+from prunescope.server.documents.jobs import JobItem
 
 Interval = tuple[float, float]
 Measure = Literal["accuracy", "perplexity"]

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from server.documents.base import Document, Link
-from server.documents.jobs import Choice, JobDocument
+from prunescope.server.documents.base import Document, Link
+from prunescope.server.documents.jobs import Choice, JobDocument
 
 
 class WordSpan(Document):

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from jobs.problems import Problem, bad_field
-from server.documents import NeuronDocument
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.server.documents import NeuronDocument
 
 MAX_DRAWN_TOKENS = 20_000
 """Over all panes and examples of a figure."""

@@ -3,8 +3,8 @@
 import csv
 import io
 
-from server.documents import ModelDocument
-from server.figures.table import harmless
+from prunescope.server.documents import ModelDocument
+from prunescope.server.figures.table import harmless
 
 COLUMNS = ("layer", "matrix", "rows", "columns", "sparsity", "relative_error", "damping_retries", "permuted")
 

@@ -4,21 +4,21 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.problems import bad_field, unknown_name
-from server import urls
-from server.documents import NeuronDocument
-from server.figures.budget import check_figure, check_pixels
-from server.figures.page import neuron_html
-from server.figures.palette import PALETTES, Theme
-from server.figures.panes import neuron_figure
-from server.figures.raster import png_of
-from server.figures.svg import neuron_svg
-from server.figures.table import Columns, neuron_csv
-from server.pages.neuron import TELLING, default_view, file_facts
-from server.pages.shades import Curve
-from server.pages.tokens import most_telling, read_example, window_of
-from server.pages.view import View
-from server.read.opened import no_such_example
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.documents import NeuronDocument
+from prunescope.server.figures.budget import check_figure, check_pixels
+from prunescope.server.figures.page import neuron_html
+from prunescope.server.figures.palette import PALETTES, Theme
+from prunescope.server.figures.panes import neuron_figure
+from prunescope.server.figures.raster import png_of
+from prunescope.server.figures.svg import neuron_svg
+from prunescope.server.figures.table import Columns, neuron_csv
+from prunescope.server.pages.neuron import TELLING, default_view, file_facts
+from prunescope.server.pages.shades import Curve
+from prunescope.server.pages.tokens import most_telling, read_example, window_of
+from prunescope.server.pages.view import View
+from prunescope.server.read.opened import no_such_example
 
 EXAMPLE = re.compile(r"-?[0-9]{1,9}")
 

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from server.figures.palette import Palette, hexadecimal
-from server.figures.panes import Cell, Figure, Pane
+from prunescope.server.figures.palette import Palette, hexadecimal
+from prunescope.server.figures.panes import Cell, Figure, Pane
 
 STYLE = """
 body {{ margin: 28px; color: {ink}; background: {surface}; font: 15px/1.5 system-ui, sans-serif; }}

@@ -7,13 +7,22 @@ colours of the same theme.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.documents import NeuronDocument
-from server.figures.palette import Palette, hexadecimal
-from server.pages import wording
-from server.pages.shades import Scale
-from server.pages.tokens import Legend, Reading, TokenSpan, make_panes, most_telling, read_example, scales_of, tell
-from server.pages.tokens import Pane as TextPane
-from server.pages.view import View
+from prunescope.server.documents import NeuronDocument
+from prunescope.server.figures.palette import Palette, hexadecimal
+from prunescope.server.pages import wording
+from prunescope.server.pages.shades import Scale
+from prunescope.server.pages.tokens import (
+    Legend,
+    Reading,
+    TokenSpan,
+    make_panes,
+    most_telling,
+    read_example,
+    scales_of,
+    tell,
+)
+from prunescope.server.pages.tokens import Pane as TextPane
+from prunescope.server.pages.view import View
 
 RAMPS = {"heat-ramp": (None, "h"), "signed-ramp": ("m", "h"), "difference-ramp": ("l", "g")}
 """A legend's css class -> the hues of its ends; None where the end has no shade."""

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.problems import RETRY_SECONDS, unavailable
+from prunescope.jobs.problems import RETRY_SECONDS, unavailable
 
 CHILD = Path(__file__).parent / "raster_child.py"
 MAX_SECONDS = 30

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from server.figures.palette import Palette, hexadecimal
-from server.figures.panes import Cell, Figure, Pane
+from prunescope.server.figures.palette import Palette, hexadecimal
+from prunescope.server.figures.panes import Cell, Figure, Pane
 
 MAX_WIDTH = 1600
 """px, of a picture."""

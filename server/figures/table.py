@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.documents import Example, NeuronDocument, Variant
-from server.pages.view import transformed
+from prunescope.server.documents import Example, NeuronDocument, Variant
+from prunescope.server.pages.view import transformed
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

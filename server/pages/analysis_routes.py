@@ -3,16 +3,16 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from server import urls
-from server.documents.answering import AnsweringDocument
-from server.pages.answering import answering_page
-from server.pages.asked import Asked
-from server.pages.comparison import comparable_page, comparison_page
-from server.pages.frame import Crumb, make_frame, render
-from server.pages.routes import ATTRIBUTIONS, address
-from server.read.answering import answering_document, first_word
-from server.read.comparisons import comparable_attributions, comparison_document
-from server.stores import StoresHere
+from prunescope.server import urls
+from prunescope.server.documents.answering import AnsweringDocument
+from prunescope.server.pages.answering import answering_page
+from prunescope.server.pages.asked import Asked
+from prunescope.server.pages.comparison import comparable_page, comparison_page
+from prunescope.server.pages.frame import Crumb, make_frame, render
+from prunescope.server.pages.routes import ATTRIBUTIONS, address
+from prunescope.server.read.answering import answering_document, first_word
+from prunescope.server.read.comparisons import comparable_attributions, comparison_document
+from prunescope.server.stores import StoresHere
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import AnsweringNeuron, Link, TokenDocument
-from server.documents.answering import AnsweringDocument, TextNeuron
-from server.pages import wording
-from server.pages.controls import Empty, Option, Picker
-from server.pages.frame import Frame
-from text.pieces import drawn
-from text.words import fold
+from prunescope.server import urls
+from prunescope.server.documents import AnsweringNeuron, Link, TokenDocument
+from prunescope.server.documents.answering import AnsweringDocument, TextNeuron
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Empty, Option, Picker
+from prunescope.server.pages.frame import Frame
+from prunescope.text.pieces import drawn
+from prunescope.text.words import fold
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from jobs.problems import FieldError, Problem, bad_field, unknown_name
+from prunescope.jobs.problems import FieldError, Problem, bad_field, unknown_name
 
 MAX_ALLOWED = 12
 """So many allowed values are listed in a notice."""

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import AttributionDocument, Link
-from server.pages import wording
-from server.pages.attribution_lines import (
+from prunescope.server import urls
+from prunescope.server.documents import AttributionDocument, Link
+from prunescope.server.pages import wording
+from prunescope.server.pages.attribution_lines import (
     ControlLine,
     LayerLine,
     NeuronLine,
@@ -20,11 +20,11 @@ from server.pages.attribution_lines import (
     text_line,
     word_line,
 )
-from server.pages.causal import CausalPanel, causal_panel
-from server.pages.controls import Fact, Href, Option, Picker
-from server.pages.frame import Frame
-from server.pages.texts import TextPanel
-from server.pages.tokens import Legend
+from prunescope.server.pages.causal import CausalPanel, causal_panel
+from prunescope.server.pages.controls import Fact, Href, Option, Picker
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.texts import TextPanel
+from prunescope.server.pages.tokens import Legend
 
 WORD_SOURCES = {
     "manual": "given with the texts",

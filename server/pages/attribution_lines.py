@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.documents import ControlsRow, ExampleSummary, LayerRow, Link, NeuronRow, WordRow
-from server.pages import wording
-from store.attribution_tables import LeftOut
+from prunescope.server.documents import ControlsRow, ExampleSummary, LayerRow, Link, NeuronRow, WordRow
+from prunescope.server.pages import wording
+from prunescope.store.attribution_tables import LeftOut
 
 Neuron = Callable[[str], str]
 """A neuron's address -> the same in its most telling text, seen in the variant that the page speaks of."""

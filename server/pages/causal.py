@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from server.documents.causal import CausalDocument, CausalRow
-from server.pages import wording
-from store.causal_documents import Effect, Estimate
+from prunescope.server.documents.causal import CausalDocument, CausalRow
+from prunescope.server.pages import wording
+from prunescope.store.causal_documents import Effect, Estimate
 
 TOUCHED = {"ablation": "without {}", "restoration": "{} given back"}
 LEAST_SCALE = 0.01

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import Link
-from server.documents.comparisons import (
+from prunescope.server import urls
+from prunescope.server.documents import Link
+from prunescope.server.documents.comparisons import (
     ComparableAttribution,
     ComparableAttributions,
     ComparisonDocument,
     LayerOverlap,
 )
-from server.pages import wording
-from server.pages.comparison_lines import (
+from prunescope.server.pages import wording
+from prunescope.server.pages.comparison_lines import (
     OverlapLine,
     SharedLine,
     about,
@@ -23,9 +23,9 @@ from server.pages.comparison_lines import (
     shared_line,
     times_chance,
 )
-from server.pages.controls import Empty, Fact, Option, Picker
-from server.pages.frame import Frame
-from server.pages.home import Found
+from prunescope.server.pages.controls import Empty, Fact, Option, Picker
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.home import Found
 
 MOST_LINES = 50
 LEAST_SHARED_TEXTS = 0.5

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from server.documents import Link
-from server.documents.comparisons import LayerOverlap, OverAll, Overlap, SharedNeuron
-from server.pages import wording
+from prunescope.server.documents import Link
+from prunescope.server.documents.comparisons import LayerOverlap, OverAll, Overlap, SharedNeuron
+from prunescope.server.pages import wording
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from server import urls
+from prunescope.server import urls
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fastapi import Request
 from fastapi.responses import Response
 
-from server import urls
-from server.documents import ErrorPage
-from server.pages.frame import Frame, make_frame, render
+from prunescope.server import urls
+from prunescope.server.documents import ErrorPage
+from prunescope.server.pages.frame import Frame, make_frame, render
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import (
+from prunescope.server import urls
+from prunescope.server.documents import (
     ChoiceScores,
     EvaluationDocument,
     Link,
@@ -13,9 +13,9 @@ from server.documents import (
     TaskExamples,
     TextPerplexity,
 )
-from server.pages import wording
-from server.pages.controls import Fact
-from server.pages.frame import Frame
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Fact
+from prunescope.server.pages.frame import Frame
 
 MOST_LINKS = 3
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jobs.documents import JobKind
-from server import urls
-from server.documents import Choice, JobForm, Link, MethodChoice
-from server.pages.controls import Option, Picker
-from server.pages.form_attribute import attribute_sections
-from server.pages.form_fields import (
+from prunescope.jobs.documents import JobKind
+from prunescope.server import urls
+from prunescope.server.documents import Choice, JobForm, Link, MethodChoice
+from prunescope.server.pages.controls import Option, Picker
+from prunescope.server.pages.form_attribute import attribute_sections
+from prunescope.server.pages.form_fields import (
     Choosable,
     Field,
     Section,
@@ -20,9 +20,9 @@ from server.pages.form_fields import (
     select,
     shown,
 )
-from server.pages.form_values import check_given, filled, spec_fields, values_of
-from server.pages.frame import Frame
-from server.read.form import Beginning
+from prunescope.server.pages.form_values import check_given, filled, spec_fields, values_of
+from prunescope.server.pages.frame import Frame
+from prunescope.server.read.form import Beginning
 
 LEADS = {
     JobKind.PRUNE: "Take weights out of a model. The result is a model of its own, with a report of every matrix.",

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from server.documents import Choice, JobForm
-from server.pages.form_fields import (
+from prunescope.server.documents import Choice, JobForm
+from prunescope.server.pages.form_fields import (
     Choosable,
     Field,
     Section,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from server.documents import Choice, MethodChoice
+from prunescope.server.documents import Choice, MethodChoice
 
 Control = Literal["text", "number", "select", "checks", "area", "models"]
 Shape = Literal["text", "number", "flag", "list", "numbers", "texts", "words"]

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jobs.documents import JobKind
-from jobs.problems import bad_field, near_names, unknown_name
-from server import urls
-from server.pages.form_fields import Choosable, Field, Section, chosen_of
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.problems import bad_field, near_names, unknown_name
+from prunescope.server import urls
+from prunescope.server.pages.form_fields import Choosable, Field, Section, chosen_of
 
 SHORT_NAMES = frozenset({"kind", "from", "model", "dense", "pruned", "task"})
 """What an address may say beside the fields' own paths."""

@@ -7,9 +7,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from frontend import STATIC, TEMPLATES
-from server import urls
-from server.static import folder_version
+from prunescope.frontend import STATIC, TEMPLATES
+from prunescope.server import urls
+from prunescope.server.static import folder_version
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from jobs.documents import JobState
-from server import urls
-from server.documents import AttributionSummary, Home, Link, StudySummary
-from server.pages import wording
-from server.pages.frame import Frame
-from server.pages.job_lines import JobLine, job_line
+from prunescope.jobs.documents import JobState
+from prunescope.server import urls
+from prunescope.server.documents import AttributionSummary, Home, Link, StudySummary
+from prunescope.server.pages import wording
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.job_lines import JobLine, job_line
 
 LATEST = 5
 

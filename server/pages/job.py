@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from jobs.documents import JobState, LogLine
-from server import urls
-from server.documents import JobDetail, Link
-from server.pages import wording
-from server.pages.frame import Frame
-from server.pages.job_lines import Bar, JobLine, bar_of, job_line, state_name
-from server.read.labels import quoted
+from prunescope.jobs.documents import JobState, LogLine
+from prunescope.server import urls
+from prunescope.server.documents import JobDetail, Link
+from prunescope.server.pages import wording
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.job_lines import Bar, JobLine, bar_of, job_line, state_name
+from prunescope.server.read.labels import quoted
 
 MOST_LINES = 1000
 MAX_ANSWERS = 20

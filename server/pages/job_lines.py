@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from jobs.documents import JobState, Progress
-from server.documents import JobItem
-from server.pages import wording
+from prunescope.jobs.documents import JobState, Progress
+from prunescope.server.documents import JobItem
+from prunescope.server.pages import wording
 
 
 @dataclass(frozen=True)

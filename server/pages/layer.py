@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import HeatRow, LayerHeatmap, TokenDocument
-from server.pages import wording
-from server.pages.controls import Href, Moves, Option, Picker, Step
-from server.pages.frame import Frame
-from server.pages.shades import Scale, difference_shade, magnitude_shade
-from server.pages.tokens import Legend, difference_legend, magnitude_legend
-from server.pages.view import ACTIVATIONS, View, transformed, view_state
-from text.pieces import drawn
+from prunescope.server import urls
+from prunescope.server.documents import HeatRow, LayerHeatmap, TokenDocument
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Href, Moves, Option, Picker, Step
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.pages.tokens import Legend, difference_legend, magnitude_legend
+from prunescope.server.pages.view import ACTIVATIONS, View, transformed, view_state
+from prunescope.text.pieces import drawn
 
 ROWS = 16
 TITLES = {"dense": "Dense", "pruned": "Pruned", "difference": "Difference"}

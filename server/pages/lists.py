@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from jobs.documents import JobKind, JobState
-from server import urls
-from server.documents import (
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.server import urls
+from prunescope.server.documents import (
     AttributionSummary,
     EvaluationSummary,
     JobItem,
@@ -14,11 +14,11 @@ from server.documents import (
     Page,
     StudySummary,
 )
-from server.pages import wording
-from server.pages.controls import Empty, Option, Picker
-from server.pages.frame import Frame
-from server.pages.home import Found, StudyLine, found, study_line
-from server.pages.job_lines import JobLine, job_line
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Empty, Option, Picker
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.home import Found, StudyLine, found, study_line
+from prunescope.server.pages.job_lines import JobLine, job_line
 
 
 @dataclass(frozen=True)

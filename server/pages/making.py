@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from server.documents import CalibrationDocument, ModelDocument
-from server.pages import wording
+from prunescope.server.documents import CalibrationDocument, ModelDocument
+from prunescope.server.pages import wording
 
 STAGES = {
     "load": "loading",

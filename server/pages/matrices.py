@@ -7,10 +7,10 @@ from html import escape
 from itertools import groupby
 from typing import Literal
 
-from server.documents import LayerDocument, MatrixDocument, ModelDocument
-from server.pages import wording
-from server.pages.shades import step
-from server.pages.tokens import Legend
+from prunescope.server.documents import LayerDocument, MatrixDocument, ModelDocument
+from prunescope.server.pages import wording
+from prunescope.server.pages.shades import step
+from prunescope.server.pages.tokens import Legend
 
 Shown = Literal["error", "sparsity"]
 

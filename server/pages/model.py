@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import Link, ModelDocument, PlacedMatrix
-from server.pages import wording
-from server.pages.controls import Fact, Option, Picker
-from server.pages.form_values import spec_fields
-from server.pages.frame import Frame
-from server.pages.making import About, StageLine, about_lines, stage_lines
-from server.pages.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
+from prunescope.server import urls
+from prunescope.server.documents import Link, ModelDocument, PlacedMatrix
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Fact, Option, Picker
+from prunescope.server.pages.form_values import spec_fields
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.making import About, StageLine, about_lines, stage_lines
+from prunescope.server.pages.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
 
 PERMUTATIONS = ("permutations.npz", "permutations.safetensors")
 """Where orders of columns lie: now, and in models of before."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import Neighbour, NeuronDocument, Variant
-from server.pages import wording
-from server.pages.controls import Fact, Href, Moves, Option, Picker, Step
-from server.pages.frame import Frame
-from server.pages.neuron_cards import (
+from prunescope.server import urls
+from prunescope.server.documents import Neighbour, NeuronDocument, Variant
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Fact, Href, Moves, Option, Picker, Step
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.neuron_cards import (
     Special,
     WeightMeter,
     WordLine,
@@ -18,9 +18,9 @@ from server.pages.neuron_cards import (
     weights_note,
     word_lines,
 )
-from server.pages.spread import SpreadCard, spread_card
-from server.pages.texts import TextPanel
-from server.pages.tokens import (
+from prunescope.server.pages.spread import SpreadCard, spread_card
+from prunescope.server.pages.texts import TextPanel
+from prunescope.server.pages.tokens import (
     Pane,
     Telling,
     make_panes,
@@ -30,7 +30,7 @@ from server.pages.tokens import (
     telling_text,
     token_rows,
 )
-from server.pages.view import ACTIVATIONS, View, read_view, view_state
+from prunescope.server.pages.view import ACTIVATIONS, View, read_view, view_state
 
 TESTS_NOTE = (
     "p counts how many of the permutations of the influential tokens reach this Score, so it cannot be below 1 / "

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from server.documents import Controls, NeuronDocument, Variant
-from server.pages import wording
-from server.pages.tokens import Reading
-from store.attribution_tables import MaskedFraction
+from prunescope.server.documents import Controls, NeuronDocument, Variant
+from prunescope.server.pages import wording
+from prunescope.server.pages.tokens import Reading
+from prunescope.store.attribution_tables import MaskedFraction
 
 MOST_WORDS = 12
 

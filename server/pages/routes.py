@@ -5,41 +5,41 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from jobs.documents import JobKind, JobState
-from server import urls
-from server.api.models import get_matrices
-from server.documents import JobDetail, LayerHeatmap, Link, TaskExamples
-from server.filters import TABLE_PARAMETERS
-from server.own_texts import check_neuron, then_href
-from server.pages import evaluation as evaluations
-from server.pages import lists
-from server.pages.asked import Asked
-from server.pages.attribution import attribution_page
-from server.pages.form import fill_form, form_page
-from server.pages.frame import Crumb, make_frame, render
-from server.pages.home import home_page
-from server.pages.job import job_page
-from server.pages.layer import ROWS, layer_page
-from server.pages.matrices import TITLES
-from server.pages.model import model_page
-from server.pages.neuron import neuron_page, neuron_view
-from server.pages.search import search_page
-from server.pages.study import study_page
-from server.pages.texts import text_panel
-from server.pages.view import VIEW, read_view
-from server.read.attributions import attribution_document, attribution_list
-from server.read.evaluations import evaluation_document, evaluation_list, task_examples
-from server.read.form import beginning, job_form
-from server.read.home import home
-from server.read.jobs import job_detail, job_list
-from server.read.layers import layer_heatmap, most_rows
-from server.read.models import model_document, model_list
-from server.read.neurons import neuron_document
-from server.read.search import search
-from server.read.studies import study_document, study_list
-from server.read.texts import other_texts, own_text_form
-from server.stores import StoresHere
-from store.study_table import AXES
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.server import urls
+from prunescope.server.api.models import get_matrices
+from prunescope.server.documents import JobDetail, LayerHeatmap, Link, TaskExamples
+from prunescope.server.filters import TABLE_PARAMETERS
+from prunescope.server.own_texts import check_neuron, then_href
+from prunescope.server.pages import evaluation as evaluations
+from prunescope.server.pages import lists
+from prunescope.server.pages.asked import Asked
+from prunescope.server.pages.attribution import attribution_page
+from prunescope.server.pages.form import fill_form, form_page
+from prunescope.server.pages.frame import Crumb, make_frame, render
+from prunescope.server.pages.home import home_page
+from prunescope.server.pages.job import job_page
+from prunescope.server.pages.layer import ROWS, layer_page
+from prunescope.server.pages.matrices import TITLES
+from prunescope.server.pages.model import model_page
+from prunescope.server.pages.neuron import neuron_page, neuron_view
+from prunescope.server.pages.search import search_page
+from prunescope.server.pages.study import study_page
+from prunescope.server.pages.texts import text_panel
+from prunescope.server.pages.view import VIEW, read_view
+from prunescope.server.read.attributions import attribution_document, attribution_list
+from prunescope.server.read.evaluations import evaluation_document, evaluation_list, task_examples
+from prunescope.server.read.form import beginning, job_form
+from prunescope.server.read.home import home
+from prunescope.server.read.jobs import job_detail, job_list
+from prunescope.server.read.layers import layer_heatmap, most_rows
+from prunescope.server.read.models import model_document, model_list
+from prunescope.server.read.neurons import neuron_document
+from prunescope.server.read.search import search
+from prunescope.server.read.studies import study_document, study_list
+from prunescope.server.read.texts import other_texts, own_text_form
+from prunescope.server.stores import StoresHere
+from prunescope.store.study_table import AXES
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from server.documents import SearchResults
-from server.pages import wording
-from server.pages.frame import Frame
+from prunescope.server.documents import SearchResults
+from prunescope.server.pages import wording
+from prunescope.server.pages.frame import Frame
 
 KINDS = {"neuron": "Neuron", "word": "Word", "model": "Model", "job": "Job"}
 

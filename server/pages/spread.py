@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log1p
 
-from server.documents import NeuronDocument, Variant
-from server.pages import wording
-from store.attribution_tables import Spread
+from prunescope.server.documents import NeuronDocument, Variant
+from prunescope.server.pages import wording
+from prunescope.store.attribution_tables import Spread
 
 GAP = 0.14
 """Of a bin's width, between it and the next."""

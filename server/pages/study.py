@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import Link, StudyDocument
-from server.pages import wording
-from server.pages.controls import Fact
-from server.pages.frame import Frame
-from server.pages.job_lines import Bar, JobLine, job_line
-from server.pages.study_charts import Chart, study_chart
-from server.pages.study_controls import Controls, page_state, study_controls
-from server.pages.study_grid import Grid, study_grid
-from server.tables.measures import MEASURES, axis_name
-from server.tables.shown import listed
+from prunescope.server import urls
+from prunescope.server.documents import Link, StudyDocument
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Fact
+from prunescope.server.pages.frame import Frame
+from prunescope.server.pages.job_lines import Bar, JobLine, job_line
+from prunescope.server.pages.study_charts import Chart, study_chart
+from prunescope.server.pages.study_controls import Controls, page_state, study_controls
+from prunescope.server.pages.study_grid import Grid, study_grid
+from prunescope.server.tables.measures import MEASURES, axis_name
+from prunescope.server.tables.shown import listed
 
 FEW_MODELS = 8
 """So many are listed at once."""

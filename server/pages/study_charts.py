@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from html import escape
 
-from server import urls
-from server.documents import PivotCell, StudyChart, StudyDocument, StudyRow
-from server.pages import wording
-from server.tables.measures import MEASURES, MeasureWords, axis_name, shown_value
+from prunescope.server import urls
+from prunescope.server.documents import PivotCell, StudyChart, StudyDocument, StudyRow
+from prunescope.server.pages import wording
+from prunescope.server.tables.measures import MEASURES, MeasureWords, axis_name, shown_value
 
 MOST_TOGETHER = 6
 """More lines than so many have a panel each."""

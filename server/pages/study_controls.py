@@ -7,12 +7,12 @@ says all of it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import Measure, PivotLabel, StudyDocument
-from server.pages import wording
-from server.pages.controls import Href, Option, Picker
-from server.tables.measures import MEASURES, axis_name
-from server.tables.shown import shown_state
+from prunescope.server import urls
+from prunescope.server.documents import Measure, PivotLabel, StudyDocument
+from prunescope.server.pages import wording
+from prunescope.server.pages.controls import Href, Option, Picker
+from prunescope.server.tables.measures import MEASURES, axis_name
+from prunescope.server.tables.shown import shown_state
 
 SHOWN_LABELS = 2
 """A filter with more values than so many only counts them."""

@@ -6,12 +6,12 @@ The page carries no markup for what is told: one JSON block holds it, without wh
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jobs.documents import JobState
-from server import urls
-from server.documents import PivotCell, StudyDocument, StudyRow
-from server.pages import wording
-from server.pages.shades import Scale, difference_shade
-from server.tables.measures import MEASURES, MeasureWords, shown_text
+from prunescope.jobs.documents import JobState
+from prunescope.server import urls
+from prunescope.server.documents import PivotCell, StudyDocument, StudyRow
+from prunescope.server.pages import wording
+from prunescope.server.pages.shades import Scale, difference_shade
+from prunescope.server.tables.measures import MEASURES, MeasureWords, shown_text
 
 HOLDS = "*"
 SIGNS = {

@@ -12,21 +12,21 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic_core import PydanticCustomError
 
-from jobs.documents import JobKind, JobState
-from jobs.problems import Problem, bad_field
-from jobs.specs import parse_spec
-from jobs.specs.texts import check_given
-from server import urls
-from server.api.texts import OwnText, submitted
-from server.limits import submissions
-from server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, then_href
-from server.pages.asked import Asked
-from server.pages.frame import Crumb, Frame, make_frame, render
-from server.pages.texts import choosing_page, texts_page
-from server.problems import wants_page
-from server.read.opened import OpenAttribution
-from server.read.texts import attribution_texts, text_words
-from server.stores import Stores, StoresHere
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.jobs.specs import parse_spec
+from prunescope.jobs.specs.texts import check_given
+from prunescope.server import urls
+from prunescope.server.api.texts import OwnText, submitted
+from prunescope.server.limits import submissions
+from prunescope.server.own_texts import check_neuron, other_words_spec, own_text_spec, submit_texts, then_href
+from prunescope.server.pages.asked import Asked
+from prunescope.server.pages.frame import Crumb, Frame, make_frame, render
+from prunescope.server.pages.texts import choosing_page, texts_page
+from prunescope.server.problems import wants_page
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.server.read.texts import attribution_texts, text_words
+from prunescope.server.stores import Stores, StoresHere
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 

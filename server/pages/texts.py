@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import AttributionTexts, OtherText, OwnTextForm, TextWords
-from server.own_texts import then_href
-from server.pages import wording
-from server.pages.frame import Frame
-from text.words import fold
+from prunescope.server import urls
+from prunescope.server.documents import AttributionTexts, OtherText, OwnTextForm, TextWords
+from prunescope.server.own_texts import then_href
+from prunescope.server.pages import wording
+from prunescope.server.pages.frame import Frame
+from prunescope.text.words import fold
 
 MOST_TEXTS = 20
 """Texts on one page; all of them would be thousands of words to click."""

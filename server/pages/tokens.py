@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.documents import Example, Variant
-from server.pages import wording
-from server.pages.shades import Scale, difference_shade, magnitude_shade
-from server.pages.view import View, transformed
-from text.pieces import drawn
-from text.words import fold
+from prunescope.server.documents import Example, Variant
+from prunescope.server.pages import wording
+from prunescope.server.pages.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.pages.view import View, transformed
+from prunescope.text.pieces import drawn
+from prunescope.text.words import fold
 
 REACH = 16
 """Tokens to each side in the short window."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.problems import bad_field, unknown_name
-from server.pages.shades import Curve
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.server.pages.shades import Curve
 
 ACTIVATIONS = ("relu", "raw", "abs")
 SCALES = ("shared", "model")

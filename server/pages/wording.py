@@ -3,8 +3,8 @@
 import math
 from datetime import UTC, datetime, timedelta
 
-from store.attribution_tables import Interval
-from text.pieces import drawn
+from prunescope.store.attribution_tables import Interval
+from prunescope.text.pieces import drawn
 
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"

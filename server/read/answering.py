@@ -1,11 +1,11 @@
 """Which neurons answer to a word or a token, with the words and tokens there are."""
 
-from server import urls
-from server.documents import Link, TokenDocument
-from server.documents.answering import AnsweringDocument, TextNeuron
-from server.read.neurons import answering_neurons
-from server.read.opened import OpenAttribution
-from text.words import fold
+from prunescope.server import urls
+from prunescope.server.documents import Link, TokenDocument
+from prunescope.server.documents.answering import AnsweringDocument, TextNeuron
+from prunescope.server.read.neurons import answering_neurons
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.text.words import fold
 
 
 def answering_document(

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from jobs.problems import Problem, bad_field, unknown_name
-from jobs.references import PRUNED
-from server import urls
-from server.documents import (
+from prunescope.jobs.problems import Problem, bad_field, unknown_name
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.documents import (
     AttributionDocument,
     AttributionSummary,
     ControlsRow,
@@ -17,17 +17,17 @@ from server.documents import (
     VariantSummary,
     WordRow,
 )
-from server.read.causal import causal_document
-from server.read.labels import texts_label
-from server.read.names import Names, references_of
-from server.read.neurons import no_such_neuron
-from server.read.opened import OpenAttribution
-from server.read.records import job_link
-from server.stores import Stores
-from store.activations import NoSuchNeuron
-from store.attribution_tables import NeuronRow
-from store.results import Record
-from text.words import fold
+from prunescope.server.read.causal import causal_document
+from prunescope.server.read.labels import texts_label
+from prunescope.server.read.names import Names, references_of
+from prunescope.server.read.neurons import no_such_neuron
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.server.read.records import job_link
+from prunescope.server.stores import Stores
+from prunescope.store.activations import NoSuchNeuron
+from prunescope.store.attribution_tables import NeuronRow
+from prunescope.store.results import Record
+from prunescope.text.words import fold
 
 WORDS_IN_SUMMARY = 6
 ROWS = 20

@@ -1,7 +1,7 @@
 """The causal stage of an attribution, where it had one."""
 
-from server.documents.causal import CausalDocument, CausalRow
-from server.read.opened import OpenAttribution
+from prunescope.server.documents.causal import CausalDocument, CausalRow
+from prunescope.server.read.opened import OpenAttribution
 
 
 def causal_document(opened: OpenAttribution) -> CausalDocument | None:

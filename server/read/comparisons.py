@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from jobs.problems import Problem, bad_field
-from server import urls
-from server.documents import AttributionSummary, Link
-from server.documents.comparisons import (
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.server import urls
+from prunescope.server.documents import AttributionSummary, Link
+from prunescope.server.documents.comparisons import (
     ComparableAttribution,
     ComparableAttributions,
     ComparisonDocument,
@@ -18,12 +18,12 @@ from server.documents.comparisons import (
     Setting,
     SharedNeuron,
 )
-from server.read.attributions import attribution_summary, summaries_of
-from server.read.opened import OpenAttribution
-from server.stores import Stores
-from store import attribution_comparison as comparing
-from store.attribution_comparison import Comparison, Top
-from text.words import fold
+from prunescope.server.read.attributions import attribution_summary, summaries_of
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.server.stores import Stores
+from prunescope.store import attribution_comparison as comparing
+from prunescope.store.attribution_comparison import Comparison, Top
+from prunescope.text.words import fold
 
 MOST_LISTED = 50
 MOST_SHARED = 500

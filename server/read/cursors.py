@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from jobs.problems import bad_field
+from prunescope.jobs.problems import bad_field
 
 
 @dataclass(frozen=True)

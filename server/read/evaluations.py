@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from jobs.problems import Problem, bad_field, unknown_name
-from jobs.references import PRUNED
-from jobs.vocabulary import TASKS
-from server import urls
-from server.documents import (
+from prunescope.jobs.problems import Problem, bad_field, unknown_name
+from prunescope.jobs.references import PRUNED
+from prunescope.jobs.vocabulary import TASKS
+from prunescope.server import urls
+from prunescope.server.documents import (
     ChoiceScores,
     EvaluationDocument,
     EvaluationSummary,
@@ -22,18 +22,18 @@ from server.documents import (
     TaskExample,
     TaskExamples,
 )
-from server.read.apart import Described, told_apart
-from server.read.cursors import Window
-from server.read.labels import measured_label
-from server.read.models import is_dense
-from server.read.names import Names, references_of
-from server.read.perplexities import perplexities_beside_dense, text_perplexities
-from server.read.records import job_link, naming
-from server.stores import Stores
-from store.manifest import Damaged
-from store.measured import Pairing, telling_majority
-from store.outcomes import EVALUATION_JSON
-from store.results import Record
+from prunescope.server.read.apart import Described, told_apart
+from prunescope.server.read.cursors import Window
+from prunescope.server.read.labels import measured_label
+from prunescope.server.read.models import is_dense
+from prunescope.server.read.names import Names, references_of
+from prunescope.server.read.perplexities import perplexities_beside_dense, text_perplexities
+from prunescope.server.read.records import job_link, naming
+from prunescope.server.stores import Stores
+from prunescope.store.manifest import Damaged
+from prunescope.store.measured import Pairing, telling_majority
+from prunescope.store.outcomes import EVALUATION_JSON
+from prunescope.store.results import Record
 
 MOST_EXAMPLES = 200
 MOST_TEXTS = 10

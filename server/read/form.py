@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.documents import JobKind
-from jobs.problems import Problem, bad_field
-from jobs.references import DEMO
-from jobs.specs import parse_spec
-from jobs.vocabulary import (
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.jobs.references import DEMO
+from prunescope.jobs.specs import parse_spec
+from prunescope.jobs.vocabulary import (
     ACTIVATIONS,
     ALLOCATIONS,
     CALIBRATION_SETS,
@@ -19,11 +19,11 @@ from jobs.vocabulary import (
     TASKS,
     WORD_SOURCES,
 )
-from server import urls
-from server.documents import Choice, JobForm, MethodChoice, OptionField
-from server.read.jobs import job_document
-from server.read.models import model_list
-from server.stores import Stores
+from prunescope.server import urls
+from prunescope.server.documents import Choice, JobForm, MethodChoice, OptionField
+from prunescope.server.read.jobs import job_document
+from prunescope.server.read.models import model_list
+from prunescope.server.stores import Stores
 
 EXAMPLES: dict[JobKind, dict[str, object]] = {
     JobKind.PRUNE: {

@@ -1,12 +1,12 @@
 """The home page: what runs, what was made last, where to start."""
 
-from jobs.documents import JobKind, JobState
-from server import urls
-from server.documents import Home, Link
-from server.read.attributions import attribution_list
-from server.read.jobs import job_list
-from server.read.studies import study_list
-from server.stores import Stores
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.server import urls
+from prunescope.server.documents import Home, Link
+from prunescope.server.read.attributions import attribution_list
+from prunescope.server.read.jobs import job_list
+from prunescope.server.read.studies import study_list
+from prunescope.server.stores import Stores
 
 LATEST = 5
 

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jobs.documents import ACTIVE, Job, JobKind, JobState, JobSummary
-from jobs.problems import bad_field, unknown_name
-from server import urls
-from server.documents import JobDetail, JobDocument, JobItem, Link, Page
-from server.read.apart import Described, told_apart
-from server.read.names import Names, references_of
-from server.stores import Stores
+from prunescope.jobs.documents import ACTIVE, Job, JobKind, JobState, JobSummary
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.documents import JobDetail, JobDocument, JobItem, Link, Page
+from prunescope.server.read.apart import Described, told_apart
+from prunescope.server.read.names import Names, references_of
+from prunescope.server.stores import Stores
 
 MOST_CHILDREN = 100
 """So many cells of a study are part of its job's document."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.briefs import count_of
-from jobs.specs import PruneSpec
+from prunescope.jobs.briefs import count_of
+from prunescope.jobs.specs import PruneSpec
 
 LONGEST_BEGINNING = 40
 """Characters of a text of one's own that stand for it."""

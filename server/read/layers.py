@@ -4,12 +4,12 @@ from typing import Literal
 
 import numpy as np
 
-from server import urls
-from server.documents import HeatRow, LayerHeatmap, Link, TokenDocument
-from server.read.cursors import Window
-from server.read.neurons import no_such_neuron
-from server.read.opened import OpenAttribution
-from store.activations import NoSuchNeuron
+from prunescope.server import urls
+from prunescope.server.documents import HeatRow, LayerHeatmap, Link, TokenDocument
+from prunescope.server.read.cursors import Window
+from prunescope.server.read.neurons import no_such_neuron
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.store.activations import NoSuchNeuron
 
 MOST_ROWS = 200
 MAX_VALUES = 1_000_000

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.problems import Problem, not_found
-from jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference
-from server import urls
-from server.documents import FileDocument, Link, ModelDocument, ModelSummary, Page
-from server.read.apart import Described, told_apart
-from server.read.labels import measured_label, texts_label
-from server.read.names import Names, references_of
-from server.read.pruning_reports import PRUNING_JSON, Report, read_report, report_fields
-from server.read.records import job_link, naming, records_of
-from server.stores import Stores
-from store.results import Record
+from prunescope.jobs.problems import Problem, not_found
+from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference
+from prunescope.server import urls
+from prunescope.server.documents import FileDocument, Link, ModelDocument, ModelSummary, Page
+from prunescope.server.read.apart import Described, told_apart
+from prunescope.server.read.labels import measured_label, texts_label
+from prunescope.server.read.names import Names, references_of
+from prunescope.server.read.pruning_reports import PRUNING_JSON, Report, read_report, report_fields
+from prunescope.server.read.records import job_link, naming, records_of
+from prunescope.server.stores import Stores
+from prunescope.store.results import Record
 
 UNIFORM = "uniform"
 

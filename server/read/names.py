@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jobs.briefs import count_of
-from jobs.documents import JobKind
-from jobs.references import PRUNED
-from server import urls
-from server.documents import Link
-from server.read.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
-from server.stores import Stores
+from prunescope.jobs.briefs import count_of
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.documents import Link
+from prunescope.server.read.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
+from prunescope.server.stores import Stores
 
 
 class Names:

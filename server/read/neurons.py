@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from jobs.problems import Problem, bad_field, unknown_name
-from server import urls
-from server.documents import (
+from prunescope.jobs.problems import Problem, bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.documents import (
     AnsweringNeuron,
     Controls,
     Neighbour,
@@ -15,11 +15,11 @@ from server.documents import (
     Page,
     Variant,
 )
-from server.read.cursors import Window
-from server.read.opened import OpenAttribution
-from store import attribution_tables
-from store.activations import NoSuchNeuron
-from text.words import fold
+from prunescope.server.read.cursors import Window
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.store import attribution_tables
+from prunescope.store.activations import NoSuchNeuron
+from prunescope.text.words import fold
 
 MOST_LISTED = 500
 

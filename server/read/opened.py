@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from jobs.problems import Problem, bad_field, unknown_name
-from server import urls
-from server.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
-from server.read.record_names import RecordNames
-from store import attribution_tables
-from store.activations import ActivationStore
-from store.attribution_tables import AttributionTables
-from text.pieces import readable
+from prunescope.jobs.problems import Problem, bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
+from prunescope.server.read.record_names import RecordNames
+from prunescope.store import attribution_tables
+from prunescope.store.activations import ActivationStore
+from prunescope.store.attribution_tables import AttributionTables
+from prunescope.text.pieces import readable
 
 MOST_SUMMARIES = 500
 MOST_OPEN = 4

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs.references import PRUNED
-from server import urls
-from server.documents import Link, PairedPerplexity, TextPerplexity
-from server.read.records import naming
-from store.measured import Pairing
-from store.outcomes import text_key
-from store.results import Record, Results
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.documents import Link, PairedPerplexity, TextPerplexity
+from prunescope.server.read.records import naming
+from prunescope.store.measured import Pairing
+from prunescope.store.outcomes import text_key
+from prunescope.store.results import Record, Results
 
 Measured = dict[str, dict[str, Any]]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from server.documents import CalibrationDocument, LayerDocument, MatrixDocument, PlacedMatrix
+from prunescope.server.documents import CalibrationDocument, LayerDocument, MatrixDocument, PlacedMatrix
 
 PRUNING_JSON = "pruning.json"
 MOST_WORST = 10

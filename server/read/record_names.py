@@ -12,11 +12,18 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from jobs.references import PRUNED, canonical_reference
-from jobs.settings import Settings
-from server.read.apart import SEPARATOR, Described, told_apart
-from server.read.labels import attribution_facts, pruned_facts, pruned_label, study_facts, study_title, texts_label
-from store.results import Record, Results
+from prunescope.jobs.references import PRUNED, canonical_reference
+from prunescope.jobs.settings import Settings
+from prunescope.server.read.apart import SEPARATOR, Described, told_apart
+from prunescope.server.read.labels import (
+    attribution_facts,
+    pruned_facts,
+    pruned_label,
+    study_facts,
+    study_title,
+    texts_label,
+)
+from prunescope.store.results import Record, Results
 
 Mark = tuple[int, datetime]
 """How many records of a kind there are, and when the newest was made."""

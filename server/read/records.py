@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from server import urls
-from server.documents import Link
-from server.read.names import references_of
-from store.paging import LONGEST_PAGE
-from store.results import Record, Results
+from prunescope.server import urls
+from prunescope.server.documents import Link
+from prunescope.server.read.names import references_of
+from prunescope.store.paging import LONGEST_PAGE
+from prunescope.store.results import Record, Results
 
 MOST_READ = 2000
 """Newest records that are looked through; a larger installation sees the newest ones."""

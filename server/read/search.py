@@ -2,14 +2,14 @@
 
 from contextlib import suppress
 
-from jobs.neurons import format_neuron, parse_neuron
-from jobs.problems import Problem, bad_field
-from server import urls
-from server.documents import SearchHit, SearchResults
-from server.read.models import model_list
-from server.read.opened import OpenAttribution
-from server.stores import Stores
-from store.activations import NoSuchNeuron
+from prunescope.jobs.neurons import format_neuron, parse_neuron
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.server import urls
+from prunescope.server.documents import SearchHit, SearchResults
+from prunescope.server.read.models import model_list
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.server.stores import Stores
+from prunescope.store.activations import NoSuchNeuron
 
 MOST_HITS = 20
 ATTRIBUTIONS = 5

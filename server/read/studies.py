@@ -4,26 +4,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.documents import JobKind, JobState, JobSummary
-from jobs.problems import bad_field, not_found, unknown_name
-from jobs.references import PRUNED
-from server import urls
-from server.documents import FailedCell, Link, Page, PublishedTable, StudyDocument, StudyJobs, StudySummary
-from server.read.apart import Described, told_apart
-from server.read.cursors import Window
-from server.read.jobs import job_items
-from server.read.labels import study_title
-from server.read.names import Names
-from server.read.study_charts import chart_links, study_chart
-from server.read.study_tables import Beside, Printed, axis_labels, table_document
-from server.stores import Stores
-from store import published as papers
-from store import study_table
-from store.measured import ACCURACY, Measure
-from store.paging import LONGEST_PAGE
-from store.pivot import Pivot, pivot
-from store.results import Record
-from store.study_table import AXES, Axis, Where
+from prunescope.jobs.documents import JobKind, JobState, JobSummary
+from prunescope.jobs.problems import bad_field, not_found, unknown_name
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.documents import FailedCell, Link, Page, PublishedTable, StudyDocument, StudyJobs, StudySummary
+from prunescope.server.read.apart import Described, told_apart
+from prunescope.server.read.cursors import Window
+from prunescope.server.read.jobs import job_items
+from prunescope.server.read.labels import study_title
+from prunescope.server.read.names import Names
+from prunescope.server.read.study_charts import chart_links, study_chart
+from prunescope.server.read.study_tables import Beside, Printed, axis_labels, table_document
+from prunescope.server.stores import Stores
+from prunescope.store import published as papers
+from prunescope.store import study_table
+from prunescope.store.measured import ACCURACY, Measure
+from prunescope.store.paging import LONGEST_PAGE
+from prunescope.store.pivot import Pivot, pivot
+from prunescope.store.results import Record
+from prunescope.store.study_table import AXES, Axis, Where
 
 USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "calibration"),

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from jobs.problems import bad_field, unknown_name
-from server import urls
-from server.documents import ChartName, Link, StudyChart
-from server.read.study_tables import Beside, table_document
-from store.measured import ACCURACY
-from store.pivot import pivot
-from store.study_table import Axis, StudyTable, Where
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.documents import ChartName, Link, StudyChart
+from prunescope.server.read.study_tables import Beside, table_document
+from prunescope.store.measured import ACCURACY
+from prunescope.store.pivot import pivot
+from prunescope.store.study_table import Axis, StudyTable, Where
 
 SEMI_STRUCTURED = "2:4"
 NO_CALIBRATION = "none"

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.vocabulary import TASKS
-from server import urls
-from server.documents import PivotCell, PivotLabel, StudyRow, StudyTable
-from server.read.names import Names
-from store import pivot, study_table
-from store.measured import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
-from store.pivot import Pivot
-from store.published import PublishedTable
+from prunescope.jobs.vocabulary import TASKS
+from prunescope.server import urls
+from prunescope.server.documents import PivotCell, PivotLabel, StudyRow, StudyTable
+from prunescope.server.read.names import Names
+from prunescope.store import pivot, study_table
+from prunescope.store.measured import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
+from prunescope.store.pivot import Pivot
+from prunescope.store.published import PublishedTable
 
 
 @dataclass(frozen=True)

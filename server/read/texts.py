@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from server import urls
-from server.documents import AttributionTexts, Choice, Link, OtherText, OwnTextForm, TextWords, WordSpan
-from server.own_texts import SOURCES, inner_texts, own_prompt, own_source
-from server.read.apart import Described, told_apart
-from server.read.labels import attribution_facts
-from server.read.opened import OpenAttribution
-from server.stores import Stores
-from store.results import Record
-from text.words import WordIndex, fold
+from prunescope.server import urls
+from prunescope.server.documents import AttributionTexts, Choice, Link, OtherText, OwnTextForm, TextWords, WordSpan
+from prunescope.server.own_texts import SOURCES, inner_texts, own_prompt, own_source
+from prunescope.server.read.apart import Described, told_apart
+from prunescope.server.read.labels import attribution_facts
+from prunescope.server.read.opened import OpenAttribution
+from prunescope.server.stores import Stores
+from prunescope.store.results import Record
+from prunescope.text.words import WordIndex, fold
 
 MOST_OTHERS = 50
 LONGEST_LABEL = 80

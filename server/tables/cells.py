@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from server.figures.table import harmless
-from store.measured import ACCURACY, PERPLEXITY
-from store.paired_statistics import benjamini_hochberg
-from store.study_facts import Bools, Floats
-from store.study_table import StudyCell, StudyTable
+from prunescope.server.figures.table import harmless
+from prunescope.store.measured import ACCURACY, PERPLEXITY
+from prunescope.store.paired_statistics import benjamini_hochberg
+from prunescope.store.study_facts import Bools, Floats
+from prunescope.store.study_table import StudyCell, StudyTable
 
 Spec = Mapping[str, Any]
 Numbers = Mapping[str, Floats]

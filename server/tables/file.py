@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from jobs.problems import bad_field, unknown_name
-from server import urls
-from server.documents import StudyDocument, StudyTableDocument
-from server.tables.latex import table_latex
-from server.tables.page import table_html
-from server.tables.shown import Shown, shown_state, shown_table
-from server.tables.spreadsheet import table_csv
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.documents import StudyDocument, StudyTableDocument
+from prunescope.server.tables.latex import table_latex
+from prunescope.server.tables.page import table_html
+from prunescope.server.tables.shown import Shown, shown_state, shown_table
+from prunescope.server.tables.spreadsheet import table_csv
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ and a character that the default fonts lack is named by its number (``U+9762``).
 
 import unicodedata
 
-from server.tables.shown import Shown, ShownCell, ShownRow
+from prunescope.server.tables.shown import Shown, ShownCell, ShownRow
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

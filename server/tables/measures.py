@@ -9,9 +9,9 @@ Colours follow what is gained against the dense model: more accuracy, less loss.
 from math import exp, log
 from typing import Protocol
 
-from server.documents import Interval, Measure, PivotCell, Show
-from server.pages import wording
-from store.measured import perplexity
+from prunescope.server.documents import Interval, Measure, PivotCell, Show
+from prunescope.server.pages import wording
+from prunescope.store.measured import perplexity
 
 AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length", "group": "task group"}
 TEXT_AXES = {"task": "text", "group": "kind of text"}

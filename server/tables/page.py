@@ -2,8 +2,8 @@
 
 from html import escape
 
-from server.figures.palette import PALETTES, hexadecimal
-from server.tables.shown import Shown, ShownCell, ShownRow
+from prunescope.server.figures.palette import PALETTES, hexadecimal
+from prunescope.server.tables.shown import Shown, ShownCell, ShownRow
 
 LIGHT = PALETTES["light"]
 INK = hexadecimal(LIGHT.ink)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from server import urls
-from server.documents import PivotCell, StudyDocument
-from server.pages import wording
-from server.tables.measures import MEASURES, MeasureWords, axis_name, shown_text, shown_value
+from prunescope.server import urls
+from prunescope.server.documents import PivotCell, StudyDocument
+from prunescope.server.pages import wording
+from prunescope.server.tables.measures import MEASURES, MeasureWords, axis_name, shown_text, shown_value
 
 
 @dataclass(frozen=True)

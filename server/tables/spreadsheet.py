@@ -3,8 +3,8 @@
 import csv
 import io
 
-from server.figures.table import harmless
-from server.tables.shown import Shown
+from prunescope.server.figures.table import harmless
+from prunescope.server.tables.shown import Shown
 
 
 def table_csv(table: Shown) -> str:

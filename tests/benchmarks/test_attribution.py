@@ -13,10 +13,10 @@ from benchmarks.attribution import PARTS, main
 from benchmarks.budgets import attribution_checked
 from benchmarks.made_attribution import PRUNED, Activations, Size, make, prepared, reviews
 from benchmarks.serving import Client, open_loop
-from lm.loading import load
-from nsa.attribution import DENSE
-from nsa.recording import batches
-from store.activations import ActivationStore
+from prunescope.lm.loading import load
+from prunescope.nsa.attribution import DENSE
+from prunescope.nsa.recording import batches
+from prunescope.store.activations import ActivationStore
 
 SMALL = Size(layers=2, neurons=48, texts=3, tokens=40, permutations=20)
 

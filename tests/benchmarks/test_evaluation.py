@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.evaluation import main, verdict
 from benchmarks.evaluation_work import OURS, OURS_BATCH, THEIRS, shaped
-from lm.loading import DEMO, load
+from prunescope.lm.loading import DEMO, load
 
 SENTENCES = ("a fine film", "dull and far too long", "warm, funny and sad", "nothing in it works", "a joy")
 

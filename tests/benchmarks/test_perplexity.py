@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.perplexity import beside, generated, main
 from benchmarks.tables import insert, table
-from evaluation.perplexity import perplexity
-from lm.loading import load
+from prunescope.evaluation.perplexity import perplexity
+from prunescope.lm.loading import load
 from tests.models import tiny, tiny_folder
 
 

@@ -13,10 +13,10 @@ from benchmarks.contenders import CASES, Bench
 from benchmarks.pruning import main
 from benchmarks.shapes import SHAPES, write
 from benchmarks.stages import PLACES, REST, Stopwatch
-from lm.loading import load
-from pruning.methods import METHODS
-from pruning.patterns import NofM, Unstructured
-from pruning.walk import prune
+from prunescope.lm.loading import load
+from prunescope.pruning.methods import METHODS
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.walk import prune
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from cli.main import app
+from prunescope.cli.main import app
 from tests.models import tiny_folder
 
 TEXT = "the room was small and the food was bad but the staff were kind"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import app
+from prunescope.cli.main import app
 from tests.cli.conftest import Command, refused
 
 
@@ -41,7 +41,6 @@ def test_a_wrong_setting_names_its_variable(command: Command, monkeypatch: pytes
 def test_a_defect_is_one_line_and_its_traceback_a_file(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import cli.doctor
 
     monkeypatch.setattr(cli.doctor, "CHECKS", None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -64,7 +63,7 @@ def test_a_traceback_is_printed_where_it_is_asked_for(
 
 
 def test_streams_that_cannot_be_written_to(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "cli", "doctor"]
+    program = [sys.executable, "-m", "prunescope.cli", "doctor"]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode == 1 and result.stderr.splitlines() == [

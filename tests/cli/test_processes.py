@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import processes
+from prunescope.cli import processes
 
 
 def test_a_log_that_grows_is_put_aside_while_its_process_goes_on(

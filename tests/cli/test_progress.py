@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.progress import Display, line
-from cli.wording import eta
-from jobs.documents import Progress
+from prunescope.cli.progress import Display, line
+from prunescope.cli.wording import eta
+from prunescope.jobs.documents import Progress
 
 ROOT = Path(__file__).parents[2]
 

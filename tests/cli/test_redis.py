@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from cli.errors import Failure
-from cli.redis import find_server, private_redis
-from jobs.settings import Settings
+from prunescope.cli.errors import Failure
+from prunescope.cli.redis import find_server, private_redis
+from prunescope.jobs.settings import Settings
 
 
 def test_it_keeps_what_it_holds(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cli.output import resumed_folder
-from cli.stages import unfinished_key
-from jobs.specs import PruneSpec, parse_spec
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.loading import load
-from store.activations import ActivationStore
+from prunescope.cli.output import resumed_folder
+from prunescope.cli.stages import unfinished_key
+from prunescope.jobs.specs import PruneSpec, parse_spec
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.loading import load
+from prunescope.store.activations import ActivationStore
 from tests.cli.conftest import TEXT, Command, refused
 from tests.worker.test_resume import contents
 
@@ -152,7 +152,17 @@ def test_a_model_that_cannot_be_read(
 
 def test_a_hub_id_without_a_network(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "cli", "evaluate", "nobody/nothing", "--tasks", "reviews", "--json", "out.json"],
+        [
+            sys.executable,
+            "-m",
+            "prunescope.cli",
+            "evaluate",
+            "nobody/nothing",
+            "--tasks",
+            "reviews",
+            "--json",
+            "out.json",
+        ],
         env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
         cwd=tmp_path,
         capture_output=True,
@@ -279,7 +289,7 @@ def test_evaluate_refuses(
 def pruning(*arguments: str | Path) -> "subprocess.Popen[str]":
     """`prunescope prune` in a process of its own, its standard error to be read."""
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", "prune", *arguments],
+        [sys.executable, "-m", "prunescope.cli", "prune", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=hear_interrupts,

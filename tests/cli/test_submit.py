@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import Refusal
-from cli.submit import read_request
-from jobs.bounds import MAX_BODY_BYTES
+from prunescope.cli.errors import Refusal
+from prunescope.cli.submit import read_request
+from prunescope.jobs.bounds import MAX_BODY_BYTES
 
 LAUGHS = "\n".join(
     [

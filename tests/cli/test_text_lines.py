@@ -1,6 +1,6 @@
 """What the command says of single texts."""
 
-from cli.text_lines import MAX_LINES, text_lines
+from prunescope.cli.text_lines import MAX_LINES, text_lines
 
 NOTHING = {"plain_question": None, "left_out": [], "without_words": [], "dropped": []}
 

@@ -52,7 +52,7 @@ def all_end(home: Path) -> bool:
 @contextmanager
 def up(home: Path, *options: str, **more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`prunescope up` in the working folder of the home's parent; yields the process and the address that it prints."""
-    command = [sys.executable, "-m", "cli", "up", "--port", "0", *options]
+    command = [sys.executable, "-m", "prunescope.cli", "up", "--port", "0", *options]
     with subprocess.Popen(
         command,
         env=environment(home, **more),
@@ -97,7 +97,7 @@ def submit(address: str, folder: Path, document: object, *options: str) -> subpr
     file = folder / "job.yaml"
     file.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
     return subprocess.run(
-        [sys.executable, "-m", "cli", "submit", str(file), "--server", address, *options],
+        [sys.executable, "-m", "prunescope.cli", "submit", str(file), "--server", address, *options],
         env=environment(folder),
         capture_output=True,
         text=True,
@@ -231,7 +231,7 @@ def test_no_server(tmp_path: Path) -> None:
 
 def refusal(home: Path, *options: str) -> str:
     result = subprocess.run(
-        [sys.executable, "-m", "cli", "up", *options],
+        [sys.executable, "-m", "prunescope.cli", "up", *options],
         env=environment(home),
         cwd=home.parent,
         capture_output=True,

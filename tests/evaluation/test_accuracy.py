@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from evaluation import TaskResult, evaluate
-from lm.errors import BadData, BadInput, BadText, Cancelled
-from lm.loading import LanguageModel
+from prunescope.evaluation import TaskResult, evaluate
+from prunescope.lm.errors import BadData, BadInput, BadText, Cancelled
+from prunescope.lm.loading import LanguageModel
 from tests.models import tiny, tiny_tokenizer
 
 

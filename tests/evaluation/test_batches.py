@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.batches import TOKENS_AT_ONCE, BatchSize, batch_size, in_batches, token_bytes
-from lm.errors import OutOfMemory
+from prunescope.evaluation.batches import TOKENS_AT_ONCE, BatchSize, batch_size, in_batches, token_bytes
+from prunescope.lm.errors import OutOfMemory
 from tests.models import FAMILIES, tiny
 
 Lengths = Sequence[int]

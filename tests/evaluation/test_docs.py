@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from evaluation.catalogue import TASKS, Task
-from evaluation.harness import configuration, hub_source
+from prunescope.evaluation.catalogue import TASKS, Task
+from prunescope.evaluation.harness import configuration, hub_source
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from evaluation import held_out
-from evaluation.held_out import HUB, PERPLEXITY_SETS, held_out_windows
-from lm.errors import BadData, BadInput
-from lm.loading import LanguageModel
+from prunescope.evaluation import held_out
+from prunescope.evaluation.held_out import HUB, PERPLEXITY_SETS, held_out_windows
+from prunescope.lm.errors import BadData, BadInput
+from prunescope.lm.loading import LanguageModel
 from tests.models import tiny, tiny_tokenizer
 
 # As the hub has them: wikitext's rows with their line ends and empty ones between them, ptb's sentences without.

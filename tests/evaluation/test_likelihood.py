@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from evaluation.likelihood import Encoded, encode
-from lm.errors import BadText
+from prunescope.evaluation.likelihood import Encoded, encode
+from prunescope.lm.errors import BadText
 from tests.models import CONTEXT, DECODERS, tiny, tiny_tokenizer
 from tests.scoring import log_likelihoods
 

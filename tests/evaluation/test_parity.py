@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from evaluation.accuracy import TaskResult, evaluate
-from evaluation.catalogue import TASKS
-from evaluation.harness import configuration, hub_source
-from evaluation.rows import task_rows
-from lm.loading import LanguageModel, load
+from prunescope.evaluation.accuracy import TaskResult, evaluate
+from prunescope.evaluation.catalogue import TASKS
+from prunescope.evaluation.harness import configuration, hub_source
+from prunescope.evaluation.rows import task_rows
+from prunescope.lm.loading import LanguageModel, load
 
 ROWS, LONG_ROWS = 40, 12
 LONG = {"yelp", "imdb", "pubmedqa", "boolq", "logiqa", "sciq", "race"}

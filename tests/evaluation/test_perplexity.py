@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import perplexity as module
-from evaluation.perplexity import perplexity
-from lm.errors import Cancelled, NotFinite, OutOfMemory
+from prunescope.evaluation import perplexity as module
+from prunescope.evaluation.perplexity import perplexity
+from prunescope.lm.errors import Cancelled, NotFinite, OutOfMemory
 from tests.models import DECODERS, tiny
 
 

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.catalogue import SHIPPED_REVIEWS, TASKS
-from evaluation.harness import Newline, ask, configuration, hub_source
-from evaluation.prompts import PromptedText, around, row_texts, task_texts
-from evaluation.rows import HubSource, read_rows
-from lm.errors import BadInput
+from prunescope.evaluation.catalogue import SHIPPED_REVIEWS, TASKS
+from prunescope.evaluation.harness import Newline, ask, configuration, hub_source
+from prunescope.evaluation.prompts import PromptedText, around, row_texts, task_texts
+from prunescope.evaluation.rows import HubSource, read_rows
+from prunescope.lm.errors import BadInput
 
 FIGURE_1 = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.catalogue import TASKS
-from evaluation.harness import ask, configuration
-from evaluation.prompts import row_texts
-from evaluation.rows import read_rows
-from jobs.vocabulary import TASKS_WITHOUT_LABEL
+from prunescope.evaluation.catalogue import TASKS
+from prunescope.evaluation.harness import ask, configuration
+from prunescope.evaluation.prompts import row_texts
+from prunescope.evaluation.rows import read_rows
+from prunescope.jobs.vocabulary import TASKS_WITHOUT_LABEL
 from tests.evaluation.questions import ASKED, Asked
 
 EVERY = [pytest.param(task, asked, id=f"{task}-{n}") for task, some in ASKED.items() for n, asked in enumerate(some)]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.catalogue import PUBMEDQA_TEST, SHIPPED_REVIEWS, TASKS, find_task
-from evaluation.rows import HubSource, hub_rows, read_rows, task_rows
-from lm.errors import BadData, BadInput
+from prunescope.evaluation.catalogue import PUBMEDQA_TEST, SHIPPED_REVIEWS, TASKS, find_task
+from prunescope.evaluation.rows import HubSource, hub_rows, read_rows, task_rows
+from prunescope.lm.errors import BadData, BadInput
 
 HUB = HubSource("nobody/has-this-data-set", None, "test")
 
@@ -194,7 +194,7 @@ def test_of_a_hub_split_with_more_only_the_rows_of_the_task_are_read(monkeypatch
         limits.append(limit)
         return iter(offered[:limit])
 
-    monkeypatch.setattr("lm.hub.dataset_rows", hub)
+    monkeypatch.setattr("prunescope.lm.hub.dataset_rows", hub)
     assert len(hub_rows(TASKS["pubmedqa"], HUB)) == len(ids)
     assert len(hub_rows(TASKS["pubmedqa"], HUB, limit=3)) == 3
     offered[:] = [{"text": "a", "label": 1}] * 5

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from evaluation.likelihood import Encoded, apart, encode_all, score
-from evaluation.passages import longest_branched, passages
-from nsa.recording import batches
+from prunescope.evaluation.likelihood import Encoded, apart, encode_all, score
+from prunescope.evaluation.passages import longest_branched, passages
+from prunescope.nsa.recording import batches
 from tests.models import CONTEXT, DECODERS, VOCABULARY, tiny, tiny_dynamic, tiny_longrope, tokenizer_with_end
 
 MADE: dict[str, Callable[[], PreTrainedModel]] = {"longrope": tiny_longrope, "dynamic": tiny_dynamic}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
+from prunescope.evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
 
 
 @given(st.integers(1, 5000).flatmap(lambda rows: st.tuples(st.integers(0, rows), st.just(rows))))

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from typer.testing import Result
 
-from jobs.settings import Settings
-from server.app import create_app
+from prunescope.jobs.settings import Settings
+from prunescope.server.app import create_app
 from tests.cli.conftest import Command, command, models
 from tests.faults.broken import litter
 from tests.models import tiny_folder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.submit import read_request
+from prunescope.cli.submit import read_request
 from tests.cli.conftest import TEXT, Command
 from tests.faults import broken
 from tests.faults.conftest import one_line

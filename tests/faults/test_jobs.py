@@ -9,15 +9,15 @@ import pytest
 from safetensors import SafetensorError
 from starlette.testclient import TestClient
 
-from jobs.documents import Job, JobState
-from jobs.queue import celery_app
-from jobs.settings import Settings
-from lm.errors import BadData
+from prunescope.jobs.documents import Job, JobState
+from prunescope.jobs.queue import celery_app
+from prunescope.jobs.settings import Settings
+from prunescope.lm.errors import BadData
+from prunescope.worker import pipeline
+from prunescope.worker.models import WarmModels
+from prunescope.worker.parts import Parts
 from tests.cli.conftest import TEXT
 from tests.faults import broken
-from worker import pipeline
-from worker.models import WarmModels
-from worker.parts import Parts
 
 SIZES = {"samples": 2, "seqlen": 16}
 TEXTS = [{"text": TEXT, "words": ["bad"]}]

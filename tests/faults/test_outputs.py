@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from cli.output import MAX_NAME_BYTES
-from jobs.failures import NoRoom
-from lm.architecture import decoder_layers
+from prunescope.cli.output import MAX_NAME_BYTES
+from prunescope.jobs.failures import NoRoom
+from prunescope.lm.architecture import decoder_layers
+from prunescope.worker import disk, stages
 from tests.cli.conftest import TEXT, Command
 from tests.faults.broken import LONG_NAME
 from tests.faults.conftest import one_line
 from tests.models import tiny
-from worker import disk, stages
 
 MAGNITUDE = ("--method", "magnitude", "--sparsity", 0.5)
 REVIEWS = ("--tasks", "reviews", "--limit", 2)
@@ -185,7 +185,7 @@ def test_a_file_system_without_room_for_the_results(models: Path, tmp_path: Path
     """A file can be made on it, and nothing be written to it."""
     small = disk_of("64k")
     fill(small)
-    command = [sys.executable, "-m", "cli", "evaluate", models / "llama", *map(str, REVIEWS)]
+    command = [sys.executable, "-m", "prunescope.cli", "evaluate", models / "llama", *map(str, REVIEWS)]
     result = subprocess.run([*command, "--json", small / "result.json"], capture_output=True, text=True, check=False)
     assert result.returncode == 1 and "of 2 rows" in result.stdout, result.stderr
     last = result.stderr.splitlines()[-1]
@@ -278,7 +278,7 @@ def test_a_limit_on_the_size_of_files(models: Path, tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
     options = (*map(str, MAGNITUDE), "--output", tmp_path / "out")
-    command = [sys.executable, "-m", "cli", "prune", models / "twin", *options]
+    command = [sys.executable, "-m", "prunescope.cli", "prune", models / "twin", *options]
     first = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited)
     assert first.returncode == 1, first.stderr
     last = first.stderr.splitlines()[-1]

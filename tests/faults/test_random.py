@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
-from lm.architecture import decoder_layers, down_projection, linears, weight_view
+from prunescope.lm.architecture import decoder_layers, down_projection, linears, weight_view
 from tests.cli.conftest import Command
 from tests.faults.conftest import one_line
 from tests.models import CONTEXT, tiny, tiny_folder

@@ -11,7 +11,7 @@ from hypothesis import settings as often
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from jobs.bounds import MAX_ERRORS
+from prunescope.jobs.bounds import MAX_ERRORS
 from tests.cli.conftest import TEXT, Command
 from tests.faults.conftest import one_line
 from tests.faults.test_random import EXAMPLES, values

@@ -2,7 +2,7 @@
 
 import re
 
-from frontend import STATIC, TEMPLATES
+from prunescope.frontend import STATIC, TEMPLATES
 
 PAGES = sorted(TEMPLATES.glob("*.html"))
 SCRIPTS = sorted(STATIC.glob("js/*.js"))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.loading import LanguageModel
-from nsa.attribution import Options, Result, attribute
-from nsa.texts import Text
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.attribution import Options, Result, attribute
+from prunescope.nsa.texts import Text
 from tests.models import tiny, tiny_tokenizer
 
 DEVICE = "cuda"

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.likelihood import encode
-from lm.architecture import decoder_layers, linears, neuron_count, weight_view
-from lm.loading import load
-from nsa.recording import record
-from pruning.patterns import NofM, Pattern, Unstructured
-from pruning.walk import prune
+from prunescope.evaluation.likelihood import encode
+from prunescope.lm.architecture import decoder_layers, linears, neuron_count, weight_view
+from prunescope.lm.loading import load
+from prunescope.nsa.recording import record
+from prunescope.pruning.patterns import NofM, Pattern, Unstructured
+from prunescope.pruning.walk import prune
 from tests.models import CONTEXT, FAMILIES, LAYERS, VOCABULARY, tiny, tiny_folder, tiny_tokenizer
 from tests.scoring import log_likelihoods
 
@@ -114,7 +114,7 @@ def test_answers_score_the_same(family: str) -> None:
 
 def test_accuracy_is_the_same(tmp_path: Path) -> None:
     pytest.importorskip("lm_eval", reason="the tasks' prompts are lm-evaluation-harness's")
-    from evaluation import evaluate
+    from prunescope.evaluation import evaluate
 
     folder = tiny_folder(tmp_path / "model")
     here, there = (

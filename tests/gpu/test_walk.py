@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lm.architecture import decoder_layers, layers_path, linears, weight_view
-from lm.loading import load
-from pruning.hessian import Hessian
-from pruning.patterns import NofM, Unstructured
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers, layers_path, linears, weight_view
+from prunescope.lm.loading import load
+from prunescope.pruning.hessian import Hessian
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.walk import prune
 
 pytestmark = [
     pytest.mark.gpu,

@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lm.architecture import decoder_layers
-from pruning.batches import windows_at_once
-from pruning.patterns import Unstructured
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers
+from prunescope.pruning.batches import windows_at_once
+from prunescope.pruning.patterns import Unstructured
+from prunescope.pruning.walk import prune
 from tests.models import FAMILIES, tiny
 from tests.pruning.test_walk import WINDOWS
 from tests.pruning.test_walk_keeper import Shelf

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import bounds
-from jobs.briefs import MAX_BRIEF_ITEMS, brief_of, count_of
-from jobs.problems import Problem, bad_spec, near_names, unknown_name
-from jobs.shape import check_shape
-from jobs.specs import SPECS, AttributeSpec, StudySpec, parse_spec
+from prunescope.jobs import bounds
+from prunescope.jobs.briefs import MAX_BRIEF_ITEMS, brief_of, count_of
+from prunescope.jobs.problems import Problem, bad_spec, near_names, unknown_name
+from prunescope.jobs.shape import check_shape
+from prunescope.jobs.specs import SPECS, AttributeSpec, StudySpec, parse_spec
 
 STUDY: dict[str, Any] = {
     "models": ["demo"],

@@ -3,10 +3,10 @@
 import asyncio
 from datetime import UTC, datetime
 
-from jobs import events
-from jobs.documents import Job, JobKind, JobState, LogLine, Progress
-from jobs.queue import async_redis_client, redis_client
-from jobs.settings import Settings
+from prunescope.jobs import events
+from prunescope.jobs.documents import Job, JobKind, JobState, LogLine, Progress
+from prunescope.jobs.queue import async_redis_client, redis_client
+from prunescope.jobs.settings import Settings
 
 JOB = Job(
     id="a" * 32,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from jobs.queue import QUEUE, RUN_TASK, QueueUnavailable, broker_url, celery_app, redis_client, send, waiting
-from jobs.settings import Settings
+from prunescope.jobs.queue import QUEUE, RUN_TASK, QueueUnavailable, broker_url, celery_app, redis_client, send, waiting
+from prunescope.jobs.settings import Settings
 
 
 def test_a_message_holds_only_the_id(redis_url: str) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.problems import Problem
-from jobs.references import (
+from prunescope.jobs.problems import Problem
+from prunescope.jobs.references import (
     DEMO_FOLDER,
     FolderModel,
     HubModel,
@@ -15,7 +15,7 @@ from jobs.references import (
     resolve_file,
     resolve_model,
 )
-from jobs.settings import Settings
+from prunescope.jobs.settings import Settings
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import fingerprints
-from jobs.bounds import MAX_ECHO
-from jobs.fingerprints import contents_of, fingerprint
-from jobs.neurons import format_neuron, parse_neuron
-from jobs.problems import MAX_ANSWERS, AnswerToText, Problem, bad_field, conflict, not_found
-from jobs.settings import LONGEST_SOCKET_PATH, Settings
-from jobs.specs import parse_spec
+from prunescope.jobs import fingerprints
+from prunescope.jobs.bounds import MAX_ECHO
+from prunescope.jobs.fingerprints import contents_of, fingerprint
+from prunescope.jobs.neurons import format_neuron, parse_neuron
+from prunescope.jobs.problems import MAX_ANSWERS, AnswerToText, Problem, bad_field, conflict, not_found
+from prunescope.jobs.settings import LONGEST_SOCKET_PATH, Settings
+from prunescope.jobs.specs import parse_spec
 
 
 @given(layer=st.integers(0, 999), neuron=st.integers(0, 10**6))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.documents import JobKind
-from jobs.problems import Problem
-from jobs.specs import SPECS, AttributeSpec, PruneSpec, StudySpec, parse_spec
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.problems import Problem
+from prunescope.jobs.specs import SPECS, AttributeSpec, PruneSpec, StudySpec, parse_spec
 
 PRUNE: dict[str, Any] = {
     "model": "demo",

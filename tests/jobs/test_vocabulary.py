@@ -4,16 +4,16 @@ from dataclasses import asdict
 
 import pytest
 
-from jobs import vocabulary
+from prunescope.jobs import vocabulary
 
 
 def test_methods_tasks_and_sets_are_those_of_the_numerics() -> None:
     pytest.importorskip("torch")
-    from evaluation import TASKS
-    from nsa.scoring import ACTIVATIONS
-    from nsa.words import SOURCES
-    from pruning.calibration import CALIBRATION_SETS, EXAMPLE_SETS
-    from pruning.methods import METHODS
+    from prunescope.evaluation import TASKS
+    from prunescope.nsa.scoring import ACTIVATIONS
+    from prunescope.nsa.words import SOURCES
+    from prunescope.pruning.calibration import CALIBRATION_SETS, EXAMPLE_SETS
+    from prunescope.pruning.methods import METHODS
 
     assert set(vocabulary.METHODS) == set(METHODS)
     assert set(vocabulary.TASKS) == set(TASKS)
@@ -25,7 +25,7 @@ def test_methods_tasks_and_sets_are_those_of_the_numerics() -> None:
 
 def test_options_have_the_names_and_defaults_of_the_numerics() -> None:
     pytest.importorskip("torch")
-    from pruning.methods import METHODS, build
+    from prunescope.pruning.methods import METHODS, build
 
     for name, model in vocabulary.METHODS.items():
         options = model().model_dump(exclude={"name"})
@@ -40,7 +40,7 @@ def test_every_model_of_options_has_the_name_it_is_listed_under() -> None:
 
 def test_allocations_are_those_of_the_numerics() -> None:
     pytest.importorskip("torch")
-    from pruning.allocation import ALLOCATIONS, build_allocation
+    from prunescope.pruning.allocation import ALLOCATIONS, build_allocation
 
     assert set(vocabulary.ALLOCATIONS) == set(ALLOCATIONS)
     for name, model in vocabulary.ALLOCATIONS.items():

@@ -11,7 +11,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from lm.architecture import (
+from prunescope.lm.architecture import (
     context_length,
     decoder_layers,
     down_projection,
@@ -21,8 +21,8 @@ from lm.architecture import (
     up_projections,
     weight_view,
 )
-from lm.errors import UnsupportedModel
-from lm.hooks import record_inputs
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.hooks import record_inputs
 from tests.models import CONTEXT, DECODERS, HIDDEN, LAYERS, NEURONS, tiny
 
 GATED = (["mlp.gate_proj", "mlp.up_proj"], "mlp.down_proj", 7)

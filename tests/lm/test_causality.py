@@ -15,9 +15,9 @@ from transformers import (
     XLNetConfig,
 )
 
-from lm.causality import check_causal
-from lm.errors import UnsupportedModel
-from lm.loading import load
+from prunescope.lm.causality import check_causal
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.loading import load
 from tests.models import DECODERS, tiny, tiny_tokenizer
 
 SMALL = {"vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lm.checkpoint import read_checkpoint
-from lm.errors import BadInput, ModelNotFound, NoSafetensors, UnsupportedModel
-from lm.loading import LanguageModel, load
-from lm.weights import stored_names
+from prunescope.lm.checkpoint import read_checkpoint
+from prunescope.lm.errors import BadInput, ModelNotFound, NoSafetensors, UnsupportedModel
+from prunescope.lm.loading import LanguageModel, load
+from prunescope.lm.weights import stored_names
 from tests.models import FAMILIES, tiny, tiny_folder
 
 IDS = torch.arange(20).view(2, 10)

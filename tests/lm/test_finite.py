@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lm.architecture import decoder_layers
-from lm.finite import not_finite
+from prunescope.lm.architecture import decoder_layers
+from prunescope.lm.finite import not_finite
 from tests.models import DECODERS, tiny
 
 IDS = torch.arange(2, 9)

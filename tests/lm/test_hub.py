@@ -9,9 +9,9 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from lm.errors import BadData, ModelNotFound, NoSafetensors
-from lm.hub import dataset_rows
-from lm.loading import load
+from prunescope.lm.errors import BadData, ModelNotFound, NoSafetensors
+from prunescope.lm.hub import dataset_rows
+from prunescope.lm.loading import load
 from tests.hub import Hub, running_hub
 from tests.models import tiny_folder
 

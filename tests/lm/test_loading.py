@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BartConfig, BartForConditionalGeneration
 
-from lm.errors import BadInput, DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
-from lm.loading import DEMO, choose_device, choose_dtype, find, load
+from prunescope.lm.errors import BadInput, DeviceUnavailable, ModelNotFound, NoSafetensors, UnsupportedModel
+from prunescope.lm.loading import DEMO, choose_device, choose_dtype, find, load
 from tests.models import FAMILIES, tiny, tiny_folder
 
 

@@ -11,9 +11,9 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, BertConfig, XmodConfig
 from transformers.activations import ACT2FN
 
-from lm.architecture import decoder_layers, down_projection, up_projections
-from lm.errors import UnsupportedModel
-from lm.nonlinearity import holds_nonlinearity
+from prunescope.lm.architecture import decoder_layers, down_projection, up_projections
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.nonlinearity import holds_nonlinearity
 
 
 class Functional(nn.Module):

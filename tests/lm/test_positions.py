@@ -18,8 +18,8 @@ from transformers import (
     XGLMConfig,
 )
 
-from lm.architecture import context_length
-from lm.positions import CONTEXT_NAMES, DEFAULT_CONTEXT, length_switches, longest_text, side
+from prunescope.lm.architecture import context_length
+from prunescope.lm.positions import CONTEXT_NAMES, DEFAULT_CONTEXT, length_switches, longest_text, side
 from tests.models import CONTEXT, DECODERS, tiny, tiny_dynamic, tiny_longrope
 
 SIZE = {"vocab_size": 60, "bos_token_id": 0, "eos_token_id": 0}

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.errors import Refusal
-from cli.options import text_rows
-from evaluation.catalogue import TASKS
-from evaluation.rows import read_rows
-from lm.errors import BadData
-from lm.rows import MAX_DEPTH, MAX_DIGITS, file_documents, file_text, file_values
+from prunescope.cli.errors import Refusal
+from prunescope.cli.options import text_rows
+from prunescope.evaluation.catalogue import TASKS
+from prunescope.evaluation.rows import read_rows
+from prunescope.lm.errors import BadData
+from prunescope.lm.rows import MAX_DEPTH, MAX_DIGITS, file_documents, file_text, file_values
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

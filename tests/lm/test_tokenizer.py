@@ -6,12 +6,12 @@ import pytest
 import torch
 from tokenizers import AddedToken
 
-from lm.errors import BadData, BadInput, BadText, UnsupportedModel
-from lm.loading import load
-from lm.rows import file_documents
-from lm.tokenizer import added, to_continue, window_start, without_end
-from lm.tokens import tokenize
-from lm.windows import tokens_of
+from prunescope.lm.errors import BadData, BadInput, BadText, UnsupportedModel
+from prunescope.lm.loading import load
+from prunescope.lm.rows import file_documents
+from prunescope.lm.tokenizer import added, to_continue, window_start, without_end
+from prunescope.lm.tokens import tokenize
+from prunescope.lm.windows import tokens_of
 from tests.models import VOCABULARY, tiny, tiny_tokenizer, tokenizer_with_end
 
 

@@ -7,9 +7,9 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from lm.errors import BadText, UnsupportedModel
-from lm.loading import load
-from lm.tokens import tokenize
+from prunescope.lm.errors import BadText, UnsupportedModel
+from prunescope.lm.loading import load
+from prunescope.lm.tokens import tokenize
 from tests.models import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

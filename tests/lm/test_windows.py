@@ -8,8 +8,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from lm.errors import BadData
-from lm.windows import PADDING, document_windows, joined_windows, random_windows, single_windows, tokens_of
+from prunescope.lm.errors import BadData
+from prunescope.lm.windows import PADDING, document_windows, joined_windows, random_windows, single_windows, tokens_of
 from tests.models import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

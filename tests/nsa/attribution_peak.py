@@ -6,11 +6,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-import store.activations
 from benchmarks.memory import Peak, resident
-from lm.loading import LanguageModel
-from nsa.attribution import Options
-from nsa.texts import Text
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.attribution import Options
+from prunescope.nsa.texts import Text
 from tests.models import tiny_tokenizer
 from tests.nsa.test_attribution import run
 

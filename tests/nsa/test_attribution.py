@@ -12,13 +12,13 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.errors import BadInput, Cancelled
-from lm.loading import LanguageModel
-from nsa.attribution import Options, attribute, variant_names
-from nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
-from nsa.texts import Text, start_of
-from store.activations import ActivationStore, ActivationWriter
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.errors import BadInput, Cancelled
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.attribution import Options, attribute, variant_names
+from prunescope.nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
+from prunescope.nsa.texts import Text, start_of
+from prunescope.store.activations import ActivationStore, ActivationWriter
 from tests.models import tiny, tiny_tokenizer
 from tests.nsa.test_recording import DOWN
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nsa.bootstrap import RESAMPLES, Group, drop_bounds, drops, pooled_drop, resamples
+from prunescope.nsa.bootstrap import RESAMPLES, Group, drop_bounds, drops, pooled_drop, resamples
 
 
 def test_a_drop_is_undefined_where_the_dense_model_was_silent() -> None:

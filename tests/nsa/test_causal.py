@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.architecture import decoder_layers, down_projection, weight_view
-from lm.errors import BadInput, Cancelled
-from nsa.causal import Groups, ablate, choose, dense_weights, restore
+from prunescope.lm.architecture import decoder_layers, down_projection, weight_view
+from prunescope.lm.errors import BadInput, Cancelled
+from prunescope.nsa.causal import Groups, ablate, choose, dense_weights, restore
 from tests.models import tiny
 
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nsa import bootstrap
-from nsa.comparison import (
+from prunescope.nsa import bootstrap
+from prunescope.nsa.comparison import (
     COMPARATORS,
     Comparators,
     Sums,
@@ -16,7 +16,7 @@ from nsa.comparison import (
     matched_words,
     own_word_sums,
 )
-from nsa.scoring import transform
+from prunescope.nsa.scoring import transform
 from tests.nsa.test_scoring import layout, values
 
 POSITIONS = layout([7, 5, 9], [2, 3, 9, 15, 16], {"bad": [2, 9, 15], "good": [3, 16]})

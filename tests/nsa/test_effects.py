@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nsa.effects import effect
+from prunescope.nsa.effects import effect
 
 
 def test_changes_are_differences_of_means_on_the_same_rows() -> None:

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsa.errors import NoInfluentialWords, TextsTooLong
-from nsa.examples import Example, fitting, make_examples, positions_of
-from nsa.texts import FoundWords, Text
+from prunescope.nsa.errors import NoInfluentialWords, TextsTooLong
+from prunescope.nsa.examples import Example, fitting, make_examples, positions_of
+from prunescope.nsa.texts import FoundWords, Text
+from prunescope.text.words import occurrences
 from tests.models import tiny_tokenizer
-from text.words import occurrences
 
 TOKENIZER = tiny_tokenizer()
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from lm.errors import BadText
-from lm.loading import LanguageModel
-from nsa.gradient import token_gradients, word_gradients
-from nsa.labels import labelled
-from nsa.spelling import Spelling
-from nsa.texts import Text
-from nsa.words import influential_words
+from prunescope.lm.errors import BadText
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.gradient import token_gradients, word_gradients
+from prunescope.nsa.labels import labelled
+from prunescope.nsa.spelling import Spelling
+from prunescope.nsa.texts import Text
+from prunescope.nsa.words import influential_words
 from tests.models import tiny, tiny_tokenizer
 
 

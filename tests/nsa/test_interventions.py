@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from nsa.interventions import given_back, mean_ablated, weights_of
+from prunescope.nsa.interventions import given_back, mean_ablated, weights_of
 from tests.models import tiny
 
 NEURONS = {0: np.array([3, 17]), 1: np.array([0, 40, 63])}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nsa.masks import masked_fractions, zeros
+from prunescope.nsa.masks import masked_fractions, zeros
 from tests.models import tiny
 
 WEIGHTS = {  # names of [in..., out] below the decoder layer, and whether they are stored transposed

@@ -4,14 +4,14 @@ import pytest
 import torch
 from tokenizers import normalizers
 
-from lm.architecture import decoder_layers
-from lm.errors import BadText, NotFinite
-from nsa.occlusion import label_drops, label_log_probabilities, without
-from nsa.prompts import SENTIMENT_QUESTION
-from nsa.texts import Text
-from nsa.words import influential_words
+from prunescope.lm.architecture import decoder_layers
+from prunescope.lm.errors import BadText, NotFinite
+from prunescope.nsa.occlusion import label_drops, label_log_probabilities, without
+from prunescope.nsa.prompts import SENTIMENT_QUESTION
+from prunescope.nsa.texts import Text
+from prunescope.nsa.words import influential_words
+from prunescope.text.words import occurrences
 from tests.nsa.test_words import tiny_lm
-from text.words import occurrences
 
 
 def plain_log_probability(lm, prompt: str, label: str) -> float:  # type: ignore[no-untyped-def]

@@ -1,9 +1,9 @@
 """A text without a label takes the choice that the model finds likeliest, where its words are measured by a label."""
 
-from nsa.own_label import with_label
-from nsa.prompts import SENTIMENT_QUESTION
-from nsa.texts import Text
-from nsa.words import influential_words
+from prunescope.nsa.own_label import with_label
+from prunescope.nsa.prompts import SENTIMENT_QUESTION
+from prunescope.nsa.texts import Text
+from prunescope.nsa.words import influential_words
 from tests.nsa.test_occlusion import plain_log_probability
 from tests.nsa.test_words import tiny_lm
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from lm.architecture import decoder_layers, down_projection, up_projections, weight_view
-from lm.loading import LanguageModel
-from lm.tokens import tokenize
-from nsa.attribution import Options
-from nsa.spelling import Spelling
-from nsa.texts import Text
+from prunescope.lm.architecture import decoder_layers, down_projection, up_projections, weight_view
+from prunescope.lm.loading import LanguageModel
+from prunescope.lm.tokens import tokenize
+from prunescope.nsa.attribution import Options
+from prunescope.nsa.spelling import Spelling
+from prunescope.nsa.texts import Text
 from tests.nsa.test_attribution import language_model, run
 
 WORD = "bad"

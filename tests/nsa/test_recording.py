@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from lm.architecture import decoder_layers, down_projection
-from lm.errors import Cancelled
-from nsa.errors import NotFinite
-from nsa.recording import record
+from prunescope.lm.architecture import decoder_layers, down_projection
+from prunescope.lm.errors import Cancelled
+from prunescope.nsa.errors import NotFinite
+from prunescope.nsa.recording import record
 from tests.models import NEURONS, tiny
 
 IDS = [[0, 40, 41, 42, 43], [0, 50], [0, 60, 61, 62, 63, 64, 65, 66, 67], [0, 70, 71, 72]]

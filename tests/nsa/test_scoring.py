@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lm.errors import BadInput
-from nsa.examples import Positions
-from nsa.scoring import Sums, q_values, redraws, scores, sums, word_means
+from prunescope.lm.errors import BadInput
+from prunescope.nsa.examples import Positions
+from prunescope.nsa.scoring import Sums, q_values, redraws, scores, sums, word_means
 
 
 def layout(lengths: list[int], influential: list[int], words: dict[str, list[int]] | None = None) -> Positions:

@@ -8,11 +8,11 @@ from tokenizers.models import BPE, Unigram
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from lm.tokens import Tokens, tokenize
-from nsa.spelling import Spelling, WordMatch
-from nsa.texts import Text
+from prunescope.lm.tokens import Tokens, tokenize
+from prunescope.nsa.spelling import Spelling, WordMatch
+from prunescope.nsa.texts import Text
+from prunescope.text.words import occurrences
 from tests.models import tiny_tokenizer
-from text.words import occurrences
 
 
 def tokens_of(word: str, text: Text, tokens: Tokens) -> WordMatch:

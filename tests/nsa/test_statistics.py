@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nsa.statistics import BINS, spread
+from prunescope.nsa.statistics import BINS, spread
 from tests.nsa.test_scoring import layout, values
 
 POSITIONS = layout([7, 5, 9], [2])

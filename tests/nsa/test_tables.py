@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nsa import bootstrap
-from nsa.attribution import Options
-from nsa.statistics import BINS
-from nsa.tables import matched_count, ranks_of
-from store.activations import ActivationStore
+from prunescope.nsa import bootstrap
+from prunescope.nsa.attribution import Options
+from prunescope.nsa.statistics import BINS
+from prunescope.nsa.tables import matched_count, ranks_of
+from prunescope.store.activations import ActivationStore
 from tests.nsa.test_attribution import TEXTS, language_model, run
 
 LAYERS, NEURONS = 2, 64

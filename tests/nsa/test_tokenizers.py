@@ -5,18 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from lm.architecture import decoder_layers
-from lm.errors import BadText, NotFinite
-from lm.loading import LanguageModel
-from nsa.answering import answer
-from nsa.gradient import word_gradients
-from nsa.labels import MEASURED_BY, labelled
-from nsa.occlusion import label_drops
-from nsa.own_label import with_label
-from nsa.preparation import Options, prepare
-from nsa.prompts import question_ids
-from nsa.texts import Text
-from nsa.words import SOURCES, check_texts
+from prunescope.lm.architecture import decoder_layers
+from prunescope.lm.errors import BadText, NotFinite
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.answering import answer
+from prunescope.nsa.gradient import word_gradients
+from prunescope.nsa.labels import MEASURED_BY, labelled
+from prunescope.nsa.occlusion import label_drops
+from prunescope.nsa.own_label import with_label
+from prunescope.nsa.preparation import Options, prepare
+from prunescope.nsa.prompts import question_ids
+from prunescope.nsa.texts import Text
+from prunescope.nsa.words import SOURCES, check_texts
 from tests.models import tokenizer_with_end
 from tests.nsa.test_words import tiny_lm
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nsa.scoring import scores, sums
-from nsa.top import OF_A_TOKEN, OF_A_WORD, Top, of_tokens, of_words
+from prunescope.nsa.scoring import scores, sums
+from prunescope.nsa.top import OF_A_TOKEN, OF_A_WORD, Top, of_tokens, of_words
 from tests.nsa.test_scoring import layout, values
 
 POSITIONS = layout([7, 5, 9], [2, 3, 9, 15, 16], {"bad": [2, 9, 15], "good": [3, 16]})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsa.word_lists import is_finished, is_one_line, parse_answer
+from prunescope.nsa.word_lists import is_finished, is_one_line, parse_answer
 
 TEXT = "The awful food was bad, not good at all."
 

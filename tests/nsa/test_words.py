@@ -8,15 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.errors import BadInput, BadText
-from lm.loading import LanguageModel
-from nsa.answering import Answer, answer
-from nsa.prompts import QUESTIONS, question, question_ids, words_prompt
-from nsa.texts import Text
-from nsa.word_lists import is_finished, is_one_line
-from nsa.words import SOURCES, influential_words, keep_words, parse_answer
+from prunescope.lm.errors import BadInput, BadText
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa.answering import Answer, answer
+from prunescope.nsa.prompts import QUESTIONS, question, question_ids, words_prompt
+from prunescope.nsa.texts import Text
+from prunescope.nsa.word_lists import is_finished, is_one_line
+from prunescope.nsa.words import SOURCES, influential_words, keep_words, parse_answer
+from prunescope.text.words import occurrences
 from tests.models import tiny, tiny_tokenizer
-from text.words import occurrences
 
 
 def tiny_lm(family: str = "llama") -> LanguageModel:
@@ -233,7 +233,7 @@ def test_an_answer_without_the_template_says_why() -> None:
 
 
 def test_the_shipped_model_answers_with_words_or_says_what_it_named() -> None:
-    from lm.loading import load
+    from prunescope.lm.loading import load
 
     text = Text("The room was filthy and the staff were terrible, but the breakfast was delicious.")
     (found,) = influential_words(load("demo", device="cpu"), [text], "cot")

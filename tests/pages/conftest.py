@@ -15,11 +15,11 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from jobs.documents import Job
-from jobs.settings import Settings
-from server.app import create_app
-from server.stores import Stores
-from store import submission
+from prunescope.jobs.documents import Job
+from prunescope.jobs.settings import Settings
+from prunescope.server.app import create_app
+from prunescope.server.stores import Stores
+from prunescope.store import submission
 from tests.browser import ARGUMENTS, BROWSERS, DESK
 from tests.pages.stand_in import StandIn
 
@@ -82,7 +82,7 @@ def working_site(tmp_path: Path, redis_server: str) -> Iterator[Site]:
     """Nothing was done yet, and a real worker waits for jobs."""
     home, redis_url = tmp_path / "home of a worker", f"{redis_server}?db=3"
     for site in served(home, redis_url):
-        command = [sys.executable, "-m", "worker"]
+        command = [sys.executable, "-m", "prunescope.worker"]
         environment = {**os.environ, "PRUNESCOPE_HOME": str(home), "PRUNESCOPE_REDIS_URL": redis_url}
         log = tmp_path / "worker.log"
         with log.open("wb") as output:

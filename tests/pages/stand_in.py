@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from jobs.documents import Job, JobKind, LogLine, Progress
-from jobs.events import publish_job, publish_log, publish_progress
-from jobs.references import PRUNED
-from jobs.specs import PruneSpec
-from server.stores import Stores
-from store.jobs import utc_now
-from store.outcomes import outcomes_of
-from store.results import RESULT_OF
+from prunescope.jobs.documents import Job, JobKind, LogLine, Progress
+from prunescope.jobs.events import publish_job, publish_log, publish_progress
+from prunescope.jobs.references import PRUNED
+from prunescope.jobs.specs import PruneSpec
+from prunescope.server.stores import Stores
+from prunescope.store.jobs import utc_now
+from prunescope.store.outcomes import outcomes_of
+from prunescope.store.results import RESULT_OF
 from tests.pages.seed import write_attribution
 
 NAME = "stand-in"

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from store import submission
+from prunescope.store import submission
 from tests.pages.conftest import DESK, PHONE, Open, Site, scrolls_sideways, served
 
 pytestmark = pytest.mark.pages

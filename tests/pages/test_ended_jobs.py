@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from jobs.documents import Progress
+from prunescope.jobs.documents import Progress
 from tests.pages.conftest import PHONE, STUDY, Open, Site, scrolls_sideways
 from tests.pages.test_jobs import prune
 

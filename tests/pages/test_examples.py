@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from jobs.documents import JobKind, JobState
+from prunescope.jobs.documents import JobKind, JobState
 from tests.pages.conftest import STUDY, Open, Site, served
 
 pytestmark = pytest.mark.pages

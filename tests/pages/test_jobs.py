@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from jobs.documents import Progress
+from prunescope.jobs.documents import Progress
 from tests.pages.conftest import Open, Site
 
 pytestmark = pytest.mark.pages

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from jobs.documents import JobKind, JobState
+from prunescope.jobs.documents import JobKind, JobState
 from tests.pages.conftest import DESK, PHONE, Open, Site, scrolls_sideways, served
 
 pytestmark = pytest.mark.pages

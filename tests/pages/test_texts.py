@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from jobs.documents import Progress
-from server.stores import Stores
+from prunescope.jobs.documents import Progress
+from prunescope.server.stores import Stores
 from tests.pages.conftest import PHONE, Open, Site
 from tests.pages.test_whole_way import PATIENCE_MS
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.problems import Problem
-from server.pages import wording
-from server.pages.shades import Scale, difference_shade, magnitude_shade
-from server.pages.view import View, read_view, view_state
+from prunescope.jobs.problems import Problem
+from prunescope.server.pages import wording
+from prunescope.server.pages.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.pages.view import View, read_view, view_state
 
 MINUS, SPACE = wording.MINUS, wording.SPACE
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

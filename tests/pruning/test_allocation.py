@@ -6,9 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.errors import BadInput, BadPattern
-from pruning.allocation import OWL, UNIFORM, build_allocation, layer_patterns, layer_sparsities, outlier_ratio
-from pruning.patterns import NofM, Unstructured
+from prunescope.lm.errors import BadInput, BadPattern
+from prunescope.pruning.allocation import (
+    OWL,
+    UNIFORM,
+    build_allocation,
+    layer_patterns,
+    layer_sparsities,
+    outlier_ratio,
+)
+from prunescope.pruning.patterns import NofM, Unstructured
 
 LAYERS = st.lists(st.tuples(st.floats(0, 0.2), st.integers(1, 1000)), min_size=1, max_size=12)
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lm.errors import BadData, BadInput
-from lm.loading import load
-from pruning import calibration_sources
-from pruning.calibration import CALIBRATION_SETS, EXAMPLE_SETS, MODES, calibration_windows
-from pruning.calibration_sources import HUB, OnHub
+from prunescope.lm.errors import BadData, BadInput
+from prunescope.lm.loading import load
+from prunescope.pruning import calibration_sources
+from prunescope.pruning.calibration import CALIBRATION_SETS, EXAMPLE_SETS, MODES, calibration_windows
+from prunescope.pruning.calibration_sources import HUB, OnHub
 from tests.models import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lm.architecture import decoder_layers
-from pruning.capture import capture
+from prunescope.lm.architecture import decoder_layers
+from prunescope.pruning.capture import capture
 from tests.models import FAMILIES, tiny
 
 CPU = torch.device("cpu")

@@ -9,12 +9,12 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.layer_calls import hidden_state
-from lm.loading import load
-from pruning.capture import capture
-from pruning.patterns import NofM, Unstructured
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.layer_calls import hidden_state
+from prunescope.lm.loading import load
+from prunescope.pruning.capture import capture
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.walk import prune
 from tests.models import DECODERS, LAYERS, tiny
 
 WINDOWS = torch.randint(2, 300, (5, 24), generator=torch.Generator().manual_seed(2))

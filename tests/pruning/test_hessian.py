@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.errors import BadInput
-from pruning.hessian import Hessian, factorise
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.hessian import Hessian, factorise
 
 CPU = torch.device("cpu")
 

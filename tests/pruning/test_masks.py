@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lm.errors import BadPattern
-from pruning.masks import count_true, keep_by_matrix, keep_by_row, keep_n_of_m, lowest, lowest_by_counting
-from pruning.patterns import NofM, Unstructured
+from prunescope.lm.errors import BadPattern
+from prunescope.pruning.masks import count_true, keep_by_matrix, keep_by_row, keep_n_of_m, lowest, lowest_by_counting
+from prunescope.pruning.patterns import NofM, Unstructured
 
 SPARSITIES = st.floats(0, 0.999)
 

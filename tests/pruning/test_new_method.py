@@ -8,11 +8,11 @@ import pytest
 import torch
 from pydantic import Field
 
-from jobs import vocabulary
-from jobs.strict import Strict
-from pruning.methods import registry
-from pruning.patterns import NofM, Unstructured
-from pruning.walk import prune
+from prunescope.jobs import vocabulary
+from prunescope.jobs.strict import Strict
+from prunescope.pruning.methods import registry
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.walk import prune
 from tests.models import VOCABULARY, tiny
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"

@@ -1,7 +1,7 @@
 import pytest
 
-from lm.errors import BadPattern
-from pruning.patterns import NofM, Unstructured, parse_pattern
+from prunescope.lm.errors import BadPattern
+from prunescope.pruning.patterns import NofM, Unstructured, parse_pattern
 
 
 @pytest.mark.parametrize(

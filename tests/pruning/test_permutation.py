@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pruning.masks import keep_n_of_m
-from pruning.patterns import NofM
-from pruning.permutation import assigned, reallocated, retained
+from prunescope.pruning.masks import keep_n_of_m
+from prunescope.pruning.patterns import NofM
+from prunescope.pruning.permutation import assigned, reallocated, retained
 
 PATTERNS = st.sampled_from([NofM(1, 2), NofM(2, 4), NofM(1, 4), NofM(3, 4), NofM(2, 5), NofM(4, 8)])
 

@@ -5,12 +5,12 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, Gemma3nTextConfig
 
-from lm.architecture import decoder_layers
-from lm.errors import UnsupportedModel
-from lm.layer_calls import Call, hidden_state, in_the_form_of, split_call
-from pruning.allocation import OWL
-from pruning.patterns import Unstructured
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers
+from prunescope.lm.errors import UnsupportedModel
+from prunescope.lm.layer_calls import Call, hidden_state, in_the_form_of, split_call
+from prunescope.pruning.allocation import OWL
+from prunescope.pruning.patterns import Unstructured
+from prunescope.pruning.walk import prune
 from tests.models import HIDDEN, tiny
 
 WINDOWS = torch.randint(2, 300, (5, 24), generator=torch.Generator().manual_seed(2))

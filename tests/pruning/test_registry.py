@@ -2,11 +2,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from lm.errors import BadInput
-from pruning.methods import METHODS, build
-from pruning.methods.magnitude import Magnitude
-from pruning.methods.protocol import Calibrated, WeightsOnly
-from pruning.methods.wanda import Wanda
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.methods import METHODS, build
+from prunescope.pruning.methods.magnitude import Magnitude
+from prunescope.pruning.methods.protocol import Calibrated, WeightsOnly
+from prunescope.pruning.methods.wanda import Wanda
 
 
 def test_methods_by_name():

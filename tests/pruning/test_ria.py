@@ -5,15 +5,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.errors import BadInput
-from pruning.masks import count_true
-from pruning.methods import build
-from pruning.methods.protocol import WeightsOnly
-from pruning.methods.ria import RIA, ria_scores
-from pruning.patterns import NofM, Unstructured
-from pruning.permutation import retained
-from pruning.statistics import InputNorms
-from pruning.verification import PatternMissed, verified_sparsity
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.masks import count_true
+from prunescope.pruning.methods import build
+from prunescope.pruning.methods.protocol import WeightsOnly
+from prunescope.pruning.methods.ria import RIA, ria_scores
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.permutation import retained
+from prunescope.pruning.statistics import InputNorms
+from prunescope.pruning.verification import PatternMissed, verified_sparsity
 
 CPU = torch.device("cpu")
 

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.errors import BadInput
-from lm.loading import load
-from pruning.hessian import Hessian
-from pruning.masks import count_true
-from pruning.methods.sparsegpt import SparseGPT
-from pruning.patterns import NofM, Unstructured
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.errors import BadInput
+from prunescope.lm.loading import load
+from prunescope.pruning.hessian import Hessian
+from prunescope.pruning.masks import count_true
+from prunescope.pruning.methods.sparsegpt import SparseGPT
+from prunescope.pruning.patterns import NofM, Unstructured
 
 CPU = torch.device("cpu")
 

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.errors import BadInput
-from pruning.statistics import InputNorms
+from prunescope.lm.errors import BadInput
+from prunescope.pruning.statistics import InputNorms
 
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.booleans())

@@ -10,9 +10,9 @@ from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
-from lm.errors import BadData
-from lm.rows import Row
-from pruning.task_texts import BETWEEN, TASK_TEXTS
+from prunescope.lm.errors import BadData
+from prunescope.lm.rows import Row
+from prunescope.pruning.task_texts import BETWEEN, TASK_TEXTS
 
 DEFINITIONS = {
     "arc_challenge": "arc/arc_challenge.yaml",

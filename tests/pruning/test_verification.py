@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from lm.architecture import decoder_layers, linears, weight_view
-from pruning.allocation import OWL, UNIFORM
-from pruning.methods import METHODS
-from pruning.patterns import NofM, Unstructured
-from pruning.verification import PatternMissed, sparsity_note, verified_sparsity
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.pruning.allocation import OWL, UNIFORM
+from prunescope.pruning.methods import METHODS
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.verification import PatternMissed, sparsity_note, verified_sparsity
+from prunescope.pruning.walk import prune
 from tests.models import tiny
 
 WINDOWS = torch.randint(2, 300, (5, 24), generator=torch.Generator().manual_seed(2))

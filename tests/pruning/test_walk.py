@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from lm.architecture import decoder_layers, down_projection, linears, weight_view
-from lm.errors import BadData, BadInput, BadPattern, Cancelled, UnsupportedModel
-from lm.hooks import record_inputs
-from pruning.checks import NotFinite
-from pruning.masks import keep_by_row
-from pruning.methods import METHODS
-from pruning.methods.protocol import Calibrated, Decision
-from pruning.observation import sampled_tokens
-from pruning.patterns import NofM, Unstructured
-from pruning.statistics import InputNorms
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers, down_projection, linears, weight_view
+from prunescope.lm.errors import BadData, BadInput, BadPattern, Cancelled, UnsupportedModel
+from prunescope.lm.hooks import record_inputs
+from prunescope.pruning.checks import NotFinite
+from prunescope.pruning.masks import keep_by_row
+from prunescope.pruning.methods import METHODS
+from prunescope.pruning.methods.protocol import Calibrated, Decision
+from prunescope.pruning.observation import sampled_tokens
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.statistics import InputNorms
+from prunescope.pruning.walk import prune
 from tests.models import FAMILIES, tiny
 
 WINDOWS = torch.randint(0, 300, (5, 24), generator=torch.Generator().manual_seed(2))

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.errors import BadData, BadInput, UnsupportedModel
-from lm.hooks import record_inputs
-from pruning.allocation import OWL, layer_sparsities, outlier_ratio
-from pruning.batches import windows_at_once, windows_fitting
-from pruning.masks import keep_by_row
-from pruning.methods import METHODS
-from pruning.observation import sampled_tokens
-from pruning.patterns import NofM, Unstructured
-from pruning.reports import STAGES
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.errors import BadData, BadInput, UnsupportedModel
+from prunescope.lm.hooks import record_inputs
+from prunescope.pruning.allocation import OWL, layer_sparsities, outlier_ratio
+from prunescope.pruning.batches import windows_at_once, windows_fitting
+from prunescope.pruning.masks import keep_by_row
+from prunescope.pruning.methods import METHODS
+from prunescope.pruning.observation import sampled_tokens
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.reports import STAGES
+from prunescope.pruning.walk import prune
 from tests.models import FAMILIES, tiny, tiny_longrope
 from tests.pruning.test_walk import WINDOWS
 

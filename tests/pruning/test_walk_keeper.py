@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.hooks import record_inputs
-from pruning.allocation import OWL
-from pruning.keeper import Plan
-from pruning.methods import METHODS
-from pruning.methods.protocol import Calibrated, Decision
-from pruning.patterns import NofM, Unstructured
-from pruning.reports import LayerReport
-from pruning.statistics import InputNorms
-from pruning.walk import prune
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.hooks import record_inputs
+from prunescope.pruning.allocation import OWL
+from prunescope.pruning.keeper import Plan
+from prunescope.pruning.methods import METHODS
+from prunescope.pruning.methods.protocol import Calibrated, Decision
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.reports import LayerReport
+from prunescope.pruning.statistics import InputNorms
+from prunescope.pruning.walk import prune
 from tests.models import FAMILIES, tiny
 from tests.pruning.test_walk import WINDOWS
 

@@ -13,10 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from jobs.settings import Settings
-from server.app import create_app
-from server.stores import Stores
-from store.outcomes import outcomes_of
+from prunescope.jobs.settings import Settings
+from prunescope.server.app import create_app
+from prunescope.server.stores import Stores
+from prunescope.store.outcomes import outcomes_of
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 
 ATTRIBUTION = "a1" * 8

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from server.stores import Stores
+from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import TOKENS, MadeUp
 

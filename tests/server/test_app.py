@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from jobs.settings import Settings
-from server.app import create_app
-from server.static import folder_version
+from prunescope.jobs.settings import Settings
+from prunescope.server.app import create_app
+from prunescope.server.static import folder_version
 
 ROOT = Path(__file__).parents[2]
 

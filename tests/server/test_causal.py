@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from server.stores import Stores
+from prunescope.server.stores import Stores
 from tests.made_up_causal import DRAWS, ROWS, causal_table, outcomes
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import MadeUp

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from starlette.testclient import TestClient
 
-from server.stores import Stores
+from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import LAYERS, NEURONS, SPEC, MadeUp, write_made_up
 

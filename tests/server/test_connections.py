@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from server.connections import LimitedProtocol, limited_protocol, max_connections
+from prunescope.server.connections import LimitedProtocol, limited_protocol, max_connections
 from tests.waiting import PATIENCE_SECONDS
 
 Serve = Callable[..., tuple[str, int]]

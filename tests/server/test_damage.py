@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from server.stores import Stores
-from store.manifest import MANIFEST, write_manifest
+from prunescope.server.stores import Stores
+from prunescope.store.manifest import MANIFEST, write_manifest
 from tests.server.conftest import ATTRIBUTION, PRUNED, PRUNED_EVALUATION, add_evaluation
 from tests.server.made_up import NEURONS, SPEC, MadeUp, write_made_up
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 from starlette.testclient import TestClient
 
-from server.stores import Stores
-from store.measured import telling_majority
-from store.packed import Packed
-from store.study_facts import Findings
+from prunescope.server.stores import Stores
+from prunescope.store.measured import telling_majority
+from prunescope.store.packed import Packed
+from prunescope.store.study_facts import Findings
 from tests.server.conftest import DENSE_EVALUATION, add_evaluation
 
 

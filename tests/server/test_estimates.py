@@ -2,9 +2,9 @@
 
 from starlette.testclient import TestClient
 
-from server.api.answers import OF_ALL, OF_CHANGES
-from server.read.form import EXAMPLES
-from server.stores import Stores
+from prunescope.server.api.answers import OF_ALL, OF_CHANGES
+from prunescope.server.read.form import EXAMPLES
+from prunescope.server.stores import Stores
 from tests.server.test_jobs import STUDY, submit
 
 ADDRESS = "/api/v1/studies/estimate"

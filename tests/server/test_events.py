@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.documents import LogLine, Progress
-from jobs.events import publish_job, publish_log, publish_progress
-from jobs.settings import Settings
-from server.stores import Stores
+from prunescope.jobs.documents import LogLine, Progress
+from prunescope.jobs.events import publish_job, publish_log, publish_progress
+from prunescope.jobs.settings import Settings
+from prunescope.server.stores import Stores
 
 JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 PATIENCE = 20

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from server.figures.panes import Cell
-from server.figures.svg import MAX_WIDTH, PANE_CHARACTERS, characters, place
+from prunescope.server.figures.panes import Cell
+from prunescope.server.figures.svg import MAX_WIDTH, PANE_CHARACTERS, characters, place
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import TOKENS, VARIANTS, MadeUp
 

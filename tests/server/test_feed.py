@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 import redis
 
-from jobs.events import ALL_JOBS, Event, publish, stream_of
-from jobs.problems import Problem
-from jobs.queue import MAX_CLIENTS, async_redis_client, redis_client
-from jobs.settings import Settings
-from server import feed as feed_module
-from server.feed import Feed
+from prunescope.jobs.events import ALL_JOBS, Event, publish, stream_of
+from prunescope.jobs.problems import Problem
+from prunescope.jobs.queue import MAX_CLIENTS, async_redis_client, redis_client
+from prunescope.jobs.settings import Settings
+from prunescope.server import feed as feed_module
+from prunescope.server.feed import Feed
 
 PATIENCE = 20
 JOB = "a" * 32

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from jobs.problems import Problem
-from server.documents import NeuronDocument
-from server.figures.budget import (
+from prunescope.jobs.problems import Problem
+from prunescope.server.documents import NeuronDocument
+from prunescope.server.figures.budget import (
     CHARACTERS_PER_LETTER,
     CHARACTERS_PER_TOKEN,
     CHARACTERS_PER_VALUE,
@@ -18,8 +18,8 @@ from server.figures.budget import (
     check_figure,
     check_pixels,
 )
-from server.figures.neuron import Asked, neuron_file
-from server.figures.raster import png_of
+from prunescope.server.figures.neuron import Asked, neuron_file
+from prunescope.server.figures.raster import png_of
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import MadeUp
 

@@ -9,11 +9,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from jobs.problems import RETRY_SECONDS
-from jobs.queue import QUEUE, redis_client
-from jobs.settings import Settings
-from server import stores as stores_module
-from server.stores import Stores
+from prunescope.jobs.problems import RETRY_SECONDS
+from prunescope.jobs.queue import QUEUE, redis_client
+from prunescope.jobs.settings import Settings
+from prunescope.server import stores as stores_module
+from prunescope.server.stores import Stores
 from tests.hanging import hanging_postgres, hanging_redis
 from tests.waiting import PATIENCE_SECONDS, wait_for
 

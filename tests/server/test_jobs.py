@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from jobs.queue import QUEUE
-from jobs.strict import Strict
-from jobs.vocabulary import ALLOCATIONS, METHODS, TASKS
-from server.stores import Stores
+from prunescope.jobs.queue import QUEUE
+from prunescope.jobs.strict import Strict
+from prunescope.jobs.vocabulary import ALLOCATIONS, METHODS, TASKS
+from prunescope.server.stores import Stores
 from tests.server.conftest import PRUNED, add_model
 from tests.waiting import wait_for
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import event
 from starlette.testclient import TestClient
 
-from jobs.settings import Settings
-from server.stores import Stores
+from prunescope.jobs.settings import Settings
+from prunescope.server.stores import Stores
 from tests.server.conftest import add_evaluation, add_model
 from tests.store.made_up_study import MadeUpStudy, make_up_study
 

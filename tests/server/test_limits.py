@@ -11,10 +11,10 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from jobs.bounds import MAX_BODY_BYTES, MAX_ERRORS
-from jobs.problems import Problem
-from server.limits import MAX_ADDRESS_BYTES, Limits, Turns, check_body
-from server.stores import Stores
+from prunescope.jobs.bounds import MAX_BODY_BYTES, MAX_ERRORS
+from prunescope.jobs.problems import Problem
+from prunescope.server.limits import MAX_ADDRESS_BYTES, Limits, Turns, check_body
+from prunescope.server.stores import Stores
 from tests.waiting import wait_for
 
 JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}

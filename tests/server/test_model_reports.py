@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from server.documents import LayerDocument, MatrixDocument, ModelDocument
-from server.figures.matrices import matrices_csv
-from server.pages.matrices import matrix_map, matrix_table
-from server.read.pruning_reports import read_report, report_fields
-from server.stores import Stores
+from prunescope.server.documents import LayerDocument, MatrixDocument, ModelDocument
+from prunescope.server.figures.matrices import matrices_csv
+from prunescope.server.pages.matrices import matrix_map, matrix_table
+from prunescope.server.read.pruning_reports import read_report, report_fields
+from prunescope.server.stores import Stores
 from tests.server.conftest import PRUNED, PRUNED_EVALUATION, add_evaluation
 
 SPEC: dict[str, Any] = {

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from jobs.fingerprints import fingerprint
-from jobs.references import DEMO_FOLDER, canonical_reference
-from jobs.settings import Settings
-from jobs.specs import PruneSpec, StudySpec
-from server.read.apart import Described, told_apart
-from server.read.labels import measured_label, pruned_label
-from server.stores import Stores
-from store.study_plan import plan
+from prunescope.jobs.fingerprints import fingerprint
+from prunescope.jobs.references import DEMO_FOLDER, canonical_reference
+from prunescope.jobs.settings import Settings
+from prunescope.jobs.specs import PruneSpec, StudySpec
+from prunescope.server.read.apart import Described, told_apart
+from prunescope.server.read.labels import measured_label, pruned_label
+from prunescope.server.stores import Stores
+from prunescope.store.study_plan import plan
 from tests.server.conftest import ATTRIBUTION, PRUNED, add_evaluation, add_model
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from frontend import STATIC
-from server.figures.palette import MIN_CONTRAST, PALETTES, Colour, Theme, contrast
+from prunescope.frontend import STATIC
+from prunescope.server.figures.palette import MIN_CONTRAST, PALETTES, Colour, Theme, contrast
 
 CSS = (STATIC / "css/prunescope.css").read_text(encoding="utf-8")
 BLOCKS = dict(zip(("light", "dark"), re.findall(r":root \{(.*?)\n *\}", CSS, re.S)[:2], strict=True))

@@ -12,9 +12,9 @@ import pytest
 from scipy.stats import ttest_rel
 from starlette.testclient import TestClient
 
-from server.stores import Stores
-from store.measured import perplexity
-from store.outcomes import outcomes_of
+from prunescope.server.stores import Stores
+from prunescope.store.measured import perplexity
+from prunescope.store.outcomes import outcomes_of
 from tests.server.conftest import add_model
 from tests.server.latex import compile_latex
 
@@ -231,8 +231,8 @@ def test_losses_beyond_every_number_are_shown_all_the_same(
     client: TestClient, study: str, monkeypatch: pytest.MonkeyPatch, show: str
 ) -> None:
     """Two windows of a broken model have an interval whose ends no power holds."""
-    monkeypatch.setattr("server.read.study_tables.perplexity", lambda nats: perplexity(nats * 1000))
-    monkeypatch.setattr("server.tables.measures.perplexity", lambda nats: perplexity(nats * 1000))
+    monkeypatch.setattr("prunescope.server.read.study_tables.perplexity", lambda nats: perplexity(nats * 1000))
+    monkeypatch.setattr("prunescope.server.tables.measures.perplexity", lambda nats: perplexity(nats * 1000))
     address = f"/studies/{study}?measure=perplexity&{QUERY}&show={show}"
     assert client.get(address, headers={"accept": "text/html"}).status_code == 200
     assert client.get(f"/api/v1{address}").status_code == 200

@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import ttest_rel
 from starlette.testclient import TestClient
 
-from server.stores import Stores
-from store.outcomes import outcomes_of
+from prunescope.server.stores import Stores
+from prunescope.store.outcomes import outcomes_of
 from tests.server.conftest import (
     DENSE_EVALUATION,
     OTHER_PRUNED,

@@ -3,8 +3,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from jobs.bounds import MAX_BODY_BYTES
-from server.security import Security
+from prunescope.jobs.bounds import MAX_BODY_BYTES
+from prunescope.server.security import Security
 
 JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 

@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from server.sharing import shareable
+from prunescope.server.sharing import shareable
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import MadeUp
 

@@ -6,7 +6,7 @@ from math import log1p
 import pytest
 from starlette.testclient import TestClient
 
-from server.stores import Stores
+from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import MadeUp
 

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from starlette.testclient import TestClient
 
-from jobs.queue import QUEUE
-from jobs.settings import Settings
-from server.stores import Stores
-from server.sweeper import sweep_for_ever
+from prunescope.jobs.queue import QUEUE
+from prunescope.jobs.settings import Settings
+from prunescope.server.stores import Stores
+from prunescope.server.sweeper import sweep_for_ever
 from tests.waiting import wait_for
 
 JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}

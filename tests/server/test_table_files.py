@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from server.documents import StudyDocument
-from server.read.studies import study_document
-from server.stores import Stores
-from server.tables.file import table_file
-from server.tables.latex import escaped
+from prunescope.server.documents import StudyDocument
+from prunescope.server.read.studies import study_document
+from prunescope.server.stores import Stores
+from prunescope.server.tables.file import table_file
+from prunescope.server.tables.latex import escaped
 from tests.server.conftest import add_evaluation, add_model
 from tests.server.latex import compile_latex
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from server.read.texts import text_words
-from server.stores import Stores
+from prunescope.server.read.texts import text_words
+from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import SPEC, MadeUp
 

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.settings import Settings
-from store.submission import Stores
+from prunescope.jobs.settings import Settings
+from prunescope.store.submission import Stores
 from tests.store.made_up_study import MadeUpStudy, make_up_study
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from server.stores import Stores
+from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION, DENSE_EVALUATION, PRUNED, add_evaluation
 from tests.server.made_up import MadeUp
 from tests.server.test_results import GRID

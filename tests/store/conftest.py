@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.settings import Settings
-from store.database import Database
-from store.submission import Stores
+from prunescope.jobs.settings import Settings
+from prunescope.store.database import Database
+from prunescope.store.submission import Stores
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

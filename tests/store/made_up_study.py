@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert, update
 
-from jobs.documents import JobKind, JobState, artefact_id
-from jobs.specs import Spec, StudySpec
-from jobs.vocabulary import CALIBRATION_SETS, TASKS
-from store import study_rows
-from store.jobs import utc_now
-from store.packed import repack
-from store.paired_statistics import compare
-from store.results import RESULT_OF
-from store.study_plan import Cell, plan
-from store.submission import Stores
-from store.tables import jobs, measurements, outcomes, pairings, records, uses
+from prunescope.jobs.documents import JobKind, JobState, artefact_id
+from prunescope.jobs.specs import Spec, StudySpec
+from prunescope.jobs.vocabulary import CALIBRATION_SETS, TASKS
+from prunescope.store import study_rows
+from prunescope.store.jobs import utc_now
+from prunescope.store.packed import repack
+from prunescope.store.paired_statistics import compare
+from prunescope.store.results import RESULT_OF
+from prunescope.store.study_plan import Cell, plan
+from prunescope.store.submission import Stores
+from prunescope.store.tables import jobs, measurements, outcomes, pairings, records, uses
 
 MODELS = tuple(f"{family}-{size}" for family in ("made/opt", "made/llama") for size in (1, 3, 7, 13, 30, 66, 70))
 METHODS = ("wanda", "sparsegpt", "ria")

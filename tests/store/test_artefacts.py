@@ -7,8 +7,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from jobs.problems import Problem
-from store.artefacts import Artefacts
+from prunescope.jobs.problems import Problem
+from prunescope.store.artefacts import Artefacts
 
 ID = "0123456789abcdef"
 

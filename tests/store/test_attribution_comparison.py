@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from store.attribution_comparison import Comparison, Top
+from prunescope.store.attribution_comparison import Comparison, Top
 
 
 def scores(seed: int, layers: int, neurons: int) -> np.ndarray:

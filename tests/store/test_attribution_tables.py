@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.activations import ActivationStore, ActivationWriter, NoSuchNeuron
-from store.attribution_tables import AttributionTables, Interval
+from prunescope.store.activations import ActivationStore, ActivationWriter, NoSuchNeuron
+from prunescope.store.attribution_tables import AttributionTables, Interval
 from tests.store.test_activations import example
 
 NAN = float("nan")

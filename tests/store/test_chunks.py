@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zarr
 
-from store.activations import ActivationStore
-from store.chunks import RowReader
+from prunescope.store.activations import ActivationStore
+from prunescope.store.chunks import RowReader
 from tests.server.made_up import VARIANTS, write_made_up
 
 SHAPES: list[tuple[tuple[int, int, int], int, int]] = [

@@ -14,10 +14,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from jobs.settings import Settings
-from store.database import Database
-from store.migrations import HEAD
-from store.tables import metadata
+from prunescope.jobs.settings import Settings
+from prunescope.store.database import Database
+from prunescope.store.migrations import HEAD
+from prunescope.store.tables import metadata
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs.documents import Estimate, Job, NewJobs
-from jobs.problems import Problem
-from store.jobs import JobStore
-from store.submission import Stores, estimate, submit
+from prunescope.jobs.documents import Estimate, Job, NewJobs
+from prunescope.jobs.problems import Problem
+from prunescope.store.jobs import JobStore
+from prunescope.store.submission import Stores, estimate, submit
 from tests.store.test_studies import STUDY, finish, refuse
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import event
 
-from jobs.documents import JobKind, JobState
-from store.job_inserts import NewJob, insert_jobs
-from store.jobs import utc_now
-from store.submission import Stores, submit
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.store.job_inserts import NewJob, insert_jobs
+from prunescope.store.jobs import utc_now
+from prunescope.store.submission import Stores, submit
 from tests.store.test_studies import refuse
 
 

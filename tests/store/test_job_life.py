@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from jobs.documents import ACTIVE, ENDED, Job, JobState, Progress
-from jobs.problems import Problem
-from store.database import Database
-from store.job_moves import MOST_LOST_LEASES
-from store.jobs import JobStore
-from store.tables import metadata
+from prunescope.jobs.documents import ACTIVE, ENDED, Job, JobState, Progress
+from prunescope.jobs.problems import Problem
+from prunescope.store.database import Database
+from prunescope.store.job_moves import MOST_LOST_LEASES
+from prunescope.store.jobs import JobStore
+from prunescope.store.tables import metadata
 
 LEASE = 60
 SPEC = {"model": "one", "method": {"name": "magnitude"}}

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.documents import Job, JobState, Progress
-from jobs.problems import Problem
-from store import jobs as jobs_module
-from store.database import Database
-from store.jobs import JobStore
+from prunescope.jobs.documents import Job, JobState, Progress
+from prunescope.jobs.problems import Problem
+from prunescope.store import jobs as jobs_module
+from prunescope.store.database import Database
+from prunescope.store.jobs import JobStore
 
 SPEC = {"model": "one", "method": {"name": "magnitude"}}
 

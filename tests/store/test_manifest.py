@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from store.manifest import MANIFEST, Damaged, read_manifest, verify, verify_bytes, write_manifest
+from prunescope.store.manifest import MANIFEST, Damaged, read_manifest, verify, verify_bytes, write_manifest
 
 
 @pytest.fixture

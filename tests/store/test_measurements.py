@@ -11,14 +11,14 @@ from alembic.config import Config
 from scipy.stats import binomtest, ttest_rel
 from sqlalchemy import delete, select
 
-from jobs.vocabulary import PERPLEXITY_SETS, TASKS
-from store.database import Database
-from store.measured import ACCURACY, Pairing
-from store.measurements import Measurements
-from store.outcomes import Answered, outcomes_of, text_key
-from store.packed import MEASURED, NOBODY, PAIRED, pack
-from store.submission import Stores
-from store.tables import measurements, outcomes, packed, pairings
+from prunescope.jobs.vocabulary import PERPLEXITY_SETS, TASKS
+from prunescope.store.database import Database
+from prunescope.store.measured import ACCURACY, Pairing
+from prunescope.store.measurements import Measurements
+from prunescope.store.outcomes import Answered, outcomes_of, text_key
+from prunescope.store.packed import MEASURED, NOBODY, PAIRED, pack
+from prunescope.store.submission import Stores
+from prunescope.store.tables import measurements, outcomes, packed, pairings
 from tests.store.test_database import ROOT
 
 MODEL, AGAIN, DENSE, PRUNED = "1" * 16, "2" * 16, "d" * 16, "e" * 16

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.outcomes import LONGEST_KEY, WindowLosses, outcomes_of, text_key, unpacked, unpacked_losses
+from prunescope.store.outcomes import LONGEST_KEY, WindowLosses, outcomes_of, text_key, unpacked, unpacked_losses
 
 
 def example(index: int, **change: Any) -> dict[str, Any]:

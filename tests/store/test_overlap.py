@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from store.overlap import chance, spearman, together
+from prunescope.store.overlap import chance, spearman, together
 
 
 @st.composite

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, false_discovery_control, norm, ttest_rel
 
-from store.paired_statistics import benjamini_hochberg, compare, compare_losses, mcnemar_exact, tango_interval
+from prunescope.store.paired_statistics import (
+    benjamini_hochberg,
+    compare,
+    compare_losses,
+    mcnemar_exact,
+    tango_interval,
+)
 
 Z = norm.ppf(0.975)
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from jobs.documents import Job, JobKind, JobState
-from store.measured import ACCURACY, Measurement, Pairing
-from store.packed import NOBODY, Packed, pack
-from store.paired_statistics import compare
-from store.pivot import Pivot, PivotCell, pivot
-from store.results import Record
-from store.study_facts import Findings
-from store.study_table import AXES, Fact, StudyCell, StudyTable, study_table
+from prunescope.jobs.documents import Job, JobKind, JobState
+from prunescope.store.measured import ACCURACY, Measurement, Pairing
+from prunescope.store.packed import NOBODY, Packed, pack
+from prunescope.store.paired_statistics import compare
+from prunescope.store.pivot import Pivot, PivotCell, pivot
+from prunescope.store.results import Record
+from prunescope.store.study_facts import Findings
+from prunescope.store.study_table import AXES, Fact, StudyCell, StudyTable, study_table
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TASKS = ["sst2", "yelp", "reviews"]

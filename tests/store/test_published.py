@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from jobs.problems import Problem
-from jobs.vocabulary import CALIBRATION_SETS
-from store.published import PublishedTable, published_table, published_tables
+from prunescope.jobs.problems import Problem
+from prunescope.jobs.vocabulary import CALIBRATION_SETS
+from prunescope.store.published import PublishedTable, published_table, published_tables
 
 PAPER = ("paper", "neuron_semantic_attribution.md")
 

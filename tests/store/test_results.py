@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.problems import Problem
-from store.submission import Stores, submit
+from prunescope.jobs.problems import Problem
+from prunescope.store.submission import Stores, submit
 
 ONE, TWO, THREE = "1" * 16, "2" * 16, "3" * 16
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobs.problems import Problem
-from store.database import Database
-from store.shares import ShareStore
+from prunescope.jobs.problems import Problem
+from prunescope.store.database import Database
+from prunescope.store.shares import ShareStore
 
 PATH = "/attributions/0123456789abcdef/neurons/3/17?example=2&scale=shared"
 

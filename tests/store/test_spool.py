@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.spool import Spool
+from prunescope.store.spool import Spool
 
 SHAPE = (3, 7, 5)  # layers, tokens, neurons
 

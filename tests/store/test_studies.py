@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from jobs.documents import Job, JobKind, JobState
-from jobs.problems import Problem
-from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, StudySpec, parse_spec
-from store.pivot import pivot
-from store.study_plan import Cell, plan
-from store.submission import Stores, submit, sweep
+from prunescope.jobs.documents import Job, JobKind, JobState
+from prunescope.jobs.problems import Problem
+from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, StudySpec, parse_spec
+from prunescope.store.pivot import pivot
+from prunescope.store.study_plan import Cell, plan
+from prunescope.store.submission import Stores, submit, sweep
 
 STUDY: dict[str, Any] = {
     "models": ["one"],

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs.fingerprints import fingerprint
-from jobs.specs import StudySpec, parse_spec
-from jobs.vocabulary import CALIBRATION_SETS, TASKS
-from store.published import published_tables
-from store.study_plan import plan
+from prunescope.jobs.fingerprints import fingerprint
+from prunescope.jobs.specs import StudySpec, parse_spec
+from prunescope.jobs.vocabulary import CALIBRATION_SETS, TASKS
+from prunescope.store.published import published_tables
+from prunescope.store.study_plan import plan
 
 STUDIES = Path(__file__).parents[2] / "studies"
 THE_24 = [task for task in TASKS if task != "reviews"]

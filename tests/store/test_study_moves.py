@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from jobs.documents import JobState
-from jobs.problems import Problem
-from store.submission import Stores, submit
+from prunescope.jobs.documents import JobState
+from prunescope.jobs.problems import Problem
+from prunescope.store.submission import Stores, submit
 from tests.store.test_studies import finish, refuse, work
 
 SMALL: dict[str, Any] = {"models": ["one"], "methods": ["magnitude"], "patterns": [0.5], "tasks": ["reviews"]}

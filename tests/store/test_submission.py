@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.documents import JobState
-from jobs.problems import Problem
-from jobs.specs import parse_spec
-from store import contents
-from store.contents import Contents
-from store.job_rows import describe
-from store.jobs import JobStore, utc_now
-from store.submission import Stores, dispatch, retry, submit, sweep
+from prunescope.jobs.documents import JobState
+from prunescope.jobs.problems import Problem
+from prunescope.jobs.specs import parse_spec
+from prunescope.store import contents
+from prunescope.store.contents import Contents
+from prunescope.store.job_rows import describe
+from prunescope.store.jobs import JobStore, utc_now
+from prunescope.store.submission import Stores, dispatch, retry, submit, sweep
 
 PRUNE = {
     "model": "one",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from store.artefacts import Artefacts
-from store.unfinished import InUse, remove_unfinished, unfinished
+from prunescope.store.artefacts import Artefacts
+from prunescope.store.unfinished import InUse, remove_unfinished, unfinished
 
 ID = "0123456789abcdef"
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.tokens import tokenize
+from prunescope.lm.tokens import tokenize
+from prunescope.text.pieces import drawn, readable
 from tests.models import tiny_tokenizer
 from tests.nsa.test_spelling import llama_like
-from text.pieces import drawn, readable
 
 TOKENIZERS = {"byte-level": tiny_tokenizer(), "sentencepiece": llama_like()}
 SIGNS = "ab é好😡שלום\u0301\u200d👩🍳ö\n\t,"

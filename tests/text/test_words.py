@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text.words import MAX_MARKS, WordIndex, fold, occurrences
+from prunescope.text.words import MAX_MARKS, WordIndex, fold, occurrences
 
 LETTERS = "abIiİıÄéßsσςΣ_'’ʼ- .,!\u0301\u0307中好ไทย한😡👍\U0001f3fd\u200d\ufe0f\u1112\u1161\u11ab\u00ad漢カ_7"  # noqa: RUF001
 

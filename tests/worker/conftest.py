@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from jobs.documents import Job
-from jobs.queue import celery_app, send
-from jobs.settings import Settings
-from store.submission import submit
+from prunescope.jobs.documents import Job
+from prunescope.jobs.queue import celery_app, send
+from prunescope.jobs.settings import Settings
+from prunescope.store.submission import submit
+from prunescope.worker.context import Context
+from prunescope.worker.models import WarmModels
+from prunescope.worker.parts import Parts
 from tests.models import tiny_folder
-from worker.context import Context
-from worker.models import WarmModels
-from worker.parts import Parts
 
 TEXT = "the room was small and the food was bad but the staff were kind"
 

@@ -14,12 +14,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.documents import Progress
-from jobs.settings import Settings
-from jobs.specs import PruneSpec
-from worker import stages
-from worker.context import Context
-from worker.models import WarmModels
+from prunescope.jobs.documents import Progress
+from prunescope.jobs.settings import Settings
+from prunescope.jobs.specs import PruneSpec
+from prunescope.worker import stages
+from prunescope.worker.context import Context
+from prunescope.worker.models import WarmModels
 
 
 def run(spec: PruneSpec, folder: Path, point: str) -> None:

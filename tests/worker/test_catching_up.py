@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import delete, select
 
-from jobs.documents import Job
-from store.measurements import Measurements
-from store.outcomes import EVALUATION_JSON
-from store.tables import measurements, outcomes, pairings
+from prunescope.jobs.documents import Job
+from prunescope.store.measurements import Measurements
+from prunescope.store.outcomes import EVALUATION_JSON
+from prunescope.store.tables import measurements, outcomes, pairings
+from prunescope.worker import pipeline
+from prunescope.worker.catching_up import catch_up
+from prunescope.worker.models import WarmModels
+from prunescope.worker.parts import Parts
 from tests.worker.conftest import PRUNE
-from worker import pipeline
-from worker.catching_up import catch_up
-from worker.models import WarmModels
-from worker.parts import Parts
 
 
 def test_they_are_paired_when_a_worker_starts(

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.accuracy import evaluate
-from jobs.documents import JobState
-from jobs.specs import AttributeSpec, parse_spec
-from lm.architecture import decoder_layers, down_projection, weight_view
-from lm.errors import BadInput, Cancelled
-from lm.loading import load
-from nsa.effects import effect
-from store.activations import ActivationStore
+from prunescope.evaluation.accuracy import evaluate
+from prunescope.jobs.documents import JobState
+from prunescope.jobs.specs import AttributeSpec, parse_spec
+from prunescope.lm.architecture import decoder_layers, down_projection, weight_view
+from prunescope.lm.errors import BadInput, Cancelled
+from prunescope.lm.loading import load
+from prunescope.nsa.effects import effect
+from prunescope.store.activations import ActivationStore
+from prunescope.worker import stages
+from prunescope.worker.context import Context
+from prunescope.worker.parts import Parts
 from tests.worker.conftest import ATTRIBUTE
 from tests.worker.test_pipeline import Enqueue, Run, run  # noqa: F401
-from worker import stages
-from worker.context import Context
-from worker.parts import Parts
 
 ASKED = {"task": "reviews", "limit": 6, "draws": 3, "neurons": 8}
 

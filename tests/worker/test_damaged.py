@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.documents import Job, JobState
-from jobs.problems import Problem
+from prunescope.jobs.documents import Job, JobState
+from prunescope.jobs.problems import Problem
+from prunescope.worker import pipeline
+from prunescope.worker.models import WarmModels
+from prunescope.worker.parts import Parts
 from tests.models import tiny_folder
 from tests.worker.conftest import ATTRIBUTE, PRUNE
-from worker import pipeline
-from worker.models import WarmModels
-from worker.parts import Parts
 
 
 def flip(file: Path, at: int) -> None:

@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from evaluation.accuracy import evaluate
-from lm.loading import load
-from pruning.calibration import calibration_windows
-from pruning.patterns import NofM, Unstructured
-from pruning.walk import prune as walk
+from prunescope.evaluation.accuracy import evaluate
+from prunescope.lm.loading import load
+from prunescope.pruning.calibration import calibration_windows
+from prunescope.pruning.patterns import NofM, Unstructured
+from prunescope.pruning.walk import prune as walk
+from prunescope.worker import pruned_model
+from prunescope.worker.context import Context
 from tests.models import FAMILIES, LAYERS, tiny_folder
 from tests.worker.test_resume import spec_of, stopped
-from worker import pruned_model
-from worker.context import Context
 
 IDS = torch.randint(0, 300, (2, 20), generator=torch.Generator().manual_seed(5))
 

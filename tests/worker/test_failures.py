@@ -8,10 +8,10 @@ from redis.exceptions import ConnectionError as RedisIsAway
 from safetensors import SafetensorError
 from sqlalchemy.exc import OperationalError
 
-from jobs.failures import NoRoom, problem_of, translated
-from jobs.problems import Problem, bad_field
-from lm.errors import BadData, BadInput, OutOfMemory, UnsupportedModel, foreign_errors
-from worker.failures import mendable
+from prunescope.jobs.failures import NoRoom, problem_of, translated
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.lm.errors import BadData, BadInput, OutOfMemory, UnsupportedModel, foreign_errors
+from prunescope.worker.failures import mendable
 
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried 9 bytes."
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.documents import Job
-from lm.errors import Cancelled
+from prunescope.jobs.documents import Job
+from prunescope.lm.errors import Cancelled
+from prunescope.worker.lease import Lease
+from prunescope.worker.parts import Parts
 from tests.worker.conftest import PRUNE
-from worker.lease import Lease
-from worker.parts import Parts
 
 
 @pytest.fixture

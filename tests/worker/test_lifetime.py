@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from worker.lifetime import wait_politely
+from prunescope.worker.lifetime import wait_politely
 
 
 def test_threads_sleep_unless_somebody_wants_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

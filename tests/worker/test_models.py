@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lm.architecture import decoder_layers, linears, weight_view
-from lm.errors import NoSafetensors
+from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.errors import NoSafetensors
+from prunescope.worker.models import WarmModels
 from tests.models import tiny_folder
-from worker.models import WarmModels
 
 
 def test_a_model_is_loaded_once(tiny_root: Path) -> None:

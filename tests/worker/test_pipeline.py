@@ -11,17 +11,17 @@ import pytest
 import redis
 from sqlalchemy import update
 
-from jobs import events
-from jobs.documents import Job, JobState, Progress
-from lm.loading import LanguageModel
-from store.activations import ActivationStore
-from store.attribution_tables import AttributionTables
-from store.tables import jobs
+from prunescope.jobs import events
+from prunescope.jobs.documents import Job, JobState, Progress
+from prunescope.lm.loading import LanguageModel
+from prunescope.store.activations import ActivationStore
+from prunescope.store.attribution_tables import AttributionTables
+from prunescope.store.tables import jobs
+from prunescope.worker import pipeline
+from prunescope.worker.models import WarmModels
+from prunescope.worker.parts import Parts
 from tests.models import tiny, tiny_folder, tiny_tokenizer
 from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT
-from worker import pipeline
-from worker.models import WarmModels
-from worker.parts import Parts
 
 Enqueue = Callable[..., Job]
 Run = Callable[[Job], Job]

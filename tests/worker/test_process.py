@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from jobs.documents import Job, JobState
-from jobs.queue import QUEUE
-from jobs.settings import Settings
-from store.tables import jobs
+from prunescope.jobs.documents import Job, JobState
+from prunescope.jobs.queue import QUEUE
+from prunescope.jobs.settings import Settings
+from prunescope.store.tables import jobs
+from prunescope.worker.parts import Parts
 from tests.worker.conftest import PRUNE
-from worker.parts import Parts
 
 PATIENCE = 180.0
 LONG = {"model": "llama", "tasks": ["reviews"]}
@@ -35,7 +35,7 @@ def worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker"],
+            [sys.executable, "-m", "prunescope.worker"],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.documents import Progress
-from pruning.reports import LayerReport, MatrixReport
-from worker.context import Context
-from worker.reporting import Reporter, layer_words
+from prunescope.jobs.documents import Progress
+from prunescope.pruning.reports import LayerReport, MatrixReport
+from prunescope.worker.context import Context
+from prunescope.worker.reporting import Reporter, layer_words
 
 
 def test_batches_that_come_fast_are_left_out_but_for_the_last() -> None:
@@ -90,7 +90,7 @@ def test_an_estimate_counts_down_within_a_step_and_leaves_restored_layers_out(
 ) -> None:
     clock = iter([0.0, 1.0, 2.0, 12.0, 22.0, 25.0, 90.0])
     # The module's own name for it, not the clock itself: servers of other tests read that one in their threads.
-    monkeypatch.setattr("worker.context.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("prunescope.worker.context.time", SimpleNamespace(monotonic=lambda: next(clock)))
     for done in range(3):
         context.step("prune", done, 8, "layers", timed=done == 0)  # two layers that an earlier run had finished
     for done in (3, 4, 4, 4):

@@ -15,18 +15,18 @@ from typing import Any
 
 import pytest
 
-from jobs.documents import Job, JobState
-from jobs.settings import Settings
-from jobs.specs import PruneSpec, parse_spec
-from lm.errors import Cancelled
-from store.manifest import MANIFEST
+from prunescope.jobs.documents import Job, JobState
+from prunescope.jobs.settings import Settings
+from prunescope.jobs.specs import PruneSpec, parse_spec
+from prunescope.lm.errors import Cancelled
+from prunescope.store.manifest import MANIFEST
+from prunescope.worker import pipeline, stages
+from prunescope.worker.context import Context
+from prunescope.worker.models import WarmModels
+from prunescope.worker.parts import Parts
 from tests.models import LAYERS
 from tests.worker.conftest import PRUNE
 from tests.worker.test_process import child_of, wait_for, worker
-from worker import pipeline, stages
-from worker.context import Context
-from worker.models import WarmModels
-from worker.parts import Parts
 
 SLOW = {**PRUNE, "calibration": {"file": "text.jsonl", "samples": 10000, "seqlen": 64}}
 TIMINGS = {"seconds", "stages", "restored"}

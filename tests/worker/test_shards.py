@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from lm.errors import NoSafetensors
-from worker.shards import FORMAT, entries, join, link_or_copy, save_tensors, write_index, write_like, written_whole
+from prunescope.lm.errors import NoSafetensors
+from prunescope.worker.shards import (
+    FORMAT,
+    entries,
+    join,
+    link_or_copy,
+    save_tensors,
+    write_index,
+    write_like,
+    written_whole,
+)
 
 NAMES = st.text("abc.é0", min_size=1, max_size=8)
 TYPES = st.sampled_from([torch.float32, torch.float16])

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from jobs.documents import Job, JobState
-from jobs.settings import Settings
-from store.study_table import StudyCell
-from store.tables import jobs
+from prunescope.jobs.documents import Job, JobState
+from prunescope.jobs.settings import Settings
+from prunescope.store.study_table import StudyCell
+from prunescope.store.tables import jobs
+from prunescope.worker.parts import Parts
 from tests.worker.test_process import worker
-from worker.parts import Parts
 
 Value = TypeVar("Value")
 

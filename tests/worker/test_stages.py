@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.accuracy import evaluate as measure
-from evaluation.held_out import held_out_windows
-from evaluation.perplexity import perplexity
-from jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
-from lm.architecture import decoder_layers, down_projection, linears, weight_view
-from lm.errors import BadData, BadPattern, BadText, Cancelled
-from lm.loading import load
-from pruning.calibration import calibration_windows
-from pruning.patterns import NofM
-from pruning.walk import prune as walk
-from store.activations import ActivationStore
+from prunescope.evaluation.accuracy import evaluate as measure
+from prunescope.evaluation.held_out import held_out_windows
+from prunescope.evaluation.perplexity import perplexity
+from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
+from prunescope.lm.architecture import decoder_layers, down_projection, linears, weight_view
+from prunescope.lm.errors import BadData, BadPattern, BadText, Cancelled
+from prunescope.lm.loading import load
+from prunescope.pruning.calibration import calibration_windows
+from prunescope.pruning.patterns import NofM
+from prunescope.pruning.walk import prune as walk
+from prunescope.store.activations import ActivationStore
+from prunescope.worker import stages
+from prunescope.worker.context import Context
 from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT
-from worker import stages
-from worker.context import Context
 
 
 def prune_spec(root: Path, **changes: Any) -> PruneSpec:

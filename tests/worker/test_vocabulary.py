@@ -2,18 +2,18 @@
 
 from dataclasses import MISSING, fields
 
-from evaluation import held_out
-from evaluation.catalogue import TASKS
-from evaluation.prompts import around
-from jobs import vocabulary
-from jobs.vocabulary import NO_PROMPT
-from lm.errors import BadInput
-from nsa.prompts import QUESTIONS
-from nsa.scoring import ACTIVATIONS
-from nsa.words import SOURCES
-from pruning.calibration import CALIBRATION_SETS, FILES
-from pruning.methods.protocol import Calibrated
-from pruning.methods.registry import METHODS
+from prunescope.evaluation import held_out
+from prunescope.evaluation.catalogue import TASKS
+from prunescope.evaluation.prompts import around
+from prunescope.jobs import vocabulary
+from prunescope.jobs.vocabulary import NO_PROMPT
+from prunescope.lm.errors import BadInput
+from prunescope.nsa.prompts import QUESTIONS
+from prunescope.nsa.scoring import ACTIVATIONS
+from prunescope.nsa.words import SOURCES
+from prunescope.pruning.calibration import CALIBRATION_SETS, FILES
+from prunescope.pruning.methods.protocol import Calibrated
+from prunescope.pruning.methods.registry import METHODS
 
 
 def test_methods_and_their_options() -> None:
@@ -49,7 +49,7 @@ def test_calibration_sets() -> None:
 
 
 def test_calibration_files() -> None:
-    from cli.options import CALIBRATION_FILES
+    from prunescope.cli.options import CALIBRATION_FILES
 
     assert set(CALIBRATION_FILES) == set(FILES)
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from jobs.briefs import brief_of
+from prunescope.jobs.briefs import brief_of
 
 revision = "0004"
 down_revision = "0003"
