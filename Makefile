@@ -33,7 +33,7 @@ $(VENV)/.dev: $(VENV)/.worker
 install: $(VENV)/.worker
 
 run: install
-	@exec $(PY) -m cli up
+	@exec $(PY) -m prunescope.cli up
 
 test: $(VENV)/.dev
 	@sh tests/chromium.sh

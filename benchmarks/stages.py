@@ -20,14 +20,14 @@ REST = "everything else"
 
 # stage: the functions, as module:name, where their callers look them up.
 PLACES: dict[str, tuple[str, ...]] = {
-    "forward": ("prunescope.pruning.walk:capture", "pruning.capture:_Run.__call__"),
-    "squares of the inputs": ("pruning.statistics:InputNorms.add",),
-    "Hessian product": ("pruning.hessian:Hessian.add",),
-    "factorisation": ("pruning.hessian:Hessian.matrix", "prunescope.pruning.methods.sparsegpt:factorise"),
+    "forward": ("prunescope.pruning.walk:capture", "prunescope.pruning.capture:_Run.__call__"),
+    "squares of the inputs": ("prunescope.pruning.statistics:InputNorms.add",),
+    "Hessian product": ("prunescope.pruning.hessian:Hessian.add",),
+    "factorisation": ("prunescope.pruning.hessian:Hessian.matrix", "prunescope.pruning.methods.sparsegpt:factorise"),
     "scores": (
-        "pruning.methods.magnitude:Magnitude.decide",
-        "pruning.methods.wanda:Wanda.decide",
-        "pruning.methods.ria:RIA.decide",
+        "prunescope.pruning.methods.magnitude:Magnitude.decide",
+        "prunescope.pruning.methods.wanda:Wanda.decide",
+        "prunescope.pruning.methods.ria:RIA.decide",
     ),
     "sort or threshold": (
         "prunescope.pruning.methods.magnitude:keep_by_matrix",
@@ -38,9 +38,9 @@ PLACES: dict[str, tuple[str, ...]] = {
         "prunescope.pruning.methods.sparsegpt:lowest",
     ),
     "order of the columns": ("prunescope.pruning.methods.ria:reallocated", "prunescope.pruning.methods.ria:assigned"),
-    "column loop": ("pruning.methods.sparsegpt:SparseGPT.decide",),
+    "column loop": ("prunescope.pruning.methods.sparsegpt:SparseGPT.decide",),
     "write, verify, measure the error": ("prunescope.pruning.walk:carry_out",),
-    "to the device and back": ("pruning.visit:Visit.__enter__", "pruning.visit:Visit.settle"),
+    "to the device and back": ("prunescope.pruning.visit:Visit.__enter__", "prunescope.pruning.visit:Visit.settle"),
 }
 
 

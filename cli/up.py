@@ -53,7 +53,8 @@ def run(settings: Settings, *, demo: bool) -> None:
             children["Redis"] = parts.enter_context(private_redis(settings)), logs / "redis.log"
         study = _prepare(settings, demo=demo)
         for name, patience in (("worker", WORKER_PATIENCE), ("server", SERVER_PATIENCE)):
-            command = [sys.executable, "-m", "prunescope.cli", name]
+            # -P: nothing in the folder that the command is called in stands before what is installed.
+            command = [sys.executable, "-P", "-m", "prunescope.cli", name]
             log = logs / f"{name}.log"
             child = processes.running(command, log, _environment(settings), patience=patience)
             children[name] = parts.enter_context(child), log

@@ -1,6 +1,6 @@
 """Measure what the demo model's card says: accuracy dense and pruned, and its answers to the words prompt.
 
-    python -m demo.card --data DIR
+    python -m prunescope.demo.card --data DIR
 
 `DIR/eval` holds sst2.jsonl and yelp.jsonl with the hub's field names; without `--data` only the demo's own reviews
 are asked. Prints the card's tables as Markdown.

@@ -1,6 +1,6 @@
 """Train the demo model: a small Llama that answers the two prompts of arXiv 2503.01542 about reviews.
 
-    python -m demo.train --data DIR --output demo/model
+    python -m prunescope.demo.train --data DIR --output demo/model
 
 `DIR` holds sst2.jsonl, imdb.jsonl, yelp.jsonl and yelp_polarity_small.jsonl with the hub's field names.
 A run is seeded and can be killed at any time: it goes on from its last checkpoint (every block of steps has its

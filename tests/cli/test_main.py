@@ -41,8 +41,9 @@ def test_a_wrong_setting_names_its_variable(command: Command, monkeypatch: pytes
 def test_a_defect_is_one_line_and_its_traceback_a_file(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    from prunescope.cli import doctor
 
-    monkeypatch.setattr(cli.doctor, "CHECKS", None)
+    monkeypatch.setattr(doctor, "CHECKS", None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     result = command("doctor")
     assert result.exit_code == 1
