@@ -16,8 +16,8 @@ from prunescope.nsa.word_lists import is_finished, is_one_line, parse_answer
 
 __all__ = ["Answer", "answer", "parse_answer"]
 
-MOST_TOKENS = 128
-LEAST_TOKENS = 32
+MAX_TOKENS = 128
+MIN_TOKENS = 32
 """Room that an answer needs: a list of some ten words."""
 
 CACHE_TOLERANCE = 0.05
@@ -33,7 +33,7 @@ class Answer:
 
 
 @torch.no_grad()
-def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> Answer | None:
+def answer(lm: LanguageModel, prompt: str, most: int = MAX_TOKENS) -> Answer | None:
     """The greedy continuation of `prompt` up to the end of its list of words, an end token or `most` tokens.
 
     As plain text it also ends with its first line, unless that announces a list or begins one. None when the context
@@ -44,7 +44,7 @@ def answer(lm: LanguageModel, prompt: str, most: int = MOST_TOKENS) -> Answer | 
     asked = question(tokenizer, prompt)
     ids = asked.ids
     room = min(most, context_length(model) - len(ids))
-    if room < min(most, LEAST_TOKENS):
+    if room < min(most, MIN_TOKENS):
         return None
     ends = _end_ids(lm)
     reading, text = _Reading(model), ""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-MOST_VALUES = 1 << 21
+MAX_VALUES = 1 << 21
 """Activations that are worked on at once: 16 MiB in double precision."""
 
 
@@ -40,9 +40,9 @@ class Archive(Protocol):
 def pieces(
     archive: Archive, variant: str, layer: int, device: torch.device
 ) -> Iterator[tuple[int, Float[Tensor, "neurons tokens"]]]:
-    """`blocks` on a device, in pieces of at most MOST_VALUES, so that what is made of one is small however many texts
+    """`blocks` on a device, in pieces of at most MAX_VALUES, so that what is made of one is small however many texts
     there are."""
     for first, block in archive.blocks(variant, layer):
-        size = max(1, MOST_VALUES // max(1, block.shape[1]))
+        size = max(1, MAX_VALUES // max(1, block.shape[1]))
         for start in range(0, len(block), size):
             yield first + start, torch.from_numpy(block[start : start + size]).to(device)

@@ -13,8 +13,8 @@ from prunescope.nsa.texts import SENTIMENT, Text
 MEASURED_BY = ("occlusion", "gradient")
 """The word sources that measure a label."""
 
-MOST_WORDS = 5
-LEAST_SHARE = 0.1  # of the largest: a word that moves the label less is noise
+MAX_WORDS = 5
+MIN_SHARE = 0.1  # of the largest: a word that moves the label less is noise
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Lab
 
 
 def largest(amounts: dict[str, float]) -> tuple[str, ...]:
-    """The words with the largest positive amounts, largest first: at most MOST_WORDS, none under LEAST_SHARE of the
+    """The words with the largest positive amounts, largest first: at most MAX_WORDS, none under MIN_SHARE of the
     largest."""
-    least = LEAST_SHARE * max(amounts.values(), default=0.0)
+    least = MIN_SHARE * max(amounts.values(), default=0.0)
     kept = [word for word, amount in amounts.items() if amount > 0 and amount >= least]
-    return tuple(sorted(kept, key=lambda word: -amounts[word])[:MOST_WORDS])
+    return tuple(sorted(kept, key=lambda word: -amounts[word])[:MAX_WORDS])

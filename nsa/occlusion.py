@@ -13,7 +13,7 @@ from prunescope.nsa.labels import asked, called, label_of, labelled
 from prunescope.nsa.texts import Text
 from prunescope.text.words import WordIndex
 
-MOST_LOGITS = 1 << 26
+MAX_LOGITS = 1 << 26
 
 
 def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
@@ -63,7 +63,7 @@ def label_log_probabilities(
     result: list[float | None] = [None] * len(prompts)
     for (length, count), places in groups.items():
         vocabulary = model.config.get_text_config().vocab_size
-        size = max(1, MOST_LOGITS // (length * vocabulary))
+        size = max(1, MAX_LOGITS // (length * vocabulary))
         for first in range(0, len(places), size):
             batch = places[first : first + size]
             ids = torch.tensor([rows[place][0] for place in batch], device=model.device)

@@ -13,7 +13,7 @@ from prunescope.nsa.texts import start_of
 from prunescope.text.words import fold
 
 FORMAT = 2  # of what is kept; store/activations.py reads 1, which had fewer arrays, and 2
-MOST_MATCHED = 100  # top neurons that the controls speak of
+MAX_MATCHED = 100  # top neurons that the controls speak of
 MATCHED_IN_LAYER = 20  # top neurons of a layer that its own controls speak of
 
 
@@ -26,9 +26,9 @@ def ranks_of(score: Float[np.ndarray, "layers neurons"]) -> np.ndarray:
 
 
 def matched_count(ranks: np.ndarray) -> int:
-    """How many top neurons count as matched: 5 % of the ranked, at least 10, at most MOST_MATCHED."""
+    """How many top neurons count as matched: 5 % of the ranked, at least 10, at most MAX_MATCHED."""
     ranked = int(ranks.max(initial=0))
-    return min(MOST_MATCHED, max(10, ranked // 20), ranked)
+    return min(MAX_MATCHED, max(10, ranked // 20), ranked)
 
 
 def top_of_layer(ranks: Int[np.ndarray, " neurons"], known: Bool[np.ndarray, " neurons"]) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch import Tensor
 from prunescope.lm.errors import BadInput, BadPattern
 from prunescope.pruning.patterns import NofM, Pattern, Unstructured
 
-LEAST_DENSITY = 0.1
+MIN_DENSITY = 0.1
 """No layer keeps less than this part of the density asked for."""
 
 
@@ -109,7 +109,7 @@ def layer_sparsities(ratios: Sequence[float], sizes: Sequence[int], target: floa
         return [target] * len(ratios)
     mean = math.fsum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes)
     shifts = [2 * range * (mean - ratio) / spread for ratio in ratios]
-    highest = 1 - LEAST_DENSITY * (1 - target)
+    highest = 1 - MIN_DENSITY * (1 - target)
     rooms = [highest - target if shift > 0 else target for shift in shifts]
     factor = min([1.0, *(room / abs(shift) for room, shift in zip(rooms, shifts, strict=True) if abs(shift) > room)])
     return [min(max(target + factor * shift, 0.0), highest) for shift in shifts]

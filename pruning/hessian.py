@@ -14,7 +14,7 @@ from prunescope.pruning.checks import NotFinite, NumericalError
 
 PANELS = 6
 NARROWEST_PANEL = 128
-FEWEST_TOKENS = 32
+MIN_TOKENS = 32
 DAMPING_RETRIES = 3
 
 
@@ -39,7 +39,7 @@ class Hessian:
         if not wide:
             rows = rows.float()
         step = max(NARROWEST_PANEL, -(-columns // PANELS))
-        for lot in rows.split(max(FEWEST_TOKENS, columns // 4)):
+        for lot in rows.split(max(MIN_TOKENS, columns // 4)):
             for start in range(0, columns, step):
                 panel = self._upper[start : start + step, start:]
                 left, right = lot[:, start : start + step].T, lot[:, start:]

@@ -17,7 +17,7 @@ from prunescope.lm.layer_calls import Stop
 from prunescope.pruning.capture import LayerInputs
 from prunescope.pruning.methods.protocol import Statistics
 
-FEWEST, MOST, SHARE = 128, 512, 64
+MIN_TOKENS, MAX_TOKENS, SHARE = 128, 512, 64
 
 
 @dataclass
@@ -45,7 +45,7 @@ def sampled_tokens(
     """
     real = None if lengths is None else _real_tokens(lengths, tokens)
     total = samples * tokens if real is None else len(real)
-    count = min(total, max(FEWEST, min(MOST, total // SHARE)))
+    count = min(total, max(MIN_TOKENS, min(MAX_TOKENS, total // SHARE)))
     drawn = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:count]
     return drawn.sort().values if real is None else real[drawn.sort().values]
 

@@ -28,7 +28,7 @@
 The worker's `format` in `tables` is 2. Attributions without it lack `spread`, the bounds of drops, `text_activations`,
 `word_damage` and everything from `word_neurons` on.
 The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk;
-the chunks of a layer lie in one shard (in several where a layer exceeds MOST_SHARD_BYTES: a shard is written whole).
+the chunks of a layer lie in one shard (in several where a layer exceeds MAX_SHARD_BYTES: a shard is written whole).
 """
 
 import contextlib
@@ -53,7 +53,7 @@ from prunescope.store.manifest import Damaged, verify
 from prunescope.store.spool import Spool
 
 CHUNK_BYTES = 64 * 1024
-MOST_SHARD_BYTES = 64 * 1024 * 1024
+MAX_SHARD_BYTES = 64 * 1024 * 1024
 ROOT = "zarr.json"
 REMEDY = "delete it and run its job again"
 CHECKED = ZstdCodec(level=0, checksum=True)  # a flipped byte of a chunk is an error when the chunk is read
@@ -205,7 +205,7 @@ def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int
     while chunk < 64 and 2 * chunk <= neurons and 4 * chunk * tokens <= CHUNK_BYTES:
         chunk *= 2
     whole = -(-neurons // chunk)
-    fitting = max(1, MOST_SHARD_BYTES // (2 * tokens * chunk))
+    fitting = max(1, MAX_SHARD_BYTES // (2 * tokens * chunk))
     return (1, chunk, tokens), (1, chunk * min(whole, fitting), tokens)
 
 

@@ -26,7 +26,7 @@ BUSY_SECONDS = 30
 CONNECT_SECONDS = 3
 POOL_SIZE = 15
 """Connections that are kept; as many again are opened where more are needed at once."""
-MOST_VALUES = 500
+MAX_VALUES = 500
 """Databases bound the number of values in one statement."""
 _READ_ONLY = "25006"
 """PostgreSQL's code of a change in a transaction that is read-only."""
@@ -124,8 +124,8 @@ class Database:
 def in_pieces(values: Iterable[str]) -> Iterator[list[str]]:
     """The values in pieces that go into one statement, in a fixed order and each once."""
     ordered = sorted(set(values))
-    for start in range(0, len(ordered), MOST_VALUES):
-        yield ordered[start : start + MOST_VALUES]
+    for start in range(0, len(ordered), MAX_VALUES):
+        yield ordered[start : start + MAX_VALUES]
 
 
 def _revision(connection: Connection) -> str | None:

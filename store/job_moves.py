@@ -19,7 +19,7 @@ from prunescope.store.job_rows import dependents, describe, get_row, known_row, 
 from prunescope.store.study_rows import refresh_study
 from prunescope.store.tables import dependencies, jobs, study_cells
 
-MOST_LOST_LEASES = 3
+MAX_LOST_LEASES = 3
 """A job whose worker fell silent is queued again this many times; the next time it fails."""
 
 FRESH: dict[str, Any] = {
@@ -96,7 +96,7 @@ def take_back(connection: Connection, row: Row[Any], now: datetime, *, blame: bo
     connection.execute(update(jobs).where(jobs.c.id == row.id).values(values))
     if row.cancel_requested:
         end(connection, row.id, JobState.CANCELLED, now)
-    elif lost > MOST_LOST_LEASES:
+    elif lost > MAX_LOST_LEASES:
         end(connection, row.id, JobState.FAILED, now, error=_worker_lost(row.attempts))
     else:
         for study in studies_of(connection, row.id):

@@ -10,13 +10,13 @@ PERPLEXITY: Measure = "perplexity"
 
 Interval = tuple[float, float]
 
-_MOST_NATS = log(sys.float_info.max)
+_MAX_NATS = log(sys.float_info.max)
 
 
 def perplexity(nats: float) -> float:
     """What a loss in nats a token is as a perplexity, a difference of losses as a ratio: the largest number there is
     where it is beyond all, as the end of a broken model's interval can be."""
-    return exp(min(nats, _MOST_NATS))
+    return exp(min(nats, _MAX_NATS))
 
 
 def telling_majority(share: float | None) -> float | None:

@@ -22,10 +22,10 @@ from prunescope.store.results import Record, Results
 from prunescope.store.study_plan import Cell
 from prunescope.store.tables import jobs
 
-MOST_RUNS = 2000
+MAX_RUNS = 2000
 """How many earlier jobs are looked at, the newest first."""
 
-MOST_ALIKE = 20
+MAX_ALIKE = 20
 """How many of those that are alike count."""
 
 WINDOW = 2048
@@ -74,13 +74,13 @@ class PastJobs:
         """How long the cell may take; None where nothing like it has been run."""
         work = self._work(cell.kind, cell.spec.model_dump(mode="json"), None)
         if times := self._same.get(work.same):
-            return median(times[:MOST_ALIKE])
+            return median(times[:MAX_ALIKE])
         if (amount := work.amount) is None:
             return None
         for runs in filter(None, map(self._alike.get, work.alike)):
             nearest = min((done for done, _ in runs), key=lambda done: abs(log(done / amount)))
             times = [seconds for done, seconds in runs if done == nearest]
-            return median(times[:MOST_ALIKE]) * amount / nearest
+            return median(times[:MAX_ALIKE]) * amount / nearest
         return None
 
     def _work(self, kind: str, spec: Spec, rows: Mapping[str, int] | None) -> _Work:
@@ -146,7 +146,7 @@ def _succeeded(database: Database) -> Sequence[Run]:
         select(jobs.c.kind, jobs.c.spec, jobs.c.fingerprint, jobs.c.started_at, jobs.c.finished_at)
         .where(jobs.c.state == JobState.SUCCEEDED, jobs.c.kind != JobKind.STUDY, jobs.c.attempts == 1)
         .order_by(jobs.c.finished_at.desc())
-        .limit(MOST_RUNS)
+        .limit(MAX_RUNS)
     )
     with database.reading() as connection:
         return connection.execute(query).all()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunescope.jobs.failures import NoRoom
 
-LEAST_COMPRESSED = 0.5
+MIN_COMPRESSED = 0.5
 """Share of their bytes that compressed activations take at the least: the ten bits of a float16 that are no exponent
 hardly shrink."""
 
@@ -34,7 +34,7 @@ def check_model(
 def check_attribution(folder: Path, layers: int, neurons: int, tokens: int, variants: int) -> None:
     """Raise NoRoom where activations do not fit: those of all `variants`, compressed, and of one as they come."""
     raw = layers * neurons * tokens * FLOAT16_BYTES
-    _check({folder: raw + int(variants * raw * LEAST_COMPRESSED)})
+    _check({folder: raw + int(variants * raw * MIN_COMPRESSED)})
 
 
 def free_bytes(folder: Path) -> int | None:

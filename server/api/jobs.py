@@ -21,7 +21,7 @@ from prunescope.store import submission
 router = APIRouter(tags=["Jobs"], prefix=urls.API)
 
 
-MOST_ANNOUNCED = 200
+MAX_ANNOUNCED = 200
 
 
 class JobRequest(BaseModel):
@@ -169,5 +169,5 @@ def _announce(stores: Stores, job: Job) -> None:
     Of a large study only the first cells: its lists are read anew after any event, and whoever follows one cell asks
     the database every few seconds.
     """
-    cells = stores.studies.cell_jobs(job.id, MOST_ANNOUNCED) if job.kind == JobKind.STUDY else []
+    cells = stores.studies.cell_jobs(job.id, MAX_ANNOUNCED) if job.kind == JobKind.STUDY else []
     stores.announce(job, *stores.jobs.summaries(cells).values(), *stores.jobs.studies_of(job.id))

@@ -7,7 +7,7 @@ from prunescope.server.pages import wording
 from prunescope.store.causal_documents import Effect, Estimate
 
 TOUCHED = {"ablation": "without {}", "restoration": "{} given back"}
-LEAST_SCALE = 0.01
+MIN_SCALE = 0.01
 """Half the width of the drawings: changes of less than a point look as small as they are."""
 
 
@@ -91,7 +91,7 @@ def _measure(name: str, effect: Effect, how: str) -> CausalMeasure:
     changes = (effect.top_change, effect.random_change, effect.excess)
     draws = tuple(draw - effect.base.value for draw in effect.draws)
     bounds = [bound for each in changes for bound in (each.value, each.low or 0.0, each.high or 0.0)]
-    scale = max(LEAST_SCALE, *map(abs, bounds), *map(abs, draws))
+    scale = max(MIN_SCALE, *map(abs, bounds), *map(abs, draws))
     end = wording.decimal(100 * scale, 1)
     return CausalMeasure(
         title=name,

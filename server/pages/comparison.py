@@ -27,8 +27,8 @@ from prunescope.server.pages.controls import Empty, Fact, Option, Picker
 from prunescope.server.pages.frame import Frame
 from prunescope.server.pages.home import Found
 
-MOST_LINES = 50
-LEAST_SHARED_TEXTS = 0.5
+MAX_LINES = 50
+MIN_SHARED_TEXTS = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> Co
         Option(share_of_layer(top), urls.with_state(here, top=top), top == document.top) for top in document.tops
     )
     shown = f"Best {share_of_layer(document.top)} of each layer"
-    rows = [shared_line(row) for row in document.shared_neurons[:MOST_LINES]]
+    rows = [shared_line(row) for row in document.shared_neurons[:MAX_LINES]]
     return ComparisonPage(
         frame=frame,
         title="Do the same neurons come out on top?",
@@ -163,7 +163,7 @@ def _verdict(document: ComparisonDocument) -> str:
 def _caution(document: ComparisonDocument) -> str:
     """What the two have in common already, where that makes an overlap say less."""
     fewer = min(document.first.examples, document.second.examples)
-    if document.texts_in_both >= LEAST_SHARED_TEXTS * fewer:
+    if document.texts_in_both >= MIN_SHARED_TEXTS * fewer:
         return (
             f"{wording.plural(document.texts_in_both, 'text is', 'texts are')} the same in both: this says how far the "
             "settings matter, not whether the neurons are found again on other texts."

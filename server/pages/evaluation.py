@@ -17,7 +17,7 @@ from prunescope.server.pages import wording
 from prunescope.server.pages.controls import Fact
 from prunescope.server.pages.frame import Frame
 
-MOST_LINKS = 3
+MAX_LINKS = 3
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
         facts=tuple(facts),
         note=note,
         examples=tuple(_example(example, document.model.label, dense) for example in document.items),
-        attributions=tuple(document.attributions[:MOST_LINKS]),
+        attributions=tuple(document.attributions[:MAX_LINKS]),
         attribute_href=None if frame.shared else document.attribute_href,
         post_href=urls.api(urls.jobs()),
         job=None if frame.shared or document.attribution_job is None else json.dumps(document.attribution_job),

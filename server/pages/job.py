@@ -13,7 +13,7 @@ from prunescope.server.pages.frame import Frame
 from prunescope.server.pages.job_lines import Bar, JobLine, bar_of, job_line, state_name
 from prunescope.server.read.labels import quoted
 
-MOST_LINES = 1000
+MAX_LINES = 1000
 MAX_ANSWERS = 20
 """Answers of the model on the page of a job that failed; the document holds all of them."""
 MAX_ANSWER = 2000
@@ -125,7 +125,7 @@ def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> Job
         wrong=_wrong(document),
         facts=_facts(document),
         spec=json.dumps({"kind": document.kind.value, "spec": document.spec}, indent=2, ensure_ascii=False),
-        log=tuple(_log_row(line) for line in document.log[-MOST_LINES:]),
+        log=tuple(_log_row(line) for line in document.log[-MAX_LINES:]),
         children=tuple(job_line(child) for child in document.children),
         children_note=_children(document),
     )

@@ -17,7 +17,7 @@ STAGES = {
 }
 """What a page calls the stages, in their order."""
 OTHER = "other"
-LEAST_OTHER = 0.01
+MIN_OTHER = 0.01
 """Time that no stage counted is shown from this share on."""
 
 
@@ -44,7 +44,7 @@ def stage_lines(document: ModelDocument) -> tuple[StageLine, ...]:
     seconds = {STAGES.get(name, name): document.stages[name] for name in order if document.stages.get(name)}
     total = document.seconds or 0.0
     rest = total - sum(seconds.values())
-    if seconds and rest > LEAST_OTHER * total:
+    if seconds and rest > MIN_OTHER * total:
         seconds[OTHER] = rest
     largest = max(seconds.values(), default=0.0)
     return tuple(

@@ -7,7 +7,7 @@ from prunescope.server.pages import wording
 from prunescope.server.pages.tokens import Reading
 from prunescope.store.attribution_tables import MaskedFraction
 
-MOST_WORDS = 12
+MAX_WORDS = 12
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def word_lines(document: NeuronDocument, reading: Reading, pruned: Variant) -> t
         if (before := word.values.get("dense")) is not None and (after := word.values.get(pruned.name)) is not None
     ]
     rows = sorted(here or everywhere, key=lambda row: row[2] - row[1])
-    lines = tuple(_word_line(*row) for row in rows[:MOST_WORDS])
+    lines = tuple(_word_line(*row) for row in rows[:MAX_WORDS])
     left = len(rows) - len(lines)
     note = "in this text" if here else "in all texts"
     return lines, f"{note}, {left} more not shown" if left else note

@@ -14,7 +14,7 @@ from prunescope.server.pages.study_grid import Grid, study_grid
 from prunescope.server.tables.measures import MEASURES, axis_name
 from prunescope.server.tables.shown import listed
 
-FEW_MODELS = 8
+MAX_OPEN_MODELS = 8
 """So many are listed at once."""
 
 
@@ -93,7 +93,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         ),
         models=tuple(document.models),
         models_note=wording.count(document.models_total),
-        models_open=len(document.models) <= FEW_MODELS,
+        models_open=len(document.models) <= MAX_OPEN_MODELS,
         attributions=tuple(document.attributions),
         state=document.state.value,
         state_name="Still running" if not document.state.ended else document.state.value.capitalize(),

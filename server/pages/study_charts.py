@@ -8,7 +8,7 @@ from prunescope.server.documents import PivotCell, StudyChart, StudyDocument, St
 from prunescope.server.pages import wording
 from prunescope.server.tables.measures import MEASURES, MeasureWords, axis_name, shown_value
 
-MOST_TOGETHER = 6
+MAX_TOGETHER = 6
 """More lines than so many have a panel each."""
 
 
@@ -36,7 +36,7 @@ def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Ch
     drawn = [row for row in table.rows if any(cell is not None and _there(cell, measure) for cell in row.cells)]
     figure = "studyMarks"
     if chart.name in {"sparsity", "seqlen"}:
-        figure = "studyPanels" if len(drawn) > MOST_TOGETHER else "studyLines"
+        figure = "studyPanels" if len(drawn) > MAX_TOGETHER else "studyLines"
     difference = document.show == "difference"
     what = (measure.difference_title if difference else measure.title).lower()
     down, across = (axis_name(axis, document.measure) for axis in (table.rows_axis, table.columns_axis))

@@ -30,7 +30,7 @@ from prunescope.server.stores import Stores, StoresHere
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-MOST_FIELDS = 50_000
+MAX_FIELDS = 50_000
 Fields = dict[str, list[str]]
 
 
@@ -45,7 +45,7 @@ async def form_fields(request: Request) -> Fields:
 
 
 def _parsed(body: bytes) -> Fields:
-    return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
 
 
 Form = Annotated[Fields, Depends(form_fields)]

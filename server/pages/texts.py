@@ -10,7 +10,7 @@ from prunescope.server.pages import wording
 from prunescope.server.pages.frame import Frame
 from prunescope.text.words import fold
 
-MOST_TEXTS = 20
+MAX_TEXTS = 20
 """Texts on one page; all of them would be thousands of words to click."""
 LONGEST_TEXT = 200_000
 """As a spec has it."""
@@ -139,8 +139,8 @@ def texts_page(
     """An attribution's texts from the place ``first`` on, and the box for others; ``wrong`` is what is said of the box,
     ``wrong_words`` of the clicked words."""
     state = {"neuron": neuron, "variant": variant}
-    shown = document.texts[first : first + MOST_TEXTS]
-    beyond = first + MOST_TEXTS
+    shown = document.texts[first : first + MAX_TEXTS]
+    beyond = first + MAX_TEXTS
     return TextsPage(
         frame=frame,
         title="Texts and words",
@@ -154,7 +154,7 @@ def texts_page(
             texts=tuple(_clickable(text, place < 3) for place, text in enumerate(shown)),
             button="Run with these words",
             wrong=wrong_words,
-            earlier=_from(attribution, max(0, first - MOST_TEXTS), state) if first > 0 else None,
+            earlier=_from(attribution, max(0, first - MAX_TEXTS), state) if first > 0 else None,
             later=_from(attribution, beyond, state) if beyond < len(document.texts) else None,
         ),
     )

@@ -25,8 +25,8 @@ from prunescope.store import attribution_comparison as comparing
 from prunescope.store.attribution_comparison import Comparison, Top
 from prunescope.text.words import fold
 
-MOST_LISTED = 50
-MOST_SHARED = 500
+MAX_LISTED = 50
+MAX_SHARED = 500
 TOP = "5%"
 COUNTS = (10, 20, 50, 100, 200, 500, 1000)
 SHARES = ("1%", "5%")
@@ -43,12 +43,12 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
     own = stores.attributions.get(attribution)
     mine = settings_of(own.spec, [variant.label for variant in own.variants[1:]])
     items: list[ComparableAttribution] = []
-    records = {record.id: record for record in stores.results.of_dense(own.store.models[0], MOST_LISTED + 1)}
+    records = {record.id: record for record in stores.results.of_dense(own.store.models[0], MAX_LISTED + 1)}
     records.pop(attribution, None)
     for found in summaries_of(stores, records.values()):
         if not isinstance(found, AttributionSummary):  # its folder is gone, damaged, or being replaced
             continue
-        if len(items) == MOST_LISTED or found.neurons != own.store.neurons or not set(found.layers) & set(own.layers):
+        if len(items) == MAX_LISTED or found.neurons != own.store.neurons or not set(found.layers) & set(own.layers):
             continue
         theirs = settings_of(records[found.id].spec, [variant.label for variant in found.variants])
         items.append(
@@ -106,7 +106,7 @@ def comparison_document(
             for row in by_layer
         ],
         together=_overlap(together),
-        shared_neurons=_shared(first, second, compared.shared(chosen)[:MOST_SHARED]),
+        shared_neurons=_shared(first, second, compared.shared(chosen)[:MAX_SHARED]),
         href=urls.comparison(first.id, second.id, top=state),
         turned_href=urls.comparison(second.id, first.id, top=state),
     )

@@ -35,8 +35,8 @@ from prunescope.store.measured import Pairing, telling_majority
 from prunescope.store.outcomes import EVALUATION_JSON
 from prunescope.store.results import Record
 
-MOST_EXAMPLES = 200
-MOST_TEXTS = 10
+MAX_EXAMPLES = 200
+MAX_TEXTS = 10
 """Texts of an attribution, as many as the paper takes of a task (arXiv 2503.01542, section 3.3)."""
 
 
@@ -102,7 +102,7 @@ def task_examples(
 ) -> TaskExamples:
     """The examples of a task, the broken ones first and of these the most confident ones (`_surprise`); compared with
     the dense model's evaluation, or the one named."""
-    window = Window.parse(cursor, limit, MOST_EXAMPLES)
+    window = Window.parse(cursor, limit, MAX_EXAMPLES)
     record = stores.results.get("evaluation", id)
     if task not in _tasks(record):
         message = unknown_name(task, _tasks(record))
@@ -136,8 +136,8 @@ def task_examples(
             for found in naming(stores.results, "attribution", reference)
         ],
         attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
-        attribution_job=_attribution_of(base, reference, task, broken[:MOST_TEXTS]) if base and broken else None,
-        attribution_rows=len(broken[:MOST_TEXTS]) if base else 0,
+        attribution_job=_attribution_of(base, reference, task, broken[:MAX_TEXTS]) if base and broken else None,
+        attribution_rows=len(broken[:MAX_TEXTS]) if base else 0,
     )
 
 

@@ -11,7 +11,7 @@ from prunescope.server.read.apart import Described, told_apart
 from prunescope.server.read.names import Names, references_of
 from prunescope.server.stores import Stores
 
-MOST_CHILDREN = 100
+MAX_CHILDREN = 100
 """So many cells of a study are part of its job's document."""
 RETRIABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 
@@ -78,7 +78,7 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
     cells: list[JobSummary] = []
     counted: Counter[JobState] = Counter()
     if job.kind == JobKind.STUDY:
-        ids = stores.studies.cell_jobs(job.id, MOST_CHILDREN)
+        ids = stores.studies.cell_jobs(job.id, MAX_CHILDREN)
         known = stores.jobs.summaries(ids)
         cells = [known[cell] for cell in ids]
         counted = stores.studies.counts([job.id])[job.id]

@@ -10,9 +10,9 @@ from prunescope.jobs.specs import PruneSpec
 
 LONGEST_BEGINNING = 40
 """Characters of a text of one's own that stand for it."""
-MOST_ROWS = 5
+MAX_ROWS = 5
 """So many chosen rows are named."""
-MOST_WORDS = 5
+MAX_WORDS = 5
 WORD_SOURCES = {
     "manual": "words by hand",
     "cot": "words named by the model",
@@ -57,7 +57,7 @@ def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
         _which_words(spec.get("texts")),
         f"activation {spec.get('activation', 'relu')}",
         f"prompt {spec.get('prompt') or 'none'}",
-        "all layers" if layers is None else f"layers {_listed(layers, MOST_ROWS)}",
+        "all layers" if layers is None else f"layers {_listed(layers, MAX_ROWS)}",
         f"{spec.get('permutations', 0):,} permutations",
         f"run seed {spec.get('seed', 0)}",
         f"floor {spec.get('floor', 0.05):g}",
@@ -70,7 +70,7 @@ def _which_texts(spec: Mapping[str, Any]) -> str:
     texts = spec.get("texts")
     if isinstance(texts, Mapping):
         if rows := texts.get("indices"):
-            return f"rows {_listed(rows, MOST_ROWS, count_of(spec, 'texts', 'indices'))}"
+            return f"rows {_listed(rows, MAX_ROWS, count_of(spec, 'texts', 'indices'))}"
         return f"{texts.get('count', 10)} texts, seed {texts.get('seed', 0)}"
     first = texts[0] if isinstance(texts, list | tuple) and texts else ""
     return quoted(str(first.get("text", "")) if isinstance(first, Mapping) else str(first))
@@ -83,7 +83,7 @@ def _which_words(texts: object) -> str:
     for row in rows if isinstance(rows, list | tuple) else ():
         words = row.get("words") if isinstance(row, Mapping) else row
         found += map(str, words if isinstance(words, list | tuple) else ())
-    return _listed(found, MOST_WORDS)
+    return _listed(found, MAX_WORDS)
 
 
 def quoted(text: str) -> str:
@@ -134,7 +134,7 @@ def study_title(spec: Mapping[str, Any]) -> str:
 def study_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """What a study crosses, for the name of one among others of its name."""
     limit = spec.get("limit")
-    lists = [_listed(map(_value, spec.get(field) or ()), MOST_ROWS, count_of(spec, field)) for field in _AXES]
+    lists = [_listed(map(_value, spec.get(field) or ()), MAX_ROWS, count_of(spec, field)) for field in _AXES]
     return (_crossed(spec), *lists, f"{limit:,} rows each" if limit else "all rows")
 
 

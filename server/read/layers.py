@@ -11,7 +11,7 @@ from prunescope.server.read.neurons import no_such_neuron
 from prunescope.server.read.opened import OpenAttribution
 from prunescope.store.activations import NoSuchNeuron
 
-MOST_ROWS = 200
+MAX_ROWS = 200
 MAX_VALUES = 1_000_000
 """Neurons x tokens x models of one answer: some 20 MB of JSON."""
 
@@ -75,7 +75,7 @@ def layer_heatmap(
 def most_rows(opened: OpenAttribution, example: int | None) -> int:
     """How many neurons over the tokens of this example, in all models, make one answer."""
     tokens = len(opened.examples[0 if example is None else opened.place_of(example)].tokens)
-    return min(MOST_ROWS, max(1, MAX_VALUES // (tokens * len(opened.variants))))
+    return min(MAX_ROWS, max(1, MAX_VALUES // (tokens * len(opened.variants))))
 
 
 def _largest(arrays: list[np.ndarray]) -> float:

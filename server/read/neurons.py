@@ -21,7 +21,7 @@ from prunescope.store import attribution_tables
 from prunescope.store.activations import NoSuchNeuron
 from prunescope.text.words import fold
 
-MOST_LISTED = 500
+MAX_LISTED = 500
 
 
 def neuron_list(
@@ -35,7 +35,7 @@ def neuron_list(
     limit: int = 50,
 ) -> Page[NeuronRow]:
     """The ranked neurons, best Score or largest drop first; of one layer, or matched to one word."""
-    window = Window.parse(cursor, limit, MOST_LISTED)
+    window = Window.parse(cursor, limit, MAX_LISTED)
     opened.check_layer(layer)
     try:
         rows, total = opened.tables.neurons(

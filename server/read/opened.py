@@ -16,8 +16,8 @@ from prunescope.store.activations import ActivationStore
 from prunescope.store.attribution_tables import AttributionTables
 from prunescope.text.pieces import readable
 
-MOST_SUMMARIES = 500
-MOST_OPEN = 4
+MAX_SUMMARIES = 500
+MAX_OPEN = 4
 """A 7B model's tables are some 20 MB each."""
 
 
@@ -173,7 +173,7 @@ def no_such_example(example: int, known: Sequence[int]) -> Problem:
 class OpenAttributions:
     """The attributions that were read last, at most ``most`` of them. Safe to use from several threads."""
 
-    def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MOST_OPEN) -> None:
+    def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MAX_OPEN) -> None:
         self._find = find
         self._names = names
         self._most = most
@@ -211,7 +211,7 @@ class OpenAttributions:
         made = build(OpenAttribution(id, where, self._names))
         with self._lock:
             self._summaries[id] = (where, made)
-            while len(self._summaries) > MOST_SUMMARIES:
+            while len(self._summaries) > MAX_SUMMARIES:
                 self._summaries.popitem(last=False)
         return made
 

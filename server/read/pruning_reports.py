@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFun
 from prunescope.server.documents import CalibrationDocument, LayerDocument, MatrixDocument, PlacedMatrix
 
 PRUNING_JSON = "pruning.json"
-MOST_WORST = 10
+MAX_WORST = 10
 
 
 def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
@@ -109,7 +109,7 @@ def report_fields(report: Report) -> dict[str, Any]:
         "stages": report.stages or {},
         "versions": {name: str(version) for name, version in (report.versions or {}).items()},
         "layers": layers,
-        "worst": sorted(measured, key=lambda matrix: -(matrix.relative_error or 0.0))[:MOST_WORST],
+        "worst": sorted(measured, key=lambda matrix: -(matrix.relative_error or 0.0))[:MAX_WORST],
         "remarked": [matrix for matrix in placed if matrix.sparsity_note or matrix.error_note],
         "retried": [matrix for matrix in placed if matrix.damping_retries],
         "permuted": sum(matrix.permuted for matrix in placed),

@@ -8,14 +8,14 @@ from prunescope.server.read.names import references_of
 from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.results import Record, Results
 
-MOST_READ = 2000
+MAX_READ = 2000
 """Newest records that are looked through; a larger installation sees the newest ones."""
 
 
 def records_of(results: Results, kind: str) -> Iterator[Record]:
     """The newest records of a kind."""
     cursor: str | None = None
-    for _ in range(MOST_READ // LONGEST_PAGE):
+    for _ in range(MAX_READ // LONGEST_PAGE):
         items, cursor = results.list(kind, cursor=cursor, limit=LONGEST_PAGE)
         yield from items
         if cursor is None:

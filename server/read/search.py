@@ -11,7 +11,7 @@ from prunescope.server.read.opened import OpenAttribution
 from prunescope.server.stores import Stores
 from prunescope.store.activations import NoSuchNeuron
 
-MOST_HITS = 20
+MAX_HITS = 20
 ATTRIBUTIONS = 5
 """How many of the newest attributions are looked into."""
 
@@ -27,7 +27,7 @@ def search(stores: Stores, query: str, *, attribution: str | None = None) -> Sea
     if wanted:
         opened = _attributions(stores, attribution)
         hits = [*_neurons(opened, wanted), *_words(opened, wanted), *_models(stores, wanted), *_jobs(stores, wanted)]
-    return SearchResults(query=query, items=hits[:MOST_HITS])
+    return SearchResults(query=query, items=hits[:MAX_HITS])
 
 
 def _attributions(stores: Stores, given: str | None) -> list[OpenAttribution]:

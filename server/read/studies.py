@@ -42,7 +42,7 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
 DIFFERENCE = "difference"
 NO_CALIBRATION = "none"
 UNIFORM = "uniform"
-FEW = 20
+MAX_LISTED = 20
 """So many models, jobs and failures are part of the document."""
 ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
 
@@ -101,7 +101,7 @@ def study_document(
     pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
     there = stores.results.known("model", [cell.artefact for cell in pruned])
     made = [cell for cell in pruned if cell.artefact in there]
-    models = stores.results.many("model", [cell.artefact for cell in made[:FEW]])
+    models = stores.results.many("model", [cell.artefact for cell in made[:MAX_LISTED]])
     labels = axis_labels(table, names)
     beside = Beside(labels, there, paper)
     return StudyDocument.model_validate(
@@ -133,14 +133,14 @@ def study_document(
             ],
             "models": [
                 Link(label=_model_label(models[cell.artefact], table, names), href=urls.model(cell.artefact))
-                for cell in made[:FEW]
+                for cell in made[:MAX_LISTED]
             ],
             "models_total": len(made),
             "attributions": _attributions(stores, table),
-            "failures": _failures([cell for cell in table.cells if cell.unsuccessful][:FEW], names),
+            "failures": _failures([cell for cell in table.cells if cell.unsuccessful][:MAX_LISTED], names),
             "retry_href": urls.study_retry(id) if any(cell.unsuccessful for cell in table.cells) else None,
             "running": sum(cell.state == JobState.RUNNING for cell in table.cells),
-            **_jobs(stores, id, [cell.job for cell in table.cells], Window(0, FEW)),
+            **_jobs(stores, id, [cell.job for cell in table.cells], Window(0, MAX_LISTED)),
         }
     )
 

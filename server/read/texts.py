@@ -13,7 +13,7 @@ from prunescope.server.stores import Stores
 from prunescope.store.results import Record
 from prunescope.text.words import WordIndex, fold
 
-MOST_OTHERS = 50
+MAX_OTHERS = 50
 LONGEST_LABEL = 80
 
 
@@ -79,9 +79,9 @@ def _marked(text: WordIndex, words: Sequence[str]) -> Iterator[WordSpan]:
 
 def other_texts(stores: Stores, opened: OpenAttribution) -> list[OtherText]:
     """Other attributions of the same models, newest first: texts of one's own, and the rows that they began with."""
-    same = stores.results.of_models(opened.spec["dense"], opened.spec["pruned"], MOST_OTHERS + 1)
-    found = [_other(record) for record in same if record.id != opened.id][:MOST_OTHERS]
-    facts = [attribution_facts(record.spec) for record in same if record.id != opened.id][:MOST_OTHERS]
+    same = stores.results.of_models(opened.spec["dense"], opened.spec["pruned"], MAX_OTHERS + 1)
+    found = [_other(record) for record in same if record.id != opened.id][:MAX_OTHERS]
+    facts = [attribution_facts(record.spec) for record in same if record.id != opened.id][:MAX_OTHERS]
     labels = told_apart(
         [Described(each.label, (*told, f"#{each.id}")) for each, told in zip(found, facts, strict=True)]
     )

@@ -33,7 +33,7 @@ def wide() -> LanguageModel:
 
 def main(texts: int, folder: Path) -> None:
     # A shard is written whole. At its usual size a layer of this small model would be one, whatever the texts.
-    activations.MOST_SHARD_BYTES = 1 << 20
+    activations.MAX_SHARD_BYTES = 1 << 20
     run(folder / "before", wide, [wide], [TEXT] * 2, Options(permutations=20))  # everything is imported and warm
     before = resident()[0]
     with Peak() as peak:

@@ -13,7 +13,7 @@ from tests.pages.conftest import Open, Site
 
 pytestmark = pytest.mark.pages
 
-MOST_BYTES = 150 * 1024
+MAX_BYTES = 150 * 1024
 
 
 @pytest.fixture
@@ -224,4 +224,4 @@ def test_is_light(seeded_app: Site, first: str, open_page: Open) -> None:
         f"!({neighbours}))).map(e => [e.name, e.encodedBodySize, e.decodedBodySize])"
     )
     assert not any("plotly" in name for name, _, _ in loaded)
-    assert sum(decoded for _, _, decoded in loaded) <= MOST_BYTES
+    assert sum(decoded for _, _, decoded in loaded) <= MAX_BYTES

@@ -123,7 +123,7 @@ def test_one_neuron_is_one_chunk_of_a_7b_sized_layer(tmp_path: Path) -> None:
 
 
 def test_a_layer_too_large_for_one_shard_is_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prunescope.store.activations.MOST_SHARD_BYTES", 2 * TOKENS * 16)
+    monkeypatch.setattr("prunescope.store.activations.MAX_SHARD_BYTES", 2 * TOKENS * 16)
     monkeypatch.setattr("prunescope.store.activations.CHUNK_BYTES", 2 * TOKENS * 4)
     store = ActivationStore(write(tmp_path / "a"))
     assert np.array_equal(store.layer(2, range(NEURONS))["dense"], values("dense")[2])

@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from prunescope.jobs.documents import ACTIVE, ENDED, Job, JobState, Progress
 from prunescope.jobs.problems import Problem
 from prunescope.store.database import Database
-from prunescope.store.job_moves import MOST_LOST_LEASES
+from prunescope.store.job_moves import MAX_LOST_LEASES
 from prunescope.store.jobs import JobStore
 from prunescope.store.tables import metadata
 
@@ -163,7 +163,7 @@ class JobLife(RuleBasedStateMachine):
             self.lost[job] += 1
             if job in self.asked:
                 self.ends(job, JobState.CANCELLED)
-            elif self.lost[job] > MOST_LOST_LEASES:
+            elif self.lost[job] > MAX_LOST_LEASES:
                 self.ends(job, JobState.FAILED)
                 error = self.store.get(job).error
                 assert error is not None and error["code"] == "worker-lost"
