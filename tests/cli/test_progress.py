@@ -101,7 +101,7 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PROGRAM = """
-from cli.progress import Display
+from prunescope.cli.progress import Display
 from tests.cli.test_progress import a_run
 with Display() as display:
     for progress in a_run():

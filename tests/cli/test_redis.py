@@ -69,8 +69,8 @@ def test_an_installed_one_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom cli.redis import private_redis\n"
-        "from jobs.settings import Settings\n"
+        "import sys, time\nfrom pathlib import Path\nfrom prunescope.cli.redis import private_redis\n"
+        "from prunescope.jobs.settings import Settings\n"
         "with private_redis(Settings(home=Path(sys.argv[1]))) as process:\n"
         "    print(process.pid, flush=True)\n    time.sleep(600)\n"
     )
