@@ -1,13 +1,10 @@
 """`prunescope submit`: a job or a study from a YAML file to a running server."""
 
-import json
+import contextlib
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from prunescope.cli.documents import read_yaml
 from prunescope.cli.errors import Failure, Refusal, one_line
@@ -15,17 +12,12 @@ from prunescope.cli.inputs import check_readable
 from prunescope.cli.progress import Display
 from prunescope.cli.up import address_of
 from prunescope.cli.wording import work
+from prunescope.client import Client, JobFailed, Refused, RemoteJob, Unavailable
 from prunescope.jobs.bounds import MAX_BODY_BYTES
-from prunescope.jobs.documents import Estimate, JobKind, JobState, JobSummary
+from prunescope.jobs.documents import JobKind
 from prunescope.jobs.problems import Problem, unknown_name
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.shape import check_shape
-from prunescope.server import urls
-
-POLL_SECONDS = 0.5
-MAX_PORT = 65_535
-ANSWER_SECONDS = 90.0
-"""More than the server takes before it says that it is late."""
 
 
 def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool, dry_run: bool) -> None:
@@ -39,38 +31,38 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
     request = {**read_request(file), "force": force}
     if dry_run and request["kind"] != JobKind.STUDY:
         raise Refusal(f"{file}: --dry-run tells how much work a study is; kind {request['kind']} is one job")
-    address = _checked_address(server or address_of(settings))
-    # A server on this machine is never asked through a proxy.
-    direct: dict[str, httpx.BaseTransport | None] = {
-        "all://127.0.0.1": None,
-        "all://localhost": None,
-        "all://[::1]": None,
-    }
-    with httpx.Client(base_url=address, mounts=direct, timeout=ANSWER_SECONDS) as client:
+    with _client(server or address_of(settings)) as client, _told():
         if request["kind"] == JobKind.STUDY:
-            study = {"spec": request["spec"], "force": force}
-            estimate = Estimate.model_validate(_ask(client, "POST", urls.study_estimate(), study).json())
+            estimate = client.estimate(request["spec"], force=force)
             print(work(estimate), file=sys.stdout if dry_run else sys.stderr, flush=True)
             if dry_run:
                 return
-        answer = _ask(client, "POST", urls.api(urls.jobs()), request)
-        job = JobSummary.model_validate(answer.json())
-        known = "" if answer.status_code == httpx.codes.ACCEPTED else f" (known already: {job.state})"
-        print(f"{address}{urls.job(job.id)}{known}", flush=True)
+        job = client.submit(request["kind"], request["spec"], force=force)
+        print(f"{job.address}{'' if job.new else f' (known already: {job.state})'}", flush=True)
         if wait:
-            _follow(client, job)
+            _follow(job)
 
 
-def _checked_address(server: str) -> str:
-    address = server.rstrip("/")
+def _client(server: str) -> Client:
     try:
-        url = httpx.URL(address)
-        usable = url.scheme in ("http", "https") and bool(url.host) and (url.port or 1) <= MAX_PORT
-    except (httpx.InvalidURL, ValueError):
-        usable = False
-    if not usable:
-        raise Refusal(f"--server {server!r} is no address of a server: http://127.0.0.1:8000")
-    return address
+        return Client(server)
+    except ValueError as error:
+        raise Refusal(f"--server {error}") from None
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the server or a job says, as the command ends with it."""
+    try:
+        yield
+    except Refused as error:
+        raise Refusal(one_line(str(error))) from None
+    except JobFailed as error:
+        refused = error.job.error is not None and error.job.error.get("status", 500) < 500
+        raise (Refusal if refused else Failure)(one_line(str(error))) from None
+    except Unavailable as error:
+        started = "" if error.problem else "; start one with `prunescope up`, or name it with --server"
+        raise Failure(f"{one_line(str(error))}{started}") from None
 
 
 def read_request(file: Path) -> dict[str, Any]:
@@ -106,46 +98,8 @@ def read_request(file: Path) -> dict[str, Any]:
     return {"kind": kind, "spec": spec}
 
 
-def _follow(client: httpx.Client, job: JobSummary) -> None:
+def _follow(job: RemoteJob) -> None:
     with Display() as display:
-        for current in _states(client, job.id):
-            job = current
-            display.show(job.progress)
-    match job.state:
-        case JobState.SUCCEEDED:
-            for what, name in (job.result or {}).items():
-                print(f"{what}: {name}")
-        case JobState.CANCELLED:
-            raise Failure("the job was cancelled")
-        case _:
-            problem = job.error or {}
-            text = f"the job failed: {problem.get('detail', 'no reason is known')}"
-            raise (Refusal if problem.get("status", 500) < 500 else Failure)(text)
-
-
-def _states(client: httpx.Client, job_id: str) -> Iterator[JobSummary]:
-    while True:
-        job = JobSummary.model_validate(_ask(client, "GET", urls.api(urls.job(job_id))).json())
-        yield job
-        if job.state.ended:
-            return
-        time.sleep(POLL_SECONDS)
-
-
-def _ask(client: httpx.Client, method: str, path: str, document: object = None) -> httpx.Response:
-    try:
-        # What JSON does not have (NaN) is sent all the same: the server says which field holds it.
-        content = None if document is None else json.dumps(document)
-        answer = client.request(method, path, content=content, headers={"content-type": "application/json"})
-    except (httpx.HTTPError, OSError) as error:
-        raise Failure(
-            f"no server answers at {client.base_url} ({one_line(str(error))}); start one with `prunescope up`, "
-            "or name it with --server"
-        ) from None
-    if answer.is_success:
-        return answer
-    try:
-        detail = answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        detail = f"the server answered {answer.status_code}"
-    raise (Refusal if answer.status_code < 500 else Failure)(one_line(str(detail)))
+        ended = job.wait(display.show)
+    for what, name in (ended.document.result or {}).items():
+        print(f"{what}: {name}")
