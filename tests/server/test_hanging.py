@@ -1,5 +1,6 @@
 """Redis or PostgreSQL hang, or are away: the site answers all the same, with a 503 where it must."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -85,9 +86,11 @@ class TestPostgres:
 def test_a_database_that_is_away_is_a_503(client: TestClient, stores: Stores, tmp_path: object) -> None:
     stores.database.dispose()
     path = stores.settings.resolved_home / "prunescope.db"
-    for file in (path, path.with_name("prunescope.db-wal"), path.with_name("prunescope.db-shm")):
-        file.unlink(missing_ok=True)
-    path.mkdir()  # no file: SQLite cannot open it
+    while not path.is_dir():  # no file: SQLite cannot open it
+        for file in (path, path.with_name("prunescope.db-wal"), path.with_name("prunescope.db-shm")):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(FileExistsError):  # the sweeper has made a new one meanwhile
+            path.mkdir()
     answer = client.get("/api/v1/jobs")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == str(RETRY_SECONDS)
