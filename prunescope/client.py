@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -171,15 +170,18 @@ class RemoteJob:
 
         Raises ValueError while there is none.
         """
-        if self.document.result_href is None:
-            raise ValueError(f"job {self.id} is {self.state} and has made nothing yet; wait() for it")
-        return self.client.get(self.document.result_href)
+        return self.client.get(self._made)
 
     def share(self) -> str:
         """A link to the page of what it made. Raises ValueError while there is none."""
+        return self.client.share(self._made)
+
+    @property
+    def _made(self) -> str:
+        """The page of what it made."""
         if self.document.result_href is None:
             raise ValueError(f"job {self.id} is {self.state} and has made nothing yet; wait() for it")
-        return self.client.share(self.document.result_href)
+        return self.document.result_href
 
     def _repr_html_(self) -> str:
         address, title = html.escape(self.address), html.escape(self.document.title)
@@ -188,11 +190,11 @@ class RemoteJob:
 
 def _checked(address: str) -> str:
     try:
-        parts = urlsplit(address.rstrip("/"))
         url = httpx.URL(address.rstrip("/"))
         usable = url.scheme in ("http", "https") and bool(url.host) and (url.port or 1) <= MAX_PORT
+        usable = usable and not url.query and not url.fragment
     except (httpx.InvalidURL, ValueError, UnicodeError):
         usable = False
-    if not usable or parts.query or parts.fragment:
+    if not usable:
         raise ValueError(f"{address!r} is no address of a server: http://127.0.0.1:8000")
     return address.rstrip("/")
