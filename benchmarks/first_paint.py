@@ -25,10 +25,10 @@ from playwright.sync_api import Browser, sync_playwright
 from prunescope.cli.processes import last_lines, running
 from prunescope.jobs.settings import Settings
 from prunescope.server import urls
-from prunescope.store.measurements import count_change
+from prunescope.store.evaluations.queries import count_change
 from prunescope.store.submission import Stores
 from tests.browser import ARGUMENTS, BROWSERS, DESK
-from tests.store.made_up_study import MadeUpStudy, make_up_study
+from tests.store.studies.made_up_study import MadeUpStudy, make_up_study
 
 BUDGET_MS = 1000
 """What the first paint must stay below."""

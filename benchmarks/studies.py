@@ -2,10 +2,10 @@
 
     python -m benchmarks.studies [--rounds 5] [--models 14] [--browser] [--output benchmarks/results/studies.json]
 
-The study is made up (`tests/store/made_up_study.py`) in a database of its own, and the real application answers in this
-process: what is measured is the server's own time, without the network's. `first` is the first request after
-something in the database has changed, `later` the slowest of those that follow, `cpu` the processor's time for them,
-which counts where others use the machine too. Nothing takes part that needs Redis or
+The study is made up (`tests/store/studies/made_up_study.py`) in a database of its own, and the real application
+answers in this process: what is measured is the server's own time, without the network's. `first` is the first request
+after something in the database has changed, `later` the slowest of those that follow, `cpu` the processor's time for
+them, which counts where others use the machine too. Nothing takes part that needs Redis or
 a GPU. `--browser` opens the study's page in Chromium besides (`benchmarks/first_paint.py`).
 """
 
@@ -27,8 +27,8 @@ from prunescope.server import urls
 from prunescope.server.app import create_app
 from prunescope.server.garbage import spare_what_is_loaded
 from prunescope.server.stores import Stores
-from prunescope.store.measurements import count_change
-from tests.store.made_up_study import MadeUpStudy, make_up_study
+from prunescope.store.evaluations.queries import count_change
+from tests.store.studies.made_up_study import MadeUpStudy, make_up_study
 
 LIMIT_MS = 300
 """What no request may take."""

@@ -170,7 +170,7 @@ def _database(settings: Settings) -> Answer:
 
 
 def _artefacts(settings: Settings) -> Answer:
-    from prunescope.store.artefacts import Artefacts
+    from prunescope.store.artefacts.folders import Artefacts
 
     address = settings.resolved_artefacts_url
     try:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prunescope.cli.errors import Failure, Refusal, reason, refusing
-from prunescope.store.unfinished import InUse, unfinished
+from prunescope.store.artefacts.unfinished import InUse, unfinished
 from prunescope.worker.failures import mendable
 
 OUTPUT, JSON = "--output", "--json"

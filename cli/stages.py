@@ -35,7 +35,7 @@ from prunescope.jobs.paths import expanded
 from prunescope.jobs.references import DEMO, DEMO_FOLDER, PRUNED
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
-from prunescope.store.unfinished import remove_unfinished
+from prunescope.store.artefacts.unfinished import remove_unfinished
 
 if TYPE_CHECKING:
     from prunescope.worker.context import Context
@@ -287,7 +287,7 @@ def _place(reference: str, settings: Settings) -> Path | str:
     if not reference.startswith(PRUNED):
         return reference if _folder(reference) is None or reference == DEMO else expanded(reference)
     from prunescope.jobs.references import resolve_model
-    from prunescope.store.artefacts import Artefacts
+    from prunescope.store.artefacts.folders import Artefacts
 
     artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
     return resolve_model(reference, settings, artefacts.fetch_model)

@@ -30,7 +30,7 @@ DENSE = "dense"
 @dataclass(frozen=True)
 class Result:
     """What is kept beside activations and tables: arrays by name, and the document of tables. The forms of all of them
-    are in store/activations.py."""
+    are in store/attributions/activations.py."""
 
     arrays: dict[str, np.ndarray]
     tables: dict[str, Any]

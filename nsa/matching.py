@@ -48,7 +48,7 @@ def match(
     device: torch.device,
     report: Report,
 ) -> Matched:
-    """Score every neuron of the layers that were recorded. The arrays' names are those of store/activations.py."""
+    """Score every neuron of the layers that were recorded; arrays are named as in store/attributions/activations.py."""
     positions = prepared.positions
     arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in FLOATS}
     arrays["word"] = np.full(shape, -1, dtype=np.int32)

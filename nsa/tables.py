@@ -12,7 +12,7 @@ from prunescope.nsa.spelling import WordMatch
 from prunescope.nsa.texts import start_of
 from prunescope.text.words import fold
 
-FORMAT = 2  # of what is kept; store/activations.py reads 1, which had fewer arrays, and 2
+FORMAT = 2  # of what is kept; store/attributions/activations.py reads 1, which had fewer arrays, and 2
 MAX_MATCHED = 100  # top neurons that the controls speak of
 MATCHED_IN_LAYER = 20  # top neurons of a layer that its own controls speak of
 
@@ -44,7 +44,7 @@ def tables_document(
     arrays: dict[str, np.ndarray],
     comparisons: dict[str, Any],
 ) -> dict[str, Any]:
-    """The document of tables, as store/attribution_tables.py reads it."""
+    """The document of tables, as store/attributions/tables.py reads it."""
     positions = prepared.positions
     ranked = int((arrays["rank"] > 0).sum())
     neurons = len(prepared.layers) * arrays["rank"].shape[1]

@@ -17,7 +17,7 @@ import httpx
 
 from prunescope.jobs.documents import Estimate, JobState, JobSummary, Progress
 from prunescope.server import urls
-from prunescope.server.documents.jobs import JobItem
+from prunescope.server.jobs.documents import JobItem
 
 POLL_SECONDS = 0.5
 MAX_PORT = 65_535

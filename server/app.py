@@ -1,4 +1,4 @@
-"""The web server: ``create_app(settings)`` puts the rooms together."""
+"""The web application: ``create_app(settings)`` connects its features, middleware and error handlers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,20 +16,26 @@ from starlette.routing import Route
 from prunescope.frontend import STATIC
 from prunescope.jobs.settings import Settings
 from prunescope.server import health, urls
-from prunescope.server.api import attributions, comparisons, estimates, jobs, models, results, site, tables, texts
-from prunescope.server.api.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
+from prunescope.server.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
+from prunescope.server.attributions import routes as attributions
+from prunescope.server.comparisons import routes as comparisons
+from prunescope.server.evaluations import routes as evaluations
 from prunescope.server.head import Head
+from prunescope.server.jobs import routes as jobs
 from prunescope.server.limits import Limits, Turns
-from prunescope.server.pages.analysis_routes import router as analysis_pages
-from prunescope.server.pages.errors import error_page
-from prunescope.server.pages.routes import router as pages
-from prunescope.server.pages.text_routes import router as text_pages
+from prunescope.server.models import routes as models
+from prunescope.server.neurons import routes as neurons
 from prunescope.server.problems import add_handlers
 from prunescope.server.security import Security
-from prunescope.server.sharing import SharedPage
+from prunescope.server.site import routes as site
+from prunescope.server.site.errors import error_page
+from prunescope.server.site.sharing import SharedPage
 from prunescope.server.static import static_routes
 from prunescope.server.stores import Stores
+from prunescope.server.studies import routes as studies
 from prunescope.server.sweeper import sweep_for_ever
+from prunescope.server.texts import forms as text_forms
+from prunescope.server.texts import routes as texts
 
 DESCRIPTION = """\
 Prunescope shows what pruning took out of a language model. Every page's path with `/api/v1` before it is the same
@@ -69,14 +75,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Limits)
     app.add_middleware(Security, render=error_page, allowed_hosts=(*settings.allowed_hosts, settings.host))
-    for rooms in (jobs, models, estimates, tables, results, attributions, comparisons, texts, site, health):
-        app.include_router(rooms.router)
+    features = (jobs, models, studies, evaluations, attributions, neurons, comparisons, texts, site)
+    for router in (*(feature.api for feature in features), health.router):
+        app.include_router(router)
     app.include_router(static_routes(STATIC))
     app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
     app.router.routes.append(Route(urls.SHARED, SharedPage(app.router), methods=["GET"]))
-    app.include_router(text_pages)
-    app.include_router(pages)
-    app.include_router(analysis_pages)
+    for pages in (feature.pages for feature in (text_forms, *features) if feature is not texts):
+        app.include_router(pages)
     _describe(app)
     return app
 

@@ -18,8 +18,8 @@ from starlette.routing import BaseRoute, Match
 from prunescope.jobs.bounds import MAX_ERRORS
 from prunescope.jobs.problems import FieldError, Problem, detail_of, shown, unavailable
 from prunescope.server import urls
-from prunescope.server.documents import ErrorPage
 from prunescope.server.headers import HEADERS
+from prunescope.server.site.home_documents import ErrorPage
 
 logger = logging.getLogger(__name__)
 

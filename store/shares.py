@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from prunescope.jobs.problems import bad_field, not_found
 from prunescope.store.database import Database
-from prunescope.store.jobs import utc_now
+from prunescope.store.jobs.store import utc_now
 from prunescope.store.paging import checked_limit, older_than, page
 from prunescope.store.tables import shares
 

@@ -17,16 +17,16 @@ from prunescope.jobs.references import PRUNED
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.shape import check_shape
 from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
-from prunescope.store import estimates
-from prunescope.store.artefacts import Artefacts
+from prunescope.store.artefacts.folders import Artefacts
+from prunescope.store.artefacts.records import Results
 from prunescope.store.contents import Contents
 from prunescope.store.database import Database
-from prunescope.store.jobs import JobStore
-from prunescope.store.measurements import Measurements
-from prunescope.store.results import Results
+from prunescope.store.evaluations.queries import Measurements
+from prunescope.store.jobs.store import JobStore
 from prunescope.store.shares import ShareStore
-from prunescope.store.studies import Studies
-from prunescope.store.study_plan import Cell, plan
+from prunescope.store.studies import estimates
+from prunescope.store.studies.grid import Cell, plan
+from prunescope.store.studies.queries import Studies
 
 Send = Callable[[str], None]
 """Hands a job's id to the queue; raises ConnectionError when it cannot be reached (`jobs.queue.send` with its app)."""

@@ -127,7 +127,7 @@ uses = Table(
     Index("ix_uses_used_kind_used_id", "used_kind", "used_id"),
 )
 
-# What evaluations found, in a form that tables are made from; `store/measurements.py` writes it with their records.
+# What evaluations found, in a form that tables are made from; `store/evaluations/writing.py` writes it.
 measurements = Table(
     "measurements",
     metadata,
@@ -177,7 +177,7 @@ pairings = Table(
     Index("ix_pairings_dense_evaluation", "dense_evaluation"),
 )
 
-# Both a second time, for tables of tens of thousands of them; `store/packed.py` writes and reads it.
+# Both a second time, for tables of tens of thousands of them; `store/evaluations/packed.py` writes and reads it.
 packed = Table(
     "packed",
     metadata,

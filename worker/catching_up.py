@@ -4,7 +4,7 @@ import json
 import logging
 
 from prunescope.jobs.problems import Problem
-from prunescope.store.outcomes import EVALUATION_JSON, outcomes_of
+from prunescope.store.evaluations.outcomes import EVALUATION_JSON, outcomes_of
 from prunescope.store.submission import Stores
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@
                      -> each pruned model: as it is, with their dense weights, with those of random ones
 
 One model is in memory at a time, as in the rest of an attribution. Everything the figures are made from is kept: which
-neurons, which rows, and what came of every row (store/activations.py).
+neurons, which rows, and what came of every row (store/attributions/activations.py).
 """
 
 import math

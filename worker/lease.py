@@ -7,7 +7,7 @@ from types import TracebackType
 
 from prunescope.jobs.documents import Job
 from prunescope.lm.errors import Cancelled
-from prunescope.store.jobs import JobStore
+from prunescope.store.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
 

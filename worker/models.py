@@ -10,7 +10,7 @@ import torch
 from prunescope.jobs.references import PRUNED
 from prunescope.lm.errors import foreign_errors
 from prunescope.lm.loading import LanguageModel, choose_device, choose_dtype, find, load
-from prunescope.store.manifest import verify
+from prunescope.store.artefacts.manifest import verify
 
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
 """Share of a device's whole memory that models which are not in use may fill."""

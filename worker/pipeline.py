@@ -22,7 +22,7 @@ from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, 
 from prunescope.lm.errors import BadInput, Cancelled
 from prunescope.lm.loading import find_on_hub
 from prunescope.nsa.errors import NoInfluentialWords
-from prunescope.store.results import RESULT_OF
+from prunescope.store.artefacts.records import RESULT_OF
 from prunescope.worker import stages
 from prunescope.worker.context import Context
 from prunescope.worker.failures import mendable

@@ -6,16 +6,16 @@ from typing import Any
 
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.specs import PruneSpec, Spec
-from prunescope.store.activations import ActivationStore
-from prunescope.store.artefacts import Artefacts
-from prunescope.store.outcomes import EVALUATION_JSON, Answered, outcomes_of
+from prunescope.store.artefacts.folders import Artefacts
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.evaluations.outcomes import EVALUATION_JSON, Answered, outcomes_of
 from prunescope.worker.pruned_model import PRUNING_JSON
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The summary of a record (`store/results.py`) and, of an evaluation, which rows of each task were right, and each
-    window's loss."""
+    """The summary of a record (`store/artefacts/records.py`) and, of an evaluation, which rows of each task were right,
+    and each window's loss."""
 
     summary: dict[str, Any]
     outcomes: dict[str, Answered] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from benchmarks.serving import Client, open_loop
 from prunescope.lm.loading import load
 from prunescope.nsa.attribution import DENSE
 from prunescope.nsa.recording import batches
-from prunescope.store.activations import ActivationStore
+from prunescope.store.attributions.activations import ActivationStore
 
 SMALL = Size(layers=2, neurons=48, texts=3, tokens=40, permutations=20)
 

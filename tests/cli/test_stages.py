@@ -17,7 +17,7 @@ from prunescope.cli.stages import unfinished_key
 from prunescope.jobs.specs import PruneSpec, parse_spec
 from prunescope.lm.architecture import decoder_layers, linears, weight_view
 from prunescope.lm.loading import load
-from prunescope.store.activations import ActivationStore
+from prunescope.store.attributions.activations import ActivationStore
 from tests.cli.conftest import TEXT, Command, refused
 from tests.worker.test_resume import contents
 

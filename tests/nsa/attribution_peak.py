@@ -10,7 +10,7 @@ from benchmarks.memory import Peak, resident
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.attribution import Options
 from prunescope.nsa.texts import Text
-from prunescope.store import activations
+from prunescope.store.attributions import activations
 from tests.models import tiny_tokenizer
 from tests.nsa.test_attribution import run
 

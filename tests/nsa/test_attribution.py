@@ -18,7 +18,7 @@ from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.attribution import Options, attribute, variant_names
 from prunescope.nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
 from prunescope.nsa.texts import Text, start_of
-from prunescope.store.activations import ActivationStore, ActivationWriter
+from prunescope.store.attributions.activations import ActivationStore, ActivationWriter
 from tests.models import tiny, tiny_tokenizer
 from tests.nsa.test_recording import DOWN
 

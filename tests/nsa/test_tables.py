@@ -11,7 +11,7 @@ from prunescope.nsa import bootstrap
 from prunescope.nsa.attribution import Options
 from prunescope.nsa.statistics import BINS
 from prunescope.nsa.tables import matched_count, ranks_of
-from prunescope.store.activations import ActivationStore
+from prunescope.store.attributions.activations import ActivationStore
 from tests.nsa.test_attribution import TEXTS, language_model, run
 
 LAYERS, NEURONS = 2, 64

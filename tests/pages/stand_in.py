@@ -13,9 +13,9 @@ from prunescope.jobs.events import publish_job, publish_log, publish_progress
 from prunescope.jobs.references import PRUNED
 from prunescope.jobs.specs import PruneSpec
 from prunescope.server.stores import Stores
-from prunescope.store.jobs import utc_now
-from prunescope.store.outcomes import outcomes_of
-from prunescope.store.results import RESULT_OF
+from prunescope.store.artefacts.records import RESULT_OF
+from prunescope.store.evaluations.outcomes import outcomes_of
+from prunescope.store.jobs.store import utc_now
 from tests.pages.seed import write_attribution
 
 NAME = "stand-in"

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunescope.jobs.problems import Problem
-from prunescope.server.pages import wording
-from prunescope.server.pages.shades import Scale, difference_shade, magnitude_shade
-from prunescope.server.pages.view import View, read_view, view_state
+from prunescope.server.neurons.view import View, read_view, view_state
+from prunescope.server.site import wording
+from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
 
 MINUS, SPACE = wording.MINUS, wording.SPACE
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

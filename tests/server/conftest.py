@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from prunescope.jobs.settings import Settings
 from prunescope.server.app import create_app
 from prunescope.server.stores import Stores
-from prunescope.store.outcomes import outcomes_of
+from prunescope.store.evaluations.outcomes import outcomes_of
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 
 ATTRIBUTION = "a1" * 8

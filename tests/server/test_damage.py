@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
-from prunescope.store.manifest import MANIFEST, write_manifest
+from prunescope.store.artefacts.manifest import MANIFEST, write_manifest
 from tests.server.conftest import ATTRIBUTION, PRUNED, PRUNED_EVALUATION, add_evaluation
 from tests.server.made_up import NEURONS, SPEC, MadeUp, write_made_up
 

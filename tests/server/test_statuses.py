@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from prunescope.server.api.answers import OF_ALL, OF_CHANGES
+from prunescope.server.answers import OF_ALL, OF_CHANGES
 from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION, DENSE_EVALUATION, OTHER_PRUNED, PRUNED, add_evaluation
 from tests.server.made_up import MadeUp

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prunescope.jobs.settings import Settings
 from prunescope.store.submission import Stores
-from tests.store.made_up_study import MadeUpStudy, make_up_study
+from tests.store.studies.made_up_study import MadeUpStudy, make_up_study
 
 ROOT = Path(__file__).parents[2]
 CODE = """

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION, DENSE_EVALUATION, PRUNED, add_evaluation
 from tests.server.made_up import MadeUp
-from tests.server.test_results import GRID
+from tests.server.studies.test_routes import GRID
 
 BASE = f"/attributions/{ATTRIBUTION}"
 BROWSER = {"accept": "text/html"}

@@ -10,8 +10,8 @@ from prunescope.jobs.problems import Problem
 from prunescope.jobs.specs import parse_spec
 from prunescope.store import contents
 from prunescope.store.contents import Contents
-from prunescope.store.job_rows import describe
-from prunescope.store.jobs import JobStore, utc_now
+from prunescope.store.jobs.queries import describe
+from prunescope.store.jobs.store import JobStore, utc_now
 from prunescope.store.submission import Stores, dispatch, retry, submit, sweep
 
 PRUNE = {

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import delete, select
 
 from prunescope.jobs.documents import Job
-from prunescope.store.measurements import Measurements
-from prunescope.store.outcomes import EVALUATION_JSON
+from prunescope.store.evaluations.outcomes import EVALUATION_JSON
+from prunescope.store.evaluations.queries import Measurements
 from prunescope.store.tables import measurements, outcomes, pairings
 from prunescope.worker import pipeline
 from prunescope.worker.catching_up import catch_up

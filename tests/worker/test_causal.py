@@ -16,7 +16,7 @@ from prunescope.lm.architecture import decoder_layers, down_projection, weight_v
 from prunescope.lm.errors import BadInput, Cancelled
 from prunescope.lm.loading import load
 from prunescope.nsa.effects import effect
-from prunescope.store.activations import ActivationStore
+from prunescope.store.attributions.activations import ActivationStore
 from prunescope.worker import stages
 from prunescope.worker.context import Context
 from prunescope.worker.parts import Parts

@@ -14,8 +14,8 @@ from sqlalchemy import update
 from prunescope.jobs import events
 from prunescope.jobs.documents import Job, JobState, Progress
 from prunescope.lm.loading import LanguageModel
-from prunescope.store.activations import ActivationStore
-from prunescope.store.attribution_tables import AttributionTables
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.tables import AttributionTables
 from prunescope.store.tables import jobs
 from prunescope.worker import pipeline
 from prunescope.worker.models import WarmModels

@@ -19,7 +19,7 @@ from prunescope.jobs.documents import Job, JobState
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import PruneSpec, parse_spec
 from prunescope.lm.errors import Cancelled
-from prunescope.store.manifest import MANIFEST
+from prunescope.store.artefacts.manifest import MANIFEST
 from prunescope.worker import pipeline, stages
 from prunescope.worker.context import Context
 from prunescope.worker.models import WarmModels

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from prunescope.jobs.documents import Job, JobState
 from prunescope.jobs.settings import Settings
-from prunescope.store.study_table import StudyCell
+from prunescope.store.studies.table import StudyCell
 from prunescope.store.tables import jobs
 from prunescope.worker.parts import Parts
 from tests.worker.test_process import worker

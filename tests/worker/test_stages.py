@@ -19,7 +19,7 @@ from prunescope.lm.loading import load
 from prunescope.pruning.calibration import calibration_windows
 from prunescope.pruning.patterns import NofM
 from prunescope.pruning.walk import prune as walk
-from prunescope.store.activations import ActivationStore
+from prunescope.store.attributions.activations import ActivationStore
 from prunescope.worker import stages
 from prunescope.worker.context import Context
 from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT

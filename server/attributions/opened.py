@@ -1,0 +1,223 @@
+"""Attributions that are open: a few at a time, so that a neuron's page reads one chunk and nothing else."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from prunescope.jobs.problems import Problem, bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.attributions.documents import ExampleSummary, NeuronRow, VariantSummary
+from prunescope.server.neurons.documents import Example, WordPlace
+from prunescope.server.site.record_names import RecordNames
+from prunescope.store.attributions import tables as attribution_tables
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.tables import AttributionTables
+from prunescope.text.pieces import readable
+
+MAX_SUMMARIES = 500
+MAX_OPEN = 4
+"""A 7B model's tables are some 20 MB each."""
+
+
+Summary = TypeVar("Summary")
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where an attribution lies; ``version`` changes when it is made anew under the same id."""
+
+    location: str
+    version: str
+
+
+class OpenAttribution:
+    """One attribution with what all of its pages share, built once. Only names change: with what else is there."""
+
+    def __init__(self, id: str, where: Whereabouts, names: RecordNames) -> None:
+        self.id = id
+        self._names = names
+        self.where = where
+        self.store = ActivationStore(where.location)
+        self.tables = AttributionTables(self.store)
+        self.spec = self.store.spec
+        # Read now and not when a page is half made: what is damaged here has one error, whatever asks for it.
+        with self.store.reading("what was done"):
+            self.layers: list[int] = self.store.tables["layers"]
+            self.name_anew()
+            self.store.require("score", "p_value", "rank", "word")
+            _ = self.variants, self.examples, self.summary, self.tables.words_list
+
+    @property
+    def variants(self) -> list[VariantSummary]:
+        """Dense first, then the pruned ones in order."""
+        named = zip(self.store.variants, self.store.models, self._named[1], strict=True)
+        return [VariantSummary(name=n, model=m, label=label, href=urls.model(m)) for n, m, label in named]
+
+    @property
+    def label(self) -> str:
+        """``reviews · demo``, and what differs from other attributions of that name."""
+        return self._named[0]
+
+    def name_anew(self) -> None:
+        """Take the names of now: once for each request."""
+        self._named = self._names.of_attribution(self.id, self.spec, self.store.models, self.store.labels)
+
+    @cached_property
+    def examples(self) -> list[Example]:
+        return [
+            Example(
+                index=example["index"],
+                label=example["label"],
+                text=example["text"],
+                tokens=readable(example["tokens"], example["special"], example["text"]),
+                token_ids=example["token_ids"],
+                influential=example["influential"],
+                special=example["special"],
+                words=[WordPlace(word=w["word"], positions=w["positions"]) for w in example["words"]],
+            )
+            for example in self.store.examples
+        ]
+
+    @cached_property
+    def summary(self) -> attribution_tables.Summary:
+        return self.tables.summary()
+
+    @cached_property
+    def example_summaries(self) -> list[ExampleSummary]:
+        answers = {answer.text: answer.answer for answer in self.summary.answers}
+        answered = {each.text for each in self.summary.model_labels}
+        return [
+            ExampleSummary(
+                index=example.index,
+                label=example.label,
+                text=example.text,
+                model_label=example.index in answered,
+                words=[place.word for place in example.words],
+                dropped=[dropped.word for dropped in self.summary.dropped if dropped.text == example.index],
+                answer=answers.get(example.index),
+            )
+            for example in self.examples
+        ]
+
+    @property
+    def provenance(self) -> str:
+        """One line that says how these numbers came about."""
+        texts = self.spec.get("texts")
+        count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
+        if isinstance(texts, dict) and texts.get("dataset"):
+            count += f" of {texts['dataset']}, seed {texts.get('seed', 0)}"
+        words = {
+            "manual": "words given",
+            "cot": "words named by the model",
+            "occlusion": "words by occlusion",
+            "gradient": "words by gradient",
+        }
+        parts = [
+            *(variant.label for variant in self.variants),
+            count,
+            words.get(self.summary.source, self.summary.source),
+            f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
+            f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
+        ]
+        return " · ".join(parts)
+
+    def row(self, row: attribution_tables.NeuronRow) -> NeuronRow:
+        """A row of the tables with its name and address."""
+        return NeuronRow(
+            layer=row.layer,
+            neuron=row.neuron,
+            name=f"L{row.layer}/N{row.neuron}",
+            score=row.score,
+            rank=row.rank,
+            word=row.word,
+            drop=row.drop,
+            lift=row.lift,
+            p_value=row.p_value,
+            q_value=row.q_value,
+            low=row.low,
+            high=row.high,
+            href=urls.neuron(self.id, row.layer, row.neuron),
+        )
+
+    def variant(self, name: str | None) -> str | None:
+        """The pruned variant of this name, None for the first; Problem 422 when there is none of it."""
+        pruned = self.store.variants[1:]
+        if name is not None and name not in pruned:
+            raise bad_field("variant", name, pruned, unknown_name(name, pruned))
+        return name or (pruned[0] if pruned else None)
+
+    def check_layer(self, layer: int | None) -> None:
+        """Problem 422 for a layer that a list is to be of, and that was not recorded."""
+        if layer is not None and layer not in self.layers:
+            known = [*map(str, self.layers)]
+            message = f"layer {layer} was not recorded; the layers are {', '.join(known)}"
+            raise bad_field("layer", layer, known, message)
+
+    def place_of(self, example: int) -> int:
+        """The place of the example with this index in the lists of examples; texts that were left out have none."""
+        known = [each.index for each in self.examples]
+        if example not in known:
+            raise no_such_example(example, known)
+        return known.index(example)
+
+
+def no_such_example(example: int, known: Sequence[int]) -> Problem:
+    """422 that names the examples there are."""
+    names = [*map(str, known)]
+    message = f"there is no example {example}; the examples are {', '.join(names)}"
+    return bad_field("example", example, names, message)
+
+
+class OpenAttributions:
+    """The attributions that were read last, at most ``most`` of them. Safe to use from several threads."""
+
+    def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MAX_OPEN) -> None:
+        self._find = find
+        self._names = names
+        self._most = most
+        self._open: OrderedDict[str, OpenAttribution] = OrderedDict()
+        self._summaries: OrderedDict[str, tuple[Whereabouts, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, id: str) -> OpenAttribution:
+        """The open attribution; what ``find`` raises when there is none (Problem 404), Damaged when it cannot be
+        read."""
+        where = self._find(id)
+        with self._lock:
+            known = self._open.get(id)
+            if known is not None and known.where == where:
+                self._open.move_to_end(id)
+        if known is not None and known.where == where:
+            known.name_anew()
+            return known
+        opened = OpenAttribution(id, where, self._names)
+        with self._lock:
+            self._open[id] = opened
+            self._open.move_to_end(id)
+            while len(self._open) > self._most:
+                self._open.popitem(last=False)
+        return opened
+
+    def summary(self, id: str, build: Callable[[OpenAttribution], Summary]) -> Summary:
+        """What ``build`` makes of an attribution; kept, so that a list opens nothing twice and closes nothing."""
+        where = self._find(id)
+        with self._lock:
+            known = self._summaries.get(id)
+        if known is not None and known[0] == where:
+            made: Summary = known[1]
+            return made
+        made = build(OpenAttribution(id, where, self._names))
+        with self._lock:
+            self._summaries[id] = (where, made)
+            while len(self._summaries) > MAX_SUMMARIES:
+                self._summaries.popitem(last=False)
+        return made
+
+    def forget(self, id: str) -> None:
+        """The attribution was deleted."""
+        with self._lock:
+            self._open.pop(id, None)
+            self._summaries.pop(id, None)

@@ -1,0 +1,182 @@
+"""The overview of one attribution: its words, the map of Scores, the neurons that lost most."""
+
+from dataclasses import dataclass
+
+from prunescope.server import urls
+from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
+from prunescope.server.attributions.documents import AttributionDocument
+from prunescope.server.attributions.lines import (
+    ControlLine,
+    LayerLine,
+    NeuronLine,
+    TextLine,
+    WordChip,
+    WordLine,
+    control_line,
+    layer_line,
+    left_out_line,
+    lost,
+    neuron_line,
+    text_line,
+    word_line,
+)
+from prunescope.server.neurons.tokens import Legend
+from prunescope.server.site import wording
+from prunescope.server.site.controls import Fact, Href, Option, Picker
+from prunescope.server.site.documents import Link
+from prunescope.server.site.frame import Frame
+from prunescope.server.texts.page import TextPanel
+
+WORD_SOURCES = {
+    "manual": "given with the texts",
+    "cot": "named by the model itself",
+    "occlusion": "found by leaving words out",
+    "gradient": "found by the label's gradient",
+}
+
+
+@dataclass(frozen=True)
+class AttributionPage:
+    """The context of ``attributions/attribution.html``."""
+
+    frame: Frame
+    title: str
+    comparison_href: str | None
+    facts: tuple[Fact, ...]
+    variant_picker: Picker | None
+    chips: tuple[WordChip, ...]
+    words_note: str
+    all_words_href: str | None
+    answering_href: str | None
+    top_title: str
+    top: tuple[NeuronLine, ...]
+    damaged: tuple[NeuronLine, ...]
+    words: tuple[WordLine, ...]
+    controls: tuple[ControlLine, ...]
+    causal: CausalPanel | None
+    layers: tuple[LayerLine, ...]
+    texts: tuple[TextLine, ...]
+    provenance: str
+    job: Link | None
+    delete_href: str | None
+    after_delete: str
+    plotly: str
+    map_legend: Legend
+    map_data: dict[str, object]
+    histogram_data: dict[str, object]
+    own: TextPanel | None
+
+
+def attribution_page(
+    document: AttributionDocument, frame: Frame, here: str, own: TextPanel | None = None
+) -> AttributionPage:
+    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    first = document.variants[0].name if document.variants else None
+    variant = document.variant if document.variant != first else None
+
+    def href(**changes: urls.State) -> str:
+        state: dict[str, urls.State] = {"variant": variant, "word": document.word, **changes}
+        return urls.with_state(here, **state)
+
+    def neuron(href: str) -> str:
+        """A neuron in its most telling text, seen in the variant that this page speaks of."""
+        return urls.with_state(href, variant=variant)
+
+    share_of = next((each.label for each in document.variants if each.name == document.variant), "")
+    drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]
+    return AttributionPage(
+        frame=frame,
+        title=document.label,
+        comparison_href=None if frame.shared else urls.comparisons(document.id),
+        facts=_facts(document),
+        variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
+        chips=tuple(
+            WordChip(row.word, lost(row.drop), href(word=row.word), row.word == document.word)
+            for row in document.influential_words
+        ),
+        words_note=_words_note(document),
+        all_words_href=href(word=None) if document.word else None,
+        answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
+        top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
+        top=tuple(neuron_line(row, neuron) for row in document.top_neurons),
+        damaged=tuple(neuron_line(row, neuron) for row in document.damaged_neurons),
+        words=tuple(
+            word_line(row, href(word=row.word), neuron) for row in document.influential_words if row.drop is not None
+        ),
+        controls=tuple(control_line(row) for row in document.controls),
+        causal=causal_panel(document.causal, document.variant) if document.causal else None,
+        layers=tuple(layer_line(row, neuron) for row in document.layer_list),
+        texts=(
+            *(text_line(example) for example in document.example_list),
+            *(left_out_line(text) for text in document.summary.left_out),
+        ),
+        provenance=document.provenance,
+        job=None if frame.shared else document.job,
+        delete_href=None if frame.shared else urls.api(document.href),
+        after_delete=urls.attributions(),
+        plotly=urls.PLOTLY,
+        map_legend=_map_legend(document),
+        map_data={
+            "layers": [f"L{layer}" for layer in document.score_map.layers],
+            "ranks": document.score_map.ranks,
+            "scores": document.score_map.scores,
+            "labels": _map_labels(document),
+            "hrefs": [[href and neuron(href) for href in hrefs] for hrefs in document.score_map.hrefs],
+        },
+        own=own,
+        histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
+    )
+
+
+def _words_note(document: AttributionDocument) -> str:
+    summary = document.summary
+    note = WORD_SOURCES.get(summary.source, summary.source)
+    if summary.plain_question is None:
+        return note
+    return f"{note}, which was asked the plain question: its chat template was not used ({summary.plain_question})"
+
+
+def _facts(document: AttributionDocument) -> tuple[Fact, ...]:
+    summary = document.summary
+    return (
+        Fact("", wording.count(summary.texts), "texts" if summary.texts != 1 else "text"),
+        Fact("", wording.count(summary.influential_tokens), f"influential of {wording.count(summary.tokens)} tokens"),
+        Fact("", wording.count(len(document.layers)), "layers"),
+        Fact("", wording.count(summary.ranked), f"of {wording.count(summary.neurons)} neurons ranked"),
+    )
+
+
+def _variants(document: AttributionDocument, href: Href) -> Picker:
+    options = tuple(
+        Option(variant.label, href(variant=variant.name if place else None), variant.name == document.variant)
+        for place, variant in enumerate(document.variants)
+    )
+    shown = next((option.label for option in options if option.current), "")
+    return Picker("Pruned model", shown, options)
+
+
+def _map_legend(document: AttributionDocument) -> Legend:
+    scores = [score for layer in document.score_map.scores for score in layer if score is not None]
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    return Legend(wording.decimal(low), wording.decimal((low + high) / 2), wording.decimal(high), "heat-ramp")
+
+
+def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
+    """What the map's points say: neuron, Score, word and drop, as lines."""
+    scores = document.score_map
+    return [
+        [
+            None
+            if neuron is None
+            else f"L{layer}/N{neuron}<br>Score {wording.decimal(score)}<br>{_plain(word)} {lost(drop)}"
+            for neuron, score, word, drop in zip(neurons, row, words, drops, strict=True)
+        ]
+        for layer, neurons, row, words, drops in zip(
+            scores.layers, scores.neurons, scores.scores, scores.words, scores.drops, strict=True
+        )
+    ]
+
+
+def _plain(word: str | None) -> str:
+    """A word for a chart's label, which reads ``<`` as markup."""
+    return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,88 @@
+"""Attributions: the list, and the overview of one."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from prunescope.server import urls
+from prunescope.server.answers import problems
+from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
+from prunescope.server.attributions.list_page import attributions_page
+from prunescope.server.attributions.page import attribution_page
+from prunescope.server.attributions.queries import attribution_document, attribution_list
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Page
+from prunescope.server.site.frame import ATTRIBUTIONS, address, make_frame, render
+from prunescope.server.stores import StoresHere
+from prunescope.server.texts.page import text_panel
+from prunescope.server.texts.queries import other_texts, own_text_form
+
+api = APIRouter(prefix=urls.API, tags=["Attributions"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, or largest drop first")]
+
+
+Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
+
+
+@api.get(urls.ATTRIBUTIONS, responses=problems(422), summary="Attributions, newest first")
+def list_attributions(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
+    return attribution_list(stores, cursor=cursor, limit=limit)
+
+
+@pages.get(urls.ATTRIBUTIONS)
+def show_attributions(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, "cursor")
+    page = asked.read(lambda: attribution_list(stores, cursor=asked.text("cursor")))
+    frame = make_frame(
+        request,
+        "Attributions",
+        section="Attributions",
+        scripts=("live",),
+        events_href=urls.events(),
+        notices=asked.notices,
+    )
+    return render("attributions/list", attributions_page(page, frame))
+
+
+@api.get(urls.ATTRIBUTION, responses=problems(404, 422), summary="Words, Scores and damage of one attribution")
+def get_attribution(
+    stores: StoresHere,
+    attribution: str,
+    variant: Variant = None,
+    word: str | None = None,
+    layer: int | None = None,
+    sort: Sort = "rank",
+) -> AttributionDocument:
+    opened = stores.attributions.get(attribution)
+    record = stores.results.many("attribution", [attribution]).get(attribution)
+    return attribution_document(opened, variant=variant, word=word, layer=layer, sort=sort, record=record)
+
+
+@pages.get(urls.ATTRIBUTION)
+def show_attribution(request: Request, stores: StoresHere, attribution: str) -> Response:
+    asked = Asked(request, "variant", "word")
+    opened = stores.attributions.get(attribution)
+    record = stores.results.many("attribution", [attribution]).get(attribution)
+    document = asked.read(
+        lambda: attribution_document(opened, variant=asked.text("variant"), word=asked.text("word"), record=record)
+    )
+    frame = make_frame(
+        request,
+        document.label,
+        ATTRIBUTIONS,
+        section="Attributions",
+        scripts=("charts", "texts"),
+        attribution=attribution,
+        notices=asked.notices,
+    )
+    own = None if frame.shared else text_panel(attribution, own_text_form(opened), other_texts(stores, opened))
+    return render("attributions/attribution", attribution_page(document, frame, here=address(request), own=own))
+
+
+@api.delete(urls.ATTRIBUTION, status_code=204, responses=problems(404, 409), summary="Remove an attribution")
+def delete_attribution(stores: StoresHere, attribution: str) -> None:
+    stores.results.delete("attribution", attribution)
+    stores.attributions.forget(attribution)

@@ -1,0 +1,245 @@
+"""Two attributions side by side: do the same neurons come out on top, and is that more than chance?"""
+
+from dataclasses import dataclass
+
+from prunescope.server import urls
+from prunescope.server.attributions.list_page import Found
+from prunescope.server.comparisons.documents import (
+    ComparableAttribution,
+    ComparableAttributions,
+    ComparisonDocument,
+    LayerOverlap,
+)
+from prunescope.server.comparisons.lines import (
+    OverlapLine,
+    SharedLine,
+    about,
+    chance_range,
+    layer_line,
+    over_all_line,
+    overlap_line,
+    share_of_layer,
+    shared_line,
+    times_chance,
+)
+from prunescope.server.site import wording
+from prunescope.server.site.controls import Empty, Fact, Option, Picker
+from prunescope.server.site.documents import Link
+from prunescope.server.site.frame import Frame
+
+MAX_LINES = 50
+MIN_SHARED_TEXTS = 0.5
+
+
+@dataclass(frozen=True)
+class SettingLine:
+    name: str
+    first: str
+    second: str
+    differs: bool
+
+
+@dataclass(frozen=True)
+class ComparisonPage:
+    """The context of ``comparisons/comparison.html``."""
+
+    frame: Frame
+    title: str
+    first: Link
+    first_note: str
+    second: Link
+    second_note: str
+    verdict: str
+    caution: str
+    facts: tuple[Fact, ...]
+    top_picker: Picker
+    top: str
+    turned_href: str
+    other_href: str
+    settings: tuple[SettingLine, ...]
+    over_all: tuple[OverlapLine, ...]
+    correlation: str
+    layers: tuple[OverlapLine, ...]
+    together: OverlapLine
+    shared: tuple[SharedLine, ...]
+    shared_note: str
+    plotly: str
+    layers_data: dict[str, object]
+    scores_data: dict[str, object]
+
+
+@dataclass(frozen=True)
+class ComparablePage:
+    """The context of ``comparisons/choice.html``."""
+
+    frame: Frame
+    title: str
+    lead: str
+    items: tuple[Found, ...]
+    empty: Empty
+
+
+def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> ComparisonPage:
+    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    layers = tuple(layer_line(row) for row in document.layer_list)
+    options = tuple(
+        Option(share_of_layer(top), urls.with_state(here, top=top), top == document.top) for top in document.tops
+    )
+    shown = f"Best {share_of_layer(document.top)} of each layer"
+    rows = [shared_line(row) for row in document.shared_neurons[:MAX_LINES]]
+    return ComparisonPage(
+        frame=frame,
+        title="Do the same neurons come out on top?",
+        first=Link(label=document.first.label, href=document.first.href),
+        first_note=_note([setting.first for setting in document.settings if setting.differs]),
+        second=Link(label=document.second.label, href=document.second.href),
+        second_note=_note([setting.second for setting in document.settings if setting.differs]),
+        verdict=_verdict(document),
+        caution=_caution(document),
+        facts=_facts(document),
+        top_picker=Picker("Neurons of each layer", shown, options),
+        top=share_of_layer(document.top),
+        turned_href=document.turned_href,
+        other_href=urls.comparisons(document.first.id),
+        settings=tuple(SettingLine(row.name, row.first, row.second, row.differs) for row in document.settings),
+        over_all=tuple(over_all_line(row) for row in document.over_all),
+        correlation=_correlation(document),
+        layers=layers,
+        together=overlap_line("All layers", None, document.together, ("", "")),
+        shared=tuple(rows),
+        shared_note=_shared_note(document, len(rows)),
+        plotly=urls.PLOTLY,
+        layers_data=_layers_data(document),
+        scores_data=_scores_data(document),
+    )
+
+
+def comparable_page(document: ComparableAttributions, frame: Frame) -> ComparablePage:
+    return ComparablePage(
+        frame=frame,
+        title=f"Compare {document.attribution.label} with",
+        lead=f"Other attributions of {document.dense.label}: on other texts, with another seed, with words from "
+        "another source. Neurons that come out on top in both are no accident of one run.",
+        items=tuple(comparable_line(item) for item in document.items),
+        empty=Empty(
+            "Nothing to compare it with yet",
+            f"Attribute {document.dense.label} once more, on another data set, with another seed or another source of "
+            "influential words. Only attributions of one dense model can be compared.",
+            "Start an attribution",
+            urls.new_job(kind="attribute", dense=document.model),
+        ),
+    )
+
+
+def comparable_line(item: ComparableAttribution) -> Found:
+    return Found(item.label, item.comparison_href, difference_note(item), tuple(item.words))
+
+
+def difference_note(item: ComparableAttribution) -> str:
+    """``other texts, seed · wanda · c4 · 0.5 · 2 hours ago``."""
+    differing = ", ".join(name.lower() for name in item.differs)
+    parts = [f"differs in {differing}" if differing else "the same settings"]
+    parts += [", ".join(variant.label for variant in item.variants), wording.ago(item.created_at)]
+    return " · ".join(part for part in parts if part)
+
+
+def _note(differing: list[str]) -> str:
+    """The first of the settings that tell one from the other."""
+    return f" ({', '.join(differing[:2])})" if differing else ""
+
+
+def _verdict(document: ComparisonDocument) -> str:
+    found = document.together
+    told = (
+        f"Of the best {share_of_layer(document.top)} of each layer, {wording.count(found.shared)} of "
+        f"{wording.count(min(found.first, found.second))} are the same in both; chance would give "
+        f"{about(found.expected)} ({chance_range(found)})."
+    )
+    if found.p <= 0.05:
+        return f"{told} That is {times_chance(found)} what chance gives, p {wording.probability(found.p)}."
+    return f"{told} That is no more than chance may give, p {wording.probability(found.p)}."
+
+
+def _caution(document: ComparisonDocument) -> str:
+    """What the two have in common already, where that makes an overlap say less."""
+    fewer = min(document.first.examples, document.second.examples)
+    if document.texts_in_both >= MIN_SHARED_TEXTS * fewer:
+        return (
+            f"{wording.plural(document.texts_in_both, 'text is', 'texts are')} the same in both: this says how far the "
+            "settings matter, not whether the neurons are found again on other texts."
+        )
+    return ""
+
+
+def _facts(document: ComparisonDocument) -> tuple[Fact, ...]:
+    words = document.words_in_both
+    named = f": {', '.join(words[:5])}" if words else ""
+    counts = [
+        (document.population, "neuron", " ranked in both"),
+        (len(document.layers), "layer", ""),
+        (document.texts_in_both, "text", " in common"),
+        (len(words), "word", f" in common{named}"),
+    ]
+    return tuple(Fact("", wording.count(n), (one if n == 1 else f"{one}s") + what) for n, one, what in counts)
+
+
+def _correlation(document: ComparisonDocument) -> str:
+    found = document.correlation
+    if found is None:
+        return "A rank correlation needs three neurons and Scores that differ."
+    beyond = "more than" if abs(found.value) > found.chance else "within"
+    return (
+        f"Rank correlation of the Scores of all {wording.count(found.neurons)} neurons (Spearman's): "
+        f"{wording.decimal(found.value)}, {beyond} what chance gives (±{wording.decimal(found.chance)} in 95 % of "
+        "cases)."
+    )
+
+
+def _shared_note(document: ComparisonDocument, shown: int) -> str:
+    whole = document.together.shared
+    if whole > shown:
+        return (
+            f"the best {wording.count(shown)} of {wording.count(whole)}; the chart shows {len(document.shared_neurons)}"
+        )
+    return "by their places in both"
+
+
+def _layers_data(document: ComparisonDocument) -> dict[str, object]:
+    overlaps = [row.overlap for row in document.layer_list]
+    return {
+        "layers": [f"L{row.layer}" for row in document.layer_list],
+        "shared": [found.shared for found in overlaps],
+        "expected": [found.expected for found in overlaps],
+        "low": [found.low for found in overlaps],
+        "high": [found.high for found in overlaps],
+        "labels": [_label(row) for row in document.layer_list],
+        "hrefs": [row.first_href for row in document.layer_list],
+    }
+
+
+def _label(row: LayerOverlap) -> str:
+    """What a layer's point says, as lines."""
+    found = row.overlap
+    lines = (
+        f"Layer {row.layer}",
+        f"{found.shared} of {min(found.first, found.second)} shared",
+        f"by chance {about(found.expected)} ({chance_range(found)})",
+        f"p {wording.probability(found.p)}, q {wording.probability(row.q)}",
+    )
+    return "<br>".join(lines)
+
+
+def _scores_data(document: ComparisonDocument) -> dict[str, object]:
+    rows = document.shared_neurons
+    return {
+        "x": [row.first.score for row in rows],
+        "y": [row.second.score for row in rows],
+        "labels": [
+            f"{row.name}<br>first {wording.decimal(row.first.score)}, rank {wording.count(row.first.rank)}<br>"
+            f"second {wording.decimal(row.second.score)}, rank {wording.count(row.second.rank)}"
+            for row in rows
+        ],
+        "hrefs": [row.first.href for row in rows],
+        "xTitle": "Score in the first",
+        "yTitle": "Score in the second",
+    }

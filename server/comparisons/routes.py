@@ -1,0 +1,70 @@
+"""Two attributions of one model side by side, and which ones can be compared."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from prunescope.server import urls
+from prunescope.server.answers import problems
+from prunescope.server.comparisons.documents import ComparableAttributions, ComparisonDocument
+from prunescope.server.comparisons.page import comparable_page, comparison_page
+from prunescope.server.comparisons.queries import comparable_attributions, comparison_document
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, address, make_frame, render
+from prunescope.server.stores import StoresHere
+
+api = APIRouter(prefix=urls.API, tags=["Attributions"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+OfLayer = Annotated[
+    str | None,
+    Query(description="how many neurons of a layer count as its best: a number (50) or a share (5%, the default)"),
+]
+
+
+@api.get(urls.COMPARISONS, responses=problems(404), summary="What an attribution can be compared with")
+def list_comparable(stores: StoresHere, attribution: str) -> ComparableAttributions:
+    return comparable_attributions(stores, attribution)
+
+
+@pages.get(urls.COMPARISONS)
+def show_comparable(request: Request, stores: StoresHere, attribution: str) -> Response:
+    asked = Asked(request)
+    document = comparable_attributions(stores, attribution)
+    crumb = Crumb(document.attribution.label, document.attribution.href)
+    frame = make_frame(
+        request,
+        f"Compare {document.attribution.label}",
+        ATTRIBUTIONS,
+        crumb,
+        section="Attributions",
+        attribution=attribution,
+        notices=asked.notices,
+    )
+    return render("comparisons/choice", comparable_page(document, frame))
+
+
+@api.get(urls.COMPARISON, responses=problems(404, 422), summary="Do the same neurons come out on top in another one")
+def get_comparison(stores: StoresHere, attribution: str, other: str, top: OfLayer = None) -> ComparisonDocument:
+    return comparison_document(stores.attributions.get(attribution), stores.attributions.get(other), top=top)
+
+
+@pages.get(urls.COMPARISON)
+def show_comparison(request: Request, stores: StoresHere, attribution: str, other: str) -> Response:
+    asked = Asked(request, "top")
+    opened = stores.attributions.get(attribution)
+    second = stores.attributions.get(other)
+    document = asked.read(lambda: comparison_document(opened, second, top=asked.text("top")))
+    frame = make_frame(
+        request,
+        f"{document.first.label} beside {document.second.label}",
+        ATTRIBUTIONS,
+        Crumb(document.first.label, document.first.href),
+        Crumb("Compare", urls.comparisons(attribution)),
+        section="Attributions",
+        scripts=("charts",),
+        attribution=attribution,
+        notices=asked.notices,
+    )
+    return render("comparisons/comparison", comparison_page(document, frame, here=address(request)))

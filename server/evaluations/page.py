@@ -1,0 +1,225 @@
+"""An evaluation's accuracies, and the examples behind one of them, what pruning broke first."""
+
+import json
+from dataclasses import dataclass
+
+from prunescope.server import urls
+from prunescope.server.evaluations.documents import (
+    ChoiceScores,
+    EvaluationDocument,
+    TaskAccuracy,
+    TaskExample,
+    TaskExamples,
+    TextPerplexity,
+)
+from prunescope.server.site import wording
+from prunescope.server.site.controls import Fact
+from prunescope.server.site.documents import Link
+from prunescope.server.site.frame import Frame
+
+MAX_LINKS = 3
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    task: str
+    href: str
+    accuracy: str
+    interval: str
+    dense: str
+    difference: str
+    rows: str
+    chance: str
+    near: bool
+
+
+@dataclass(frozen=True)
+class PerplexityRow:
+    text: str
+    perplexity: str
+    interval: str
+    dense: str
+    dense_href: str | None
+    change: str
+    change_interval: str
+    windows: str
+    source: str
+
+
+@dataclass(frozen=True)
+class EvaluationPage:
+    """The context of ``evaluations/evaluation.html``."""
+
+    frame: Frame
+    title: str
+    model: Link
+    dense: Link | None
+    job: Link | None
+    rows: tuple[AccuracyRow, ...]
+    cut: tuple[str, ...]
+    perplexity: tuple[PerplexityRow, ...]
+    delete_href: str | None
+    after_delete: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model answered: ``sure`` is how far its choice lies before the next one."""
+
+    who: str
+    choice: str
+    right: bool
+    sure: str
+
+
+@dataclass(frozen=True)
+class ExampleCard:
+    number: str
+    text: str
+    answer: str
+    verdict: str  # "broken", "mended" or ""
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """The context of ``evaluations/task.html``."""
+
+    frame: Frame
+    title: str
+    model: Link
+    facts: tuple[Fact, ...]
+    note: str
+    examples: tuple[ExampleCard, ...]
+    attributions: tuple[Link, ...]
+    attribute_href: str | None
+    post_href: str
+    job: str | None  # JSON
+    job_label: str
+    more_href: str | None
+
+
+def evaluation_page(document: EvaluationDocument, frame: Frame) -> EvaluationPage:
+    return EvaluationPage(
+        frame=frame,
+        title=document.label,
+        model=document.model,
+        dense=document.dense,
+        job=None if frame.shared else document.job,
+        rows=tuple(_accuracy(task) for task in document.tasks),
+        cut=tuple(f"{task.task}: {_cut(task, document.context)}" for task in document.tasks if task.truncated),
+        perplexity=tuple(_perplexity(text) for text in document.perplexity),
+        delete_href=None if frame.shared else urls.api(document.href),
+        after_delete=urls.evaluations(),
+    )
+
+
+def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
+    result = document.result
+    facts = [
+        Fact("accuracy", f"{wording.accuracy(result.accuracy)} %", _interval(result)),
+        Fact("", wording.count(result.rows), "rows"),
+        Fact("chance", f"{wording.accuracy(result.chance)} %"),
+    ]
+    if result.truncated:
+        facts.append(Fact("", wording.count(result.truncated), "with the beginning of their prompt cut off"))
+    if result.dense is not None:
+        facts.insert(1, Fact("dense", f"{wording.accuracy(result.dense)} %"))
+    if result.difference is not None:
+        facts.insert(2, Fact("difference", wording.points(result.difference), "points"))
+    if document.broken is not None and document.mended is not None:
+        facts += [
+            Fact("", wording.count(document.broken), "broken"),
+            Fact("", wording.count(document.mended), "mended"),
+        ]
+        note = (
+            "Right in the dense model and wrong here come first, then those that are right only here; of both, the "
+            "most confident first: by how far the two answers lie ahead of the next choices, added up."
+        )
+    elif document.of_dense:
+        note = "This is a dense model. What pruning broke stands on the pages of the models that were pruned from it."
+    else:
+        note = "The dense model was not measured on the same rows, so nothing can be said about what broke."
+    dense = document.dense.label if document.dense else ""
+    return TaskPage(
+        frame=frame,
+        title=f"{result.task} · {document.model.label}",
+        model=document.model,
+        facts=tuple(facts),
+        note=note,
+        examples=tuple(_example(example, document.model.label, dense) for example in document.items),
+        attributions=tuple(document.attributions[:MAX_LINKS]),
+        attribute_href=None if frame.shared else document.attribute_href,
+        post_href=urls.api(urls.jobs()),
+        job=None if frame.shared or document.attribution_job is None else json.dumps(document.attribution_job),
+        job_label=_job_label(document),
+        more_href=document.next_href,
+    )
+
+
+def _job_label(document: TaskExamples) -> str:
+    broken, taken = document.broken or 0, document.attribution_rows
+    if broken > taken:
+        return f"Find the neurons behind the first {taken}"
+    return f"Find the neurons behind {'this one' if broken == 1 else f'these {broken}'}"
+
+
+def _accuracy(task: TaskAccuracy) -> AccuracyRow:
+    low, high = task.interval
+    return AccuracyRow(
+        task.task,
+        task.href,
+        wording.accuracy(task.accuracy),
+        f"{wording.accuracy(low)} to {wording.accuracy(high)}",
+        wording.accuracy(task.dense) if task.dense is not None else "",
+        wording.points(task.difference) if task.difference is not None else "",
+        wording.count(task.rows),
+        wording.accuracy(task.chance),
+        low <= task.chance <= high,
+    )
+
+
+def _cut(task: TaskAccuracy, context: int | None) -> str:
+    rows = f"{wording.count(task.truncated)} of {wording.plural(task.rows, 'row')}"
+    length = f"{wording.count(context)} tokens" if context else "the model's context"
+    return f"{rows} lost the beginning of a prompt longer than {length}"
+
+
+def _perplexity(text: TextPerplexity) -> PerplexityRow:
+    return PerplexityRow(
+        text.text.rpartition("/")[2],
+        wording.perplexity(text.perplexity),
+        "" if text.interval is None else " to ".join(map(wording.perplexity, text.interval)),
+        "" if text.dense is None else wording.perplexity(text.dense),
+        text.dense_href,
+        "" if text.ratio is None else wording.times(text.ratio),
+        "" if text.paired is None else " to ".join(map(wording.multiple, text.paired.interval)),
+        f"{wording.count(text.windows)} × {wording.count(text.seqlen)} tokens{', each with BOS' if text.bos else ''}",
+        text.source,
+    )
+
+
+def _interval(task: TaskAccuracy) -> str:
+    return f"({wording.accuracy(task.interval[0])} to {wording.accuracy(task.interval[1])})"
+
+
+def _example(example: TaskExample, model: str, dense: str) -> ExampleCard:
+    answers = [_answer(model, example, example.this)]
+    if example.against is not None:
+        answers.insert(0, _answer(dense or "dense", example, example.against))
+    verdict = "broken" if example.broken else "mended" if example.mended else ""
+    return ExampleCard(
+        f"row {wording.count(example.index)}", example.text, _choice(example, example.answer), verdict, tuple(answers)
+    )
+
+
+def _answer(who: str, example: TaskExample, scores: ChoiceScores) -> Answer:
+    others = [score for place, score in enumerate(scores.scores) if place != scores.chosen]
+    sure = ""
+    if others and 0 <= scores.chosen < len(scores.scores):
+        sure = f"{wording.decimal(scores.scores[scores.chosen] - max(others), 2)} nats ahead"
+    return Answer(who, _choice(example, scores.chosen), scores.correct, sure)
+
+
+def _choice(example: TaskExample, place: int) -> str:
+    return example.choices[place].strip() if 0 <= place < len(example.choices) else wording.NOTHING

@@ -1,0 +1,259 @@
+"""Evaluations: accuracies beside the dense model's, and the examples that pruning broke."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from prunescope.jobs.problems import Problem, bad_field, unknown_name
+from prunescope.jobs.references import PRUNED
+from prunescope.jobs.vocabulary import TASKS
+from prunescope.server import urls
+from prunescope.server.evaluations.documents import (
+    ChoiceScores,
+    EvaluationDocument,
+    EvaluationSummary,
+    PairedAccuracy,
+    TaskAccuracy,
+    TaskComparison,
+    TaskExample,
+    TaskExamples,
+)
+from prunescope.server.evaluations.perplexities import perplexities_beside_dense, text_perplexities
+from prunescope.server.models.queries import is_dense
+from prunescope.server.site.apart import Described, told_apart
+from prunescope.server.site.cursors import Window
+from prunescope.server.site.documents import Link, Page
+from prunescope.server.site.labels import measured_label
+from prunescope.server.site.names import Names, references_of
+from prunescope.server.site.records import job_link, naming
+from prunescope.server.stores import Stores
+from prunescope.store.artefacts.manifest import Damaged
+from prunescope.store.artefacts.records import Record
+from prunescope.store.evaluations.outcomes import EVALUATION_JSON
+from prunescope.store.evaluations.values import Pairing, telling_majority
+
+MAX_EXAMPLES = 200
+MAX_TEXTS = 10
+"""Texts of an attribution, as many as the paper takes of a task (arXiv 2503.01542, section 3.3)."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Names of models, and the dense evaluations that evaluations are paired with."""
+
+    names: Names
+    pairings: Mapping[tuple[str, str], Pairing]
+    dense: Mapping[str, Record]
+    links: Mapping[str, Link]  # to the dense evaluations
+
+    @classmethod
+    def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
+        """What several records are shown with, looked up together."""
+        pairings = stores.measurements.pairings_of(record.id for record in records)
+        dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in pairings.values()])
+        names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
+        return cls(names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
+
+    def of(self, record: Record, task: str) -> tuple[Pairing, Record] | None:
+        """The pairing of a task with the dense model's evaluation; None for a dense model's own, and where that has
+        none on the same rows."""
+        pairing = self.pairings.get((record.id, task))
+        other = None if pairing is None else self.dense.get(pairing.dense_evaluation)
+        return None if pairing is None or other is None else (pairing, other)
+
+    def first_of(self, record: Record) -> Record | None:
+        """The dense model's evaluation of the first task that has one."""
+        return next((found[1] for task in _tasks(record) if (found := self.of(record, task))), None)
+
+
+def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
+    """Newest first."""
+    records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
+    beside = Beside.read(stores, records)
+    items = [EvaluationSummary.model_validate(_summary(record, beside)) for record in records]
+    labels = told_apart([Described(item.label, (f"made {item.created_at:%Y-%m-%d}", item.id)) for item in items])
+    items = [item.model_copy(update={"label": label}) for item, label in zip(items, labels, strict=True)]
+    return Page[EvaluationSummary](items=items, next=after, next_href=urls.evaluations(cursor=after) if after else None)
+
+
+def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
+    """One evaluation. Problem 404."""
+    record = stores.results.get("evaluation", id)
+    beside = Beside.read(stores, [record])
+    dense = beside.first_of(record)
+    return EvaluationDocument.model_validate(
+        {
+            **_summary(record, beside),
+            "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
+            "spec": record.spec,
+            "context": record.summary.get("context"),
+            "perplexity": perplexities_beside_dense(stores.results, record, beside.of, beside.links),
+            "dense": _link(dense, beside.names) if dense else None,
+            "job": job_link(record),
+        }
+    )
+
+
+def task_examples(
+    stores: Stores, id: str, task: str, *, against: str | None = None, cursor: str | None = None, limit: int = 50
+) -> TaskExamples:
+    """The examples of a task, the broken ones first and of these the most confident ones (`_surprise`); compared with
+    the dense model's evaluation, or the one named."""
+    window = Window.parse(cursor, limit, MAX_EXAMPLES)
+    record = stores.results.get("evaluation", id)
+    if task not in _tasks(record):
+        message = unknown_name(task, _tasks(record))
+        raise Problem(404, "not-found", "No such task", f"evaluation {id}: {message}")
+    beside = Beside.read(stores, [record])
+    names, paired = beside.names, beside.of(record, task)
+    other = _evaluation(stores, against, task) if against else paired and paired[1]
+    names.learn(references_of(other.spec) if other else [])
+    theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
+    examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
+    examples.sort(key=lambda each: (not each.broken, not each.mended, -_surprise(each), each.index))
+    broken = [each.index for each in examples if each.broken]
+    after = window.after(len(examples))
+    reference = record.spec["model"]
+    base = other.spec["model"] if other and not other.spec["model"].startswith(PRUNED) else None
+    state: dict[str, urls.State] = {"against": against, "limit": None if limit == 50 else limit}
+    called = stores.names.attributions()
+    return TaskExamples(
+        items=examples[window.offset : window.offset + window.limit],
+        next=after,
+        next_href=urls.evaluation_task(id, task, **state, cursor=after) if after else None,
+        evaluation=_link(record, names),
+        model=names.link(reference),
+        dense=_link(other, names) if other else None,
+        result=_comparison(record, task, beside),
+        of_dense=is_dense(stores, reference),
+        broken=len(broken) if other else None,
+        mended=sum(each.mended for each in examples) if other else None,
+        attributions=[
+            Link(label=called.get(found.id) or found.id, href=urls.attribution(found.id))
+            for found in naming(stores.results, "attribution", reference)
+        ],
+        attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
+        attribution_job=_attribution_of(base, reference, task, broken[:MAX_TEXTS]) if base and broken else None,
+        attribution_rows=len(broken[:MAX_TEXTS]) if base else 0,
+    )
+
+
+def _evaluation(stores: Stores, id: str, task: str) -> Record:
+    """The evaluation to compare with. Problem 422."""
+    found = stores.results.many("evaluation", [id]).get(id)
+    if found is None or task not in _tasks(found):
+        message = f"there is no evaluation {id[:40]!r} that measured {task}"
+        raise bad_field("against", id, f"the id of an evaluation that measured {task}", message)
+    return found
+
+
+def _tasks(record: Record) -> dict[str, Any]:
+    tasks: dict[str, Any] = record.summary.get("tasks", {})
+    return tasks
+
+
+def _link(record: Record, names: Names) -> Link:
+    return Link(label=names.label(record.spec["model"]), href=urls.evaluation(record.id))
+
+
+def _summary(record: Record, beside: Beside) -> dict[str, Any]:
+    model = beside.names.link(record.spec["model"])
+    return {
+        "id": record.id,
+        "model": model,
+        "label": f"{model.label} · {measured_label(record.spec)}",
+        "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
+        "perplexity": text_perplexities(record),
+        "created_at": record.created_at,
+        "href": urls.evaluation(record.id),
+    }
+
+
+def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
+    measured = _tasks(record)[task]
+    found = beside.of(record, task)
+    pairing = None if found is None else found[0]
+    return {
+        "task": task,
+        "group": TASKS.get(task),
+        "accuracy": measured["accuracy"],
+        "rows": measured["rows"],
+        "interval": measured["interval"],
+        "chance": measured["chance"],
+        "truncated": measured.get("truncated", 0),
+        "majority": telling_majority(measured.get("majority")),
+        "version": measured.get("version"),
+        "prompt_hash": measured.get("prompt_hash"),
+        "dense": None if pairing is None else (pairing.both_right + pairing.newly_wrong) / pairing.rows,
+        "difference": None if pairing is None else pairing.difference,
+        "href": urls.evaluation_task(record.id, task),
+    }
+
+
+def _comparison(record: Record, task: str, beside: Beside) -> TaskComparison:
+    found = beside.of(record, task)
+    paired = None if found is None else _paired(found[0], beside.links[found[1].id])
+    return TaskComparison.model_validate({**_accuracy(record, task, beside), "paired": paired})
+
+
+def _paired(pairing: Pairing, dense: Link) -> PairedAccuracy:
+    return PairedAccuracy(
+        evaluation=dense,
+        rows=pairing.rows,
+        both_right=pairing.both_right,
+        newly_wrong=pairing.newly_wrong,
+        newly_right=pairing.newly_right,
+        both_wrong=pairing.both_wrong,
+        difference=pairing.difference,
+        interval=pairing.interval,
+        p=pairing.p,
+    )
+
+
+def _examples(stores: Stores, id: str, task: str) -> list[dict[str, Any]]:
+    contents = stores.artefacts.read("evaluation", id, EVALUATION_JSON)
+    try:
+        examples: list[dict[str, Any]] = json.loads(contents)["tasks"][task]["examples"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged(Path("evaluations", id), EVALUATION_JSON, "cannot be read") from error
+    return examples
+
+
+def _example(this: dict[str, Any], other: dict[str, Any] | None) -> TaskExample:
+    mine, theirs = _answer(this), _answer(other) if other else None
+    return TaskExample(
+        index=this["index"],
+        text=this["text"],
+        choices=this["choices"],
+        answer=this["answer"],
+        this=mine,
+        against=theirs,
+        broken=theirs is not None and theirs.correct and not mine.correct,
+        mended=theirs is not None and mine.correct and not theirs.correct,
+    )
+
+
+def _surprise(example: TaskExample) -> float:
+    """How sure the dense model was of its answer and the pruned one of another, in nats: the margins of both choices
+    over the next one, added up. 0 where both chose the same."""
+    if example.against is None or example.against.chosen == example.this.chosen:
+        return 0.0
+    return _margin(example.this) + _margin(example.against)
+
+
+def _margin(scores: ChoiceScores) -> float:
+    others = [score for place, score in enumerate(scores.scores) if place != scores.chosen]
+    return scores.scores[scores.chosen] - max(others, default=0.0)
+
+
+def _attribution_of(dense: str, pruned: str, task: str, rows: list[int]) -> dict[str, Any]:
+    """The job that looks for the neurons behind these rows."""
+    spec = {"dense": dense, "pruned": [pruned], "texts": {"dataset": task, "indices": rows}, "prompt": task}
+    return {"kind": "attribute", "spec": spec}
+
+
+def _answer(example: dict[str, Any]) -> ChoiceScores:
+    chosen, answer = example["chosen"], example["answer"]
+    return ChoiceScores(chosen=chosen, correct=chosen == answer, scores=example["scores"])

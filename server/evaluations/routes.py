@@ -1,0 +1,89 @@
+"""Evaluations: accuracies and perplexities of a model, and the examples behind them."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from prunescope.server import urls
+from prunescope.server.answers import problems
+from prunescope.server.evaluations.documents import EvaluationDocument, EvaluationSummary, TaskExamples
+from prunescope.server.evaluations.list_page import evaluations_page
+from prunescope.server.evaluations.page import evaluation_page, task_page
+from prunescope.server.evaluations.queries import evaluation_document, evaluation_list, task_examples
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Page
+from prunescope.server.site.frame import EVALUATIONS, Crumb, make_frame, render
+from prunescope.server.stores import StoresHere
+
+api = APIRouter(prefix=urls.API, tags=["Evaluations"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@api.get(urls.EVALUATIONS, responses=problems(422), summary="Evaluations, newest first")
+def list_evaluations(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
+    return evaluation_list(stores, cursor=cursor, limit=limit)
+
+
+@pages.get(urls.EVALUATIONS)
+def show_evaluations(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, "cursor")
+    page = asked.read(lambda: evaluation_list(stores, cursor=asked.text("cursor")))
+    frame = make_frame(request, "Evaluations", section="Evaluations", notices=asked.notices)
+    return render("evaluations/list", evaluations_page(page, frame))
+
+
+@api.get(urls.EVALUATION, responses=problems(404), summary="Accuracies of one model")
+def get_evaluation(stores: StoresHere, evaluation: str) -> EvaluationDocument:
+    return evaluation_document(stores, evaluation)
+
+
+@pages.get(urls.EVALUATION)
+def show_evaluation(request: Request, stores: StoresHere, evaluation: str) -> Response:
+    asked = Asked(request)
+    document = evaluation_document(stores, evaluation)
+    frame = make_frame(request, document.label, EVALUATIONS, section="Evaluations", notices=asked.notices)
+    return render("evaluations/evaluation", evaluation_page(document, frame))
+
+
+@api.delete(urls.EVALUATION, status_code=204, responses=problems(404, 409), summary="Remove an evaluation")
+def delete_evaluation(stores: StoresHere, evaluation: str) -> None:
+    stores.results.delete("evaluation", evaluation)
+
+
+@api.get(
+    urls.EVALUATION_TASK,
+    responses=problems(404, 422),
+    summary="A task's examples, those that pruning broke first",
+)
+def get_examples(
+    stores: StoresHere,
+    evaluation: str,
+    task: str,
+    against: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> TaskExamples:
+    return task_examples(stores, evaluation, task, against=against, cursor=cursor, limit=limit)
+
+
+@pages.get(urls.EVALUATION_TASK)
+def show_task(request: Request, stores: StoresHere, evaluation: str, task: str) -> Response:
+    asked = Asked(request, "against", "cursor", "limit")
+
+    def examples() -> TaskExamples:
+        limit = asked.whole("limit")
+        sized = {} if limit is None else {"limit": limit}
+        return task_examples(
+            stores, evaluation, task, against=asked.text("against"), cursor=asked.text("cursor"), **sized
+        )
+
+    document = asked.read(examples)
+    crumb = Crumb(document.evaluation.label, document.evaluation.href)
+    frame = make_frame(
+        request,
+        f"{task} · {document.model.label}",
+        EVALUATIONS,
+        crumb,
+        section="Evaluations",
+        notices=asked.notices,
+    )
+    return render("evaluations/task", task_page(document, frame))

@@ -1,0 +1,105 @@
+"""Server-sent events of a job. `snapshot` comes first: the job, without its spec, with its log so far. Then, as they
+happen, `job` (its state changed), `progress` and `log`; `end` when nothing more will come, and the stream closes. After
+a reconnect with Last-Event-ID a `job` event says how things stand, and what was missed follows.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import redis
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from prunescope.jobs.documents import JobState
+from prunescope.jobs.events import ALL_JOBS, Event, last_id, read, stream_of
+from prunescope.server.jobs.documents import JobItem
+from prunescope.server.jobs.queries import job_detail, job_item, job_list
+from prunescope.server.stores import Stores
+
+PING_SECONDS = 15
+
+
+def stream(stores: Stores, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    """The response; no proxy may keep or hold back any of it. Problem 503 when too many streams are open."""
+    stores.feed.check_room()
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return EventSourceResponse(events, ping=PING_SECONDS, headers=headers)
+
+
+async def of_job(stores: Stores, job: str, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
+    """One job until it has ended; see the module's text."""
+    name = stream_of(job)
+    # The place is taken before the database is read: what happens in between comes twice, never not at all.
+    place = await _place(stores, name, last_event_id)
+    now: JobItem
+    if last_event_id is None:
+        now = await run_in_threadpool(job_detail, stores, job)
+        yield _event("snapshot", now, place)
+    else:
+        now = await _job(stores, job)
+        yield _event("job", now, None)
+    if not now.state.ended:
+        async with aclosing(stores.feed.follow(name, place)) as following:
+            async for event in following:
+                place = event.id if event is not None else place
+                if event is not None and event.name != "job":
+                    yield _passed_on(event)
+                    continue
+                # Whatever the event says, the database knows better; and a lost event must not keep the stream open.
+                before, now = now, await _job(stores, job)
+                if event is not None or now != before:
+                    yield _event("job", now, place)
+                if now.state.ended:
+                    break
+    # What was written around the end, or was missed before a reconnect.
+    for event in await run_in_threadpool(_kept, stores, name, place):
+        if event.name != "job":
+            yield _passed_on(event)
+    yield ServerSentEvent(event="end", data=json.dumps({"state": now.state}))
+
+
+async def of_all(stores: Stores, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
+    """`snapshot`: the jobs that run or wait; then a `job` event for whatever happens to any job. Never ends."""
+    place = await _place(stores, ALL_JOBS, last_event_id)
+    active: list[JobItem] = []
+    for state in (JobState.RUNNING, JobState.QUEUED):
+        page = await run_in_threadpool(job_list, stores, state=state, limit=200)
+        active += page.items
+    items = [job.model_dump(mode="json") for job in active]
+    yield ServerSentEvent(event="snapshot", data=json.dumps({"items": items}), id=place)
+    async with aclosing(stores.feed.follow(ALL_JOBS, place)) as following:
+        async for event in following:
+            if event is not None:
+                yield _passed_on(event)
+
+
+def _kept(stores: Stores, name: str, place: str) -> list[Event]:
+    try:
+        return read(stores.redis, name, place)
+    except redis.RedisError:
+        return []
+
+
+async def _place(stores: Stores, name: str, last_event_id: str | None) -> str:
+    if last_event_id is not None:
+        return last_event_id
+    try:
+        return await last_id(stores.events, name)
+    except redis.RedisError:
+        return "0"
+
+
+async def _job(stores: Stores, job: str) -> JobItem:
+    return await run_in_threadpool(lambda: job_item(stores, stores.jobs.summary(job)))
+
+
+def _event(name: str, document: BaseModel, id: str | None) -> ServerSentEvent:
+    return ServerSentEvent(event=name, data=document.model_dump_json(exclude={"spec"}), id=id)
+
+
+def _passed_on(event: Event) -> ServerSentEvent:
+    data: dict[str, Any] = event.data
+    return ServerSentEvent(event=event.name, data=json.dumps(data, ensure_ascii=False), id=event.id)

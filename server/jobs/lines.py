@@ -1,0 +1,93 @@
+"""Jobs as lines of a list, and their progress as a bar and in words."""
+
+from dataclasses import dataclass
+
+from prunescope.jobs.documents import JobState, Progress
+from prunescope.server.jobs.documents import JobItem
+from prunescope.server.site import wording
+
+
+@dataclass(frozen=True)
+class Bar:
+    """``known`` is false while nobody knows how much there is to do; ``css`` marks one that stopped before its end."""
+
+    done: int
+    total: int
+    known: bool
+    css: str = ""
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """``css`` is the state's class, ``state`` its name in the documents, ``state_name`` what a person reads."""
+
+    id: str
+    href: str
+    title: str
+    state: str
+    state_name: str
+    css: str
+    message: str
+    running: bool
+    bar: Bar
+    at: str
+    ago: str
+
+
+def job_line(job: JobItem) -> JobLine:
+    moment = job.finished_at or job.started_at or job.created_at
+    return JobLine(
+        id=job.id,
+        href=job.href,
+        title=job.title,
+        state=job.state.value,
+        state_name=state_name(job),
+        css="stopping" if job.cancelling else job.state.value,
+        message=job_message(job),
+        running=job.state is JobState.RUNNING,
+        bar=bar_of(job),
+        at=wording.timestamp(moment),
+        ago=wording.ago(moment),
+    )
+
+
+def state_name(job: JobItem) -> str:
+    """``running``, or ``stopping`` between a wish to cancel and the end."""
+    return "stopping" if job.cancelling else job.state.value
+
+
+def job_message(job: JobItem) -> str:
+    """What a line says below its title: progress, the error, or how long it took."""
+    if job.state is JobState.RUNNING:
+        return progress_text(job.progress)
+    if job.state is JobState.FAILED and job.error:
+        return str(job.error.get("detail") or job.error.get("title") or "")
+    if job.state is JobState.SUCCEEDED and job.started_at and job.finished_at:
+        seconds = (wording.aware(job.finished_at) - wording.aware(job.started_at)).total_seconds()
+        return f"took {wording.duration(seconds)}"
+    if job.state is JobState.QUEUED:
+        return "waits for a worker"
+    return ""
+
+
+def progress_text(progress: Progress) -> str:
+    """``prune · 3 of 4 layers · layer 2 · 12 s left``: the same words as ``js/progress.js``."""
+    parts = [progress.stage]
+    if progress.total > 0:
+        parts.append(f"{progress.done} of {progress.total} {progress.unit}".strip())
+    parts.append(progress.message)
+    if progress.eta_seconds is not None:
+        parts.append(f"{wording.duration(max(1, round(progress.eta_seconds)))} left")
+    return " · ".join(part for part in parts if part)
+
+
+def bar_of(job: JobItem) -> Bar:
+    """A job that succeeded is at its end, whatever its last stage counted; one that failed or was cancelled stopped
+    before: one step more would have been missing even where that stage had counted all of its own."""
+    match job.state:
+        case JobState.SUCCEEDED:
+            return Bar(1, 1, True)
+        case JobState.FAILED | JobState.CANCELLED:
+            return Bar(job.progress.done, max(job.progress.total, job.progress.done) + 1, True, job.state.value)
+    known = job.progress.total > 0 or job.state is JobState.QUEUED
+    return Bar(job.progress.done, max(1, job.progress.total), known)

@@ -1,0 +1,222 @@
+"""Jobs: submit, list, follow, cancel, retry, and the form that starts one. Each page beside its document."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from sse_starlette import EventSourceResponse
+
+from prunescope.jobs.bounds import (
+    MAX_NAME,
+)
+from prunescope.jobs.documents import Job, JobKind, JobState
+from prunescope.server import urls
+from prunescope.server.answers import problems
+from prunescope.server.jobs import events
+from prunescope.server.jobs.documents import JobDetail, JobDocument, JobForm, JobItem
+from prunescope.server.jobs.form import fill_form, form_page
+from prunescope.server.jobs.form_offer import EXAMPLES, beginning, job_form
+from prunescope.server.jobs.list_page import jobs_page
+from prunescope.server.jobs.page import job_page
+from prunescope.server.jobs.queries import job_detail, job_document, job_list
+from prunescope.server.limits import submissions
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Link, Page
+from prunescope.server.site.frame import JOBS, make_frame, render
+from prunescope.server.site.home import home
+from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.texts.specs import (
+    check_neuron,
+    then_href,
+)
+from prunescope.store import submission
+
+api = APIRouter(prefix=urls.API, tags=["Jobs"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+MAX_ANNOUNCED = 200
+
+
+class JobRequest(BaseModel):
+    """What to do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(max_length=MAX_NAME, description="prune, evaluate, attribute or study")
+    spec: dict[str, Any] = Field(description="see the examples; GET /jobs/new lists what it may name")
+    force: StrictBool = Field(default=False, description="run it anew, even where the same spec has been run already")
+
+
+_TITLES = {
+    JobKind.PRUNE: "Prune the demo model",
+    JobKind.EVALUATE: "Measure it on its reviews",
+    JobKind.ATTRIBUTE: "Compare it with a pruned one, neuron by neuron",
+    JobKind.STUDY: "All of that over a grid",
+}
+
+
+_EXAMPLES: dict[str, Any] = {
+    str(kind): {"summary": _TITLES[kind], "value": {"kind": str(kind), "spec": spec}} for kind, spec in EXAMPLES.items()
+}
+
+
+@api.post(
+    urls.JOBS,
+    status_code=202,
+    response_model=JobDocument,
+    responses={
+        200: {"model": JobDocument, "description": "The job that queues, runs or has succeeded with the same spec"},
+        202: {"description": "Queued; Location is the new job's address"},
+        **problems(422),
+    },
+    summary="Submit a job",
+)
+async def submit_job(
+    http: Request, stores: StoresHere, request: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)]
+) -> Response:
+    return await submissions(http).take(lambda: _submitted(stores, request))
+
+
+def _submitted(stores: Stores, request: JobRequest) -> Response:
+    job, created = submission.submit(stores, request.kind, request.spec, force=request.force, send=None)
+    if created:
+        announce(stores, job)
+    headers = {"location": urls.api(urls.job(job.id))}
+    return job_answer(stores, job, 202 if created else 200, headers)
+
+
+@api.get(urls.JOBS, responses=problems(422), summary="Jobs, newest first")
+def list_jobs(
+    stores: StoresHere,
+    kind: str | None = None,
+    state: str | None = None,
+    cells: Annotated[bool, Query(description="also what studies made for themselves")] = True,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[JobItem]:
+    return job_list(stores, kind=kind, state=state, cells=cells, cursor=cursor, limit=limit)
+
+
+@pages.get(urls.JOBS)
+def show_jobs(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, "kind", "state", "cursor")
+    page = asked.read(
+        lambda: job_list(stores, kind=asked.text("kind"), state=asked.text("state"), cursor=asked.text("cursor"))
+    )
+    kind, state = asked.text("kind"), asked.text("state")
+    frame = make_frame(
+        request, "Jobs", section="Jobs", scripts=("live",), events_href=urls.events(), notices=asked.notices
+    )
+    start = [] if frame.shared else home(stores).start
+    of_kind, in_state = JobKind(kind) if kind else None, JobState(state) if state else None
+    return render("jobs/list", jobs_page(page, frame, kind=of_kind, state=in_state, start=start))
+
+
+@api.get(urls.NEW_JOB, summary="What a spec may name")
+def new_job(stores: StoresHere) -> JobForm:
+    return job_form(stores)
+
+
+@pages.get(urls.NEW_JOB)
+def show_job_form(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, any_other=True)
+    began = asked.read(lambda: beginning(stores, asked.text("from")))
+    kind = began.kind if began else JobKind(asked.read(lambda: asked.one_of("kind", list(JobKind))) or JobKind.PRUNE)
+    offered = job_form(stores)
+    form = asked.read(lambda: fill_form(offered, kind, asked.values, began))
+    left_out = tuple(f"{each}. It was left out." for each in began.left_out) if began else ()
+    notices = (*asked.notices, *left_out)
+    frame = make_frame(request, "New job", JOBS, section="Jobs", scripts=("form",), notices=notices)
+    return render("jobs/form", form_page(offered, kind, form, frame, began))
+
+
+@api.get(urls.JOB, responses=problems(404), summary="One job with its log")
+def get_job(stores: StoresHere, job: str) -> JobDetail:
+    return job_detail(stores, job)
+
+
+@pages.get(urls.JOB)
+def show_job(request: Request, stores: StoresHere, job: str) -> Response:
+    asked = Asked(request, "neuron", "variant")
+    document = job_detail(stores, job)
+    # The cells of a study are followed as in a list.
+    live = urls.events() if document.children and not document.state.ended else None
+    scripts = ("job",) if live is None else ("job", "live")
+    then = asked.read(lambda: _then(document, asked))
+    title = f"{document.title} · job {document.id[:8]}"
+    frame = make_frame(request, title, JOBS, section="Jobs", scripts=scripts, events_href=live, notices=asked.notices)
+    return render("jobs/job", job_page(document, frame, then))
+
+
+def _then(document: JobDetail, asked: Asked) -> Link | None:
+    """What to open of an attribution. Problem 422 for a neuron that is none."""
+    neuron = asked.text("neuron")
+    check_neuron(neuron)
+    if neuron is None or not document.result or "attribution" not in document.result:
+        return None
+    href = then_href(document.result["attribution"], neuron, asked.text("variant"))
+    return Link(label=f"Open {neuron}", href=href)
+
+
+@api.delete(
+    urls.JOB,
+    response_model=JobDocument,
+    responses={202: {"model": JobDocument, "description": "It stops after its layer or batch"}, **problems(404)},
+    summary="Cancel a job",
+)
+def cancel_job(stores: StoresHere, job: str) -> Response:
+    cancelled = stores.jobs.cancel(job)
+    announce(stores, cancelled)
+    return job_answer(stores, cancelled, 200 if cancelled.state.ended else 202)
+
+
+@api.post(
+    urls.JOB_RETRY,
+    status_code=202,
+    response_model=JobDocument,
+    responses=problems(404, 409),
+    summary="Queue a failed or cancelled job again",
+)
+def retry_job(stores: StoresHere, job: str) -> Response:
+    again = submission.retry(stores, job, send=None)
+    announce(stores, again)
+    return job_answer(stores, again, 202, {"location": urls.api(urls.job(again.id))})
+
+
+@api.get(
+    urls.JOB_EVENTS,
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": events.__doc__}, **problems(404, 503)},
+    summary="Follow a job (server-sent events)",
+)
+def job_events(
+    stores: StoresHere, job: str, last_event_id: Annotated[str | None, Header()] = None
+) -> EventSourceResponse:
+    stores.jobs.get(job)
+    return events.stream(stores, events.of_job(stores, job, last_event_id))
+
+
+@api.get(
+    urls.EVENTS,
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Every job's state and progress"}},
+    summary="Follow all jobs (server-sent events)",
+)
+def all_events(stores: StoresHere, last_event_id: Annotated[str | None, Header()] = None) -> EventSourceResponse:
+    return events.stream(stores, events.of_all(stores, last_event_id))
+
+
+def job_answer(stores: Stores, job: Job, status: int, headers: dict[str, str] | None = None) -> Response:
+    content = job_document(stores, job).model_dump(mode="json")
+    return JSONResponse(content, status_code=status, headers=headers)
+
+
+def announce(stores: Stores, job: Job) -> None:
+    """The job itself, its cells, and the studies it is a cell of: all of them may have changed with it.
+
+    Of a large study only the first cells: its lists are read anew after any event, and whoever follows one cell asks
+    the database every few seconds.
+    """
+    cells = stores.studies.cell_jobs(job.id, MAX_ANNOUNCED) if job.kind == JobKind.STUDY else []
+    stores.announce(job, *stores.jobs.summaries(cells).values(), *stores.jobs.studies_of(job.id))

@@ -1,0 +1,231 @@
+"""Models: the dense ones that are known, and what was pruned from them, here or elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prunescope.jobs.problems import Problem, not_found
+from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference
+from prunescope.server import urls
+from prunescope.server.models.documents import FileDocument, ModelDocument, ModelSummary
+from prunescope.server.models.reports import PRUNING_JSON, Report, read_report, report_fields
+from prunescope.server.site.apart import Described, told_apart
+from prunescope.server.site.documents import Link, Page
+from prunescope.server.site.labels import measured_label, texts_label
+from prunescope.server.site.names import Names, references_of
+from prunescope.server.site.records import job_link, naming, records_of
+from prunescope.server.stores import Stores
+from prunescope.store.artefacts.records import Record
+
+UNIFORM = "uniform"
+
+
+def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
+    """The dense models and the folders below the model roots first, then the pruned ones, newest first."""
+    records, after = stores.results.list("model", cursor=cursor, limit=limit)
+    names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
+    known = [] if cursor else [*dense_models(stores)]
+    dense = [_folder(stores, ref, names, known) or _dense(names, ref) for ref in known]
+    pruned = [_pruned(record, names) for record in records]
+    return Page[ModelSummary](
+        items=[ModelSummary.model_validate(item) for item in sorted(dense, key=_is_pruned) + pruned],
+        next=after,
+        next_href=urls.models(cursor=after) if after else None,
+    )
+
+
+def model_document(stores: Stores, name: str) -> ModelDocument:
+    """A model by id or reference. Problem 404."""
+    id = name.removeprefix(PRUNED)
+    known = stores.results.many("model", [id])
+    if id in known:
+        return _pruned_document(stores, known[id])
+    dense = dense_models(stores)
+    name = next((each for each, spelled in dense.items() if name in spelled), "")
+    if not name:
+        raise not_found("model", id)
+    names = Names(stores)
+    report = _folder_report(stores, name)
+    made = [record for each in dense[name] for record in stores.results.of_model("model", each)]
+    return ModelDocument.model_validate(
+        {
+            **_how(report),
+            **(_folder(stores, name, names, dense) or _dense(names, name)),
+            "files": [],
+            "download_href": None,
+            "matrices_href": urls.model_matrices(name) if report.layers else None,
+            "job": None,
+            **_uses(stores, dense[name]),
+            "variants": [names.link(f"{PRUNED}{record.id}") for record in made],
+        }
+    )
+
+
+def dense_models(stores: Stores) -> dict[str, list[str]]:
+    """The demo model, the folders below the model roots, and every dense model that something was made of: each once,
+    by its shortest spelling, with all of them (`demo` and its folder, a hub id with and without `@main`)."""
+    named = [DEMO, *_folders(stores), *stores.results.measured_models()]
+    for record in records_of(stores.results, "attribution"):
+        named += references_of(record.spec)
+    found: dict[str, list[str]] = {}
+    for reference in dict.fromkeys(named):
+        if not reference.startswith(PRUNED):
+            spelled = found.setdefault(canonical_reference(reference, stores.settings), [])
+            spelled.append(reference)
+    return {name: [*dict.fromkeys([name, *spelled])] for name, spelled in found.items()}
+
+
+def _folders(stores: Stores) -> Iterable[str]:
+    for root in stores.settings.model_roots:
+        folder = root.expanduser()
+        if folder.is_dir():
+            for path in sorted({found.parent.absolute() for found in folder.glob("*/config.json")}):
+                if _place(stores, str(path)) is not None:  # a link may lead out of the root, where no job may read
+                    yield canonical_reference(str(path), stores.settings)
+
+
+def _dense(names: Names, reference: str) -> dict[str, Any]:
+    label = names.label(reference)
+    return {
+        "id": reference,
+        "reference": reference,
+        "label": label,
+        "kind": "dense",
+        "base": None,
+        "href": urls.model(reference),
+    }
+
+
+def _pruned(record: Record, names: Names) -> dict[str, Any]:
+    summary = record.summary
+    return {
+        "id": record.id,
+        "reference": f"{PRUNED}{record.id}",
+        "label": names.label(f"{PRUNED}{record.id}"),
+        "kind": "pruned",
+        "base": names.link(record.spec["model"]),
+        **_way(record.spec),
+        "sparsity": summary.get("sparsity"),
+        "relative_error": summary.get("relative_error"),
+        "created_at": record.created_at,
+        "href": urls.model(record.id),
+    }
+
+
+def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
+    names = Names(stores, references_of(record.spec))
+    report = read_report(stores.artefacts.read("model", record.id, PRUNING_JSON))
+    summary, told = _pruned(record, names), _how(report.model_copy(update={"spec": record.spec}))
+    files = stores.artefacts.files("model", record.id)
+    return ModelDocument.model_validate(
+        {
+            **summary,
+            **{name: value for name, value in told.items() if value is not None or name not in summary},
+            "files": [
+                FileDocument(name=file, bytes=size, href=urls.model_file(record.id, file))
+                for file, size in files.items()
+            ],
+            "download_href": urls.model_download(record.id),
+            "matrices_href": urls.model_matrices(record.id) if report.layers else None,
+            "job": job_link(record),
+            **_uses(stores, [f"{PRUNED}{record.id}"]),
+            "variants": [],
+        }
+    )
+
+
+def _folder(stores: Stores, reference: str, names: Names, known: Iterable[str]) -> dict[str, Any] | None:
+    """A folder below the model roots that holds a pruned model with its report; None for any other reference."""
+    report = _folder_report(stores, reference)
+    if not report.layers:
+        return None
+    told = _how(report)
+    base = told["made_from"]
+    return {
+        **_dense(names, reference),
+        "kind": "pruned",
+        "base": names.link(base) if base and canonical_reference(base, stores.settings) in known else None,
+        **_way(report.spec or {}),
+        "sparsity": told["sparsity"],
+        "relative_error": told["relative_error"],
+    }
+
+
+def is_dense(stores: Stores, reference: str) -> bool:
+    """Neither pruned here nor a folder with the report of a pruned model."""
+    return not reference.startswith(PRUNED) and not _folder_report(stores, reference).layers
+
+
+def _folder_report(stores: Stores, reference: str) -> Report:
+    folder = _place(stores, reference)
+    try:
+        return Report() if folder is None else read_report((folder / PRUNING_JSON).read_bytes())
+    except OSError:
+        return Report()
+
+
+def _place(stores: Stores, reference: str) -> Path | None:
+    try:
+        found = parse_reference(reference, stores.settings)
+    except Problem:
+        return None
+    return found.path if isinstance(found, FolderModel) else None
+
+
+def _how(report: Report) -> dict[str, Any]:
+    """How a model was pruned: what its spec asked for, and what the report says of it."""
+    spec = report.spec or {}
+    allocation = _mapping(spec.get("allocation"))
+    return {
+        "spec": report.spec,
+        "made_from": _text(spec.get("model")),
+        "options": {key: value for key, value in _mapping(spec.get("method")).items() if key != "name"},
+        "allocation": None if allocation.get("name", UNIFORM) == UNIFORM else allocation,
+        **report_fields(report),
+    }
+
+
+def _way(spec: Mapping[str, Any]) -> dict[str, str | None]:
+    """Method, pattern and calibration set in words, as far as the spec is one of ours."""
+    method, pattern, calibration = (_mapping(spec.get(name)) for name in ("method", "pattern", "calibration"))
+    shape = f"{pattern['n']}:{pattern['m']}" if {"n", "m"} <= pattern.keys() else pattern.get("sparsity")
+    text = calibration.get("dataset") or calibration.get("file")
+    if text and calibration.get("mode") == "single":
+        text = f"{text} single"
+    return {
+        "method": _text(method.get("name")),
+        "pattern": f"{shape:g}" if isinstance(shape, float) else _text(shape),
+        "calibration": _text(text),
+    }
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _is_pruned(summary: Mapping[str, Any]) -> bool:
+    return bool(summary["kind"] == "pruned")
+
+
+def _uses(stores: Stores, spelled: Sequence[str]) -> dict[str, list[Link]]:
+    """Evaluations and attributions of a model, by all the references that mean it."""
+    results, names = stores.results, stores.names.attributions()
+    evaluations = [record for reference in spelled for record in results.of_model("evaluation", reference)]
+    naming_it = {record.id: record for reference in spelled for record in naming(results, "attribution", reference)}
+    measured = told_apart(
+        [Described(measured_label(each.spec), (f"made {each.created_at:%Y-%m-%d}", each.id)) for each in evaluations]
+    )
+    return {
+        "evaluations": [
+            Link(label=label, href=urls.evaluation(record.id))
+            for label, record in zip(measured, evaluations, strict=True)
+        ],
+        "attributions": [
+            Link(label=names.get(id) or texts_label(record.spec), href=urls.attribution(id))
+            for id, record in naming_it.items()
+        ],
+    }

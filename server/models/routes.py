@@ -1,0 +1,138 @@
+"""Models: their pages and documents, their files, and the table of a model's matrices."""
+
+import tarfile
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+
+from prunescope.jobs.problems import conflict, not_found
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.answers import problems
+from prunescope.server.models.documents import ModelDocument, ModelSummary
+from prunescope.server.models.export import matrices_csv
+from prunescope.server.models.list_page import models_page
+from prunescope.server.models.matrices import TITLES
+from prunescope.server.models.page import model_page
+from prunescope.server.models.queries import dense_models, model_document, model_list
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Page
+from prunescope.server.site.frame import MODELS, address, make_frame, render
+from prunescope.server.stores import Stores, StoresHere
+
+api = APIRouter(prefix=urls.API, tags=["Models"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+CHUNK = 1024 * 1024
+
+
+@api.get(urls.MODELS, responses=problems(422), summary="Dense models, then pruned ones")
+def list_models(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
+    return model_list(stores, cursor=cursor, limit=limit)
+
+
+@pages.get(urls.MODELS)
+def show_models(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, "cursor")
+    page = asked.read(lambda: model_list(stores, cursor=asked.text("cursor")))
+    frame = make_frame(request, "Models", section="Models", notices=asked.notices)
+    return render("models/list", models_page(page, frame))
+
+
+@api.get(
+    urls.MODEL_DOWNLOAD,
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-tar": {}}}, **problems(404)},
+    summary="A pruned model's folder as a tar file",
+)
+def download_model(stores: StoresHere, model: str) -> StreamingResponse:
+    id = model.removeprefix(PRUNED)
+    files = stores.artefacts.files("model", id)
+    padded = sum(tarfile.BLOCKSIZE + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for size in files.values())
+    headers = {
+        "content-disposition": f'attachment; filename="pruned-{id}.tar"',
+        "content-length": str(padded + 2 * tarfile.BLOCKSIZE),
+        "content-encoding": "identity",  # compressing gigabytes of weights would hold up every other request
+    }
+    return StreamingResponse(_tar(stores, id, files), media_type="application/x-tar", headers=headers)
+
+
+@api.get(
+    urls.MODEL_FILE,
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/octet-stream": {}}}, **problems(404)},
+    summary="One file of a pruned model",
+)
+def download_model_file(stores: StoresHere, model: str, file: str) -> StreamingResponse:
+    id = model.removeprefix(PRUNED)
+    size = stores.artefacts.files("model", id).get(file)
+    if size is None:
+        raise not_found(f"file of model {id}", file)
+    name = file.rpartition("/")[2]
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "content-length": str(size),
+        "content-encoding": "identity",
+    }
+    return StreamingResponse(_file(stores, id, file), media_type="application/octet-stream", headers=headers)
+
+
+@api.get(
+    urls.MODEL_MATRICES,
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}}, **problems(404)},
+    summary="Sparsity and error of every matrix as CSV",
+)
+def get_matrices(stores: StoresHere, model: str) -> Response:
+    document = model_document(stores, model)
+    if not document.layers:
+        raise not_found("table of matrices for model", model)
+    name = f"matrices-{document.id.rpartition('/')[2]}.csv"
+    headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+    return Response(matrices_csv(document), media_type="text/csv", headers=headers)
+
+
+# The table of a model's matrices is a file beside its page, as it is beside its document.
+pages.add_api_route(urls.MODEL_MATRICES, get_matrices, response_class=Response)
+
+
+@api.get(urls.MODEL, responses=problems(404), summary="One model, layer by layer")
+def get_model(stores: StoresHere, model: str) -> ModelDocument:
+    return model_document(stores, model)
+
+
+@pages.get(urls.MODEL)
+def show_model(request: Request, stores: StoresHere, model: str) -> Response:
+    asked = Asked(request, "map")
+    document = model_document(stores, model)
+    shown = asked.read(lambda: asked.one_of("map", [*TITLES]))
+    scripts = ("views", "charts") if document.layers else ()
+    frame = make_frame(request, document.label, MODELS, section="Models", scripts=scripts, notices=asked.notices)
+    chosen = next((each for each in TITLES if each == shown), None)
+    return render("models/model", model_page(document, frame, here=address(request), shown=chosen))
+
+
+@api.delete(urls.MODEL, status_code=204, responses=problems(404, 409), summary="Remove a pruned model")
+def delete_model(stores: StoresHere, model: str) -> None:
+    if any(model in spelled for spelled in dense_models(stores).values()):
+        raise conflict(f"{model} is not one of the models that were pruned here; only those can be removed")
+    stores.results.delete("model", model.removeprefix(PRUNED))
+
+
+def _tar(stores: Stores, id: str, files: dict[str, int]) -> Iterator[bytes]:
+    """The files one after another, a piece at a time: nothing is held in memory or written to disk."""
+    for name, size in files.items():
+        about = tarfile.TarInfo(f"pruned-{id}/{name}")
+        about.size = size
+        yield about.tobuf(tarfile.USTAR_FORMAT)
+        yield from _file(stores, id, name)
+        yield b"\0" * (-size % tarfile.BLOCKSIZE)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def _file(stores: Stores, id: str, name: str) -> Iterator[bytes]:
+    with stores.artefacts.open("model", id, name) as stream:
+        while piece := stream.read(CHUNK):
+            yield piece

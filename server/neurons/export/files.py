@@ -1,0 +1,118 @@
+"""A neuron's document as a file in one of four forms: what its page shows at the same query."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.attributions.opened import no_such_example
+from prunescope.server.neurons.documents import NeuronDocument
+from prunescope.server.neurons.export.budget import check_figure, check_pixels
+from prunescope.server.neurons.export.csv_file import Columns, neuron_csv
+from prunescope.server.neurons.export.html import neuron_html
+from prunescope.server.neurons.export.panes import neuron_figure
+from prunescope.server.neurons.export.raster import png_of
+from prunescope.server.neurons.export.svg import neuron_svg
+from prunescope.server.neurons.page import TELLING, default_view, file_facts
+from prunescope.server.neurons.tokens import most_telling, read_example, window_of
+from prunescope.server.neurons.view import View
+from prunescope.server.site.palette import PALETTES, Theme
+from prunescope.server.site.shades import Curve
+
+EXAMPLE = re.compile(r"-?[0-9]{1,9}")
+
+
+@dataclass(frozen=True)
+class File:
+    body: bytes
+    media_type: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an address asks for, as the page's own query says it; what it does not name is the page's default, except
+    that without ``example`` every example is in the file."""
+
+    example: str | None = None
+    variant: str | None = None
+    activation: Literal["relu", "raw", "abs"] | None = None
+    scale: Literal["shared", "model"] = "shared"
+    curve: Curve = "linear"
+    window: Literal["full", "16"] = "full"
+    token: int | None = None
+    theme: Theme = "light"
+
+
+def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
+    """Problem 404 for an unknown example; 422 for another value that is not there, or for too large a picture."""
+    if form not in urls.HEATMAP_FORMS:
+        raise bad_field("form", form, list(urls.HEATMAP_FORMS), unknown_name(form, urls.HEATMAP_FORMS))
+    view, chosen = _view(neuron, asked)
+    only = "" if asked.example is None else f"-example-{view.example}"
+    name = f"{neuron.attribution}-L{neuron.layer}-N{neuron.neuron}{only}.{form}"
+    if form == "csv":
+        return File(neuron_csv(neuron, _columns(neuron, view, chosen, asked)).encode(), "text/csv; charset=utf-8", name)
+    one = None if asked.example is None else view.example
+    check_figure(neuron, chosen, one)
+    figure = neuron_figure(neuron, view, chosen, PALETTES[asked.theme], file_facts(neuron, view))
+    if form == "html":
+        return File(neuron_html(figure).encode(), "text/html; charset=utf-8", name)
+    svg = neuron_svg(figure)
+    if form == "svg":
+        return File(svg.encode(), "image/svg+xml; charset=utf-8", name)
+    check_pixels(svg, neuron, one)
+    return File(png_of(svg), "image/png", name)
+
+
+def _view(neuron: NeuronDocument, asked: Asked) -> tuple[View, list[int]]:
+    """The view, and the places of the examples in the file."""
+    default = default_view(neuron)
+    names = [variant.name for variant in neuron.variants[1:]]
+    if asked.variant is not None and asked.variant not in names:
+        raise bad_field("variant", asked.variant, names, unknown_name(asked.variant, names))
+    known = [each.index for each in neuron.examples]
+    example = _example(neuron, asked, known)
+    chosen = list(range(len(known))) if example is None else [known.index(example)]
+    longest = max(len(neuron.examples[place].tokens) for place in chosen)
+    if asked.token is not None and not 0 <= asked.token < longest:
+        allowed = f"0 to {longest - 1}"
+        raise bad_field("token", asked.token, allowed, f"there is no token {asked.token}; the tokens are {allowed}")
+    view = View(
+        example=default.example if example is None else example,
+        variant=asked.variant or default.variant,
+        activation=asked.activation or default.activation,
+        scale=asked.scale,
+        curve=asked.curve,
+        window=asked.window,
+        token=asked.token,
+    )
+    return view, chosen
+
+
+def _example(neuron: NeuronDocument, asked: Asked, known: list[int]) -> int | None:
+    if asked.example is None:
+        return None
+    if asked.example == TELLING:
+        return default_view(neuron).example
+    if not EXAMPLE.fullmatch(asked.example):
+        allowed = [*map(str, known), TELLING]
+        raise bad_field("example", asked.example, allowed, unknown_name(asked.example, allowed))
+    example = int(asked.example)
+    if example not in known:
+        raise no_such_example(example, known)
+    return example
+
+
+def _columns(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> Columns:
+    """The numbers of the file: every variant's raw ones, but for what the address names."""
+    dense, *others = neuron.variants
+    pruned = next(variant for variant in others if variant.name == view.variant)
+    positions = {}
+    for place in chosen:
+        reading = read_example(neuron.examples[place], dense, pruned, place, view.activation)
+        marked = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
+        positions[place] = window_of(reading, view, marked if marked is not None else most_telling(reading))
+    variants = neuron.variants if asked.variant is None else [dense, pruned]
+    return Columns(positions, tuple(variants), asked.activation or "raw")

@@ -1,0 +1,68 @@
+"""A neuron's figure as one self-contained HTML file: text that can be selected, and every number in full."""
+
+from html import escape
+
+from prunescope.server.neurons.export.panes import Cell, Figure, Pane
+from prunescope.server.site.palette import Palette, hexadecimal
+
+STYLE = """
+body {{ margin: 28px; color: {ink}; background: {surface}; font: 15px/1.5 system-ui, sans-serif; }}
+h1 {{ font: 600 24px/1.2 ui-monospace, Consolas, monospace; margin: 0; }}
+p {{ color: {muted}; margin: 4px 0 20px; overflow-wrap: anywhere; }}
+section {{ display: flex; flex-wrap: wrap; gap: 28px; margin: 0 0 28px; }}
+article {{ flex: 1 1 300px; min-width: 0; }}
+h2 {{ font-size: 15px; margin: 20px 0 0; }} h3 {{ font-size: 14px; margin: 0 0 8px; }}
+small, .gap {{ color: {muted}; font-weight: 400; }}
+.text {{ font: 14px/1.9 ui-monospace, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }}
+.text span {{ padding: 2px 0; border-radius: 2px; }}
+.i {{ box-shadow: inset 0 -2px 0 {ink}; }} .c {{ outline: 2px solid {accent}; }}
+.legend {{ display: grid; grid-template-columns: auto 160px auto; gap: 2px 8px; align-items: center;
+  justify-content: start; color: {muted}; font-size: 13px; margin-top: 10px; }}
+.legend i {{ height: 8px; border-radius: 2px; }} .legend .middle {{ grid-column: 2; text-align: center; }}
+"""
+
+
+def neuron_html(figure: Figure) -> str:
+    """The whole file; each token carries its value (``data-value``) and says all about itself when pointed at."""
+    title = f"{figure.name} · {figure.label}"
+    body = "".join(
+        f"<h2>{escape(row.title)}</h2><p>{escape(row.told)}</p>"
+        f"<section>{''.join(_pane(pane) for pane in row.panes)}</section>"
+        for row in figure.rows
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_style(figure.palette)}</style></head><body>"
+        f"<h1>{escape(figure.name)}</h1><p>{escape(figure.label)} · {escape(figure.facts)}</p>{body}"
+        f"<p>{escape(figure.provenance)}</p></body></html>\n"
+    )
+
+
+def _style(palette: Palette) -> str:
+    names = ("ink", "surface", "muted", "accent")
+    return STYLE.format(**{name: hexadecimal(getattr(palette, name)) for name in names})
+
+
+def _pane(pane: Pane) -> str:
+    low, middle, high = (escape(text) for text in (pane.legend.low, pane.legend.middle, pane.legend.high))
+    legend = (
+        f'<div class="legend"><span>{low}</span><i style="background:linear-gradient(90deg,{",".join(pane.ramp)})"></i>'
+        f'<span>{high}</span><span class="middle">{middle}</span></div>'
+    )
+    before, after = (f'<b class="gap">{escape(text)}</b>' if text else "" for text in (pane.before, pane.after))
+    return (
+        f"<article><h3>{escape(pane.title)} <small>{escape(pane.subtitle)}</small></h3>"
+        f'<div class="text">{before}{"".join(map(_cell, pane.cells))}{after}</div>{legend}</article>'
+    )
+
+
+def _cell(cell: Cell) -> str:
+    marks = (("i", cell.influential), ("s", cell.special), ("c", cell.chosen))
+    classes = " ".join(name for name, wanted in marks if wanted)
+    named = f' class="{classes}"' if classes else ""
+    text = "↵\n".join(map(escape, cell.parts))
+    return (
+        f'<span{named} style="background:{cell.fill};color:{cell.ink}" title="{escape(cell.note)}" '
+        f'data-position="{cell.position}" data-value="{cell.value!r}">{text}</span>'
+    )

@@ -1,0 +1,254 @@
+"""A neuron's figure as SVG."""
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from prunescope.server.neurons.export.panes import Cell, Figure, Pane
+from prunescope.server.site.palette import Palette, hexadecimal
+
+MAX_WIDTH = 1600
+"""px, of a picture."""
+SIZE = 14  # px, the text's height
+ADVANCE = 8.4  # px, a character of a monospaced font of that size
+LINE = 24
+PANE_CHARACTERS = 58
+GAP = 28
+MARGIN = 28
+MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
+SANS = "DejaVu Sans, Helvetica, Arial, sans-serif"
+SANS_ADVANCE = 0.6  # of a font's size: the width of a character of ordinary text, rounded up
+RAMP_WIDTH = 160.0
+RAMP_STEPS = 20
+NEWLINE = "↵"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Text of one cell on one line; column and line are counted in characters and lines of the pane."""
+
+    text: str
+    column: int
+    line: int
+    characters: int
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A cell and the runs that it is set in: more than one where it has a newline or is longer than a line."""
+
+    cell: Cell
+    runs: tuple[Run, ...]
+
+
+def characters(text: str) -> int:
+    """The width of a text in characters of a monospaced font: East Asian wide ones are two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS, column: int = 0) -> tuple[list[Placed], int, int]:
+    """The cells set in lines of at most ``width`` characters, from ``column`` of the first line on; and where they end:
+    line and column. A word of several cells is not broken where a line has room for it."""
+    placed: list[Placed] = []
+    line = 0
+    for cell, word in zip(cells, _words(cells), strict=True):
+        runs: list[Run] = []
+        if column and column + word > width >= word:
+            column, line = 0, line + 1
+        for number, part in enumerate(cell.parts):
+            last = number == len(cell.parts) - 1
+            text = part if last else part + NEWLINE
+            for piece in _pieces(text, width):
+                length = characters(piece)
+                if column and column + length > width:
+                    column, line = 0, line + 1
+                runs.append(Run(piece, column, line, length))
+                column += length
+            if not last:
+                column, line = 0, line + 1
+        placed.append(Placed(cell, tuple(runs)))
+    return placed, line, column
+
+
+def _words(cells: Sequence[Cell]) -> list[int]:
+    """For each cell that begins a word the word's width in characters, for others 0."""
+    found = [0] * len(cells)
+    length = 0
+    for index in reversed(range(len(cells))):
+        *ended, last = cells[index].parts
+        length = characters(ended[0] + NEWLINE) if ended else length + characters(last)
+        if index == 0 or not cells[index - 1].parts[-1] or cells[index].parts[0][:1].isspace():
+            found[index], length = length, 0
+    return found
+
+
+def _pieces(text: str, width: int) -> list[str]:
+    """The text cut where it is longer than a line."""
+    pieces, now = [], ""
+    for c in text:
+        if characters(now + c) > width:
+            pieces.append(now)
+            now = ""
+        now += c
+    return [*pieces, now] if now else pieces
+
+
+def neuron_svg(figure: Figure) -> str:
+    """The whole figure: a heading, then for each example its panes side by side; at most ``MAX_WIDTH`` wide."""
+    pane_width = PANE_CHARACTERS * ADVANCE
+    panes = max(len(row.panes) for row in figure.rows)
+    width = 2 * MARGIN + panes * pane_width + (panes - 1) * GAP
+    assert width <= MAX_WIDTH, "panes do not fit side by side"
+    draw = _Pen(figure.palette, width)
+    draw.y = MARGIN + 20.0
+    draw.text(MARGIN, draw.y, figure.name, 20, MONO, weight=600)
+    draw.y += 22
+    draw.lines(f"{figure.label} · {figure.facts}", 13, 22)
+    draw.y += 12
+    for row in figure.rows:
+        draw.text(MARGIN, draw.y, row.title, 13, SANS, weight=600)
+        draw.y += 22
+        draw.lines(row.told, 13, 22)
+        draw.y += 6
+        draw.y = max(draw.pane(pane, MARGIN + i * (pane_width + GAP), draw.y) for i, pane in enumerate(row.panes))
+        draw.y += 40
+    draw.lines(figure.provenance, 12, 18)
+    height = draw.y + MARGIN
+    title = escape(f"{figure.name}: {figure.label}")
+    background = hexadecimal(figure.palette.surface)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img"><title>{title}</title>'
+        f'<rect width="100%" height="100%" fill="{background}"/>{"".join(draw.parts)}</svg>'
+    )
+
+
+class _Pen:
+    """Collects the elements of a picture; ``y`` is how far down it is."""
+
+    def __init__(self, palette: Palette, width: float) -> None:
+        self.ink, self.muted = hexadecimal(palette.ink), hexadecimal(palette.muted)
+        self.accent = hexadecimal(palette.accent)
+        self.width = width
+        self.parts: list[str] = []
+        self.y = 0.0
+
+    def lines(self, text: str, size: float, step: float) -> None:
+        """A quiet text, wrapped to the picture's width."""
+        for line in textwrap.wrap(text, int((self.width - 2 * MARGIN) / (size * SANS_ADVANCE))):
+            self.text(MARGIN, self.y, line, size, SANS, fill=self.muted)
+            self.y += step
+
+    def pane(self, pane: Pane, x: float, y: float) -> float:
+        """Draws a pane and returns where it ends."""
+        self.text(x, y, pane.title, 14, SANS, weight=600)
+        for line in textwrap.wrap(pane.subtitle, int(PANE_CHARACTERS * ADVANCE / (13 * SANS_ADVANCE))):
+            y += 18
+            self.text(x, y, line, 13, SANS, fill=self.muted)
+        top = y + 12
+        lines = column = 0
+        if pane.before:
+            self.text(x, top + 15, pane.before, 12, SANS, fill=self.muted)
+            lines = 1
+        placed, last, column = place(pane.cells)
+        for item in placed:
+            self.cell(item, x, top + lines * LINE)
+        lines += last + (1 if column else 0)
+        if pane.after:
+            self.text(x, top + lines * LINE + 15, pane.after.strip(), 12, SANS, fill=self.muted)
+            lines += 1
+        return self.legend(pane, x, top + lines * LINE + 14)
+
+    def cell(self, item: Placed, x: float, y: float) -> None:
+        cell = item.cell
+        drawn = []
+        for run in item.runs:
+            left, top, width = x + run.column * ADVANCE, y + run.line * LINE, run.characters * ADVANCE
+            box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}"'
+            drawn.append(f'<rect {box} height="{LINE - 4}" fill="{cell.fill}"/>')
+            if cell.influential:
+                drawn.append(
+                    f'<rect x="{left:.1f}" y="{top + LINE - 6:.1f}" width="{width:.1f}" height="2" fill="{self.ink}"/>'
+                )
+            if cell.chosen:
+                drawn.append(
+                    f'<rect {box} height="{LINE - 4}" rx="3" fill="none" stroke="{self.accent}" stroke-width="2"/>'
+                )
+            drawn.append(_text(left, top + 15, run.text, SIZE, MONO, fill=cell.ink, length=width))
+        marks = "".join(
+            f' data-{name}="true"'
+            for name, on in (("influential", cell.influential), ("special", cell.special), ("chosen", cell.chosen))
+            if on
+        )
+        data = f' data-position="{cell.position}" data-value="{cell.value!r}"{marks}'
+        self.parts.append(f"<g{data}><title>{_xml(cell.note)}</title>{''.join(drawn)}</g>")
+
+    def legend(self, pane: Pane, x: float, y: float) -> float:
+        """The scale: its ends beside it, its middle below it. Returns where it ends."""
+        low, middle, high = pane.legend.low, pane.legend.middle, pane.legend.high
+        start = x + 8 * len(low) + 8
+        # Stops would need an id that is unique in the page that embeds the picture; small boxes need none.
+        for i in range(RAMP_STEPS):
+            colour = _along(pane.ramp, i / (RAMP_STEPS - 1))
+            left, wide = start + i * RAMP_WIDTH / RAMP_STEPS, RAMP_WIDTH / RAMP_STEPS + 0.5
+            self.parts.append(f'<rect x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" height="8" fill="{colour}"/>')
+        self.text(x, y + 8, low, 12, SANS, fill=self.muted)
+        self.text(start + RAMP_WIDTH + 8, y + 8, high, 12, SANS, fill=self.muted)
+        self.text(start + RAMP_WIDTH / 2, y + 24, middle, 12, SANS, fill=self.muted, centred=True)
+        return y + 24
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float,
+        family: str,
+        *,
+        fill: str = "",
+        weight: int = 400,
+        centred: bool = False,
+    ) -> None:
+        self.parts.append(_text(x, y, text, size, family, fill=fill or self.ink, weight=weight, centred=centred))
+
+
+def _along(ramp: tuple[str, str, str], share: float) -> str:
+    """The colour at a share of a ramp of three."""
+    part = min(int(2 * share), 1)
+    pairs = zip(_channels(ramp[part]), _channels(ramp[part + 1]), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * (2 * share - part)):02x}" for a, b in pairs)
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    family: str,
+    *,
+    fill: str,
+    weight: int = 400,
+    length: float | None = None,
+    centred: bool = False,
+) -> str:
+    fitted = "" if length is None or not text.strip() else f' textLength="{length:.1f}" lengthAdjust="spacingAndGlyphs"'
+    anchor = ' text-anchor="middle"' if centred else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-family="{family}" font-size="{size}" font-weight="{weight}" fill="{fill}" '
+        f'xml:space="preserve"{fitted}{anchor}>{_xml(text)}</text>'
+    )
+
+
+def _xml(text: str) -> str:
+    """Escaped, tabs as their mark; characters that XML cannot carry at all are shown as the replacement character."""
+    return escape("".join(c if _in_xml(c) else "\ufffd" for c in text).replace("\t", "⇥"))
+
+
+def _in_xml(c: str) -> bool:
+    return c in "\t\n\r" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" or c > "\uffff"

@@ -1,0 +1,310 @@
+"""The neuron page: the paper's Figure 1 for one neuron, at an address that holds everything that is seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prunescope.server import urls
+from prunescope.server.neurons.cards import (
+    Special,
+    WeightMeter,
+    WordLine,
+    special_rows,
+    specials_note,
+    weight_meters,
+    weights_note,
+    word_lines,
+)
+from prunescope.server.neurons.documents import Neighbour, NeuronDocument, Variant
+from prunescope.server.neurons.spread import SpreadCard, spread_card
+from prunescope.server.neurons.tokens import (
+    Pane,
+    Telling,
+    make_panes,
+    most_telling,
+    read_example,
+    tell,
+    telling_text,
+    token_rows,
+)
+from prunescope.server.neurons.view import ACTIVATIONS, View, read_view, view_state
+from prunescope.server.site import wording
+from prunescope.server.site.controls import Fact, Href, Moves, Option, Picker, Step
+from prunescope.server.site.frame import Frame
+from prunescope.server.texts.page import TextPanel
+
+TESTS_NOTE = (
+    "p counts how many of the permutations of the influential tokens reach this Score, so it cannot be below 1 / "
+    "(permutations + 1). q comes from z, the distance of the Score from what random tokens of each text give, in "
+    "standard deviations: its normal tail, after Benjamini-Hochberg over all neurons. It is no correction of p, and "
+    "can be below it."
+)
+"""The two numbers stand side by side and are not of one test."""
+TELLING = "telling"
+"""What addresses of older versions say for the default example."""
+
+
+@dataclass(frozen=True)
+class NeuronPage:
+    """The context of ``neurons/neuron.html``."""
+
+    frame: Frame
+    name: str
+    chips: tuple[Option, ...]
+    facts: tuple[Fact, ...]
+    tests_note: str
+    not_ranked: str | None
+    toggles: tuple[Picker, ...]
+    menus: tuple[Picker, ...]
+    fixed: tuple[str, ...]
+    moves: tuple[Moves, ...]
+    in_rank: Moves | None
+    exports: tuple[Option, ...]
+    panes: tuple[Pane, ...]
+    telling: Telling | None
+    answering_href: str | None
+    words: tuple[WordLine, ...]
+    words_note: str
+    meters: tuple[WeightMeter, ...]
+    meters_note: str
+    specials: tuple[Special, ...]
+    specials_note: str
+    spread: SpreadCard
+    provenance: str
+    data: dict[str, object]
+    own: TextPanel | None
+
+
+def default_view(document: NeuronDocument) -> View:
+    """The view of an address without a query: the text in which the loss on this neuron's own word is seen best, over
+    all pruned models."""
+    dense, *pruned = document.variants
+    example = telling_text(document.examples, dense, pruned, document.word, document.activation)
+    return View(example=example, variant=pruned[0].name, activation=document.activation)
+
+
+def neuron_view(document: NeuronDocument, query: Mapping[str, str]) -> View:
+    """The view that an address asks for. Problem 422 for a value that is wrong."""
+    default = default_view(document)
+    lengths = {example.index: len(example.tokens) for example in document.examples}
+    # Older addresses spell the default out.
+    spelled = {key: value for key, value in query.items() if (key, value) != ("example", TELLING)}
+    return read_view(
+        spelled,
+        examples=[*lengths],
+        variants=[variant.name for variant in document.variants[1:]],
+        activation=document.activation,
+        example=default.example,
+        tokens=lengths.__getitem__,
+    )
+
+
+def neuron_page(
+    document: NeuronDocument, view: View, frame: Frame, here: str, *, own: TextPanel | None = None
+) -> NeuronPage:
+    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by."""
+    default = default_view(document)
+    dense = document.variants[0]
+    pruned = next(variant for variant in document.variants if variant.name == view.variant)
+    place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
+    reading = read_example(document.examples[place], dense, pruned, place, view.activation)
+    chosen = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
+    told = chosen if chosen is not None else most_telling(reading)
+
+    def href(**changes: urls.State) -> str:
+        return urls.with_state(here, **view_state(view.with_changes(**changes), default))
+
+    state = view_state(view, default)
+    words, words_note = word_lines(document, reading, pruned)
+    controls = document.controls.get(pruned.name)
+    toggles = _toggles(view, href)
+    menus = (
+        _examples(document, view, place, href),
+        *_variants(document, view, pruned, href),
+        _activations(view, href),
+    )
+    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", wording.AGAINST_DENSE))
+    return NeuronPage(
+        frame=frame,
+        name=document.name,
+        chips=() if frame.shared else _chips(document, href),
+        facts=_facts(document, pruned),
+        tests_note=TESTS_NOTE if document.p_value is not None and document.q_value is not None else "",
+        not_ranked=document.not_ranked,
+        toggles=() if frame.shared else toggles,
+        menus=() if frame.shared else menus,
+        fixed=_fixed(toggles, menus) if frame.shared else (),
+        moves=() if frame.shared else _moves(document, state),
+        in_rank=None if frame.shared else _in_rank(document, state),
+        exports=_exports(document, view),
+        panes=make_panes(reading, view, titles, chosen),
+        telling=None if told is None else tell(reading, told, "Chosen" if chosen is not None else "Most telling"),
+        answering_href=None
+        if frame.shared or told is None
+        else urls.answering(document.attribution, example=view.example, token=told),
+        words=words,
+        words_note=words_note,
+        meters=weight_meters(document.masked_fractions.get(pruned.name)),
+        meters_note=weights_note(document.masked_fractions.get(pruned.name)),
+        specials=special_rows(document, controls),
+        specials_note=specials_note(controls),
+        spread=spread_card(document, pruned),
+        provenance=document.provenance,
+        data={"rows": token_rows(reading, view), "chosen": chosen, "neuron": document.name},
+        own=own,
+    )
+
+
+def _chips(document: NeuronDocument, href: Href) -> tuple[Option, ...]:
+    """The words it answers to most; each leads to the first text that holds it."""
+    strongest = sorted(document.words, key=lambda word: -(word.values.get("dense") or 0.0))
+    names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
+    where = {
+        word.word: (example.index, word.positions[0])
+        for example in reversed(document.examples)
+        for word in example.words
+        if word.positions
+    }
+    return tuple(
+        Option(name, href(example=where[name][0], token=where[name][1]), False)
+        for name in dict.fromkeys(names)
+        if name in where
+    )[:3]
+
+
+def _facts(document: NeuronDocument, pruned: Variant) -> tuple[Fact, ...]:
+    facts = [Fact("Score", wording.decimal(document.score))]
+    if document.lift is not None:
+        facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}{wording.TIMES}"))
+    if document.p_value is not None:
+        least = 1 / (document.permutations + 1)
+        shown = wording.decimal(document.p_value) if document.p_value >= 0.001 else f"{document.p_value:.1g}"
+        lowest = ", the lowest they give" if document.p_value <= least * 1.0001 else ""
+        facts.append(Fact("p", shown, f"by {wording.plural(document.permutations, 'permutation')}{lowest}"))
+    if document.q_value is not None:
+        facts.append(Fact("q", wording.activation(document.q_value), "by z, over all neurons"))
+    if document.rank is not None:
+        facts.append(Fact("rank", wording.count(document.rank), f"of {wording.count(document.neuron_count)}"))
+    drop = document.drops.get(pruned.name)
+    if document.word is not None and drop is not None:
+        facts.append(Fact(f"on “{document.word}”", wording.lost(drop), "after pruning"))
+    return tuple(facts)
+
+
+def _toggles(view: View, href: Href) -> tuple[Picker, ...]:
+    def toggle(label: str, key: str, values: tuple[tuple[str, str], ...]) -> Picker:
+        now = getattr(view, key)
+        return Picker(label, "", tuple(Option(name, href(**{key: value}), value == now) for value, name in values))
+
+    return (
+        toggle("Scale", "scale", (("shared", "Shared scale"), ("model", "Per model"))),
+        toggle("Curve", "curve", (("linear", "Linear"), ("log", "Log"))),
+        toggle("Text", "window", (("full", "Full text"), ("16", "± 16"))),
+    )
+
+
+def _fixed(toggles: tuple[Picker, ...], menus: tuple[Picker, ...]) -> tuple[str, ...]:
+    """What a shared view shows, in words instead of controls."""
+    return (
+        *(menu.shown for menu in menus),
+        *(each.label for picker in toggles for each in picker.options if each.current),
+    )
+
+
+def _examples(document: NeuronDocument, view: View, place: int, href: Href) -> Picker:
+    total = len(document.examples)
+    options = tuple(
+        Option(
+            f"{number} · {example.label or 'no label'}",
+            href(example=example.index, token=None),
+            example.index == view.example,
+            example.text[:60],
+        )
+        for number, example in enumerate(document.examples, 1)
+    )
+    label = document.examples[place].label
+    return Picker("Example", f"Example {place + 1} of {total}" + (f" · {label}" if label else ""), options)
+
+
+def _variants(document: NeuronDocument, view: View, pruned: Variant, href: Href) -> tuple[Picker, ...]:
+    others = document.variants[1:]
+    if len(others) < 2:
+        return ()
+    options = tuple(
+        Option(variant.label, href(variant=variant.name), variant.name == view.variant) for variant in others
+    )
+    return (Picker("Pruned model", pruned.label, options),)
+
+
+def _activations(view: View, href: Href) -> Picker:
+    notes = {"relu": "max(0, x)", "raw": "signed, as recorded", "abs": "magnitude"}
+    options = tuple(Option(name, href(activation=name), name == view.activation, notes[name]) for name in ACTIVATIONS)
+    return Picker("Activation", view.activation, options)
+
+
+def _moves(document: NeuronDocument, state: dict[str, str | int | None]) -> tuple[Moves, ...]:
+    near = document.neighbours
+    return (
+        Moves(
+            "neuron",
+            _step(document, "ArrowLeft", "◂", "Previous neuron", near.previous, state),
+            _step(document, "ArrowRight", "▸", "Next neuron", near.next, state),
+        ),
+        Moves(
+            "layer",
+            _step(document, "ArrowUp", "▴", "Same neuron, one layer up", near.layer_up, state),
+            _step(document, "ArrowDown", "▾", "Same neuron, one layer down", near.layer_down, state),
+        ),
+    )
+
+
+def _in_rank(document: NeuronDocument, state: dict[str, str | int | None]) -> Moves:
+    near = document.neighbours
+    return Moves(
+        "rank",
+        _step(document, "p", "Previous in rank", "Previous in rank", near.previous_in_rank, state),
+        _step(document, "n", "Next in rank", "Next in rank", near.next_in_rank, state),
+    )
+
+
+def _step(
+    document: NeuronDocument,
+    key: str,
+    sign: str,
+    label: str,
+    to: Neighbour | None,
+    state: dict[str, str | int | None],
+) -> Step:
+    if to is None:
+        return Step(key, sign, f"{label}: there is none", None)
+    href = urls.neuron(document.attribution, to.layer, to.neuron, **state)
+    return Step(key, sign, f"{label}: {to.name}", href)
+
+
+def file_facts(document: NeuronDocument, view: View) -> str:
+    """What stands above the texts of a file: the page's facts, and what the view shows."""
+    pruned = next(variant for variant in document.variants if variant.name == view.variant)
+    facts = (" ".join(filter(None, (fact.before, fact.strong, fact.after))) for fact in _facts(document, pruned))
+    toggles = _toggles(view, lambda **changes: "")
+    shown = (each.label for picker in toggles for each in picker.options if each.current)
+    return " · ".join([*facts, *((document.not_ranked,) if document.not_ranked else ()), view.activation, *shown])
+
+
+def _exports(document: NeuronDocument, view: View) -> tuple[Option, ...]:
+    """Files of exactly this view: their addresses carry its state."""
+    kinds = (
+        ("csv", "CSV", "a row per token"),
+        ("svg", "SVG", "the figure, for print"),
+        ("png", "PNG", "the figure, for slides"),
+        ("html", "HTML", "one file by itself"),
+    )
+    state = {
+        **view_state(view.with_changes(pane="all"), default_view(document)),
+        "example": view.example,
+        "variant": view.variant,
+        "activation": view.activation,
+    }
+    files = tuple(
+        Option(name, urls.heatmap(document.attribution, document.layer, document.neuron, form, **state), False, note)
+        for form, name, note in kinds
+    )
+    return (*files, Option("JSON", urls.api(document.href), False, "all texts, raw values"))

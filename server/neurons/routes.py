@@ -1,0 +1,218 @@
+"""Layers and neurons of an attribution: lists, one neuron and its files, which neurons answer to a word."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from prunescope.server import urls
+from prunescope.server.answers import Kept, problems
+from prunescope.server.attributions.documents import LayerHeatmap, NeuronRow
+from prunescope.server.attributions.routes import Sort, Variant
+from prunescope.server.headers import FILE_POLICY
+from prunescope.server.limits import drawings
+from prunescope.server.neurons.answering import answering_document, first_word
+from prunescope.server.neurons.answering_documents import AnsweringDocument
+from prunescope.server.neurons.answering_page import answering_page
+from prunescope.server.neurons.documents import NeuronDocument
+from prunescope.server.neurons.export.files import Asked as FigureQuery
+from prunescope.server.neurons.export.files import neuron_file
+from prunescope.server.neurons.layer_page import ROWS, layer_page
+from prunescope.server.neurons.layers import layer_heatmap, most_rows
+from prunescope.server.neurons.page import neuron_page, neuron_view
+from prunescope.server.neurons.queries import neuron_document, neuron_list
+from prunescope.server.neurons.view import VIEW, read_view
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Page
+from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, address, make_frame, render
+from prunescope.server.site.palette import Theme
+from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.texts.page import text_panel
+from prunescope.server.texts.queries import own_text_form
+
+api = APIRouter(prefix=urls.API, tags=["Attributions"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+OfExample = Annotated[int | None, Query(description="only this example, by its index")]
+
+
+@api.get(urls.LAYER, responses=problems(404, 422), summary="Neurons x tokens of one layer")
+def get_layer(
+    stores: StoresHere,
+    attribution: str,
+    layer: int,
+    example: OfExample = None,
+    sort: Sort = "rank",
+    neurons: int = 32,
+    cursor: str | None = None,
+) -> LayerHeatmap:
+    opened = stores.attributions.get(attribution)
+    return layer_heatmap(opened, layer, example=example, sort=sort, neurons=neurons, cursor=cursor)
+
+
+@pages.get(urls.LAYER)
+def show_layer(request: Request, stores: StoresHere, attribution: str, layer: int) -> Response:
+    asked = Asked(request, "sort", "cursor", *VIEW)
+    opened = stores.attributions.get(attribution)
+
+    def heatmap() -> LayerHeatmap:
+        sort: Literal["rank", "drop"] = "drop" if asked.one_of("sort", ["rank", "drop"]) == "drop" else "rank"
+        example, cursor = asked.whole("example"), asked.text("cursor")
+        rows = min(ROWS, most_rows(opened, example))
+        return layer_heatmap(opened, layer, example=example, sort=sort, neurons=rows, cursor=cursor)
+
+    document = asked.read(heatmap)
+    view = asked.read(
+        lambda: read_view(
+            asked.values,
+            examples=[example.index for example in document.examples],
+            variants=[variant.name for variant in document.variants[1:]],
+            activation=opened.summary.activation,
+        )
+    )
+    crumb = Crumb(document.attribution.label, document.attribution.href)
+    frame = make_frame(
+        request,
+        f"Layer {layer} · {document.attribution.label}",
+        ATTRIBUTIONS,
+        crumb,
+        section="Attributions",
+        scripts=("layer",),
+        attribution=attribution,
+        notices=asked.notices,
+    )
+    return render(
+        "neurons/layer", layer_page(document, view, frame, here=address(request), activation=opened.summary.activation)
+    )
+
+
+@api.get(urls.NEURONS, responses=problems(404, 422), summary="Neurons by rank or by drop")
+def list_neurons(
+    stores: StoresHere,
+    attribution: str,
+    layer: int | None = None,
+    word: str | None = None,
+    sort: Sort = "rank",
+    variant: Variant = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[NeuronRow]:
+    opened = stores.attributions.get(attribution)
+    return neuron_list(opened, layer=layer, word=word, sort=sort, variant=variant, cursor=cursor, limit=limit)
+
+
+@api.get(urls.ANSWERING, responses=problems(404, 422), summary="Which neurons answer to a word, or to one token")
+def list_answering(
+    stores: StoresHere,
+    attribution: str,
+    word: str | None = None,
+    example: Annotated[int | None, Query(description="the token's example, by its index; the first one else")] = None,
+    token: Annotated[int | None, Query(description="a token of the example, by its place from 0")] = None,
+    layer: int | None = None,
+) -> AnsweringDocument:
+    opened = stores.attributions.get(attribution)
+    return answering_document(opened, word=word, example=example, token=token, layer=layer)
+
+
+@pages.get(urls.ANSWERING)
+def show_answering(request: Request, stores: StoresHere, attribution: str) -> Response:
+    asked = Asked(request, "word", "example", "token", "layer")
+    opened = stores.attributions.get(attribution)
+
+    def answering() -> AnsweringDocument:
+        word, example, token = asked.text("word"), asked.whole("example"), asked.whole("token")
+        if word is None and token is None:
+            word, example = first_word(opened), None
+        return answering_document(opened, word=word, example=example, token=token, layer=asked.whole("layer"))
+
+    document = asked.read(answering)
+    if document.token is None and asked.text("word") is None and not asked.notices:
+        return RedirectResponse(document.href, status_code=303)
+    crumb = Crumb(document.attribution.label, document.attribution.href)
+    frame = make_frame(
+        request,
+        "Which neurons answer",
+        ATTRIBUTIONS,
+        crumb,
+        section="Attributions",
+        attribution=attribution,
+        notices=asked.notices,
+    )
+    return render("neurons/answering", answering_page(document, frame, here=address(request)))
+
+
+@api.get(
+    urls.NEURON,
+    response_model=NeuronDocument,
+    responses={304: {"description": "The browser has it already (If-None-Match)"}, **problems(404, 422)},
+    summary="One neuron, side by side: the paper's Figure 1",
+)
+def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
+    opened = stores.attributions.get(attribution)
+    document = Kept(f"{attribution} {opened.where.version} {layer} {neuron} {opened.label}")
+    return document.unchanged(request) or document.answer(neuron_document(opened, layer, neuron))
+
+
+@pages.get(urls.NEURON)
+def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
+    asked = Asked(request, *VIEW)
+    opened = stores.attributions.get(attribution)
+    document = neuron_document(opened, layer, neuron)
+    view = asked.read(lambda: neuron_view(document, asked.values))
+    frame = make_frame(
+        request,
+        f"{document.name} · {document.label}",
+        ATTRIBUTIONS,
+        Crumb(document.label, document.attribution_href),
+        Crumb(f"Layer {layer}", document.layer_href),
+        section="Attributions",
+        scripts=("neuron", "texts"),
+        attribution=attribution,
+        notices=asked.notices,
+    )
+    own = text_panel(attribution, own_text_form(opened), neuron=document.name, variant=asked.text("variant"))
+    page = neuron_page(document, view, frame, address(request), own=None if frame.shared else own)
+    return render("neurons/neuron", page)
+
+
+@api.get(
+    urls.HEATMAP,
+    response_class=Response,
+    responses={
+        200: {"content": {"text/csv": {}, "image/svg+xml": {}, "image/png": {}, "text/html": {}}},
+        **problems(404, 422, 503),
+    },
+    summary="A neuron as its page shows it, as csv, svg, png or html",
+)
+async def get_heatmap(
+    request: Request,
+    stores: StoresHere,
+    attribution: str,
+    layer: int,
+    neuron: int,
+    form: str,
+    example: Annotated[str | None, Query(description="only this example, by its index, or 'telling'")] = None,
+    variant: Annotated[str | None, Query(description="the pruned variant; a picture shows the first one else")] = None,
+    activation: Annotated[
+        Literal["relu", "raw", "abs"] | None,
+        Query(description="as what activations are shown; the attribution's own else, in a csv raw"),
+    ] = None,
+    scale: Annotated[Literal["shared", "model"], Query(description="one scale, or one for each model")] = "shared",
+    curve: Annotated[Literal["linear", "log"], Query(description="from a value to its shade")] = "linear",
+    window: Annotated[Literal["full", "16"], Query(description="all tokens, or 16 to each side")] = "full",
+    token: Annotated[int | None, Query(description="the token that is marked, by its place")] = None,
+    theme: Annotated[Theme, Query(description="the colours of a picture")] = "light",
+) -> Response:
+    asked = FigureQuery(example, variant, activation, scale, curve, window, token, theme)
+    return await drawings(request).take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
+
+
+def _heatmap(stores: Stores, attribution: str, layer: int, neuron: int, form: str, asked: FigureQuery) -> Response:
+    opened = stores.attributions.get(attribution)
+    file = neuron_file(neuron_document(opened, layer, neuron), form, asked)
+    headers = {
+        "content-disposition": f'attachment; filename="{file.name}"',
+        "content-security-policy": FILE_POLICY,
+        "cache-control": "private, max-age=60",
+    }
+    return Response(file.body, media_type=file.media_type, headers=headers)

@@ -1,1 +1,0 @@
-"""The HTML pages: documents in, one typed context per template out."""

@@ -1,0 +1,127 @@
+"""What surrounds every page: title, navigation, the way back, scripts; and the place where templates are rendered."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from prunescope.frontend import STATIC, TEMPLATES
+from prunescope.server import urls
+from prunescope.server.static import folder_version
+
+
+@dataclass(frozen=True)
+class NavItem:
+    label: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Crumb:
+    label: str
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The page around a page. ``shared``: opened by a share link, nothing on it may change anything. ``notices`` say
+    what of the address was left out."""
+
+    title: str
+    nav: tuple[NavItem, ...]
+    crumbs: tuple[Crumb, ...]
+    shared: bool
+    home_href: str
+    search_href: str
+    search_query: str
+    search_attribution: str | None
+    stylesheet: str
+    scripts: tuple[str, ...]
+    share_href: str | None
+    events_href: str | None
+    notices: tuple[str, ...] = ()
+
+
+SECTIONS = (
+    ("Studies", urls.STUDIES),
+    ("Attributions", urls.ATTRIBUTIONS),
+    ("Evaluations", urls.EVALUATIONS),
+    ("Models", urls.MODELS),
+    ("Jobs", urls.JOBS),
+)
+
+
+def is_shared(request: Request) -> bool:
+    """Whether the page is opened by a share link."""
+    return "shared_from" in request.scope
+
+
+def make_frame(
+    request: Request,
+    title: str,
+    *crumbs: Crumb,
+    section: str | None = None,
+    scripts: tuple[str, ...] = (),
+    events_href: str | None = None,
+    query: str = "",
+    attribution: str | None = None,
+    notices: tuple[str, ...] = (),
+) -> Frame:
+    """The frame of a page; ``scripts`` are modules of ``frontend/static/js`` beside the one that every page has;
+    ``attribution`` is where the search looks first."""
+    shared = is_shared(request)
+    nav = tuple(NavItem(label, href, label == section) for label, href in SECTIONS)
+    kept = tuple(replace(crumb, href=None) for crumb in crumbs) if shared else crumbs
+    return Frame(
+        title=title,
+        nav=() if shared else nav,
+        crumbs=kept,
+        shared=shared,
+        home_href=urls.home(),
+        search_href=urls.SEARCH,
+        search_query=query,
+        search_attribution=attribution,
+        stylesheet=file_href("css/prunescope.css"),
+        scripts=tuple(file_href(f"js/{name}.js") for name in ("page", *scripts)),
+        share_href=None if shared else urls.shares(),
+        events_href=None if shared else events_href,
+        notices=notices,
+    )
+
+
+JOBS = Crumb("Jobs", urls.jobs())
+STUDIES = Crumb("Studies", urls.studies())
+ATTRIBUTIONS = Crumb("Attributions", urls.attributions())
+EVALUATIONS = Crumb("Evaluations", urls.evaluations())
+MODELS = Crumb("Models", urls.models())
+
+
+def address(request: Request) -> str:
+    """The path that the browser shows: the page's own, or the share link's."""
+    return str(request.scope.get("shared_from", request.url.path))
+
+
+def file_href(name: str) -> str:
+    """The address of a file of the front end, with the version of all of them."""
+    return urls.static(name, folder_version(STATIC))
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """The templates: everything is escaped, an unknown name is an error."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, page: object, status: int = 200) -> HTMLResponse:
+    """The answer: ``templates/<template>.html`` with one context, which it knows as ``page``."""
+    html = environment().get_template(f"{template}.html").render(page=page)
+    return HTMLResponse(html, status_code=status, headers={"cache-control": "no-cache"})

@@ -1,0 +1,80 @@
+"""What people call models and jobs."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prunescope.jobs.briefs import count_of
+from prunescope.jobs.documents import JobKind
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.site.documents import Link
+from prunescope.server.site.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
+from prunescope.server.stores import Stores
+
+
+class Names:
+    """Names of models by reference: those that are kept have their own (`RecordNames`), others what their jobs say."""
+
+    def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
+        self._stores = stores
+        self._labels: dict[str, str] = {}
+        self._models: Mapping[str, str] | None = None  # asked for once, and only where a pruned model is named
+        self.learn(references)
+
+    def learn(self, references: Iterable[str]) -> None:
+        """Look up those that are not known yet."""
+        wanted = {reference for reference in references if reference not in self._labels}
+        if self._models is None and any(each.startswith(PRUNED) for each in wanted):
+            self._models = self._stores.names.models()
+        models = self._models or {}
+        for reference in wanted:
+            id = reference.removeprefix(PRUNED)
+            if id == reference:
+                self._labels[reference] = self._stores.names.dense(reference)
+            elif id in models:
+                self._labels[reference] = models[id]
+            elif job := self._stores.jobs.find(id):  # not made yet: its job says what it will be
+                self._labels[reference] = pruned_label(job.brief)
+
+    def label(self, reference: str) -> str:
+        """`wanda · c4 128x2048 · 0.5` of a pruned model, any other's reference."""
+        if reference not in self._labels:
+            self.learn([reference])
+        return self._labels.get(reference, reference)
+
+    def link(self, reference: str) -> Link:
+        return Link(label=self.label(reference), href=urls.model(reference))
+
+    def title(self, kind: JobKind, spec: Mapping[str, Any]) -> str:
+        """One line for a job, from its spec or that in brief: `Prune demo · wanda · c4 128x2048 · 0.5`."""
+        match kind:
+            case JobKind.PRUNE:
+                return f"Prune {self.label(spec['model'])} · {pruned_label(spec)}"
+            case JobKind.EVALUATE:
+                return f"Evaluate {self.label(spec['model'])} · {measured_label(spec)}"
+            case JobKind.ATTRIBUTE:
+                count = count_of(spec, "pruned")
+                against = self.label(spec["pruned"][0]) if count == 1 else f"{count} variants"
+                return f"Attribute {self.label(spec['dense'])} against {against} · {texts_label(spec)}"
+            case JobKind.STUDY:
+                return study_title(spec)
+
+    def facts(self, kind: JobKind, spec: Mapping[str, Any]) -> tuple[str, ...]:
+        """What tells a job from others of its title, beside its id."""
+        if kind is JobKind.ATTRIBUTE:
+            return (*attribution_facts(spec), ", ".join(map(self.label, spec["pruned"])))
+        bases = [self._base(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
+        return (", ".join(filter(None, bases)),)
+
+    def _base(self, reference: str) -> str:
+        """What a model that is not made yet will be pruned from."""
+        if not reference.startswith(PRUNED):
+            return ""
+        job = self._stores.jobs.find(reference.removeprefix(PRUNED))
+        return f"of {self._stores.names.model_of(job.brief)}" if job else ""
+
+
+def references_of(spec: Mapping[str, Any]) -> list[str]:
+    """Every model that a spec's document names."""
+    named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
+    return [name for name in named if isinstance(name, str)]

@@ -1,0 +1,81 @@
+"""The header's search box: neurons, influential words, models, jobs."""
+
+from contextlib import suppress
+
+from prunescope.jobs.neurons import format_neuron, parse_neuron
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.server import urls
+from prunescope.server.attributions.opened import OpenAttribution
+from prunescope.server.models.queries import model_list
+from prunescope.server.site.home_documents import SearchHit, SearchResults
+from prunescope.server.stores import Stores
+from prunescope.store.attributions.activations import NoSuchNeuron
+
+MAX_HITS = 20
+ATTRIBUTIONS = 5
+"""How many of the newest attributions are looked into."""
+
+
+def search(stores: Stores, query: str, *, attribution: str | None = None) -> SearchResults:
+    """What a query means: a neuron (``L15/N2194``, ``15.2194``) and words in the given attribution or the newest ones,
+    part of a model's name, a job's id. Problem 422 for an attribution that is not there."""
+    wanted = query.strip()
+    if attribution is not None and not stores.results.exists("attribution", attribution):
+        message = f"there is no attribution {attribution[:40]!r}"
+        raise bad_field("attribution", attribution, "the id of an attribution", message)
+    hits: list[SearchHit] = []
+    if wanted:
+        opened = _attributions(stores, attribution)
+        hits = [*_neurons(opened, wanted), *_words(opened, wanted), *_models(stores, wanted), *_jobs(stores, wanted)]
+    return SearchResults(query=query, items=hits[:MAX_HITS])
+
+
+def _attributions(stores: Stores, given: str | None) -> list[OpenAttribution]:
+    ids = [given] if given else [record.id for record in stores.results.list("attribution", limit=ATTRIBUTIONS)[0]]
+    opened = []
+    for id in ids:
+        with suppress(Problem, OSError):
+            opened.append(stores.attributions.get(id))
+    return opened
+
+
+def _neurons(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:
+    try:
+        layer, neuron = parse_neuron(wanted)
+    except Problem:
+        return []
+    hits = []
+    for opened in attributions:
+        with suppress(NoSuchNeuron):
+            opened.store.check(layer, neuron)
+            href = urls.neuron(opened.id, layer, neuron)
+            hits.append(SearchHit(kind="neuron", label=format_neuron(layer, neuron), note=opened.label, href=href))
+    return hits[:1]  # the given attribution, or the newest that has it
+
+
+def _words(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:
+    part = wanted.casefold()
+    return [
+        SearchHit(kind="word", label=word, note=opened.label, href=urls.attribution(opened.id, word=word))
+        for opened in attributions
+        for word in sorted(opened.tables.words_list, key=lambda word: (word.casefold() != part, word))
+        if part in word.casefold()
+    ]
+
+
+def _models(stores: Stores, wanted: str) -> list[SearchHit]:
+    part = wanted.casefold()
+    return [
+        SearchHit(kind="model", label=model.label, note=model.base.label if model.base else None, href=model.href)
+        for model in model_list(stores, limit=200).items
+        if part in f"{model.reference} {model.label}".casefold()
+    ]
+
+
+def _jobs(stores: Stores, wanted: str) -> list[SearchHit]:
+    if len(wanted) != 32:
+        return []
+    with suppress(Problem):
+        job = stores.jobs.get(wanted.lower())
+        return [SearchHit(kind="job", label=job.id, note=f"{job.kind}, {job.state}", href=urls.job(job.id))]
+    return []

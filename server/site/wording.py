@@ -1,0 +1,176 @@
+"""Numbers and times as people read them: templates and scripts get finished strings."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from prunescope.store.attributions.tables import Interval
+from prunescope.text.pieces import drawn
+
+MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
+SPACE = "\N{NO-BREAK SPACE}"
+AGAINST_DENSE = f"pruned {MINUS} dense"
+NOTHING = "\N{EN DASH}"
+"""What stands where there is no number."""
+
+
+def activation(value: float | None) -> str:
+    """Four decimals, more significant digits for what would round to nothing: ``0.2112``, ``-1.3e-06``, ``124.5``."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    size = abs(value)
+    if size and size < 0.0001:
+        text = f"{size:.1e}"
+    elif size >= 100:
+        text = f"{size:.1f}"
+    else:
+        text = f"{size:.4f}"
+    return f"{MINUS}{text}" if value < 0 else text
+
+
+def signed(value: float | None) -> str:
+    """An activation with its sign in any case: ``+0.0123``, ``-0.2028``, ``0.0000``."""
+    text = activation(value)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def decimal(value: float | None, places: int = 3) -> str:
+    """A plain number with so many decimals."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    text = f"{abs(value):.{places}f}"
+    return f"{MINUS}{text}" if value < 0 and float(text) else text
+
+
+def percent(fraction: float | None, places: int = 0) -> str:
+    """A share: 0.47 -> ``47 %``."""
+    if fraction is None or not math.isfinite(fraction):
+        return NOTHING
+    return f"{decimal(100 * fraction, places)}{SPACE}%"
+
+
+def change(fraction: float | None) -> str:
+    """A relative change with its sign: -0.96 -> ``-96 %``, 2.5 -> ``+250 %``; above ten-fold it says ``x12``."""
+    if fraction is None or not math.isfinite(fraction):
+        return NOTHING
+    if fraction >= 9.995:
+        return f"{TIMES}{count(round(fraction + 1))}"
+    text = percent(fraction)
+    return f"+{text}" if round(100 * fraction) > 0 else text
+
+
+def lost(drop: float | None) -> str:
+    """A drop (1 - pruned / dense) as the change it is: 0.96 -> ``-96 %``."""
+    return change(None if drop is None else -drop)
+
+
+def within(interval: Interval) -> str:
+    """The 95 % interval of a drop as the changes they are: ``-43 to -25 %``."""
+    if interval.low is None or interval.high is None:
+        return ""
+    return span(-interval.high, -interval.low)
+
+
+def span(low: float, high: float) -> str:
+    """Two shares as a range: ``-43 to -25 %``."""
+    return f"{decimal(100 * low, 0)} to {decimal(100 * high, 0)}{SPACE}%"
+
+
+def points(difference: float | None) -> str:
+    """A difference of two accuracies in percentage points: -0.201 -> ``-20.1``."""
+    if difference is None:
+        return NOTHING
+    text = decimal(100 * difference, 1)
+    return f"+{text}" if difference > 0 and text != "0.0" else text
+
+
+def probability(p: float) -> str:
+    """A p-value: ``0.032``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else decimal(p, 3)
+
+
+def accuracy(value: float | None) -> str:
+    """An accuracy in percent without the sign: 0.7504 -> ``75.0``."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def perplexity(value: float) -> str:
+    """Two digits after the point, as papers print it, and none from 1,000 on: ``5.12``, ``13,482``, ``2.6e+17``."""
+    if value >= 1e9:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
+
+
+def times(ratio: float) -> str:
+    """One value over another: ``1.27 ×``, ``812 ×``."""
+    return f"{ratio:.2f}{SPACE}×" if ratio < 100 else f"{perplexity(round(ratio)).removesuffix('.00')}{SPACE}×"
+
+
+def multiple(nats: float) -> str:
+    """A difference of losses in nats a token as the ratio of perplexities that it is: 0.223 -> ``1.25 ×``; one that no
+    float holds as the power that it is: ``e^812 ×``."""
+    return times(math.exp(nats)) if nats < 700 else f"e^{nats:.0f}{SPACE}×"
+
+
+def count(value: int | None) -> str:
+    """An integer with thousands: ``352,256``."""
+    return NOTHING if value is None else f"{value:,}"
+
+
+def plural(value: int, one: str, many: str | None = None) -> str:
+    """``1 text``, ``2 texts``."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def size(count: int) -> str:
+    """So many bytes: ``812 bytes``, ``1.4 MB``, ``13.5 GB``."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """``850 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 1:
+        return f"{round(1000 * seconds)} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 and seconds % 1 else f"{round(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long since ``moment``: ``just now``, ``12 minutes ago``, ``3 days ago``."""
+    if moment is None:
+        return ""
+    past = (now or datetime.now(UTC)) - aware(moment)
+    if past < timedelta(seconds=45):
+        return "just now"
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        whole = int(past.total_seconds() // size)
+        if whole:
+            return f"{plural(whole, unit)} ago"
+    return "a minute ago"
+
+
+def timestamp(moment: datetime | None) -> str:
+    """ISO 8601 in UTC, for ``<time datetime>``."""
+    return "" if moment is None else aware(moment).astimezone(UTC).isoformat(timespec="seconds")
+
+
+def aware(moment: datetime) -> datetime:
+    """``moment`` with UTC as its zone where it has none: databases without zones hand such out."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def token_name(text: str) -> str:
+    """A token between quotes, with its newlines and tabs as marks: ``“ badly”``, ``“↵”``."""
+    return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"

@@ -1,0 +1,237 @@
+"""What a person can choose on a study's page: two axes, what of the others counts, and how it is shown.
+
+The axes and filters are a plain GET form, everything else is a link: the page works without script, and its address
+says all of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prunescope.server import urls
+from prunescope.server.site import wording
+from prunescope.server.site.controls import Href, Option, Picker
+from prunescope.server.studies.documents import Measure, PivotLabel, StudyDocument
+from prunescope.server.studies.export.shown import shown_state
+from prunescope.server.studies.measures import MEASURES, axis_name
+
+SHOWN_LABELS = 2
+"""A filter with more values than so many only counts them."""
+NO_VALUE = "none"
+FILE_NOTES = {"csv": "this table", "tex": "this table, with booktabs", "html": "this table", "json": "this table"}
+FILE_NAMES = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "json": "JSON"}
+LIKE_TABLES = {
+    ("task", "calibration"): "Table 1",
+    ("model", "calibration"): "Tables 2 and 4",
+    ("task", "pattern"): "Table 3",
+    ("task", "seqlen"): "Table 5",
+}
+"""What of the paper a pair of axes is laid out like."""
+
+
+@dataclass(frozen=True)
+class Value:
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class AxisSelect:
+    key: str
+    label: str
+    options: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The values of an axis as checkboxes; none of them checked is all of them. ``shown`` is the menu's text."""
+
+    axis: str
+    name: str
+    shown: str
+    active: bool
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class TableForm:
+    action: str
+    selects: tuple[AxisSelect, ...]
+    filters: tuple[Filter, ...]
+    kept: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Everything above the table; ``form`` and ``menus`` are missing on a shared page."""
+
+    form: TableForm | None
+    toggles: tuple[Picker, ...]
+    menus: tuple[Picker, ...]
+    chips: tuple[Option, ...]
+    clear_href: str | None
+    exports: tuple[Option, ...]
+
+
+def page_state(document: StudyDocument) -> dict[str, urls.State]:
+    """All that the page's address says."""
+    return {**shown_state(document), "chart": None if document.chart is None else document.chart.name}
+
+
+def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Controls:
+    state = page_state(document)
+
+    def href(**changes: urls.State) -> str:
+        return urls.with_state(here, **{**state, **changes})
+
+    return Controls(
+        form=None if shared else _form(document, state, here),
+        toggles=() if shared else (*_measures(document, href), _show(document, href)),
+        menus=() if shared else _menus(document, state, href),
+        chips=() if shared else _chips(document, href),
+        clear_href=href(**dict.fromkeys(document.filters)) if document.filters else None,
+        exports=_exports(document),
+    )
+
+
+def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> TableForm:
+    table = document.table
+
+    def name(axis: str) -> str:
+        return axis_name(axis, document.measure)
+
+    several = [axis for axis, labels in document.axis_labels.items() if _several(labels) or axis in document.filters]
+    offered = [axis for axis in document.axes if axis in {*several, table.rows_axis, table.columns_axis}]
+    kept = {key: state[key] for key in ("measure", "show", "published", "chart") if state[key] is not None}
+    return TableForm(
+        action=here,
+        selects=tuple(
+            AxisSelect(key, label, tuple(Value(axis, name(axis), axis == now) for axis in offered))
+            for key, label, now in (("rows", "Rows", table.rows_axis), ("columns", "Columns", table.columns_axis))
+        ),
+        filters=tuple(_filter(document, axis) for axis in several),
+        kept=tuple((key, str(value)) for key, value in kept.items()),
+    )
+
+
+def _several(labels: Sequence[PivotLabel]) -> bool:
+    """Whether there is anything to choose: that a method has no calibration set, window length or seed is no value."""
+    return len(_real(labels)) > 1
+
+
+def _real(labels: Sequence[PivotLabel]) -> list[PivotLabel]:
+    return [label for label in labels if label.value != NO_VALUE]
+
+
+def _filter(document: StudyDocument, axis: str) -> Filter:
+    chosen = document.filters.get(axis, [])
+    labels = document.axis_labels[axis]
+    names = [each.label for each in labels if each.value in chosen]
+    # The same count as in the study's facts: "none" is a choice here, and no calibration set.
+    count = len(_real(labels))
+    if not chosen:
+        shown = f"averaged, {count}" if axis in document.table.averaged else f"all {count}"
+    elif len(names) <= SHOWN_LABELS:
+        shown = ", ".join(names)
+    else:
+        none = " and none" if NO_VALUE in chosen else ""
+        shown = f"{len(names) - bool(none)} of {count}{none}"
+    return Filter(
+        axis=axis,
+        name=axis_name(axis, document.measure).capitalize(),
+        shown=shown,
+        active=bool(chosen),
+        values=tuple(Value(each.value, each.label, each.value in chosen) for each in labels),
+    )
+
+
+def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
+    """Nothing where the study has one. Tasks, the paper's values and groups of tasks are of one measure alone."""
+    if len(document.measures) < 2:
+        return ()
+    axes = {"rows": document.table.rows_axis, "columns": document.table.columns_axis}
+    left: dict[str, urls.State] = {key: None if axis == "group" else axis for key, axis in axes.items()}
+    left |= {"task": None, "group": None, "published": None}
+    if document.chart and document.chart.name == "group":
+        left["chart"] = None
+
+    def option(each: Measure) -> Option:
+        state = {} if each == document.measure else {"measure": None if each == document.measures[0] else each, **left}
+        return Option(MEASURES[each].title, href(**state), each == document.measure)
+
+    return (Picker("What was measured", "", tuple(map(option, document.measures))),)
+
+
+def _show(document: StudyDocument, href: Href) -> Picker:
+    measure = MEASURES[document.measure]
+    alone = len(document.measures) == 1
+    options = (
+        Option(measure.title if alone else "Values", href(show=None), document.show != "difference"),
+        Option(measure.difference_title, href(show="difference"), document.show == "difference"),
+    )
+    return Picker("What is shown", "", options)
+
+
+def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) -> tuple[Picker, ...]:
+    menus = []
+    if len(document.tables) > 1:
+        menus.append(Picker("Usual tables", "Usual tables", tuple(_usual(document, state, href))))
+    if document.charts:
+        now = document.chart
+        charts = [
+            Option(link.label, link.href, now is not None and link.label == now.title) for link in document.charts
+        ]
+        none = Option("None", href(chart=None), now is None)
+        menus.append(Picker("Chart", f"Chart: {now.title.lower() if now else 'none'}", (none, *charts)))
+    paper = document.published.name if document.published else None
+    if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [paper])])]:
+        tables = [Option(_title(name), href(published=name), name == paper) for name in papers]
+        none = Option("None", href(published=None), paper is None)
+        shown = f"Paper: {_title(paper) if paper else 'none'}"
+        menus.append(Picker("The paper's values", shown, (none, *tables)))
+    return tuple(menus)
+
+
+def _usual(document: StudyDocument, state: dict[str, urls.State], href: Href) -> list[Option]:
+    options = []
+    for link in document.tables:
+        down, _, across = link.label.partition(" by ")
+        label = f"{axis_name(down, document.measure).capitalize()} by {axis_name(across, document.measure)}"
+        like = LIKE_TABLES.get((down, across)) if document.measure == "accuracy" else None
+        options.append(
+            Option(
+                label,
+                href(rows=down, columns=across, chart=None),
+                (state["rows"], state["columns"]) == (down, across),
+                f"like {like} of the paper" if like else "",
+            )
+        )
+    return options
+
+
+def _title(table: str) -> str:
+    return table.replace("-", " ").capitalize()
+
+
+def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:
+    """The filters that are set, each a link to the page without it."""
+    chips = []
+    for axis, values in document.filters.items():
+        names = {each.value: each.label for each in document.axis_labels[axis]}
+        for value in values:
+            left = [other for other in values if other != value]
+            chips.append(Option(names[value], href(**{axis: left or None}), False, axis_name(axis, document.measure)))
+    return tuple(chips)
+
+
+def _exports(document: StudyDocument) -> tuple[Option, ...]:
+    state = shown_state(document)
+    files = [
+        Option(FILE_NAMES[form], urls.study_table(document.id, form, **state), False, FILE_NOTES[form])
+        for form in urls.TABLE_FORMS
+    ]
+    count = sum(cell.measurements for row in document.table.rows for cell in row.cells if cell is not None)
+    every = f"every cell and {axis_name('task', document.measure)}, every setting"
+    note = every if document.filters else f"{every} ({wording.count(count)} here)"
+    cells = Option("All cells, CSV", urls.study_cells(document.id, measure=state["measure"]), False, note)
+    return (*files, cells)

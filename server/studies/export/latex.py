@@ -1,0 +1,135 @@
+"""A study's table as LaTeX with booktabs.
+
+Text is escaped so that it compiles with pdfLaTeX and no further package, whatever it holds: accents become commands,
+and a character that the default fonts lack is named by its number (``U+9762``).
+"""
+
+import unicodedata
+
+from prunescope.server.studies.export.shown import Shown, ShownCell, ShownRow
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\textasciigrave{}",
+    # After the end of a row these two would be read as its options.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    # Two of them in a row would become a dash.
+    "-": "-{}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{MIDDLE DOT}": r"\textperiodcentered{}",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{EN DASH}": r"\textendash{}",
+    "\N{EM DASH}": r"\textemdash{}",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+    "\N{NO-BREAK SPACE}": "~",
+    "ß": r"\ss{}",
+    "æ": r"\ae{}",
+    "Æ": r"\AE{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "œ": r"\oe{}",
+    "Œ": r"\OE{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+    "\N{LATIN SMALL LETTER DOTLESS I}": r"\i{}",
+}
+ACCENTS = {
+    "\N{COMBINING GRAVE ACCENT}": "`",
+    "\N{COMBINING ACUTE ACCENT}": "'",
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "^",
+    "\N{COMBINING TILDE}": "~",
+    "\N{COMBINING DIAERESIS}": '"',
+    "\N{COMBINING MACRON}": "=",
+    "\N{COMBINING DOT ABOVE}": ".",
+    "\N{COMBINING BREVE}": "u",
+    "\N{COMBINING CARON}": "v",
+    "\N{COMBINING DOUBLE ACUTE ACCENT}": "H",
+    "\N{COMBINING CEDILLA}": "c",
+    "\N{COMBINING RING ABOVE}": "r",
+}
+MANY_COLUMNS = 8
+"""From here on the table is set in small type."""
+
+
+def table_latex(table: Shown, label: str) -> str:
+    """A ``table`` environment; ``label`` is what ``\\ref`` takes, ASCII letters, digits, hyphens and colons."""
+    columns = 1 + 1 + len(table.columns) + 1
+    lines = [
+        r"% Needs \usepackage{booktabs}.",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escaped(' '.join([table.caption, *table.notes]))}}}",
+        rf"\label{{{label}}}",
+        *([r"\small"] if len(table.columns) > MANY_COLUMNS else []),
+        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+        r"\toprule",
+        _line([escaped(table.rows_axis), "dense", *map(escaped, table.columns), "spread"]),
+        r"\midrule",
+    ]
+    for place, group in enumerate(table.groups):
+        if group.name:
+            lines += [r"\addlinespace"] * (place > 0)
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{escaped(group.name)}}}}} \\")
+        lines += map(_row, group.rows)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def escaped(text: str) -> str:
+    """The text as LaTeX that shows it.
+
+    >>> escaped("50 % of a_b")
+    '50 \\\\% of a\\\\_b'
+    """
+    out: list[str] = []
+    for character in unicodedata.normalize("NFC", text):
+        if character in SPECIAL:
+            out.append(SPECIAL[character])
+        elif character.isspace():
+            out.append(" ")
+        elif character.isascii():
+            out.append(character if character.isprintable() else "")
+        else:
+            out.append(_foreign(character))
+    return "".join(out)
+
+
+def _foreign(character: str) -> str:
+    base, *marks = list(unicodedata.normalize("NFD", character))
+    if len(marks) == 1 and marks[0] in ACCENTS and base.isascii() and base.isalpha():
+        letter = {"i": r"\i", "j": r"\j"}.get(base, base)
+        return rf"\{ACCENTS[marks[0]]}{{{letter}}}"
+    return f"U+{ord(character):04X}"
+
+
+def _row(row: ShownRow) -> str:
+    return _line([escaped(row.label), escaped(row.dense_text), *map(_cell, row.cells), escaped(row.spread_text)])
+
+
+def _cell(cell: ShownCell) -> str:
+    text = escaped(cell.text)
+    if cell.best:
+        text = rf"\textbf{{{text}}}"
+    if cell.near_chance:
+        text = rf"\textit{{{text}}}"
+    if cell.holds:
+        text += "$^{*}$"
+    return rf"{text} {{\scriptsize ({escaped(cell.paper_text)})}}".lstrip() if cell.paper_text else text
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

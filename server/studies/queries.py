@@ -1,0 +1,259 @@
+"""Studies: lists of them, and one with its table (`study_tables.py`), its models, failures and jobs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prunescope.jobs.documents import JobKind, JobState, JobSummary
+from prunescope.jobs.problems import bad_field, not_found, unknown_name
+from prunescope.jobs.references import PRUNED
+from prunescope.server import urls
+from prunescope.server.jobs.queries import job_items
+from prunescope.server.site.apart import Described, told_apart
+from prunescope.server.site.cursors import Window
+from prunescope.server.site.documents import Link, Page
+from prunescope.server.site.labels import study_title
+from prunescope.server.site.names import Names
+from prunescope.server.stores import Stores
+from prunescope.server.studies.charts import chart_links, study_chart
+from prunescope.server.studies.documents import FailedCell, PublishedTable, StudyDocument, StudyJobs, StudySummary
+from prunescope.server.studies.tables import Beside, Printed, axis_labels, table_document
+from prunescope.store.artefacts.records import Record
+from prunescope.store.evaluations.values import ACCURACY, Measure
+from prunescope.store.paging import LONGEST_PAGE
+from prunescope.store.studies import published as papers
+from prunescope.store.studies import table as study_table
+from prunescope.store.studies.pivot import Pivot, pivot
+from prunescope.store.studies.table import AXES, Axis, Where
+
+USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
+    ("task", "calibration"),
+    ("model", "calibration"),
+    ("task", "pattern"),
+    ("method", "calibration"),
+    ("task", "method"),
+    ("method", "pattern"),
+    ("task", "seqlen"),
+    ("method", "seqlen"),
+    ("task", "model"),
+    ("task", "allocation"),
+    ("task", "seed"),
+    ("group", "calibration"),
+)
+DIFFERENCE = "difference"
+NO_CALIBRATION = "none"
+UNIFORM = "uniform"
+MAX_LISTED = 20
+"""So many models, jobs and failures are part of the document."""
+ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
+
+
+def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
+    """Newest first."""
+    records, after = stores.results.list("study", cursor=cursor, limit=limit)
+    made = [(record, record.job) for record in records if record.job is not None]
+    jobs = stores.jobs.summaries(job for _, job in made)
+    counts = stores.studies.counts(job for _, job in made)
+    titles = stores.names.studies()
+    items = [
+        StudySummary.model_validate(
+            _summary(record, jobs[job], counts[job], titles.get(record.id) or study_title(record.spec))
+        )
+        for record, job in made
+    ]
+    return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
+
+
+def study_document(
+    stores: Stores,
+    id: str,
+    *,
+    rows: str | None = None,
+    columns: str | None = None,
+    measure: str | None = None,
+    show: str | None = None,
+    published: str | None = None,
+    chart: str | None = None,
+    where: Where | None = None,
+) -> StudyDocument:
+    """One study with the table that ``rows`` and ``columns`` choose, of a ``measure``, filtered by ``where`` (axis:
+    values), beside a ``published`` one, and a ``chart``. Problem 404 or 422."""
+    paper = None if published is None else papers.published_table(published)
+    record = stores.results.get("study", id)
+    measures = study_table.measures_of(record.spec)
+    by = measured_by(record.spec, measure)
+    shown = (by, DIFFERENCE)
+    show = by if show is None else show
+    if show not in shown:
+        raise bad_field("show", show, list(shown), unknown_name(show, shown))
+    if paper is not None and by != ACCURACY:
+        raise bad_field("published", published, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
+    table = stores.studies.table(id, by)
+    usual = _usual(table)
+    across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
+    down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
+    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), where)
+    names = Names(stores, [*table.axes["model"]])
+    kept: dict[str, urls.State] = {
+        "measure": None if by == measures[0] else by,
+        "show": None if show == by else show,
+        "published": published,
+    }
+    pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
+    there = stores.results.known("model", [cell.artefact for cell in pruned])
+    made = [cell for cell in pruned if cell.artefact in there]
+    models = stores.results.many("model", [cell.artefact for cell in made[:MAX_LISTED]])
+    labels = axis_labels(table, names)
+    beside = Beside(labels, there, paper)
+    return StudyDocument.model_validate(
+        {
+            **_summary(
+                record,
+                table.job,
+                Counter(cell.state for cell in table.cells),
+                stores.names.studies().get(record.id) or study_title(record.spec),
+            ),
+            "spec": record.spec,
+            "axes": table.axes,
+            "axis_labels": labels,
+            "filters": {axis: [*labels] for axis, labels in chosen.where.items()},
+            "measure": by,
+            "measures": measures,
+            "show": show,
+            "table": table_document(table, chosen, beside),
+            "chart": None if chart is None else study_chart(table, chart, chosen.rows, chosen.where, beside, kept),
+            "charts": chart_links(table, chosen.rows, chosen.where, kept),
+            "published": None if paper is None else _published(paper),
+            "published_tables": _with_values(table, chosen) if by == ACCURACY else [],
+            "tables": [
+                Link(
+                    label=f"{down} by {across}",
+                    href=urls.with_state(urls.study(id), rows=down, columns=across, **kept, **chosen.where),
+                )
+                for down, across in usual
+            ],
+            "models": [
+                Link(label=_model_label(models[cell.artefact], table, names), href=urls.model(cell.artefact))
+                for cell in made[:MAX_LISTED]
+            ],
+            "models_total": len(made),
+            "attributions": _attributions(stores, table),
+            "failures": _failures([cell for cell in table.cells if cell.unsuccessful][:MAX_LISTED], names),
+            "retry_href": urls.study_retry(id) if any(cell.unsuccessful for cell in table.cells) else None,
+            "running": sum(cell.state == JobState.RUNNING for cell in table.cells),
+            **_jobs(stores, id, [cell.job for cell in table.cells], Window(0, MAX_LISTED)),
+        }
+    )
+
+
+def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
+    """What a table of a study is of: the ``measure``, or the first that the study has. Problem 422 for one that it has
+    not."""
+    known = study_table.measures_of(spec)
+    found = known[0] if measure is None else next((each for each in known if each == measure), None)
+    if found is None:
+        raise bad_field("measure", measure, [*map(str, known)], unknown_name(str(measure), known))
+    return found
+
+
+def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int = 50) -> StudyJobs:
+    """The jobs of a study, in the order of its plan. Problem 404 or 422."""
+    window = Window.parse(cursor, limit, LONGEST_PAGE)
+    record = stores.results.get("study", id)
+    if record.job is None:
+        raise not_found("study", id)
+    found = _jobs(stores, id, stores.studies.cell_jobs(record.job), window)
+    return StudyJobs.model_validate(
+        {"items": found["jobs"], "next": found["next"], "next_href": found["jobs_next_href"]}
+    )
+
+
+def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict[str, object]:
+    """A window of the jobs of a study, and where the next one is."""
+    wanted = cells[window.offset : window.offset + window.limit]
+    known = stores.jobs.summaries(wanted)
+    following = window.after(len(cells))
+    return {
+        "jobs": job_items(stores, [known[job] for job in wanted]),
+        "next": following,
+        "jobs_next_href": None if following is None else urls.study_jobs(id, cursor=following),
+    }
+
+
+def _published(paper: papers.PublishedTable) -> PublishedTable:
+    return PublishedTable(name=paper.name, caption=paper.caption, source=paper.source, note=paper.note)
+
+
+def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
+    """The paper's tables that have a value for a cell of this one."""
+    places = [(row, column) for row in chosen.row_labels for column in chosen.column_labels]
+
+    def has_one(paper: papers.PublishedTable) -> bool:
+        printed = Printed(paper, table, chosen)
+        return any(printed.value(row, column) is not None for row, column in places)
+
+    return [name for name, paper in papers.published_tables().items() if has_one(paper)]
+
+
+def _attributions(stores: Stores, table: study_table.StudyTable) -> list[Link]:
+    done = [cell for cell in table.cells if cell.role == "attribute" and cell.done]
+    called = stores.names.attributions()
+    return [
+        Link(label=f"Neurons: {called[cell.artefact]}", href=urls.attribution(cell.artefact))
+        for cell in done
+        if cell.artefact in called
+    ]
+
+
+def _failures(cells: Sequence[study_table.StudyCell], names: Names) -> list[FailedCell]:
+    labels = told_apart([Described(_failed_label(cell, names), (f"job {cell.job[:8]}",)) for cell in cells])
+    return [
+        FailedCell(
+            label=label,
+            state=cell.state,
+            error=cell.error,
+            job=cell.job,
+            href=urls.job(cell.job),
+            retry_href=urls.job_retry(cell.job),
+        )
+        for cell, label in zip(cells, labels, strict=True)
+    ]
+
+
+def _failed_label(cell: study_table.StudyCell, names: Names) -> str:
+    length = f"{cell.seqlen} tokens" if cell.seqlen else None
+    allocation = None if cell.allocation == UNIFORM else cell.allocation
+    seed = f"seed {cell.seed}" if cell.seed else None
+    where = (cell.method, cell.pattern, cell.calibration, length, allocation, seed)
+    return " · ".join([f"{ROLES[cell.role]} {names.label(cell.model)}", *filter(None, where)])
+
+
+def _model_label(record: Record, table: study_table.StudyTable, names: Names) -> str:
+    """How it was pruned, and from what where the study has several models."""
+    label = names.label(f"{PRUNED}{record.id}")
+    return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else label
+
+
+def _summary(record: Record, job: JobSummary, cells: Counter[JobState], title: str) -> dict[str, object]:
+    assert job.kind == JobKind.STUDY
+    return {
+        "id": record.id,
+        "title": title,
+        "state": job.state,
+        "cells": cells.total(),
+        "done": cells[JobState.SUCCEEDED],
+        "failed": cells[JobState.FAILED] + cells[JobState.CANCELLED],
+        "job": Link(label="Job", href=urls.job(job.id)),
+        "created_at": record.created_at,
+        "href": urls.study(record.id),
+    }
+
+
+def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
+    """The usual tables whose columns differ in this study, and whose rows do, except for tasks; the one with the most
+    cells first; at least one. That a method has no calibration set is no value to compare."""
+    sizes = {axis: sum(value != NO_CALIBRATION for value in table.axes[axis]) for axis in AXES}
+    fitting = [
+        (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")
+    ]
+    return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES[:1])

@@ -1,0 +1,200 @@
+"""Studies: their tables as pages, documents and files; how much work one is before it is submitted."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from prunescope.jobs.documents import Estimate, JobKind
+from prunescope.server import urls
+from prunescope.server.answers import problems
+from prunescope.server.headers import FILE_POLICY
+from prunescope.server.jobs.documents import JobDocument
+from prunescope.server.jobs.form_offer import EXAMPLES
+from prunescope.server.jobs.routes import announce, job_answer
+from prunescope.server.limits import submissions
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Page
+from prunescope.server.site.frame import STUDIES, address, make_frame, render
+from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.studies.documents import StudyDocument, StudyJobs, StudySummary
+from prunescope.server.studies.export.cells import cells_csv
+from prunescope.server.studies.export.files import table_file
+from prunescope.server.studies.filters import TABLE_PARAMETERS, Filters
+from prunescope.server.studies.list_page import studies_page
+from prunescope.server.studies.page import study_page
+from prunescope.server.studies.queries import measured_by, study_document, study_jobs, study_list
+from prunescope.store import submission
+from prunescope.store.evaluations.values import ACCURACY
+from prunescope.store.studies.table import AXES
+
+api = APIRouter(prefix=urls.API, tags=["Studies"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+class EstimateRequest(BaseModel):
+    """A study that is not submitted yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    spec: dict[str, Any] = Field(description="as for a job of kind study")
+    force: StrictBool = Field(default=False, description="count what is known already as work too")
+
+
+_EXAMPLES: dict[str, Any] = {"study": {"summary": "A small study", "value": {"spec": EXAMPLES[JobKind.STUDY]}}}
+
+
+@api.post(urls.STUDY_ESTIMATE, responses=problems(422), summary="How much work a study is; nothing is queued")
+async def estimate_study(
+    http: Request, stores: StoresHere, request: Annotated[EstimateRequest, Body(openapi_examples=_EXAMPLES)]
+) -> Estimate:
+    """``known`` cells are queued, running or done already. ``seconds`` is the time of all new jobs one after another,
+    by what earlier jobs of the same kind and model took, and null where one of them has no such forerunner."""
+    return await submissions(http).take(lambda: submission.estimate(stores, request.spec, force=request.force))
+
+
+@api.get(urls.STUDIES, responses=problems(422), summary="Studies, newest first")
+def list_studies(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
+    return study_list(stores, cursor=cursor, limit=limit)
+
+
+@pages.get(urls.STUDIES)
+def show_studies(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, "cursor")
+    page = asked.read(lambda: study_list(stores, cursor=asked.text("cursor")))
+    frame = make_frame(
+        request, "Studies", section="Studies", scripts=("live",), events_href=urls.events(), notices=asked.notices
+    )
+    return render("studies/list", studies_page(page, frame))
+
+
+@api.get(urls.STUDY, responses=problems(404, 422), summary="One study as a table")
+def get_study(
+    stores: StoresHere,
+    where: Filters,
+    study: str,
+    rows: str | None = None,
+    columns: str | None = None,
+    measure: str | None = None,
+    show: str | None = None,
+    published: str | None = None,
+    chart: str | None = None,
+) -> StudyDocument:
+    return study_document(
+        stores,
+        study,
+        rows=rows,
+        columns=columns,
+        measure=measure,
+        show=show,
+        published=published,
+        chart=chart,
+        where=where,
+    )
+
+
+@pages.get(urls.STUDY)
+def show_study(request: Request, stores: StoresHere, study: str) -> Response:
+    asked = Asked(request, *AXES, *TABLE_PARAMETERS)
+    document = asked.read(
+        lambda: study_document(
+            stores,
+            study,
+            rows=asked.text("rows"),
+            columns=asked.text("columns"),
+            measure=asked.text("measure"),
+            show=asked.text("show"),
+            published=asked.text("published"),
+            chart=asked.text("chart"),
+            where=asked.all(AXES),
+        )
+    )
+    live = None if document.state.ended else urls.events()
+    scripts = ("study", "charts", *(() if live is None else ("live",)))
+    frame = make_frame(
+        request,
+        document.title,
+        STUDIES,
+        section="Studies",
+        scripts=scripts,
+        events_href=live,
+        notices=asked.notices,
+    )
+    return render("studies/study", study_page(document, frame, here=address(request)))
+
+
+@api.get(urls.STUDY_JOBS, responses=problems(404, 422), summary="A study's jobs in the order of its plan")
+def list_study_jobs(stores: StoresHere, study: str, cursor: str | None = None, limit: int = 50) -> StudyJobs:
+    return study_jobs(stores, study, cursor=cursor, limit=limit)
+
+
+@api.delete(urls.STUDY, status_code=204, responses=problems(404, 409), summary="Remove a study, not its cells")
+def delete_study(stores: StoresHere, study: str) -> None:
+    stores.results.delete("study", study)
+
+
+@api.post(
+    urls.STUDY_RETRY,
+    status_code=202,
+    response_model=JobDocument,
+    responses=problems(404, 409),
+    summary="Queue all failed and cancelled cells of a study again",
+)
+async def retry_study(http: Request, stores: StoresHere, study: str) -> Response:
+    return await submissions(http).take(lambda: _retried(stores, study))
+
+
+def _retried(stores: Stores, study: str) -> Response:
+    again = submission.retry_cells(stores, study, send=None)
+    announce(stores, again)
+    return job_answer(stores, again, 202, {"location": urls.api(urls.job(again.id))})
+
+
+@api.get(
+    urls.STUDY_TABLE,
+    response_class=Response,
+    responses={
+        200: {"content": {"text/csv": {}, "application/x-tex": {}, "text/html": {}, "application/json": {}}},
+        **problems(404, 422),
+    },
+    summary="A study's table as csv, tex, html or json",
+)
+def get_table(
+    stores: StoresHere,
+    where: Filters,
+    study: str,
+    form: str,
+    rows: str | None = None,
+    columns: str | None = None,
+    measure: str | None = None,
+    show: str | None = None,
+    published: str | None = None,
+) -> Response:
+    """The same parameters as the study's page: the file holds the table that the page shows."""
+    document = study_document(
+        stores, study, rows=rows, columns=columns, measure=measure, show=show, published=published, where=where
+    )
+    file = table_file(document, form)
+    headers = {
+        "content-disposition": f'attachment; filename="{file.name}"',
+        "content-security-policy": FILE_POLICY,
+        "cache-control": "no-cache",
+    }
+    return Response(file.body, media_type=file.media_type, headers=headers)
+
+
+@api.get(
+    urls.STUDY_CELLS,
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}}, **problems(404, 422)},
+    summary="All measurements of a study as CSV, with every setting",
+)
+def get_cells(stores: StoresHere, study: str, measure: str | None = None) -> StreamingResponse:
+    spec = stores.results.get("study", study).spec
+    table = stores.studies.table(study, measured_by(spec, measure))
+    prune = {cell.job: cell.artefact for cell in table.cells if cell.kind is JobKind.PRUNE}
+    pruning = {prune[job.id]: job.spec for job in stores.jobs.many(prune).values()}
+    of = "" if table.measure == ACCURACY else f"-{table.measure}"
+    headers = {"content-disposition": f'attachment; filename="study-{table.id}{of}-cells.csv"'}
+    return StreamingResponse(cells_csv(table, pruning), media_type="text/csv; charset=utf-8", headers=headers)

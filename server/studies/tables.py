@@ -1,0 +1,230 @@
+"""A study's table as people see it: what is best, at chance, printed in the paper, and still to come."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prunescope.jobs.vocabulary import TASKS
+from prunescope.server import urls
+from prunescope.server.site.names import Names
+from prunescope.server.studies.documents import PivotCell, PivotLabel, StudyRow, StudyTable
+from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
+from prunescope.store.studies import pivot
+from prunescope.store.studies import table as study_table
+from prunescope.store.studies.pivot import Pivot
+from prunescope.store.studies.published import PublishedTable
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a table is shown with: its axes' labels, the pruned models that are there, the paper's values."""
+
+    labels: Mapping[str, Sequence[PivotLabel]]
+    models: Collection[str]
+    paper: PublishedTable | None
+
+
+def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[PivotLabel]]:
+    """Every axis of a study with its values as people read them."""
+    standing = _standing(table.cells)
+    return {
+        axis: [
+            PivotLabel(
+                value=value,
+                label=_label(axis, value, values, names),
+                number=standing.get((axis, value)),
+                group=TASKS.get(value) if axis == "task" else None,
+            )
+            for value in values
+        ]
+        for axis, values in table.axes.items()
+    }
+
+
+def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
+    if axis == "model":
+        name = names.label(value)
+        return name if sum(names.label(other) == name for other in values) == 1 else value
+    # A text that perplexity was measured on may be a file: its name says enough where no other is called so.
+    name = value.rpartition("/")[2] if axis == "task" else value
+    return name if sum(other.rpartition("/")[2] == name for other in values) == 1 else value
+
+
+class Printed:
+    """What a table of the paper has for the cells of a table of ours; a mean over one of our axes has nothing."""
+
+    def __init__(self, paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot) -> None:
+        self._paper, self._axes = paper, (crossed.rows, crossed.columns)
+        labels: dict[str, Sequence[str]] = {**table.axes, **crossed.where}
+        self._alone = {axis: some[0] for axis, some in labels.items() if len(some) == 1}
+        self._fits = {*self._axes} <= set(paper.axes)
+
+    def value(self, row: str, column: str) -> float | None:
+        """The paper's value, a share, where this row and column meet."""
+        if not self._fits:
+            return None
+        rows, columns = self._axes
+        return self._paper.value({**self._alone, rows: row, columns: column})
+
+
+def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> StudyTable:
+    """The table that a pivot shows."""
+    down, across = ({label.value: label for label in beside.labels[axis]} for axis in (crossed.rows, crossed.columns))
+    paper = None if beside.paper is None else Printed(beside.paper, table, crossed)
+    rows = [
+        _row(
+            down[value],
+            dense,
+            [
+                None if cell is None else (cell, paper.value(value, column) if paper else None)
+                for column, cell in zip(crossed.column_labels, cells, strict=True)
+            ],
+            beside.models,
+            table.measure,
+        )
+        for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True)
+    ]
+    columns = [across[value] for value in crossed.column_labels]
+    differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
+    return StudyTable(
+        measure=table.measure,
+        rows_axis=crossed.rows,
+        columns_axis=crossed.columns,
+        columns=[label.label for label in columns],
+        column_labels=columns,
+        rows=rows,
+        averaged=[*crossed.averaged],
+        largest_difference=max(differences, default=0.0),
+        tested=crossed.tested,
+        surviving=crossed.surviving,
+        notes=[*_notes(crossed, table.measure)],
+    )
+
+
+def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
+    cells = [cell for row in crossed.cells for cell in row if cell is not None]
+    if measure == PERPLEXITY:
+        yield from _notes_of_perplexities(crossed, cells)
+        return
+    yield "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
+    if any(cell.facts > 1 for cell in cells):
+        yield (
+            "A mean over different tasks has the interval that follows from theirs: it says what other rows would have "
+            "changed, not what another calibration draw would. A mean over the same rows has none."
+        )
+    if crossed.tested:
+        yield (
+            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
+            "(McNemar's exact test, Benjamini-Hochberg)."
+        )
+
+
+def _notes_of_perplexities(crossed: Pivot, cells: Sequence[pivot.PivotCell]) -> Iterator[str]:
+    yield (
+        "Intervals are 95 % ones, Student's over the windows of a text: of the mean loss, and of the difference to the "
+        "dense model's on the same windows. A perplexity is e to the power of the loss, a ratio that of a difference."
+    )
+    if any(cell.facts > 1 for cell in cells):
+        yield (
+            "A mean is the geometric one, which is the mean of the losses; over different texts it has the interval "
+            "that follows from theirs, over the same windows none."
+        )
+    if crossed.tested:
+        yield (
+            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
+            "(Student's paired test, Benjamini-Hochberg)."
+        )
+
+
+def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], float]:
+    """(axis, label) -> the number that the label stands for, where it is one."""
+    found: dict[tuple[str, str], float] = {}
+    for cell in cells:
+        if cell.role == "evaluate":
+            numbers = {"pattern": cell.sparsity, "seqlen": cell.seqlen, "seed": cell.seed}
+            labels = cell.labels
+            found |= {(axis, labels[axis]): number for axis, number in numbers.items() if number is not None}
+    return found
+
+
+def _row(
+    label: PivotLabel,
+    dense: float | None,
+    cells: list[tuple[pivot.PivotCell, float | None] | None],
+    models: Collection[str],
+    measure: Measure,
+) -> StudyRow:
+    there = [cell for cell, _ in filter(None, cells)]
+    # A mean of some measurements is not to be held against the mean of all of them.
+    known = [cell.value for cell in there if cell.value is not None and cell.done == cell.facts]
+    highest = measure == ACCURACY
+    best = (max(known) if highest else min(known)) if len(known) > 1 else None
+    spread = max(known) - min(known) if len(known) > 1 else None
+    return StudyRow(
+        value=label.value,
+        label=label.label,
+        number=label.number,
+        group=label.group,
+        dense=_turned(dense, measure),
+        chance=_common(cell.chance for cell in there),
+        majority=_common(cell.majority for cell in there),
+        spread=_turned(spread, measure),
+        cells=[None if each is None else _cell(each[0], best, models, each[1], measure) for each in cells],
+    )
+
+
+def _turned(value: float | None, measure: Measure) -> float | None:
+    """An accuracy as it is, a loss as the perplexity that it is; of differences of losses the ratio."""
+    return value if value is None or measure == ACCURACY else perplexity(value)
+
+
+def _turned_ends(interval: Interval | None, measure: Measure) -> Interval | None:
+    return interval if interval is None or measure == ACCURACY else (perplexity(interval[0]), perplexity(interval[1]))
+
+
+def _common(values: Iterable[float | None]) -> float | None:
+    """The value that all of those have that have one."""
+    given = {value for value in values if value is not None}
+    return given.pop() if len(given) == 1 else None
+
+
+def _href(fact: study_table.Fact, measure: Measure) -> str:
+    """Its examples, the evaluation that has its perplexity, or its job's page while there is neither."""
+    if fact.value is None:
+        return urls.job(fact.cell.job)
+    evaluation = fact.cell.artefact
+    return urls.evaluation_task(evaluation, fact.task) if measure == ACCURACY else urls.evaluation(evaluation)
+
+
+def _cell(
+    cell: pivot.PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
+) -> PivotCell:
+    perplexity = measure == PERPLEXITY
+    return PivotCell(
+        accuracy=None if perplexity else cell.value,
+        perplexity=_turned(cell.value, measure) if perplexity else None,
+        interval=_turned_ends(cell.interval, measure),
+        dense=_turned(cell.dense, measure),
+        difference=cell.difference,
+        ratio=_turned(cell.difference, measure) if perplexity else None,
+        difference_interval=cell.difference_interval,
+        p=cell.p,
+        q=cell.q,
+        survives=cell.only is not None and cell.survivors > 0,
+        survivors=cell.survivors,
+        newly_wrong=cell.newly_wrong,
+        newly_right=cell.newly_right,
+        rows=cell.rows,
+        chance=cell.chance,
+        majority=cell.majority,
+        at_chance=cell.at_chance,
+        best=best is not None and cell.value == best and cell.done == cell.facts,
+        measurements=cell.facts,
+        done=cell.done,
+        failed=cell.failed,
+        state=cell.state,
+        job=cell.only.cell.job if cell.only else None,
+        evaluation=cell.only.cell.artefact if cell.only else None,
+        href=None if cell.only is None else _href(cell.only, measure),
+        model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
+        published=published,
+    )

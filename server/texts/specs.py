@@ -1,0 +1,148 @@
+"""From one attribution to the next: the specs of other texts through the same models, and of other words of the same
+texts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prunescope.jobs.documents import Job, JobKind
+from prunescope.jobs.neurons import parse_neuron
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.jobs.vocabulary import LABEL_SOURCES, NO_PROMPT, PROMPTS, TASKS
+from prunescope.server import urls
+from prunescope.server.attributions.opened import OpenAttribution
+from prunescope.server.jobs.queries import job_document
+from prunescope.server.stores import Stores
+from prunescope.server.texts.documents import TextJob
+from prunescope.store import submission
+from prunescope.text.words import WordIndex
+
+SOURCES = {
+    "manual": "chosen by hand",
+    "cot": "named by the dense model",
+    "occlusion": "found by leaving words out",
+    "gradient": "found by the label's gradient",
+}
+"""What people call the sources of influential words."""
+SAME = ("dense", "pruned", "activation", "layers", "permutations", "floor", "special_tokens", "seed")
+"""What a text of one's own takes over from an attribution's spec."""
+SENTIMENT = "sentiment"
+"""The group of a text that stands without a prompt, too."""
+
+
+def inner_texts(opened: OpenAttribution) -> list[str]:
+    """Each example's text without the prompt around it. Attributions of older versions do not say where that is: there
+    a given text is its spec's, and one of a task is shown with its prompt."""
+    given = opened.spec.get("texts")
+    found = []
+    for example, kept in zip(opened.examples, opened.store.examples, strict=True):
+        if span := kept.get("span"):
+            found.append(example.text[span[0] : span[1]])
+        elif isinstance(given, list) and example.index < len(given):
+            found.append(str(given[example.index]["text"]))
+        else:
+            found.append(example.text)
+    return found
+
+
+def own_prompt(spec: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The prompt around a text of one's own, and why it is not the attribution's."""
+    prompt = str(spec.get("prompt") or NO_PROMPT)
+    if prompt in (NO_PROMPT, *PROMPTS):
+        return prompt, None
+    return NO_PROMPT, f"no prompt goes around it: that of {prompt} is made from several fields of its rows"
+
+
+def own_source(spec: Mapping[str, Any]) -> str:
+    """Where the influential words of a text of one's own come from unless it is said: from where the attribution has
+    them. Where they were chosen by hand, the model tells: which words its answer hangs on, or what it names."""
+    source = str(spec["words"]["source"])
+    if source != "manual":
+        return source
+    return "occlusion" if _answers_with_a_label(own_prompt(spec)[0]) else "cot"
+
+
+def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], source: str | None) -> dict[str, Any]:
+    """The spec of texts of one's own through an attribution's models, read as it reads them.
+
+    ``source`` None: manual where words are given, else `own_source`. Problem 422 for a label that is missing.
+    """
+    chosen = source or ("manual" if any(text.get("words") for text in texts) else own_source(spec))
+    prompt = own_prompt(spec)[0]
+    if chosen in LABEL_SOURCES and not _answers_with_a_label(prompt):
+        for index, text in enumerate(texts):
+            if not text.get("label"):
+                message = f"{chosen} measures the right label after the prompt of {prompt}: give one, or take cot"
+                raise bad_field(f"texts.{index}.label", None, "a label", message)
+    return {
+        **{field: spec[field] for field in SAME if field in spec},
+        "texts": [{key: value for key, value in text.items() if value is not None} for text in texts],
+        "prompt": prompt,
+        "words": {"source": chosen},
+    }
+
+
+def _answers_with_a_label(prompt: str) -> bool:
+    """Whether the model can give a text without a label one itself: it has the choice in a sentiment prompt."""
+    return TASKS.get(prompt, SENTIMENT) == SENTIMENT
+
+
+def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+    """The spec of the same texts with other words, by the texts' indices; a text that is not named keeps its own.
+
+    Problem 404 for a text that is not there, 422 for a word that its text does not have.
+    """
+    known = [example.index for example in opened.examples]
+    for index in words:
+        if index not in known:
+            detail = f"there is no example {index}; the examples are {', '.join(map(str, known))}"
+            raise Problem(404, "not-found", "No such example", detail)
+    chosen: dict[int, list[str]] = {}
+    for example, text in zip(opened.examples, inner_texts(opened), strict=True):
+        kept = [place.word for place in example.words]
+        chosen[example.index] = list(words.get(example.index, kept))
+        named = words.get(example.index, ())
+        found = WordIndex(text if named else "")
+        for place, word in enumerate(named):
+            if word not in found:
+                message = f"the word {word!r} is not in text {example.index}; give whole words as the text spells them"
+                raise bad_field(f"words.{example.index}.{place}", word, "a whole word of the text", message)
+    if not any(chosen.values()):
+        raise bad_field("words", None, "a word", "no word is marked in any text; mark one at least")
+    spec = dict(opened.spec)
+    texts = spec["texts"]
+    if isinstance(texts, Mapping):
+        size = len(texts["indices"]) if "indices" in texts else int(texts["count"])
+        spec["texts"] = {**texts, "words": [chosen.get(index, []) for index in range(size)]}
+    else:
+        spec["texts"] = [{**text, "words": chosen.get(index, [])} for index, text in enumerate(texts)]
+    spec.pop("causal", None)  # a task's rows, many times over, are not what a click asks for
+    return {**spec, "words": {"source": "manual"}}
+
+
+def submit_texts(stores: Stores, spec: Mapping[str, Any]) -> tuple[Job, bool]:
+    """(job, created); Problem 422 as any submission has it."""
+    job, created = submission.submit(stores, JobKind.ATTRIBUTE, spec, send=None)
+    if created:
+        stores.announce(job)
+    return job, created
+
+
+def text_job(stores: Stores, job: Job, neuron: str | None = None, variant: str | None = None) -> TextJob:
+    """The job's document, with the address that its result will have, or in it this neuron (L15/N2194)."""
+    document = job_document(stores, job)
+    fields = {name: getattr(document, name) for name in type(document).model_fields}
+    return TextJob.model_validate({**fields, "then_href": then_href(job.artefact_id, neuron, variant)})
+
+
+def check_neuron(neuron: str | None) -> None:
+    """Problem 422 for what is no neuron, before anything is queued."""
+    if neuron is not None:
+        parse_neuron(neuron)
+
+
+def then_href(attribution: str, neuron: str | None, variant: str | None) -> str:
+    """The page of an attribution, or of one of its neurons, seen in a pruned variant. Problem 422 for a neuron that is
+    none."""
+    if neuron is None:
+        return urls.attribution(attribution, variant=variant)
+    return urls.neuron(attribution, *parse_neuron(neuron), variant=variant)

@@ -1,0 +1,262 @@
+"""Records of what jobs made: models, evaluations, attributions, studies. The artefacts themselves are in
+`store/artefacts/folders.py`.
+
+A record's `summary` is what lists need without opening the artefact. The worker writes
+
+    model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity is the share of zeros that
+                  was achieved
+    evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
+                  "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
+                  "bos", "source", "sha256"}}, "context"}
+    attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
+
+and `store/evaluations/writing.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
+Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.jobs.problems import conflict, not_found
+from prunescope.jobs.references import PRUNED
+from prunescope.store.artefacts.folders import KINDS, Artefacts
+from prunescope.store.database import Database, in_pieces
+from prunescope.store.evaluations import writing as measurement_rows
+from prunescope.store.evaluations.outcomes import Answered
+from prunescope.store.jobs.store import utc_now
+from prunescope.store.paging import checked_limit, older_than, page
+from prunescope.store.tables import jobs, records, study_cells, uses
+
+RESULT_OF: dict[JobKind, str] = {
+    JobKind.PRUNE: "model",
+    JobKind.EVALUATE: "evaluation",
+    JobKind.ATTRIBUTE: "attribution",
+    JobKind.STUDY: "study",
+}
+"""Kind of job -> kind of record that it makes."""
+
+
+class Record(BaseModel):
+    """One thing that a job made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    id: str
+    job: str | None
+    spec: dict[str, Any]
+    summary: dict[str, Any]
+    created_at: datetime
+
+
+Records: TypeAlias = list[Record]
+Names: TypeAlias = list[str]
+
+_MODEL = records.c.spec["model"].as_string()
+_DENSE = records.c.spec["dense"].as_string()
+
+
+class Results:
+    """All records of an installation."""
+
+    def __init__(self, database: Database, artefacts: Artefacts, now: Callable[[], datetime] = utc_now) -> None:
+        self.database = database
+        self.artefacts = artefacts
+        self.now = now
+
+    def add(
+        self,
+        kind: str,
+        name: str,
+        *,
+        job: str | None,
+        spec: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        outcomes: Mapping[str, Answered] | None = None,
+    ) -> Record:
+        """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
+        deleted then.
+
+        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right, text ->
+        each window's loss), paired with those of the dense model: on the worker, for that takes SciPy.
+        """
+        with self.database.exclusive() as connection:
+            add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
+            if kind == "evaluation":
+                measurement_rows.keep_evaluation(connection, name, spec, summary, outcomes or {})
+        return self.get(kind, name)
+
+    def get(self, kind: str, name: str) -> Record:
+        """The record; Problem 404 when there is none."""
+        found = self.many(kind, [name])
+        if name not in found:
+            raise not_found(kind, name)
+        return found[name]
+
+    def exists(self, kind: str, name: str) -> bool:
+        """There is a record with this id."""
+        return name in self.known(kind, [name])
+
+    def known(self, kind: str, names: Iterable[str]) -> set[str]:
+        """The ids of those that are there, without reading them."""
+        found: set[str] = set()
+        with self.database.reading() as connection:
+            for some in in_pieces(names):
+                query = select(records.c.id).where(records.c.kind == kind, records.c.id.in_(some))
+                found |= {*connection.execute(query).scalars()}
+        return found
+
+    def ids(self, kind: str) -> set[str]:
+        """The ids of all records of a kind, without reading them."""
+        with self.database.reading() as connection:
+            return {*connection.execute(select(records.c.id).where(records.c.kind == kind)).scalars()}
+
+    def everything(self, kind: str) -> Iterator[Record]:
+        """All records of a kind, in no order."""
+        with self.database.reading() as connection:
+            for row in connection.execute(select(records).where(records.c.kind == kind)):
+                yield _to_record(row)
+
+    def marks(self) -> dict[str, tuple[int, datetime]]:
+        """Kind -> how many records there are and when the newest was made: unchanged as long as none came or went."""
+        query = select(records.c.kind, func.count(), func.max(records.c.created_at)).group_by(records.c.kind)
+        with self.database.reading() as connection:
+            return {kind: (count, newest) for kind, count, newest in connection.execute(query)}
+
+    def many(self, kind: str, names: Iterable[str]) -> dict[str, Record]:
+        """Id -> record, of those that are there."""
+        found: dict[str, Record] = {}
+        with self.database.reading() as connection:
+            for some in in_pieces(names):
+                for row in connection.execute(select(records).where(records.c.kind == kind, records.c.id.in_(some))):
+                    found[row.id] = _to_record(row)
+        return found
+
+    def list(self, kind: str, *, cursor: str | None = None, limit: int = 50) -> tuple[Records, str | None]:
+        """(records, cursor of the next page or None), newest first."""
+        query = select(records).where(records.c.kind == kind)
+        if cursor is not None:
+            query = query.where(older_than(cursor, records.c.created_at, records.c.id))
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(checked_limit(limit) + 1)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        items, following = page(rows, limit, lambda row: (row.created_at, row.id))
+        return [_to_record(row) for row in items], following
+
+    def of_model(self, kind: str, reference: str) -> Records:
+        """The records of a kind whose spec has this `model`, newest first: evaluations of it, models made from it."""
+        query = select(records).where(records.c.kind == kind, reference == _MODEL)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(records.c.created_at.desc(), records.c.id.desc()))
+            return [_to_record(row) for row in found]
+
+    def of_dense(self, reference: str, limit: int) -> Records:
+        """The newest attributions whose spec has this `dense` model."""
+        query = select(records).where(records.c.kind == "attribution", reference == _DENSE)
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(limit)
+        with self.database.reading() as connection:
+            return [_to_record(row) for row in connection.execute(query)]
+
+    def of_models(self, dense: str, pruned: Sequence[str], most: int) -> Records:
+        """The newest attributions of these models, in this order: at most `most`."""
+        query = select(records).where(records.c.kind == "attribution", dense == _DENSE)
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc())
+        with self.database.reading() as connection:
+            same = (row for row in connection.execute(query) if row.spec.get("pruned") == [*pruned])
+            return [_to_record(row) for row in islice(same, most)]
+
+    def measured_models(self) -> Names:
+        """Every `model` that an evaluation's or a pruned model's spec has, in the order that they were first used."""
+        query = (
+            select(_MODEL)
+            .where(records.c.kind.in_(["model", "evaluation"]), _MODEL.is_not(None))
+            .group_by(_MODEL)
+            .order_by(func.min(records.c.created_at), _MODEL)
+        )
+        with self.database.reading() as connection:
+            return [*connection.execute(query).scalars()]
+
+    def users(self, kind: str, name: str) -> Records:
+        """The records that use this one."""
+        using = (uses.c.kind == records.c.kind) & (uses.c.id == records.c.id)
+        query = select(records).join(uses, using).where(uses.c.used_kind == kind, uses.c.used_id == name)
+        with self.database.reading() as connection:
+            return [_to_record(row) for row in connection.execute(query.order_by(records.c.created_at, records.c.id))]
+
+    def delete(self, kind: str, name: str) -> None:
+        """Remove a record and its artefact; Problem 404 when there is none, 409 while something uses it or a job works
+        on it.
+
+        The job that made it no longer counts as known: the same spec can be run again.
+        """
+        with self.database.exclusive() as connection:
+            row = connection.execute(select(records).where(records.c.kind == kind, records.c.id == name)).one_or_none()
+            if row is None:
+                raise not_found(kind, name)
+            _refuse_while_used(connection, kind, name)
+            connection.execute(delete(uses).where(uses.c.kind == kind, uses.c.id == name))
+            connection.execute(delete(records).where(records.c.kind == kind, records.c.id == name))
+            connection.execute(
+                update(jobs).where(jobs.c.fingerprint.startswith(name, autoescape=True)).values(known=False)
+            )
+            if kind == "evaluation":
+                measurement_rows.remove_evaluation(connection, name)
+            if kind == "study":
+                connection.execute(delete(study_cells).where(study_cells.c.study == row.job))
+        if kind in KINDS:
+            self.artefacts.remove(kind, name)
+
+
+def add_record(
+    connection: Connection,
+    kind: str,
+    name: str,
+    now: datetime,
+    *,
+    job: str | None,
+    spec: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    used: Iterable[tuple[str, str]],
+) -> None:
+    """Keep or replace a record inside an exclusive transaction; `used` are the (kind, id) pairs that it needs to
+    stay."""
+    values = {"job": job, "spec": dict(spec), "summary": dict(summary)}
+    known = (records.c.kind == kind) & (records.c.id == name)
+    if connection.execute(update(records).where(known).values(values)).rowcount == 0:
+        connection.execute(insert(records).values(kind=kind, id=name, created_at=now, **values))
+    connection.execute(delete(uses).where(uses.c.kind == kind, uses.c.id == name))
+    needed = [
+        {"kind": kind, "id": name, "used_kind": used_kind, "used_id": used_id}
+        for used_kind, used_id in sorted(set(used))
+    ]
+    if needed:
+        connection.execute(insert(uses), needed)
+
+
+def models_of(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """("model", id) of every pruned model that a spec document names."""
+    named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
+    references = [name.strip() for name in named if isinstance(name, str)]
+    return [("model", name.removeprefix(PRUNED)) for name in references if name.startswith(PRUNED)]
+
+
+def _to_record(row: Any) -> Record:
+    return Record(kind=row.kind, id=row.id, job=row.job, spec=row.spec, summary=row.summary, created_at=row.created_at)
+
+
+def _refuse_while_used(connection: Connection, kind: str, name: str) -> None:
+    user = connection.execute(select(uses).where(uses.c.used_kind == kind, uses.c.used_id == name)).first()
+    if user is not None:
+        raise conflict(f"{kind} {name} is used by {user.kind} {user.id}; delete that first")
+    active = select(jobs).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+    for job in connection.execute(active):
+        if job.fingerprint.startswith(name):
+            raise conflict(f"job {job.id} is making {kind} {name}; cancel it first")
+        if (kind, name) in models_of(job.spec):
+            raise conflict(f"job {job.id} ({job.kind}) is using {kind} {name}; wait for it, or cancel it")

@@ -1,0 +1,366 @@
+"""The activations of one attribution: a Zarr v3 group, written by the worker, read by the server.
+
+    <attribution>/
+      attributes            spec, variants, models, examples
+      activations/<variant> [layers, neurons, tokens] float16   signed raw values; NaN in a layer that was not recorded
+      score, p_value        [layers, neurons] float32           NaN: not ranked, or no permutations were asked for
+      lift, z, q_value      [layers, neurons] float32
+      rank                  [layers, neurons] int32             1 = the highest Score of all; 0 = not ranked
+      word                  [layers, neurons] int32             position in the words of `tables`; -1 = none
+      spread/<variant>      [layers, neurons, 19] float32       signed, over the counted tokens: mean, minimum, maximum,
+                            and how many tokens lie in 16 equal parts of the neuron's range in the dense model
+      drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
+      masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
+      word_activations/<variant>                                [layers, neurons, words] float32
+      text_activations/<variant>                                [layers, neurons, texts] float32, on its own word
+      word_damage/<variant> [layers, words, 5] float32          neurons, activation, drop, low, high of a layer's best
+      word_neurons, word_scores, token_neurons, token_scores    [words or tokens, top]: who answers most to it, over all
+                            layers (layer * neurons + neuron; -1: none more), by the share of their activation there
+      word_neurons_by_layer, word_scores_by_layer, token_neurons_by_layer, token_scores_by_layer
+                            [layers, words or tokens, top]      the same within a layer
+      causal_neurons        [1 + draws, neurons] int32          only where the causal stage was asked for, and so the
+                            next two: the top neurons, best first, then those of every draw (layer * neurons + neuron)
+      causal_rows           [rows] int32                        which rows of its task
+      causal_outcomes/<variant>                                 [2 + draws, 2, rows] float32: as it is, top neurons,
+                            every draw; whether the row is right, and the probability of its right choice
+      tables                a group whose attributes hold what is no array (see attribution_tables.py)
+
+The worker's `format` in `tables` is 2. Attributions without it lack `spread`, the bounds of drops, `text_activations`,
+`word_damage` and everything from `word_neurons` on.
+The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk;
+the chunks of a layer lie in one shard (in several where a layer exceeds MAX_SHARD_BYTES: a shard is written whole).
+"""
+
+import contextlib
+import json
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+from zarr.storage import FsspecStore
+
+from prunescope.store.artefacts.manifest import Damaged, verify
+from prunescope.store.attributions.chunks import RowReader
+from prunescope.store.attributions.spool import Spool
+
+CHUNK_BYTES = 64 * 1024
+MAX_SHARD_BYTES = 64 * 1024 * 1024
+ROOT = "zarr.json"
+REMEDY = "delete it and run its job again"
+CHECKED = ZstdCodec(level=0, checksum=True)  # a flipped byte of a chunk is an error when the chunk is read
+ROWS = ("activations", "word_activations", "text_activations", "spread")  # of which one neuron at a time is read
+
+
+class NoSuchNeuron(LookupError):
+    """A layer or neuron that the attribution does not have; the message gives the limits."""
+
+
+class ActivationWriter:
+    """Writes one attribution into a temporary folder beside `path`; `finish` renames it, leaving without it removes it.
+
+    `variants` are the names of the arrays in order, `models` their references, `labels` what a page calls them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        spec: Mapping[str, Any],
+        variants: Sequence[str],
+        models: Sequence[str],
+        labels: Sequence[str],
+        examples: Sequence[Mapping[str, Any]],
+        layers: int,
+        neurons: int,
+    ) -> None:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise FileExistsError(f"{path} exists and is not an empty folder")
+        self._path = path
+        self._labels = list(labels)
+        self._shape = (layers, neurons, sum(len(example["token_ids"]) for example in examples))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._place = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        self._root = zarr.open_group(str(self._place), mode="w-", zarr_format=3)
+        self._root.attrs.update(
+            {
+                "spec": dict(spec),
+                "variants": list(variants),
+                "models": list(models),
+                "examples": [dict(example) for example in examples],
+            }
+        )
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._spools: dict[str, Spool] = {}
+        self._stored: set[tuple[str, int, int]] = set()
+        for variant in variants:
+            self._activations(variant)
+
+    def __enter__(self) -> "ActivationWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for variant in list(self._spools):
+            self.close(variant)
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def write(self, variant: str, layer: int, start: int, values: NDArray[np.float16]) -> None:
+        """Take activations [tokens, neurons] of the tokens from `start` on; `blocks` brings them into the store."""
+        if variant not in self._spools:
+            layers, neurons, tokens = self._shape
+            self._spools[variant] = Spool(self._place / f".{variant}.spool", (layers, tokens, neurons))
+        self._spools[variant].write(layer, start, values)
+
+    def blocks(self, variant: str, layer: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Hand on one layer: (first neuron, [neurons, tokens]) for one block of neurons after another. The first time
+        round each block is stored."""
+        array, spool = self._activations(variant), self._spools[variant].values
+        size = _chunks_and_shards(self._shape)[1][1]
+        for first in range(0, self._shape[1], size):
+            block = np.ascontiguousarray(spool[layer, :, first : first + size].T)
+            if (variant, layer, first) not in self._stored:
+                array[layer, first : first + size, :] = block
+                self._stored.add((variant, layer, first))
+            yield first, block
+
+    def rows(
+        self, variant: str, layer: int, neurons: NDArray[np.int64], tokens: NDArray[np.int64]
+    ) -> NDArray[np.float16]:
+        """Activations [neurons, tokens] of some neurons at some tokens, before `close`."""
+        found: NDArray[np.float16] = self._spools[variant].values[layer, tokens[:, None], neurons].T
+        return found
+
+    def close(self, variant: str) -> None:
+        """Remove what only the recording of `variant` needed."""
+        spool = self._spools.pop(variant, None)
+        if spool is not None:
+            spool.remove()
+
+    def keep(self, name: str, layer: int, values: NDArray[Any]) -> None:
+        """Store one layer of a table [layers, rows, columns] under `name`."""
+        if name not in self._arrays:
+            rows, columns = values.shape
+            chunk = max(1, min(rows, CHUNK_BYTES // (values.itemsize * max(1, columns))))
+            self._arrays[name] = self._create(
+                name,
+                (self._shape[0], rows, columns),
+                values.dtype.name,
+                (1, chunk, columns),
+                (1, -(-rows // chunk) * chunk, columns),
+            )
+        self._arrays[name][layer] = values
+
+    def kept(self, name: str, layer: int) -> NDArray[Any]:
+        """One layer [rows, columns] of what `keep` stored."""
+        return np.asarray(self._arrays[name][layer])
+
+    def finish(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> Path:
+        """Store arrays by name, each in one chunk, and the document of tables; the folder takes its own name."""
+        for variant in list(self._spools):
+            self.close(variant)
+        for name, values in arrays.items():
+            self._create(name, values.shape, values.dtype.name, values.shape, None)[...] = values
+        document = json.loads(json.dumps({**tables, "labels": self._labels}, allow_nan=False))
+        self._root.require_group("tables").attrs.update(document)
+        self._place.rename(self._path)
+        return self._path
+
+    def _activations(self, variant: str) -> "zarr.Array[Any]":
+        name = f"activations/{variant}"
+        if name not in self._arrays:
+            chunks, shards = _chunks_and_shards(self._shape)
+            self._arrays[name] = self._create(name, self._shape, "float16", chunks, shards)
+        return self._arrays[name]
+
+    def _create(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        chunks: tuple[int, ...],
+        shards: tuple[int, ...] | None,
+    ) -> "zarr.Array[Any]":
+        parent, _, last = name.rpartition("/")
+        group = self._root.require_group(parent) if parent else self._root
+        fill = np.nan if dtype.startswith("float") else -1  # in a layer that was not recorded
+        return group.create_array(
+            last, shape=shape, dtype=dtype, chunks=chunks, shards=shards, fill_value=fill, compressors=CHECKED
+        )
+
+
+def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """How [layers, neurons, tokens] is cut: chunks of whole neurons (CHUNK_BYTES), shards of a layer or what fits."""
+    _, neurons, tokens = shape
+    chunk = 1
+    while chunk < 64 and 2 * chunk <= neurons and 4 * chunk * tokens <= CHUNK_BYTES:
+        chunk *= 2
+    whole = -(-neurons // chunk)
+    fitting = max(1, MAX_SHARD_BYTES // (2 * tokens * chunk))
+    return (1, chunk, tokens), (1, chunk * min(whole, fitting), tokens)
+
+
+class ActivationStore:
+    """Reads one attribution from a folder or any fsspec address; groups and arrays are opened once.
+
+    Raises FileNotFoundError when nothing is there, and store.manifest.Damaged where what is there is not what was
+    written: files that are missing or have another size, and metadata by the artefact's manifest when it is opened;
+    values by their chunks' own checksums whenever they are read. Safe to use from several threads.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        address = str(location)
+        self._folder = Path(address)
+        if "://" not in address:
+            verify(self._folder, contents=lambda name: name.endswith("zarr.json"), remedy=REMEDY)
+        store = FsspecStore.from_url(address, read_only=True) if "://" in address else address
+        self._opened: dict[str, zarr.Array[Any]] = {}
+        self._small: dict[str, NDArray[Any]] = {}
+        self._lock = threading.Lock()
+        with self.reading(ROOT):
+            self._root = zarr.open_group(store, mode="r", zarr_format=3)
+            attributes: dict[str, Any] = dict(self._root.attrs.asdict())
+            self.spec: dict[str, Any] = attributes["spec"]
+            self.variants: list[str] = attributes["variants"]
+            self.models: list[str] = attributes["models"]
+            self.examples: list[dict[str, Any]] = attributes["examples"]
+            self._activations = {variant: self._array(f"activations/{variant}") for variant in self.variants}
+            self.layers, self.neurons, self.tokens = self._activations[self.variants[0]].shape
+        names = [f"{kind}/{variant}" for kind in ROWS for variant in self.variants]
+        local = {} if "://" in address else {name: RowReader.of(Path(address) / name) for name in names}
+        self._rows: dict[str, RowReader] = {name: reader for name, reader in local.items() if reader is not None}
+
+    @cached_property
+    def tables(self) -> dict[str, Any]:
+        """The document of tables; see attribution_tables.py."""
+        with self.reading("tables"):
+            return dict(self._root["tables"].attrs.asdict())
+
+    @property
+    def format(self) -> int:
+        """2 for what is written today; 1 for attributions that lack what the head of this module says."""
+        return int(self.tables.get("format", 1))
+
+    @property
+    def labels(self) -> list[str]:
+        """What a page calls the variants, in order."""
+        return list(self.tables["labels"])
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """[layers, neurons]; NaN where a neuron is not ranked."""
+        return self.array("score")
+
+    @property
+    def p_value(self) -> NDArray[np.float32]:
+        """[layers, neurons]; NaN without permutations and where a neuron is not ranked."""
+        return self.array("p_value")
+
+    @cached_property
+    def spans(self) -> list[slice]:
+        """Where each example lies along the tokens."""
+        ends = np.cumsum([len(example["token_ids"]) for example in self.examples]).tolist()
+        return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def require(self, *names: str) -> None:
+        """Raise Damaged when one of these arrays is missing, without reading them."""
+        for name in names:
+            with self.reading(name):
+                self._array(name)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A table [layers, neurons] by name, read once. Raises KeyError when the attribution has none of that name."""
+        values = self._small.get(name)
+        if values is None:
+            array = self._array(name)
+            with self.reading(name):
+                values = self._small[name] = np.asarray(array[...])
+        return values
+
+    def check(self, layer: int, neuron: int = 0) -> None:
+        """Raise NoSuchNeuron when the layer was not recorded or the neuron does not exist."""
+        if not 0 <= layer < self.layers:
+            raise NoSuchNeuron(f"layer {layer}: this model's layers are 0 to {self.layers - 1}")
+        if layer not in self.tables["layers"]:
+            raise NoSuchNeuron(f"layer {layer} was not recorded; recorded are {_listed(self.tables['layers'])}")
+        if not 0 <= neuron < self.neurons:
+            raise NoSuchNeuron(f"neuron {neuron}: the neurons of a layer are 0 to {self.neurons - 1}")
+
+    def neuron(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """One neuron's activations [tokens] by variant: one chunk is read for each."""
+        self.check(layer, neuron)
+        return {name: self._row(f"activations/{name}", layer, neuron) for name in self.variants}
+
+    def layer(self, layer: int, neurons: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+        """Activations [neurons, tokens] of some neurons of one layer by variant, in the order asked for."""
+        for neuron in neurons:
+            self.check(layer, neuron)
+        self.check(layer)
+        if not neurons:
+            return {name: np.empty((0, self.tokens), np.float32) for name in self._activations}
+        places, back = np.unique(np.asarray(neurons), return_inverse=True)
+        with self.reading(f"layer {layer} of activations"):
+            return {
+                name: np.asarray(a.oindex[layer, places, :], dtype=np.float32).reshape(len(places), -1)[back]
+                for name, a in self._activations.items()
+            }
+
+    def words_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
+        self.check(layer, neuron)
+        return {name: self._row(f"word_activations/{name}", layer, neuron) for name in self.variants}
+
+    def texts_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """One neuron's mean activation [texts] on its own word in each text by variant; NaN where the word is not."""
+        self.check(layer, neuron)
+        return {name: self._row(f"text_activations/{name}", layer, neuron) for name in self.variants}
+
+    def spread_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """Mean, minimum, maximum and the bins of one neuron's histogram [19], by variant."""
+        self.check(layer, neuron)
+        return {name: self._row(f"spread/{name}", layer, neuron) for name in self.variants}
+
+    def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
+        reader = self._rows.get(name)
+        array = None if reader is not None else self._array(name)
+        with self.reading(f"layer {layer}, neuron {neuron} of {name}"):
+            if reader is not None:
+                return reader.row(layer, neuron).astype(np.float32)
+            assert array is not None
+            return np.asarray(array[layer, neuron, :], dtype=np.float32)
+
+    @contextlib.contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Whatever goes wrong inside is Damaged, with `what` was read: Zarr, its codecs and a wrong document each raise
+        errors of their own."""
+        try:
+            yield
+        except (MemoryError, Damaged):
+            raise
+        except Exception as error:
+            if what == ROOT and isinstance(error, FileNotFoundError):
+                raise  # there is no attribution
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise Damaged(self._folder, what, f"cannot be read ({reason})", REMEDY) from error
+
+    def _array(self, name: str) -> "zarr.Array[Any]":
+        with self._lock:
+            if name not in self._opened:
+                found = self._root.get(name)
+                if not isinstance(found, zarr.Array):
+                    raise KeyError(f"this attribution has no array {name}")
+                self._opened[name] = found
+            return self._opened[name]
+
+
+def _listed(layers: Sequence[int]) -> str:
+    return ", ".join(str(layer) for layer in layers)

@@ -1,0 +1,400 @@
+"""What the pages of an attribution show besides activations: ranks, words, drops, controls, masked fractions.
+
+The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once
+and kept. Its documents (attribution_documents.py), all frozen, an undefined number being None:
+
+    NeuronRow      {layer, neuron, score, rank, word, drop, low, high, p_value, q_value, z, lift}
+    AnsweringRow   NeuronRow + {share}: of all of its activation, how much falls on one word or token
+    TextRow        NeuronRow + {activations: {variant: mean over its own word's tokens in one text}}
+    NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}},
+                   drops: {variant: drop}, intervals: {variant: (low, high)}, spread: {variant: Spread},
+                   words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}
+                   the words by A_m, highest first
+    WordRow        {word, texts, occurrences, tokens, neurons, activation, drop, low, high}, most damaged first
+    RankMap        {layers, ranks, scores, neurons, words, drops}, each value [layer][rank], best first
+    LayerRow       {layer, ranked, best: NeuronRow | None, score, drop, over_like: Interval | None}, means over the
+                   layer's top neurons
+    Controls       {matched, random, like, over_random, over_like: Interval}
+    Interval       {value, low, high, neurons, texts}: a pooled drop, its 95 % interval over the texts, how many neurons
+                   and texts stand behind it
+    Summary        what was done: activation, words' source, counts, words dropped, texts left out, the model's answers
+
+`score` is Eq. 1 of arXiv 2503.01542. `rank` counts from 1 over all layers. `word` is the influential word with the
+highest A_m, the mean (transformed) activation over the word's tokens in the dense model; `drop` = 1 - A_m'/A_m in a
+pruned variant for that word, None where A_m <= 0. Variants are named as in the store (`pruned-1`, ...); None means the
+first pruned one.
+
+What is no array lies in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`, and `comparisons`
+by variant with `controls`, `words` (a row for each of the words, in their order) and `layers` ({layer, controls}); and
+`causal` where that stage was asked for (causal_documents.py).
+What attributions of format 1 lack (see activations.py) is None or empty.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.causal import Causal
+from prunescope.store.attributions.documents import (
+    Answer,
+    AnsweringRow,
+    Controls,
+    Document,
+    Dropped,
+    Interval,
+    LayerRow,
+    LeftOut,
+    MaskedFraction,
+    NeuronDetail,
+    NeuronRow,
+    NeuronWord,
+    RankMap,
+    Spread,
+    Summary,
+    TextRow,
+    WordRow,
+)
+from prunescope.text.words import fold
+
+__all__ = [
+    "Answer",
+    "AnsweringRow",
+    "AttributionTables",
+    "Controls",
+    "Document",
+    "Dropped",
+    "Interval",
+    "LayerRow",
+    "LeftOut",
+    "MaskedFraction",
+    "NeuronDetail",
+    "NeuronRow",
+    "NeuronWord",
+    "RankMap",
+    "Spread",
+    "Summary",
+    "TextRow",
+    "WordRow",
+]
+
+
+class AttributionTables:
+    """Answers the questions of the pages about one attribution."""
+
+    def __init__(self, store: ActivationStore) -> None:
+        self.store = store
+
+    @property
+    def words_list(self) -> list[str]:
+        """The influential words, in the order of `word_activations`."""
+        return [row["word"] for row in self.store.tables["words"]]
+
+    def summary(self) -> Summary:
+        """What was done and left out."""
+        return Summary(**self.store.tables["summary"])
+
+    def neurons(
+        self,
+        *,
+        layer: int | None = None,
+        word: str | None = None,
+        sort: Literal["rank", "drop"] = "rank",
+        variant: str | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[list[NeuronRow], int]:
+        """Ranked neurons `offset` to `offset + limit`, and how many there are; `word`: matched to it (any case)."""
+        places = self._ranked
+        if layer is not None:
+            self.store.check(layer)
+            places = places[places // self.store.neurons == layer]
+        if word is not None:
+            spelled = fold(word)
+            wanted = [i for i, known in enumerate(self._folded) if known == spelled]
+            places = places[np.isin(self.store.array("word").ravel()[places], wanted)]
+        if sort == "drop":
+            drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
+            places = places[np.argsort(-drop, kind="stable")]  # NaN comes last; equal drops stay in the order of rank
+        return self._rows(places[offset : offset + limit], variant), len(places)
+
+    def best_of_words(self, variant: str | None = None) -> dict[str, NeuronRow]:
+        """The best ranked neuron of every word that is some neuron's own, by the word as `words_list` has it."""
+        matched = self.store.array("word").ravel()[self._ranked]
+        words, first = np.unique(matched, return_index=True)  # the first place of a word is its best rank
+        rows = self._rows(self._ranked[first[words >= 0]], variant)
+        return {row.word: row for row in rows if row.word is not None}
+
+    def answering(
+        self, *, word: str | None = None, token: int | None = None, layer: int | None = None
+    ) -> list[AnsweringRow]:
+        """The neurons with the largest shares of their activation on a word (any case) or on one token, counted along
+        all examples; over all layers, or in one. Raises LookupError for a word or token that there is not."""
+        name, at = self._item(word, token)
+        if self.store.format < 2:
+            return []
+        first = 0
+        if layer is None:
+            neurons, shares = (self.store.array(f"{name}_{kind}")[at] for kind in ("neurons", "scores"))
+        else:
+            self.store.check(layer)
+            neurons, shares = (self.store.array(f"{name}_{kind}_by_layer")[layer, at] for kind in ("neurons", "scores"))
+            first = layer * self.store.neurons
+        found = neurons >= 0
+        rows = self._rows(first + neurons[found].astype(np.int64), None)
+        return [
+            AnsweringRow(**row.model_dump(), share=float(share)) for row, share in zip(rows, shares[found], strict=True)
+        ]
+
+    def _item(self, word: str | None, token: int | None) -> tuple[str, int]:
+        if word is not None:
+            spelled = fold(word)
+            if spelled not in self._folded:
+                raise LookupError(f"word {word!r}: the words are {', '.join(self.words_list)}")
+            return "word", self._folded.index(spelled)
+        if token is None or not 0 <= token < self.store.tokens:
+            raise LookupError(f"token {token}: the tokens are 0 to {self.store.tokens - 1}")
+        return "token", token
+
+    def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[TextRow]:
+        """The best ranked neurons whose own word stands in one text, by its place among the examples."""
+        here = {fold(match["word"]) for match in self.store.examples[place]["words"]}
+        wanted = [i for i, word in enumerate(self._folded) if word in here]
+        places = self._ranked if layer is None else self._of_layer(layer)
+        chosen = places[np.isin(self.store.array("word").ravel()[places], wanted)][:limit]
+        return [
+            TextRow(**row.model_dump(), activations=self._in_text(row.layer, row.neuron, place))
+            for row in self._rows(chosen, None)
+        ]
+
+    def _in_text(self, layer: int, neuron: int, place: int) -> dict[str, float | None]:
+        if self.store.format < 2:
+            return {}
+        return {name: _number(values[place]) for name, values in self.store.texts_of(layer, neuron).items()}
+
+    def damaged(self, *, variant: str | None = None, layer: int | None = None, limit: int = 20) -> list[NeuronRow]:
+        """The matched (top) neurons, over all layers or of one, whose activation on their word fell most."""
+        if layer is None:
+            places = self._ranked[: self.summary().matched]
+        else:
+            self.store.check(layer)
+            places = self._of_layer(layer)[: self.summary().matched_in_layer]
+        drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
+        order = np.argsort(-drop, kind="stable")[: int(np.isfinite(drop).sum())]
+        return self._rows(places[order[:limit]], variant)
+
+    def rows(self, places: Sequence[tuple[int, int]], variant: str | None = None) -> list[NeuronRow]:
+        """Neurons by (layer, neuron), in the order given. Raises NoSuchNeuron."""
+        for layer, neuron in places:
+            self.store.check(layer, neuron)
+        return self._rows(np.asarray([layer * self.store.neurons + neuron for layer, neuron in places], int), variant)
+
+    def row(self, layer: int, neuron: int, variant: str | None = None) -> NeuronRow:
+        """One neuron. Raises NoSuchNeuron."""
+        self.store.check(layer, neuron)
+        return self._rows(np.asarray([layer * self.store.neurons + neuron]), variant)[0]
+
+    def neuron(self, layer: int, neuron: int, variant: str | None = None) -> NeuronDetail:
+        """One neuron with its words and masked fractions. Raises NoSuchNeuron."""
+        row = self.row(layer, neuron, variant)
+        pruned = self.store.variants[1:]
+        masked = {
+            name: MaskedFraction(
+                incoming=_number(self.store.array(f"masked_in/{name}")[layer, neuron]),
+                outgoing=_number(self.store.array(f"masked_out/{name}")[layer, neuron]),
+            )
+            for name in pruned
+        }
+        return NeuronDetail(
+            **row.model_dump(),
+            masked_fraction=masked[self._variant(variant)] if pruned else None,
+            masked_fractions=masked,
+            drops={name: _number(self.store.array(f"drop/{name}")[layer, neuron]) for name in pruned},
+            intervals={name: self._interval(name, layer, neuron) for name in pruned},
+            spread=self._spread(layer, neuron),
+            words=self._words_of(layer, neuron),
+        )
+
+    def words(self, variant: str | None = None, layer: int | None = None) -> list[WordRow]:
+        """Every influential word, the most damaged first; a word without a defined drop comes last. `layer`: by the
+        best neurons of that one."""
+        damage = self._damage(variant, layer) if len(self.store.variants) > 1 else []
+        nothing = {"neurons": 0, "activation": None, "drop": None, "low": None, "high": None}
+        rows = [
+            WordRow(**known, **(damage[place] if damage else nothing))
+            for place, known in enumerate(self.store.tables["words"])
+        ]
+        return sorted(rows, key=lambda row: (row.drop is None, -(row.drop or 0.0)))
+
+    def _damage(self, variant: str | None, layer: int | None) -> list[dict[str, Any]]:
+        name = self._variant(variant)
+        if layer is None:
+            rows: list[dict[str, Any]] = self.store.tables["comparisons"][name]["words"]
+            return rows
+        self.store.check(layer)
+        if self.store.format < 2:
+            return []
+        columns = ("neurons", "activation", "drop", "low", "high")
+        found = [
+            {column: _number(value) for column, value in zip(columns, values, strict=True)}
+            for values in self.store.array(f"word_damage/{name}")[layer]
+        ]
+        return [row | {"neurons": int(row["neurons"] or 0)} for row in found]
+
+    def controls(self, variant: str | None = None, layer: int | None = None) -> Controls | None:
+        """The matched neurons against both controls, over all layers or in one; None without a pruned variant."""
+        if len(self.store.variants) < 2:
+            return None
+        comparison = self.store.tables["comparisons"][self._variant(variant)]
+        if layer is None:
+            return Controls(**comparison["controls"])
+        self.store.check(layer)
+        found = [row["controls"] for row in comparison.get("layers", ()) if row["layer"] == layer]
+        return Controls(**found[0]) if found else None
+
+    def causal(self) -> Causal | None:
+        """What came of the causal stage; None where it was not asked for."""
+        found = self.store.tables.get("causal")
+        return None if found is None else Causal(**found)
+
+    def rank_map(self, *, ranks: int = 20, variant: str | None = None) -> RankMap:
+        """The `ranks` best neurons of every recorded layer."""
+        layers = self.store.tables["layers"]
+        best = [self._rows(self._of_layer(layer)[:ranks], variant) for layer in layers]
+        blank = [None] * ranks
+        return RankMap(
+            layers=layers,
+            ranks=list(range(1, ranks + 1)),
+            scores=[[*(row.score for row in rows), *blank][:ranks] for rows in best],
+            neurons=[[*(row.neuron for row in rows), *blank][:ranks] for rows in best],
+            words=[[*(row.word for row in rows), *blank][:ranks] for rows in best],
+            drops=[[*(row.drop for row in rows), *blank][:ranks] for rows in best],
+        )
+
+    def layers(self, *, top: int = 20, variant: str | None = None) -> list[LayerRow]:
+        """Every recorded layer, first to last; means over its `top` best neurons."""
+        rows = []
+        for layer in self.store.tables["layers"]:
+            places = self._of_layer(layer)
+            best = self._rows(places[:top], variant)
+            controls = self.controls(variant, layer)
+            rows.append(
+                LayerRow(
+                    layer=layer,
+                    ranked=len(places),
+                    best=best[0] if best else None,
+                    score=_mean([row.score for row in best]),
+                    drop=_mean([row.drop for row in best]),
+                    over_like=controls.over_like if controls else None,
+                )
+            )
+        return rows
+
+    def relevant(self, layer: int, count: int = 20) -> list[int]:
+        """The neurons of one layer with the highest Scores, best first. Raises NoSuchNeuron."""
+        self.store.check(layer)
+        return [int(place) % self.store.neurons for place in self._of_layer(layer)[:count]]
+
+    def at_rank(self, rank: int) -> tuple[int, int] | None:
+        """(layer, neuron) of a rank counted from 1; None outside the ranking. For "next in rank"."""
+        if not 1 <= rank <= len(self._ranked):
+            return None
+        layer, neuron = divmod(int(self._ranked[rank - 1]), self.store.neurons)
+        return layer, neuron
+
+    @cached_property
+    def _folded(self) -> list[str]:
+        """`words_list`, to find a word in by any of its spellings."""
+        return [fold(word) for word in self.words_list]
+
+    @cached_property
+    def _ranked(self) -> NDArray[np.int64]:
+        """Places layer * neurons + neuron of all ranked neurons, best first."""
+        rank = self.store.array("rank").ravel()
+        places: NDArray[np.int64] = np.flatnonzero(rank > 0)
+        ranked: NDArray[np.int64] = places[np.argsort(rank[places], kind="stable")]
+        return ranked
+
+    def _of_layer(self, layer: int) -> NDArray[np.int64]:
+        places: NDArray[np.int64] = self._ranked[self._ranked // self.store.neurons == layer]
+        return places
+
+    def _variant(self, name: str | None) -> str:
+        pruned = self.store.variants[1:]
+        if name is None and pruned:
+            return pruned[0]
+        if name is None or name not in pruned:
+            raise LookupError(f"variant {name}: the pruned variants are {', '.join(pruned) or 'none'}")
+        return name
+
+    def _rows(self, places: NDArray[np.int64], variant: str | None) -> list[NeuronRow]:
+        words = self.words_list
+        names = ("score", "p_value", "q_value", "z", "lift")
+        columns = {name: self.store.array(name).ravel()[places] for name in names}
+        ranks, matched = self.store.array("rank").ravel()[places], self.store.array("word").ravel()[places]
+        drops: dict[str, NDArray[Any]] = dict.fromkeys(("drop", "low", "high"), np.full(len(places), np.nan))
+        if variant is not None or len(self.store.variants) > 1:
+            for column, name in self._drop_arrays(self._variant(variant)).items():
+                drops[column] = self.store.array(name).ravel()[places]
+        return [
+            NeuronRow(
+                layer=int(place) // self.store.neurons,
+                neuron=int(place) % self.store.neurons,
+                rank=int(ranks[i]) or None,
+                word=words[matched[i]] if matched[i] >= 0 else None,
+                **{name: _number(values[i]) for name, values in (columns | drops).items()},
+            )
+            for i, place in enumerate(places)
+        ]
+
+    def _drop_arrays(self, variant: str) -> dict[str, str]:
+        """The arrays of a variant's drops and their intervals, by the columns that they fill."""
+        bounds = {"low": f"drop_low/{variant}", "high": f"drop_high/{variant}"} if self.store.format >= 2 else {}
+        return {"drop": f"drop/{variant}", **bounds}
+
+    def _interval(self, variant: str, layer: int, neuron: int) -> tuple[float, float] | None:
+        if self.store.format < 2:
+            return None
+        low, high = (float(self.store.array(f"drop_{side}/{variant}")[layer, neuron]) for side in ("low", "high"))
+        return (low, high) if np.isfinite(low) else None
+
+    def _spread(self, layer: int, neuron: int) -> dict[str, Spread]:
+        if self.store.format < 2:
+            return {}
+        found = {}
+        for variant, row in self.store.spread_of(layer, neuron).items():
+            mean, minimum, maximum, *counts = row.tolist()
+            histogram = [int(count) for count in counts]
+            found[variant] = Spread(mean=mean, minimum=minimum, maximum=maximum, histogram=histogram)
+        return found
+
+    def _words_of(self, layer: int, neuron: int) -> list[NeuronWord]:
+        activations = self.store.words_of(layer, neuron)
+        dense = activations[self.store.variants[0]]
+        rows = []
+        for place in np.argsort(-dense, kind="stable"):
+            of_word = {name: _number(values[place]) for name, values in activations.items()}
+            rows.append(
+                NeuronWord(
+                    word=self.words_list[place],
+                    activations=of_word,
+                    drops={name: _drop(float(dense[place]), of_word[name]) for name in self.store.variants[1:]},
+                )
+            )
+        return rows
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _drop(dense: float, pruned: float | None) -> float | None:
+    return 1.0 - pruned / dense if pruned is not None and dense > 0 else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,112 @@
+"""A study is cancelled or tried again: what happens to all of its cells, inside an exclusive transaction that the
+caller holds.
+
+In pieces, not cell by cell: the transaction keeps every other writer waiting, and a study may have 20,000 cells.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from prunescope.jobs.documents import ACTIVE, JobState
+from prunescope.store.database import in_pieces
+from prunescope.store.jobs.progress import refresh_study
+from prunescope.store.jobs.queries import cells_of, get_row, known_jobs, studies_of, waits_in_vain
+from prunescope.store.jobs.transitions import FRESH, ask_to_stop, fail_dependents, queue_again
+from prunescope.store.tables import dependencies, jobs, study_cells
+
+
+def cancel_study(connection: Connection, study: str, now: datetime) -> None:
+    """Cancel the unfinished cells that the study made, but for those that another unfinished study needs: they are
+    its."""
+    connection.execute(update(jobs).where(jobs.c.id == study).values(cancel_requested=True))
+    heirs = _heirs(connection, study)
+    mine = [cell for cell in cells_of(connection, study) if cell.parent == study and cell.state in ACTIVE]
+    for heir in sorted(set(heirs.values())):
+        for ids in in_pieces(cell.id for cell in mine if heirs.get(cell.id) == heir):
+            connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(parent=heir))
+    waiting = {cell.id for cell in mine if cell.id not in heirs and cell.state == JobState.QUEUED}
+    changed = {study, *studies_of(connection, *waiting)}
+    # All of them before what waits for one of them: a cell that waits for a cancelled one is cancelled too, not failed.
+    for ids in in_pieces(waiting):
+        values = {"state": JobState.CANCELLED, "finished_at": now, "error": None, "result": None}
+        connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
+    for job, _ in _dependents(connection, waiting, JobState.QUEUED):
+        row = get_row(connection, job)
+        assert row is not None
+        changed |= fail_dependents(connection, row, now)
+    for cell in mine:
+        if cell.id not in heirs and cell.state == JobState.RUNNING:
+            ask_to_stop(connection, cell.id)
+    for changed_study in sorted(changed):
+        refresh_study(connection, changed_study, now)
+
+
+def queue_cells_again(connection: Connection, study: str) -> set[str]:
+    """The failed and cancelled cells of a study are queued again as its own, with what they wait for where that did not
+    succeed and what failed only with them: the ids of all these."""
+    lost = lost_cells(connection, study)
+    known = known_jobs(connection, lost.values())
+    # A cell that another job takes the place of (asked for by others since) goes one by one: that is rare.
+    one_for_each = {mark: job for job, mark in lost.items()}
+    again = {job for mark, job in one_for_each.items() if mark not in known}
+    for ids in in_pieces(again):
+        values: dict[str, Any] = {**FRESH, "known": True, "started_at": None, "lost_leases": 0, "parent": study}
+        connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
+    queued = set(again)
+    for job in sorted(lost.keys() - again):
+        queued |= queue_again(connection, job, study)
+    for job in _lost_before(connection, again):
+        queued |= queue_again(connection, job, study)
+    for _, later in _dependents(connection, again, JobState.FAILED):
+        row = get_row(connection, later)
+        assert row is not None
+        waited_only = (row.error or {}).get("code") == "failed-dependency"
+        if waited_only and not waits_in_vain(connection, later):
+            queued |= queue_again(connection, later, study)
+    return queued
+
+
+def lost_cells(connection: Connection, study: str) -> dict[str, str]:
+    """Job -> fingerprint, of the failed and cancelled cells of a study."""
+    lost = {JobState.FAILED, JobState.CANCELLED}
+    return {cell.id: cell.fingerprint for cell in cells_of(connection, study) if cell.state in lost}
+
+
+def _heirs(connection: Connection, study: str) -> dict[str, str]:
+    """Cell -> another unfinished study that has it too, the oldest one, for the cells of a study."""
+    mine = select(study_cells.c.job).where(study_cells.c.study == study)
+    others = (
+        select(study_cells.c.job, jobs.c.id)
+        .join(jobs, jobs.c.id == study_cells.c.study)
+        .where(
+            study_cells.c.job.in_(mine),
+            jobs.c.id != study,
+            jobs.c.state.in_(ACTIVE),
+            jobs.c.cancel_requested.is_(False),
+        )
+    )
+    newest_first = connection.execute(others.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()))
+    return {row[0]: row[1] for row in newest_first}
+
+
+def _dependents(connection: Connection, ids: Iterable[str], state: JobState) -> list[tuple[str, str]]:
+    """(job, what waits for it) for those of these jobs that have something in this state waiting for them."""
+    found: list[tuple[str, str]] = []
+    for some in in_pieces(ids):
+        pairs = select(dependencies.c.after, dependencies.c.job).join(jobs, jobs.c.id == dependencies.c.job)
+        pairs = pairs.where(dependencies.c.after.in_(some), jobs.c.state == state)
+        found += [(row.after, row.job) for row in connection.execute(pairs.order_by(jobs.c.created_at, jobs.c.id))]
+    return found
+
+
+def _lost_before(connection: Connection, ids: Iterable[str]) -> list[str]:
+    """What these jobs wait for and what did not succeed."""
+    found: set[str] = set()
+    for some in in_pieces(ids):
+        earlier = select(dependencies.c.after).join(jobs, jobs.c.id == dependencies.c.after)
+        lost = jobs.c.state.in_([JobState.FAILED, JobState.CANCELLED])
+        found |= set(connection.execute(earlier.where(dependencies.c.job.in_(some), lost)).scalars())
+    return sorted(found)

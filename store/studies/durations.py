@@ -1,0 +1,177 @@
+"""How long a job may take, by the jobs that have succeeded already.
+
+Alike are jobs of the same kind and model (a pruned model runs like the one that it was made from). The same samples and
+method, tasks and rows, or texts take the same time. Otherwise the amount of work scales it: calibration tokens of a
+prune, rows of an evaluation, texts times models of an attribution. The runs with the nearest amount count, and their
+median, for the first job of a worker also loads the model, and now and then one has a slow day.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, log
+from statistics import median
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from prunescope.jobs.documents import JobKind, JobState, artefact_id
+from prunescope.jobs.references import PRUNED
+from prunescope.store.artefacts.records import Record, Results
+from prunescope.store.database import Database
+from prunescope.store.studies.grid import Cell
+from prunescope.store.tables import jobs
+
+MAX_RUNS = 2000
+"""How many earlier jobs are looked at, the newest first."""
+
+MAX_ALIKE = 20
+"""How many of those that are alike count."""
+
+WINDOW = 2048
+"""Tokens of a window as long as the model's context: at most this many, and the context is not known here."""
+
+Spec = Mapping[str, Any]
+Likeness = tuple[Any, ...]
+Run = Row[Any, Any, Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a job shares with others that take about as long: `same` all that matters, `alike` less and less of it, the
+    rest being a matter of the `amount` (None: nobody knows)."""
+
+    same: Likeness
+    alike: tuple[Likeness, ...]
+    amount: float | None
+
+
+class PastJobs:
+    """The jobs that have succeeded, by what they were alike in. `cells` are the new ones that will be asked about."""
+
+    def __init__(self, database: Database, results: Results, cells: Iterable[Cell]) -> None:
+        rows = _succeeded(database)
+        self._base = _bases(results, rows, cells)
+        names = {artefact_id(row.fingerprint): row for row in rows if row.kind == JobKind.EVALUATE}
+        measured = {name: _rows_of(record) for name, record in results.many("evaluation", names).items()}
+        self._full = {
+            task: number
+            for name, numbers in measured.items()
+            for task, number in numbers.items()
+            if number < (names[name].spec["limit"] or inf)
+        }
+        self._same: dict[Likeness, list[float]] = defaultdict(list)
+        self._alike: dict[Likeness, list[tuple[float, float]]] = defaultdict(list)
+        for row in rows:
+            work = self._work(row.kind, row.spec, measured.get(artefact_id(row.fingerprint)))
+            seconds = (row.finished_at - row.started_at).total_seconds()
+            self._same[work.same].append(seconds)
+            for likeness in work.alike:
+                if work.amount is not None:
+                    self._alike[likeness].append((work.amount, seconds))
+
+    def seconds(self, cell: Cell) -> float | None:
+        """How long the cell may take; None where nothing like it has been run."""
+        work = self._work(cell.kind, cell.spec.model_dump(mode="json"), None)
+        if times := self._same.get(work.same):
+            return median(times[:MAX_ALIKE])
+        if (amount := work.amount) is None:
+            return None
+        for runs in filter(None, map(self._alike.get, work.alike)):
+            nearest = min((done for done, _ in runs), key=lambda done: abs(log(done / amount)))
+            times = [seconds for done, seconds in runs if done == nearest]
+            return median(times[:MAX_ALIKE]) * amount / nearest
+        return None
+
+    def _work(self, kind: str, spec: Spec, rows: Mapping[str, int] | None) -> _Work:
+        match kind:
+            case JobKind.PRUNE:
+                return self._prune(spec)
+            case JobKind.EVALUATE:
+                return self._evaluate(spec, rows)
+            case _:
+                return self._attribute(spec)
+
+    def _prune(self, spec: Spec) -> _Work:
+        base, method, allocation = self._dense(spec["model"]), spec["method"]["name"], repr(spec.get("allocation"))
+        calibration = spec["calibration"]
+        if calibration is None:
+            return _Work(("prune", base, method), (), None)
+        samples, seqlen = calibration["samples"], calibration["seqlen"]
+        return _Work(
+            ("prune", base, method, allocation, samples, seqlen),
+            (("prune", base, method, allocation), ("prune", base, method), ("prune", base)),
+            samples and samples * (seqlen or WINDOW),
+        )
+
+    def _evaluate(self, spec: Spec, rows: Mapping[str, int] | None) -> _Work:
+        base, tasks, limit = self._dense(spec["model"]), spec["tasks"], spec["limit"]
+        if asked := spec.get("perplexity"):  # windows and rows are no one amount of work: only the same counts
+            return _Work(("evaluate", base, *tasks, limit, repr(asked)), (), None)
+        numbers = [rows.get(task) if rows is not None else self._expected(task, limit) for task in tasks]
+        known = [number for number in numbers if number]
+        return _Work(
+            ("evaluate", base, *tasks, limit),
+            (("evaluate", base, *tasks), ("evaluate", base)),
+            sum(known) if known and len(known) == len(tasks) else None,
+        )
+
+    def _attribute(self, spec: Spec) -> _Work:
+        count = _texts(spec["texts"])
+        base, source, models = self._dense(spec["dense"]), spec["words"]["source"], 1 + len(spec["pruned"])
+        extent = (spec["permutations"], repr(spec["layers"]))
+        return _Work(
+            ("attribute", base, source, *extent, count, models),
+            (("attribute", base, source), ("attribute", base)),
+            count * models,
+        )
+
+    def _dense(self, reference: str) -> str:
+        """The model that a pruned one was made from, or one made from that."""
+        seen: set[str] = set()
+        while reference.startswith(PRUNED) and reference not in seen:
+            seen.add(reference)
+            reference = self._base.get(reference.removeprefix(PRUNED), reference)
+        return reference
+
+    def _expected(self, task: str, limit: int | None) -> int | None:
+        """Rows of a task by what has been measured of it; `limit` itself may be more than there are."""
+        full = self._full.get(task)
+        return limit if full is None else min(full, limit or full)
+
+
+def _succeeded(database: Database) -> Sequence[Run]:
+    """Jobs that succeeded at their first attempt, so that they ran from `started_at` to `finished_at`."""
+    query = (
+        select(jobs.c.kind, jobs.c.spec, jobs.c.fingerprint, jobs.c.started_at, jobs.c.finished_at)
+        .where(jobs.c.state == JobState.SUCCEEDED, jobs.c.kind != JobKind.STUDY, jobs.c.attempts == 1)
+        .order_by(jobs.c.finished_at.desc())
+        .limit(MAX_RUNS)
+    )
+    with database.reading() as connection:
+        return connection.execute(query).all()
+
+
+def _bases(results: Results, rows: Sequence[Run], cells: Iterable[Cell]) -> dict[str, str]:
+    """Pruned model's id -> what it was made from: of new prunes, of earlier ones, and of models that are there."""
+    asked = [(artefact_id(cell.fingerprint), cell.kind, cell.spec.model_dump(mode="json")) for cell in cells]
+    asked += [(artefact_id(row.fingerprint), row.kind, row.spec) for row in rows]
+    found = {name: spec["model"] for name, kind, spec in asked if kind == JobKind.PRUNE}
+    named = {spec["dense"] if kind == JobKind.ATTRIBUTE else spec["model"] for _, kind, spec in asked}
+    missing = {name.removeprefix(PRUNED) for name in named if name.startswith(PRUNED)} - found.keys()
+    return found | {name: record.spec["model"] for name, record in results.many("model", missing).items()}
+
+
+def _texts(texts: Mapping[str, Any] | Sequence[Any]) -> int:
+    """How many texts an attribution reads: rows that were drawn, rows that were chosen, or texts of its own."""
+    match texts:
+        case {"indices": rows}:
+            return len(rows)
+        case {"count": count}:
+            return int(count)
+        case _:
+            return len(texts)
+
+
+def _rows_of(record: Record) -> dict[str, int]:
+    return {task: measured["rows"] for task, measured in record.summary.get("tasks", {}).items()}

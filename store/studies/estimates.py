@@ -1,0 +1,40 @@
+"""How much work a study is before it starts: what is known already, what is new, how long that may take."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from prunescope.jobs.documents import Estimate, JobKind, NewJobs
+from prunescope.store.artefacts.records import Results
+from prunescope.store.database import Database
+from prunescope.store.jobs.queries import describe, known_jobs
+from prunescope.store.studies.durations import PastJobs
+from prunescope.store.studies.grid import Cell
+
+
+def estimate(database: Database, results: Results, cells: Sequence[Cell], *, force: bool = False) -> Estimate:
+    """The work of these cells; nothing is queued. `force`: all of them are to run anew."""
+    with database.reading() as connection:
+        known = {} if force else known_jobs(connection, (cell.fingerprint for cell in cells))
+    new = list({cell.fingerprint: cell for cell in cells if cell.fingerprint not in known}.values())
+    count = Counter(cell.kind for cell in new)
+    seconds, basis = _time(database, results, new)
+    return Estimate(
+        cells=len(cells),
+        known=len(cells) - len(new),
+        new=NewJobs(prune=count[JobKind.PRUNE], evaluate=count[JobKind.EVALUATE], attribute=count[JobKind.ATTRIBUTE]),
+        seconds=seconds,
+        basis=basis,
+    )
+
+
+def _time(database: Database, results: Results, new: Sequence[Cell]) -> tuple[float | None, str]:
+    if not new:
+        return 0.0, "everything is known already"
+    past = PastJobs(database, results, new)
+    times = {cell.fingerprint: past.seconds(cell) for cell in new}
+    unlike = [cell for cell in new if times[cell.fingerprint] is None]
+    if unlike:
+        first = describe(unlike[0].kind, unlike[0].spec.model_dump(mode="json"))
+        return None, f"nothing like {len(unlike)} of {len(new)} jobs has been run here yet; the first: {first}"
+    seconds = sum(time for time in times.values() if time is not None)
+    return seconds, "by what earlier jobs of the same models took; one worker, one job after another"

@@ -1,0 +1,190 @@
+"""Studies: a grid becomes jobs, and their results a table. How a study moves with its cells is in
+`store/jobs/progress.py`."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Text, func, insert, select, type_coerce
+
+from prunescope.jobs.documents import Job, JobKind, JobState, artefact_id
+from prunescope.jobs.problems import not_found
+from prunescope.jobs.specs import StudySpec
+from prunescope.store.artefacts.records import RESULT_OF, Results, add_record, models_of
+from prunescope.store.database import Database
+from prunescope.store.evaluations.queries import Measurements
+from prunescope.store.evaluations.values import ACCURACY, Measure
+from prunescope.store.jobs import inserts as job_inserts
+from prunescope.store.jobs import progress as study_rows
+from prunescope.store.jobs import queries as job_rows
+from prunescope.store.jobs.inserts import NewJob
+from prunescope.store.jobs.store import JobStore, utc_now
+from prunescope.store.studies.grid import Cell
+from prunescope.store.studies.table import StudyCell, StudyTable, study_table
+from prunescope.store.tables import jobs, study_cells
+
+KEPT_TABLES = 4
+"""Tables of studies that are kept between requests, as long as nothing in them has changed: a large one takes a quarter
+of a second and 20 MB."""
+
+
+class Studies:
+    """The studies of an installation."""
+
+    def __init__(
+        self,
+        database: Database,
+        job_store: JobStore,
+        results: Results,
+        measurements: Measurements,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.database = database
+        self.jobs = job_store
+        self.results = results
+        self.measurements = measurements
+        self.now = now
+        self._tables: dict[tuple[str, Measure], tuple[object, StudyTable]] = {}
+        self._lock = threading.Lock()
+
+    def submit(
+        self,
+        spec: StudySpec,
+        fingerprint: str,
+        cells: Sequence[Cell],
+        *,
+        force: bool = False,
+        after: dict[str, str] | None = None,
+    ) -> tuple[Job, bool]:
+        """(the study's job, created). All rows are made at once; a cell that queues, runs or has succeeded already is
+        not made again.
+
+        `force` runs every cell anew. `after`: pruned model's id -> job that still makes it, for models of the grid that
+        are pruned ones. Send `JobStore.unsent` afterwards.
+        """
+        document = spec.model_dump(mode="json")
+        now = self.now()
+        with self.database.exclusive() as connection:
+            study, created = job_inserts.insert_job(
+                connection, JobKind.STUDY, document, fingerprint, now, force=force, parent=None, after=()
+            )
+            if created:
+                wanted = [_new_job(cell, after or {}) for cell in cells]
+                later = now + timedelta(microseconds=1)
+                made, _ = job_inserts.insert_jobs(connection, wanted, later, force=force, parent=study)
+                places = [
+                    {"study": study, "position": position, "job": job, "coordinates": cell.coordinates}
+                    for position, (job, cell) in enumerate(zip(made, cells, strict=True))
+                ]
+                connection.execute(insert(study_cells), places)
+                used = [(RESULT_OF[cell.kind], artefact_id(cell.fingerprint)) for cell in cells]
+                add_record(
+                    connection,
+                    "study",
+                    artefact_id(fingerprint),
+                    now,
+                    job=study,
+                    spec=document,
+                    summary={"name": spec.name, "cells": len(cells)},
+                    used=[*used, *models_of(document)],
+                )
+                study_rows.refresh_study(connection, study, now)
+            row = job_rows.get_row(connection, study)
+        assert row is not None
+        return job_rows.to_job(row), created
+
+    def cells(self, study_job: str) -> list[StudyCell]:
+        """The cells of a study, by its job's id, in the order of its plan."""
+        query = (
+            select(
+                jobs.c.id,
+                jobs.c.kind,
+                jobs.c.state,
+                jobs.c.fingerprint,
+                jobs.c.error,
+                study_cells.c.position,
+                study_cells.c.coordinates,
+            )
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job)
+            .order_by(study_cells.c.position)
+        )
+        with self.database.reading() as connection:
+            return [_to_cell(row) for row in connection.execute(query).all()]
+
+    def cell_jobs(self, study_job: str, limit: int | None = None) -> list[str]:
+        """Ids of the jobs of a study's first cells, or of all of them."""
+        query = select(study_cells.c.job).where(study_cells.c.study == study_job)
+        with self.database.reading() as connection:
+            return [*connection.execute(query.order_by(study_cells.c.position).limit(limit)).scalars()]
+
+    def counts(self, study_jobs: Iterable[str]) -> dict[str, Counter[JobState]]:
+        """How many cells each study has in each state, by their jobs' ids: one question for a whole list."""
+        found: dict[str, Counter[JobState]] = {study: Counter() for study in study_jobs}
+        query = (
+            select(study_cells.c.study, jobs.c.state, func.count())
+            .join(jobs, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study.in_(list(found)))
+            .group_by(study_cells.c.study, jobs.c.state)
+        )
+        with self.database.reading() as connection:
+            for study, state, count in connection.execute(query):
+                found[study][JobState(state)] = count
+        return found
+
+    def table(self, name: str, measure: Measure = ACCURACY) -> StudyTable:
+        """The study with this id (16 hex digits) as its page shows it, by a measure that its spec asks for
+        (`measures_of`); Problem 404 when there is none."""
+        study = self.results.get("study", name)
+        if study.job is None:
+            raise not_found("study", name)
+        # The revisions first: what changes while the rest is read is then found out at the next look.
+        job = self.jobs.get(study.job)
+        state = (self.measurements.revision(), study, job, self._moves(study.job))
+        with self._lock:
+            known = self._tables.get((name, measure))
+        if known is not None and known[0] == state:
+            return known[1]
+        found = self.measurements.of_study(study.job, measure)
+        table = study_table(study, job, self.cells(study.job), found, measure)
+        with self._lock:
+            self._tables[name, measure] = (state, table)
+            while len(self._tables) > KEPT_TABLES:
+                self._tables.pop(next(iter(self._tables)))
+        return table
+
+    def _moves(self, study_job: str) -> list[tuple[Any, ...]]:
+        """All that can change of a study's cells."""
+        query = (
+            select(study_cells.c.position, jobs.c.id, jobs.c.state, type_coerce(jobs.c.error, Text))
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job)
+            .order_by(study_cells.c.position)
+        )
+        with self.database.reading() as connection:
+            return [tuple(row) for row in connection.execute(query).all()]
+
+    def advance(self, job: str) -> list[str]:
+        """After a job's end: ids of the jobs that waited for it and are now ready to be sent (the same as
+        `JobStore.advance`)."""
+        return self.jobs.advance(job)
+
+
+def _new_job(cell: Cell, pending: dict[str, str]) -> NewJob:
+    document = cell.spec.model_dump(mode="json")
+    waits_for = tuple(job for model, job in pending.items() if ("model", model) in models_of(document))
+    return NewJob(cell.kind, document, cell.fingerprint, cell.after, waits_for)
+
+
+def _to_cell(row: Any) -> StudyCell:
+    return StudyCell(
+        position=row.position,
+        job=row.id,
+        kind=JobKind(row.kind),
+        state=JobState(row.state),
+        artefact=artefact_id(row.fingerprint),
+        error=None if row.error is None else row.error.get("detail"),
+        **row.coordinates,
+    )

@@ -1,0 +1,217 @@
+"""A study as a table: one fact for each cell and task. Any two axes of them are crossed by `store/studies/pivot.py`.
+
+    StudyTable   {id, job, spec, cells: [StudyCell], axes: {axis: [label]}, facts: [Fact], dense: [Fact]}
+    StudyCell    one job of the study and its place in the grid
+    Fact         one pruned model on one task, beside the dense model on the same task
+
+Accuracies are shares (0 to 1), differences are accuracy minus dense, intervals are 95 % ones. Axes: model, method,
+pattern, calibration, seqlen, allocation, seed, task, group (of tasks).
+
+A table is of accuracies or of perplexities, whose tasks are their texts. A perplexity stands in it by its logarithm,
+the mean loss in nats a token: differences, means and intervals are made of that, so that a mean of perplexities is
+their geometric one. It is turned back where it is shown.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from prunescope.jobs.documents import Job, JobKind, JobState
+from prunescope.jobs.vocabulary import TASKS
+from prunescope.store.artefacts.records import Record
+from prunescope.store.evaluations.outcomes import text_key
+from prunescope.store.evaluations.packed import Packed
+from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
+from prunescope.store.studies.facts import FactArrays, Findings, fact_arrays
+
+Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group"]
+AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group")
+Where = Mapping[str, Sequence[str]]
+"""Axis -> the labels of it that count."""
+
+NO_GROUP = "other"
+TEXTS = "held-out text"
+"""The group of what perplexity is measured on."""
+_NONE = "none"
+_CONTEXT = "context"
+_UNIFORM = "uniform"
+UNSUCCESSFUL = (JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCell:
+    """One job of the study and its place in the grid."""
+
+    position: int
+    job: str
+    kind: JobKind
+    state: JobState
+    role: Literal["dense", "prune", "evaluate", "attribute"]
+    model: str
+    method: str | None = None
+    pattern: str | None = None
+    calibration: str | None = None
+    seqlen: int | None = None
+    allocation: str | None = None
+    seed: int | None = None
+    sparsity: float | None = None
+    pruned: str | None = None
+    artefact: str
+    """Id of what the cell makes (an evaluation, a pruned model, an attribution), whether it is there yet or not."""
+    error: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """The artefact is there."""
+        return self.state == JobState.SUCCEEDED
+
+    @property
+    def unsuccessful(self) -> bool:
+        """It failed or was cancelled, and can be tried again."""
+        return self.state in UNSUCCESSFUL
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Where its facts stand on the axes, but for their tasks: "none" for a method that uses no calibration set,
+        "context" for windows as long as the model's context."""
+        seqlen = _CONTEXT if self.seqlen is None and self.calibration is not None else self.seqlen
+        places = {
+            "model": self.model,
+            "method": self.method,
+            "pattern": self.pattern,
+            "calibration": self.calibration,
+            "seqlen": seqlen,
+            "allocation": self.allocation or _UNIFORM,
+            "seed": self.seed,
+        }
+        return {axis: _NONE if value is None else str(value) for axis, value in places.items()}
+
+
+class Fact(NamedTuple):
+    """One model on one task: what was measured, beside the dense model's, and the two on the same rows. Each is None
+    until it is there. `labels` are its cell's."""
+
+    cell: StudyCell
+    labels: dict[str, str]
+    task: str
+    group: str
+    measured: Measurement | None
+    before: Measurement | None
+    pairing: Pairing | None
+
+    @property
+    def value(self) -> float | None:
+        """Share of right answers; of a perplexity the mean loss in nats a token."""
+        return None if self.measured is None else self.measured.value
+
+    @property
+    def dense(self) -> float | None:
+        """The same of the dense model."""
+        return None if self.before is None else self.before.value
+
+    @property
+    def difference(self) -> float | None:
+        """The value minus the dense model's."""
+        if self.measured is None or self.before is None:
+            return None
+        return self.measured.value - self.before.value
+
+    def label(self, axis: str) -> str:
+        """Where it stands on an axis."""
+        if axis == "task":
+            return self.task
+        return self.group if axis == "group" else self.labels[axis]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyTable:
+    """Everything that a study's page shows. The facts stand in the order of the plan, those of a cell in the order of
+    the tasks; a large study has tens of thousands, so they are made where they are looked at."""
+
+    id: str
+    job: Job
+    spec: dict[str, Any]
+    measure: Measure
+    cells: list[StudyCell]
+    groups: dict[str, str]
+    """Task -> group."""
+    axes: dict[str, list[str]]
+    findings: Findings
+    dense_of: dict[str, str]
+    """Evaluation of a pruned model -> the study's own of the dense one."""
+
+    @cached_property
+    def evaluated(self) -> list[StudyCell]:
+        """The cells that facts are of."""
+        return [cell for cell in self.cells if cell.role == "evaluate" and self.groups]
+
+    @cached_property
+    def facts_by(self) -> FactArrays:
+        """The facts as arrays."""
+        return fact_arrays(self.evaluated, self.groups, self.axes, self.findings)
+
+    def fact(self, place: int) -> Fact:
+        """The fact at a place of the arrays."""
+        cell, task = divmod(place, len(self.groups))
+        return self._fact(self.evaluated[cell], self.axes["task"][task])
+
+    @property
+    def facts(self) -> list[Fact]:
+        """All facts."""
+        return [self._fact(cell, task) for cell in self.evaluated for task in self.groups]
+
+    @property
+    def dense(self) -> list[Fact]:
+        """The dense models' own values; no differences."""
+        return [self._fact(cell, task) for cell in self.cells if cell.role == "dense" for task in self.groups]
+
+    def _fact(self, cell: StudyCell, task: str) -> Fact:
+        measured = self.findings.measurement(cell.artefact, task)
+        before = self.findings.measurement(self.dense_of.get(cell.artefact, ""), task)
+        pairing = self.findings.pairing(cell.artefact, task)
+        return Fact(cell, cell.labels, task, self.groups[task], measured, before, pairing)
+
+
+def measures_of(spec: Mapping[str, Any]) -> list[Measure]:
+    """What a study's spec asks for; a table of accuracies, without tasks, where that is nothing."""
+    perplexity: list[Measure] = [PERPLEXITY] if spec.get("perplexity") else []
+    return [ACCURACY, *perplexity] if spec["tasks"] or not perplexity else perplexity
+
+
+def study_table(
+    study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Packed], measure: Measure = ACCURACY
+) -> StudyTable:
+    """The table of a study from its cells, and from what is measured already (`Measurements.of_study`)."""
+    if measure == PERPLEXITY:
+        tasks = [*map(text_key, study.spec["perplexity"]["datasets"])]
+        groups = dict.fromkeys(tasks, TEXTS)
+    else:
+        tasks = list(study.spec["tasks"])
+        groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
+    dense = {cell.model: cell.artefact for cell in cells if cell.role == "dense"}
+    evaluated = [cell for cell in cells if cell.role == "evaluate"]
+    dense_of = {cell.artefact: dense[cell.model] for cell in evaluated if cell.model in dense}
+    places = [cell.labels for cell in evaluated] if tasks else []
+    axes: dict[str, list[str]] = {axis: _once(labels[axis] for labels in places) for axis in AXES[:-2]}
+    axes["model"] = list(study.spec["models"])
+    axes["task"] = tasks
+    axes["group"] = _once(groups.values())
+    return StudyTable(
+        id=study.id,
+        job=job,
+        spec=study.spec,
+        measure=measure,
+        cells=list(cells),
+        groups=groups,
+        axes=axes,
+        findings=Findings(found, tasks, dense_of, measure),
+        dense_of=dense_of,
+    )
+
+
+Label = TypeVar("Label")
+
+
+def _once(labels: Iterable[Label]) -> list[Label]:
+    return list(dict.fromkeys(labels))

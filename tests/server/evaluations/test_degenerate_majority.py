@@ -1,0 +1,38 @@
+"""The most frequent answer says nothing where the right choice stands alike in all rows: it is not shown."""
+
+import json
+
+import numpy as np
+from starlette.testclient import TestClient
+
+from prunescope.server.stores import Stores
+from prunescope.store.evaluations.packed import Packed
+from prunescope.store.evaluations.values import telling_majority
+from prunescope.store.studies.facts import Findings
+from tests.server.conftest import DENSE_EVALUATION, add_evaluation
+
+
+def test_a_share_of_one_is_no_majority() -> None:
+    assert [telling_majority(share) for share in (None, 0.25, 0.99, 1.0)] == [None, 0.25, 0.99, None]
+
+
+def test_an_evaluation_does_not_show_it(client: TestClient, stores: Stores) -> None:
+    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 1])
+    record = stores.results.get("evaluation", DENSE_EVALUATION)
+
+    def shown(majority: float) -> object:
+        result = {**record.summary["tasks"]["reviews"], "majority": majority}
+        summary = {**record.summary, "tasks": {"reviews": result}}
+        stores.results.add("evaluation", record.id, job=None, spec=record.spec, summary=summary)
+        (task,) = client.get(f"/api/v1/evaluations/{record.id}").json()["tasks"]
+        return task["majority"]
+
+    assert (shown(0.5), shown(1.0)) == (0.5, None)
+
+
+def test_a_studys_table_does_not_hold_it() -> None:
+    numbers = [[0.8, 0.7, 0.9, 100, 0.25, 1.0], [0.8, 0.7, 0.9, 100, 0.5, 0.6]]
+    packed = Packed("e1", "", json.dumps(["sciq", "sst2"]), np.array(numbers).tobytes())
+    found = Findings([packed], ["sciq", "sst2"], {})
+    majorities = [found.measurement("e1", task) for task in ("sciq", "sst2")]
+    assert [each and each.majority for each in majorities] == [None, 0.6]
