@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prunescope.cli.documents import read_yaml
-from prunescope.cli.errors import Refusal
+from prunescope.errors import Refusal
 from prunescope.jobs.paths import BadPath, expanded
 from prunescope.jobs.vocabulary import CALIBRATION_SETS
 from prunescope.lm.characters import half_character

@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from prunescope.cli.errors import Refusal, refusing
+from prunescope.errors import Refusal, refusing
 
 KINDS = {
     stat.S_IFDIR: "a folder",
