@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from prunescope import running
-from prunescope.cli.options import calibration_source, causal_stage, key_values, names, numbers, text_rows
+from prunescope.cli.options import causal_stage, key_values, names, numbers, text_rows
 from prunescope.cli.progress import Display
 from prunescope.cli.text_lines import text_lines
 from prunescope.errors import Failure, Refusal
-from prunescope.inputs import check_readable
+from prunescope.inputs import calibration_source, check_readable
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec

@@ -48,6 +48,14 @@ class JobFailed(ServerError):
         self.job = job
 
 
+def connect(address: str = "http://127.0.0.1:8000") -> "Client":
+    """A client of the server at `address`, over which jobs are submitted and followed, and results fetched.
+
+    Raises ValueError for what is no address; whether a server answers there is seen with the first question.
+    """
+    return Client(address)
+
+
 class Client:
     """The server at an address. Close it, or use it as a context, when its connections should end."""
 
