@@ -36,9 +36,10 @@ MAX_SHOWN = 10
 """Neurons in the table that an attribution shows of itself."""
 COLUMNS = ("layer", "neuron", "rank", "score", "word", "drop", "low", "high", "p_value", "q_value", "lift")
 
-CHARACTERS_IN_A_LINE = 40
-"""Of a pane, and how high such a line and all that stands around the panes are, in pixels."""
-LINE_HEIGHT, FIXED_HEIGHT = 27, 330
+CHARACTERS_IN_A_LINE = 36
+"""Of a pane of the figure, where two stand side by side and the third below, as in most notebooks."""
+LINE_HEIGHT, FIXED_HEIGHT = 54, 460
+"""Pixels: of a line in both rows of panes, and of all that stands around the panes."""
 
 
 def open_attribution(path: str | os.PathLike[str]) -> "Attribution":
@@ -63,6 +64,11 @@ class Neuron:
     rank: int | None  # from 1, over all layers
     word: str | None  # the influential word with the highest mean activation in the dense model
     drops: Mapping[str, float | None]  # 1 - pruned / dense on that word, by variant
+
+    @property
+    def name(self) -> str:
+        """`L15/N2194`."""
+        return self.document.name
 
     @property
     def activations(self) -> dict[str, list[NDArray[np.float32]]]:
@@ -135,7 +141,7 @@ class Attribution:
 
     `path` is its Zarr group; `label` and `provenance` say what it is and how it was made; `variants` are the models'
     labels by their names (`dense`, `pruned-1`, ...), `layers` the layers that were recorded, `words` the influential
-    words.
+    words, `spec` everything that was asked for.
     """
 
     def __init__(self, path: str | Path, *, temporary: bool = False) -> None:
@@ -149,6 +155,7 @@ class Attribution:
         self.label = self._opened.label
         self.provenance = self._opened.provenance
         self.variants = {variant.name: variant.label for variant in self._opened.variants}
+        self.spec: Mapping[str, Any] = self._opened.spec
         self.layers = tuple(self._opened.layers)
         self.words = tuple(self._opened.tables.words_list)
         if temporary:

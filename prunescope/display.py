@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
 CELL = "padding:2px 12px 2px 0;text-align:{side}"
 
-MAX_FRAME_HEIGHT = 640
+MAX_FRAME_HEIGHT = 800
 """Pixels of a document that is shown inside of another; a taller one scrolls."""
 
 
@@ -38,7 +38,7 @@ def html_frame(document: str, height: int) -> str:
     """A whole HTML document inside of another one, which its styles do not touch; `height` in pixels."""
     return (
         f'<iframe sandbox srcdoc="{escape(document)}" width="100%" height="{min(height, MAX_FRAME_HEIGHT)}" '
-        f'style="border:0" title="figure"></iframe>'
+        f'style="border:0;resize:vertical" title="figure"></iframe>'
     )
 
 

@@ -117,7 +117,8 @@ def evaluate(
             document = {"model": names[0], "tasks": _listed(tasks), "limit": limit, "seed": seed, "newline": newline}
             spec = parse_spec(JobKind.EVALUATE, {**document, "perplexity": texts if texts.get("datasets") else None})
             assert isinstance(spec, EvaluateSpec)
-            return evaluation(running.evaluate(spec, settings, on_progress, loaded), names[0])
+            name = model.label if isinstance(model, PrunedModel) else names[0]
+            return evaluation(running.evaluate(spec, settings, on_progress, loaded), name)
 
 
 def attribute(
