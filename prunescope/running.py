@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from prunescope.errors import Unfinished, refusing
+from prunescope.errors import Failure, Unfinished, refusing
 from prunescope.inputs import check_readable
 from prunescope.jobs.documents import Progress
 from prunescope.jobs.paths import expanded
@@ -108,10 +108,16 @@ def surroundings(settings: Settings, report: Report, loaded: Loaded = NONE) -> I
     from prunescope.worker.lifetime import wait_politely
 
     wait_politely()
-    from transformers.utils import logging as transformers_logging
+    try:
+        from transformers.utils import logging as transformers_logging
 
-    from prunescope.worker.context import Context
-    from prunescope.worker.models import WarmModels
+        from prunescope.worker.context import Context
+        from prunescope.worker.models import WarmModels
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing == "prunescope":
+            raise
+        raise Failure(f"{missing} is not installed: pip install 'prunescope[worker]' brings it") from error
 
     verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()  # its hints are for programmers

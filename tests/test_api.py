@@ -207,6 +207,17 @@ def test_an_attribution_in_numbers(attribution: Attribution) -> None:
     assert shown.count("<tr>") == 11 and f"L{best.layer}/N{best.neuron}" in shown and "2 texts · demo" in shown
 
 
+def test_without_the_extra_of_the_worker(tmp_path: Path) -> None:
+    program = (
+        "import sys, prunescope\n"
+        "sys.modules['transformers'] = sys.modules['torch'] = None\n"
+        "try: prunescope.evaluate('demo', ['reviews'])\n"
+        "except prunescope.PrunescopeError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "transformers is not installed: pip install 'prunescope[worker]' brings it"
+
+
 def test_tables_need_pandas_and_say_so(pruned: PrunedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="pip install pandas"):
