@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunescope.lm.causality import check_causal
-from prunescope.lm.errors import BadInput, UnsupportedModel, foreign_errors
+from prunescope.lm.errors import BadInput, ModelNotFound, UnsupportedModel
+from prunescope.lm.hub import files_beside_weights
 from prunescope.lm.loading import STORED, LanguageModel
 from prunescope.lm.tokenizer import check, read_tokenizer
 
@@ -52,13 +53,14 @@ def adopted(
 
 
 def tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase | None:
-    """The tokenizer of the folder or hub id that the model was loaded from (`config.name_or_path`), None where that
-    says nothing. Raises BadInput where it cannot be loaded."""
+    """The tokenizer of the folder or hub id that the model was loaded from (`config.name_or_path`), None where there is
+    none. Raises BadInput where it cannot be loaded."""
     name = str(model.config.name_or_path or "")
     if not name:
         return None
     if Path(name).is_dir():
         return read_tokenizer(Path(name))
-    with foreign_errors(f"no tokenizer can be loaded from {name!r}, give it as tokenizer=", BadInput):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    return tokenizer
+    try:
+        return read_tokenizer(files_beside_weights(name, getattr(model.config, "_commit_hash", None)))
+    except ModelNotFound as error:
+        raise BadInput(f"no tokenizer where the model was loaded from, give it as tokenizer=: {error}") from error
