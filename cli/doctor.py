@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from prunescope.cli.errors import Failure, Refusal, one_line
+from prunescope.cli.errors import one_line
 from prunescope.cli.redis import find_server
+from prunescope.errors import Failure, Refusal
 from prunescope.jobs.references import DEMO_FOLDER
 from prunescope.jobs.settings import Settings
 

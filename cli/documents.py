@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from prunescope.cli.errors import Refusal, one_line
+from prunescope.cli.errors import one_line
+from prunescope.errors import Refusal
 
 MAX_DEPTH = 100
 """Levels of a document, one inside of the other."""

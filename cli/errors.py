@@ -9,9 +9,9 @@ import platform
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+from prunescope.errors import Failure, Refusal, Unfinished
 from prunescope.jobs.failures import FILE_ERROR, NoRoom, problem_of
 from prunescope.jobs.paths import BadPath
 from prunescope.jobs.problems import Problem
@@ -24,18 +24,6 @@ DEBUG = "PRUNESCOPE_DEBUG"
 
 MAX_LINE = 2000
 """Characters of the line; a library's message may quote a whole file."""
-
-
-class Failure(Exception):
-    """Something that went wrong and is no fault of what was typed: exit code 1, the text on stderr, no traceback."""
-
-
-class Refusal(Exception):
-    """Something that the command itself refuses: exit code 2, one line on stderr."""
-
-
-class Unfinished(Exception):
-    """Work that ended early, for the reason that is its cause; the text says what is kept and how to go on."""
 
 
 def one_line(text: str) -> str:
@@ -64,22 +52,6 @@ def ending(error: BaseException) -> tuple[int, str]:
             return BAD_INPUT, one_line(str(error))
         case _:
             return FAILED, _defect(error)
-
-
-@contextlib.contextmanager
-def refusing(option: str) -> Iterator[None]:
-    """Make a Refusal that names the option of what the operating system says of its path, or of a path that is none."""
-    try:
-        yield
-    except (BadPath, OSError) as error:
-        raise Refusal(f"{option} {reason(error)}") from error
-
-
-def reason(error: Exception) -> str:
-    """What an error says, without numbers and types."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
 
 
 def debugging() -> bool:

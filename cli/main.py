@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from prunescope.cli.errors import DONE, FAILED, Refusal, debugging, ending, one_line
+from prunescope.cli.errors import DONE, FAILED, debugging, ending, one_line
+from prunescope.errors import Refusal
 from prunescope.jobs.paths import BadPath, expanded
 
 
@@ -139,8 +140,8 @@ def up(
     ] = True,
 ) -> None:
     """Everything on this machine: a private Redis, one worker, the web server. Ctrl-C ends it."""
-    from prunescope.cli.settings import read_settings
     from prunescope.cli.up import run
+    from prunescope.settings import read_settings
 
     run(read_settings(port=port, host=host, home=home), demo=demo)
 
@@ -148,8 +149,8 @@ def up(
 @app.command()
 def server(port: Port = None, host: Host = None, home: Home = None) -> None:
     """The web server alone."""
-    from prunescope.cli.settings import read_settings
     from prunescope.cli.up import serve
+    from prunescope.settings import read_settings
 
     serve(read_settings(port=port, host=host, home=home))
 
@@ -158,7 +159,7 @@ def server(port: Port = None, host: Host = None, home: Home = None) -> None:
 def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> None:
     """One worker alone: takes jobs from the queue, one at a time."""
     from prunescope.cli.doctor import check_services
-    from prunescope.cli.settings import read_settings
+    from prunescope.settings import read_settings
     from prunescope.worker.app import run
 
     settings = read_settings(home=home, device=device, dtype=dtype)
@@ -214,7 +215,7 @@ def prune(
 ) -> None:
     """Prune a model here and now, without the queue."""
     from prunescope.cli import stages
-    from prunescope.cli.settings import read_settings
+    from prunescope.settings import read_settings
 
     stages.prune(
         read_settings(data=data, device=device, dtype=dtype),
@@ -272,7 +273,7 @@ def evaluate(
 ) -> None:
     """Measure a model's accuracy on tasks and its perplexity on texts here and now."""
     from prunescope.cli import stages
-    from prunescope.cli.settings import read_settings
+    from prunescope.settings import read_settings
 
     settings = read_settings(data=data, device=device, dtype=dtype)
     stages.evaluate(
@@ -337,7 +338,7 @@ def attribute(
 ) -> None:
     """Find the neurons of the texts' influential words, and what pruning did to them, here and now."""
     from prunescope.cli import stages
-    from prunescope.cli.settings import read_settings
+    from prunescope.settings import read_settings
 
     stages.attribute(
         read_settings(data=data, device=device, dtype=dtype),
@@ -372,8 +373,8 @@ def submit(
     ] = None,
 ) -> None:
     """Send a job or a study to a running server; of a study it first tells how much work it is."""
-    from prunescope.cli.settings import read_settings
     from prunescope.cli.submit import run
+    from prunescope.settings import read_settings
 
     run(read_settings(), file, server=server, wait=wait, force=force, dry_run=dry_run)
 
@@ -382,7 +383,7 @@ def submit(
 def doctor(home: Home = None) -> None:
     """What works on this machine, what does not, and what to do."""
     from prunescope.cli.doctor import run
-    from prunescope.cli.settings import read_settings
+    from prunescope.settings import read_settings
 
     if not run(read_settings(home=home)):
         raise typer.Exit(FAILED)

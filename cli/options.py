@@ -5,14 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from prunescope.cli.documents import read_yaml
-from prunescope.cli.errors import Refusal
-from prunescope.jobs.paths import BadPath, expanded
-from prunescope.jobs.vocabulary import CALIBRATION_SETS
+from prunescope.errors import Refusal
 from prunescope.lm.characters import half_character
 from prunescope.lm.errors import BadData
 from prunescope.lm.rows import file_values
-
-CALIBRATION_FILES = (".txt", ".jsonl", ".safetensors")
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
@@ -26,20 +22,6 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
             raise Refusal(f"{option} name=...: the name is --{'method' if option == '--option' else 'allocation'}")
         options[key] = read_yaml(value, f"{option} {key}")
     return options
-
-
-def calibration_source(calibration: str) -> dict[str, str]:
-    """A named set, or a file by its ending; anything else is left to the spec, which lists the known sets."""
-    if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or _exists(calibration)):
-        return {"file": calibration}
-    return {"dataset": calibration}
-
-
-def _exists(name: str) -> bool:
-    try:
-        return expanded(name).exists()
-    except (BadPath, OSError):
-        return False
 
 
 def names(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prunescope.cli import processes
-from prunescope.cli.errors import Failure
+from prunescope.errors import Failure
 from prunescope.jobs.settings import Settings
 
 PATIENCE = 20.0

@@ -1,44 +1,26 @@
 """`prunescope prune | evaluate | attribute`: one stage here and now, without the queue.
 
-What was typed becomes the same spec that a job has and is checked in the same way; only, any folder will do for a
-model: the model roots are for jobs.
+What was typed becomes a spec, which `prunescope/running.py` runs; what it made is printed.
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from prunescope.cli.errors import Failure, Refusal, Unfinished, refusing
-from prunescope.cli.inputs import check_readable
-from prunescope.cli.options import calibration_source, causal_stage, key_values, names, numbers, text_rows
-from prunescope.cli.output import (
-    JSON,
-    OUTPUT,
-    check_outside,
-    checked_folder,
-    new_file,
-    new_folder,
-    resumed_folder,
-    unfinished_place,
-    worthless,
-)
+from prunescope import running
+from prunescope.cli.options import causal_stage, key_values, names, numbers, text_rows
 from prunescope.cli.progress import Display
 from prunescope.cli.text_lines import text_lines
+from prunescope.errors import Failure, Refusal
+from prunescope.inputs import calibration_source, check_readable
 from prunescope.jobs.documents import JobKind
-from prunescope.jobs.paths import expanded
-from prunescope.jobs.references import DEMO, DEMO_FOLDER, PRUNED
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
-from prunescope.store.artefacts.unfinished import remove_unfinished
-
-if TYPE_CHECKING:
-    from prunescope.worker.context import Context
+from prunescope.outputs import JSON, check_outside, checked_folder, new_file
 
 
 def prune(
@@ -80,21 +62,8 @@ def prune(
         }
     spec = parse_spec(JobKind.PRUNE, document)
     assert isinstance(spec, PruneSpec)
-    check_outside(output, [_folder(spec.model)], OUTPUT)
-    key = unfinished_key(output, spec)
-    hidden = unfinished_place(output, key)
-    try:
-        with resumed_folder(output, key) as (folder, finished), _running(settings) as context:
-            from prunescope.worker import stages
-
-            record = stages.prune(spec, folder, context, finished)
-    except (Exception, KeyboardInterrupt) as error:
-        if worthless(error) or not hidden.exists():
-            raise
-        if not any(hidden.rglob("*.safetensors")):
-            remove_unfinished(hidden)
-            raise
-        raise Unfinished(f"finished layers are kept in {hidden}, and the same command goes on from there") from error
+    with _displayed() as report:
+        record = running.prune(spec, output, settings, report)
     earlier = f", {record['restored']} of {len(record['layers'])} layers from before" if record["restored"] else ""
     print(
         f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s{earlier}"
@@ -112,11 +81,6 @@ def _matrix_notes(record: dict[str, Any]) -> str:
             layer, first = places[0]
             text += f"; {len(places)} matrices {what}, layer {layer} {first['name']} first ({first[key]})"
     return text
-
-
-def unfinished_key(output: Path, spec: PruneSpec) -> str:
-    """What a run is known by that another one may go on from: what is made, and where."""
-    return hashlib.sha256(f"{output.absolute()}\n{spec.model_dump_json()}".encode()).hexdigest()[:12]
 
 
 def evaluate(
@@ -152,12 +116,10 @@ def evaluate(
     with contextlib.ExitStack() as opened:
         place = None
         if file is not None:
-            check_outside(file, [_folder(spec.model)], JSON)
+            check_outside(file, [running.folder_named(spec.model)], JSON)
             place = opened.enter_context(new_file(file))
-        with _running(settings) as context:
-            from prunescope.worker import stages
-
-            measured = stages.evaluate(spec, None, context)
+        with _displayed() as report:
+            measured = running.evaluate(spec, settings, report)
         try:
             _print_measured(measured)
         finally:  # one of them at least: the terminal or the file may be what is broken
@@ -238,11 +200,8 @@ def attribute(
     }
     spec = parse_spec(JobKind.ATTRIBUTE, document)
     assert isinstance(spec, AttributeSpec)
-    check_outside(output, map(_folder, (spec.dense, *spec.pruned)), OUTPUT)
-    with new_folder(output) as folder, _running(settings) as context:
-        from prunescope.worker import stages
-
-        summary = stages.attribute(spec, folder, context)
+    with _displayed() as report:
+        summary = running.attribute(spec, output, settings, report)
     print(
         f"{output}: {summary['texts']} texts, {summary['influential_tokens']} influential tokens, "
         f"{summary['ranked']} of {summary['neurons']} neurons ranked"
@@ -252,60 +211,15 @@ def attribute(
 
 
 @contextlib.contextmanager
-def _running(settings: Settings) -> Iterator["Context"]:
-    """The surroundings of a stage on the command line. SIGTERM ends it as Ctrl-C does."""
-    from prunescope.worker.lifetime import wait_politely
-
-    wait_politely()
-    from transformers.utils import logging as transformers_logging
-
-    from prunescope.worker.context import Context
-    from prunescope.worker.models import WarmModels
+def _displayed() -> Iterator[running.Report]:
+    """Show how far the work is. SIGTERM ends it as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    transformers_logging.set_verbosity_error()  # its hints are for programmers
-    transformers_logging.disable_progress_bar()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         with Display() as display:
-            yield Context(
-                settings=settings,
-                models=WarmModels(settings.device, settings.dtype),
-                place_of=lambda reference: _place(reference, settings),
-                file_of=_file,
-                report=display.show,
-                check=lambda: None,
-            )
+            yield display.show
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _place(reference: str, settings: Settings) -> Path | str:
-    """Any folder, a hub id or `demo` as it stands; `pruned:<id>` is a model of the data folder."""
-    if not reference.startswith(PRUNED):
-        return reference if _folder(reference) is None or reference == DEMO else expanded(reference)
-    from prunescope.jobs.references import resolve_model
-    from prunescope.store.artefacts.folders import Artefacts
-
-    artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
-    return resolve_model(reference, settings, artefacts.fetch_model)
-
-
-def _folder(reference: str) -> Path | None:
-    """The folder that a reference names itself, whether it holds a model or not."""
-    if reference == DEMO:
-        return DEMO_FOLDER
-    with refusing(f"model {reference!r}:"):
-        if reference.startswith("~") or (os.sep in reference and os.path.lexists(reference)):
-            return expanded(reference)
-        return Path(reference) if expanded(reference).is_dir() else None
-
-
-def _file(name: str) -> Path:
-    """A file of text or windows that was named by its path."""
-    file = expanded(name)
-    if file.exists():  # what is missing is told by who reads it, with what there is
-        check_readable(file, "file")
-    return file

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from prunescope.cli.documents import read_yaml
-from prunescope.cli.errors import Failure, Refusal, one_line
-from prunescope.cli.inputs import check_readable
+from prunescope.cli.errors import one_line
 from prunescope.cli.progress import Display
 from prunescope.cli.up import address_of
 from prunescope.cli.wording import work
 from prunescope.client import Client, JobFailed, Refused, RemoteJob, Unavailable
+from prunescope.errors import Failure, Refusal
+from prunescope.inputs import check_readable
 from prunescope.jobs.bounds import MAX_BODY_BYTES
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.problems import Problem, unknown_name

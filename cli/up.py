@@ -17,8 +17,8 @@ from pathlib import Path
 
 from prunescope.cli import processes
 from prunescope.cli.doctor import check_services
-from prunescope.cli.errors import Failure, Refusal
 from prunescope.cli.redis import private_redis
+from prunescope.errors import Failure, Refusal
 from prunescope.jobs.settings import Settings
 
 READY_SECONDS = 60.0

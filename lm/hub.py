@@ -76,6 +76,18 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
         ) from error
 
 
+def files_beside_weights(repository: str, revision: str | None = None) -> Path:
+    """A folder with a model's config and tokenizer, downloaded where they are missing. Raises ModelNotFound."""
+    try:
+        HfApi().model_info(repository, revision=revision, timeout=SECONDS)
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=BESIDE, etag_timeout=SECONDS))
+    except Exception as error:  # whatever the client's transport raises without a network
+        try:
+            return Path(snapshot_download(repository, revision=revision, allow_patterns=BESIDE, local_files_only=True))
+        except (LocalEntryNotFoundError, HFValidationError):
+            raise ModelNotFound(f"{repository} cannot be read from the hub ({_reason(error)})") from error
+
+
 def dataset_rows(
     repository: str, config: str | None, split: str, *, mend: str, revision: str | None = None, limit: int | None = None
 ) -> Iterator[dict[str, object]]:

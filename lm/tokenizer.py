@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from prunescope.lm.characters import half_character
@@ -39,6 +40,14 @@ def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreT
 
     Raises BadInput where it cannot be loaded, UnsupportedModel where it is another model's (`check`).
     """
+    tokenizer = read_tokenizer(folder)
+    if tokenizer is not None:
+        check(tokenizer, reference, model)
+    return tokenizer
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
+    """The tokenizer in a folder, None where there is none. Raises BadInput where it cannot be loaded."""
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
     for name in TOKENIZER_FILES:
@@ -58,21 +67,21 @@ def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreT
             f"{folder}: its tokenizer has no vocabulary, and makes nothing of a text: copy the file with it there "
             f"(tokenizer.json, tokenizer.model, or vocab.json and merges.txt)"
         )
-    check(tokenizer, reference, model)
     return tokenizer
 
 
-def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedModel) -> None:
+def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedModel) -> RemovableHandle | None:
     """Raise UnsupportedModel when the tokenizer has a token that the embedding has no row for.
 
     Rows without a token (a padded vocabulary) are fine. So are special tokens without a row that the tokenizer never
-    puts into a text by itself (Gemma 3's <image_soft_token>): a text that spells one is a BadText when it is read.
+    puts into a text by itself (Gemma 3's <image_soft_token>): a text that spells one is a BadText when it is read, by a
+    hook of the embedding, whose handle is returned.
     """
     embedding = model.get_input_embeddings()
     rows = len(cast(Tensor, embedding.weight))
     beyond = {token: piece for piece, token in tokenizer.get_vocab().items() if token >= rows}
     if not beyond:
-        return
+        return None
     special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     special |= set(tokenizer.all_special_ids)
     around = added(tokenizer)
@@ -93,7 +102,7 @@ def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedM
                 f"embedding has {rows} rows; take it out of the text"
             )
 
-    embedding.register_forward_pre_hook(refuse, with_kwargs=True)
+    return embedding.register_forward_pre_hook(refuse, with_kwargs=True)
 
 
 def added(tokenizer: PreTrainedTokenizerBase) -> Added:

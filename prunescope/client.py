@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import httpx
 
+from prunescope.errors import PrunescopeError
 from prunescope.jobs.documents import Estimate, JobState, JobSummary, Progress
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
@@ -27,12 +28,8 @@ LOCAL = ("127.0.0.1", "localhost", "[::1]")
 """Hosts that are never asked through a proxy."""
 
 
-class ServerError(Exception):
+class ServerError(PrunescopeError):
     """The server's answer is no result. `problem` is its problem document, empty where it sent none."""
-
-    def __init__(self, message: str, problem: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.problem = dict(problem or {})
 
 
 class Refused(ServerError):
@@ -49,6 +46,14 @@ class JobFailed(ServerError):
     def __init__(self, message: str, job: JobSummary) -> None:
         super().__init__(message, job.error)
         self.job = job
+
+
+def connect(address: str = "http://127.0.0.1:8000") -> "Client":
+    """A client of the server at `address`, over which jobs are submitted and followed, and results fetched.
+
+    Raises ValueError for what is no address; whether a server answers there is seen with the first question.
+    """
+    return Client(address)
 
 
 class Client:

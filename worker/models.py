@@ -2,8 +2,10 @@
 
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -15,6 +17,8 @@ from prunescope.store.artefacts.manifest import verify
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
 """Share of a device's whole memory that models which are not in use may fill."""
 
+NONE: Mapping[str, LanguageModel] = MappingProxyType({})
+
 Key = tuple[str, tuple[tuple[str, int, int], ...]]
 
 
@@ -24,12 +28,21 @@ class WarmModels:
     Pruned models of ours are compared with their manifest when they are loaded; that raises Damaged.
     """
 
-    def __init__(self, device: str = "auto", dtype: str = "auto", limit_bytes: int | None = None) -> None:
-        self._device, self._dtype, self._limit = device, dtype, limit_bytes
+    def __init__(
+        self,
+        device: str = "auto",
+        dtype: str = "auto",
+        limit_bytes: int | None = None,
+        loaded: Mapping[str, LanguageModel] = NONE,
+    ) -> None:
+        """`loaded` are models that the caller has loaded, by the references that specs call them."""
+        self._device, self._dtype, self._limit, self._loaded = device, dtype, limit_bytes, loaded
         self._models: OrderedDict[Key, LanguageModel] = OrderedDict()
 
     def get(self, place: Path | str, reference: str) -> LanguageModel:
         """The model behind `place` (a folder or a hub id), called `reference` in messages. Raises as `load`."""
+        if reference in self._loaded:
+            return self._loaded[reference]
         folder = folder_of(place, reference)
         key = _key(folder)
         if key in self._models:

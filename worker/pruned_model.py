@@ -80,21 +80,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
         checkpoint = read_checkpoint(place, spec.model)
         stored = stored_tensors(lm.model, checkpoint, layers_path(lm.model))
         keeper = LayerFiles(finished / "layers", layers_path(lm.model), layers, identity, stored)
-        context.step("prune", 0, layers, "layers")
-        reports = walk(
-            lm.model,
-            spec.method.name,
-            pattern_of(spec.pattern),
-            None if calibration is None else calibration.windows,
-            lengths=None if calibration is None else calibration.lengths,
-            options=spec.method.model_dump(exclude={"name"}),
-            allocation=build_allocation(spec.allocation.name, spec.allocation.model_dump(exclude={"name"})),
-            device=lm.device,
-            dtype=computed_in,
-            keeper=keeper,
-            on_layer=partial(_layer_done, context),
-            on_matrix=partial(_matrix_done, context, layers),
-        )
+        reports = _walk(spec, lm, computed_in, calibration, context, keeper)
         context.step("save")
         saving = time.monotonic()
         _export(lm, keeper, checkpoint, stored, folder)
@@ -105,6 +91,41 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
             **circumstances(lm, computed_in),
             "seconds": time.monotonic() - began,
         }
+        write_json(folder / PRUNING_JSON, document)
+    return document
+
+
+def prune_in_place(spec: specs.PruneSpec, lm: LanguageModel, folder: Path | None, context: Context) -> dict[str, Any]:
+    """Prune a model in memory; answers with the document of `pruning.json`. `folder`, if any, is there and empty: the
+    model, its tokenizer and `pruning.json` are saved in it. Where the work ends early, the first layers are pruned.
+    """
+    began = time.monotonic()
+    computed_in = context.models.computed_in(lm)
+    calibration = _calibration(spec.calibration, lm, context)
+    seconds = {"calibration": time.monotonic() - began}
+    reports = _walk(spec, lm, computed_in, calibration, context, None)
+    if folder is not None:
+        context.step("save")
+        saving = time.monotonic()
+        lm.model.save_pretrained(folder)
+        if lm.tokenizer is not None:
+            lm.tokenizer.save_pretrained(folder)
+        path = layers_path(lm.model)
+        orders = {
+            f"{path}.{matrix.layer}.{matrix.name}.weight": matrix.order.to(torch.int32).numpy(force=True)
+            for report in reports
+            for matrix in report.matrices
+            if matrix.order is not None
+        }
+        if orders:
+            np.savez(folder / PERMUTATIONS, allow_pickle=False, **orders)
+        seconds["save"] = time.monotonic() - saving
+    document = {
+        **_pruning_document(spec, calibration, reports, seconds),
+        **circumstances(lm, computed_in),
+        "seconds": time.monotonic() - began,
+    }
+    if folder is not None:
         write_json(folder / PRUNING_JSON, document)
     return document
 
@@ -143,6 +164,32 @@ def _calibration(wanted: specs.Calibration | None, lm: LanguageModel, context: C
         bos=wanted.bos,
         data=context.settings.data,
         context=context_length(lm.model),
+    )
+
+
+def _walk(
+    spec: specs.PruneSpec,
+    lm: LanguageModel,
+    computed_in: torch.dtype,
+    calibration: Calibration | None,
+    context: Context,
+    keeper: LayerFiles | None,
+) -> list[LayerReport]:
+    layers = len(decoder_layers(lm.model))
+    context.step("prune", 0, layers, "layers")
+    return walk(
+        lm.model,
+        spec.method.name,
+        pattern_of(spec.pattern),
+        None if calibration is None else calibration.windows,
+        lengths=None if calibration is None else calibration.lengths,
+        options=spec.method.model_dump(exclude={"name"}),
+        allocation=build_allocation(spec.allocation.name, spec.allocation.model_dump(exclude={"name"})),
+        device=lm.device,
+        dtype=computed_in,
+        keeper=keeper,
+        on_layer=partial(_layer_done, context),
+        on_matrix=partial(_matrix_done, context, layers),
     )
 
 

@@ -29,10 +29,10 @@ from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.worker import causal
 from prunescope.worker.context import Context
 from prunescope.worker.disk import check_attribution
-from prunescope.worker.pruned_model import label, prune
+from prunescope.worker.pruned_model import label, prune, prune_in_place
 from prunescope.worker.records import circumstances, write_json
 
-__all__ = ["attribute", "evaluate", "label", "prune", "texts_of"]
+__all__ = ["attribute", "evaluate", "label", "prune", "prune_in_place", "texts_of"]
 
 
 def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) -> dict[str, Any]:

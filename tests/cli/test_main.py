@@ -77,7 +77,7 @@ def test_streams_that_cannot_be_written_to(tmp_path: Path) -> None:
 def test_torch_is_not_imported_before_it_is_needed() -> None:
     program = (
         "import sys\n"
-        "from prunescope.cli import main, redis, settings, submit, up\n"
+        "from prunescope import settings\nfrom prunescope.cli import main, redis, submit, up\n"
         "import prunescope.server.app, prunescope.store.submission, prunescope.worker.app\n"
         "print([name for name in ('torch', 'transformers', 'lm_eval') if name in sys.modules])"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from prunescope.cli.errors import Failure
 from prunescope.cli.redis import find_server, private_redis
+from prunescope.errors import Failure
 from prunescope.jobs.settings import Settings
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from prunescope.cli.output import resumed_folder
-from prunescope.cli.stages import unfinished_key
 from prunescope.jobs.specs import PruneSpec, parse_spec
 from prunescope.lm.architecture import decoder_layers, linears, weight_view
 from prunescope.lm.loading import load
+from prunescope.outputs import resumed_folder
+from prunescope.running import unfinished_key
 from prunescope.store.attributions.activations import ActivationStore
 from tests.cli.conftest import TEXT, Command, refused
 from tests.worker.test_resume import contents

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from prunescope.cli.errors import Refusal
 from prunescope.cli.submit import read_request
+from prunescope.errors import Refusal
 from prunescope.jobs.bounds import MAX_BODY_BYTES
 
 LAUGHS = "\n".join(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from prunescope.cli.output import MAX_NAME_BYTES
 from prunescope.jobs.failures import NoRoom
 from prunescope.lm.architecture import decoder_layers
+from prunescope.outputs import MAX_NAME_BYTES
 from prunescope.worker import disk, stages
 from tests.cli.conftest import TEXT, Command
 from tests.faults.broken import LONG_NAME
@@ -261,7 +261,7 @@ def test_a_disk_that_fills_up_meanwhile(
     (small / "filler").write_bytes(b"x" * (2 * 2**20 - layer * kept - 24_000))
     line = one_line(command("prune", models / "twin", *MAGNITUDE, "--output", small / "out"), (1,))
     assert "the disk is full" in line
-    told = "finished layers are kept in" in line and "the same command goes on from there" in line
+    told = "finished layers are kept in" in line and "running the same again goes on from there" in line
     assert told == bool(kept) and len(list(small.iterdir())) == 1 + kept
     (small / "filler").unlink()
     again = command("prune", models / "twin", *MAGNITUDE, "--output", small / "out")

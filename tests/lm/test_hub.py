@@ -9,7 +9,8 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from prunescope.lm.errors import BadData, ModelNotFound, NoSafetensors
+from prunescope.lm.adopted import tokenizer_of
+from prunescope.lm.errors import BadData, BadInput, ModelNotFound, NoSafetensors
 from prunescope.lm.hub import dataset_rows
 from prunescope.lm.loading import load
 from tests.hub import Hub, running_hub
@@ -100,6 +101,20 @@ def test_a_download_that_breaks_off(hub, tmp_path):
     hub.repositories["someone/broken"] = folder
     with pytest.raises(ModelNotFound, match="broke off"):
         load("someone/broken")
+
+
+def test_a_loaded_models_tokenizer_is_fetched_alone(hub, tmp_path, monkeypatch):
+    model = load(tiny_folder(tmp_path / "there")).model
+    hub.repositories["someone/small"] = tmp_path / "there"
+    model.config.name_or_path = "someone/small"
+    tokenizer = tokenizer_of(model)
+    assert tokenizer is not None and not any("safetensors" in path and "resolve" in path for path in hub.asked)
+    point_to(NOBODY, monkeypatch, tmp_path)
+    again = tokenizer_of(model)
+    assert again is not None and again.get_vocab() == tokenizer.get_vocab()
+    model.config.name_or_path = "someone/other"
+    with pytest.raises(BadInput, match="give it as tokenizer=: someone/other cannot be read from the hub"):
+        tokenizer_of(model)
 
 
 @pytest.mark.usefixtures("no_network")

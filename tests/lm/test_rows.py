@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunescope.cli.errors import Refusal
 from prunescope.cli.options import text_rows
+from prunescope.errors import Refusal
 from prunescope.evaluation.catalogue import TASKS
 from prunescope.evaluation.rows import read_rows
 from prunescope.lm.errors import BadData

@@ -1,18 +1,19 @@
-"""The settings of a command: what its options say, else the environment, else the defaults."""
+"""The settings of a command or a call of the API: what its options say, else the environment, else the defaults."""
 
 from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from prunescope.cli.errors import Refusal
+from prunescope.errors import Refusal
 from prunescope.jobs.settings import Settings
 
 MAX_SHOWN = 100
 """Characters of a value that is quoted."""
 
 
-def read_settings(**given: object) -> Settings:
-    """Settings with the options that were given; None stands for an option that was not.
+def read_settings(prefix: str = "--", /, **given: object) -> Settings:
+    """Settings with the options that were given; None stands for an option that was not. `prefix` stands before an
+    option's name in an error.
 
     Raises:
         Refusal: an option or a variable of the environment has a value that it cannot have.
@@ -21,16 +22,16 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings(**options)  # type: ignore[arg-type]
     except ValueError as error:
-        raise Refusal(_sentence(error, options)) from None
+        raise Refusal(_sentence(error, options, prefix)) from None
 
 
-def _sentence(error: ValueError, options: Mapping[str, object]) -> str:
+def _sentence(error: ValueError, options: Mapping[str, object], prefix: str) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     parts = []
     for details in error.errors(include_url=False):
         name = str(details["loc"][0])
-        place = f"--{name}" if name in options else f"PRUNESCOPE_{name.upper()}"
+        place = f"{prefix}{name}" if name in options else f"PRUNESCOPE_{name.upper()}"
         given = repr(details["input"])
         shown = given if len(given) <= MAX_SHOWN else f"{given[: MAX_SHOWN - 1]}…"
         said = _lower_first(details["msg"].removeprefix("Value error, "))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from prunescope.cli.errors import Failure, Refusal
-from prunescope.cli.output import new_file, new_folder, resumed_folder, unfinished_place
+from prunescope.errors import Failure, Refusal
+from prunescope.outputs import new_file, new_folder, resumed_folder, unfinished_place
 
 
 def test_a_folder_appears_at_the_end(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
-"""Files that a command reads: regular ones, or a pipe that the shell opened, and nothing that has no end."""
+"""Files that a command or a call of the API reads: regular ones, or a pipe that the shell opened, and nothing that has
+no end."""
 
 import stat
 from pathlib import Path
 
-from prunescope.cli.errors import Refusal, refusing
+from prunescope.errors import Refusal, refusing
+from prunescope.jobs.paths import BadPath, expanded
+from prunescope.jobs.vocabulary import CALIBRATION_SETS
+
+CALIBRATION_FILES = (".txt", ".jsonl", ".safetensors")
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -25,3 +30,17 @@ def check_readable(file: Path, option: str) -> None:
         if kind == stat.S_IFREG:
             with file.open("rb"):  # whether this user may
                 pass
+
+
+def calibration_source(calibration: str) -> dict[str, str]:
+    """A named set, or a file by its ending; anything else is left to the spec, which lists the known sets."""
+    if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or _exists(calibration)):
+        return {"file": calibration}
+    return {"dataset": calibration}
+
+
+def _exists(name: str) -> bool:
+    try:
+        return expanded(name).exists()
+    except (BadPath, OSError):
+        return False

@@ -1,4 +1,4 @@
-"""What a command writes is whole or not there: it is made beside its place and renamed last.
+"""What a command or a call of the API writes is whole or not there: it is made beside its place and renamed last.
 
 Targets are checked before work begins. Of long work, parts that are done can outlive a command that was stopped
 (`resumed_folder`), and what is finished is never thrown away because its place was taken meanwhile.
@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prunescope.cli.errors import Failure, Refusal, reason, refusing
+from prunescope.errors import Failure, Refusal, reason, refusing
 from prunescope.store.artefacts.unfinished import InUse, unfinished
 from prunescope.worker.failures import mendable
 
@@ -29,24 +29,25 @@ SHOWN_NAME_BYTES = 100
 
 
 @contextlib.contextmanager
-def new_folder(output: Path) -> Iterator[Path]:
+def new_folder(output: Path, option: str = OUTPUT) -> Iterator[Path]:
     """An empty folder to fill, which becomes `output` at the end of the block; after an error nothing of it is left.
+    Errors call the output by `option`.
 
     Raises:
         Refusal: `output` is a file or holds something, or it cannot be made.
         Failure: at the end of the block `output` cannot be made any more; the text says where the result is.
     """
-    output = checked_folder(output)
-    place = _beside(output, f"{uuid.uuid4().hex}.partial")
-    with _refused_at(place):
+    output = checked_folder(output, option)
+    place = _beside(output, f"{uuid.uuid4().hex}.partial", option)
+    with _refused_at(place, option):
         place.mkdir()
-    with _becoming(output, place):
+    with _becoming(output, place, option):
         yield place
 
 
-def unfinished_place(output: Path, key: str) -> Path:
+def unfinished_place(output: Path, key: str, option: str = OUTPUT) -> Path:
     """Where `resumed_folder` keeps what is done."""
-    return _beside(_actual(output), f"{key}.unfinished")
+    return _beside(_actual(output), f"{key}.unfinished", option)
 
 
 def worthless(error: BaseException) -> bool:
@@ -55,7 +56,7 @@ def worthless(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def resumed_folder(output: Path, key: str) -> Iterator[tuple[Path, Path]]:
+def resumed_folder(output: Path, key: str, option: str = OUTPUT) -> Iterator[tuple[Path, Path]]:
     """An empty folder as `new_folder` gives, and a hidden one beside `output` for parts of the work that are done.
 
     What is in the latter outlives an interrupt, a kill, a full disk or a defect: a later block with the same `key`
@@ -64,28 +65,28 @@ def resumed_folder(output: Path, key: str) -> Iterator[tuple[Path, Path]]:
     Raises:
         Refusal, Failure: as `new_folder`, or another process has the hidden folder.
     """
-    output = checked_folder(output)
-    hidden = unfinished_place(output, key)
+    output = checked_folder(output, option)
+    hidden = unfinished_place(output, key, option)
     with contextlib.ExitStack() as stack:
         try:
-            with _refused_at(hidden):
+            with _refused_at(hidden, option):
                 stack.enter_context(unfinished(hidden, worthless))
         except InUse:
-            raise Refusal(f"another process is making {output}: wait for it, or choose another --output") from None
+            raise Refusal(f"another process is making {output}: wait for it, or choose another {option}") from None
         place, finished = hidden / "output", hidden / "finished"
         shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
         place.mkdir()
-        with _becoming(output, place):
+        with _becoming(output, place, option):
             yield place, finished
 
 
 @contextlib.contextmanager
-def _becoming(output: Path, place: Path) -> Iterator[None]:
+def _becoming(output: Path, place: Path, option: str) -> Iterator[None]:
     kept = False
     try:
         yield
         try:
-            checked_folder(output)
+            checked_folder(output, option)
             output.parent.mkdir(parents=True, exist_ok=True)
             place.rename(output)
         except (OSError, Refusal) as error:
@@ -99,23 +100,23 @@ def _becoming(output: Path, place: Path) -> Iterator[None]:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def checked_folder(output: Path) -> Path:
+def checked_folder(output: Path, option: str = OUTPUT) -> Path:
     """The place of a folder that may be made there: nothing is there, or an empty folder (perhaps behind a link).
 
     Raises Refusal otherwise.
     """
-    other = f"choose another {OUTPUT}"
-    with refusing(OUTPUT):
+    other = f"choose another {option}"
+    with refusing(option):
         output = _actual(output)
-        _check_names(output, OUTPUT)
+        _check_names(output, option)
         if not (output.is_dir() and not any(output.iterdir())):
             if os.path.lexists(output):
                 raise Refusal(f"{output} exists and is not an empty folder: remove it, or {other}")
         elif os.path.ismount(output):
-            raise Refusal(f"{OUTPUT} {output} is where a disk is mounted, and cannot be replaced: name a folder in it")
+            raise Refusal(f"{option} {output} is where a disk is mounted, and cannot be replaced: name a folder in it")
         around = _around(output)
         if not around.is_dir():
-            raise Refusal(f"{OUTPUT} {output}: {around} is not a folder; {other}")
+            raise Refusal(f"{option} {output}: {around} is not a folder; {other}")
         if not os.access(around, os.W_OK | os.X_OK):
             raise Refusal(f"cannot write in {around}: it is read-only for this user; {other}")
     return output
@@ -140,7 +141,7 @@ def new_file(path: Path, option: str = JSON) -> Iterator[Path]:
     """
     with refusing(option):
         target = _checked_file(path, option)
-        place = _hidden(target, f"{uuid.uuid4().hex}.partial")
+        place = _hidden(target, f"{uuid.uuid4().hex}.partial", option)
     try:
         place.touch()
     except OSError as error:
@@ -199,21 +200,21 @@ def _around(target: Path) -> Path:
     return next((folder for folder in target.parents if folder.exists()), target.parent)
 
 
-def _beside(output: Path, ending: str) -> Path:
+def _beside(output: Path, ending: str, option: str) -> Path:
     """A hidden name in the nearest folder that exists, on the same disk as `output` will be."""
-    return _hidden(_around(output) / output.name, ending)
+    return _hidden(_around(output) / output.name, ending, option)
 
 
-def _hidden(target: Path, ending: str) -> Path:
+def _hidden(target: Path, ending: str, option: str) -> Path:
     if not target.name:
-        raise Refusal(f"{OUTPUT} {target} is the folder above everything: name one in it")
+        raise Refusal(f"{option} {target} is the folder above everything: name one in it")
     short = os.fsencode(target.name)[:SHOWN_NAME_BYTES].decode("utf-8", "ignore")
     return target.with_name(f".{short}.{ending}")
 
 
 @contextlib.contextmanager
-def _refused_at(place: Path) -> Iterator[None]:
+def _refused_at(place: Path, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refusal(f"cannot write in {place.parent}: {error.strerror}; choose another {OUTPUT}") from error
+        raise Refusal(f"cannot write in {place.parent}: {error.strerror}; choose another {option}") from error
