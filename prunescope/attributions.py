@@ -22,7 +22,7 @@ from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.files import Asked, neuron_file
 from prunescope.server.neurons.page import default_view
 from prunescope.server.neurons.queries import neuron_document
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.record_names import RecordNames
 from prunescope.settings import read_settings
 from prunescope.store.artefacts.records import Record, Results
@@ -217,13 +217,13 @@ class Attribution:
         columns = ("rank", "neuron", "Score", "word", "activation on it", "95 % interval", "p")
         rows = [
             (
-                wording.count(row.rank),
+                formats.count(row.rank),
                 f"L{row.layer}/N{row.neuron}",
-                wording.decimal(row.score),
-                row.word or wording.NOTHING,
-                wording.lost(row.drop),
-                wording.NOTHING if row.low is None or row.high is None else wording.span(-row.high, -row.low),
-                wording.NOTHING if row.p_value is None else wording.probability(row.p_value),
+                formats.decimal(row.score),
+                row.word or formats.NOTHING,
+                formats.lost(row.drop),
+                formats.NOTHING if row.low is None or row.high is None else formats.span(-row.high, -row.low),
+                formats.NOTHING if row.p_value is None else formats.probability(row.p_value),
             )
             for row in self.neurons(MAX_SHOWN)
         ]

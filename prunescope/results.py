@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunescope.display import data_frame, html_table
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 
 if TYPE_CHECKING:
     import pandas
@@ -61,7 +61,7 @@ class PrunedModel:
         rows = []
         for layer in self.record["layers"]:
             errors = [each["relative_error"] for each in layer["matrices"] if each["relative_error"] is not None]
-            error = wording.decimal(sum(errors) / len(errors) if errors else None)
+            error = formats.decimal(sum(errors) / len(errors) if errors else None)
             rows.append((str(layer["matrices"][0]["layer"]), _percent(layer["sparsity"]), error))
         place = f"{self.folder} · " if self.folder else ""
         note = f"{place}{len(self.matrices)} matrices, {self.sparsity:.2%} zeros, {self.seconds:.1f} s"
@@ -124,8 +124,8 @@ class Evaluation:
     def _repr_html_(self) -> str:
         rows = []
         for name, measure, *numbers, count, chance, _ in self._rows():
-            shown = _percent if measure == "accuracy" else wording.decimal
-            rows.append((name, measure, *map(shown, numbers), wording.count(count), _percent(chance)))
+            shown = _percent if measure == "accuracy" else formats.decimal
+            rows.append((name, measure, *map(shown, numbers), formats.count(count), _percent(chance)))
         columns = ("", "measure", "value", "low", "high", "rows or windows", "chance")
         return html_table(self.model, "low and high: 95 % interval", columns, rows, words=("", "measure"))
 
@@ -151,4 +151,4 @@ def evaluation(record: Mapping[str, Any], name: str) -> Evaluation:
 
 
 def _percent(share: float | None) -> str:
-    return wording.percent(share, 1)
+    return formats.percent(share, 1)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prunescope.server.attributions.causal_documents import CausalDocument, CausalRow
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.store.attributions.causal import Effect, Estimate
 
 TOUCHED = {"ablation": "without {}", "restoration": "{} given back"}
@@ -60,15 +60,15 @@ def causal_panel(document: CausalDocument, variant: str | None) -> CausalPanel:
     shown = [row for row in document.variants if row.intervention == "ablation" or row.name == variant]
     notes = []
     if document.draws < 19:
-        least = wording.decimal(1 / (document.draws + 1), 2)
+        least = formats.decimal(1 / (document.draws + 1), 2)
         notes.append(f"With {document.draws} draws p cannot be below {least}; from 19 on it can reach 0.05.")
     if document.truncated:
-        notes.append(f"{wording.plural(document.truncated, 'row')} lost the beginning of a prompt that was too long.")
-    layers = ", ".join(f"{wording.count(each.neurons)} in layer {each.layer}" for each in document.layers)
+        notes.append(f"{formats.plural(document.truncated, 'row')} lost the beginning of a prompt that was too long.")
+    layers = ", ".join(f"{formats.count(each.neurons)} in layer {each.layer}" for each in document.layers)
     return CausalPanel(
-        about=f"{document.task}, {wording.plural(document.rows, 'row')} that the neurons were not chosen on; "
-        f"{wording.plural(document.neurons, 'top neuron')} ({layers}) against "
-        f"{wording.plural(document.draws, 'draw')} of as many others of the same layers",
+        about=f"{document.task}, {formats.plural(document.rows, 'row')} that the neurons were not chosen on; "
+        f"{formats.plural(document.neurons, 'top neuron')} ({layers}) against "
+        f"{formats.plural(document.draws, 'draw')} of as many others of the same layers",
         cards=tuple(_card(row, document) for row in shown),
         notes=tuple(notes),
     )
@@ -92,16 +92,16 @@ def _measure(name: str, effect: Effect, how: str) -> CausalMeasure:
     draws = tuple(draw - effect.base.value for draw in effect.draws)
     bounds = [bound for each in changes for bound in (each.value, each.low or 0.0, each.high or 0.0)]
     scale = max(MIN_SCALE, *map(abs, bounds), *map(abs, draws))
-    end = wording.decimal(100 * scale, 1)
+    end = formats.decimal(100 * scale, 1)
     return CausalMeasure(
         title=name,
         lines=(
-            CausalLine("as it is", wording.accuracy(effect.base.value), "", "", None),
+            CausalLine("as it is", formats.accuracy(effect.base.value), "", "", None),
             _line(how.format("top neurons"), effect.top, effect.top_change, scale),
             _line(how.format("random ones"), effect.random, effect.random_change, scale, draws),
             _line("top beyond random", None, effect.excess, scale),
         ),
-        scale=f"{wording.MINUS}{end} to +{end} points",
+        scale=f"{formats.MINUS}{end} to +{end} points",
     )
 
 
@@ -110,7 +110,7 @@ def _line(
 ) -> CausalLine:
     low, high = change.low, change.high
     known = low is not None and high is not None
-    within = f"{wording.points(low)} to {wording.points(high)}" if known else "no row changed"
+    within = f"{formats.points(low)} to {formats.points(high)}" if known else "no row changed"
 
     def place(value: float) -> float:
         return round(50 + 50 * value / scale, 2)
@@ -123,7 +123,7 @@ def _line(
         direction=_direction(change),
     )
     return CausalLine(
-        label, wording.accuracy(level.value) if level else "", wording.points(change.value), within, reach
+        label, formats.accuracy(level.value) if level else "", formats.points(change.value), within, reach
     )
 
 
@@ -154,4 +154,4 @@ def _evidence(effect: Effect, draws: int, *, ablated: bool) -> str:
     top = effect.top.value
     as_much = sum(draw <= top if ablated else draw >= top for draw in effect.draws)
     verb = "cost as much accuracy or more" if ablated else "brought back as much accuracy or more"
-    return f"{as_much} of {draws} draws {verb}, p = {wording.probability(effect.p_value)}"
+    return f"{as_much} of {draws} draws {verb}, p = {formats.probability(effect.p_value)}"

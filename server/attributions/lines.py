@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prunescope.server.attributions.documents import ControlsRow, ExampleSummary, LayerRow, NeuronRow, WordRow
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
 from prunescope.store.attributions.tables import LeftOut
 
@@ -76,9 +76,9 @@ def neuron_line(row: NeuronRow, neuron: Neuron) -> NeuronLine:
     return NeuronLine(
         name=row.name,
         href=neuron(row.href),
-        rank=wording.count(row.rank),
-        score=wording.decimal(row.score),
-        word=row.word or wording.NOTHING,
+        rank=formats.count(row.rank),
+        score=formats.decimal(row.score),
+        word=row.word or formats.NOTHING,
         lost=lost(row.drop),
         share=_share(row.drop),
         direction=_direction(row.drop),
@@ -88,7 +88,7 @@ def neuron_line(row: NeuronRow, neuron: Neuron) -> NeuronLine:
 def word_line(row: WordRow, href: str, neuron: Neuron) -> WordLine:
     """What a word lost, over the best neurons on it."""
     low, high = row.low, row.high
-    within = "" if low is None or high is None else wording.span(-high, -low)
+    within = "" if low is None or high is None else formats.span(-high, -low)
     best = Link(label=row.best.name, href=neuron(row.best.href)) if row.best else None
     return WordLine(
         row.word,
@@ -97,7 +97,7 @@ def word_line(row: WordRow, href: str, neuron: Neuron) -> WordLine:
         within,
         _share(row.drop),
         _direction(row.drop),
-        wording.count(row.neurons),
+        formats.count(row.neurons),
         best,
     )
 
@@ -105,7 +105,7 @@ def word_line(row: WordRow, href: str, neuron: Neuron) -> WordLine:
 def control_line(row: ControlsRow) -> ControlLine:
     """The top neurons of a variant beside both controls."""
     groups = (("top neurons", row.matched), ("like activation", row.like), ("random, same layers", row.random))
-    rows = tuple((label, lost(group.value), wording.within(group)) for label, group in groups)
+    rows = tuple((label, lost(group.value), formats.within(group)) for label, group in groups)
     beyond = row.over_like.low is not None and row.over_like.low > 0
     verdict = (
         "The top neurons fell further than neurons of like activation: the interval of the difference excludes zero."
@@ -122,10 +122,10 @@ def layer_line(row: LayerRow, neuron: Neuron) -> LayerLine:
     return LayerLine(
         f"Layer {row.layer}",
         row.href,
-        wording.count(row.ranked),
-        wording.decimal(row.score),
+        formats.count(row.ranked),
+        formats.decimal(row.score),
         lost(row.drop),
-        "" if over is None else wording.within(over),
+        "" if over is None else formats.within(over),
         best,
     )
 
@@ -151,7 +151,7 @@ def left_out_line(text: LeftOut) -> TextLine:
 
 def lost(drop: float | None) -> str:
     """A drop as it is shown, also where there is none."""
-    return wording.lost(drop) if drop is not None else wording.NOTHING
+    return formats.lost(drop) if drop is not None else formats.NOTHING
 
 
 def _share(drop: float | None) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionSummary
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Empty
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
@@ -39,7 +39,7 @@ def found(attribution: AttributionSummary) -> Found:
     against = ", ".join(variant.label for variant in attribution.variants)
     if attribution.damaged is not None:
         return Found(attribution.label, attribution.href, against, (), damaged=attribution.damaged)
-    texts = wording.plural(attribution.examples, "text")
+    texts = formats.plural(attribution.examples, "text")
     return Found(attribution.label, attribution.href, f"{against} · {texts}", tuple(attribution.words))
 
 

@@ -21,7 +21,7 @@ from prunescope.server.attributions.lines import (
     word_line,
 )
 from prunescope.server.neurons.tokens import Legend
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Fact, Href, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
@@ -139,10 +139,14 @@ def _words_note(document: AttributionDocument) -> str:
 def _facts(document: AttributionDocument) -> tuple[Fact, ...]:
     summary = document.summary
     return (
-        Fact("", wording.count(summary.texts), "texts" if summary.texts != 1 else "text"),
-        Fact("", wording.count(summary.influential_tokens), f"influential of {wording.count(summary.tokens)} tokens"),
-        Fact("", wording.count(len(document.layers)), "layers"),
-        Fact("", wording.count(summary.ranked), f"of {wording.count(summary.neurons)} neurons ranked"),
+        Fact("", formats.count(summary.texts), "texts" if summary.texts != 1 else "text"),
+        Fact(
+            "",
+            formats.count(summary.influential_tokens),
+            f"influential of {formats.count(summary.tokens)} tokens",
+        ),
+        Fact("", formats.count(len(document.layers)), "layers"),
+        Fact("", formats.count(summary.ranked), f"of {formats.count(summary.neurons)} neurons ranked"),
     )
 
 
@@ -158,7 +162,7 @@ def _variants(document: AttributionDocument, href: Href) -> Picker:
 def _map_legend(document: AttributionDocument) -> Legend:
     scores = [score for layer in document.score_map.scores for score in layer if score is not None]
     low, high = min(scores, default=0.0), max(scores, default=0.0)
-    return Legend(wording.decimal(low), wording.decimal((low + high) / 2), wording.decimal(high), "heat-ramp")
+    return Legend(formats.decimal(low), formats.decimal((low + high) / 2), formats.decimal(high), "heat-ramp")
 
 
 def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
@@ -168,7 +172,7 @@ def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
         [
             None
             if neuron is None
-            else f"L{layer}/N{neuron}<br>Score {wording.decimal(score)}<br>{_plain(word)} {lost(drop)}"
+            else f"L{layer}/N{neuron}<br>Score {formats.decimal(score)}<br>{_plain(word)} {lost(drop)}"
             for neuron, score, word, drop in zip(neurons, row, words, drops, strict=True)
         ]
         for layer, neurons, row, words, drops in zip(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prunescope.server.comparisons.documents import LayerOverlap, OverAll, Overlap, SharedNeuron
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
 
 
@@ -37,7 +37,7 @@ class SharedLine:
 
 def share_of_layer(top: str) -> str:
     """``1 %`` of each layer's neurons, as it is shown."""
-    return top.replace("%", f"{wording.SPACE}%")
+    return top.replace("%", f"{formats.SPACE}%")
 
 
 def over_all_line(row: OverAll) -> OverlapLine:
@@ -52,7 +52,7 @@ def layer_line(row: LayerOverlap) -> OverlapLine:
         f"Layer {row.layer}",
         row.first_href,
         row.overlap,
-        (wording.probability(row.q), wording.decimal(found.value if found else None, 2)),
+        (formats.probability(row.q), formats.decimal(found.value if found else None, 2)),
     )
 
 
@@ -62,13 +62,13 @@ def overlap_line(name: str, href: str | None, found: Overlap, more: tuple[str, .
     return OverlapLine(
         name=name,
         href=href,
-        of=wording.count(most),
-        shared=wording.count(found.shared),
+        of=formats.count(most),
+        shared=formats.count(found.shared),
         share=round(100 * found.shared / most) if most else 0,
         expected=about(found.expected),
         within=chance_range(found),
         times=times_chance(found),
-        p=wording.probability(found.p),
+        p=formats.probability(found.p),
         more=more,
         beyond=found.shared > found.high,
     )
@@ -76,28 +76,28 @@ def overlap_line(name: str, href: str | None, found: Overlap, more: tuple[str, .
 
 def about(expected: float) -> str:
     """An expected number of neurons."""
-    return wording.decimal(expected, 1) if expected < 100 else wording.count(round(expected))
+    return formats.decimal(expected, 1) if expected < 100 else formats.count(round(expected))
 
 
 def chance_range(found: Overlap) -> str:
     """What chance gives in 95 % of cases."""
-    return f"{wording.count(found.low)} to {wording.count(found.high)}"
+    return f"{formats.count(found.low)} to {formats.count(found.high)}"
 
 
 def times_chance(found: Overlap) -> str:
     """How many times what chance gives."""
-    return wording.times(found.shared / found.expected) if found.expected else wording.NOTHING
+    return formats.times(found.shared / found.expected) if found.expected else formats.NOTHING
 
 
 def shared_line(row: SharedNeuron) -> SharedLine:
     """A neuron that is on top in both."""
-    first, second = (Link(label=wording.decimal(each.score), href=each.href) for each in (row.first, row.second))
+    first, second = (Link(label=formats.decimal(each.score), href=each.href) for each in (row.first, row.second))
     return SharedLine(
         row.name,
         first,
         second,
-        wording.count(row.first.rank),
-        wording.count(row.second.rank),
-        row.first.word or wording.NOTHING,
-        row.second.word or wording.NOTHING,
+        formats.count(row.first.rank),
+        formats.count(row.second.rank),
+        row.first.word or formats.NOTHING,
+        row.second.word or formats.NOTHING,
     )

@@ -22,7 +22,7 @@ from prunescope.server.comparisons.lines import (
     shared_line,
     times_chance,
 )
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Empty, Fact, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
@@ -139,7 +139,7 @@ def difference_note(item: ComparableAttribution) -> str:
     """``other texts, seed · wanda · c4 · 0.5 · 2 hours ago``."""
     differing = ", ".join(name.lower() for name in item.differs)
     parts = [f"differs in {differing}" if differing else "the same settings"]
-    parts += [", ".join(variant.label for variant in item.variants), wording.ago(item.created_at)]
+    parts += [", ".join(variant.label for variant in item.variants), formats.ago(item.created_at)]
     return " · ".join(part for part in parts if part)
 
 
@@ -151,13 +151,13 @@ def _note(differing: list[str]) -> str:
 def _verdict(document: ComparisonDocument) -> str:
     found = document.together
     told = (
-        f"Of the best {share_of_layer(document.top)} of each layer, {wording.count(found.shared)} of "
-        f"{wording.count(min(found.first, found.second))} are the same in both; chance would give "
+        f"Of the best {share_of_layer(document.top)} of each layer, {formats.count(found.shared)} of "
+        f"{formats.count(min(found.first, found.second))} are the same in both; chance would give "
         f"{about(found.expected)} ({chance_range(found)})."
     )
     if found.p <= 0.05:
-        return f"{told} That is {times_chance(found)} what chance gives, p {wording.probability(found.p)}."
-    return f"{told} That is no more than chance may give, p {wording.probability(found.p)}."
+        return f"{told} That is {times_chance(found)} what chance gives, p {formats.probability(found.p)}."
+    return f"{told} That is no more than chance may give, p {formats.probability(found.p)}."
 
 
 def _caution(document: ComparisonDocument) -> str:
@@ -165,7 +165,7 @@ def _caution(document: ComparisonDocument) -> str:
     fewer = min(document.first.examples, document.second.examples)
     if document.texts_in_both >= MIN_SHARED_TEXTS * fewer:
         return (
-            f"{wording.plural(document.texts_in_both, 'text is', 'texts are')} the same in both: this says how far the "
+            f"{formats.plural(document.texts_in_both, 'text is', 'texts are')} the same in both: this says how far the "
             "settings matter, not whether the neurons are found again on other texts."
         )
     return ""
@@ -180,7 +180,7 @@ def _facts(document: ComparisonDocument) -> tuple[Fact, ...]:
         (document.texts_in_both, "text", " in common"),
         (len(words), "word", f" in common{named}"),
     ]
-    return tuple(Fact("", wording.count(n), (one if n == 1 else f"{one}s") + what) for n, one, what in counts)
+    return tuple(Fact("", formats.count(n), (one if n == 1 else f"{one}s") + what) for n, one, what in counts)
 
 
 def _correlation(document: ComparisonDocument) -> str:
@@ -189,8 +189,8 @@ def _correlation(document: ComparisonDocument) -> str:
         return "A rank correlation needs three neurons and Scores that differ."
     beyond = "more than" if abs(found.value) > found.chance else "within"
     return (
-        f"Rank correlation of the Scores of all {wording.count(found.neurons)} neurons (Spearman's): "
-        f"{wording.decimal(found.value)}, {beyond} what chance gives (±{wording.decimal(found.chance)} in 95 % of "
+        f"Rank correlation of the Scores of all {formats.count(found.neurons)} neurons (Spearman's): "
+        f"{formats.decimal(found.value)}, {beyond} what chance gives (±{formats.decimal(found.chance)} in 95 % of "
         "cases)."
     )
 
@@ -199,7 +199,7 @@ def _shared_note(document: ComparisonDocument, shown: int) -> str:
     whole = document.together.shared
     if whole > shown:
         return (
-            f"the best {wording.count(shown)} of {wording.count(whole)}; the chart shows {len(document.shared_neurons)}"
+            f"the best {formats.count(shown)} of {formats.count(whole)}; the chart shows {len(document.shared_neurons)}"
         )
     return "by their places in both"
 
@@ -224,7 +224,7 @@ def _label(row: LayerOverlap) -> str:
         f"Layer {row.layer}",
         f"{found.shared} of {min(found.first, found.second)} shared",
         f"by chance {about(found.expected)} ({chance_range(found)})",
-        f"p {wording.probability(found.p)}, q {wording.probability(row.q)}",
+        f"p {formats.probability(found.p)}, q {formats.probability(row.q)}",
     )
     return "<br>".join(lines)
 
@@ -235,8 +235,8 @@ def _scores_data(document: ComparisonDocument) -> dict[str, object]:
         "x": [row.first.score for row in rows],
         "y": [row.second.score for row in rows],
         "labels": [
-            f"{row.name}<br>first {wording.decimal(row.first.score)}, rank {wording.count(row.first.rank)}<br>"
-            f"second {wording.decimal(row.second.score)}, rank {wording.count(row.second.rank)}"
+            f"{row.name}<br>first {formats.decimal(row.first.score)}, rank {formats.count(row.first.rank)}<br>"
+            f"second {formats.decimal(row.second.score)}, rank {formats.count(row.second.rank)}"
             for row in rows
         ],
         "hrefs": [row.first.href for row in rows],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.evaluations.documents import EvaluationSummary
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Empty
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
@@ -47,11 +47,11 @@ def evaluations_page(page: Page[EvaluationSummary], frame: Frame) -> Evaluations
 
 def evaluation_line(item: EvaluationSummary) -> EvaluationLine:
     tasks = (
-        *(TaskChip(task.task, f"{wording.accuracy(task.accuracy)} %", task.href) for task in item.tasks),
+        *(TaskChip(task.task, f"{formats.accuracy(task.accuracy)} %", task.href) for task in item.tasks),
         *(
-            TaskChip(f"perplexity on {text.text.rpartition('/')[2]}", wording.perplexity(text.perplexity), item.href)
+            TaskChip(f"perplexity on {text.text.rpartition('/')[2]}", formats.perplexity(text.perplexity), item.href)
             for text in item.perplexity
         ),
     )
     moment = item.created_at
-    return EvaluationLine(item.label, item.href, item.model, tasks, wording.timestamp(moment), wording.ago(moment))
+    return EvaluationLine(item.label, item.href, item.model, tasks, formats.timestamp(moment), formats.ago(moment))

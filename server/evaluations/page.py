@@ -12,7 +12,7 @@ from prunescope.server.evaluations.documents import (
     TaskExamples,
     TextPerplexity,
 )
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Fact
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
@@ -117,20 +117,20 @@ def evaluation_page(document: EvaluationDocument, frame: Frame) -> EvaluationPag
 def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
     result = document.result
     facts = [
-        Fact("accuracy", f"{wording.accuracy(result.accuracy)} %", _interval(result)),
-        Fact("", wording.count(result.rows), "rows"),
-        Fact("chance", f"{wording.accuracy(result.chance)} %"),
+        Fact("accuracy", f"{formats.accuracy(result.accuracy)} %", _interval(result)),
+        Fact("", formats.count(result.rows), "rows"),
+        Fact("chance", f"{formats.accuracy(result.chance)} %"),
     ]
     if result.truncated:
-        facts.append(Fact("", wording.count(result.truncated), "with the beginning of their prompt cut off"))
+        facts.append(Fact("", formats.count(result.truncated), "with the beginning of their prompt cut off"))
     if result.dense is not None:
-        facts.insert(1, Fact("dense", f"{wording.accuracy(result.dense)} %"))
+        facts.insert(1, Fact("dense", f"{formats.accuracy(result.dense)} %"))
     if result.difference is not None:
-        facts.insert(2, Fact("difference", wording.points(result.difference), "points"))
+        facts.insert(2, Fact("difference", formats.points(result.difference), "points"))
     if document.broken is not None and document.mended is not None:
         facts += [
-            Fact("", wording.count(document.broken), "broken"),
-            Fact("", wording.count(document.mended), "mended"),
+            Fact("", formats.count(document.broken), "broken"),
+            Fact("", formats.count(document.mended), "mended"),
         ]
         note = (
             "Right in the dense model and wrong here come first, then those that are right only here; of both, the "
@@ -169,38 +169,38 @@ def _accuracy(task: TaskAccuracy) -> AccuracyRow:
     return AccuracyRow(
         task.task,
         task.href,
-        wording.accuracy(task.accuracy),
-        f"{wording.accuracy(low)} to {wording.accuracy(high)}",
-        wording.accuracy(task.dense) if task.dense is not None else "",
-        wording.points(task.difference) if task.difference is not None else "",
-        wording.count(task.rows),
-        wording.accuracy(task.chance),
+        formats.accuracy(task.accuracy),
+        f"{formats.accuracy(low)} to {formats.accuracy(high)}",
+        formats.accuracy(task.dense) if task.dense is not None else "",
+        formats.points(task.difference) if task.difference is not None else "",
+        formats.count(task.rows),
+        formats.accuracy(task.chance),
         low <= task.chance <= high,
     )
 
 
 def _cut(task: TaskAccuracy, context: int | None) -> str:
-    rows = f"{wording.count(task.truncated)} of {wording.plural(task.rows, 'row')}"
-    length = f"{wording.count(context)} tokens" if context else "the model's context"
+    rows = f"{formats.count(task.truncated)} of {formats.plural(task.rows, 'row')}"
+    length = f"{formats.count(context)} tokens" if context else "the model's context"
     return f"{rows} lost the beginning of a prompt longer than {length}"
 
 
 def _perplexity(text: TextPerplexity) -> PerplexityRow:
     return PerplexityRow(
         text.text.rpartition("/")[2],
-        wording.perplexity(text.perplexity),
-        "" if text.interval is None else " to ".join(map(wording.perplexity, text.interval)),
-        "" if text.dense is None else wording.perplexity(text.dense),
+        formats.perplexity(text.perplexity),
+        "" if text.interval is None else " to ".join(map(formats.perplexity, text.interval)),
+        "" if text.dense is None else formats.perplexity(text.dense),
         text.dense_href,
-        "" if text.ratio is None else wording.times(text.ratio),
-        "" if text.paired is None else " to ".join(map(wording.multiple, text.paired.interval)),
-        f"{wording.count(text.windows)} × {wording.count(text.seqlen)} tokens{', each with BOS' if text.bos else ''}",
+        "" if text.ratio is None else formats.times(text.ratio),
+        "" if text.paired is None else " to ".join(map(formats.multiple, text.paired.interval)),
+        f"{formats.count(text.windows)} × {formats.count(text.seqlen)} tokens{', each with BOS' if text.bos else ''}",
         text.source,
     )
 
 
 def _interval(task: TaskAccuracy) -> str:
-    return f"({wording.accuracy(task.interval[0])} to {wording.accuracy(task.interval[1])})"
+    return f"({formats.accuracy(task.interval[0])} to {formats.accuracy(task.interval[1])})"
 
 
 def _example(example: TaskExample, model: str, dense: str) -> ExampleCard:
@@ -209,7 +209,11 @@ def _example(example: TaskExample, model: str, dense: str) -> ExampleCard:
         answers.insert(0, _answer(dense or "dense", example, example.against))
     verdict = "broken" if example.broken else "mended" if example.mended else ""
     return ExampleCard(
-        f"row {wording.count(example.index)}", example.text, _choice(example, example.answer), verdict, tuple(answers)
+        f"row {formats.count(example.index)}",
+        example.text,
+        _choice(example, example.answer),
+        verdict,
+        tuple(answers),
     )
 
 
@@ -217,9 +221,9 @@ def _answer(who: str, example: TaskExample, scores: ChoiceScores) -> Answer:
     others = [score for place, score in enumerate(scores.scores) if place != scores.chosen]
     sure = ""
     if others and 0 <= scores.chosen < len(scores.scores):
-        sure = f"{wording.decimal(scores.scores[scores.chosen] - max(others), 2)} nats ahead"
+        sure = f"{formats.decimal(scores.scores[scores.chosen] - max(others), 2)} nats ahead"
     return Answer(who, _choice(example, scores.chosen), scores.correct, sure)
 
 
 def _choice(example: TaskExample, place: int) -> str:
-    return example.choices[place].strip() if 0 <= place < len(example.choices) else wording.NOTHING
+    return example.choices[place].strip() if 0 <= place < len(example.choices) else formats.NOTHING

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobState, Progress
 from prunescope.server.jobs.documents import JobItem
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def job_line(job: JobItem) -> JobLine:
         message=job_message(job),
         running=job.state is JobState.RUNNING,
         bar=bar_of(job),
-        at=wording.timestamp(moment),
-        ago=wording.ago(moment),
+        at=formats.timestamp(moment),
+        ago=formats.ago(moment),
     )
 
 
@@ -63,8 +63,8 @@ def job_message(job: JobItem) -> str:
     if job.state is JobState.FAILED and job.error:
         return str(job.error.get("detail") or job.error.get("title") or "")
     if job.state is JobState.SUCCEEDED and job.started_at and job.finished_at:
-        seconds = (wording.aware(job.finished_at) - wording.aware(job.started_at)).total_seconds()
-        return f"took {wording.duration(seconds)}"
+        seconds = (formats.aware(job.finished_at) - formats.aware(job.started_at)).total_seconds()
+        return f"took {formats.duration(seconds)}"
     if job.state is JobState.QUEUED:
         return "waits for a worker"
     return ""
@@ -77,7 +77,7 @@ def progress_text(progress: Progress) -> str:
         parts.append(f"{progress.done} of {progress.total} {progress.unit}".strip())
     parts.append(progress.message)
     if progress.eta_seconds is not None:
-        parts.append(f"{wording.duration(max(1, round(progress.eta_seconds)))} left")
+        parts.append(f"{formats.duration(max(1, round(progress.eta_seconds)))} left")
     return " · ".join(part for part in parts if part)
 
 

@@ -9,7 +9,7 @@ from prunescope.jobs.documents import JobState, LogLine
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobDetail
 from prunescope.server.jobs.lines import Bar, JobLine, bar_of, job_line, state_name
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.labels import quoted
@@ -108,13 +108,13 @@ def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> Job
         cancelling=str(document.cancelling).lower(),
         ended=document.state.ended,
         running=document.state is JobState.RUNNING,
-        started=wording.timestamp(document.started_at),
+        started=formats.timestamp(document.started_at),
         stage=_stage(document),
         count=f"{progress.done} of {progress.total} {progress.unit}".strip() if progress.total > 0 else "",
         message=progress.message,
         eta=""
         if progress.eta_seconds is None or document.state.ended
-        else f"about {wording.duration(round(progress.eta_seconds))} left",
+        else f"about {formats.duration(round(progress.eta_seconds))} left",
         elapsed=_elapsed(document),
         bar=bar_of(document),
         events_href=document.events_href,
@@ -148,8 +148,8 @@ def _stage(document: JobDetail) -> str:
 def _elapsed(document: JobDetail) -> str:
     if document.started_at is None:
         return ""
-    end = wording.aware(document.finished_at) if document.finished_at else datetime.now(UTC)
-    return wording.duration((end - wording.aware(document.started_at)).total_seconds())
+    end = formats.aware(document.finished_at) if document.finished_at else datetime.now(UTC)
+    return formats.duration((end - formats.aware(document.started_at)).total_seconds())
 
 
 def _wrong(document: JobDetail) -> Wrong | None:
@@ -181,19 +181,19 @@ def _facts(document: JobDetail) -> tuple[JobFact, ...]:
     moments = {"submitted": document.created_at, "started": document.started_at, "ended": document.finished_at}
     return (
         JobFact("kind", document.kind.value),
-        *(JobFact(name, wording.ago(at), wording.timestamp(at)) for name, at in moments.items() if at is not None),
-        JobFact("attempts", wording.count(document.attempts)),
+        *(JobFact(name, formats.ago(at), formats.timestamp(at)) for name, at in moments.items() if at is not None),
+        JobFact("attempts", formats.count(document.attempts)),
         JobFact("id", document.id),
         JobFact("fingerprint", document.fingerprint[:16]),
     )
 
 
 def _log_row(line: LogLine) -> LogRow:
-    moment = wording.aware(line.at).astimezone(UTC)
+    moment = formats.aware(line.at).astimezone(UTC)
     return LogRow(moment.isoformat(), moment.strftime("%H:%M:%S"), line.line)
 
 
 def _children(document: JobDetail) -> str:
     total, shown = document.children_total, len(document.children)
-    note = f"{wording.count(document.children_done)} of {wording.count(total)} done"
-    return note if shown == total else f"{note}, the first {wording.count(shown)} of them here"
+    note = f"{formats.count(document.children_done)} of {formats.count(total)} done"
+    return note if shown == total else f"{note}, the first {formats.count(shown)} of them here"

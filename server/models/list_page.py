@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.models.documents import ModelSummary
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Empty
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
@@ -54,8 +54,8 @@ def model_line(model: ModelSummary) -> ModelLine:
         method=model.method or "",
         pattern=model.pattern or "",
         calibration=model.calibration or "",
-        sparsity=wording.percent(model.sparsity, 1) if model.sparsity is not None else "",
-        error=wording.decimal(model.relative_error) if model.relative_error is not None else "",
-        at=wording.timestamp(model.created_at),
-        ago=wording.ago(model.created_at),
+        sparsity=formats.percent(model.sparsity, 1) if model.sparsity is not None else "",
+        error=formats.decimal(model.relative_error) if model.relative_error is not None else "",
+        at=formats.timestamp(model.created_at),
+        ago=formats.ago(model.created_at),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prunescope.server.models.documents import CalibrationDocument, ModelDocument
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 
 STAGES = {
     "load": "loading",
@@ -48,7 +48,7 @@ def stage_lines(document: ModelDocument) -> tuple[StageLine, ...]:
         seconds[OTHER] = rest
     largest = max(seconds.values(), default=0.0)
     return tuple(
-        StageLine(name, wording.duration(value), round(100 * value / largest, 1) if largest else 0.0)
+        StageLine(name, formats.duration(value), round(100 * value / largest, 1) if largest else 0.0)
         for name, value in seconds.items()
     )
 
@@ -66,7 +66,7 @@ def about_lines(document: ModelDocument) -> tuple[About, ...]:
         About("device", document.device or ""),
         About("computed in", document.dtype or ""),
         About("saved as", document.saved_dtype or ""),
-        About("batch", f"at most {wording.plural(document.batch, 'window')}" if document.batch else ""),
+        About("batch", f"at most {formats.plural(document.batch, 'window')}" if document.batch else ""),
     ]
     return tuple(line for line in lines if line.value)
 
@@ -77,12 +77,12 @@ def _windows(windows: CalibrationDocument | None, name: str | None) -> tuple[Abo
     text = " · ".join(part for part in (windows.source or name, windows.mode) if part)
     full = (windows.samples or 0) * (windows.seqlen or 0)
     padded = windows.tokens if windows.tokens != full else None
-    shape = f"{wording.count(windows.samples)} {wording.TIMES} {wording.count(windows.seqlen)} tokens"
+    shape = f"{formats.count(windows.samples)} {formats.TIMES} {formats.count(windows.seqlen)} tokens"
     shape += ", each with BOS" if windows.bos else ""
     return (
         About("calibration", text),
         About("windows", shape if windows.samples and windows.seqlen else ""),
-        About("without padding", wording.plural(padded, "token") if padded else ""),
+        About("without padding", formats.plural(padded, "token") if padded else ""),
         About("seed", "" if windows.seed is None else f"{windows.seed}"),
         About("sha256", windows.sha256 or "", code=True),
     )
@@ -99,4 +99,4 @@ def _plain(value: object) -> str:
     """An option's value as it would be typed."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else wording.NOTHING if value is None else str(value)
+    return f"{value:g}" if isinstance(value, float) else formats.NOTHING if value is None else str(value)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from prunescope.server.models.documents import LayerDocument, MatrixDocument, ModelDocument
 from prunescope.server.neurons.tokens import Legend
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.shades import step
 
 Shown = Literal["error", "sparsity"]
@@ -171,10 +171,10 @@ def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Sh
     known = {matrix.name: matrix for matrix in layer.matrices}
     return Row(
         layer=f"{layer.layer}",
-        sparsity=wording.percent(layer.sparsity, 1),
+        sparsity=formats.percent(layer.sparsity, 1),
         share=round(100 * layer.sparsity, 1),
-        error=wording.decimal(layer.relative_error),
-        seconds=wording.decimal(layer.seconds, places),
+        error=formats.decimal(layer.relative_error),
+        seconds=formats.decimal(layer.seconds, places),
         cells=tuple(_cell(known.get(name), shown, shades) for name in names),
     )
 
@@ -183,7 +183,7 @@ def _cell(matrix: MatrixDocument | None, shown: Shown, shades: _Shades) -> Cell:
     if matrix is None:
         return Cell("", "")
     value = _number(matrix, shown)
-    return Cell(wording.NOTHING, "") if value is None else Cell(_value(value, shown), shades.css(value))
+    return Cell(formats.NOTHING, "") if value is None else Cell(_value(value, shown), shades.css(value))
 
 
 def _number(matrix: MatrixDocument | None, shown: Shown) -> float | None:
@@ -194,8 +194,8 @@ def _number(matrix: MatrixDocument | None, shown: Shown) -> float | None:
 
 def _value(value: float, shown: Shown, *, legend: bool = False) -> str:
     if shown == "sparsity":
-        return wording.percent(value, 0 if legend else 1)
-    return "0" if legend and not value else wording.decimal(value)
+        return formats.percent(value, 0 if legend else 1)
+    return "0" if legend and not value else formats.decimal(value)
 
 
 def _label(layer: LayerDocument, matrix: MatrixDocument | None) -> str:
@@ -203,14 +203,14 @@ def _label(layer: LayerDocument, matrix: MatrixDocument | None) -> str:
         return ""
     lines = [
         f"layer {layer.layer} · {escape(matrix.name)}",
-        f"{wording.count(matrix.rows)} {wording.TIMES} {wording.count(matrix.columns)}",
-        f"sparsity {wording.percent(matrix.sparsity, 1)}",
+        f"{formats.count(matrix.rows)} {formats.TIMES} {formats.count(matrix.columns)}",
+        f"sparsity {formats.percent(matrix.sparsity, 1)}",
         "relative error not measured"
         if matrix.error_note
-        else f"relative error {wording.decimal(matrix.relative_error)}",
+        else f"relative error {formats.decimal(matrix.relative_error)}",
     ]
     if matrix.damping_retries:
-        lines.append(wording.plural(matrix.damping_retries, "damping retry", "damping retries"))
+        lines.append(formats.plural(matrix.damping_retries, "damping retry", "damping retries"))
     if matrix.permuted:
         lines.append("channels permuted")
     return "<br>".join(lines)

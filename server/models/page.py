@@ -9,7 +9,7 @@ from prunescope.server.jobs.form_values import spec_fields
 from prunescope.server.models.documents import ModelDocument, PlacedMatrix
 from prunescope.server.models.making import About, StageLine, about_lines, stage_lines
 from prunescope.server.models.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Fact, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
@@ -91,7 +91,7 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown
         stages=stages,
         halves="worst-and-time" if worst and stages else "",
         about=about_lines(document),
-        files=tuple(FileLine(file.name, wording.size(file.bytes), file.href) for file in document.files),
+        files=tuple(FileLine(file.name, formats.size(file.bytes), file.href) for file in document.files),
         evaluations=tuple(document.evaluations),
         attributions=tuple(document.attributions),
         variants=tuple(document.variants),
@@ -107,22 +107,22 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown
 
 def _facts(document: ModelDocument) -> tuple[Fact, ...]:
     if document.kind == "dense":
-        return (Fact("", "dense", "model"), Fact("", wording.count(len(document.variants)), "pruned from it"))
+        return (Fact("", "dense", "model"), Fact("", formats.count(len(document.variants)), "pruned from it"))
     facts = []
     if document.sparsity is not None:
-        facts.append(Fact("", wording.percent(document.sparsity, 1), "of the pruned weights are zero"))
+        facts.append(Fact("", formats.percent(document.sparsity, 1), "of the pruned weights are zero"))
     if document.relative_error is not None:
-        facts.append(Fact("mean output error", wording.decimal(document.relative_error)))
+        facts.append(Fact("mean output error", formats.decimal(document.relative_error)))
     matrices = sum(len(layer.matrices) for layer in document.layers)
     if matrices:
-        facts.append(Fact("", wording.count(matrices), f"matrices in {_layers(len(document.layers))}"))
+        facts.append(Fact("", formats.count(matrices), f"matrices in {_layers(len(document.layers))}"))
     if document.seconds is not None:
-        facts.append(Fact("took", wording.duration(document.seconds)))
+        facts.append(Fact("took", formats.duration(document.seconds)))
     return tuple(facts)
 
 
 def _layers(count: int) -> str:
-    return wording.plural(count, "layer")
+    return formats.plural(count, "layer")
 
 
 def _actions(document: ModelDocument) -> tuple[Link, ...]:
@@ -154,7 +154,7 @@ def _exports(document: ModelDocument) -> tuple[Option, ...]:
     if document.matrices_href:
         files.insert(0, Option("CSV", document.matrices_href, False, "a row for each matrix"))
     if document.download_href:
-        total = wording.size(sum(file.bytes for file in document.files))
+        total = formats.size(sum(file.bytes for file in document.files))
         files.append(Option("Model", document.download_href, False, f"its folder as a tar file, {total}"))
     return tuple(files)
 
@@ -172,7 +172,7 @@ def _note(document: ModelDocument, what: str, note_of: Callable[[PlacedMatrix], 
     noted = [matrix for matrix in document.remarked if note_of(matrix)]
     if not noted:
         return ()
-    count = wording.plural(len(noted), "matrix", "matrices")
+    count = formats.plural(len(noted), "matrix", "matrices")
     return (f"{what} in {count}: {_named(noted)}. Layer {noted[0].layer} {noted[0].name}: {note_of(noted[0])}.",)
 
 
@@ -181,15 +181,15 @@ def _retries(document: ModelDocument) -> tuple[str, ...]:
         return ()
     retries = sum(matrix.damping_retries for matrix in document.retried)
     return (
-        f"The damping was raised {wording.plural(retries, 'time')}, each time tenfold, in "
-        f"{wording.plural(len(document.retried), 'matrix', 'matrices')} whose Hessian could not be factored: "
+        f"The damping was raised {formats.plural(retries, 'time')}, each time tenfold, in "
+        f"{formats.plural(len(document.retried), 'matrix', 'matrices')} whose Hessian could not be factored: "
         f"{_named(document.retried)}. More calibration text, or a larger damping, avoids that.",
     )
 
 
 def _named(matrices: list[PlacedMatrix]) -> str:
     named = ", ".join(f"layer {matrix.layer} {matrix.name}" for matrix in matrices[:3])
-    return f"{named} and {wording.count(len(matrices) - 3)} more" if len(matrices) > 3 else named
+    return f"{named} and {formats.count(len(matrices) - 3)} more" if len(matrices) > 3 else named
 
 
 def _remarks(document: ModelDocument, with_error: bool) -> tuple[str, ...]:
@@ -199,14 +199,14 @@ def _remarks(document: ModelDocument, with_error: bool) -> tuple[str, ...]:
         orders = next((file.name for file in document.files if file.name in PERMUTATIONS), None)
         where = f"; {orders} holds the orders" if orders else ""
         remarks.append(
-            f"Channels were permuted in {wording.count(document.permuted)} of "
-            f"{wording.plural(matrices, 'matrix', 'matrices')}. The pattern {document.pattern or ''} was verified in "
+            f"Channels were permuted in {formats.count(document.permuted)} of "
+            f"{formats.plural(matrices, 'matrix', 'matrices')}. The pattern {document.pattern or ''} was verified in "
             f"the permuted order; the saved weights stand in their own order{where}."
         )
     if document.layers and not with_error and not any(matrix.error_note for matrix in document.remarked):
         remarks.append("No output error was measured: it takes calibration text to do so, and this method reads none.")
     if document.restored:
-        taken = f"{wording.count(document.restored)} of {_layers(len(document.layers))}"
+        taken = f"{formats.count(document.restored)} of {_layers(len(document.layers))}"
         remarks.append(f"{taken} were taken over from an earlier run that was cut short, and their times with them.")
     return tuple(remarks)
 
@@ -217,9 +217,9 @@ def _worst(matrices: list[PlacedMatrix]) -> tuple[WorstLine, ...]:
         WorstLine(
             layer=f"{matrix.layer}",
             name=matrix.name,
-            size=f"{wording.count(matrix.rows)} {wording.TIMES} {wording.count(matrix.columns)}",
-            sparsity=wording.percent(matrix.sparsity, 1),
-            error=wording.decimal(matrix.relative_error),
+            size=f"{formats.count(matrix.rows)} {formats.TIMES} {formats.count(matrix.columns)}",
+            sparsity=formats.percent(matrix.sparsity, 1),
+            error=formats.decimal(matrix.relative_error),
             share=round(100 * (matrix.relative_error or 0.0) / largest, 1) if largest else 0.0,
         )
         for matrix in matrices

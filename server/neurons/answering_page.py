@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AnsweringNeuron, TokenDocument
 from prunescope.server.neurons.answering_documents import AnsweringDocument, TextNeuron
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Empty, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
@@ -115,7 +115,7 @@ def _first(document: AnsweringDocument, example: int, words: list[str]) -> dict[
 def _named(document: AnsweringDocument) -> str:
     if document.token is None:
         return f"“{document.word}”"
-    return f"the token {wording.token_name(document.token.token)}"
+    return f"the token {formats.token_name(document.token.token)}"
 
 
 def _token_link(document: AnsweringDocument, token: TokenDocument, frame: Frame, here: str) -> TokenLink:
@@ -138,12 +138,12 @@ def _line(item: AnsweringNeuron, document: AnsweringDocument) -> AnsweringLine:
     return AnsweringLine(
         name=item.name,
         href=urls.with_state(item.href, **state),
-        share=wording.percent(item.share, 1),
+        share=formats.percent(item.share, 1),
         percent=round(100 * item.share / document.items[0].share),
-        score=wording.decimal(item.score),
-        rank=wording.count(item.rank),
-        word=item.word or wording.NOTHING,
-        lost=wording.lost(item.drop) if item.drop is not None else wording.NOTHING,
+        score=formats.decimal(item.score),
+        rank=formats.count(item.rank),
+        word=item.word or formats.NOTHING,
+        lost=formats.lost(item.drop) if item.drop is not None else formats.NOTHING,
     )
 
 
@@ -153,11 +153,11 @@ def _text_line(item: TextNeuron, example: int) -> TextLine:
     return TextLine(
         name=item.name,
         href=urls.with_state(item.href, example=example),
-        score=wording.decimal(item.score),
-        word=item.word or wording.NOTHING,
-        dense=wording.activation(before),
-        pruned=wording.activation(after),
-        lost=wording.change(relative),
+        score=formats.decimal(item.score),
+        word=item.word or formats.NOTHING,
+        dense=formats.activation(before),
+        pruned=formats.activation(after),
+        lost=formats.change(relative),
     )
 
 

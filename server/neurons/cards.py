@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prunescope.server.neurons.documents import Controls, NeuronDocument, Variant
 from prunescope.server.neurons.tokens import Reading
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.store.attributions.tables import MaskedFraction
 
 MAX_WORDS = 12
@@ -64,9 +64,9 @@ def _word_line(word: str, before: float, after: float) -> WordLine:
     share = 0 if relative is None else round(100 * min(1.0, abs(relative)))
     return WordLine(
         word,
-        wording.activation(before),
-        wording.activation(after),
-        wording.change(relative),
+        formats.activation(before),
+        formats.activation(after),
+        formats.change(relative),
         share,
         "loss" if after <= before else "gain",
     )
@@ -78,7 +78,7 @@ def weight_meters(masked: MaskedFraction | None) -> tuple[WeightMeter, ...]:
         return ()
     parts = (("gate, up rows", masked.incoming), ("down column", masked.outgoing))
     return tuple(
-        WeightMeter(label, round(100 * share), wording.percent(share)) for label, share in parts if share is not None
+        WeightMeter(label, round(100 * share), formats.percent(share)) for label, share in parts if share is not None
     )
 
 
@@ -101,9 +101,9 @@ def special_rows(document: NeuronDocument, controls: Controls | None) -> tuple[S
         ("like activation", controls.like_activation),
         ("random, same layers", controls.random),
     )
-    own = "" if controls.interval is None else wording.span(-controls.interval[1], -controls.interval[0])
-    rows = [Special(document.name, wording.lost(controls.drop), own)]
-    rows += [Special(label, wording.lost(group.value), wording.within(group)) for label, group in groups]
+    own = "" if controls.interval is None else formats.span(-controls.interval[1], -controls.interval[0])
+    rows = [Special(document.name, formats.lost(controls.drop), own)]
+    rows += [Special(label, formats.lost(group.value), formats.within(group)) for label, group in groups]
     return tuple(rows)
 
 
@@ -112,11 +112,11 @@ def specials_note(controls: Controls | None) -> str:
     if controls is None:
         return "Nothing was drawn to compare it with."
     return (
-        f"Pooled change on their own words: {wording.count(controls.matched.neurons)} top neurons, "
-        f"{wording.count(controls.like_activation.neurons)} of like activation, "
-        f"{wording.count(controls.random.neurons)} drawn at random; 95 % interval{_over(controls.matched.texts)}."
+        f"Pooled change on their own words: {formats.count(controls.matched.neurons)} top neurons, "
+        f"{formats.count(controls.like_activation.neurons)} of like activation, "
+        f"{formats.count(controls.random.neurons)} drawn at random; 95 % interval{_over(controls.matched.texts)}."
     )
 
 
 def _over(texts: int | None) -> str:
-    return "" if texts is None else f" over {wording.plural(texts, 'text')}"
+    return "" if texts is None else f" over {formats.plural(texts, 'text')}"

@@ -6,7 +6,7 @@ from prunescope.server import urls
 from prunescope.server.attributions.documents import HeatRow, LayerHeatmap, TokenDocument
 from prunescope.server.neurons.tokens import Legend, difference_legend, magnitude_legend
 from prunescope.server.neurons.view import ACTIVATIONS, View, transformed, view_state
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Href, Moves, Option, Picker, Step
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
@@ -87,7 +87,7 @@ def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, a
             Grid(
                 key,
                 TITLES[key],
-                {"dense": dense.label, "pruned": pruned.label, "difference": wording.AGAINST_DENSE}[key],
+                {"dense": dense.label, "pruned": pruned.label, "difference": formats.AGAINST_DENSE}[key],
                 tuple(
                     _row(row, link, key, each, document.tokens, scales)
                     for row, link, each in zip(document.rows, links, values, strict=True)
@@ -102,7 +102,7 @@ def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, a
         ),
         shown=f"neurons {document.cursor + 1} to {document.cursor + len(document.rows)} of the layer's ranking",
         data={
-            "tokens": [[wording.token_name(token.token), token.token_id] for token in document.tokens],
+            "tokens": [[formats.token_name(token.token), token.token_id] for token in document.tokens],
             "names": [row.neuron.name for row in document.rows],
             "dense": [[round(value, 6) for value in each[0]] for each in values],
             "pruned": [[round(value, 6) for value in each[1]] for each in values],
@@ -133,7 +133,7 @@ def _row(
         case _:
             shades = [difference_shade(b - a, scales[2]) for a, b in zip(before, after, strict=True)]
     cells = tuple("" if token.special else shade for token, shade in zip(tokens, shades, strict=True))
-    note = f"rank {wording.count(row.neuron.rank)}" if row.neuron.rank else "not ranked"
+    note = f"rank {formats.count(row.neuron.rank)}" if row.neuron.rank else "not ranked"
     return GridRow(row.neuron.name, href, note, cells)
 
 

@@ -27,7 +27,7 @@ from prunescope.server.neurons.tokens import (
     token_rows,
 )
 from prunescope.server.neurons.view import ACTIVATIONS, View, read_view, view_state
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Fact, Href, Moves, Option, Picker, Step
 from prunescope.server.site.frame import Frame
 from prunescope.server.texts.page import TextPanel
@@ -122,7 +122,7 @@ def neuron_page(
         *_variants(document, view, pruned, href),
         _activations(view, href),
     )
-    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", wording.AGAINST_DENSE))
+    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", formats.AGAINST_DENSE))
     return NeuronPage(
         frame=frame,
         name=document.name,
@@ -172,21 +172,21 @@ def _chips(document: NeuronDocument, href: Href) -> tuple[Option, ...]:
 
 
 def _facts(document: NeuronDocument, pruned: Variant) -> tuple[Fact, ...]:
-    facts = [Fact("Score", wording.decimal(document.score))]
+    facts = [Fact("Score", formats.decimal(document.score))]
     if document.lift is not None:
-        facts.append(Fact("lift", f"{wording.decimal(document.lift, 1)}{wording.TIMES}"))
+        facts.append(Fact("lift", f"{formats.decimal(document.lift, 1)}{formats.TIMES}"))
     if document.p_value is not None:
         least = 1 / (document.permutations + 1)
-        shown = wording.decimal(document.p_value) if document.p_value >= 0.001 else f"{document.p_value:.1g}"
+        shown = formats.decimal(document.p_value) if document.p_value >= 0.001 else f"{document.p_value:.1g}"
         lowest = ", the lowest they give" if document.p_value <= least * 1.0001 else ""
-        facts.append(Fact("p", shown, f"by {wording.plural(document.permutations, 'permutation')}{lowest}"))
+        facts.append(Fact("p", shown, f"by {formats.plural(document.permutations, 'permutation')}{lowest}"))
     if document.q_value is not None:
-        facts.append(Fact("q", wording.activation(document.q_value), "by z, over all neurons"))
+        facts.append(Fact("q", formats.activation(document.q_value), "by z, over all neurons"))
     if document.rank is not None:
-        facts.append(Fact("rank", wording.count(document.rank), f"of {wording.count(document.neuron_count)}"))
+        facts.append(Fact("rank", formats.count(document.rank), f"of {formats.count(document.neuron_count)}"))
     drop = document.drops.get(pruned.name)
     if document.word is not None and drop is not None:
-        facts.append(Fact(f"on “{document.word}”", wording.lost(drop), "after pruning"))
+        facts.append(Fact(f"on “{document.word}”", formats.lost(drop), "after pruning"))
     return tuple(facts)
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import log1p
 
 from prunescope.server.neurons.documents import NeuronDocument, Variant
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.store.attributions.tables import Spread
 
 GAP = 0.14
@@ -74,10 +74,10 @@ def spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard:
     return SpreadCard(
         lines=(_line("Dense", "dense", dense), _line("Pruned", "pruned", own)),
         bars=tuple(bars),
-        bins=tuple(BinLine(text, wording.count(before), wording.count(after)) for text, before, after in counts),
+        bins=tuple(BinLine(text, formats.count(before), formats.count(after)) for text, before, after in counts),
         zero=f"{100 * -low / (high - low):.2f}%" if low < 0 < high else None,
-        low=wording.activation(low),
-        high=wording.activation(high),
+        low=formats.activation(low),
+        high=formats.activation(high),
         note=_note(dense, own),
     )
 
@@ -96,7 +96,7 @@ def _bar(place: int, bins: int, side: int, count: int, highest: float, css: str,
 
 
 def _line(label: str, css: str, spread: Spread) -> SpreadLine:
-    numbers = (wording.activation(value) for value in (spread.mean, spread.minimum, spread.maximum))
+    numbers = (formats.activation(value) for value in (spread.mean, spread.minimum, spread.maximum))
     return SpreadLine(label, css, *numbers)
 
 
@@ -109,8 +109,8 @@ def _note(dense: Spread, own: Spread) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    return f"{wording.activation(low)} to {wording.activation(high)}"
+    return f"{formats.activation(low)} to {formats.activation(high)}"
 
 
 def _tokens(count: int) -> str:
-    return wording.plural(count, "token")
+    return formats.plural(count, "token")

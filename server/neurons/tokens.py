@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prunescope.server.neurons.documents import Example, Variant
 from prunescope.server.neurons.view import View, transformed
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
 from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
@@ -155,7 +155,7 @@ def make_panes(
     dense, pruned, largest = scales_of(reading, view)
     shown = window_of(reading, view, chosen if chosen is not None else most_telling(reading))
     left, right = shown.start, len(reading.example.tokens) - shown.stop
-    before, after = (f"{wording.plural(number, 'token')} left out" if number else "" for number in (left, right))
+    before, after = (f"{formats.plural(number, 'token')} left out" if number else "" for number in (left, right))
     shades = (
         [magnitude_shade(value, dense) for value in reading.dense],
         [magnitude_shade(value, pruned) for value in reading.pruned],
@@ -189,15 +189,15 @@ def _span(example: Example, place: int, shade: str, chosen: bool) -> TokenSpan:
 
 def magnitude_legend(scale: Scale, activation: str) -> Legend:
     """The numbers of a pane that shows activations; signed when they are raw."""
-    high = wording.activation(scale.top)
+    high = formats.activation(scale.top)
     if activation == "raw":
-        return Legend(wording.activation(-scale.top), "0", high, "signed-ramp")
-    return Legend("0", wording.activation(scale.middle), high, "heat-ramp")
+        return Legend(formats.activation(-scale.top), "0", high, "signed-ramp")
+    return Legend("0", formats.activation(scale.middle), high, "heat-ramp")
 
 
 def difference_legend(scale: Scale) -> Legend:
     """The numbers of the difference."""
-    return Legend(wording.activation(-scale.top), "0", wording.signed(scale.top), "difference-ramp")
+    return Legend(formats.activation(-scale.top), "0", formats.signed(scale.top), "difference-ramp")
 
 
 def token_rows(reading: Reading, view: View) -> list[list[str | int | float]]:
@@ -236,7 +236,7 @@ def _remark(reading: Reading, place: int) -> str:
         if on
     ]
     if reading.dense[place] != reading.dense_raw[place] or reading.pruned[place] != reading.pruned_raw[place]:
-        raw = (wording.activation(value) for value in (reading.dense_raw[place], reading.pruned_raw[place]))
+        raw = (formats.activation(value) for value in (reading.dense_raw[place], reading.pruned_raw[place]))
         marks.append(f"raw {' → '.join(raw)}")
     return " · ".join(marks)
 
@@ -244,9 +244,9 @@ def _remark(reading: Reading, place: int) -> str:
 def _name(tokens: Sequence[str], place: int) -> str:
     """A token in quotes; one that is only part of a character, as that."""
     if tokens[place]:
-        return wording.token_name(tokens[place])
+        return formats.token_name(tokens[place])
     first = next((token for token in reversed(tokens[:place]) if token), "")
-    return f"rest of {wording.token_name(first)}"
+    return f"rest of {formats.token_name(first)}"
 
 
 def tell(reading: Reading, place: int, title: str) -> Telling:
@@ -257,8 +257,8 @@ def tell(reading: Reading, place: int, title: str) -> Telling:
         title=title,
         token=_name(reading.example.tokens, place),
         place=f"token {place}, id {reading.example.token_ids[place]}",
-        dense=wording.activation(before),
-        pruned=wording.activation(after),
-        difference=wording.signed(after - before),
-        percent=wording.change(relative) if relative is not None else "",
+        dense=formats.activation(before),
+        pruned=formats.activation(after),
+        difference=formats.signed(after - before),
+        percent=formats.change(relative) if relative is not None else "",
     )

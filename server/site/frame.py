@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from prunescope.frontend import STATIC, TEMPLATES
 from prunescope.server import urls
+from prunescope.server.site import formats
 from prunescope.server.static import folder_version
 
 
@@ -111,14 +112,16 @@ def file_href(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The templates: everything is escaped, an unknown name is an error."""
-    return Environment(
+    """The templates: everything is escaped, an unknown name is an error, the functions of `formats` are filters."""
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters.update(formats.FILTERS)
+    return templates
 
 
 def render(template: str, page: object, status: int = 200) -> HTMLResponse:

@@ -6,7 +6,7 @@ from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.attributions.list_page import Found, found
 from prunescope.server.jobs.lines import JobLine, job_line
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.home_documents import Home
@@ -41,7 +41,7 @@ def home_page(document: Home, frame: Frame) -> HomePage:
     }
     shown = {JobState.RUNNING, JobState.QUEUED}
     counts = tuple(
-        (wording.count(document.counts.get(state, 0)), name)
+        (formats.count(document.counts.get(state, 0)), name)
         for state, name in names.items()
         if state in shown or document.counts.get(state)
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.home_documents import SearchResults
 
@@ -34,5 +34,5 @@ def search_page(document: SearchResults, frame: Frame) -> SearchPage:
     elif not hits:
         note = "Nothing was found. A neuron is written L15/N2194 or 15.2194; words are the influential ones."
     else:
-        note = wording.plural(len(hits), "hit")
+        note = formats.plural(len(hits), "hit")
     return SearchPage(frame, f"Search: {document.query}" if document.query else "Search", note, hits)

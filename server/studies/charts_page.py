@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from html import escape
 
 from prunescope.server import urls
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.studies.documents import PivotCell, StudyChart, StudyDocument, StudyRow
 from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name, shown_value
 
@@ -127,5 +127,5 @@ def _label(row: StudyRow, column: str, cell: PivotCell | None, measure: MeasureW
     if difference is not None:
         lines.append(f"{measure.difference_text(difference)}{measure.difference_unit} to dense")
     if cell.measurements > 1:
-        lines.append(f"{measure.mean} of {cell.done} of {wording.plural(cell.measurements, 'measurement')}")
+        lines.append(f"{measure.mean} of {cell.done} of {formats.plural(cell.measurements, 'measurement')}")
     return "<br>".join(lines)

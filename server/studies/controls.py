@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Href, Option, Picker
 from prunescope.server.studies.documents import Measure, PivotLabel, StudyDocument
 from prunescope.server.studies.export.shown import shown_state
@@ -232,6 +232,6 @@ def _exports(document: StudyDocument) -> tuple[Option, ...]:
     ]
     count = sum(cell.measurements for row in document.table.rows for cell in row.cells if cell is not None)
     every = f"every cell and {axis_name('task', document.measure)}, every setting"
-    note = every if document.filters else f"{every} ({wording.count(count)} here)"
+    note = every if document.filters else f"{every} ({formats.count(count)} here)"
     cells = Option("All cells, CSV", urls.study_cells(document.id, measure=state["measure"]), False, note)
     return (*files, cells)

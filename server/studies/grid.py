@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobState
 from prunescope.server import urls
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.shades import Scale, difference_shade
 from prunescope.server.studies.documents import PivotCell, StudyDocument, StudyRow
 from prunescope.server.studies.measures import MEASURES, MeasureWords, shown_text
@@ -116,7 +116,7 @@ def _cell(
 ) -> Cell:
     if cell is None:
         return Cell("", "", "", False, None, f"{row.label}, {column}: not part of the study", "")
-    paper = "" if cell.published is None else wording.accuracy(cell.published)
+    paper = "" if cell.published is None else formats.accuracy(cell.published)
     of_paper = f", {paper} % in the paper" if paper else ""
     measure = MEASURES[document.measure]
     value, difference, gain = measure.value(cell), measure.difference(cell), measure.gain(cell)
@@ -134,7 +134,7 @@ def _cell(
     if cell.done < cell.measurements:
         marks.append("partial")
         label += f", {cell.done} of {cell.measurements} measurements"
-    text = shown_text(measure, cell, document.show) or wording.NOTHING
+    text = shown_text(measure, cell, document.show) or formats.NOTHING
     if document.show == "difference" and cell.survives:
         text += HOLDS
     if cell.survives:
@@ -153,24 +153,24 @@ def _details(row: StudyRow, column: str, cell: PivotCell, measure: MeasureWords)
         ends = _span(measure.difference_text, measure.difference_interval(cell))
         rows.append((measure.difference_name, f"{measure.difference_text(difference)}{measure.difference_unit}{ends}"))
     if cell.p is not None:
-        rows.append(("p", wording.probability(cell.p)))
+        rows.append(("p", formats.probability(cell.p)))
     if cell.q is not None:
-        rows.append(("q", f"{wording.probability(cell.q)}{', holds' if cell.survives else ''}"))
+        rows.append(("q", f"{formats.probability(cell.q)}{', holds' if cell.survives else ''}"))
     if cell.rows is not None:
-        rows.append((measure.rows_name, wording.count(cell.rows)))
+        rows.append((measure.rows_name, formats.count(cell.rows)))
     if cell.newly_wrong is not None:
-        rows.append((measure.worse_name, wording.count(cell.newly_wrong)))
+        rows.append((measure.worse_name, formats.count(cell.newly_wrong)))
     if cell.newly_right is not None:
-        rows.append((measure.better_name, wording.count(cell.newly_right)))
+        rows.append((measure.better_name, formats.count(cell.newly_right)))
     rows += measure.more(cell)
     if cell.measurements > 1:
-        rows.append(("mean of", f"{wording.count(cell.done)} of {wording.plural(cell.measurements, 'measurement')}"))
+        rows.append(("mean of", f"{formats.count(cell.done)} of {formats.plural(cell.measurements, 'measurement')}"))
         if cell.survivors:
-            rows.append(("hold", f"{wording.count(cell.survivors)} of its differences"))
+            rows.append(("hold", f"{formats.count(cell.survivors)} of its differences"))
     if cell.published is not None:
-        rows.append(("in the paper", f"{wording.accuracy(cell.published)} %"))
+        rows.append(("in the paper", f"{formats.accuracy(cell.published)} %"))
     if cell.failed:
-        rows.append(("failed", wording.plural(cell.failed, "measurement")))
+        rows.append(("failed", formats.plural(cell.failed, "measurement")))
     rows.append(("state", cell.state.value))
     return Details(f"{row.label} · {column}", tuple(rows), _links(cell, measure))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Empty
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
@@ -35,9 +35,9 @@ class StudiesPage:
 
 
 def study_line(study: StudySummary) -> StudyLine:
-    note = f"{wording.count(study.done)} of {wording.plural(study.cells, 'cell')}"
+    note = f"{formats.count(study.done)} of {formats.plural(study.cells, 'cell')}"
     if study.failed:
-        note += f" · {wording.count(study.failed)} failed"
+        note += f" · {formats.count(study.failed)} failed"
     return StudyLine(
         title=study.title,
         href=study.href,
@@ -45,8 +45,8 @@ def study_line(study: StudySummary) -> StudyLine:
         note=note,
         done=study.done + study.failed,
         total=max(1, study.cells),
-        at=wording.timestamp(study.created_at),
-        ago=wording.ago(study.created_at),
+        at=formats.timestamp(study.created_at),
+        ago=formats.ago(study.created_at),
     )
 
 

@@ -9,7 +9,7 @@ Colours follow what is gained against the dense model: more accuracy, less loss.
 from math import exp, log
 from typing import Protocol
 
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.studies.documents import Interval, Measure, PivotCell, Show
 from prunescope.store.evaluations.values import perplexity
 
@@ -78,7 +78,7 @@ class Accuracy:
     title = "Accuracy"
     caption = "Accuracy in percent"
     difference_title = "Difference to dense"
-    difference_caption = f"Accuracy {wording.MINUS} accuracy of the dense model, in points"
+    difference_caption = f"Accuracy {formats.MINUS} accuracy of the dense model, in points"
     unit = " %"
     difference_unit = " points"
     colours = "Orange: below the dense model, blue: above it"
@@ -102,13 +102,13 @@ class Accuracy:
         return cell.difference_interval
 
     def text(self, value: float) -> str:
-        return wording.accuracy(value)
+        return formats.accuracy(value)
 
     def difference_text(self, difference: float) -> str:
-        return wording.points(difference)
+        return formats.points(difference)
 
     def spread_text(self, spread: float) -> str:
-        return wording.decimal(100 * spread, 1)
+        return formats.decimal(100 * spread, 1)
 
     def gain(self, cell: PivotCell) -> float | None:
         return cell.difference
@@ -117,7 +117,7 @@ class Accuracy:
         return max(self._SMALLEST_SCALE, largest)
 
     def ends(self, scale: float) -> tuple[str, str]:
-        end = wording.decimal(100 * scale, 0)
+        end = formats.decimal(100 * scale, 0)
         return f"{end} below dense", f"{end} above"
 
     def place(self, value: float) -> float:
@@ -127,9 +127,9 @@ class Accuracy:
         rows = []
         if cell.chance is not None:
             near = ", not told from it" if cell.at_chance else ""
-            rows.append(("chance", f"{wording.accuracy(cell.chance)} %{near}"))
+            rows.append(("chance", f"{formats.accuracy(cell.chance)} %{near}"))
         if cell.majority is not None and cell.majority != cell.chance:
-            rows.append(("majority", f"{wording.accuracy(cell.majority)} %"))
+            rows.append(("majority", f"{formats.accuracy(cell.majority)} %"))
         return rows
 
 
@@ -143,7 +143,7 @@ class Perplexity:
     difference_title = "Ratio to dense"
     difference_caption = "Perplexity as a multiple of the dense model's"
     unit = ""
-    difference_unit = f"{wording.SPACE}{wording.TIMES}"
+    difference_unit = f"{formats.SPACE}{formats.TIMES}"
     colours = "Orange: worse than the dense model, blue: better"
     best = "Bold: best of the row, the lowest."
     mean = "geometric mean"
@@ -167,10 +167,10 @@ class Perplexity:
         return None if ends is None else (perplexity(ends[0]), perplexity(ends[1]))
 
     def text(self, value: float) -> str:
-        return wording.perplexity(value)
+        return formats.perplexity(value)
 
     def difference_text(self, difference: float) -> str:
-        return f"{difference:.3f}" if difference < 10 else wording.perplexity(difference)
+        return f"{difference:.3f}" if difference < 10 else formats.perplexity(difference)
 
     def spread_text(self, spread: float) -> str:
         return f"{self.difference_text(spread)}{self.difference_unit}"
@@ -183,7 +183,7 @@ class Perplexity:
 
     def ends(self, scale: float) -> tuple[str, str]:
         more = " or more" if scale == self._LARGEST_SCALE else ""
-        return f"{wording.times(exp(scale))} dense{more}", wording.times(exp(-scale))
+        return f"{formats.times(exp(scale))} dense{more}", formats.times(exp(-scale))
 
     def place(self, value: float) -> float:
         return float(f"{value:.6g}")
@@ -196,7 +196,7 @@ class Perplexity:
 
 
 def _nats(difference: float) -> str:
-    text = wording.decimal(difference)
+    text = formats.decimal(difference)
     return f"+{text}" if difference > 0 and float(text) else text
 
 

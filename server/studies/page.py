@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.jobs.lines import Bar, JobLine, job_line
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.controls import Fact
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
@@ -80,7 +80,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
     return StudyPage(
         frame=frame,
         title=document.title,
-        chip=f"{wording.count(document.done)} of {wording.plural(total, 'cell')}",
+        chip=f"{formats.count(document.done)} of {formats.plural(total, 'cell')}",
         facts=_facts(document),
         controls=study_controls(document, here, shared=frame.shared),
         rows_axis=axis_name(document.table.rows_axis, document.measure),
@@ -93,20 +93,20 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
             document, urls.with_state(here, **{**page_state(document), "chart": None}), shared=frame.shared
         ),
         models=tuple(document.models),
-        models_note=wording.count(document.models_total),
+        models_note=formats.count(document.models_total),
         models_open=len(document.models) <= MAX_OPEN_MODELS,
         attributions=tuple(document.attributions),
         state=document.state.value,
         state_name="Still running" if not document.state.ended else document.state.value.capitalize(),
         bar=Bar(document.done + document.failed, max(1, total), True),
         progress_note=_progress(document),
-        failed_note=f"{wording.count(document.failed)} failed" if document.failed else "none failed",
+        failed_note=f"{formats.count(document.failed)} failed" if document.failed else "none failed",
         failures=_failures(document, frame),
         failures_left=_more(document.failed - len(document.failures)),
         retry_href=None if frame.shared or document.failed < 2 else document.retry_href,
         job=None if frame.shared else document.job,
         jobs=tuple(job_line(job) for job in document.jobs),
-        jobs_note=wording.count(total),
+        jobs_note=formats.count(total),
         jobs_left=_more(total - len(document.jobs)),
         jobs_href=None if frame.shared else document.job.href,
         delete_href=urls.api(document.href) if document.state.ended and not frame.shared else None,
@@ -117,7 +117,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
 def _facts(document: StudyDocument) -> tuple[Fact, ...]:
     known = {axis: [value for value in values if value != "none"] for axis, values in document.axes.items()}
     return tuple(
-        Fact("", wording.count(len(values)), axis_name(axis, document.measure) + ("" if len(values) == 1 else "s"))
+        Fact("", formats.count(len(values)), axis_name(axis, document.measure) + ("" if len(values) == 1 else "s"))
         for axis, values in known.items()
         # One window length, one allocation and one group are what most studies have.
         if len(values) > 1 or (values and axis not in {"seqlen", "allocation", "group"})
@@ -158,11 +158,11 @@ def _failures(document: StudyDocument, frame: Frame) -> tuple[Failure, ...]:
 
 
 def _more(left: int) -> str:
-    return f"and {wording.count(left)} more" if left > 0 else ""
+    return f"and {formats.count(left)} more" if left > 0 else ""
 
 
 def _progress(document: StudyDocument) -> str:
     if document.state.ended:
-        return f"{wording.plural(document.cells, 'job')}, {document.state.value}."
+        return f"{formats.plural(document.cells, 'job')}, {document.state.value}."
     left = document.cells - document.done - document.failed
-    return f"{wording.plural(left, 'job')} to go, {wording.count(document.running)} running now."
+    return f"{formats.plural(left, 'job')} to go, {formats.count(document.running)} running now."

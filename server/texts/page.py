@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.texts.documents import AttributionTexts, OtherText, OwnTextForm, TextWords
 from prunescope.server.texts.specs import then_href
@@ -213,7 +213,7 @@ def _clickable(text: TextWords, is_open: bool) -> ClickableText:
         index=text.index,
         name=f"word.{text.index}",
         title=f"{text.index + 1} · {text.label}" if text.label else str(text.index + 1),
-        count=wording.plural(len(text.words), "word"),
+        count=formats.plural(len(text.words), "word"),
         pieces=tuple(pieces),
         covered=tuple(text.covered),
         open=is_open,
@@ -222,4 +222,4 @@ def _clickable(text: TextWords, is_open: bool) -> ClickableText:
 
 def _other(other: OtherText, neuron: str | None, variant: str | None) -> OtherLine:
     href = then_href(other.id, neuron, variant)  # the same neuron there: it is the same model's
-    return OtherLine(other.label, href, other.note, wording.timestamp(other.created_at), wording.ago(other.created_at))
+    return OtherLine(other.label, href, other.note, formats.timestamp(other.created_at), formats.ago(other.created_at))

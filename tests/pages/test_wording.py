@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from prunescope.jobs.problems import Problem
 from prunescope.server.neurons.view import View, read_view, view_state
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
 
-MINUS, SPACE = wording.MINUS, wording.SPACE
+MINUS, SPACE = formats.MINUS, formats.SPACE
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -24,11 +24,11 @@ NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
         (-0.5, f"{MINUS}0.5000"),
         (1.3e-6, "1.3e-06"),
         (124.46, "124.5"),
-        (None, wording.NOTHING),
+        (None, formats.NOTHING),
     ],
 )
 def test_activations(value: float | None, text: str) -> None:
-    assert wording.activation(value) == text
+    assert formats.activation(value) == text
 
 
 @pytest.mark.parametrize(
@@ -42,22 +42,22 @@ def test_activations(value: float | None, text: str) -> None:
     ],
 )
 def test_changes(fraction: float, text: str) -> None:
-    assert wording.change(fraction) == text
+    assert formats.change(fraction) == text
 
 
 def test_accuracies() -> None:
-    assert wording.accuracy(0.7504) == "75.0"
-    assert wording.points(-0.201) == f"{MINUS}20.1"
-    assert wording.points(0.012) == "+1.2"
-    assert wording.points(0.0001) == "0.0"
-    assert wording.points(None) == wording.NOTHING
+    assert formats.accuracy(0.7504) == "75.0"
+    assert formats.points(-0.201) == f"{MINUS}20.1"
+    assert formats.points(0.012) == "+1.2"
+    assert formats.points(0.0001) == "0.0"
+    assert formats.points(None) == formats.NOTHING
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.85, "850 ms"), (4.21, "4.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert wording.duration(seconds) == text
+    assert formats.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_durations(seconds: float, text: str) -> None:
     ],
 )
 def test_how_long_ago(past: timedelta, text: str) -> None:
-    assert wording.ago(NOW - past, NOW) == text
-    assert wording.ago((NOW - past).replace(tzinfo=None), NOW) == text, "a time without a zone is in UTC"
+    assert formats.ago(NOW - past, NOW) == text
+    assert formats.ago((NOW - past).replace(tzinfo=None), NOW) == text, "a time without a zone is in UTC"
 
 
 def test_token_names_show_what_cannot_be_seen() -> None:
-    assert wording.token_name(" a\n\t") == "“ a↵⇥”"
+    assert formats.token_name(" a\n\t") == "“ a↵⇥”"
 
 
 @given(top=st.floats(1e-6, 1e4), part=st.floats(0, 1), curve=st.sampled_from(["linear", "log"]))
@@ -128,7 +128,7 @@ def test_a_view_that_is_not_there_is_refused_by_name(name: str, value: str) -> N
 
 
 def test_a_difference_of_losses_is_a_multiple() -> None:
-    assert wording.multiple(0.0) == "1.00\xa0×"
-    assert wording.multiple(0.2231) == "1.25\xa0×"
-    assert wording.multiple(-0.6931) == "0.50\xa0×"
-    assert wording.multiple(812.3) == "e^812\xa0×"
+    assert formats.multiple(0.0) == "1.00\xa0×"
+    assert formats.multiple(0.2231) == "1.25\xa0×"
+    assert formats.multiple(-0.6931) == "0.50\xa0×"
+    assert formats.multiple(812.3) == "e^812\xa0×"

@@ -20,7 +20,7 @@ from prunescope.server.neurons.tokens import (
 )
 from prunescope.server.neurons.tokens import Pane as TextPane
 from prunescope.server.neurons.view import View
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.site.palette import Palette, hexadecimal
 from prunescope.server.site.shades import Scale
 
@@ -91,7 +91,7 @@ def _row(neuron: NeuronDocument, view: View, place: int, palette: Palette) -> Ro
     reading = read_example(neuron.examples[place], dense, pruned, place, view.activation)
     example = reading.example
     chosen = view.token if view.token is not None and view.token < len(example.tokens) else None
-    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", wording.AGAINST_DENSE))
+    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", formats.AGAINST_DENSE))
     panes = make_panes(reading, view, titles, chosen)
     label = f" · {example.label}" if example.label else ""
     return Row(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.site import wording
+from prunescope.server.site import formats
 from prunescope.server.studies.documents import PivotCell, StudyDocument
 from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name, shown_text, shown_value
 
@@ -143,7 +143,7 @@ def _notes(document: StudyDocument) -> tuple[str, ...]:
         notes.append("Asterisk: holds at a false discovery rate of 5 %.")
     if missing := sum(cell.measurements - cell.done for cell in cells):
         total = sum(cell.measurements for cell in cells)
-        notes.append(f"{wording.count(missing)} of {wording.plural(total, 'measurement')} are not there.")
+        notes.append(f"{formats.count(missing)} of {formats.plural(total, 'measurement')} are not there.")
     if document.published is not None and any(cell.published is not None for cell in cells):
         notes.append(
             f"In parentheses: {document.published.name.replace('-', ' ').capitalize()} of {document.published.source}."
@@ -161,11 +161,11 @@ def _cell(place: str, cell: PivotCell | None, document: StudyDocument, measure: 
         if difference is not None:
             note += f", {measure.difference_text(difference)}{measure.difference_unit} to dense"
         if cell.measurements > 1:
-            note += f", {measure.mean} of {cell.done} of {wording.plural(cell.measurements, 'measurement')}"
+            note += f", {measure.mean} of {cell.done} of {formats.plural(cell.measurements, 'measurement')}"
     return ShownCell(
         text=shown_text(measure, cell, document.show),
         value=shown_value(measure, cell, document.show),
-        paper_text="" if cell.published is None else wording.accuracy(cell.published),
+        paper_text="" if cell.published is None else formats.accuracy(cell.published),
         paper=cell.published,
         gain=measure.gain(cell),
         best=cell.best,

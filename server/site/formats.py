@@ -1,4 +1,4 @@
-"""Numbers and times as people read them: templates and scripts get finished strings."""
+"""Numbers and times as people read them. Templates use the functions of `FILTERS`: ``{{ value | accuracy }}``."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -174,3 +174,29 @@ def aware(moment: datetime) -> datetime:
 def token_name(text: str) -> str:
     """A token between quotes, with its newlines and tabs as marks: ``“ badly”``, ``“↵”``."""
     return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"
+
+
+FILTERS = {
+    function.__name__: function
+    for function in (
+        accuracy,
+        activation,
+        ago,
+        change,
+        count,
+        decimal,
+        duration,
+        lost,
+        multiple,
+        percent,
+        perplexity,
+        plural,
+        points,
+        probability,
+        signed,
+        size,
+        timestamp,
+        token_name,
+        within,
+    )
+}
