@@ -1,5 +1,5 @@
 # make install   .venv with the `prunescope` command        make run     everything on this machine, with a demo
-# make test      all tests (Chromium included)              make check   format, lint, types, import contracts
+# make test      all tests (Chromium included)              make check   format, lint, types (scripts too), import contracts
 # make bench     measure: tables into docs/results.md, numbers into benchmarks/results
 # Only relative paths and `python -m`: the checkout may lie in a folder with spaces in its name.
 
@@ -44,6 +44,7 @@ check: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command as c; c()'
+	@sh tests/scripts.sh
 
 format: $(VENV)/.dev
 	$(PY) -m ruff check --fix .
@@ -84,4 +85,4 @@ lock:
 	rm -rf $(VENV).lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info node_modules
