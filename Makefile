@@ -1,6 +1,7 @@
 # make install   .venv with the `prunescope` command        make run     everything on this machine, with a demo
 # make test      all tests (Chromium included)              make check   format, lint, types (scripts too), import contracts
 # make bench     measure: tables into docs/results.md, numbers into benchmarks/results
+# make picture   the README's picture anew (docs/neuron.webp)
 # Only relative paths and `python -m`: the checkout may lie in a folder with spaces in its name.
 
 PYTHON ?= python3
@@ -10,10 +11,10 @@ LOCK := requirements.lock
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
+.PHONY: help install run test check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -49,6 +50,12 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+# The page test that goes the whole way takes it, with the real worker and the demo model.
+picture: $(VENV)/.dev
+	@sh tests/chromium.sh
+	$(PY) -m pytest tests/pages/test_whole_way.py
+	cp tests/pages/screenshots/neuron.webp docs/neuron.webp
 
 RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K
