@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SOME_CELLS = 4
 """Of the demo study, models pruned and evaluated: enough to know that the worker has all that it needs."""
