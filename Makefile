@@ -1,6 +1,7 @@
 # make install   .venv with the `prunescope` command        make run     everything on this machine, with a demo
-# make test      all tests (Chromium included)              make check   format, lint, types, import contracts
+# make test      all tests (Chromium included)              make check   format, lint, types (scripts too), import contracts
 # make bench     measure: tables into docs/results.md, numbers into benchmarks/results
+# make picture   the README's picture anew (docs/neuron.webp)
 # Only relative paths and `python -m`: the checkout may lie in a folder with spaces in its name.
 
 PYTHON ?= python3
@@ -10,10 +11,10 @@ LOCK := requirements.lock
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
+.PHONY: help install run test coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,17 +38,29 @@ run: install
 
 test: $(VENV)/.dev
 	@sh tests/chromium.sh
-	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
+# Apart from `test`: tracing costs the tests a quarter to two thirds more processor time. What only other processes run is not counted.
+coverage: $(VENV)/.dev
+	@sh tests/chromium.sh
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.dev
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command as c; c()'
+	@sh tests/scripts.sh
 
 format: $(VENV)/.dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+# The page test that goes the whole way takes it, with the real worker and the demo model.
+picture: $(VENV)/.dev
+	@sh tests/chromium.sh
+	$(PY) -m pytest tests/pages/test_whole_way.py
+	cp tests/pages/screenshots/neuron.webp docs/neuron.webp
 
 RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K
@@ -84,4 +97,4 @@ lock:
 	rm -rf $(VENV).lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info node_modules

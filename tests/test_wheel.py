@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SOME_CELLS = 4
 """Of the demo study, models pruned and evaluated: enough to know that the worker has all that it needs."""
@@ -26,7 +28,7 @@ DECOYS = ("cli", "jobs", "lm", "numpy", "redis", "server", "store", "text", "typ
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy: what an earlier build left in the checkout must not come into it."""
     source, folder = tmp_path_factory.mktemp("source") / "prunescope", tmp_path_factory.mktemp("wheel")
-    left_out = shutil.ignore_patterns(".*", "*.egg-info", "build", "tests", "benchmarks", "__pycache__")
+    left_out = shutil.ignore_patterns(".*", "*.egg-info", "build", "tests", "benchmarks", "__pycache__", "node_modules")
     shutil.copytree(ROOT, source, symlinks=True, ignore=left_out)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source]
     subprocess.run(build, check=True)

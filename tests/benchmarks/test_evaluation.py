@@ -20,6 +20,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_both_commands_give_the_same_accuracy_and_all_is_told(tmp_path: Path, data: Path, capsys) -> None:
     pytest.importorskip("accelerate", reason="the harness's own model class needs accelerate")
     document, output = tmp_path / "results.md", tmp_path / "out" / "evaluation.json"

@@ -66,6 +66,7 @@ def count(task: str) -> int:
     return LONG_ROWS if task in LONG else ROWS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ALL)
 def test_accuracy_and_log_likelihoods_are_the_harness_own(
     lm: LanguageModel, shared: Path, theirs: Mapping[str, Any], task: str

@@ -150,15 +150,20 @@ def open_page(browser: Browser) -> Iterator[Open]:
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
         page.on("console", lambda message: wrong.append(f"{page.url}: {message.text}") if _is_wrong(message) else None)
-        response = page.goto(address)
-        assert response is not None
-        assert response.status == status
+        go(page, address, status)
         return page
 
     yield opened
     for context in contexts:
         context.close()
     assert wrong == []
+
+
+def go(page: Page, address: str, status: int = 200) -> None:
+    """Another address in an open page, which has Plotly's script and the stylesheet from the last one."""
+    response = page.goto(address)
+    assert response is not None
+    assert response.status == status
 
 
 def _is_wrong(message: object) -> bool:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from tests.pages.conftest import DESK, PHONE, Open, Site, scrolls_sideways
+from tests.pages.conftest import DESK, PHONE, Open, Site, go, scrolls_sideways
 
-pytestmark = pytest.mark.pages
+pytestmark = [pytest.mark.pages, pytest.mark.slow]
 
 LOOKS = {
     "light": {"viewport": DESK, "color_scheme": "light"},
@@ -60,29 +60,30 @@ def addresses(site: Site) -> dict[str, str]:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page(look: str, seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    page = open_page(seeded_app.address, **LOOKS[look])
     for name, path in addresses(seeded_app).items():
-        page = open_page(seeded_app.address + path, **LOOKS[look])
+        go(page, seeded_app.address + path)
         for chart in page.locator("[data-chart]").all():
             chart.scroll_into_view_if_needed()
             chart.locator(".main-svg").first.wait_for()
         shot(page, f"{name}-{look}")
         assert not scrolls_sideways(page), f"{path} is wider than the window"
         assert page.locator("h1").count() == 1, path
-        page.context.close()
 
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_first_visit(look: str, empty_site: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    page = open_page(empty_site.address, **LOOKS[look])
     for name in ("", "jobs", "studies", "attributions", "evaluations", "models"):
-        page = open_page(f"{empty_site.address}/{name}", **LOOKS[look])
+        go(page, f"{empty_site.address}/{name}")
         shot(page, f"empty-{name or 'home'}-{look}")
         assert not scrolls_sideways(page)
         assert page.locator(".empty").count() >= 1
-        page.context.close()
 
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_errors(look: str, seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
+    page = open_page(seeded_app.address, **LOOKS[look])
     for name, path, status in (
         ("nothing", "/nothing/here", 404),
         ("attribution", "/attributions/0000000000000000", 404),
@@ -91,7 +92,6 @@ def test_errors(look: str, seeded_app: Site, open_page: Open, shot: Callable[[Pa
         ("null", "/%00", 404),
         ("layer", f"{seeded_app.attribution}/neurons/x/0", 422),
     ):
-        page = open_page(seeded_app.address + path, status=status, **LOOKS[look])
+        go(page, seeded_app.address + path, status)
         shot(page, f"error-{name}-{look}")
         assert not scrolls_sideways(page)
-        page.context.close()

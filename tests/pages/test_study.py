@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from prunescope.jobs.documents import JobKind, JobState
-from tests.pages.conftest import DESK, PHONE, Open, Site, scrolls_sideways, served
+from tests.pages.conftest import DESK, PHONE, Open, Site, go, scrolls_sideways, served
 
 pytestmark = pytest.mark.pages
 
@@ -82,6 +82,7 @@ def drawn(page: Page) -> None:
     chart.locator(".main-svg").first.wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_state_of_the_page(
     look: str, site: Site, study: str, open_page: Open, shot: Callable[[Page, str], None]
@@ -94,13 +95,13 @@ def test_every_state_of_the_page(
         "chart-panels": "rows=task&columns=pattern&chart=sparsity&method=wanda&seqlen=32&calibration=demo",
         "nothing": "rows=task&columns=method&method=magnitude&calibration=c4",
     }
+    page = open_page(study, **LOOKS[look])
     for name, query in queries.items():
-        page = open_page(f"{study}?{query}", **LOOKS[look])
+        go(page, f"{study}?{query}")
         if "chart=" in query:
             drawn(page)
         shot(page, f"study-{name}-{look}")
         assert not scrolls_sideways(page), name
-        page.context.close()
 
 
 def test_any_two_axes_and_filters_are_in_the_address(site: Site, study: str, open_page: Open) -> None:

@@ -1,15 +1,18 @@
 """The whole way with the real worker and the demo model: start page, live jobs, attribution, neuron, link."""
 
+import base64
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.pages.conftest import Open, Site
+import prunescope
+from tests.pages.conftest import SCREENSHOTS, Open, Site
 from tests.pages.test_links import CLIPBOARD, seen
 
-pytestmark = pytest.mark.pages
+pytestmark = [pytest.mark.pages, pytest.mark.slow]
 
+PICTURE = SCREENSHOTS / "neuron.webp"
 PATIENCE_MS = 240_000
 """For a worker that imports torch and prunes on a machine that does other things too."""
 
@@ -20,8 +23,9 @@ def test_from_the_start_page_to_a_shared_neuron(
     page = open_page(f"{working_site.address}/", **CLIPBOARD)
     expect(page.locator("main")).to_contain_text("Nothing runs yet")
     page.get_by_role("link", name="Prune", exact=True).click()
-    page.get_by_label("Windows", exact=True).fill("8")
-    page.get_by_label("Tokens each").fill("64")
+    # As in the demo study, of which the README's picture is.
+    page.get_by_label("Windows", exact=True).fill("32")
+    page.get_by_label("Tokens each").fill("128")
     page.get_by_role("button", name="Start").click()
     status = page.locator("h1 + .state")
     expect(status).to_have_text("succeeded", timeout=PATIENCE_MS)
@@ -31,7 +35,8 @@ def test_from_the_start_page_to_a_shared_neuron(
     expect(page.locator("table.pinned tbody tr")).to_have_count(4)
     page.get_by_role("link", name="Find its neurons").click()
     expect(page.locator("[name=pruned]").first).to_be_checked()
-    page.get_by_label("How many").fill("5")
+    page.get_by_label("How many").fill("10")
+    page.get_by_label("Influential words", exact=True).select_option("cot")
     page.get_by_role("button", name="Start").click()
     expect(status).to_have_text("succeeded", timeout=PATIENCE_MS)
 
@@ -58,3 +63,18 @@ def test_from_the_start_page_to_a_shared_neuron(
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     link = page.evaluate("navigator.clipboard.readText()")
     assert seen(open_page(link)) == seen(page)
+    take_picture(working_site, open_page)
+
+
+def take_picture(site: Site, open_page: Open) -> None:
+    """The README's picture: of the ten first neurons, the page of the one that fell most, down to its heatmaps."""
+    with prunescope.connect(site.address) as client:
+        neurons = client.get(f"{site.attribution}/neurons")["items"][:10]
+    most = max(neurons, key=lambda neuron: neuron["drop"])
+    page = open_page(site.address + most["href"], viewport={"width": 1200, "height": 800}, device_scale_factor=2)
+    panes = page.locator(".panes").bounding_box()
+    assert panes is not None
+    clip = {"x": 0, "y": 0, "width": 1200, "height": panes["y"] + panes["height"] + 16, "scale": 1}
+    options = {"format": "webp", "quality": 80, "clip": clip, "captureBeyondViewport": True}
+    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", options)
+    PICTURE.write_bytes(base64.b64decode(taken["data"]))

@@ -1,6 +1,7 @@
 """A worker's parts over a real Redis and a real database, and a tiny model in a model root."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,14 @@ def context(tmp_path: Path) -> Context:
     )
     made.said = said  # type: ignore[attr-defined]
     return made
+
+
+def wait_until_heard(job: Job) -> None:
+    """Wait until a job that runs in this process has heard that it is to stop: its lease's thread ends."""
+    for thread in threading.enumerate():
+        if thread.name == f"lease of {job.id}":
+            thread.join(120)
+            assert not thread.is_alive()
 
 
 PRUNE = {

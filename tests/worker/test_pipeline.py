@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from prunescope.jobs import events
 from prunescope.jobs.documents import Job, JobState, Progress
+from prunescope.jobs.queue import redis_client
 from prunescope.lm.loading import LanguageModel
 from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.tables import AttributionTables
@@ -21,7 +22,7 @@ from prunescope.worker import pipeline
 from prunescope.worker.models import WarmModels
 from prunescope.worker.parts import Parts
 from tests.models import tiny, tiny_folder, tiny_tokenizer
-from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT
+from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT, wait_until_heard
 
 Enqueue = Callable[..., Job]
 Run = Callable[[Job], Job]
@@ -191,10 +192,7 @@ class CancelledAtTheVariant(WarmModels):
         if reference.startswith("pruned:"):
             self.half_written = files_of(self.parts)
             self.parts.stores.jobs.cancel(self.job.id)
-            for thread in threading.enumerate():
-                if thread.name == f"lease of {self.job.id}":
-                    thread.join(120)  # it ends when it has heard of the request
-                    assert not thread.is_alive()
+            wait_until_heard(self.job)
         return super().get(place, reference)
 
 
@@ -336,7 +334,8 @@ def test_a_model_that_is_gone(parts: Parts, enqueue: Enqueue, run: Run) -> None:
 
 def test_a_redis_that_is_away_stops_nothing(parts: Parts, enqueue: Enqueue, tmp_path: Path) -> None:
     job = enqueue("prune", PRUNE)
-    lonely = replace(parts, events=redis.Redis(unix_socket_path=str(tmp_path / "none.sock")))
+    away = parts.settings.model_copy(update={"redis_url": f"unix://{tmp_path}/none.sock"})
+    lonely = replace(parts, events=redis_client(away))
     pipeline.run(job.id, lonely, WarmModels("cpu"))
     assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED
 

@@ -24,7 +24,7 @@ LONG = {"model": "llama", "tasks": ["reviews"]}
 
 
 @contextmanager
-def worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(settings: Settings, log: Path, *module: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | {
         "PRUNESCOPE_HOME": str(settings.home),
         "PRUNESCOPE_REDIS_URL": settings.resolved_redis_url,
@@ -35,7 +35,7 @@ def worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prunescope.worker"],
+            [sys.executable, "-m", *(module or ["prunescope.worker"])],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -3,13 +3,10 @@
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +17,16 @@ from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import PruneSpec, parse_spec
 from prunescope.lm.errors import Cancelled
 from prunescope.store.artefacts.manifest import MANIFEST
+from prunescope.store.database import Database
+from prunescope.store.jobs.store import JobStore
 from prunescope.worker import pipeline, stages
 from prunescope.worker.context import Context
 from prunescope.worker.models import WarmModels
 from prunescope.worker.parts import Parts
 from tests.models import LAYERS
-from tests.worker.conftest import PRUNE
-from tests.worker.test_process import child_of, wait_for, worker
+from tests.worker.conftest import PRUNE, wait_until_heard
+from tests.worker.test_process import wait_for, worker
 
-SLOW = {**PRUNE, "calibration": {"file": "text.jsonl", "samples": 10000, "seqlen": 64}}
 TIMINGS = {"seconds", "stages", "restored"}
 
 
@@ -57,25 +55,37 @@ def spec_of(root: Path, **changes: Any) -> PruneSpec:
     return spec
 
 
-RENAMES = 1 + 2 * LAYERS  # run.json, a shard and a report for each layer
+FILES = {
+    "rename:1": 0,  # run.json
+    "rename:2": 0,  # the first layer's weights
+    "rename:3": 0,  # its report, from which on it counts
+    "rename:4": 1,
+    "rename:5": 1,
+    "write:model.safetensors": LAYERS,
+    "write:pruning.json": LAYERS,
+    "layer:2": LAYERS,
+}
+"""Point of `killed_runs` -> the layers that the next attempt goes on from: before every file of the run gets its name,
+and while the model's folder is made."""
+LAYER = {"layer:1": 1, "matrix:1:self_attn.o_proj": 1, "never": 0}
+"""The same, within what a method computes: between two layers and in the middle of the second."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "points"),
     [
-        {"method": "wanda"},
-        {"method": "sparsegpt", "pattern": 0.5},
-        {"method": "magnitude", "calibration": None},
+        pytest.param({"method": "wanda"}, FILES | LAYER, id="wanda"),
+        pytest.param({"method": "sparsegpt", "pattern": 0.5}, LAYER, id="sparsegpt"),
+        pytest.param({"method": "magnitude", "calibration": None}, LAYER, id="magnitude"),
     ],
-    ids=lambda changes: changes["method"],
 )
-def test_killed_anywhere_it_ends_with_the_same_bytes(tiny_root: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    """Before every file of the run gets its name (so between a layer's weights and its report too), after each layer,
-    in the middle of the second, while the model's folder is made. The checkpoint is float16 and computed in float32."""
+def test_killed_anywhere_it_ends_with_the_same_bytes(
+    tiny_root: Path, tmp_path: Path, changes: dict[str, Any], points: dict[str, int]
+) -> None:
+    """The files of a run are the same for all methods. The checkpoint is float16 and computed in float32."""
+    assert LAYERS == 2
     (tmp_path / "spec.json").write_text(spec_of(tiny_root, **changes).model_dump_json())
-    points = [f"rename:{number}" for number in range(1, RENAMES + 1)]
-    points += ["write:model.safetensors", "write:pruning.json"]
-    points += [f"layer:{number}" for number in range(1, LAYERS + 1)] + ["matrix:1:self_attn.o_proj", "never"]
     ran = subprocess.run(
         [sys.executable, "-m", "tests.worker.killed_runs", tmp_path / "spec.json", tmp_path / "runs", *points],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -90,8 +100,7 @@ def test_killed_anywhere_it_ends_with_the_same_bytes(tiny_root: Path, tmp_path: 
     for point in points:
         assert contents(tmp_path / "runs" / point / "output") == wanted, point
     restored = [int(line.rpartition(" ")[2]) for line in ran.stdout.splitlines()]
-    # After run.json, a layer counts from its report on.
-    assert restored == [0, 0, 0, 1, 1, LAYERS, LAYERS, 1, LAYERS, 1, 0]
+    assert dict(zip(points, restored, strict=True)) == points
 
 
 @pytest.fixture
@@ -142,29 +151,23 @@ def test_a_damaged_layer_is_done_again(tiny_root: Path, tmp_path: Path, folder: 
     assert stages.prune(spec_of(tiny_root), folder, context, finished)["restored"] == 1
 
 
+@pytest.mark.slow
 def test_a_killed_worker_goes_on_from_the_last_layer(
     parts: Parts, enqueue: Callable[..., Job], settings: Settings, tmp_path: Path
 ) -> None:
     """A real worker, killed within a prune job; the next attempt ends with the bytes of an undisturbed one."""
     log = tmp_path / "worker.log"
     settings = settings.model_copy(update={"lease_seconds": 6})  # not to be lost on a machine with other work
-    job = enqueue("prune", SLOW)
-    with worker(settings, log):
-        wait_for(parts, job, log, JobState.RUNNING)
-        report = unfinished(parts) / f"model-{job.artefact_id}" / "layers" / "model-00001.json"
-        while not report.exists():
-            assert parts.stores.jobs.get(job.id).state in (JobState.QUEUED, JobState.RUNNING), log.read_text()
-            time.sleep(0.01)
-        os.kill(child_of(parts, job), signal.SIGKILL)
+    job = enqueue("prune", PRUNE)
+    with worker(settings, log, "tests.worker.killed_worker", f"model-00002-of-{LAYERS + 1:05d}.safetensors"):
         ended = wait_for(parts, job, log, JobState.SUCCEEDED, JobState.FAILED)
-    assert ended.state == JobState.SUCCEEDED and ended.attempts == 2, log.read_text()
-    assert any("restored" in line.line for line in parts.stores.jobs.log(job.id))
-    assert not list(unfinished(parts).iterdir())
-    made = Path(parts.stores.artefacts.path("model", job.artefact_id))
-    first = contents(made)
-    assert json.loads((made / "pruning.json").read_text())["restored"] == 1
-    again = enqueue("prune", SLOW, force=True)
-    with worker(settings, log):
+        assert ended.state == JobState.SUCCEEDED and ended.attempts == 2, log.read_text()
+        assert any("restored" in line.line for line in parts.stores.jobs.log(job.id))
+        assert not list(unfinished(parts).iterdir())
+        made = Path(parts.stores.artefacts.path("model", job.artefact_id))
+        first = contents(made)
+        assert json.loads((made / "pruning.json").read_text())["restored"] == 1
+        again = enqueue("prune", PRUNE, force=True)
         wait_for(parts, again, log, JobState.SUCCEEDED, JobState.FAILED)
     assert json.loads((made / "pruning.json").read_text())["restored"] == 0
     assert contents(made) == first
@@ -177,27 +180,49 @@ def test_bad_input_leaves_nothing(parts: Parts, enqueue: Callable[..., Job]) -> 
     assert not list(unfinished(parts).iterdir())
 
 
+class JobsThatLook(JobStore):
+    """Notes whether a folder is there when a job is given back or ends as cancelled."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        super().__init__(database)
+        self.folder = folder
+        self.found: list[bool] = []
+
+    def release(self, job: str, worker: str) -> bool:
+        self.found.append(self.folder.exists())
+        return super().release(job, worker)
+
+
+@dataclass(frozen=True)
+class StoppedAfterALayer(Parts):
+    """Has its job stopped when the first layer is finished, and goes on when the job has heard of it."""
+
+    cancel: bool = False
+
+    def note(self, job: Job, line: str) -> None:
+        super().note(job, line)
+        if not line.startswith(f"prune: layer 1 of {LAYERS}"):
+            return
+        if self.cancel:
+            self.stores.jobs.cancel(job.id)
+            wait_until_heard(job)
+        else:
+            self.stopping.set()
+
+
 @pytest.mark.parametrize("cancel", [True, False], ids=["cancelled", "the worker ends"])
 def test_a_job_that_stops_after_a_layer(parts: Parts, enqueue: Callable[..., Job], cancel: bool) -> None:
     """Cancelled, its layers go before the row says so; given back, they stay for the next worker."""
-    job = enqueue("prune", SLOW)
-    thread = threading.Thread(target=pipeline.run, args=[job.id, parts, WarmModels("cpu")], daemon=True)
-    thread.start()
+    job = enqueue("prune", PRUNE)
     kept = unfinished(parts) / f"model-{job.artefact_id}"
-    while not (kept / "layers" / "model-00001.json").exists():
-        assert thread.is_alive()
-        time.sleep(0.005)
-    if cancel:
-        parts.stores.jobs.cancel(job.id)
-        while parts.stores.jobs.get(job.id).state == JobState.RUNNING:
-            time.sleep(0.005)
-        assert not kept.exists()
-    else:
-        parts.stopping.set()
-    thread.join()
+    jobs = JobsThatLook(parts.stores.database, kept)
+    stores = replace(parts.stores, jobs=jobs)
+    pipeline.run(
+        job.id, StoppedAfterALayer(parts.settings, stores, parts.queue, parts.events, cancel=cancel), WarmModels("cpu")
+    )
     assert parts.stores.jobs.get(job.id).state == (JobState.CANCELLED if cancel else JobState.QUEUED)
-    assert kept.exists() != cancel
-    parts.stopping.clear()
+    assert jobs.found == [not cancel]
+    assert (kept / "layers" / "model-00001.json").exists() != cancel
 
 
 def unfinished(parts: Parts) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import select
 
 from prunescope.jobs.documents import Job, JobState
@@ -22,7 +23,7 @@ from tests.worker.test_process import worker
 Value = TypeVar("Value")
 
 PATIENCE = 900.0
-PATTERNS = 100
+PATTERNS = 40
 STUDY = {
     "models": ["llama"],
     "methods": ["magnitude"],
@@ -33,6 +34,7 @@ STUDY = {
 CELLS = 1 + 2 * PATTERNS
 
 
+@pytest.mark.slow
 def test_a_study_outlives_one_of_its_two_workers(
     parts: Parts, enqueue: Callable[..., Job], settings: Settings, tmp_path: Path
 ) -> None:

@@ -9,7 +9,10 @@ let timer = 0;
 let asked = null;
 let last = "";
 
-// Ask for the estimate of this request, a moment after the last change.
+/**
+ * Ask for the estimate of this request, a moment after the last change.
+ * @param {{ spec: object, force?: boolean }} request
+ */
 export function estimateSoon({ spec, force }) {
   if (!box) return;
   const body = JSON.stringify(force ? { spec, force } : { spec });

@@ -184,7 +184,7 @@ export function studyMarks(data, options) {
   const place = (index) => (data.series.length > 1 ? spread * (index / (data.series.length - 1) - 0.5) : 0);
   const traces = data.series.map((series, index) => {
     const { colour, mark } = look(options, index);
-    const known = series.values.map((y, at) => at).filter((at) => series.values[at] !== null);
+    const known = series.values.map((_, at) => at).filter((at) => series.values[at] !== null);
     const pick = (name) => known.map((at) => series[name][at]);
     const bars = known.some((at) => series.low[at] !== null);
     return {

@@ -3,7 +3,10 @@
 import { estimateSoon } from "./estimate.js";
 import { continued, specOf } from "./spec.js";
 
+/** @type {HTMLFormElement} */
 const form = document.querySelector("[data-job-form]");
+/** @type {HTMLButtonElement} */
+const button = form?.querySelector("[type=submit]");
 const preview = document.querySelector("[data-preview]");
 const box = document.querySelector("[data-problem]");
 // The spec of the job that the form was filled from, and the form's own before anything was changed.
@@ -13,7 +16,7 @@ let first = null;
 function update() {
   for (const field of form.querySelectorAll("[data-when]")) {
     const [path, values] = field.dataset.when.split("=");
-    const control = form.elements.namedItem(path);
+    const control = /** @type {HTMLInputElement} */ (form.elements.namedItem(path));
     // What depends on a hidden field is hidden too.
     field.hidden = control?.closest?.("[data-field]")?.hidden || !values.split("|").includes(control?.value ?? "");
   }
@@ -27,8 +30,8 @@ function request() {
   const spec = specOf(form);
   first ??= spec;
   const body = { kind: form.dataset.kind, spec: began ? continued(began, first, spec) : spec };
-  if (form.elements.namedItem("force").checked) body.force = true;
-  return body;
+  const { checked } = /** @type {HTMLInputElement} */ (form.elements.namedItem("force"));
+  return checked ? { ...body, force: true } : body;
 }
 
 const shown = () => [...form.querySelectorAll("[data-field]")].filter((field) => !field.hidden);
@@ -52,6 +55,7 @@ function clear() {
 function check() {
   let first = null;
   for (const field of shown()) {
+    /** @type {HTMLInputElement} */
     const control = field.querySelector("input, select, textarea");
     const group = field.classList.contains("as-checks");
     let message = "";
@@ -93,7 +97,6 @@ async function submit(event) {
   event.preventDefault();
   clear();
   if (!check()) return;
-  const button = form.querySelector("[type=submit]");
   button.disabled = true;
   try {
     const response = await fetch(form.dataset.href, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request()) });
@@ -112,5 +115,5 @@ if (form) {
   form.addEventListener("submit", submit);
   update();
   form.dataset.ready = "";
-  form.querySelector("[type=submit]").disabled = false;
+  button.disabled = false;
 }

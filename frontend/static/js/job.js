@@ -45,6 +45,7 @@ function showProgress(progress) {
   set("[data-count]", progress.total > 0 ? `${progress.done} of ${progress.total} ${progress.unit}`.trim() : "");
   set("[data-message]", progress.message);
   set("[data-eta]", progress.eta_seconds === null || progress.eta_seconds === undefined ? "" : `about ${duration(progress.eta_seconds)} left`);
+  /** @type {HTMLProgressElement} */
   const bar = document.querySelector("[data-bar]");
   if (!bar) return;
   if (progress.total > 0) { bar.max = progress.total; bar.value = progress.done; }

@@ -11,14 +11,15 @@ function start() {
   const block = document.getElementById("grid-data");
   data = block ? JSON.parse(block.textContent) : null;
   hideTip();
-  setTimeout(() => document.querySelectorAll("a[data-step]").forEach((link) => prefetch(link.href)), 50);
+  setTimeout(() => document.querySelectorAll("a[data-step]").forEach((link) => { prefetch(link.href); }), 50);
 }
 
 document.addEventListener("pointerover", (event) => {
+  /** @type {HTMLTableCellElement} */
   const cell = event.target.closest?.("[data-grid] tbody td");
   if (!cell) { hideTip(); return; }
   const place = cell.cellIndex - 1;
-  const row = cell.parentElement.sectionRowIndex;
+  const row = cell.closest("tr").sectionRowIndex;
   const [name, id] = data.tokens[place];
   const dense = data.dense[row][place];
   const pruned = data.pruned[row][place];
@@ -27,8 +28,9 @@ document.addEventListener("pointerover", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  /** @type {HTMLTableCellElement} */
   const cell = event.target.closest?.("[data-grid] tbody td");
-  if (cell) { const address = new URL(cell.parentElement.querySelector("a").href); address.searchParams.set("token", cell.cellIndex - 1); location.assign(address.href); return; }
+  if (cell) { const address = new URL(cell.closest("tr").querySelector("a").href); address.searchParams.set("token", String(cell.cellIndex - 1)); location.assign(address.href); return; }
   const link = event.target.closest?.("a[data-step], a[data-view]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
@@ -43,8 +45,9 @@ document.addEventListener("keydown", (event) => {
 
 // The three grids are one picture: the same token stands at the same place in each.
 document.addEventListener("scroll", (event) => {
-  if (!event.target.matches?.("[data-together]")) return;
-  for (const box of document.querySelectorAll("[data-together]")) if (box.scrollLeft !== event.target.scrollLeft) box.scrollLeft = event.target.scrollLeft;
+  const moved = /** @type {HTMLElement} */ (event.target);
+  if (!moved.matches?.("[data-together]")) return;
+  for (const box of document.querySelectorAll("[data-together]")) if (box.scrollLeft !== moved.scrollLeft) box.scrollLeft = moved.scrollLeft;
 }, true);
 
 const number = (value) => (value < 0 ? "\u2212" : "") + Math.abs(value).toFixed(4);

@@ -30,7 +30,7 @@ function start() {
     const focused = document.activeElement?.dataset?.i !== undefined;
     if (!focused) tell(document.querySelector(`[data-pane="dense"] [data-i="${chosen}"]`));
   }
-  const ahead = () => document.querySelectorAll("a[data-step]").forEach((link) => prefetch(link.href));
+  const ahead = () => document.querySelectorAll("a[data-step]").forEach((link) => { prefetch(link.href); });
   "requestIdleCallback" in window ? requestIdleCallback(ahead, { timeout: 300 }) : setTimeout(ahead, 50);
 }
 
@@ -82,7 +82,7 @@ const tokenOf = (event) => event.target.closest?.("[data-pane] [data-i]");
 document.addEventListener("pointerover", (event) => {
   const token = tokenOf(event);
   if (token) tell(token);
-  else if (event.target.closest?.(".panes") || tipShown()) leave(event);
+  else if (event.target.closest?.(".panes") || tipShown()) leave();
 });
 document.addEventListener("focusin", (event) => { const token = tokenOf(event); if (token) tell(token); });
 document.addEventListener("focusout", (event) => { if (tokenOf(event)) untell(); });
@@ -130,13 +130,16 @@ document.addEventListener("keydown", (event) => {
   }
   if (!shortcutsOn()) return;
   switch (event.key) {
-    case "?": document.getElementById("help").showModal(); return;
+    case "?": help(); return;
     case "c": document.querySelector("[data-copy]").click(); return;
     case ",": case ".": { event.preventDefault(); walk(focused, event.key === "." ? 1 : -1); return; }
   }
   const step = document.querySelector(`a[data-step="${CSS.escape(event.key)}"]`);
   if (step && !event.shiftKey) { event.preventDefault(); swap(step.href, "push"); }
 });
+
+// The dialog is a part of <main>: after a swap it is another one.
+const help = () => document.querySelector("dialog").showModal();
 
 function walk(focused, by) {
   const from = focused ?? document.querySelector('[data-pane="dense"] .c') ?? document.querySelector('[data-pane="dense"] [data-i]');
@@ -148,7 +151,7 @@ function walk(focused, by) {
 }
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest?.("[data-help]")) document.getElementById("help").showModal();
+  if (event.target.closest?.("[data-help]")) help();
 });
 dark.addEventListener("change", dress);
 window.addEventListener("popstate", () => swap(location.href, "keep"));

@@ -8,21 +8,24 @@ import { act } from "./actions.js";
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && shortcutsOn() && !typing(event)) {
+    /** @type {HTMLInputElement} */
     const search = document.querySelector("[data-search]");
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   }
   if (event.key === "Escape") {
+    /** @type {HTMLDetailsElement} */
     const open = document.querySelector("details.menu[open]");
     if (open) { open.open = false; open.querySelector("summary").focus(); }
-    else if (event.target.matches?.("[data-search]")) event.target.blur();
+    else if (event.target.matches?.("[data-search]")) document.activeElement.blur();
   }
 });
 
 document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target) || event.target.closest("a")) menu.open = false;
-  }
-  const button = event.target.closest("button");
+  const target = /** @type {HTMLElement} */ (event.target);
+  /** @type {NodeListOf<HTMLDetailsElement>} */
+  const menus = document.querySelectorAll("details.menu[open]");
+  for (const menu of menus) if (!menu.contains(target) || target.closest("a")) menu.open = false;
+  const button = target.closest("button");
   if (!button) return;
   if (button.hasAttribute("data-copy")) copyButton(button);
   if (button.hasAttribute("data-share")) shareButton(button);

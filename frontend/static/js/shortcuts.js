@@ -12,12 +12,15 @@ function read() {
 
 function show() {
   document.documentElement.dataset.keys = on ? "on" : "off";
-  for (const box of document.querySelectorAll("[data-keys-switch]")) box.checked = on;
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const boxes = document.querySelectorAll("[data-keys-switch]");
+  for (const box of boxes) box.checked = on;
 }
 
 document.addEventListener("change", (event) => {
-  if (!event.target.matches?.("[data-keys-switch]")) return;
-  on = event.target.checked;
+  const box = /** @type {HTMLInputElement} */ (event.target);
+  if (!box.matches?.("[data-keys-switch]")) return;
+  on = box.checked;
   try { localStorage.setItem(KEY, on ? "on" : "off"); } catch { /* see read */ }
   show();
 });

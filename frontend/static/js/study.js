@@ -14,7 +14,9 @@ let axes = {};
 function start() {
   const block = document.getElementById("study-data");
   ({ names, cells } = block ? JSON.parse(block.textContent) : { names: [], cells: {} });
-  axes = Object.fromEntries([...document.querySelectorAll("[data-table-form] select")].map((select) => [select.name, select.value]));
+  /** @type {NodeListOf<HTMLSelectElement>} */
+  const selects = document.querySelectorAll("[data-table-form] select");
+  axes = Object.fromEntries([...selects].map((select) => [select.name, select.value]));
   hideTip();
   // One cell is reached by Tab, the others by arrow keys.
   let first = true;
@@ -78,7 +80,7 @@ function next(lines, line, column, [down, right]) {
 }
 
 function send(form) {
-  const query = new URLSearchParams(new FormData(form));
+  const query = new URLSearchParams(/** @type {any} */ (new FormData(form)));
   swap(`${form.action}?${query}`, "replace");
 }
 
@@ -89,22 +91,23 @@ document.addEventListener("keydown", move);
 document.addEventListener("swapped", start);
 
 document.addEventListener("change", (event) => {
-  const form = event.target.closest?.("[data-table-form]");
-  if (!form) return;
-  const { name, value } = event.target;
-  if (event.target.matches("select")) {
+  const control = /** @type {HTMLSelectElement | HTMLInputElement} */ (event.target);
+  const form = control.form;
+  if (!form?.matches("[data-table-form]")) return;
+  const { name, value } = control;
+  if (control.matches("select")) {
     // Choosing the other axis swaps the two: a table needs two different ones.
-    const other = form.elements.namedItem(name === "rows" ? "columns" : "rows");
+    const other = /** @type {HTMLSelectElement} */ (form.elements.namedItem(name === "rows" ? "columns" : "rows"));
     if (other.value === value) other.value = axes[name];
     send(form);
   } else {
-    event.target.closest("[data-filter]").dataset.changed = "";
+    control.closest("[data-filter]").dataset.changed = "";
   }
 });
 
 // A menu of values is sent when it is closed, not at every mark.
 document.addEventListener("toggle", (event) => {
-  const menu = event.target;
+  const menu = /** @type {HTMLDetailsElement} */ (event.target);
   if (menu.matches?.("[data-filter][data-changed]") && !menu.open) send(menu.closest("form"));
 }, true);
 

@@ -50,19 +50,22 @@ async function fetchPage(href) {
 function show(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   const focus = focusedPlace();
-  const open = [...document.querySelectorAll("main details:not(.menu)")].map((details) => details.open);
+  const open = folded().map((details) => details.open);
   document.title = fresh.title;
   document.querySelector("main").replaceWith(document.adoptNode(fresh.querySelector("main")));
-  const details = document.querySelectorAll("main details:not(.menu)");
+  const details = folded();
   if (details.length === open.length) details.forEach((one, index) => { one.open = open[index]; });
   restore(focus);
   document.dispatchEvent(new CustomEvent("swapped"));
 }
 
+const folded = () => [...document.querySelector("main").querySelectorAll("details")].filter((details) => !details.matches(".menu"));
+
 // How to find the focused element again in the fresh page: by what it is for, not by where it is.
 function focusedPlace() {
   const element = document.activeElement;
-  if (!element || !element.closest("main") || element.matches("main")) return null;
+  const main = element?.closest("main");
+  if (!main || main === element) return null;
   if (element.dataset.step) return `[data-step="${element.dataset.step}"]`;
   if (element.dataset.i) return `[data-pane="${element.closest("[data-pane]").dataset.pane}"] [data-i="${element.dataset.i}"]`;
   const group = element.closest("[aria-label]");

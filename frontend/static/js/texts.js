@@ -7,10 +7,10 @@ const RUNNING = "running";
 let typed = "";
 
 document.addEventListener("submit", (event) => {
-  const form = event.target.closest?.("[data-send]");
-  if (!form) return;
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (!form.matches("[data-send]")) return;
   // Words that are chosen by hand are asked for on the next page.
-  if (form.elements.namedItem("source")?.value === "manual" && !form.elements.namedItem("one")) return;
+  if (/** @type {HTMLInputElement} */ (form.elements.namedItem("source"))?.value === "manual" && !form.elements.namedItem("one")) return;
   event.preventDefault();
   send(form).catch(() => wrong(form, "The server cannot be reached. Try again in a moment."));
 });
@@ -18,7 +18,7 @@ document.addEventListener("submit", (event) => {
 async function send(form) {
   busy(form, true);
   wrong(form, "");
-  const response = await fetch(form.action, { method: "POST", headers: { accept: "application/json" }, body: new URLSearchParams(new FormData(form)) });
+  const response = await fetch(form.action, { method: "POST", headers: { accept: "application/json" }, body: new URLSearchParams(/** @type {any} */ (new FormData(form))) });
   if (!response.ok) { wrong(form, await problemText(response)); return; }
   const job = await response.json();
   if (job.state === DONE) go(form, job.then_href);
@@ -78,7 +78,9 @@ document.addEventListener("change", (event) => { if (event.target.closest(".word
 
 // All places of a word are marked together; how many words are is said above them.
 function mark(text) {
-  for (const label of text.querySelectorAll(".words label")) label.classList.toggle("marked", document.getElementById(label.htmlFor).checked);
+  /** @type {NodeListOf<HTMLLabelElement>} */
+  const labels = text.querySelectorAll(".words label");
+  for (const label of labels) label.classList.toggle("marked", /** @type {HTMLInputElement} */ (label.control).checked);
   const count = text.querySelectorAll("[type=checkbox]:checked").length;
   text.querySelector("[data-marked]").textContent = `${count} ${count === 1 ? "word" : "words"}`;
 }
@@ -86,10 +88,14 @@ function mark(text) {
 function start() {
   for (const text of document.querySelectorAll(".words-of")) mark(text); // the browser may have kept marks on the way back
   for (const form of document.querySelectorAll("[data-send]")) busy(form, false);
+  /** @type {HTMLTextAreaElement} */
   const area = document.querySelector("[data-typed]");
   if (area && typed && !area.value) area.value = typed; // walking to the next neuron keeps what was typed
 }
 
-document.addEventListener("input", (event) => { if (event.target.matches?.("[data-typed]")) typed = event.target.value; });
+document.addEventListener("input", (event) => {
+  const area = /** @type {HTMLTextAreaElement} */ (event.target);
+  if (area.matches("[data-typed]")) typed = area.value;
+});
 window.addEventListener("pageshow", start);
 document.addEventListener("swapped", start);

@@ -1,6 +1,8 @@
 // Moments in the reader's own time: without script they are in UTC and say so.
 
+/** @type {Intl.DateTimeFormatOptions} */
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+/** @type {Intl.DateTimeFormatOptions} */
 const WHOLE = { dateStyle: "medium", timeStyle: "long" };
 
 // A time of day, as it stands before a line of a log.
@@ -20,7 +22,9 @@ function zone() {
 }
 
 function start() {
-  for (const time of document.querySelectorAll("time[datetime]")) {
+  /** @type {NodeListOf<HTMLTimeElement>} */
+  const times = document.querySelectorAll("time[datetime]");
+  for (const time of times) {
     const moment = new Date(time.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
     if (time.hasAttribute("data-clock")) time.textContent = clock(moment);
