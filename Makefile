@@ -1,6 +1,7 @@
 # make install   .venv with the `prunescope` command        make run     everything on this machine, with a demo
 # make test      all tests (Chromium included)              make check   format, lint, types (scripts too), import contracts
 # make bench     measure: tables into docs/results.md, numbers into benchmarks/results
+# make test-installed   the pages and the API from the built wheel
 # make picture   the README's picture anew (docs/neuron.webp)
 # Only relative paths and `python -m`: the checkout may lie in a folder with spaces in its name.
 
@@ -11,10 +12,10 @@ LOCK := requirements.lock
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
+.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,6 +40,11 @@ run: install
 test: $(VENV)/.dev
 	@sh tests/chromium.sh
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
+# The server's and the pages' tests against the built wheel, without the checkout.
+test-installed: $(VENV)/.dev
+	@sh tests/chromium.sh
+	PRUNESCOPE_WHEEL_TESTS="tests/server tests/pages tests/test_client.py" $(PY) -m pytest tests/test_wheel.py -k from_the_wheel
 
 # Apart from `test`: tracing costs the tests a quarter to two thirds more processor time. What only other processes run is not counted.
 coverage: $(VENV)/.dev

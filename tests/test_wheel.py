@@ -19,6 +19,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
+PAGES = "tests/server/site tests/server/test_app.py tests/server/test_without_scipy.py tests/pages/test_links.py"
+"""Tests that also run against the wheel; `make test-installed` names all of the server's and the pages'."""
 SOME_CELLS = 4
 """Of the demo study, models pruned and evaluated: enough to know that the worker has all that it needs."""
 DECOYS = ("cli", "jobs", "lm", "numpy", "redis", "server", "store", "text", "typer", "worker")
@@ -70,7 +72,7 @@ def test_one_name_and_all_that_it_needs(wheel: Path) -> None:
     inside = {name.removeprefix("prunescope/") for name in names}
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     folders = {link.name for link in (ROOT / "prunescope").iterdir() if link.is_symlink()}
-    needed = {name for name in files if name.split("/")[0] in folders and not name.endswith("README.md")}
+    needed = {name for name in files if name.split("/")[0] in folders and not name.endswith(("README.md", ".d.ts"))}
     assert needed <= inside, needed - inside
     own = {file.name for file in (ROOT / "prunescope").iterdir() if file.is_file()}
     assert {"__init__.py", "py.typed"} <= own <= inside
@@ -116,3 +118,14 @@ def test_the_demo_study_runs(installed: Path, elsewhere: Path) -> None:
                     assert response.status == 200
         finally:
             process.terminate()
+
+
+def test_pages_and_api_are_the_same_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """The tests from a folder of their own: nothing of the checkout but them is there to be imported."""
+    for name in ("tests", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "screenshots"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    chosen = os.environ.get("PRUNESCOPE_WHEEL_TESTS", PAGES).split()
+    command = [installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

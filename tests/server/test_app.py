@@ -19,13 +19,14 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_server_starts_without_torch_and_the_numerics(tmp_path: Path) -> None:
     code = (
-        "import sys; from server.app import create_app; from jobs.settings import Settings;"
+        "import sys; from prunescope.server.app import create_app; from prunescope.jobs.settings import Settings;"
         f"create_app(Settings(home={str(tmp_path)!r})).openapi();"
-        "known = {name.partition('.')[0] for name in sys.modules};"
-        "print(*sorted(known & {'torch', 'transformers', 'lm', 'pruning', 'nsa', 'evaluation', 'lm_eval', 'worker'}))"
+        "known = {'.'.join(name.split('.')[: 1 + name.startswith('prunescope.')]) for name in sys.modules};"
+        "numerics = {f'prunescope.{name}' for name in ('lm', 'pruning', 'nsa', 'evaluation', 'worker')};"
+        "print('prunescope.server' in known, *sorted(known & {'torch', 'transformers', 'lm_eval', *numerics}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert done.stdout.split() == ["True"]
 
 
 def test_machines_learn_whether_the_parts_answer(client: TestClient, settings: Settings) -> None:

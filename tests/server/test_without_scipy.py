@@ -15,8 +15,8 @@ for name in ("scipy", "torch", "transformers", "lm_eval"):
     sys.modules[name] = None  # an import of it fails, as where it is not installed
 from pathlib import Path
 from starlette.testclient import TestClient
-from jobs.settings import Settings
-from server.app import create_app
+from prunescope.jobs.settings import Settings
+from prunescope.server.app import create_app
 
 home, study, evaluation = Path(sys.argv[1]), *sys.argv[2:]
 app = create_app(Settings(home=home, redis_url=f"unix://{home}/nobody.sock"))

@@ -37,7 +37,7 @@ def test_the_newest_revision_is_known_without_alembic() -> None:
 def test_migrating_again_changes_nothing_and_needs_no_alembic(database: Database) -> None:
     assert database.revision() == HEAD
     code = (
-        "import sys; from store.database import Database; "
+        "import sys; from prunescope.store.database import Database; "
         f"Database({database.url.render_as_string(hide_password=False)!r}).migrate(); "
         "sys.exit('alembic' in sys.modules)"
     )
@@ -45,7 +45,7 @@ def test_migrating_again_changes_nothing_and_needs_no_alembic(database: Database
 
 
 def test_processes_that_start_together_migrate_once(database_url: str) -> None:
-    code = f"from store.database import Database; Database({database_url!r}).migrate()"
+    code = f"from prunescope.store.database import Database; Database({database_url!r}).migrate()"
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]

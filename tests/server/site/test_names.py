@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+import prunescope
 from prunescope.jobs.fingerprints import fingerprint
 from prunescope.jobs.references import DEMO_FOLDER, canonical_reference
 from prunescope.jobs.settings import Settings
@@ -22,7 +23,7 @@ from prunescope.store.studies.grid import plan
 from tests.server.conftest import ATTRIBUTION, PRUNED, add_evaluation, add_model
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 
-DEMO_STUDY = Path(__file__).parents[3] / "studies" / "demo.yaml"
+DEMO_STUDY = Path(prunescope.__file__).parent / "studies" / "demo.yaml"
 
 
 def demo_specs() -> list[PruneSpec]:

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
+import prunescope
 from prunescope.jobs.fingerprints import fingerprint
 from prunescope.jobs.specs import StudySpec, parse_spec
 from prunescope.jobs.vocabulary import CALIBRATION_SETS, TASKS
 from prunescope.store.studies.grid import plan
 from prunescope.store.studies.published import published_tables
 
-STUDIES = Path(__file__).parents[3] / "studies"
+STUDIES = Path(prunescope.__file__).parent / "studies"
 THE_24 = [task for task in TASKS if task != "reviews"]
 SETS = [name for name in CALIBRATION_SETS if name != "demo"]
 
