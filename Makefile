@@ -44,7 +44,7 @@ test: $(VENV)/.dev
 # The server's and the pages' tests against the built wheel, without the checkout.
 test-installed: $(VENV)/.dev
 	@sh tests/chromium.sh
-	PRUNESCOPE_WHEEL_TESTS="tests/server tests/pages tests/test_client.py" $(PY) -m pytest tests/test_wheel.py -k from_the_wheel
+	PRUNESCOPE_WHEEL_TESTS="tests/server tests/pages tests/prunescope" $(PY) -m pytest tests/test_wheel.py -k from_the_wheel
 
 # Apart from `test`: tracing costs the tests a quarter to two thirds more processor time. What only other processes run is not counted.
 coverage: $(VENV)/.dev

@@ -37,7 +37,7 @@ class Notebook:
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Notebook:
-    """All blocks but that of a running server, which tests/test_client.py runs."""
+    """All blocks but that of a running server, which tests/prunescope/test_client.py runs."""
     folder = tmp_path_factory.mktemp("notebook")
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     variables: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from prunescope.client import Client, JobFailed, Refused, Unavailable
 from prunescope.jobs.documents import JobState, Progress
 from tests.pages.conftest import Site, served
 
-PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 PRUNE: dict[str, Any] = {"model": "demo", "method": "magnitude", "pattern": "2:4"}
 
 
