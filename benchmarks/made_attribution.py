@@ -21,7 +21,7 @@ from prunescope.jobs.specs import AttributeSpec
 from prunescope.lm.rows import file_rows
 from prunescope.lm.tokens import Tokens, tokenize
 from prunescope.nsa.attribution import DENSE
-from prunescope.nsa.damage import compare, yardstick
+from prunescope.nsa.damage import baseline, compare
 from prunescope.nsa.examples import make_examples, positions_of
 from prunescope.nsa.matching import match
 from prunescope.nsa.preparation import Options, Prepared
@@ -132,7 +132,7 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
         matched = match(writer, DENSE, work, options, shape, device, silent)
         seconds["score"] = time.perf_counter() - began
         arrays = matched.arrays
-        against = yardstick(writer, DENSE, work, options, arrays)
+        against = baseline(writer, DENSE, work, options, arrays)
         writer.close(DENSE)
         _written(writer, PRUNED, activations, work, seconds)
         began = time.perf_counter()

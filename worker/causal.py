@@ -27,7 +27,7 @@ from prunescope.nsa import causal
 from prunescope.nsa.archive import Archive
 from prunescope.nsa.effects import effect
 from prunescope.nsa.statistics import MEAN
-from prunescope.nsa.tables import matched_count
+from prunescope.nsa.tables import top_count
 from prunescope.nsa.texts import Text
 from prunescope.worker.context import Context
 
@@ -96,7 +96,7 @@ def run(
 
     `ranks` are those of the attribution, `means` the dense model's mean activations.
     """
-    count = matched_count(ranks) if asked.neurons is None else asked.neurons
+    count = top_count(ranks) if asked.neurons is None else asked.neurons
     groups = causal.choose(ranks, count, asked.draws, layers=asked.layers, seed=seed)
     (dense, load), *pruned = loaders
     lm = load()
