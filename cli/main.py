@@ -1,4 +1,5 @@
-"""The `prunescope` command. A subcommand imports what it needs when it runs: `--help` and `up` know no torch."""
+"""The `prunescope` command. Each subcommand imports its modules when it runs, so that `--help` and `up` do not import
+torch."""
 
 import contextlib
 import io
@@ -18,7 +19,7 @@ from prunescope.jobs.paths import BadPath, expanded
 
 
 def _path(text: str) -> Path:
-    """A path that was typed, its `~` expanded."""
+    """Parse a path argument, with `~` expanded."""
     try:
         return expanded(text)
     except BadPath as error:
@@ -38,13 +39,13 @@ Dtype = Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloa
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 
 INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+"""typer's exit code for Ctrl-C."""
 
 STOPPED = "stopped; nothing was written"
 
 
 class Group(TyperGroup):
-    """Turns what went wrong into an exit code and one line."""
+    """The command group, which turns exceptions into an exit code and one line."""
 
     def main(
         self,
@@ -78,7 +79,7 @@ class Group(TyperGroup):
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what could neither be written to a result nor shown: names that are not UTF-8, and null bytes."""
+    """Raise Refusal for arguments that are not UTF-8 or have null bytes, which can be neither stored nor printed."""
     for argument in arguments:
         try:
             argument.encode()
@@ -92,26 +93,25 @@ def _ending(error: Exception) -> tuple[int, str]:
     match error:
         case typer.TyperException():
             return error.exit_code, one_line(error.format_message())
-        case typer.Abort():  # typer makes one of an EOFError, which a file that is cut short raises
+        case typer.Abort():  # typer converts EOFError, which a truncated file raises, to Abort
             return ending(error.__cause__) if error.__cause__ else (FAILED, STOPPED)
         case _:
             return ending(error)
 
 
 def _repair_streams() -> None:
-    """Standard streams that take every text: names that are not UTF-8, a terminal that knows few letters, or streams
-    that were closed before the start."""
+    """Make the standard streams accept any text, also names that are not UTF-8 or a terminal with a limited character
+    set, and replace streams that are closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _give_up_unwritten() -> None:
-    """Python writes what is left of the output when it ends: where that cannot be written, it would say so once more,
-    in its own words."""
+    """Discard output that could not be written, because Python would try again at exit and print another error."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -56,9 +56,8 @@ def batch_size(model: PreTrainedModel) -> BatchSize:
         by_time = CPU_MULTIPLICATIONS // max(1, sum(parameter.numel() for parameter in model.parameters()))
         return BatchSize(max(1, int(min(TOKENS_AT_ONCE["cpu"], by_time, CPU_BYTES // token_bytes(model)))))
     free, _ = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
-        device
-    )  # reserved by this process, not in use
+    # What PyTorch has reserved and does not use is free too.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return BatchSize(max(1, int(min(TOKENS_AT_ONCE["cuda"], free * USABLE // token_bytes(model)))))
 
 

@@ -118,9 +118,8 @@ def choose_device(name: str) -> torch.device:
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", name):
         raise DeviceUnavailable(f"device {name!r} is unknown: auto, cpu, cuda or cuda:1 (any number)")
     device = torch.device(name)
-    if (
-        device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count()
-    ):  # torch keeps the index in one byte
+    # The index is read from the name, because torch keeps it in one byte.
+    if device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise DeviceUnavailable(
             f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices; use auto or cpu"
         )

@@ -88,9 +88,8 @@ def _renamed(model: PreTrainedModel, checkpoint: Checkpoint) -> Iterator[tuple[s
     transforms = get_model_conversion_mapping(model)
     renamings = [transform for transform in transforms if isinstance(transform, WeightRenaming)]
     converters = [transform for transform in transforms if isinstance(transform, WeightConverter)]
-    for name in sorted(
-        checkpoint.entries, key=dot_natural_key
-    ):  # transformers' order; some renamings depend on earlier ones
+    # In transformers' order: some renamings depend on earlier ones.
+    for name in sorted(checkpoint.entries, key=dot_natural_key):
         own, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
         if own not in state and name in state:
             own, pattern = rename_source_key(name, [], [], model.base_model_prefix, state)

@@ -116,9 +116,8 @@ def own_word_sums(
 ) -> Float[np.ndarray, "neurons texts"]:
     """The sum of transformed activations over the tokens of each neuron's own word, for every text; 0 for a neuron
     without a word."""
-    spelling = np.zeros(
-        (len(positions.words) + 1, len(positions.text)), dtype=bool
-    )  # the last row is for neurons without a word
+    # The last row is for neurons without a word.
+    spelling = np.zeros((len(positions.words) + 1, len(positions.text)), dtype=bool)
     for row, places in zip(spelling, positions.words.values(), strict=False):
         row[places] = True
     own = torch.from_numpy(spelling).to(values.device)[torch.from_numpy(words).to(values.device)]

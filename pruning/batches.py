@@ -22,9 +22,8 @@ def windows_at_once(layer: nn.Module, tokens: int, device: torch.device, dtype: 
     if device.type != "cuda":
         return most
     free, _ = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
-        device
-    )  # reserved by this process, not in use
+    # What PyTorch has reserved and does not use is free too.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if visits:
         free -= sum(parameter.numel() for parameter in layer.parameters()) * dtype.itemsize
     return min(most, windows_fitting(layer, tokens, dtype, free))

@@ -35,9 +35,8 @@ class InputNorms:
 
 def sums_of_squares(rows: Float[Tensor, "tokens columns"]) -> Float[Tensor, " columns"]:
     """Each column's sum of squares, in float32."""
-    if (
-        rows.device.type == "cuda"
-    ):  # reads the data once; a float32 copy and its squares would take three times the memory traffic
+    if rows.device.type == "cuda":
+        # This reads the data once; a float32 copy and its squares would take three times the memory traffic.
         norms: Tensor = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float32)
         return norms.square_()
     return torch.ones(len(rows)) @ rows.float().square()  # twice as fast as a sum over tokens

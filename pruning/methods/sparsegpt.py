@@ -116,9 +116,8 @@ class _Block:
     def prune(self, corner: Float[Tensor, "columns columns"]) -> None:
         """Prune and update the block's columns in place. `corner` is U_bb."""
         self._diagonal.copy_(corner.diagonal().unsqueeze(1))
-        torch.div(
-            corner, self._diagonal, out=self._share
-        )  # share[i, j] of column i's change is subtracted from column j
+        # share[i, j] of column i's change is subtracted from column j.
+        torch.div(corner, self._diagonal, out=self._share)
         for step in self._steps:
             step()
         self.weight.sub_(self._lost)
