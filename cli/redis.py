@@ -63,8 +63,8 @@ def private_redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def _place(socket: Path, home: Path) -> Iterator[Path]:
-    """Prepare the socket's path and yield it: create its folder, private to this user if it is not the data folder, and remove an
-    old socket."""
+    """Yield the socket's path, ready to be bound: its folder is created, private to this user if it is not the data
+    folder, and an old socket is removed."""
     folder = socket.parent
     if folder != home:
         folder.mkdir(mode=0o700, exist_ok=True)
