@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _watch_ours(seconds: Seconds, accuracies: dict[str, float], batch: int) -> str:
-    import prunescope.evaluation.harness  # noqa: F401 - else it is imported within the evaluation
+    import prunescope.evaluation.harness  # noqa: F401 - imported here so that it is not timed
     from prunescope.evaluation.accuracy import evaluate
     from prunescope.worker import stages
 
