@@ -184,7 +184,7 @@ def _artefacts(settings: Settings) -> Answer:
 
 
 def _writable(folder: Path, variable: str) -> Answer:
-    """Check that a folder exists and is writable, or can be made."""
+    """Check that a folder exists and is writable, or can be created; `variable` is the setting that names it."""
     for place in (folder, *folder.parents):
         if place.is_symlink() and not place.exists():
             return "bad", f"{place} is a link that leads nowhere: remove it, or choose another {variable}"

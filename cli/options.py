@@ -12,7 +12,8 @@ from prunescope.lm.rows import file_values
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """Parse `key=value` pairs; values that look like numbers or booleans are converted."""
+    """Parse `key=value` pairs. Values are read as YAML, so that numbers and booleans are converted. Raises Refusal,
+    which names `option`."""
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

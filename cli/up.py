@@ -35,7 +35,8 @@ Children = dict[str, tuple[subprocess.Popen[bytes], Path]]
 
 
 def run(settings: Settings, *, demo: bool) -> None:
-    """Start all processes, print the address, and wait for Ctrl-C or SIGTERM; all processes have ended on return.
+    """Start all processes, print the address, and wait for Ctrl-C or SIGTERM; all processes have ended on return. With
+    `demo`, the demo study is submitted if there is no job yet.
 
     Raises:
         Refusal: the port is taken, or another `prunescope up` uses the data folder.

@@ -110,7 +110,7 @@ def scitail_label(row: Row) -> Row:
 
 
 def mednli_label(row: Row) -> Row:
-    """Convert to MNLI's labels 0, 1, 2."""
+    """Convert to MNLI's field names and labels: 0 entailment, 1 neutral, 2 contradiction."""
     label = ("entailment", "neutral", "contradiction").index(row["gold_label"])
     return {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": label}
 

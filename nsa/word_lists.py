@@ -285,7 +285,7 @@ def _words(item: str) -> int:
 
 
 def _of_text(item: str, words: WordIndex) -> list[str]:
-    """The item or, if the text does not contain it, its parts around an "and" that the text contains."""
+    """The item itself, or its parts around an "and" if the text contains one of these but not the item."""
     parts = [part for part in _AND.split(item) if part]
     found = item not in words and any(part in words for part in parts)
     return parts if found else [item]
