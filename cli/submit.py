@@ -32,7 +32,7 @@ def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force
     request = {**read_request(file), "force": force}
     if dry_run and request["kind"] != JobKind.STUDY:
         raise Refusal(f"{file}: --dry-run tells how much work a study is; kind {request['kind']} is one job")
-    with _client(server or address_of(settings)) as client, _told():
+    with _client(server or address_of(settings)) as client, _errors_converted():
         if request["kind"] == JobKind.STUDY:
             estimate = client.estimate(request["spec"], force=force)
             print(work(estimate), file=sys.stdout if dry_run else sys.stderr, flush=True)
@@ -52,7 +52,7 @@ def _client(server: str) -> Client:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _errors_converted() -> Iterator[None]:
     """Convert errors of the server or a job to those of the command."""
     try:
         yield

@@ -59,7 +59,7 @@ class Passage:
 
 
 @dataclass
-class _Home:
+class _Leaf:
     """A text that must go through the model, and the items that are scored from it."""
 
     tokens: tuple[int, ...]
@@ -72,41 +72,41 @@ def passages(texts: Sequence[tuple[int, ...]], longest: int) -> list[Passage]:
     A text that is a prefix of another is scored from the other's row. `longest` is the maximum length of a row with
     branches (`longest_branched`); 0 means no branches.
     """
-    homes = _homes(texts)
-    groups: list[list[_Home]] = []
+    leaves = _leaves(texts)
+    groups: list[list[_Leaf]] = []
     stem = total = 0
-    for home in homes:
+    for leaf in leaves:
         if groups:
             group = groups[-1]
-            shared = min(stem, _shared(group[-1].tokens, home.tokens))
+            shared = min(stem, _shared(group[-1].tokens, leaf.tokens))
             # The group's members no longer share what the new one does not have.
             saved = shared - (len(group) - 1) * (stem - shared)
-            size = total + len(home.tokens) - saved
-            most = min(longest, LONGEST * max(len(one.tokens) for one in (*group, home)))
-            if saved >= SAVED * len(home.tokens) and size <= most:
-                group.append(home)
+            size = total + len(leaf.tokens) - saved
+            most = min(longest, LONGEST * max(len(one.tokens) for one in (*group, leaf)))
+            if saved >= SAVED * len(leaf.tokens) and size <= most:
+                group.append(leaf)
                 stem, total = shared, size
                 continue
-        groups.append([home])
-        stem = total = len(home.tokens)
+        groups.append([leaf])
+        stem = total = len(leaf.tokens)
     made = [_passage(group) for group in groups]
     # Longest first: little padding, and memory runs out in the first batch or never.
     return sorted(made, key=lambda one: -len(one.tokens))
 
 
-def _homes(texts: Sequence[tuple[int, ...]]) -> list[_Home]:
+def _leaves(texts: Sequence[tuple[int, ...]]) -> list[_Leaf]:
     """The distinct texts that are not a prefix of another, sorted by their tokens."""
-    homes: list[_Home] = []
-    # In this order, texts that extend a text follow it: going backwards, only the last home can extend it.
+    leaves: list[_Leaf] = []
+    # In this order, texts that extend a text follow it: going backwards, only the last leaf can extend it.
     for index in sorted(range(len(texts)), key=lambda index: texts[index], reverse=True):
-        if homes and homes[-1].tokens[: len(texts[index])] == texts[index]:
-            homes[-1].items.append(index)
+        if leaves and leaves[-1].tokens[: len(texts[index])] == texts[index]:
+            leaves[-1].items.append(index)
         else:
-            homes.append(_Home(texts[index], [index]))
-    return homes[::-1]
+            leaves.append(_Leaf(texts[index], [index]))
+    return leaves[::-1]
 
 
-def _passage(group: Sequence[_Home]) -> Passage:
+def _passage(group: Sequence[_Leaf]) -> Passage:
     """Make a passage of one text, or of several with their common prefix as stem. They are sorted, so the first and the
     last have the shortest common prefix."""
     first = group[0].tokens
@@ -115,10 +115,10 @@ def _passage(group: Sequence[_Home]) -> Passage:
     stem = _shared(first, group[-1].tokens)
     tokens = first[:stem]
     items: list[tuple[int, int]] = []
-    for home in group:
-        items += [(item, len(tokens)) for item in home.items]
-        tokens += home.tokens[stem:]
-    return Passage(tokens, stem, tuple(len(home.tokens) - stem for home in group), tuple(items))
+    for leaf in group:
+        items += [(item, len(tokens)) for item in leaf.items]
+        tokens += leaf.tokens[stem:]
+    return Passage(tokens, stem, tuple(len(leaf.tokens) - stem for leaf in group), tuple(items))
 
 
 def _shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:

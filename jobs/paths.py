@@ -27,7 +27,7 @@ def expanded(text: str | Path) -> Path:
         return Path(name)
     home = os.path.expanduser(first)  # noqa: PTH111 - pathlib's own takes a relative HOME
     if not Path(home).is_absolute() or (first == "~" and os.environ.get("HOME") == ""):  # of which it makes /
-        raise BadPath(f"{name!r}: {_homeless(first)}; write the whole path")
+        raise BadPath(f"{name!r}: {_unknown_home(first)}; write the whole path")
     return Path(home, *rest)
 
 
@@ -40,7 +40,7 @@ def expanded_address(address: str) -> str:
     return address
 
 
-def _homeless(first: str) -> str:
+def _unknown_home(first: str) -> str:
     if first != "~":
         return f"there is no user {first[1:]!r}"
     return "HOME is not set to an absolute path, and this user has no home"

@@ -128,17 +128,17 @@ def _slices(checkpoint: Checkpoint, opened: ExitStack) -> dict[str, Any]:
     return {name: files[entry.file].get_slice(entry.key) for name, entry in checkpoint.entries.items()}
 
 
-def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, told: Mapping[str, Any], reference: str) -> None:
+def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, loading: Mapping[str, Any], reference: str) -> None:
     kind = type(model).__name__
-    if missing := told["missing_keys"]:
+    if missing := loading["missing_keys"]:
         # transformers would initialise them randomly
-        unexpected = told["unexpected_keys"]
+        unexpected = loading["unexpected_keys"]
         held = f"it has no place for {len(unexpected)}, {named(unexpected)}; " if unexpected else ""
         raise UnsupportedModel(
             f"{reference}: the checkpoint lacks {len(missing)} tensors of {kind}: {named(missing)}; {held}give a "
             f"checkpoint that fits its config.json, or save it again"
         )
-    if lost := _lost(model, checkpoint, told["unexpected_keys"]):
+    if lost := _lost(model, checkpoint, loading["unexpected_keys"]):
         raise UnsupportedModel(
             f"{reference}: {kind} has no place for {len(lost)} tensors of its decoder layers: {named(lost)}; it would "
             f"compute without them; give a config.json that fits the checkpoint"

@@ -31,21 +31,25 @@ class Visit:
         self, tensors: Iterable[Tensor], device: torch.device | None, dtype: torch.dtype | None, *, apart: bool = False
     ) -> None:
         self._device, self._dtype, self._apart = device, dtype, apart
-        self._homes = {id(tensor): (tensor, tensor.data) for tensor in tensors}
+        self._originals = {id(tensor): (tensor, tensor.data) for tensor in tensors}
         self._written: dict[int, bool] = {}  # parameter id -> whether kept weights changed too
 
     def __enter__(self) -> Self:
-        for tensor, home in self._homes.values():
+        for tensor, original in self._originals.values():
             parameter = isinstance(tensor, nn.Parameter)
-            converted = self._dtype if home.is_floating_point() and (parameter or home.dtype in HALVES) else None
-            tensor.data = home.to(self._device or home.device, converted or home.dtype, copy=self._apart and parameter)
+            converted = (
+                self._dtype if original.is_floating_point() and (parameter or original.dtype in HALVES) else None
+            )
+            tensor.data = original.to(
+                self._device or original.device, converted or original.dtype, copy=self._apart and parameter
+            )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for tensor, home in self._homes.values():
-            tensor.data = home
+        for tensor, original in self._originals.values():
+            tensor.data = original
 
     def write(self, module: nn.Module, decision: Decision) -> None:
         """Apply a decision to a linear's weight, rounded to its stored dtype, so that later computations use the weight
@@ -54,7 +58,7 @@ class Visit:
         parameter = module.weight
         assert isinstance(parameter, Tensor)
         if decision.updated is not None:
-            weight.copy_(decision.updated.to(self._homes[id(parameter)][1].dtype))
+            weight.copy_(decision.updated.to(self._originals[id(parameter)][1].dtype))
         if not bool(decision.keep.all()):  # if all weights are kept, a -0.0 stays -0.0
             # The sum turns -0.0 into 0.0; several times faster than filling by mask.
             weight.mul_(decision.keep).add_(0.0)
@@ -63,19 +67,19 @@ class Visit:
     def settle(self) -> None:
         """Transfer the written weights to the original tensors: into their storage or, with `apart`, as new storage."""
         for key, updated in self._written.items():
-            tensor, home = self._homes[key]
+            tensor, original = self._originals[key]
             values = tensor.data
             if (
                 not updated
-                and values.dtype != home.dtype
-                and torch.promote_types(values.dtype, home.dtype) != values.dtype
+                and values.dtype != original.dtype
+                and torch.promote_types(values.dtype, original.dtype) != values.dtype
             ):
                 # Computed in a narrower dtype than the stored one: kept weights keep their full precision.
-                values = home.to(values.device) * (values != 0)
+                values = original.to(values.device) * (values != 0)
             if self._apart:
-                self._homes[key] = (tensor, values.to(home.device, home.dtype))
-            elif values.data_ptr() != home.data_ptr():
-                home.copy_(values)
+                self._originals[key] = (tensor, values.to(original.device, original.dtype))
+            elif values.data_ptr() != original.data_ptr():
+                original.copy_(values)
 
 
 def forget(module: nn.Module) -> None:

@@ -80,12 +80,12 @@ def _prune(
     """Prune and update the stacked matrices in place and return the mask of kept weights. `upper` is R."""
     change = torch.empty_like(weight)
     keep = torch.empty_like(weight, dtype=torch.bool)
-    rooms: dict[int, _Block] = {}  # by width: all blocks but the last have the same
+    blocks: dict[int, _Block] = {}  # by width, which only the last block does not share
     for span in _spans(len(weight), block_columns, _together(pattern)):
         before = weight[span]
-        if len(before) not in rooms:
-            rooms[len(before)] = _Block(torch.empty_like(before), pattern)
-        block = rooms[len(before)]
+        if len(before) not in blocks:
+            blocks[len(before)] = _Block(torch.empty_like(before), pattern)
+        block = blocks[len(before)]
         corner = torch.linalg.solve_triangular(upper[span, span], _identity(before), upper=True)
         torch.addmm(before, corner.T, upper[: span.start, span].T @ change[: span.start], out=block.weight)
         if not isinstance(pattern, NofM):

@@ -1,4 +1,4 @@
-"""Touching some neurons of a model: against weights set by hand, and nothing left behind."""
+"""Interventions on neurons: compared with weights set by hand, and undone completely."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Everything that is kept about neurons, worked out again from the activations that are kept."""
+"""The stored results about neurons, recomputed from the stored activations."""
 
 import json
 from itertools import pairwise
