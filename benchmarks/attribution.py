@@ -1,4 +1,4 @@
-"""What an attribution costs: recording beside the plain forward pass, scoring, the store, reading, and memory.
+"""Benchmarks attribution: recording compared with a plain forward pass, scoring, storage, reading, and memory.
 
     python -m benchmarks.attribution --output benchmarks/results/attribution-cpu.json --document docs/results.md
     python -m benchmarks.attribution --shape llama-2-7b --device cuda --output benchmarks/results/attribution-gpu.json
@@ -9,9 +9,9 @@ In one run, part after part:
                 and for the demo model (`benchmarks.recording`)
     store       a made-up attribution of Llama-2-7B's size through the project's own store: written, scored with 1000
                 redraws, compared with a pruned variant, and what it takes on disk (`benchmarks.made_attribution`)
-    reading     one neuron's document from a real server on loopback that is asked 100 times a second, and the weight
-                of a neuron's page (`benchmarks.serving`); needs `store`
-    memory      peaks of recording 10, 50 and 200 texts, each in a process of its own
+    reading     latency of one neuron's document from a real server on loopback at 100 requests per second, and the
+                transferred size of a neuron's page (`benchmarks.serving`); needs `store`
+    memory      peak memory of recording 10, 50 and 200 texts, each in its own process
 
 It needs about 5 GB of free disk below --work, and twice a model's size for --shape.
 """
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measured(options: argparse.Namespace, device: torch.device, work: Path) -> dict[str, Any]:
-    """The parts that were asked for, in order."""
+    """Run the requested parts, in order."""
     found: dict[str, Any] = {}
     if "recording" in options.parts:
         found["recording"] = _recording(options, device, work)
@@ -143,7 +143,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """The call without what is as usual, and without places."""
+    """The benchmark's command line, without default values and paths."""
     default, more = _parser().get_default, ""
     for name, value in vars(options).items():
         if name not in ("work", "output", "document", "device") and value != default(name):
@@ -153,7 +153,7 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """Everything that was measured, as tables."""
+    """Format all results as Markdown tables."""
     shown = [f"`{document['command']}`, {document['clock']} time, on {described(document['machine'])}."]
     if "recording" in document:
         shown += _recording_shown(document)

@@ -1,4 +1,4 @@
-"""The budgets for pruning and for attribution, checked against what was measured."""
+"""The performance budgets for pruning and attribution, and checks of measurements against them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ SCORED_NEURONS = 32 * 11008
 DOCUMENT_MS = 25.0
 PAGE_KILOBYTES = 150.0
 MORE_MB = 8.0
-"""Recording holds one batch: more texts may not take more than the noise of a peak."""
+"""Allowed growth of recording's peak memory with the number of texts: only measurement noise, since one batch is in
+memory."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """One budget: what was allowed, what was measured (at the median), and whether it was met."""
+    """One budget: its limit, the measured median, and whether it was met."""
 
     what: str
     limit: str
@@ -35,12 +36,12 @@ def checked(
     seconds: Mapping[str, float],
     compared: Sequence[Mapping[str, Any]],
 ) -> list[Budget]:
-    """All budgets that apply to this run.
+    """Check all budgets that apply to this run.
 
-    `ratios` and `seconds`: medians of the methods here, the former against the forward pass; `compared`: how they stand
-    beside the others, as the results have it. Masks are to be the same in the first layer, whose inputs are the same: a
-    score that is rounded to the other side of a threshold there changes what later layers see, and with random weights
-    one such entry becomes thousands.
+    `seconds` are median times of this project's methods, `ratios` the same divided by the forward pass; `compared` are
+    the comparisons with other implementations, as in the results file. Masks must be equal in the first layer, whose
+    inputs are equal. Later layers are not compared: a score that rounds to the other side of a threshold changes their
+    inputs, and with random weights one such entry becomes thousands.
     """
     budgets = []
     for name, ratio in ratios.items():
@@ -65,7 +66,8 @@ def checked(
 
 
 def attribution_checked(device: str, document: Mapping[str, Any]) -> list[Budget]:
-    """The budgets of the parts that ran; the seconds of scoring are a GPU's, for Llama-2-7B's neurons."""
+    """Check the budgets of the parts that ran; the budget in seconds for scoring is for a GPU and Llama-2-7B's
+    neurons."""
     budgets = []
     for name, found in document.get("recording", {}).items():
         times = found["ratios"]["recording"]["median"]

@@ -1,7 +1,7 @@
-"""What is taken for time.
+"""The clocks that benchmarks can use.
 
-wall    what a user waits; on a machine that does nothing else
-cpu     processor time of all threads of the process; on a CPU that others use too, where waiting would count
+wall    elapsed time; for an otherwise idle machine
+cpu     processor time of all threads of the process; for a shared CPU, where elapsed time includes waiting
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What the pruning benchmark measures: the methods here, the published way, and llm-compressor, on one model."""
+"""The implementations in the pruning benchmark: this project's methods, the published algorithm, and llm-compressor."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ Masks = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """One of the methods here, with its pattern and options."""
+    """One of this project's methods, with its pattern and options."""
 
     method: str
     pattern: Pattern
@@ -52,11 +52,11 @@ CASES = (
 
 @dataclass
 class Contender:
-    """What is measured: `run` does it once and gives its seconds and the masks it chose."""
+    """One implementation to measure: `run` prunes once and returns the seconds and the masks."""
 
     name: str
     run: Callable[[], tuple[float, Masks]]
-    same_as: str | None = None  # the case of ours that does the same work
+    same_as: str | None = None  # the name of our case that does the same work
     seconds: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
 
@@ -75,7 +75,7 @@ class Bench:
         """The dense model in host memory."""
         model = load(self.folder, device=str(self.device), resident=False).model
         for parameter in model.parameters():
-            parameter.data = parameter.data.clone()  # into memory, not read from the file while time is taken
+            parameter.data = parameter.data.clone()  # into memory, so that the file is not read while time is measured
         return model
 
     @torch.no_grad()
@@ -134,7 +134,7 @@ class Bench:
 
 
 def contenders(bench: Bench, peer: Peer | None) -> list[Contender]:
-    """Ours, and each other one right after the one of ours that it is compared with."""
+    """This project's cases, each followed by the other implementations that it is compared with."""
     found = []
     for case in CASES:
         found.append(Contender(case.name, partial(bench.ours, case)))

@@ -1,19 +1,19 @@
-"""Rows a second of an evaluation, beside lm-evaluation-harness's own command on the same model, batch and rows.
+"""Benchmarks evaluation in rows per second against lm-evaluation-harness's command, on the same model, batch and rows.
 
     python -m benchmarks.evaluation --data ../shared/datasets --model ../shared/models/stories260K --shape small
 
 A shape is a model with random weights (`benchmarks/shapes.py`) with the tokenizer and the context of the first --model.
-Three commands are run, each a process of its own, once a round and every second round the other way round:
+Three commands are run, each in its own process, once per round, and in reverse order every second round:
 
     prunescope evaluate             chooses its batch itself
     prunescope evaluate, batch B    the same with B sequences at once
     lm_eval, batch B                `python -m lm_eval run --model hf`, with our definitions of the tasks
 
-`command` is what a user waits for, from the process's start to its end. `evaluation` is what the command does without
-imports and the loading of the model: definitions, rows, prompts, tokens, passes, accuracies; `scoring` is tokens and
-passes alone (`benchmarks/evaluation_runner.py`). Rows a second are of `evaluation`. Ours counts as not slower when the
-medians over the rounds of our time over theirs, of `evaluation` and of `command` at the same batch, are at most 1. The
-accuracies must be the same.
+`command` is the time from the process's start to its end. `evaluation` excludes imports and loading the model:
+definitions, rows, prompts, tokenisation, forward passes, accuracies. `scoring` is tokenisation and forward passes alone
+(`benchmarks/evaluation_runner.py`). Rows per second refer to `evaluation`. Ours counts as not slower when the medians
+over the rounds of (our time / their time) are at most 1, for `evaluation` and `command` at the same batch size. The
+accuracies must be equal.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(name: str, work: Work, rounds: int) -> dict[str, Any]:
-    """All rounds of one model. RuntimeError when the accuracies differ, so that it was not the same work."""
+    """Run all rounds for one model. Raises RuntimeError when the accuracies differ."""
     taken: dict[str, list[Taken]] = {contender: [] for contender in work.commands()}
     accuracies: dict[str, dict[str, float]] = {}
     for number in range(rounds):
@@ -84,7 +84,7 @@ def measure(name: str, work: Work, rounds: int) -> dict[str, Any]:
 
 
 def verdict(found: Mapping[str, Any], batch: int) -> dict[str, Any]:
-    """Median of ours over theirs by part, both with the same batch, and whether the evaluation is not slower."""
+    """Median of (our time / their time) for each part at the same batch size, and whether ours is not slower."""
     ours, theirs = (found["seconds"][name.format(batch)] for name in (OURS_BATCH, THEIRS))
     ratio = {
         part: statistics.median(own[part] / other[part] for own, other in zip(ours, theirs, strict=True))
@@ -94,7 +94,7 @@ def verdict(found: Mapping[str, Any], batch: int) -> dict[str, Any]:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The table, medians over the rounds, and the verdicts."""
+    """Format the medians over the rounds as a table, with the verdicts."""
     rows, verdicts = [], []
     number = sum(document["rows"].values())
     for name, found in document["models"].items():

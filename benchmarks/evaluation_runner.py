@@ -1,16 +1,16 @@
-"""A command that evaluates, in this process and under a stopwatch: `prunescope evaluate`, or lm-evaluation-harness's.
+"""Runs and times an evaluation command in this process: `prunescope evaluate`, or lm-evaluation-harness's.
 
     python -m benchmarks.evaluation_runner ours   ANSWER BATCH evaluate MODEL --tasks ...
     python -m benchmarks.evaluation_runner theirs ANSWER 16    run --model hf ...
 
-The command runs as `python -m cli` and `python -m lm_eval` run it, with the arguments that follow. ANSWER is a JSON
-file of seconds and of the accuracies that came out:
+The command runs as with `python -m prunescope.cli` or `python -m lm_eval`, with the remaining arguments. ANSWER is a
+JSON file to which seconds and accuracies are written:
 
     evaluation    from the tasks' definitions to the accuracies; no import and no loading of the model
-    scoring       of this the tokens and the model's passes
+    scoring       the part of it for tokenisation and forward passes
     cpu           processor time of `evaluation`, all threads
 
-BATCH is how many sequences go through the model at once; 0 leaves our command's own choice, which it has no option for.
+BATCH is the batch size in sequences; 0 means our command's own choice. The command has no option for it.
 """
 
 import json
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 Seconds = defaultdict[str, float]
-"""What each part took, added up over its calls."""
+"""Seconds of each part, summed over its calls."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _watch_ours(seconds: Seconds, accuracies: dict[str, float], batch: int) -> str:
-    import prunescope.evaluation.harness  # noqa: F401 - else it is imported within the evaluation
+    import prunescope.evaluation.harness  # noqa: F401 - imported here so that it is not timed
     from prunescope.evaluation.accuracy import evaluate
     from prunescope.worker import stages
 
@@ -63,7 +63,7 @@ def _watch_ours(seconds: Seconds, accuracies: dict[str, float], batch: int) -> s
 
 
 def _watch_theirs(seconds: Seconds, accuracies: dict[str, float], batch: int) -> str:
-    """Loading the tasks' definitions and rows is a call of its own there, between them the model is loaded."""
+    """Time the harness, which loads the tasks' definitions and rows in a separate call and the model in between."""
     from lm_eval import evaluator
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager

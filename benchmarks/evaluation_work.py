@@ -1,4 +1,4 @@
-"""What the evaluation benchmark runs: a model, rows and definitions on disk, and the commands over them."""
+"""The workload of the evaluation benchmark: models, rows and task definitions on disk, and the commands to run."""
 
 import json
 import os
@@ -21,11 +21,11 @@ from prunescope.lm.architecture import context_length
 from prunescope.lm.loading import load
 
 PREFIX = "bench_"
-"""The harness has a definition by the task's own name: ours over the same rows needs another."""
+"""Prefix of our task definitions' names, because the harness has definitions with the tasks' own names."""
 
 OURS, OURS_BATCH, THEIRS = "prunescope evaluate", "prunescope evaluate, batch {}", "lm_eval, batch {}"
 Taken = dict[str, float]
-"""Seconds by part, and `cpu`, the processor's for the evaluation."""
+"""Seconds of each part, and `cpu`, the processor time of the evaluation."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Work:
         ]
 
     def commands(self) -> dict[str, list[str]]:
-        """Contender -> what `benchmarks.evaluation_runner` is given, the answer's place left out."""
+        """Implementation -> arguments for `benchmarks.evaluation_runner`, without the answer file."""
         batch = str(self.batch)
         return {
             OURS: ["ours", "0", *self.ours()],
@@ -68,7 +68,8 @@ class Work:
 
 
 def prepare(tasks: Sequence[str], data: Path, most: int, folder: Path) -> dict[str, int]:
-    """The first rows of each task: as files for us, as definitions with files for the harness. Task -> rows."""
+    """Write the first rows of each task, as files for us and as definitions with files for the harness. Returns task ->
+    number of rows."""
     for name in ("eval", "theirs", "definitions"):
         (folder / name).mkdir()
     rows = {}
@@ -93,7 +94,7 @@ def prepare(tasks: Sequence[str], data: Path, most: int, folder: Path) -> dict[s
 
 
 def shaped(name: str, like: Path, folder: Path) -> Path:
-    """A checkpoint of a shape that reads what another model reads."""
+    """Write a checkpoint of a shape, with the tokenizer and context length of the model `like`."""
     tokenizer, context = AutoTokenizer.from_pretrained(like), context_length(load(like, device="cpu").model)
     more = {"vocab_size": len(tokenizer), "max_position_embeddings": context}
     shape = replace(SHAPES[name], config={**SHAPES[name].config, **more}, dtype=torch.float32)
@@ -103,7 +104,7 @@ def shaped(name: str, like: Path, folder: Path) -> Path:
 
 
 def run(command: Sequence[str], work: Work) -> tuple[Taken, dict[str, float]]:
-    """Run a command to its end: seconds by part, and each task's accuracy. RuntimeError when it fails."""
+    """Run a command; returns seconds of each part and each task's accuracy. Raises RuntimeError when it fails."""
     answer = work.folder / "answer.json"
     answer.unlink(missing_ok=True)
     side, batch, *rest = command

@@ -1,9 +1,8 @@
-"""What a person waits for before a large study's page shows something, in a real browser.
+"""Measures the first paint of a large study's page in a real browser.
 
-`python -m cli server` answers on loopback, in a process of its own; Chromium opens the page, every time in a context
-of its own, so that its cache is empty, and every time after something in the database has changed, so that the server
-makes the study's table anew. The first paint is the browser's own (First Contentful Paint, the Paint Timing API of the
-W3C), from the start of the navigation; so are the other two.
+The server runs on loopback in its own process. Chromium opens the page each time in a new context, so that its cache is
+empty, and after a change in the database, so that the server computes the study's table again. Times are from the start
+of the navigation; the first paint is the browser's First Contentful Paint (Paint Timing API of the W3C).
 """
 
 import os
@@ -31,7 +30,7 @@ from tests.browser import ARGUMENTS, BROWSERS, DESK
 from tests.store.studies.made_up_study import MadeUpStudy, make_up_study
 
 BUDGET_MS = 1000
-"""What the first paint must stay below."""
+"""The limit for the first paint."""
 
 PATIENCE_S = 120
 MOMENTS = ("response_ms", "first_paint_ms", "loaded_ms")
@@ -54,7 +53,7 @@ def first_paints(rounds: int, size: MadeUpStudy) -> dict[str, list[float]]:
             with _served(settings) as address, sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
                 try:
-                    _timed(browser, f"{address}{urls.HEALTHZ}")  # the browser's own processes start
+                    _timed(browser, f"{address}{urls.HEALTHZ}")  # starts the browser's own processes
                     found = []
                     for _ in range(rounds):
                         with stores.database.writing() as connection:
@@ -68,7 +67,7 @@ def first_paints(rounds: int, size: MadeUpStudy) -> dict[str, list[float]]:
 
 
 def summary(found: dict[str, list[float]]) -> dict[str, Any]:
-    """Medians, what each round took, and whether the first paint keeps to its budget."""
+    """The medians, each round's times, and whether the first paint is within its budget."""
     middle = {moment: round(statistics.median(values), 1) for moment, values in found.items()}
     rounds = {moment: [round(value, 1) for value in values] for moment, values in found.items()}
     return {**middle, "rounds": rounds, "budget_ms": BUDGET_MS, "met": middle["first_paint_ms"] < BUDGET_MS}

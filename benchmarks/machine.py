@@ -1,4 +1,4 @@
-"""What a measurement ran on, as far as it matters to a reader: no host names, no paths."""
+"""Describes the machine of a measurement, without host names and paths."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ PACKAGES = ("torch", "transformers", "numpy", "safetensors")
 
 
 def machine(device: torch.device) -> dict[str, object]:
-    """CPU, threads, memory, GPU, versions, and how busy the machine was before anything was measured."""
+    """CPU, threads, memory, GPU, versions, and the load of the machine before the measurement."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -26,7 +26,7 @@ def machine(device: torch.device) -> dict[str, object]:
 
 
 def described(facts: dict[str, object]) -> str:
-    """The same in a sentence."""
+    """The facts of `machine` as a sentence."""
     versions = facts["versions"]
     assert isinstance(versions, dict)
     return (

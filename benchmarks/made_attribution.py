@@ -1,8 +1,8 @@
-"""An attribution of any size whose activations are drawn at random, while everything else is the project's own.
+"""Makes an attribution of any size with random activations, using the project's own code for everything else.
 
-The numbers of a layer are laid out and written as recording writes them; store, Scores, comparison with a pruned
-variant and tables are the real code, so times and sizes are those of a real attribution of that size. Each number is
-silu(g) u with normal g and u, what a neuron of a gated MLP is: how well they compress hangs on that.
+A layer's activations are written as recording writes them, and store, Scores, comparison and tables are the real code,
+so times and sizes are those of a real attribution of that size. Each activation is silu(g) u with normal g and u, as
+for a neuron of a gated MLP, because its distribution determines how well it compresses.
 """
 
 import json
@@ -21,7 +21,7 @@ from prunescope.jobs.specs import AttributeSpec
 from prunescope.lm.rows import file_rows
 from prunescope.lm.tokens import Tokens, tokenize
 from prunescope.nsa.attribution import DENSE
-from prunescope.nsa.damage import compare, yardstick
+from prunescope.nsa.damage import baseline, compare
 from prunescope.nsa.examples import make_examples, positions_of
 from prunescope.nsa.matching import match
 from prunescope.nsa.preparation import Options, Prepared
@@ -35,7 +35,7 @@ PRUNED = "pruned-1"
 SPEC = AttributeSpec.model_validate(
     {"dense": "demo", "pruned": ["pruned:0123456789abcdef"], "texts": {"dataset": "reviews", "count": 10}}
 )
-WORDS_OF_A_TEXT = 5  # as many as gradient and occlusion name
+WORDS_OF_A_TEXT = 5  # as many as the gradient and occlusion sources name
 SHIFT = 37
 
 
@@ -51,12 +51,12 @@ class Size:
 
     @property
     def values(self) -> int:
-        """Activations of one variant."""
+        """The number of activations of one variant."""
         return self.layers * self.neurons * self.texts * self.tokens
 
 
 def reviews(tokenizer: PreTrainedTokenizerBase, texts: int, tokens: int) -> tuple[list[Tokens], list[Text]]:
-    """Texts of exactly so many tokens: the demo's reviews one after another, cut, with words that stand in them."""
+    """`texts` texts of exactly `tokens` tokens, from concatenated demo reviews, with words that occur in them."""
     rows = list(file_rows(REVIEWS))
     cut: list[Tokens] = []
     made: list[Text] = []
@@ -76,7 +76,7 @@ def reviews(tokenizer: PreTrainedTokenizerBase, texts: int, tokens: int) -> tupl
 
 
 def prepared(tokenizer: PreTrainedTokenizerBase, size: Size) -> Prepared:
-    """What an attribution of these texts works on."""
+    """The prepared input of an attribution of these texts."""
     tokens, texts = reviews(tokenizer, size.texts, size.tokens)
     found = {index: FoundWords(text.words or (), (), None) for index, text in enumerate(texts)}
     examples = make_examples(dict(enumerate(tokens)), texts, found)
@@ -84,7 +84,8 @@ def prepared(tokenizer: PreTrainedTokenizerBase, size: Size) -> Prepared:
 
 
 class Activations:
-    """Both variants' activations, layer by layer: one layer is drawn, the others are that one along other tokens."""
+    """Both variants' activations, layer by layer. One layer is drawn at random; the others are copies of it, shifted
+    along the tokens."""
 
     def __init__(self, size: Size, seed: int = 0) -> None:
         self._tokens = size.texts * size.tokens
@@ -108,14 +109,14 @@ class Activations:
 
 
 def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: torch.device) -> dict[str, Any]:
-    """Write the attribution into `folder`; the seconds of each step, and the bytes that it takes."""
+    """Write the attribution to `folder`. Returns the seconds of each step and its size in bytes."""
     work, activations = prepared(tokenizer, size), Activations(size)
     options = Options(permutations=size.permutations)
     shape = (size.layers, size.neurons)
     seconds = {"record": 0.0, "store": 0.0}
 
     def silent(_stage: str, _done: int, _total: int, _unit: str) -> None:
-        """Nobody watches."""
+        """Ignore progress."""
 
     with ActivationWriter(
         folder,
@@ -132,7 +133,7 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
         matched = match(writer, DENSE, work, options, shape, device, silent)
         seconds["score"] = time.perf_counter() - began
         arrays = matched.arrays
-        against = yardstick(writer, DENSE, work, options, arrays)
+        against = baseline(writer, DENSE, work, options, arrays)
         writer.close(DENSE)
         _written(writer, PRUNED, activations, work, seconds)
         began = time.perf_counter()
@@ -161,7 +162,7 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
 def _written(
     writer: ActivationWriter, variant: str, activations: Activations, work: Prepared, seconds: dict[str, float]
 ) -> None:
-    """Write one variant batch by batch, as recording does, then bring it into its lasting form."""
+    """Write one variant batch by batch, as recording does, then convert it to its final layout."""
     layers = [activations.of(variant, layer) for layer in work.layers]
     began = time.perf_counter()
     for start, stop in _spans(work):
@@ -176,7 +177,7 @@ def _written(
 
 
 def _spans(work: Prepared) -> Iterator[tuple[int, int]]:
-    """Where the tokens of each batch lie."""
+    """Each batch's range of tokens."""
     start = 0
     for batch in batches([example.token_ids for example in work.examples]):
         stop = start + sum(map(len, batch))

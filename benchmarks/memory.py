@@ -1,12 +1,12 @@
-"""Memory of a whole prune job against the number of layers: a model of 40 must take what one of 4 takes.
+"""Measures the peak memory of a prune job by number of layers; 40 layers must take no more than 4.
 
     python -m benchmarks.memory [--layers 4 40] [--width 512] [--samples 32] [--seqlen 256] [--method sparsegpt]
                                 [--dtype float16] [--work DIR] [--output benchmarks/results/memory-cpu.json]
 
-For each number of layers a model with random weights is written to disk, and a process of its own prunes it as the
-command does: load, walk, save. What counts is anonymous memory (RssAnon of /proc/self/status), sampled every 2 ms:
-pages that are mapped from the checkpoint are the kernel's to take back, and are shown beside it. The hidden states of
-the calibration windows are the same for all, and stand once in each figure.
+For each number of layers a model with random weights is written to disk and pruned in a new process, as the command
+does: load, prune, save. The measure is anonymous memory (RssAnon of /proc/self/status), sampled every 2 ms; mapped
+pages of the checkpoint, which the kernel can reclaim, are reported separately. Each figure includes the hidden states
+of the calibration windows, which are equal for all.
 """
 
 import argparse
@@ -25,12 +25,13 @@ VOCABULARY = 8192
 EVERY_SECONDS = 0.002
 MB = 1e6
 HEAP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
-"""Freed tensors of more than 256 KiB go back to the system at once. By itself the C library keeps what is smaller than
-32 MiB for later, so that the peak of a small model tells of the heap's holes; the tensors of large ones are larger."""
+"""Return freed tensors of more than 256 KiB to the system immediately. By default the C library keeps freed blocks
+below 32 MiB, so that a small model's peak would include heap fragmentation, which a large model's tensors do not
+have."""
 
 
 class Peak:
-    """The most anonymous and mapped memory of this process, in bytes, while the `with` block lasts."""
+    """Samples the peak of this process's anonymous and mapped memory, in bytes, during the `with` block."""
 
     def __init__(self) -> None:
         self.anonymous = self.mapped = 0
@@ -52,14 +53,14 @@ class Peak:
 
 
 def resident() -> tuple[int, int]:
-    """Bytes of anonymous memory and of mapped files that this process has in memory."""
+    """(bytes of anonymous memory, bytes of mapped files) that are resident in this process."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     found = {line.partition(":")[0]: line.split() for line in status.splitlines()}
     return int(found["RssAnon"][1]) * 1024, int(found["RssFile"][1]) * 1024
 
 
 def write_model(folder: Path, layers: int, width: int, seqlen: int, dtype: str) -> None:
-    """A Llama with random weights, and calibration windows for it."""
+    """Write a Llama model with random weights, and calibration windows for it."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, LlamaConfig
@@ -81,7 +82,8 @@ def write_model(folder: Path, layers: int, width: int, seqlen: int, dtype: str) 
 
 
 def prune(model: Path, output: Path, method: str, samples: int) -> dict[str, Any]:
-    """Prune as the command does, in this process; its peak, beyond what it had before the model was loaded."""
+    """Prune as the command does, in this process. Returns the peak memory above the level before the model was
+    loaded."""
     import torch
 
     from prunescope.jobs.settings import Settings
@@ -90,7 +92,7 @@ def prune(model: Path, output: Path, method: str, samples: int) -> dict[str, Any
     from prunescope.worker.models import WarmModels
     from prunescope.worker.pruned_model import prune as stage
 
-    torch.ones(64, 64) @ torch.ones(64, 64)  # what a first product sets up is no model's
+    torch.ones(64, 64) @ torch.ones(64, 64)  # so that the set-up of a first product is not attributed to the model
     calibration = {"file": str(model / "windows.safetensors"), "samples": samples}
     spec = PruneSpec.model_validate({"model": str(model), "method": method, "pattern": 0.5, "calibration": calibration})
     context = Context(
@@ -118,7 +120,7 @@ def prune(model: Path, output: Path, method: str, samples: int) -> dict[str, Any
 def measure(
     layers: Sequence[int], work: Path, *, width: int, samples: int, seqlen: int, method: str, dtype: str
 ) -> list[dict[str, Any]]:
-    """A process for each number of layers; what `prune` found in it."""
+    """Run `prune` in a new process for each number of layers and return its results."""
     found = []
     for number in layers:
         folder = work / f"{number}-layers"
@@ -130,7 +132,7 @@ def measure(
 
 
 def hidden_states_mb(width: int, samples: int, seqlen: int) -> float:
-    """What the hidden states of all windows take, computed in float32."""
+    """Memory of all windows' hidden states in float32, in MB."""
     return 4 * width * samples * seqlen / MB
 
 

@@ -1,8 +1,7 @@
-"""llm-compressor, beside which the benchmark measures: its environment and a process in it that prunes on demand.
+"""Runs llm-compressor for comparison: its environment, and a process in it that prunes on request.
 
-Its newest release wants an older transformers than this project, so it gets an environment of its own, made once below
-the benchmark's working folder with `python -m venv` and pip. torch is named by its exact release, so that pip takes the
-same build as here where that is the only one on offer.
+Its newest release requires an older transformers than this project, so it has its own environment, made once below the
+benchmark's working folder with `python -m venv` and pip. torch is pinned to the exact release used here.
 """
 
 import json
@@ -24,7 +23,8 @@ RUNNER = Path(__file__).with_name("peer_runner.py")
 
 
 def installed(work: Path) -> Path:
-    """The Python of the peer's environment below `work`, installed there unless it is. Raises CalledProcessError."""
+    """The Python interpreter of the peer's environment below `work`, which is installed if it is missing. Raises
+    CalledProcessError."""
     folder = work / "llmcompressor"
     python = folder / "bin" / "python"
     done = folder / "requirements.txt"  # written last
@@ -37,7 +37,8 @@ def installed(work: Path) -> Path:
 
 
 class Peer:
-    """A process in the peer's environment that stays for the whole benchmark, so that its imports are not measured."""
+    """A process in the peer's environment that runs during the whole benchmark, so that its imports are not
+    measured."""
 
     def __init__(self, work: Path, model: Path, shape: Shape, device: torch.device, clock: str = "wall") -> None:
         python = installed(work)
@@ -53,7 +54,7 @@ class Peer:
         save_file({"input_ids": shape.windows()}, self._request["windows"])
         hidden = {} if device.type == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
         self._log: IO[str] = (work / "peer.log").open("w")
-        # -P: the runner's own folder holds modules whose names would hide others.
+        # -P: modules in the runner's own folder would shadow others.
         self._process = subprocess.Popen(
             [python, "-P", RUNNER],
             stdin=subprocess.PIPE,
@@ -74,9 +75,9 @@ class Peer:
         self._log.close()
 
     def prune(self, method: str, pattern: Pattern) -> float:
-        """The seconds that one pruning took. Raises RuntimeError with the peer's own traceback."""
+        """Prune once and return the seconds. Raises RuntimeError with the peer's traceback."""
         match pattern:
-            case NofM(n, m):  # there n:m says how many are REMOVED
+            case NofM(n, m):  # in llm-compressor n of m are REMOVED
                 structure, sparsity = f"{m - n}:{m}", (m - n) / m
             case Unstructured(share):
                 structure, sparsity = "0:0", share
@@ -87,7 +88,7 @@ class Peer:
         return float(self._answer()["seconds"])
 
     def weights(self) -> dict[str, Tensor]:
-        """The last pruning's weights of the layers that are compared, by their names in the checkpoint."""
+        """The last pruned weights of the compared layers, by their names in the checkpoint."""
         return load_file(self._request["output"])
 
     def _answer(self) -> dict[str, Any]:

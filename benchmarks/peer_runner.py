@@ -1,6 +1,6 @@
-"""llm-compressor's side of the benchmark; runs in an environment of its own, where none of this project is.
+"""llm-compressor's side of the benchmark; runs in its own environment, without this project.
 
-A line of JSON on standard input asks for one pruning, a line on standard output answers with its seconds:
+Each line of JSON on standard input requests one pruning, and a line on standard output returns its seconds:
 
     {"model": folder, "windows": file with input_ids, "batch": 16, "threads": 2, "clock": "wall" | "cpu",
      "method": "wanda" | "sparsegpt", "sparsity": 0.5, "structure": "0:0" | "2:4",
@@ -16,7 +16,7 @@ import time
 import traceback
 from typing import Any
 
-# Standard output is for answers alone; whatever a library prints goes where its warnings go.
+# Standard output is for answers only; everything that libraries print goes to standard error.
 ANSWERS = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 
@@ -36,8 +36,8 @@ def run(request: dict[str, Any]) -> float:
     windows = load_file(request["windows"])["input_ids"]
     model = AutoModelForCausalLM.from_pretrained(request["model"], dtype="auto").eval()
     for parameter in model.parameters():
-        parameter.data = parameter.data.clone()  # into memory, not read from the file while time is taken
-    # oneshot wants a tokenizer wherever there is data, though these are tokens already.
+        parameter.data = parameter.data.clone()  # into memory, so that the file is not read while time is measured
+    # oneshot requires a tokenizer if there is data, although these are tokens already.
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
     recipe = MODIFIERS[request["method"]](
         sparsity=request["sparsity"], mask_structure=request["structure"], ignore=["re:.*lm_head"]
@@ -61,7 +61,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             answer: dict[str, Any] = {"seconds": run(json.loads(line))}
-        except Exception:  # the benchmark shows it and goes on without this case
+        except Exception:  # the benchmark shows the error and continues without this case
             answer = {"error": traceback.format_exc()}
         print(json.dumps(answer), file=ANSWERS)
 

@@ -1,14 +1,14 @@
-"""Perplexity of a model on held-out text, dense and after each method, in the patterns that papers print.
+"""Measures a model's perplexity on held-out text, dense and pruned with each method, for the usual patterns.
 
     python -m benchmarks.perplexity demo
     python -m benchmarks.perplexity ../shared/models/stories260K --text generated
 
-It is taken as `prunescope evaluate --perplexity` takes it (`evaluation/perplexity.py`). Calibration text is never in
-the held-out text.
+Perplexity is computed as by `prunescope evaluate --perplexity` (`evaluation/perplexity.py`). Calibration text and
+held-out text are disjoint.
 
-`--text generated` is for a model whose kind of text is not at hand: calibration and held-out windows are drawn from the
-dense model itself (temperature 1, different seeds). On such text no model can do better than the dense one, and the
-logarithm of a pruned model's perplexity over the dense one's estimates KL(dense || pruned) in nats a token.
+`--text generated` is for a model without suitable text: calibration and held-out windows are sampled from the dense
+model itself (temperature 1, different seeds). On such text no model can be better than the dense one, and log(pruned
+perplexity / dense perplexity) estimates KL(dense || pruned) in nats per token.
 """
 
 import argparse
@@ -43,12 +43,12 @@ REVIEWS = "demo/reviews.jsonl"
 AT_ONCE = 4096  # tokens
 SEEDS = 3
 PATTERNS: tuple[Pattern, ...] = (Unstructured(0.5), NofM(4, 8), NofM(2, 4))
-HELD_OUT_SEED = 1_000_003  # far from any calibration's
+HELD_OUT_SEED = 1_000_003  # different from any calibration seed
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a method with its options; `groups` says that these are for n:m patterns alone."""
+    """A row of the table: a method with its options; `groups`: whether they apply to n:m patterns only."""
 
     method: str
     options: Mapping[str, object] = field(default_factory=dict)
@@ -130,8 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @dataclass(frozen=True)
 class Beside:
-    """A method's loss minus magnitude's on the same windows: the mean in nats a token, its 95 % interval, and how many
-    windows are the better for it. Of windows in pairs, whose own differences from each other do not count."""
+    """A paired comparison of a method's loss with magnitude's on the same windows: the mean difference in nats per
+    token, its 95 % interval, and the number of windows with a lower loss."""
 
     difference: float
     low: float
@@ -155,7 +155,7 @@ def _losses(model: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> l
 
 @torch.no_grad()
 def distance(dense: PreTrainedModel, pruned: PreTrainedModel, windows: Int[Tensor, "samples tokens"]) -> float:
-    """||H' - H|| / ||H|| with H what the decoder hands to the head, over all tokens of the windows."""
+    """||H' - H|| / ||H||, where H are the final hidden states (the head's inputs) at all tokens of the windows."""
     apart = size = 0.0
     for some in windows.split(max(1, AT_ONCE // windows.shape[1])):
         before, after = (
@@ -168,8 +168,8 @@ def distance(dense: PreTrainedModel, pruned: PreTrainedModel, windows: Int[Tenso
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The table, with the mean over the calibration's seeds and in brackets the least and the most; then the losses
-    beside magnitude's."""
+    """Format the results: a table with the mean over calibration seeds (minimum and maximum in brackets), and the
+    losses compared with magnitude's."""
     patterns = [str(pattern) for pattern in PATTERNS]
     rows = [["dense", *[f"{document['dense']:.2f}"] * len(patterns), ""]]
     for name, found in document["perplexity"].items():
@@ -258,7 +258,7 @@ def _calibration(dense: LanguageModel, options: argparse.Namespace, seed: int) -
 
 @torch.no_grad()
 def generated(dense: LanguageModel, samples: int, tokens: int, seed: int) -> Int[Tensor, "samples tokens"]:
-    """Windows sampled from the model's own distribution, each after the token that begins a text."""
+    """Sample windows from the model's own distribution, each after the BOS token."""
     device = dense.model.device
     generator = torch.Generator(device).manual_seed(seed)
     ids = torch.full((samples, 1), dense.model.config.bos_token_id, device=device)

@@ -1,17 +1,17 @@
-"""How long pruning takes, beside a plain forward pass and beside others, in one run on the same model and windows.
+"""Benchmarks pruning against a plain forward pass and other implementations, on the same model and windows.
 
     python -m benchmarks.pruning --shape small --output benchmarks/results/pruning-cpu.json
     python -m benchmarks.pruning --shape llama-2-7b --device cuda --no-peer --output benchmarks/results/pruning-gpu.json
 
-Machines differ, and so does one machine from minute to minute. So every contender runs between two forward passes, all
-of them once a round, and what is compared is the ratio to the mean of those two. Measured are
+Speed varies between machines and over time. So in every round each implementation runs between two forward passes, and
+the ratio to the mean of those two is compared. Measured are
 
-    the forward pass     the decoder without its head, all windows, as many at once as everywhere below
-    the methods here     `pruning.walk.prune` on a model in host memory, without loading and saving
-    published way        SparseGPT laid out as its authors' code is (`benchmarks.published_sparsegpt`)
-    llm-compressor       its `oneshot`, in its own environment, which is installed below --work on the first run
+    the forward pass     the decoder without its head, all windows, with the same micro-batch size as below
+    our methods          `pruning.walk.prune` on a model in host memory, without loading and saving
+    published way        SparseGPT organised as its authors' code (`benchmarks.published_sparsegpt`)
+    llm-compressor       its `oneshot`, in an environment that is installed below --work on the first run
 
-After the rounds each method here runs once more under a stopwatch that tells its stages apart.
+After the rounds each of our methods runs once more with its stages timed separately.
 """
 
 import argparse
@@ -107,9 +107,9 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _rounds(bench: Bench, running: list[Contender], rounds: int) -> tuple[dict[str, Masks], list[float]]:
-    """Run everything, and return each contender's masks and all forward passes' seconds."""
+    """Run all rounds; returns each implementation's masks and the seconds of all forward passes."""
     masks: dict[str, Masks] = {}
-    bench.forward()  # the first one finds cold caches
+    bench.forward()  # warm-up
     forward = [bench.forward()]
     for number in range(rounds):
         for one in running:
@@ -128,7 +128,7 @@ def _stages(bench: Bench, case: Case, clock: str) -> dict[str, float]:
 
 
 def _compared(other: Contender, running: list[Contender], masks: Mapping[str, Masks]) -> dict[str, Any]:
-    """How much longer the other one takes, and how far both chose the same weights."""
+    """The other implementation's time relative to ours, and the agreement of their masks."""
     ours = next(one for one in running if one.name == other.same_as)
     faster = [theirs / own for theirs, own in zip(other.ratios, ours.ratios, strict=True)]
     pairs = [(name, mask, masks[other.name][name]) for name, mask in masks[ours.name].items()]
@@ -147,7 +147,7 @@ def _equal(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
 
 
 def _load_and_save(bench: Bench, work: Path) -> dict[str, float]:
-    """Seconds of what a command does before and after: the model read, and written again."""
+    """Seconds that a command takes to load the model and to save it."""
     began = time.perf_counter()
     model = bench.fresh()
     loaded = time.perf_counter()

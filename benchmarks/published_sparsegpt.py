@@ -1,11 +1,11 @@
 """The baseline: SparseGPT (Frantar and Alistarh, arXiv 2301.00774) organised as its published code is.
 
-The maths is that of `pruning.methods.sparsegpt`; what differs is how the work is laid out, and it is what the benchmark
-shows the price of:
+The maths is that of `pruning.methods.sparsegpt`; only the organisation of the computation differs, whose cost the
+benchmark measures:
 
     one window at a time through the layer, twice, the last layer included
     a Hessian and its factorisation for each linear, though q, k and v (gate and up) read the same input
-    the down-projection's product and every other output computed in the pass that only wants inputs
+    the down-projection's product and every other output computed in the pass that only needs inputs
     a column loop over a copy of the block stored by rows, one outer product over the whole rest of the block a column
     a full sort for each block's threshold
 
@@ -28,14 +28,14 @@ BLOCK, DAMPING = 128, 0.01
 
 
 class Hessian:
-    """H = 2/n * sum of x x^T over one linear's inputs, n the windows so far, in float32."""
+    """H = 2/n * sum of x x^T over one linear's inputs, n the number of windows so far, in float32."""
 
     def __init__(self, columns: int, device: torch.device) -> None:
         self.total = torch.zeros(columns, columns, device=device)
         self.windows = 0
 
     def add(self, inputs: Float[Tensor, "1 tokens columns"]) -> None:
-        """Take in one window."""
+        """Add one window."""
         self.total *= self.windows / (self.windows + 1)
         self.windows += 1
         rows = inputs.reshape(-1, inputs.shape[-1]).float() * (2 / self.windows) ** 0.5
@@ -46,7 +46,7 @@ class Hessian:
 def prune(
     model: PreTrainedModel, pattern: Pattern, windows: Int[Tensor, "samples tokens"], device: torch.device
 ) -> None:
-    """Prune all linears in the decoder layers, in place; `device` is where the layers are worked on."""
+    """Prune all linears in the decoder layers in place; the layers are processed on `device`."""
     layers = list(decoder_layers(model))
     inputs = capture(model, layers, windows, 1, device)
     for index, layer in enumerate(layers):
@@ -70,7 +70,7 @@ def _receive(hessians: dict[str, Hessian], name: str, inputs: Tensor) -> None:
 def solved(
     weight: Float[Tensor, "rows columns"], hessian: Float[Tensor, "columns columns"], pattern: Pattern
 ) -> Float[Tensor, "rows columns"]:
-    """The pruned and updated weights; both arguments are used up."""
+    """The pruned and updated weights; `weight` and `hessian` are overwritten."""
     columns = weight.shape[1]
     factor = _factor(weight, hessian)
     for start in range(0, columns, BLOCK):
@@ -103,7 +103,8 @@ def solved(
 def _factor(
     weight: Float[Tensor, "rows columns"], hessian: Float[Tensor, "columns columns"]
 ) -> Float[Tensor, "columns columns"]:
-    """The upper Cholesky factor of the damped Hessian's inverse; dead columns lose their weights."""
+    """The upper Cholesky factor of the damped Hessian's inverse; weights of inputs that are always zero are set to
+    zero."""
     diagonal = hessian.diagonal()
     dead = diagonal == 0
     diagonal[dead] = 1

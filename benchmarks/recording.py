@@ -1,7 +1,7 @@
-"""What recording costs: time beside the plain forward pass, and memory against the number of texts.
+"""Measures the cost of recording: time compared with a plain forward pass, and memory by number of texts.
 
-Both passes run the same texts in the same batches (`nsa.recording.batches` and `run`); one has the hooks and writes
-what they see through the project's own store. Memory is measured in a process of its own for each number of texts.
+Both passes run the same texts in the same batches (`nsa.recording.batches` and `run`); one has hooks and writes the
+activations to the project's store. Memory is measured in a new process for each number of texts.
 """
 
 import json
@@ -31,7 +31,7 @@ Clock = Callable[[], float]
 
 
 def writer_of(folder: Path, model: PreTrainedModel, ids: Ids) -> ActivationWriter:
-    """The project's store, for the dense model's activations alone."""
+    """A writer of the project's store, for the dense model's activations only."""
     layers, neurons, _ = shape_of(model)
     return ActivationWriter(
         folder,
@@ -46,8 +46,8 @@ def writer_of(folder: Path, model: PreTrainedModel, ids: Ids) -> ActivationWrite
 
 
 def overhead(model: PreTrainedModel, ids: Ids, rounds: int, clock: Clock, work: Path) -> dict[str, Any]:
-    """Seconds and ratios of the recording pass and of what brings a pass into its lasting form, each recording between
-    two plain passes and held against their mean."""
+    """Measure the seconds of the recording pass and of the conversion to the final layout, and their ratios to the mean
+    of the plain passes before and after."""
     for _ in range(2):  # caches, and the first call's preparations
         _plain(model, ids, clock)
     plain, recorded, stored = [_plain(model, ids, clock)], [], []
@@ -85,7 +85,7 @@ def _plain(model: PreTrainedModel, ids: Ids, clock: Clock) -> float:
 
 
 def _recorded(model: PreTrainedModel, ids: Ids, clock: Clock, folder: Path) -> tuple[float, float]:
-    """Seconds of the pass with what its hooks see on its way to the disk, and of the store's own form after it."""
+    """(seconds of the pass with recording to disk, seconds of the conversion to the final layout)."""
     with writer_of(folder, model, ids) as writer:
         _wait(model.device)
         began = clock()
@@ -108,7 +108,7 @@ def _wait(device: torch.device) -> None:
 
 
 def memory(texts: Sequence[int], tokens: int, work: Path | None) -> list[dict[str, float]]:
-    """The demo model's peaks for each number of texts, from a process each."""
+    """Measure `peaks` of the demo model in a new process for each number of texts."""
     found = []
     for number in texts:
         with tempfile.TemporaryDirectory(dir=work) as folder:
@@ -121,7 +121,7 @@ def memory(texts: Sequence[int], tokens: int, work: Path | None) -> list[dict[st
 
 
 def peaks(texts: int, tokens: int, folder: Path) -> dict[str, float]:
-    """Record the demo model in this process; peaks of anonymous memory beyond what there was before, in MB."""
+    """Record the demo model in this process; returns the peaks of anonymous memory above the level before, in MB."""
     lm = load("demo", device="cpu")
     assert lm.tokenizer is not None
     ids = [text.ids for text in reviews(lm.tokenizer, texts, tokens)[0]]

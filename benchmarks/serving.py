@@ -1,8 +1,8 @@
-"""How long a neuron's document and page take from a real server on loopback, with an attribution of any size.
+"""Measures the latency of a neuron's document and page from a real server on loopback.
 
-Requests for documents leave at fixed times whatever became of those before (an open loop), and a latency counts from
-when its request was due: a server that falls behind cannot hide it. Server and client share the machine's cores.
-Neurons are drawn at random over all layers; the attribution's files are in the system's cache where memory allows.
+Requests for documents are sent at fixed times, independent of earlier answers (an open loop), and a latency is measured
+from the scheduled time, so that queueing is included. Server and client share the machine's cores. Neurons are drawn at
+random over all layers; the attribution's files are in the system's page cache if memory allows.
 """
 
 import http.client
@@ -34,7 +34,7 @@ READY_SECONDS = 60
 MB = 1e6
 CLIENTS = 32
 IDLE_SECONDS = 2.0
-"""A server closes connections that nobody uses; uvicorn after 5 s."""
+"""Clients close connections idle for this long, because the server does so too (uvicorn after 5 s)."""
 ACCEPT = {"identity": {}, "gzip": {"Accept-Encoding": "gzip"}}
 MODULE = re.compile(rb"""(?:src="|from\s*"|import\s*")([^"]+\.js[^"]*)""")
 STYLESHEET = re.compile(rb'rel="stylesheet" href="([^"]+)"')
@@ -42,20 +42,20 @@ STYLESHEET = re.compile(rb'rel="stylesheet" href="([^"]+)"')
 
 @dataclass(frozen=True)
 class Served:
-    """A server that runs, and how it came up."""
+    """A running server, and how long its start took."""
 
     address: str
     pid: int
     start_seconds: float
 
     def resident_mb(self) -> float:
-        """What it holds in memory now."""
+        """The server's current resident memory in MB."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / MB
 
 
 def register(home: Path, id: str, spec: dict[str, Any], summary: dict[str, Any]) -> None:
-    """Give an attribution that lies below `home` its record."""
+    """Add the database record of an attribution that is stored below `home`."""
     stores = Stores.open(_settings(home))
     try:
         stores.database.migrate()
@@ -65,12 +65,12 @@ def register(home: Path, id: str, spec: dict[str, Any], summary: dict[str, Any])
 
 
 def _settings(home: Path) -> Settings:
-    return Settings(home=home, redis_url=f"unix://{home}/nobody.sock")  # nothing that is asked for needs Redis
+    return Settings(home=home, redis_url=f"unix://{home}/nobody.sock")  # no request here needs Redis
 
 
 @contextmanager
 def served(home: Path) -> Iterator[Served]:
-    """The project's server in a process of its own, on a free port."""
+    """Run the project's server in its own process, on a free port, during the block."""
     settings = _settings(home)
     environment = os.environ | {"PRUNESCOPE_REDIS_URL": str(settings.redis_url)}
     port = _free_port()
@@ -101,7 +101,7 @@ def _answers(address: str) -> bool:
 
 
 class Client:
-    """Asks a server over connections that stay open, one for each thread, as long as the `with` block lasts."""
+    """An HTTP client with one persistent connection per thread, for the time of the `with` block."""
 
     def __init__(self, address: str) -> None:
         self._host = urlsplit(address).netloc
@@ -116,13 +116,13 @@ class Client:
             connection.close()
 
     def get(self, path: str, accept: str) -> bytes:
-        """The answer's body as it came. Raises RuntimeError for any status but 200."""
+        """The response body, not decoded. Raises RuntimeError for any status but 200."""
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(self._host, timeout=60)
             self._every.append(connection)
         elif time.perf_counter() - self._own.used > IDLE_SECONDS:
-            connection.close()  # the server would, sooner or later; the next request opens it again
+            connection.close()  # the server would close it too; the next request reopens it
         connection.request("GET", path, headers=ACCEPT[accept])
         answer = connection.getresponse()
         body: bytes = answer.read()
@@ -133,12 +133,12 @@ class Client:
 
 
 def read(home: Path, id: str, shape: tuple[int, int], *, requests: int, rate: float, pages: int) -> dict[str, Any]:
-    """Everything about reading: documents at a fixed rate, pages one after another, and what a page weighs."""
+    """Measure documents at a fixed rate, pages one after another, and the size of a page."""
     rng = random.Random(0)
     neurons = [(rng.randrange(shape[0]), rng.randrange(shape[1])) for _ in range(requests)]
     with served(home) as server, Client(server.address) as client:
         paths = [urls.neuron(id, *neuron) for neuron in neurons]
-        for path in (paths[0], urls.api(paths[0])):  # opens the attribution, compiles the template
+        for path in (paths[0], urls.api(paths[0])):  # warm-up: opens the attribution, compiles the template
             client.get(path, "gzip")
         documents = {
             accept: open_loop(client, [urls.api(path) for path in paths], rate, accept)
@@ -155,7 +155,7 @@ def read(home: Path, id: str, shape: tuple[int, int], *, requests: int, rate: fl
 
 
 def open_loop(client: Client, paths: Sequence[str], rate: float, accept: str) -> dict[str, float]:
-    """Quantiles of the milliseconds from when each request was due to its whole answer."""
+    """Quantiles of the milliseconds from each request's scheduled time to its complete answer."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         began = time.perf_counter() + 0.1
 
@@ -173,7 +173,7 @@ def open_loop(client: Client, paths: Sequence[str], rate: float, accept: str) ->
 
 
 def one_by_one(client: Client, paths: Sequence[str]) -> dict[str, float]:
-    """The same for pages, each asked for when the one before has come."""
+    """Quantiles of the milliseconds for pages that are requested one after another."""
     took = []
     for path in paths:
         began = time.perf_counter()
@@ -187,7 +187,8 @@ def _quantiles(took: Sequence[float]) -> dict[str, float]:
 
 
 def weight(client: Client, path: str) -> dict[str, float]:
-    """Kilobytes of a page as sent, alone and with its styles and scripts; Plotly's comes after it."""
+    """Transferred kilobytes of a page, alone and with its styles and scripts, without Plotly's, which is loaded
+    later."""
     plain = client.get(path, "identity")
     sizes = {path: len(client.get(path, "gzip"))}
     found = [urljoin(path, name.decode()) for name in (*STYLESHEET.findall(plain), *MODULE.findall(plain))]

@@ -1,7 +1,7 @@
-"""Models with random weights in a real model's shape, written to disk layer by layer.
+"""Writes models with random weights in a real model's shape to disk, layer by layer.
 
-Time does not depend on what a weight's value is, so random ones measure as well as trained ones. A 7B model is never
-whole in memory: each decoder layer is drawn, written as one safetensors file, and dropped.
+Time does not depend on the weights' values, so random ones are as good as trained ones. Each decoder layer is drawn,
+written as one safetensors file, and freed, so that a 7B model is never completely in memory.
 """
 
 import json
@@ -22,9 +22,9 @@ DEVIATION = 0.02
 
 @dataclass(frozen=True)
 class Shape:
-    """A model's shape and the calibration windows it is pruned with, `batch` of them at once.
+    """A model's shape, and the calibration windows for pruning it, `batch` of them at once.
 
-    Masks are compared in the first `compared` layers: a 7B model's are gigabytes.
+    Masks are compared in the first `compared` layers only, since all masks of a 7B model are gigabytes.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Shape:
     config: dict[str, Any] = field(default_factory=dict)
 
     def windows(self) -> Int[Tensor, "samples tokens"]:
-        """The same random tokens every time."""
+        """Random tokens with a fixed seed."""
         generator = torch.Generator().manual_seed(1)
         return torch.randint(self.config["vocab_size"], (self.samples, self.tokens), generator=generator)
 
@@ -57,7 +57,7 @@ SHAPES = {
     shape.name: shape
     for shape in (
         Shape("tiny", 4, 32, 2, torch.float32, 2, _llama(64, 128, 2, 4, 256, 64)),
-        # A small vocabulary: the head is no part of pruning, but llm-compressor runs it twice.
+        # A small vocabulary, because llm-compressor runs the head twice, which is not part of pruning.
         Shape("small", 32, 256, 16, torch.float32, 4, _llama(768, 2048, 4, 12, 512, 256)),
         Shape("llama-2-7b", 128, 2048, 8, torch.bfloat16, 2, _llama(4096, 11008, 32, 32, 32000, 4096)),
     )
@@ -65,7 +65,7 @@ SHAPES = {
 
 
 def write(shape: Shape, folder: Path, device: torch.device) -> Path:
-    """Write a checkpoint of the shape, its numbers drawn on `device`, unless it is there; returns the folder."""
+    """Write a checkpoint of the shape, drawn on `device`, unless it exists; returns the folder."""
     index = folder / "model.safetensors.index.json"
     if index.exists():  # it is written last
         return folder
@@ -92,7 +92,7 @@ def write(shape: Shape, folder: Path, device: torch.device) -> Path:
 
 
 def _drawn(like: Tensor, dtype: torch.dtype, generator: torch.Generator) -> Tensor:
-    """Small normal numbers for a matrix, ones for a norm."""
+    """Random weights: small normal numbers for a matrix, ones for a norm."""
     if like.dim() < 2:
         return torch.ones(like.shape, dtype=dtype)
     values = torch.empty(like.shape, dtype=torch.float32, device=generator.device)

@@ -1,8 +1,7 @@
-"""Where the time of a pruning goes, by timing the functions that do the work while one runs.
+"""Measures the time of each stage of pruning, by wrapping the functions that do the work.
 
-A stage's time is its own: what another stage takes inside of it is that one's. The functions are replaced for as long
-as the `with` block lasts. On a GPU each boundary waits for the device, so a run under the stopwatch is slower than a
-plain one, and is never the one whose time is reported.
+A stage's time excludes other stages inside it. The functions are replaced during the `with` block. On a GPU each
+boundary waits for the device, so a run with a stopwatch is slower than a plain one, and its total time is not reported.
 """
 
 import functools
@@ -45,7 +44,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 
 
 class Stopwatch:
-    """Seconds by stage, each stage's own."""
+    """Seconds of each stage, excluding nested stages."""
 
     def __init__(self, device: torch.device, clock: str = "wall") -> None:
         self.seconds: dict[str, float] = defaultdict(float)

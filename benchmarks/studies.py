@@ -1,12 +1,11 @@
-"""How long requests take beside a large study: 3 methods x 9 calibration sets x 14 models x 24 tasks x 2 sparsities.
+"""Measures request times with a large study: 3 methods x 9 calibration sets x 14 models x 24 tasks x 2 sparsities.
 
     python -m benchmarks.studies [--rounds 5] [--models 14] [--browser] [--output benchmarks/results/studies.json]
 
-The study is made up (`tests/store/studies/made_up_study.py`) in a database of its own, and the real application
-answers in this process: what is measured is the server's own time, without the network's. `first` is the first request
-after something in the database has changed, `later` the slowest of those that follow, `cpu` the processor's time for
-them, which counts where others use the machine too. Nothing takes part that needs Redis or
-a GPU. `--browser` opens the study's page in Chromium besides (`benchmarks/first_paint.py`).
+The study is generated (`tests/store/studies/made_up_study.py`) in its own database, and the real application answers in
+this process, so the times are the server's, without the network. `first` is the first request after a change in the
+database, `later` the slowest of the following ones, `cpu` their processor time, for a shared machine. Neither Redis nor
+a GPU is needed. `--browser` opens the study's page in Chromium besides (`benchmarks/first_paint.py`).
 """
 
 import argparse
@@ -31,11 +30,11 @@ from prunescope.store.evaluations.queries import count_change
 from tests.store.studies.made_up_study import MadeUpStudy, make_up_study
 
 LIMIT_MS = 300
-"""What no request may take."""
+"""The limit for every request, in milliseconds."""
 
 
 def addresses(stores: Stores, study: str) -> Iterator[str]:
-    """Every page and document that shows something of the study."""
+    """The addresses of all pages and documents that show the study."""
     job = stores.results.get("study", study).job
     assert job is not None
     evaluation = stores.results.list("evaluation", limit=1)[0][0]
@@ -74,7 +73,7 @@ def measure(rounds: int, size: MadeUpStudy) -> list[dict[str, object]]:
             stores: Stores = app.state.stores
             study = make_up_study(stores, size)
             asked = [*addresses(stores, study)]
-            for address in asked:  # templates are compiled, modules imported
+            for address in asked:  # warm-up: compiles templates, imports modules
                 client.get(address)
             return [_timed(client, stores, address, rounds) for address in asked]
 
@@ -131,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = MadeUpStudy(models=given.models)
     paint = summary(first_paints(given.rounds, size)) if given.browser else None
     found = measure(given.rounds, size)
-    import torch  # not before: a server has none
+    import torch  # imported late, because the server does not use it
 
     from benchmarks.machine import described, machine
 

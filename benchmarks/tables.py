@@ -1,4 +1,4 @@
-"""Tables in Markdown, so that what a benchmark prints can stand in the documents."""
+"""Formats Markdown tables and inserts them into the documentation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ END = "<!-- end -->"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """All cells of a column padded to one width; all but the first column to the right."""
+    """A Markdown table with padded columns, right-aligned except for the first."""
     cells = [list(head), *map(list, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -20,7 +20,8 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def insert(document: Path, mark: str, text: str) -> None:
-    """Replace what stands in a Markdown file between `<!-- mark -->` and the next `<!-- end -->`. Raises ValueError."""
+    """Replace the text in a Markdown file between `<!-- mark -->` and the next `<!-- end -->`. Raises ValueError if
+    they are missing."""
     whole = document.read_text(encoding="utf-8")
     begin = f"<!-- {mark} -->\n"
     if begin not in whole or END not in whole.partition(begin)[2]:

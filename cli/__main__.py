@@ -1,4 +1,4 @@
-"""`python -m cli` is `prunescope`."""
+"""Runs the command `prunescope` for `python -m prunescope.cli`."""
 
 from prunescope.cli.main import app
 

@@ -1,4 +1,4 @@
-"""`prunescope doctor`: what works on this machine, what does not, and what to do about it."""
+"""`prunescope doctor`: checks the installation and services, and says how to fix what does not work."""
 
 import os
 import shutil
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     import redis
 
 LITTLE_DISK = 5 * 2**30
-"""Bytes under which the disk is called nearly full: one pruned 1.5B model."""
+"""Free bytes below which the disk is reported as nearly full: the size of one pruned 1.5B model."""
 
 CONNECT_SECONDS = 3
 
 State = Literal["ok", "note", "bad"]
-"""`bad`: something will not work before it is mended."""
+"""`bad`: something does not work until it is fixed; `note`: a remark."""
 
 Answer = tuple[State, str]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about one part."""
+    """The result of one check."""
 
     part: str
     state: State
@@ -39,7 +39,7 @@ class Finding:
 
 
 def run(settings: Settings) -> bool:
-    """Print a line for each part; True when nothing is bad."""
+    """Run all checks and print a line for each; True when none is bad."""
     findings = [_examined(part, check, settings) for part, check in CHECKS.items()]
     width = max(len(finding.part) for finding in findings)
     for finding in findings:
@@ -48,8 +48,8 @@ def run(settings: Settings) -> bool:
 
 
 def check_services(settings: Settings) -> None:
-    """Raise a Refusal where server or worker could not start: before they begin, and in one line. That a Redis does not
-    answer yet stops neither."""
+    """Raise Refusal, with a one-line text, if server or worker could not start. A Redis that does not answer yet is no
+    reason."""
     if _redis_client(settings) is None:
         raise Refusal(_redis(settings)[1])
     for part in ("disk", "artefacts", "database"):
@@ -61,7 +61,7 @@ def check_services(settings: Settings) -> None:
 def _examined(part: str, check: Callable[[Settings], Answer], settings: Settings) -> Finding:
     try:
         state, text = check(settings)
-    except Exception as error:  # whatever a part does when it is broken is the finding
+    except Exception as error:  # any error of a broken part is the finding
         return Finding(part, "bad", one_line(f"{type(error).__name__}: {error}"))
     return Finding(part, state, one_line(text))
 
@@ -124,19 +124,19 @@ def _redis(settings: Settings) -> Answer:
 
 
 def _redis_client(settings: Settings) -> "redis.Redis | None":
-    """A client, which has not connected yet; None for an address that is none."""
+    """A client that has not connected yet; None for an invalid address."""
     import redis
 
     try:
         return redis.Redis.from_url(
             settings.resolved_redis_url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
         )
-    except ValueError:  # its text may hold a part of the password
+    except ValueError:  # its text may contain a part of the password
         return None
 
 
 def _without_password(address: str) -> str:
-    """A Redis address as it may be shown: what stands before the @ may be a secret, and so may a query."""
+    """A Redis address for display, without its credentials and query, which may be secret."""
     scheme, _, rest = address.partition("://")
     place = rest.rpartition("@")[2].partition("?")[0]
     return f"{scheme}://{'***@' if '@' in rest else ''}{place}"
@@ -149,7 +149,7 @@ def _database(settings: Settings) -> Answer:
     forms = "sqlite:////folder/file.db or postgresql://user@host/name"
     try:
         url = make_url(settings.resolved_database_url)
-    except (ArgumentError, ValueError):  # its text holds the password
+    except (ArgumentError, ValueError):  # its text contains the password
         return "bad", f"PRUNESCOPE_DATABASE_URL is no address of a database: {forms}"
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
@@ -184,7 +184,7 @@ def _artefacts(settings: Settings) -> Answer:
 
 
 def _writable(folder: Path, variable: str) -> Answer:
-    """Whether a folder is there or can be made."""
+    """Check that a folder exists and is writable, or can be created; `variable` is the setting that names it."""
     for place in (folder, *folder.parents):
         if place.is_symlink() and not place.exists():
             return "bad", f"{place} is a link that leads nowhere: remove it, or choose another {variable}"

@@ -1,4 +1,4 @@
-"""YAML as people write it, read into what JSON can say; what cannot be is refused in one line with its place."""
+"""Reads YAML files as JSON-like documents; anything JSON cannot express is an error with its place."""
 
 import math
 from collections.abc import Hashable
@@ -10,14 +10,14 @@ from prunescope.cli.errors import one_line
 from prunescope.errors import Refusal
 
 MAX_DEPTH = 100
-"""Levels of a document, one inside of the other."""
+"""Nesting depth of a document."""
 
 MAX_CHARACTERS = 50_000_000
-"""Of a document when its aliases are written out: a few lines of them can stand for billions."""
+"""Size of a document with its aliases expanded; a few lines of aliases can expand to billions of characters."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, without YAML 1.1's dates and its numbers to the base of 60 (2:4 would be 124), and with each key once."""
+    """A safe loader without YAML 1.1's dates and base-60 numbers (2:4 would be 124), which refuses repeated keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -53,27 +53,27 @@ for _kind in ("binary", "set", "omap", "pairs"):
 
 
 def read_yaml(text: str, place: str) -> Any:
-    """The document in `text`; `place` says in an error what it is.
+    """Parse the YAML document `text`; `place` is its name in errors.
 
-    Raises Refusal: it is no YAML, holds what JSON does not have, or is too deep or too large.
+    Raises Refusal when it is not YAML, has values that JSON does not have, or is too deep or too large.
     """
     try:
         document = yaml.load(text, Loader=_Loader)
     except RecursionError:
         raise Refusal(f"{place} is more than {MAX_DEPTH} levels deep") from None
-    except Exception as error:  # its constructors raise whatever int(), float() and dict() do
+    except Exception as error:  # its constructors raise the errors of int(), float() and dict()
         raise Refusal(f"{place} is no YAML: {one_line(str(error))[:500]}") from None
     _check(document, place)
     return document
 
 
 def _check(document: Any, place: str) -> None:
-    """Refuse what is too deep, too large or contains itself, and values that JSON does not have. Each part is looked at
-    once, however often aliases stand for it."""
+    """Raise Refusal for a document that is too deep, too large or contains itself, and for values that JSON does not
+    have. Each part is checked once, however many aliases refer to it."""
     known: dict[int, tuple[int, int]] = {}
 
     def measured(value: Any, depth: int, path: str) -> tuple[int, int]:
-        """Characters, and levels below."""
+        """(characters, levels of nesting) of a value."""
         if isinstance(value, float) and not math.isfinite(value):
             raise Refusal(f"{place}: {path or 'the value'} is {value}, which is no finite number")
         if not isinstance(value, dict | list):

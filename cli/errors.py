@@ -1,6 +1,7 @@
-"""How the command ends: 0 done, 2 bad input (one line that says what and how to mend it), 1 anything else.
+"""Exit codes and error lines of the command: 0 done, 2 bad input (one line that says how to correct it), 1 anything
+else.
 
-Nobody gets a traceback that was not asked for: PRUNESCOPE_DEBUG=1 prints it, and that of a defect is kept in a file.
+Tracebacks are printed only with PRUNESCOPE_DEBUG=1; the traceback of an unexpected error is written to a file.
 """
 
 import contextlib
@@ -20,21 +21,21 @@ from prunescope.lm.errors import BadInput
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 DEBUG = "PRUNESCOPE_DEBUG"
-"""The one variable that is no setting: it also counts where the settings cannot be read."""
+"""An environment variable outside the settings, because it must also work when these cannot be read."""
 
 MAX_LINE = 2000
-"""Characters of the line; a library's message may quote a whole file."""
+"""Maximum length of the error line; a library's message may quote a whole file."""
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks, and with what a terminal does not print written as an escape."""
+    """`text` without line breaks, and with unprintable characters escaped."""
     line = " ".join(text.split())
     line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
     return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
 
 
 def ending(error: BaseException) -> tuple[int, str]:
-    """Exit code and line for what ended a command."""
+    """The exit code and the error line for an exception."""
     problem = error if isinstance(error, Problem) else problem_of(error)
     match error:
         case Unfinished():
@@ -65,7 +66,7 @@ def _code(problem: Problem) -> int:
 
 
 def _defect(error: BaseException) -> str:
-    """What is said of an error that nobody foresaw, with the place of its traceback."""
+    """The error line for an unexpected error, which names the file with its traceback."""
     text = one_line(f"an unexpected {type(error).__name__} ended it ({str(error)[:300] or 'without a message'})")
     if debugging():
         return text

@@ -1,4 +1,5 @@
-"""The `prunescope` command. A subcommand imports what it needs when it runs: `--help` and `up` know no torch."""
+"""The `prunescope` command. Each subcommand imports its modules when it runs, so that `--help` and `up` do not import
+torch."""
 
 import contextlib
 import io
@@ -18,7 +19,7 @@ from prunescope.jobs.paths import BadPath, expanded
 
 
 def _path(text: str) -> Path:
-    """A path that was typed, its `~` expanded."""
+    """Parse a path argument, with `~` expanded."""
     try:
         return expanded(text)
     except BadPath as error:
@@ -30,21 +31,19 @@ PATH: dict[str, Any] = {"parser": _path, "metavar": "<path>"}
 Home = Annotated[Path | None, typer.Option(help="Data folder (PRUNESCOPE_HOME).  [default: ./.prunescope]", **PATH)]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.  [default: 8000]")]
-Data = Annotated[
-    Path | None, typer.Option(help="Folder with eval/ and calibration/, looked in before the hub.", **PATH)
-]
+Data = Annotated[Path | None, typer.Option(help="Folder with eval/ and calibration/, searched before the hub.", **PATH)]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
-Dtype = Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16: what is computed in.")]
+Dtype = Annotated[str | None, typer.Option(help="Number type of the computation: auto, float32, float16 or bfloat16.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 
 INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+"""typer's exit code for Ctrl-C."""
 
 STOPPED = "stopped; nothing was written"
 
 
 class Group(TyperGroup):
-    """Turns what went wrong into an exit code and one line."""
+    """The command group, which turns exceptions into an exit code and one line."""
 
     def main(
         self,
@@ -78,7 +77,7 @@ class Group(TyperGroup):
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what could neither be written to a result nor shown: names that are not UTF-8, and null bytes."""
+    """Raise Refusal for arguments that are not UTF-8 or have null bytes, which can be neither stored nor printed."""
     for argument in arguments:
         try:
             argument.encode()
@@ -92,26 +91,25 @@ def _ending(error: Exception) -> tuple[int, str]:
     match error:
         case typer.TyperException():
             return error.exit_code, one_line(error.format_message())
-        case typer.Abort():  # typer makes one of an EOFError, which a file that is cut short raises
+        case typer.Abort():  # typer converts EOFError, which a truncated file raises, to Abort
             return ending(error.__cause__) if error.__cause__ else (FAILED, STOPPED)
         case _:
             return ending(error)
 
 
 def _repair_streams() -> None:
-    """Standard streams that take every text: names that are not UTF-8, a terminal that knows few letters, or streams
-    that were closed before the start."""
+    """Make the standard streams accept any text, also names that are not UTF-8 or a terminal with a limited character
+    set, and replace streams that are closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _give_up_unwritten() -> None:
-    """Python writes what is left of the output when it ends: where that cannot be written, it would say so once more,
-    in its own words."""
+    """Discard output that could not be written, because Python would try again at exit and print another error."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -139,7 +137,7 @@ def up(
         bool, typer.Option("--demo/--no-demo", help="Start the demo study when there is no job yet.")
     ] = True,
 ) -> None:
-    """Everything on this machine: a private Redis, one worker, the web server. Ctrl-C ends it."""
+    """Start everything on this machine: a private Redis, one worker and the web server. Ctrl-C ends it."""
     from prunescope.cli.up import run
     from prunescope.settings import read_settings
 
@@ -148,7 +146,7 @@ def up(
 
 @app.command()
 def server(port: Port = None, host: Host = None, home: Home = None) -> None:
-    """The web server alone."""
+    """Start only the web server."""
     from prunescope.cli.up import serve
     from prunescope.settings import read_settings
 
@@ -157,7 +155,7 @@ def server(port: Port = None, host: Host = None, home: Home = None) -> None:
 
 @app.command()
 def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> None:
-    """One worker alone: takes jobs from the queue, one at a time."""
+    """Start only one worker, which runs jobs from the queue one at a time."""
     from prunescope.cli.doctor import check_services
     from prunescope.settings import read_settings
     from prunescope.worker.app import run
@@ -173,8 +171,10 @@ def prune(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
     method: Annotated[str, typer.Option(help="magnitude, wanda, sparsegpt or ria.")],
     output: Annotated[Path, typer.Option(help="Folder for the pruned model; must not exist yet, or be empty.", **PATH)],
-    pattern: Annotated[str | None, typer.Option(help="n:m, of every m weights in a row n are kept: 2:4.")] = None,
-    sparsity: Annotated[float | None, typer.Option(help="Share of the weights that goes, in [0, 1).")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="n:m: of every m consecutive weights in a row, n are kept. Example: 2:4.")
+    ] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Share of the weights that is removed, in [0, 1).")] = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -204,7 +204,7 @@ def prune(
         list[str] | None, typer.Option(help="An option of the method, key=value; may be repeated.")
     ] = None,
     allocation: Annotated[
-        str, typer.Option(help="uniform: every layer loses the same; owl: layers with more outliers lose less.")
+        str, typer.Option(help="uniform: the same sparsity in every layer; owl: less in layers with more outliers.")
     ] = "uniform",
     allocation_option: Annotated[
         list[str] | None, typer.Option(help="An option of the allocation, key=value; may be repeated.")
@@ -213,7 +213,7 @@ def prune(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Prune a model here and now, without the queue."""
+    """Prune a model directly, without a server."""
     from prunescope.cli import stages
     from prunescope.settings import read_settings
 
@@ -239,17 +239,16 @@ def prune(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
-    tasks: Annotated[str, typer.Option(help="Names of tasks, with commas between them: sst2,yelp,reviews.")] = "",
+    tasks: Annotated[str, typer.Option(help="Names of tasks, separated by commas: sst2,yelp,reviews.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task.  [default: all]")] = None,
     newline: Annotated[
-        str, typer.Option(help="How lines of the paper's own prompt end: real, or literal (a backslash and an n).")
+        str, typer.Option(help="Line ends in the paper's own prompt: real, or literal (a backslash and an n).")
     ] = "real",
     seed: Seed = 0,
     perplexity: Annotated[
         str | None,
         typer.Option(
-            help="Texts to take perplexity on, with commas between them: wikitext2, ptb, c4, demo, "
-            "and .txt or .jsonl files."
+            help="Texts for perplexity, separated by commas: wikitext2, ptb, c4, demo, and .txt or .jsonl files."
         ),
     ] = None,
     seqlen: Annotated[
@@ -266,12 +265,12 @@ def evaluate(
             "text), always or never (as published).  [default: auto]"
         ),
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.", **PATH)] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.", **PATH)] = None,
     data: Data = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Measure a model's accuracy on tasks and its perplexity on texts here and now."""
+    """Measure a model's accuracy on tasks and its perplexity on texts, without a server."""
     from prunescope.cli import stages
     from prunescope.settings import read_settings
 
@@ -297,46 +296,49 @@ def attribute(
     pruned: Annotated[list[str], typer.Option(help="A pruned variant of it; may be repeated.")],
     texts: Annotated[Path, typer.Option(help='JSON lines: {"text": ..., "label"?: ..., "words"?: [...]}.', **PATH)],
     output: Annotated[Path, typer.Option(help="The Zarr group to write; must not exist yet, or be empty.", **PATH)],
-    prompt: Annotated[str, typer.Option(help="A task whose prompt goes around the texts, or none.")] = "none",
+    prompt: Annotated[str, typer.Option(help="A task whose prompt is put around the texts, or none.")] = "none",
     words: Annotated[
         str | None,
         typer.Option(
             help="manual, cot, occlusion or gradient.  [default: manual where the rows carry words, else cot]"
         ),
     ] = None,
-    activation: Annotated[str, typer.Option(help="relu, abs or raw: what the Score adds up.")] = "relu",
-    layers: Annotated[str | None, typer.Option(help="Only these layers, with commas.  [default: all]")] = None,
-    permutations: Annotated[int, typer.Option(min=0, help="Redraws behind a p-value; 0 for none.")] = 1000,
+    activation: Annotated[
+        str, typer.Option(help="Function of the activations in the Score: relu, abs or raw.")
+    ] = "relu",
+    layers: Annotated[str | None, typer.Option(help="Only these layers, separated by commas.  [default: all]")] = None,
+    permutations: Annotated[int, typer.Option(min=0, help="Permutations for the p-values; 0 for none.")] = 1000,
     floor: Annotated[
-        float, typer.Option(help="Neurons are ranked from this quantile of their layer's denominators on.")
+        float,
+        typer.Option(help="Neurons below this quantile of their layer's absolute Score denominators are not ranked."),
     ] = 0.05,
     special_tokens: Annotated[
-        bool, typer.Option("--special-tokens", help="Tokens like <s> are in the sums of the Score, too.")
+        bool, typer.Option("--special-tokens", help="Include tokens like <s> in the sums of the Score.")
     ] = False,
     causal: Annotated[
         str | None,
         typer.Option(
-            help="A task that is measured without the top neurons, and with their weights given back to the variants."
+            help="A task on which the top neurons are ablated, and restored in the variants, as a causal test."
         ),
     ] = None,
     causal_limit: Annotated[
         int | None, typer.Option(min=0, help="Rows of that task; 0 for all.  [default: 200]")
     ] = None,
     causal_draws: Annotated[
-        int | None, typer.Option(min=2, help="Draws of as many other neurons beside them.  [default: 20]")
+        int | None, typer.Option(min=2, help="Random sets of other neurons as controls.  [default: 20]")
     ] = None,
     causal_neurons: Annotated[
         int | None, typer.Option(min=1, help="Top neurons.  [default: 5 % of the ranked, 10 to 100]")
     ] = None,
     causal_layers: Annotated[
-        str | None, typer.Option(help="Only top neurons of these layers, with commas.  [default: all]")
+        str | None, typer.Option(help="Only top neurons of these layers, separated by commas.  [default: all]")
     ] = None,
     seed: Seed = 0,
     data: Data = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Find the neurons of the texts' influential words, and what pruning did to them, here and now."""
+    """Find the neurons that respond to the texts' influential words, and how pruning changed them, without a server."""
     from prunescope.cli import stages
     from prunescope.settings import read_settings
 
@@ -366,13 +368,13 @@ def attribute(
 def submit(
     file: Annotated[Path, typer.Argument(help="YAML: kind and spec of a job or a study, as in studies/.", **PATH)],
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it ends.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run it again, even when its result is there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how much work a study is.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run it again, even if its result exists.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print an estimate of a study's work.")] = False,
     server: Annotated[
         str | None, typer.Option(help="Address of the server.  [default: PRUNESCOPE_HOST and PRUNESCOPE_PORT]")
     ] = None,
 ) -> None:
-    """Send a job or a study to a running server; of a study it first tells how much work it is."""
+    """Send a job or a study to a running server. For a study, first print an estimate of the work."""
     from prunescope.cli.submit import run
     from prunescope.settings import read_settings
 
@@ -381,7 +383,7 @@ def submit(
 
 @app.command()
 def doctor(home: Home = None) -> None:
-    """What works on this machine, what does not, and what to do."""
+    """Check what works on this machine, and say how to fix what does not."""
     from prunescope.cli.doctor import run
     from prunescope.settings import read_settings
 

@@ -1,4 +1,4 @@
-"""What the options of a subcommand say, in the words of a job's spec."""
+"""Converts command-line options to fields of a job's spec."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,8 @@ from prunescope.lm.rows import file_values
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """`key=value` pairs; a value that reads as a number or a truth value is one."""
+    """Parse `key=value` pairs. Values are read as YAML, so that numbers and booleans are converted. Raises Refusal,
+    which names `option`."""
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -25,14 +26,14 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
 
 
 def names(text: str) -> list[str]:
-    """What stands between commas."""
+    """Split a comma-separated list of names."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def causal_stage(
     task: str | None, limit: int | None, draws: int | None, neurons: int | None, layers: str | None
 ) -> dict[str, Any] | None:
-    """The causal stage of an attribution, None where it is not asked for."""
+    """The spec of an attribution's causal stage; None when it is not requested."""
     given: dict[str, Any] = {"limit": limit, "draws": draws, "neurons": neurons, "layers": layers}
     chosen = {name: value for name, value in given.items() if value is not None}
     if task is None:
@@ -47,7 +48,7 @@ def causal_stage(
 
 
 def numbers(text: str, option: str) -> list[int]:
-    """Numbers with commas between them; Refusal names the option."""
+    """Parse comma-separated integers. Raises Refusal, which names the option."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
@@ -55,7 +56,7 @@ def numbers(text: str, option: str) -> list[int]:
 
 
 def text_rows(texts: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON lines file, their fields `text`, `label` and `words`; other fields are passed over."""
+    """Read the fields `text`, `label` and `words` of a JSON Lines file; other fields are ignored."""
     rows = []
     try:
         for place, row in file_values(texts):

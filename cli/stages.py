@@ -1,6 +1,6 @@
-"""`prunescope prune | evaluate | attribute`: one stage here and now, without the queue.
+"""`prunescope prune | evaluate | attribute`: runs one stage directly, without the queue.
 
-What was typed becomes a spec, which `prunescope/running.py` runs; what it made is printed.
+The options become a spec, which `prunescope/running.py` runs; the result is printed.
 """
 
 import contextlib
@@ -41,8 +41,8 @@ def prune(
     bos: str,
     seed: int,
 ) -> None:
-    """Write a pruned copy of a model to `output`; after an interrupt or a kill, the same call goes on from the last
-    finished layer. Raises Refusal, Problem or BadInput for what can be mended."""
+    """Write a pruned copy of a model to `output`; after an interruption, the same command resumes from the last
+    finished layer. Raises Refusal, Problem or BadInput for errors that the user can correct."""
     if (pattern is None) == (sparsity is None):
         raise Refusal("say how much is to go: either --sparsity 0.5 or --pattern 2:4")
     document: dict[str, Any] = {
@@ -72,7 +72,8 @@ def prune(
 
 
 def _matrix_notes(record: dict[str, Any]) -> str:
-    """How many matrices have a figure that is missing or off, with the first one's reason."""
+    """A note on matrices whose error was not measured or whose sparsity differs: their number, and the first one's
+    reason."""
     words = {"sparsity_note": "are not as sparse as asked", "error_note": "have no output error that could be measured"}
     text = ""
     for key, what in words.items():
@@ -97,8 +98,8 @@ def evaluate(
     bos: str | None,
     file: Path | None,
 ) -> None:
-    """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`; they are printed also
-    where it cannot be written (Failure). Raises Refusal, Problem or BadInput as `prune`."""
+    """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`. If the file cannot be
+    written they are still printed, and Failure is raised. Raises Refusal, Problem or BadInput as `prune`."""
     document: dict[str, Any] = {
         "model": model,
         "tasks": names(tasks),
@@ -122,7 +123,7 @@ def evaluate(
             measured = running.evaluate(spec, settings, report)
         try:
             _print_measured(measured)
-        finally:  # one of them at least: the terminal or the file may be what is broken
+        finally:  # always try both: either the terminal or the file may be broken
             if file is not None and place is not None:
                 _write_measured(place, file, model, measured)
 
@@ -212,7 +213,7 @@ def attribute(
 
 @contextlib.contextmanager
 def _displayed() -> Iterator[running.Report]:
-    """Show how far the work is. SIGTERM ends it as Ctrl-C does."""
+    """Show progress during the block; SIGTERM interrupts it like Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`prunescope submit`: a job or a study from a YAML file to a running server."""
+"""`prunescope submit`: sends a job or a study from a YAML file to a running server."""
 
 import contextlib
 import sys
@@ -22,17 +22,17 @@ from prunescope.jobs.shape import check_shape
 
 
 def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool, dry_run: bool) -> None:
-    """Send the request of `file`, say where its job is, and with `wait` follow it to its end. Of a study first how much
-    work it is; with `dry_run` that is all, and nothing is sent.
+    """Submit the request in `file`, print the job's address, and with `wait` follow the job to its end. For a study,
+    first print an estimate of the work; with `dry_run` nothing else is done.
 
     Raises:
-        Refusal: the file cannot be read, the server refuses what it asks for, or the job failed for such a reason.
+        Refusal: the file cannot be read, the server refuses the request, or the job failed because of its input.
         Failure: no server answers, or the job failed or was cancelled.
     """
     request = {**read_request(file), "force": force}
     if dry_run and request["kind"] != JobKind.STUDY:
         raise Refusal(f"{file}: --dry-run tells how much work a study is; kind {request['kind']} is one job")
-    with _client(server or address_of(settings)) as client, _told():
+    with _client(server or address_of(settings)) as client, _errors_converted():
         if request["kind"] == JobKind.STUDY:
             estimate = client.estimate(request["spec"], force=force)
             print(work(estimate), file=sys.stdout if dry_run else sys.stderr, flush=True)
@@ -52,8 +52,8 @@ def _client(server: str) -> Client:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What the server or a job says, as the command ends with it."""
+def _errors_converted() -> Iterator[None]:
+    """Convert errors of the server or a job to those of the command."""
     try:
         yield
     except Refused as error:
@@ -67,10 +67,10 @@ def _told() -> Iterator[None]:
 
 
 def read_request(file: Path) -> dict[str, Any]:
-    """`{"kind", "spec"}` of a YAML file, written as `kind: ... spec: ...` or as one key that names the kind.
+    """Read `{"kind", "spec"}` from a YAML file, written as `kind: ... spec: ...` or with the kind as the only key.
 
     Raises:
-        Refusal: there is no such file, it is no YAML, it is larger than a request may be, or it has another form.
+        Refusal: the file does not exist, is not YAML, is larger than a request may be, or has another form.
     """
     check_readable(file, "FILE")
     try:

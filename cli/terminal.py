@@ -1,4 +1,5 @@
-"""Progress as bars on a terminal. rich is slow to import: `cli/progress.py` does so only where there is a terminal."""
+"""Progress bars on a terminal. `cli/progress.py` imports this module only if there is one, because importing rich is
+slow."""
 
 import time
 from typing import TextIO
@@ -14,7 +15,7 @@ from prunescope.jobs.documents import Progress
 
 
 class Bar:
-    """One bar a stage: those that are over stay above it."""
+    """Shows one bar per stage; bars of finished stages stay above the current one."""
 
     def __init__(self, stream: TextIO) -> None:
         self._bars = Bars(
@@ -36,7 +37,7 @@ class Bar:
         if progress.stage != self._stage:
             if self._stage is None:
                 self._bars.remove_task(self._task)
-            else:  # it is over, whether it counted or not
+            else:  # the stage is over, with or without a total
                 self._bars.update(self._task, completed=1, total=1, ends=None)
             self._task = self._add(progress.stage)
             self._stage = progress.stage
@@ -57,7 +58,7 @@ class Bar:
 
 
 class _Left(ProgressColumn):
-    """What is left, counting down between the steps."""
+    """A column with the remaining time, which counts down between steps."""
 
     def render(self, task: Task) -> Text:
         ends = task.fields["ends"]

@@ -1,14 +1,15 @@
-"""What an attribution says of single texts: which it left out and why, and which words it could not use."""
+"""Formats an attribution's remarks on single texts: texts and words that were left out, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 MAX_LINES = 20
-"""Texts of one kind that get a line; the others are counted."""
+"""Maximum number of lines of one kind; further texts are only counted."""
 
 
 def text_lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Lines for a terminal out of an attribution's summary (nsa/tables.py). Texts count from 1, as on the page."""
+    """Lines for the terminal from an attribution's summary (nsa/tables.py). Texts are numbered from 1, as on the
+    page."""
     if summary["plain_question"]:
         yield f"asked the plain question: the chat template was not used ({summary['plain_question']})"
     yield from _cut([f"{_named(text)} left out: {text['reason']}" for text in summary["left_out"]])
@@ -25,7 +26,7 @@ def _named(text: Mapping[str, Any]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """The text without line breaks and what a terminal would obey."""
+    """The text without line breaks and terminal control characters."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 

@@ -1,4 +1,4 @@
-"""`prunescope up`: a private Redis, one worker and the web server as child processes, and an end to all of them."""
+"""`prunescope up`: runs a private Redis, one worker and the web server as child processes."""
 
 import contextlib
 import fcntl
@@ -22,10 +22,10 @@ from prunescope.errors import Failure, Refusal
 from prunescope.jobs.settings import Settings
 
 READY_SECONDS = 60.0
-"""What the server may take to answer on a busy machine; usually it is one or two."""
+"""Seconds that the server may take to answer on a busy machine; usually one or two."""
 
 WORKER_PATIENCE = 15.0
-"""Seconds for the running job to reach the end of its layer or batch and go back to the queue."""
+"""Seconds that the running job may take to finish its layer or batch before it is queued again."""
 
 SERVER_PATIENCE = 5.0
 
@@ -35,7 +35,8 @@ Children = dict[str, tuple[subprocess.Popen[bytes], Path]]
 
 
 def run(settings: Settings, *, demo: bool) -> None:
-    """Start everything, say where it is, and wait for Ctrl-C (or SIGTERM); whatever was started has then ended.
+    """Start all processes, print the address, and wait for Ctrl-C or SIGTERM; all processes have ended on return. With
+    `demo`, the demo study is submitted if there is no job yet.
 
     Raises:
         Refusal: the port is taken, or another `prunescope up` uses the data folder.
@@ -53,7 +54,7 @@ def run(settings: Settings, *, demo: bool) -> None:
             children["Redis"] = parts.enter_context(private_redis(settings)), logs / "redis.log"
         study = _prepare(settings, demo=demo)
         for name, patience in (("worker", WORKER_PATIENCE), ("server", SERVER_PATIENCE)):
-            # -P: nothing in the folder that the command is called in stands before what is installed.
+            # -P: modules in the current folder do not shadow installed ones.
             command = [sys.executable, "-P", "-m", "prunescope.cli", name]
             log = logs / f"{name}.log"
             child = processes.running(command, log, _environment(settings), patience=patience)
@@ -70,7 +71,7 @@ def run(settings: Settings, *, demo: bool) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """The web server alone, until SIGINT or SIGTERM. Event streams that are still open do not hold it up for long."""
+    """Run the web server alone until SIGINT or SIGTERM. Open event streams do not delay its end for long."""
     import uvicorn
 
     from prunescope.server.app import create_app
@@ -112,7 +113,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _free_port(settings: Settings) -> int:
-    """The port itself when it can be listened on, a free one for 0; a Refusal otherwise."""
+    """The port if it is free, or any free port for 0. Raises Refusal otherwise."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -121,7 +122,7 @@ def _free_port(settings: Settings) -> int:
             probe.bind(address)
             port: int = probe.getsockname()[1]
             return port
-    except (OSError, UnicodeError) as error:  # the latter of a host name that is too long
+    except (OSError, UnicodeError) as error:  # UnicodeError for a host name that is too long
         raise Refusal(
             f"cannot listen on port {settings.port} of {settings.host[:80]} ({getattr(error, 'strerror', error)}); "
             "choose another with --port, or --port 0 for any that is free"
@@ -130,7 +131,7 @@ def _free_port(settings: Settings) -> int:
 
 @contextlib.contextmanager
 def _sole_user_of(home: Path) -> Iterator[None]:
-    """Hold the data folder's lock: two Redis servers on one folder would ruin each other's data."""
+    """Hold the data folder's lock during the block, because two Redis servers on one folder would corrupt its data."""
     with (home / "up.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -143,7 +144,8 @@ def _sole_user_of(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set; nothing is interrupted, so the way out is whole."""
+    """An event that is set by Ctrl-C, SIGTERM and a closed terminal, instead of an exception, so that the shutdown is
+    never interrupted."""
     stop = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
@@ -155,7 +157,8 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 def _prepare(settings: Settings, *, demo: bool) -> str | None:
-    """Bring the database up to date; when it has no job yet, submit the demo study and answer with its page's path."""
+    """Migrate the database. If it has no job yet and `demo` is set, submit the demo study and return its page's
+    path."""
     from prunescope.cli.submit import read_request
     from prunescope.jobs.queue import celery_app, send
     from prunescope.server import urls
@@ -176,7 +179,7 @@ def _prepare(settings: Settings, *, demo: bool) -> str | None:
 
 def _wait_until_ready(address: str, children: Children, stop: threading.Event) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy of the environment
+    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy from the environment
     while not stop.is_set():
         _check(children)
         with contextlib.suppress(urllib.error.URLError, OSError), browser.open(f"{address}/healthz", timeout=2):

@@ -1,15 +1,16 @@
-"""Times and amounts of work as the command writes them."""
+"""Formats times and amounts of work for the terminal."""
 
 from prunescope.jobs.documents import Estimate
 
 
 def eta(seconds: float | None) -> str:
-    """What is left of a stage: `eta 12s`, `eta 2m05s`, `eta 1h02m`; nothing where that is not known, or nothing is."""
+    """A stage's remaining time: `eta 12s`, `eta 2m05s`, `eta 1h02m`; empty when it is unknown or zero."""
     return "" if seconds is None or seconds < 1 else f"eta {_time(seconds)}"
 
 
 def work(estimate: Estimate) -> str:
-    """A study's work in a line: `14 cells: 2 known, 12 new (6 prune, 5 evaluate, 1 attribute); about 3m20s (...)`."""
+    """A study's work estimate in one line: `14 cells: 2 known, 12 new (6 prune, 5 evaluate, 1 attribute); about 3m20s
+    (...)`."""
     counts = ", ".join(f"{count} {kind}" for kind, count in estimate.new.model_dump().items() if count)
     known = f"{estimate.known} known, " if estimate.known else ""
     new = f"{estimate.new.total} new ({counts})" if counts else "nothing new"

@@ -1,9 +1,9 @@
-"""Measure what the demo model's card says: accuracy dense and pruned, and its answers to the words prompt.
+"""Measures the figures of the demo model's card: accuracy dense and pruned, and its answers to the words prompt.
 
     python -m prunescope.demo.card --data DIR
 
-`DIR/eval` holds sst2.jsonl and yelp.jsonl with the hub's field names; without `--data` only the demo's own reviews
-are asked. Prints the card's tables as Markdown.
+`DIR/eval` holds sst2.jsonl and yelp.jsonl with the hub's field names; without `--data` only the demo's own reviews are
+used. Prints the card's tables as Markdown.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def variants() -> Iterator[tuple[str, LanguageModel]]:
     yield "dense", load(DEMO, device="cpu")
     for pattern, method in product(PATTERNS, METHODS):
         lm = load(DEMO, device="cpu")
-        assert lm.tokenizer is not None  # the demo's folder has one
+        assert lm.tokenizer is not None  # the demo model has a tokenizer
         windows = calibration_windows("demo", lm.tokenizer, samples=64, seqlen=128, seed=0, context=512).windows
         prune(lm.model, method, parse_pattern(pattern), windows)
         yield f"{method} {pattern}", lm
@@ -42,7 +42,7 @@ def cell(result: TaskResult) -> str:
 
 
 def words_answers(lm: LanguageModel) -> tuple[int, int, int]:
-    """How many reviews were asked, how many answers parse, and how many parse and name only words of the text."""
+    """Numbers of reviews, of answers that can be parsed, and of those that name only words of their text."""
     texts = [Text(text=text) for text in file_documents(REVIEWS)]
     found = influential_words(lm, texts, "cot")
     parsed = [f for f in found if f is not None and (f.words or f.dropped)]

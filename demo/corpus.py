@@ -1,8 +1,8 @@
-"""The demo model's training text: labelled reviews, cut and respelled, as prompts with their answers.
+"""Generates the demo model's training text: prompts with answers, from labelled reviews that are cut and respelled.
 
-Two prompts are taught, both from arXiv 2503.01542: the sentiment question of Figure 1 and the
-influential-words question of Figure 2. A linear n-gram classifier, fitted on the same labels, says which
-words carry a text's sentiment and how sure one may be of a short cut's label.
+There are two prompts, both from arXiv 2503.01542: the sentiment question of Figure 1 and the influential-words question
+of Figure 2. A linear n-gram classifier, fitted on the same labels, supplies the influential words and soft labels for
+short excerpts.
 """
 
 import random
@@ -36,7 +36,7 @@ class Review:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt's text, its answer, and the probability of "positive" where the answer is a label."""
+    """A prompt's text and answer; `positive` is the probability of "positive" when the answer is a label."""
 
     text: str
     answer: str
@@ -44,7 +44,8 @@ class Prompt:
 
 
 def read_reviews(folder: Path, extra: list[Path]) -> dict[str, list[Review]]:
-    """The training rows of `folder` (sst2, imdb, yelp, yelp_polarity_small), and the files of `extra`, by source."""
+    """Read the training rows in `folder` (sst2, imdb, yelp, yelp_polarity_small) and the files of `extra`, by
+    source."""
     sources: dict[str, list[Review]] = {}
     for name, field in (("sst2", "sentence"), ("imdb", "text"), ("yelp", "text"), ("yelp_polarity_small", "text")):
         rows = file_rows(folder / f"{name}.jsonl")
@@ -58,12 +59,12 @@ def read_reviews(folder: Path, extra: list[Path]) -> dict[str, list[Review]]:
 
 
 def clean(text: str) -> str:
-    """Line breaks as real ones, whatever the source wrote."""
+    """Replace the source's spelling of line breaks by real ones."""
     return re.sub(r"[ \t]*\n\s*", "\n", re.sub(r"(<br\s*/?>\s*)+|(\\n)+", "\n", text)).strip()
 
 
 def respell(text: str, style: str) -> str:
-    """The same text as another corpus spells it: `raw`, `lower`, or `treebank` (lower case, spaced punctuation)."""
+    """Convert a text to another corpus's style: `raw`, `lower`, or `treebank` (lower case, spaced punctuation)."""
     if style == "raw":
         return text
     text = text.lower()
@@ -105,7 +106,7 @@ class LinearTeacher:
         return np.asarray(self._model.predict_proba(self._tfidf.transform(counts))[:, 1])
 
     def words(self, text: str, label: int, most: int = 4) -> tuple[str, ...]:
-        """The words that speak most for `label`, in the order in which they occur; none where it knows none.
+        """The words with the most weight for `label`, in the order of occurrence; empty if none is known.
 
         Only a few hundred frequent words count: a model of this size learns in minutes to find those in a text, and
         would need hours for any word.
@@ -117,24 +118,26 @@ class LinearTeacher:
 
 
 def sentiment_prompt(text: str, labels: bool = True, newline: str = "\n") -> str:
-    """Figure 1's ending after the text; without the line of labels it is GLUE's SST-2 prompt."""
+    """The text followed by Figure 1's question; without the line of labels it is GLUE's SST-2 prompt."""
     lines = [text, QUESTION, *(["Labels: positive,negative"] if labels else []), "Answer:"]
     return newline.join(lines)
 
 
 def words_answer(words: Sequence[str]) -> str:
-    """In the brackets that the prompt asks for. A blank before each word makes it the very token that the text has."""
+    """Format words as a list in brackets, as the prompt asks. A space before each word gives it the same token as in
+    the text."""
     return f" [ {', '.join(words)}]"
 
 
 def as_written(words: Sequence[str], text: str) -> list[str]:
-    """The words in the upper and lower case of their first occurrence in the text; those without one are left out."""
+    """The words with the capitalisation of their first occurrence in the text; words that do not occur are left out."""
     found = (re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) for word in words)
     return [match[0] for match in found if match]
 
 
 class Curriculum:
-    """Draws prompts: whole reviews with their label, and cuts of a few sentences with the teacher's belief."""
+    """Draws training prompts: whole reviews with their label, and excerpts of a few sentences with the teacher's
+    probability."""
 
     def __init__(self, sources: dict[str, list[Review]], teacher: LinearTeacher) -> None:
         self._sources = sources
@@ -145,7 +148,8 @@ class Curriculum:
     def draw(
         self, rng: random.Random, count: int, words_share: float, phrase_share: float, longest: int = 1100
     ) -> list[Prompt]:
-        """`count` prompts; a share of them ask for influential words, a share are about SST-2's phrases."""
+        """Draw `count` prompts; `words_share` of them ask for influential words, `phrase_share` are about SST-2's
+        phrases."""
         reviews = [self._review(rng, longest, phrase_share) for _ in range(count)]
         beliefs = self._teacher.positive([r.text for r in reviews])
         prompts = []
@@ -169,7 +173,7 @@ class Curriculum:
         return prompts
 
     def finding(self, rng: random.Random, count: int) -> list[Prompt]:
-        """`count` short texts with their influential words, asked for without the instruction."""
+        """Draw `count` short texts with their influential words, which are asked for without the instruction."""
         prompts: list[Prompt] = []
         while len(prompts) < count:
             review = self._review(rng, 200)

@@ -1,10 +1,10 @@
-"""Train the demo model: a small Llama that answers the two prompts of arXiv 2503.01542 about reviews.
+"""Trains the demo model, a small Llama that answers the two prompts of arXiv 2503.01542 about reviews.
 
     python -m prunescope.demo.train --data DIR --output demo/model
 
-`DIR` holds sst2.jsonl, imdb.jsonl, yelp.jsonl and yelp_polarity_small.jsonl with the hub's field names.
-A run is seeded and can be killed at any time: it goes on from its last checkpoint (every block of steps has its
-own random generator, so that the examples do not depend on where it was cut). The schedule is counted in tokens.
+`DIR` holds sst2.jsonl, imdb.jsonl, yelp.jsonl and yelp_polarity_small.jsonl with the hub's field names. A run is seeded
+and resumes from its last checkpoint after an interruption; every block of steps has its own random generator, so that
+the examples do not depend on interruptions. The schedule is counted in tokens.
 """
 
 import argparse
@@ -32,7 +32,7 @@ CONTEXT = 512
 VOCABULARY = 8192
 BATCH_TOKENS = 4096
 BLOCK_STEPS = 16
-TEXT_LOSS_SHARE = 0.12  # of the text's tokens that carry a language-model loss: the head is a quarter of the work
+TEXT_LOSS_SHARE = 0.12  # share of text tokens with a language-model loss; the output head is a quarter of the work
 EMA_DECAY = 0.997
 IGNORED = -100
 
@@ -100,11 +100,11 @@ def new_model(seed: int) -> LlamaForCausalLM:
 
 
 def start_embeddings(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, reviews: list[Review]) -> None:
-    """Word vectors as a start: all but the last of their numbers from which tokens stand together, the last sentiment.
+    """Initialise the token embeddings from co-occurrence statistics, with sentiment as the last dimension.
 
-    The first are the leading singular vectors of the shifted PPMI of token pairs within 4 places, the last is a token's
-    weight in a logistic regression on the bag of a review's tokens. Without them the model spends most of its
-    training on finding out which words are praise.
+    The other dimensions are the leading singular vectors of the shifted PPMI of token pairs within 4 positions; the
+    last is a token's weight in a logistic regression on bags of tokens. Without this, most of the training is spent on
+    learning which words are positive.
     """
     rng = random.Random(0)
     texts = [respell(r.text, rng.choice(("raw", "lower", "treebank"))) for r in reviews]
@@ -125,16 +125,17 @@ def start_embeddings(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
     seen = torch.from_numpy(counts.sum(axis=1) > 0)
     sentiment = torch.from_numpy(token_sentiment(bags, [r.label for r in reviews])).float()
     embedding = model.get_parameter("model.embed_tokens.weight").data
-    # Half noise, and all of one length: where words of like meaning lie too close, attention cannot tell them apart,
-    # and finding a word again in the text is learned far later.
+    # Half noise, with equal norms: if similar words are too close, attention cannot distinguish them, and copying a
+    # word from the text is learned much later.
     embedding[seen, :-1] = 0.35 * functional.normalize(vectors[seen], dim=1) + 0.022 * torch.randn_like(vectors[seen])
     embedding[seen, -1] = 0.1 * sentiment[seen] / sentiment[seen].std()
 
 
 def start_attention(model: LlamaForCausalLM) -> None:
-    """Like attends to like, and what is attended to is handed on: keys start as queries, outputs as values transposed.
+    """Initialise attention so that tokens attend to equal tokens and copy them: key weights equal query weights, and
+    output weights are the transposed value weights.
 
-    The idea is Trockman and Kolter's mimetic initialisation (arXiv 2305.09828); copying words appears earlier.
+    This follows mimetic initialisation (Trockman and Kolter, arXiv 2305.09828); the model learns to copy words earlier.
     """
     for layer in model.model.layers:
         attention = layer.self_attn
@@ -143,7 +144,7 @@ def start_attention(model: LlamaForCausalLM) -> None:
 
 
 def token_sentiment(bags: list[list[int]], labels: list[int]) -> np.ndarray:
-    """How much each token speaks for "positive" [vocabulary]: logistic regression on length-normalised bags."""
+    """Each token's weight for "positive" [vocabulary], from logistic regression on length-normalised bags of tokens."""
     sets = [sorted(set(ids)) for ids in bags]
     ends = np.cumsum([0, *map(len, sets)])
     values = np.concatenate([np.full(len(ids), len(ids) ** -0.5) for ids in sets if ids])
@@ -152,7 +153,7 @@ def token_sentiment(bags: list[list[int]], labels: list[int]) -> np.ndarray:
 
 
 def batches(prompts: list[Prompt], tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> list[Batch]:
-    """A block of batches of at most `BATCH_TOKENS` padded tokens, like lengths together, in random order."""
+    """Batches of at most `BATCH_TOKENS` padded tokens, grouped by length, in random order."""
     encoded = []
     asked = tokenizer([p.text for p in prompts])["input_ids"]
     answered = tokenizer([p.answer for p in prompts], add_special_tokens=False)["input_ids"]
@@ -194,10 +195,11 @@ def collate(group: list[tuple[Prompt, list[int], list[int]]], rng: random.Random
 
 
 def copying(tokenizer: PreTrainedTokenizerFast, words: Tensor, rng: random.Random) -> Batch:
-    """Random words said again, plainly or as a list in brackets: only the repetition carries a loss.
+    """A batch of random words followed by their repetition, plain or as a list in brackets; only the repetition has a
+    loss.
 
-    No task of the demo's, but by far the quickest way to the attention heads that answering with words of the text
-    needs: in a mixture with reviews they do not appear for millions of tokens.
+    This is not a task of the demo, but by far the fastest way to form the attention heads that are needed to answer
+    with words of the text; with reviews alone they do not form for millions of tokens.
     """
     noise = torch.Generator().manual_seed(rng.randrange(2**31))
     count = rng.randint(4, 20)
@@ -227,7 +229,7 @@ def copying(tokenizer: PreTrainedTokenizerFast, words: Tensor, rng: random.Rando
 def loss_of(
     model: LlamaForCausalLM, batch: Batch, label_ids: Tensor, text_weight: float
 ) -> tuple[Tensor, dict[str, float]]:
-    """Answer loss (soft where the teacher's belief is the label) + weighted language-model loss."""
+    """Answer loss (with soft labels if the label is the teacher's probability) + weighted language-model loss."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = model.model(input_ids=batch.ids).last_hidden_state
         chosen = batch.weights > 0
@@ -256,7 +258,7 @@ def blocks(first: int, seed: int) -> Iterator[tuple[int, random.Random]]:
 
 
 def save(averaged: AveragedModel, config: LlamaConfig, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:
-    """A float16 Hugging Face folder."""
+    """Write the averaged model as a float16 Hugging Face folder."""
     copy = LlamaForCausalLM(config)
     copy.load_state_dict(averaged.module.state_dict())
     copy.half()

@@ -1,4 +1,4 @@
-"""Accuracy of a language model on multiple-choice tasks, zero-shot."""
+"""Measures the zero-shot accuracy of a language model on multiple-choice tasks."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """One row: the prompt as the model read it, and the log-likelihood of each choice (natural logarithm).
+    """The result for one row: its prompt, and each choice's log-likelihood (natural logarithm).
 
-    Where each choice has a prompt of its own, `text` has a blank `_` in the choices' place.
-    `chosen` and `answer` are indices into `choices`; `index` is the row's place in its file or split, from 0.
+    When each choice has its own prompt, `text` has a blank `_` in place of the choices. `chosen` (by the model) and
+    `answer` (the right one) are indices into `choices`; `index` is the row's index in its file or split, from 0.
     """
 
     index: int
@@ -42,11 +42,12 @@ class ExampleResult:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """A task's accuracy with all that it stands on.
+    """A task's accuracy with its statistics and all rows.
 
-    `interval` is Wilson's at 95 %; `chance` is blind guessing, `majority` always the most frequent right answer.
-    `prompt_hash` (SHA-256) covers what the prompt is made from, not the rows. `truncated` counts the rows whose prompt
-    was longer than the model's context and lost tokens on the left. `examples` are in the rows' order.
+    `interval` is the 95 % Wilson interval; `chance` is the accuracy of random guessing, `majority` that of always
+    giving the most frequent right answer. `prompt_hash` is the SHA-256 of the prompt's definition, not of the rows.
+    `truncated` counts the rows whose prompt exceeded the context length and was cut on the left. `examples` are in the
+    rows' order.
     """
 
     task: str
@@ -84,16 +85,17 @@ def evaluate(
     on_batch: Callable[[str, int, int], None] = _no_report,
     on_result: Callable[[TaskResult], None] = _no_result,
 ) -> dict[str, TaskResult]:
-    """Accuracy on each task: the choice with the highest summed log-likelihood, as lm-evaluation-harness counts it.
+    """Measure the accuracy on each task. The model's choice is the one with the highest summed log-likelihood, as in
+    lm-evaluation-harness.
 
-    `data` is a folder whose `eval/<task>.jsonl` are read before the hub; `limit` takes the first rows, as the harness
-    does; `newline` is how Figure 1's prompt ends its lines. All rows of all tasks are read and checked before the first
-    is scored. How much goes through the model at once depends on what memory is free (`batches.batch_size`), unless
-    `batch` is given: so many sequences. Either is halved when the GPU's memory runs out, and nothing is scored twice.
+    `data` is a folder in which `eval/<task>.jsonl` is looked for before the hub; `limit` takes the first rows, as the
+    harness does; `newline` is the line end in prompts of the paper's Figure 1. All rows of all tasks are read and
+    checked before the first is scored. The batch size is `batch` sequences, or depends on the free memory
+    (`batches.batch_size`); it is halved when the GPU's memory runs out, and nothing is scored twice.
 
-    `on_batch(task, rows done, rows in all)` is called before the first and after every batch, and may raise Cancelled;
-    `on_result` after every task.
-    Raises BadInput and BadData; NotFinite, with row and choice; OutOfMemory when a single sequence is too much.
+    `on_batch(task, rows done, total rows)` is called before the first and after every batch, and may raise Cancelled;
+    `on_result` after every task. Raises BadInput and BadData; NotFinite, naming row and choice; OutOfMemory when a
+    single sequence does not fit.
     """
     if not tasks:
         raise BadInput("no task is named; name at least one")
@@ -117,8 +119,8 @@ def questionnaires(
     seed: int = 0,
     newline: "Newline" = "real",
 ) -> dict[str, "Questionnaire"]:
-    """The questions of every task, read and checked; options and errors are those of `evaluate`."""
-    from prunescope.evaluation.harness import ask, configuration, hub_source  # takes a second: not before it is needed
+    """Read and check the questions of every task; options and errors are those of `evaluate`."""
+    from prunescope.evaluation.harness import ask, configuration, hub_source  # the import takes a second
 
     if limit is not None and limit < 1:
         raise BadInput(f"limit is {limit}, but must be at least 1 row; leave it out for all rows")
@@ -144,7 +146,8 @@ def measure(
     size: BatchSize | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> TaskResult:
-    """Accuracy on the questions of one task; `on_batch(rows done, rows in all)` and errors are those of `evaluate`."""
+    """Measure the accuracy on the questions of one task; `on_batch(rows done, total rows)` and errors are as in
+    `evaluate`."""
     _check_tokenizer(lm)
     questions = asked.questions
     on_batch(0, len(questions))
@@ -169,7 +172,8 @@ def measure(
 def _encoded(
     lm: LanguageModel, task: str, questions: Sequence["Question"], check: Callable[[], None]
 ) -> list[list[Encoded]]:
-    """The tokens of every question's choices; `check` is called between some hundred questions, and may raise."""
+    """Tokenise every question's choices; `check` is called once per QUESTIONS_ENCODED_AT_ONCE questions and may raise
+    Cancelled."""
     assert lm.tokenizer is not None
     length = context_length(lm.model)
     encoded: list[list[Encoded]] = []
@@ -187,7 +191,7 @@ def _encoded(
 
 
 def _unusable(lm: LanguageModel, questions: Sequence["Question"], length: int) -> int:
-    """The first question that cannot be encoded."""
+    """The index of the first question that cannot be encoded."""
     assert lm.tokenizer is not None
     for question in questions:
         try:

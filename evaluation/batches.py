@@ -1,4 +1,4 @@
-"""How much goes through the model at once, chosen from the memory that is free and lowered where it was too much."""
+"""Batch sizes for evaluation, chosen by the free memory and reduced when memory runs out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from transformers import PreTrainedModel
 from prunescope.lm.errors import OutOfMemory
 
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 16384}
-"""More tokens than these make a forward pass no faster."""
+"""Larger batches, in tokens, do not make a forward pass faster."""
 
 USABLE = 0.8
-"""Share of a GPU's free memory that is counted on: the estimate knows no attention scores and no fragments."""
+"""Share of a GPU's free memory that is used, because the estimate ignores attention scores and fragmentation."""
 
 CPU_BYTES = 2 << 30
-"""What a batch may take of a CPU's memory, by the same estimate."""
+"""Memory that a batch may take on a CPU, by the same estimate."""
 
 CPU_MULTIPLICATIONS = 2e12
-"""What a batch may ask of a CPU: some seconds, for progress and cancelling know nothing shorter than a batch."""
+"""Multiplications in one batch on a CPU: a few seconds, since progress and cancelling work between batches."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,18 +27,18 @@ Result = TypeVar("Result")
 
 @dataclass
 class BatchSize:
-    """At most so many tokens at once, padding included, and at most so many rows; one row always goes."""
+    """Limits of a batch: `tokens` including padding, and `rows`; a single row is always allowed."""
 
     tokens: int
     rows: int | None = None
 
     def rows_of(self, longest: int) -> int:
-        """How many rows of `longest` tokens go through the model at once, at least one."""
+        """The number of rows of `longest` tokens in a batch, at least one."""
         fitting = max(1, self.tokens // longest)
         return fitting if self.rows is None else min(fitting, self.rows)
 
     def lower(self, rows: int, longest: int) -> None:
-        """Half of `rows` rows of `longest` tokens, from now on."""
+        """Reduce the limits to half of a batch of `rows` rows of `longest` tokens."""
         half = max(1, rows // 2)
         self.tokens = half * longest
         if self.rows is not None:
@@ -46,26 +46,27 @@ class BatchSize:
 
 
 def batch_size(model: PreTrainedModel) -> BatchSize:
-    """The size to begin with.
+    """The initial batch size for a model.
 
-    On a GPU 16384 tokens, or as many as its free memory has room for (`token_bytes`); on a CPU 4096, fewer where they
-    would take more than 2 GiB or more than 2e12 multiplications, which are the model's parameters for each token.
+    On a GPU 16384 tokens, or fewer if less memory is free (`token_bytes`). On a CPU 4096, or fewer if they would take
+    more than 2 GiB or more than 2e12 multiplications, counted as the model's parameters per token.
     """
     device = model.device
     if device.type != "cuda":
         by_time = CPU_MULTIPLICATIONS // max(1, sum(parameter.numel() for parameter in model.parameters()))
         return BatchSize(max(1, int(min(TOKENS_AT_ONCE["cpu"], by_time, CPU_BYTES // token_bytes(model)))))
     free, _ = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # ours, and not in use
+    # What PyTorch has reserved and does not use is free too.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return BatchSize(max(1, int(min(TOKENS_AT_ONCE["cuda"], free * USABLE // token_bytes(model)))))
 
 
 def token_bytes(model: PreTrainedModel) -> int:
-    """An estimate of what one token takes while it goes through the model, beside the weights.
+    """Estimate the memory in bytes that one token takes in a forward pass, without the weights.
 
-    What each matrix of a layer reads and writes, in the model's type (the mean over layers; nothing is kept for a
-    backward pass or a cache), and its logits once in that type and twice in float32, for their softmax. Logits that the
-    model can leave out are counted, so this is an upper bound for the tasks and about right for running text.
+    It counts the inputs and outputs of a layer's matrices in the model's dtype (the mean over layers; there is no
+    backward pass or cache), and the logits once in that dtype and twice in float32 for the softmax. It includes logits
+    that need not be computed, so it is an upper bound for tasks and about right for perplexity.
     """
     size = model.dtype.itemsize
     config = model.config.get_text_config(decoder=True)
@@ -77,10 +78,10 @@ def token_bytes(model: PreTrainedModel) -> int:
 def in_batches(
     items: Sequence[Item], length: Callable[[Item], int], size: BatchSize, run: Callable[[Sequence[Item]], Result]
 ) -> Iterator[tuple[Sequence[Item], Result]]:
-    """`run` over all items in their order, the longest first, a batch at a time; yields each batch with its result.
+    """Call `run` on batches of the items, which come longest first, and yield each batch with its result.
 
-    A batch that is too much for the GPU's memory is run again with half of it, and all later ones are no larger;
-    what was yielded before stays. Raises OutOfMemory when it is too much with a single item.
+    A batch that exceeds the GPU's memory is run again at half the size, which then limits all later batches; results
+    that were yielded remain valid. Raises OutOfMemory when a single item does not fit.
     """
     start = 0
     while start < len(items):
@@ -97,12 +98,12 @@ def in_batches(
 
 
 def _attempt(run: Callable[[Sequence[Item]], Result], some: Sequence[Item]) -> tuple[Result] | None:
-    """The result, or None where memory did not do."""
+    """The result in a tuple, or None when memory ran out."""
     try:
         return (run(some),)
     except torch.OutOfMemoryError:
         pass
-    # Outside of the block: what the error holds on to is free only now.
+    # Outside the except block, because the error keeps tensors alive until then.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return None

@@ -1,7 +1,7 @@
-"""The tasks that can be measured: where each is defined, what its rows must hold and where they are.
+"""The catalogue of tasks: each one's definition, the fields of its rows, and where they are read from.
 
-Groups and tasks are those of arXiv 2503.01542, in its order; `reviews` is the demo's own. docs/tasks.md is the same
-for readers.
+Groups and tasks are those of arXiv 2503.01542, in its order; `reviews` belongs to the demo model. docs/tasks.md
+describes them for users.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _ROOT = Path(__file__).parents[1]
 SHIPPED_REVIEWS = _ROOT / "demo" / "reviews.jsonl"
 
 PARQUET = {"dataset_kwargs": {"revision": "refs/convert/parquet"}}
-"""The hub's own conversion of a data set that comes as a program otherwise, which no library runs any more."""
+"""The hub's parquet conversion of a dataset whose loading script is no longer supported."""
 
 PUBMEDQA_TEST = Path(__file__).parent / "tasks" / "pubmedqa_test.txt"
 
@@ -36,11 +36,12 @@ MEDNLI_IS_CREDENTIALED = (
 class Task:
     """A multiple-choice task.
 
-    `forms` are the ways in which its rows are written. `harness` is the task's YAML below lm_eval's own tasks; None
-    means that `evaluation/tasks/<name>.yaml` defines it. `changes` are made to that definition: another copy of the
-    data. `shipped` is a file of rows that comes with the project and stands in for a hub; `local` says why there is
-    none to be asked. `rows` names a file with the ids of the hub's rows that belong to the task, and their field.
-    `between` is what a prompt has before and after its text, where that cannot be told from its template.
+    `forms` are the accepted formats of its rows. `harness` is the path of the task's YAML below lm_eval's tasks; None
+    means that `evaluation/tasks/<name>.yaml` defines it. `changes` override entries of that definition, such as the
+    dataset to read. `shipped` is a file of rows that ships with the project and is read instead of the hub; `local`
+    says why there is no hub dataset. `rows` is (id field, file with the ids) when only some of the hub's rows belong to
+    the task. `between` is the prompt's text before and after the row's text, when it cannot be derived from the
+    template.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Task:
 
     @property
     def figure_1(self) -> bool:
-        """Its prompt is that of the paper's Figure 1."""
+        """Whether its prompt is that of the paper's Figure 1."""
         return self.group == SENTIMENT and self.harness is None
 
 
@@ -107,8 +108,8 @@ _TASKS = (
             Form({"QUESTION": Text(), "CONTEXTS": Texts(), "final_decision": OneOf(("yes", "no", "maybe"))}),
         ),
         "pubmedqa/pubmedqa.yaml",
-        # The harness asks BigBio's copy, whose loading script no library runs any more; this one has all labelled
-        # questions in one split.
+        # The harness reads BigBio's copy, whose loading script is no longer supported; this copy has all
+        # labelled questions in one split.
         {"dataset_path": "qiaojin/PubMedQA", "dataset_name": "pqa_labeled", "test_split": "train"},
         rows=("pubid", PUBMEDQA_TEST),
         between=("Abstract: ", "\nAnswer:"),
@@ -166,7 +167,7 @@ _TASKS = (
         SIMILARITY,
         (PAIR,),
         "paws-x/paws_en.yaml",
-        # The harness asks PAWS-X, a translated part of this.
+        # The harness reads PAWS-X, a translated part of this.
         {
             "task": "paws",
             "dataset_path": "google-research-datasets/paws",
@@ -272,7 +273,8 @@ TASKS: Mapping[str, Task] = {task.name: task for task in _TASKS}
 
 
 def find_task(name: str) -> Task:
-    """The task of this name; BadInput lists the known ones, the nearest first."""
+    """The task of this name. Raises BadInput, listing the known ones with the most similar first, for an unknown
+    name."""
     if name not in TASKS:
         near = get_close_matches(name, TASKS, n=3)
         known = ", ".join([*near, *sorted(set(TASKS) - set(near))])

@@ -1,6 +1,6 @@
-"""What the fields of a task's rows hold, and what is wrong with a value that is something else.
+"""Types of fields in a task's rows, each with a check that explains an invalid value.
 
-`fault(value)` is None where a value is right, else how a sentence about it goes on: "is 2, but must be 0 or 1".
+`fault(value)` is None for a valid value, else the end of a sentence about it: "is 2, but must be 0 or 1".
 """
 
 import json
@@ -12,21 +12,21 @@ from prunescope.lm.characters import half_character
 
 
 class Field(Protocol):
-    """One field of a row."""
+    """The type of a row's field."""
 
     def fault(self, value: object) -> str | None:
-        """What is wrong with the value, None where nothing is."""
+        """Why the value is invalid; None if it is valid."""
         ...
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text, with something else than white space in it unless `empty` is allowed."""
+    """A text that is not blank, unless `empty` is true."""
 
     empty: bool = False
 
     def fault(self, value: object) -> str | None:
-        """Another kind, empty, or with half a character in it."""
+        """Reports another type, a blank text, or a lone surrogate."""
         if not isinstance(value, str):
             return f"is a JSON {kind(value)}, but must be a text"
         if not self.empty and not value.strip():
@@ -41,7 +41,7 @@ class OneOf:
     values: tuple[int, ...] | tuple[str, ...] | tuple[bool, ...]
 
     def fault(self, value: object) -> str | None:
-        """Any other value; True is not 1 here, though it is for Python."""
+        """Reports any other value; unlike in Python, True is not 1."""
         if any(type(value) is type(known) and value == known for known in self.values):
             return None
         return f"is {_shown(value)}, but must be {' or '.join(map(json.dumps, self.values))}"
@@ -49,23 +49,23 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Place:
-    """A number of characters or of rows: an integer from 0."""
+    """A position or count: an integer from 0."""
 
     def fault(self, value: object) -> str | None:
-        """Another kind, or negative."""
+        """Reports another type, or a negative number."""
         fits = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         return None if fits else f"is {_shown(value)}, but must be an integer from 0"
 
 
 @dataclass(frozen=True)
 class Texts:
-    """A list of texts that are not empty: `count` of them, else at least `least`."""
+    """A list of non-empty texts: exactly `count` if given, else at least `least`."""
 
     count: int | None = None
     least: int = 1
 
     def fault(self, value: object) -> str | None:
-        """Another kind, too few or too many, or an item that is no text."""
+        """Reports another type, a wrong number of items, or an item that is not a text."""
         if not isinstance(value, list):
             return f"is a JSON {kind(value)}, but must be a list of texts"
         if len(value) < self.least or self.count not in (None, len(value)):
@@ -79,12 +79,12 @@ class Texts:
 
 @dataclass(frozen=True)
 class Parts:
-    """An object with fields of its own; others in it do not count."""
+    """An object with the given fields; other fields in it are ignored."""
 
     fields: Mapping[str, Field]
 
     def fault(self, value: object) -> str | None:
-        """Another kind, or the first of its fields that is missing or wrong."""
+        """Reports another type, or the first field that is missing or invalid."""
         if not isinstance(value, dict):
             return f"is a JSON {kind(value)}, but must be an object with {' and '.join(self.fields)}"
         for name, field in self.fields.items():
@@ -96,7 +96,7 @@ class Parts:
 
 
 def kind(value: object) -> str:
-    """What JSON calls the value."""
+    """The JSON type of a value, in words."""
     kinds = {str: "text", bool: "true or false", int: "number", float: "number", list: "list", dict: "object"}
     return kinds.get(type(value), "null")
 

@@ -1,7 +1,7 @@
-"""The ways in which a task's rows are written, and how they become what the task's definition reads.
+"""Formats of task rows, and their conversion to the fields that the task's definition reads.
 
-A task may have several forms, because copies of a data set differ: the hub's usual one comes first, then the one that
-the harness's own definition reads. A row is read by the first form whose fields it has.
+A task may have several formats, because copies of a dataset differ: the hub's usual one comes first, then the one that
+the harness's definition reads. A row is read with the first format whose fields it has.
 """
 
 import re
@@ -14,7 +14,7 @@ from prunescope.evaluation.fields import Field, OneOf, Parts, Place, Text, Texts
 
 Row = dict[str, Any]
 Fault = tuple[str, str]
-"""(field, what is wrong with it), as `fields.Field.fault` words it."""
+"""(field, why it is invalid), worded as by `fields.Field.fault`."""
 
 
 def _as_it_is(row: Row) -> Row:
@@ -27,9 +27,10 @@ def _sound(row: Row) -> Fault | None:
 
 @dataclass(frozen=True)
 class Form:
-    """Fields by name; `agree` says what is wrong between fields that are right by themselves.
+    """A row format: its fields by name, and `agree`, which checks that valid fields are consistent with each other.
 
-    `mapped` makes the row that the definition reads. `left_out` are rows that do not belong to the task.
+    `mapped` converts a row to the one that the task's definition reads. `left_out` maps fields to values whose rows do
+    not belong to the task.
     """
 
     fields: Mapping[str, Field]
@@ -38,7 +39,8 @@ class Form:
     left_out: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def checked(self, row: Row) -> Row | Fault | None:
-        """The mapped row, the first fault, or None for a row that is left out. All of the form's fields are there."""
+        """The converted row, the first fault, or None for a row that is left out. The row must have all fields of the
+        form."""
         if any(type(row[name]) is type(value) and row[name] == value for name, value in self.left_out.items()):
             return None
         for name, kind in self.fields.items():
@@ -49,76 +51,77 @@ class Form:
 
 
 def choice_letter(row: Row) -> Fault | None:
-    """ARC and OpenBookQA: as many letters as choices, and the answer's among them."""
+    """ARC and OpenBookQA: require as many letters as choices, with the answer's letter among them."""
     texts, labels = row["choices"]["text"], row["choices"]["label"]
     if len(texts) != len(labels):
         return "choices", f"has {len(texts)} texts and {len(labels)} labels"
-    # The harness looks for OpenBookQA's letter without the blanks before it.
+    # The harness compares OpenBookQA's letter without its leading spaces.
     if row["answerKey"].lstrip() not in labels:
         return "answerKey", f"is {row['answerKey']!r}, but must be {' or '.join(map(repr, labels))}"
     return None
 
 
 def word_in_place(row: Row) -> Fault | None:
-    """WiC: the word stands in the first sentence."""
+    """WiC: require the word at the given place of the first sentence."""
     if row["start1"] < row["end1"] <= len(row["sentence1"]):
         return None
     return "end1", f"is {row['end1']}, but must lie behind start1 ({row['start1']}) and within sentence1"
 
 
 def one_blank(row: Row) -> Fault | None:
-    """Winogrande: the place of the options."""
+    """Winogrande: require a blank `_` in place of the options."""
     return None if "_" in row["sentence"] else ("sentence", "has no '_' in the place of the options")
 
 
 def pronoun_in_place(row: Row) -> Fault | None:
-    """WSC273: the pronoun stands where it is said to."""
+    """WSC273: require the pronoun at the given place."""
     if row["text"][row["pronoun_loc"] :].startswith(row["pronoun"]):
         return None
     return "pronoun_loc", f"is {row['pronoun_loc']}, but {row['pronoun']!r} does not stand there in text"
 
 
 def boolq_label(row: Row) -> Row:
-    """SuperGLUE's integer for BoolQ's true or false."""
+    """Convert BoolQ's boolean answer to SuperGLUE's integer label."""
     return {"passage": row["passage"], "question": row["question"], "label": int(row["answer"])}
 
 
 def pubmedqa_source(row: Row) -> Row:
-    """The names of BigBio's copy."""
+    """Convert to the field names of BigBio's copy."""
     names = {"QUESTION": row["question"], "CONTEXTS": row["context"]["contexts"]}
     return {**names, "final_decision": row["final_decision"]}
 
 
 def logiqa_label(row: Row) -> Row:
-    """The names of the harness's copy, and its letter for a number."""
+    """Convert to the field names of the harness's copy, and the answer's number to its letter."""
     letter = "abcd"[row["correct_option"]]
     return {"context": row["context"], "question": row["query"], "options": row["options"], "label": letter}
 
 
 def race_problems(row: Row) -> Row:
-    """A question with its article, the way the harness's copy keeps all questions of one: as Python's own notation."""
+    """Convert a question with its article to the harness's format: a list of all of an article's questions, as Python
+    source."""
     problem = {name: row[name] for name in ("question", "answer", "options")}
     return {"article": row["article"], "problems": repr([problem])}
 
 
 def scitail_label(row: Row) -> Row:
-    """0 for what follows, 1 for what does not, as RTE has it."""
+    """Convert to RTE's labels: 0 for entailment, 1 for no entailment."""
     return {**row, "label": ("entails", "neutral").index(row["label"])}
 
 
 def mednli_label(row: Row) -> Row:
-    """0, 1, 2 in the order of MNLI."""
+    """Convert to MNLI's field names and labels: 0 entailment, 1 neutral, 2 contradiction."""
     label = ("entailment", "neutral", "contradiction").index(row["gold_label"])
     return {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": label}
 
 
 def sentiment140_label(row: Row) -> Row:
-    """0 negative, 1 positive."""
+    """Convert to the labels 0 (negative) and 1 (positive)."""
     return {"text": row["text"], "label": (0, 4).index(row["sentiment"])}
 
 
 def problems_readable(row: Row) -> Fault | None:
-    """RACE as the harness's copy has it: a list of questions in Python's own notation, of which the last one counts."""
+    """RACE in the harness's format: require a list of questions as Python source, of which the last one is used."""
     import ast
 
     wanted = Parts({"question": Text(), "answer": OneOf(("A", "B", "C", "D")), "options": Texts(4)})
@@ -135,12 +138,13 @@ def problems_readable(row: Row) -> Fault | None:
 
 
 def copa_premise(row: Row) -> Fault | None:
-    """COPA: there is something to go on from."""
+    """COPA: require a premise with at least one letter or digit."""
     return None if re.search(r"\w", row["premise"]) else ("premise", "has no word in it")
 
 
 def copa_full_stop(row: Row) -> Row:
-    """The definition takes the premise's last character off, whatever it is: one that ends a sentence, none else."""
+    """COPA: make the premise end with a full stop where needed, because the definition always removes its last
+    character."""
     premise = row["premise"].rstrip()
     return {**row, "premise": premise if premise.endswith(SENTENCE_ENDS) else f"{premise}."}
 

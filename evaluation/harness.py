@@ -1,7 +1,7 @@
-"""Task definitions, prompts, choices and answers as lm-evaluation-harness 0.4.13 makes them.
+"""Task definitions, prompts, choices and answers from lm-evaluation-harness 0.4.13.
 
-The only module that imports the harness, which takes a second: import it where it is needed. A task's YAML is read by
-its path, because the harness's index of all its tasks takes seconds to build.
+Only this module imports the harness, which takes a second, so import it inside functions. A task's YAML is read by its
+path, because building the harness's index of all tasks takes seconds.
 """
 
 import hashlib
@@ -26,19 +26,20 @@ from prunescope.evaluation.rows import HubSource
 from prunescope.lm.errors import BadInput
 
 Newline = Literal["real", "literal"]
-"""What ends a line of Figure 1's prompt: a line break, or a backslash and an n as the paper's own prompts had it."""
+"""The line end in prompts of the paper's Figure 1: a line break (`real`), or a backslash and an n as in the paper
+(`literal`)."""
 
 PROMPT_FIELDS = ("description", "process_docs", "doc_to_text", "doc_to_choice", "doc_to_target", "target_delimiter")
 
 
 @dataclass(frozen=True)
 class Question:
-    """One row as the model sees it: for each choice, a prompt and the continuation that is scored after it.
+    """One row as a question: for each choice, a prompt and the continuation to be scored after it.
 
-    Most tasks have one prompt and a continuation for each choice; winogrande and wsc273 a prompt for each choice and
-    one continuation, the rest of the sentence; paws no prompt at all. `text` is the row as people see it: the prompt,
-    or the sentence with a blank `_` where the choices differ. `choices` are the answers by themselves; `answer` is the
-    index of the right one.
+    Most tasks have one prompt and a continuation for each choice; winogrande and wsc273 have a prompt for each choice
+    and one continuation, the rest of the sentence; paws has no prompt. `text` is the row for display: the prompt, or
+    the sentence with a blank `_` where the choices differ. `choices` are the answers; `answer` is the index of the
+    right one.
     """
 
     index: int
@@ -51,7 +52,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Questionnaire:
-    """The questions of a task, its version, and the hash of what its prompt is made from."""
+    """The questions of a task, the version of its definition, and the hash of its prompt's definition."""
 
     version: str
     prompt_hash: str
@@ -59,7 +60,7 @@ class Questionnaire:
 
 
 class _LocalRowsTask(ConfigurableTask):  # type: ignore[misc]  # the harness has no types
-    """A harness task over rows in memory: nothing is downloaded, no cache is written."""
+    """A harness task over rows in memory, which downloads nothing and writes no cache."""
 
     def __init__(self, config: dict[str, Any], rows: list[Row]) -> None:
         self._rows = datasets.Dataset.from_list(rows)
@@ -70,7 +71,7 @@ class _LocalRowsTask(ConfigurableTask):  # type: ignore[misc]  # the harness has
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.dataset = {"rows": self._rows}
 
-    # The harness makes each of these two or three times for one row, from templates that are compiled every time.
+    # Cached, because the harness renders each of these two or three times per row, compiling the template every time.
 
     def doc_to_text(self, doc: Row, doc_to_text: Any = None) -> Any:
         return super().doc_to_text(doc, doc_to_text) if doc_to_text else self._once(doc, super().doc_to_text)
@@ -90,7 +91,7 @@ class _LocalRowsTask(ConfigurableTask):  # type: ignore[misc]  # the harness has
 
 
 def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
-    """The task's YAML as the harness reads it; `newline` is for the tasks with Figure 1's prompt alone."""
+    """The task's YAML as parsed by the harness; `newline` applies only to tasks with the prompt of Figure 1."""
     if newline not in ("real", "literal"):
         raise BadInput(f"newline {newline!r} is not known; it is real or literal")
     if task.harness is not None:
@@ -104,16 +105,16 @@ def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
 
 
 def hub_source(config: dict[str, Any]) -> HubSource:
-    """Where the task's YAML says its rows are: the test split, else the validation split."""
+    """The dataset and split named in the task's YAML: the test split, else the validation split."""
     split = config.get("test_split") or config["validation_split"]
     revision = (config.get("dataset_kwargs") or {}).get("revision")
     return HubSource(config["dataset_path"], config.get("dataset_name"), split, revision)
 
 
 def ask(config: dict[str, Any], rows: list[Row], *, limit: int | None = None, seed: int = 0) -> Questionnaire:
-    """Every row (or the first `limit`, as in the harness) as a question, zero-shot.
+    """Turn every row (or the first `limit`, as in the harness) into a zero-shot question.
 
-    `seed` is what a task with examples in its prompt draws them with; none of the present ones has any.
+    `seed` is for tasks that draw examples for their prompt; no present task does.
     """
     elsewhere = {"dataset_kwargs": None, "training_split": None, "validation_split": None, "fewshot_split": None}
     with _quiet():
@@ -129,7 +130,7 @@ def _question(task: ConfigurableTask, index: int, doc: Row) -> Question:
     prompt = task.fewshot_context(doc=doc, num_fewshot=0)
     requests = task.construct_requests(doc=doc, ctx=prompt, metadata=(task.config.task, index, 1))
     choices = task.doc_to_choice(doc)
-    # Where every choice has a prompt of its own, the harness keeps the right answer in the prompt's place.
+    # If every choice has its own prompt, the harness stores the right answer in the prompt's place.
     answer = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
     prompts = tuple(request.args[0] for request in requests)
     continuations = tuple(request.args[1] for request in requests)
@@ -147,7 +148,7 @@ def _question(task: ConfigurableTask, index: int, doc: Row) -> Question:
 
 
 def blanked(sentences: Sequence[str]) -> tuple[str, list[str]]:
-    """Sentences that differ in one place: what they share, with a blank `_` in that place, and what each has there.
+    """Split sentences that differ in one place into the shared text, with a blank `_` there, and each one's own part.
 
     >>> blanked(["so Ann slept.", "so Anna slept."])
     ('so _ slept.', ['Ann', 'Anna'])
@@ -159,13 +160,13 @@ def blanked(sentences: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _shared(texts: Sequence[str]) -> str:
-    """What all of them begin with."""
+    """The common prefix of the texts."""
     return "".join(first for first, *others in takewhile(lambda each: len(set(each)) == 1, zip(*texts, strict=False)))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The harness warns of every default that its own YAML leaves to it, and draws bars while it maps rows."""
+    """Suppress the harness's warnings about defaults in its own YAML, and its progress bars."""
     logger = logging.getLogger("lm_eval")
     level, bars = logger.level, datasets.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)

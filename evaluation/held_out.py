@@ -1,4 +1,4 @@
-"""Held-out text as token windows, cut as the published code of GPTQ, SparseGPT and Wanda cuts it.
+"""Held-out text for perplexity as token windows, cut as in the published code of GPTQ, SparseGPT and Wanda.
 
 wikitext2   <data>/calibration/wikitext2.test.txt, else the hub's test split: its rows with two line ends between them
 ptb         <data>/calibration/ptb.test.txt, else the hub's test split: its sentences with a space between them
@@ -7,9 +7,9 @@ c4          <data>/calibration/c4.valid.jsonl, else the first 1,100 pages of the
 demo        demo/reviews.jsonl, which the demo model has never seen, with a line end between them
 a file      .txt running text; .jsonl texts (`text`) with a line end between them
 
-The whole is tokenised as the one text it is and cut from its start into windows that do not overlap; what is left at
-its end is not measured. With `bos` each window begins with BOS, for models that are trained with one at the start of
-every sequence; with `bos` never, as published, special tokens stand around the whole text and nowhere inside.
+The whole text is tokenised at once and cut from its start into non-overlapping windows; an incomplete last window is
+dropped. With BOS each window begins with it, for models trained with one at the start of every sequence; with `bos`
+`never`, as published, special tokens are around the whole text only.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from prunescope.lm.windows import consecutive_windows, tokens_of
 PERPLEXITY_SETS = ("wikitext2", "ptb", "c4", "demo")
 FILES = (".txt", ".jsonl")
 LONGEST = 2048
-"""Tokens of a window unless a number is given, also where a model reads more: most published figures are for it."""
+"""Default window length in tokens, also for models with a longer context, because most published figures use it."""
 
 DEMO_TEXT = Path(__file__).parents[1] / "demo" / "reviews.jsonl"
 C4_PAGES = 1100
@@ -40,8 +40,9 @@ C4_WINDOWS = 256
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Windows that a model is measured on. `source` says where the text was read; `sha256` is of the windows: figures
-    with the same one are of the same tokens, and can be compared. `bos`: whether each begins with BOS."""
+    """Windows of held-out text. `source` says where the text was read from. `sha256` is the hash of the windows:
+    perplexities with the same hash are on the same tokens and comparable. `bos`: whether each window begins with
+    BOS."""
 
     name: str
     windows: Int[Tensor, "samples tokens"]
@@ -66,7 +67,7 @@ class _OnHub:
 
 HUB = {
     "wikitext2": _OnHub("Salesforce/wikitext", "wikitext-2-raw-v1", "test", "text"),
-    # Its loader no longer runs; the hub's own conversion is read.
+    # Its loading script is no longer supported; the hub's own conversion is read.
     "ptb": _OnHub("ptb-text-only/ptb_text_only", None, "test", "sentence", revision="refs/convert/parquet"),
     "c4": _OnHub("allenai/c4", "en", "validation", "text", limit=C4_PAGES),
 }
@@ -84,15 +85,15 @@ def held_out_windows(
     name: str | None = None,
     bos: str = "auto",
 ) -> HeldOut:
-    """The windows of a named set, looked for in `data`/calibration before the hub, or of a file.
+    """Read held-out text, from a file or by name (from `data`/calibration, else from the hub), and cut it into windows.
 
-    `seqlen` is min(2048, the model's context) unless given. `windows` takes the first ones, no more than there are;
-    without it all are taken, of c4 the first 256 as published. `name` is what a file is called in the result.
-    `bos`: whether each window begins with the tokenizer's BOS, counted in `seqlen`: `auto` where the tokenizer puts one
-    before a text, `always`, or `never`.
+    `seqlen` is by default min(2048, the model's context length). `windows` is the number of windows from the start
+    (default: all, but the first 256 of c4 as published). `name` replaces a file's name in the result. `bos`: whether
+    each window begins with the tokenizer's BOS, counted in `seqlen`: `always`, `never`, or `auto` (if the tokenizer
+    adds one to a text).
 
-    Raises BadInput (an unknown name, a size that cannot be, no tokenizer, no BOS), BadData (a file that is missing,
-    malformed or too short, a hub that cannot be reached).
+    Raises BadInput (unknown name, invalid size, no tokenizer, no BOS), BadData (missing, malformed or too short file,
+    hub not reachable).
     """
     called = name or str(name_or_file)
     length = _length(lm, seqlen)
@@ -130,7 +131,7 @@ def _length(lm: LanguageModel, seqlen: int | None) -> int:
 
 
 def _text_of(name: str, data: Path | None) -> tuple[str, str]:
-    """The text of a named set, and where it was read."""
+    """The text of a named set, and where it was read from."""
     if name == "demo":
         return "\n".join(file_documents(DEMO_TEXT)), f"demo/{DEMO_TEXT.name}"
     path = _local(data, _LOCAL[name])
@@ -142,9 +143,9 @@ def _text_of(name: str, data: Path | None) -> tuple[str, str]:
 
 
 def _file_rows(name: str, path: Path) -> list[str]:
-    """The rows as the hub has them."""
+    """The rows of a local file, in the form of the hub's rows."""
     match name:
-        case "wikitext2":  # with its line end, and an empty row for a line that is blank
+        case "wikitext2":  # with line ends, and an empty row for a blank line
             lines = file_text(path).removesuffix("\n").split("\n")
             return [f"{line}\n" if line.strip() else "" for line in lines]
         case "ptb":

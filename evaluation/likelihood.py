@@ -1,9 +1,10 @@
-"""Log-likelihood of answers after a prompt: the harness's tokens and sums, several rows in one pass.
+"""Log-likelihoods of answers after a prompt, with the harness's tokenisation, for several rows in one pass.
 
 Follows lm-evaluation-harness 0.4.13 (`TemplateLM._encode_pair`, `HFLM._loglikelihood_tokens`): the prompt and the whole
-are tokenised apart and the answer is what the whole has more; too long a prompt loses tokens on the left. The softmax
-is always taken in float32, which the harness does with `softmax_dtype="float32"`. One departure: what a tokenizer
-appends to every text (EOS) is left out, where the harness counts it to the answer.
+are tokenised separately, and the answer's tokens are those that the whole has after the prompt's; a prompt that is too
+long is cut on the left. The softmax is always in float32, as in the harness with `softmax_dtype="float32"`. One
+departure: tokens that a tokenizer appends to every text (EOS) are removed here, while the harness counts them as part
+of the answer.
 """
 
 import inspect
@@ -24,7 +25,8 @@ from prunescope.lm.tokenizer import added, check_characters, without_end
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the model is given, and the last tokens it is asked for: `inputs` predict `answer`, shifted by one."""
+    """Input tokens, and the answer's tokens that the last inputs predict: `inputs` are shifted by one, so the last
+    input predicts the last token of `answer`. `truncated`: whether the prompt was cut."""
 
     inputs: tuple[int, ...]
     answer: tuple[int, ...]
@@ -32,16 +34,17 @@ class Encoded:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str, length: int) -> Encoded:
-    """Tokens of the prompt and its continuation, cut on the left to `length` inputs.
+    """Tokenise a prompt and its continuation, cut on the left to `length` inputs.
 
-    An empty prompt is the tokenizer's BOS (or EOS where it has none), as in the harness. Raises BadText when the
-    tokenizer leaves nothing of the continuation, or when it alone is longer than `length`.
+    An empty prompt becomes the tokenizer's BOS (or EOS if it has none), as in the harness. Raises BadText when the
+    continuation has no tokens, or has more than `length`.
     """
     return encode_all(tokenizer, [(prompt, continuation)], length)[0]
 
 
 def encode_all(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], length: int) -> list[Encoded]:
-    """`encode` of many prompts and continuations, each different text tokenised once. Raises BadText as it does."""
+    """`encode` for many (prompt, continuation) pairs; each distinct text is tokenised once. Raises BadText as
+    `encode`."""
     ids = _ids(tokenizer, [form for pair in pairs for form in _forms(tokenizer, *pair)])
     encoded = []
     for prompt, continuation in pairs:
@@ -61,9 +64,10 @@ def encode_all(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, st
 
 
 def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Encoded]) -> dict[int, float]:
-    """Item -> the summed log-probability (natural, float32) of its answer, for all items of some passages.
+    """Score passages: item -> summed log-probability (natural logarithm, float32) of its answer.
 
-    One pass, or several where rows may not share one (`apart`), so that a score does not depend on what is beside it.
+    It takes one forward pass, or several when rows may not share one (`apart`), so that a score does not depend on the
+    other rows in its batch.
     """
     lengths = [len(item.inputs) for item in encoded]
     found: dict[int, float] = {}
@@ -75,11 +79,12 @@ def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Enc
 def apart(
     some: Sequence[Passage], lengths: Sequence[int], switches: Sequence[int], window: int | None = None
 ) -> list[list[Passage]]:
-    """The passages in parts that may share a pass: no text in one is on another side of a switch than the others, and
-    none that is longer than a layer's `window` goes with branches, whose mask knows no window.
+    """Split passages into groups that may share a forward pass. The texts of a group are on the same side of all
+    `switches` (`lm.positions.length_switches`), and texts longer than a layer's attention `window` are not together
+    with branched passages, whose explicit mask has no window.
 
-    `lengths` are those of the texts that the passages were made from. Of a passage whose texts are on two sides each
-    part gets what its own texts read.
+    `lengths` are those of the texts that the passages were made from. A passage whose texts are on different sides is
+    split too.
     """
     parts: dict[tuple[int, bool], list[Passage]] = {}
     for passage in some:
@@ -88,9 +93,7 @@ def apart(
             by_side.setdefault(side(switches, lengths[item]), []).append((item, branch))
         for which, items in by_side.items():
             own = passage
-            if (
-                len(by_side) > 1
-            ):  # one text, and others that it begins with: `longest_branched` keeps branches on a side
+            if len(by_side) > 1:  # one text and prefixes of it; `longest_branched` keeps branched passages on one side
                 longest = max(lengths[item] for item, _ in items)
                 own = Passage(passage.tokens[:longest], longest, (), tuple((item, longest) for item, _ in items))
             windowed = window is not None and not own.branches and len(own.tokens) > window
@@ -117,14 +120,14 @@ def _score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[En
 
 
 def _predictions(item: Encoded) -> list[tuple[int, int]]:
-    """Where each token of the answer is predicted, and the token."""
+    """(position of the predicting input, answer token) for each token of the answer."""
     return list(enumerate(item.answer, start=len(item.inputs) - len(item.answer)))
 
 
 def _logits(
     model: PreTrainedModel, inputs: Mapping[str, Tensor], kept: Sequence[int]
 ) -> Float[Tensor, "samples tokens vocabulary"]:
-    """The logits at the kept places; most models can leave the others out, which a large vocabulary pays for."""
+    """The logits at the positions `kept`. Most models can skip the others, which saves much for a large vocabulary."""
     logits: Tensor
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         places = torch.tensor(kept, device=inputs["input_ids"].device)
@@ -135,13 +138,13 @@ def _logits(
 
 
 Form = tuple[str, bool]
-"""A text, and whether it is tokenised with the tokenizer's own special tokens."""
+"""A text, and whether to tokenise it with special tokens."""
 
 
 def _forms(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str) -> tuple[Form, Form]:
-    """What is tokenised of a pair: the prompt without its last blanks, and the whole."""
+    """The two texts to tokenise for a pair: the prompt without trailing spaces, and prompt + continuation."""
     first = tokenizer.bos_token or tokenizer.eos_token
-    # No second BOS where the text brings its own; an empty prompt gets its first token by hand.
+    # No second BOS if the text contains one; an empty prompt gets its first token explicitly.
     special = bool(prompt) and not (first and prompt.startswith(first))
     return (prompt.rstrip(), special), (prompt + continuation, special)
 
@@ -154,7 +157,7 @@ def _first(tokenizer: PreTrainedTokenizerBase, continuation: str) -> int:
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, forms: Iterable[Form]) -> Mapping[Form, list[int]]:
-    """Token ids of all different forms."""
+    """Token ids of all distinct forms."""
     found: dict[Form, list[int]] = {}
     different = dict.fromkeys(forms)
     behind = added(tokenizer).behind

@@ -1,9 +1,9 @@
-"""Perplexity on held-out text, as the published code of GPTQ, SparseGPT and Wanda takes it.
+"""Perplexity on held-out text, as in the published code of GPTQ, SparseGPT and Wanda.
 
-Windows do not overlap, each is read by itself, every token of a window but its first is predicted from those before it,
-and exp of the mean negative log-likelihood is the perplexity. The published code multiplies each window's mean by its
-`seqlen` tokens and divides by all windows' tokens in the end, which is the mean over the same `seqlen - 1` predictions.
-One departure: its softmax is taken in the model's own type (float16), ours in float32.
+Windows do not overlap and are independent. Every token of a window but its first is predicted from those before it, and
+the perplexity is exp of the mean negative log-likelihood. The published code multiplies each window's mean by its
+`seqlen` tokens and divides the sum by all windows' tokens, which is the mean over the same `seqlen - 1` predictions.
+One departure: there the softmax is in the model's dtype (float16), here in float32.
 """
 
 import math
@@ -23,22 +23,22 @@ from prunescope.lm.errors import NotFinite
 from prunescope.lm.finite import FLOAT32, is_narrow, not_finite
 
 LARGEST_NLL = 700.0
-"""Nats; e to the power of more is beyond the numbers that a computer writes."""
+"""In nats; exp of more overflows a double."""
 
 UNUSABLE = "its weights do not make a language model"
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """`perplexity` = exp(`nll`); `nll` is the mean negative log-likelihood in nats of all `tokens` that were predicted,
-    `windows` x (`seqlen` - 1).
+    """A perplexity with its interval. `perplexity` = exp(`nll`), where `nll` is the mean negative log-likelihood in
+    nats over all predicted `tokens`, `windows` x (`seqlen` - 1).
 
-    `interval` is a 95 % interval, the windows taken for a sample of such text: exp of the windows' mean -/+ t standard
-    errors, with Student's t of `windows` - 1 degrees of freedom. Neighbouring windows of one text are alike, so it is
-    somewhat too narrow; two models on the same windows differ far more surely than their intervals say. None for a
-    single window, or where it has no end below e^700.
+    `interval` is a 95 % interval that treats the windows as a sample: exp of their mean -/+ t standard errors, with
+    Student's t of `windows` - 1 degrees of freedom. Neighbouring windows are similar, so it is somewhat too narrow. To
+    compare two models on the same windows use paired differences, which are much more precise than two intervals. None
+    for a single window, or if the upper end exceeds e^700.
 
-    `nlls` are the windows' own means, in their order: two models on the same windows are compared by them.
+    `nlls` are the windows' means, in order, for paired comparisons of models.
     """
 
     perplexity: float
@@ -62,14 +62,14 @@ def perplexity(
     name: str | None = None,
     on_batch: Callable[[int, int], None] = _no_report,
 ) -> Perplexity:
-    """The model's perplexity on windows of at least two tokens.
+    """Measure the model's perplexity on windows of at least two tokens.
 
-    How many windows go through the model at once depends on what memory is free (`batches.batch_size`), unless `batch`
-    is given; either is halved when the GPU's memory runs out, and no window is read twice.
+    The batch size is `batch` windows, or depends on the free memory (`batches.batch_size`); it is halved when the GPU's
+    memory runs out, and no window is computed twice.
 
-    `on_batch(windows done, windows in all)` is called before the first and after every batch, and may raise Cancelled.
-    `name` is what errors call the model. Raises NotFinite, with the window, when it gives NaN or infinity, OutOfMemory
-    when a single window is too much.
+    `on_batch(windows done, total windows)` is called before the first and after every batch, and may raise Cancelled.
+    `name` is the model's name in errors. Raises NotFinite, naming the window, for NaN or infinity, and OutOfMemory when
+    a single window does not fit.
     """
     total, seqlen = windows.shape
     size = batch_size(model) if batch is None else BatchSize(batch * seqlen, batch)
@@ -92,11 +92,12 @@ def perplexity(
 
 
 def window_nlls(model: PreTrainedModel, some: Sequence[Int[Tensor, " tokens"]]) -> list[float]:
-    """The mean negative log-likelihood (nats, float32) of each window's tokens but its first; one pass."""
+    """The mean negative log-likelihood (nats, float32) of each window's tokens except its first, in one forward
+    pass."""
     with torch.inference_mode():
         ids = torch.stack(list(some)).to(model.device)
         logits = model(input_ids=ids, use_cache=False).logits
-        # One window after another: the float32 copy of a large vocabulary's logits is the largest thing here.
+        # Window by window, because the float32 copy of a large vocabulary's logits takes the most memory.
         return torch.stack(
             [functional.cross_entropy(row[:-1].float(), own[1:]) for row, own in zip(logits, ids, strict=True)]
         ).tolist()
@@ -105,7 +106,7 @@ def window_nlls(model: PreTrainedModel, some: Sequence[Int[Tensor, " tokens"]]) 
 def _interval(nlls: list[float]) -> tuple[float, float] | None:
     if len(nlls) < 2:
         return None
-    from scipy.stats import t  # a second to import
+    from scipy.stats import t  # the import takes a second
 
     mean, error = fmean(nlls), stdev(nlls) / math.sqrt(len(nlls))
     reach = float(t.ppf(0.975, len(nlls) - 1)) * error

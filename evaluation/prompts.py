@@ -1,4 +1,5 @@
-"""A task's texts and the prompt around them, for looking at neurons under the very prompt that is measured."""
+"""A task's texts with the prompt around them, so that neurons are recorded with the same prompt as in the
+evaluation."""
 
 import random
 import re
@@ -20,9 +21,9 @@ _FIELD = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 class PromptedText:
     """A row's text with the prompt around it: the model reads `before + text + after`.
 
-    Where a prompt is made from several fields, `text` is all that comes of them, with what stands between; where every
-    choice has a sentence of its own, it is the right one's. `label` is the right answer as the task's choices spell it;
-    `words` are the row's own influential words.
+    When a prompt is made from several fields, `text` reaches from the first field to the last, with the prompt's words
+    between them; when every choice is a whole sentence, `text` is the right one. `label` is the right answer as spelled
+    in the task's choices; `words` are the row's own influential words.
     """
 
     text: str
@@ -33,7 +34,7 @@ class PromptedText:
 
 
 def around(task: str, newline: Newline = "real") -> tuple[str, str]:
-    """What the task's prompt puts before and after its text; BadInput when the prompt is made from more than one."""
+    """The task's prompt before and after its text. Raises BadInput when the prompt is made from several texts."""
     template = configuration(find_task(task), newline)["doc_to_text"]
     if not isinstance(template, str) or len(_FIELD.findall(template)) != 1:
         raise BadInput(f"the prompt of {task} does not go around one text; give the texts with prompt none")
@@ -43,7 +44,7 @@ def around(task: str, newline: Newline = "real") -> tuple[str, str]:
 def task_texts(
     task: str, count: int, seed: int, data: Path | None = None, newline: Newline = "real"
 ) -> list[PromptedText]:
-    """`count` rows of the task, drawn without replacement by `seed`, in the order of their file.
+    """Draw `count` rows of the task without replacement with `seed`; they are returned in the order of their file.
 
     Raises BadInput when the task has fewer rows, and BadData as `rows.task_rows` does.
     """
@@ -58,9 +59,9 @@ def task_texts(
 def row_texts(
     task: str, indices: Sequence[int], data: Path | None = None, newline: Newline = "real"
 ) -> list[PromptedText]:
-    """The rows of the task at these places, from 0, in the order given: the ones that an evaluation calls by them.
+    """The rows of the task with these indices (as `ExampleResult.index`), in the given order.
 
-    Raises BadInput for a place that the task has not, and BadData as `rows.task_rows` does.
+    Raises BadInput for an index that the task does not have, and BadData as `rows.task_rows` does.
     """
     found = find_task(task)
     config = configuration(found, newline)
@@ -91,8 +92,8 @@ def _prompted(task: Task, config: dict[str, Any], rows: Sequence[Row]) -> list[P
 
 
 def _inside(prompt: str, before: str, after: str) -> tuple[int, int]:
-    """Where the text of a prompt begins and ends, without white space that it begins with (sciq's passage may be
-    empty); all of the prompt when it has not what is looked for."""
+    """The range of the text in a rendered prompt that begins with `before` and ends with `after`, without leading white
+    space (sciq's passage may be empty); the whole prompt if it does not have these."""
     start = len(before) if prompt.startswith(before) else 0
     end = prompt.rfind(after, start) if after else len(prompt)
     start += len(prompt[start:end]) - len(prompt[start:end].lstrip())
@@ -100,7 +101,8 @@ def _inside(prompt: str, before: str, after: str) -> tuple[int, int]:
 
 
 def _read(question: Question) -> str:
-    """The prompt; where each choice has one of its own, or none, the sentence as the right answer makes it."""
+    """The text of a question: its prompt or, when each choice has its own prompt or none, the sentence with the right
+    answer."""
     first = question.prompts[0]
     if first and all(prompt == first for prompt in question.prompts):
         return first
@@ -108,7 +110,7 @@ def _read(question: Question) -> str:
 
 
 def _frame(template: str) -> tuple[str, str]:
-    """What a prompt's template has before its first and after its last field."""
+    """The parts of a prompt's template before its first and after its last field."""
     if "{%" in template or not (fields := list(_FIELD.finditer(template))):
         return "", ""
     return template[: fields[0].start()], template[fields[-1].end() :]

@@ -1,4 +1,4 @@
-"""A task's rows: from a local file first, from the hub where there is none, checked field by field."""
+"""Reads a task's rows from a local file or else from the hub, and validates each field."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from prunescope.lm.rows import file_values
 
 @dataclass(frozen=True)
 class HubSource:
-    """A split of a data set on the hub."""
+    """A split of a dataset on the hub."""
 
     path: str
     name: str | None
@@ -24,11 +24,11 @@ class HubSource:
 
 
 def task_rows(task: Task, source: HubSource, data: Path | None = None, limit: int | None = None) -> list[Row]:
-    """The rows of the task in their order, as its definition reads them; `words` too where a row has some.
+    """Read the task's rows in order, converted for its definition, with the field `words` if a row has it.
 
-    `limit` asks the hub for no more than so many, a file is read whole. `data` is a folder: `data/eval/<task>.jsonl` is
-    read where it exists, else the rows that ship with the project, else the hub. BadData says which file, line and
-    field is wrong, or how to give a file when there is no hub or it does not answer.
+    `limit` limits the rows requested from the hub; a file is read completely. `data/eval/<task>.jsonl` is read if it
+    exists, else the rows that ship with the project, else the hub. Raises BadData, which names file, line and field, or
+    says how to supply a file when there is no hub dataset or it cannot be reached.
     """
     if data is not None:
         if not data.is_dir():
@@ -42,7 +42,8 @@ def task_rows(task: Task, source: HubSource, data: Path | None = None, limit: in
 
 
 def read_rows(task: Task, path: Path) -> list[Row]:
-    """The rows of a JSON Lines file; blank lines do not count. BadData names file, line and field or column."""
+    """Read the rows of a JSON Lines file, without blank lines. Raises BadData, naming file, line and field or
+    column."""
     checked = (_checked(task, row, place) for place, row in file_values(path))
     rows = [row for row in checked if row is not None]
     if not rows:
@@ -51,11 +52,12 @@ def read_rows(task: Task, path: Path) -> list[Row]:
 
 
 def hub_rows(task: Task, source: HubSource, limit: int | None = None) -> list[Row]:
-    """The rows of a hub data set, with `limit` the first ones alone; BadData says how to do without the hub."""
+    """Read the rows of a hub dataset, with `limit` only the first ones. Raises BadData, which says how to do without
+    the hub."""
     if task.local is not None:
         raise BadData(f"task {task.name} has no local file: {task.local}")
     mend = f"put the rows of task {task.name} into eval/{task.name}.jsonl of a folder and name it as the data folder"
-    # What is left out is known only when it has been seen: then there is nothing to ask for less.
+    # Rows that do not belong to the task are recognised only when read, so the request cannot be limited then.
     some = limit if task.rows is None and not any(form.left_out for form in task.forms) else None
     wanted = None if task.rows is None else (task.rows[0], _ids(task.rows[1]))
     rows = []
@@ -75,8 +77,8 @@ def _ids(path: Path) -> frozenset[str]:
 
 
 def _checked(task: Task, row: object, place: str) -> Row | None:
-    """What the task's definition reads, None for a row that does not belong to it; BadData names the field that is
-    missing or wrong."""
+    """Validate and convert a row; None for a row that does not belong to the task. Raises BadData, naming the field
+    that is missing or invalid."""
     if not isinstance(row, dict):
         fields = _named(task.forms[0].fields)
         raise BadData(f"{place}: a JSON {kind(row)}, but a row is an object with {fields}")
@@ -94,7 +96,7 @@ def _checked(task: Task, row: object, place: str) -> Row | None:
 
 
 def _form(task: Task, row: Row, place: str) -> Form:
-    """The first form whose fields the row has; an error is about the one that it is most like."""
+    """The first form whose fields the row has. If there is none, the BadData is about the most similar form."""
     for form in task.forms:
         if form.fields.keys() <= row.keys():
             return form

@@ -1,11 +1,11 @@
-"""What surrounds an accuracy: its interval, and what guessing would give."""
+"""Statistics of an accuracy: its confidence interval, and the accuracy of guessing."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 
 def wilson_interval(correct: int, rows: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for a share of `correct` in `rows` (rows > 0)."""
+    """Wilson's score interval for the proportion `correct` / `rows` (rows > 0)."""
     from scipy.stats import binomtest  # a second to import
 
     interval = binomtest(correct, rows).proportion_ci(confidence, method="wilson")
@@ -13,10 +13,10 @@ def wilson_interval(correct: int, rows: int, confidence: float = 0.95) -> tuple[
 
 
 def chance_accuracy(choice_counts: Sequence[int]) -> float:
-    """The accuracy expected of blind guessing, from each row's number of choices."""
+    """The expected accuracy of random guessing, from each row's number of choices."""
     return sum(1 / count for count in choice_counts) / len(choice_counts)
 
 
 def majority_accuracy(answers: Sequence[int]) -> float:
-    """The accuracy of always giving the answer that is most often right."""
+    """The accuracy of always giving the most frequent right answer."""
     return Counter(answers).most_common(1)[0][1] / len(answers)

@@ -1,17 +1,17 @@
-"""Bounds of what a request, a spec file or a spec may hold: one table, so that no list, text or number is without one.
+"""Upper bounds for every list, text and number of a request, a spec file or a spec.
 
-Two kinds: a bound of one field, and a bound of a product of fields (cells of a grid, tokens of a calibration set). A
-product is computed from the lengths of the lists, before anything is expanded.
+There are two kinds: a bound on one field, and a bound on a product of fields (cells of a grid, tokens of a calibration
+set). A product is computed from the lengths of the lists, before anything is expanded.
 """
 
 # A whole document
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 32
-"""Lists and objects inside each other."""
+"""Nesting depth of lists and objects."""
 MAX_VALUES = 100_000
-"""Numbers, texts, lists and objects of a document together."""
+"""Numbers, texts, lists and objects in one document, counted together."""
 MAX_INTEGER = 2**63 - 1
-"""What a database column and a C integer hold; no field asks for more."""
+"""The largest value of a 64-bit database column; no field needs more."""
 
 # Names
 MAX_NAME = 200
@@ -19,25 +19,26 @@ MAX_NAME = 200
 MAX_REFERENCE = 1000
 """Characters of a model reference or of a file's path."""
 MAX_LABEL = 1100
-"""Characters of a calibration set's label: the path of its file, and the mode."""
+"""Characters of a calibration set's label, which holds the path of its file and the mode."""
 MAX_TASKS = 100
 MAX_LABEL_CHARACTERS = 200
-"""Characters of the label of a given text."""
+"""Characters of the label (right answer) of a text that the request supplies."""
 
 # Texts
 MAX_TEXTS = 2000
 MAX_ROWS_READ = 1000
-"""Rows of a task that one attribution reads."""
+"""Task rows that one attribution may use as texts."""
 MAX_TEXT_CHARACTERS = 200_000
 MAX_ALL_CHARACTERS = 1_000_000
-"""Characters of all given texts together."""
+"""Characters of all texts that one request supplies, together."""
 MAX_READ_CHARACTERS = 10_000_000
-"""Given characters x models that read them: each token has an activation in every neuron of every model."""
+"""Characters of supplied texts x models that read them, because every token has an activation in every neuron of every
+model."""
 MAX_WORDS = 500
 """Influential words of one text."""
 MAX_WORD_CHARACTERS = 200
 MAX_MATCHED_CHARACTERS = 50_000_000
-"""Words x characters of the texts that they are looked for in, over all given texts."""
+"""Sum over supplied texts of (influential words x characters searched for them)."""
 MAX_LAYERS = 1000
 MAX_PERMUTATIONS = 100_000
 MAX_PERMUTED_TEXTS = 20_000_000
@@ -45,9 +46,9 @@ MAX_PERMUTED_TEXTS = 20_000_000
 MAX_VARIANTS = 256
 """Pruned models that one attribution compares with a dense one."""
 
-# Measuring
+# Evaluation
 MAX_ROWS = 10_000_000
-"""Rows of a task, and the highest index of one."""
+"""Rows of a task; also the highest row index."""
 MAX_PERPLEXITY_TEXTS = 100
 MAX_WINDOWS = 1_000_000
 MAX_SEQLEN = 1_000_000
@@ -62,10 +63,11 @@ MAX_DRAWN_NEURONS = 10_000_000
 MAX_SAMPLES = 65_536
 DEFAULT_SAMPLES = 128
 MODEL_CONTEXT = 2048
-"""Tokens of a calibration window whose length is not given: the model's context, at most this."""
+"""Upper limit for the default length of a calibration window in tokens, which is otherwise the model's context
+length."""
 MAX_CALIBRATION_TOKENS = 1 << 22
-"""Windows x tokens of a calibration set (1,024 x 4,096): all of their hidden states wait in memory at once, which at a
-width of 4,096 in single precision is 64 GiB."""
+"""Windows x tokens of a calibration set (1,024 x 4,096). All of their hidden states are in memory at once: 64 GiB at a
+width of 4,096 in single precision."""
 
 # Studies
 MAX_AXIS = 1000
@@ -73,13 +75,13 @@ MAX_AXIS = 1000
 MAX_CELLS = 20_000
 MAX_ATTRIBUTIONS = 100
 MAX_CANDIDATES = 500_000
-"""Attributions of a study x ways to prune a model that each may compare."""
+"""Attributions of a study x pruned variants that each one may compare."""
 
-# What is said about a wrong document
+# Error messages about an invalid document
 MAX_ERRORS = 20
 MAX_ECHO = 200
-"""Characters of a value, or of a field's path, that is given back."""
+"""Characters of a value or a field path quoted in an error."""
 MAX_ALLOWED = 100
-"""Allowed values that are listed."""
+"""Allowed values listed in an error."""
 MAX_MESSAGE = 2000
 MAX_NAMES_LISTED = 50

@@ -1,18 +1,18 @@
-"""A spec in brief, as lists show it: every field, but only the beginning of long lists and texts."""
+"""Briefs: shortened copies of specs for lists of jobs, with every field but only the start of long lists and texts."""
 
 from collections.abc import Mapping
 from typing import Any
 
 MAX_BRIEF_ITEMS = 8
 MAX_BRIEF_CHARACTERS = 1000
-"""Longer than any model reference, so that those stay whole."""
+"""Longer than any model reference, so that references are never shortened."""
 SHORTENED_CHARACTERS = 100
 COUNTS = "counts"
-"""Where a brief keeps how long its lists were; no spec has such a field."""
+"""Key under which a brief stores the original lengths of its shortened lists; no spec has a field of this name."""
 
 
 def brief_of(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec itself, or one with shorter lists and texts that says under `counts` how many items a field had.
+    """Shorten a spec's long lists and texts; `counts` maps the path of each shortened list to its original length.
 
     >>> brief_of({"seeds": list(range(20))}) == {"seeds": list(range(8)), "counts": {"seeds": 20}}
     True
@@ -23,7 +23,7 @@ def brief_of(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def count_of(spec: Mapping[str, Any], *path: str) -> int:
-    """How many items a list has in a spec or in its brief, by the fields that lead to it; 0 for what is no list."""
+    """The original length of the list at a field path, from a spec or its brief; 0 where there is no list."""
     known = spec.get(COUNTS, {}).get(".".join(path))
     if known is not None:
         return int(known)
@@ -34,7 +34,7 @@ def count_of(spec: Mapping[str, Any], *path: str) -> int:
 
 
 def _short(value: Any, path: str | None, counts: dict[str, int]) -> Any:
-    """`path` is None inside of a list: what stands there is not counted."""
+    """Shorten one value. `path` is None inside a list, where lengths are not counted."""
     match value:
         case Mapping():
             return {

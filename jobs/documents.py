@@ -1,4 +1,4 @@
-"""A job as everybody sees it: the database hands it out, REST answers with it, pages and the command read it."""
+"""The job document: one class for the database's rows, REST's answers, the pages and the command line."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -27,7 +27,7 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Nothing more happens to the job unless somebody retries it."""
+        """Whether the job is in a final state, from which only a retry moves it."""
         return self in ENDED
 
 
@@ -36,7 +36,8 @@ ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
 class Progress(BaseModel):
-    """How far a job is: `done` of `total` `unit`s of its present stage. `total` 0 means that it is not known yet."""
+    """Progress of a job: `done` of `total` `unit`s of its current stage. `total` 0 means that the total is not known
+    yet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,8 +50,7 @@ class Progress(BaseModel):
 
 
 class JobSummary(BaseModel):
-    """One job as lists have it, without its spec. The last five fields are for the program itself and are left out of
-    the JSON document."""
+    """One job without its spec, as in lists. The last five fields are internal and left out of the JSON document."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,17 +71,17 @@ class JobSummary(BaseModel):
     cancel_requested: bool = Field(default=False, exclude=True)
     """A running job was asked to stop and has not stopped yet."""
     forced: bool = Field(default=False, exclude=True)
-    """Submitted with `force`: an artefact that is there already is made again, not taken."""
+    """Submitted with `force`: an existing artefact is made again instead of reused."""
     sent: bool = Field(default=False, exclude=True)
-    """A message with this job's id was handed to the queue since it was last queued."""
+    """Whether the job's message was sent to the queue since the job last became `queued`."""
 
     brief: dict[str, Any] = Field(default={}, exclude=True)
-    """The spec in brief (`jobs/briefs.py`)."""
+    """The shortened spec (`jobs/briefs.py`)."""
 
     @property
     def artefact_id(self) -> str:
-        """The id of what this job makes, known before it exists: `pruned:<id>`, an evaluation, an attribution, a
-        study."""
+        """The id of this job's result (a pruned model, an evaluation, an attribution or a study), known before the job
+        runs."""
         return artefact_id(self.fingerprint)
 
 
@@ -104,12 +104,12 @@ ID_LENGTH = 16
 
 
 def artefact_id(fingerprint: str) -> str:
-    """The first 16 hex digits of a spec's fingerprint name what the spec makes."""
+    """The id of a spec's result: the first 16 hex digits of the spec's fingerprint."""
     return fingerprint[:ID_LENGTH]
 
 
 class NewJobs(BaseModel):
-    """How many jobs of each kind have to be run."""
+    """How many new jobs of each kind a study needs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -123,9 +123,11 @@ class NewJobs(BaseModel):
 
 
 class Estimate(BaseModel):
-    """The work of a study: `known` cells are queued, running or done already, or are the same job as another cell.
+    """The estimated work of a study. `known` cells need no new job: one with the same fingerprint is queued, running or
+    has succeeded, or another cell of the study is the same job.
 
-    `seconds`: of all new jobs, one after another; None where there is nothing to go by. `basis` says what there was.
+    `seconds` is the total for all new jobs run one after another, None without data for an estimate; `basis` is a
+    sentence that says what the estimate is based on.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,13 +1,11 @@
-"""Live events of jobs, as Redis streams: what was missed while a reader was away is read again from its last event's
-id.
+"""Live job events as Redis streams. A reader that reconnects reads on from the id of the last event it received.
 
     prunescope:jobs:<id>    one job:     event "job" (a JobSummary: its state changed), "progress" (a Progress), "log"
                                          (a LogLine)
-    prunescope:jobs         all of them: event "job" with {"id", "kind", "state", "parent", "progress"}, for home and
-                                         lists
+    prunescope:jobs         all jobs: event "job" with {"id", "kind", "state", "parent", "progress"}, for home and lists
 
-An event's id is its stream id (`1700000000000-0`), which server-sent events send back as Last-Event-ID. Events are
-hints, the database is the truth: whoever opens a page reads the job first and follows its events from then on.
+An event's id is its stream id (`1700000000000-0`), which server-sent events send back as Last-Event-ID. Events may be
+lost; the database is authoritative. A page first reads the job from the database and then follows its events.
 """
 
 import json
@@ -25,14 +23,14 @@ ALL_JOBS = "prunescope:jobs"
 KEPT_EVENTS = 2000
 KEPT_SECONDS = 24 * 3600
 BLOCK_MILLISECONDS = 1000
-"""How long Redis holds a question for events that have not come yet; less than a client's time limit for an answer."""
+"""How long Redis blocks a read that waits for new events; less than a client's time limit for an answer."""
 
 _STREAM_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event: its place in the stream, its name, its JSON document."""
+    """One event: its stream id, its name and its JSON payload."""
 
     id: str
     name: str
@@ -40,48 +38,48 @@ class Event:
 
 
 def stream_of(job_id: str) -> str:
-    """The stream of one job."""
+    """The name of a job's Redis stream."""
     return f"{ALL_JOBS}:{job_id}"
 
 
 def publish(client: redis.Redis, job_id: str, event: str, data: Mapping[str, Any]) -> None:
-    """Append one event to a job's stream, which keeps the last 2000 for a day. redis.RedisError when Redis cannot be
-    reached."""
+    """Append one event to a job's stream, which keeps the last 2000 events for a day. Raises redis.RedisError when
+    Redis cannot be reached."""
     _append(client, stream_of(job_id), event, data, KEPT_SECONDS)
 
 
 def publish_job(client: redis.Redis, job: JobSummary) -> None:
-    """A job was made or changed its state: tell its own stream and that of all jobs."""
+    """Publish a job's new state to its own stream and to the stream of all jobs."""
     publish(client, job.id, "job", job.model_dump(mode="json", exclude={"spec"}))
     _append(client, ALL_JOBS, "job", _summary(job), None)
 
 
 def publish_progress(client: redis.Redis, job: JobSummary, progress: Progress) -> None:
-    """A job got further."""
+    """Publish a job's progress to its own stream and to the stream of all jobs."""
     publish(client, job.id, "progress", progress.model_dump(mode="json"))
     _append(client, ALL_JOBS, "job", _summary(job.model_copy(update={"progress": progress})), None)
 
 
 def publish_log(client: redis.Redis, job_id: str, line: LogLine) -> None:
-    """A job wrote a line."""
+    """Publish one log line to the job's own stream."""
     publish(client, job_id, "log", line.model_dump(mode="json"))
 
 
 def read(client: redis.Redis, stream: str, after: str = "0") -> list[Event]:
-    """The kept events after an event's id, oldest first, without waiting."""
+    """The events still kept after id `after`, oldest first, without waiting."""
     entries = client.xrange(stream, min=f"({after}" if after != "0" else "-")
     return [_event(entry) for entry in entries or []]
 
 
 async def read_async(client: redis.asyncio.Redis, stream: str, after: str = "0") -> list[Event]:
-    """`read` on the event loop."""
+    """The asynchronous version of `read`."""
     entries = await client.xrange(stream, min=f"({after}" if after != "0" else "-")
     return [_event(entry) for entry in entries or []]
 
 
 async def read_many(client: redis.asyncio.Redis, places: Mapping[str, str]) -> dict[str, list[Event]]:
-    """Stream -> the events after its place, of many streams in one question; waits up to BLOCK_MILLISECONDS for the
-    first of them, and is empty when none came."""
+    """Read many streams in one call: `places` maps each stream to the last id read, the result maps streams to their
+    newer events. Waits up to BLOCK_MILLISECONDS for the first event; empty when none came."""
     asked: dict[Any, Any] = {**places}
     answer = await client.xread(asked, block=BLOCK_MILLISECONDS, count=200)
     streams = answer.items() if isinstance(answer, dict) else [(name, [entries]) for name, entries in answer or ()]
@@ -89,14 +87,14 @@ async def read_many(client: redis.asyncio.Redis, places: Mapping[str, str]) -> d
 
 
 async def last_id(client: redis.asyncio.Redis, stream: str) -> str:
-    """Id of the newest event, "0" where there is none: take it before reading the database, then follow from it and
-    miss nothing."""
+    """Id of a stream's newest event, "0" when it has none. Take it before reading the database and follow the stream
+    from it, so that no change is missed."""
     newest = await client.xrevrange(stream, count=1)
     return str(newest[0][0]) if newest else "0"
 
 
 def is_stream_id(text: str) -> bool:
-    """Whether a Last-Event-ID may be one of ours: one or two numbers below 2^64. Redis refuses any other."""
+    """Whether a Last-Event-ID is a valid Redis stream id: one or two numbers below 2^64."""
     return _STREAM_ID.fullmatch(text) is not None and all(int(part) < 2**64 for part in text.split("-"))
 
 

@@ -1,13 +1,14 @@
-"""What Python, the operating system or a library raised, as a problem document. Worker and command come here alike.
+"""Translates errors of Python, the operating system and libraries into problem documents, for the worker and the
+command.
 
     out-of-memory   507   MemoryError, PyTorch's allocators of GPUs and of the CPU, ENOMEM
-    disk-full       507   ENOSPC, a quota, a limit on file sizes; also where a library tells it by its text alone
-    file-error      500   a file that is missing, in the way, or not for this user
+    disk-full       507   ENOSPC, a quota, a limit on file sizes; also recognised by a library's error text
+    file-error      500   a file that is missing, exists where it must not, or may not be used by this user
     device-error    500   any other error of the operating system, such as EIO or a file system that is read-only
     unreachable     503   a network, a database or a queue that does not answer
 
-Memory and disk are looked for in the whole chain of causes: a library may wrap them in an error of its own. Everything
-else counts only where it is what was raised. What is none of these is a defect.
+Memory and disk errors are searched for in the whole chain of causes, because a library may wrap them in an error of its
+own. The others are recognised only as the raised error itself. Any other error is a defect of the program.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ _REMOTE = ("requests", "urllib3", "httpx", "httpcore", "huggingface_hub", "redis
 
 
 class NoRoom(Problem):
-    """507: the disk has less room than the result needs, found before anything of it was written."""
+    """Status 507: the disk has less free space than the result needs, found before anything was written."""
 
     def __init__(self, place: object, needed: int, free: int) -> None:
         detail = (
@@ -51,7 +52,8 @@ class NoRoom(Problem):
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise what is known of here as its Problem, with the error as its cause; all else passes."""
+    """Inside the block, replace known errors by their Problem, with the original as its cause; other errors pass
+    unchanged."""
     try:
         yield
     except Exception as error:
@@ -61,10 +63,9 @@ def translated() -> Iterator[None]:
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """The problem that an error stands for; None for a Problem, for what the numerics say of bad input, and for
-    defects."""
+    """The problem document for an error; None for a Problem, for bad input found by the numerics, and for defects."""
     if getattr(error, "code", None) in ("out-of-memory", DISK_FULL):
-        return None  # it says so itself, and more
+        return None  # the error is more specific than what is made here
     for each in _chain(error):
         if (problem := _exhausted(each)) is not None:
             return problem
@@ -77,13 +78,13 @@ def problem_of(error: BaseException) -> Problem | None:
 
 
 def disk_full(place: str | None, what: str = "the disk is full") -> Problem:
-    """507; `place` is where room is missing."""
+    """The 507 Problem for a full disk; `place` is the path that could not be written, if known."""
     where = f" at {place}" if place else ""
     return Problem(507, DISK_FULL, "The disk is full", f"{what}{where}: make room there, then try again")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came of, as a traceback shows it."""
+    """The error and all errors that caused it, in the order of the chain."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -100,10 +101,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _exhausted(error: BaseException) -> Problem | None:
-    """The problem of memory or disk that this error tells of by its type, its number or, from a library, its text."""
+    """The out-of-memory or disk-full problem for one error, by its type, its errno or a library's text; None for any
+    other."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, Problem) or (_kind(error) is not None and not _of_database(error)):
-        return None  # one of ours: its text quotes names and values that may say anything
+        return None  # our own error: its text quotes user input, which must not be matched
     text = str(error)
     gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA" in text or "HIP" in text
     if number == errno.ENOMEM or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -120,7 +122,7 @@ def _exhausted(error: BaseException) -> Problem | None:
 
 
 def _kind(error: BaseException) -> str | None:
-    """The code that a class of the numerics' own errors has."""
+    """The `code` of an error class of the numerics, None for other classes."""
     code = getattr(type(error), "code", None)
     return code if isinstance(code, str) else None
 

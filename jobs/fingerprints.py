@@ -1,4 +1,5 @@
-"""What makes two jobs the same: canonical spec, contents of everything it names, version of the numerics."""
+"""Fingerprints of jobs: a hash of the canonical spec, the contents of everything it names, and the numerics'
+version."""
 
 import hashlib
 import json
@@ -10,8 +11,7 @@ from prunescope.jobs.documents import JobKind
 from prunescope.jobs.specs import Spec
 
 NUMERICS_VERSION = "3"
-"""Raised whenever the numerics give other results for the same spec: what was kept before then no longer counts as
-known."""
+"""Incremented whenever the numerics give different results for the same spec, so that older results are not reused."""
 
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt")
 
@@ -19,8 +19,8 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt")
 def fingerprint(kind: JobKind | str, spec: Spec, contents: Mapping[str, str]) -> str:
     """sha256 (64 hex digits) of the canonical JSON of a spec with its defaults filled in.
 
-    `contents` says what stands behind each name of the spec: `{"model facebook/opt-125m": "hub main", "file calib.txt":
-    "sha256 ..."}`.
+    `contents` identifies the content of each model and file that the spec names: `{"model facebook/opt-125m": "hub
+    main", "file calib.txt": "sha256 ..."}`.
     """
     document = {
         "kind": str(kind),
@@ -36,7 +36,7 @@ def contents_of(path: Path) -> str:
     """`sha256 <hex>` of a file, or of a model folder's weights, configuration and tokenizer files (names and contents,
     sorted).
 
-    A file that did not change since this process last hashed it (size and time of change) is not read again.
+    A file whose size and modification time are unchanged since this process last hashed it is not read again.
     """
     if path.is_dir():
         files = sorted({file for form in _MODEL_FILES for file in path.glob(form) if file.is_file()})

@@ -1,4 +1,4 @@
-"""How a neuron is written: `L15/N2194`, layers and neurons counted from 0."""
+"""Parsing and formatting of neuron names: `L15/N2194`, with layers and neurons counted from 0."""
 
 import re
 
@@ -11,7 +11,7 @@ _FORMS = (
 
 
 def parse_neuron(text: str) -> tuple[int, int]:
-    """(layer, neuron) of any way to write one; Problem 422 when it is none of them.
+    """(layer, neuron) from any accepted spelling of a neuron. Raises Problem (422) for other texts.
 
     >>> parse_neuron("15.2194") == parse_neuron("L15/N2194") == (15, 2194)
     True
@@ -24,5 +24,5 @@ def parse_neuron(text: str) -> tuple[int, int]:
 
 
 def format_neuron(layer: int, neuron: int) -> str:
-    """The one way that pages and documents write a neuron."""
+    """The canonical spelling of a neuron, `L15/N2194`."""
     return f"L{layer}/N{neuron}"

@@ -1,17 +1,17 @@
-"""Paths as people write them: `~` means the same in every setting, every option and every file that a command names."""
+"""Expansion of `~` in paths: one function for every setting, option and file name."""
 
 import os
 from pathlib import Path
 
 
 class BadPath(ValueError):
-    """A text that is no path; one line that quotes it and says why."""
+    """A text that cannot be used as a path; the message is one line that quotes it and says why."""
 
 
 def expanded(text: str | Path) -> Path:
     """`text` as a path, with a leading `~` or `~user` replaced by that user's home.
 
-    Raises BadPath: it is empty, holds a null byte, is not UTF-8, or there is no such home.
+    Raises BadPath when `text` is empty, holds a null byte or is not UTF-8, or when there is no such user.
     """
     name = str(text)
     if not name:
@@ -27,19 +27,20 @@ def expanded(text: str | Path) -> Path:
         return Path(name)
     home = os.path.expanduser(first)  # noqa: PTH111 - pathlib's own takes a relative HOME
     if not Path(home).is_absolute() or (first == "~" and os.environ.get("HOME") == ""):  # of which it makes /
-        raise BadPath(f"{name!r}: {_homeless(first)}; write the whole path")
+        raise BadPath(f"{name!r}: {_unknown_home(first)}; write the whole path")
     return Path(home, *rest)
 
 
 def expanded_address(address: str) -> str:
-    """An fsspec address, in which a local path has its `~` expanded; any other one as it is. Raises as `expanded`."""
+    """An fsspec address with `~` expanded where it is a local path; remote addresses are unchanged. Raises as
+    `expanded`."""
     scheme, separator, rest = address.rpartition("://")
     if scheme in ("", "file", "local"):
         return f"{scheme}{separator}{expanded(rest)}"
     return address
 
 
-def _homeless(first: str) -> str:
+def _unknown_home(first: str) -> str:
     if first != "~":
         return f"there is no user {first[1:]!r}"
     return "HOME is not set to an absolute path, and this user has no home"

@@ -1,10 +1,10 @@
-"""Errors that a user can mend, as RFC 9457 problem documents.
+"""Errors that a user can correct, as RFC 9457 problem documents.
 
     Problem                 anything that is answered with a problem document
-      bad_spec(errors)      422: a spec names something that is not there or not allowed
+      bad_spec(errors)      422: a spec names something that does not exist or is not allowed
       not_found(...)        404
-      conflict(...)         409: something else uses it, or the state does not allow it
-      unavailable(...)      503: not now; says after how many seconds to try again
+      conflict(...)         409: the resource is in use, or its state does not allow the request
+      unavailable(...)      503: temporarily impossible, with the seconds after which to try again
 
 REST answers with `document()` as `application/problem+json`; the command line prints `str(problem)` (one line) and
 exits with 2; a failed job keeps the document in its `error`.
@@ -19,15 +19,14 @@ from typing import Any
 from prunescope.jobs.bounds import MAX_ALLOWED, MAX_ECHO, MAX_ERRORS, MAX_INTEGER, MAX_MESSAGE, MAX_NAMES_LISTED
 
 RETRY_SECONDS = 5
-"""What a 503 advises in Retry-After, unless something better is known."""
+"""Default Retry-After of a 503."""
 MAX_ANSWERS = 20
-"""Answers of a model in one problem document."""
+"""Model answers included in one problem document."""
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One field that is wrong: its dotted path (`pattern.sparsity`), what was given, what is allowed, and a
-    sentence."""
+    """One invalid field: its dotted path (`pattern.sparsity`), the given value, what is allowed, and a sentence."""
 
     field: str
     given: object
@@ -35,7 +34,7 @@ class FieldError:
     message: str
 
     def document(self) -> dict[str, Any]:
-        """This error as it stands in the problem document; long texts and lists are cut."""
+        """This error as JSON for the problem document; long texts and lists are shortened."""
         given = self.given
         if not isinstance(given, int | float | bool | None) or (isinstance(given, int) and abs(given) > MAX_INTEGER):
             given = cut(given, MAX_ECHO) if isinstance(given, str) else shown(given, MAX_ECHO)
@@ -54,20 +53,20 @@ class FieldError:
 
 @dataclass(frozen=True)
 class AnswerToText:
-    """What a model answered about one text, where a job failed over its answers."""
+    """The model's answer about one text, reported when a job failed because of its answers."""
 
     text: str
     answer: str
 
     def document(self) -> dict[str, str]:
-        """This answer as it stands in the problem document; both texts are cut."""
+        """This answer as JSON for the problem document; both texts are shortened."""
         return {"text": cut(self.text, MAX_ECHO), "answer": cut(self.answer, MAX_ECHO)}
 
 
 class Problem(Exception):
     """An error with an HTTP status, a stable code, and a sentence that says what to do about it.
 
-    `headers` go with the answer over HTTP. `answers` are a model's, where the job failed over them (code
+    `headers` are added to the HTTP response. `answers` are the model's answers that made the job fail (code
     `no-influential-words`).
     """
 
@@ -91,8 +90,8 @@ class Problem(Exception):
         self.answers = tuple(answers)
 
     def document(self) -> dict[str, Any]:
-        """RFC 9457: type, title, status, detail; and as extension members `code`, `errors` and, where there are any,
-        `answers`: a list of {text, answer}, the first MAX_ANSWERS."""
+        """The RFC 9457 document: type, title, status, detail, and the extension members `code`, `errors` and, if there
+        are any, `answers` (the first MAX_ANSWERS, as {text, answer})."""
         document: dict[str, Any] = {
             "type": f"urn:prunescope:problem:{self.code}",
             "title": self.title,
@@ -107,40 +106,40 @@ class Problem(Exception):
 
 
 def bad_spec(errors: Sequence[FieldError], count: int | None = None) -> Problem:
-    """422: nothing was queued; each error names its field. At most MAX_ERRORS are told, of `count` if there are more
-    than those given."""
+    """The 422 Problem for an invalid spec, of which nothing was queued. It lists at most MAX_ERRORS errors; `count` is
+    the total when there are more than `errors` holds."""
     return Problem(422, "bad-spec", "The spec cannot be run", detail_of(errors, count), errors)
 
 
 def detail_of(errors: Sequence[FieldError], count: int | None = None) -> str:
-    """One line that names each wrong field, and how many are left out."""
+    """One line that names each invalid field and how many more there are."""
     told = [f"{cut(error.field, MAX_ECHO)}: {cut(error.message, MAX_MESSAGE)}" for error in errors[:MAX_ERRORS]]
     more = (len(errors) if count is None else count) - len(told)
     return "; ".join([*told, *([f"and {more} more"] if more else [])])
 
 
 def bad_field(field: str, given: object, allowed: str | list[str] | None, message: str) -> Problem:
-    """422 for a single field."""
+    """The 422 Problem for a single invalid field."""
     return bad_spec([FieldError(field, given, allowed, message)])
 
 
 def not_found(what: str, name: str) -> Problem:
-    """404: `what` is a noun ("job", "attribution"), `name` the identifier that was asked for."""
+    """The 404 Problem: `what` is a noun ("job", "attribution"), `name` the requested identifier."""
     return Problem(404, "not-found", f"No such {what}", f"there is no {what} '{name}'")
 
 
 def conflict(detail: str) -> Problem:
-    """409: the request is fine, but not in the present state."""
+    """The 409 Problem: the request is valid, but the current state does not allow it."""
     return Problem(409, "conflict", "Not possible now", detail)
 
 
 def unavailable(code: str, title: str, detail: str, seconds: int = RETRY_SECONDS) -> Problem:
-    """503: nothing is wrong with the request, and it may be sent again after so many seconds."""
+    """The 503 Problem: the request is valid and may be sent again after `seconds`."""
     return Problem(503, code, title, detail, headers={"retry-after": str(seconds)})
 
 
 def unknown_name(given: object, known: Iterable[str]) -> str:
-    """A sentence for a name that is not known: near names first, then all of them.
+    """An error message for an unknown name: similar known names first, then all of them.
 
     >>> unknown_name("wandaa", ["magnitude", "wanda"])
     "'wandaa' is not known; did you mean 'wanda'? Known: magnitude, wanda"
@@ -154,8 +153,8 @@ def unknown_name(given: object, known: Iterable[str]) -> str:
 
 
 def near_names(given: object, known: Iterable[str]) -> list[str]:
-    """At most three known names that look like the one given."""
-    # Comparing takes the product of both lengths.
+    """At most three known names that are similar to the given one."""
+    # The comparison takes time proportional to the product of both lengths.
     if not isinstance(given, str) or len(given) > MAX_ECHO:
         return []
     names = [name for name, _ in zip(known, range(MAX_ALLOWED), strict=False) if len(name) <= MAX_ECHO]
@@ -168,7 +167,7 @@ def cut(text: str, length: int) -> str:
 
 
 def shown(value: object, length: int) -> str:
-    """The value as Python writes it, at most `length` characters; never longer work than that."""
+    """The value's repr, cut to `length` characters, in time that does not grow with the value's size."""
     if isinstance(value, str):
         return cut(repr(value[:length]), length)
     if isinstance(value, int) and abs(value) > MAX_INTEGER:

@@ -1,7 +1,7 @@
-"""The queue's name, its one task, and how server and worker reach Redis.
+"""The Celery queue: its name, its one task, and the Redis connections of server and worker.
 
 `PRUNESCOPE_REDIS_URL` has redis-py's form (`redis://host:6379/0`, `rediss://...`, `unix:///path/to/socket?db=0`);
-Celery writes sockets another way, and `broker_url` translates.
+Celery spells socket addresses differently; `broker_url` converts them.
 """
 
 from typing import Any
@@ -21,14 +21,14 @@ QUEUE = "prunescope"
 RUN_TASK = "prunescope.run"
 
 VISIBILITY_SECONDS = 7 * 24 * 3600
-"""After this long Redis would hand out an unacknowledged message again. Jobs are long, and a lost worker is noticed by
-its lease."""
+"""Time after which Redis redelivers an unacknowledged message. It is long because jobs are; lost workers are detected
+by their leases instead."""
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 2
-"""How long Redis may take for an answer: one that hangs must not hold up whoever asks it."""
+"""Time limit for one answer of Redis, so that a Redis that hangs does not block its callers."""
 MAX_CLIENTS = 32
-"""Connections to Redis that one client holds at most; whoever needs one more waits for it."""
+"""Size of a client's connection pool; further callers wait for a free connection."""
 
 
 _LIMITS: dict[str, Any] = {
@@ -39,29 +39,31 @@ _LIMITS: dict[str, Any] = {
     "timeout": ANSWER_SECONDS,  # for a connection of the pool
 }
 RETRIES = 1
-"""Once more over a new connection where Redis was restarted; never after a time limit, which that would multiply."""
+"""Retries over a new connection after a connection error, such as a restart of Redis; never after a time limit, which
+retries would multiply."""
 
 
 class QueueUnavailable(ConnectionError):
-    """The message could not be handed over; the job stays queued and the sweeper sends it later."""
+    """The message could not be sent; the job stays queued and the sweeper sends it later."""
 
 
 def redis_client(settings: Settings) -> redis.Redis:
-    """A client for events and health checks; connects on first use, and waits at most ANSWER_SECONDS for anything."""
+    """A Redis client for events and health checks. It connects on first use and waits at most ANSWER_SECONDS for an
+    answer."""
     retry = Retry(NoBackoff(), RETRIES, (redis.ConnectionError,))
     pool = redis.BlockingConnectionPool.from_url(settings.resolved_redis_url, **_LIMITS, retry=retry)
     return redis.Redis.from_pool(pool)
 
 
 def async_redis_client(settings: Settings) -> redis.asyncio.Redis:
-    """The same for the server's event loop."""
+    """The asynchronous version of `redis_client`, for the server's event loop."""
     retry = redis.asyncio.retry.Retry(NoBackoff(), RETRIES, (redis.ConnectionError,))
     pool = redis.asyncio.BlockingConnectionPool.from_url(settings.resolved_redis_url, **_LIMITS, retry=retry)
     return redis.asyncio.Redis.from_pool(pool)
 
 
 def broker_url(redis_url: str) -> str:
-    """The same Redis, the way Celery writes it.
+    """A redis-py address converted to Celery's spelling.
 
     >>> broker_url("unix:///data/my%20folder/redis.sock?db=1")
     'redis+socket:///data/my%20folder/redis.sock?virtual_host=1'
@@ -74,7 +76,8 @@ def broker_url(redis_url: str) -> str:
 
 
 def celery_app(settings: Settings) -> Celery:
-    """JSON only, acknowledged when done, one message at a time; results live in the database, not in Celery."""
+    """The Celery application: JSON messages, acknowledged when the job is done, prefetch 1, no result backend (results
+    are in the database)."""
     app = Celery("prunescope", broker=broker_url(settings.resolved_redis_url), set_as_current=False)
     app.conf.update(
         task_default_queue=QUEUE,
@@ -95,7 +98,7 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def send(app: Celery, job_id: str) -> None:
-    """Hand over a message that holds only the job's id; QueueUnavailable when Redis cannot be reached."""
+    """Send a job's message, which holds only the job's id. Raises QueueUnavailable when Redis cannot be reached."""
     try:
         app.send_task(RUN_TASK, args=[job_id], queue=QUEUE, retry=False)
     except (OperationalError, redis.RedisError, OSError) as error:
@@ -103,7 +106,8 @@ def send(app: Celery, job_id: str) -> None:
 
 
 def waiting(client: redis.Redis) -> int:
-    """How many messages no worker has taken yet; QueueUnavailable when Redis cannot be reached."""
+    """The number of messages in the queue that no worker has taken. Raises QueueUnavailable when Redis cannot be
+    reached."""
     try:
         return int(client.llen(QUEUE))
     except (redis.RedisError, OSError) as error:

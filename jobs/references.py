@@ -1,10 +1,10 @@
-"""How a spec names a model, and where such a name may lead.
+"""Model references: how a spec names a model, and which folders and files a reference may resolve to.
 
 demo                          the model that ships with the project
 pruned:<16 hex digits>        a model that a prune job made
-a folder                      below one of the configured model roots, nowhere else, and its files too; relative ones
-                              are looked for in the roots
-owner/name or owner/name@rev  on the hub; only the way it is written is checked here
+a folder                      below one of the configured model roots, as must be all of its files; a relative path is
+                              looked up in each root
+owner/name or owner/name@rev  a model on the hub; only its spelling is checked here
 """
 
 import json
@@ -20,7 +20,7 @@ DEMO = "demo"
 DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"
 PRUNED = "pruned:"
 MAX_INDEX_BYTES = 1 << 26
-"""Bytes of the largest index of safetensors that is looked into before a job runs; the largest models have 10 MB."""
+"""Largest safetensors index, in bytes, that is read when a job is submitted; those of the largest models have 10 MB."""
 
 _ARTEFACT_ID = re.compile(r"[0-9a-f]{16}")
 _HUB = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?)(@(?P<revision>[\w][\w./-]{0,199}))?")
@@ -44,7 +44,7 @@ class HubModel:
 
 @dataclass(frozen=True)
 class PrunedModel:
-    """A model that a prune job of ours made, or will make."""
+    """A model that a prune job has made or will make."""
 
     id: str
 
@@ -53,8 +53,8 @@ ModelReference = FolderModel | HubModel | PrunedModel
 
 
 def parse_reference(text: str, settings: Settings, field: str = "model") -> ModelReference:
-    """What a reference means; Problem 422 that names `field` when it is none, or leads outside the roots, or has no
-    safetensors."""
+    """Parse a model reference. Raises Problem (422, naming `field`) when it is not one, is a folder outside the model
+    roots, or has no safetensors."""
     text = text.strip()
     if text == DEMO:
         return _checked_folder(DEMO_FOLDER, text, field)
@@ -77,8 +77,8 @@ def parse_reference(text: str, settings: Settings, field: str = "model") -> Mode
 
 
 def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], field: str = "model") -> Path | str:
-    """A folder to load from, or a hub id as it was written. `pruned(id)` gives the folder of a pruned model
-    (`Artefacts.fetch_model`)."""
+    """Resolve a model reference to a folder, or to a hub id as it was written. `pruned(id)` returns the folder of a
+    pruned model (`Artefacts.fetch_model`)."""
     match parse_reference(text, settings, field):
         case FolderModel(path):
             return path
@@ -89,8 +89,8 @@ def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], 
 
 
 def canonical_reference(text: str, settings: Settings) -> str:
-    """The one spelling for all that name the same model: `demo` for its folder, a folder's path from its model root on,
-    a hub id without `@main`. What names nothing that is there stays as it is written."""
+    """One spelling for all references to the same model: `demo` for the demo folder, a path relative to its model root,
+    a hub id without `@main`. A reference to nothing that exists is returned unchanged."""
     text = text.strip()
     if _is_demo(text):
         return DEMO
@@ -108,7 +108,7 @@ def canonical_reference(text: str, settings: Settings) -> str:
 
 
 def _is_demo(text: str) -> bool:
-    """The demo model by its name or its folder, whatever the model roots are."""
+    """Whether a reference is the demo model's name or folder, whatever the model roots are."""
     try:
         return text == DEMO or (text.startswith("/") and Path(text).resolve() == DEMO_FOLDER)
     except (OSError, RuntimeError, ValueError):
@@ -128,7 +128,8 @@ def _short_path(folder: Path, settings: Settings) -> str:
 
 
 def resolve_file(text: str, settings: Settings, field: str) -> Path:
-    """A file that a spec names, below a model root or the data folder; Problem 422 otherwise."""
+    """The path of a file that a spec names, below a model root or the data folder. Raises Problem (422) for other
+    files."""
     roots = [*settings.model_roots, *([settings.data] if settings.data else [])]
     if (file := _find_below(roots, text, Path.is_file)) is not None:
         return file
@@ -137,7 +138,7 @@ def resolve_file(text: str, settings: Settings, field: str) -> Path:
 
 
 def _find_below(roots: Sequence[Path], text: str, wanted: Callable[[Path], bool]) -> Path | None:
-    """The first path, links followed, that stays below its root and is what is wanted."""
+    """The first resolved path that stays below its root and for which `wanted` is true."""
     for root in _existing(roots):
         try:
             path = (root / Path(text).expanduser()).resolve()
@@ -175,8 +176,8 @@ def _checked_folder(folder: Path, text: str, field: str) -> FolderModel:
 
 
 def _check_inside(folder: Path, settings: Settings, text: str, field: str) -> None:
-    """Refuse a folder whose index or links lead to files outside of the model roots. A link that leads nowhere is
-    nobody's file: where it is needed, the worker says so."""
+    """Raise Problem when the folder's index or symbolic links lead to files outside the model roots. Dangling links are
+    ignored here; the worker reports one that it needs."""
     allowed = f"files below the model roots: {_roots_sentence(settings.model_roots)}"
     roots = _existing(settings.model_roots)
     templates = folder / "additional_chat_templates"
@@ -199,7 +200,7 @@ def _check_inside(folder: Path, settings: Settings, text: str, field: str) -> No
 
 
 def _names_of(index: Path) -> list[str]:
-    """The files that an index names; none where it is no index, which the worker says."""
+    """The file names in a safetensors index; empty for a malformed index, which the worker reports."""
     try:
         if index.stat().st_size > MAX_INDEX_BYTES:
             return []
@@ -209,7 +210,7 @@ def _names_of(index: Path) -> list[str]:
 
 
 def _outside(text: str, settings: Settings, field: str) -> Problem:
-    # The same answer whether the folder exists or not: nobody learns what lies outside the roots.
+    # The same answer whether or not the folder exists, so that nothing outside the roots is disclosed.
     allowed = _roots_sentence(settings.model_roots)
     return bad_field(field, text, allowed, f"there is no model folder {text!r} below the model roots: {allowed}")
 

@@ -1,5 +1,5 @@
-"""The one frozen set of settings. Built in `server/app.py`, `worker/app.py` and `cli/`, nowhere else, and handed down
-from there."""
+"""The application's settings, read from the environment. Built only in `server/app.py`, `worker/app.py` and `cli/`, and
+passed on as an argument."""
 
 import hashlib
 import json
@@ -19,14 +19,15 @@ DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 MAX_INTERVAL_SECONDS = 86_400
-"""Of a lease, and between two sweeps: a day."""
+"""Upper bound for the lease time and the sweep interval: a day."""
 
 LONGEST_SOCKET_PATH = 100
 """Bytes of a unix socket's path that every system takes (Linux allows 107)."""
 
 
 def _separated(separator: str) -> Any:
-    """A variable of the environment holds several values: a JSON list, or values with this separator between them."""
+    """A validator that splits an environment variable with several values: a JSON list, or values with `separator`
+    between them."""
 
     def split(value: object) -> object:
         if not isinstance(value, str):
@@ -46,8 +47,8 @@ Expanded = Annotated[Path, BeforeValidator(lambda value: expanded(value) if isin
 
 
 class Settings(BaseSettings):
-    """Read from `PRUNESCOPE_<NAME>`; what is given to the constructor comes first. A variable that is set to nothing
-    counts as not set. `~` is a home in every path and local address."""
+    """Settings from the variables `PRUNESCOPE_<NAME>`; constructor arguments take precedence. An empty variable counts
+    as not set. `~` is expanded in every path and local address."""
 
     model_config = SettingsConfigDict(
         env_prefix="PRUNESCOPE_", frozen=True, extra="ignore", validate_default=True, env_ignore_empty=True
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
     artefacts_url: str | None = None
     """Any fsspec address (`s3://bucket/folder`); None: a folder in the data folder."""
     data: Expanded | None = None
-    """Folder with `eval/` and `calibration/`, looked in before the hub."""
+    """Folder with `eval/` and `calibration/`, searched before the hub."""
     model_roots: Annotated[tuple[Expanded, ...], NoDecode, _separated(os.pathsep)] = ()
     """Folders below which a spec may name models and calibration files, separated as in PATH."""
     host: str = "127.0.0.1"
@@ -70,9 +71,9 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, _separated(",")] = ("127.0.0.1", "localhost", "[::1]")
     """Host names that the web server answers to."""
     lease_seconds: float = Field(default=60, gt=0, le=MAX_INTERVAL_SECONDS, allow_inf_nan=False)
-    """A running job whose worker is silent for this long is queued again."""
+    """Time without a renewed lease after which a running job is queued again."""
     sweep_seconds: float = Field(default=5, gt=0, le=MAX_INTERVAL_SECONDS, allow_inf_nan=False)
-    """How often lost leases and unsent messages are looked for."""
+    """Interval at which the sweeper looks for expired leases and unsent messages."""
     device: str = "auto"
     dtype: str = "auto"
 
@@ -108,11 +109,11 @@ class Settings(BaseSettings):
     @property
     def resolved_home(self) -> Path:
         """The data folder as an absolute path."""
-        return Path(os.path.realpath(self.home))  # a loop of links is left to whoever opens it
+        return Path(os.path.realpath(self.home))  # a loop of links fails later, when the folder is opened
 
     @property
     def resolved_database_url(self) -> str:
-        """SQLAlchemy address with its driver; short PostgreSQL addresses are completed."""
+        """The SQLAlchemy address with its driver; `postgres://` and `postgresql://` get one added."""
         if self.database_url is None:
             return f"sqlite:///{quote(str(self.resolved_home / 'prunescope.db'))}"
         scheme, colon, rest = self.database_url.partition(":")
@@ -125,8 +126,8 @@ class Settings(BaseSettings):
 
     @property
     def private_redis_socket(self) -> Path:
-        """Where the private Redis of this data folder listens: in it, or in the temporary folder where its path is too
-        long for a socket."""
+        """The socket path of the data folder's private Redis: inside the data folder, or in the temporary folder when
+        that path is too long for a socket."""
         socket = self.resolved_home / "redis.sock"
         if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
             return socket
@@ -135,12 +136,12 @@ class Settings(BaseSettings):
 
     @property
     def resolved_redis_url(self) -> str:
-        """Address for redis-py; `jobs/queue.py` says it the way Celery wants it."""
+        """The Redis address in redis-py's form (`jobs/queue.py` converts it for Celery)."""
         return self.redis_url or f"unix://{quote(str(self.private_redis_socket))}"
 
 
 def _expanded_url(address: str) -> str:
-    """An address whose path is local has its `~` expanded: of a SQLite file, of a socket, of a folder."""
+    """An address with `~` expanded where its path is local (a SQLite file, a socket, a folder)."""
     for scheme in ("sqlite:///", "unix://"):
         if address.startswith(f"{scheme}~"):
             return f"{scheme}{quote(str(expanded(address.removeprefix(scheme))), safe='/?=&%')}"

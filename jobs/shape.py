@@ -1,4 +1,5 @@
-"""The shape of a document before it is read: how deep, how many values, which integers and texts."""
+"""Structural checks of a JSON-like document before it is validated: depth, number of values, integer range, valid
+texts."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -8,15 +9,15 @@ from prunescope.jobs.problems import Problem, bad_field
 
 _Path: TypeAlias = "tuple[_Path, str] | None"
 ROOT = "spec"
-"""Fields of a request's spec are named as those of the spec alone."""
+"""Errors name a field of a request's spec without this prefix."""
 _NULL = "\0"
 
 
 def check_shape(document: Any, *, kept: bool = False) -> None:
-    """Problem 422 that names the field: nested too deep, too many values, an integer beyond 64 bits, half of a
-    surrogate pair (which UTF-8 does not have) in a text or a key; where it is to be `kept` in the database a null
-    character too, over which PostgreSQL reads no field of the whole document. Linear, without recursion; a value that
-    is reached twice (a YAML alias) counts twice."""
+    """Raise Problem (422, naming the field) for a document that is nested too deep or has too many values, an integer
+    beyond 64 bits, or a lone surrogate (not encodable as UTF-8) in a text or key. With `kept`, for a document to be
+    stored in the database, null characters are refused too, since PostgreSQL cannot read such JSON. Linear time, no
+    recursion; a value reached twice (a YAML alias) counts twice."""
     pending: list[tuple[Any, _Path, int]] = [(document, None, 1)]
     seen = 1
     while pending:
@@ -48,14 +49,14 @@ def check_shape(document: Any, *, kept: bool = False) -> None:
                     items = [(_check_key(key, path, kept), item) for key, item in value.items()]
                 else:
                     items = [(str(index), item) for index, item in enumerate(value) if not _plain(item)]
-                # Last in, first out: the first wrong field is the one that is named.
+                # Last in, first out, so that the first invalid field is reported.
                 pending.extend((item, (path, key), depth + 1) for key, item in reversed(items))
             case _:
                 raise _no_json(value, path)
 
 
 def _plain(value: object) -> bool:
-    """Nothing can be wrong with it: most of a long list is like this, and is gone through at once."""
+    """Whether a value needs no further check; a fast path for long lists of small numbers and short texts."""
     return (type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER) or (
         type(value) is str and value.isascii() and _NULL not in value
     )
@@ -65,7 +66,7 @@ def _check_key(key: object, path: _Path, kept: bool) -> str:
     if isinstance(key, str):
         _check_text(key, (path, key), "a field's name", kept)
         return key
-    if isinstance(key, int) and not isinstance(key, bool):  # YAML has such keys, and JSON makes texts of them
+    if isinstance(key, int) and not isinstance(key, bool):  # YAML allows integer keys; JSON turns them into texts
         _check_integer(key, path)
         return str(key)
     raise _no_json(key, path)

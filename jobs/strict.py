@@ -1,4 +1,4 @@
-"""Frozen models that refuse unknown fields, and turning what pydantic says about them into field errors."""
+"""The base class of specs (frozen, unknown fields forbidden), and conversion of pydantic's errors to field errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -12,11 +12,11 @@ from prunescope.jobs.problems import FieldError, Problem, bad_spec, cut, near_na
 
 _REFUSED = "prunescope_refused"
 MAX_SHOWN = 60
-"""Characters of a value inside of a sentence."""
+"""Characters of a value quoted in a sentence."""
 
 
 class Strict(BaseModel):
-    """Frozen, extra fields forbidden; an unknown field is answered with the known ones."""
+    """A frozen model that forbids extra fields; its error for an unknown field lists the known ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +40,7 @@ class Strict(BaseModel):
 
 
 def _check_truth(model: type[BaseModel], field: str, value: object) -> None:
-    """Refuse true where a number is meant, which Python takes for 1, and "yes" or 1 where true or false is."""
+    """Refuse `true` for a number, which Python treats as 1, and "yes" or 1 for a boolean."""
     types = _types_of(model, field)
     if bool in types:
         wrong = isinstance(value, str | int | float) and not isinstance(value, bool) and not types & {str, int, float}
@@ -69,17 +69,17 @@ def _types_of(model: type[BaseModel], field: str) -> frozenset[type]:
 def refused(
     message: str, *, allowed: str | list[str] | None = None, field: str | None = None, given: object = ...
 ) -> PydanticCustomError:
-    """What a validator raises: a whole sentence, what is allowed, and the field below the validated one that is
-    meant."""
+    """The error for a validator to raise: a whole sentence, what is allowed, and optionally which sub-field is invalid
+    and its value."""
     context: dict[str, Any] = {"message": message, "allowed": allowed, "field": field}
     if given is not ...:
         context["given"] = given
-    # The braces are pydantic's template: the sentence itself may hold braces of its own.
+    # Passed as a template argument, because the sentence itself may hold braces.
     return PydanticCustomError(_REFUSED, "{message}", context)
 
 
 def one_of(name: str, known: Iterable[str]) -> str:
-    """The name itself when it is known, else a refusal that lists the known ones; for use in validators."""
+    """A validator: the name unchanged when it is known, else a validation error that lists the known names."""
     names = list(known)
     if name not in names:
         raise refused(unknown_name(name, names), allowed=names)
@@ -87,7 +87,7 @@ def one_of(name: str, known: Iterable[str]) -> str:
 
 
 def problem_of(error: ValidationError, data: object, *, prefix: str = "") -> Problem:
-    """The 422 for a failed validation of `data`, one entry for each wrong field, at most MAX_ERRORS of them."""
+    """The 422 Problem for a failed validation of `data`, with one entry per invalid field, at most MAX_ERRORS."""
     told = error.errors(include_url=False)[:MAX_ERRORS]
     return bad_spec([_field_error(details, data, prefix) for details in told], error.error_count())
 
@@ -95,7 +95,7 @@ def problem_of(error: ValidationError, data: object, *, prefix: str = "") -> Pro
 def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError:
     context: Mapping[str, Any] = details.get("ctx", {})
     path, place = _path_in_data(details["loc"], data, missing=details["type"] == "missing")
-    # A scalar that stands for a whole document ("0:4") is what the user gave, not the part that was read out of it.
+    # For a scalar shorthand ("0:4") the error quotes what the user gave, not the part that was parsed from it.
     given: object = details["input"] if isinstance(place, Mapping | list | tuple) else place
     kind = details["type"]
     match kind:
@@ -127,8 +127,8 @@ def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError
 
 
 def _path_in_data(location: Sequence[int | str], data: object, *, missing: bool) -> tuple[list[str], object]:
-    """The location without the tags that pydantic adds for unions (the steps that exist in what was given, and a
-    missing field), and what stands there."""
+    """pydantic's error location without its union tags, and the value at it. Steps that exist in `data` are kept, and
+    the last one of a missing field."""
     path: list[str] = []
     here = data
     for index, step in enumerate(location):

@@ -1,6 +1,7 @@
-"""What a spec may name, as data: methods and their options, tasks, calibration sets, word sources, activations.
+"""The names that a spec may use, as data: methods and their options, tasks, calibration sets, word sources,
+activations.
 
-The numerics have registries of their own that this room may not import; a test holds the two against each other.
+The numerics have their own registries, which this package must not import; a test checks that both agree.
 """
 
 from typing import ClassVar, Literal
@@ -11,21 +12,21 @@ from prunescope.jobs.strict import Strict
 
 
 class Magnitude(Strict):
-    """The smallest weights of each matrix go; looks at no text."""
+    """Removes the smallest weights of each matrix; needs no calibration set."""
 
     calibrated: ClassVar[bool] = False
     name: Literal["magnitude"] = "magnitude"
 
 
 class Wanda(Strict):
-    """Weight times input norm, compared within each row (Sun et al., arXiv 2306.11695)."""
+    """Scores are |weight| times input norm, compared within each row (Sun et al., arXiv 2306.11695)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["wanda"] = "wanda"
 
 
 class SparseGPT(Strict):
-    """What goes is made up for by the weights that stay (Frantar & Alistarh, arXiv 2301.00774)."""
+    """Updates the remaining weights to compensate for the removed ones (Frantar & Alistarh, arXiv 2301.00774)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["sparsegpt"] = "sparsegpt"
@@ -39,7 +40,7 @@ class SparseGPT(Strict):
 
 
 class RIA(Strict):
-    """Weight relative to its row and its column, times input norm (Zhang et al., arXiv 2402.05406)."""
+    """Scores are |weight| relative to its row and column, times input norm (Zhang et al., arXiv 2402.05406)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["ria"] = "ria"
@@ -63,14 +64,14 @@ METHODS: dict[str, type[Magnitude | Wanda | SparseGPT | RIA]] = {
 
 
 class Uniform(Strict):
-    """Every layer loses the same share."""
+    """Every layer has the same sparsity."""
 
     calibrated: ClassVar[bool] = False
     name: Literal["uniform"] = "uniform"
 
 
 class OWL(Strict):
-    """Layers with more outliers lose less (Yin et al., arXiv 2310.05175); not for n:m."""
+    """Layers with more outlier scores have a lower sparsity (Yin et al., arXiv 2310.05175); not for n:m patterns."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["owl"] = "owl"
@@ -84,7 +85,7 @@ ALLOCATIONS: dict[str, type[Uniform | OWL]] = {"uniform": Uniform, "owl": OWL}
 """Name -> the model of its options; `calibrated` says whether it needs a calibration set, whatever the method."""
 
 GROUPS: tuple[str, ...] = ("sentiment", "question answering", "similarity", "logic")
-"""Of tasks, as arXiv 2503.01542 has them."""
+"""Groups of tasks, as in arXiv 2503.01542."""
 
 TASKS: dict[str, str] = {
     **dict.fromkeys(("sst2", "yelp", "imdb", "sentiment140"), "sentiment"),
@@ -99,27 +100,27 @@ LOCAL_TASKS: dict[str, str] = {
     "mednli": "MedNLI is credentialed data of PhysioNet, which no hub may hand on: get mli_dev_v1.jsonl there and put "
     "it into eval/mednli.jsonl of the data folder (PRUNESCOPE_DATA)",
 }
-"""Tasks that no hub has, and why: their rows come from a local file alone."""
+"""Task -> why it is not on the hub; its rows come from a local file only."""
 
 TASKS_WITH_WORDS = frozenset({"reviews"})
 """Tasks whose rows carry influential words of their own."""
 
 PROMPTS: tuple[str, ...] = ("sst2", "yelp", "imdb", "sentiment140", "arc_challenge", "arc_easy", "reviews")
-"""Tasks whose prompt goes around one text, so that it can go around another one too."""
+"""Tasks whose prompt is a fixed prefix and suffix around one text, so that it can be used with other texts."""
 
 LABEL_SOURCES: tuple[str, ...] = ("occlusion", "gradient")
-"""Sources of words that measure the right label after its prompt."""
+"""Word sources that use the log-probability of the right label after the prompt."""
 
 TASKS_WITHOUT_LABEL = frozenset({"paws", "winogrande", "wsc273"})
-"""Tasks whose choices have a sentence each, with no label after it."""
+"""Tasks whose choices are whole sentences, without a label after a prompt."""
 
 EXAMPLE_SETS: tuple[str, ...] = ("arc_challenge", "arc_easy", "boolq", "rte", "sst2", "wnli", "demo")
-"""Calibration sets made of examples: a window holds several (mode `concat`) or one, padded (`single`)."""
+"""Calibration sets of separate examples: a window holds several (mode `concat`) or one with padding (`single`)."""
 
 CALIBRATION_SETS: tuple[str, ...] = ("c4", "wikitext2", "ptb", *EXAMPLE_SETS)
 
 PERPLEXITY_SETS: tuple[str, ...] = ("wikitext2", "ptb", "c4", "demo")
-"""Held-out text that perplexity is measured on; a .txt or .jsonl file may stand beside them."""
+"""Named held-out texts for perplexity; .txt and .jsonl files are allowed too."""
 
 PERPLEXITY_FILES: tuple[str, ...] = (".txt", ".jsonl")
 
@@ -128,4 +129,4 @@ WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion", "gradient")
 ACTIVATIONS: tuple[str, ...] = ("relu", "abs", "raw")
 
 NO_PROMPT = "none"
-"""The prompt that puts nothing around a text."""
+"""The name of the empty prompt."""

@@ -1,4 +1,4 @@
-"""A transformers model that the caller has loaded, used in place of one that is loaded here."""
+"""Use of a transformers model that the caller has already loaded, in place of loading one from a reference."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ from prunescope.lm.tokenizer import check, read_tokenizer
 def adopted(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, reference: str
 ) -> Iterator[LanguageModel]:
-    """The model as stages take it, called `reference` in messages: in eval mode inside of the block, its mode and hooks
-    restored behind it. It stays where it is and in its number type.
+    """Wrap a loaded model as a `LanguageModel`, called `reference` in messages. Inside the block it is in eval mode;
+    afterwards its mode and hooks are restored. Its device and dtype do not change.
 
-    Raises UnsupportedModel for what is no decoder-only language model with plain weights, all on one device.
+    Raises UnsupportedModel unless it is a decoder-only language model with plain weights, all on one device.
     """
     config: Any = model.config
     if getattr(config, "is_encoder_decoder", False):
@@ -53,8 +53,8 @@ def adopted(
 
 
 def tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase | None:
-    """The tokenizer of the folder or hub id that the model was loaded from (`config.name_or_path`), None where there is
-    none. Raises BadInput where it cannot be loaded."""
+    """The tokenizer of the folder or hub id that the model was loaded from (`config.name_or_path`); None when there is
+    none. Raises BadInput when it cannot be loaded."""
     name = str(model.config.name_or_path or "")
     if not name:
         return None

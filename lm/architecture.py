@@ -1,6 +1,6 @@
-"""Where things lie in a decoder-only language model, found by its structure and not by class names.
+"""Finds the decoder layers, linears and MLP of a decoder-only language model by structure, not by class names.
 
-decoder layers    the one list of modules that hold linears, as long as the config says
+decoder layers    the only list of modules with linears whose length is the config's number of layers
 linears           nn.Linear, or GPT-2's Conv1D whose weight is stored transposed
 MLP               found by its shapes and its nonlinearity (`lm.mlp`)
 """
@@ -24,7 +24,8 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 
 
 def layers_path(model: PreTrainedModel) -> str:
-    """Where the decoder layers lie: "model.layers", "transformer.h", "model.decoder.layers", "gpt_neox.layers", ..."""
+    """The module path of the decoder layers: "model.layers", "transformer.h", "model.decoder.layers",
+    "gpt_neox.layers", ..."""
     lists = [
         name
         for name, module in model.named_modules()
@@ -50,9 +51,9 @@ def layers_path(model: PreTrainedModel) -> str:
 def linears(layer: nn.Module) -> dict[str, nn.Module]:
     """The linears of one decoder layer, name within the layer -> module, in order.
 
-    Raises UnsupportedModel for weights that lie outside of a linear (fused experts, a state space, a convolution), and
-    names them: leaving them out in silence would prune less than was asked for. A norm's weight is none of them, also
-    where it has two axes (Cohere's [heads, width]).
+    Raises UnsupportedModel, naming them, for weight matrices outside linears (fused experts, a state space, a
+    convolution), because skipping them silently would prune less than was asked for. Norm weights are allowed, also
+    with two axes (Cohere's [heads, width]).
     """
     found: dict[str, nn.Module] = {}
     others: list[tuple[str, Tensor]] = []
@@ -72,20 +73,21 @@ def linears(layer: nn.Module) -> dict[str, nn.Module]:
 
 
 def weight_view(module: nn.Module) -> Float[Tensor, "rows columns"]:
-    """The linear's weight as [out_features, in_features], without gradient; writing into it writes the weight."""
+    """A view of the linear's weight as [out_features, in_features], detached; writing into it changes the weight."""
     weight = cast(Tensor, module.weight).detach()
     return weight.T if isinstance(module, Conv1D) else weight
 
 
 def down_projection(layer: nn.Module) -> nn.Module:
-    """The MLP's last linear; the last axis of its input are the neurons. Raises UnsupportedModel."""
+    """The MLP's last linear, whose input features are the neurons. Raises UnsupportedModel."""
     return linears(layer)[_mlp(layer).down]
 
 
 def up_projections(layer: nn.Module) -> dict[str, nn.Module]:
-    """The MLP's first linears (gate and up, or fc1), name within the layer -> module: a row for each neuron.
+    """The MLP's first linears (gate and up, or fc1), name within the layer -> module. Each has one weight row per
+    neuron.
 
-    One that holds both has twice as many rows: the gate's of all neurons first, then those of up.
+    A fused gate-and-up linear has twice as many rows: those of gate for all neurons, then those of up.
     """
     found = linears(layer)
     return {name: found[name] for name in _mlp(layer).first}
@@ -102,12 +104,13 @@ def neuron_count(model: PreTrainedModel) -> int:
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """The longest text the model reads, in tokens: `positions.longest_text`."""
+    """The model's context length in tokens, as `positions.longest_text` finds it."""
     return longest_text(model, _text_config(model), _first_layer(model))
 
 
 def _first_layer(model: PreTrainedModel) -> list[nn.Module]:
-    """Where trying a length ends; none for a model whose layers are not found: that is said where they are needed."""
+    """The first decoder layer, where a trial pass stops; empty when the layers are not found, which is reported where
+    they are needed."""
     try:
         return [decoder_layers(model)[0]]
     except UnsupportedModel:
@@ -115,7 +118,7 @@ def _first_layer(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def _text_config(model: PreTrainedModel) -> PretrainedConfig:
-    """The config of the language model in it: a model that also sees pictures keeps one for each of its parts."""
+    """The config of the text model; a multimodal model has one config for each of its parts."""
     config: PretrainedConfig = model.config.get_text_config(decoder=True)
     return config
 

@@ -1,12 +1,12 @@
-"""Whether a model is causal: what it says of a text's first tokens does not depend on those that come after them.
+"""Check that a model is causal: its outputs at a text's first tokens must not depend on later tokens.
 
-It is tried when a model is loaded. Two texts of a few tokens, which begin alike and end differently, go through the
-model one after the other, in passes of one shape, so that a causal model gives the same numbers for the beginning: bit
-for bit or, where experts take tokens in batches of their own, but for rounding.
+The check runs when a model is loaded. Two texts of a few tokens, equal in their first half and different in the second,
+go through the model in separate passes of the same shape. A causal model gives the same numbers for the first half: bit
+for bit or, with mixture-of-experts layers, up to rounding.
 
-A model whose weights are mapped from its files is not read whole for that. Only its first layer of each kind runs, the
-others hand on the hidden state that they are given, and the head does not run at all: layers of one kind share their
-code and their mask, so what one of them sees, all see.
+A model whose weights are memory-mapped from its files is not read completely for this. Only the first layer of each
+kind runs, the others return their input hidden state, and the head does not run. That is enough, because layers of one
+kind share their code and their attention mask.
 """
 
 from collections.abc import Callable
@@ -23,21 +23,22 @@ from prunescope.lm.layer_calls import Stop, forwards_replaced, hidden_state, in_
 
 TOKENS = 8
 TRIES = 3
-"""A model counts as not causal when the beginning differs in each of so many pairs of texts: rounding may send a token
-to another expert, but not in all of them."""
+"""A model counts as not causal when the first half differs in each of this many pairs of texts. Rounding may route a
+token to another expert, but hardly in all of them."""
 
 EXACT_TOLERANCE = 1e-6
 EXPERTS_TOLERANCE = 0.25
-"""Differences relative to the numbers themselves. On a CPU passes of one shape round alike, so half precision hides
-nothing; a GPU is granted twice the rounding of its type. Experts take tokens in batches of changing size, which are
-rounded differently, and a token that goes to another expert for it changes more."""
+"""Relative differences that count as equal. On a CPU, passes of the same shape round identically, also in half
+precision; on a GPU twice the rounding error of its dtype is allowed. Experts process token batches of varying size,
+which round differently, and a token that is routed to another expert changes more."""
 
 
 def check_causal(model: PreTrainedModel, reference: str, *, resident: bool = True) -> None:
-    """Raise UnsupportedModel, naming the model, when it is not causal or, if resident, cannot be run on a few tokens.
+    """Raise UnsupportedModel, naming the model, when it is not causal or, if `resident`, when a pass over a few tokens
+    fails.
 
-    `resident`: the weights lie in memory and the whole model runs. Otherwise a few layers do, in the type they are
-    stored in; a model that cannot be run like that is left to whoever runs it.
+    `resident`: the weights are in memory and the whole model runs. Otherwise only a few layers run, in the dtype they
+    are stored in, and a model that cannot run like this passes the check; later stages report it.
     """
     pairs = _texts(model)
     try:
@@ -45,7 +46,7 @@ def check_causal(model: PreTrainedModel, reference: str, *, resident: bool = Tru
             differs = bool(pairs) and all(_differs(model, *pair, resident=resident) for pair in pairs)
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # each model fails in its own way on what it does not take
+    except Exception as error:  # models raise various types for inputs they cannot read
         if not resident:
             return
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -68,9 +69,9 @@ def _words(model: PreTrainedModel) -> str:
 
 
 def _texts(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], Int[Tensor, "1 tokens"]]]:
-    """Pairs of texts of which the first half is the same and no later token is; none where the model reads too little.
+    """Pairs of texts with the same first half and different tokens in the second; empty when the context is too short.
 
-    Tokens that the config names (padding, an image) have a meaning of their own to some models, and are not taken.
+    Tokens that the config names (padding, an image) are not used, because some models treat them specially.
     """
     special: set[int] = set()
     for config in (model.config, model.config.get_text_config(decoder=True)):
@@ -80,7 +81,7 @@ def _texts(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], Int[Te
     vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
     ordinary = [token for token in range(min(vocabulary, 4 * TOKENS * TRIES)) if token not in special]
     context = context_length(model)
-    length = min(TOKENS, context) if context > 0 else TOKENS  # XLNet says -1 for as many as one likes
+    length = min(TOKENS, context) if context > 0 else TOKENS  # XLNet's config says -1 for an unlimited context
     if len(ordinary) < 2 or length < 2:
         return []
     half = length // 2
@@ -88,7 +89,7 @@ def _texts(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], Int[Te
     for number in range(TRIES):
         places = range(number * TOKENS, number * TOKENS + length)
         ids = [ordinary[place % len(ordinary)] for place in places]
-        # Another token in each place: the one after it in the list.
+        # A different token at each position: the next one in the list.
         other = [*ids[:half], *(ordinary[(place + 1) % len(ordinary)] for place in places[half:])]
         pairs.append((torch.tensor([ids], device=model.device), torch.tensor([other], device=model.device)))
     return pairs
@@ -97,7 +98,7 @@ def _texts(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], Int[Te
 def _differs(
     model: PreTrainedModel, one: Int[Tensor, "1 tokens"], other: Int[Tensor, "1 tokens"], *, resident: bool
 ) -> bool:
-    """Whether the first halves of two texts that have them in common come out differently."""
+    """Whether the model's outputs for the shared first half of two texts differ."""
     run = _logits if resident else _first_layers
     half = one.shape[1] // 2
     before, after = (run(model, ids)[..., :half, :].float() for ids in (one, other))
@@ -113,7 +114,7 @@ def _logits(model: PreTrainedModel, ids: Int[Tensor, "1 tokens"]) -> Float[Tenso
 
 
 def _first_layers(model: PreTrainedModel, ids: Int[Tensor, "1 tokens"]) -> Float[Tensor, "*streams tokens hidden"]:
-    """The hidden state that the first layer of each kind, one after the other, leaves at the end of the stack."""
+    """The last hidden state when only the first layer of each kind runs and the others pass their input through."""
     layers = list(decoder_layers(model))
     kinds = getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ()
     first: dict[tuple[type, Any], int] = {}

@@ -1,4 +1,4 @@
-"""Halves of characters: Python and JSON ("\\ud800") can hold what no UTF-8 file and no tokenizer can."""
+"""Detection of lone surrogates, which Python strings and JSON ("\\ud800") can hold but UTF-8 and tokenizers cannot."""
 
 import re
 
@@ -6,7 +6,8 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def half_character(text: str) -> str | None:
-    """What is wrong with a text that holds a lone surrogate, as a sentence goes on about it; None where nothing is.
+    """The end of an error sentence ("holds half of a character ...") for a text with a lone surrogate; None for a valid
+    text.
 
     >>> half_character("good\\ud800")
     "holds half of a character ('\\\\ud800' at character 4), which is no text; take it out"

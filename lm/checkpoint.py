@@ -1,9 +1,9 @@
-"""The weights of a checkpoint's folder: which files hold them, and what the files' headers say. No tensor is read.
+"""The weight files of a checkpoint folder and their safetensors headers. No tensor data is read.
 
-    model.safetensors                              used where it is there, also beside an index, as transformers does
+    model.safetensors                              used when it exists, even beside an index, as in transformers
     model.safetensors.index.json                   a map from tensors to files; its `metadata` may be missing
-    model-00001-of-00002.safetensors, ...          the whole set, where there is no index
-    model.<variant>.safetensors, or its index or   where there is one variant and nothing without one
+    model-00001-of-00002.safetensors, ...          the complete set, when there is no index
+    model.<variant>.safetensors, or its index or   when there is only one variant and no plain file
     its set (model.<variant>-00001-of-00002 or
     model-00001-of-00002.<variant>)
 
@@ -24,7 +24,7 @@ from prunescope.lm.folders import LFS_MARK, not_there, without_weights
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LENGTH_BYTES = 8
-MAX_HEADER_BYTES = 100_000_000  # the safetensors library reads no more
+MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 METADATA = "__metadata__"
 BITS = {
     "F64": 64,
@@ -50,11 +50,11 @@ BITS = {
     "F8_E5M2FNUZ": 8,
     "F4": 4,
 }
-"""Bits of one number of each type that safetensors know."""
+"""safetensors dtype -> bits per element."""
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-"""What torch.compile, FSDP and activation checkpointing put into tensors' names."""
+"""Name components inserted by torch.compile, FSDP and activation checkpointing."""
 DISTRIBUTED = "module."
-"""What DistributedDataParallel puts before all tensors' names."""
+"""The prefix that DistributedDataParallel gives all tensor names."""
 
 _SHARD = re.compile(r"model(\.(?P<before>\w+))?-(?P<number>\d+)-of-(?P<count>\d+)(\.(?P<behind>\w+))?\.safetensors")
 _VARIANT = re.compile(r"model\.(?P<file>\w+)\.safetensors|model\.safetensors\.index\.(?P<index>\w+)\.json")
@@ -62,7 +62,8 @@ _VARIANT = re.compile(r"model\.(?P<file>\w+)\.safetensors|model\.safetensors\.in
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of a file: its name there, type, shape, and where its data begin and end in the file, in bytes."""
+    """One tensor of a safetensors file: its name in the file, dtype, shape, and the byte range of its data in the
+    file."""
 
     file: Path
     key: str
@@ -74,15 +75,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All tensors of a checkpoint by their names, which are those of the files but for WRAPPERS and DISTRIBUTED."""
+    """All tensors of a checkpoint by name: the names in the files, with WRAPPERS and DISTRIBUTED removed."""
 
     files: tuple[Path, ...]
     entries: Mapping[str, Entry]
 
 
 def read_checkpoint(folder: Path, reference: str) -> Checkpoint:
-    """Read the headers of a folder's weights. Raises NoSafetensors for files that are missing, cut off or no
-    safetensors, or that hold a tensor twice."""
+    """Read the headers of a folder's weight files. Raises NoSafetensors for missing, truncated or invalid files, and
+    when two of them hold different tensors of the same name."""
     files = weight_files(folder, reference)
     entries: dict[str, Entry] = {}
     for file in files:
@@ -102,7 +103,7 @@ def read_checkpoint(folder: Path, reference: str) -> Checkpoint:
 
 
 def weight_files(folder: Path, reference: str) -> list[Path]:
-    """The files that hold a folder's weights. Raises NoSafetensors, which says what the folder holds instead."""
+    """The weight files of a folder. Raises NoSafetensors, with what the folder holds instead, when there are none."""
     for name in (WHOLE, INDEX):
         if (wrong := not_there(folder / name)) is not None:
             raise NoSafetensors(f"{reference}: its {name} {wrong}")
@@ -134,7 +135,8 @@ def weight_files(folder: Path, reference: str) -> list[Path]:
 
 
 def read_header(file: Path) -> dict[str, Entry]:
-    """Name -> entry of one safetensors file. Raises NoSafetensors when it is none, or its header does not fit it."""
+    """Name -> entry of one safetensors file. Raises NoSafetensors for another kind of file or a header that does not
+    fit the file."""
 
     def refuse(why: str) -> NoSafetensors:
         return NoSafetensors(f"{file}: not a readable safetensors file: {why}")
@@ -185,10 +187,10 @@ def read_header(file: Path) -> dict[str, Entry]:
 
 
 def floating_type(checkpoint: Checkpoint, reference: str, known: Iterable[str]) -> str:
-    """The type, one of `known`, that most of the checkpoint's numbers are stored in.
+    """The dtype, one of `known`, of most of the checkpoint's elements.
 
-    Whole numbers count only where there is nothing else: small GPT-NeoX checkpoints hold more of causal masks than of
-    weights. Raises UnsupportedModel for packed (quantised) weights.
+    Integer tensors count only when there are no others, because the causal masks in small GPT-NeoX checkpoints
+    outnumber the weights. Raises UnsupportedModel for packed (quantised) weights.
     """
     numbers: dict[str, int] = {}
     for name, entry in checkpoint.entries.items():
@@ -247,7 +249,7 @@ def _inside(name: str) -> bool:
 
 
 def _sets(names: Sequence[str]) -> dict[str, list[str]]:
-    """Variant ("" for none) -> its shards, of a folder without an index."""
+    """Group shard names by variant ("" for none), for a folder without an index."""
     found: dict[str, list[str]] = {}
     for name in names:
         if shard := _SHARD.fullmatch(name):
@@ -256,7 +258,7 @@ def _sets(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _whole_set(names: list[str], reference: str) -> list[str]:
-    """The names of shards that are a whole set. Raises NoSafetensors when some are missing."""
+    """The shard names, unchanged, when they are a complete set. Raises NoSafetensors when shards are missing."""
     shards = [shard for name in names if (shard := _SHARD.fullmatch(name))]
     counts = {int(shard["count"]) for shard in shards}
     numbers = {int(shard["number"]) for shard in shards}
@@ -269,7 +271,8 @@ def _whole_set(names: list[str], reference: str) -> list[str]:
 
 
 def _wrong(entry: Entry) -> str | None:
-    """What is wrong with a header's entry taken for itself; raises TypeError or ValueError where it is none."""
+    """Why a single header entry is invalid, None for a valid one; raises TypeError or ValueError when its fields have
+    wrong types."""
     numbers = (*entry.shape, entry.begin, entry.end)
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError(entry.key)
@@ -282,7 +285,7 @@ def _wrong(entry: Entry) -> str | None:
 
 
 def _looks_like(start: bytes, otherwise: str) -> str:
-    """What a file is that is no safetensors, by its first bytes."""
+    """A description of a file that is not safetensors, by its first bytes."""
     marks = {
         b"PK\3\4": "it is a PyTorch file (pickle) with another name; load it where you trust it and save it again",
         b"\x80\2": "it is a PyTorch file (pickle) with another name; load it where you trust it and save it again",
@@ -300,7 +303,7 @@ def _looks_like(start: bytes, otherwise: str) -> str:
 
 
 def _same(one: Entry, other: Entry, piece: int = 1 << 20) -> bool:
-    """Whether two entries hold the same tensor, to the byte."""
+    """Whether two entries have the same dtype, shape and bytes."""
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     with one.file.open("rb") as first, other.file.open("rb") as second:
@@ -313,7 +316,7 @@ def _same(one: Entry, other: Entry, piece: int = 1 << 20) -> bool:
 
 
 def _unwrapped(entries: Mapping[str, Entry], reference: str) -> dict[str, Entry]:
-    """The entries by their names without what wrappers put in."""
+    """The entries with the names that wrappers changed restored."""
     found: dict[str, Entry] = {}
     everywhere = bool(entries) and all(key.startswith(DISTRIBUTED) for key in entries)
     for key, entry in entries.items():

@@ -1,16 +1,16 @@
-"""What the numerics raise when a user can mend it, and the one exception that is no error.
+"""Errors of the numerics that a user can correct, and `Cancelled`, which is not an error.
 
 ValueError
-└── BadInput                 one line: the value, what is allowed, the way out
+└── BadInput                 one line: the value, what is allowed, how to correct it
     ├── ModelNotFound        no such folder or hub id, or the hub cannot be reached
     ├── NoSafetensors        a checkpoint without safetensors
     ├── UnsupportedModel     an architecture or weight that cannot be handled
-    ├── BadPattern           a sparsity pattern that is none, or that does not fit a matrix
+    ├── BadPattern           an invalid sparsity pattern, or one that does not fit a matrix
     ├── BadText              a text or word that cannot be used
     ├── BadData              a data file that is missing or malformed
-    ├── NotFinite            a number that a model gives is NaN or infinite
+    ├── NotFinite            a model computes NaN or infinity
     ├── DeviceUnavailable    a device or number type that this machine does not have
-    └── OutOfMemory          the least that can be computed at once does not fit the device's memory
+    └── OutOfMemory          even the smallest batch does not fit the device's memory
 Exception
 └── Cancelled                raised by a progress callback to stop at the next layer or batch
 """
@@ -21,7 +21,7 @@ from typing import ClassVar
 
 
 class BadInput(ValueError):
-    """Something a user can mend; its text is one line, and `code` names the kind of problem."""
+    """An error that a user can correct. Its text is one line; `code` identifies the kind of problem."""
 
     code: ClassVar[str] = "bad-input"
 
@@ -33,19 +33,19 @@ class ModelNotFound(BadInput):
 
 
 class NoSafetensors(BadInput):
-    """The checkpoint has no safetensors; nothing else is read."""
+    """The checkpoint has no safetensors, the only format that is read."""
 
     code: ClassVar[str] = "no-safetensors"
 
 
 class UnsupportedModel(BadInput):
-    """The model has a shape that is not understood; the text names the module."""
+    """The model's architecture is not supported; the text names the module."""
 
     code: ClassVar[str] = "unsupported-model"
 
 
 class BadPattern(BadInput):
-    """A sparsity pattern that is none, or that does not fit a matrix."""
+    """An invalid sparsity pattern, or one that does not fit a matrix."""
 
     code: ClassVar[str] = "bad-pattern"
 
@@ -63,7 +63,7 @@ class BadData(BadInput):
 
 
 class NotFinite(BadInput):
-    """A number that a model gives is NaN, infinite, or too large for what is kept; the text names the place."""
+    """A model computes NaN, infinity, or a number too large for the stored dtype; the text names the place."""
 
     code: ClassVar[str] = "not-finite"
 
@@ -75,7 +75,7 @@ class DeviceUnavailable(BadInput):
 
 
 class OutOfMemory(BadInput):
-    """The least that can be computed at once does not fit the device's memory."""
+    """Even the smallest batch does not fit the device's memory."""
 
     code: ClassVar[str] = "out-of-memory"
 
@@ -86,8 +86,8 @@ class Cancelled(Exception):
 
 @contextmanager
 def foreign_errors(what: str, kind: type[BadInput] = UnsupportedModel) -> Iterator[None]:
-    """Raise `kind`, whose text begins with `what`, for whatever a library raises over files that are not as it expects:
-    KeyError, TypeError, RecursionError. Bad input, memory and what the operating system says pass as they are."""
+    """Convert a library's errors about malformed files (KeyError, TypeError, RecursionError, ...) to `kind`, with a
+    text that begins with `what`. BadInput, memory errors and errors of the operating system pass unchanged."""
     try:
         yield
     except (BadInput, Cancelled, MemoryError):

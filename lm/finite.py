@@ -1,4 +1,5 @@
-"""What is said when a model gives NaN or infinity: where it first does, why, and what helps."""
+"""Error messages for models that compute NaN or infinity: the module where it first occurs, the cause, and what
+helps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +15,16 @@ FLOAT32 = "compute in float32 (--dtype float32)"
 
 
 class _Found(Exception):
-    """Raised inside a pass by the first module whose output is not finite; its text says which."""
+    """Raised inside a forward pass at the first module whose output is not finite; its text names the module."""
 
 
 def not_finite(place: str, model: PreTrainedModel, ids: Tensor, name: str | None = None, *, of: str = "") -> NotFinite:
-    """The error for a text `ids` [tokens] on which a model's numbers are not finite, to be raised.
+    """Make the NotFinite error for a text `ids` [tokens] on which a model computed NaN or infinity; the caller raises
+    it.
 
-    `place` is what was computed (task and row; text and word; window) and `of` which number of it ("for choice 'yes'");
-    `name` is what the model is called. The text goes through the model once more, to say which
-    layer is the first.
+    `place` says what was computed (task and row; text and word; window), `of` narrows it ("for choice 'yes'"), and
+    `name` is the model's name in the message. The text goes through the model once more to find the first module with a
+    non-finite output.
     """
     called = name or type(model).__name__
     return NotFinite(
@@ -31,12 +33,13 @@ def not_finite(place: str, model: PreTrainedModel, ids: Tensor, name: str | None
 
 
 def is_narrow(model: PreTrainedModel) -> bool:
-    """Whether the model computes in a type of 16 bits, so that float32 may help."""
+    """Whether the model computes in a 16-bit dtype, so that float32 may help."""
     return model.dtype in (torch.float16, torch.bfloat16)
 
 
 def advice(model: PreTrainedModel) -> str:
-    """What helps where a model's numbers are not finite: float32 only where it is not in use."""
+    """Advice about non-finite numbers: whether the weights are finite, and what helps. It suggests float32 only when
+    that is not in use already."""
     damaged = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), None)
     kind = str(model.dtype).removeprefix("torch.")
     weights = f"its weight {damaged} holds NaN or infinity" if damaged else "its weights are finite"
@@ -49,7 +52,7 @@ def advice(model: PreTrainedModel) -> str:
 
 @torch.no_grad()
 def _first_place(model: PreTrainedModel, ids: Tensor) -> str:
-    """Where in a pass the first number that is not finite comes up."""
+    """Describe the first module in a forward pass whose output is not finite."""
     handles = [module.register_forward_hook(_look(where)) for where, module in _places(model).items()]
     try:
         model(input_ids=ids[None].to(model.device), use_cache=False)

@@ -1,4 +1,4 @@
-"""What a folder holds that is no model in Hugging Face form, and how to make one of it: causes for error messages."""
+"""Diagnoses for error messages: what a folder that is not a Hugging Face model holds, and how to convert it to one."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,13 @@ LFS_MARK = b"version https://git-lfs.github.com/spec/"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 OTHERS = (*PICKLES, ".h5", ".msgpack", ".ot", ".onnx", ".npz", ".distcp")
 UNFINISHED = (".incomplete", ".part", ".crdownload", ".aria2")
-"""What programs call a file that they have not downloaded whole."""
+"""Suffixes of partially downloaded files."""
 PART = re.compile(r"-\d+-of-\d+")
 
 
 def not_there(path: Path) -> str | None:
-    """What is wrong with a name in a folder that leads to no file; None where it leads to one or is not there."""
+    """Why a path is not a regular file although it exists (such as a dangling link); None when it is a file or does not
+    exist."""
     if path.is_symlink() and not path.exists():
         return f"is a link to {path.readlink()}, which is not there; copy the file itself"
     if path.exists() and not path.is_file():
@@ -21,7 +22,7 @@ def not_there(path: Path) -> str | None:
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is what Git leaves of a large one that was not fetched."""
+    """Whether a file is a Git LFS pointer instead of the file's content."""
     try:
         with path.open("rb") as stream:
             return stream.read(len(LFS_MARK)) == LFS_MARK
@@ -30,7 +31,8 @@ def is_lfs_pointer(path: Path) -> bool:
 
 
 def other_kind(folder: Path) -> str | None:
-    """What a folder is where it is something else than a model for itself; None where nothing says so."""
+    """A description of a folder that holds something other than a complete model (such as an adapter); None when
+    nothing indicates that."""
     if (folder / "adapter_config.json").is_file():
         return _adapter("adapter_config.json")
     if (folder / "model_index.json").is_file():
@@ -63,7 +65,7 @@ def without_config(folder: Path) -> str:
 
 
 def without_weights(folder: Path) -> str:
-    """Why a folder with a config.json has no weights that are read, and what to do."""
+    """Why a folder with a config.json has no readable weights, and what to do."""
     start = "the folder has no model.safetensors"
     if (folder / "consolidated.safetensors").is_file():
         return (
@@ -115,6 +117,6 @@ def _first(folder: Path, suffixes: tuple[str, ...]) -> str | None:
 
 
 def _models_below(folder: Path) -> list[str]:
-    """Folders with a config.json in it, or in folders of it (snapshots of the hub's cache)."""
+    """Folders with a config.json one or two levels below (such as snapshots in the hub's cache), as relative paths."""
     found = [*folder.glob("*/config.json"), *folder.glob("*/*/config.json")]
     return [str(path.parent.relative_to(folder)) for path in sorted(found, key=lambda path: (len(path.parts), path))]

@@ -1,4 +1,4 @@
-"""Looking at, or changing, what flows into a model's modules while it runs."""
+"""Context managers that read or change the inputs of a model's modules with forward hooks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ Changed = tuple[tuple[Any, ...], dict[str, Any]]
 
 @contextmanager
 def record_inputs(modules: Mapping[K, nn.Module], receive: Callable[[K, Tensor], None]) -> Iterator[None]:
-    """Call `receive(key, input)` before each call of each module, as long as the block lasts.
+    """Inside the block, call `receive(key, input)` before each call of each module.
 
-    The input is the module's first argument, as it is: not detached, copied or moved. What `receive` raises stops the
-    model's call and leaves the block. The hooks are removed however the block ends.
+    The input is the module's first argument: not detached, copied or moved. An exception of `receive` ends the model's
+    call and propagates. The hooks are removed when the block ends.
 
     >>> with record_inputs({3: down_projection(layers[3])}, lambda layer, neurons: seen.append(neurons)):
     ...     model(ids)
@@ -35,9 +35,9 @@ def record_inputs(modules: Mapping[K, nn.Module], receive: Callable[[K, Tensor],
 
 @contextmanager
 def change_inputs(modules: Mapping[K, nn.Module], change: Callable[[K, Tensor], Tensor]) -> Iterator[None]:
-    """Call each module with `change(key, input)` in the place of its first argument, as long as the block lasts.
+    """Inside the block, replace each module's first argument by `change(key, input)`.
 
-    `change` gives a tensor of its own back: the one it is handed may be read by other modules too.
+    `change` must return a new tensor and not modify its argument, which other modules may read too.
     """
 
     def hook_for(key: K) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Changed]:

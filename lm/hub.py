@@ -1,7 +1,7 @@
-"""The Hugging Face hub: a model's safetensors and a data set's rows, or an error within seconds that says what to do.
+"""Downloads from the Hugging Face hub: a model's safetensors and a dataset's rows. Errors come within seconds.
 
-The hub is asked once, with a short limit, before anything is downloaded: its client would otherwise try again and
-again where there is no network. What was downloaded before is used when the hub cannot be reached.
+One request with a short timeout comes before any download, because the hub's client retries for long without a network.
+Files downloaded earlier are used when the hub cannot be reached.
 """
 
 import re
@@ -25,13 +25,14 @@ from prunescope.lm.errors import BadData, ModelNotFound, NoSafetensors
 SECONDS = 10.0
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 VARIANT = re.compile(r"model\.\w+(-\d+-of-\d+)?\.safetensors")
-# What lies beside the weights: config, tokenizer, chat templates, licence; no code, no weights in other forms.
+# Files beside the weights: config, tokenizer, chat templates, licence; no code, no weights in other formats.
 BESIDE = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*"]
 WANTED = ["model.safetensors", "model-*-of-*.safetensors", *BESIDE]
 
 
 def model_folder(repository: str, revision: str | None = None) -> Path:
-    """The model's files (config, tokenizer, safetensors) in the hub's local cache, downloaded where they are missing.
+    """The folder of a model's files (config, tokenizer, safetensors) in the hub's local cache; missing files are
+    downloaded.
 
     Raises ModelNotFound (no such model or revision, no access, no network), NoSafetensors.
     """
@@ -59,7 +60,7 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
         )
     wanted = WANTED
     if "model.safetensors" in files:
-        wanted = ["model.safetensors", *BESIDE]  # shards beside it are the same once more
+        wanted = ["model.safetensors", *BESIDE]  # shards beside it repeat the same weights
     elif not any(WEIGHTS.fullmatch(file) for file in files) and any(VARIANT.fullmatch(file) for file in files):
         wanted = ["model.*.safetensors", *BESIDE]
     elif not any(WEIGHTS.fullmatch(file) for file in files):
@@ -68,7 +69,7 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
             f"name a revision that has them, or convert it with save_pretrained"
         )
     try:
-        # By its name and not by its commit, so that the name is found in the cache later, without a network.
+        # By name instead of commit, so that the name is found in the cache later, without a network.
         return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, etag_timeout=SECONDS))
     except Exception as error:
         raise ModelNotFound(
@@ -77,7 +78,8 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
 
 
 def files_beside_weights(repository: str, revision: str | None = None) -> Path:
-    """A folder with a model's config and tokenizer, downloaded where they are missing. Raises ModelNotFound."""
+    """The folder of a model's config and tokenizer in the hub's local cache; missing files are downloaded. Raises
+    ModelNotFound."""
     try:
         HfApi().model_info(repository, revision=revision, timeout=SECONDS)
         return Path(snapshot_download(repository, revision=revision, allow_patterns=BESIDE, etag_timeout=SECONDS))
@@ -91,9 +93,9 @@ def files_beside_weights(repository: str, revision: str | None = None) -> Path:
 def dataset_rows(
     repository: str, config: str | None, split: str, *, mend: str, revision: str | None = None, limit: int | None = None
 ) -> Iterator[dict[str, object]]:
-    """The rows of a data set on the hub; with `limit` only its first ones are streamed.
+    """Iterate over the rows of a dataset on the hub; with `limit` only the first ones are streamed.
 
-    Raises BadData, which ends with `mend`: what a user can do instead.
+    Raises BadData; its text ends with `mend`, which says what the user can do instead.
     """
     try:
         HfApi().dataset_info(repository, timeout=SECONDS)

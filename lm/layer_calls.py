@@ -1,4 +1,4 @@
-"""What decoder layers are called with and what they return, for whoever runs them apart from their model."""
+"""Arguments and return values of decoder layers, for code that runs layers outside their model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,19 +12,19 @@ from prunescope.lm.errors import UnsupportedModel
 
 @dataclass(frozen=True)
 class Call:
-    """All arguments of one call of one layer but the hidden state."""
+    """All arguments of one layer call except the hidden state."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
 
 class Stop(Exception):
-    """Raised inside a forward pass when what was wanted of it has been seen; never leaves this project's own code."""
+    """Raised inside a forward pass to end it early; always caught by `stopping`."""
 
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """Ends the block where `Stop` is raised."""
+    """Catch `Stop`: the block ends where it is raised."""
     try:
         yield
     except Stop:
@@ -32,7 +32,7 @@ def stopping() -> Iterator[None]:
 
 
 def split_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
-    """The hidden state that a layer is called with, its first argument or `hidden_states`, and everything else.
+    """Split a layer's arguments into the hidden state (the first argument or `hidden_states`) and the rest.
 
     Raises UnsupportedModel when there is no tensor in that place.
     """
@@ -64,7 +64,7 @@ def hidden_state(output: Any, of: str = "a decoder layer") -> Tensor:
 
 
 def in_the_form_of(output: Any, hidden: Tensor) -> Any:
-    """A hidden state as a layer returns it that returned `output`; what else it returned is None."""
+    """Wrap a hidden state in the same structure as a layer's return value `output`; its other elements become None."""
     if isinstance(output, tuple | list):
         rest = [None] * (len(output) - 1)
         return [hidden, *rest] if isinstance(output, list) else (hidden, *rest)
@@ -73,7 +73,7 @@ def in_the_form_of(output: Any, hidden: Tensor) -> Any:
 
 @contextmanager
 def forwards_replaced(layers: Sequence[nn.Module], forward_of: Callable[[int], Callable[..., Any]]) -> Iterator[None]:
-    """Layer i runs `forward_of(i)` in the place of its own forward, as long as the block lasts."""
+    """Inside the block, layer i runs `forward_of(i)` instead of its own forward."""
     before = [layer.__dict__.get("forward") for layer in layers]
     try:
         for index, layer in enumerate(layers):

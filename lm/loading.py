@@ -1,4 +1,4 @@
-"""Loading a language model from a folder, the hub, or the one that ships with the project.
+"""Loads a language model from a folder or the hub, or the demo model that ships with the project.
 
 Only safetensors are read and no code that comes with a model is ever run.
 """
@@ -35,16 +35,16 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
 OLD_QUANTISATION = ("quantize_config.json", "quant_config.json")
-"""Where GPTQ and AWQ wrote how weights are packed before config.json had a field for it."""
+"""Files in which older GPTQ and AWQ checkpoints describe their quantisation, instead of in config.json."""
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A model ready to run, and what belongs to it.
+    """A loaded model with its tokenizer, reference, dtype and device.
 
-    `dtype` is the checkpoint's own type, the one a pruned model is saved in; `model.dtype` is the one it computes in.
-    `device` is where it computes; the weights lie there too. One that was loaded with `resident=False` lies in host
-    memory in its own type, and whoever runs a part of it brings that part where and to what it needs.
+    `dtype` is the checkpoint's dtype, in which a pruned model is saved; `model.dtype` is the dtype of computation.
+    `device` holds the weights and computes. With `resident=False`, however, the weights are in host memory in the
+    checkpoint's dtype, and code that runs a part of the model moves and converts that part itself.
     """
 
     model: PreTrainedModel
@@ -57,9 +57,9 @@ class LanguageModel:
 def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", resident: bool = True) -> LanguageModel:
     """Load 'demo', an existing folder, or a hub id with an optional `@revision`; eval mode, without gradients.
 
-    With `resident=False` the weights stay in host memory in the checkpoint's own type, where they are pages mapped from
-    its files that take no memory of ours: for the pruning walk, which copies one layer at a time to the device and
-    converts it there.
+    With `resident=False` the weights stay in host memory in the checkpoint's dtype, as memory-mapped pages of its files
+    that take no anonymous memory. This is for pruning, which copies one layer at a time to the device and converts it
+    there.
 
     Raises ModelNotFound, NoSafetensors, UnsupportedModel, DeviceUnavailable.
     """
@@ -68,7 +68,7 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
     config = _config(folder, str(reference))
     checkpoint = read_checkpoint(folder, str(reference))
     own = STORED[floating_type(checkpoint, str(reference), STORED)]
-    chosen = choose_dtype(dtype, place, own)  # also where it is not needed: an unknown name is refused in any case
+    chosen = choose_dtype(dtype, place, own)  # also when it is not used, so that an unknown name is always refused
     with _without_progress_bar():
         model: Any = load_weights(
             checkpoint, config, chosen if resident else own, str(reference), _generation(folder, str(reference))
@@ -83,7 +83,7 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
 
 
 def find(reference: str | Path) -> Path:
-    """The local folder of a reference, downloaded from the hub if need be; it holds a config and safetensors.
+    """The local folder of a model reference, with a config and safetensors; downloaded from the hub if necessary.
 
     Raises ModelNotFound, NoSafetensors.
     """
@@ -101,7 +101,8 @@ def find(reference: str | Path) -> Path:
 
 
 def find_on_hub(reference: str) -> Path:
-    """The local folder of a hub id with an optional `@revision`, whatever folders lie here. Raises as `find`."""
+    """The local folder of a hub id with an optional `@revision`, even when a local folder has that name. Raises as
+    `find`."""
     parts = HUB_ID.fullmatch(reference)
     if parts is None:
         raise ModelNotFound(f"{reference}: no such folder, and not a hub id (owner/name or owner/name@revision)")
@@ -117,7 +118,8 @@ def choose_device(name: str) -> torch.device:
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", name):
         raise DeviceUnavailable(f"device {name!r} is unknown: auto, cpu, cuda or cuda:1 (any number)")
     device = torch.device(name)
-    if device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():  # its index has a byte
+    # The index is read from the name, because torch keeps it in one byte.
+    if device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise DeviceUnavailable(
             f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices; use auto or cpu"
         )
@@ -125,7 +127,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device, own: torch.dtype) -> torch.dtype:
-    """The number type to compute in: 'auto' is float32 on a CPU and the checkpoint's own type on a GPU.
+    """The dtype to compute in: 'auto' is float32 on a CPU and the checkpoint's dtype on a GPU.
 
     Raises DeviceUnavailable for an unknown name.
     """
@@ -154,7 +156,7 @@ def _config(folder: Path, reference: str) -> PretrainedConfig:
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         parts = (config, config.get_text_config(decoder=True))
-    except Exception as error:  # each config's own checks raise what they like
+    except Exception as error:  # config classes raise arbitrary types
         raise UnsupportedModel(
             f"{reference}: its config.json is not understood ({first_line(error)}); "
             f"code that comes with a model is never run"
@@ -171,7 +173,7 @@ def _config(folder: Path, reference: str) -> PretrainedConfig:
 
 
 def _written_config(folder: Path, reference: str) -> dict[str, Any]:
-    """config.json as it is written."""
+    """The parsed config.json."""
     path = folder / "config.json"
     if is_lfs_pointer(path):
         raise UnsupportedModel(f"{reference}: its config.json is a Git LFS pointer; run `git lfs pull`")
@@ -191,12 +193,12 @@ def _quantised(reference: str, how: str) -> UnsupportedModel:
 
 
 def _generation(folder: Path, reference: str) -> GenerationConfig | None:
-    """How the model generates text where its folder says so, else None: by its config."""
+    """The folder's generation config; None when it has none, and then the model's config applies."""
     if not (folder / "generation_config.json").is_file():
         return None
     try:
         return GenerationConfig.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # its own checks raise what they like
+    except Exception as error:  # its checks raise arbitrary types
         raise UnsupportedModel(
             f"{reference}: its generation_config.json is not understood ({first_line(error)}); mend or remove it"
         ) from error

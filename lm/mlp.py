@@ -1,13 +1,13 @@
-"""The MLP among a decoder layer's linears, found by shapes and by the nonlinearity between its matrices.
+"""Finds the MLP among a decoder layer's linears, by shapes and by the nonlinearity between its matrices.
 
-Candidates are linears with one parent, or in two modules with one parent that hold a linear each (BERT's intermediate
+Candidates are linears with the same parent module, or in two sibling modules with one linear each (BERT's intermediate
 and output):
 
     one or two [neurons, hidden], or one [2 x neurons, hidden] that holds gate and up (Phi-3); and one [hidden, neurons]
 
-whose parent holds an elementwise nonlinearity (`lm.nonlinearity`). Of several the one with the most neurons is the MLP:
-a layer may have small gated pairs besides (the per-layer inputs of Gemma 3n and 4, adapters). A query, key and value of
-one shape, or a low-rank pair, have no nonlinearity beside them.
+whose parent holds an elementwise nonlinearity (`lm.nonlinearity`). Of several candidates the one with the most neurons
+is the MLP, because a layer may also have small gated pairs (the per-layer inputs of Gemma 3n and 4, adapters). Query,
+key and value of equal shape, or a low-rank pair, are no candidates: they have no nonlinearity beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,8 @@ Shape = Sequence[int]
 
 @dataclass(frozen=True)
 class MLP:
-    """Names of the MLP's first linears and of its last one within the layer, and how many neurons lie between them."""
+    """The names, within the layer, of the MLP's first linears and of its last one, and the number of neurons between
+    them."""
 
     first: tuple[str, ...]
     down: str
@@ -33,9 +34,9 @@ class MLP:
 
 
 def find_mlp(layer: nn.Module, shapes: Mapping[str, Shape]) -> MLP:
-    """The MLP of a layer whose linears have these [rows, columns].
+    """Find the MLP of a layer; `shapes` maps the names of its linears to (rows, columns).
 
-    Raises UnsupportedModel when there is none, or when several have the most neurons, and names them.
+    Raises UnsupportedModel when there is none, or, naming them, when several have the most neurons.
     """
     found = [one for family, parents in _families(layer, shapes) for one in _candidates(layer, family, parents, shapes)]
     most = max((one.neurons for one in found), default=0)
@@ -56,12 +57,12 @@ def find_mlp(layer: nn.Module, shapes: Mapping[str, Shape]) -> MLP:
 
 
 def _families(layer: nn.Module, shapes: Mapping[str, Shape]) -> list[tuple[list[str], list[str]]]:
-    """Linears that may be an MLP together, and the modules that may hold its nonlinearity."""
+    """Groups of linears that may form an MLP, each with the modules that may hold its nonlinearity."""
     by_parent: dict[str, list[str]] = {}
     for name in shapes:
         by_parent.setdefault(_parent(name), []).append(name)
     families = [(family, [parent]) for parent, family in by_parent.items()]
-    # Modules with one linear each, side by side.
+    # Sibling modules with one linear each.
     single = [(parent, family[0]) for parent, family in by_parent.items() if len(family) == 1 and parent]
     for place, (parent, first) in enumerate(single):
         for other_parent, last in single[place + 1 :]:
@@ -71,7 +72,7 @@ def _families(layer: nn.Module, shapes: Mapping[str, Shape]) -> list[tuple[list[
 
 
 def _candidates(layer: nn.Module, family: list[str], parents: list[str], shapes: Mapping[str, Shape]) -> list[MLP]:
-    """The MLP that a family is, if its shapes fit and a nonlinearity is there; none otherwise."""
+    """The possible MLPs of a group of linears: empty unless its shapes fit and there is a nonlinearity."""
     if len(family) not in (2, 3):
         return []
     fitting = [one for position in range(len(family)) if (one := _fit(family, position, shapes)) is not None]
@@ -79,15 +80,16 @@ def _candidates(layer: nn.Module, family: list[str], parents: list[str], shapes:
         return []
     if len(fitting) == 1:
         return fitting
-    # As many neurons as the hidden state is wide: shapes alone do not tell the last linear.
+    # As many neurons as hidden features: shapes alone do not identify the last linear.
     last = _called_last(layer, family, shapes)
     return [one for one in fitting if one.down == last] or fitting
 
 
 def _called_last(layer: nn.Module, family: list[str], shapes: Mapping[str, Shape]) -> str | None:
-    """The linear that the family's parent calls last; None where it cannot be run by itself.
+    """The linear that the group's parent module calls last, found by running the parent.
 
-    Of two linears in a module that cannot be run (the layer itself) it is the one that was made last.
+    When the parent cannot be run by itself (a whole layer, for example), it is the one defined
+    last of two linears, and None for more than two.
     """
     parent = layer.get_submodule(_parent(family[0]))
     weight = next(layer.get_submodule(family[0]).parameters())
@@ -97,7 +99,7 @@ def _called_last(layer: nn.Module, family: list[str], shapes: Mapping[str, Shape
     try:
         with torch.no_grad(), record_inputs(modules, lambda name, _: called.append(name)):
             parent(inputs)
-    except Exception:  # a module that takes more than one input, or has no forward, says so in its own way
+    except Exception:  # a module with several inputs or without a forward raises various types
         called.clear()
     if sorted(called) == sorted(family):
         return called[-1]
@@ -105,7 +107,7 @@ def _called_last(layer: nn.Module, family: list[str], shapes: Mapping[str, Shape
 
 
 def _fit(family: list[str], position: int, shapes: Mapping[str, Shape]) -> MLP | None:
-    """The MLP whose last linear stands at this position of the family."""
+    """The MLP whose last linear is at this position of the group; None when the shapes do not fit."""
     down = family[position]
     hidden, neurons = shapes[down]
     first = tuple(family[:position] + family[position + 1 :])

@@ -1,8 +1,8 @@
-"""Whether a module holds an elementwise nonlinearity beside its linears: what tells an MLP from any other two matrices.
+"""Detects an elementwise nonlinearity in a module, which distinguishes an MLP from other pairs of matrices.
 
-Three forms are looked for, since models have all of them: a child module (`self.act = nn.GELU()`), a function that is
-an attribute (`self.activation = F.relu`, `ACT2FN[...]`), and a call inside of forward (`F.silu(self.gate(x))`). The
-first two are tried on numbers, so that a class of a model's own counts and dropout, norms and a softmax do not.
+Three forms are detected: a child module (`self.act = nn.GELU()`), a function stored as an attribute (`self.activation =
+F.relu`, `ACT2FN[...]`), and a call inside forward (`F.silu(self.gate(x))`). The first two are called on a few numbers,
+so that a model's custom activation class is recognised, and dropout, norms and softmax are not.
 """
 
 import inspect
@@ -18,17 +18,17 @@ NAMES = {
     *("mish", "prelu", "quick_gelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus", "softsign"),
     *("swish", "tanh", "ACT2FN"),
 }
-"""What forward calls an elementwise nonlinearity, as a function, a tensor's method, or a look-up in transformers."""
+"""Names of elementwise nonlinearities in a forward's code: functions, tensor methods, or look-ups in transformers."""
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)
-"""Parents without a forward of their own: what is done with their linears stands in the module that holds them."""
+"""Modules without a forward; the code that calls their children is in the module that contains them."""
 
 MAX_PARAMETERS = 16
-"""Activations with parameters have a few (PReLU, xIELU); anything larger is tried on nothing."""
+"""Activations with parameters have only a few (PReLU, xIELU); larger modules are not tried."""
 
 
 def holds_nonlinearity(module: nn.Module) -> bool:
-    """Whether one of the module's own children, attributes or calls is an elementwise nonlinear function."""
+    """Whether one of the module's direct children, attributes or calls is an elementwise nonlinear function."""
     attributes = {**module._modules, **{name: value for name, value in vars(module).items() if name[:1] != "_"}}
     if any(_is_nonlinear(value) for value in attributes.values()):
         return True
@@ -36,7 +36,7 @@ def holds_nonlinearity(module: nn.Module) -> bool:
 
 
 def _is_nonlinear(value: Any) -> bool:
-    """Tries a module or function on a few numbers: each becomes another by itself, and not by a straight line."""
+    """Whether a module or function is elementwise and nonlinear, tested on a few numbers."""
     if not callable(value) or isinstance(value, type | nn.Dropout | nn.Linear):
         return False
     tensors = [*value.parameters(), *value.buffers()] if isinstance(value, nn.Module) else []
@@ -50,7 +50,7 @@ def _is_nonlinear(value: Any) -> bool:
         with torch.no_grad():
             whole = value(inputs)
             single = torch.cat([value(one) for one in inputs.split(1)])
-    except Exception:  # it takes other arguments, so it is no such function; what it raises is anybody's guess
+    except Exception:  # it takes other arguments, so it is no activation; it may raise anything
         return False
     if not isinstance(whole, Tensor) or whole.shape != inputs.shape or not torch.allclose(whole, single, 1e-2, 1e-3):
         return False
@@ -58,7 +58,7 @@ def _is_nonlinear(value: Any) -> bool:
 
 
 def _called(forward: Callable[..., Any], owner: type, depth: int = 2) -> Iterator[set[str]]:
-    """The names that a forward uses, then those of the module's methods and of its file's functions that it calls."""
+    """The names used in a forward, then those used in the methods and functions of the same file that it calls."""
     function = inspect.unwrap(forward)
     if not isinstance(function, FunctionType):
         return

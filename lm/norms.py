@@ -1,13 +1,14 @@
-"""Whether a module is a norm: what it gives does not change when its input is scaled."""
+"""Detects normalisation layers by their behaviour: scaling the input does not change the output."""
 
 import torch
 from torch import Tensor, nn
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module without children scales its input to a norm of its own, whatever axes its weight has.
+    """Whether a module without children is a normalisation layer, whatever the shape of its weight.
 
-    It is tried on numbers of the weight's shape; one whose weight is zero or has no storage goes by its class's name.
+    It is tested on an input of the weight's shape; a module whose weight is zero or on the meta device is judged by its
+    class name.
     """
     own = list(module.parameters(recurse=False))
     if any(True for _ in module.children()) or not own:
@@ -19,7 +20,7 @@ def is_norm(module: nn.Module) -> bool:
     try:
         with torch.no_grad():
             once, fourfold = module(inputs), module(4 * inputs)
-    except Exception:  # it takes other arguments: what it raises is anybody's guess
+    except Exception:  # it takes other arguments and may raise anything
         return False
     if not isinstance(once, Tensor) or once.shape != inputs.shape:
         return False

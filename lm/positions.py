@@ -1,7 +1,7 @@
-"""How long a text a model reads, and the lengths at which it begins to read all of it in another way.
+"""A model's context length, and the text lengths at which its position encoding changes.
 
-Configs have many names for the longest text. What they say is held against the position tables, and on a CPU tried once
-up to the first decoder layer, which no weight of a layer is read for.
+Configs have many names for the context length. The config's value is compared with the sizes of the position tables
+and, on a CPU, tested once by a pass up to the first decoder layer, which reads no layer weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 DEFAULT_CONTEXT = 2048
-"""Tokens, for the few architectures without a longest position (ALiBi, recurrences)."""
+"""Context length in tokens of the few architectures without a longest position (ALiBi, recurrences)."""
 
 CONTEXT_NAMES = (
     "max_position_embeddings",
@@ -26,25 +26,26 @@ CONTEXT_NAMES = (
     "context_length",
     "max_target_positions",
 )
-"""What configs call the longest text, in tokens."""
+"""Config fields that hold the context length in tokens."""
 
 MAX_TRIED = 8192
-"""Tokens; a longer context is believed: position tables of that size are not made, and a mask of it would be large."""
+"""In tokens. A longer context length is not tested: position tables are not that large, and the attention mask would
+be."""
 
 _found: "WeakKeyDictionary[nn.Module, tuple[int, int]]" = WeakKeyDictionary()
-"""What configs said of models, and what was found."""
+"""Cache: model -> (the config's context length, the one found)."""
 
 
 class _Reached(Exception):
-    """The first decoder layer was called: all before it took the length."""
+    """Raised when the first decoder layer is called, which shows that the modules before it accept the length."""
 
 
 def longest_text(model: nn.Module, config: PretrainedConfig, layers: Sequence[nn.Module]) -> int:
-    """The longest text that the model reads, in tokens; found once for each model.
+    """The model's context length in tokens; determined once for each model.
 
-    The number of its config, or less: what its learned position tables have rows for, and what a pass up to `layers`
-    takes (on a CPU: an index beyond a table ends a process on a GPU). Of a module around a model, which only passes
-    calls on, it is what the config says.
+    This is the config's number, or less if the learned position tables have fewer rows or a pass up to `layers` fails
+    at that length. The pass is only tried on a CPU, because an index beyond a table kills a process on a GPU. For a
+    wrapper module around a model only the config's number is used.
     """
     claimed = _claimed(config)
     if not isinstance(model, PreTrainedModel):
@@ -58,10 +59,12 @@ def longest_text(model: nn.Module, config: PretrainedConfig, layers: Sequence[nn
 
 
 def length_switches(model: PreTrainedModel) -> tuple[int, ...]:
-    """The lengths beyond which the model reads every token of a text in another way, ascending; mostly none.
+    """The text lengths, ascending, beyond which the model encodes the positions of all tokens differently; usually
+    none.
 
-    A longrope (Phi-3) turns all of a pass by its long factors as soon as one position of it is beyond the original
-    context: a text's numbers are its own only beside texts on the same side.
+    longrope (Phi-3) uses its long factors for a whole forward pass as soon as one position in it is beyond the original
+    context. So a text gives the same numbers in a batch as alone only if all texts of the batch are on the same side of
+    each switch.
     """
     config = model.config.get_text_config(decoder=True)
     found = set()
@@ -73,12 +76,13 @@ def length_switches(model: PreTrainedModel) -> tuple[int, ...]:
 
 
 def side(switches: Sequence[int], length: int) -> int:
-    """How many of the switches a text of this length is beyond; texts of one side may share a pass."""
+    """The number of switches that a text of this length exceeds; texts with the same number may share a forward
+    pass."""
     return sum(length > switch for switch in switches)
 
 
 def _ropes(parameters: object) -> list[Mapping[str, Any]]:
-    """The parameters of the rotary embedding, or of one for each kind of layer."""
+    """The rotary embedding's parameter sets: one, or one for each kind of layer."""
     if not isinstance(parameters, Mapping):
         return []
     inner = [value for value in parameters.values() if isinstance(value, Mapping)]
@@ -94,8 +98,8 @@ def _claimed(config: PretrainedConfig) -> int:
 
 
 def _position_rows(model: PreTrainedModel) -> list[int]:
-    """How many positions each learned table beside the tokens' embedding has (another part's, one for pictures, does
-    not count); RoBERTa's counts from the row after its padding."""
+    """The number of positions in each learned position table next to the token embedding. Tables of other parts (image
+    encoders) are excluded, and so are the rows up to a table's padding row (RoBERTa)."""
     tables = {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
     tokens = model.get_input_embeddings()
     beside = next((name.rpartition(".")[0] for name, table in tables.items() if table is tokens), "")
@@ -111,9 +115,9 @@ def _is_positions(name: str) -> bool:
 
 
 def _tried(model: PreTrainedModel, longest: int, layers: Sequence[nn.Module]) -> int:
-    """`longest` where a text of it goes up to the first layer, else the longest that does."""
+    """`longest` if a text of that length reaches the first layer, else the greatest length that does."""
     if longest > MAX_TRIED or _goes(model, longest, layers) or not _goes(model, 1, layers):
-        return longest  # a model that fails with a single token fails for another reason, which is said elsewhere
+        return longest  # a model that fails with a single token fails for another reason, which is reported elsewhere
     short, long = 1, longest
     while long - short > 1:
         middle = (short + long) // 2
@@ -131,7 +135,7 @@ def _goes(model: PreTrainedModel, length: int, layers: Sequence[nn.Module]) -> b
         model.base_model(input_ids=_ids(model, length), use_cache=False)
     except _Reached:
         return True
-    except Exception:  # each model's own code says in its own way that it has no such position
+    except Exception:  # models raise various types for a position that they do not have
         return False
     finally:
         for handle in handles:
@@ -140,6 +144,6 @@ def _goes(model: PreTrainedModel, length: int, layers: Sequence[nn.Module]) -> b
 
 
 def _ids(model: PreTrainedModel, length: int) -> torch.Tensor:
-    """A text of one token, which is not the padding: some models count no position for that."""
+    """A text that repeats one token other than padding, because some models count no positions for padding."""
     padding = model.config.get_text_config(decoder=True).pad_token_id
     return torch.full((1, length), 1 if padding == 0 else 0, device=model.device)

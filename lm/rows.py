@@ -1,4 +1,4 @@
-"""Rows of text: JSON Lines and running text that a user wrote, with the place of what is wrong in it."""
+"""Reads users' JSON Lines and text files; errors name the file, line and field."""
 
 import codecs
 import json
@@ -14,20 +14,20 @@ from prunescope.lm.characters import half_character
 from prunescope.lm.errors import BadData
 
 MAX_DEPTH = 100
-"""Lists and objects within each other in one line of a file: what rows hold needs three."""
+"""Nesting depth in one line of a file; valid rows need three levels."""
 MAX_DIGITS = 400
-"""Digits of a whole number in a line of a file."""
+"""Digits of an integer in a line of a file."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a data set, checked as its fields are read; `place` says in an error where it stands."""
+    """One row of a dataset, whose fields are validated when they are read; `place` names the row in errors."""
 
     fields: Mapping[str, object]
     place: str
 
     def text(self, name: str) -> str:
-        """A field that is a text and not blank. Raises BadData."""
+        """A non-blank text field. Raises BadData."""
         value = self._value(name)
         if not isinstance(value, str):
             raise self._wrong(name, value, "a text")
@@ -36,28 +36,29 @@ class Row:
         return self._whole(name, value)
 
     def passage(self, name: str) -> str:
-        """A field that is a piece of running text, which may be blank. Raises BadData."""
+        """A text field that may be blank. Raises BadData."""
         value = self.fields.get(name)
         if not isinstance(value, str):
             raise BadData(f"{self.place}: field {name!r} is missing or no text")
         return self._whole(name, value)
 
     def answer(self, name: str, answers: Sequence[str]) -> str:
-        """The answer that a label 0, 1, ... stands for. Raises BadData."""
+        """The answer of a label field: `answers[label]`. Raises BadData."""
         value = self._value(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < len(answers):
             raise self._wrong(name, value, " or ".join(map(str, range(len(answers)))))
         return answers[value]
 
     def truth(self, name: str) -> bool:
-        """A field that is true or false. Raises BadData."""
+        """A boolean field. Raises BadData."""
         value = self._value(name)
         if not isinstance(value, bool):
             raise self._wrong(name, value, "true or false")
         return value
 
     def chosen(self, choices: str, key: str) -> str:
-        """Of `choices` {"text": [...], "label": [...]} the text whose label the field `key` holds. Raises BadData."""
+        """The right choice's text: of the field `choices` {"text": [...], "label": [...]} the text whose label is in
+        field `key`. Raises BadData."""
         found, label = self._value(choices), self._value(key)
         texts, labels = (found.get("text"), found.get("label")) if isinstance(found, Mapping) else (None, None)
         if not (_are_texts(texts) and _are_texts(labels) and len(texts) == len(labels)):
@@ -84,7 +85,7 @@ class Row:
 
 
 def file_text(path: Path) -> str:
-    """A file's whole text, line ends as "\\n". Raises BadData when it is not UTF-8 or cannot be read."""
+    """A file's text, with line ends converted to "\\n". Raises BadData when it is not UTF-8 or cannot be read."""
     with _reading(path):
         raw = path.read_bytes()
     try:
@@ -97,12 +98,12 @@ def file_text(path: Path) -> str:
 
 
 def file_values(path: Path) -> Iterator[tuple[str, object]]:
-    """(place, value) of each line of a JSON Lines file that is not blank: the one reader of such files.
+    """Iterate over the non-blank lines of a JSON Lines file as (place, value). All JSON Lines files are read by this
+    function.
 
-    Lines end at LF, CR LF or CR and nowhere else: U+2028, U+0085 and other separators may stand in a JSON string. A
-    byte order mark may stand before the first line. Raises BadData, which names file, line and column, for what is not
-    UTF-8, not JSON (NaN and infinite numbers are not), nested deeper than MAX_DEPTH, or ambiguous (a name twice in one
-    object).
+    Lines end at LF, CR LF or CR only, since U+2028, U+0085 and other separators may occur in a JSON string. A byte
+    order mark may precede the first line. Raises BadData, naming file, line and column, for a line that is not UTF-8,
+    not JSON (NaN and infinite numbers are not), nested deeper than MAX_DEPTH, or has a repeated name in one object.
     """
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
@@ -111,7 +112,7 @@ def file_values(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def file_rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSON Lines file, of which there is at least one; blank lines do not count. Raises BadData."""
+    """The rows of a JSON Lines file, without blank lines. Raises BadData, also for a file without rows."""
     empty = True
     for place, fields in file_values(path):
         if not isinstance(fields, dict):
@@ -128,7 +129,7 @@ def file_documents(path: Path) -> list[str]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The file's lines without their ends."""
+    """The file's lines without their line ends."""
     number = 0
     with _reading(path), path.open("rb") as stream:
         for whole in stream:
@@ -158,18 +159,18 @@ def _reading(path: Path) -> Iterator[None]:
     except ValueError as error:
         if isinstance(error, BadData):
             raise
-        raise BadData(f"{str(path)!r}: no name of a file ({error})") from error  # a NUL in it
+        raise BadData(f"{str(path)!r}: no name of a file ({error})") from error  # it holds a null character
 
 
 def _without_mark(raw: bytes, name: str) -> bytes:
-    """A file's beginning without its byte order mark. Raises BadData for the mark of UTF-16."""
+    """A file's first bytes without a UTF-8 byte order mark. Raises BadData for a UTF-16 byte order mark."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise BadData(f"{name}: not UTF-8 but UTF-16 or UTF-32; save it as UTF-8")
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
 class _NotJson(ValueError):
-    """What a JSON text holds that JSON does not have; `pattern` finds it outside of strings."""
+    """Raised for a value that is not JSON; `pattern` locates it outside of strings."""
 
     def __init__(self, said: str, pattern: str) -> None:
         super().__init__(said)
@@ -177,7 +178,7 @@ class _NotJson(ValueError):
 
 
 class _TwiceNamed(ValueError):
-    """A name that stands twice in one object."""
+    """Raised for a name that occurs twice in one object."""
 
 
 def _value(line: str, place: str) -> object:
@@ -198,7 +199,7 @@ def _value(line: str, place: str) -> object:
 
 
 def _too_deep(line: str) -> int:
-    """The column where lists and objects are nested too deeply; 0 where they are not."""
+    """The column where the nesting becomes too deep; 0 if it does not."""
     depth = 0
     for found in re.finditer(r"[\[{\]}]", _outside_of_strings(line)):
         depth += 1 if found.group() in "[{" else -1
@@ -208,7 +209,7 @@ def _too_deep(line: str) -> int:
 
 
 def _outside_of_strings(line: str) -> str:
-    """The line with its strings blanked, each as long as it was."""
+    """The line with each JSON string replaced by quotation marks of the same length."""
     return re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: '"' * len(found.group()), line)
 
 

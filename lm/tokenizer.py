@@ -1,7 +1,7 @@
-"""A model's tokenizer: loaded with one check that it belongs to the model, and what it puts around a text.
+"""Loads a model's tokenizer, checks that it fits the model, and handles the special tokens that it adds to a text.
 
-Everything that goes on behind a text (answers, labels, questions) is tokenised without what a tokenizer appends, such
-as </s>: behind that a model begins another text. What stands before a text (BOS) stays.
+Texts that are continued (by answers, labels, questions) are tokenised without the tokens that a tokenizer appends, such
+as </s>, because after those a model starts a new text. Tokens added before a text (BOS) are kept.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from prunescope.lm.folders import is_lfs_pointer
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 Bos = Literal["auto", "always", "never"]
-"""Whether each window of running text begins with BOS: where the tokenizer puts one before a text, always, never."""
+"""Whether each window of running text begins with BOS; `auto` where the tokenizer adds one before a text."""
 
 BOS_CHOICES: tuple[Bos, ...] = ("auto", "always", "never")
 
@@ -29,16 +29,16 @@ PROBES = ("a", "the", "0")
 
 @dataclass(frozen=True)
 class Added:
-    """The ids that a tokenizer puts before and behind every text."""
+    """The token ids that a tokenizer adds before and after every text."""
 
     before: tuple[int, ...] = ()
     behind: tuple[int, ...] = ()
 
 
 def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreTrainedTokenizerBase | None:
-    """The tokenizer of a model's folder, None where it has none.
+    """Load the tokenizer of a model's folder; None when there is none.
 
-    Raises BadInput where it cannot be loaded, UnsupportedModel where it is another model's (`check`).
+    Raises BadInput when it cannot be loaded, UnsupportedModel when it does not fit the model (`check`).
     """
     tokenizer = read_tokenizer(folder)
     if tokenizer is not None:
@@ -47,7 +47,7 @@ def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreT
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
-    """The tokenizer in a folder, None where there is none. Raises BadInput where it cannot be loaded."""
+    """Load the tokenizer in a folder; None when there is none. Raises BadInput when it cannot be loaded."""
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
     for name in TOKENIZER_FILES:
@@ -57,7 +57,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-        for probe in PROBES:  # settings of the wrong type are loaded and fail in use only
+        for probe in PROBES:  # settings of the wrong type load, and fail only when used
             tokenizer.decode(tokenizer(probe)["input_ids"])
     except Exception as error:  # the tokenizers library raises bare Exception
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -71,11 +71,11 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
 
 
 def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedModel) -> RemovableHandle | None:
-    """Raise UnsupportedModel when the tokenizer has a token that the embedding has no row for.
+    """Raise UnsupportedModel when the tokenizer has a token without an embedding row.
 
-    Rows without a token (a padded vocabulary) are fine. So are special tokens without a row that the tokenizer never
-    puts into a text by itself (Gemma 3's <image_soft_token>): a text that spells one is a BadText when it is read, by a
-    hook of the embedding, whose handle is returned.
+    Rows without a token (a padded vocabulary) are accepted, and so are special tokens without a row that the tokenizer
+    never adds by itself (Gemma 3's <image_soft_token>). For the latter a hook on the embedding raises BadText when a
+    text contains one; its handle is returned.
     """
     embedding = model.get_input_embeddings()
     rows = len(cast(Tensor, embedding.weight))
@@ -106,7 +106,8 @@ def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedM
 
 
 def added(tokenizer: PreTrainedTokenizerBase) -> Added:
-    """What the tokenizer puts around a text, found by a probe: with it and without it."""
+    """The tokens that the tokenizer adds around a text, found by comparing short texts tokenised with and without
+    special tokens."""
     for probe in PROBES:
         plain: list[int] = tokenizer(probe, add_special_tokens=False)["input_ids"]
         whole: list[int] = tokenizer(probe)["input_ids"]
@@ -117,22 +118,22 @@ def added(tokenizer: PreTrainedTokenizerBase) -> Added:
 
 
 def without_end(ids: Sequence[int], behind: Sequence[int]) -> list[int]:
-    """The ids of a text without what the tokenizer put behind it."""
+    """The ids of a text without the ids `behind` that the tokenizer appended."""
     kept = len(ids) - len(behind)
     return list(ids[:kept] if behind and kept >= 0 and list(ids[kept:]) == list(behind) else ids)
 
 
 def to_continue(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The ids of a text that something follows, with what the tokenizer puts before it and nothing behind it.
+    """The ids of a text that will be continued: with the special tokens before it, without those after it.
 
-    Raises BadText for half a character.
+    Raises BadText for a lone surrogate.
     """
     check_characters(text)
     return without_end(tokenizer(text, verbose=False)["input_ids"], added(tokenizer).behind)
 
 
 def check_characters(text: str) -> None:
-    """Raise BadText for a text with half a character in it, which no tokenizer takes."""
+    """Raise BadText for a text with a lone surrogate, which no tokenizer accepts."""
     if wrong := half_character(text):
         raise BadText(f"the text {text[:60]!a} {wrong}")
 

@@ -1,4 +1,4 @@
-"""Text to tokens that remember where in the text they came from."""
+"""Tokenisation that keeps each token's character range in the text."""
 
 import unicodedata
 from bisect import bisect_right
@@ -14,10 +14,10 @@ from prunescope.lm.tokenizer import added, check_characters, without_end
 class Tokens:
     """One text's tokens; the four lists are parallel.
 
-    `texts` is what a page shows: the token's real characters, a leading space included (a newline is "\\n"), or the
-    tokenizer's own piece where the token is special. Of the pieces of one character's bytes the first has the character
-    and the others are empty. `offsets` are (start, end) in characters of the text; special tokens that the tokenizer
-    added have (0, 0).
+    `texts` are the tokens for display: the token's characters with its leading space (a newline is "\\n"), or the
+    vocabulary entry of a special token. When several byte tokens make up one character, the first has the character and
+    the others are empty. `offsets` are (start, end) in characters of the text; special tokens added by the tokenizer
+    have (0, 0).
     """
 
     ids: list[int]
@@ -27,11 +27,10 @@ class Tokens:
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
-    """Tokenise one text as the model reads it before it goes on: with the special tokens that its tokenizer puts before
-    it (BOS), without those that it puts behind (EOS); never cut.
+    """Tokenise one text, without truncation, as the start of a sequence: with the special tokens that the tokenizer
+    adds before it (BOS), without those it adds after it (EOS).
 
-    Raises BadText for an empty text or one with half a character, UnsupportedModel for a tokenizer that cannot tell
-    offsets.
+    Raises BadText for an empty text or one with a lone surrogate, UnsupportedModel for a tokenizer without offsets.
     """
     if not text.strip():
         raise BadText("the text is empty; give at least one word")
@@ -54,31 +53,32 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
 
 
 def _texts(shown: list[str | None], offsets: list[tuple[int, int]], special: list[bool], text: str) -> list[str]:
-    """What each token shows: what it decodes to, or, where that is no whole character (None), the characters that its
-    offsets have beyond those of the tokens before it."""
+    """The display text of each token: its decoded text or, for part of a character (None), the characters in its
+    offsets that no earlier token has shown."""
     texts, done = [], 0
     starts = sorted({start for start, _ in offsets} | {len(text)})
     for piece, (start, end), marked in zip(shown, offsets, special, strict=True):
         if piece is None:
             end = _whole_character(text, start, end, starts[bisect_right(starts, start)] if start < len(text) else end)
         texts.append(text[max(start, done) : end] if piece is None else piece)
-        # The blank that SentencePiece puts before a text has the offsets of a character that it does not show.
+        # The space that SentencePiece adds before a text has the offsets of a character that it does not represent.
         if not marked and (piece is None or not piece.isspace() or text[start:end].isspace()):
             done = max(done, end)
     return texts
 
 
 def _whole_character(text: str, start: int, end: int, most: int) -> int:
-    """Where the character ends of which a token is a part: where the tokenizer composes characters (NFC), the offsets
-    of é or of a Hangul syllable end with its first character, and the marks behind it have no token of their own."""
+    """The end of the whole character that a token is part of. When the tokenizer composes characters (NFC), the offsets
+    of a decomposed é or Hangul syllable end after its first code point, and the following marks have no token of their
+    own."""
     while end < most and len(unicodedata.normalize("NFC", text[start : end + 1])) == 1:
         end += 1
     return end
 
 
 def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str | None:
-    """Decode one token after a letter, since decoders drop the space at the start of a text; None for a token that is
-    only part of a character's bytes."""
+    """The decoded text of one token, None for an incomplete character. It is decoded after a letter, because decoders
+    drop a space at the start of a text."""
     piece = str(tokenizer.convert_ids_to_tokens(token))
     if special:
         return piece

@@ -1,4 +1,4 @@
-"""From a checkpoint's tensors to a model's: each finds its place, or the model is refused and the tensors named."""
+"""Loads a checkpoint's tensors into a model; tensors that are missing or do not fit are an error that names them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from prunescope.lm.checkpoint import Checkpoint, Entry, named
 from prunescope.lm.errors import BadInput, UnsupportedModel
 
 PACKED = (".qweight", ".qzeros", ".g_idx", ".weight_packed", ".weight_scale", ".absmax", ".quant_map", ".SCB")
-"""Ends of tensors' names in checkpoints of packed weights whose config does not say so."""
+"""Tensor name suffixes that mark packed (quantised) weights when the config does not say so."""
 
 
 def load_weights(
@@ -30,11 +30,11 @@ def load_weights(
     reference: str,
     generation: GenerationConfig | None = None,
 ) -> PreTrainedModel:
-    """The config's model with the checkpoint's tensors, in `dtype` on the CPU.
+    """Build the config's model with the checkpoint's tensors, in `dtype` on the CPU.
 
-    Tensors that are stored in `dtype` are pages mapped from the files and take no memory of ours. Raises
-    UnsupportedModel, which lists them, when tensors are missing, do not fit, or belong to the decoder layers and the
-    model has no place for them.
+    Tensors stored in `dtype` are memory-mapped from the files and take no anonymous memory. Raises UnsupportedModel,
+    listing the tensors, when some are missing, have another shape, or belong to the decoder layers but not to the
+    model.
     """
     packed = [name for name in checkpoint.entries if name.endswith(PACKED)]
     if packed:
@@ -58,7 +58,7 @@ def load_weights(
             )
     except BadInput:
         raise
-    except Exception as error:  # whatever transformers and a model's own code raise for a config they cannot follow
+    except Exception as error:  # transformers and model code raise various types for an invalid config
         raise UnsupportedModel(f"{reference}: cannot be loaded: {first_line(error)}") from error
     _check_names(loaded[0], checkpoint, loaded[1], reference)
     model: PreTrainedModel = loaded[0]
@@ -66,9 +66,9 @@ def load_weights(
 
 
 def stored_names(model: PreTrainedModel, checkpoint: Checkpoint) -> dict[str, str]:
-    """Name in the model's state -> name in the checkpoint, of all tensors that the model took as they are stored.
+    """Name in the model's state dict -> name in the checkpoint, for all tensors that the model uses unchanged.
 
-    What transformers made of several stored tensors, or of one by reshaping it, has no name here.
+    Tensors that transformers merges from several stored ones, or reshapes, are not included.
     """
     found: dict[str, str] = {}
     taken: set[str] = set()
@@ -82,13 +82,14 @@ def stored_names(model: PreTrainedModel, checkpoint: Checkpoint) -> dict[str, st
 
 
 def _renamed(model: PreTrainedModel, checkpoint: Checkpoint) -> Iterator[tuple[str, str, bool]]:
-    """(name in the checkpoint, name in the model's state, whether it is taken as it is) of all tensors that the model
-    has a place for, as transformers renames them."""
+    """(name in the checkpoint, name in the model's state dict, whether it is used unchanged) of all tensors that belong
+    to the model, renamed as transformers does."""
     state = model.state_dict()
     transforms = get_model_conversion_mapping(model)
     renamings = [transform for transform in transforms if isinstance(transform, WeightRenaming)]
     converters = [transform for transform in transforms if isinstance(transform, WeightConverter)]
-    for name in sorted(checkpoint.entries, key=dot_natural_key):  # its order; some renamings depend on those before
+    # In transformers' order: some renamings depend on earlier ones.
+    for name in sorted(checkpoint.entries, key=dot_natural_key):
         own, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
         if own not in state and name in state:
             own, pattern = rename_source_key(name, [], [], model.base_model_prefix, state)
@@ -97,7 +98,7 @@ def _renamed(model: PreTrainedModel, checkpoint: Checkpoint) -> Iterator[tuple[s
 
 
 def _check_shapes(empty: PreTrainedModel, checkpoint: Checkpoint, reference: str) -> None:
-    """Compare shapes before a model of the config's size is made, which may be any."""
+    """Compare the checkpoint's shapes with the config's before allocating a model of the config's size."""
     state = empty.state_dict()
     wrong = [
         f"{name} is {list(checkpoint.entries[name].shape)}, not {list(state[own].shape)}"
@@ -112,7 +113,8 @@ def _check_shapes(empty: PreTrainedModel, checkpoint: Checkpoint, reference: str
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's first line, with the one that it announces; its type where it says nothing, or a key alone."""
+    """An exception's first line, with the next one when it ends in a colon; with the type when the text is empty or
+    only a key."""
     said = str(error).strip()
     if not said or isinstance(error, KeyError):
         return f"{type(error).__name__} {said}".strip().splitlines()[0]
@@ -121,22 +123,22 @@ def first_line(error: BaseException) -> str:
 
 
 def _slices(checkpoint: Checkpoint, opened: ExitStack) -> dict[str, Any]:
-    """Name -> the tensor, to be read when it is asked for, as long as `opened` is not closed."""
+    """Name -> lazily read tensor slice, valid until `opened` is closed."""
     files = {file: opened.enter_context(safe_open(file, framework="pt")) for file in checkpoint.files}
     return {name: files[entry.file].get_slice(entry.key) for name, entry in checkpoint.entries.items()}
 
 
-def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, told: Mapping[str, Any], reference: str) -> None:
+def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, loading: Mapping[str, Any], reference: str) -> None:
     kind = type(model).__name__
-    if missing := told["missing_keys"]:
-        # transformers would go on with random numbers in their place
-        unexpected = told["unexpected_keys"]
+    if missing := loading["missing_keys"]:
+        # transformers would initialise them randomly
+        unexpected = loading["unexpected_keys"]
         held = f"it has no place for {len(unexpected)}, {named(unexpected)}; " if unexpected else ""
         raise UnsupportedModel(
             f"{reference}: the checkpoint lacks {len(missing)} tensors of {kind}: {named(missing)}; {held}give a "
             f"checkpoint that fits its config.json, or save it again"
         )
-    if lost := _lost(model, checkpoint, told["unexpected_keys"]):
+    if lost := _lost(model, checkpoint, loading["unexpected_keys"]):
         raise UnsupportedModel(
             f"{reference}: {kind} has no place for {len(lost)} tensors of its decoder layers: {named(lost)}; it would "
             f"compute without them; give a config.json that fits the checkpoint"
@@ -144,12 +146,12 @@ def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, told: Mapping[s
 
 
 def _lost(model: PreTrainedModel, checkpoint: Checkpoint, unexpected: Iterable[str]) -> list[str]:
-    """Tensors that transformers passes over although they belong to decoder layers: biases that the config denies,
-    layers beyond the last. Masks, frequencies and scales, which older checkpoints hold, are none."""
+    """Tensors of the decoder layers that transformers ignores: biases that the config does not have, layers beyond the
+    last. Masks, frequencies and scales of older checkpoints are allowed."""
     try:
         path = layers_path(model) + "."
     except UnsupportedModel:
-        return []  # the walk says so in its own words
+        return []  # reported later, when the layers are needed
     entries = checkpoint.entries
     short = path.split(".", 1)[-1]  # without the base model's prefix
 

@@ -1,12 +1,11 @@
-"""Cutting text into token windows, all of one length.
+"""Cuts text into token windows of equal length.
 
-Every drawing takes its random numbers from the `rng` it is given and from nowhere else: the same state, texts and
-tokenizer give the same windows.
+All random numbers come from the `rng` argument: the same state, texts and tokenizer give the same windows.
 
-`start` are the ids that every window begins with (`tokenizer.window_start`: BOS), of whose `seqlen` tokens the others
-are text; ids that windows are cut from then have no special tokens (`tokens_of` with `special` False). With `start` ()
-there are none at all; with None they stand where the tokenizer puts them, around a whole text or page, as in the
-published code of SparseGPT and Wanda.
+`start` are the ids that every window begins with (`tokenizer.window_start`: BOS); they count towards `seqlen`, and the
+ids that windows are cut from then have no special tokens (`tokens_of` with `special` False). With `start` () no window
+has special tokens. With None they are where the tokenizer adds them, around a whole text or page, as in the published
+code of SparseGPT and Wanda.
 """
 
 import random
@@ -20,14 +19,14 @@ from transformers import PreTrainedTokenizerBase
 from prunescope.lm.errors import BadData, BadInput
 from prunescope.lm.tokenizer import check_characters
 
-PADDING = 0  # an id that every model has; a causal model's real tokens never see what stands after them
+PADDING = 0  # an id that every model has; in a causal model no real token attends to the padding after it
 
 
 Start = Sequence[int] | None
 
 
 def text_length(seqlen: int, start: Start) -> int:
-    """How many tokens of a window are text. Raises BadInput when none is left."""
+    """The number of text tokens in a window, without `start`. Raises BadInput when it is below one."""
     own = seqlen - len(start or ())
     if own < 1:
         raise BadInput(
@@ -38,12 +37,12 @@ def text_length(seqlen: int, start: Start) -> int:
 
 
 def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = True) -> Int[Tensor, " tokens"]:
-    """The ids of one text, with the tokenizer's special tokens around it unless `special` is False; never cut.
+    """The ids of one text, not truncated, with the tokenizer's special tokens unless `special` is False.
 
-    Raises BadText for half a character.
+    Raises BadText for a lone surrogate.
     """
     check_characters(text)
-    # Not verbose: a whole corpus is longer than the model's context, and is meant to be.
+    # Not verbose: a corpus is expected to be longer than the model's context.
     return torch.tensor(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"], dtype=torch.long)
 
 
@@ -52,8 +51,8 @@ def random_windows(
 ) -> Int[Tensor, "samples seqlen"]:
     """`samples` windows of `seqlen` tokens that start at random places; they may overlap.
 
-    Places are `rng.randint(0, len - seqlen - 1)`, as the authors of SparseGPT and Wanda draw them; `seqlen` counts
-    without `start`. Raises BadData when there are not more than `seqlen` tokens.
+    Start positions are `rng.randint(0, len - seqlen - 1)`, as in the code of SparseGPT and Wanda, where `seqlen` is
+    reduced by the length of `start`. Raises BadData when there are not more than that many tokens.
     """
     own = text_length(seqlen, start)
     if len(ids) <= own:
@@ -66,8 +65,8 @@ def random_windows(
 def consecutive_windows(
     ids: Int[Tensor, " tokens"], seqlen: int, most: int | None = None, *, start: Start = None
 ) -> Int[Tensor, "samples seqlen"]:
-    """Windows of `seqlen` tokens one after another from the start, that do not overlap: as many as are whole, or the
-    first `most` of them. Raises BadData when there is not one."""
+    """Consecutive non-overlapping windows of `seqlen` tokens: all complete ones, or the first `most`. Raises BadData
+    when there is none."""
     own = text_length(seqlen, start)
     whole = len(ids) // own
     if not whole:
@@ -85,10 +84,11 @@ def document_windows(
     *,
     start: Start = None,
 ) -> Int[Tensor, "samples seqlen"]:
-    """For each window, draw documents until one has more than `seqlen` tokens, then draw the window's place in it.
+    """`samples` windows out of random documents: for each window, draw documents until one has more than `seqlen`
+    tokens, then draw the window's start in it.
 
-    The draws are those of the authors' code with Python's `random`; `seqlen` counts without `start`. Raises BadData,
-    with the longest document's length, when no document is long enough.
+    The draws are those of the published code with Python's `random`, where `seqlen` is reduced by the length of
+    `start`. Raises BadData, with the longest document's length, when no document is long enough.
     """
     own = text_length(seqlen, start)
     tokenised: dict[int, Int[Tensor, " tokens"]] = {}
@@ -120,13 +120,14 @@ def joined_windows(
     between: str,
     start: Start = None,
 ) -> Int[Tensor, "samples seqlen"]:
-    """For each window, append texts drawn at random, `between` each two of them, until it is full; the last one is cut.
+    """`samples` windows of concatenated texts: for each window, append random texts, separated by `between`, until it
+    is full; the last one is cut.
 
-    A window is tokenised as the one text it is, so that its special tokens stand before its first text only and words
-    meet at the seams as they would in any text. Raises BadData when the tokenizer makes too little of the texts.
+    A window is tokenised as one text, so that special tokens are only at its start and token boundaries between texts
+    are as in any text. Raises BadData when the texts give too few tokens.
     """
     own = text_length(seqlen, start)
-    lengths: dict[str, int] = {}  # alone, after `between`: says when it is worth while to tokenise the whole
+    lengths: dict[str, int] = {}  # of single texts, for the estimate of when the window is full
     windows = []
     for _ in range(samples):
         parts: list[str] = []
@@ -158,10 +159,10 @@ def single_windows(
     *,
     start: Start = None,
 ) -> tuple[Int[Tensor, "samples tokens"], Int[Tensor, " samples"]]:
-    """One text in each window, drawn without replacement among the different ones; and how many tokens of it are real.
+    """Windows with one text each, drawn without replacement from the distinct texts, and their lengths without padding.
 
-    Texts of more than `seqlen` tokens are cut; the windows are as long as the longest of them, the shorter ones padded
-    at the right. Raises BadData when there are fewer different texts than windows.
+    Texts of more than `seqlen` tokens are cut; shorter ones are padded on the right to the longest window. Raises
+    BadData when there are fewer distinct texts than windows.
     """
     different = list(dict.fromkeys(texts))
     if samples > len(different):
@@ -179,7 +180,7 @@ def single_windows(
 
 
 def _begun(windows: Int[Tensor, "samples tokens"], start: Start) -> Int[Tensor, "samples seqlen"]:
-    """The windows with `start` before each."""
+    """The windows with `start` prepended to each."""
     if not start:
         return windows
     return torch.cat([torch.tensor([list(start)] * len(windows)), windows], dim=1)

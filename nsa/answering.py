@@ -1,4 +1,4 @@
-"""A model's own answer to a question, token by token, always the likeliest one."""
+"""Greedy decoding of a model's answer to a question."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,15 +18,16 @@ __all__ = ["Answer", "answer", "parse_answer"]
 
 MAX_TOKENS = 128
 MIN_TOKENS = 32
-"""Room that an answer needs: a list of some ten words."""
+"""Minimum number of tokens that must be free for an answer: a list of about ten words."""
 
 CACHE_TOLERANCE = 0.05
-"""How far logits from a cache may be from those of a whole pass, relative to these: half precision rounds."""
+"""Tolerated relative difference between logits with and without the key-value cache, for rounding in half precision."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model wrote; `plain_reason` says why its chat template was not used, where it has one."""
+    """The model's answer. `plain_reason` says why the tokenizer's chat template was not used; None if it was, or if
+    there is none."""
 
     text: str
     plain_reason: str | None
@@ -34,10 +35,12 @@ class Answer:
 
 @torch.no_grad()
 def answer(lm: LanguageModel, prompt: str, most: int = MAX_TOKENS) -> Answer | None:
-    """The greedy continuation of `prompt` up to the end of its list of words, an end token or `most` tokens.
+    """Greedily continue `prompt` until the list of words in the answer ends, an end token comes, or `most` tokens are
+    reached.
 
-    As plain text it also ends with its first line, unless that announces a list or begins one. None when the context
-    has no room for an answer. Raises NotFinite for a token whose logits are NaN or infinite.
+    Without a chat template the answer also ends after its first line, unless that line announces or begins a list. None
+    when the context length leaves too few tokens for an answer. Raises NotFinite when a token's logits are NaN or
+    infinite.
     """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None
@@ -52,7 +55,7 @@ def answer(lm: LanguageModel, prompt: str, most: int = MAX_TOKENS) -> Answer | N
     for _ in range(room):
         logits = reading.logits_after([*ids, *written])
         chosen = int(logits.argmax())
-        if not bool(logits[chosen].isfinite()):  # NaN is the largest of all for argmax; others may be -inf by design
+        if not bool(logits[chosen].isfinite()):  # argmax treats NaN as the largest; other logits may be -inf by design
             place = f"the answer to {prompt[-60:]!r}, token {len(written)}"
             raise not_finite(place, model, torch.tensor([*ids, *written]), lm.reference)
         if chosen in ends:
@@ -65,9 +68,11 @@ def answer(lm: LanguageModel, prompt: str, most: int = MAX_TOKENS) -> Answer | N
 
 
 class _Reading:
-    """Reads a text that grows by a token at a time: from the model's cache, where that gives what a whole pass does.
+    """Computes the next token's logits for a growing text, with the key-value cache if it gives the same as a full
+    pass.
 
-    Some architectures keep none (GPT-1), and some have one that is wrong or fails: it is tried with the second text.
+    Some architectures have no cache (GPT-1), and some have one that is wrong or fails, so it is tested at the second
+    call.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -77,7 +82,7 @@ class _Reading:
         self._past: object = None
 
     def logits_after(self, ids: Sequence[int]) -> Float[Tensor, " vocabulary"]:
-        """The logits of the token behind `ids`."""
+        """The logits of the token after `ids`."""
         self._texts += 1
         found = self._from_cache(ids) if self._cached else None
         if found is not None and self._texts != 2:
@@ -87,13 +92,13 @@ class _Reading:
         return whole
 
     def _from_cache(self, ids: Sequence[int]) -> Float[Tensor, " vocabulary"] | None:
-        """The same, read behind what the cache holds; None where there is none, or it fails."""
+        """The logits computed with the cache; None when the model has no cache or it fails."""
         new = ids if self._past is None else ids[-1:]
         try:
             output = self._model(input_ids=self._tensor(new), past_key_values=self._past, use_cache=True)
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # each model's own code fails in its own way; a whole pass does without a cache
+        except Exception:  # models raise various types; a full pass needs no cache
             return None
         self._past = getattr(output, "past_key_values", None)
         logits: Float[Tensor, " vocabulary"] = output.logits[0, -1]

@@ -1,7 +1,7 @@
-"""One attribution from its texts to its tables: the three steps of NSA in order, with one model in memory at a time.
+"""Runs an attribution: the three steps of Neuron Semantic Attribution in order, with one model in memory at a time.
 
-Activations go through an archive (on disk, see `nsa/archive.py`) and are worked on a piece at a time, so that the
-memory they take depends neither on the number of texts nor on the number of variants.
+Activations are stored in an archive on disk (`nsa/archive.py`) and processed in pieces, so that memory depends neither
+on the number of texts nor on the number of variants.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ import numpy as np
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa import masks
 from prunescope.nsa.archive import Archive
-from prunescope.nsa.damage import compare, yardstick
+from prunescope.nsa.damage import baseline, compare
 from prunescope.nsa.errors import NotFinite
 from prunescope.nsa.matching import match
 from prunescope.nsa.preparation import Options, Prepared, Report, check, check_comparable, prepare, shape_of
@@ -29,8 +29,8 @@ DENSE = "dense"
 
 @dataclass(frozen=True)
 class Result:
-    """What is kept beside activations and tables: arrays by name, and the document of tables. The forms of all of them
-    are in store/attributions/activations.py."""
+    """The results stored beside the archive's activations: arrays by name and a JSON document `tables`.
+    store/attributions/activations.py describes their formats."""
 
     arrays: dict[str, np.ndarray]
     tables: dict[str, Any]
@@ -49,10 +49,10 @@ def attribute(
     open_archive: Callable[[list[dict[str, Any]], int, int], Archive],
     report: Report = lambda stage, done, total, unit: None,
 ) -> Result:
-    """Run the three steps. Each of `dense` and `pruned` loads its model when it is needed and not before.
+    """Run the three steps. `dense` and each of `pruned` load their model when called, which is when it is needed.
 
-    `open_archive(examples, layers, neurons)` is called once, when texts and words have proved usable.
-    Raises BadInput and its kinds (lm/errors.py, nsa/errors.py); an exception of `report` passes through.
+    `open_archive(examples, layers, neurons)` is called once, after texts and words were found usable. Raises BadInput
+    and its subclasses (lm/errors.py, nsa/errors.py); exceptions of `report` propagate.
     """
     check(texts, options)
     lm = dense()
@@ -64,7 +64,7 @@ def attribute(
     arrays = matched.arrays
     zeros = masks.zeros(lm.model) if pruned else None
     del lm
-    against = yardstick(archive, DENSE, prepared, options, arrays) if pruned else None
+    against = baseline(archive, DENSE, prepared, options, arrays) if pruned else None
     archive.close(DENSE)
     comparisons = {}
     for name, load in zip(variant_names(len(pruned))[1:], pruned, strict=True):

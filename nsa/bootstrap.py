@@ -1,11 +1,12 @@
 """Pooled drops of groups of neurons, with intervals by bootstrap over the texts.
 
-    drop = 1 - A_m' / A_m            per neuron and word; undefined where A_m <= 0
+    drop = 1 - A_m' / A_m            per neuron and word, A_m the mean activation over the word's tokens;
+                                     undefined where A_m <= 0
 
-Drops of several neurons are pooled, 1 - sum A_m' / sum A_m: a mean of ratios would hang on the neurons with the
-smallest A_m. The texts are the sample, so they are what is drawn again: in a resample every text counts as often as it
-was drawn, A_m is the mean over the word's tokens in those texts, and a neuron whose word is in none of them is left out
-of it.
+Drops of several neurons are pooled, 1 - sum A_m' / sum A_m, because a mean of ratios would be dominated by the neurons
+with the smallest A_m. The texts are the sample and are resampled: a resample weights every text by how often it was
+drawn, A_m is the mean over the word's tokens with these weights, and a neuron whose word is in none of the drawn texts
+is left out of that resample.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ ByText = Float[np.ndarray, "members texts"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A pooled drop, or a difference of two, of `neurons` neurons, with its 95 % bootstrap interval over `texts`.
+    """A pooled drop of `neurons` neurons, or a difference of two drops, with its 95 % bootstrap interval over texts.
 
-    `texts` is how many have any of the neurons' words; of fewer than two there is no interval.
+    `texts` is the number of texts that contain any of the neurons' words; with fewer than two there is no interval.
     """
 
     value: float | None
@@ -34,7 +35,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Group:
-    """Some neurons, each on one word: the sums of A over the word's tokens in every text, and how many these are."""
+    """Activations of some neurons, each on one word: `dense` and `pruned` are sums over the word's tokens in each text,
+    `counts` the number of these tokens."""
 
     dense: ByText
     pruned: ByText
@@ -43,7 +45,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Pooled:
-    """A pooled drop over all texts, and in every resample; NaN where it is undefined."""
+    """A pooled drop over all texts (`value`) and in every resample (`drawn`); NaN where it is undefined."""
 
     value: float
     drawn: Float[np.ndarray, " resamples"]
@@ -51,16 +53,17 @@ class Pooled:
     texts: int
 
     def interval(self) -> Interval:
-        """Percentiles of the resamples."""
+        """The drop with its 95 % percentile interval."""
         return _interval(self.value, self.drawn, self.neurons, self.texts)
 
     def over(self, other: "Pooled") -> Interval:
-        """By how much this drop is larger than another one, on the same resamples."""
+        """This drop minus another one, with an interval from the same resamples."""
         return _interval(self.value - other.value, self.drawn - other.drawn, self.neurons, min(self.texts, other.texts))
 
 
-def resamples(texts: int, seed: int) -> Float[np.ndarray, "resamples texts"]:
-    """How often every text counts: once in row 0, which is no resample but the texts as they are, then as drawn."""
+def resampling_weights(texts: int, seed: int) -> Float[np.ndarray, "resamples texts"]:
+    """Resampling weights of the texts. Row 0 is all ones, for the original sample; each further row is a bootstrap
+    resample."""
     drawn = np.random.default_rng(seed).multinomial(texts, np.full(texts, 1 / texts), size=RESAMPLES)
     return np.concatenate([np.ones((1, texts)), drawn])
 
@@ -72,7 +75,7 @@ def drops(dense: Float[np.ndarray, "*axes"], pruned: Float[np.ndarray, "*axes"])
 
 
 def pooled_drop(group: Group, weights: Float[np.ndarray, "resamples texts"]) -> Pooled:
-    """The pooled drop of a group; `weights` are those of `resamples`."""
+    """The pooled drop of a group, with `resampling_weights`."""
     tokens = weights @ group.counts.T
     dense, pruned = (_means(weights @ sums.T, tokens).sum(1) for sums in (group.dense, group.pruned))
     every = drops(dense, pruned)
@@ -90,7 +93,7 @@ def drop_bounds(group: Group, weights: Float[np.ndarray, "resamples texts"]) -> 
 
 
 def _percentiles(every: Float[np.ndarray, "resamples members"]) -> Float[np.ndarray, "2 members"]:
-    """The 2.5 % and 97.5 % points of each column's defined values; numpy's own way around NaN is a loop."""
+    """The 2.5 % and 97.5 % percentiles of each column's finite values, vectorised (numpy.nanpercentile loops)."""
     every = np.sort(every, axis=0)  # NaN comes last
     last = np.isfinite(every).sum(0) - 1
     places = np.outer([0.025, 0.975], last)

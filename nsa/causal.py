@@ -1,11 +1,11 @@
-"""Is it causal: what a task loses without the top neurons, and what it gets back with their weights.
+"""Measures the causal effect of the top neurons on a task, by ablating them or restoring their weights.
 
-    ablation       the dense model, its top neurons held at their mean activation
-    restoration    a pruned model, its top neurons given the dense model's weights
+    ablation       the dense model, with its top neurons fixed to their mean activation
+    restoration    a pruned model, with the dense model's weights for its top neurons
 
-Both stand beside the same done to `draws` sets of other ranked neurons, as many in every layer as there are top ones.
-How a model is measured is the caller's: `measure` answers with one number or several for each row of a task, the same
-rows in the same order every time, so that everything is compared row by row (nsa/effects.py).
+The controls are the same interventions on `draws` random sets of other ranked neurons, with as many in every layer as
+top neurons. The caller supplies `measure`, which returns one or more numbers for each row of a task, always the same
+rows in the same order, so that conditions are compared row by row (nsa/effects.py).
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from jaxtyping import Float, Int
 from transformers import PreTrainedModel
 
 from prunescope.lm.errors import BadInput
-from prunescope.nsa.interventions import ByLayer, NeuronWeights, given_back, mean_ablated, weights_of
+from prunescope.nsa.interventions import ByLayer, NeuronWeights, mean_ablated, restored, weights_of
 
 Measure = Callable[[str], Float[np.ndarray, "measures rows"]]
-"""What a model gives for every row of the task, as it is when it is called; the text names the condition."""
+"""Measures the model in its current state on every row of the task; the argument is the name of the condition."""
 
 AS_IT_IS, TOP = "as it is", "top neurons"
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The top neurons, best first, and as many others of the same layers in every draw, as layer * neurons + neuron;
-    `neurons` is how many a layer has."""
+    """The top neurons, best first, and the control sets (`draws`), with neurons numbered layer * neurons + neuron.
+    `neurons` is the number of neurons in a layer."""
 
     top: Int[np.ndarray, " some"]
     draws: Int[np.ndarray, "draws some"]
@@ -37,18 +37,18 @@ class Groups:
 
     @property
     def conditions(self) -> list[str]:
-        """What is measured, in order."""
+        """The names of the conditions, in the order of measurement."""
         count = len(self.draws)
         return [AS_IT_IS, TOP, *(f"random neurons, draw {draw} of {count}" for draw in range(1, count + 1))]
 
     def by_layer(self, places: Int[np.ndarray, " some"]) -> dict[int, np.ndarray]:
-        """Layer -> the neurons of a group that lie there, in ascending order."""
+        """Group neuron numbers by layer: layer -> its neurons, ascending."""
         ordered = np.unique(places)
         layers = ordered // self.neurons
         return {int(layer): ordered[layers == layer] % self.neurons for layer in np.unique(layers)}
 
     def all(self) -> dict[int, np.ndarray]:
-        """Layer -> every neuron of any group."""
+        """Layer -> its neurons that are in the top or any control set."""
         return self.by_layer(np.concatenate([self.top, self.draws.ravel()]))
 
 
@@ -60,10 +60,11 @@ def choose(
     layers: tuple[int, ...] | None = None,
     seed: int = 0,
 ) -> Groups:
-    """The `count` neurons of the best rank (0 is none), over all layers or in some, and `draws` of other ranked ones.
+    """Choose the `count` best-ranked neurons, over all layers or in `layers`, and `draws` control sets of other ranked
+    neurons. In `ranks`, 1 is the best and 0 means unranked.
 
-    Unranked neurons hardly say anything, so that to be without them would be no control. Raises BadInput where there
-    are fewer ranked neurons, or fewer others in a layer, than are asked for.
+    Unranked neurons are hardly active, so they would be no fair control. Raises BadInput when there are too few ranked
+    neurons, or too few others in a layer.
     """
     ranks = ranks.copy()
     if layers is not None:
@@ -91,7 +92,8 @@ def choose(
 def ablate(
     model: PreTrainedModel, groups: Groups, means: Float[np.ndarray, "layers neurons"], measure: Measure
 ) -> Float[np.ndarray, "conditions measures rows"]:
-    """The dense model as it is, without its top neurons, and without those of every draw."""
+    """Measure the dense model unchanged, with its top neurons ablated, and with each control set ablated. `means` are
+    the mean activations."""
 
     def without(neurons: ByLayer) -> AbstractContextManager[None]:
         return mean_ablated(model, neurons, {layer: means[layer, some] for layer, some in neurons.items()})
@@ -102,12 +104,13 @@ def ablate(
 def restore(
     model: PreTrainedModel, groups: Groups, dense: NeuronWeights, measure: Measure
 ) -> Float[np.ndarray, "conditions measures rows"]:
-    """A pruned model as it is, with the dense weights of its top neurons, and with those of every draw."""
-    return _all(groups, partial(given_back, model, dense=dense), measure)
+    """Measure a pruned model unchanged, with the dense weights of its top neurons restored, and with those of each
+    control set."""
+    return _all(groups, partial(restored, model, dense=dense), measure)
 
 
 def dense_weights(model: PreTrainedModel, groups: Groups) -> NeuronWeights:
-    """What `restore` gives back, so that the dense model need not stay in memory."""
+    """Copies of the dense weights that `restore` needs, so that the dense model need not stay in memory."""
     return weights_of(model, groups.all())
 
 

@@ -1,8 +1,9 @@
-"""Step 3 of NSA: did the neurons that answer to influential words fall further in a pruned model than others did?
+"""Step 3 of NSA: compares the drop of the top neurons in a pruned model with that of control neurons.
 
-A drop alone proves little, so the matched neurons stand beside two controls, each a few comparators per matched neuron,
-in the same layer and on the same word: neurons drawn at random, and neurons with the nearest A_m. Matched are the top
-neurons by Score over all layers, and beside them those of every layer.
+A drop alone proves little. So the treatment group, the top neurons by Score, has two control groups: for each top
+neuron up to 20 neurons of the same layer, measured on the same word, drawn at random or matched by activation (the
+nearest A_m, the mean activation over the word's tokens). This is done for the top neurons over all layers and for those
+of each layer.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +18,16 @@ from prunescope.nsa import bootstrap
 from prunescope.nsa.bootstrap import ByText, Group, Interval
 from prunescope.nsa.examples import Positions
 
-COMPARATORS = 20
+CONTROLS_PER_NEURON = 20
 
 Rows = Callable[[Int[np.ndarray, " some"], Int[np.ndarray, " few"]], Float[np.ndarray, "some few"]]
 
 
 @dataclass(frozen=True)
 class Controls:
-    """The drop of the matched neurons, of both controls, and by how much the matched ones fell further."""
+    """The stored document of a comparison: the pooled drops of the top neurons (`matched`), of the random controls
+    (`random`) and of the controls matched by activation (`like`), and the differences `matched` - `random` and
+    `matched` - `like`."""
 
     matched: Interval
     random: Interval
@@ -34,28 +37,29 @@ class Controls:
 
 
 @dataclass(frozen=True)
-class Comparators:
-    """One layer's matched neurons, each with its word and those it is compared with."""
+class ControlGroups:
+    """One layer's top neurons, each with its own word and its control neurons."""
 
-    neurons: Int[np.ndarray, " matched"]
-    words: Int[np.ndarray, " matched"]
-    over_all: Bool[np.ndarray, " matched"]  # among the top of all layers
-    in_layer: Bool[np.ndarray, " matched"]  # among the top of this one
-    random: list[Int[np.ndarray, " comparators"]]
-    like: list[Int[np.ndarray, " comparators"]]
+    neurons: Int[np.ndarray, " top"]
+    words: Int[np.ndarray, " top"]
+    over_all: Bool[np.ndarray, " top"]  # among the top neurons over all layers
+    in_layer: Bool[np.ndarray, " top"]  # among the top neurons of this layer
+    random: list[Int[np.ndarray, " controls"]]
+    matched: list[Int[np.ndarray, " controls"]]
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Per matched neuron and text: the sum of A over the word's tokens, and its mean over each kind of comparator."""
+    """For each top neuron and text, the sum of A over the word's tokens: of the neuron itself, and as the mean over
+    each of its control groups."""
 
-    matched: ByText
+    top: ByText
     random: ByText
-    like: ByText
+    matched: ByText
 
 
-def matched_words(dense: Float[np.ndarray, "neurons words"]) -> Int[np.ndarray, " neurons"]:
-    """The word with the highest A_m of every neuron; -1 where none is positive."""
+def own_words(dense: Float[np.ndarray, "neurons words"]) -> Int[np.ndarray, " neurons"]:
+    """Each neuron's own word, the index of the word with the highest A_m; -1 when no A_m is positive."""
     best = dense.argmax(1)
     return np.where(np.take_along_axis(dense, best[:, None], 1)[:, 0] > 0, best, -1)
 
@@ -67,35 +71,38 @@ def choose(
     in_layer: Int[np.ndarray, " some"],
     ranked: Bool[np.ndarray, " neurons"],
     rng: np.random.Generator,
-) -> Comparators:
-    """The comparators of one layer's matched neurons; `dense` is A_m, `words` each neuron's word.
+) -> ControlGroups:
+    """Choose the controls of one layer's top neurons (`over_all` and `in_layer`). `dense` is A_m, `words` each neuron's
+    own word.
 
-    Comparators are ranked neurons that are not matched and answer to the word at all (A_m > 0). A matched neuron
-    without any is left out.
+    Controls are ranked neurons that are not top neurons and have A_m > 0 on the word. A top neuron without controls is
+    left out.
     """
     others = ranked.copy()
     others[over_all] = others[in_layer] = False
-    kept, random, like = [], [], []
+    kept, random, matched = [], [], []
     for neuron in np.union1d(over_all, in_layer).astype(int):
         word = words[neuron]
         pool = np.flatnonzero(others & (dense[:, word] > 0))
         if word < 0 or not len(pool):
             continue
-        count = min(COMPARATORS, len(pool))
+        count = min(CONTROLS_PER_NEURON, len(pool))
         kept.append(neuron)
         random.append(rng.choice(pool, count, replace=False))
-        like.append(pool[np.argsort(np.abs(dense[pool, word] - dense[neuron, word]), kind="stable")[:count]])
+        matched.append(pool[np.argsort(np.abs(dense[pool, word] - dense[neuron, word]), kind="stable")[:count]])
     neurons = np.array(kept, dtype=int)
-    return Comparators(neurons, words[neurons], np.isin(neurons, over_all), np.isin(neurons, in_layer), random, like)
+    return ControlGroups(
+        neurons, words[neurons], np.isin(neurons, over_all), np.isin(neurons, in_layer), random, matched
+    )
 
 
-def group_sums(chosen: Comparators, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions) -> Sums:
-    """What one variant's activations say of a layer's matched neurons; `rows` reads activations of
-    some neurons at some tokens."""
+def group_sums(chosen: ControlGroups, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions) -> Sums:
+    """Sum one variant's activations for a layer's top neurons and their controls. `rows(neurons, tokens)` reads
+    activations, `change` transforms them."""
     places = list(positions.words.values())
     found: list[list[np.ndarray]] = [[], [], []]
-    for neuron, word, random, like in zip(chosen.neurons, chosen.words, chosen.random, chosen.like, strict=True):
-        every = np.concatenate([[neuron], random, like])
+    for neuron, word, random, matched in zip(chosen.neurons, chosen.words, chosen.random, chosen.matched, strict=True):
+        every = np.concatenate([[neuron], random, matched])
         values = change(torch.from_numpy(rows(every, places[word])).double()).numpy()
         by_text = _by_text(values, positions.text[places[word]], positions.texts)
         found[0].append(by_text[0])
@@ -107,8 +114,10 @@ def group_sums(chosen: Comparators, rows: Rows, change: Callable[[Tensor], Tenso
 def own_word_sums(
     values: Float[Tensor, "neurons tokens"], positions: Positions, words: Int[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, "neurons texts"]:
-    """The sum of transformed activations over the tokens of each neuron's own word, in every text; 0 without a word."""
-    spelling = np.zeros((len(positions.words) + 1, len(positions.text)), dtype=bool)  # the last row is of no word
+    """The sum of transformed activations over the tokens of each neuron's own word, for every text; 0 for a neuron
+    without a word."""
+    # The last row is for neurons without a word.
+    spelling = np.zeros((len(positions.words) + 1, len(positions.text)), dtype=bool)
     for row, places in zip(spelling, positions.words.values(), strict=False):
         row[places] = True
     own = torch.from_numpy(spelling).to(values.device)[torch.from_numpy(words).to(values.device)]
@@ -119,19 +128,20 @@ def own_word_sums(
 
 
 def controls(
-    layers: Sequence[tuple[Comparators, Sums, Sums]],
+    layers: Sequence[tuple[ControlGroups, Sums, Sums]],
     word_counts: Int[np.ndarray, "words texts"],
     weights: Float[np.ndarray, "resamples texts"],
     *,
     in_layer: bool = False,
 ) -> Controls:
-    """Pooled drops of the matched neurons and their comparators, with (comparators, dense, pruned) of every layer.
+    """Pooled drops of the top neurons and their controls. `layers` has (comparators, dense sums, pruned sums) of every
+    layer.
 
-    `in_layer` takes the top neurons of each layer instead of those over all.
+    `in_layer` selects each layer's own top neurons instead of the top neurons over all layers.
     """
-    chosen = [comparators.in_layer if in_layer else comparators.over_all for comparators, _, _ in layers]
+    chosen = [groups.in_layer if in_layer else groups.over_all for groups, _, _ in layers]
     counts = np.concatenate(
-        [word_counts[comparators.words[flags]] for (comparators, _, _), flags in zip(layers, chosen, strict=True)]
+        [word_counts[groups.words[flags]] for (groups, _, _), flags in zip(layers, chosen, strict=True)]
     )
 
     def pooled(kind: str) -> bootstrap.Pooled:
@@ -141,8 +151,8 @@ def controls(
         )
         return bootstrap.pooled_drop(Group(dense, pruned, counts), weights)
 
-    matched, random, like = (pooled(kind) for kind in ("matched", "random", "like"))
-    return Controls(matched.interval(), random.interval(), like.interval(), matched.over(random), matched.over(like))
+    top, random, matched = (pooled(kind) for kind in ("top", "random", "matched"))
+    return Controls(top.interval(), random.interval(), matched.interval(), top.over(random), top.over(matched))
 
 
 def _by_text(

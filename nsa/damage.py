@@ -1,4 +1,4 @@
-"""Step 3 of NSA over all layers of one pruned variant: what is left of every neuron, and of whom most is gone."""
+"""Step 3 of NSA for one pruned variant, over all layers: each neuron's drop, and the comparison with controls."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,30 +10,32 @@ import torch
 from prunescope.nsa import bootstrap, comparison, scoring, statistics
 from prunescope.nsa.archive import Archive, pieces
 from prunescope.nsa.bootstrap import Group
-from prunescope.nsa.comparison import Comparators, Sums
+from prunescope.nsa.comparison import ControlGroups, Sums
 from prunescope.nsa.matching import keep_by_text
 from prunescope.nsa.preparation import Options, Prepared, Report
-from prunescope.nsa.tables import matched_count, top_of_layer
+from prunescope.nsa.tables import top_count, top_of_layer
 
-PER_WORD = 20  # top neurons of one word whose pooled drop is the word's
+PER_WORD = 20  # top neurons of a word, whose pooled drop is the word's drop
 WORD_COLUMNS = ("neurons", "activation", "drop", "low", "high")
 AT_ONCE = 512  # neurons whose resamples are in memory
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """What every pruned variant is held against: who is compared, the dense model's sums of them, the resamples."""
+class Baseline:
+    """What every pruned variant is compared with: the top neurons and controls of each layer with their dense sums, and
+    the resampling weights."""
 
     dense: str
-    layers: dict[int, tuple[Comparators, Sums]]
+    layers: dict[int, tuple[ControlGroups, Sums]]
     weights: np.ndarray
     counts: np.ndarray  # [words, texts] tokens
 
 
-def yardstick(
+def baseline(
     archive: Archive, dense: str, prepared: Prepared, options: Options, arrays: dict[str, np.ndarray]
-) -> Yardstick:
-    """Choose the matched neurons of all layers and of each, and their comparators."""
+) -> Baseline:
+    """Choose the top neurons over all layers and of each layer, with their controls, and sum their dense
+    activations."""
     ranks, words, positions = arrays["rank"], arrays["word"], prepared.positions
     change = scoring.transform(options.activation)
     layers = {}
@@ -42,14 +44,14 @@ def yardstick(
         chosen = comparison.choose(
             archive.kept(f"word_activations/{dense}", layer),
             words[layer],
-            np.flatnonzero(known & (ranks[layer] <= matched_count(ranks))),
+            np.flatnonzero(known & (ranks[layer] <= top_count(ranks))),
             top_of_layer(ranks[layer], known),
             ranks[layer] > 0,
             np.random.default_rng([options.seed, layer]),
         )
         rows = partial(archive.rows, dense, layer)
         layers[layer] = chosen, comparison.group_sums(chosen, rows, change, positions)
-    return Yardstick(dense, layers, bootstrap.resamples(positions.texts, options.seed), positions.word_counts())
+    return Baseline(dense, layers, bootstrap.resampling_weights(positions.texts, options.seed), positions.word_counts())
 
 
 def compare(
@@ -58,11 +60,12 @@ def compare(
     prepared: Prepared,
     options: Options,
     arrays: dict[str, np.ndarray],
-    against: Yardstick,
+    against: Baseline,
     device: torch.device,
     report: Report,
 ) -> dict[str, Any]:
-    """Everything about one variant: arrays by name into `arrays`, its controls and words as a document."""
+    """Compare one variant with the dense model: add its arrays to `arrays`, and return its controls and word drops as a
+    document."""
     shape, words = arrays["score"].shape, range(len(prepared.positions.words))
     for name in ("drop", "drop_low", "drop_high"):
         arrays[f"{name}/{variant}"] = np.full(shape, np.nan, dtype=np.float32)
@@ -101,10 +104,11 @@ def _layer(
     prepared: Prepared,
     options: Options,
     arrays: dict[str, np.ndarray],
-    against: Yardstick,
+    against: Baseline,
     device: torch.device,
 ) -> None:
-    """One pass over the layer's activations: A_m by word and by text, the drop on the neuron's own word, the spread."""
+    """One pass over a layer's activations: store A_m by word and by text and the activation statistics, and compute
+    each neuron's drop on its own word."""
     positions, change = prepared.positions, scoring.transform(options.activation)
     words = arrays["word"][layer]
     _, low, high, *_ = archive.kept(f"spread/{against.dense}", layer).T
@@ -114,7 +118,7 @@ def _layer(
         means.append(scoring.word_means(values, positions, options.activation))
         own.append(comparison.own_word_sums(change(values), positions, words[rows]))
         spreads.append(statistics.spread(values, positions, (low[rows], high[rows])))
-    every = np.concatenate(means).astype(np.float32)  # as the dense model's are kept
+    every = np.concatenate(means).astype(np.float32)  # float32, as stored for the dense model
     archive.keep(f"word_activations/{variant}", layer, every)
     archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
     keep_by_text(archive, variant, layer, np.concatenate(own), words, prepared)
@@ -124,15 +128,15 @@ def _layer(
 
 
 def _on_own_word(means: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """A_m of each neuron on its own word; NaN without one."""
+    """A_m of each neuron on its own word; NaN for a neuron without a word."""
     own: np.ndarray = np.where(words >= 0, np.take_along_axis(means, np.maximum(words, 0)[:, None], 1)[:, 0], np.nan)
     return own
 
 
 def _bounds(
-    variant: str, layer: int, by_text: list[np.ndarray], arrays: dict[str, np.ndarray], against: Yardstick
+    variant: str, layer: int, by_text: list[np.ndarray], arrays: dict[str, np.ndarray], against: Baseline
 ) -> None:
-    """The intervals of all ranked neurons' drops, some at a time."""
+    """Compute the bootstrap intervals of all ranked neurons' drops, AT_ONCE neurons at a time."""
     words = arrays["word"][layer]
     kept = np.flatnonzero((arrays["rank"][layer] > 0) & (words >= 0))
     for word in np.unique(words[kept]):
@@ -143,7 +147,8 @@ def _bounds(
 
 
 def _best(arrays: dict[str, np.ndarray], word: int, layer: int | None = None) -> np.ndarray:
-    """The best PER_WORD ranked neurons of one word, as neurons of the layer or as places over all of them."""
+    """The PER_WORD best-ranked neurons whose own word is `word`: indices within `layer`, or layer * neurons + neuron
+    over all layers."""
     here = slice(None) if layer is None else layer
     ranks = np.where(arrays["word"][here] == word, arrays["rank"][here], 0).ravel()
     places = np.flatnonzero(ranks)
@@ -151,15 +156,15 @@ def _best(arrays: dict[str, np.ndarray], word: int, layer: int | None = None) ->
     return best
 
 
-def _group(by_text: list[np.ndarray], neurons: np.ndarray, word: int, against: Yardstick) -> Group:
-    """Sums out of the means that were kept, for neurons of one word."""
+def _group(by_text: list[np.ndarray], neurons: np.ndarray, word: int, against: Baseline) -> Group:
+    """A `Group` for neurons of one word, with sums recomputed from the stored means by text."""
     counts = np.repeat(against.counts[[word]], len(neurons), axis=0)
     dense, pruned = (np.where(counts > 0, means[neurons], 0).astype(np.float64) * counts for means in by_text)
     return Group(dense, pruned, counts)
 
 
-def _pooled(groups: list[Group], against: Yardstick) -> dict[str, float]:
-    """WORD_COLUMNS of one word's neurons; NaN is undefined."""
+def _pooled(groups: list[Group], against: Baseline) -> dict[str, float]:
+    """The values of WORD_COLUMNS for one word's neurons; NaN where undefined."""
     sides = ("dense", "pruned", "counts")
     group = Group(*(np.concatenate([getattr(part, side) for part in groups]) for side in sides))
     neurons = len(group.dense)

@@ -1,15 +1,15 @@
-"""What touching the top neurons did to a task, beside touching random ones: differences on the same rows.
+"""Effects of interventions on the top neurons, compared with interventions on random neurons, on the same task rows.
 
-    change of the top neurons      mean over rows of (touched - as it is)
-    change of random ones          the same, as the mean over draws
-    excess                         the first less the second
+    change of the top neurons      mean over rows of (with intervention - unchanged)
+    change of random neurons       the same, as the mean over draws
+    excess                         the first minus the second
 
-Intervals are 95 % percentile bootstraps. Every resample draws the rows again, the same for all conditions, and the
-draws of neurons too: of D draws D - 1, with replacement, whose spread is that of a mean of D (Rao and Wu, Resampling
-inference with complex survey data, Journal of the American Statistical Association 83, 1988); D of D would be too
-narrow, which with few draws matters. Beside it stands a p-value that assumes nothing of shapes: how many draws did as
-much as the top neurons, (b + 1) / (D + 1) (Phipson and Smyth, Statistical Applications in Genetics and Molecular
-Biology 9, 2010). It cannot be smaller than 1 / (D + 1).
+Intervals are 95 % percentile bootstraps. Every resample draws the rows, the same for all conditions, and the sets of
+neurons: D - 1 of the D draws, with replacement, which has the variance of a mean of D (Rao and Wu, Resampling inference
+with complex survey data, Journal of the American Statistical Association 83, 1988); D of D would give intervals that
+are too narrow, which matters with few draws. A distribution-free p-value is (b + 1) / (D + 1), where b is the number of
+draws with an effect at least as large as the top neurons' (Phipson and Smyth, Statistical Applications in Genetics and
+Molecular Biology 9, 2010). It cannot be smaller than 1 / (D + 1).
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ AT_ONCE = 50  # resamples whose row counts are in memory
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over rows, or a difference of two; no interval where all rows say the same, which proves nothing."""
+    """A mean over rows, or a difference of two, with its interval; no interval when all rows have the same value."""
 
     value: float
     low: float | None
@@ -32,9 +32,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Effect:
-    """One measure of a model as it is, with its top neurons touched, with random ones, and the differences.
+    """One measure of a model: unchanged (`base`), with an intervention on the top neurons, on random neurons, and the
+    differences.
 
-    `draws` are the means of the single draws; `p_value` is one-sided, in the direction that is expected.
+    `draws` are the means of the single draws; `p_value` is one-sided, in the expected direction.
     """
 
     base: Estimate
@@ -48,9 +49,9 @@ class Effect:
 
 
 def effect(outcomes: Float[np.ndarray, "conditions rows"], *, seed: int, lower: bool) -> Effect:
-    """The effect of a measure; conditions are: as it is, top neurons, then the draws (at least two).
+    """Compute the effect on one measure. The conditions are: unchanged, top neurons, then the draws (at least two).
 
-    `lower`: it is the top neurons' falling below the draws that counts (ablation), not their rising above them.
+    `lower`: whether the expected effect is a decrease (ablation) instead of an increase (restoration).
     """
     values = np.asarray(outcomes, dtype=np.float64)
     base, top, draws = values[0], values[1], values[2:]

@@ -1,11 +1,11 @@
-"""What an attribution raises when its texts or models cannot be used.
+"""Errors of an attribution whose texts or models cannot be used.
 
 BadInput
 ├── BadText
-│   ├── NoInfluentialWords   no influential word is left in any text
+│   ├── NoInfluentialWords   no text has an influential word
 │   └── TextsTooLong         every text is longer than the model's context
 ├── ModelsDiffer             a variant has another shape or another tokenizer than the dense model
-└── NotFinite                a number is NaN, or too large for what is kept (lm/errors.py)
+└── NotFinite                a number is NaN, or too large for the stored dtype (lm/errors.py)
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ __all__ = ["ModelsDiffer", "NoInfluentialWords", "NotFinite", "TextsTooLong"]
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """What the model answered when it was asked for the influential words of a text."""
+    """The model's answer when it was asked for the influential words of a text."""
 
     text: str
     answer: str
 
 
 class NoInfluentialWords(BadText):
-    """No influential word is left in any text: there is nothing to attribute.
+    """No text has an influential word, so there is nothing to attribute.
 
-    `answers` are what the model said of the texts, in their order; empty where no model was asked for words.
+    `answers` are the model's answers about the texts, in order; empty when no model was asked.
     """
 
     code: ClassVar[str] = "no-influential-words"
@@ -45,6 +45,6 @@ class TextsTooLong(BadText):
 
 
 class ModelsDiffer(BadInput):
-    """A variant that cannot be compared with the dense model."""
+    """A variant has another shape or tokenizer than the dense model and cannot be compared with it."""
 
     code: ClassVar[str] = "models-differ"

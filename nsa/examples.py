@@ -1,4 +1,4 @@
-"""From texts and their influential words to examples: tokens, and which of them spell an influential word."""
+"""Builds examples from texts and their influential words: the tokens, and which of them spell an influential word."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,15 +15,15 @@ from prunescope.nsa.texts import FoundWords, Text, start_of
 from prunescope.text.words import fold
 
 MAX_SHOWN = 3
-"""Answers of the model in the message of an error."""
+"""Model answers quoted in an error message."""
 
 __all__ = ["Example", "LeftOut", "Positions", "Text", "WordMatch", "fitting", "make_examples", "positions_of"]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One text as the model reads it. `index` is its place among the texts that were given, `text` the whole prompt and
-    `span` where the text itself lies in it: [start, end) in characters."""
+    """One text as the model reads it. `index` is its index among the attribution's texts, `text` the whole prompt, and
+    `span` the character range [start, end) of the text itself in it."""
 
     index: int
     label: str | None
@@ -36,13 +36,13 @@ class Example:
     words: list[WordMatch]
 
     def document(self) -> dict[str, Any]:
-        """The example as it is kept beside its activations."""
+        """The example as a JSON document, stored beside the activations."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A text that is not used, by its index, and why; `start` is how it begins."""
+    """A text that is not used: its index, the reason, and how it begins (`start`)."""
 
     text: int
     reason: str
@@ -51,11 +51,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Positions:
-    """All tokens of all examples, one after another: which text each belongs to, and what it counts for.
+    """Index arrays over the concatenated tokens of all examples: each token's text, and its role in the sums.
 
-    `special`: tokens such as `<s>`, which spell no text; `influential`: the tokens of S; `words`: positions [tokens of
-    the word] of each influential word over all texts, ascending, by its lower-case name as the first text spells it.
-    Special tokens are in the sums of Eq. 1 only with `count_special`.
+    `text`: the text's index; `special`: tokens such as `<s>`, which are not part of the text; `influential`: the tokens
+    of S in Eq. 1; `words`: influential word (in lower case, as first spelled) -> ascending positions of its tokens in
+    all texts. Special tokens are in the sums of Eq. 1 only with `count_special`.
     """
 
     text: Int[np.ndarray, " tokens"]
@@ -66,22 +66,22 @@ class Positions:
 
     @property
     def texts(self) -> int:
-        """How many texts there are."""
+        """The number of texts."""
         return int(self.text.max(initial=-1)) + 1
 
     @property
     def counted(self) -> Bool[np.ndarray, " tokens"]:
-        """The tokens of Eq. 1's denominator."""
+        """The mask of tokens in Eq. 1's denominator."""
         return np.ones_like(self.special) if self.count_special else ~self.special
 
     @property
     def spans(self) -> list[slice]:
-        """Where each text lies along the tokens."""
+        """Each text's slice of the token axis."""
         ends = np.searchsorted(self.text, np.arange(self.texts), side="right").tolist()
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
     def word_counts(self) -> Int[np.ndarray, "words texts"]:
-        """How many tokens of each text spell each word."""
+        """The number of tokens of each text that spell each word."""
         counts = [np.bincount(self.text[places], minlength=self.texts) for places in self.words.values()]
         return np.array(counts, dtype=np.int64).reshape(len(self.words), self.texts)
 
@@ -89,7 +89,8 @@ class Positions:
 def fitting(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], context: int
 ) -> tuple[dict[int, Tokens], list[LeftOut]]:
-    """The tokens of every text (prompt included) that fits a context, by index, and the texts that do not.
+    """Tokenise the texts with their prompts: the tokens, by index, of those that fit the context length, and the texts
+    that do not.
 
     Raises TextsTooLong when none fits.
     """
@@ -110,10 +111,10 @@ def fitting(
 
 
 def make_examples(tokens: dict[int, Tokens], texts: Sequence[Text], found: dict[int, FoundWords]) -> list[Example]:
-    """Examples of the texts that have tokens, in order.
+    """Make the examples of the texts that are in `tokens`, in order.
 
-    A token is influential when it overlaps a whole-word occurrence of an influential word inside the text itself,
-    never in the prompt around it. Raises NoInfluentialWords when no token of any text is.
+    A token is influential when it overlaps a whole-word occurrence of an influential word in the text itself, not in
+    the prompt around it. Raises NoInfluentialWords when no token is influential.
     """
     made = [_example(index, texts[index], tokens[index], found[index]) for index in sorted(tokens)]
     if not any(any(example.influential) for example in made):
@@ -122,7 +123,7 @@ def make_examples(tokens: dict[int, Tokens], texts: Sequence[Text], found: dict[
 
 
 def _nothing_left(made: Sequence[Example], found: dict[int, FoundWords]) -> NoInfluentialWords:
-    """The error for texts without any influential word: it shows what the model said where it was asked."""
+    """The error for texts without any influential word; it quotes the model's answers if it was asked."""
     answers = [
         ModelAnswer(example.text[slice(*example.span)], answer)
         for example in made
@@ -145,7 +146,7 @@ def _nothing_left(made: Sequence[Example], found: dict[int, FoundWords]) -> NoIn
 
 
 def _listed(texts: Sequence[str], most: int) -> str:
-    """The first of the texts in quotes, each shortened to one line, and how many more there are."""
+    """The first `most` texts, quoted and shortened to one line, and the number of others."""
     shown = ", ".join(f"“{start_of(text)}”" for text in texts[:most])
     return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
 
@@ -169,7 +170,7 @@ def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Examp
 
 
 def positions_of(made: Sequence[Example], *, count_special: bool = False) -> Positions:
-    """Where everything stands along the tokens of all examples; special tokens count only when asked for."""
+    """Compute the `Positions` of all examples."""
     words: dict[str, list[int]] = {}
     names: dict[str, str] = {}
     start = 0

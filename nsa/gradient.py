@@ -1,8 +1,9 @@
-"""Gradient times input: how the label's log-probability moves, to first order, as a word's embedding grows.
+"""Gradient times input: a word's first-order contribution to the label's log-probability.
 
     attribution of token i = e_i . d log P(label | text) / d e_i           e_i: the input embedding
 
-Summed over the tokens that spell a word. One pass forward and one back, where occlusion takes a pass for every word.
+Attributions are summed over the tokens that spell a word. This takes one forward and one backward pass; occlusion takes
+a forward pass for every word.
 """
 
 from typing import Any
@@ -19,10 +20,10 @@ from prunescope.nsa.texts import Text
 
 
 def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
-    """For every distinct word of the text, the sum of its tokens' attributions in nats.
+    """Distinct word of the text -> the sum of its tokens' attributions, in nats.
 
-    The label follows as in `occlusion.label_drops`. None where the text, its question and its label are longer than the
-    context. Raises BadText for a text without a label, NotFinite.
+    The label is appended as in `occlusion.label_drops`. None when text, question and label exceed the context length.
+    Raises BadText for a text without a label, NotFinite.
     """
     assert lm.tokenizer is not None
     found = labelled(lm.tokenizer, text.before + text.text + asked(text), label_of(text, "gradient"))
@@ -37,7 +38,7 @@ def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
 
 
 def token_gradients(lm: LanguageModel, ids: list[int], count: int) -> Tensor:
-    """Gradient times embedding of every token [tokens], for the log-probability of the last `count` tokens."""
+    """Gradient times input embedding of every token [tokens], for the log-probability of the last `count` tokens."""
     model = lm.model
     embedded: list[Tensor] = []
 

@@ -1,10 +1,10 @@
-"""Two ways of touching some neurons of a model and nothing else, each undone when its block ends.
+"""Two interventions on selected neurons of a model, as context managers that undo them at the end.
 
     mean ablation    a neuron's activation at every token is its mean over the attribution's texts
-    giving back      a neuron's own weights (the rows it reads with, their bias, the column it is read by) are the dense
-                     model's
+    restoration      a neuron's own weights (its rows of the up-projections, their biases, and its column of the
+                     down-projection) are replaced by the dense model's
 
-Models stay in memory and are used again: after a block the weights are what they were before, bit for bit.
+Models stay in memory and are reused, so weights are restored bit for bit after a block.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,19 +22,20 @@ from prunescope.lm.architecture import decoder_layers, down_projection, up_proje
 from prunescope.lm.hooks import change_inputs
 
 ByLayer = Mapping[int, Int[np.ndarray, " some"]]
-"""Layer -> some of its neurons, each once."""
+"""Layer -> selected neurons of it, without repetition."""
 
 
 @dataclass(frozen=True)
 class NeuronWeights:
-    """The weights of some neurons of some layers, in host memory: layer -> neurons, and layer -> one tensor
-    [neurons, ...] for each part of an MLP."""
+    """Weights of selected neurons, in host memory. `neurons`: layer -> neurons; `parts`: layer -> part of the MLP ->
+    tensor [neurons, ...]."""
 
     neurons: ByLayer
     parts: Mapping[int, Mapping[str, Tensor]]
 
     def of(self, layer: int, neurons: Int[np.ndarray, " some"]) -> dict[str, Tensor]:
-        """The parts of some of the layer's neurons, in their order. Raises KeyError for one that is not here."""
+        """The parts of some of the layer's neurons, in the given order. Raises KeyError for a neuron that is not
+        included."""
         places = {int(neuron): place for place, neuron in enumerate(self.neurons[layer])}
         rows = torch.tensor([places[int(neuron)] for neuron in neurons])
         return {name: part[rows] for name, part in self.parts[layer].items()}
@@ -44,7 +45,8 @@ class NeuronWeights:
 def mean_ablated(
     model: PreTrainedModel, neurons: ByLayer, means: Mapping[int, Float[np.ndarray, " some"]]
 ) -> Iterator[None]:
-    """Replace the activations of some neurons by `means`, theirs in the same order, as long as the block lasts."""
+    """Inside the block, replace the activations of selected neurons at all tokens by `means`, which are in the same
+    order."""
     layers = decoder_layers(model)
     modules = {layer: down_projection(layers[layer]) for layer, some in neurons.items() if len(some)}
     places = {layer: torch.as_tensor(neurons[layer], dtype=torch.long, device=model.device) for layer in modules}
@@ -61,7 +63,7 @@ def mean_ablated(
 
 @torch.no_grad()
 def weights_of(model: PreTrainedModel, neurons: ByLayer) -> NeuronWeights:
-    """Copies of the weights of some neurons."""
+    """Copy the weights of selected neurons to host memory."""
     layers = decoder_layers(model)
     parts = {
         layer: {name: view[_index(some, view)].cpu() for name, view in _views(layers[layer]).items()}
@@ -71,11 +73,12 @@ def weights_of(model: PreTrainedModel, neurons: ByLayer) -> NeuronWeights:
 
 
 @contextmanager
-def given_back(model: PreTrainedModel, neurons: ByLayer, dense: NeuronWeights) -> Iterator[None]:
-    """Give some neurons the weights that they have in the dense model, as long as the block lasts.
+def restored(model: PreTrainedModel, neurons: ByLayer, dense: NeuronWeights) -> Iterator[None]:
+    """Inside the block, replace the weights of selected neurons by those in `dense`.
 
-    `model` has the dense one's shape. The column that a neuron is read by is its own, the down-projection's bias is
-    nobody's. Raises KeyError for a neuron whose weights are not in `dense`.
+    `model` must have the dense model's shape. A neuron's column of the down-projection is replaced, the
+    down-projection's bias is not, since it belongs to no single neuron. Raises KeyError for a neuron whose weights are
+    not in `dense`.
     """
     layers = decoder_layers(model)
     own = weights_of(model, neurons)
@@ -95,9 +98,10 @@ def _write(layer: nn.Module, neurons: Int[np.ndarray, " some"], parts: Mapping[s
 
 
 def _views(layer: nn.Module) -> dict[str, Tensor]:
-    """Everything of an MLP that belongs to single neurons, one row for each; writing into a view writes the weight.
+    """Views of all MLP weights that belong to single neurons, with one row for each neuron; writing into a view changes
+    the weight.
 
-    A matrix that holds gate and up has two rows of its own for a neuron, which lie side by side here.
+    A fused gate-and-up matrix has two rows for each neuron, which are one concatenated row here.
     """
     down = weight_view(down_projection(layer)).T
     found = {"down": down}

@@ -1,4 +1,4 @@
-"""The right label as a continuation of its text, for the word sources that measure how much of it hangs on a word."""
+"""Appends the right label to its text, for the word sources that measure a word's influence on the label."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from prunescope.nsa.prompts import SENTIMENT_QUESTION
 from prunescope.nsa.texts import SENTIMENT, Text
 
 MEASURED_BY = ("occlusion", "gradient")
-"""The word sources that measure a label."""
+"""The word sources that use a label's log-probability."""
 
 MAX_WORDS = 5
-MIN_SHARE = 0.1  # of the largest: a word that moves the label less is noise
+MIN_SHARE = 0.1  # of the largest influence; words with less are treated as noise
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A text with its label behind it: all tokens, and how many of the last ones are the label's."""
+    """The tokens of a text followed by its label; the last `count` tokens are the label's."""
 
     tokens: Tokens
     count: int
@@ -33,18 +33,19 @@ def label_of(text: Text, source: str) -> str:
 
 
 def called(text: Text) -> str:
-    """What an error calls a text: `the text 'The room was small ...'`, its first 60 characters."""
+    """A text's name in error messages: `the text 'The room was small ...'`, with its first 60 characters."""
     return f"the text {text.text[:60]!r}"
 
 
 def asked(text: Text) -> str:
-    """What follows the text before its label: its prompt, or Figure 1's question for a sentiment text alone."""
+    """What comes between a text and its label: the rest of its prompt, or the question of the paper's Figure 1 for a
+    sentiment text without a prompt."""
     return text.after if text.before or text.after or text.group != SENTIMENT else SENTIMENT_QUESTION
 
 
 def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Labelled:
-    """The prompt with the label after one blank (some tasks' labels bring theirs along). Raises BadText when the label
-    adds no token."""
+    """Tokenise the prompt followed by a space and the label (some tasks' labels start with the space). Raises BadText
+    when the label adds no token."""
     start = len(to_continue(tokenizer, prompt))
     whole = tokenize(tokenizer, f"{prompt} {label.lstrip()}")
     if len(whole.ids) <= start:

@@ -1,4 +1,4 @@
-"""How much of a neuron's own weights pruning removed: its own damage, as against damage upstream."""
+"""The share of each neuron's own weights that pruning removed, as opposed to pruning in earlier layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from prunescope.lm.architecture import decoder_layers, down_projection, up_proje
 
 @dataclass(frozen=True)
 class Zeros:
-    """Where a dense model's MLP weights are zero already, by (layer, matrix).
+    """Bit masks of the non-zero MLP weights of a dense model, by (layer, matrix).
 
-    A matrix without zeros, the usual case, needs no entry; the others keep one bit per weight. So a pruned model can be
-    held against the dense one without both in memory.
+    A matrix without zeros, the usual case, has no entry; the others take one bit per weight. With them a pruned model
+    can be compared with the dense one without both in memory.
     """
 
     packed: Mapping[tuple[int, str], np.ndarray]
@@ -25,14 +25,15 @@ class Zeros:
 
 @dataclass(frozen=True)
 class MaskedFractions:
-    """The share of weights removed: `incoming` of a neuron's gate and up rows, `outgoing` of its down column."""
+    """The share of a neuron's weights that were removed: `incoming` of its gate and up rows, `outgoing` of its down
+    column."""
 
     incoming: Float[np.ndarray, "layers neurons"]
     outgoing: Float[np.ndarray, "layers neurons"]
 
 
 def zeros(model: PreTrainedModel) -> Zeros:
-    """The zeros of a dense model."""
+    """Find the zeros of a dense model's MLP weights."""
     packed = {}
     for layer, module in enumerate(decoder_layers(model)):
         for name, weight in _weights(module).items():
@@ -43,7 +44,7 @@ def zeros(model: PreTrainedModel) -> Zeros:
 
 
 def masked_fractions(model: PreTrainedModel, dense: Zeros) -> MaskedFractions:
-    """The share of the dense model's non-zero weights that are zero in `model`; NaN where a neuron had none."""
+    """The share of the dense model's non-zero weights that are zero in `model`; NaN for a neuron without any."""
     incoming, outgoing = [], []
     for layer, module in enumerate(decoder_layers(model)):
         removed_in = present_in = np.zeros(1)
@@ -60,7 +61,8 @@ def masked_fractions(model: PreTrainedModel, dense: Zeros) -> MaskedFractions:
 
 
 def _weights(layer: nn.Module) -> dict[str, Float[Tensor, "neurons weights"]]:
-    """The matrices of one layer's MLP, one row per neuron (a fused gate-and-up matrix laid side by side)."""
+    """The matrices of one layer's MLP, with one row per neuron (the two rows of a fused gate-and-up matrix are
+    concatenated)."""
     down = weight_view(down_projection(layer)).T
     neurons = len(down)
     found = {"down": down}

@@ -1,4 +1,5 @@
-"""Step 2 of NSA over all layers of the dense model: Scores, ranks, words, spread, and who answers to what."""
+"""Step 2 of NSA over all layers of the dense model: Scores, ranks, own words, activation statistics, and the top
+neurons of each word and token."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +18,8 @@ FLOATS = ("score", "p_value", "lift", "z", "q_value")
 
 @dataclass
 class Matched:
-    """What the layers fill in; `arrays` [layers, neurons] by name, the tops of words and tokens over all layers."""
+    """The result, filled in layer by layer: `arrays` [layers, neurons] by name, and the top neurons of each word and
+    token over all layers."""
 
     arrays: dict[str, np.ndarray]
     words: Top
@@ -25,7 +27,7 @@ class Matched:
     words_by_layer: dict[int, Top] = field(default_factory=dict)
 
     def all_arrays(self, layers: int) -> dict[str, np.ndarray]:
-        """Everything that is kept as one array."""
+        """All results to be stored as arrays, by name."""
         blank = Top.none(*self.words.neurons.shape)
         by_layer = [self.words_by_layer.get(layer, blank) for layer in range(layers)]
         return {
@@ -48,7 +50,7 @@ def match(
     device: torch.device,
     report: Report,
 ) -> Matched:
-    """Score every neuron of the layers that were recorded; arrays are named as in store/attributions/activations.py."""
+    """Score every neuron of the recorded layers; store/attributions/activations.py describes the arrays' names."""
     positions = prepared.positions
     arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in FLOATS}
     arrays["word"] = np.full(shape, -1, dtype=np.int32)
@@ -85,12 +87,12 @@ def _layer(
     for _, values in pieces(archive, variant, layer, device):
         blocks.append(scoring.sums(values, positions, options.activation, draws))
         spreads.append(statistics.spread(values, positions))
-        words = comparison.matched_words(blocks[-1].words)
+        words = comparison.own_words(blocks[-1].words)
         own.append(comparison.own_word_sums(change(values), positions, words))
     sums = scoring.Sums.joined(blocks)
     scores = scoring.scores(sums, positions, permutations=options.permutations, floor=options.floor)
     arrays["p_value"][layer], arrays["lift"][layer] = scores.p_value, scores.lift
-    arrays["word"][layer] = comparison.matched_words(sums.words)
+    arrays["word"][layer] = comparison.own_words(sums.words)
     archive.keep(f"word_activations/{variant}", layer, sums.words.astype(np.float32))
     archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
     keep_by_text(archive, variant, layer, np.concatenate(own), arrays["word"][layer], prepared)
@@ -109,8 +111,8 @@ def _tops(
     scores: scoring.Scores,
     found: Matched,
 ) -> None:
-    """Who answers to each word and token, in this layer and so far: a second look, for a neuron's share of a token
-    needs to know which neurons are ranked."""
+    """Find the top neurons of each word and token, in this layer and over all layers so far. It reads the activations a
+    second time, because only ranked neurons take part."""
     positions, change = prepared.positions, scoring.transform(options.activation)
     shift = layer * len(scores.score)
     of_words = top.of_words(sums.words, positions, sums.denominator, scores.ranked)
@@ -135,7 +137,8 @@ def keep_by_text(
     words: np.ndarray,
     prepared: Prepared,
 ) -> None:
-    """Keep each neuron's mean activation over its own word's tokens text by text; NaN in a text without them."""
+    """Store each neuron's mean activation over its own word's tokens for every text; NaN for a text without the
+    word."""
     counts = np.where((words >= 0)[:, None], prepared.positions.word_counts()[words], 0)
     means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
     archive.keep(f"text_activations/{variant}", layer, means.astype(np.float32))

@@ -1,4 +1,4 @@
-"""How much of the label's log-probability hangs on one word: leave it out and look again."""
+"""Occlusion: the drop of the label's log-probability when a word is left out of the text."""
 
 import math
 from collections import defaultdict
@@ -17,11 +17,12 @@ MAX_LOGITS = 1 << 26
 
 
 def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
-    """For every distinct word of the text, the drop in nats of the label's log-probability without its occurrences.
+    """Distinct word of the text -> the drop of the label's log-probability, in nats, when all its occurrences are
+    removed.
 
-    The label follows the prompt after one blank. A text that stands alone is asked Figure 1's sentiment question first.
-    None where text, question and label are longer than the context; a word whose text is longer without it has no drop.
-    Raises BadText for a text without a label, NotFinite with the word.
+    The label follows the prompt after a space. A text without a prompt is followed by the sentiment question of the
+    paper's Figure 1. None when text, question and label exceed the context length. A word has no entry when the text
+    without it exceeds the context length. Raises BadText for a text without a label, NotFinite (naming the word).
     """
     label, after = label_of(text, "occlusion"), asked(text)
     index = WordIndex(text.text)
@@ -36,7 +37,7 @@ def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
 
 
 def without(places: Sequence[tuple[int, int]], text: str) -> str:
-    """The text without what stands at `places` (ascending ranges in characters) and without the blank before each."""
+    """The text without the character ranges `places` (ascending) and without the space before each."""
     rest, place = "", 0
     for start, end in places:
         rest += text[place : start - 1 if start > place and text[start - 1].isspace() else start]
@@ -48,9 +49,10 @@ def without(places: Sequence[tuple[int, int]], text: str) -> str:
 def label_log_probabilities(
     lm: LanguageModel, prompts: Sequence[str], label: str, named: Sequence[str] | None = None
 ) -> list[float | None]:
-    """log P(" " + label | prompt) in nats for every prompt; None for one that is too long for the context.
+    """log P(" " + label | prompt) in nats for every prompt; None for one that exceeds the context length.
 
-    Raises NotFinite for one that is NaN or infinite, with its prompt as `named` calls it, by default by its start.
+    Raises NotFinite for a result that is NaN or infinite; `named` are the prompts' names in that error (default: how
+    they begin).
     """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None

@@ -1,5 +1,5 @@
-"""A text that nobody labelled takes the label that the model itself finds likeliest, for the word sources that measure
-a label: they then tell which words the model's own answer hangs on."""
+"""Labels an unlabelled text with the model's own answer, for the word sources that need a label: they then measure
+which words that answer depends on."""
 
 from dataclasses import replace
 
@@ -10,10 +10,10 @@ from prunescope.nsa.texts import Text
 
 
 def with_label(lm: LanguageModel, text: Text, source: str) -> Text:
-    """The text with its label; where it has none, but choices, and `source` needs one, with the likeliest choice.
+    """The text, labelled with its likeliest choice when it has choices but no label and `source` needs a label.
 
-    Where even the prompt with a choice is too long for the context the first choice stands: the source then says so.
-    Raises NotFinite.
+    When the prompt exceeds the context length with every choice, the first choice is taken; the source then reports the
+    text as too long. Raises NotFinite.
     """
     if text.label or not text.choices or source not in MEASURED_BY:
         return text

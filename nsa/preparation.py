@@ -1,4 +1,4 @@
-"""Before anything is recorded: which texts, words and layers an attribution works on, and whether its models fit."""
+"""Prepares an attribution: selects texts, words and layers, and checks that the models can be compared."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Report = Callable[[str, int, int, str], None]  # stage, done, total, unit; may r
 
 @dataclass(frozen=True)
 class Options:
-    """What an attribution may choose; `layers` None means all."""
+    """Options of an attribution; `layers` None means all."""
 
     source: str = "manual"
     activation: str = "relu"
@@ -37,8 +37,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What an attribution works on, by the texts' indices: `found` holds the words of every text that is used, and
-    `model_labels` the labels that the dense model gave to texts without one."""
+    """The prepared texts, words and layers. By text index, `found` holds the words of every used text, and
+    `model_labels` the labels that the dense model gave to unlabelled texts."""
 
     examples: list[Example]
     positions: Positions
@@ -49,7 +49,7 @@ class Prepared:
 
 
 def check(texts: Sequence[Text], options: Options) -> None:
-    """Raise BadInput or BadText for what no model could work on."""
+    """Raise BadInput or BadText for options or texts that are invalid whatever the model."""
     check_texts(texts)
     scoring.transform(options.activation)
     if options.source not in SOURCES:
@@ -65,9 +65,9 @@ def check(texts: Sequence[Text], options: Options) -> None:
 
 
 def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: Report) -> Prepared:
-    """Cut the texts into tokens and find their influential words with the dense model.
+    """Tokenise the texts and find their influential words with the dense model.
 
-    Raises BadInput for a layer that the model has not, BadText and its kinds for texts or words that cannot be used.
+    Raises BadInput for a layer that the model does not have, BadText and its subclasses for unusable texts or words.
     """
     count = len(decoder_layers(lm.model))
     wrong = [layer for layer in options.layers or () if not 0 <= layer < count]
@@ -104,13 +104,14 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
 
 
 def shape_of(model: PreTrainedModel) -> tuple[int, int, int]:
-    """(layers, neurons of a layer, width of the hidden state)."""
+    """(number of layers, neurons per layer, width of the hidden state)."""
     layers = decoder_layers(model)
     return len(layers), neuron_count(model), int(weight_view(down_projection(layers[0])).shape[0])
 
 
 def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shape: tuple[int, int, int]) -> None:
-    """Raise ModelsDiffer unless the variant has the dense model's shape, and its tokenizer (if any) the same tokens."""
+    """Raise ModelsDiffer unless the variant has the dense model's shape and its tokenizer, if any, gives the same
+    tokens."""
     own = shape_of(lm.model)
     if own != shape:
         found, wanted = (

@@ -1,7 +1,8 @@
-"""The prompts of Neuron Semantic Attribution (arXiv 2503.01542, Figures 1 and 2), as the project writes them.
+"""The prompts of Neuron Semantic Attribution (arXiv 2503.01542, Figures 1 and 2), as used here.
 
-Departures from Figure 2: its worked example answers without brackets, ours answers in the brackets that the instruction
-asks for; and it asks for the words that decide a sentiment, which is one of four groups of tasks.
+Departures from Figure 2: the worked example here answers in the brackets that the instruction asks for, the figure's
+does not; and the figure asks only for words that decide a sentiment, here there is a question for each of the four
+groups of tasks.
 """
 
 from collections.abc import Mapping
@@ -15,17 +16,17 @@ from prunescope.lm.tokenizer import to_continue
 from prunescope.nsa.texts import SENTIMENT, start_of
 
 THOUGHTS = "<think>"
-"""What some templates end with, so that the model thinks before it answers: for longer than an answer may be."""
+"""The end of some chat templates, which makes the model think first, for longer than an answer may be."""
 
 MAX_REASON = 120
-"""Characters of what a chat template raised that are shown."""
+"""Characters quoted of a chat template's error."""
 
 SENTIMENT_QUESTION = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
 
 
 @dataclass(frozen=True)
 class WordsQuestion:
-    """How a group of tasks asks for its influential words; `text` and `words` are the worked example."""
+    """The question for influential words in a group of tasks; `text` and `words` are its worked example."""
 
     decide: str
     text: str
@@ -33,7 +34,7 @@ class WordsQuestion:
 
     @property
     def instruction(self) -> str:
-        """What is asked for."""
+        """The instruction part of the prompt."""
         return (
             f"Below is a text. Identify the words that are most relevant to determining {self.decide} "
             "and organize them like: [word1,word2,...]."
@@ -65,14 +66,15 @@ QUESTIONS: Mapping[str, WordsQuestion] = {
 
 
 def words_question(group: str) -> WordsQuestion:
-    """The question of a group of tasks; BadInput lists the groups."""
+    """The question of a group of tasks. Raises BadInput, listing the groups, for an unknown one."""
     if group not in QUESTIONS:
         raise BadInput(f"task group {group!r} is unknown: choose one of {', '.join(QUESTIONS)}")
     return QUESTIONS[group]
 
 
 def words_prompt(text: str, example: bool = True, group: str = SENTIMENT) -> str:
-    """Figure 2's question for the words that decide a text's answer, with or without its worked example."""
+    """The prompt of Figure 2, which asks for the words that decide a text's answer, with or without the worked
+    example."""
     question = words_question(group)
     shown = f'{question.instruction}\nText: "{question.text}"\nInfluential words: [{",".join(question.words)}]\n\n'
     return f'{shown if example else ""}{question.instruction}\nText: "{text}"\nInfluential words:'
@@ -80,8 +82,8 @@ def words_prompt(text: str, example: bool = True, group: str = SENTIMENT) -> str
 
 @dataclass(frozen=True)
 class Question:
-    """A question as the model reads it: `chat` as one turn of a chat. `plain_reason` says why the tokenizer's chat
-    template is not used, where it has one."""
+    """A tokenised question; `chat` says whether the chat template was applied. `plain_reason` says why a chat template
+    that exists was not used."""
 
     ids: list[int]
     chat: bool
@@ -89,13 +91,13 @@ class Question:
 
 
 def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
-    """A question as one turn of a chat where the tokenizer has a chat template that asks it, else as plain text.
+    """Tokenise a question: with the tokenizer's chat template, or as plain text when there is no usable template.
 
-    A template is somebody else's program: it may raise, want another form of messages, or leave the question out.
+    A template is a third party's program that may raise, expect another message format, or omit the question.
     """
     try:
         text, reason = _rendered(tokenizer, prompt), None
-    except Exception as error:  # whatever it raises, the question can be asked without it
+    except Exception as error:  # whatever it raises, the question can be asked as plain text
         text, reason = None, f"it raises {type(error).__name__}: {start_of(str(error), MAX_REASON)}"
     if text is not None:
         if wrong := half_character(text):
@@ -108,13 +110,13 @@ def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
 
 
 def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a question as plain text, with nothing behind it."""
+    """Token ids of a question as plain text, without tokens that the tokenizer appends."""
     return to_continue(tokenizer, prompt)
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str | None:
-    """The turn of a chat that asks a question, to be answered without thinking first; None for a tokenizer without a
-    template."""
+    """The question rendered with the chat template, set to answer without thinking first; None for a tokenizer without
+    a template."""
     if not tokenizer.chat_template:
         return None
     turn = [{"role": "user", "content": prompt}]

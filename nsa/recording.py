@@ -1,8 +1,8 @@
-"""Step 2 of NSA, first half: the activations of every neuron at every token, handed on as they come.
+"""Step 2 of NSA, first half: records the activations of every neuron at every token as a stream.
 
-A neuron is one coordinate of the input of the MLP's down-projection. The model runs batch after batch of whole texts,
-and each layer's activations leave the device at once, so memory does not grow with the number of texts. On a GPU they
-are copied while the layers after them run, and handed on when the batch has ended.
+A neuron is one coordinate of the input of the MLP's down-projection. The model runs batches of whole texts, and each
+layer's activations leave the device immediately, so memory does not grow with the number of texts. On a GPU they are
+copied while later layers run, and passed to the receiver after the batch.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,7 +20,7 @@ from prunescope.lm.hooks import record_inputs
 from prunescope.lm.positions import length_switches, side
 
 BATCH_TOKENS = 512
-"""Enough to keep the processor busy; more only takes memory (0.7 MB a token for a 7B model)."""
+"""Enough tokens to keep the processor busy; more only takes memory (0.7 MB per token for a 7B model)."""
 
 Receive = Callable[[int, int, Float[np.ndarray, "tokens neurons"]], None]
 
@@ -38,11 +38,10 @@ def record(
 ) -> None:
     """Run every text through the model once and call `receive(layer, start, activations)` for each layer and text.
 
-    `activations` [tokens, neurons] are signed float16 values of the tokens from `start` on, counted over all texts one
-    after another. `layers` None means all. `on_batch(texts done, texts)` may raise Cancelled.
-    Raises NotFinite, naming layer, neuron, token and text, for a value that is NaN (with the layer where numbers of the
-    text first are not finite, and what helps) or beyond float16; `indices` are what texts are called in it (by default
-    their places).
+    `activations` [tokens, neurons] are signed float16 values; `start` is the text's first position in the concatenation
+    of all texts. `layers` None means all. `on_batch(texts done, texts)` may raise Cancelled. Raises NotFinite, naming
+    layer, neuron, token and text, for a value that is NaN (with the first layer that is not finite, and advice) or
+    exceeds float16; `indices` are the texts' numbers in that error (default: 0, 1, ...).
     """
     found = decoder_layers(model)
     wanted = range(len(found)) if layers is None else sorted(layers)
@@ -67,10 +66,10 @@ def record(
 
 
 def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
-    """One forward pass of the decoder, without its head.
+    """Run one forward pass of the decoder, without its head.
 
-    Texts are filled up at their right end with their own last token: no causal model looks back from there, so no mask
-    is needed.
+    Texts are padded on the right with their own last token. A causal model's real tokens do not attend to it, so no
+    mask is needed.
     """
     longest = max(map(len, batch))
     padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in batch]
@@ -80,8 +79,8 @@ def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
 def batches(
     token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS, switches: Sequence[int] = ()
 ) -> Iterator[list[Sequence[int]]]:
-    """Neighbouring texts together, as many as fit `most` tokens once they are filled up to the longest, and none with
-    one on another side of a length at which the model reads all of a pass in another way."""
+    """Split the texts, in order, into batches of at most `most` tokens including padding. Texts on different sides of a
+    length in `switches` (`lm.positions.length_switches`) are not in one batch."""
     batch: list[Sequence[int]] = []
     for ids in token_ids:
         full = batch and (len(batch) + 1) * max(len(ids), *(len(other) for other in batch)) > most
@@ -94,7 +93,7 @@ def batches(
 
 
 class _NotANumber(Exception):
-    """An activation that the model made is NaN; `text` is the place of its text in the batch."""
+    """Raised for a NaN activation; `text` is the index of its text in the batch."""
 
     def __init__(self, said: str, text: int) -> None:
         super().__init__(said)
@@ -102,7 +101,7 @@ class _NotANumber(Exception):
 
 
 class _Shipment:
-    """One batch's activations on their way to `receive`, all texts of a layer at once, with what fills them up."""
+    """Transfers one batch's activations to `receive`; a layer is copied with all texts at once, including padding."""
 
     def __init__(
         self, device: torch.device, texts: Sequence[int], start: int, lengths: Sequence[int], receive: Receive
@@ -112,7 +111,7 @@ class _Shipment:
         self._waiting: list[tuple[int, Tensor]] = []
 
     def take(self, layer: int, values: Float[Tensor, "texts tokens neurons"]) -> None:
-        """Hand a layer on, or send it on its way to the host."""
+        """Pass a layer to `receive` or, on a GPU, start its copy to the host."""
         half = values.to(torch.float16)
         if self._copies is None:
             self._hand_on(layer, half, sound=_small(values) or _finite(half))
@@ -123,7 +122,7 @@ class _Shipment:
         half.record_stream(self._copies)
 
     def arrive(self) -> None:
-        """Hand on what was under way."""
+        """Wait for pending copies and pass them to `receive`."""
         if self._copies is not None:
             self._copies.synchronize()
         for layer, half in self._waiting:
@@ -140,13 +139,14 @@ class _Shipment:
 
 
 def _small(values: Float[Tensor, "*tokens neurons"]) -> bool:
-    """All are far from float16's end, which is told by the sum of their squares sooner than by looking at each."""
+    """Whether all values are surely within float16's range, by the sum of their squares, which is faster than checking
+    each."""
     flat = values.reshape(-1)
     return values.dtype == torch.float32 and float(flat.dot(flat)) < 60000.0**2
 
 
 def _finite(half: Float[Tensor, "*tokens neurons"]) -> bool:
-    """Half-precision numbers add up to no more than float32 holds, so only one that is not finite spoils the sum."""
+    """Whether all values are finite, by their float32 sum: finite half-precision numbers cannot overflow it."""
     return bool(torch.isfinite(half.sum(dtype=torch.float32)))
 
 

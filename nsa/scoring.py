@@ -1,18 +1,20 @@
-"""Step 2 of NSA, second half: Eq. 1 of arXiv 2503.01542 for every neuron of a layer, with its significance.
+"""Step 2 of NSA, second half: the Score (Eq. 1 of arXiv 2503.01542) of every neuron of a layer, with its significance.
 
     Score = sum_{S} A / sum_{all} A          A = max(0, a) (`relu`), |a| (`abs`) or a (`raw`)
     lift  = Score / (|S| / N)
 
-Activations of gated MLPs are signed, so a denominator can be near zero or negative. A neuron whose denominator is under
-the floor (the 5 % quantile of the absolute denominators of its layer) is not ranked.
+S are the tokens of influential words, N the number of all counted tokens. Activations of gated MLPs are signed, so a
+denominator can be near zero or negative. A neuron whose denominator is below the floor (the 5 % quantile of the
+absolute denominators of its layer) is not ranked.
 
-Null: within each text t, as many of its n_t tokens (the special ones apart) as it has influential ones (s_t), drawn
-without replacement. The numerator then has mean sum_t s_t m_t and variance sum_t s_t (1 - s_t/n_t) v_t, where m_t and
-v_t (divisor n_t - 1) are the mean and variance of A over those tokens of the text: hence z. Over K redraws
-p = (b + 1) / (K + 1), b the redraws with at least the observed numerator. The denominator is the same in every redraw.
+Null hypothesis: within each text t the s_t influential tokens are a random draw, without replacement, from its n_t
+tokens (without special ones). The numerator then has mean sum_t s_t m_t and variance sum_t s_t (1 - s_t/n_t) v_t, where
+m_t and v_t (divisor n_t - 1) are the mean and variance of A over those tokens of the text, which gives z. With K
+redraws, p = (b + 1) / (K + 1), where b is the number of redraws with at least the observed numerator. The denominator
+is the same in every redraw.
 
-Activations come in half precision and are added up in double precision, where such sums are exact up to 2^29: so two
-sums of the same numbers are equal in whatever order they are taken, and b is what a plain loop would count.
+Activations in half precision are summed in double precision, where such sums are exact up to 2^29. So sums do not
+depend on the order of addition, and b is exact.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +40,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Sums:
-    """What one pass over a block of activations leaves of each neuron; a layer's blocks are joined before `scores`."""
+    """Per-neuron sums from one pass over a block of neurons; a layer's blocks are concatenated (`joined`) before
+    `scores`."""
 
     numerator: Float[np.ndarray, " neurons"]
     denominator: Float[np.ndarray, " neurons"]
@@ -49,13 +52,13 @@ class Sums:
 
     @staticmethod
     def joined(blocks: list["Sums"]) -> "Sums":
-        """The sums of a whole layer from those of its blocks of neurons, in order."""
+        """Concatenate the sums of a layer's blocks of neurons, in order."""
         return Sums(*(np.concatenate(parts) for parts in zip(*(vars(block).values() for block in blocks), strict=True)))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One layer's result; NaN where a neuron is not ranked (and in `p_value` without redraws)."""
+    """One layer's Scores and significance; NaN for a neuron that is not ranked (and in `p_value` without redraws)."""
 
     score: Float[np.ndarray, " neurons"]
     lift: Float[np.ndarray, " neurons"]
@@ -66,15 +69,15 @@ class Scores:
 
 
 def transform(activation: str) -> Callable[[Tensor], Tensor]:
-    """What `relu`, `abs` or `raw` makes of activations. Raises BadInput for any other name."""
+    """The function that `relu`, `abs` or `raw` applies to activations. Raises BadInput for any other name."""
     if activation not in ACTIVATIONS:
         raise BadInput(f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[activation]
 
 
 def redraws(positions: Positions, count: int, seed: int) -> Int[Tensor, "draws chosen"]:
-    """`count` draws of the null, each as the positions that stand in for the influential tokens: in every text as many
-    as it has influential ones."""
+    """`count` random draws under the null hypothesis: each is the positions that replace the influential tokens, as
+    many in every text as it has influential ones."""
     generator = torch.Generator().manual_seed(seed)
     drawn = [torch.empty(count, 0, dtype=torch.int32)]
     for places, chosen in _by_text(positions):
@@ -90,7 +93,7 @@ def sums(
     activation: str = "relu",
     draws: Int[Tensor, "draws chosen"] | None = None,
 ) -> Sums:
-    """Sums of some neurons: signed activations in half or single precision, on any device."""
+    """Compute the sums of a block of neurons from signed activations in half or single precision, on any device."""
     by_token = transform(activation)(activations).T.double().contiguous()
     neurons = by_token.shape[1]
     mean, variance = by_token.new_zeros(neurons), by_token.new_zeros(neurons)
@@ -104,7 +107,7 @@ def sums(
     observed = _rows(by_token, np.flatnonzero(positions.influential)).sum(0)
     reached = torch.zeros(neurons, dtype=torch.int64)
     if draws is not None and draws.numel():
-        # One gathering product for all neurons: a row of the null's matrix has |S| ones and is never laid out.
+        # One sparse product for all neurons: a row of the draws' matrix has |S| ones and is never materialised.
         drawn = functional.embedding_bag(draws.to(by_token.device), by_token, mode="sum")
         reached = (drawn >= observed).sum(0)
     return Sums(
@@ -120,7 +123,8 @@ def sums(
 def word_means(
     activations: Float[Tensor, "neurons tokens"], positions: Positions, activation: str = "relu"
 ) -> Float[np.ndarray, "neurons words"]:
-    """A_m of a block of neurons for every word of `positions`, in order: the mean over all tokens that spell it."""
+    """A_m of a block of neurons for every word of `positions`, in order: the mean activation over all tokens that spell
+    the word."""
     return _word_means(transform(activation)(activations).T, positions)
 
 
@@ -131,7 +135,7 @@ def _word_means(by_token: Float[Tensor, "tokens neurons"], positions: Positions)
 
 
 def _rows(by_token: Float[Tensor, "tokens neurons"], places: Int[np.ndarray, " some"]) -> Float[Tensor, "some neurons"]:
-    """Some tokens' rows; a view where they stand one after another."""
+    """The rows of some tokens; a view when they are consecutive."""
     if len(places) and places[-1] - places[0] + 1 == len(places):
         return by_token[int(places[0]) : int(places[-1]) + 1]
     return by_token[torch.from_numpy(places).to(by_token.device)]
@@ -140,8 +144,8 @@ def _rows(by_token: Float[Tensor, "tokens neurons"], places: Int[np.ndarray, " s
 def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: float = FLOOR) -> Scores:
     """Score, lift, z and p-value of every neuron of one layer from its sums.
 
-    A neuron is ranked when its denominator is positive and not under the `floor` quantile of the layer's absolute
-    denominators. z is 0 where the null does not vary.
+    A neuron is ranked when its denominator is positive and not below the `floor` quantile of the layer's absolute
+    denominators. z is 0 when the null variance is 0.
     """
     least = float(np.quantile(np.abs(layer.denominator), floor))
     ranked = (layer.denominator >= least) & (layer.denominator > 0)
@@ -161,7 +165,7 @@ def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: f
 
 
 def q_values(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Benjamini-Hochberg q-values of the one-sided normal tail of z, over all that are not NaN; NaN stays NaN."""
+    """Benjamini-Hochberg q-values of the one-sided normal p-values of z, over all finite z; NaN stays NaN."""
     known = np.isfinite(z)
     tail = torch.special.erfc(torch.from_numpy(z[known].astype(np.float64)) / np.sqrt(2)).numpy() / 2
     order = np.argsort(tail)
@@ -174,7 +178,7 @@ def q_values(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 
 
 def _by_text(positions: Positions) -> Iterator[tuple[Int[np.ndarray, " drawable"], int]]:
-    """The positions of every text that the null draws from, and how many of them are influential."""
+    """For every text, the positions that the null hypothesis draws from, and the number of influential ones."""
     for span in positions.spans:
         places = span.start + np.flatnonzero(~positions.special[span])
         if len(places):

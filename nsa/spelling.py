@@ -1,8 +1,8 @@
-"""Which tokens spell a word: by character offsets, whatever the tokenizer.
+"""Finds the tokens that spell a word, by character offsets, for any tokenizer.
 
-A token is a word's when it overlaps one of its whole-word occurrences inside the text itself, never in the prompt
-around it. One kind of token lies about its characters: SentencePiece and its kin put a blank before a text that has
-none, and where that blank is a token of its own its offsets are those of the text's first character. It spells none.
+A token belongs to a word when it overlaps one of the word's whole-word occurrences in the text itself, not in the
+prompt around it. There is one exception: SentencePiece tokenizers add a space before a text, and when that space is a
+token of its own, its offsets are wrongly those of the text's first character. Such a token belongs to no word.
 """
 
 from bisect import bisect_left, bisect_right
@@ -24,8 +24,8 @@ class WordMatch:
 
 
 class Spelling:
-    """The tokens of `text.prompt` (and of whatever follows it) by the characters of `text.text` that they cover, for
-    any number of words to be looked for."""
+    """An index from characters of `text.text` to the tokens that cover them, for looking up any number of words.
+    `tokens` are those of `text.prompt`, with or without a continuation."""
 
     def __init__(self, text: Text, tokens: Tokens) -> None:
         self.words = WordIndex(text.text)
@@ -37,14 +37,14 @@ class Spelling:
             and not tokens.special[place]
             and not (tokens.texts[place].isspace() and not text.prompt[start : start + 1].isspace())
         ]
-        # Tokenizers hand tokens out in the order of their characters; whatever the order, these two ascend.
+        # Tokens are usually in the order of their characters; these two arrays ascend in any case.
         self._places = sorted(places, key=lambda place: tokens.offsets[place][0])
         self._starts = [tokens.offsets[place][0] for place in self._places]
         self._offsets = tokens.offsets
         self._furthest = list(accumulate((tokens.offsets[place][1] for place in self._places), max))
 
     def tokens_of(self, word: str) -> WordMatch:
-        """Where tokens spell the word inside the text itself."""
+        """The positions of the tokens that spell the word in the text itself."""
         found = self.words.occurrences(word)
         places: set[int] = set()
         for start, end in ((a + self._before, b + self._before) for a, b in found):

@@ -1,7 +1,7 @@
-"""How a neuron's activations are spread, whatever the words: mean, extremes and a coarse histogram, signed as recorded.
+"""Statistics of each neuron's signed activations over all tokens: mean, minimum, maximum and a coarse histogram.
 
-The bins of a neuron are BINS equal parts of the range that it has in the dense model, so that a pruned model's counts
-stand in the same ones; what lies outside is counted in the first or last.
+A neuron's histogram has BINS equal bins over its range in the dense model, also for pruned models, so that counts are
+comparable; values outside are counted in the first or last bin.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from prunescope.nsa.examples import Positions
 
 BINS = 16
 MEAN = 0
-"""The column of `Spread.table` that holds it."""
+"""The column of the mean in `Spread.table`."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Over the counted tokens of all texts."""
+    """Activation statistics over the counted tokens of all texts."""
 
     mean: Float[np.ndarray, " neurons"]
     minimum: Float[np.ndarray, " neurons"]
@@ -29,7 +29,7 @@ class Spread:
 
     @property
     def table(self) -> Float[np.ndarray, "neurons columns"]:
-        """Everything side by side, as it is kept: mean, minimum, maximum, then the bins."""
+        """All statistics as columns, as they are stored: mean, minimum, maximum, then the bins."""
         parts = (self.mean[:, None], self.minimum[:, None], self.maximum[:, None], self.histogram)
         return np.concatenate(parts, axis=1).astype(np.float32)
 
@@ -38,7 +38,8 @@ Range = tuple[Float[np.ndarray, " neurons"], Float[np.ndarray, " neurons"]]
 
 
 def spread(activations: Float[Tensor, "neurons tokens"], positions: Positions, within: Range | None = None) -> Spread:
-    """The spread of a block of neurons; `within` is (minimum, maximum) in the dense model, left out for that one."""
+    """Compute the statistics of a block of neurons. `within` is (minimum, maximum) in the dense model, None for the
+    dense model itself."""
     values = activations if positions.counted.all() else activations[:, _on(positions.counted, activations)]
     values = values.float()
     low, high = (values.amin(1), values.amax(1)) if within is None else (_on(bound, values) for bound in within)

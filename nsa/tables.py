@@ -1,4 +1,4 @@
-"""Ranks and words out of an attribution's arrays, and the document of tables that pages read."""
+"""Ranks and top neurons from an attribution's arrays, and the summary document `tables` that pages read."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,29 +12,30 @@ from prunescope.nsa.spelling import WordMatch
 from prunescope.nsa.texts import start_of
 from prunescope.text.words import fold
 
-FORMAT = 2  # of what is kept; store/attributions/activations.py reads 1, which had fewer arrays, and 2
-MAX_MATCHED = 100  # top neurons that the controls speak of
-MATCHED_IN_LAYER = 20  # top neurons of a layer that its own controls speak of
+FORMAT = 2  # version of the stored attribution; store/attributions/activations.py also reads 1, which had fewer arrays
+MAX_TOP = 100  # most top neurons over all layers that are compared with controls
+MAX_TOP_OF_LAYER = 20  # top neurons of each layer that are compared with controls
 
 
 def ranks_of(score: Float[np.ndarray, "layers neurons"]) -> np.ndarray:
-    """1 for the highest Score of all, ties by place; 0 where it is NaN."""
+    """Ranks over all layers: 1 for the highest Score, ties in order of position; 0 where the Score is NaN."""
     order = np.argsort(-score.ravel(), kind="stable")[: int(np.isfinite(score).sum())]
     ranks = np.zeros(score.size, dtype=np.int32)
     ranks[order] = np.arange(1, len(order) + 1)
     return ranks.reshape(score.shape)
 
 
-def matched_count(ranks: np.ndarray) -> int:
-    """How many top neurons count as matched: 5 % of the ranked, at least 10, at most MAX_MATCHED."""
+def top_count(ranks: np.ndarray) -> int:
+    """The number of top neurons to compare with controls: 5 % of the ranked neurons, at least 10 and at most MAX_TOP,
+    but not more than there are."""
     ranked = int(ranks.max(initial=0))
-    return min(MAX_MATCHED, max(10, ranked // 20), ranked)
+    return min(MAX_TOP, max(10, ranked // 20), ranked)
 
 
 def top_of_layer(ranks: Int[np.ndarray, " neurons"], known: Bool[np.ndarray, " neurons"]) -> np.ndarray:
-    """The top neurons of one layer, those that are `known`, best first."""
+    """The MAX_TOP_OF_LAYER best-ranked neurons of one layer among those in `known`, best first."""
     places = np.flatnonzero(known)
-    top: np.ndarray = places[np.argsort(ranks[places], kind="stable")][:MATCHED_IN_LAYER]
+    top: np.ndarray = places[np.argsort(ranks[places], kind="stable")][:MAX_TOP_OF_LAYER]
     return top
 
 
@@ -44,7 +45,7 @@ def tables_document(
     arrays: dict[str, np.ndarray],
     comparisons: dict[str, Any],
 ) -> dict[str, Any]:
-    """The document of tables, as store/attributions/tables.py reads it."""
+    """The JSON document `tables` that store/attributions/tables.py reads."""
     positions = prepared.positions
     ranked = int((arrays["rank"] > 0).sum())
     neurons = len(prepared.layers) * arrays["rank"].shape[1]
@@ -79,8 +80,8 @@ def tables_document(
             "neurons": neurons,
             "ranked": ranked,
             "unranked": neurons - ranked,
-            "matched": matched_count(arrays["rank"]),
-            "matched_in_layer": MATCHED_IN_LAYER,
+            "matched": top_count(arrays["rank"]),
+            "matched_in_layer": MAX_TOP_OF_LAYER,
             "dropped": [
                 {"text": index, "word": word} for index, found in prepared.found.items() for word in found.dropped
             ],

@@ -1,18 +1,18 @@
-"""The texts that an attribution starts from, and the words found in them."""
+"""The input texts of an attribution, and the words found in them."""
 
 from dataclasses import dataclass
 
 SENTIMENT = "sentiment"
 SENTIMENT_LABELS = ("negative", "positive")
-"""Of every sentiment prompt."""
+"""The labels of every sentiment prompt."""
 
 
 @dataclass(frozen=True)
 class Text:
     """One text with the prompt around it: the model reads `before + text + after`.
 
-    `group` is the group of the text's task; it decides how a model is asked for influential words. `choices` are the
-    labels that it may have: where it has none of its own, the model's own answer is one of them.
+    `group` is the group of the text's task, which determines the question for influential words. `choices` are the
+    possible labels, from which the model's own answer is chosen when there is no `label`.
     """
 
     text: str
@@ -25,7 +25,7 @@ class Text:
 
     @property
     def start(self) -> str:
-        """The beginning of the text, to name it by."""
+        """The beginning of the text, for messages."""
         return start_of(self.text)
 
     @property
@@ -36,8 +36,8 @@ class Text:
 
 @dataclass(frozen=True)
 class FoundWords:
-    """Influential words that stand in the text, named words that do not, and the model's answer where it was asked;
-    `plain_reason` is why its chat template was not used."""
+    """The influential words of a text: `words` that occur in it, `dropped` ones that were named but do not, the model's
+    `answer` if it was asked, and `plain_reason`, why its chat template was not used."""
 
     words: tuple[str, ...]
     dropped: tuple[str, ...]

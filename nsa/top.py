@@ -1,7 +1,7 @@
-"""Which neurons answer to a word, or to a single token: Eq. 1 with that word's or token's tokens as S.
+"""Finds the top neurons of a word or of a single token: Eq. 1 with that word's or token's positions as S.
 
-The share of all of a neuron's activation that falls there, so that neurons that are always strong do not head every
-list. Only ranked neurons take part, and only shares above zero.
+The score is the share of a neuron's total activation at these positions, so that neurons that are active everywhere are
+not at the top of every list. Only ranked neurons take part, and only shares above zero.
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,19 @@ OF_A_TOKEN = 10
 
 @dataclass(frozen=True)
 class Top:
-    """The best neurons of every item (word or token), best first; -1 and NaN behind the last."""
+    """The best neurons of every item (word or token), best first, padded with -1 and NaN."""
 
     neurons: Int[np.ndarray, "items top"]
     scores: Float[np.ndarray, "items top"]
 
     @classmethod
     def none(cls, items: int, top: int) -> Self:
-        """No neuron yet."""
+        """An empty result, all -1 and NaN."""
         return cls(np.full((items, top), -1, dtype=np.int32), np.full((items, top), np.nan, dtype=np.float32))
 
     def merged(self, other: "Top", shift: int = 0) -> "Top":
-        """The best of both, those of `other` numbered from `shift` on; of equal ones those of `self` come first."""
+        """Merge two results and keep the best. `shift` is added to the neuron numbers of `other`; of equal scores those
+        of `self` come first."""
         moved = np.where(other.neurons < 0, -1, other.neurons + shift)
         neurons, scores = (
             np.concatenate(pair, axis=1) for pair in ((self.neurons, moved), (self.scores, other.scores))
@@ -49,7 +50,7 @@ def of_words(
     denominator: Float[np.ndarray, " neurons"],
     ranked: Bool[np.ndarray, " neurons"],
 ) -> Top:
-    """The top of every word, from one layer's A_m."""
+    """The top neurons of every word, from one layer's A_m (`means`)."""
     sums = means * positions.word_counts().sum(1)
     shares = np.divide(sums, denominator[:, None], out=np.full(sums.shape, np.nan), where=ranked[:, None] & (sums > 0))
     order = np.argsort(-shares, axis=0, kind="stable")[:OF_A_WORD].T
@@ -63,7 +64,8 @@ def of_tokens(
     denominator: Float[np.ndarray, " neurons"],
     ranked: Bool[np.ndarray, " neurons"],
 ) -> Top:
-    """The top of every token, from a block of transformed activations. A token that does not count has none."""
+    """The top neurons of every token, from a block of transformed activations; none for a token that is not in the
+    sums."""
     kept = np.flatnonzero(ranked)
     if not len(kept):
         return Top.none(values.shape[1], OF_A_TOKEN)

@@ -1,15 +1,14 @@
-"""The list of words in a model's answer, in the forms in which chat models write lists.
+"""Parses the list of words in a model's answer, in the formats that chat models use.
 
-    [awful, bad]        behind a colon or at the start of a line; over several lines, in bold, backticks, quotes of any
-                        kind, a code block, as JSON, with brackets inside
-    - awful             a line for each word, behind a dash, star, dot or number; an explanation behind it is left out
+    [awful, bad]        after a colon or at the start of a line; over several lines, in bold, backticks, quotes of any
+                        kind, a code block, as JSON, with nested brackets
+    - awful             one line per word, after a dash, star, dot or number; an explanation after it is dropped
     | awful | harsh |   a column of a table
-    words: awful, bad   behind a colon, in a line that speaks of words
-    awful               nothing but a line for each word
+    words: awful, bad   after a colon, in a line that mentions words
+    awful               one line per word and nothing else
 
-What is none of these is prose and names no words, and what a reasoning model thinks before it answers is no answer
-(<think>). Of several lists the first counts that names words of the text that
-was asked about, else the first.
+Anything else is prose and names no words. A reasoning model's thoughts (<think>) are ignored. Of several lists, the
+first that contains words of the text in question is used, else the first.
 """
 
 import json
@@ -19,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from prunescope.text.words import WordIndex
 
 MAX_BRACKETED = 4000
-"""Characters of a list in brackets."""
+"""Maximum length of a list in brackets, in characters."""
 MAX_PHRASE = 4
-"""Words of one item; what is longer is a sentence."""
+"""Maximum number of words in one item; longer items are sentences."""
 
 _OPENING = "\"'`“”„‘’‚«»‹›「"  # noqa: RUF001 - quotation marks of many languages
 _CLOSING = "\"'`“”‘’«»‹›」"  # noqa: RUF001
@@ -53,7 +52,7 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 
 
 def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
-    """The words that a model's answer lists; none where it is prose. `text` is what was asked about.
+    """The words listed in a model's answer; empty for prose. `text` is the text that the question was about.
 
     >>> parse_answer("**[awful, bad]**"), parse_answer("- awful\\n- bad"), parse_answer("It is an awful text.")
     (('awful', 'bad'), ('awful', 'bad'), ())
@@ -71,8 +70,8 @@ def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
 
 
 def is_finished(answer: str) -> bool:
-    """Whether the list of an answer that is still being written has ended: its bracket is closed, or another line has
-    ended after its lines."""
+    """Whether the list in an unfinished answer is complete: its bracket is closed, or a complete line follows its
+    lines."""
     answer = _THOUGHTS.sub("", answer)
     if next(_bracketed(answer), None) is not None:
         return True
@@ -83,21 +82,21 @@ def is_finished(answer: str) -> bool:
 
 
 def is_one_line(answer: str) -> bool:
-    """Whether the first line has ended and no list goes on behind it: none is announced, begun or left open."""
+    """Whether the first line has ended and no list continues after it: none is announced, begun or left open."""
     first, end, _ = answer.lstrip().partition("\n")
     opened = first.count("[") > first.count("]")
     return bool(end) and not opened and not _BULLET.match(first) and not first.strip().strip(_MARKS).endswith(":")
 
 
 def _plain(answer: str) -> str:
-    """The answer without thoughts, code fences and tags, with a line for each item of "1. awful 2. bad"."""
+    """The answer without thoughts, code fences and tags, and with "1. awful 2. bad" split into one line per item."""
     body = _TAG.sub(" ", _FENCE.sub("", _THOUGHTS.sub("", answer))).replace("\\[", "[").replace("\\]", "]")
     lines = _NUMBERED_WORD.sub("", body).split("\n")
     return "\n".join(_NEXT_NUMBER.sub("\n", line) if _NUMBER_ONE.match(line) else line for line in lines)
 
 
 def _readings(whole: str) -> Iterator[list[str]]:
-    """Every list that the answer may be read as, the surest first."""
+    """All lists that can be parsed from the answer, the most certain first."""
     yield from _bracketed(whole)
     body = _NEXT_QUESTION.split(whole)[0]
     yield from _bulleted(body)
@@ -110,7 +109,8 @@ def _readings(whole: str) -> Iterator[list[str]]:
 
 
 def _between_commas(whole: str) -> list[str]:
-    """The parts of the first line between its commas; since it may be prose, only words of the text make it a list."""
+    """The comma-separated parts of the first line. Since it may be prose, it counts as a list only if it has words of
+    the text."""
     items = _items_of(whole.strip().partition("\n")[0].strip("(){}["))
     return items if len(items) > 1 and all(_words(item) <= 2 for item in items) else []
 
@@ -132,7 +132,7 @@ def _bracketed(body: str) -> Iterator[list[str]]:
 
 
 def _closing(body: str, start: int) -> int | None:
-    """Where the bracket that opens at `start` closes."""
+    """The position of the bracket that closes the one at `start`."""
     depth = 0
     for place in range(start, min(len(body), start + MAX_BRACKETED)):
         depth += {"[": 1, "]": -1}.get(body[place], 0)
@@ -147,9 +147,9 @@ def _is_list(items: Sequence[str]) -> bool:
 
 
 def _bulleted(body: str) -> Iterator[list[str]]:
-    """The words of lines with bullets: what stands before an explanation, or, as another reading, behind a heading.
+    """The words of bulleted lines: the part before an explanation or, as a second reading, the part after a heading.
 
-    Bullets below another bullet explain it, unless that one is a heading.
+    Nested bullets are explanations of the outer one, unless that is a heading.
     """
     found = [(match, line[match.end() :]) for line in body.split("\n") if (match := _BULLET.match(line))]
     indents = [len(match.group()) - len(match.group().lstrip()) for match, _ in found]
@@ -167,7 +167,7 @@ def _bulleted(body: str) -> Iterator[list[str]]:
 
 
 def _columns(body: str) -> Iterator[list[str]]:
-    """The columns of a table with a rule below its heads, but for those of numbers."""
+    """The columns of a table with a rule below its header, except columns of numbers."""
     lines = [line.strip() for line in body.split("\n")]
     rule = next((place for place, line in enumerate(lines) if line[:1] == "|" and _RULE.fullmatch(line)), len(lines))
     rows = [line.strip("|").split("|") for line in lines[rule + 1 :] if line[:1] == "|"]
@@ -176,7 +176,7 @@ def _columns(body: str) -> Iterator[list[str]]:
 
 
 def _head_and_rest(content: str) -> tuple[str, str]:
-    """A line's word and its explanation, or its heading and its words."""
+    """Split a line into a word and its explanation, or a heading and its words."""
     marked = _SPAN.match(content)
     rest = content[marked.end() :].strip() if marked else ""
     if marked and rest and rest[0] not in _SEPARATORS and not _AND.match(f" {rest}"):
@@ -186,7 +186,7 @@ def _head_and_rest(content: str) -> tuple[str, str]:
 
 
 def _introduced(lines: Sequence[str]) -> Iterator[list[str]]:
-    """The words behind a colon, or in quotes, in a line that speaks of words."""
+    """The words after a colon, or in quotes, in a line that mentions words."""
     for line, following in zip(lines, [*lines[1:], ""], strict=False):
         head, colon, tail = line.partition(":")
         if colon and _SPEAKS_OF_WORDS.search(head):
@@ -209,13 +209,13 @@ def _a_line_each(lines: Sequence[str]) -> list[str]:
 
 
 def _items_of(line: str) -> list[str]:
-    """The parts of a line between commas and "and"."""
+    """The parts of a line separated by commas or "and"."""
     quoted = _quoted_items(line)
     return quoted if quoted else [item for part in _AND.split(_bare(line)) if (item := _bare(part).rstrip(".,;!?"))]
 
 
 def _quoted_items(line: str) -> list[str]:
-    """The items of a line that is nothing but items in quotes."""
+    """The items of a line that consists of quoted items only."""
     spans = list(_SPAN.finditer(line))
     between = _SPAN.sub("", line)
     plain = re.fullmatch(rf"(?:[{_SEPARATORS}.\s{{}}()]|\band\b|\bor\b|&)*", between)
@@ -223,7 +223,7 @@ def _quoted_items(line: str) -> list[str]:
 
 
 def _split(content: str) -> list[str]:
-    """The items of a list in brackets, an empty one where nothing stands between two commas."""
+    """The items of a list in brackets; nothing between two commas is an empty item."""
     try:
         loaded = json.loads(f"[{content}]")
     except (ValueError, RecursionError):
@@ -243,7 +243,7 @@ def _split(content: str) -> list[str]:
 
 
 def _outside_quotes(content: str) -> Iterator[int]:
-    """Where separators stand that no quotes enclose. A quote opens at the start of an item and closes at its end."""
+    """The positions of separators outside quotes. A quote opens at the start of an item and closes at its end."""
     start = place = 0
     while place < len(content):
         if content[place] in _SEPARATORS:
@@ -264,18 +264,18 @@ def _unquoted(item: str) -> str:
 
 
 def _bare(item: str) -> str:
-    """An item without the marks around it; as it is where it is nothing but marks."""
+    """An item without the marks around it; unchanged if it consists of marks only."""
     item = item.strip()
     return item.strip(_MARKS) or item
 
 
 def _without_stop(item: str) -> str:
-    """An item in quotes without the comma or full stop that American English puts into them."""
+    """A quoted item without a comma or full stop inside the quotes, as in American English."""
     return item.rstrip(".,;!?") or item
 
 
 def _short(items: Sequence[str]) -> list[str]:
-    """The items that may be words: no sentence, no placeholder, not marks alone."""
+    """The items that may be words: not sentences, placeholders, or marks only."""
     filled = [item for item in items if item.strip(_MARKS) and not _PLACEHOLDER.fullmatch(item)]
     return [item for item in filled if _words(item) <= MAX_PHRASE]
 
@@ -285,7 +285,7 @@ def _words(item: str) -> int:
 
 
 def _of_text(item: str, words: WordIndex) -> list[str]:
-    """An item, or where the text does not have it, its parts around an "and" that it has."""
+    """The item itself, or its parts around an "and" if the text contains one of these but not the item."""
     parts = [part for part in _AND.split(item) if part]
     found = item not in words and any(part in words for part in parts)
     return parts if found else [item]

@@ -1,4 +1,4 @@
-"""Step 1 of NSA: the words that decide the task's answer.
+"""Step 1 of NSA: finds the influential words, which decide the task's answer.
 
 Four sources: `manual` (the user's own words), `cot` (the dense model names them, arXiv 2503.01542 section 3.3),
 `occlusion` (the label's log-probability falls when the word is left out) and `gradient` (gradient times input on the
@@ -22,7 +22,8 @@ __all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "parse_a
 
 
 def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The named words that the text has, and those that it has not; each once, in any spelling, in the order named."""
+    """Split named words into those in the text and those that are not, without repetitions, in the order named; words
+    are compared in any spelling."""
     kept: dict[str, str] = {}
     dropped: dict[str, str] = {}
     words = WordIndex(text)
@@ -32,7 +33,7 @@ def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[
 
 
 def manual_words(text: Text, lm: LanguageModel) -> FoundWords:
-    """The user's own words. Raises BadText for a word that the text does not have."""
+    """The user's own words. Raises BadText for a word that is not in the text."""
     kept, missing = keep_words(text.words or (), text.text)
     if missing:
         start = start_of(text.text)
@@ -41,9 +42,9 @@ def manual_words(text: Text, lm: LanguageModel) -> FoundWords:
 
 
 def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
-    """The words that the model itself names, after one worked example; those that the text does not have are dropped.
+    """The words that the model names after one worked example; words that are not in the text are dropped.
 
-    The worked example is left out where the context is too short for it; None where that does not help.
+    The worked example is omitted when the context is too short for it; None when the context is too short even then.
     """
     for example in (True, False):
         whole = answer(lm, words_prompt(text.text, example, text.group))
@@ -54,18 +55,19 @@ def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
 
 
 def occlusion_words(text: Text, lm: LanguageModel) -> FoundWords | None:
-    """The words (at most five) without which the label's log-probability falls most, by a tenth of the most or more.
+    """The at most five words whose removal lowers the label's log-probability most, each by at least a tenth of the
+    largest drop.
 
-    None where the text, its question and its label are longer than the context.
+    None when text, question and label exceed the context length.
     """
     drops = label_drops(lm, text)
     return None if drops is None else FoundWords(largest(drops), (), None)
 
 
 def gradient_words(text: Text, lm: LanguageModel) -> FoundWords | None:
-    """The words (at most five) with the largest gradient times input, none under a tenth of the largest.
+    """The at most five words with the largest gradient times input, none below a tenth of the largest.
 
-    None where the text, its question and its label are longer than the context.
+    None when text, question and label exceed the context length.
     """
     amounts = word_gradients(lm, text)
     return None if amounts is None else FoundWords(largest(amounts), (), None)
@@ -86,9 +88,9 @@ def influential_words(
     *,
     on_text: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[FoundWords | None]:
-    """The influential words of every text; `on_text(done, total)` after each may raise Cancelled.
+    """Find the influential words of every text; `on_text(done, total)` is called after each and may raise Cancelled.
 
-    None for a text that fits the model's context, but not together with the question that finds its words.
+    The result is None for a text that exceeds the context length together with the question for its words.
 
     Raises BadInput for an unknown source, BadText for an empty text, a manual word that is not in its text, or a text
     that the source cannot use (no label for `occlusion` and `gradient`).
@@ -104,7 +106,7 @@ def influential_words(
 
 
 def check_texts(texts: Sequence[Text]) -> None:
-    """Raise BadText when there is no text, an empty one, or half a character in one, its label or its words."""
+    """Raise BadText when there is no text, or an empty one, or a lone surrogate in a text, its label or its words."""
     if not texts:
         raise BadText("no texts were given: an attribution needs at least one")
     for place, text in enumerate(texts, start=1):

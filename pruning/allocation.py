@@ -1,14 +1,15 @@
-"""How much each decoder layer loses, when not all lose the same.
+"""Allocation of sparsity over the decoder layers.
 
-`Uniform` gives every layer the pattern that was asked for. `OWL` (Yin et al., arXiv 2310.05175) spares the layers that
-hold more outliers: the outlier ratio of a layer is the share of its Wanda scores |W_ij| * ||x_j|| above `outlier` times
-their mean, taken over all of the layer's matrices in the dense model. The ratios, scaled so that the greatest and the
-smallest lie 2 * `range` apart and shifted so that their mean is the density asked for, are the layers' densities.
+`Uniform` gives every layer the requested pattern. `OWL` (Yin et al., arXiv 2310.05175) gives layers with more outliers
+a lower sparsity. A layer's outlier ratio is the share of its Wanda scores |W_ij| * ||x_j|| above `outlier` times their
+mean, over all of the layer's matrices in the dense model. The layers' densities (1 - sparsity) are these ratios, scaled
+so that the greatest and the smallest differ by 2 * `range` and shifted so that their mean is the requested density.
 
-So does the authors' code. Where one layer stands out, it can end further than `range` from the target, though the
-paper's text keeps all within; the distance between the extremes is 2 * `range` either way. Two departures: layers of
-different size count by their weights, so that the model as a whole has the sparsity asked for; and where a layer would
-end below 0 or near 1, all layers move towards the target by the same factor, which keeps the mean.
+The authors' code does the same. A layer with an extreme ratio can be further than `range` from the target, although the
+paper's text says that none is; the difference between the extremes is 2 * `range` in both. There are two departures:
+layers are weighted by their number of weights, so that the whole model has the requested sparsity; and when a layer's
+sparsity would be below 0 or near 1, the distances of all layers from the target shrink by the same factor, which
+preserves the mean.
 """
 
 import math
@@ -23,18 +24,18 @@ from prunescope.lm.errors import BadInput, BadPattern
 from prunescope.pruning.patterns import NofM, Pattern, Unstructured
 
 MIN_DENSITY = 0.1
-"""No layer keeps less than this part of the density asked for."""
+"""Lower bound on a layer's density, as a fraction of the requested density."""
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every layer loses the same; no options."""
+    """Every layer has the same sparsity; no options."""
 
 
 @dataclass(frozen=True)
 class OWL:
-    """Layers with more outliers lose less. outlier: how many times the mean score makes one; range: half the distance
-    between the most and the least pruned layer, as a share of weights."""
+    """Layers with more outlier scores have a lower sparsity. `outlier`: a score above this multiple of the mean is an
+    outlier; `range`: half the difference in sparsity between the most and the least pruned layer."""
 
     outlier: float = 5.0
     range: float = 0.08
@@ -52,7 +53,8 @@ ALLOCATIONS: dict[str, type[Uniform] | type[OWL]] = {"uniform": Uniform, "owl": 
 
 
 def build_allocation(name: str, options: Mapping[str, float]) -> Allocation:
-    """The allocation of that name with its options set. Raises BadInput, which lists what is known."""
+    """The allocation of this name with its options. Raises BadInput, listing the known ones, for unknown names and
+    options."""
     if name not in ALLOCATIONS:
         raise BadInput(f"allocation {name!r} is unknown; known: {', '.join(ALLOCATIONS)}")
     kind = ALLOCATIONS[name]
@@ -64,7 +66,8 @@ def build_allocation(name: str, options: Mapping[str, float]) -> Allocation:
 
 
 def check_allocation(allocation: Allocation, pattern: Pattern) -> None:
-    """Raise BadPattern when the allocation cannot go with the pattern: n:m leaves every layer the same share."""
+    """Raise BadPattern when the allocation is incompatible with the pattern: with n:m every layer has the same
+    sparsity."""
     if isinstance(allocation, OWL) and isinstance(pattern, NofM):
         raise BadPattern(
             f"owl gives each layer a sparsity of its own, but {pattern} is the same share everywhere: "
@@ -77,8 +80,8 @@ def outlier_ratio(
 ) -> float:
     """The share of one layer's Wanda scores that are above `outlier` times their mean.
 
-    `weights` are the layer's matrices [rows, columns], `norms` the norm of each one's inputs [columns], as
-    `pruning.statistics.InputNorms.norms` gives them.
+    `weights` are the layer's matrices [rows, columns], `norms` the norms of each matrix's inputs [columns], as returned
+    by `pruning.statistics.InputNorms.norms`.
     """
     count = sum(weight.numel() for weight in weights)
     pairs = list(zip(weights, norms, strict=True))
@@ -90,8 +93,8 @@ def outlier_ratio(
 def layer_patterns(
     allocation: Allocation, pattern: Pattern, ratios: Sequence[float], sizes: Sequence[int]
 ) -> list[Pattern]:
-    """The pattern of each layer. `sizes`: weights in each layer; `ratios`: each one's `outlier_ratio` (not read for
-    `Uniform`, may be empty). Raises BadPattern (`check_allocation`)."""
+    """The pattern of each layer. `sizes`: number of weights in each layer; `ratios`: each layer's `outlier_ratio` (not
+    used by `Uniform`, may be empty). Raises BadPattern (`check_allocation`)."""
     check_allocation(allocation, pattern)
     if isinstance(allocation, Uniform) or isinstance(pattern, NofM):
         return [pattern] * len(sizes)
@@ -99,7 +102,8 @@ def layer_patterns(
 
 
 def layer_sparsities(ratios: Sequence[float], sizes: Sequence[int], target: float, range: float) -> list[float]:
-    """Sparsities whose mean, weighted by `sizes`, is `target`: the higher a layer's outlier ratio, the lower its own.
+    """OWL's sparsity for each layer: the higher its outlier ratio, the lower its sparsity. Their mean, weighted by
+    `sizes`, is `target`.
 
     >>> [round(each, 2) for each in layer_sparsities([0.02, 0.01, 0.03], [5, 5, 5], target=0.5, range=0.08)]
     [0.5, 0.58, 0.42]

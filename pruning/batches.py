@@ -1,4 +1,4 @@
-"""How many windows go through a layer at once."""
+"""The micro-batch size: how many calibration windows go through a layer at once."""
 
 import torch
 from torch import nn
@@ -6,34 +6,35 @@ from torch import nn
 from prunescope.lm.architecture import linears, weight_view
 
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 16384}
-"""More tokens than these make the products of a layer no faster."""
+"""Larger micro-batches do not make a layer's matrix products faster."""
 
 USABLE = 0.8
-"""Share of the free memory that is counted on: the estimate knows no attention scores and no fragments."""
+"""Share of the free memory that is used, because the estimate ignores attention scores and fragmentation."""
 
 
 def windows_at_once(layer: nn.Module, tokens: int, device: torch.device, dtype: torch.dtype, *, visits: bool) -> int:
-    """Windows of `tokens` tokens for one pass through `layer`, at least one.
+    """The number of windows of `tokens` tokens for one pass through `layer`, at least one.
 
-    On a CPU as many as make 4096 tokens; on a GPU 16384, or as many as the free memory has room for
-    (`windows_fitting`). `visits`: the layer is still to be copied to the device.
+    4096 tokens on a CPU; on a GPU 16384, or fewer if less memory is free (`windows_fitting`). `visits`: whether the
+    layer still has to be copied to the device.
     """
     most = max(1, TOKENS_AT_ONCE.get(device.type, TOKENS_AT_ONCE["cpu"]) // tokens)
     if device.type != "cuda":
         return most
     free, _ = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # ours, and not in use
+    # What PyTorch has reserved and does not use is free too.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if visits:
         free -= sum(parameter.numel() for parameter in layer.parameters()) * dtype.itemsize
     return min(most, windows_fitting(layer, tokens, dtype, free))
 
 
 def windows_fitting(layer: nn.Module, tokens: int, dtype: torch.dtype, free: int) -> int:
-    """How many windows `free` bytes have room for beside the layer's statistics, at least one.
+    """The number of windows that fit in `free` bytes beside the layer's statistics, at least one.
 
-    Statistics: columns^2 float32 numbers for each linear, which is what a Hessian takes and more than others do;
-    linears with the same input share one, so this is an upper bound. A token of a window: what each linear reads
-    and writes, in `dtype`, and the widest input twice more in float32, for its squares or its product.
+    The estimate counts, as statistics, columns^2 float32 numbers for each linear: the size of a Hessian, and an upper
+    bound since linears with the same input share one. For each token it counts the inputs and outputs of all linears in
+    `dtype`, and the widest input twice in float32, for its squares or products.
     """
     shapes = [weight_view(module).shape for module in linears(layer).values()]
     statistics = sum(4 * columns**2 for _, columns in shapes)

@@ -1,17 +1,17 @@
-"""The text whose activations steer pruning, as token windows.
+"""Calibration sets as token windows.
 
-c4              windows out of pages longer than a window, drawn as SparseGPT's and Wanda's authors draw them
+c4              windows out of pages longer than a window, drawn as in the published code of SparseGPT and Wanda
 wikitext2, ptb  lines joined by one space, then random windows
 task sets       training examples with their answers, as the evaluation's prompt shows them
 demo            the project's own calibration text
 a file          .txt running text, then random windows; .jsonl examples (`text`);
-                .safetensors `input_ids` [samples, tokens], taken as they are
+                .safetensors `input_ids` [samples, tokens], used unchanged
 
-Sets of examples (the task sets, demo, .jsonl files) have two modes: `concat` appends random examples until a window is
-full, `single` puts one example into each and pads it.
+Sets of examples (the task sets, demo, .jsonl files) have two modes: `concat` fills each window with random examples,
+`single` puts one example into each window and pads it.
 
 `bos` says whether every window begins with BOS. `never` is the published protocol for pages and running text: special
-tokens stand where the tokenizer puts them, around a whole text or page, so that hardly a window has one.
+tokens are only where the tokenizer adds them, around a whole text or page, so that few windows have one.
 """
 
 import hashlib
@@ -39,16 +39,16 @@ EXAMPLE_SETS = (*TASK_TEXTS, "demo")
 MODES = ("concat", "single")
 FILES = (".txt", ".jsonl", ".safetensors")
 SAMPLES = 128
-LONGEST = 2048  # also where a model reads more: a default of 131072 tokens would ask for 128 GiB
+LONGEST = 2048  # also for models with a longer context: a default of 131072 tokens would need 128 GiB
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration windows and how they came about.
+    """Calibration windows and their provenance.
 
-    `lengths`: how many tokens of each window are real, the rest being padding at the right; None where all are full.
-    `mode`: None for a source that has none. `bos`: whether every window begins with BOS, None for windows that are
-    taken as they are. `samples` and `seqlen` are the windows' own, `sha256` is of the windows and their lengths.
+    `lengths`: number of real tokens in each window, the rest is padding on the right; None when there is no padding.
+    `mode`: None for a source without modes. `bos`: whether every window begins with BOS, None for windows given as
+    token ids. `samples` and `seqlen` are the shape of `windows`; `sha256` is the hash of the windows and lengths.
     """
 
     windows: Int[Tensor, "samples tokens"]
@@ -63,7 +63,7 @@ class Calibration:
 
     @property
     def tokens(self) -> int:
-        """The real tokens, without padding."""
+        """The number of tokens without padding."""
         return self.windows.numel() if self.lengths is None else int(self.lengths.sum())
 
 
@@ -79,15 +79,16 @@ def calibration_windows(
     bos: str = "auto",
     data: Path | None = None,
 ) -> Calibration:
-    """Windows of a named set, looked for in `data`/calibration before the hub, or of a file.
+    """Read a calibration set, from a file or by name (from `data`/calibration, else from the hub), and cut it into
+    windows.
 
-    `context` is the most tokens the model reads. `mode` is for sets of examples, `concat` unless given. `samples` is
-    128 unless given, `seqlen` min(2048, context); windows from a .safetensors file are cut only where they are given.
-    The same seed gives the same windows. `bos`: whether each begins with the tokenizer's BOS, counted in `seqlen`:
-    `auto` where the tokenizer puts one before a text, `always`, or `never`.
+    `context` is the model's context length. `mode` is for sets of examples, by default `concat`. `samples` is by
+    default 128, `seqlen` min(2048, context); windows from a .safetensors file are cut only if they are given. The same
+    seed gives the same windows. `bos`: whether each window begins with the tokenizer's BOS, counted in `seqlen`:
+    `always`, `never`, or `auto` (if the tokenizer adds one to a text).
 
-    Raises BadInput (an unknown name or mode, a size that cannot be, no tokenizer, no BOS), BadData (a file that is
-    missing, malformed or too short, a hub that cannot be reached).
+    Raises BadInput (unknown name or mode, invalid size, no tokenizer, no BOS), BadData (missing, malformed or too short
+    file, hub not reachable).
     """
     for label, value in (("samples", samples), ("seqlen", seqlen)):
         if value is not None and value < 1:
@@ -137,9 +138,9 @@ def _windows(
     data: Path | None,
     begin: tuple[int, ...],
 ) -> tuple[Int[Tensor, "samples tokens"], Int[Tensor, " samples"] | None]:
-    """Windows and, where some are padded, their lengths; `extent` is how many there are and how long at most, `begin`
-    what each begins with."""
-    start: Start = begin or None  # published: special tokens around the whole text or page
+    """The windows and, for padded ones, their lengths; `extent` is (samples, seqlen), `begin` the ids that each window
+    begins with."""
+    start: Start = begin or None  # as published: special tokens around the whole text or page
     match name:
         case "c4":
             return document_windows(documents(name, data), tokenizer, *extent, rng, start=start), None
@@ -161,7 +162,7 @@ def _windows(
 def _out_of(
     text: str, tokenizer: PreTrainedTokenizerBase, extent: tuple[int, int], rng: random.Random, start: Start
 ) -> Int[Tensor, "samples tokens"]:
-    """Random windows of a running text."""
+    """Random windows from a running text."""
     return random_windows(tokens_of(tokenizer, text, special=start is None), *extent, rng, start=start)
 
 

@@ -1,11 +1,11 @@
-"""Where calibration text comes from: a folder's files, the hub, or what ships with the project.
+"""Reads calibration text from local files, from the hub, or from the files that ship with the project.
 
 c4                                  <data>/calibration/c4.jsonl, else allenai/c4: pages
 wikitext2, ptb                      <data>/calibration/<name>.train.txt, else the hub: lines
 arc_challenge, arc_easy, boolq,
 rte, sst2, wnli                     <data>/calibration/<name>.jsonl, else the hub: training rows, as `task_texts`
 demo                                demo/calibration.jsonl: passages
-a file of the user's                .jsonl with a `text` in each line, .txt, .safetensors
+a user's file                       .jsonl with a `text` in each line, .txt, .safetensors
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class OnHub:
 HUB: dict[str, OnHub] = {
     "c4": OnHub("allenai/c4", "en", limit=C4_DOCUMENTS),
     "wikitext2": OnHub("Salesforce/wikitext", "wikitext-2-raw-v1"),
-    # Its loader no longer runs; the hub's own conversion is read.
+    # Its loading script is no longer supported; the hub's own conversion is read.
     "ptb": OnHub("ptb-text-only/ptb_text_only", revision="refs/convert/parquet"),
     "arc_challenge": OnHub("allenai/ai2_arc", "ARC-Challenge"),
     "arc_easy": OnHub("allenai/ai2_arc", "ARC-Easy"),

@@ -1,8 +1,8 @@
-"""What the decoder layers are called with, and the hidden states on their way from layer to layer.
+"""Captures the decoder layers' arguments, and keeps the hidden states that pass from layer to layer.
 
-Nothing is assumed about a layer's arguments: whatever the model hands to each of its layers is kept and handed on.
-To learn it, the model runs with layers that let the hidden state pass unchanged, and stops before its head. What is
-assumed of the hidden state is tried with two tokens first (`pruning.probe`).
+Nothing is assumed about a layer's other arguments: whatever the model passes to each layer is kept and passed again.
+They are captured by running the model with layers that return the hidden state unchanged, up to its head. The
+assumptions about the hidden state are tested with two tokens first (`pruning.probe`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +21,11 @@ from prunescope.pruning.visit import Visit, tensors_of
 
 
 class LayerInputs:
-    """The current layer's input for every window, in host memory, and how to call the layer.
+    """The current layer's input hidden states for all windows, in host memory, and the layer's other arguments.
 
-    `hidden` [samples, tokens, hidden] visits the device in micro-batches of at most `batch` windows, and `advance`
-    writes a layer's output over its input. Of window i only the first `lengths[i]` tokens are text, or all where it is
-    None; what comes after them is padding, which no token before it sees.
+    `hidden` [samples, tokens, hidden] is copied to the device in micro-batches of at most `batch` windows, and
+    `advance` overwrites it with the layer's output. The first `lengths[i]` tokens of window i are text (all if
+    `lengths` is None); the rest is padding, which no earlier token attends to.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class LayerInputs:
         self._calls = calls
 
     def split(self, batch: int) -> None:
-        """Go on with micro-batches of another size."""
+        """Change the size of the micro-batches."""
         if batch != self.batch:
             self.batch, self._calls = batch, self._calls_of(batch)
 
     def run(self, index: int, layer: nn.Module) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
-        """For each micro-batch of layer `index`: its windows, and what runs the layer on them."""
-        shared: dict[int, Tensor] = {}  # the first micro-batch's arguments, which most of the others have too
+        """Iterate over the micro-batches of layer `index`: (slice of windows, function that runs the layer on them)."""
+        shared: dict[int, Tensor] = {}  # the first micro-batch's arguments, which most others share
         for number, calls in enumerate(self._calls):
             windows = slice(number * self.batch, number * self.batch + self.batch)
             # A copy also on the CPU: a layer may write into its input.
@@ -59,19 +59,19 @@ class LayerInputs:
             yield windows, _Run(layer, hidden, _moved(calls[index], self._device, shared, share=number == 0))
 
     def advance(self, index: int, layer: nn.Module) -> None:
-        """Replace every window's hidden state by what the layer makes of it. Raises NotFinite."""
+        """Replace every window's hidden state by the layer's output. Raises NotFinite."""
         sums: list[Tensor] = []
         for windows, run in self.run(index, layer):
             output = run()
             sums.append(output.sum(dtype=torch.float32))
-            # Without waiting: whoever reads it next is the same device, whose work keeps its order.
+            # Asynchronous: the next reader is the same device, which executes in order.
             self.hidden[windows].copy_(output, non_blocking=True)
         self._check_finite(sums, f"after layer {index}")
 
     def _check_finite(self, sums: Sequence[Tensor], place: str) -> None:
-        """Raise NotFinite when a hidden state of text holds NaN or infinity. `sums` over micro-batches: one number
-        that is not finite makes its sum so, and the slow look decides where it is padding, or finite numbers
-        overflow."""
+        """Raise NotFinite when a hidden state of text holds NaN or infinity. `sums` are over micro-batches: a finite
+        sum proves that all its elements are finite. Otherwise every hidden state is checked, since the cause may be
+        padding or an overflow of finite numbers."""
         if bool(torch.stack(list(sums)).isfinite().all()):
             return
         for window, hidden in enumerate(self.hidden):
@@ -101,14 +101,14 @@ def capture(
     dtype: torch.dtype | None = None,
     lengths: Int[Tensor, " samples"] | None = None,
 ) -> LayerInputs:
-    """Run the windows through the embedding, up to the first decoder layer, and note what every layer is called with.
+    """Run the windows through the embedding, up to the first decoder layer, and capture all layers' arguments.
 
-    It runs where the embedding lies, in `dtype` (default: as the model is stored); only for this long are the modules
-    before the layers converted to it, and the head never. Arguments that are equal for all micro-batches (masks,
-    positions) are kept once; others wait in host memory.
+    It runs on the embedding's device in `dtype` (default: the model's own); the modules before the layers are converted
+    only temporarily, and the head never. Arguments that are equal for all micro-batches (masks, positions) are stored
+    once; others are kept in host memory.
 
-    Raises UnsupportedModel for a model whose layers cannot be run one after another (`probe_layers`), NotFinite for
-    embedded tokens that are no finite numbers.
+    Raises UnsupportedModel when the model's layers cannot be run one after another (`probe_layers`), NotFinite when the
+    embedded tokens are not finite.
     """
     place = cast(Tensor, model.get_input_embeddings().weight).device
     around = _outside(model, layers)
@@ -145,16 +145,18 @@ def capture(
 
 
 def _outside(model: PreTrainedModel, layers: Sequence[nn.Module]) -> list[Tensor]:
-    """What the pass to the first layer may need: all tensors outside of the layers, but for a head of its own."""
+    """The tensors that a pass to the first layer may need: all outside the layers, except a head that is not tied to
+    the embedding."""
     head = model.get_output_embeddings()
     left_out = {id(tensor) for layer in layers for tensor in tensors_of(layer)}
     left_out |= set() if head is None else {id(tensor) for tensor in tensors_of(head)}
-    left_out -= {id(tensor) for tensor in tensors_of(model.get_input_embeddings())}  # where the head is tied to it
+    left_out -= {id(tensor) for tensor in tensors_of(model.get_input_embeddings())}  # if the head is tied to it
     return [tensor for tensor in tensors_of(model) if id(tensor) not in left_out]
 
 
 def _kept_once(call: Call, before: Call | None, memo: dict[int, Any]) -> Call:
-    """The call with every tensor that equals the one of the first micro-batch replaced by that one."""
+    """The call, with every tensor that equals the first micro-batch's replaced by that one, so that it is stored
+    once."""
     if before is None or len(before.args) != len(call.args) or before.kwargs.keys() != call.kwargs.keys():
         return call
     return Call(
@@ -176,8 +178,8 @@ def _same(value: Any, like: Any, memo: dict[int, Any]) -> Any:
 
 
 def _moved(value: Any, device: torch.device, shared: dict[int, Tensor], *, share: bool) -> Any:
-    """The same value with every tensor in it on the device. Those in `shared` are there already, by the id of what they
-    are copies of; `share` adds to them."""
+    """The value with all tensors in it moved to the device. `shared` maps ids of tensors to their existing copies on
+    the device; with `share` new copies are added to it."""
 
     def moved(value: Any) -> Any:
         match value:

@@ -1,7 +1,7 @@
-"""What a walk refuses before it changes anything, and what it finds in a layer that cannot be pruned.
+"""Checks before and during pruning: patterns, calibration windows, and finite weights.
 
 BadInput
-└── NumericalError       numbers that cannot be worked with; the walk adds what may help, by the type computed in
+└── NumericalError       numerically unusable values; `prune` adds advice that depends on the dtype of computation
     └── NotFinite        NaN or infinity
 """
 
@@ -21,13 +21,13 @@ from prunescope.pruning.patterns import NofM, Pattern
 
 
 class NumericalError(BadInput):
-    """Numbers that cannot be worked with; `prune` adds what may help, which depends on the type computed in."""
+    """Numerically unusable values; `prune` adds advice that depends on the dtype of computation."""
 
     code: ClassVar[str] = "numerical-error"
 
 
 class NotFinite(NumericalError):
-    """NaN or infinity; the text names the place where they were made."""
+    """NaN or infinity; the text names the place where it was computed."""
 
     code: ClassVar[str] = "not-finite"
 
@@ -43,7 +43,7 @@ def check_fits(layers: Sequence[nn.Module], pattern: Pattern) -> None:
 def check_windows(
     model: PreTrainedModel, windows: Int[Tensor, "samples tokens"], lengths: Int[Tensor, " samples"] | None
 ) -> None:
-    """Raise BadData when the model cannot read the windows, or the lengths are not theirs."""
+    """Raise BadData when the model cannot read the windows, or the lengths do not fit them."""
     if not windows.numel():
         raise BadData(
             f"calibration windows have shape {list(windows.shape)}; [samples, tokens] is needed, neither of them 0"
@@ -75,13 +75,13 @@ def check_windows(
 
 def check_finite(weight: Float[Tensor, "rows columns"], place: str) -> None:
     """Raise NotFinite, naming `place`, when a weight is NaN or infinite."""
-    # One NaN or infinity makes the sum so; the slow look decides where finite numbers overflow in the sum.
+    # A sum with a NaN or infinity is not finite; the slow check is for sums of finite numbers that overflow.
     if not bool(weight.float().sum().isfinite()) and not bool(weight.isfinite().all()):
         raise NotFinite(f"{place}: the weights hold {'NaN' if bool(weight.isnan().any()) else 'infinity'}")
 
 
 def advice(error: NumericalError, dtype: torch.dtype) -> str:
-    """What may help against an error of a model that is computed in `dtype`; empty where nothing can be said."""
+    """Advice on a numerical error when computing in `dtype`; empty when there is none."""
     if dtype == torch.float16:
         return "; float16 ends at 65504: compute in a wider type (--dtype float32 or bfloat16)"
     if dtype == torch.bfloat16:
@@ -94,7 +94,7 @@ def advice(error: NumericalError, dtype: torch.dtype) -> str:
 
 @contextmanager
 def placed(place: str) -> Iterator[None]:
-    """Puts the place before what a method or statistic says of its input."""
+    """Prefix the text of a numerical error raised in the block with `place`."""
     try:
         yield
     except BadInput as error:

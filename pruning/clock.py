@@ -1,4 +1,4 @@
-"""Seconds by stage."""
+"""Measures the seconds spent in each stage of pruning."""
 
 import time
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import torch
 
 
 class Clock:
-    """Adds up what `with clock("stage"):` blocks take. On a GPU, whose work goes on in the background, a block ends
-    when that is done."""
+    """Adds up the time of `with clock("stage"):` blocks by stage. On a GPU, the end of a block waits for the GPU's
+    work."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = {}

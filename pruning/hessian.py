@@ -1,4 +1,4 @@
-"""The Hessian of a linear's squared output error with respect to one row of its weights, and its factor.
+"""The Hessian of a linear's squared output error with respect to one row of its weights, and its Cholesky factor.
 
 H = (2/n) * sum over tokens of x x^T, n counted in sequences (Frantar & Alistarh, arXiv 2301.00774). It depends on the
 inputs alone, so all rows, and all linears that read the same input, share it.
@@ -19,10 +19,11 @@ DAMPING_RETRIES = 3
 
 
 class Hessian:
-    """Gathers H in float32: columns^2 numbers, whatever the number of tokens.
+    """Accumulates H in float32: columns^2 numbers, independent of the number of tokens.
 
-    Only its upper triangle is computed, in panels of rows, which spares nearly half of the product. Tokens go in by
-    small lots: short sums added up round less than one long sum, and the factorisation magnifies what is rounded.
+    Only the upper triangle is computed, in panels of rows, which saves nearly half of the product. Tokens are added in
+    small portions: sums of short sums have a smaller rounding error than one long sum, and the factorisation amplifies
+    that error.
     """
 
     def __init__(self, columns: int, device: torch.device) -> None:
@@ -30,11 +31,11 @@ class Hessian:
         self.sequences = 0
 
     def add(self, inputs: Float[Tensor, "*tokens columns"], sequences: int) -> None:
-        """Take in one micro-batch. How many sequences it holds is told, since some layers flatten their inputs."""
+        """Add one micro-batch. Its number of sequences is an argument, because some layers flatten their inputs."""
         columns = inputs.shape[-1]
         rows = inputs.reshape(-1, columns)
-        # A product of two half-precision numbers is exact in float32, so a GPU's matrix units lose nothing that a
-        # product in float32 would keep.
+        # A product of two half-precision numbers is exact in float32, so a GPU's matrix units are as
+        # precise here as a product in float32.
         wide = rows.dtype in (torch.float16, torch.bfloat16) and rows.is_cuda and torch.version.cuda is not None
         if not wide:
             rows = rows.float()
@@ -50,7 +51,7 @@ class Hessian:
         self.sequences += sequences
 
     def matrix(self) -> Float[Tensor, "columns columns"]:
-        """H, both triangles. Raises NotFinite when an input was not, or its square is beyond float32."""
+        """The full symmetric H. Raises NotFinite when an input was not finite or its square exceeds float32."""
         full = self._upper.triu().mul_(2 / self.sequences)
         full += full.triu(1).T
         if not _all_finite(full.diagonal()):  # no product is greater than both squares: H_ij^2 <= H_ii H_jj
@@ -62,7 +63,7 @@ class Hessian:
 class Factor:
     """R, upper triangular with a positive diagonal, of the damped Hessian R R^T.
 
-    dead: inputs that were always zero. retries: how often the damping had to be raised.
+    `dead`: mask of inputs that were always zero. `retries`: how many times the damping had to be raised.
     """
 
     upper: Float[Tensor, "columns columns"]
@@ -71,10 +72,10 @@ class Factor:
 
 
 def factorise(hessian: Float[Tensor, "columns columns"], damping: float) -> Factor:
-    """Factor H + damping * mean(diag H) * I; an input that was always zero counts with a diagonal of 1.
+    """Factorise H + damping * mean(diag H) * I; an input that was always zero gets a diagonal of 1.
 
     R is the inverse of the U that the paper's formulas are written in, the upper Cholesky factor of H^-1 = U^T U: the
-    same information from one factorisation, and no inverse. Where it fails, the damping is raised tenfold, at most
+    same information from one factorisation, without an inverse. If it fails, the damping is raised tenfold, at most
     three times; then NumericalError is raised.
     """
     dead = hessian.diagonal() == 0
@@ -84,7 +85,7 @@ def factorise(hessian: Float[Tensor, "columns columns"], damping: float) -> Fact
     for retries in range(DAMPING_RETRIES + 1):
         reverse.diagonal().copy_(diagonal + damping * 10**retries * unit)
         lower, failure = torch.linalg.cholesky_ex(reverse)
-        if int(failure) == 0 and _all_finite(lower.diagonal()):  # what is wrong in a row is wrong at its end
+        if int(failure) == 0 and _all_finite(lower.diagonal()):  # a non-finite number in a row reaches its diagonal
             return Factor(lower.flip(0, 1), dead, retries)
     raise NumericalError(
         f"the Hessian of the inputs cannot be factorised, not even with damping {damping * 10**DAMPING_RETRIES:g}: "

@@ -1,6 +1,7 @@
-"""Where finished layers go, so that memory holds one at a time and a walk that was killed can go on.
+"""The interface for storing finished layers, so that memory holds one layer at a time and an interrupted run can
+resume.
 
-The walk writes no files; whoever calls it hands in a keeper that does, or none.
+`pruning.walk` writes no files itself; its caller may pass a keeper that does.
 """
 
 from dataclasses import dataclass
@@ -13,29 +14,29 @@ from prunescope.pruning.reports import LayerReport
 
 @dataclass(frozen=True)
 class Plan:
-    """What a walk settled on before its first layer; going on from a later layer with other numbers would give other
-    bits. batch: windows at once. sparsities: one per layer, where they differ."""
+    """Parameters that a run fixes before its first layer; resuming with other values would change the result. `batch`:
+    windows per micro-batch. `sparsities`: one per layer, None when they do not differ."""
 
     batch: int | None
     sparsities: tuple[float, ...] | None
 
 
 class Keeper(Protocol):
-    """Keeps finished layers, and gives them back to a later walk with the same arguments over the same model.
+    """Stores finished layers, and restores them in a later run with the same arguments on the same model.
 
-    Layers come to `keep` in order, each once; after it has returned, the walk forgets the layer's weights. What a
-    keeper raises passes through the walk.
+    `keep` is called once for each layer, in order; after it returns, the layer's weights are freed. Exceptions of a
+    keeper propagate to the caller of `prune`.
     """
 
     def plan(self) -> Plan | None:
-        """The plan of the walk that kept the layers; None when there is nothing to go on from."""
+        """The plan of the run that stored the layers; None when there is nothing to resume."""
 
     def begin(self, plan: Plan) -> None:
-        """Keep the plan of a walk that starts at the first layer."""
+        """Store the plan of a run that starts at the first layer."""
 
     def restore(self, index: int, layer: nn.Module) -> LayerReport | None:
-        """Give the layer the weights that were kept (on the CPU, in the type they are stored in), and answer with the
-        report that was kept with them; None, and the layer is as it was, when it was not kept."""
+        """Set the layer's weights to the stored ones (on the CPU, in the model's stored dtype) and return their report.
+        Return None and leave the layer unchanged when it was not stored."""
 
     def keep(self, index: int, layer: nn.Module, report: LayerReport) -> None:
-        """Keep a pruned layer (on the CPU, in the type it is stored in) with its report."""
+        """Store a pruned layer (on the CPU, in the model's stored dtype) with its report."""

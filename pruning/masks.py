@@ -1,13 +1,13 @@
-"""Scores to masks, with the exact rules for ties.
+"""Turns scores into masks, with exact rules for ties.
 
-    by row       exactly int(columns * sparsity) lowest of each row go; among equals the first ones in the row
-    by matrix    exactly int(numel * sparsity) + 1 lowest go, one more than the share: the published code takes the
-                 score at position int(numel * sparsity) for a threshold that goes itself; among equals the first ones
-                 in the matrix, row by row (the published code takes all of them); sparsity 0 takes nothing
-    n:m          of each m consecutive columns in a row the m-n lowest go; among equals the first ones
+    by row       exactly the int(columns * sparsity) lowest of each row are removed; of equal scores the first ones
+    by matrix    exactly the int(numel * sparsity) + 1 lowest are removed, one more than the share: in the published
+                 code the score at position int(numel * sparsity) is the threshold and is removed too; of equal scores
+                 the first ones, row by row (the published code removes all of them); sparsity 0 removes nothing
+    n:m          of each m consecutive columns in a row the m-n lowest are removed; of equal scores the first ones
 
-No sort is needed for a threshold: NumPy's partition finds it in a twentieth of the time on a CPU, and for groups of a
-few weights a network of minima and maxima over whole slots does. On a GPU such groups are decided by comparisons alone.
+Thresholds are found without sorting: on a CPU by NumPy's partition, in a twentieth of the time, or for groups of a few
+weights by a sorting network of minima and maxima. On a GPU such groups are decided by pairwise comparisons.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ WIDEST_NETWORK = 16
 
 
 def keep_by_row(scores: Float[Tensor, "rows columns"], pattern: Pattern) -> Bool[Tensor, "rows columns"]:
-    """The weights that stay when each row loses its share (or each group of m its m-n). Raises BadPattern."""
+    """The mask of kept weights when scores compete within each row (or each group of m for n:m). Raises BadPattern."""
     if isinstance(pattern, NofM):
         return keep_n_of_m(scores, pattern)
     return ~lowest(scores, int(scores.shape[1] * pattern.sparsity))
 
 
 def keep_by_matrix(scores: Float[Tensor, "rows columns"], pattern: Pattern) -> Bool[Tensor, "rows columns"]:
-    """The weights that stay when scores compete within the whole matrix (n:m is by group as ever)."""
+    """The mask of kept weights when scores compete within the whole matrix (within each group of m for n:m)."""
     if isinstance(pattern, NofM):
         return keep_n_of_m(scores, pattern)
     if pattern.sparsity == 0:
@@ -47,14 +47,14 @@ def keep_by_matrix(scores: Float[Tensor, "rows columns"], pattern: Pattern) -> B
 
 
 def keep_n_of_m(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Bool[Tensor, "rows columns"]:
-    """The n highest of each m consecutive columns. Raises BadPattern when m does not divide the columns."""
+    """The mask of the n highest of each m consecutive columns. Raises BadPattern when m does not divide the columns."""
     rows, columns = scores.shape
     pattern.check_fits(columns, f"a matrix of {rows} rows")
     return ~lowest(scores.reshape(-1, pattern.m), pattern.m - pattern.n).view(rows, columns)
 
 
 def lowest(scores: Float[Tensor, "rows columns"], count: int) -> Bool[Tensor, "rows columns"]:
-    """True for exactly the `count` lowest scores of each row; among equals the first ones.
+    """True for exactly the `count` lowest scores of each row; of equal scores the first.
 
     >>> lowest(torch.tensor([[1.0, 3.0, 1.0, 1.0]]), 2)
     tensor([[ True, False,  True, False]])
@@ -75,8 +75,8 @@ def lowest(scores: Float[Tensor, "rows columns"], count: int) -> Bool[Tensor, "r
 
 
 def lowest_by_counting(scores: Float[Tensor, "rows columns"], count: int) -> Bool[Tensor, "rows columns"]:
-    """The same for a few columns, by comparing each with each: nothing is read back from a GPU, which `lowest` has to
-    do to learn of ties, once for every m columns of a matrix in SparseGPT."""
+    """`lowest` for a few columns, by comparing each pair. It needs no synchronisation with a GPU, unlike `lowest`,
+    which reads back whether there are ties; SparseGPT calls it for every m columns of a matrix."""
     slots = scores.unbind(dim=1)
     chosen = torch.empty_like(scores, dtype=torch.bool)
     for place, slot in enumerate(slots):
@@ -89,12 +89,12 @@ def lowest_by_counting(scores: Float[Tensor, "rows columns"], count: int) -> Boo
 
 
 def count_true(mask: Bool[Tensor, "*axes"]) -> int:
-    """How many are True; NumPy counts bytes, PyTorch would first make 64-bit numbers of them."""
+    """The number of True elements; NumPy counts bytes directly, PyTorch would first convert them to 64-bit integers."""
     return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.sum())
 
 
 def _positions(mask: Bool[Tensor, " weights"]) -> Int[Tensor, " true"]:
-    """Where the mask is True; NumPy takes half of PyTorch's time."""
+    """Indices of the True elements; NumPy takes half of PyTorch's time."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.nonzero()[:, 0]
@@ -119,8 +119,8 @@ def _kth_smallest(scores: Float[Tensor, "rows columns"], k: int) -> Float[Tensor
 
 @cache
 def _selecting(count: int, wanted: int) -> list[tuple[int, int, bool, bool]]:
-    """What of a sorting network brings the right value to one place: (low, high, is the lower value wanted, is the
-    higher)."""
+    """The part of a sorting network that brings the value of rank `wanted` to its place: steps (low, high, whether the
+    minimum is needed, whether the maximum is needed)."""
     needed, steps = {wanted}, []
     for low, high in reversed([*_sorting(count)]):
         if low in needed or high in needed:
@@ -130,8 +130,7 @@ def _selecting(count: int, wanted: int) -> list[tuple[int, int, bool, bool]]:
 
 
 def _sorting(count: int) -> Iterator[tuple[int, int]]:
-    """Which two places are brought into order after one another by Batcher's odd-even merge sort (Knuth, TAOCP 3,
-    algorithm 5.2.2M)."""
+    """The sequence of pairs of places compared by Batcher's odd-even merge sort (Knuth, TAOCP 3, algorithm 5.2.2M)."""
     top = 1 << (count - 1).bit_length() >> 1
     size = top
     while size > 0:

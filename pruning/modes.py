@@ -1,4 +1,4 @@
-"""How a model and the products are set while a walk lasts."""
+"""Context managers for the model's mode and the precision of matrix products during pruning."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout; the mode is restored."""
+    """Inside the block the model is in eval mode; its mode is restored."""
     training = model.training
     model.eval()
     try:
@@ -20,7 +20,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Products of float32 numbers in float32, not TF32."""
+    """Inside the block, matrix products of float32 are computed in float32, not TF32."""
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -1,7 +1,7 @@
-"""One layer's statistics: a forward pass of all windows with a look at every linear's input.
+"""Gathers one layer's statistics in a forward pass of all windows with hooks on every linear's input.
 
-The layer's output is not wanted in this pass, so from the second micro-batch on it stops at the input of the linear
-that is called last: the down-projection's product, a fifth of a Llama layer, is spared.
+The layer's output is not needed in this pass. So from the second micro-batch on it stops at the input of the linear
+that is called last, which saves the down-projection's product, a fifth of a Llama layer.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,26 +22,27 @@ MIN_TOKENS, MAX_TOKENS, SHARE = 128, 512, 64
 
 @dataclass
 class Group:
-    """Linears that read the same input, its statistics (None without calibration), and a sample of its tokens (empty if
-    they cannot be told)."""
+    """Linears that read the same input, that input's statistics (None without calibration), and the input at a sample
+    of tokens (empty if it cannot be assigned to tokens)."""
 
     members: list[str]
     statistics: Statistics | None
     sample: list[Float[Tensor, "_ columns"]] = field(default_factory=list)
 
     def sampled(self, like: Float[Tensor, "_ columns"]) -> Float[Tensor, "tokens columns"]:
-        """The sample in float32, of no tokens where they cannot be told; `like` is the weight of a member."""
+        """The sampled inputs in float32, with zero rows if there are none; `like` is a member's weight, for its width
+        and device."""
         return torch.cat(self.sample).float() if self.sample else like.new_empty(0, like.shape[1]).float()
 
 
 def sampled_tokens(
     samples: int, tokens: int, lengths: Int[Tensor, " samples"] | None = None
 ) -> Int[Tensor, " sampled"]:
-    """The calibration tokens on which a matrix's output error is measured, as sorted positions in [samples * tokens].
-    With `lengths`, tokens behind them are padding and are not drawn.
+    """Draw the calibration tokens on which the matrices' output errors are measured, as sorted positions in [samples *
+    tokens]. Padding after `lengths` is not drawn.
 
-    One in 64, but 128 to 512 of them (or all there are), drawn with a fixed seed: two more products over so few tokens
-    cost a few hundredths of a forward pass, where a Gram matrix of every input would cost more than all of it.
+    One in 64, but 128 to 512 of them (or all there are), with a fixed seed. Two more products over so few tokens cost a
+    few hundredths of a forward pass; a Gram matrix of every input would cost more than the pass.
     """
     real = None if lengths is None else _real_tokens(lengths, tokens)
     total = samples * tokens if real is None else len(real)
@@ -59,12 +60,12 @@ def observe(
     sampled: Int[Tensor, " sampled"],
     last_call: dict[tuple[str, ...], int],
 ) -> list[Group]:
-    """Run layer `index`, still dense, over all windows and gather the statistics of its linears' inputs.
+    """Run layer `index`, not pruned yet, on all windows and gather the statistics of its linears' inputs.
 
-    `new_statistics` makes empty ones for an input of so many columns; they are given the tokens that are no padding.
-    `last_call` remembers, for layers with the same linears, how many calls of linears a pass makes; without an entry
-    all passes run whole. Raises UnsupportedModel for a linear that no window reached, or in whose inputs padding cannot
-    be told from text.
+    `new_statistics(columns, device)` makes empty statistics, which get all tokens except padding. `last_call` is a
+    cache shared by layers with the same linears: how many calls of linears a pass makes, after which it can stop;
+    without an entry passes run to the end. Raises UnsupportedModel for a linear that no window reaches, or when padding
+    cannot be identified in a linear's inputs.
     """
     watch = _Watch(new_statistics, sampled)
     names = tuple(modules)
@@ -75,7 +76,7 @@ def observe(
                 run()
             except Stop:
                 continue
-            # Only where every linear is called, and once: a mixture of experts calls others with other windows.
+            # Only if every linear is called exactly once: which experts of a mixture are called depends on the windows.
             if watch.calls == len(names) == len(watch.group_of):
                 last_call[names] = watch.calls
     unseen = [name for name in names if name not in watch.group_of]
@@ -88,12 +89,12 @@ class _Watch:
     def __init__(
         self, new_statistics: Callable[[int, torch.device], Statistics], sampled: Int[Tensor, " sampled"]
     ) -> None:
-        self.groups: dict[str, Group] = {}  # by the member that is called first
+        self.groups: dict[str, Group] = {}  # keyed by the member that is called first
         self.group_of: dict[str, str] = {}
         self.calls = 0
         self._new_statistics = new_statistics
         self._sampled = sampled
-        self._seen: dict[str, tuple[Tensor, int]] = {}  # with its version: a tensor may be written into
+        self._seen: dict[str, tuple[Tensor, int]] = {}  # with its version, because a tensor may be modified in place
 
     def start(self, windows: slice, inputs: LayerInputs, last_call: int | None) -> None:
         samples, tokens = inputs.hidden.shape[:2]
@@ -141,12 +142,12 @@ class _Watch:
 
 
 def _real_tokens(lengths: Int[Tensor, " samples"], tokens: int) -> Int[Tensor, " real"]:
-    """Positions in [samples * tokens] that are no padding."""
+    """Positions in [samples * tokens] that are not padding."""
     return (torch.arange(tokens) < lengths[:, None]).flatten().nonzero().flatten()
 
 
 def _same_tensor(known: Tensor, version: int, tensor: Tensor) -> bool:
-    """Whether a tensor is the known one, or a view of all of it, and nothing was written into it since."""
+    """Whether a tensor is the known one, or a view of all of it, and was not modified since."""
     return known._version == version and (
         known is tensor
         or (known.data_ptr() == tensor.data_ptr() and known.shape == tensor.shape and known.stride() == tensor.stride())

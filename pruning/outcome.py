@@ -1,4 +1,4 @@
-"""Carrying a decision out: write it, then verify and measure what stands there now."""
+"""Applies a method's decision to a matrix, then verifies its sparsity and measures its output error."""
 
 import math
 
@@ -25,12 +25,12 @@ def carry_out(
     pattern: Pattern,
     sample: Float[Tensor, "tokens columns"] | None,
 ) -> MatrixReport:
-    """Write a decision into linear `name` of a layer and report on it.
+    """Apply a decision to linear `name` of a layer and report its sparsity and relative output error.
 
-    `sample` are some of its inputs, in float32: None without calibration, empty where the linear does not read the
-    windows' tokens one after another.
+    `sample` are some of its inputs in float32: None without calibration, empty if its inputs cannot be assigned to the
+    windows' tokens.
 
-    Raises PatternMissed, and NotFinite for new values that are not.
+    Raises PatternMissed, and NotFinite for updated values that are not finite.
     """
     place = f"layer {layer} {name}"
     before = None if sample is None else sample @ weight_view(module).float().T
@@ -62,7 +62,7 @@ def _check_update(weight: Float[Tensor, "rows columns"], updated: Float[Tensor, 
 def _relative_error(
     before: Float[Tensor, "tokens rows"], after: Float[Tensor, "tokens rows"]
 ) -> tuple[float | None, str]:
-    """The error, or None and why it could not be measured."""
+    """The relative error, or None with the reason why it cannot be measured."""
     if not len(before):
         return None, "this linear does not read the windows' tokens in their order, so no sample of them could be taken"
     size = float(torch.linalg.vector_norm(before))

@@ -1,4 +1,4 @@
-"""What share of a matrix goes, and in which arrangement."""
+"""Sparsity patterns: unstructured and n:m."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from prunescope.lm.errors import BadPattern
 
 @dataclass(frozen=True)
 class Unstructured:
-    """`sparsity` of the weights go, wherever they lie; 0 <= sparsity < 1, and 0 changes nothing."""
+    """A share `sparsity` of the weights is removed, at any position; 0 <= sparsity < 1, where 0 changes nothing."""
 
     sparsity: float
 
@@ -23,7 +23,7 @@ class Unstructured:
 
 @dataclass(frozen=True)
 class NofM:
-    """Of every `m` consecutive weights in a row `n` are KEPT; 0 < n < m."""
+    """Of every `m` consecutive weights in a row, `n` are KEPT; 0 < n < m."""
 
     n: int
     m: int
@@ -50,7 +50,7 @@ Pattern = Unstructured | NofM
 
 
 def parse_pattern(text: str) -> Pattern:
-    """Read "2:4" (n of m are kept) or "0.5" (that share goes). Raises BadPattern."""
+    """Parse "2:4" (n of m are kept) or "0.5" (this share is removed). Raises BadPattern."""
     if match := re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text):
         return NofM(int(match[1]), int(match[2]))
     try:

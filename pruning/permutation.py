@@ -1,14 +1,15 @@
-"""Orders of a matrix's columns in which an n:m pattern costs less of its score (RIA, arXiv 2402.05406, section 3.3).
+"""Column permutations that let an n:m pattern keep more of the total score (RIA, arXiv 2402.05406, section 3.3).
 
-Saved weights stay in their own order; an order says where the pattern holds: in `weight[:, order]`.
+Weights are saved in their original order; the pattern holds in `weight[:, order]`.
 
-`reallocated` deals the columns out by their summed score, so that strong ones do not compete for one group: sorted
-ascending and cut into m equal parts, part k fills slot k of every group, every second part in reverse.
+`reallocated` distributes the columns over the groups by their summed scores, so that columns with high scores are in
+different groups: sorted ascending and cut into m equal parts, part k fills slot k of every group, every second part in
+reverse.
 
-`assigned` goes on from there: slot by slot, the columns that stand in it are given to the groups anew, so that the
-score that all groups retain is the greatest there is (a linear sum assignment). A group of m that has lost one column
-retains, in each row, its n - 1 best others and the better of the candidate and the n-th best of the others; the sum of
-max(a, b) over rows is half of sum(a) + sum(b) + sum|a - b|, so that all pairs are one matrix of L1 distances.
+`assigned` improves on that order: slot by slot, the slot's columns are reassigned to the groups so that the total
+retained score is maximal (a linear sum assignment). A group whose slot is vacant retains, in each row, its n - 1 best
+other columns and the better of the candidate and the n-th best of the others. The sum of max(a, b) over rows is half of
+sum(a) + sum(b) + sum|a - b|, so the costs of all pairs are one matrix of L1 distances.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ from prunescope.pruning.patterns import NofM
 
 
 def reallocated(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Int[Tensor, " columns"]:
-    """The order that deals the columns out by their summed score.
+    """The column order that distributes columns over groups by their summed score.
 
     >>> reallocated(torch.tensor([[0.0, 1, 2, 3, 4, 5, 6, 7]]), NofM(2, 4)).tolist()
     [0, 3, 4, 7, 1, 2, 5, 6]
@@ -33,10 +34,10 @@ def reallocated(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Int[Ten
 def assigned(
     scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Tensor, " columns"], subgroups: int
 ) -> Int[Tensor, " columns"]:
-    """An order that retains at least what `order` does.
+    """A column order that retains at least as much score as `order`.
 
-    The assignment's time grows with the cube of the number of groups; with `subgroups` above 1 the groups are dealt out
-    into that many, and columns change places only within each.
+    The assignment's time grows with the cube of the number of groups. With `subgroups` above 1 the groups are split
+    into that many sets, and columns are exchanged only within a set.
     """
     slots = order.view(-1, pattern.m).clone()
     for first in range(min(subgroups, len(slots))):
@@ -47,7 +48,7 @@ def assigned(
 
 
 def retained(scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Tensor, " columns"]) -> float:
-    """The sum of the scores that an n:m pattern keeps when it holds in that order."""
+    """The sum of the scores kept by an n:m pattern that holds in that order."""
     groups = scores[:, order].reshape(-1, pattern.m)
     return float(groups.topk(pattern.n, dim=1).values.sum(dtype=torch.float64))
 
@@ -55,8 +56,8 @@ def retained(scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Te
 def _assignment(
     scores: Float[Tensor, "rows columns"], slots: Int[Tensor, "groups m"], slot: int, n: int
 ) -> Int[Tensor, " groups"]:
-    """For each group the group whose column it is to take into `slot`."""
-    from scipy.optimize import linear_sum_assignment  # here: everything else runs where SciPy is not installed
+    """For each group, the index of the group whose column it takes into `slot`."""
+    from scipy.optimize import linear_sum_assignment  # imported here, so that everything else runs without SciPy
 
     others = torch.cat([slots[:, :slot], slots[:, slot + 1 :]], dim=1)
     candidates = scores[:, slots[:, slot]].T

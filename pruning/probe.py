@@ -1,10 +1,10 @@
-"""What the walk assumes of a model's layers, tried with two tokens before any work begins.
+"""Tests pruning's assumptions about a model's layers with two tokens, before any work begins.
 
-The walk runs each layer by itself, on the hidden states that the layer before it gave. That is the model only if
+Pruning runs each layer by itself on the previous layer's hidden states. This is equivalent to the model only if
 
     a layer's first argument is a hidden state [windows, tokens, width], and it returns one of the same shape;
-    the next layer is called with just that hidden state;
-    its other arguments do not depend on what the layer before it computed.
+    the next layer is called with exactly that hidden state;
+    its other arguments do not depend on the previous layer's computation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +21,9 @@ from prunescope.lm.layer_calls import Call, Stop, forwards_replaced, hidden_stat
 
 
 def probe_layers(model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[Tensor, "samples tokens"]) -> Any:
-    """Run the model on a few tokens through its first layer, up to the second; returns what the first layer returned.
+    """Run the model on a few tokens up to its second layer and return the first layer's return value.
 
-    Raises UnsupportedModel, which names the layer, when one of the assumptions above does not hold.
+    Raises UnsupportedModel, naming the layer, when one of the assumptions above does not hold.
     """
     name = f"{type(model).__name__}: {type(layers[0]).__name__}"
     real, output = _first_two_calls(model, layers, ids)
@@ -52,8 +52,8 @@ def probe_layers(model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[T
 def passing_through(
     layers: Sequence[nn.Module], recorded: list[tuple[Tensor, Call]], output: Any
 ) -> Callable[[int], Callable[..., Any]]:
-    """Forwards of layers that note their call and return their input as a layer that returned `output` does; the last
-    one stops the pass, to spare the model's head."""
+    """Replacement forwards for the layers: each appends its call to `recorded` and returns its input hidden state, in
+    the structure of the return value `output`. The last one stops the pass, to skip the model's head."""
 
     def forward_of(index: int) -> Callable[..., Any]:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -71,13 +71,14 @@ def passing_through(
 def _first_two_calls(
     model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[Tensor, "samples tokens"]
 ) -> tuple[list[tuple[Tensor, Call]], Any]:
-    """What the first layer, and the second if there is one, is called with in a real pass; what the first returned."""
+    """The calls of the first layer and, if there is one, the second in a real pass, and the first layer's return
+    value."""
     calls: list[tuple[Tensor, Call]] = []
     outputs: list[Any] = []
 
     def note(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden, call = split_call(layer, args, kwargs)
-        calls.append((hidden.clone(), call))  # the layer may write into it
+        calls.append((hidden.clone(), call))  # the layer may modify it
         if len(calls) == 2:
             raise Stop
 
@@ -105,12 +106,12 @@ def _first_two_calls(
 
 @contextmanager
 def _reading(model: PreTrainedModel) -> Iterator[None]:
-    """Turns what a model raises that cannot read a few tokens by themselves into UnsupportedModel."""
+    """Convert any error of a model that cannot read a few tokens alone to UnsupportedModel."""
     try:
         yield
     except (BadInput, Stop, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # each fails in its own way on what it does not take
+    except Exception as error:  # models raise various types for inputs they cannot read
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedModel(
             f"{type(model).__name__} cannot be run on two tokens of text ({cause}): it cannot be pruned with "
@@ -129,7 +130,7 @@ def _check_shape(what: str, hidden: Tensor, expected: tuple[int, ...]) -> None:
 
 
 def _difference(one: Call, other: Call) -> str | None:
-    """The first argument in which two calls differ."""
+    """A description of the first argument in which two calls differ; None if there is none."""
     if len(one.args) != len(other.args) or one.kwargs.keys() != other.kwargs.keys():
         return "the number of arguments"
     pairs = zip(one.args, other.args, strict=True)
@@ -143,5 +144,5 @@ def _equal(one: Any, other: Any) -> bool:
         return one is other or (one.shape == other.shape and bool(((one == other) | (one != one)).all()))
     if isinstance(one, tuple | list) and isinstance(other, tuple | list):
         return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
-    # What layers write into (a mapping, a cache) is handed on as it is, so that later layers find it.
+    # Objects that layers modify (a mapping, a cache) are passed on themselves, so they are not compared.
     return type(one) is type(other)

@@ -1,4 +1,4 @@
-"""What a walk says of each matrix and each layer that it has pruned."""
+"""Reports on pruned matrices and layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,21 +7,20 @@ from jaxtyping import Int
 from torch import Tensor
 
 STAGES = ("load", "statistics", "decide", "forward", "save")
-"""What a layer's time goes into: bringing it to the device, gathering statistics (with the capture of the first
-layer's inputs, and the pass for an allocation), deciding and measuring, running it for the next one's inputs, keeping
+"""The stages of a layer's time: copying it to the device; gathering statistics (including the capture of the first
+layer's inputs and the pass for an allocation); deciding and measuring; running it for the next layer's inputs; storing
 it."""
 
 
 @dataclass(frozen=True)
 class MatrixReport:
-    """One pruned matrix.
+    """Report on one pruned matrix.
 
-    sparsity: the share of zeros, counted. relative_error: ||(W' - W) X|| / ||W X|| (Frobenius) with X a fixed random
-    sample of at most 512 of the calibration tokens as this linear saw them; None without calibration, and where it
-    could not be measured, which `error_note` then explains. sparsity_note: why the share of zeros is more than a
-    percentage point off what was asked for; empty where it is not. damping_retries: how often a method had to add to a
-    diagonal before it could factorise. order: the columns' order in which an n:m pattern holds, where it is not the
-    stored one.
+    sparsity: the counted share of zeros. relative_error: ||(W' - W) X|| / ||W X|| (Frobenius) with X the linear's
+    inputs at a fixed random sample of at most 512 calibration tokens; None without calibration, or if it could not be
+    measured, which `error_note` explains. sparsity_note: why the share of zeros differs from the requested one by more
+    than a percentage point, else empty. damping_retries: how many times the damping was raised before the factorisation
+    succeeded. order: the permutation of columns in which an n:m pattern holds, None for the stored order.
     """
 
     layer: int
@@ -38,10 +37,10 @@ class MatrixReport:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One pruned decoder layer, of `layers`, counted from 0; its matrices in the layer's own order.
+    """Report on one pruned decoder layer: `layer` (from 0) of `layers`, with its matrices in the layer's order.
 
-    stages: seconds by the names of `STAGES`. restored: an earlier run had finished it; seconds and stages are those of
-    that run. batch: how many windows went through it at once; None without calibration.
+    stages: seconds for each of `STAGES`. restored: whether an earlier run pruned the layer; seconds and stages are then
+    of that run. batch: windows per micro-batch; None without calibration.
     """
 
     layer: int

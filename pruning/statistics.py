@@ -1,4 +1,4 @@
-"""What is remembered of a linear's inputs over the calibration set."""
+"""Statistics of a linear's inputs over the calibration set: feature norms."""
 
 import torch
 from jaxtyping import Float
@@ -10,8 +10,8 @@ from prunescope.pruning.checks import NotFinite
 class InputNorms:
     """norm2_j = mean over sequences of the token-summed squares of input feature j, as a running mean in float32.
 
-    Its square root stands for ||x_j||_2: it differs from it by the factor sqrt(sequences), the same for all j, which no
-    score can see.
+    Its square root is used for ||x_j||_2, from which it differs by the factor sqrt(sequences). That is the same for all
+    j and does not change any comparison of scores.
     """
 
     def __init__(self, columns: int, device: torch.device) -> None:
@@ -19,7 +19,7 @@ class InputNorms:
         self.sequences = 0
 
     def add(self, inputs: Float[Tensor, "*tokens columns"], sequences: int) -> None:
-        """Take in one micro-batch. How many sequences it holds is told, since some layers flatten their inputs."""
+        """Add one micro-batch. Its number of sequences is an argument, because some layers flatten their inputs."""
         squares = sums_of_squares(inputs.reshape(-1, inputs.shape[-1]))
         total = self.sequences + sequences
         self.mean_squares *= self.sequences / total
@@ -27,7 +27,7 @@ class InputNorms:
         self.sequences = total
 
     def norms(self) -> Float[Tensor, " columns"]:
-        """sqrt(norm2). Raises NotFinite when an input was not, or its square is beyond float32."""
+        """sqrt(norm2). Raises NotFinite when an input was not finite or its square exceeds float32."""
         if not bool(self.mean_squares.isfinite().all()):
             raise NotFinite("the calibration inputs are not finite numbers")
         return self.mean_squares.sqrt()
@@ -35,7 +35,8 @@ class InputNorms:
 
 def sums_of_squares(rows: Float[Tensor, "tokens columns"]) -> Float[Tensor, " columns"]:
     """Each column's sum of squares, in float32."""
-    if rows.device.type == "cuda":  # one read; a copy in float32 and one of the squares would be three times that
+    if rows.device.type == "cuda":
+        # This reads the data once; a float32 copy and its squares would take three times the memory traffic.
         norms: Tensor = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float32)
         return norms.square_()
     return torch.ones(len(rows)) @ rows.float().square()  # twice as fast as a sum over tokens

@@ -1,7 +1,7 @@
-"""The training examples of six tasks as text: the evaluation's prompt with the right answer after it.
+"""Renders training examples of six tasks as text: the evaluation's prompt followed by the right answer.
 
-The words are those of lm-evaluation-harness 0.4.13 (arc_challenge, arc_easy, boolq, rte, sst2, wnli), as its few-shot
-prompts show an example; a test renders the same rows with the harness. Rows carry the hub's field names.
+The wording is that of an example in the few-shot prompts of lm-evaluation-harness 0.4.13 (arc_challenge, arc_easy,
+boolq, rte, sst2, wnli); a test renders the same rows with the harness. Rows have the hub's field names.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from prunescope.lm.rows import Row
 
 BETWEEN = "\n\n"
-"""What the harness puts between two examples."""
+"""The harness's separator between two examples."""
 
 
 def _arc(row: Row) -> str:
@@ -31,7 +31,7 @@ def _rte(row: Row) -> str:
 
 
 def _wnli(row: Row) -> str:
-    return _pair(row, ("False", "True"))  # GLUE numbers entailment the other way round here
+    return _pair(row, ("False", "True"))  # GLUE's labels for entailment are reversed here
 
 
 def _sst2(row: Row) -> str:
@@ -47,4 +47,4 @@ TASK_TEXTS: dict[str, Callable[[Row], str]] = {
     "sst2": _sst2,
     "wnli": _wnli,
 }
-"""Name -> the text of one of its training rows."""
+"""Task name -> function that renders a training row as text."""

@@ -1,4 +1,4 @@
-"""Counting what a walk left: the zeros of each matrix beside what was asked for."""
+"""Verifies a pruned matrix: counts its zeros and compares them with the requested pattern."""
 
 from typing import ClassVar
 
@@ -11,11 +11,11 @@ from prunescope.pruning.masks import count_true
 from prunescope.pruning.patterns import NofM, Pattern
 
 MAX_DEVIATION = 0.01
-"""How far a matrix may be from the share that was asked for, by the rules of its method, without a word about it."""
+"""Tolerated difference between a matrix's share of zeros and the requested one, before it is explained or an error."""
 
 
 class PatternMissed(BadInput):
-    """A pruned matrix does not show the pattern that was asked for."""
+    """A pruned matrix does not have the requested pattern."""
 
     code: ClassVar[str] = "pattern-missed"
 
@@ -23,10 +23,10 @@ class PatternMissed(BadInput):
 def verified_sparsity(
     weight: Float[Tensor, "rows columns"], pattern: Pattern, order: Int[Tensor, " columns"] | None, place: str
 ) -> float:
-    """The share of zeros in a pruned matrix.
+    """Count the share of zeros in a pruned matrix and check it against the pattern.
 
-    Raises PatternMissed, naming `place`, when there are fewer zeros than either rule (by row, by matrix) leaves, or a
-    group of m (in `order`, if one is given) holds more than n weights.
+    Raises PatternMissed, naming `place`, when there are fewer zeros than either rule of `pruning.masks` (by row, by
+    matrix) guarantees, or a group of m columns (in `order`, if given) has more than n non-zero weights.
     """
     zero = weight == 0
     rows, columns = weight.shape
@@ -44,13 +44,13 @@ def verified_sparsity(
 
 
 def sparsity_note(sparsity: float, keep: Bool[Tensor, "rows columns"], pattern: Pattern, parts: int, place: str) -> str:
-    """Why a pruned matrix has another share of zeros than was asked for; empty within `MAX_DEVIATION`.
+    """Explain why a pruned matrix's share of zeros differs from the requested one; empty within `MAX_DEVIATION`.
 
-    `keep` is the mask, chosen in `parts` parts of the matrix by themselves. Weights that it keeps and that are zero
-    nevertheless were zero before, or have an input that is always zero (SparseGPT), or round to zero.
+    `keep` is the mask, chosen separately in `parts` parts of the matrix. Weights that are kept but zero were zero
+    before, have an input that is always zero (SparseGPT), or round to zero.
 
-    Raises PatternMissed, naming `place`, when the mask takes a percentage point more than was asked for, beyond the one
-    weight that a method's rule takes more in each part.
+    Raises PatternMissed, naming `place`, when the mask removes over a percentage point more than requested, apart from
+    the one extra weight per part that a method's rule may remove.
     """
     asked = share_asked(pattern)
     if abs(sparsity - asked) <= MAX_DEVIATION + 1e-9:
@@ -74,5 +74,5 @@ def sparsity_note(sparsity: float, keep: Bool[Tensor, "rows columns"], pattern: 
 
 
 def share_asked(pattern: Pattern) -> float:
-    """The share of a matrix that goes by the pattern."""
+    """The share of weights that a pattern removes."""
     return 1 - pattern.n / pattern.m if isinstance(pattern, NofM) else pattern.sparsity

@@ -1,14 +1,14 @@
-"""Pruning a model layer by layer: the flow that all methods share.
+"""Prunes a model layer by layer; this flow is shared by all methods. One such pass over the layers is called a walk.
 
-    settle how much each layer loses                                                               allocation
-    capture the first layer's inputs, and what every layer is called with
-    for each decoder layer, brought to the device:                                                 visit
-        statistics of its linears' inputs, the layer still dense, the layers before it pruned      observation
+    choose each layer's sparsity                                                                   allocation
+    capture the first layer's inputs, and every layer's other arguments                            capture
+    for each decoder layer, moved to the device:                                                   visit
+        statistics of its linears' inputs; it is still dense, earlier layers are pruned            observation
         decide, write, measure and verify each matrix                                              methods
         run the pruned layer for the next one's inputs (not after the last)                        capture
-        hand it over and forget it, where there is somebody who keeps it                           keeper
+        store it and free its memory, if there is a keeper                                         keeper
 
-A method that needs no calibration does without the pieces that run the layer.
+A method without calibration skips the steps that run a layer.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,23 +61,23 @@ def prune(
 ) -> list[LayerReport]:
     """Prune all linears in the decoder layers and report on each layer.
 
-    `windows` are the calibration tokens; a method without calibration ignores them. Of window i the first `lengths[i]`
-    tokens are text and the others padding, which no statistic sees (None: all are text). `batch` windows go through a
-    layer at once (default: by the device's size and free memory); it changes the speed and, but for rounding, nothing
-    else. `device` is where layers are worked on, one at a time; the default is where the model lies. `dtype` is the
-    type that is computed in, the default the model's own. Weights are rounded to the model's own type before the layer
-    is run for the next one's inputs.
+    `windows` are the calibration tokens; a method without calibration ignores them. The first `lengths[i]` tokens of
+    window i are text and the others padding, which is excluded from statistics (None: all are text). `batch` windows go
+    through a layer at once (default: by device and free memory); apart from rounding it affects only the speed.
+    `device` is where layers are processed, one at a time (default: the model's device). `dtype` is the dtype of
+    computation (default: the model's own). Weights are rounded to the model's own dtype before the layer is run for the
+    next one's inputs.
 
-    Without a `keeper` the model is pruned in place. With one, a finished layer is handed over and leaves memory (its
-    parameters are on the meta device then), and layers that an earlier walk had kept are taken from there.
+    Without a `keeper` the model is pruned in place. With one, each finished layer is stored by it and freed (its
+    parameters are then on the meta device), and layers that an earlier run stored are restored from it.
 
-    `on_matrix` hears of each pruned matrix, `on_layer` of each finished layer; both may raise Cancelled, which passes
-    through; the model is then pruned up to there.
+    `on_matrix` is called after each pruned matrix, `on_layer` after each finished layer. Both may raise Cancelled,
+    which propagates; the model is then pruned up to that point.
 
-    Raises BadInput (unknown method or option, windows missing), NotFinite and NumericalError (numbers that cannot be
-    worked with), BadPattern (a matrix that n:m does not fit, an allocation that the pattern cannot have; nothing has
-    been changed then), BadData (windows the model cannot read), UnsupportedModel (likewise before any change, where it
-    is the architecture), PatternMissed (a matrix that did not become as sparse as asked).
+    Raises BadInput (unknown method or option, windows missing), NotFinite and NumericalError (numerically unusable
+    values), BadPattern (n:m does not fit a matrix, or the allocation is incompatible with the pattern; nothing was
+    changed), BadData (windows that the model cannot read), UnsupportedModel (for an unsupported architecture also
+    before any change), PatternMissed (a matrix is not as sparse as requested).
     """
     rule = build(method, options)
     check_allocation(allocation, pattern)
@@ -114,7 +114,7 @@ def prune(
 
 @contextmanager
 def _advising(dtype: torch.dtype) -> Iterator[None]:
-    """Adds to a numerical error what may help a model that is computed in `dtype`."""
+    """Append advice that depends on the dtype of computation to the text of a numerical error."""
     try:
         yield
     except NumericalError as error:
@@ -139,7 +139,7 @@ class _Walk:
     _last_call: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def reports(self) -> Iterator[LayerReport]:
-        """Prune layer by layer; layers that an earlier walk had kept come first, as they are."""
+        """Prune layer by layer and yield the reports; layers that an earlier run stored come first, restored."""
         clock = Clock(self.device)
         plan = self.keeper.plan() if self.keeper else None
         restored = self._restored() if plan else []
@@ -169,7 +169,7 @@ class _Walk:
             yield report
 
     def _restored(self) -> list[LayerReport]:
-        """Give the first layers the weights that an earlier walk kept."""
+        """Restore the first layers' weights that an earlier run stored, and return their reports."""
         assert self.keeper is not None
         found: list[LayerReport] = []
         for index, layer in enumerate(self.layers):
@@ -209,7 +209,8 @@ class _Walk:
     def _groups(
         self, index: int, layer: nn.Module, modules: Mapping[str, nn.Module], inputs: LayerInputs | None, clock: Clock
     ) -> list[Group]:
-        """Linears that are decided for together: those with the same input, or each for itself without calibration."""
+        """Groups of linears that are decided together: those with the same input, or single ones without
+        calibration."""
         if inputs is None:
             return [Group([name], None) for name in modules]
         assert isinstance(self.rule, Calibrated)
@@ -224,14 +225,15 @@ class _Walk:
         inputs: LayerInputs,
         new_statistics: Callable[[int, torch.device], Statistics],
     ) -> list[Group]:
-        """Statistics of a layer; with fewer windows at once, from here on, where memory does not do."""
+        """Gather a layer's statistics. When memory runs out, the micro-batch size is reduced for this and all later
+        layers."""
         while True:
             try:
                 return observe(index, layer, modules, inputs, new_statistics, self._sampled, self._last_call)
             except torch.OutOfMemoryError:
                 if inputs.batch == 1:
                     raise
-            # Outside of the block: what the error holds on to is free only now.
+            # Outside the except block, because the error keeps tensors alive until then.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             inputs.split(inputs.batch // 2)
@@ -253,7 +255,7 @@ class _Walk:
             yield carry_out(visit, index, name, modules[name], decision, pattern, sample)
 
     def _patterns(self, plan: Plan | None) -> list[Pattern]:
-        """Each layer's pattern; where that asks for the inputs of all layers, in a pass over the dense model."""
+        """Each layer's pattern; an allocation that needs activations runs a pass over the dense model first."""
         if plan is not None and plan.sparsities is not None:
             return [Unstructured(sparsity) for sparsity in plan.sparsities]
         sizes = [sum(weight_view(module).numel() for module in linears(layer).values()) for layer in self.layers]
@@ -301,7 +303,7 @@ def _norms(statistics: InputNorms, place: str) -> Tensor:
 
 
 def _sparsities(patterns: Sequence[Pattern], asked: Pattern) -> tuple[float, ...] | None:
-    """Each layer's own sparsity, where one differs from what was asked for."""
+    """Each layer's sparsity if any differs from the requested one, else None."""
     if all(pattern == asked for pattern in patterns):
         return None
     return tuple(pattern.sparsity for pattern in patterns if isinstance(pattern, Unstructured))

@@ -1,7 +1,8 @@
-"""How tokens are shown: the first of the pieces of one character carries the character, the others are empty.
+"""Display of tokens that are parts of a character: the first shows the whole character, the others are empty.
 
-Tokenizers cut a character that they have no token for into pieces of its bytes, and spell those in their own alphabet
-("Ã" and "¶" for ö, or <0xC3> and <0xB6>): nothing that a reader could read.
+Tokenizers split a character without a token into byte tokens, and spell those in their own alphabet ("Ã" and "
+
+" for ö, or <0xC3> and <0xB6>), which is unreadable.
 """
 
 import re
@@ -12,25 +13,26 @@ from functools import lru_cache
 from prunescope.text.words import is_drawn
 
 MAX_PIECES = 64
-"""Pieces that are looked at together for the characters that they spell."""
+"""Maximum number of consecutive byte tokens that are decoded together."""
 REST = "\N{THIN SPACE}"
-"""What stands in the cell of a piece that adds no character to the one before it."""
+"""Displayed for a token that adds no character to the one before it."""
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def drawn(token: str) -> str:
-    """A token as its cell shows it: the rest of a character, and what is not drawn by itself, as a thin blank; a
-    combining mark without its letter on a dotted circle."""
+    """A token's display text: a thin space for the rest of a character and for an invisible character; a combining mark
+    without its letter is put on a dotted circle."""
     if not any(is_drawn(character) for character in token):
         return REST
     return f"\N{DOTTED CIRCLE}{token}" if unicodedata.category(token[0]).startswith("M") else token
 
 
 def readable(tokens: Sequence[str], special: Sequence[bool], text: str) -> list[str]:
-    """The tokens of a text with its characters for pieces of bytes, for texts that were kept before tokens were.
+    """Replace byte tokens by the characters of the text, for attributions stored before tokens had their real
+    characters.
 
-    A piece that does not fit the text where it should stand stays as it is.
+    A byte token that does not match the text at its place is unchanged.
     """
     shown = list(tokens)
     place = start = 0
@@ -55,8 +57,8 @@ def readable(tokens: Sequence[str], special: Sequence[bool], text: str) -> list[
 
 
 def _characters(tokens: Sequence[str], special: Sequence[bool], start: int, text: str, place: int) -> list[str]:
-    """The characters that each of some pieces from `start` on carries, where together they spell what stands at
-    `place`; none where they do not."""
+    """The display text of each of some byte tokens from `start` on that together spell the text at `place`; empty if
+    they do not."""
     spelled, ends = b"", []
     for at in range(start, min(len(tokens), start + MAX_PIECES)):
         piece = None if special[at] else _bytes_of(tokens[at])
@@ -79,7 +81,7 @@ def _characters(tokens: Sequence[str], special: Sequence[bool], start: int, text
 
 
 def _bytes_of(token: str) -> bytes | None:
-    """The bytes that a piece spells in one of the two alphabets for them; None where it spells none."""
+    """The bytes that a token spells in one of the two byte alphabets; None if it is not a byte token."""
     if match := _BYTE.fullmatch(token):
         return bytes([int(match[1], 16)])
     alphabet = _byte_alphabet()
@@ -90,7 +92,8 @@ def _bytes_of(token: str) -> bytes | None:
 
 @lru_cache(maxsize=1)
 def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's: bytes that are printable in Latin-1 stand for themselves, the others for the characters from 256 on."""
+    """GPT-2's byte alphabet, character -> byte: printable Latin-1 characters are their own byte, characters from 256 on
+    stand for the others."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + count): byte for count, byte in enumerate(others)}

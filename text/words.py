@@ -1,17 +1,17 @@
-"""Words as a reader sees them: which words a text has, and where one stands in it.
+"""Splits texts into words and finds words in texts, for any script.
 
-A text is cut into runs: of letters and digits, of blanks, and one by one everything else (a character of a script
-without blanks, an emoji with all that belongs to it, a sign). A word or phrase stands where its runs follow one another
-in the text, so that it never is a part of a longer word. Different spellings of a run are one:
+A text is split into runs: of letters and digits, of spaces, and single ones of everything else (a character of a script
+without spaces, an emoji with its modifiers, a punctuation mark). A word or phrase occurs where its runs follow one
+another in the text, so it never matches a part of a longer word. Different spellings of a run are equal:
 
     case               full case folding: ß is ss, a final sigma is a sigma; I and i, dotted or not, are one
     composed letters   é as one character or as e and a combining mark (NFC, NFD)
     apostrophes        ' and its typographic, modifier, full-width and mistyped forms; so the hyphen that breaks no line
-    underscores        around a word they are no part of it (_bad_), inside of one they are blanks (not_good)
-    what is not drawn  variation selectors, soft hyphens, the non-joiner
+    underscores        ignored around a word (_bad_), spaces inside one (not_good)
+    invisible          variation selectors, soft hyphens and the zero-width non-joiner are ignored
 
-Places are those of the text as it is, in characters. Cutting takes time proportional to the text, and looking for a
-word at most that again.
+Positions are in characters of the original text. Splitting takes time proportional to the text's length, and so does
+each search at most.
 """
 
 import re
@@ -37,18 +37,18 @@ _DOTTED_I = re.compile("(i[\u0300-\u0306\u0308-\u036f]*)\u0307")
 _PIECES = re.compile(r"[A-Za-z0-9]+|\s+|.", re.DOTALL)
 _UNDERSCORES = re.compile("_+")
 _GRAPHEME_JOINER = "\u034f"
-"""One of the undrawn: it is gone from what is folded."""
+"""One of the invisible characters, which folding removes."""
 MAX_KEPT = 64
-"""Characters of a piece whose folded form is kept."""
+"""Maximum length of a piece whose folded form is cached, in characters."""
 MAX_MARKS = 30
-"""Combining marks in a row that are sorted together; no language puts as many on a letter."""
+"""Maximum number of consecutive combining marks that are sorted together; no language uses as many."""
 _BETWEEN = "\0"
-"""Stands between segments where they are searched; no folded segment holds it."""
+"""Separates segments in the string that is searched; no folded segment contains it."""
 
 
 class _Kind(Enum):
     BLANK = auto()
-    LETTER = auto()  # of a script with blanks; digits too
+    LETTER = auto()  # of a script with spaces between words; digits too
     UNSPACED = auto()
     UNDERSCORE = auto()
     APOSTROPHE = auto()
@@ -56,7 +56,7 @@ class _Kind(Enum):
     FLAG = auto()  # a regional indicator: two of them are one flag
     TONE = auto()  # of an emoji's skin
     JOINER = auto()
-    MARK = auto()  # combining, or not drawn: it belongs to the character before it
+    MARK = auto()  # combining or invisible: it belongs to the character before it
     OTHER = auto()
 
 
@@ -67,7 +67,7 @@ _Run = tuple[int, int, _Kind]  # [start, end) in characters
 
 
 def fold(word: str) -> str:
-    """The spelling that all spellings of a word or phrase have in common, to compare words by; not to be shown.
+    """The canonical spelling of a word or phrase, for comparing words; not for display.
 
     >>> fold("so_bad") == fold("So  bad"), fold("STRASSE") == fold("straße"), fold("a") == fold("b")
     (True, True, False)
@@ -78,7 +78,7 @@ def fold(word: str) -> str:
 def occurrences(word: str, text: str) -> list[tuple[int, int]]:
     """Character ranges [start, end) of every whole-word occurrence of a word or phrase in a text, in any spelling.
 
-    Whoever looks for several words in one text makes a `WordIndex`.
+    To search for several words in one text, use `WordIndex`.
 
     >>> occurrences("bad", "Bad food, badly served. Bad!")
     [(0, 3), (24, 27)]
@@ -87,27 +87,27 @@ def occurrences(word: str, text: str) -> list[tuple[int, int]]:
 
 
 class WordIndex:
-    """The words of one text: cut once, for any number of words to be looked for."""
+    """An index of one text's words, which is split once for any number of searches."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._runs = _runs(text)
         self._folded = [_folded(text, run) for run in self._runs]
         self._joined = _line(self._folded)
-        # Where each run begins in it, the sign before it included.
+        # Where each run begins in it, including the separator before it.
         self._places = list(accumulate((len(piece) + len(_BETWEEN) for piece in self._folded), initial=0))
 
     @cached_property
     def _single(self) -> dict[str, list[int]]:
-        """Where each folded run stands among the runs."""
+        """Folded run -> its indices among the runs."""
         found: dict[str, list[int]] = {}
         for place, piece in enumerate(self._folded):
             found.setdefault(piece, []).append(place)
         return found
 
     def occurrences(self, word: str) -> list[tuple[int, int]]:
-        """Character ranges [start, end) of every whole-word occurrence of a word or phrase, in order and apart from
-        each other; any blanks in the text stand for the blanks between a phrase's parts."""
+        """Character ranges [start, end) of all non-overlapping whole-word occurrences of a word or phrase, in order.
+        Spaces between a phrase's parts match any white space in the text."""
         found = sorted(place for spelled in _spellings(word) for place in self._of(spelled))
         apart: list[tuple[int, int]] = []
         for start, end in found:
@@ -116,7 +116,7 @@ class WordIndex:
         return apart
 
     def __contains__(self, word: str) -> bool:
-        """Whether the text has a word or phrase: the first occurrence is enough.
+        """Whether the text contains a word or phrase.
 
         >>> "not good" in WordIndex("It is not\\ngood."), "goo" in WordIndex("good")
         (True, False)
@@ -124,8 +124,8 @@ class WordIndex:
         return any(True for spelled in _spellings(word) for _ in self._of(spelled))
 
     def words(self) -> list[tuple[int, int]]:
-        """Character ranges of the words in order: runs of letters, digits and apostrophes between them; one by one the
-        characters of scripts without blanks, and emoji."""
+        """Character ranges of all words in order: runs of letters and digits with apostrophes inside, and single
+        characters of scripts without spaces and emoji."""
         found: list[tuple[int, int]] = []
         place = 0
         while place < len(self._runs):
@@ -138,7 +138,7 @@ class WordIndex:
         return found
 
     def distinct(self) -> list[str]:
-        """The words in order as the text first spells them, each once.
+        """The distinct words in order, as first spelled in the text.
 
         >>> WordIndex("So bad, so don't").distinct()
         ['So', 'bad', "don't"]
@@ -150,7 +150,7 @@ class WordIndex:
         return list(found.values())
 
     def _of(self, spelled: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-        """Where the folded runs follow one another."""
+        """Ranges of run indices where the folded runs follow one another."""
         if len(spelled) == 1:
             yield from (self._runs[place][:2] for place in self._single.get(spelled[0], ()))
             return
@@ -165,12 +165,12 @@ class WordIndex:
         return self._runs[place][2] if 0 <= place < len(self._runs) else None
 
     def _goes_on_behind(self, place: int) -> bool:
-        """Whether an apostrophe and more letters follow the letters at `place`."""
+        """Whether the letters at run `place` are followed by an apostrophe and more letters."""
         letters = self._kind(place) is _Kind.LETTER and self._kind(place + 2) is _Kind.LETTER
         return letters and self._kind(place + 1) is _Kind.APOSTROPHE
 
     def _is_gap(self, place: int) -> bool:
-        """Whether it is an underscore that stands for a word, as in a sentence to be filled in."""
+        """Whether the run is an underscore that represents a missing word, as in a fill-in-the-blank sentence."""
         beside = {self._kind(place - 1), self._kind(place + 1)}
         return self._kind(place) is _Kind.UNDERSCORE and beside.isdisjoint(_WORDS)
 
@@ -180,8 +180,8 @@ def _line(folded: Iterable[str]) -> str:
 
 
 def _spellings(word: str) -> list[tuple[str, ...]]:
-    """The folded runs of a word or phrase, without blanks and underscores around it: with blanks between its words,
-    and with underscores between them where that is another way to write it; none for nothing."""
+    """The sequences of folded runs that match a word or phrase, without spaces and underscores around it: with spaces
+    between its words and, if that differs, with underscores; empty for an empty word."""
     runs = _runs(word)
     core = [place for place, (_, _, kind) in enumerate(runs) if kind not in (_Kind.BLANK, _Kind.UNDERSCORE)]
     gap = [run for run in runs if run[2] is _Kind.UNDERSCORE][:1]
@@ -203,7 +203,7 @@ def _spellings(word: str) -> list[tuple[str, ...]]:
 
 
 def _parts(kind: _Kind, folded: str) -> list[str]:
-    """A folded run, with blanks for the underscores inside of a word."""
+    """A folded run split at the underscores inside a word, which become spaces."""
     if kind is not _Kind.LETTER:
         return [folded]
     first, *rest = folded.split("_")
@@ -211,7 +211,7 @@ def _parts(kind: _Kind, folded: str) -> list[str]:
 
 
 def _runs(text: str) -> list[_Run]:
-    """The runs of a text in order; letters with underscores between them are one."""
+    """The runs of a text in order; letters with underscores between them are one run."""
     runs = list(_cut(text))
     if "_" not in text:
         return runs
@@ -235,7 +235,7 @@ def _folded(text: str, run: _Run) -> str:
 
 
 def _fold(piece: str) -> str:
-    """As pieces are compared. What a text repeats is short, and only that is kept."""
+    """The folded form of a piece, cached for short pieces, since those are what texts repeat."""
     return _fold_again(piece) if len(piece) <= MAX_KEPT else _fold_anew(piece)
 
 
@@ -256,8 +256,8 @@ def _fold_anew(piece: str) -> str:
 
 
 def _stream_safe(piece: str) -> str:
-    """The piece with a joiner that is not drawn behind every MAX_MARKS marks in a row (UAX #15, section 13). Python
-    sorts the marks of one letter in time that grows with the square of their number."""
+    """The piece with an invisible joiner after every MAX_MARKS consecutive combining marks (UAX #15, section 13),
+    because normalising the marks of one letter takes quadratic time in Python."""
     if len(piece) <= MAX_MARKS:
         return piece
     parts: list[str] = []
@@ -272,7 +272,7 @@ def _stream_safe(piece: str) -> str:
 
 
 def _cut(text: str) -> Iterator[_Run]:
-    """Runs of what belongs together: of characters of one kind, and of one character with what changes it."""
+    """Split a text into runs of characters of one kind, or of one character with its modifiers."""
     start, kind, last, count, joined = 0, _Kind.OTHER, _Kind.OTHER, 0, False
     for match in _PIECES.finditer(text):
         place = match.start()
@@ -290,8 +290,8 @@ def _cut(text: str) -> Iterator[_Run]:
 
 
 def _belongs(found: _Kind, kind: _Kind, last: _Kind, count: int, joined: bool) -> bool:
-    """Whether a character belongs to the run of `kind` before it: of `count` characters, marks apart, the last of them
-    `last`, and behind that perhaps a joiner."""
+    """Whether a character of kind `found` continues the current run of `kind`, which has `count` characters without
+    marks, the last of kind `last`, followed by a joiner if `joined`."""
     if found in (_Kind.MARK, _Kind.JOINER):
         return kind is not _Kind.BLANK
     if joined and kind not in (_Kind.JOINER, _Kind.MARK) and found is not _Kind.BLANK:
@@ -304,7 +304,7 @@ def _belongs(found: _Kind, kind: _Kind, last: _Kind, count: int, joined: bool) -
 
 
 def is_drawn(character: str) -> bool:
-    """Whether a character shows by itself: no joiner, selector or soft hyphen."""
+    """Whether a character is visible by itself: not a joiner, variation selector or soft hyphen."""
     return character not in _UNDRAWN and character != _JOINER
 
 

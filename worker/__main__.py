@@ -1,4 +1,4 @@
-"""`python -m worker` is `prunescope worker` with the settings of the environment."""
+"""Runs the worker for `python -m prunescope.worker`, with settings from the environment."""
 
 import sys
 

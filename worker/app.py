@@ -1,4 +1,5 @@
-"""The worker: a parent that talks to the queue and never touches torch, and one child process that works."""
+"""The worker: a parent process that talks to the queue and never imports torch, and one child process that runs
+jobs."""
 
 import logging
 import os
@@ -18,11 +19,11 @@ from prunescope.worker.tasks import GIVE_BACK, Child
 log = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
-"""What a child may take to import torch on a busy machine; Celery's own limit is 4."""
+"""Time limit for the child's start, which imports torch; Celery's default of 4 s is too short on a busy machine."""
 
 
 def create_app(settings: Settings) -> Celery:
-    """The Celery application of a worker, its task registered."""
+    """The worker's Celery application, with its task registered."""
     app = celery_app(settings)
     app.conf.worker_proc_alive_timeout = START_SECONDS
     Child(settings, app).register()
@@ -30,11 +31,11 @@ def create_app(settings: Settings) -> Celery:
 
 
 def run(settings: Settings) -> int:
-    """Work until SIGTERM or Ctrl-C; the running job then goes back to the queue. Answers with the exit code."""
+    """Run jobs until SIGTERM or Ctrl-C, after which the running job is queued again. Returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s")
     database = Database(settings.resolved_database_url)
     database.migrate()
-    database.dispose()  # no connection goes through the fork
+    database.dispose()  # the child must not inherit connections
     app = create_app(settings)
     parts = Parts.open(settings, app)
     if removed := parts.stores.artefacts.remove_abandoned():
@@ -46,11 +47,11 @@ def run(settings: Settings) -> int:
     def sweep() -> None:
         try:
             parts.sweep()
-        except Exception:  # a database or queue that is away: the next sweep tries again
+        except Exception:  # database or queue not reachable: the next sweep tries again
             log.warning("the sweep did not work", exc_info=True)
 
     def ready(sender: Any, **_: Any) -> None:
-        # On the event loop's timer, not in a thread: the parent may fork another child at any time.
+        # On the event loop's timer instead of a thread, because the parent may fork another child at any time.
         sender.timer.call_repeatedly(settings.sweep_seconds, sweep)
         sweep()
 

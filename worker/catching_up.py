@@ -1,4 +1,4 @@
-"""Evaluations of an earlier version: what they found is gone through once, so that tables have it and can pair it."""
+"""Migrates results of evaluations by an earlier version into the database, so that tables show and pair them."""
 
 import json
 import logging
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 def catch_up(stores: Stores) -> int:
-    """Keep the outcomes and perplexities of evaluations that have none, and answer how many got them. One that cannot
-    be read stays as it is: its accuracies are known, its perplexities are in no table, and no difference of it has an
-    interval. Windows' losses are not in what an earlier version wrote; such perplexities stay without an interval of
-    their difference."""
+    """Store the outcomes and perplexities of evaluations that have none in the database, and return how many were
+    added. An evaluation that cannot be read is skipped: its accuracies are known, but its perplexities are in no table
+    and its differences have no interval. Earlier versions did not store the losses of windows, so differences of such
+    perplexities have no interval."""
     done = 0
     measured = stores.measurements
     for name in dict.fromkeys([*measured.without_outcomes(), *measured.without_perplexities()]):

@@ -1,10 +1,10 @@
-"""The stage of an attribution that asks whether its top neurons matter: interventions of nsa, accuracy of evaluation.
+"""The causal stage of an attribution: measures a task's accuracy under interventions on the top neurons.
 
-    rows of the task -> dense model: as it is, without its top neurons, without random ones
-                     -> each pruned model: as it is, with their dense weights, with those of random ones
+    rows of the task -> dense model: unchanged, top neurons ablated, random neurons ablated
+                     -> each pruned model: unchanged, dense weights of top neurons restored, of random neurons restored
 
-One model is in memory at a time, as in the rest of an attribution. Everything the figures are made from is kept: which
-neurons, which rows, and what came of every row (store/attributions/activations.py).
+One model is in memory at a time, as in the rest of an attribution. The neurons, the rows and every row's outcome are
+stored (store/attributions/activations.py).
 """
 
 import math
@@ -27,7 +27,7 @@ from prunescope.nsa import causal
 from prunescope.nsa.archive import Archive
 from prunescope.nsa.effects import effect
 from prunescope.nsa.statistics import MEAN
-from prunescope.nsa.tables import matched_count
+from prunescope.nsa.tables import top_count
 from prunescope.nsa.texts import Text
 from prunescope.worker.context import Context
 
@@ -37,9 +37,10 @@ Load = Callable[[], LanguageModel]
 
 
 def rows_of(asked: Causal, texts: Sequence[Text], context: Context) -> Questionnaire:
-    """The task's first rows as questions, without those that the neurons are chosen on: these would flatter them.
+    """The task's first rows as questions, without the attribution's own texts: the neurons were chosen on those, which
+    would bias the result.
 
-    Raises BadInput where none is left, and as the task's own reading does.
+    Raises BadInput when no row is left, and the errors of `evaluation.accuracy.questionnaires`.
     """
     limit = None if asked.limit is None else asked.limit + len(texts)
     found = questionnaires([asked.task], data=context.settings.data, limit=limit)[asked.task]
@@ -76,7 +77,7 @@ def check_fits(asked: Causal, recorded: Sequence[int], layers: int, neurons: int
 def means_of(
     archive: Archive, dense: str, shape: tuple[int, ...], recorded: Sequence[int]
 ) -> Float[np.ndarray, "layers neurons"]:
-    """The dense model's mean activations over the counted tokens of all texts; NaN in a layer without them."""
+    """The dense model's mean activations over the counted tokens of all texts; NaN in a layer that was not recorded."""
     means = np.full(shape, np.nan, dtype=np.float32)
     for layer in recorded:
         means[layer] = archive.kept(f"spread/{dense}", layer)[:, MEAN]
@@ -92,11 +93,11 @@ def run(
     seed: int,
     context: Context,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Measure all variants, the dense one first; answers with arrays by name and the document `causal` of the tables.
+    """Measure all variants, the dense one first. Returns arrays by name and the document `causal` for `tables`.
 
-    `ranks` are those of the attribution, `means` the dense model's mean activations.
+    `ranks` are the neurons' ranks in the attribution, `means` the dense model's mean activations (`means_of`).
     """
-    count = matched_count(ranks) if asked.neurons is None else asked.neurons
+    count = top_count(ranks) if asked.neurons is None else asked.neurons
     groups = causal.choose(ranks, count, asked.draws, layers=asked.layers, seed=seed)
     (dense, load), *pruned = loaders
     lm = load()
@@ -109,7 +110,7 @@ def run(
     for name, load in pruned:
         del lm, trial
         lm = load()
-        lm = replace(lm, tokenizer=lm.tokenizer or tokenizer)  # a variant may come without one
+        lm = replace(lm, tokenizer=lm.tokenizer or tokenizer)  # a variant may have no tokenizer
         trial = _Trial(lm, f"restore {name}", asked.task, rows, len(groups.conditions), context)
         outcomes[name] = causal.restore(lm.model, groups, weights, trial.measure)
         trial.end(outcomes[name], "with the weights of")
@@ -142,8 +143,8 @@ def run(
 
 
 class _Trial:
-    """The rows of a task through one model, once for every condition; all in batches of one size, so that nothing but
-    the condition can change a row."""
+    """Measures a task's rows on one model, once for every condition, always with the same batch size so that only the
+    condition can change a result."""
 
     def __init__(
         self, lm: LanguageModel, stage: str, task: str, rows: Questionnaire, conditions: int, context: Context
@@ -155,11 +156,12 @@ class _Trial:
 
     @property
     def first(self) -> TaskResult:
-        """The model as it is."""
+        """Measure the unchanged model."""
         return self._results[0]
 
     def measure(self, condition: str) -> Float[np.ndarray, "measures rows"]:
-        """MEASURES of every row: whether it is right, and how probable its right choice is among all choices."""
+        """MEASURES for every row: whether the choice is right, and the probability of the right choice among all
+        choices."""
         before = len(self._results) * len(self._rows.questions)
 
         def say(done: int, total: int) -> None:
@@ -175,7 +177,7 @@ class _Trial:
         return np.array([right, [_probability(example) for example in result.examples]], dtype=np.float32)
 
     def end(self, outcomes: Float[np.ndarray, "conditions measures rows"], how: str) -> None:
-        """Say what came of it."""
+        """Report the result of the trial as a log message."""
         base, top, *draws = outcomes[:, 0].mean(1, dtype=np.float64)
         self._context.step(
             self._stage,
@@ -187,7 +189,7 @@ class _Trial:
 
 
 def _probability(example: ExampleResult) -> float:
-    """Of the right choice among all of the row's, by their log-likelihoods."""
+    """The softmax probability of the right choice among the row's choices, from their log-likelihoods."""
     most = max(example.scores)
     shares = [math.exp(score - most) for score in example.scores]
     return shares[example.answer] / math.fsum(shares)

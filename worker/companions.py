@@ -1,4 +1,4 @@
-"""What lies beside a model's weights and belongs to it wherever it goes: configs, tokenizer, processors, licence."""
+"""Copies a model's files other than weights: configs, tokenizer, processors, licence."""
 
 import shutil
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 SUFFIXES = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".vocab", ".spm", ".bpe")
 LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 OWN = ("pruning.json", "manifest.json", "trainer_state.json", "requirements.txt")
-"""What an earlier pruning or training left, which is not true of the model that is written."""
+"""Files of an earlier pruning or training, which do not describe the new model."""
 TEMPLATES = "additional_chat_templates"
 MAX_BYTES = 1 << 28
-"""Larger files are data and nothing that a model is loaded with."""
+"""Larger files are data that are not needed to load a model."""
 
 
 def copy_companions(source: Path, target: Path) -> None:
-    """Copy configs, tokenizer, chat templates, processors' settings and licences that `target` does not have.
+    """Copy configs, tokenizer, chat templates, processor settings and licences from `source`, unless `target` has them.
 
-    No code, no weights, no index of weights, and no README: it describes the model before. Links are followed; those
-    that lead nowhere are passed over.
+    Code, weights, weight indexes and the README, which describes the original model, are not copied. Links are
+    followed; dangling links are skipped.
     """
     folders = [source, *([source / TEMPLATES] if (source / TEMPLATES).is_dir() else [])]
     for file in sorted(file for folder in folders for file in folder.iterdir() if _belongs(file)):

@@ -1,4 +1,4 @@
-"""What a stage is given beside its spec: where names lead, models, and how to say how far it is."""
+"""The context of a stage: resolution of names, models, progress reports, cancellation."""
 
 import time
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from prunescope.jobs.settings import Settings
 from prunescope.worker.models import WarmModels
 
 SETTLED = 2
-"""Steps of a stage before a remaining time is given: the first one is never like the others."""
+"""Steps of a stage before the remaining time is estimated, because the first step is not representative."""
 
 
 @dataclass
 class Context:
-    """The surroundings of a stage.
+    """What a stage gets besides its spec.
 
-    `place_of` gives the folder (or hub id) behind a model reference, `file_of` the path behind a file's name; both
-    raise an error that a user can mend. `report` takes progress, `check` raises Cancelled when the work is to stop.
+    `place_of` resolves a model reference to a folder or hub id, `file_of` a file's name to its path; both raise an
+    error that a user can correct. `report` receives progress; `check` raises Cancelled when the work has to stop.
     """
 
     settings: Settings
@@ -36,15 +36,16 @@ class Context:
     def step(
         self, stage: str, done: int = 0, total: int = 0, unit: str = "", message: str = "", *, timed: bool = True
     ) -> None:
-        """Say how far the stage is, with an estimate of what is left; raises Cancelled when the work is to stop.
+        """Report the stage's progress with an estimate of the remaining time. Raises Cancelled when the work has to
+        stop.
 
-        Steps with the same `done` tell what is worked on meanwhile. One that is not `timed` (a layer that an earlier
-        run had finished) says nothing of how long the others take.
+        Further steps with the same `done` only change the message. A step that is not `timed` (a layer that an earlier
+        run finished) is excluded from the estimate.
         """
         self.check()
         now = time.monotonic()
         if stage != self._stage or not timed:
-            # The clock of a stage starts where the one before it ended, which its first report is the first sign of.
+            # A stage starts when the previous one ends, at which time the first report of the new stage comes.
             self._since, self._before = now, 0 if timed else done
         if stage != self._stage or done != self._done:
             self._stage, self._done, self._at = stage, done, now

@@ -1,6 +1,6 @@
-"""Room on disks: how much a result takes, compared with what is free before anything of it is written.
+"""Disk space checks: estimates how much a result takes and compares it with the free space before writing.
 
-The figures are lower bounds, so that nothing is refused that would fit.
+The estimates are lower bounds, so that nothing that would fit is refused.
 """
 
 import os
@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from prunescope.jobs.failures import NoRoom
 
 MIN_COMPRESSED = 0.5
-"""Share of their bytes that compressed activations take at the least: the ten bits of a float16 that are no exponent
-hardly shrink."""
+"""Lower bound on the compression ratio of activations: the ten mantissa bits and sign of a float16 hardly compress."""
 
 FLOAT16_BYTES = 2
 
@@ -21,9 +20,9 @@ FLOAT16_BYTES = 2
 def check_model(
     folder: Path, finished: Path, layers: Iterable[nn.Module], rest: Iterable[Tensor], one_file: int
 ) -> None:
-    """Raise NoRoom where a pruned model does not fit: its finished layers in `finished`, and in `folder` what lies
-    outside of them (twice while it is sorted out). Up to `one_file` bytes the layers are joined into a file, and are
-    there twice; above, their files get a second name."""
+    """Raise NoRoom when a pruned model does not fit on the disk. Its layers are written to `finished` (files that are
+    there count), the tensors outside the layers to `folder`. A model of up to `one_file` bytes is joined into one more
+    file in `folder`; for a larger one the layers' files are hard-linked and take no more space."""
     inside, outside = _bytes(tensor for layer in layers for tensor in layer.state_dict().values()), _bytes(rest)
     whole = inside + outside
     there = sum(file.stat().st_size for file in finished.rglob("*") if file.is_file())
@@ -32,13 +31,14 @@ def check_model(
 
 
 def check_attribution(folder: Path, layers: int, neurons: int, tokens: int, variants: int) -> None:
-    """Raise NoRoom where activations do not fit: those of all `variants`, compressed, and of one as they come."""
+    """Raise NoRoom when an attribution does not fit: the compressed activations of all `variants`, and the raw ones of
+    a single variant."""
     raw = layers * neurons * tokens * FLOAT16_BYTES
     _check({folder: raw + int(variants * raw * MIN_COMPRESSED)})
 
 
 def free_bytes(folder: Path) -> int | None:
-    """What this user can still write there; None where the file system does not tell."""
+    """Free bytes for this user; None when the file system does not report it."""
     try:
         status = os.statvfs(folder)
     except OSError:
@@ -48,7 +48,8 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def _check(coming: dict[Path, int]) -> None:
-    """`coming`: bytes that each folder is to take; those of one file system count together."""
+    """Raise NoRoom when a file system has too little space. `coming`: bytes to be written in each folder, which are
+    added up for each file system."""
     disks: dict[int, tuple[Path, int]] = {}
     for folder, size in coming.items():
         existing = next(place for place in (folder, *folder.parents) if place.exists())
@@ -66,7 +67,7 @@ def _mounted_at(place: Path) -> Path:
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    """Of tensors as they are saved: what is tied to another one is saved once."""
+    """The bytes of the tensors when saved, where tied tensors are counted once."""
     found: dict[object, int] = {}
     for tensor in tensors:
         own = (tensor.data_ptr(), tensor.shape) if tensor.device.type != "meta" else id(tensor)

@@ -1,4 +1,4 @@
-"""What ended a stage, told apart: what a user has to change, and what only keeps the work from going on now."""
+"""Distinguishes errors that require another request from those after which the same job can resume."""
 
 from prunescope.jobs.failures import problem_of
 from prunescope.jobs.problems import Problem
@@ -6,8 +6,8 @@ from prunescope.lm.errors import BadInput
 
 
 def mendable(error: BaseException) -> bool:
-    """Whether what was asked for has to change, so that nobody goes on from what is done. Bad input that a full disk or
-    too little memory is behind does not count."""
+    """Whether the user has to change the request, so that finished layers are of no use. False for bad input caused by
+    a full disk or too little memory."""
     if problem_of(error) is not None:
         return False
     return isinstance(error, BadInput) or (isinstance(error, Problem) and error.status < 500)

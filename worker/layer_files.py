@@ -1,11 +1,11 @@
-"""Finished layers as files in a folder that outlives the process: what a walk that was killed goes on from.
+"""Stores finished layers as files in a folder, from which an interrupted prune run resumes.
 
-    run.json                              what the layers belong to, and the walk's plan
+    run.json                              identity of the run that the layers belong to, and its plan
     model-00003-of-00009.safetensors      layer 2: the tensors of the pruned checkpoint, by their names there
-    model-00003-orders.safetensors        its columns' orders, where a method chose others than the stored ones
+    model-00003-orders.safetensors        its column permutations, if a method chose any
     model-00003.json                      its report, written last: a layer without it is not finished
 
-Every file appears whole or not at all, and is on the disk before its layer counts.
+Every file is written atomically and flushed to disk before its layer counts as finished.
 """
 
 import ctypes
@@ -32,11 +32,12 @@ RUN = "run.json"
 
 
 class LayerFiles:
-    """The keeper of a walk over `layers` layers that lie at `path` in the model (`model.layers`).
+    """A `Keeper` that stores the layers as files; the model has `layers` decoder layers at `path` (such as
+    `model.layers`).
 
-    Tensors are written by the names and in the types of the checkpoint (`stored`; None: in those of the model).
-    `identity` says what the weights depend on, as JSON: layers that were kept under another one are of no use, and go
-    when a walk begins.
+    Tensors are written with the names and dtypes of the checkpoint (`stored`), or of the model if it is None.
+    `identity` is JSON with everything that the weights depend on: layers stored with another identity are not reused,
+    and are deleted when a run begins.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class LayerFiles:
         self._plan: Plan | None = None
 
     def shard(self, index: int) -> Path:
-        """The file of a layer; the one after the last is for what lies outside of the layers."""
+        """The file of a layer; the index after the last layer is for the tensors outside the layers."""
         return self._folder / f"model-{index + 1:05d}-of-{self._layers + 1:05d}.safetensors"
 
     @property
@@ -57,11 +58,11 @@ class LayerFiles:
 
     @property
     def orders(self) -> list[Path]:
-        """The files of columns' orders, of the layers that have any."""
+        """The existing files of column permutations."""
         return [file for file in map(self._orders, range(self._layers)) if file.is_file()]
 
     def plan(self) -> Plan | None:
-        """The plan of the run that the folder holds layers of; None when that was another run."""
+        """The plan of the run whose layers are stored; None if there is none or its identity differs."""
         try:
             run = json.loads((self._folder / RUN).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -72,7 +73,7 @@ class LayerFiles:
         return Plan(run["plan"]["batch"], None if sparsities is None else tuple(sparsities))
 
     def begin(self, plan: Plan) -> None:
-        """Empty the folder for a run of its own; there is nothing in it before the first layer is finished."""
+        """Empty the folder for a new run; its plan is written with the first finished layer."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._plan = plan
 
@@ -98,7 +99,7 @@ class LayerFiles:
         return LayerReport(**report, matrices=matrices)
 
     def keep(self, index: int, layer: nn.Module, report: LayerReport) -> None:
-        """Write the layer's tensors, the orders of its columns, and then its report."""
+        """Write the layer's tensors, its column permutations, and last its report."""
         prefix = self._prefix(index)
         if self._plan is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,8 @@ class LayerFiles:
         give_back_memory()
 
     def _as_stored(self, state: Mapping[str, Tensor], pruned: AbstractSet[str]) -> Mapping[str, Tensor]:
-        """A layer's tensors as they are written: those that were not pruned are the checkpoint's own."""
+        """A layer's tensors with the names and dtypes in which they are written; tensors that were not pruned are the
+        checkpoint's own."""
         stored = self._stored
         if stored is None:
             return state
@@ -130,7 +132,7 @@ class LayerFiles:
         }
 
     def _from_stored(self, tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """A layer's tensors as the model has them."""
+        """A layer's stored tensors with the names of the model."""
         stored = self._stored
         if stored is None:
             return tensors
@@ -147,7 +149,7 @@ class LayerFiles:
 
 
 def report_document(report: LayerReport) -> dict[str, Any]:
-    """A report as JSON, without the columns' orders."""
+    """A report as JSON, without column permutations."""
     names = ("layer", "name", "rows", "columns", "sparsity", "relative_error", "damping_retries")
     notes = ("sparsity_note", "error_note")
     return {
@@ -161,10 +163,10 @@ def report_document(report: LayerReport) -> dict[str, Any]:
 
 
 def give_back_memory() -> None:
-    """Hand what freed tensors left in the C library's heap back to the system, where that library can.
+    """Return memory of freed tensors from the C library's heap to the system, if the library supports it.
 
-    Small tensors of a layer come to lie between longer-lived ones, and a heap shrinks only from its end: without this a
-    model of many small layers takes more memory with each of them.
+    Small tensors of a layer are allocated between longer-lived ones, and a heap shrinks only from its end. Without
+    this, memory grows with every layer of a model with many small layers.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,4 +1,4 @@
-"""The lease of a running job: a thread keeps it, and hears when the job is to stop."""
+"""Holds the lease of a running job: a thread renews it and notices requests to stop."""
 
 import logging
 import threading
@@ -12,13 +12,14 @@ from prunescope.store.jobs.store import JobStore
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
-"""How often the lease is renewed, which is also how soon a request to cancel is heard of."""
+"""Interval at which the lease is renewed and requests to cancel are noticed."""
 
 
 class Lease:
-    """Holds a job's lease as long as the `with` block lasts; `check` raises Cancelled once the work is to stop.
+    """Holds a job's lease during the `with` block; `check` raises Cancelled once the work has to stop.
 
-    The work is to stop when the job was asked to, when the lease is another worker's, and when `stopping` is set.
+    The work has to stop when the job is cancelled, when the lease was lost to another worker, and when `stopping` is
+    set.
     """
 
     def __init__(self, jobs: JobStore, job: Job, holder: str, seconds: float, stopping: threading.Event) -> None:
@@ -39,7 +40,7 @@ class Lease:
         self._thread.join()
 
     def check(self) -> None:
-        """Raise Cancelled when the work is to stop; for every layer and every batch."""
+        """Raise Cancelled when the work has to stop; called for every layer and every batch."""
         if self._lost.is_set() or self._stopping.is_set():
             raise Cancelled(f"job {self._job.id} is to stop")
 
@@ -51,7 +52,7 @@ class Lease:
                     self._lost.set()
                     return
                 renewed = time.monotonic()
-            except Exception:  # whatever a database raises while it cannot be reached
+            except Exception:  # any error of a database that cannot be reached
                 log.warning("the lease of job %s was not renewed", self._job.id, exc_info=True)
                 if time.monotonic() - renewed > self._seconds:
                     self._lost.set()

@@ -1,4 +1,4 @@
-"""How a process lives beside others: it ends with the one that started it, and takes no core that it does not use."""
+"""Process settings: ending with the parent process, and not busy-waiting on CPU cores."""
 
 import ctypes
 import os
@@ -10,14 +10,14 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends, however that happens; elsewhere this does nothing."""
+    """Make Linux kill this process when its parent ends for any reason; no effect on other systems."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def wait_politely() -> None:
-    """Let OpenMP's threads sleep between two products instead of turning round and round; before torch is imported.
+    """Make OpenMP's threads sleep instead of spin between parallel regions. Must be called before torch is imported.
 
-    On cores that are shared (with the web server, a browser, another worker) the work is several times faster for it.
+    On cores shared with other processes (web server, browser, another worker) this makes the work several times faster.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,4 +1,4 @@
-"""Models that were used last stay in memory, within a limit: a study does not load the same one for every cell."""
+"""A cache of recently used models, so that a study does not load the same model for every cell."""
 
 import os
 from collections import OrderedDict
@@ -15,7 +15,7 @@ from prunescope.lm.loading import LanguageModel, choose_device, choose_dtype, fi
 from prunescope.store.artefacts.manifest import verify
 
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
-"""Share of a device's whole memory that models which are not in use may fill."""
+"""Share of a device's total memory that cached models may take."""
 
 NONE: Mapping[str, LanguageModel] = MappingProxyType({})
 
@@ -23,9 +23,9 @@ Key = tuple[str, tuple[tuple[str, int, int], ...]]
 
 
 class WarmModels:
-    """Loads models and keeps the last ones. Nobody may change a model of `get`: a walk that prunes takes its `own`.
+    """Loads models and caches the most recently used ones. Models from `get` must not be changed; pruning uses `own`.
 
-    Pruned models of ours are compared with their manifest when they are loaded; that raises Damaged.
+    Pruned models in the store are verified against their manifest when they are loaded; a mismatch raises Damaged.
     """
 
     def __init__(
@@ -35,12 +35,13 @@ class WarmModels:
         limit_bytes: int | None = None,
         loaded: Mapping[str, LanguageModel] = NONE,
     ) -> None:
-        """`loaded` are models that the caller has loaded, by the references that specs call them."""
+        """`loaded` maps references used in specs to models that the caller has already loaded."""
         self._device, self._dtype, self._limit, self._loaded = device, dtype, limit_bytes, loaded
         self._models: OrderedDict[Key, LanguageModel] = OrderedDict()
 
     def get(self, place: Path | str, reference: str) -> LanguageModel:
-        """The model behind `place` (a folder or a hub id), called `reference` in messages. Raises as `load`."""
+        """Load the model at `place` (a folder or a hub id), called `reference` in messages, or take it from the cache.
+        Raises as `load`."""
         if reference in self._loaded:
             return self._loaded[reference]
         folder = folder_of(place, reference)
@@ -53,23 +54,23 @@ class WarmModels:
         return replace(self._models[key], reference=reference)
 
     def own(self, place: Path | str, reference: str) -> LanguageModel:
-        """A model for the caller alone, to be changed at will; its weights are mapped from the checkpoint, in the type
-        they have there, and `computed_in` says which type to compute in."""
+        """Load a model that the caller may change; it is not cached. Its weights are memory-mapped in the checkpoint's
+        dtype; `computed_in` returns the dtype for computation."""
         self._make_room(0)
         return replace(self._load(folder_of(place, reference), reference, resident=False), reference=reference)
 
     def computed_in(self, lm: LanguageModel) -> torch.dtype:
-        """The number type that these settings compute in with a model."""
+        """The dtype of computation for a model under these settings."""
         return choose_dtype(self._dtype, lm.device, lm.dtype)
 
     def _load(self, folder: Path, reference: str, *, resident: bool) -> LanguageModel:
         if reference.startswith(PRUNED):
-            verify(folder, remedy="prune it again with force")  # the one read, after which its pages are at hand
+            verify(folder, remedy="prune it again with force")  # reads the files, which are then in the page cache
         with foreign_errors(f"{reference}: cannot be loaded"):
             return load(folder, device=self._device, dtype=self._dtype, resident=resident)
 
     def _make_room(self, coming: int) -> None:
-        """Let the models go that were not used for longest, until the coming one fits beside the others."""
+        """Drop the least recently used models until one of `coming` bytes fits beside the others."""
         limit = _limit(self._device) if self._limit is None else self._limit
         while self._models and sum(map(_bytes, self._models.values())) + coming > limit:
             self._models.popitem(last=False)
@@ -78,8 +79,8 @@ class WarmModels:
 
 
 def folder_of(place: Path | str, reference: str) -> Path:
-    """The folder of a model, whose files may be anything; that of a pruned one is an artefact, whose manifest says what
-    belongs into it. Raises as `find`."""
+    """The folder of a model. A pruned model in the store is taken without the format checks of `find`, because its
+    manifest says which files belong to it. Raises as `find`."""
     if reference.startswith(PRUNED):
         return Path(place)
     with foreign_errors(f"{place}: cannot be read"):
@@ -87,7 +88,8 @@ def folder_of(place: Path | str, reference: str) -> Path:
 
 
 def _key(folder: Path) -> Key:
-    """The folder and the state of its files: a model that was written anew is another one."""
+    """The cache key: the folder with its files' sizes and modification times, so that a rewritten model has another
+    key."""
     files = sorted(file for file in folder.iterdir() if file.is_file())
     return str(folder.resolve()), tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 

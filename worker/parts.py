@@ -1,4 +1,4 @@
-"""What a worker process works with: what is kept, the queue, events. Opened after the fork, in each process anew."""
+"""A worker process's connections: stores, queue, events. Each process opens its own after the fork."""
 
 import contextlib
 import logging
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one process. `stopping` is set when the worker is to end: the running job then goes back."""
+    """The connections of one process. `stopping` is set when the worker has to end; the running job is then queued
+    again."""
 
     settings: Settings
     stores: Stores
@@ -36,7 +37,7 @@ class Parts:
 
     @classmethod
     def open(cls, settings: Settings, queue: Celery) -> Self:
-        """Connects to nothing before it is used."""
+        """Create the clients; each connects on first use."""
         return cls(settings, Stores.open(settings), queue, redis_client(settings))
 
     def close(self) -> None:
@@ -45,34 +46,34 @@ class Parts:
         self.events.close()
 
     def lease_holder(self) -> str:
-        """A name for this process and one job: a lease that was lost is not taken up again by mistake."""
+        """A unique name for one attempt of a job in this process, so that a lost lease is not resumed by mistake."""
         return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     def announce(self, job_id: str) -> None:
-        """Tell the pages that the state of a job, and so perhaps of its studies, has changed."""
+        """Publish that the state of a job, and possibly of its studies, has changed."""
         job = self.stores.jobs.get(job_id)
         with _hints(job.id):
             for changed in (job, *self.stores.jobs.studies_of(job.id)):
                 events.publish_job(self.events, changed)
 
     def say(self, job: Job, holder: str, progress: Progress) -> None:
-        """Keep a job's progress and tell the pages."""
+        """Store a job's progress and publish it."""
         if self.stores.jobs.progress(job.id, holder, progress):
             with _hints(job.id):
                 events.publish_progress(self.events, job, progress)
 
     def note(self, job: Job, line: str) -> None:
-        """Write a line to a job's log and tell the pages."""
+        """Append a line to a job's log and publish it."""
         entry = self.stores.jobs.append_log(job.id, line)
         with _hints(job.id):
             events.publish_log(self.events, job.id, entry)
 
     def dispatch(self, ids: Iterable[str]) -> None:
-        """Send the messages of queued jobs; when the queue cannot be reached they wait for the next sweep."""
+        """Send the messages of queued jobs; if the queue cannot be reached, the next sweep sends them."""
         submission.dispatch(self.stores.jobs, ids, partial(send, self.queue))
 
     def sweep(self) -> None:
-        """Queue again what lost its worker, and send what has no message."""
+        """Queue jobs with expired leases again, and send the messages of queued jobs that have none."""
         for job in submission.sweep(self.stores.jobs, partial(send, self.queue), partial(waiting, self.events)):
             log.warning("job %s lost its worker and is queued again", job)
             self.announce(job)
@@ -80,7 +81,7 @@ class Parts:
 
 @contextlib.contextmanager
 def _hints(job_id: str) -> Iterator[None]:
-    """Events are hints, pages read the job itself: a Redis that cannot be reached stops nothing."""
+    """Ignore (and log) errors of Redis inside the block: events may be lost, because pages read the job itself."""
     try:
         yield
     except redis.RedisError as error:

@@ -1,10 +1,10 @@
 """The flow of one job, on one page.
 
-    claim -> lease -> stage -> artefact -> record -> end -> what waited for it
+    claim -> lease -> stage -> artefact -> record -> end -> jobs that waited for it
 
-`run` takes an id and may be called twice: only one claim succeeds, an artefact that is there is not made again, and
-what a killed worker left behind is never seen, for an artefact gets its name last. Layers that it had finished are
-where the next attempt looks for them.
+`run` takes an id and may be called twice: only one claim succeeds, and an existing artefact is not made again. An
+artefact gets its name last, so the incomplete files of a killed worker are never taken for one. The next attempt
+resumes from the layers that a killed worker had finished.
 """
 
 import logging
@@ -37,38 +37,38 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Done:
-    """The artefact is there; `result` is the job's."""
+    """The artefact was made or existed; `result` is the job's result."""
 
     result: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Something went wrong, and the problem document says what."""
+    """The attempt failed; `problem` is the problem document."""
 
     problem: Problem
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The work was asked to stop: cancelled by a person, or the worker is to end."""
+    """The work was stopped, because the job was cancelled or the worker has to end."""
 
 
 Ending = Done | Failed | Stopped
 
 
 def run(job_id: str, parts: Parts, models: WarmModels) -> None:
-    """Take a job from queued to its end; nothing happens when it is not there to be started."""
+    """Run a queued job to its end; does nothing when the job does not exist or is not queued."""
     jobs, holder = parts.stores.jobs, parts.lease_holder()
     job = jobs.claim(job_id, holder, parts.settings.lease_seconds)
     if job is None:
-        log.info("job %s is not there to be started", job_id)
+        log.info("job %s does not exist or is not queued", job_id)
         return
     log.info("job %s (%s) starts, attempt %d", job.id, job.kind, job.attempts)
     parts.announce(job.id)
     with Lease(jobs, job, holder, parts.settings.lease_seconds, parts.stopping) as lease:
         ending = _attempt(job, holder, parts, models, lease.check)
-    # The attempt is over and its memory free: only now does anybody read "cancelled" or "failed".
+    # The attempt is over and its memory is free; only now the state becomes "cancelled" or "failed".
     _end(job, holder, parts, ending)
     parts.announce(job.id)
     parts.dispatch(jobs.advance(job.id))
@@ -102,7 +102,7 @@ def _attempt(job: Job, holder: str, parts: Parts, models: WarmModels, check: Cal
 
 
 def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
-    """Make the job's artefact unless it is there already, keep its record, and answer with the job's result."""
+    """Make the job's artefact unless it exists, store its record, and return the job's result."""
     artefacts, kind, name = parts.stores.artefacts, RESULT_OF[job.kind], job.artefact_id
     spec = parse_spec(job.kind, job.spec)
     if job.forced or not artefacts.exists(kind, name):
@@ -118,14 +118,14 @@ def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
 
 
 def _worthless(job: Job, parts: Parts, error: BaseException) -> bool:
-    """Whether nobody will go on from what an attempt had finished: its input is bad, or the job is cancelled."""
+    """Whether the finished layers of an attempt can be deleted, because its input is bad or the job is cancelled."""
     if isinstance(error, Cancelled):
         return parts.stores.jobs.get(job.id).cancel_requested
     return mendable(error)
 
 
 def _folder(place: Path | str) -> Path:
-    # A hub id is asked of the hub alone: a folder with such a name where the worker was started is below no model root.
+    # A hub id is looked up on the hub only, even if the worker's current folder has a subfolder of that name.
     return find_on_hub(place) if isinstance(place, str) else place
 
 
@@ -150,18 +150,18 @@ def _end(job: Job, holder: str, parts: Parts, ending: Ending) -> None:
             parts.note(job, f"failed: {problem.detail}")
             held = jobs.fail(job.id, holder, problem.document())
         case Stopped():
-            held = jobs.release(job.id, holder)  # ends as cancelled where that was asked for
+            held = jobs.release(job.id, holder)  # ends as cancelled if that was requested
     log.info("job %s: %s%s", job.id, type(ending).__name__.lower(), "" if held else ", but it is another worker's now")
 
 
 def _mendable(error: BadInput) -> Problem:
-    """The problem for what a user can mend; where a model's answers are why, with them."""
+    """The problem document for bad input, with the model's answers if they are the cause."""
     given = error.answers if isinstance(error, NoInfluentialWords) else ()
     answers = [AnswerToText(each.text, each.answer) for each in given]
     return Problem(422, error.code, error.code.replace("-", " ").capitalize(), str(error), answers=answers)
 
 
 def _defect(error: Exception, job: Job) -> Problem:
-    """The problem for what nobody foresaw: its traceback is in the worker's log and nowhere else."""
+    """The problem document for an unexpected error, whose traceback is only in the worker's log."""
     detail = f"an unexpected {type(error).__name__} ended it; the worker's log says more under job {job.id}"
     return Problem(500, "internal", "Something went wrong", detail)

@@ -1,14 +1,14 @@
-"""The prune stage: a spec becomes a walk, and what it leaves a plain Hugging Face folder.
+"""The prune stage: prunes a model as its spec says and writes it as a Hugging Face folder.
 
-    config.json, tokenizer, processors, licence               copies of the checkpoint's (worker/companions.py)
-    model.safetensors                                         of a small model, or
-    model-0000i-of-0000n.safetensors and their index          a shard for each layer and one for all else
-    pruning.json                                              what was done, layer by layer, matrix by matrix
-    permutations.npz                                          the orders of columns in which n:m patterns hold, if any
+    config.json, tokenizer, processors, licence               copied from the checkpoint (worker/companions.py)
+    model.safetensors                                         the weights of a small model, or
+    model-0000i-of-0000n.safetensors and their index          one shard per layer and one for the rest
+    pruning.json                                              report on the pruning, by layer and matrix
+    permutations.npz                                          column permutations in which n:m patterns hold, if any
 
-All tensors have the names and types of the checkpoint, and those outside of the layers' linears its bytes.
+All tensors have the names and dtypes of the checkpoint, and those outside the layers' linears are unchanged.
 
-Memory holds one layer at a time: the checkpoint is mapped, finished layers are files.
+Only one layer is in memory at a time: the checkpoint is memory-mapped, and finished layers are files.
 """
 
 import json
@@ -48,20 +48,21 @@ from prunescope.worker.stored import StoredTensors, stored_tensors
 
 PRUNING_JSON = "pruning.json"
 PERMUTATIONS = "permutations.npz"
-"""Name of a weight -> order of its columns, int32. No safetensors: who reads all of a folder's gets weights alone."""
+"""Name of a weight -> permutation of its columns, int32. Not a safetensors file, since loaders read all of those as
+weights."""
 REST = ".rest.safetensors"
 LAYOUT = 2
-"""Version of the form that finished layers have in files: those of another one are of no use."""
+"""Version of the file format of finished layers; files of another version are not reused."""
 ONE_FILE = 2 << 30
-"""Bytes of weights up to which a model is one file, as people expect of a small one."""
+"""Models of up to this many bytes are written as one file, as is usual for small models."""
 
 
 def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path | None = None) -> dict[str, Any]:
-    """Fill `folder`, which is there and empty, with the pruned model; answers with `pruning.json`.
+    """Prune a model and write it to the existing, empty `folder`. Returns the document of `pruning.json`.
 
-    The weights have the checkpoint's own type, whatever type was computed in. `finished` is where layers are kept as
-    they are done: a run that finds those of an earlier one with the same spec, model, windows and device goes on from
-    there, and ends with the same bits. Without it they go to a temporary folder inside of `folder`.
+    The weights have the checkpoint's dtype, whatever the dtype of computation. Finished layers are stored in
+    `finished`, or a temporary folder inside `folder` if it is None. A run that finds layers of an earlier run with the
+    same spec, model, windows and device resumes from them and gives bit-identical results.
     """
     began = time.monotonic()
     context.step("load", message=spec.model)
@@ -96,9 +97,8 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
 
 
 def prune_in_place(spec: specs.PruneSpec, lm: LanguageModel, folder: Path | None, context: Context) -> dict[str, Any]:
-    """Prune a model in memory; answers with the document of `pruning.json`. `folder`, if any, is there and empty: the
-    model, its tokenizer and `pruning.json` are saved in it. Where the work ends early, the first layers are pruned.
-    """
+    """Prune a model in memory and return the document of `pruning.json`. If `folder` is given (existing and empty), the
+    model, its tokenizer and `pruning.json` are saved in it. If the work is interrupted, the first layers are pruned."""
     began = time.monotonic()
     computed_in = context.models.computed_in(lm)
     calibration = _calibration(spec.calibration, lm, context)
@@ -131,7 +131,7 @@ def prune_in_place(spec: specs.PruneSpec, lm: LanguageModel, folder: Path | None
 
 
 def pattern_of(pattern: specs.Unstructured | specs.NofM) -> Pattern:
-    """The numerics' pattern for a spec's."""
+    """Convert a spec's pattern to the numerics' class."""
     match pattern:
         case specs.Unstructured(sparsity=sparsity):
             return Unstructured(sparsity)
@@ -140,13 +140,13 @@ def pattern_of(pattern: specs.Unstructured | specs.NofM) -> Pattern:
 
 
 def label(reference: str, place: Path | str) -> str:
-    """What a page calls a model: how it was pruned (`wanda · c4 · 0.5`), or its name without the owner."""
+    """A model's label on pages: how it was pruned (`wanda · c4 · 0.5`), or its name without the owner."""
     record = Path(place) / PRUNING_JSON
     if record.is_file():
         try:
             return specs.PruneSpec.model_validate(json.loads(record.read_text(encoding="utf-8"))["spec"]).label
         except (ValueError, KeyError, TypeError):
-            pass  # pruned elsewhere, by a program with another idea of this file
+            pass  # pruned by another program, with another format of this file
     return reference.rstrip("/").rpartition("/")[2]
 
 
@@ -196,8 +196,8 @@ def _walk(
 def _identity(
     spec: specs.PruneSpec, place: Path, lm: LanguageModel, computed_in: torch.dtype, calibration: Calibration | None
 ) -> dict[str, Any]:
-    """What the weights of finished layers depend on. The checkpoint's files count by size and time of change: hashing a
-    large one takes longer than the layers that it would save."""
+    """Everything that the weights of finished layers depend on, as JSON. The checkpoint's files are identified by size
+    and modification time, because hashing a large checkpoint takes longer than pruning the layers again."""
     files = [file for file in sorted(place.iterdir()) if file.is_file()]
     return {
         "layout": LAYOUT,
@@ -221,12 +221,12 @@ def _matrix_done(context: Context, layers: int, report: MatrixReport) -> None:
 
 
 def check_room(model: PreTrainedModel, folder: Path, finished: Path) -> None:
-    """Raise NoRoom where the pruned model does not fit beside what is on the disk, before the first layer."""
+    """Raise NoRoom, before the first layer, when the pruned model does not fit on the disk."""
     check_model(folder, finished, decoder_layers(model), _outside(model).values(), ONE_FILE)
 
 
 def _outside(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The checkpoint's tensors that lie outside of the layers."""
+    """The model's tensors outside the decoder layers."""
     path = f"{layers_path(model)}."
     return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(path)}
 
@@ -234,7 +234,7 @@ def _outside(model: PreTrainedModel) -> dict[str, Tensor]:
 def _export(
     lm: LanguageModel, keeper: LayerFiles, checkpoint: Checkpoint, stored: StoredTensors | None, folder: Path
 ) -> None:
-    """Make the finished layers and what lies outside of them a model's folder."""
+    """Assemble the model folder from the finished layers and the tensors outside them."""
     layers = entries(keeper.shards)
     if stored is None:
         _save_the_rest(lm, folder)
@@ -268,9 +268,9 @@ def _export(
 
 
 def _save_the_rest(lm: LanguageModel, folder: Path) -> None:
-    """Write what lies outside of the layers of a model whose checkpoint transformers converts as it is loaded."""
+    """Write the tensors outside the layers, for a model whose checkpoint transformers converts on loading."""
     model: PreTrainedModel = lm.model
-    # Leaves out what is tied to something else, and writes the configuration as if all of it were saved.
+    # Omits tied tensors, and writes the configuration as if the whole model were saved.
     model.save_pretrained(folder, state_dict=_outside(model))
 
 

@@ -1,4 +1,4 @@
-"""JSON documents beside results."""
+"""Writes JSON documents beside results."""
 
 import json
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ LIBRARIES = ("prunescope", "torch", "transformers", "lm-eval", "numpy")
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document; a number that JSON does not have is an error."""
+    """Write a JSON document. Raises ValueError for NaN and infinity."""
     path.write_text(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
 
 
 def circumstances(lm: LanguageModel, computed_in: torch.dtype) -> dict[str, Any]:
-    """What a result depends on beside its spec."""
+    """The environment of a result: device, dtype and library versions."""
     return {
         "device": str(lm.device),
         "dtype": str(computed_in).removeprefix("torch."),

@@ -1,4 +1,4 @@
-"""A job's progress on its way out: often enough for a person, seldom enough for a database."""
+"""Throttles a job's progress reports and writes its log lines."""
 
 import time
 from collections.abc import Callable
@@ -13,8 +13,8 @@ PAUSE_SECONDS = 0.25
 
 
 class Reporter:
-    """Passes progress on, and a line of log for every new stage, every finished layer and what a stage says at its end;
-    matrices and batches come too often for that."""
+    """Forwards progress, and writes a log line for every new stage, every finished layer and a stage's final message.
+    Matrices and batches get no log lines."""
 
     def __init__(self, say: Callable[[Progress], None], note: Callable[[str], None]) -> None:
         self._say, self._note = say, note
@@ -23,7 +23,8 @@ class Reporter:
         self._last = -PAUSE_SECONDS
 
     def report(self, progress: Progress) -> None:
-        """Take one step; a step that comes soon after another of its stage is left out, but for the stage's last."""
+        """Forward one progress step. A step that comes within PAUSE_SECONDS of the previous one of its stage is
+        dropped, unless it is the stage's last."""
         new_stage = progress.stage != self._stage
         ended = progress.total > 0 and progress.done == progress.total
         if new_stage:
@@ -41,8 +42,8 @@ class Reporter:
 
 
 def layer_words(report: "LayerReport") -> str:
-    """What is said of a finished layer: `50.0% zeros  error 0.132  4.2 s`, the error being its matrices' mean; and how
-    many matrices have no error that could be measured, or are not as sparse as asked."""
+    """A finished layer in words: `50.0% zeros  error 0.132  4.2 s`, where the error is the mean over its matrices, and
+    the numbers of matrices without a measured error or with another sparsity than requested."""
     weights = sum(matrix.rows * matrix.columns for matrix in report.matrices)
     zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in report.matrices)
     errors = [matrix.relative_error for matrix in report.matrices if matrix.relative_error is not None]

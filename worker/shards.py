@@ -1,4 +1,4 @@
-"""Safetensors on disk: a name stands for a whole file, and files are put together without being held in memory."""
+"""Writes safetensors files atomically, and joins them without holding them in memory."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ FORMAT = {"format": "pt"}
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A file to write, which gets its name when the block ends well and its contents are on the disk."""
+    """Yields a temporary path to write to; after the block the file is flushed to disk and renamed to `path`."""
     place = path.with_name(f".{path.name}.partial")
     try:
         yield place
@@ -31,12 +31,12 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as one safetensors file, whole or not at all, readable like any other file."""
+    """Write tensors to one safetensors file, atomically and with the usual file permissions."""
     with written_whole(path) as place:
         place.touch()
         mode = place.stat().st_mode
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, place, metadata=FORMAT)
-        place.chmod(mode)  # the library's files are readable by their owner alone
+        place.chmod(mode)  # the library makes files that only their owner can read
 
 
 def entries(files: Sequence[Path]) -> dict[str, Entry]:
@@ -45,13 +45,14 @@ def entries(files: Sequence[Path]) -> dict[str, Entry]:
 
 
 def join(files: Sequence[Path], path: Path) -> None:
-    """Write the tensors of all files into one, a piece at a time: the same bytes as if they had been saved together."""
+    """Write the tensors of all files into one, piece by piece, with the same bytes as if they had been saved
+    together."""
     write_entries(entries(files), path)
 
 
 def write_entries(known: Mapping[str, Entry], path: Path) -> None:
-    """Write tensors that lie in files into one file, a piece at a time, in the library's order: wide types first, so
-    that all are aligned."""
+    """Copy tensors from files into one file, piece by piece, in the library's order: wide dtypes first, so that all are
+    aligned."""
     names = sorted(known, key=lambda name: (-BITS[known[name].dtype], known[name].dtype, name))
     header: dict[str, Any] = {METADATA: FORMAT}
     at = 0
@@ -66,8 +67,8 @@ def write_entries(known: Mapping[str, Entry], path: Path) -> None:
 
 
 def write_like(model: Path, known: Mapping[str, Entry], path: Path) -> None:
-    """Write tensors that lie in files into one that is like `model` in all but what the tensors hold: its header, and
-    in its order. `known` has the names, types and shapes of `model`'s tensors."""
+    """Copy tensors from files into one file with the header and order of the file `model`. `known` must have the names,
+    dtypes and shapes of `model`'s tensors."""
     alike = read_header(model)
     assert {name: (entry.dtype, entry.shape) for name, entry in alike.items()} == {
         name: (entry.dtype, entry.shape) for name, entry in known.items()
@@ -80,7 +81,7 @@ def write_like(model: Path, known: Mapping[str, Entry], path: Path) -> None:
 
 
 def write_index(files: Sequence[Path], path: Path) -> None:
-    """Write the index that tells which of the files holds which tensor."""
+    """Write the index that maps each tensor to its file."""
     known = entries(files)
     index = {
         "metadata": {"total_size": sum(entry.end - entry.begin for entry in known.values())},
@@ -90,7 +91,7 @@ def write_index(files: Sequence[Path], path: Path) -> None:
 
 
 def link_or_copy(file: Path, path: Path) -> None:
-    """Give a file a second name, or where the file system has none a copy."""
+    """Hard-link a file to `path`, or copy it if the file system has no hard links."""
     try:
         os.link(file, path)
     except OSError:
@@ -117,7 +118,7 @@ def _copy(source: BinaryIO, entry: Entry, target: BinaryIO, piece: int = 1 << 22
 
 
 def _sync_folder(folder: Path) -> None:
-    """So that a new name in it outlives a power cut."""
+    """Flush a folder to disk, so that a new name in it survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,7 +1,7 @@
-"""The stages: a spec becomes calls of the numerics, and their results become files in a folder that is there and empty.
+"""The stages: call the numerics as a spec says, and write their results to an existing, empty folder.
 
-`prunescope prune | evaluate | attribute` runs them here and now, the pipeline runs them for jobs. Both hand in a folder
-that gets its lasting name only when the stage has ended well.
+`prunescope prune | evaluate | attribute` runs them directly, the pipeline runs them for jobs. Both pass a temporary
+folder that is renamed only after the stage has succeeded.
 """
 
 import time
@@ -36,11 +36,11 @@ __all__ = ["attribute", "evaluate", "label", "prune", "prune_in_place", "texts_o
 
 
 def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) -> dict[str, Any]:
-    """Every task's accuracy and examples, and perplexities, as a document, which `folder`, if any, gets as
-    `evaluation.json`."""
+    """Run an evaluation. Returns a document with every task's accuracy and examples and the perplexities, which is
+    written to `evaluation.json` if `folder` is given."""
     began = time.monotonic()
     lm = _warm(spec.model, context)
-    held_out = _held_out(spec.perplexity, lm, context)  # before the tasks: what is wrong with it is said at once
+    held_out = _held_out(spec.perplexity, lm, context)  # before the tasks, so that errors in it are reported at once
     results = {}
     if spec.tasks:
         results = measure(
@@ -70,7 +70,7 @@ def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) ->
 
 
 def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict[str, Any]:
-    """Put the Zarr group of an attribution in the place of the empty `folder`; answers with a summary."""
+    """Run an attribution and write its Zarr group to the empty `folder`. Returns a summary."""
     references = [spec.dense, *spec.pruned]
     names = variant_names(len(spec.pruned))
     loaders = [partial(_warm, reference, context) for reference in references]
@@ -125,7 +125,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
 
 
 def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
-    """The texts that a spec gives, draws from a task or names by its rows, with its prompt around them."""
+    """The texts of an attribution's spec, with the prompt around them: supplied texts, or rows of a task."""
     match spec.texts:
         case specs.TaskTexts(dataset=task, count=count, seed=seed):
             rows = task_texts(task, count, seed, context.settings.data)
@@ -142,7 +142,7 @@ def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
     before, after = ("", "") if own else _around(spec.prompt)
     return [
         Text(row.text, row.label, chosen, row.before if own else before, row.after if own else after, group)
-        for row, chosen in zip(rows, words, strict=False)  # a task may have fewer rows than were asked for
+        for row, chosen in zip(rows, words, strict=False)  # a task may have fewer rows than requested
     ]
 
 
@@ -151,7 +151,7 @@ def _around(prompt: str) -> tuple[str, str]:
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:
-    """A task's result as JSON; the log-likelihoods are natural logarithms."""
+    """A task's result as JSON; log-likelihoods are natural logarithms."""
     return asdict(result)
 
 
@@ -177,8 +177,8 @@ def _held_out(asked: specs.Perplexity | None, lm: LanguageModel, context: Contex
 
 
 def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str, Any]:
-    """The perplexity on a text as JSON, every window's loss included, with the hash of the windows: equal hashes can be
-    compared."""
+    """Measure the perplexity on a text. Returns JSON with every window's loss and the windows' hash; results with equal
+    hashes are comparable."""
     stage = f"perplexity on {Path(text.name).name}"
     try:
         result = perplexity(
@@ -194,13 +194,13 @@ def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str,
 
 
 def accuracy_words(result: TaskResult, context: int) -> str:
-    """What is said of a finished task: `accuracy 75.2%; 3 rows lost the beginning of their prompt ...`."""
+    """A finished task in words: `accuracy 75.2%; 3 rows lost the beginning of their prompt ...`."""
     words = f"accuracy {result.accuracy:.1%}"
     return f"{words}; {cut_words(result.truncated, context)}" if result.truncated else words
 
 
 def cut_words(rows: int, context: int) -> str:
-    """How many rows had a prompt that the model could not read whole."""
+    """The number of rows whose prompt exceeded the context length, in words."""
     return f"{rows} {'row' if rows == 1 else 'rows'} lost the beginning of a prompt longer than {context} tokens"
 
 

@@ -1,4 +1,4 @@
-"""What lists and tables show of an artefact without opening it, read out of the artefact itself."""
+"""Summaries of artefacts, read once from each artefact, so that lists and tables need not open it."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ from prunescope.worker.pruned_model import PRUNING_JSON
 
 @dataclass(frozen=True)
 class Finding:
-    """The summary of a record (`store/artefacts/records.py`) and, of an evaluation, which rows of each task were right,
-    and each window's loss."""
+    """The summary for a record (`store/artefacts/records.py`) and, for an evaluation, which rows of each task were
+    right and each window's loss."""
 
     summary: dict[str, Any]
     outcomes: dict[str, Answered] = field(default_factory=dict)
 
 
 def finding_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> Finding:
-    """What is kept of a finished artefact beside its files."""
+    """Read what is stored in the database about a finished artefact."""
     match kind, spec:
         case JobKind.PRUNE, PruneSpec():
             return Finding(_of_model(spec, json.loads(artefacts.read("model", name, PRUNING_JSON))))
@@ -59,7 +59,7 @@ def _of_evaluation(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without(field: str, results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each result but for the one field that has an entry for every row or window."""
+    """Each result without the field that has an entry for every row or window."""
     return {name: {key: value for key, value in each.items() if key != field} for name, each in results.items()}
 
 

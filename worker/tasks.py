@@ -1,4 +1,4 @@
-"""The queue's one task, and the process that runs it."""
+"""The queue's only task, and the child process that runs it."""
 
 import logging
 import signal
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIVE_BACK = signal.SIGUSR2
-"""Tells the child process to give its job back to the queue at the next layer or batch."""
+"""The signal that makes the child process stop its job, which is queued again, at the next layer or batch."""
 
 
 class Child:
-    """The child process: it alone imports torch, opens connections of its own, and keeps models warm between jobs."""
+    """The child process, which alone imports torch, opens its own connections, and caches models between jobs."""
 
     def __init__(self, settings: Settings, queue: Celery) -> None:
         self._settings, self._queue = settings, queue
@@ -31,13 +31,13 @@ class Child:
         self._models: WarmModels | None = None
 
     def register(self) -> None:
-        """Let the queue call this child: its start, its task, its end."""
+        """Register the start, the task and the end of the child with Celery."""
         worker_process_init.connect(self.start, weak=False)
         worker_process_shutdown.connect(self.end, weak=False)
         self._queue.task(self.run, name=RUN_TASK)
 
     def start(self, **_: Any) -> None:
-        """After the fork, before the first job."""
+        """Set the process up, after the fork and before the first job."""
         parts = Parts.open(self._settings, self._queue)
         signal.signal(GIVE_BACK, lambda *_: parts.stopping.set())
         die_with_parent()
@@ -45,7 +45,7 @@ class Child:
         began = time.monotonic()
         from transformers.utils import logging as transformers_logging
 
-        import prunescope.worker.pipeline  # noqa: F401 - takes seconds: better now than when the first job waits
+        import prunescope.worker.pipeline  # noqa: F401 - takes seconds, so it is done before the first job
         from prunescope.worker.models import WarmModels
 
         transformers_logging.disable_progress_bar()
@@ -61,6 +61,6 @@ class Child:
         run(job_id, self._parts, self._models)
 
     def end(self, **_: Any) -> None:
-        """Before the process ends in good order."""
+        """Clean up, before the process ends normally."""
         if self._parts is not None:
             self._parts.close()

@@ -1,8 +1,7 @@
-"""What a job is asked to do: one frozen model for each kind, with the fields of the REST documents.
+"""Job specs: one frozen pydantic model for each kind of job, with the fields of the REST documents.
 
-Every default is filled in while a spec is read, so that two ways of writing the same thing have the same canonical form
-(and the same fingerprint). What needs more than the spec itself (does the folder exist, is the file there) is checked
-by `store/submission.py`.
+Defaults are filled in during validation, so that equivalent documents have the same canonical form and fingerprint.
+What cannot be checked from the spec alone (whether a folder or file exists) is checked by `store/submission.py`.
 """
 
 from collections.abc import Mapping
@@ -58,7 +57,7 @@ SPECS: dict[JobKind, type[PruneSpec] | type[EvaluateSpec] | type[AttributeSpec] 
 
 
 def parse_kind(kind: str) -> JobKind:
-    """The kind with this name; Problem 422 when there is none."""
+    """The job kind of this name. Raises Problem (422) for an unknown one."""
     kinds = [str(known) for known in JobKind]
     if kind not in kinds:
         raise bad_field("kind", kind, kinds, unknown_name(kind, kinds))
@@ -66,8 +65,8 @@ def parse_kind(kind: str) -> JobKind:
 
 
 def parse_spec(kind: str, document: Mapping[str, Any]) -> Spec:
-    """The spec of this kind, defaults filled in; Problem 422 that names each wrong field, what was given and what is
-    allowed."""
+    """Validate a spec of this kind and fill in its defaults. Raises Problem (422) that names each invalid field, the
+    given value and what is allowed."""
     model = SPECS[parse_kind(kind)]
     check_shape(document)
     if not isinstance(document, Mapping):

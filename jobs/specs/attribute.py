@@ -1,4 +1,4 @@
-"""The same texts through several models: which texts, which words count, how significance is found."""
+"""The spec of an attribution: texts, influential words, prompt, activation, and how significance is computed."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -30,7 +30,7 @@ from prunescope.jobs.vocabulary import (
 
 
 class Words(Strict):
-    """Where influential words come from."""
+    """The source of the influential words: manual, cot, occlusion or gradient."""
 
     source: str = Field(max_length=MAX_NAME)
 
@@ -41,7 +41,8 @@ class Words(Strict):
 
 
 class Reading(Strict):
-    """How texts are read in an attribution: which texts, prompt, words, activation, layers, significance."""
+    """The part of an attribution's spec that does not name models: texts, prompt, words, activation, layers,
+    significance."""
 
     texts: Texts
     prompt: Name = NO_PROMPT
@@ -54,13 +55,13 @@ class Reading(Strict):
     )
     special_tokens: bool = Field(default=False, description="whether tokens like <s> are in the sums of the Score")
     seed: Seed = 0
-    # Left out of the document where it is not asked for: what was attributed before there was any is found again.
+    # Left out of the document when None, so that specs from before this field existed keep their fingerprints.
     causal: Causal | None = Field(default=None, exclude_if=lambda causal: causal is None)
 
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: Any) -> Any:
-        """A task's own prompt around its rows, none around given texts; manual words where the texts carry them, else
+        """Defaults: task rows get the task's prompt, supplied texts none; words are manual where texts carry them, else
         cot."""
         if not isinstance(data, Mapping):
             return data
@@ -89,12 +90,12 @@ class Reading(Strict):
 
     @property
     def count(self) -> int:
-        """How many texts are read."""
+        """The number of texts; a task may have fewer rows than asked for."""
         return len(self.texts) if isinstance(self.texts, tuple) else self.texts.size
 
     @property
     def characters(self) -> int:
-        """Of all given texts; those of a task are not known here."""
+        """Characters of all supplied texts; 0 for task rows, whose length is not known here."""
         return sum(len(text.text) for text in self.texts) if isinstance(self.texts, tuple) else 0
 
     @model_validator(mode="after")
@@ -184,7 +185,7 @@ class Reading(Strict):
             return self
         some = any(text.words for text in self.texts)
         for index, text in enumerate(self.texts):
-            # An empty list says that a text has none, where others have some; no list says that nobody chose.
+            # An empty list means that the text has no influential words; no list means that none were chosen.
             if text.words is None or not (text.words or some):
                 raise refused(
                     f"text {index} has no words; give some, or set words.source to {' or '.join(others)}",
@@ -196,7 +197,7 @@ class Reading(Strict):
 
 
 class AttributeSpec(Reading):
-    """The same texts through a dense model and its pruned variants, neuron by neuron."""
+    """An attribution: run the same texts through a dense model and its pruned variants and compare their neurons."""
 
     dense: Reference
     pruned: tuple[Reference, ...] = Field(min_length=1, max_length=MAX_VARIANTS)

@@ -1,4 +1,4 @@
-"""Whether the top neurons of an attribution matter for a task: what is measured, and against what."""
+"""The causal stage of an attribution: options for testing whether its top neurons matter for a task."""
 
 from typing import Annotated, Self
 
@@ -18,8 +18,8 @@ from prunescope.jobs.vocabulary import TASKS
 
 
 class Causal(Strict):
-    """Task accuracy without the top neurons of the dense model, and with their weights given back to a pruned one, each
-    against `draws` times as many other neurons of the same layers."""
+    """Task accuracy of the dense model with its top neurons ablated, and of each pruned model with their dense weights
+    restored. Controls: `draws` random sets of other neurons, each with as many neurons in every layer."""
 
     task: str = Field(max_length=MAX_NAME)
     limit: int | None = Field(default=200, ge=1, le=MAX_ROWS, description="rows of the task, its first ones; null: all")

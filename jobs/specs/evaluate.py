@@ -1,4 +1,4 @@
-"""Measuring a model on tasks, and the fields that every other spec has too."""
+"""The spec of an evaluation, and the field types that all specs share."""
 
 from typing import Annotated, Literal, Self
 
@@ -18,7 +18,7 @@ Newline = Literal["real", "literal"]
 
 
 def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names themselves when all are known and none comes twice, else a refusal; for use in validators."""
+    """A validator: the names unchanged when all are known tasks and none is repeated, else a validation error."""
     for index, name in enumerate(names):
         if name not in TASKS:
             raise refused(unknown_name(name, TASKS), allowed=list(TASKS), field=str(index), given=name)
@@ -28,11 +28,11 @@ def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class EvaluateSpec(Strict):
-    """Measure a model on tasks; `limit` rows of each (None: all), drawn by `seed`. And on held-out text, where
-    `perplexity` is asked for; one of the two there must be.
+    """Measure a model's accuracy on tasks and, with `perplexity`, its perplexity on held-out text; at least one of the
+    two is required. `limit` takes the first rows of each task (None: all).
 
-    `newline` is how the lines of the paper's own prompt end (yelp, imdb, sentiment140, reviews): in a line break, or in
-    a backslash and an n as its Figure 1 shows them.
+    `newline` is the line end in the paper's prompt (tasks yelp, imdb, sentiment140, reviews): `real` is a line break,
+    `literal` a backslash and an n as in the paper's Figure 1.
     """
 
     model: Reference

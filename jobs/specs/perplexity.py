@@ -1,4 +1,4 @@
-"""Measuring a model's perplexity on held-out text."""
+"""The part of an evaluation's spec that asks for perplexity on held-out text."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,13 +10,14 @@ from prunescope.jobs.strict import Strict, refused
 from prunescope.jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS
 
 Bos = Literal["auto", "always", "never"]
-"""Whether every window of text begins with the tokenizer's BOS."""
+"""Whether every window of text begins with the tokenizer's BOS token; `auto` where the tokenizer adds one to a text."""
 
 
 class Perplexity(Strict):
-    """`datasets` are named sets or files of text (.txt, .jsonl). Windows of `seqlen` tokens (None: the model's context,
-    at most 2048) that do not overlap, the first `windows` of them (None: all, of c4 256). `bos`: whether each begins
-    with BOS, `auto` where the tokenizer puts one before a text, `never` as most published figures are taken."""
+    """Perplexity on non-overlapping windows of held-out text. `datasets` are named sets or files (.txt, .jsonl).
+    Windows have `seqlen` tokens (None: the model's context length, at most 2048); the first `windows` of them are used
+    (None: all, but 256 of c4). `bos`: whether each window begins with BOS; `auto` where the tokenizer adds one to a
+    text, `never` as in most published figures."""
 
     datasets: tuple[Annotated[str, StringConstraints(max_length=MAX_REFERENCE)], ...] = Field(
         min_length=1, max_length=MAX_PERPLEXITY_TEXTS
@@ -28,7 +29,7 @@ class Perplexity(Strict):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, data: Any) -> Any:
-        """A list of names stands for these sets at the usual length."""
+        """Accept a bare list of names for these datasets with default options."""
         return {"datasets": data} if isinstance(data, list | tuple) else data
 
     @field_validator("datasets")

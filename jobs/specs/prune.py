@@ -1,4 +1,4 @@
-"""Making a pruned copy of a model: method, pattern, allocation, calibration."""
+"""The spec of a prune job: method, sparsity pattern, allocation over layers, calibration set."""
 
 import re
 from collections.abc import Mapping
@@ -41,14 +41,14 @@ def _named(value: Any) -> Any:
 
 
 Method = Annotated[Magnitude | Wanda | SparseGPT | RIA, Field(discriminator="name"), BeforeValidator(_named)]
-"""`{name, ...options}`; a bare name stands for the method with its default options."""
+"""`{name, ...options}`; a bare name is the method with its default options."""
 
 Allocation = Annotated[Uniform | OWL, Field(discriminator="name"), BeforeValidator(_named)]
-"""How much each layer loses, written as a method is."""
+"""How sparsity is distributed over layers: `{name, ...options}`, or a bare name."""
 
 
 class Unstructured(Strict):
-    """A share of the weights goes, wherever they stand."""
+    """Unstructured sparsity: this share of the weights is removed, without a constraint on their positions."""
 
     kind: Literal["unstructured"] = "unstructured"
     sparsity: float = Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})
@@ -65,7 +65,7 @@ class Unstructured(Strict):
 
 
 class NofM(Strict):
-    """Of every `m` consecutive weights in a row `n` are kept."""
+    """An n:m pattern: of every `m` consecutive weights in a row, `n` are kept."""
 
     kind: Literal["n_m"] = "n_m"
     n: int = Field(ge=1, le=1024)
@@ -86,7 +86,7 @@ class NofM(Strict):
 
 
 def _written_pattern(value: Any) -> Any:
-    """`"2:4"` and `0.5` as they are written on the command line; a document without `kind` says it by its fields."""
+    """Accept `"2:4"` and `0.5` as on the command line; a document without `kind` gets it from the fields it has."""
     if isinstance(value, str):
         if len(value) > LONGEST_PATTERN:
             raise refused(
@@ -106,10 +106,10 @@ Pattern = Annotated[Unstructured | NofM, Field(discriminator="kind"), BeforeVali
 
 
 class Calibration(Strict):
-    """The text that steers pruning: a named set or a file. `seqlen` None means the model's context, at most 2048
-    tokens. `mode` is for sets of examples (task sets, demo, .jsonl files): `concat` fills a window with examples,
-    `single` puts one into each. `bos`: whether each window begins with BOS, `auto` where the tokenizer puts one before
-    a text."""
+    """The calibration set: `samples` windows of a named dataset or a file. `seqlen` None means the model's context
+    length, at most 2048 tokens. `mode` applies to sets of examples (task sets, demo, .jsonl files): `concat` fills a
+    window with examples, `single` puts one into each. `bos`: whether each window begins with BOS; `auto` where the
+    tokenizer adds one to a text."""
 
     dataset: str | None = Field(default=None, max_length=MAX_NAME)
     file: str | None = Field(default=None, max_length=MAX_REFERENCE)
@@ -122,11 +122,11 @@ class Calibration(Strict):
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: Any) -> Any:
-        """Written out, so that a spec with its defaults spelled out is the same spec."""
+        """Fill in the defaults, so that a spec that spells them out has the same canonical form."""
         if not isinstance(data, Mapping):
             return data
         defaults: dict[str, Any] = {}
-        # Windows of token ids (.safetensors) are taken as they are; text is cut into this many.
+        # Windows of token ids (.safetensors) are used unchanged; only text is cut into a default number of windows.
         if data.get("samples") is None and not str(data.get("file")).endswith(".safetensors"):
             defaults["samples"] = DEFAULT_SAMPLES
         if data.get("mode") is None and _of_examples(data.get("dataset"), data.get("file")):
@@ -167,8 +167,8 @@ class Calibration(Strict):
         return self
 
     def check_tokens(self, seqlen: int | None, field: str) -> None:
-        """Refuses, naming `field`, more windows of this length (None: of a model's context) than can be held; for use
-        in validators."""
+        """Raise a validation error that names `field` when samples x `seqlen` exceeds MAX_CALIBRATION_TOKENS. None
+        stands for MODEL_CONTEXT tokens, since the model's own context is not known here."""
         length = seqlen or MODEL_CONTEXT
         if self.samples is None or self.samples * length <= MAX_CALIBRATION_TOKENS:
             return
@@ -194,15 +194,15 @@ class Calibration(Strict):
         return self
 
     def __str__(self) -> str:
-        """The set's or the file's name, and mode and BOS where they are not the usual ones: `c4`, `rte single`,
-        `c4 without BOS`."""
+        """The set's or file's name, with mode and BOS where they differ from the defaults: `c4`, `rte single`, `c4
+        without BOS`."""
         name = self.dataset or str(self.file).rpartition("/")[2]
         mode = " single" if self.mode == "single" else ""
         return f"{name}{mode}{_BOS_WORDS[self.bos]}"
 
     @property
     def label(self) -> str:
-        """The text with its windows, and the seed where it is not 0: `c4 128x2048`, `rte single 32 windows seed 1`."""
+        """The name with the windows, and the seed unless it is 0: `c4 128x2048`, `rte single 32 windows seed 1`."""
         match self.samples, self.seqlen:
             case None, None:
                 windows = None
@@ -224,7 +224,8 @@ def _of_examples(dataset: object, file: object) -> bool:
 
 
 class PruneSpec(Strict):
-    """Make a pruned copy of a model. What looks at no text asks for no calibration and ignores one."""
+    """Make a pruned copy of a model. A method and allocation that use no activations need no calibration set and ignore
+    one."""
 
     model: Reference
     method: Method
@@ -274,7 +275,7 @@ class PruneSpec(Strict):
     def label(self) -> str:
         """`wanda · c4 128x2048 · 0.5`, or `magnitude · 2:4` without text; an allocation that is not uniform comes last.
 
-        Whatever of the spec differs shows, except for the model and a calibration file's folder.
+        Specs that differ have different labels, unless they differ only in the model or in a calibration file's folder.
         """
         allocation = None if isinstance(self.allocation, Uniform) else option_label(self.allocation)
         calibration = None if self.calibration is None else self.calibration.label
@@ -291,6 +292,6 @@ def option_label(part: Method | Allocation) -> str:
 
 
 def _model(value: Any, known: Mapping[str, T]) -> T | None:
-    """What stands under the name in a document that has not been validated yet."""
+    """The class registered under the `name` of a document that is not validated yet; None without one."""
     name = value.get("name") if isinstance(value, Mapping) else value
     return known.get(name) if isinstance(name, str) else None

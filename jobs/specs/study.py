@@ -1,4 +1,4 @@
-"""A grid of jobs: which models, pruned how, measured on what, and which attributions beside them."""
+"""The spec of a study: a grid of models, ways to prune them, tasks to measure, and attributions."""
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -32,9 +32,9 @@ Label = Annotated[str, StringConstraints(max_length=MAX_LABEL)]
 
 
 class StudyAttribution(Reading):
-    """An attribution of a study: its pruned variants are the study's pruned models of `dense` (None: one for each
-    model). What else is named keeps some of them, by the names that the study gives: methods, patterns, calibration
-    sets and lengths of their windows; what no text went into is not asked for the latter two."""
+    """An attribution of a study. Its variants are the study's pruned models of `dense` (None: one attribution for each
+    model of the study). `methods`, `patterns`, `calibrations` and `seqlens` select variants; empty means all. The last
+    two do not apply to models pruned without a calibration set."""
 
     dense: Reference | None = None
     methods: tuple[Name, ...] = Field(default=(), max_length=MAX_AXIS)
@@ -52,7 +52,7 @@ class StudyAttribution(Reading):
         )
 
     def shows(self, method: Method, pattern: Pattern, calibration: Calibration | None) -> bool:
-        """Whether what is pruned in this way is one of its variants."""
+        """Whether a model pruned in this way is one of this attribution's variants."""
         methods, patterns, calibrations, seqlens = self._kept
         return (
             (not methods or method.name in methods)
@@ -63,13 +63,12 @@ class StudyAttribution(Reading):
 
 
 class StudySpec(Strict):
-    """A grid: models x methods x patterns x allocations x calibrations x seqlens x seeds, each measured on the tasks,
-    beside the dense models.
+    """A grid of models x methods x patterns x allocations x calibrations x seqlens x seeds. Each pruned model and each
+    dense model is measured on the tasks.
 
-    `seqlens` cuts each calibration set into windows of each length, `seeds` draws it anew; without them a calibration's
-    own count. An allocation that does not go with a pattern (owl with n:m) is left out for that pattern. `limit` rows
-    of each task (None: all), asked with `newline` as `EvaluateSpec` has it. `perplexity` is measured by the same jobs
-    as the tasks.
+    `seqlens` and `seeds` repeat each calibration set with every window length and seed; without them the calibration's
+    own apply. An allocation that is incompatible with a pattern (owl with n:m) is skipped for that pattern. `limit`,
+    `newline` and `perplexity` are those of `EvaluateSpec`.
     """
 
     name: str | None = Field(default=None, max_length=MAX_NAME)
@@ -108,12 +107,12 @@ class StudySpec(Strict):
 
     @property
     def measured(self) -> bool:
-        """Whether its models are measured on anything."""
+        """Whether the study has evaluations, of tasks or of perplexity."""
         return bool(self.tasks) or self.perplexity is not None
 
     @property
     def draws(self) -> tuple[Calibration, ...]:
-        """Every calibration set in every length and with every seed, each once."""
+        """Every distinct calibration: each set with every window length and every seed."""
         return tuple(
             dict.fromkeys(
                 calibration.model_copy(update={"seqlen": seqlen, "seed": seed})
@@ -125,7 +124,7 @@ class StudySpec(Strict):
 
     @property
     def ways(self) -> tuple[tuple[Method, Pattern, Allocation], ...]:
-        """How each model is pruned, whatever the text: every combination that makes sense."""
+        """Every compatible combination of method, pattern and allocation."""
         return tuple(
             (method, pattern, allocation)
             for method in self.methods
@@ -134,7 +133,7 @@ class StudySpec(Strict):
             if not (isinstance(allocation, OWL) and isinstance(pattern, NofM))
         )
 
-    # The first of the validators of the whole: the others go through combinations one by one.
+    # Runs first among the model validators, because the others iterate over combinations.
     @model_validator(mode="after")
     def _not_too_large(self) -> Self:
         ways = (len(self.methods), len(self.patterns), len(self.allocations))

@@ -1,5 +1,4 @@
-"""Which texts an attribution reads: rows of a task, drawn or chosen, or the user's own, with words where somebody chose
-them."""
+"""The texts of an attribution's spec: random or chosen rows of a task, or texts in the request, with optional words."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
@@ -37,7 +36,7 @@ RowWords = Annotated[
 
 
 class _Rows(Strict):
-    """Rows of a task, perhaps with influential words that somebody chose for each of them."""
+    """Rows of a task, with optional influential words for each row."""
 
     dataset: str = Field(max_length=MAX_NAME)
     words: RowWords
@@ -81,8 +80,8 @@ class TaskTexts(_Rows):
 
 
 class TaskRows(_Rows):
-    """Rows of a task by their places in its file or split, from 0, in the order given: those that an evaluation told
-    of."""
+    """Rows of a task by their index in its file or split, counted from 0, in the given order, as an evaluation reports
+    them."""
 
     indices: tuple[Annotated[int, Field(ge=0, le=MAX_ROWS)], ...] = Field(min_length=1, max_length=MAX_ROWS_READ)
 
@@ -103,7 +102,7 @@ class TaskRows(_Rows):
 
 
 class GivenText(Strict):
-    """A text of the user's own, with its label and influential words where they are known."""
+    """A text supplied in the request, with an optional label (right answer) and optional influential words."""
 
     text: str = Field(max_length=MAX_TEXT_CHARACTERS)
     label: str | None = Field(default=None, max_length=MAX_LABEL_CHARACTERS)
@@ -154,8 +153,8 @@ Texts = Annotated[
 
 
 def check_given(lists: Iterable[object], field: str = "texts") -> None:
-    """Refuses more given texts, or more words to look for in them, than can be read, over all lists of them in a
-    document that was not validated yet: a text is looked at only when there are few enough."""
+    """Raise a validation error when a document's lists of texts hold too many texts or too many words to search for in
+    them. It runs before validation, so that the individual texts are read only when there are few enough."""
     texts = [item for given in lists if isinstance(given, list | tuple) for item in given]
     if len(texts) > MAX_TEXTS:
         raise refused(
@@ -180,12 +179,12 @@ def check_given(lists: Iterable[object], field: str = "texts") -> None:
 
 
 def texts_item(item: Any) -> Any:
-    """A bare string in a list of texts is the text."""
+    """Accept a bare string in a list of texts as `{"text": string}`."""
     return {"text": item} if isinstance(item, str) else item
 
 
 def carries_words(texts: object) -> bool:
-    """A document's texts bring influential words along."""
+    """Whether any text of an unvalidated document has influential words."""
     if isinstance(texts, Mapping):
         return bool(texts.get("words")) or str(texts.get("dataset")) in TASKS_WITH_WORDS
     return isinstance(texts, Iterable) and any(isinstance(text, Mapping) and text.get("words") for text in texts)

@@ -1,4 +1,4 @@
-"""The pruning methods."""
+"""The pruning methods, by name."""
 
 from prunescope.pruning.methods.registry import METHODS, build
 

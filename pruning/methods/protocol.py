@@ -1,8 +1,8 @@
-"""What a pruning method is: the part that differs, one file each. The walk does everything else.
+"""Base classes of pruning methods, which decide what to remove from each matrix; `pruning.walk` does everything else.
 
-A method is a frozen dataclass whose fields are its options. There are two kinds: `WeightsOnly` looks at the weights
-alone, `Calibrated` also at statistics of the inputs. All linears that read the same input (q, k, v; gate, up) come to
-a calibrated method together with the one statistics object of that input.
+A method is a frozen dataclass whose fields are its options. There are two kinds: `WeightsOnly` uses the weights alone,
+`Calibrated` also statistics of the inputs. A calibrated method gets all linears that read the same input (q, k, v;
+gate, up) together, with the one statistics object of that input.
 """
 
 from abc import ABC, abstractmethod
@@ -19,12 +19,12 @@ from prunescope.pruning.patterns import Pattern
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of one matrix.
+    """A method's decision for one matrix.
 
-    keep: the weights that stay. updated: new values, where the method moves what stays; those not kept become 0 in any
-    case. order: the columns' order in which an n:m pattern holds, where the method chose another than the stored one.
-    damping_retries: how often a factorisation failed and was tried again with ten times the damping. parts: in how many
-    parts of the matrix weights competed, each of which may lose one weight more than its share.
+    keep: mask of the weights that are kept. updated: new values, if the method changes kept weights; weights that are
+    not kept become 0 in any case. order: the permutation of columns in which an n:m pattern holds, None for the stored
+    order. damping_retries: how many times a factorisation failed and was repeated with ten times the damping. parts:
+    the number of parts of the matrix with separate thresholds, each of which may lose one weight more than its share.
     """
 
     keep: Bool[Tensor, "rows columns"]
@@ -36,7 +36,7 @@ class Decision:
 
 @runtime_checkable
 class Statistics(Protocol):
-    """Gathers what a method wants to know of one input, micro-batch by micro-batch, in float32."""
+    """Accumulates a method's statistics of one input in float32, micro-batch by micro-batch."""
 
     def add(self, inputs: Float[Tensor, "*tokens columns"], sequences: int) -> None: ...
 
@@ -49,19 +49,20 @@ class WeightsOnly(ABC):
 
     @abstractmethod
     def decide(self, weight: Float[Tensor, "rows columns"], pattern: Pattern) -> Decision:
-        """Decide for one matrix (float32); it is not to be changed."""
+        """Decide what to remove from one matrix (float32), without modifying it."""
 
 
 class Calibrated(ABC, Generic[S]):
-    """A method that looks at the inputs of each linear."""
+    """A method that uses statistics of each linear's inputs."""
 
     @abstractmethod
     def statistics(self, columns: int, device: torch.device) -> S:
-        """Empty statistics of an input with that many features."""
+        """Empty statistics of an input with `columns` features."""
 
     @abstractmethod
     def decide(self, weights: Sequence[Float[Tensor, "_ columns"]], statistics: S, pattern: Pattern) -> list[Decision]:
-        """Decide for all matrices (float32, not to be changed) that read the same input, in their order.
+        """Decide for all matrices that read the same input, in their order. The matrices (float32) must not be
+        modified.
 
-        Raises BadInput when the statistics cannot be used; the walk adds the place.
+        Raises BadInput when the statistics are unusable; `pruning.walk` adds the place to its text.
         """

@@ -1,4 +1,4 @@
-"""The methods by name. A new one is a file beside this and a line here."""
+"""The methods by name. A new method needs a file in this folder and a line here."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -21,7 +21,8 @@ METHODS: dict[str, type[WeightsOnly | Calibrated[Any]]] = {
 
 
 def build(name: str, options: Mapping[str, object]) -> WeightsOnly | Calibrated[Any]:
-    """The method of that name with its options set. Raises BadInput, which lists the known names."""
+    """The method of this name with its options. Raises BadInput, listing the known ones, for unknown names and
+    options."""
     if name not in METHODS:
         near = get_close_matches(name, METHODS, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

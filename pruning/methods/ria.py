@@ -1,10 +1,10 @@
-"""RIA (Zhang et al., arXiv 2402.05406): relative importance times the inputs' norms.
+"""RIA (Zhang et al., arXiv 2402.05406): relative importance of each weight times its input's norm.
 
     score_ij = (|W_ij| / sum_k |W_kj| + |W_ij| / sum_k |W_ik|) * ||x_j||^a
 
-compared within the whole matrix (or each row). A weight that is small everywhere, but large in its row or its column,
-stays, so that no channel dies. For n:m patterns the columns may be permuted first (`pruning.permutation`). Sums are
-float32. Weights that stay keep their values and their places.
+compared within the whole matrix (or each row). A weight that is small overall, but large in its row or column, is kept,
+so that no channel becomes all zero. For n:m patterns the columns may be permuted first (`pruning.permutation`). Sums
+are float32. Kept weights are not changed or moved.
 """
 
 import math
@@ -29,10 +29,11 @@ Permutation = Literal["none", "reallocation", "assignment"]
 
 @dataclass(frozen=True)
 class RIA(Calibrated[InputNorms]):
-    """Weights that matter little to their row and their column go.
+    """Removes weights with little importance relative to their row and column.
 
-    exponent: of the inputs' norms. within: where scores compete. permutation: in which order of columns n:m holds; an
-    unstructured mask does not depend on it. subgroups: for the assignment of wide matrices.
+    exponent: of the inputs' norms. within: whether scores compete in the whole matrix or in each row. permutation: how
+    the order of columns for n:m is chosen; unstructured masks do not depend on it. subgroups: into how many the
+    assignment is split, for wide matrices.
     """
 
     exponent: float = 0.5
@@ -75,7 +76,7 @@ def ria_scores(
 ) -> Float[Tensor, "rows columns"]:
     """|W| relative to its column's and its row's sum, times the inputs' norms to that power; 0 where W is 0."""
     magnitude = weight.abs()
-    least = torch.finfo(magnitude.dtype).tiny  # a row or column of zeros has no share to give
+    least = torch.finfo(magnitude.dtype).tiny  # avoids 0/0 in a row or column of zeros
     by_column = magnitude / magnitude.sum(dim=0).clamp_min(least)
     by_row = magnitude / magnitude.sum(dim=1, keepdim=True).clamp_min(least)
     return by_column.add_(by_row).mul_(norms**exponent)

@@ -2,14 +2,14 @@
 
 U is the upper Cholesky factor of the damped inverse Hessian, H^-1 = U^T U. Columns are visited from left to right.
 Unstructured masks are chosen for a block of columns at once, by one threshold over all rows of a matrix, on weights
-that earlier blocks have updated; n:m masks for m columns at once, on weights that all earlier columns have updated.
-What a column i loses, p_i, is made up for in all later ones: W_j -= p_i U_ij / U_ii.
+that earlier blocks have updated; n:m masks for m columns at once, on weights that all earlier columns have updated. The
+change p_i of a column i is compensated in all later ones: W_j -= p_i U_ij / U_ii.
 
-The published code writes the loss of each column into the later ones. Here columns gather from the earlier ones, which
-is the same sum, in steps of growing detail, each of them a matrix product: for a block, for a part of the block, and
-for the columns that are decided together. A block needs no more of U than its own corner: with R = U^-1
-(`pruning.hessian`) and D = W - W' the change of all columns before the block, it receives (D R_b) U_bb, R_b being the
-rows of R before it. Matrices that read the same input go through as one, each with thresholds of its own, and lie
+The published code adds the effect of each column to all later ones. Here each column collects the effects of the
+earlier ones, which is the same sum, in matrix products at three levels: for a block, for a part of the block, and for
+the columns that are decided together. A block needs only its own diagonal block U_bb of U: with R = U^-1
+(`pruning.hessian`) and D = W - W' the change of all columns before the block, its update is (D R_b) U_bb, where R_b are
+the rows of R before it. Matrices that read the same input are processed as one, each with its own thresholds, and
 transposed, so that a column is contiguous.
 """
 
@@ -33,10 +33,10 @@ PART = 32
 
 @dataclass(frozen=True)
 class SparseGPT(Calibrated[Hessian]):
-    """What goes is made up for by the weights to its right.
+    """Updates the weights to the right of a removed weight to compensate for it.
 
-    damping: added to the Hessian's diagonal, as a share of its mean. block_columns: how many columns share a threshold;
-    n:m masks do not depend on it.
+    damping: added to the Hessian's diagonal, as a fraction of its mean. block_columns: the number of columns that share
+    a threshold; n:m masks do not depend on it.
     """
 
     damping: float = 0.01
@@ -77,15 +77,15 @@ def _prune(
     pattern: Pattern,
     block_columns: int,
 ) -> Bool[Tensor, "columns rows"]:
-    """Prune and update the stacked matrices in place, and say what was kept. `upper` is R."""
+    """Prune and update the stacked matrices in place and return the mask of kept weights. `upper` is R."""
     change = torch.empty_like(weight)
     keep = torch.empty_like(weight, dtype=torch.bool)
-    rooms: dict[int, _Block] = {}  # by width: all blocks but the last have the same
+    blocks: dict[int, _Block] = {}  # by width, which only the last block does not share
     for span in _spans(len(weight), block_columns, _together(pattern)):
         before = weight[span]
-        if len(before) not in rooms:
-            rooms[len(before)] = _Block(torch.empty_like(before), pattern)
-        block = rooms[len(before)]
+        if len(before) not in blocks:
+            blocks[len(before)] = _Block(torch.empty_like(before), pattern)
+        block = blocks[len(before)]
         corner = torch.linalg.solve_triangular(upper[span, span], _identity(before), upper=True)
         torch.addmm(before, corner.T, upper[: span.start, span].T @ change[: span.start], out=block.weight)
         if not isinstance(pattern, NofM):
@@ -99,24 +99,25 @@ def _prune(
 
 
 class _Block:
-    """The columns of one block and room for what they lose; every block of this width goes through the same tensors.
+    """Buffers for the columns of one block and their changes, reused for every block of the same width.
 
-    A column of a small matrix is worked on in less time than it takes to say which part of which tensor it is. So the
-    steps of the loop are made once, each a call of which all arguments are there already.
+    For a small matrix, indexing a column's tensors in Python takes longer than the arithmetic. So the steps of the loop
+    are built once, as calls whose arguments are already bound.
     """
 
     def __init__(self, weight: Float[Tensor, "columns rows"], pattern: Pattern) -> None:
         self.weight = weight
-        self.gone = torch.empty_like(weight)  # 1 where a weight goes and 0 where it stays; `prune` fills it in for n:m
+        self.gone = torch.empty_like(weight)  # 1 for a removed weight and 0 for a kept one; `prune` fills it in for n:m
         self._lost = torch.empty_like(weight)
         self._diagonal = weight.new_empty(len(weight), 1)
         self._share = weight.new_empty(len(weight), len(weight))
         self._steps = [*self._loop(pattern)]
 
     def prune(self, corner: Float[Tensor, "columns columns"]) -> None:
-        """Prune and update the columns in place. `corner` is U_bb."""
+        """Prune and update the block's columns in place. `corner` is U_bb."""
         self._diagonal.copy_(corner.diagonal().unsqueeze(1))
-        torch.div(corner, self._diagonal, out=self._share)  # of what i loses, share[i, j] is taken from column j
+        # share[i, j] of column i's change is subtracted from column j.
+        torch.div(corner, self._diagonal, out=self._share)
         for step in self._steps:
             step()
         self.weight.sub_(self._lost)
@@ -138,7 +139,7 @@ class _Block:
                     yield losses[column]
 
     def _gather(self, columns: slice, start: int) -> Iterator[Callable[[], object]]:
-        """Bring the columns up to date with all losses since column `start`."""
+        """Update the columns with all changes since column `start`."""
         if start < columns.start:
             share, lost = self._share[start : columns.start, columns], self._lost[start : columns.start]
             yield partial(self.weight[columns].addmm_, share.T, lost, alpha=-1)
@@ -147,12 +148,13 @@ class _Block:
 def _choose(
     weight: Float[Tensor, "m rows"], diagonal: Float[Tensor, "m 1"], gone: Float[Tensor, "m rows"], count: int
 ) -> None:
-    """Which `count` of these columns' weights go in each row."""
+    """Write into `gone` which `count` of these columns' weights are removed in each row."""
     gone.copy_(lowest((weight / diagonal).square_().T, count).T)
 
 
 def _together(pattern: Pattern) -> int:
-    """How many columns are decided at once, when the mask is not that of a whole block."""
+    """The number of columns that are decided together: m for n:m, else 1, because masks are chosen for the whole
+    block."""
     return pattern.m if isinstance(pattern, NofM) else 1
 
 
@@ -161,7 +163,7 @@ def _identity(like: Float[Tensor, "columns rows"]) -> Float[Tensor, "columns col
 
 
 def _spans(stop: int, width: int, together: int, start: int = 0) -> Iterator[slice]:
-    """The columns in spans of at most `width`, but of whole groups of `together` in any case."""
+    """Slices of at most `width` columns from `start` to `stop`, each made of whole groups of `together` columns."""
     step = max(1, width // together) * together
     for first in range(start, stop, step):
         yield slice(first, min(first + step, stop))

@@ -1,7 +1,7 @@
 """Wanda (Sun et al., arXiv 2306.11695): score_ij = |W_ij| * ||x_j||_2, compared within each row.
 
-||x_j|| is the square root of norm2_j (`pruning.statistics`), a constant factor away from the norm over all tokens.
-Weights that stay keep their values.
+||x_j|| is the square root of norm2_j (`pruning.statistics`), which is the norm over all tokens up to a constant factor.
+Kept weights are not changed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from prunescope.pruning.statistics import InputNorms
 
 @dataclass(frozen=True)
 class Wanda(Calibrated[InputNorms]):
-    """Weights that meet weak inputs go; no options."""
+    """Removes weights with a small product of magnitude and input norm; no options."""
 
     def statistics(self, columns: int, device: torch.device) -> InputNorms:
         return InputNorms(columns, device)

@@ -1,4 +1,4 @@
-"""The attribution benchmark at a small size: that it runs and says what it should, not how fast."""
+"""The attribution benchmark at a small size: it runs and its report is complete; speed is not tested."""
 
 import json
 import threading

@@ -1,4 +1,5 @@
-"""The evaluation benchmark on a few rows: that both commands give the same accuracy and all is told, not how fast."""
+"""The evaluation benchmark on a few rows: both commands give the same accuracy and the report is complete; speed is not
+tested."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pruning benchmark on a model of two narrow layers: that it runs and says what it should, not how fast."""
+"""The pruning benchmark on a model of two narrow layers: it runs and its report is complete; speed is not tested."""
 
 import json
 

@@ -1,4 +1,5 @@
-"""The benchmark of a study's pages on a small one: that every address and the browser are told of, not how fast."""
+"""The benchmark of a study's pages on a small study: the report has every address and the browser; speed is not
+tested."""
 
 import json
 from pathlib import Path

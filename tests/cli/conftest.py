@@ -1,4 +1,4 @@
-"""The command in this process, tiny models to run it on, and nothing left in its way."""
+"""Fixtures: the command run in this process, and tiny models for it."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""`prunescope doctor`: each check's findings."""
 
 from pathlib import Path
 

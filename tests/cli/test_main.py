@@ -1,4 +1,4 @@
-"""How the command ends, and what it imports."""
+"""The command's exit codes and error lines, and the modules that it imports."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A bar on a terminal, lines elsewhere."""
+"""Progress display: bars on a terminal, lines elsewhere."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""`prune`, `evaluate` and `attribute` here and now: what they write, and what they refuse."""
+"""The commands `prune`, `evaluate` and `attribute`: their output, and errors for bad input."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a YAML file may hold, before anything is sent."""
+"""Validation of YAML files before they are sent."""
 
 from pathlib import Path
 

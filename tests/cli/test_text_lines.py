@@ -1,4 +1,4 @@
-"""What the command says of single texts."""
+"""Lines on the terminal about single texts of an attribution."""
 
 from prunescope.cli.text_lines import MAX_LINES, text_lines
 

@@ -1,4 +1,4 @@
-"""How much goes through the model at once: by memory, halved where it was too much, and nothing run twice."""
+"""Batch sizes: chosen by memory, halved when memory runs out, and nothing run twice."""
 
 from collections.abc import Sequence
 

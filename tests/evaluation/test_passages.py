@@ -1,4 +1,4 @@
-"""Rows with branches: every text is in them whole, sees itself alone, and is read as it would be by itself."""
+"""Prefix sharing: every text is completely in a row, attends only to itself, and has the same logits as alone."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A row's score is its own: whatever is beside it in a pass, whatever went through the model before."""
+"""A row's score does not depend on other rows in its batch or on earlier passes."""
 
 from collections.abc import Callable
 from functools import cache

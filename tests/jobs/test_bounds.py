@@ -1,5 +1,5 @@
-"""What a spec may hold: every field has a bound, products are computed before anything is expanded, and what is said
-about a wrong document is short."""
+"""Bounds of specs: every field has one, products are checked before anything is expanded, and errors about large
+documents are short."""
 
 import json
 from collections.abc import Iterator

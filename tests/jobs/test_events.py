@@ -1,4 +1,4 @@
-"""Events over a real Redis: what was missed is read again, new ones arrive, old ones go."""
+"""Events over a real Redis: missed events are read again, new ones arrive, old ones are dropped."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What specs may name is what the numerics know."""
+"""The names that specs accept are those in the numerics' registries."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Where numbers stop to be finite, and what is advised."""
+"""Errors about non-finite numbers: the first module, and the advice."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""How long a text a model reads: what its config calls it, what its tables hold, what a pass takes."""
+"""Context length: from the config's field, the position tables, and a trial pass."""
 
 import pytest
 import torch

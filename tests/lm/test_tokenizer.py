@@ -1,4 +1,4 @@
-"""The one check that a tokenizer belongs to its model, and what it puts around a text."""
+"""The check that a tokenizer fits its model, and the special tokens that it adds to a text."""
 
 from pathlib import Path
 

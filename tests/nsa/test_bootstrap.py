@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunescope.nsa.bootstrap import RESAMPLES, Group, drop_bounds, drops, pooled_drop, resamples
+from prunescope.nsa.bootstrap import RESAMPLES, Group, drop_bounds, drops, pooled_drop, resampling_weights
 
 
 def test_a_drop_is_undefined_where_the_dense_model_was_silent() -> None:
@@ -16,13 +16,13 @@ def test_a_drop_is_undefined_where_the_dense_model_was_silent() -> None:
 
 
 def test_a_resample_draws_as_many_texts_as_there_are() -> None:
-    weights = resamples(7, 3)
+    weights = resampling_weights(7, 3)
     assert weights.shape == (RESAMPLES + 1, 7)
     assert (weights[0] == 1).all()
     assert (weights.sum(1) == 7).all()
     assert weights[1:].mean(0) == pytest.approx(np.ones(7), abs=0.15)
-    assert (resamples(7, 3) == weights).all()
-    assert (resamples(7, 4) != weights).any()
+    assert (resampling_weights(7, 3) == weights).all()
+    assert (resampling_weights(7, 4) != weights).any()
 
 
 def made_up(seed: int, members: int, texts: int) -> Group:
@@ -54,7 +54,7 @@ def plain_drops(group: Group, weights: np.ndarray) -> tuple[list[float], list[li
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(2, 6))
 def test_intervals_are_the_percentiles_of_plain_resamples(seed: int, members: int, texts: int) -> None:
     group = made_up(seed, members, texts)
-    weights = resamples(texts, seed)[:60]
+    weights = resampling_weights(texts, seed)[:60]
     pooled, each = plain_drops(group, weights)
     found = pooled_drop(group, weights)
     np.testing.assert_allclose([found.value, *found.drawn], pooled, atol=1e-12)
@@ -68,17 +68,17 @@ def test_intervals_are_the_percentiles_of_plain_resamples(seed: int, members: in
 
 def test_one_text_has_no_interval() -> None:
     group = Group(np.array([[2.0, 0.0]]), np.array([[1.0, 0.0]]), np.array([[1, 0]]))
-    found = pooled_drop(group, resamples(2, 0)).interval()
+    found = pooled_drop(group, resampling_weights(2, 0)).interval()
     assert (found.value, found.low, found.high, found.neurons, found.texts) == (0.5, None, None, 1, 1)
-    assert np.isnan(drop_bounds(group, resamples(2, 0))).all()
+    assert np.isnan(drop_bounds(group, resampling_weights(2, 0))).all()
 
 
 def test_no_neuron_has_no_drop() -> None:
     nothing = Group(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), dtype=int))
-    found = pooled_drop(nothing, resamples(3, 0))
+    found = pooled_drop(nothing, resampling_weights(3, 0))
     assert found.interval().value is None
     assert found.over(found).value is None
-    assert drop_bounds(nothing, resamples(3, 0)).shape == (0, 2)
+    assert drop_bounds(nothing, resampling_weights(3, 0)).shape == (0, 2)
 
 
 def test_the_interval_covers_as_it_says() -> None:
@@ -87,7 +87,9 @@ def test_the_interval_covers_as_it_says() -> None:
     for seed in range(100):
         counts = np.ones((1, 40), dtype=int)
         dense = rng.uniform(0.5, 1.5, (1, 40))
-        found = pooled_drop(Group(dense, dense * rng.normal(0.7, 0.2, (1, 40)), counts), resamples(40, seed)).interval()
+        found = pooled_drop(
+            Group(dense, dense * rng.normal(0.7, 0.2, (1, 40)), counts), resampling_weights(40, seed)
+        ).interval()
         assert found.low is not None
         assert found.high is not None
         covered += found.low < 0.3 < found.high

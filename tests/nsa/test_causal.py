@@ -1,4 +1,4 @@
-"""Which neurons are touched, beside which others, and that a model is asked in order."""
+"""Choice of top and control neurons, and the order of conditions in ablation and restoration."""
 
 from collections.abc import Callable
 

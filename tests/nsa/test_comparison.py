@@ -1,4 +1,4 @@
-"""Matched neurons and their comparators, on numbers whose answer is known."""
+"""Top neurons and their controls, on numbers whose answer is known."""
 
 import numpy as np
 import torch
@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from prunescope.nsa import bootstrap
 from prunescope.nsa.comparison import (
-    COMPARATORS,
-    Comparators,
+    CONTROLS_PER_NEURON,
+    ControlGroups,
     Sums,
     choose,
     controls,
     group_sums,
-    matched_words,
     own_word_sums,
+    own_words,
 )
 from prunescope.nsa.scoring import transform
 from tests.nsa.test_scoring import layout, values
@@ -22,15 +22,15 @@ from tests.nsa.test_scoring import layout, values
 POSITIONS = layout([7, 5, 9], [2, 3, 9, 15, 16], {"bad": [2, 9, 15], "good": [3, 16]})
 
 
-def test_a_neuron_is_matched_to_its_strongest_word() -> None:
-    assert matched_words(np.array([[0.1, 0.4, 0.2], [0.0, 0.0, 0.0], [-1.0, -2.0, -0.5]])).tolist() == [1, -1, -1]
+def test_a_neurons_own_word_is_its_strongest() -> None:
+    assert own_words(np.array([[0.1, 0.4, 0.2], [0.0, 0.0, 0.0], [-1.0, -2.0, -0.5]])).tolist() == [1, -1, -1]
 
 
-def test_comparators_are_ranked_unmatched_and_answer_to_the_word() -> None:
+def test_controls_are_ranked_not_top_neurons_and_active_on_the_word() -> None:
     rng = np.random.default_rng(0)
     dense = rng.uniform(0.1, 1, (200, 2))
     dense[100:, 1] = 0  # silent on word 1
-    words = matched_words(dense)
+    words = own_words(dense)
     words[[0, 1, 120]] = 1, 1, 0
     ranked = np.ones(200, bool)
     ranked[50:100] = False
@@ -39,21 +39,24 @@ def test_comparators_are_ranked_unmatched_and_answer_to_the_word() -> None:
     assert found.words.tolist() == [1, 1, 0]
     assert found.over_all.tolist() == [True, False, True]
     assert found.in_layer.tolist() == [False, True, True]
-    for neuron, word, random, like in zip(found.neurons, found.words, found.random, found.like, strict=True):
+    for neuron, word, random, matched in zip(found.neurons, found.words, found.random, found.matched, strict=True):
         pool = [n for n in range(200) if ranked[n] and n not in (0, 1, 120) and dense[n, word] > 0]
-        assert like.tolist() == sorted(pool, key=lambda n: abs(dense[n, word] - dense[neuron, word]))[:COMPARATORS]
+        assert (
+            matched.tolist()
+            == sorted(pool, key=lambda n: abs(dense[n, word] - dense[neuron, word]))[:CONTROLS_PER_NEURON]
+        )
         assert set(random.tolist()) <= set(pool)
-        assert len(set(random.tolist())) == COMPARATORS
+        assert len(set(random.tolist())) == CONTROLS_PER_NEURON
 
 
-def test_a_matched_neuron_without_comparators_is_left_out() -> None:
+def test_a_top_neuron_without_controls_is_left_out() -> None:
     dense = np.array([[1.0], [0.0], [0.0]])
     one = np.array([0])
     found = choose(dense, np.array([0, -1, -1]), one, one, np.ones(3, bool), np.random.default_rng(0))
     assert found.neurons.shape == (0,)
     empty = group_sums(found, lambda neurons, tokens: values(0, 3, 21)[np.ix_(neurons, tokens)], torch.abs, POSITIONS)
-    assert empty.matched.shape == (0, 3)
-    nothing = controls([(found, empty, empty)], POSITIONS.word_counts(), bootstrap.resamples(3, 0))
+    assert empty.top.shape == (0, 3)
+    nothing = controls([(found, empty, empty)], POSITIONS.word_counts(), bootstrap.resampling_weights(3, 0))
     assert nothing.matched.value is None
     assert nothing.over_like.neurons == 0
 
@@ -73,24 +76,24 @@ def test_sums_by_text_are_the_plain_loops(seed: int, activation: str) -> None:
     for neuron, word in enumerate(words):
         np.testing.assert_allclose(own[neuron], plain(neuron, word) if word >= 0 else [0, 0, 0])
 
-    chosen = Comparators(
+    chosen = ControlGroups(
         neurons=np.array([4, 7]),
         words=np.array([1, 0]),
         over_all=np.array([True, False]),
         in_layer=np.array([True, True]),
         random=[np.array([1, 2, 3]), np.array([5])],
-        like=[np.array([8]), np.array([9, 10])],
+        matched=[np.array([8]), np.array([9, 10])],
     )
     found = group_sums(chosen, lambda some, few: a[np.ix_(some, few)], transform(activation), POSITIONS)
     for row, (neuron, word) in enumerate([(4, 1), (7, 0)]):
-        np.testing.assert_allclose(found.matched[row], plain(neuron, word))
-        for kind, others in (("random", chosen.random[row]), ("like", chosen.like[row])):
+        np.testing.assert_allclose(found.top[row], plain(neuron, word))
+        for kind, others in (("random", chosen.random[row]), ("matched", chosen.matched[row])):
             np.testing.assert_allclose(
                 getattr(found, kind)[row], np.mean([plain(n, word) for n in others], axis=0), atol=1e-12
             )
 
 
-def test_controls_tell_matched_damage_from_damage_everywhere() -> None:
+def test_controls_distinguish_damage_of_top_neurons_from_damage_everywhere() -> None:
     rng = np.random.default_rng(1)
     texts, members = 40, 80
     counts = rng.integers(0, 3, (2, texts))
@@ -105,9 +108,9 @@ def test_controls_tell_matched_damage_from_damage_everywhere() -> None:
     for _ in range(2):
         words, level = rng.integers(0, 2, members), rng.uniform(0.5, 2, (members, 1))
         flags = np.arange(members) < 40
-        chosen = Comparators(np.arange(members), words, flags, ~flags, [], [])
+        chosen = ControlGroups(np.arange(members), words, flags, ~flags, [], [])
         layers.append((chosen, sums((0, 0, 0), words, level), sums((0.6, 0.2, 0.25), words, level)))
-    weights = bootstrap.resamples(texts, 0)
+    weights = bootstrap.resampling_weights(texts, 0)
     for in_layer in (False, True):
         found = controls(layers, counts, weights, in_layer=in_layer)
         for interval, expected in (

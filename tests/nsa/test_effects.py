@@ -1,4 +1,4 @@
-"""What touching neurons did: by hand where it can be, and intervals that cover as they say."""
+"""Effects of interventions: computed by hand on small cases, and the coverage of the intervals."""
 
 import numpy as np
 import pytest

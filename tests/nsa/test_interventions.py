@@ -1,4 +1,4 @@
-"""Touching some neurons of a model: against weights set by hand, and nothing left behind."""
+"""Interventions on neurons: compared with weights set by hand, and undone completely."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from prunescope.nsa.interventions import given_back, mean_ablated, weights_of
+from prunescope.nsa.interventions import mean_ablated, restored, weights_of
 from tests.models import tiny
 
 NEURONS = {0: np.array([3, 17]), 1: np.array([0, 40, 63])}
@@ -102,7 +102,7 @@ def test_neurons_get_all_that_is_theirs_in_the_dense_model_and_nothing_else(fami
     kept = weights_of(dense, NEURONS)
     before, untouched = state(model), model(IDS).logits
     copy_by_hand(wanted, dense, family)
-    with given_back(model, NEURONS, kept):
+    with restored(model, NEURONS, kept):
         assert_same_bits(model, state(wanted))
         assert not torch.equal(model(IDS).logits, untouched)
     assert_same_bits(model, before)
@@ -115,7 +115,7 @@ def test_all_neurons_of_all_layers_and_the_rest_make_the_dense_model() -> None:
     for layer in range(2):
         for name in ("gate_proj", "up_proj", "down_proj"):
             matrix(pruned, "llama", layer, name)[:, ::2] = 0
-    with given_back(pruned, everything, weights_of(dense, everything)):
+    with restored(pruned, everything, weights_of(dense, everything)):
         assert torch.equal(pruned(IDS).logits, dense(IDS).logits)
     assert not torch.equal(pruned(IDS).logits, dense(IDS).logits)
 
@@ -123,7 +123,7 @@ def test_all_neurons_of_all_layers_and_the_rest_make_the_dense_model() -> None:
 def test_a_half_precision_model_gets_its_own_bits_back() -> None:
     dense, pruned = tiny("llama"), tiny("llama", seed=1).to(torch.bfloat16)
     before = state(pruned)
-    with given_back(pruned, NEURONS, weights_of(dense, NEURONS)):
+    with restored(pruned, NEURONS, weights_of(dense, NEURONS)):
         own = matrix(pruned, "llama", 0, "up_proj")
         assert own.dtype == torch.bfloat16
         assert torch.equal(own[17], matrix(dense, "llama", 0, "up_proj")[17].to(torch.bfloat16))
@@ -136,7 +136,7 @@ def test_a_failure_within_the_block_leaves_the_model_as_it_was(touch: str) -> No
     before = state(model)
     means = {layer: np.ones(len(neurons), np.float32) for layer, neurons in NEURONS.items()}
     kept = weights_of(tiny("llama"), NEURONS)
-    block = mean_ablated(model, NEURONS, means) if touch == "hold" else given_back(model, NEURONS, kept)
+    block = mean_ablated(model, NEURONS, means) if touch == "hold" else restored(model, NEURONS, kept)
     with pytest.raises(KeyboardInterrupt), block:
         raise KeyboardInterrupt
     assert_same_bits(model, before)
@@ -147,6 +147,6 @@ def test_weights_that_were_not_kept_are_no_ones_to_give() -> None:
     model = tiny("llama", seed=1)
     before = state(model)
     kept = weights_of(tiny("llama"), NEURONS)
-    with pytest.raises(KeyError), given_back(model, {0: np.array([3]), 1: np.array([1])}, kept):
+    with pytest.raises(KeyError), restored(model, {0: np.array([3]), 1: np.array([1])}, kept):
         pass
     assert_same_bits(model, before)

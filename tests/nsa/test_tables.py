@@ -1,4 +1,4 @@
-"""Everything that is kept about neurons, worked out again from the activations that are kept."""
+"""The stored results about neurons, recomputed from the stored activations."""
 
 import json
 from itertools import pairwise
@@ -10,7 +10,7 @@ from scipy import stats
 from prunescope.nsa import bootstrap
 from prunescope.nsa.attribution import Options
 from prunescope.nsa.statistics import BINS
-from prunescope.nsa.tables import matched_count, ranks_of
+from prunescope.nsa.tables import ranks_of, top_count
 from prunescope.store.attributions.activations import ActivationStore
 from tests.nsa.test_attribution import TEXTS, language_model, run
 
@@ -129,7 +129,7 @@ def _same_top(neurons: np.ndarray, scores: np.ndarray, shares: np.ndarray) -> No
 
 def test_drops_and_their_intervals(store: ActivationStore) -> None:
     words = store.array("word")
-    weights = bootstrap.resamples(len(TEXTS), 0)
+    weights = bootstrap.resampling_weights(len(TEXTS), 0)
     assert {store.tables["words"][word]["word"] for word in words[words >= 0]} >= {"bad"}
     for variant in ("pruned-1", "pruned-2"):
         arrays = {name: store.array(f"{name}/{variant}") for name in ("drop", "drop_low", "drop_high")}
@@ -183,7 +183,7 @@ def test_the_documents_of_every_variant(store: ActivationStore) -> None:
 
 def test_ranks_count_from_the_highest_score() -> None:
     assert ranks_of(np.array([[0.1, np.nan, 0.5], [0.5, 0.2, np.nan]])).tolist() == [[4, 0, 1], [2, 3, 0]]
-    assert matched_count(np.zeros((2, 2), np.int32)) == 0
-    assert matched_count(np.arange(1, 7)) == 6
-    assert matched_count(np.arange(1, 400)) == 19
-    assert matched_count(np.arange(1, 10_000)) == 100
+    assert top_count(np.zeros((2, 2), np.int32)) == 0
+    assert top_count(np.arange(1, 7)) == 6
+    assert top_count(np.arange(1, 400)) == 19
+    assert top_count(np.arange(1, 10_000)) == 100

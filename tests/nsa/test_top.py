@@ -1,4 +1,4 @@
-"""Who answers to a word or a token, against plain sorting."""
+"""The top neurons of words and tokens, compared with plain sorting."""
 
 import numpy as np
 import torch

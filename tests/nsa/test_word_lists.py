@@ -1,4 +1,4 @@
-"""Which words an answer lists, in the forms that chat models write, and that prose lists none."""
+"""Parsing lists of words in answers, in the formats of chat models; prose has none."""
 
 import pytest
 from hypothesis import given

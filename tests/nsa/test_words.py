@@ -1,4 +1,4 @@
-"""Where words stand in a text, and what an answer names."""
+"""Influential words: their positions in a text, and the words named by a model's answer."""
 
 import re
 from typing import Any

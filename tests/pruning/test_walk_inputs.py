@@ -1,4 +1,4 @@
-"""What a walk takes in: padding, batches that memory bounds, sparsities by layer; and what it says meanwhile."""
+"""Inputs of pruning: padding, micro-batches limited by memory, sparsities by layer; and its progress reports."""
 
 from dataclasses import dataclass
 

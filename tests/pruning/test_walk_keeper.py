@@ -1,4 +1,4 @@
-"""A walk that hands its layers over: the same weights, nothing written at home, and going on from any layer."""
+"""Pruning with a keeper: the same weights, the original storage unchanged, and resuming from any layer."""
 
 import copy
 from dataclasses import dataclass, field, replace

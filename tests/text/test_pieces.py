@@ -1,4 +1,4 @@
-"""How the tokens of a text are shown, against the text itself."""
+"""Display of a text's tokens, compared with the text itself."""
 
 import pytest
 from hypothesis import given

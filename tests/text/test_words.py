@@ -1,4 +1,4 @@
-"""Words as a reader sees them: in every script, in every spelling, at the places of the text as it is."""
+"""Words of a text: in every script and spelling, with positions in the original text."""
 
 import re
 import sys

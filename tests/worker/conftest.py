@@ -1,4 +1,4 @@
-"""A worker's parts over a real Redis and a real database, and a tiny model in a model root."""
+"""Fixtures: a worker's connections to a real Redis and a real database, and a tiny model in a model root."""
 
 import json
 import threading

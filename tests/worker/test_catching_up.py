@@ -1,4 +1,4 @@
-"""Evaluations that were kept before outcomes and perplexities were."""
+"""Migration of evaluations from before outcomes and perplexities were stored."""
 
 import json
 import logging

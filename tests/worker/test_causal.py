@@ -1,4 +1,4 @@
-"""The causal stage of an attribution: what it keeps, what it leaves as it was, what it refuses."""
+"""The causal stage of an attribution: its stored results, restored models, and errors."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Errors of Python, the system and libraries, told apart."""
+"""Classification of errors of Python, the operating system and libraries."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""How a process lives beside others."""
+"""A worker process ends with its parent, and does not busy-wait."""
 
 import os
 

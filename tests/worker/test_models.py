@@ -1,4 +1,4 @@
-"""Warm models: loaded once, within a limit, and never handed out for changing."""
+"""The cache of models: loaded once, within a memory limit, and never handed out for changes."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A prune that was killed, at any point, goes on to the same bytes as one that was left alone."""
+"""A prune run killed at any point resumes to the same bytes as an uninterrupted one."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Specs become calls, results become files: what is written is what the numerics gave."""
+"""The stages: the files that they write are the results of the numerics."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What a spec may name (data in `jobs`) is what the numerics have."""
+"""The names that specs accept (data in `jobs`) are those in the numerics' registries."""
 
 from dataclasses import MISSING, fields
 
