@@ -1,16 +1,18 @@
-"""Evaluations of an earlier version: what they found is gone through once, so that tables have it and can pair it."""
+"""Records of an earlier version get what theirs lack, read out of their artefacts once, when a worker starts."""
 
 import json
 import logging
 
 from prunescope.jobs.problems import Problem
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON, outcomes_of
 from prunescope.store.submission import Stores
 
 log = logging.getLogger(__name__)
 
 
-def catch_up(stores: Stores) -> int:
+def catch_up_evaluations(stores: Stores) -> int:
     """Keep the outcomes and perplexities of evaluations that have none, and answer how many got them. One that cannot
     be read stays as it is: its accuracies are known, its perplexities are in no table, and no difference of it has an
     interval. Windows' losses are not in what an earlier version wrote; such perplexities stay without an interval of
@@ -25,5 +27,22 @@ def catch_up(stores: Stores) -> int:
             continue
         record = stores.results.get("evaluation", name)
         stores.results.add("evaluation", name, job=record.job, spec=record.spec, summary=record.summary, outcomes=found)
+        done += 1
+    return done
+
+
+def catch_up_attributions(stores: Stores) -> int:
+    """Summarise attributions whose records do not hold what a list shows, and answer how many were. One that cannot be
+    read stays as it is: lists try to read it, and mark it."""
+    done = 0
+    for record in stores.results.everything("attribution"):
+        if ListedAttribution.of_record(record.summary) is not None:
+            continue
+        try:
+            listed = ListedAttribution.read(ActivationStore(stores.artefacts.path("attribution", record.id)))
+        except (Problem, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("attribution %s cannot be read: %s", record.id, error)
+            continue
+        stores.results.summarise("attribution", record.id, listed.model_dump())
         done += 1
     return done

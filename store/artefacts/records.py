@@ -8,7 +8,7 @@ A record's `summary` is what lists need without opening the artefact. The worker
     evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
                   "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
                   "bos", "source", "sha256"}}, "context"}
-    attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
+    attribution   `ListedAttribution` (`store/attributions/summary.py`)
 
 and `store/evaluations/writing.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
 Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
@@ -91,6 +91,12 @@ class Results:
             if kind == "evaluation":
                 measurement_rows.keep_evaluation(connection, name, spec, summary, outcomes or {})
         return self.get(kind, name)
+
+    def summarise(self, kind: str, name: str, summary: Mapping[str, Any]) -> None:
+        """Replace the summary of a record; without one nothing happens."""
+        same = (records.c.kind == kind) & (records.c.id == name)
+        with self.database.writing() as connection:
+            connection.execute(update(records).where(same).values(summary=dict(summary)))
 
     def get(self, kind: str, name: str) -> Record:
         """The record; Problem 404 when there is none."""
