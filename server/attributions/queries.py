@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
-from prunescope.jobs.references import PRUNED
+from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
 from prunescope.server.attributions.causal import causal_document
 from prunescope.server.attributions.documents import (
@@ -20,7 +20,7 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.neurons.queries import no_such_neuron
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.labels import texts_label
-from prunescope.server.site.names import Names, references_of
+from prunescope.server.site.names import Names
 from prunescope.server.site.records import job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record

@@ -25,7 +25,7 @@ from prunescope.store.jobs import progress as study_rows
 from prunescope.store.jobs import queries as job_rows
 from prunescope.store.jobs import study_transitions as study_moves
 from prunescope.store.jobs import transitions as job_moves
-from prunescope.store.jobs.queries import KNOWN, READY, SUMMARY, to_job, to_summary
+from prunescope.store.jobs.queries import READY, SUMMARY, to_job, to_summary
 from prunescope.store.paging import checked_limit, older_than, page
 from prunescope.store.tables import Moment, job_log, jobs, study_cells
 
@@ -110,13 +110,10 @@ class JobStore:
                 found |= {row.id: to_summary(row) for row in rows}
         return found
 
-    def find(self, fingerprint: str) -> Job | None:
-        """The job that queues, runs or has succeeded with this fingerprint (its first 16 hex digits, an artefact's id,
-        will do)."""
+    def making(self, artefacts: Iterable[str]) -> dict[str, JobSummary]:
+        """Artefact's id -> the job that queues or runs for it, or has made it, of those that have one."""
         with self.database.reading() as connection:
-            same = jobs.c.fingerprint.startswith(fingerprint, autoescape=True)
-            row = connection.execute(select(jobs).where(same, KNOWN)).first()
-        return None if row is None else to_job(row)
+            return {row.artefact: to_summary(row) for row in job_rows.makers(connection, artefacts)}
 
     def list(
         self,

@@ -201,7 +201,7 @@ def test_a_job_that_is_not_there(store: JobStore) -> None:
         with pytest.raises(Problem) as missing:
             ask("nobody")
         assert missing.value.status == 404
-    assert store.claim("nobody", "w", 60) is None and store.find("0" * 16) is None
+    assert store.claim("nobody", "w", 60) is None and store.making(["0" * 16]) == {}
     assert not store.progress("nobody", "w", Progress())
 
 
