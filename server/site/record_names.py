@@ -118,21 +118,23 @@ class RecordNames:
         with self._lock:
             self._specs[kind] = known
         models = self.models() if kind == "attribution" else NONE
+        # Thousands of attributions are of a few pruned models.
+        against = {named: self._against(named, models) for named in {spec.references for spec in known.values()}}
         # The made ones in the order of the ids: names do not depend on what was read first.
         things = [
-            Described(spec.name, (*self._against(spec, models), *spec.facts, f"#{id}"))
+            Described(spec.name, (*against[spec.references], *spec.facts, f"#{id}"))
             for id, spec in sorted(known.items())
         ]
         return dict(zip(sorted(known), told_apart(things), strict=True))
 
-    def _against(self, spec: _Spec, models: Mapping[str, str]) -> tuple[str, ...]:
-        if not spec.references:
+    def _against(self, references: Sequence[str], models: Mapping[str, str]) -> tuple[str, str]:
+        if not references:
             return ("", "")
         names = [
             models.get(reference.removeprefix(PRUNED), reference)
             if reference.startswith(PRUNED)
             else self.dense(reference)
-            for reference in spec.references
+            for reference in references
         ]
         count = f"against {names[0]}" if len(names) == 1 else f"against {len(names)} models"
         return count, ", ".join(names)
