@@ -27,8 +27,8 @@ from prunescope.jobs.problems import conflict, not_found
 from prunescope.jobs.references import PRUNED, named_models, references_of
 from prunescope.store.artefacts.folders import KINDS, Artefacts
 from prunescope.store.database import Database, in_pieces
-from prunescope.store.evaluations import writing as measurement_rows
 from prunescope.store.evaluations.outcomes import Answered
+from prunescope.store.evaluations.writing import keep_evaluation, remove_evaluation
 from prunescope.store.jobs.store import utc_now
 from prunescope.store.paging import checked_limit, older_than, page
 from prunescope.store.tables import jobs, record_models, records, study_cells, uses
@@ -86,7 +86,7 @@ class Results:
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
             if kind == "evaluation":
-                measurement_rows.keep_evaluation(connection, name, spec, summary, outcomes or {})
+                keep_evaluation(connection, name, spec, summary, outcomes or {})
         return self.get(kind, name)
 
     def summarise(self, kind: str, name: str, summary: Mapping[str, Any]) -> None:
@@ -206,7 +206,7 @@ class Results:
                 connection.execute(delete(table).where(table.c.kind == kind, table.c.id == name))
             connection.execute(update(jobs).where(jobs.c.artefact == name).values(known=False))
             if kind == "evaluation":
-                measurement_rows.remove_evaluation(connection, name)
+                remove_evaluation(connection, name)
             if kind == "study":
                 connection.execute(delete(study_cells).where(study_cells.c.study == row.job))
         if kind in KINDS:

@@ -18,7 +18,7 @@ from prunescope.jobs.vocabulary import CALIBRATION_SETS, TASKS
 from prunescope.store.artefacts.records import RESULT_OF, rows_of_models
 from prunescope.store.evaluations.packed import repack
 from prunescope.store.evaluations.paired_statistics import compare
-from prunescope.store.jobs import progress as study_rows
+from prunescope.store.jobs.progress import refresh_study
 from prunescope.store.jobs.store import utc_now
 from prunescope.store.studies.grid import Cell, plan
 from prunescope.store.submission import Stores
@@ -113,7 +113,7 @@ def make_up_study(stores: Stores, size: MadeUpStudy | None = None) -> str:
             connection.execute(insert(table), kept[table.name])
         connection.execute(insert(pairings), paired)
         repack(connection, (row["evaluation"] for row in kept["measurements"]))
-        study_rows.refresh_study(connection, study.id, now)
+        refresh_study(connection, study.id, now)
     return artefact_id(mark)
 
 
