@@ -12,7 +12,7 @@ LOCK := requirements.lock
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies lock clean
+.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies bench-lists lock clean
 
 help:
 	@sed -n '1,5s/^# //p' Makefile
@@ -71,7 +71,7 @@ picture: $(VENV)/.dev
 RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K
 
-bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-studies
+bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-studies bench-lists
 
 bench-perplexity: install
 	$(PY) -m benchmarks.perplexity demo --output $(RESULTS)/perplexity-demo.json --document docs/results.md
@@ -92,6 +92,9 @@ bench-evaluation: $(VENV)/.dev
 bench-studies: $(VENV)/.dev
 	@sh tests/chromium.sh
 	$(PY) -m benchmarks.studies --browser --output $(RESULTS)/studies.json --document docs/results.md
+
+bench-lists: install
+	$(PY) -m benchmarks.lists --output $(RESULTS)/lists.json --document docs/results.md
 
 # The lock is what a fresh environment resolves to, written down. It names torch's release without its local label.
 lock:

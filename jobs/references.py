@@ -9,9 +9,10 @@ owner/name or owner/name@rev  a model on the hub; only its spelling is checked h
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.jobs.settings import Settings
@@ -86,6 +87,20 @@ def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], 
             return pruned(name)
         case HubModel():
             return text.strip()
+
+
+def named_models(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(field, reference) of every model that a spec's document names, in the order of the document's fields."""
+    named = [
+        *((field, spec.get(field)) for field in ("model", "dense")),
+        *((field, reference) for field in ("pruned", "models") for reference in spec.get(field) or ()),
+    ]
+    return [(field, reference) for field, reference in named if isinstance(reference, str)]
+
+
+def references_of(spec: Mapping[str, Any]) -> list[str]:
+    """Every model that a spec's document names."""
+    return [reference for _, reference in named_models(spec)]
 
 
 def canonical_reference(text: str, settings: Settings) -> str:

@@ -160,13 +160,17 @@ def _pending_models(stores: Stores, spec: Spec) -> dict[str, str]:
     """Id -> job, of the pruned models that the spec names and that are still being made; Problem 422 for one that
     nobody makes."""
     pending: dict[str, str] = {}
-    for field, reference in _references(spec):
-        if not reference.startswith(PRUNED):
+    named = [
+        (field, reference, reference.removeprefix(PRUNED))
+        for field, reference in _references(spec)
+        if reference.startswith(PRUNED)
+    ]
+    missing = {name for *_, name in named} - stores.results.known("model", (name for *_, name in named))
+    makers = stores.jobs.making(missing)
+    for field, reference, name in named:
+        if name not in missing:
             continue
-        name = reference.removeprefix(PRUNED)
-        if stores.results.exists("model", name):
-            continue
-        job = stores.jobs.find(name)
+        job = makers.get(name)
         if job is None or job.kind != JobKind.PRUNE:
             message = f"there is no pruned model {name!r}; prune it first, or look at the list of models"
             raise bad_field(field, reference, "a pruned model that is there", message)

@@ -55,6 +55,7 @@ jobs = Table(
     Column("spec", JSON, nullable=False),
     Column("brief", JSON),  # the spec in brief (jobs/briefs.py): lists are made without reading the whole one
     Column("fingerprint", String(64), nullable=False),
+    Column("artefact", String(16), nullable=False),  # the id of what the job makes: the beginning of its fingerprint
     Column("known", Boolean, nullable=False),  # False: a forced job came after it, or what it made was deleted
     Column("forced", Boolean, nullable=False),
     Column("parent", String(32), ForeignKey("jobs.id")),  # the study that made this cell
@@ -73,6 +74,7 @@ jobs = Table(
     Index("ix_jobs_created_at_id", "created_at", "id"),
     Index("ix_jobs_state", "state"),
     Index("ix_jobs_parent", "parent"),
+    Index("ix_jobs_artefact", "artefact"),
     # Two requests for the same thing at the same time: the database lets one of them in.
     Index("uq_jobs_known", "fingerprint", unique=True, sqlite_where=COUNTS_AS_KNOWN, postgresql_where=COUNTS_AS_KNOWN),
 )
@@ -115,6 +117,18 @@ records = Table(
     Column("summary", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
     Index("ix_records_kind_created_at_id", "kind", "created_at", "id"),
+)
+
+# The models that a record's spec names, as they stand there and in their order.
+record_models = Table(
+    "record_models",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("id", String(16), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("field", String(16), nullable=False),  # of the spec: model, dense, pruned, models
+    Column("model", Text, nullable=False),
+    Index("ix_record_models_model_kind", "model", "kind"),
 )
 
 uses = Table(

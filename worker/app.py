@@ -12,7 +12,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from prunescope.jobs.queue import QUEUE, celery_app
 from prunescope.jobs.settings import Settings
 from prunescope.store.database import Database
-from prunescope.worker.catching_up import catch_up
+from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations
 from prunescope.worker.parts import Parts
 from prunescope.worker.tasks import GIVE_BACK, Child
 
@@ -40,8 +40,10 @@ def run(settings: Settings) -> int:
     parts = Parts.open(settings, app)
     if removed := parts.stores.artefacts.remove_abandoned():
         log.info("%d half-written artefacts of killed workers were removed", removed)
-    if paired := catch_up(parts.stores):
+    if paired := catch_up_evaluations(parts.stores):
         log.info("%d evaluations of an earlier version were paired with their dense models", paired)
+    if summarised := catch_up_attributions(parts.stores):
+        log.info("%d attributions of an earlier version were summarised for lists", summarised)
     parts.stores.database.dispose()
 
     def sweep() -> None:

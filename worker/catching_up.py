@@ -1,16 +1,18 @@
-"""Migrates results of evaluations by an earlier version into the database, so that tables show and pair them."""
+"""Adds to records of earlier versions what they lack, read once from their artefacts when a worker starts."""
 
 import json
 import logging
 
 from prunescope.jobs.problems import Problem
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON, outcomes_of
 from prunescope.store.submission import Stores
 
 log = logging.getLogger(__name__)
 
 
-def catch_up(stores: Stores) -> int:
+def catch_up_evaluations(stores: Stores) -> int:
     """Store the outcomes and perplexities of evaluations that have none in the database, and return how many were
     added. An evaluation that cannot be read is skipped: its accuracies are known, but its perplexities are in no table
     and its differences have no interval. Earlier versions did not store the losses of windows, so differences of such
@@ -25,5 +27,22 @@ def catch_up(stores: Stores) -> int:
             continue
         record = stores.results.get("evaluation", name)
         stores.results.add("evaluation", name, job=record.job, spec=record.spec, summary=record.summary, outcomes=found)
+        done += 1
+    return done
+
+
+def catch_up_attributions(stores: Stores) -> int:
+    """Summarise attributions whose records do not hold what a list shows, and answer how many were. One that cannot be
+    read stays as it is: lists try to read it, and mark it."""
+    done = 0
+    for record in stores.results.everything("attribution"):
+        if ListedAttribution.of_record(record.summary) is not None:
+            continue
+        try:
+            listed = ListedAttribution.read(ActivationStore(stores.artefacts.path("attribution", record.id)))
+        except (Problem, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("attribution %s cannot be read: %s", record.id, error)
+            continue
+        stores.results.summarise("attribution", record.id, listed.model_dump())
         done += 1
     return done

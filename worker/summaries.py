@@ -8,6 +8,7 @@ from prunescope.jobs.documents import JobKind
 from prunescope.jobs.specs import PruneSpec, Spec
 from prunescope.store.artefacts.folders import Artefacts
 from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON, Answered, outcomes_of
 from prunescope.worker.pruned_model import PRUNING_JSON
 
@@ -30,7 +31,8 @@ def finding_of(kind: JobKind, spec: Spec, artefacts: Artefacts, name: str) -> Fi
             document = json.loads(artefacts.read("evaluation", name, EVALUATION_JSON))
             return Finding(_of_evaluation(document), outcomes_of(document))
         case JobKind.ATTRIBUTE, _:
-            return Finding(_of_attribution(ActivationStore(artefacts.path("attribution", name))))
+            store = ActivationStore(artefacts.path("attribution", name))
+            return Finding(ListedAttribution.read(store).model_dump())
         case _:
             raise ValueError(f"a {kind} job has no artefact")
 
@@ -61,18 +63,3 @@ def _of_evaluation(document: dict[str, Any]) -> dict[str, Any]:
 def _without(field: str, results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Each result without the field that has an entry for every row or window."""
     return {name: {key: value for key, value in each.items() if key != field} for name, each in results.items()}
-
-
-def _of_attribution(store: ActivationStore) -> dict[str, Any]:
-    summary = store.tables["summary"]
-    return {
-        "variants": store.variants,
-        "models": store.models,
-        "labels": store.labels,
-        "examples": len(store.examples),
-        "layers": store.layers,
-        "neurons": store.neurons,
-        "tokens": store.tokens,
-        "ranked": summary["ranked"],
-        "words": [row["word"] for row in store.tables["words"]],
-    }

@@ -5,24 +5,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
 
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.attributions.documents import ExampleSummary, NeuronRow, VariantSummary
 from prunescope.server.neurons.documents import Example, WordPlace
 from prunescope.server.site.record_names import RecordNames
+from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.attributions import tables as attribution_tables
 from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.attributions.tables import AttributionTables
 from prunescope.text.pieces import readable
 
-MAX_SUMMARIES = 500
+MAX_LISTED = 500
 MAX_OPEN = 4
 """A 7B model's tables are some 20 MB each."""
-
-
-Summary = TypeVar("Summary")
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,8 @@ class OpenAttributions:
         self._names = names
         self._most = most
         self._open: OrderedDict[str, OpenAttribution] = OrderedDict()
-        self._summaries: OrderedDict[str, tuple[Whereabouts, Any]] = OrderedDict()
+        self._listed: OrderedDict[str, tuple[Whereabouts, ListedAttribution]] = OrderedDict()
+        self._damaged: dict[str, tuple[Whereabouts, str]] = {}
         self._lock = threading.Lock()
 
     def get(self, id: str) -> OpenAttribution:
@@ -193,7 +192,7 @@ class OpenAttributions:
         if known is not None and known.where == where:
             known.name_anew()
             return known
-        opened = OpenAttribution(id, where, self._names)
+        opened = self._opened(id, where)
         with self._lock:
             self._open[id] = opened
             self._open.move_to_end(id)
@@ -201,23 +200,42 @@ class OpenAttributions:
                 self._open.popitem(last=False)
         return opened
 
-    def summary(self, id: str, build: Callable[[OpenAttribution], Summary]) -> Summary:
-        """What ``build`` makes of an attribution; kept, so that a list opens nothing twice and closes nothing."""
+    def known_damage(self, id: str) -> str | None:
+        """What was found damaged when the attribution was last opened; None where nothing was, or that is not known.
+        Problem 404 where there is no artefact. Reads nothing."""
         where = self._find(id)
         with self._lock:
-            known = self._summaries.get(id)
-        if known is not None and known[0] == where:
-            made: Summary = known[1]
-            return made
-        made = build(OpenAttribution(id, where, self._names))
+            known = self._damaged.get(id)
+        return known[1] if known is not None and known[0] == where else None
+
+    def listed(self, id: str) -> ListedAttribution:
+        """What a list shows of an attribution whose record lacks it; kept, so that a list opens nothing twice."""
+        where = self._find(id)
         with self._lock:
-            self._summaries[id] = (where, made)
-            while len(self._summaries) > MAX_SUMMARIES:
-                self._summaries.popitem(last=False)
+            known = self._listed.get(id)
+        if known is not None and known[0] == where:
+            return known[1]
+        made = ListedAttribution.read(self._opened(id, where).store)
+        with self._lock:
+            self._listed[id] = (where, made)
+            while len(self._listed) > MAX_LISTED:
+                self._listed.popitem(last=False)
         return made
+
+    def _opened(self, id: str, where: Whereabouts) -> OpenAttribution:
+        try:
+            opened = OpenAttribution(id, where, self._names)
+        except Damaged as error:
+            with self._lock:
+                self._damaged[id] = (where, str(error))
+            raise
+        with self._lock:
+            self._damaged.pop(id, None)
+        return opened
 
     def forget(self, id: str) -> None:
         """The attribution was deleted."""
         with self._lock:
             self._open.pop(id, None)
-            self._summaries.pop(id, None)
+            self._listed.pop(id, None)
+            self._damaged.pop(id, None)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
-from prunescope.jobs.references import PRUNED
+from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
 from prunescope.server.attributions.causal import causal_document
 from prunescope.server.attributions.documents import (
@@ -20,15 +20,15 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.neurons.queries import no_such_neuron
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.labels import texts_label
-from prunescope.server.site.names import Names, references_of
+from prunescope.server.site.names import Names
 from prunescope.server.site.records import job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 from prunescope.store.attributions.activations import NoSuchNeuron
+from prunescope.store.attributions.summary import MAX_WORDS, ListedAttribution
 from prunescope.store.attributions.tables import NeuronRow
 from prunescope.text.words import fold
 
-WORDS_IN_SUMMARY = 6
 ROWS = 20
 RANKS = 20
 
@@ -50,21 +50,39 @@ def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 
 
 
 def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[AttributionSummary | tuple[Record, str]]:
-    """A summary of each with the names of now (what is kept of it was read once), or why it cannot be read: damaged,
-    gone or being replaced."""
+    """The summary of each, or why it cannot be opened: its artefact is gone, or was found damaged when it was opened.
+
+    No artefact is opened but those of records that an earlier version kept, until a worker has read these.
+    """
     models, names = stores.names.models(), stores.names.attributions()
     for record in records:
         try:
-            kept = stores.attributions.summary(record.id, attribution_summary)
+            if damage := stores.attributions.known_damage(record.id):
+                yield record, damage
+                continue
+            listed = ListedAttribution.of_record(record.summary) or stores.attributions.listed(record.id)
         except (Problem, OSError) as error:
             yield record, str(error)
             continue
+        labels = stores.names.of_models(models, listed.models, listed.labels)
         variants = [
-            variant.model_copy(update={"label": models.get(variant.model.removeprefix(PRUNED), variant.label)})
-            for variant in kept.variants
+            VariantSummary(
+                name=name, model=model, label=models.get(model.removeprefix(PRUNED), label), href=urls.model(model)
+            )
+            for name, model, label in zip(listed.variants, listed.models, labels, strict=True)
         ]
-        named = {"label": names.get(record.id, kept.label), "variants": variants}
-        yield kept.model_copy(update={**named, "created_at": record.created_at})
+        yield AttributionSummary(
+            id=record.id,
+            label=names.get(record.id) or texts_label(record.spec),
+            dense=Link(label=labels[0], href=variants[0].href),
+            variants=variants[1:],
+            examples=listed.examples,
+            layers=listed.recorded_layers,
+            neurons=listed.neurons,
+            words=listed.words,
+            created_at=record.created_at,
+            href=urls.attribution(record.id),
+        )
 
 
 def _damaged_summary(stores: Stores, record: Record, reason: str) -> AttributionSummary:
@@ -159,7 +177,7 @@ def _summary_fields(opened: OpenAttribution) -> dict[str, object]:
         "examples": len(opened.examples),
         "layers": opened.layers,
         "neurons": opened.store.neurons,
-        "words": [row.word for row in opened.tables.words(opened.variant(None))][:WORDS_IN_SUMMARY],
+        "words": [row.word for row in opened.tables.words(opened.variant(None))][:MAX_WORDS],
         "href": urls.attribution(opened.id),
     }
 

@@ -44,7 +44,8 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
     own = stores.attributions.get(attribution)
     mine = settings_of(own.spec, [variant.label for variant in own.variants[1:]])
     items: list[ComparableAttribution] = []
-    records = {record.id: record for record in stores.results.of_dense(own.store.models[0], MAX_LISTED + 1)}
+    same = stores.results.naming("attribution", [own.store.models[0]], field="dense", limit=MAX_LISTED + 1)
+    records = {record.id: record for record in same}
     records.pop(attribution, None)
     for found in summaries_of(stores, records.values()):
         if not isinstance(found, AttributionSummary):  # its folder is gone, damaged, or being replaced

@@ -7,7 +7,6 @@ from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.evaluations.documents import PairedPerplexity, TextPerplexity
 from prunescope.server.site.documents import Link
-from prunescope.server.site.records import naming
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.evaluations.outcomes import text_key
 from prunescope.store.evaluations.values import Pairing
@@ -83,7 +82,7 @@ def dense_perplexities(results: Results, record: Record) -> dict[str, Record]:
     models = results.many("model", [reference.removeprefix(PRUNED)])
     found: dict[str, Record] = {}
     for model in models.values():
-        for other in naming(results, "evaluation", model.spec["model"]):
+        for other in results.naming("evaluation", [model.spec["model"]]):
             for name, theirs in measured_perplexities(other).items():
                 if name in measured and theirs["sha256"] == measured[name]["sha256"]:
                     found.setdefault(name, other)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
-from prunescope.jobs.references import PRUNED
+from prunescope.jobs.references import PRUNED, references_of
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
 from prunescope.server.evaluations.documents import (
@@ -26,8 +26,8 @@ from prunescope.server.site.apart import Described, told_apart
 from prunescope.server.site.cursors import Window
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.labels import measured_label
-from prunescope.server.site.names import Names, references_of
-from prunescope.server.site.records import job_link, naming
+from prunescope.server.site.names import Names
+from prunescope.server.site.records import job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.records import Record
@@ -132,7 +132,7 @@ def task_examples(
         mended=sum(each.mended for each in examples) if other else None,
         attributions=[
             Link(label=called.get(found.id) or found.id, href=urls.attribution(found.id))
-            for found in naming(stores.results, "attribution", reference)
+            for found in stores.results.naming("attribution", [reference])
         ],
         attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
         attribution_job=_attribution_of(base, reference, task, broken[:MAX_TEXTS]) if base and broken else None,

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from prunescope.jobs.documents import ACTIVE, Job, JobKind, JobState, JobSummary
 from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.jobs.references import references_of
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobDetail, JobDocument, JobItem
 from prunescope.server.site.apart import Described, told_apart
 from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.names import Names, references_of
+from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 
 MAX_CHILDREN = 100

@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from prunescope.jobs.problems import Problem, not_found
-from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference
+from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference, references_of
 from prunescope.server import urls
 from prunescope.server.models.documents import FileDocument, ModelDocument, ModelSummary
 from prunescope.server.models.reports import PRUNING_JSON, Report, read_report, report_fields
 from prunescope.server.site.apart import Described, told_apart
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.labels import measured_label, texts_label
-from prunescope.server.site.names import Names, references_of
-from prunescope.server.site.records import job_link, naming, records_of
+from prunescope.server.site.names import Names
+from prunescope.server.site.records import job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 
 UNIFORM = "uniform"
+MAX_USES = 2000
+"""Attributions of a model that its page links to, the newest."""
 
 
 def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
@@ -46,7 +48,7 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
         raise not_found("model", id)
     names = Names(stores)
     report = _folder_report(stores, name)
-    made = [record for each in dense[name] for record in stores.results.of_model("model", each)]
+    made = [record for each in dense[name] for record in stores.results.naming("model", [each])]
     return ModelDocument.model_validate(
         {
             **_how(report),
@@ -64,9 +66,7 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
 def dense_models(stores: Stores) -> dict[str, list[str]]:
     """The demo model, the folders below the model roots, and every dense model that something was made of: each once,
     by its shortest spelling, with all of them (`demo` and its folder, a hub id with and without `@main`)."""
-    named = [DEMO, *_folders(stores), *stores.results.measured_models()]
-    for record in records_of(stores.results, "attribution"):
-        named += references_of(record.spec)
+    named = [DEMO, *_folders(stores), *stores.results.named_models()]
     found: dict[str, list[str]] = {}
     for reference in dict.fromkeys(named):
         if not reference.startswith(PRUNED):
@@ -214,8 +214,8 @@ def _is_pruned(summary: Mapping[str, Any]) -> bool:
 def _uses(stores: Stores, spelled: Sequence[str]) -> dict[str, list[Link]]:
     """Evaluations and attributions of a model, by all the references that mean it."""
     results, names = stores.results, stores.names.attributions()
-    evaluations = [record for reference in spelled for record in results.of_model("evaluation", reference)]
-    naming_it = {record.id: record for reference in spelled for record in naming(results, "attribution", reference)}
+    evaluations = [record for reference in spelled for record in results.naming("evaluation", [reference])]
+    attributions = {each.id: each for name in spelled for each in results.naming("attribution", [name], limit=MAX_USES)}
     measured = told_apart(
         [Described(measured_label(each.spec), (f"made {each.created_at:%Y-%m-%d}", each.id)) for each in evaluations]
     )
@@ -226,6 +226,6 @@ def _uses(stores: Stores, spelled: Sequence[str]) -> dict[str, list[Link]]:
         ],
         "attributions": [
             Link(label=names.get(id) or texts_label(record.spec), href=urls.attribution(id))
-            for id, record in naming_it.items()
+            for id, record in attributions.items()
         ],
     }

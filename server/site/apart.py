@@ -27,11 +27,11 @@ def told_apart(things: Sequence[Described]) -> list[str]:
         alike = {name for name, count in Counter(names).items() if count > 1}
         if not alike:
             break
-        told: dict[str, set[str]] = {}
-        for name, thing in zip(names, things, strict=True):
-            told.setdefault(name, set()).add(thing.facts[column])
-        names = [
-            f"{name}{SEPARATOR}{fact}" if name in alike and len(told[name]) > 1 and fact else name
-            for name, fact in ((name, thing.facts[column]) for name, thing in zip(names, things, strict=True))
-        ]
+        shared = [(place, name, things[place].facts[column]) for place, name in enumerate(names) if name in alike]
+        told: dict[str, set[str]] = {name: set() for name in alike}
+        for _, name, fact in shared:
+            told[name].add(fact)
+        for place, name, fact in shared:
+            if fact and len(told[name]) > 1:
+                names[place] = f"{name}{SEPARATOR}{fact}"
     return names

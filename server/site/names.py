@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prunescope.jobs.briefs import count_of
-from prunescope.jobs.documents import JobKind
-from prunescope.jobs.references import PRUNED
+from prunescope.jobs.documents import JobKind, JobSummary
+from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
 from prunescope.server.site.documents import Link
 from prunescope.server.site.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
@@ -18,6 +18,8 @@ class Names:
     def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
         self._stores = stores
         self._labels: dict[str, str] = {}
+        self._asked: set[str] = set()
+        self._jobs: dict[str, JobSummary | None] = {}
         self._models: Mapping[str, str] | None = None  # asked for once, and only where a pruned model is named
         self.learn(references)
 
@@ -27,14 +29,27 @@ class Names:
         if self._models is None and any(each.startswith(PRUNED) for each in wanted):
             self._models = self._stores.names.models()
         models = self._models or {}
+        self._asked |= wanted
+        missing = []
         for reference in wanted:
             id = reference.removeprefix(PRUNED)
             if id == reference:
                 self._labels[reference] = self._stores.names.dense(reference)
             elif id in models:
                 self._labels[reference] = models[id]
-            elif job := self._stores.jobs.find(id):  # not made yet: its job says what it will be
-                self._labels[reference] = pruned_label(job.brief)
+            else:  # not made yet: its job says what it will be
+                missing.append(reference)
+        for reference, job in self._makers(missing).items():
+            self._labels[reference] = pruned_label(job.brief)
+
+    def _makers(self, references: Iterable[str]) -> dict[str, JobSummary]:
+        """Reference -> the job that makes or made it, of those pruned models that have one; all asked for at once."""
+        new = [name for name in references if name.startswith(PRUNED) and name not in self._jobs]
+        if new:
+            found = self._stores.jobs.making(name.removeprefix(PRUNED) for name in new)
+            self._jobs |= {name: found.get(name.removeprefix(PRUNED)) for name in new}
+        known = ((name, self._jobs.get(name)) for name in references)
+        return {name: job for name, job in known if job is not None}
 
     def label(self, reference: str) -> str:
         """`wanda · c4 128x2048 · 0.5` of a pruned model, any other's reference."""
@@ -68,13 +83,5 @@ class Names:
 
     def _base(self, reference: str) -> str:
         """What a model that is not made yet will be pruned from."""
-        if not reference.startswith(PRUNED):
-            return ""
-        job = self._stores.jobs.find(reference.removeprefix(PRUNED))
+        job = self._makers({reference, *self._asked}).get(reference)
         return f"of {self._stores.names.model_of(job.brief)}" if job else ""
-
-
-def references_of(spec: Mapping[str, Any]) -> list[str]:
-    """Every model that a spec's document names."""
-    named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
-    return [name for name in named if isinstance(name, str)]

@@ -79,14 +79,20 @@ class RecordNames:
     ) -> tuple[str, tuple[str, ...]]:
         """The names of an attribution and of its models; of one without a record as far as its own documents tell."""
         marks = self._results.marks()
-        models = self._all("model", marks)
+        labels = self.of_models(self._all("model", marks), references, stored)
+        own = self._all("attribution", marks).get(id)
+        return own or f"{texts_label(spec)}{SEPARATOR}{labels[0]}", labels
+
+    def of_models(self, models: Mapping[str, str], references: Sequence[str], stored: Sequence[str]) -> tuple[str, ...]:
+        """The names of an attribution's models, no two alike: of pruned ones those in ``models`` (`models()`), of ones
+        that are gone those in ``stored``."""
         labels = [
             models.get(reference.removeprefix(PRUNED), label) if reference.startswith(PRUNED) else self.dense(reference)
             for reference, label in zip(references, stored, strict=True)
         ]
-        own = self._all("attribution", marks).get(id) or f"{texts_label(spec)}{SEPARATOR}{labels[0]}"
-        things = [Described(label, (reference,)) for label, reference in zip(labels, references, strict=True)]
-        return own, tuple(told_apart(things))
+        return tuple(
+            told_apart([Described(*each) for each in zip(labels, ((name,) for name in references), strict=True)])
+        )
 
     def _all(self, kind: str, marks: Mapping[str, Mark] | None = None) -> Mapping[str, str]:
         marks = self._results.marks() if marks is None else marks
@@ -112,21 +118,23 @@ class RecordNames:
         with self._lock:
             self._specs[kind] = known
         models = self.models() if kind == "attribution" else NONE
+        # Thousands of attributions are of a few pruned models.
+        against = {named: self._against(named, models) for named in {spec.references for spec in known.values()}}
         # The made ones in the order of the ids: names do not depend on what was read first.
         things = [
-            Described(spec.name, (*self._against(spec, models), *spec.facts, f"#{id}"))
+            Described(spec.name, (*against[spec.references], *spec.facts, f"#{id}"))
             for id, spec in sorted(known.items())
         ]
         return dict(zip(sorted(known), told_apart(things), strict=True))
 
-    def _against(self, spec: _Spec, models: Mapping[str, str]) -> tuple[str, ...]:
-        if not spec.references:
+    def _against(self, references: Sequence[str], models: Mapping[str, str]) -> tuple[str, str]:
+        if not references:
             return ("", "")
         names = [
             models.get(reference.removeprefix(PRUNED), reference)
             if reference.startswith(PRUNED)
             else self.dense(reference)
-            for reference in spec.references
+            for reference in references
         ]
         count = f"against {names[0]}" if len(names) == 1 else f"against {len(names)} models"
         return count, ", ".join(names)

@@ -8,7 +8,7 @@ A record's `summary` is what lists need without opening the artefact. The worker
     evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
                   "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
                   "bos", "source", "sha256"}}, "context"}
-    attribution   {"variants": [...], "models": [...], "labels": [...], "examples", "layers", "neurons", ...}
+    attribution   `ListedAttribution` (`store/attributions/summary.py`)
 
 and `store/evaluations/writing.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
 Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
@@ -20,18 +20,18 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from prunescope.jobs.documents import JobKind, JobState
 from prunescope.jobs.problems import conflict, not_found
-from prunescope.jobs.references import PRUNED
+from prunescope.jobs.references import PRUNED, named_models, references_of
 from prunescope.store.artefacts.folders import KINDS, Artefacts
 from prunescope.store.database import Database, in_pieces
-from prunescope.store.evaluations import writing as measurement_rows
 from prunescope.store.evaluations.outcomes import Answered
+from prunescope.store.evaluations.writing import keep_evaluation, remove_evaluation
 from prunescope.store.jobs.store import utc_now
 from prunescope.store.paging import checked_limit, older_than, page
-from prunescope.store.tables import jobs, records, study_cells, uses
+from prunescope.store.tables import jobs, record_models, records, study_cells, uses
 
 RESULT_OF: dict[JobKind, str] = {
     JobKind.PRUNE: "model",
@@ -57,9 +57,6 @@ class Record(BaseModel):
 
 Records: TypeAlias = list[Record]
 Names: TypeAlias = list[str]
-
-_MODEL = records.c.spec["model"].as_string()
-_DENSE = records.c.spec["dense"].as_string()
 
 
 class Results:
@@ -89,8 +86,14 @@ class Results:
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
             if kind == "evaluation":
-                measurement_rows.keep_evaluation(connection, name, spec, summary, outcomes or {})
+                keep_evaluation(connection, name, spec, summary, outcomes or {})
         return self.get(kind, name)
+
+    def summarise(self, kind: str, name: str, summary: Mapping[str, Any]) -> None:
+        """Replace the summary of a record; without one nothing happens."""
+        same = (records.c.kind == kind) & (records.c.id == name)
+        with self.database.writing() as connection:
+            connection.execute(update(records).where(same).values(summary=dict(summary)))
 
     def get(self, kind: str, name: str) -> Record:
         """The record; Problem 404 when there is none."""
@@ -149,38 +152,37 @@ class Results:
         items, following = page(rows, limit, lambda row: (row.created_at, row.id))
         return [_to_record(row) for row in items], following
 
-    def of_model(self, kind: str, reference: str) -> Records:
-        """The records of a kind whose spec has this `model`, newest first: evaluations of it, models made from it."""
-        query = select(records).where(records.c.kind == kind, reference == _MODEL)
-        with self.database.reading() as connection:
-            found = connection.execute(query.order_by(records.c.created_at.desc(), records.c.id.desc()))
-            return [_to_record(row) for row in found]
-
-    def of_dense(self, reference: str, limit: int) -> Records:
-        """The newest attributions whose spec has this `dense` model."""
-        query = select(records).where(records.c.kind == "attribution", reference == _DENSE)
+    def naming(
+        self, kind: str, references: Iterable[str], *, field: str | None = None, limit: int | None = None
+    ) -> Records:
+        """The records of a kind whose spec names one of these models, anywhere or in one field, newest first."""
+        query = select(records).where(records.c.kind == kind, records.c.id.in_(_naming(kind, references, field)))
         query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(limit)
         with self.database.reading() as connection:
             return [_to_record(row) for row in connection.execute(query)]
 
     def of_models(self, dense: str, pruned: Sequence[str], most: int) -> Records:
         """The newest attributions of these models, in this order: at most `most`."""
-        query = select(records).where(records.c.kind == "attribution", dense == _DENSE)
+        kind, fields = "attribution", [("dense", [dense]), *(("pruned", [name]) for name in pruned)]
+        query = select(records).where(records.c.kind == kind)
+        query = query.where(*(records.c.id.in_(_naming(kind, names, field)) for field, names in fields))
         query = query.order_by(records.c.created_at.desc(), records.c.id.desc())
         with self.database.reading() as connection:
             same = (row for row in connection.execute(query) if row.spec.get("pruned") == [*pruned])
             return [_to_record(row) for row in islice(same, most)]
 
-    def measured_models(self) -> Names:
-        """Every `model` that an evaluation's or a pruned model's spec has, in the order that they were first used."""
-        query = (
-            select(_MODEL)
-            .where(records.c.kind.in_(["model", "evaluation"]), _MODEL.is_not(None))
-            .group_by(_MODEL)
-            .order_by(func.min(records.c.created_at), _MODEL)
-        )
+    def named_models(self) -> Names:
+        """Every model that a record names: first the `model` of pruned models and evaluations, in the order that they
+        were first used, then those of attributions, the last used first."""
+        made = (records.c.kind == record_models.c.kind) & (records.c.id == record_models.c.id)
+        named = select(record_models.c.model).join(records, made).group_by(record_models.c.model)
+        measured = named.where(records.c.kind.in_(["model", "evaluation"]), record_models.c.field == "model")
+        measured = measured.order_by(func.min(records.c.created_at), record_models.c.model)
+        attributed = named.where(records.c.kind == "attribution")
+        attributed = attributed.order_by(func.max(records.c.created_at).desc(), func.min(record_models.c.position))
         with self.database.reading() as connection:
-            return [*connection.execute(query).scalars()]
+            queries = (measured, attributed)
+            return [*dict.fromkeys(name for query in queries for name in connection.execute(query).scalars())]
 
     def users(self, kind: str, name: str) -> Records:
         """The records that use this one."""
@@ -200,13 +202,11 @@ class Results:
             if row is None:
                 raise not_found(kind, name)
             _refuse_while_used(connection, kind, name)
-            connection.execute(delete(uses).where(uses.c.kind == kind, uses.c.id == name))
-            connection.execute(delete(records).where(records.c.kind == kind, records.c.id == name))
-            connection.execute(
-                update(jobs).where(jobs.c.fingerprint.startswith(name, autoescape=True)).values(known=False)
-            )
+            for table in (uses, record_models, records):
+                connection.execute(delete(table).where(table.c.kind == kind, table.c.id == name))
+            connection.execute(update(jobs).where(jobs.c.artefact == name).values(known=False))
             if kind == "evaluation":
-                measurement_rows.remove_evaluation(connection, name)
+                remove_evaluation(connection, name)
             if kind == "study":
                 connection.execute(delete(study_cells).where(study_cells.c.study == row.job))
         if kind in KINDS:
@@ -230,7 +230,10 @@ def add_record(
     known = (records.c.kind == kind) & (records.c.id == name)
     if connection.execute(update(records).where(known).values(values)).rowcount == 0:
         connection.execute(insert(records).values(kind=kind, id=name, created_at=now, **values))
-    connection.execute(delete(uses).where(uses.c.kind == kind, uses.c.id == name))
+    for table in (uses, record_models):
+        connection.execute(delete(table).where(table.c.kind == kind, table.c.id == name))
+    if named := rows_of_models(kind, name, spec):
+        connection.execute(insert(record_models), named)
     needed = [
         {"kind": kind, "id": name, "used_kind": used_kind, "used_id": used_id}
         for used_kind, used_id in sorted(set(used))
@@ -241,9 +244,22 @@ def add_record(
 
 def models_of(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
     """("model", id) of every pruned model that a spec document names."""
-    named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
-    references = [name.strip() for name in named if isinstance(name, str)]
+    references = [name.strip() for name in references_of(spec)]
     return [("model", name.removeprefix(PRUNED)) for name in references if name.startswith(PRUNED)]
+
+
+def rows_of_models(kind: str, name: str, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of `record_models` that a record has."""
+    return [
+        {"kind": kind, "id": name, "position": position, "field": field, "model": model}
+        for position, (field, model) in enumerate(named_models(spec))
+    ]
+
+
+def _naming(kind: str, references: Iterable[str], field: str | None) -> Select[tuple[str]]:
+    """The ids of the records of a kind whose spec names one of these models."""
+    query = select(record_models.c.id).where(record_models.c.kind == kind, record_models.c.model.in_([*references]))
+    return query if field is None else query.where(record_models.c.field == field)
 
 
 def _to_record(row: Any) -> Record:

@@ -13,9 +13,9 @@ This module reads; `store/evaluations/writing.py` writes, `store/evaluations/pai
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
-from prunescope.jobs.documents import ID_LENGTH, JobKind
+from prunescope.jobs.documents import JobKind
 from prunescope.store.database import Database, in_pieces
 from prunescope.store.evaluations.packed import Packed
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Pairing
@@ -47,7 +47,7 @@ class Measurements:
     def of_study(self, study_job: str, measure: Measure = ACCURACY) -> list[Packed]:
         """What a study's cells have measured, by the id of its job, in one question."""
         cells = (
-            select(func.substr(jobs.c.fingerprint, 1, ID_LENGTH))
+            select(jobs.c.artefact)
             .join(study_cells, study_cells.c.job == jobs.c.id)
             .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
         )

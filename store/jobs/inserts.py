@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, insert, update
 
 from prunescope.jobs.briefs import brief_of
-from prunescope.jobs.documents import JobKind, JobState, Progress
+from prunescope.jobs.documents import JobKind, JobState, Progress, artefact_id
 from prunescope.store.database import in_pieces
 from prunescope.store.jobs.progress import refresh_study
 from prunescope.store.jobs.queries import get_row, known_jobs
@@ -79,6 +79,7 @@ def insert_jobs(
                     "spec": new.spec,
                     "brief": brief_of(new.spec),
                     "fingerprint": new.fingerprint,
+                    "artefact": artefact_id(new.fingerprint),
                     "known": True,
                     "forced": force,
                     "parent": parent,

@@ -1,11 +1,11 @@
 """Rows of jobs, read inside a transaction that the caller holds. What moves them is in `store/jobs/transitions.py`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, not_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, exists, not_, select, text
 
-from prunescope.jobs.documents import Job, JobKind, JobState, JobSummary, Progress
+from prunescope.jobs.documents import Job, JobKind, JobState, JobSummary, Progress, artefact_id
 from prunescope.store.database import in_pieces
 from prunescope.store.tables import COUNTS_AS_KNOWN, dependencies, jobs, study_cells
 
@@ -22,6 +22,9 @@ READY = not_(
 KNOWN = text(f"jobs.{COUNTS_AS_KNOWN.text}")
 """Counts when the same spec is submitted again. In the index's own words: SQLite finds the index by them alone."""
 
+
+COUNTING = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED})
+"""The states that `KNOWN` has."""
 
 SUMMARY = [column for column in jobs.c if column.name != "spec"]
 """What a summary is made of: a spec may be millions of characters long."""
@@ -70,11 +73,22 @@ def known_row(connection: Connection, fingerprint: str) -> Row[Any] | None:
 
 def known_jobs(connection: Connection, fingerprints: Iterable[str]) -> dict[str, str]:
     """Fingerprint -> id of the job that is known with it, for those that have one."""
-    found: dict[str, str] = {}
-    for marks in in_pieces(fingerprints):
-        same = select(jobs.c.fingerprint, jobs.c.id).where(jobs.c.fingerprint.in_(marks), KNOWN)
-        found |= {row.fingerprint: row.id for row in connection.execute(same)}
-    return found
+    wanted = set(fingerprints)
+    columns = [jobs.c.id, jobs.c.fingerprint]
+    found = makers(connection, map(artefact_id, wanted), columns)
+    return {row.fingerprint: row.id for row in found if row.fingerprint in wanted}
+
+
+def makers(
+    connection: Connection, artefacts: Iterable[str], columns: Sequence[ColumnElement[Any]] = SUMMARY
+) -> Iterator[Row[Any]]:
+    """Of the known jobs that make these artefacts these columns, and what says that they are known."""
+    query = select(*dict.fromkeys((*columns, jobs.c.known, jobs.c.state)))
+    for ids in in_pieces(artefacts):
+        # What is known is chosen here: of two indices SQLite takes the one of states where many ids are asked for.
+        for row in connection.execute(query.where(jobs.c.artefact.in_(ids))):
+            if row.known and row.state in COUNTING:
+                yield row
 
 
 def studies_of(connection: Connection, *ids: str) -> list[str]:

@@ -15,22 +15,20 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, func, literal, or_, select, update
 
 from prunescope.jobs.documents import Job, JobKind, JobState, JobSummary, LogLine, Progress
 from prunescope.jobs.problems import conflict, not_found
 from prunescope.store.database import Database, in_pieces
-from prunescope.store.jobs import inserts as job_inserts
-from prunescope.store.jobs import progress as study_rows
-from prunescope.store.jobs import queries as job_rows
-from prunescope.store.jobs import study_transitions as study_moves
-from prunescope.store.jobs import transitions as job_moves
-from prunescope.store.jobs.queries import KNOWN, READY, SUMMARY, to_job, to_summary
+from prunescope.store.jobs.inserts import insert_job
+from prunescope.store.jobs.log import MAX_LOG_LINES, append_line, newest_lines
+from prunescope.store.jobs.progress import refresh_study, wake_studies
+from prunescope.store.jobs.queries import READY, SUMMARY, get_row, makers, ready_after, studies_of, to_job, to_summary
+from prunescope.store.jobs.study_transitions import cancel_study, lost_cells, queue_cells_again, try_again
+from prunescope.store.jobs.transitions import cancel_one, end, take_back
 from prunescope.store.paging import checked_limit, older_than, page
-from prunescope.store.tables import Moment, job_log, jobs, study_cells
+from prunescope.store.tables import Moment, jobs, study_cells
 
-KEPT_LOG_LINES = 1000
-LONGEST_LOG_LINE = 2000
 RESEND_AFTER = timedelta(seconds=10)
 """What a worker may take from its message to its claim. A second message does no harm: only one claim succeeds."""
 
@@ -70,17 +68,17 @@ class JobStore:
         `after`: ids of jobs that must have succeeded before this one may start. Send its message when `ready` says so.
         """
         with self.database.exclusive() as connection:
-            job, created = job_inserts.insert_job(
+            job, created = insert_job(
                 connection, JobKind(kind), spec, fingerprint, self.now(), force=force, parent=parent, after=after
             )
-            row = job_rows.get_row(connection, job)
+            row = get_row(connection, job)
             assert row is not None
             return to_job(row), created
 
     def get(self, job: str) -> Job:
         """The job; Problem 404 when there is none."""
         with self.database.reading() as connection:
-            row = job_rows.get_row(connection, job)
+            row = get_row(connection, job)
         if row is None:
             raise not_found("job", job)
         return to_job(row)
@@ -110,13 +108,10 @@ class JobStore:
                 found |= {row.id: to_summary(row) for row in rows}
         return found
 
-    def find(self, fingerprint: str) -> Job | None:
-        """The job that queues, runs or has succeeded with this fingerprint (its first 16 hex digits, an artefact's id,
-        will do)."""
+    def making(self, artefacts: Iterable[str]) -> dict[str, JobSummary]:
+        """Artefact's id -> the job that queues or runs for it, or has made it, of those that have one."""
         with self.database.reading() as connection:
-            same = jobs.c.fingerprint.startswith(fingerprint, autoescape=True)
-            row = connection.execute(select(jobs).where(same, KNOWN)).first()
-        return None if row is None else to_job(row)
+            return {row.artefact: to_summary(row) for row in makers(connection, artefacts)}
 
     def list(
         self,
@@ -219,9 +214,9 @@ class JobStore:
             )
             if claimed.rowcount != 1:
                 return None
-            for study in job_rows.studies_of(connection, job):
-                study_rows.refresh_study(connection, study, now)
-            row = job_rows.get_row(connection, job)
+            for study in studies_of(connection, job):
+                refresh_study(connection, study, now)
+            row = get_row(connection, job)
         assert row is not None
         return to_job(row)
 
@@ -265,13 +260,13 @@ class JobStore:
             row = connection.execute(select(jobs).where(_held(job, worker)).with_for_update()).one_or_none()
             if row is None:
                 return False
-            job_moves.take_back(connection, row, self.now(), blame=False)
+            take_back(connection, row, self.now(), blame=False)
         return True
 
     def advance(self, job: str) -> Ids:
         """After a job's end: ids of the jobs that waited for it and are now ready to be sent."""
         with self.database.reading() as connection:
-            return job_rows.ready_after(connection, job)
+            return ready_after(connection, job)
 
     def requeue_expired(self) -> Ids:
         """Take running jobs from workers that fell silent; ids of those that are queued again (send them).
@@ -285,7 +280,7 @@ class JobStore:
             # between.
             expired = select(jobs).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now).with_for_update()
             for row in connection.execute(expired.order_by(jobs.c.created_at, jobs.c.id)).all():
-                if job_moves.take_back(connection, row, now, blame=True):
+                if take_back(connection, row, now, blame=True):
                     requeued.append(row.id)
         return requeued
 
@@ -299,14 +294,14 @@ class JobStore:
         """
         now = self.now()
         with self.database.exclusive() as connection:
-            row = job_rows.get_row(connection, job)
+            row = get_row(connection, job)
             if row is None:
                 raise not_found("job", job)
             if row.kind == JobKind.STUDY and row.state in {JobState.QUEUED, JobState.RUNNING}:
-                study_moves.cancel_study(connection, job, now)
+                cancel_study(connection, job, now)
             else:
-                job_moves.cancel_one(connection, row, now)
-            row = job_rows.get_row(connection, job)
+                cancel_one(connection, row, now)
+            row = get_row(connection, job)
         assert row is not None
         return to_job(row)
 
@@ -318,13 +313,13 @@ class JobStore:
         """
         now = self.now()
         with self.database.exclusive() as connection:
-            row = job_rows.get_row(connection, job)
+            row = get_row(connection, job)
             if row is None:
                 raise not_found("job", job)
             if row.state not in {JobState.FAILED, JobState.CANCELLED}:
                 raise conflict(f"job {job} is {row.state}; only a failed or cancelled job can be tried again")
-            _retry(connection, row, now)
-            row = job_rows.get_row(connection, job)
+            try_again(connection, row, now)
+            row = get_row(connection, job)
         assert row is not None
         return to_job(row)
 
@@ -337,20 +332,20 @@ class JobStore:
         """
         now = self.now()
         with self.database.exclusive() as connection:
-            row = job_rows.get_row(connection, study)
+            row = get_row(connection, study)
             if row is None:
                 raise not_found("job", study)
             if row.state in {JobState.FAILED, JobState.CANCELLED}:
-                _retry(connection, row, now)
+                try_again(connection, row, now)
             elif row.cancel_requested:
                 raise conflict(f"study job {study} is being cancelled; try again when its running cells have stopped")
-            elif study_moves.lost_cells(connection, study):
-                queued = study_moves.queue_cells_again(connection, study)
-                study_rows.refresh_study(connection, study, now)
-                study_rows.wake_studies(connection, queued, now)
+            elif lost_cells(connection, study):
+                queued = queue_cells_again(connection, study)
+                refresh_study(connection, study, now)
+                wake_studies(connection, queued, now)
             else:
                 raise conflict(f"study job {study} is {row.state}, and no cell of it failed or was cancelled")
-            row = job_rows.get_row(connection, study)
+            row = get_row(connection, study)
         assert row is not None
         return to_job(row)
 
@@ -358,22 +353,13 @@ class JobStore:
 
     def append_log(self, job: str, line: str) -> LogLine:
         """Keep a line of a job's log; the last 1000 are kept."""
-        line = line if len(line) <= LONGEST_LOG_LINE else line[: LONGEST_LOG_LINE - 1] + "…"
-        entry = LogLine(at=self.now(), line=line)
         with self.database.writing() as connection:
-            connection.execute(insert(job_log).values(job=job, at=entry.at, line=entry.line))
-            numbers = select(job_log.c.number).where(job_log.c.job == job).order_by(job_log.c.number.desc())
-            oldest = connection.execute(numbers.offset(KEPT_LOG_LINES).limit(1)).scalar()
-            if oldest is not None:
-                connection.execute(delete(job_log).where(job_log.c.job == job, job_log.c.number <= oldest))
-        return entry
+            return append_line(connection, job, line, self.now())
 
-    def log(self, job: str, limit: int = KEPT_LOG_LINES) -> LogLines:
+    def log(self, job: str, limit: int = MAX_LOG_LINES) -> LogLines:
         """The newest lines of a job's log, oldest first."""
-        query = select(job_log).where(job_log.c.job == job).order_by(job_log.c.number.desc()).limit(limit)
         with self.database.reading() as connection:
-            rows = connection.execute(query).all()
-        return [LogLine(at=row.at, line=row.line) for row in reversed(rows)]
+            return newest_lines(connection, job, limit)
 
     def _finish(
         self,
@@ -388,21 +374,8 @@ class JobStore:
             moved = connection.execute(update(jobs).where(_held(job, worker)).values(state=state))
             if moved.rowcount != 1:
                 return False
-            job_moves.end(connection, job, state, self.now(), error=error, result=result)
+            end(connection, job, state, self.now(), error=error, result=result)
         return True
-
-
-def _retry(connection: Connection, row: Row[Any], now: datetime) -> None:
-    other = job_rows.known_row(connection, row.fingerprint)
-    if other is not None:
-        raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
-    queued: set[str] = set()
-    if row.kind == JobKind.STUDY:
-        queued |= study_moves.queue_cells_again(connection, row.id)
-    queued |= job_moves.queue_again(connection, row.id)
-    if row.kind == JobKind.STUDY:
-        study_rows.refresh_study(connection, row.id, now)
-    study_rows.wake_studies(connection, queued, now)
 
 
 def _held(job: str, worker: str) -> Any:

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from prunescope.jobs.documents import ACTIVE, JobState
+from prunescope.jobs.documents import ACTIVE, JobKind, JobState
+from prunescope.jobs.problems import conflict
 from prunescope.store.database import in_pieces
-from prunescope.store.jobs.progress import refresh_study
-from prunescope.store.jobs.queries import cells_of, get_row, known_jobs, studies_of, waits_in_vain
+from prunescope.store.jobs.progress import refresh_study, wake_studies
+from prunescope.store.jobs.queries import cells_of, get_row, known_jobs, known_row, studies_of, waits_in_vain
 from prunescope.store.jobs.transitions import FRESH, ask_to_stop, fail_dependents, queue_again
 from prunescope.store.tables import dependencies, jobs, study_cells
 
@@ -42,6 +43,21 @@ def cancel_study(connection: Connection, study: str, now: datetime) -> None:
             ask_to_stop(connection, cell.id)
     for changed_study in sorted(changed):
         refresh_study(connection, changed_study, now)
+
+
+def try_again(connection: Connection, row: Row[Any], now: datetime) -> None:
+    """Queue a failed or cancelled job again, of a study the cells that did not succeed; Problem 409 where another job
+    has been asked for the same thing since."""
+    other = known_row(connection, row.fingerprint)
+    if other is not None:
+        raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
+    queued: set[str] = set()
+    if row.kind == JobKind.STUDY:
+        queued |= queue_cells_again(connection, row.id)
+    queued |= queue_again(connection, row.id)
+    if row.kind == JobKind.STUDY:
+        refresh_study(connection, row.id, now)
+    wake_studies(connection, queued, now)
 
 
 def queue_cells_again(connection: Connection, study: str) -> set[str]:

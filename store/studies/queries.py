@@ -16,10 +16,9 @@ from prunescope.store.artefacts.records import RESULT_OF, Results, add_record, m
 from prunescope.store.database import Database
 from prunescope.store.evaluations.queries import Measurements
 from prunescope.store.evaluations.values import ACCURACY, Measure
-from prunescope.store.jobs import inserts as job_inserts
-from prunescope.store.jobs import progress as study_rows
-from prunescope.store.jobs import queries as job_rows
-from prunescope.store.jobs.inserts import NewJob
+from prunescope.store.jobs.inserts import NewJob, insert_job, insert_jobs
+from prunescope.store.jobs.progress import refresh_study
+from prunescope.store.jobs.queries import get_row, to_job
 from prunescope.store.jobs.store import JobStore, utc_now
 from prunescope.store.studies.grid import Cell
 from prunescope.store.studies.table import StudyCell, StudyTable, study_table
@@ -67,13 +66,13 @@ class Studies:
         document = spec.model_dump(mode="json")
         now = self.now()
         with self.database.exclusive() as connection:
-            study, created = job_inserts.insert_job(
+            study, created = insert_job(
                 connection, JobKind.STUDY, document, fingerprint, now, force=force, parent=None, after=()
             )
             if created:
                 wanted = [_new_job(cell, after or {}) for cell in cells]
                 later = now + timedelta(microseconds=1)
-                made, _ = job_inserts.insert_jobs(connection, wanted, later, force=force, parent=study)
+                made, _ = insert_jobs(connection, wanted, later, force=force, parent=study)
                 places = [
                     {"study": study, "position": position, "job": job, "coordinates": cell.coordinates}
                     for position, (job, cell) in enumerate(zip(made, cells, strict=True))
@@ -90,10 +89,10 @@ class Studies:
                     summary={"name": spec.name, "cells": len(cells)},
                     used=[*used, *models_of(document)],
                 )
-                study_rows.refresh_study(connection, study, now)
-            row = job_rows.get_row(connection, study)
+                refresh_study(connection, study, now)
+            row = get_row(connection, study)
         assert row is not None
-        return job_rows.to_job(row), created
+        return to_job(row), created
 
     def cells(self, study_job: str) -> list[StudyCell]:
         """The cells of a study, by its job's id, in the order of its plan."""

@@ -1,5 +1,6 @@
 """Migrations and transactions, on both databases, with several processes at once."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from prunescope.jobs.settings import Settings
 from prunescope.store.database import Database
 from prunescope.store.migrations import HEAD
+from prunescope.store.submission import Stores
 from prunescope.store.tables import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -116,14 +118,58 @@ def test_a_database_that_takes_no_changes_is_said_alike(database: Database) -> N
 
 
 def test_a_migration_can_be_taken_back(database: Database) -> None:
+    downgrade(database, "base")
+    assert database.revision() is None
+    database.migrate()
+    assert database.revision() == HEAD
+
+
+def test_records_of_the_released_schema_are_found_by_their_models(database: Database, stores: Stores) -> None:
+    """0005 fills what look-ups read: rows are put into a database of 0004, as release 0.1.0 writes them."""
+    downgrade(database, "0004")
+    now = "2026-01-02 03:04:05"
+    attribution = {"dense": "demo", "pruned": ["pruned:" + "1" * 16, "elsewhere"], "words": {"source": "manual"}}
+    specs = {
+        ("model", "1" * 16): {"model": "demo", "method": {"name": "wanda"}},
+        ("evaluation", "2" * 16): {"model": "pruned:" + "1" * 16, "tasks": ["sst2"]},
+        **{("attribution", f"{number:016x}"): attribution for number in range(450)},
+        ("study", "3" * 16): {"models": ["demo", "one"]},
+    }
+    with database.exclusive() as connection:
+        for (kind, id), spec in specs.items():
+            connection.execute(
+                text(
+                    "INSERT INTO records (kind, id, spec, summary, created_at) VALUES (:kind, :id, :spec, '{}', :now)"
+                ),
+                {"kind": kind, "id": id, "spec": json.dumps(spec), "now": now},
+            )
+        columns = (
+            "id, kind, state, spec, fingerprint, known, forced, created_at, attempts, lost_leases, cancel_requested"
+        )
+        values = "'j', 'prune', 'succeeded', '{}', :mark, true, false, :now, 1, 0, false"
+        job = text(f"INSERT INTO jobs ({columns}, progress) VALUES ({values}, '{{}}')")
+        connection.execute(job, {"mark": "1" * 16 + "f" * 48, "now": now})
+    database.migrate()
+    results = stores.results
+    assert [record.id for record in results.naming("evaluation", ["pruned:" + "1" * 16])] == ["2" * 16]
+    assert [record.id for record in results.naming("model", ["demo"])] == ["1" * 16]
+    assert len(results.naming("attribution", ["elsewhere"])) == 450
+    assert len(results.naming("attribution", ["demo"], field="dense")) == 450
+    assert results.naming("attribution", ["elsewhere"], field="dense") == []
+    assert [record.id for record in results.naming("study", ["one", "two"])] == ["3" * 16]
+    assert results.named_models() == ["demo", "pruned:" + "1" * 16, "elsewhere"]
+    assert {name: job.id for name, job in stores.jobs.making(["1" * 16, "2" * 16]).items()} == {"1" * 16: "j"}
+    downgrade(database, "0004")
+    database.migrate()
+    assert len(results.naming("attribution", ["elsewhere"])) == 450
+
+
+def downgrade(database: Database, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "store" / "migrations"))
     with database.exclusive() as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "base")
-    assert database.revision() is None
-    database.migrate()
-    assert database.revision() == HEAD
+        command.downgrade(config, revision)
 
 
 def test_sqlite_keeps_what_it_promises(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """The overview and the layers of an attribution, its list and its removal."""
 
+import shutil
+
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.summary import ListedAttribution
 from tests.server.conftest import ATTRIBUTION, PRUNED
 from tests.server.made_up import LAYERS, TOKENS, VARIANTS, MadeUp
 
@@ -91,6 +95,24 @@ def test_the_list_goes_on_when_an_artefact_is_missing(client: TestClient, stores
     assert gone["damaged"] and whole["damaged"] is None
     assert whole["words"][:2] == ["badly", "bland"]
     assert whole["created_at"] is not None
+
+
+def test_the_list_reads_records_alone(client: TestClient, stores: Stores, made_up: MadeUp) -> None:
+    before = client.get("/api/v1/attributions").json()["items"]
+    folder = stores.artefacts.local_path("attribution", ATTRIBUTION)
+    assert folder is not None
+    summary = ListedAttribution.read(ActivationStore(str(folder))).model_dump()
+    stores.results.summarise("attribution", ATTRIBUTION, summary)
+    stores.attributions.forget(ATTRIBUTION)
+    shutil.rmtree(folder / "tables")
+    assert client.get("/api/v1/attributions").json()["items"] == before
+    assert client.get(BASE).status_code == 409
+    # What was found when it was opened is known.
+    assert "damaged" in client.get("/api/v1/attributions").json()["items"][0]["damaged"]
+    (folder / "zarr.json").unlink()
+    assert (
+        client.get("/api/v1/attributions").json()["items"][0]["damaged"] == f"there is no attribution '{ATTRIBUTION}'"
+    )
 
 
 def test_a_model_in_use_stays_and_goes_after_its_attribution(

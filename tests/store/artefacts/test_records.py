@@ -1,5 +1,7 @@
 """Records, who uses whom, and deleting."""
 
+from typing import Any
+
 import pytest
 
 from prunescope.jobs.problems import Problem
@@ -79,3 +81,23 @@ def test_what_was_deleted_can_be_made_again(stores: Stores) -> None:
     stores.results.delete("evaluation", job.artefact_id)
     again, created = submit(stores, "evaluate", spec, send=queued)
     assert created and again.artefact_id == job.artefact_id
+
+
+def test_records_are_found_by_the_models_that_they_name(stores: Stores) -> None:
+    keep(stores, "model", ONE, {"model": "demo"})
+    keep(stores, "attribution", ONE, {"dense": "demo", "pruned": [f"pruned:{ONE}", "other"]})
+    keep(stores, "attribution", TWO, {"dense": "other", "pruned": [f"pruned:{ONE}"]})
+    keep(stores, "attribution", THREE, {"dense": "demo", "pruned": ["other", f"pruned:{ONE}"]})
+
+    def naming(*references: str, **more: Any) -> list[str]:
+        return [record.id for record in stores.results.naming("attribution", references, **more)]
+
+    assert naming(f"pruned:{ONE}") == [THREE, TWO, ONE]
+    assert naming("demo", "other", limit=2) == [THREE, TWO]
+    assert naming("other", field="dense") == [TWO]
+    assert [record.id for record in stores.results.of_models("demo", [f"pruned:{ONE}", "other"], 5)] == [ONE]
+    assert stores.results.named_models() == ["demo", "other", f"pruned:{ONE}"]
+    keep(stores, "attribution", THREE, {"dense": "third", "pruned": []})
+    assert (naming("demo"), naming("third")) == ([ONE], [THREE])
+    stores.results.delete("attribution", TWO)
+    assert naming("other", field="dense") == []

@@ -10,7 +10,7 @@ import pytest
 from prunescope.jobs.documents import Job, JobState, Progress
 from prunescope.jobs.problems import Problem
 from prunescope.store.database import Database
-from prunescope.store.jobs import store as jobs_module
+from prunescope.store.jobs import log
 from prunescope.store.jobs.store import JobStore
 
 SPEC = {"model": "one", "method": {"name": "magnitude"}}
@@ -201,7 +201,7 @@ def test_a_job_that_is_not_there(store: JobStore) -> None:
         with pytest.raises(Problem) as missing:
             ask("nobody")
         assert missing.value.status == 404
-    assert store.claim("nobody", "w", 60) is None and store.find("0" * 16) is None
+    assert store.claim("nobody", "w", 60) is None and store.making(["0" * 16]) == {}
     assert not store.progress("nobody", "w", Progress())
 
 
@@ -216,14 +216,14 @@ def test_a_running_job_says_that_it_stops(store: JobStore) -> None:
 
 
 def test_logs_are_bounded(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs_module, "KEPT_LOG_LINES", 5)
+    monkeypatch.setattr(log, "MAX_LOG_LINES", 5)
     job, other = submitted(store, 2)
     store.append_log(other.id, "mine")
     for number in range(12):
         store.append_log(job.id, f"line {number}")
     assert [entry.line for entry in store.log(job.id)] == [f"line {number}" for number in range(7, 12)]
     assert [entry.line for entry in store.log(other.id)] == ["mine"]
-    assert len(store.append_log(job.id, "x" * 9999).line) == jobs_module.LONGEST_LOG_LINE
+    assert len(store.append_log(job.id, "x" * 9999).line) == log.MAX_LINE_CHARACTERS
 
 
 def test_moments_are_utc_whatever_the_time_zone(store: JobStore) -> None:

@@ -15,18 +15,19 @@ from sqlalchemy import insert, update
 from prunescope.jobs.documents import JobKind, JobState, artefact_id
 from prunescope.jobs.specs import Spec, StudySpec
 from prunescope.jobs.vocabulary import CALIBRATION_SETS, TASKS
-from prunescope.store.artefacts.records import RESULT_OF
+from prunescope.store.artefacts.records import RESULT_OF, rows_of_models
 from prunescope.store.evaluations.packed import repack
 from prunescope.store.evaluations.paired_statistics import compare
-from prunescope.store.jobs import progress as study_rows
+from prunescope.store.jobs.progress import refresh_study
 from prunescope.store.jobs.store import utc_now
 from prunescope.store.studies.grid import Cell, plan
 from prunescope.store.submission import Stores
-from prunescope.store.tables import jobs, measurements, outcomes, pairings, records, uses
+from prunescope.store.tables import jobs, measurements, outcomes, pairings, record_models, records, uses
 
 MODELS = tuple(f"{family}-{size}" for family in ("made/opt", "made/llama") for size in (1, 3, 7, 13, 30, 66, 70))
 METHODS = ("wanda", "sparsegpt", "ria")
 PATTERNS = ("0.5", "0.6", "2:4", "4:8")
+_KEPT = (records, record_models, uses, measurements, outcomes)
 NAMES = (*TASKS, *(f"made-up-{number}" for number in range(24)))[:24]
 
 
@@ -75,7 +76,7 @@ def make_up_study(stores: Stores, size: MadeUpStudy | None = None) -> str:
         whole = {**size.spec.model_dump(mode="json"), "tasks": tasks}
         connection.execute(update(jobs).where(jobs.c.id == study.id).values(spec=whole))
         connection.execute(update(records).where(records.c.id == artefact_id(mark)).values(spec=whole))
-        kept: dict[str, list[dict[str, Any]]] = {"records": [], "uses": [], "measurements": [], "outcomes": []}
+        kept: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _KEPT}
         paired: list[dict[str, Any]] = []
         for position, (job, cell) in enumerate(zip(made, cells, strict=True)):
             spec = cell.spec.model_dump(mode="json")
@@ -97,6 +98,7 @@ def make_up_study(stores: Stores, size: MadeUpStudy | None = None) -> str:
             kept["records"].append(
                 {"kind": kind, "id": name, "job": job, "spec": spec, "summary": summary, "created_at": now}
             )
+            kept["record_models"] += rows_of_models(kind, name, spec)
             if kind == "evaluation":
                 kept["measurements"] += numbers.measurements(position, cell, tasks)
                 kept["outcomes"] += [
@@ -107,11 +109,11 @@ def make_up_study(stores: Stores, size: MadeUpStudy | None = None) -> str:
                     used = {"used_kind": "model", "used_id": cell.coordinates["pruned"]}
                     kept["uses"].append({"kind": kind, "id": name, **used})
                     paired += numbers.pairings(position, cell, tasks)
-        for table in (records, uses, measurements, outcomes):
+        for table in _KEPT:
             connection.execute(insert(table), kept[table.name])
         connection.execute(insert(pairings), paired)
         repack(connection, (row["evaluation"] for row in kept["measurements"]))
-        study_rows.refresh_study(connection, study.id, now)
+        refresh_study(connection, study.id, now)
     return artefact_id(mark)
 
 
