@@ -27,7 +27,7 @@ from prunescope.server.site.record_names import RecordNames
 from prunescope.settings import read_settings
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.attributions.activations import NoSuchNeuron
-from prunescope.store.attributions.tables import NeuronRow
+from prunescope.store.attributions.documents import NeuronRow
 
 if TYPE_CHECKING:
     import pandas

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prunescope.server.attributions.causal_documents import CausalDocument, CausalRow
+from prunescope.server.attributions.documents import CausalDocument, CausalRow
 from prunescope.server.site import formats
 from prunescope.store.attributions.causal import Effect, Estimate
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prunescope.server.attributions.documents import ControlsRow, ExampleSummary, LayerRow, NeuronRow, WordRow
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
-from prunescope.store.attributions.tables import LeftOut
+from prunescope.store.attributions.documents import LeftOut
 
 Neuron = Callable[[str], str]
 """A neuron's address -> the same in its most telling text, seen in the variant that the page speaks of."""

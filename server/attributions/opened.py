@@ -1,4 +1,4 @@
-"""Attributions that are open: a few at a time, so that a neuron's page reads one chunk and nothing else."""
+"""Attributions with their Zarr group open. The last few are kept, so that a neuron's page reads one chunk only."""
 
 import threading
 from collections import OrderedDict
@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.attributions.documents import ExampleSummary, NeuronRow, VariantSummary
-from prunescope.server.neurons.documents import Example, WordPlace
+from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
 from prunescope.server.site.record_names import RecordNames
-from prunescope.store.attributions import tables as attribution_tables
-from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions import documents as kept
+from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
 from prunescope.store.attributions.tables import AttributionTables
 from prunescope.text.pieces import readable
 
@@ -34,7 +33,7 @@ class Whereabouts:
 
 
 class OpenAttribution:
-    """One attribution with what all of its pages share, built once. Only names change: with what else is there."""
+    """One attribution and what all of its pages use, read once; labels depend on other records and are read anew."""
 
     def __init__(self, id: str, where: Whereabouts, names: RecordNames) -> None:
         self.id = id
@@ -43,7 +42,7 @@ class OpenAttribution:
         self.store = ActivationStore(where.location)
         self.tables = AttributionTables(self.store)
         self.spec = self.store.spec
-        # Read now and not when a page is half made: what is damaged here has one error, whatever asks for it.
+        # Read now and not when a page is half made: damage here is one error, whatever page was asked for.
         with self.store.reading("what was done"):
             self.layers: list[int] = self.store.tables["layers"]
             self.name_anew()
@@ -62,7 +61,7 @@ class OpenAttribution:
         return self._named[0]
 
     def name_anew(self) -> None:
-        """Take the names of now: once for each request."""
+        """Read the labels of the attribution and its models again; called once for each request."""
         self._named = self._names.of_attribution(self.id, self.spec, self.store.models, self.store.labels)
 
     @cached_property
@@ -82,7 +81,7 @@ class OpenAttribution:
         ]
 
     @cached_property
-    def summary(self) -> attribution_tables.Summary:
+    def summary(self) -> kept.Summary:
         return self.tables.summary()
 
     @cached_property
@@ -124,23 +123,9 @@ class OpenAttribution:
         ]
         return " · ".join(parts)
 
-    def row(self, row: attribution_tables.NeuronRow) -> NeuronRow:
-        """A row of the tables with its name and address."""
-        return NeuronRow(
-            layer=row.layer,
-            neuron=row.neuron,
-            name=f"L{row.layer}/N{row.neuron}",
-            score=row.score,
-            rank=row.rank,
-            word=row.word,
-            drop=row.drop,
-            lift=row.lift,
-            p_value=row.p_value,
-            q_value=row.q_value,
-            low=row.low,
-            high=row.high,
-            href=urls.neuron(self.id, row.layer, row.neuron),
-        )
+    def row(self, row: kept.NeuronRow) -> NeuronRow:
+        """A row of the tables with the address of its neuron's page."""
+        return NeuronRow(**dict(row), href=urls.neuron(self.id, row.layer, row.neuron))
 
     def variant(self, name: str | None) -> str | None:
         """The pruned variant of this name, None for the first; Problem 422 when there is none of it."""
@@ -150,18 +135,24 @@ class OpenAttribution:
         return name or (pruned[0] if pruned else None)
 
     def check_layer(self, layer: int | None) -> None:
-        """Problem 422 for a layer that a list is to be of, and that was not recorded."""
+        """Raise Problem 422 for a layer that was not recorded; None is allowed."""
         if layer is not None and layer not in self.layers:
             known = [*map(str, self.layers)]
             message = f"layer {layer} was not recorded; the layers are {', '.join(known)}"
             raise bad_field("layer", layer, known, message)
 
     def place_of(self, example: int) -> int:
-        """The place of the example with this index in the lists of examples; texts that were left out have none."""
+        """Where the example with this index stands in ``examples``; Problem 422 for an index that is not there (texts
+        that were left out have none)."""
         known = [each.index for each in self.examples]
         if example not in known:
             raise no_such_example(example, known)
         return known.index(example)
+
+
+def no_such_neuron(error: NoSuchNeuron) -> Problem:
+    """404 that gives the limits."""
+    return Problem(404, "not-found", "No such neuron", str(error))
 
 
 def no_such_example(example: int, known: Sequence[int]) -> Problem:
@@ -172,7 +163,7 @@ def no_such_example(example: int, known: Sequence[int]) -> Problem:
 
 
 class OpenAttributions:
-    """The attributions that were read last, at most ``most`` of them. Safe to use from several threads."""
+    """Cache of the ``most`` attributions that were used last. Safe to use from several threads."""
 
     def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MAX_OPEN) -> None:
         self._find = find
@@ -202,7 +193,8 @@ class OpenAttributions:
         return opened
 
     def summary(self, id: str, build: Callable[[OpenAttribution], Summary]) -> Summary:
-        """What ``build`` makes of an attribution; kept, so that a list opens nothing twice and closes nothing."""
+        """``build`` of an attribution, cached apart from the open ones: a list opens nothing twice, and closes none of
+        those that are open."""
         where = self._find(id)
         with self._lock:
             known = self._summaries.get(id)
@@ -217,7 +209,7 @@ class OpenAttributions:
         return made
 
     def forget(self, id: str) -> None:
-        """The attribution was deleted."""
+        """Drop what is cached of a deleted attribution."""
         with self._lock:
             self._open.pop(id, None)
             self._summaries.pop(id, None)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.attributions.documents import AnsweringNeuron, TokenDocument
-from prunescope.server.neurons.answering_documents import AnsweringDocument, TextNeuron
+from prunescope.server.neurons.documents import AnsweringDocument, AnsweringNeuron, TextNeuron, TokenDocument
 from prunescope.server.site import formats
 from prunescope.server.site.controls import Empty, Option, Picker
 from prunescope.server.site.documents import Link

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from prunescope.server.neurons.documents import Controls, NeuronDocument, Variant
+from prunescope.server.neurons.documents import NeuronControls, NeuronDocument, Variant
 from prunescope.server.neurons.tokens import Reading
 from prunescope.server.site import formats
-from prunescope.store.attributions.tables import MaskedFraction
+from prunescope.store.attributions.documents import MaskedFraction
 
 MAX_WORDS = 12
 
@@ -92,7 +92,7 @@ def weights_note(masked: MaskedFraction | None) -> str:
     )
 
 
-def special_rows(document: NeuronDocument, controls: Controls | None) -> tuple[Special, ...]:
+def special_rows(document: NeuronDocument, controls: NeuronControls | None) -> tuple[Special, ...]:
     """The rows of "Is it special?"."""
     if controls is None:
         return ()
@@ -107,7 +107,7 @@ def special_rows(document: NeuronDocument, controls: Controls | None) -> tuple[S
     return tuple(rows)
 
 
-def specials_note(controls: Controls | None) -> str:
+def specials_note(controls: NeuronControls | None) -> str:
     """How many neurons stand behind those rows."""
     if controls is None:
         return "Nothing was drawn to compare it with."

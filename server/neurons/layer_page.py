@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.attributions.documents import HeatRow, LayerHeatmap, TokenDocument
+from prunescope.server.neurons.documents import HeatRow, LayerHeatmap, TokenDocument
 from prunescope.server.neurons.tokens import Legend, difference_legend, magnitude_legend
 from prunescope.server.neurons.view import ACTIVATIONS, View, transformed, view_state
 from prunescope.server.site import formats

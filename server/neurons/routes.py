@@ -7,20 +7,23 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from prunescope.server import urls
 from prunescope.server.answers import Kept, problems
-from prunescope.server.attributions.documents import LayerHeatmap, NeuronRow
+from prunescope.server.attributions.documents import NeuronRow
 from prunescope.server.attributions.routes import Sort, Variant
 from prunescope.server.headers import FILE_POLICY
 from prunescope.server.limits import drawings
-from prunescope.server.neurons.answering import answering_document, first_word
-from prunescope.server.neurons.answering_documents import AnsweringDocument
 from prunescope.server.neurons.answering_page import answering_page
-from prunescope.server.neurons.documents import NeuronDocument
+from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, NeuronDocument
 from prunescope.server.neurons.export.files import Asked as FigureQuery
 from prunescope.server.neurons.export.files import neuron_file
 from prunescope.server.neurons.layer_page import ROWS, layer_page
-from prunescope.server.neurons.layers import layer_heatmap, most_rows
 from prunescope.server.neurons.page import neuron_page, neuron_view
-from prunescope.server.neurons.queries import neuron_document, neuron_list
+from prunescope.server.neurons.queries import (
+    answering_document,
+    layer_heatmap,
+    most_rows,
+    neuron_document,
+    neuron_list,
+)
 from prunescope.server.neurons.view import VIEW, read_view
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
@@ -122,7 +125,7 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
     def answering() -> AnsweringDocument:
         word, example, token = asked.text("word"), asked.whole("example"), asked.whole("token")
         if word is None and token is None:
-            word, example = first_word(opened), None
+            word, example = opened.tables.words(opened.variant(None))[0].word, None  # the most damaged one
         return answering_document(opened, word=word, example=example, token=token, layer=asked.whole("layer"))
 
     document = asked.read(answering)

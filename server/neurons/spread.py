@@ -6,7 +6,7 @@ from math import log1p
 
 from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.site import formats
-from prunescope.store.attributions.tables import Spread
+from prunescope.store.attributions.documents import Spread
 
 GAP = 0.14
 """Of a bin's width, between it and the next."""

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunescope.server.neurons.documents import Example, Variant
+from prunescope.server.attributions.documents import Example
+from prunescope.server.neurons.documents import Variant
 from prunescope.server.neurons.view import View, transformed
 from prunescope.server.site import formats
 from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade

@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 
-from prunescope.store.attributions.tables import Interval
+from prunescope.store.attributions.documents import Interval
 from prunescope.text.pieces import drawn
 
 MINUS = "\N{MINUS SIGN}"

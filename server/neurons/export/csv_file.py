@@ -5,7 +5,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prunescope.server.neurons.documents import Example, NeuronDocument, Variant
+from prunescope.server.attributions.documents import Example
+from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.neurons.view import transformed
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
