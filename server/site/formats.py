@@ -76,6 +76,21 @@ def span(low: float, high: float) -> str:
     return f"{decimal(100 * low, 0)} to {decimal(100 * high, 0)}{SPACE}%"
 
 
+def bar(part: float | None, whole: float = 1.0) -> int:
+    """The length of a bar in percent of its full length: ``abs(part) / whole``, at most 100; 0 without a number."""
+    return 0 if part is None or not whole else round(100 * min(1.0, abs(part) / whole))
+
+
+def about(expected: float) -> str:
+    """An expected count, with one decimal below 100."""
+    return decimal(expected, 1) if expected < 100 else count(round(expected))
+
+
+def ratio(part: float, whole: float) -> str:
+    """One value over another: ``1.27 ×``; nothing over zero."""
+    return times(part / whole) if whole else NOTHING
+
+
 def points(difference: float | None) -> str:
     """A difference of two accuracies in percentage points: -0.201 -> ``-20.1``."""
     if difference is None:
@@ -179,9 +194,11 @@ def token_name(text: str) -> str:
 FILTERS = {
     function.__name__: function
     for function in (
+        about,
         accuracy,
         activation,
         ago,
+        bar,
         change,
         count,
         decimal,
@@ -193,8 +210,10 @@ FILTERS = {
         plural,
         points,
         probability,
+        ratio,
         signed,
         size,
+        span,
         timestamp,
         token_name,
         within,
