@@ -81,6 +81,11 @@ def bar(part: float | None, whole: float = 1.0) -> int:
     return 0 if part is None or not whole else round(100 * min(1.0, abs(part) / whole))
 
 
+def place(value: float, scale: float) -> float:
+    """Where a value lies on an axis from ``-scale`` to ``scale``, in percent of its length."""
+    return round(50 + 50 * value / scale, 2)
+
+
 def about(expected: float) -> str:
     """An expected count, with one decimal below 100."""
     return decimal(expected, 1) if expected < 100 else count(round(expected))
@@ -207,6 +212,7 @@ FILTERS = {
         multiple,
         percent,
         perplexity,
+        place,
         plural,
         points,
         probability,
