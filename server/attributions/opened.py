@@ -11,7 +11,7 @@ from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.attributions.documents import ExampleSummary, NeuronRow, VariantSummary
 from prunescope.server.neurons.documents import Example, WordPlace
-from prunescope.server.site.record_names import RecordNames
+from prunescope.server.record_names import RecordNames
 from prunescope.store.attributions import tables as attribution_tables
 from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.tables import AttributionTables

@@ -20,11 +20,10 @@ from prunescope.server.attributions.lines import (
     text_line,
     word_line,
 )
-from prunescope.server.neurons.tokens import Legend
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact, Href, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Fact, Href, Legend, Option, Picker
 from prunescope.server.texts.page import TextPanel
 
 WORD_SOURCES = {

@@ -23,9 +23,9 @@ from prunescope.server.comparisons.lines import (
     times_chance,
 )
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty, Fact, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Fact, Option, Picker
 
 MAX_LINES = 50
 MIN_SHARED_TEXTS = 0.5

@@ -6,9 +6,9 @@ from prunescope.server import urls
 from prunescope.server.attributions.documents import AnsweringNeuron, TokenDocument
 from prunescope.server.neurons.answering_documents import AnsweringDocument, TextNeuron
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Option, Picker
 from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
 

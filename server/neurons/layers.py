@@ -8,8 +8,7 @@ from prunescope.server import urls
 from prunescope.server.attributions.documents import HeatRow, LayerHeatmap, TokenDocument
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.neurons.queries import no_such_neuron
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Link
+from prunescope.server.site.documents import Link, Window
 from prunescope.store.attributions.activations import NoSuchNeuron
 
 MAX_ROWS = 200

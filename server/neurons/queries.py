@@ -7,8 +7,7 @@ from prunescope.server import urls
 from prunescope.server.attributions.documents import AnsweringNeuron, NeuronRow
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.neurons.documents import Controls, Neighbour, Neighbours, NeuronDocument, NeuronWord, Variant
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Page
+from prunescope.server.site.documents import Page, Window
 from prunescope.store.attributions import tables as attribution_tables
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.text.words import fold

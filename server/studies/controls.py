@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Href, Option, Picker
+from prunescope.server.site.parts import Href, Option, Picker
 from prunescope.server.studies.documents import Measure, PivotLabel, StudyDocument
 from prunescope.server.studies.export.shown import shown_state
 from prunescope.server.studies.measures import MEASURES, axis_name

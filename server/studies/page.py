@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.jobs.lines import Bar, JobLine, job_line
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Fact
 from prunescope.server.studies.charts_page import Chart, study_chart
 from prunescope.server.studies.controls import Controls, page_state, study_controls
 from prunescope.server.studies.documents import StudyDocument

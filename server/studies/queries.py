@@ -9,10 +9,8 @@ from prunescope.jobs.problems import bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.jobs.queries import job_items
-from prunescope.server.site.apart import Described, told_apart
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import study_title
+from prunescope.server.labels import Described, study_title, told_apart
+from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart

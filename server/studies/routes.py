@@ -10,8 +10,7 @@ from prunescope.jobs.documents import Estimate, JobKind
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.headers import FILE_POLICY
-from prunescope.server.jobs.documents import JobDocument
-from prunescope.server.jobs.form_offer import EXAMPLES
+from prunescope.server.jobs.documents import EXAMPLES, JobDocument
 from prunescope.server.jobs.routes import announce, job_answer
 from prunescope.server.limits import submissions
 from prunescope.server.site.asked import Asked
