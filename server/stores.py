@@ -14,9 +14,9 @@ from prunescope.jobs.problems import not_found
 from prunescope.jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app, redis_client, send
 from prunescope.jobs.settings import Settings
 from prunescope.server.attributions.opened import OpenAttributions, Whereabouts
-from prunescope.server.jobs.feed import Feed
+from prunescope.server.feed import Feed
 from prunescope.server.outbox import Outbox
-from prunescope.server.site.record_names import RecordNames
+from prunescope.server.record_names import RecordNames
 from prunescope.store import submission
 from prunescope.store.artefacts.folders import Artefacts
 

@@ -3,8 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from prunescope.server.jobs.documents import Choice
-from prunescope.server.site.documents import Document, Link
+from prunescope.server.site.documents import Choice, Document, Link
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.causal import Effect, LayerShare
 from prunescope.store.attributions.documents import Interval, Summary

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
-from prunescope.server.site.record_names import RecordNames
+from prunescope.server.record_names import RecordNames
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
 from prunescope.store.attributions.tables import AttributionTables

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
 from prunescope.server.attributions.documents import AttributionDocument
-from prunescope.server.neurons.tokens import Legend
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact, Href, Option, Picker
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Fact, Href, Legend, Option, Picker
 from prunescope.server.texts.page import TextPanel
 
 WORD_SOURCES = {

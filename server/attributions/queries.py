@@ -18,10 +18,9 @@ from prunescope.server.attributions.documents import (
     WordRow,
 )
 from prunescope.server.attributions.opened import OpenAttribution, no_such_neuron
+from prunescope.server.labels import texts_label
 from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import texts_label
-from prunescope.server.site.names import Names, references_of
-from prunescope.server.site.records import job_link
+from prunescope.server.site.names import Names, job_link, references_of
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 from prunescope.store.attributions.activations import NoSuchNeuron

@@ -12,8 +12,8 @@ from prunescope.server.comparisons.documents import (
     SharedNeuron,
 )
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty, Fact, Option, Picker
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Fact, Option, Picker
 from prunescope.store.attributions.comparison import Overlap
 
 MAX_LINES = 50

@@ -6,9 +6,9 @@ from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.evaluations.documents import EvaluationSummary
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from prunescope.server.evaluations.documents import (
     TextPerplexity,
 )
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Fact
 
 MAX_LINKS = 3
 

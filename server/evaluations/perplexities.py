@@ -7,7 +7,7 @@ from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.evaluations.documents import PairedPerplexity, TextPerplexity
 from prunescope.server.site.documents import Link
-from prunescope.server.site.records import naming
+from prunescope.server.site.names import naming
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.evaluations.outcomes import text_key
 from prunescope.store.evaluations.values import Pairing

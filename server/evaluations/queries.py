@@ -21,13 +21,10 @@ from prunescope.server.evaluations.documents import (
     TaskExamples,
 )
 from prunescope.server.evaluations.perplexities import perplexities_beside_dense, text_perplexities
+from prunescope.server.labels import Described, measured_label, told_apart
 from prunescope.server.models.queries import is_dense
-from prunescope.server.site.apart import Described, told_apart
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import measured_label
-from prunescope.server.site.names import Names, references_of
-from prunescope.server.site.records import job_link, naming
+from prunescope.server.site.documents import Link, Page, Window
+from prunescope.server.site.names import Names, job_link, naming, references_of
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.records import Record

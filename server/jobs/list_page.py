@@ -6,9 +6,9 @@ from prunescope.jobs.documents import JobKind, JobState
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.jobs.lines import JobLine, job_line
-from prunescope.server.site.controls import Empty, Option, Picker
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Option, Picker
 
 
 @dataclass(frozen=True)

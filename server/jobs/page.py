@@ -9,10 +9,10 @@ from prunescope.jobs.documents import JobState, LogLine
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobDetail
 from prunescope.server.jobs.lines import Bar, JobLine, bar_of, job_line, state_name
+from prunescope.server.labels import quoted
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.labels import quoted
 
 MAX_LINES = 1000
 MAX_ANSWERS = 20

@@ -7,7 +7,7 @@ from prunescope.jobs.documents import ACTIVE, Job, JobKind, JobState, JobSummary
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobDetail, JobDocument, JobItem
-from prunescope.server.site.apart import Described, told_apart
+from prunescope.server.labels import Described, told_apart
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names, references_of
 from prunescope.server.stores import Stores
@@ -127,3 +127,8 @@ def result_href(job: JobSummary) -> str | None:
 def _plain(document: JobSummary) -> dict[str, object]:
     """All fields, those too that the JSON document leaves out."""
     return {name: getattr(document, name) for name in type(document).model_fields}
+
+
+def start_links() -> list[Link]:
+    """Links to the form, one for each kind of job."""
+    return [Link(label=str(kind).capitalize(), href=urls.new_job(kind=kind)) for kind in JobKind]

@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Literal
 
 from prunescope.server.models.documents import LayerDocument, MatrixDocument, ModelDocument
-from prunescope.server.neurons.tokens import Legend
 from prunescope.server.site import formats
-from prunescope.server.site.shades import step
+from prunescope.server.site.palette import step
+from prunescope.server.site.parts import Legend
 
 Shown = Literal["error", "sparsity"]
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.jobs.form_values import spec_fields
+from prunescope.server.labels import spec_fields
 from prunescope.server.models.documents import ModelDocument, PlacedMatrix
 from prunescope.server.models.making import About, StageLine, about_lines, stage_lines
 from prunescope.server.models.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Fact, Option, Picker
 
 PERMUTATIONS = ("permutations.npz", "permutations.safetensors")
 """Where orders of columns lie: now, and in models of before."""

@@ -7,13 +7,11 @@ from typing import Any
 from prunescope.jobs.problems import Problem, not_found
 from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference
 from prunescope.server import urls
+from prunescope.server.labels import Described, measured_label, texts_label, told_apart
 from prunescope.server.models.documents import FileDocument, ModelDocument, ModelSummary
 from prunescope.server.models.reports import PRUNING_JSON, Report, read_report, report_fields
-from prunescope.server.site.apart import Described, told_apart
 from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import measured_label, texts_label
-from prunescope.server.site.names import Names, references_of
-from prunescope.server.site.records import job_link, naming, records_of
+from prunescope.server.site.names import Names, job_link, naming, records_of, references_of
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.neurons.documents import AnsweringDocument, AnsweringNeuron, TextNeuron, TokenDocument
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty, Option, Picker
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Option, Picker
 from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.neurons.documents import HeatRow, LayerHeatmap, TokenDocument
-from prunescope.server.neurons.tokens import Legend, difference_legend, magnitude_legend
+from prunescope.server.neurons.tokens import difference_legend, magnitude_legend
 from prunescope.server.neurons.view import ACTIVATIONS, View, transformed, view_state
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Href, Moves, Option, Picker, Step
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.palette import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.parts import Href, Legend, Moves, Option, Picker, Step
 from prunescope.text.pieces import drawn
 
 ROWS = 16

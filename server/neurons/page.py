@@ -28,8 +28,8 @@ from prunescope.server.neurons.tokens import (
 )
 from prunescope.server.neurons.view import ACTIVATIONS, View, read_view, view_state
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact, Href, Moves, Option, Picker, Step
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Fact, Href, Moves, Option, Picker, Step
 from prunescope.server.texts.page import TextPanel
 
 TESTS_NOTE = (

@@ -21,8 +21,7 @@ from prunescope.server.neurons.documents import (
     TokenDocument,
     Variant,
 )
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Link, Page
+from prunescope.server.site.documents import Link, Page, Window
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.text.words import fold

@@ -8,7 +8,8 @@ from prunescope.server.attributions.documents import Example
 from prunescope.server.neurons.documents import Variant
 from prunescope.server.neurons.view import View, transformed
 from prunescope.server.site import formats
-from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.palette import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.parts import Legend
 from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
 
@@ -38,16 +39,6 @@ class TokenSpan:
     position: int
     css: str
     parts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Legend:
-    """The numbers under a ramp: ``ramp`` is its css class."""
-
-    low: str
-    middle: str
-    high: str
-    ramp: str
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunescope.jobs.problems import bad_field, unknown_name
-from prunescope.server.site.shades import Curve
+from prunescope.server.site.palette import Curve
 
 ACTIVATIONS = ("relu", "raw", "abs")
 SCALES = ("shared", "model")

@@ -49,6 +49,10 @@ class Asked:
     def text(self, name: str) -> str | None:
         return self.values.get(name)
 
+    def one(self, names: Sequence[str]) -> dict[str, str]:
+        """Those of the names that are there, each with one value."""
+        return {name: value for name, value in self.values.items() if name in names}
+
     def all(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Those of the names that are there, with all of their values."""
         return {name: [*self._values[name]] for name in names if self._values.get(name)}

@@ -10,6 +10,7 @@ MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 AGAINST_DENSE = f"pruned {MINUS} dense"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NOTHING = "\N{EN DASH}"
 """What stands where there is no number."""
 
@@ -194,6 +195,15 @@ def aware(moment: datetime) -> datetime:
 def token_name(text: str) -> str:
     """A token between quotes, with its newlines and tabs as marks: ``“ badly”``, ``“↵”``."""
     return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"
+
+
+def harmless(text: str) -> str:
+    """The text as a cell that no spreadsheet computes.
+
+    >>> harmless("=1+1"), harmless("badly")
+    ("'=1+1", 'badly')
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 FILTERS = {

@@ -1,4 +1,4 @@
-"""What surrounds every page: title, navigation, the way back, scripts; and the place where templates are rendered."""
+"""The frame of every page (title, navigation, scripts), the rendering of templates, and the page of an error."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from prunescope.frontend import STATIC, TEMPLATES
+from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.static import folder_version
@@ -128,3 +129,28 @@ def render(template: str, page: object, status: int = 200) -> HTMLResponse:
     """The answer: ``templates/<template>.html`` with one context, which it knows as ``page``."""
     html = environment().get_template(f"{template}.html").render(page=page)
     return HTMLResponse(html, status_code=status, headers={"cache-control": "no-cache"})
+
+
+@dataclass(frozen=True)
+class ErrorView:
+    """The context of ``site/error.html``."""
+
+    frame: Frame
+    status: str
+    title: str
+    detail: str
+    errors: tuple[str, ...]
+    home_href: str | None
+
+
+def error_page(request: Request, problem: Problem) -> HTMLResponse:
+    """A problem as a page: what is wrong, and in which field."""
+    frame = make_frame(request, problem.title)
+    fields = [error.document() for error in problem.errors]
+    errors = tuple(f"{field['field']}: {field['message']}" for field in fields)
+    detail = problem.detail or ""
+    if errors == (detail,):
+        errors = ()
+    home_href = None if frame.shared else urls.home()
+    view = ErrorView(frame, str(problem.status), problem.title, detail, errors, home_href)
+    return render("site/error", view, problem.status)

@@ -1,15 +1,20 @@
-"""What people call models and jobs."""
+"""Names of models and titles of jobs; which records name a model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prunescope.jobs.briefs import count_of
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
+from prunescope.server.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
 from prunescope.server.site.documents import Link
-from prunescope.server.site.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
 from prunescope.server.stores import Stores
+from prunescope.store.artefacts.records import Record, Results
+from prunescope.store.paging import LONGEST_PAGE
+
+MAX_READ = 2000
+"""Newest records that are looked through; a larger installation sees the newest ones."""
 
 
 class Names:
@@ -78,3 +83,23 @@ def references_of(spec: Mapping[str, Any]) -> list[str]:
     """Every model that a spec's document names."""
     named = [spec.get("model"), spec.get("dense"), *spec.get("pruned", ()), *spec.get("models", ())]
     return [name for name in named if isinstance(name, str)]
+
+
+def records_of(results: Results, kind: str) -> Iterator[Record]:
+    """The newest records of a kind."""
+    cursor: str | None = None
+    for _ in range(MAX_READ // LONGEST_PAGE):
+        items, cursor = results.list(kind, cursor=cursor, limit=LONGEST_PAGE)
+        yield from items
+        if cursor is None:
+            return
+
+
+def naming(results: Results, kind: str, reference: str) -> list[Record]:
+    """The records of a kind whose spec names this model."""
+    return [record for record in records_of(results, kind) if reference in references_of(record.spec)]
+
+
+def job_link(record: Record) -> Link | None:
+    """The job that made a record."""
+    return Link(label="Job", href=urls.job(record.job)) if record.job else None

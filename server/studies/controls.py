@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Href, Option, Picker
+from prunescope.server.site.parts import Href, Option, Picker
 from prunescope.server.studies.documents import Measure, PivotLabel, StudyDocument
-from prunescope.server.studies.export.shown import shown_state
 from prunescope.server.studies.measures import MEASURES, axis_name
+from prunescope.server.studies.query import StudyQuery, shown_query
+from prunescope.store.studies.table import AXES
 
 SHOWN_LABELS = 2
 """A filter with more values than so many only counts them."""
@@ -73,28 +74,23 @@ class Controls:
     exports: tuple[Option, ...]
 
 
-def page_state(document: StudyDocument) -> dict[str, urls.State]:
-    """All that the page's address says."""
-    return {**shown_state(document), "chart": None if document.chart is None else document.chart.name}
-
-
 def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Controls:
-    state = page_state(document)
+    query = shown_query(document)
 
     def href(**changes: urls.State) -> str:
-        return urls.with_state(here, **{**state, **changes})
+        return urls.with_state(here, **query.with_(**changes).state)
 
     return Controls(
-        form=None if shared else _form(document, state, here),
+        form=None if shared else _form(document, query, here),
         toggles=() if shared else (*_measures(document, href), _show(document, href)),
-        menus=() if shared else _menus(document, state, href),
+        menus=() if shared else _menus(document, href),
         chips=() if shared else _chips(document, href),
         clear_href=href(**dict.fromkeys(document.filters)) if document.filters else None,
         exports=_exports(document),
     )
 
 
-def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> TableForm:
+def _form(document: StudyDocument, query: StudyQuery, here: str) -> TableForm:
     table = document.table
 
     def name(axis: str) -> str:
@@ -102,7 +98,7 @@ def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> T
 
     several = [axis for axis, labels in document.axis_labels.items() if _several(labels) or axis in document.filters]
     offered = [axis for axis in document.axes if axis in {*several, table.rows_axis, table.columns_axis}]
-    kept = {key: state[key] for key in ("measure", "show", "published", "chart") if state[key] is not None}
+    kept = query.with_(rows=None, columns=None, **dict.fromkeys(AXES)).state
     return TableForm(
         action=here,
         selects=tuple(
@@ -172,10 +168,10 @@ def _show(document: StudyDocument, href: Href) -> Picker:
     return Picker("What is shown", "", options)
 
 
-def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) -> tuple[Picker, ...]:
+def _menus(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
     menus = []
     if len(document.tables) > 1:
-        menus.append(Picker("Usual tables", "Usual tables", tuple(_usual(document, state, href))))
+        menus.append(Picker("Usual tables", "Usual tables", tuple(_usual(document, href))))
     if document.charts:
         now = document.chart
         charts = [
@@ -192,7 +188,7 @@ def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
     return tuple(menus)
 
 
-def _usual(document: StudyDocument, state: dict[str, urls.State], href: Href) -> list[Option]:
+def _usual(document: StudyDocument, href: Href) -> list[Option]:
     options = []
     for link in document.tables:
         down, _, across = link.label.partition(" by ")
@@ -202,7 +198,7 @@ def _usual(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
             Option(
                 label,
                 href(rows=down, columns=across, chart=None),
-                (state["rows"], state["columns"]) == (down, across),
+                (document.table.rows_axis, document.table.columns_axis) == (down, across),
                 f"like {like} of the paper" if like else "",
             )
         )
@@ -225,13 +221,13 @@ def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:
 
 
 def _exports(document: StudyDocument) -> tuple[Option, ...]:
-    state = shown_state(document)
+    query = shown_query(document).with_(chart=None)
     files = [
-        Option(FILE_NAMES[form], urls.study_table(document.id, form, **state), False, FILE_NOTES[form])
+        Option(FILE_NAMES[form], urls.study_table(document.id, form, **query.state), False, FILE_NOTES[form])
         for form in urls.TABLE_FORMS
     ]
     count = sum(cell.measurements for row in document.table.rows for cell in row.cells if cell is not None)
     every = f"every cell and {axis_name('task', document.measure)}, every setting"
     note = every if document.filters else f"{every} ({formats.count(count)} here)"
-    cells = Option("All cells, CSV", urls.study_cells(document.id, measure=state["measure"]), False, note)
+    cells = Option("All cells, CSV", urls.study_cells(document.id, measure=query.measure), False, note)
     return (*files, cells)

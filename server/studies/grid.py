@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.shades import Scale, difference_shade
+from prunescope.server.site.palette import Scale, difference_shade
 from prunescope.server.studies.documents import PivotCell, StudyDocument, StudyRow
 from prunescope.server.studies.measures import MEASURES, MeasureWords, shown_text
 

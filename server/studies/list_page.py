@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty
 from prunescope.server.studies.documents import StudySummary
 
 

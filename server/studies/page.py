@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.jobs.lines import Bar, JobLine, job_line
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact
 from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Fact
 from prunescope.server.studies.charts_page import Chart, study_chart
-from prunescope.server.studies.controls import Controls, page_state, study_controls
+from prunescope.server.studies.controls import Controls, study_controls
 from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.export.shown import listed
 from prunescope.server.studies.grid import Grid, study_grid
 from prunescope.server.studies.measures import MEASURES, axis_name
+from prunescope.server.studies.query import shown_query
 
 MAX_OPEN_MODELS = 8
 """So many are listed at once."""
@@ -90,7 +91,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         empty=_empty(document),
         paper=_paper(document),
         chart=study_chart(
-            document, urls.with_state(here, **{**page_state(document), "chart": None}), shared=frame.shared
+            document, urls.with_state(here, **shown_query(document).with_(chart=None).state), shared=frame.shared
         ),
         models=tuple(document.models),
         models_note=formats.count(document.models_total),

@@ -9,14 +9,13 @@ from prunescope.jobs.problems import bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.jobs.queries import job_items
-from prunescope.server.site.apart import Described, told_apart
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import study_title
+from prunescope.server.labels import Described, study_title, told_apart
+from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
 from prunescope.server.studies.documents import FailedCell, PublishedTable, StudyDocument, StudyJobs, StudySummary
+from prunescope.server.studies.query import StudyQuery
 from prunescope.server.studies.tables import Beside, Printed, axis_labels, table_document
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.values import ACCURACY, Measure
@@ -24,7 +23,7 @@ from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.studies import published as papers
 from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import Pivot, pivot
-from prunescope.store.studies.table import AXES, Axis, Where
+from prunescope.store.studies.table import AXES, Axis
 
 USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "calibration"),
@@ -40,6 +39,7 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "seed"),
     ("group", "calibration"),
 )
+ALL = StudyQuery()
 DIFFERENCE = "difference"
 NO_CALIBRATION = "none"
 UNIFORM = "uniform"
@@ -64,41 +64,32 @@ def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
 
 
-def study_document(
-    stores: Stores,
-    id: str,
-    *,
-    rows: str | None = None,
-    columns: str | None = None,
-    measure: str | None = None,
-    show: str | None = None,
-    published: str | None = None,
-    chart: str | None = None,
-    where: Where | None = None,
-) -> StudyDocument:
-    """One study with the table that ``rows`` and ``columns`` choose, of a ``measure``, filtered by ``where`` (axis:
-    values), beside a ``published`` one, and a ``chart``. Problem 404 or 422."""
-    paper = None if published is None else papers.published_table(published)
+def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDocument:
+    """One study with the table that a query chooses. Problem 404 or 422."""
+    paper = None if query.published is None else papers.published_table(query.published)
     record = stores.results.get("study", id)
     measures = study_table.measures_of(record.spec)
-    by = measured_by(record.spec, measure)
+    by = measured_by(record.spec, query.measure)
     shown = (by, DIFFERENCE)
-    show = by if show is None else show
+    show = by if query.show is None else query.show
     if show not in shown:
         raise bad_field("show", show, list(shown), unknown_name(show, shown))
     if paper is not None and by != ACCURACY:
-        raise bad_field("published", published, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
+        raise bad_field("published", paper.name, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
     table = stores.studies.table(id, by)
     usual = _usual(table)
+    rows, columns = query.rows, query.columns
     across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
     down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
-    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), where)
+    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), query.where)
     names = Names(stores, [*table.axes["model"]])
-    kept: dict[str, urls.State] = {
-        "measure": None if by == measures[0] else by,
-        "show": None if show == by else show,
-        "published": published,
-    }
+    query = query.with_(
+        rows=chosen.rows,
+        columns=chosen.columns,
+        measure=None if by == measures[0] else by,
+        show=None if show == by else show,
+        **chosen.where,
+    )
     pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
     there = stores.results.known("model", [cell.artefact for cell in pruned])
     made = [cell for cell in pruned if cell.artefact in there]
@@ -121,14 +112,14 @@ def study_document(
             "measures": measures,
             "show": show,
             "table": table_document(table, chosen, beside),
-            "chart": None if chart is None else study_chart(table, chart, chosen.rows, chosen.where, beside, kept),
-            "charts": chart_links(table, chosen.rows, chosen.where, kept),
+            "chart": None if query.chart is None else study_chart(table, query.chart, query, beside),
+            "charts": chart_links(table, query),
             "published": None if paper is None else _published(paper),
             "published_tables": _with_values(table, chosen) if by == ACCURACY else [],
             "tables": [
                 Link(
                     label=f"{down} by {across}",
-                    href=urls.with_state(urls.study(id), rows=down, columns=across, **kept, **chosen.where),
+                    href=urls.study(id, **query.with_(rows=down, columns=across, chart=None).state),
                 )
                 for down, across in usual
             ],

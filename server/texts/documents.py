@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from prunescope.server.jobs.documents import Choice, JobDocument
-from prunescope.server.site.documents import Document, Link
+from prunescope.server.jobs.documents import JobDocument
+from prunescope.server.site.documents import Choice, Document, Link
 
 
 class WordSpan(Document):

@@ -5,10 +5,8 @@ from typing import Any
 
 from prunescope.server import urls
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.jobs.documents import Choice
-from prunescope.server.site.apart import Described, told_apart
-from prunescope.server.site.documents import Link
-from prunescope.server.site.labels import attribution_facts
+from prunescope.server.labels import Described, attribution_facts, told_apart
+from prunescope.server.site.documents import Choice, Link
 from prunescope.server.stores import Stores
 from prunescope.server.texts.documents import AttributionTexts, OtherText, OwnTextForm, TextWords, WordSpan
 from prunescope.server.texts.specs import SOURCES, inner_texts, own_prompt, own_source

@@ -17,8 +17,7 @@ from prunescope.server.neurons.export.svg import neuron_svg
 from prunescope.server.neurons.page import TELLING, default_view, file_facts
 from prunescope.server.neurons.tokens import most_telling, read_example, window_of
 from prunescope.server.neurons.view import View
-from prunescope.server.site.palette import PALETTES, Theme
-from prunescope.server.site.shades import Curve
+from prunescope.server.site.palette import PALETTES, Curve, Theme
 
 EXAMPLE = re.compile(r"-?[0-9]{1,9}")
 

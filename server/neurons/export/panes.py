@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunescope.server.neurons.documents import NeuronDocument
+from prunescope.server.neurons.tokens import Pane as TextPane
 from prunescope.server.neurons.tokens import (
-    Legend,
     Reading,
     TokenSpan,
     make_panes,
@@ -18,11 +18,10 @@ from prunescope.server.neurons.tokens import (
     scales_of,
     tell,
 )
-from prunescope.server.neurons.tokens import Pane as TextPane
 from prunescope.server.neurons.view import View
 from prunescope.server.site import formats
-from prunescope.server.site.palette import Palette, hexadecimal
-from prunescope.server.site.shades import Scale
+from prunescope.server.site.palette import Palette, Scale, hexadecimal
+from prunescope.server.site.parts import Legend
 
 RAMPS = {"heat-ramp": (None, "h"), "signed-ramp": ("m", "h"), "difference-ramp": ("l", "g")}
 """A legend's css class -> the hues of its ends; None where the end has no shade."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prunescope.server.neurons.export.csv_file import harmless
+from prunescope.server.site.formats import harmless
 from prunescope.store.evaluations.paired_statistics import benjamini_hochberg
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY
 from prunescope.store.studies.facts import Bools, Floats

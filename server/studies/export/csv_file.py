@@ -3,7 +3,7 @@
 import csv
 import io
 
-from prunescope.server.neurons.export.csv_file import harmless
+from prunescope.server.site.formats import harmless
 from prunescope.server.studies.export.shown import Shown
 
 

@@ -8,7 +8,8 @@ from prunescope.server.studies.documents import StudyDocument, StudyTableDocumen
 from prunescope.server.studies.export.csv_file import table_csv
 from prunescope.server.studies.export.html import table_html
 from prunescope.server.studies.export.latex import table_latex
-from prunescope.server.studies.export.shown import Shown, shown_state, shown_table
+from prunescope.server.studies.export.shown import Shown, shown_table
+from prunescope.server.studies.query import shown_query
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def table_file(document: StudyDocument, form: str) -> File:
     crossed = f"{of}{document.table.rows_axis}-by-{document.table.columns_axis}"
     name = f"study-{document.id}-{crossed}.{form}"
     table = shown_table(document)
-    address = urls.with_state(document.href, **shown_state(document))
+    address = urls.with_state(document.href, **shown_query(document).with_(chart=None).state)
     match form:
         case "csv":
             return File(table_csv(table).encode(), "text/csv; charset=utf-8", name)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.studies.documents import PivotCell, StudyDocument
 from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name, shown_text, shown_value
@@ -88,18 +87,6 @@ def shown_table(document: StudyDocument) -> Shown:
         with_paper=any(cell is not None and cell.published is not None for row in table.rows for cell in row.cells),
         scale=measure.scale(table.largest_difference),
     )
-
-
-def shown_state(document: StudyDocument) -> dict[str, urls.State]:
-    """What the address says of the table, what it need not say left out."""
-    return {
-        "rows": document.table.rows_axis,
-        "columns": document.table.columns_axis,
-        "measure": None if document.measure == document.measures[0] else document.measure,
-        "show": None if document.show == document.measure else document.show,
-        "published": None if document.published is None else document.published.name,
-        **document.filters,
-    }
 
 
 def shown_measure(document: StudyDocument) -> str:

@@ -3,7 +3,7 @@
 from starlette.testclient import TestClient
 
 from prunescope.server.answers import OF_ALL, OF_CHANGES
-from prunescope.server.jobs.form_offer import EXAMPLES
+from prunescope.server.new_job.queries import EXAMPLES
 from prunescope.server.stores import Stores
 from tests.server.jobs.test_routes import STUDY, submit
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.problems import Problem, bad_field
-from prunescope.jobs.references import DEMO
 from prunescope.jobs.specs import parse_spec
 from prunescope.jobs.vocabulary import (
     ACTIVATIONS,
@@ -20,41 +19,12 @@ from prunescope.jobs.vocabulary import (
     WORD_SOURCES,
 )
 from prunescope.server import urls
-from prunescope.server.jobs.documents import Choice, JobForm, MethodChoice, OptionField
+from prunescope.server.jobs.documents import EXAMPLES
 from prunescope.server.jobs.queries import job_document
 from prunescope.server.models.queries import model_list
+from prunescope.server.new_job.documents import JobForm, MethodChoice, OptionField
+from prunescope.server.site.documents import Choice
 from prunescope.server.stores import Stores
-
-EXAMPLES: dict[JobKind, dict[str, object]] = {
-    JobKind.PRUNE: {
-        "model": DEMO,
-        "method": {"name": "wanda"},
-        "pattern": {"kind": "unstructured", "sparsity": 0.5},
-        "calibration": {"dataset": "demo", "samples": 32, "seqlen": 128, "seed": 0},
-    },
-    JobKind.EVALUATE: {"model": DEMO, "tasks": ["reviews"], "limit": 100, "seed": 0},
-    JobKind.ATTRIBUTE: {
-        "dense": DEMO,
-        "pruned": ["pruned:0123456789abcdef"],
-        "texts": {"dataset": "reviews", "count": 10, "seed": 0},
-        "prompt": "reviews",
-        "words": {"source": "manual"},
-        "activation": "relu",
-        "permutations": 1000,
-        "seed": 0,
-    },
-    JobKind.STUDY: {
-        "name": "Two methods on the demo reviews",
-        "models": [DEMO],
-        "methods": [{"name": "wanda"}, {"name": "magnitude"}],
-        "patterns": [{"kind": "unstructured", "sparsity": 0.5}, {"kind": "n_m", "n": 2, "m": 4}],
-        "calibrations": [{"dataset": "demo", "samples": 32, "seqlen": 128, "seed": 0}],
-        "tasks": ["reviews"],
-        "attributions": [{"texts": {"dataset": "reviews", "count": 10, "seed": 0}}],
-        "seeds": [0],
-    },
-}
-"""A spec of each kind; all but the attribution's pruned model can be submitted as they are."""
 
 WORD_NOTES = {
     "manual": "the rows' or texts' own",

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
-from prunescope.server.jobs.documents import Choice, JobForm, MethodChoice
-from prunescope.server.jobs.form_attribute import attribute_sections
-from prunescope.server.jobs.form_fields import (
+from prunescope.server.labels import spec_fields
+from prunescope.server.new_job.attribute import attribute_sections
+from prunescope.server.new_job.documents import JobForm, MethodChoice
+from prunescope.server.new_job.fields import (
     Choosable,
     Field,
     Section,
@@ -19,11 +20,11 @@ from prunescope.server.jobs.form_fields import (
     select,
     shown,
 )
-from prunescope.server.jobs.form_offer import Beginning
-from prunescope.server.jobs.form_values import check_given, filled, spec_fields, values_of
-from prunescope.server.site.controls import Option, Picker
-from prunescope.server.site.documents import Link
+from prunescope.server.new_job.queries import Beginning
+from prunescope.server.new_job.values import check_given, filled, values_of
+from prunescope.server.site.documents import Choice, Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Option, Picker
 
 LEADS = {
     JobKind.PRUNE: "Take weights out of a model. The result is a model of its own, with a report of every matrix.",

@@ -6,8 +6,8 @@ from typing import Any
 
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.problems import bad_field, near_names, unknown_name
-from prunescope.server import urls
-from prunescope.server.jobs.form_fields import Choosable, Field, Section, chosen_of
+from prunescope.server.labels import spec_fields, typed, typed_pattern
+from prunescope.server.new_job.fields import Choosable, Field, Section, chosen_of
 
 SHORT_NAMES = frozenset({"kind", "from", "model", "dense", "pruned", "task"})
 """What an address may say beside the fields' own paths."""
@@ -84,9 +84,9 @@ def values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:
     if kind is JobKind.STUDY:
         return _study(spec)
     plain = {name: value for name, value in spec.items() if name not in {"texts", "pruned", "tasks"}}
-    values = {path: _text(value) for path, value in spec_fields(plain).items()}
+    values = {path: typed(value) for path, value in spec_fields(plain).items()}
     if kind is JobKind.PRUNE and isinstance(spec.get("calibration"), Mapping):
-        values["calibration.dataset"] = _text(spec["calibration"].get("dataset"))
+        values["calibration.dataset"] = typed(spec["calibration"].get("dataset"))
     if kind is JobKind.EVALUATE:
         values["tasks"] = ",".join(map(str, spec.get("tasks") or ()))
     if kind is JobKind.ATTRIBUTE:
@@ -96,7 +96,7 @@ def values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:
 
 def _texts(texts: object) -> dict[str, str]:
     if isinstance(texts, Mapping):
-        values = {f"texts.{name}": _text(value) for name, value in texts.items() if name not in {"words", "indices"}}
+        values = {f"texts.{name}": typed(value) for name, value in texts.items() if name not in {"words", "indices"}}
         if "indices" in texts:
             return {**values, "texts-from": "rows", "texts.indices": ", ".join(map(str, texts["indices"]))}
         return {**values, "texts-from": "task"}
@@ -114,16 +114,16 @@ def _study(spec: Mapping[str, Any]) -> dict[str, str]:
     attributions = [each for each in _list(spec.get("attributions")) if isinstance(each, Mapping)]
     texts = attributions[0].get("texts") if attributions else None
     return {
-        "name": _text(spec.get("name")),
+        "name": typed(spec.get("name")),
         "models": ", ".join(map(str, _list(spec.get("models")))),
         "methods": ",".join(_names(spec.get("methods"), "name")),
-        "patterns": ", ".join(_pattern(each) for each in _list(spec.get("patterns"))),
+        "patterns": ", ".join(typed_pattern(each) for each in _list(spec.get("patterns"))),
         "calibrations": ",".join(_names(calibrations, "dataset")),
         "calibrations.samples": _common(calibrations, "samples"),
         "calibrations.seqlen": _common(calibrations, "seqlen"),
         "tasks": ",".join(map(str, _list(spec.get("tasks")))),
-        "limit": _text(spec.get("limit")),
-        "newline": _text(spec.get("newline")) or "real",
+        "limit": typed(spec.get("limit")),
+        "newline": typed(spec.get("newline")) or "real",
         "attribution": str(texts.get("dataset") or "") if isinstance(texts, Mapping) else "",
     }
 
@@ -134,34 +134,8 @@ def _names(values: object, field: str) -> list[str]:
 
 
 def _common(values: Sequence[Mapping[str, Any]], field: str) -> str:
-    found = {_text(value.get(field)) for value in values}
+    found = {typed(value.get(field)) for value in values}
     return found.pop() if len(found) == 1 else ""
-
-
-def spec_fields(spec: Mapping[str, object], before: str = "") -> dict[str, urls.State]:
-    """A spec as the fields of the form: ``{"method.name": "wanda", ...}``."""
-    fields: dict[str, urls.State] = {}
-    for name, value in spec.items():
-        if name == "pattern" and isinstance(value, Mapping):
-            value = _pattern(value)
-        if isinstance(value, Mapping):
-            fields |= spec_fields(value, f"{before}{name}.")
-        elif value is None or isinstance(value, str | int | float):
-            fields[f"{before}{name}"] = value
-    return fields
-
-
-def _pattern(value: object) -> str:
-    if not isinstance(value, Mapping):
-        return str(value)
-    return f"{value['n']}:{value['m']}" if {"n", "m"} <= value.keys() else _text(value.get("sparsity"))
-
-
-def _text(value: object) -> str:
-    """A value as it is typed; of a flag only what is set."""
-    if isinstance(value, bool):
-        return "true" if value else ""
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _list(value: object) -> Sequence[Any]:

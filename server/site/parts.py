@@ -1,4 +1,4 @@
-"""The small parts that pages share: choices, steps, empty places."""
+"""Contexts of the macros in ``site/parts.html``: menus, steps, facts, legends, and what an empty list says."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,6 +61,16 @@ class Fact:
     before: str
     strong: str
     after: str = ""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The numbers under a ramp: ``ramp`` is its css class."""
+
+    low: str
+    middle: str
+    high: str
+    ramp: str
 
 
 class Href(Protocol):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from prunescope.server.jobs.documents import Choice, MethodChoice
+from prunescope.server.new_job.documents import MethodChoice
+from prunescope.server.site.documents import Choice
 
 Control = Literal["text", "number", "select", "checks", "area", "models"]
 Shape = Literal["text", "number", "flag", "list", "numbers", "texts", "words"]

@@ -14,14 +14,16 @@ from typing import Any
 
 from prunescope.jobs.references import PRUNED, canonical_reference
 from prunescope.jobs.settings import Settings
-from prunescope.server.site.apart import SEPARATOR, Described, told_apart
-from prunescope.server.site.labels import (
+from prunescope.server.labels import (
+    SEPARATOR,
+    Described,
     attribution_facts,
     pruned_facts,
     pruned_label,
     study_facts,
     study_title,
     texts_label,
+    told_apart,
 )
 from prunescope.store.artefacts.records import Record, Results
 

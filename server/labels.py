@@ -1,6 +1,9 @@
-"""Labels made from specs: of pruned models, of what was measured, of attributions, studies and their texts."""
+"""Labels made from specs (pruned models, evaluations, attributions, studies), and `told_apart`, which makes equal
+labels different."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,6 +11,7 @@ from pydantic import ValidationError
 from prunescope.jobs.briefs import count_of
 from prunescope.jobs.specs import PruneSpec
 
+SEPARATOR = " · "
 LONGEST_BEGINNING = 40
 """Characters of a text of one's own that stand for it."""
 MAX_ROWS = 5
@@ -160,3 +164,59 @@ def _value(value: object) -> str:
     return str(next((each for each in first if each is not None), "")) + (
         f" {value['mode']}" if value.get("mode") == "single" else ""
     )
+
+
+@dataclass(frozen=True)
+class Described:
+    """A name, and facts that may be added to it, the most telling first; an empty one says nothing. All things that are
+    told apart together have the same number of facts, and no two the same last one."""
+
+    name: str
+    facts: tuple[str, ...]
+
+
+def told_apart(things: Sequence[Described]) -> list[str]:
+    """A name for each, no two alike: of the facts in their order those by which it differs from others of its name.
+
+    >>> told_apart([Described("wanda", ("c4", "1")), Described("wanda", ("ptb", "2")), Described("ria", ("c4", "3"))])
+    ['wanda · c4', 'wanda · ptb', 'ria']
+    """
+    names = [thing.name for thing in things]
+    for column in range(len(things[0].facts) if things else 0):
+        alike = {name for name, count in Counter(names).items() if count > 1}
+        if not alike:
+            break
+        told: dict[str, set[str]] = {}
+        for name, thing in zip(names, things, strict=True):
+            told.setdefault(name, set()).add(thing.facts[column])
+        names = [
+            f"{name}{SEPARATOR}{fact}" if name in alike and len(told[name]) > 1 and fact else name
+            for name, fact in ((name, thing.facts[column]) for name, thing in zip(names, things, strict=True))
+        ]
+    return names
+
+
+def spec_fields(spec: Mapping[str, object], before: str = "") -> dict[str, str | int | float | None]:
+    """A spec as the fields of the form: ``{"method.name": "wanda", ...}``."""
+    fields: dict[str, str | int | float | None] = {}
+    for name, value in spec.items():
+        if name == "pattern" and isinstance(value, Mapping):
+            value = typed_pattern(value)
+        if isinstance(value, Mapping):
+            fields |= spec_fields(value, f"{before}{name}.")
+        elif value is None or isinstance(value, str | int | float):
+            fields[f"{before}{name}"] = value
+    return fields
+
+
+def typed_pattern(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    return f"{value['n']}:{value['m']}" if {"n", "m"} <= value.keys() else typed(value.get("sparsity"))
+
+
+def typed(value: object) -> str:
+    """A value as it is typed; of a flag only what is set."""
+    if isinstance(value, bool):
+        return "true" if value else ""
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

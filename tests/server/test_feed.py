@@ -10,8 +10,8 @@ from prunescope.jobs.events import ALL_JOBS, Event, publish, stream_of
 from prunescope.jobs.problems import Problem
 from prunescope.jobs.queue import MAX_CLIENTS, async_redis_client, redis_client
 from prunescope.jobs.settings import Settings
-from prunescope.server.jobs import feed as feed_module
-from prunescope.server.jobs.feed import Feed
+from prunescope.server import feed as feed_module
+from prunescope.server.feed import Feed
 
 PATIENCE = 20
 JOB = "a" * 32

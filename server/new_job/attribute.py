@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from prunescope.server.jobs.documents import Choice, JobForm
-from prunescope.server.jobs.form_fields import Choosable, Field, Section, checks, model, number, select, shown
+from prunescope.server.new_job.documents import JobForm
+from prunescope.server.new_job.fields import Choosable, Field, Section, checks, model, number, select, shown
+from prunescope.server.site.documents import Choice
 
 SPECIAL_TOKENS = [
     Choice(value="", label="left out", note="tokens like <s>, whose activation can dwarf that of all words"),
