@@ -34,7 +34,6 @@ from prunescope.server.static import static_routes
 from prunescope.server.stores import Stores
 from prunescope.server.studies import routes as studies
 from prunescope.server.sweeper import sweep_for_ever
-from prunescope.server.texts import forms as text_forms
 from prunescope.server.texts import routes as texts
 
 DESCRIPTION = """\
@@ -81,8 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(static_routes(STATIC))
     app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
     app.router.routes.append(Route(urls.SHARED, sharing.SharedPage(app.router), methods=["GET"]))
-    for pages in (feature.pages for feature in (text_forms, *features) if feature is not texts):
-        app.include_router(pages)
+    for feature in features:
+        app.include_router(feature.pages)
     _describe(app)
     return app
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
 from prunescope.server.attributions.documents import AttributionDocument
+from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Fact, Href, Legend, Option, Picker
-from prunescope.server.texts.page import TextPanel
 
 WORD_SOURCES = {
     "manual": "given with the texts",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prunescope.server import urls
+from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.neurons.cards import (
     Special,
     WeightMeter,
@@ -30,7 +31,6 @@ from prunescope.server.neurons.view import ACTIVATIONS, View, read_view, view_st
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Fact, Href, Moves, Option, Picker, Step
-from prunescope.server.texts.page import TextPanel
 
 TESTS_NOTE = (
     "p counts how many of the permutations of the influential tokens reach this Score, so it cannot be below 1 / "

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from prunescope.server import urls
 from prunescope.server.answers import Kept, problems
 from prunescope.server.attributions.documents import NeuronRow
+from prunescope.server.attributions.own_text import own_text_form, text_panel
 from prunescope.server.attributions.routes import Sort, Variant
 from prunescope.server.headers import FILE_POLICY
 from prunescope.server.limits import drawings
@@ -30,8 +31,6 @@ from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, address, make_frame, render
 from prunescope.server.site.palette import Theme
 from prunescope.server.stores import Stores, StoresHere
-from prunescope.server.texts.page import text_panel
-from prunescope.server.texts.queries import own_text_form
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)

@@ -4,48 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.site import formats
+from prunescope.server.attributions.own_text import TextPanel, text_panel
 from prunescope.server.site.frame import Frame
-from prunescope.server.texts.documents import AttributionTexts, OtherText, OwnTextForm, TextWords
-from prunescope.server.texts.specs import then_href
+from prunescope.server.texts.documents import AttributionTexts, TextWords
 from prunescope.text.words import fold
 
 MAX_TEXTS = 20
 """Texts on one page; all of them would be thousands of words to click."""
-LONGEST_TEXT = 200_000
-"""As a spec has it."""
-
-
-@dataclass(frozen=True)
-class SourceOption:
-    value: str
-    label: str
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class OtherLine:
-    label: str
-    href: str
-    note: str
-    at: str
-    ago: str
-
-
-@dataclass(frozen=True)
-class TextPanel:
-    """The box for a text of one's own, with what was typed and what is wrong with it."""
-
-    action: str
-    words_href: str  # to the words of the attribution's own texts
-    sources: tuple[SourceOption, ...]
-    labels: tuple[str, ...]
-    longest: int
-    note: str
-    others: tuple[OtherLine, ...]
-    text: str
-    label: str
-    wrong: str
 
 
 @dataclass(frozen=True)
@@ -61,12 +26,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class ClickableText:
-    index: int
-    name: str
-    title: str
-    count: str
+    """A text cut into words and what is between them; ``open``: its words are shown at once."""
+
+    text: TextWords
     pieces: tuple[Piece, ...]
-    covered: tuple[str, ...]
     open: bool
 
 
@@ -94,34 +57,6 @@ class TextsPage:
     lead: str
     own: TextPanel | None
     words: WordsForm
-
-
-def text_panel(
-    attribution: str,
-    form: OwnTextForm,
-    others: Sequence[OtherText] = (),
-    *,
-    neuron: str | None = None,
-    variant: str | None = None,
-    given: Mapping[str, str] | None = None,
-    wrong: str = "",
-) -> TextPanel:
-    """``neuron`` and ``variant`` are what to go on with; ``given`` is what was typed before (text, label, source)."""
-    typed = given or {}
-    source = typed.get("source") or form.source
-    href = urls.attribution_texts(attribution, neuron=neuron, variant=variant)
-    return TextPanel(
-        action=href,
-        words_href=f"{href}#words",
-        sources=tuple(SourceOption(each.value, each.label, each.value == source) for each in form.sources),
-        labels=tuple(form.labels),
-        longest=LONGEST_TEXT,
-        note=". ".join(part for part in (form.settings, form.prompt_note) if part),
-        others=tuple(_other(each, neuron, variant) for each in others),
-        text=typed.get("text", ""),
-        label=typed.get("label", ""),
-        wrong=wrong,
-    )
 
 
 def texts_page(
@@ -209,17 +144,4 @@ def _clickable(text: TextWords, is_open: bool) -> ClickableText:
         place = span.end
     if place < len(text.text):
         pieces.append(Piece(text.text[place:], "", "", False, False))
-    return ClickableText(
-        index=text.index,
-        name=f"word.{text.index}",
-        title=f"{text.index + 1} · {text.label}" if text.label else str(text.index + 1),
-        count=formats.plural(len(text.words), "word"),
-        pieces=tuple(pieces),
-        covered=tuple(text.covered),
-        open=is_open,
-    )
-
-
-def _other(other: OtherText, neuron: str | None, variant: str | None) -> OtherLine:
-    href = then_href(other.id, neuron, variant)  # the same neuron there: it is the same model's
-    return OtherLine(other.label, href, other.note, formats.timestamp(other.created_at), formats.ago(other.created_at))
+    return ClickableText(text, tuple(pieces), is_open)
