@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.neurons.documents import HeatRow, LayerHeatmap, TokenDocument
-from prunescope.server.neurons.tokens import difference_legend, magnitude_legend
+from prunescope.server.neurons.tokens import difference_legend, magnitude_legend, scales_of
 from prunescope.server.neurons.view import ACTIVATIONS, View, transformed, view_state
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
@@ -69,11 +69,7 @@ def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, a
 
     values = [_values(row, dense.name, pruned.name, view.activation) for row in document.rows]
     usual = [place for place, token in enumerate(document.tokens) if not token.special]
-    tops = [max((abs(each[side][i]) for each in values for i in usual), default=0.0) for side in (0, 1)]
-    if view.scale == "shared":
-        tops = [max(tops)] * 2
-    largest = max((abs(each[1][i] - each[0][i]) for each in values for i in usual), default=0.0)
-    scales = (*(Scale(top, view.curve) for top in tops), Scale(largest, view.curve))
+    scales = scales_of(((before[i], after[i]) for before, after in values for i in usual), view)
     links = [_neuron_href(row, view, default) for row in document.rows]
     keys = [key for key in TITLES if view.pane in {"all", key}]
     return LayerPage(

@@ -10,12 +10,12 @@ from prunescope.server.attributions.opened import no_such_example
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.budget import check_figure, check_pixels
 from prunescope.server.neurons.export.csv_file import Columns, neuron_csv
+from prunescope.server.neurons.export.figure import neuron_figure
 from prunescope.server.neurons.export.html import neuron_html
-from prunescope.server.neurons.export.panes import neuron_figure
 from prunescope.server.neurons.export.raster import png_of
 from prunescope.server.neurons.export.svg import neuron_svg
 from prunescope.server.neurons.page import TELLING, default_view, file_facts
-from prunescope.server.neurons.tokens import most_telling, read_example, window_of
+from prunescope.server.neurons.tokens import read_example
 from prunescope.server.neurons.view import View
 from prunescope.server.site.palette import PALETTES, Curve, Theme
 
@@ -106,12 +106,8 @@ def _example(neuron: NeuronDocument, asked: Asked, known: list[int]) -> int | No
 
 def _columns(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> Columns:
     """The numbers of the file: every variant's raw ones, but for what the address names."""
+    positions = {place: read_example(neuron, view, place).shown for place in chosen}
     dense, *others = neuron.variants
     pruned = next(variant for variant in others if variant.name == view.variant)
-    positions = {}
-    for place in chosen:
-        reading = read_example(neuron.examples[place], dense, pruned, place, view.activation)
-        marked = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
-        positions[place] = window_of(reading, view, marked if marked is not None else most_telling(reading))
     variants = neuron.variants if asked.variant is None else [dense, pruned]
     return Columns(positions, tuple(variants), asked.activation or "raw")
