@@ -133,6 +133,20 @@ class TextNeuron(NeuronRow):
 
     activations: dict[str, float | None]
 
+    @property
+    def dense(self) -> float | None:
+        return self.activations.get("dense")
+
+    @property
+    def pruned(self) -> float | None:
+        """In the first pruned variant."""
+        return self.activations.get("pruned-1")
+
+    @property
+    def change(self) -> float | None:
+        """From dense to pruned, relative to dense; None where that is not positive."""
+        return None if self.dense is None or self.pruned is None or self.dense <= 0 else self.pruned / self.dense - 1
+
 
 class AnsweringDocument(Page[AnsweringNeuron]):
     """The neurons with the largest shares of their activation on a word or a token, and the words and tokens to choose

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.neurons.documents import HeatRow, LayerHeatmap, TokenDocument
 from prunescope.server.neurons.tokens import difference_legend, magnitude_legend, scales_of
-from prunescope.server.neurons.view import ACTIVATIONS, View, transformed, view_state
+from prunescope.server.neurons.view import ACTIVATIONS, View, example_picker, transformed, view_state
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.palette import Scale, difference_shade, magnitude_shade
@@ -166,15 +166,6 @@ def _toggles(document: LayerHeatmap, view: View, href: Href) -> tuple[Picker, ..
 
 
 def _menus(document: LayerHeatmap, view: View, href: Href, pruned: str) -> tuple[Picker, ...]:
-    examples = tuple(
-        Option(
-            f"{number} · {example.label or 'no label'}",
-            href(example=example.index or None, token=None),
-            example.index == document.example,
-            example.text[:60],
-        )
-        for number, example in enumerate(document.examples, 1)
-    )
     layers = tuple(
         Option(
             f"Layer {layer}",
@@ -188,9 +179,10 @@ def _menus(document: LayerHeatmap, view: View, href: Href, pruned: str) -> tuple
         for place, variant in enumerate(document.variants[1:])
     )
     activations = tuple(Option(name, href(activation=name), name == view.activation) for name in ACTIVATIONS)
-    place = next(i for i, example in enumerate(document.examples, 1) if example.index == document.example)
     menus = [
-        Picker("Example", f"Example {place} of {len(examples)}", examples),
+        example_picker(
+            document.examples, document.example, lambda example: href(example=example.index or None, token=None)
+        ),
         Picker("Layer", f"Layer {document.layer}", layers),
         Picker("Activation", view.activation, activations),
     ]

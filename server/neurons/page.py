@@ -1,14 +1,14 @@
 """The neuron page: the paper's Figure 1 for one neuron, at an address that holds everything that is seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prunescope.server import urls
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.neurons.documents import Neighbour, NeuronControls, NeuronDocument, Variant
 from prunescope.server.neurons.spread import SpreadCard, spread_card
 from prunescope.server.neurons.tokens import Pane, Reading, Token, read_example, telling_text, token_rows
-from prunescope.server.neurons.view import ACTIVATIONS, View, read_view, view_state
+from prunescope.server.neurons.view import ACTIVATIONS, View, example_picker, read_view, view_state
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Fact, Href, Moves, Option, Picker, Step
@@ -98,8 +98,10 @@ def neuron_page(
     state = view_state(view, default)
     words, words_note = _words(document, reading)
     toggles = _toggles(view, href)
+    examples = example_picker(document.examples, view.example, lambda example: href(example=example.index, token=None))
+    label = reading.example.label
     menus = (
-        _examples(document, view, place, href),
+        replace(examples, shown=f"{examples.shown} · {label}") if label else examples,
         *_variants(document, view, pruned, href),
         _activations(view, href),
     )
@@ -212,21 +214,6 @@ def _fixed(toggles: tuple[Picker, ...], menus: tuple[Picker, ...]) -> tuple[str,
         *(menu.shown for menu in menus),
         *(each.label for picker in toggles for each in picker.options if each.current),
     )
-
-
-def _examples(document: NeuronDocument, view: View, place: int, href: Href) -> Picker:
-    total = len(document.examples)
-    options = tuple(
-        Option(
-            f"{number} · {example.label or 'no label'}",
-            href(example=example.index, token=None),
-            example.index == view.example,
-            example.text[:60],
-        )
-        for number, example in enumerate(document.examples, 1)
-    )
-    label = document.examples[place].label
-    return Picker("Example", f"Example {place + 1} of {total}" + (f" · {label}" if label else ""), options)
 
 
 def _variants(document: NeuronDocument, view: View, pruned: Variant, href: Href) -> tuple[Picker, ...]:
