@@ -3,7 +3,9 @@ texts that were run before."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Query
 
 from prunescope.jobs.neurons import parse_neuron
 from prunescope.jobs.vocabulary import NO_PROMPT, PROMPTS, TASKS
@@ -46,40 +48,57 @@ class TextPanel:
     wrong: str
 
 
+@dataclass(frozen=True)
+class Target:
+    """The attribution whose models a text goes through, and what to show of the result: one of its neurons, a variant.
+
+    Routes take it as a dependency.
+    """
+
+    attribution: str
+    neuron: Annotated[str | None, Query(description="L15/N2194: then_href leads to this neuron")] = None
+    variant: Annotated[str | None, Query(description="a pruned variant: then_href shows it")] = None
+
+    def check(self) -> None:
+        """Problem 422 for a neuron's name that cannot be read."""
+        if self.neuron is not None:
+            parse_neuron(self.neuron)
+
+    @property
+    def state(self) -> dict[str, urls.State]:
+        """The query of addresses that keep neuron and variant."""
+        return {"neuron": self.neuron, "variant": self.variant}
+
+    def result_href(self, attribution: str) -> str:
+        """The page of the resulting attribution, or of the neuron in it. Problem 422 as `check`."""
+        if self.neuron is None:
+            return urls.attribution(attribution, variant=self.variant)
+        return urls.neuron(attribution, *parse_neuron(self.neuron), variant=self.variant)
+
+
 def text_panel(
-    attribution: str,
+    target: Target,
     form: OwnTextForm,
     others: Sequence[OtherText] = (),
     *,
-    neuron: str | None = None,
-    variant: str | None = None,
     given: Mapping[str, str] | None = None,
     wrong: str = "",
 ) -> TextPanel:
-    """``given`` was typed before (text, label, source); the result will be shown at ``neuron`` (L15/N2194), in
-    ``variant``."""
+    """``given`` was typed before (text, label, source); ``wrong`` is what is wrong with it."""
     typed = given or {}
-    href = urls.attribution_texts(attribution, neuron=neuron, variant=variant)
+    href = urls.attribution_texts(target.attribution, **target.state)
     return TextPanel(
         form=form,
         action=href,
         words_href=f"{href}#words",
         longest=MAX_CHARACTERS,
         note=". ".join(part for part in (form.settings, form.prompt_note) if part),
-        others=[each.model_copy(update={"href": then_href(each.id, neuron, variant)}) for each in others],
+        others=[each.model_copy(update={"href": target.result_href(each.id)}) for each in others],
         text=typed.get("text", ""),
         label=typed.get("label", ""),
         source=typed.get("source") or form.source,
         wrong=wrong,
     )
-
-
-def then_href(attribution: str, neuron: str | None, variant: str | None) -> str:
-    """The page of an attribution, or of one of its neurons (L15/N2194), in a variant. Problem 422 for a neuron's name
-    that cannot be read."""
-    if neuron is None:
-        return urls.attribution(attribution, variant=variant)
-    return urls.neuron(attribution, *parse_neuron(neuron), variant=variant)
 
 
 def own_text_form(opened: OpenAttribution) -> OwnTextForm:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from fastapi import Request
+
 from prunescope.server import urls
 from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
 from prunescope.server.attributions.documents import AttributionDocument
+from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.site import formats
-from prunescope.server.site.frame import Frame
+from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
 from prunescope.server.site.parts import Fact, Href, Legend, Option, Picker
 
 WORD_SOURCES = {
@@ -40,6 +43,32 @@ class AttributionPage:
     map_data: dict[str, object]
     histogram_data: dict[str, object]
     own: TextPanel | None
+
+
+def attribution_frame(
+    request: Request,
+    title: str,
+    opened: OpenAttribution,
+    *crumbs: Crumb,
+    scripts: tuple[str, ...] = (),
+    notices: tuple[str, ...] = (),
+) -> Frame:
+    """The frame of a page about an attribution, below the list of attributions and ``crumbs``."""
+    return make_frame(
+        request,
+        title,
+        ATTRIBUTIONS,
+        *crumbs,
+        section="Attributions",
+        scripts=scripts,
+        attribution=opened.id,
+        notices=notices,
+    )
+
+
+def opened_crumb(opened: OpenAttribution) -> Crumb:
+    """The link from a page below an attribution back to it."""
+    return Crumb(opened.label, urls.attribution(opened.id))
 
 
 def attribution_page(

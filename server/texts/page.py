@@ -1,10 +1,10 @@
-"""Texts of one's own beside an attribution, and its own texts word by word: what can be clicked, typed and sent."""
+"""The page of an attribution's texts, whose words can be marked, with the form for a typed text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.attributions.own_text import TextPanel, text_panel
+from prunescope.server.attributions.own_text import Target, TextPanel, text_panel
 from prunescope.server.site.frame import Frame
 from prunescope.server.texts.documents import AttributionTexts, TextWords
 from prunescope.text.words import fold
@@ -15,7 +15,7 @@ MAX_TEXTS = 20
 
 @dataclass(frozen=True)
 class Piece:
-    """What is between words (``id`` is empty), or a word; one that stands several times has one box, at its first."""
+    """A word, or what is between words (``id`` is empty). Occurrences of one word share the checkbox at the first."""
 
     text: str
     id: str
@@ -35,7 +35,7 @@ class ClickableText:
 
 @dataclass(frozen=True)
 class WordsForm:
-    """Texts whose words can be clicked; ``hidden`` goes along with them."""
+    """The form of texts whose words can be marked; ``hidden`` are its hidden fields."""
 
     title: str
     note: str
@@ -62,49 +62,38 @@ class TextsPage:
 def texts_page(
     document: AttributionTexts,
     frame: Frame,
-    attribution: str,
+    target: Target,
     *,
     first: int = 0,
-    neuron: str | None = None,
-    variant: str | None = None,
     given: Mapping[str, str] | None = None,
     wrong: str = "",
     wrong_words: str = "",
 ) -> TextsPage:
-    """An attribution's texts from the place ``first`` on, and the box for others; ``wrong`` is what is said of the box,
-    ``wrong_words`` of the clicked words."""
-    state = {"neuron": neuron, "variant": variant}
+    """An attribution's texts from the place ``first`` on, and the form for a typed text; ``wrong`` is the error of that
+    form, ``wrong_words`` that of the clicked words."""
     shown = document.texts[first : first + MAX_TEXTS]
     beyond = first + MAX_TEXTS
     return TextsPage(
         frame=frame,
         title="Texts and words",
         lead="Run a text of your own through the same models, or choose the influential words of these texts yourself.",
-        own=text_panel(attribution, document.own, document.others, **state, given=given, wrong=wrong),
+        own=text_panel(target, document.own, document.others, given=given, wrong=wrong),
         words=WordsForm(
             title="Words of these texts",
             note="Click a word to mark it as influential, or to take the mark away.",
-            action=urls.attribution_words(attribution, **state),
+            action=urls.attribution_words(target.attribution, **target.state),
             hidden=tuple(("shown", str(text.index)) for text in shown),
             texts=tuple(_clickable(text, place < 3) for place, text in enumerate(shown)),
             button="Run with these words",
             wrong=wrong_words,
-            earlier=_from(attribution, max(0, first - MAX_TEXTS), state) if first > 0 else None,
-            later=_from(attribution, beyond, state) if beyond < len(document.texts) else None,
+            earlier=_from(target, max(0, first - MAX_TEXTS)) if first > 0 else None,
+            later=_from(target, beyond) if beyond < len(document.texts) else None,
         ),
     )
 
 
-def choosing_page(
-    texts: Sequence[TextWords],
-    frame: Frame,
-    attribution: str,
-    *,
-    neuron: str | None = None,
-    variant: str | None = None,
-    wrong: str = "",
-) -> TextsPage:
-    """The words of texts that were just typed."""
+def choosing_page(texts: Sequence[TextWords], frame: Frame, target: Target, wrong: str = "") -> TextsPage:
+    """The words of texts that were just typed, to be chosen before the job is submitted."""
     hidden = [("source", "manual")]
     for text in texts:
         hidden += [("one", text.text), ("one-label", text.label or "")]
@@ -116,7 +105,7 @@ def choosing_page(
         words=WordsForm(
             title="Your text" if len(texts) == 1 else "Your texts",
             note="Click a word to mark it as influential, or to take the mark away.",
-            action=urls.attribution_texts(attribution, neuron=neuron, variant=variant),
+            action=urls.attribution_texts(target.attribution, **target.state),
             hidden=tuple(hidden),
             texts=tuple(_clickable(text, True) for text in texts),
             button="Run with these words",
@@ -127,8 +116,8 @@ def choosing_page(
     )
 
 
-def _from(attribution: str, first: int, state: Mapping[str, str | None]) -> str:
-    return urls.attribution_texts(attribution, first=first or None, **state)
+def _from(target: Target, first: int) -> str:
+    return urls.attribution_texts(target.attribution, first=first or None, **target.state)
 
 
 def _clickable(text: TextWords, is_open: bool) -> ClickableText:

@@ -6,7 +6,7 @@ for JSON, gets the job's document and follows the job.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Body, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from prunescope.jobs.documents import JobKind, JobState
@@ -15,26 +15,23 @@ from prunescope.jobs.specs import parse_spec
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.attributions.own_text import then_href
+from prunescope.server.attributions.own_text import Target
+from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.limits import submissions
 from prunescope.server.problems import wants_page
 from prunescope.server.site.asked import Asked
-from prunescope.server.site.frame import Crumb, Frame, make_frame, render
+from prunescope.server.site.frame import Frame, render
 from prunescope.server.stores import Stores, StoresHere
 from prunescope.server.texts.documents import AttributionTexts, OtherWords, OwnTexts, TextJob
 from prunescope.server.texts.form import Fields, Form, check_typed, first_value, text_index, typed_texts, words_of
 from prunescope.server.texts.page import choosing_page, texts_page
 from prunescope.server.texts.queries import attribution_texts, text_words
-from prunescope.server.texts.specs import check_neuron, other_words_spec, own_text_spec, submit_texts, text_job
+from prunescope.server.texts.specs import other_words_spec, own_text_spec, submit_texts, text_job
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-Neuron = Annotated[str | None, Query(description="L15/N2194: then_href leads to this neuron")]
-
-
-Variant = Annotated[str | None, Query(description="a pruned variant: then_href shows it")]
-
+For = Annotated[Target, Depends()]
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": TextJob, "description": "The job that queues, runs or has succeeded with the same spec"},
@@ -54,8 +51,11 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
     opened = stores.attributions.get(attribution)
     document = attribution_texts(stores, opened)
 
+    def target() -> Target:
+        return Target(attribution, asked.text("neuron"), asked.text("variant"))
+
     def place() -> int:
-        check_neuron(asked.text("neuron"))
+        target().check()
         opened.variant(asked.text("variant"))
         first = asked.whole("first") or 0
         if first >= max(1, len(document.texts)):
@@ -65,8 +65,7 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
 
     first = asked.read(place)
     frame = _frame(request, opened, "Texts and words", asked.notices)
-    neuron, variant = asked.text("neuron"), asked.text("variant")
-    return render("texts/texts", texts_page(document, frame, attribution, first=first, neuron=neuron, variant=variant))
+    return render("texts/texts", texts_page(document, frame, target(), first=first))
 
 
 @api.post(
@@ -79,36 +78,25 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
 async def post_text(
     http: Request,
     stores: StoresHere,
-    attribution: str,
+    target: For,
     request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
-    neuron: Neuron = None,
-    variant: Variant = None,
 ) -> Response:
     def work() -> Response:
-        opened = stores.attributions.get(attribution)
-        return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), neuron, variant)
+        opened = stores.attributions.get(target.attribution)
+        return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), target)
 
     return await submissions(http).take(work)
 
 
 @pages.post(urls.TEXTS)
-async def send_text(
-    request: Request,
-    stores: StoresHere,
-    attribution: str,
-    fields: Form,
-    neuron: str | None = None,
-    variant: str | None = None,
-) -> Response:
-    """One text or several, their label, and where their words come from; with ``manual`` the words are asked for next,
-    unless they come along."""
-    return await submissions(request).take(lambda: _send_text(request, stores, attribution, fields, neuron, variant))
+async def send_text(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
+    """Submit typed texts with a label and a source of words; with ``manual`` the next page asks for the words, unless
+    the form has them."""
+    return await submissions(request).take(lambda: _send_text(request, stores, target, fields))
 
 
-def _send_text(
-    request: Request, stores: Stores, attribution: str, fields: Fields, neuron: str | None, variant: str | None
-) -> Response:
-    opened = stores.attributions.get(attribution)
+def _send_text(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
+    opened = stores.attributions.get(target.attribution)
     texts = typed_texts(fields)
     check_typed(texts)
     source = first_value(fields, "source") or None
@@ -119,8 +107,8 @@ def _send_text(
             parse_spec(JobKind.ATTRIBUTE, {**spec, "words": {"source": "cot"}})  # all but the words must be right
             asked = [text_words(i, text.text, [], text.label) for i, text in enumerate(texts)]
             frame = _frame(request, opened, "Choose the words")
-            return render("texts/texts", choosing_page(asked, frame, attribution, neuron=neuron, variant=variant))
-        return _go(request, stores, spec, neuron, variant)
+            return render("texts/texts", choosing_page(asked, frame, target))
+        return _go(request, stores, spec, target)
     except Problem as problem:
         if not wants_page(request):
             raise
@@ -128,12 +116,12 @@ def _send_text(
         if chosen:
             asked = [text_words(i, text.text, text.words or [], text.label) for i, text in enumerate(texts)]
             frame = _frame(request, opened, "Choose the words")
-            page = choosing_page(asked, frame, attribution, neuron=neuron, variant=variant, wrong=said)
+            page = choosing_page(asked, frame, target, wrong=said)
         else:
             typed = {name: first_value(fields, name) for name in ("text", "label", "source")}
             frame = _frame(request, opened, "Texts and words")
             document = attribution_texts(stores, opened)
-            page = texts_page(document, frame, attribution, neuron=neuron, variant=variant, given=typed, wrong=said)
+            page = texts_page(document, frame, target, given=typed, wrong=said)
         return render("texts/texts", page, problem.status)
 
 
@@ -147,64 +135,52 @@ def _send_text(
 async def post_words(
     http: Request,
     stores: StoresHere,
-    attribution: str,
+    target: For,
     request: OtherWords,
-    neuron: Neuron = None,
-    variant: Variant = None,
 ) -> Response:
     def work() -> Response:
-        spec = other_words_spec(stores.attributions.get(attribution), request.words)
-        return submitted(stores, spec, neuron, variant)
+        spec = other_words_spec(stores.attributions.get(target.attribution), request.words)
+        return submitted(stores, spec, target)
 
     return await submissions(http).take(work)
 
 
 @pages.post(urls.WORDS)
-async def send_words(
-    request: Request,
-    stores: StoresHere,
-    attribution: str,
-    fields: Form,
-    neuron: str | None = None,
-    variant: str | None = None,
-) -> Response:
-    """The words of the texts that were shown; what has no field was not marked."""
-    return await submissions(request).take(lambda: _send_words(request, stores, attribution, fields, neuron, variant))
+async def send_words(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
+    """Submit the marked words of the texts that were shown; a word without a field is not marked."""
+    return await submissions(request).take(lambda: _send_words(request, stores, target, fields))
 
 
-def _send_words(
-    request: Request, stores: Stores, attribution: str, fields: Fields, neuron: str | None, variant: str | None
-) -> Response:
-    opened = stores.attributions.get(attribution)
+def _send_words(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
+    opened = stores.attributions.get(target.attribution)
     try:
         words = {index: words_of(fields, index) for index in map(text_index, fields.get("shown", []))}
-        return _go(request, stores, other_words_spec(opened, words), neuron, variant)
+        return _go(request, stores, other_words_spec(opened, words), target)
     except Problem as problem:
         if not wants_page(request):
             raise
         frame = _frame(request, opened, "Texts and words")
         document = attribution_texts(stores, opened)
-        page = texts_page(document, frame, attribution, neuron=neuron, variant=variant, wrong_words=_said(problem))
+        page = texts_page(document, frame, target, wrong_words=_said(problem))
         return render("texts/texts", page, problem.status)
 
 
-def submitted(stores: Stores, spec: dict[str, Any], neuron: str | None, variant: str | None) -> Response:
-    """202 with the new job, 200 with the one that is known; Problem 422, and nothing is queued."""
-    check_neuron(neuron)
+def submitted(stores: Stores, spec: dict[str, Any], target: Target) -> Response:
+    """Submit a spec and answer with its job: 202 for a new one, 200 for one that is there. Problem 422."""
+    target.check()
     job, created = submit_texts(stores, spec)
-    content = text_job(stores, job, neuron, variant).model_dump(mode="json")
+    content = text_job(stores, job, target).model_dump(mode="json")
     headers = {"location": urls.api(urls.job(job.id))}
     return JSONResponse(content, status_code=202 if created else 200, headers=headers)
 
 
-def _go(request: Request, stores: Stores, spec: dict[str, object], neuron: str | None, variant: str | None) -> Response:
+def _go(request: Request, stores: Stores, spec: dict[str, object], target: Target) -> Response:
     if not wants_page(request):
-        return submitted(stores, spec, neuron, variant)
-    check_neuron(neuron)
+        return submitted(stores, spec, target)
+    target.check()
     job, _ = submit_texts(stores, spec)
     done = job.state is JobState.SUCCEEDED
-    state = {"neuron": neuron, "variant": variant}
-    href = then_href(job.artefact_id, neuron, variant) if done else urls.job(job.id, **state)
+    href = target.result_href(job.artefact_id) if done else urls.job(job.id, **target.state)
     return RedirectResponse(href, status_code=303)
 
 
@@ -213,13 +189,5 @@ def _said(problem: Problem) -> str:
 
 
 def _frame(request: Request, opened: OpenAttribution, title: str, notices: tuple[str, ...] = ()) -> Frame:
-    crumbs = (Crumb("Attributions", urls.attributions()), Crumb(opened.label, urls.attribution(opened.id)))
-    return make_frame(
-        request,
-        f"{title} · {opened.label}",
-        *crumbs,
-        section="Attributions",
-        scripts=("texts",),
-        attribution=opened.id,
-        notices=notices,
-    )
+    title = f"{title} · {opened.label}"
+    return attribution_frame(request, title, opened, opened_crumb(opened), scripts=("texts",), notices=notices)

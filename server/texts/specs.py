@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunescope.jobs.documents import Job, JobKind
-from prunescope.jobs.neurons import parse_neuron
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.jobs.vocabulary import LABEL_SOURCES
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.attributions.own_text import answers_with_a_label, own_prompt, own_source, then_href
+from prunescope.server.attributions.own_text import Target, answers_with_a_label, own_prompt, own_source
 from prunescope.server.jobs.queries import job_document
 from prunescope.server.stores import Stores
 from prunescope.server.texts.documents import TextJob
@@ -89,21 +88,13 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
 
 
 def submit_texts(stores: Stores, spec: Mapping[str, Any]) -> tuple[Job, bool]:
-    """(job, created); Problem 422 as any submission has it."""
+    """Submit an attribution: (job, created). Problem 422 for a spec that cannot be run."""
     job, created = submission.submit(stores, JobKind.ATTRIBUTE, spec, send=None)
     if created:
         stores.announce(job)
     return job, created
 
 
-def text_job(stores: Stores, job: Job, neuron: str | None = None, variant: str | None = None) -> TextJob:
-    """The job's document, with the address that its result will have, or in it this neuron (L15/N2194)."""
-    document = job_document(stores, job)
-    fields = {name: getattr(document, name) for name in type(document).model_fields}
-    return TextJob.model_validate({**fields, "then_href": then_href(job.artefact_id, neuron, variant)})
-
-
-def check_neuron(neuron: str | None) -> None:
-    """Problem 422 for what is no neuron, before anything is queued."""
-    if neuron is not None:
-        parse_neuron(neuron)
+def text_job(stores: Stores, job: Job, target: Target) -> TextJob:
+    """The job's document with the address of its result."""
+    return TextJob(**dict(job_document(stores, job)), then_href=target.result_href(job.artefact_id))

@@ -1,8 +1,10 @@
-"""A neuron's document as a file in one of four forms: what its page shows at the same query."""
+"""A neuron's document as a file in one of four forms, with what its page shows at the same query."""
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from fastapi import Query
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
@@ -31,17 +33,20 @@ class File:
 
 @dataclass(frozen=True)
 class Asked:
-    """What an address asks for, as the page's own query says it; what it does not name is the page's default, except
-    that without ``example`` every example is in the file."""
+    """The query of a file, as that of the neuron's page; defaults are the page's, but without ``example`` all examples
+    are in the file. Routes take it as a dependency."""
 
-    example: str | None = None
-    variant: str | None = None
-    activation: Literal["relu", "raw", "abs"] | None = None
-    scale: Literal["shared", "model"] = "shared"
-    curve: Curve = "linear"
-    window: Literal["full", "16"] = "full"
-    token: int | None = None
-    theme: Theme = "light"
+    example: Annotated[str | None, Query(description="only this example, by its index, or 'telling'")] = None
+    variant: Annotated[str | None, Query(description="the pruned variant; a picture shows the first one else")] = None
+    activation: Annotated[
+        Literal["relu", "raw", "abs"] | None,
+        Query(description="as what activations are shown; the attribution's own else, in a csv raw"),
+    ] = None
+    scale: Annotated[Literal["shared", "model"], Query(description="one scale, or one for each model")] = "shared"
+    curve: Annotated[Curve, Query(description="from a value to its shade")] = "linear"
+    window: Annotated[Literal["full", "16"], Query(description="all tokens, or 16 to each side")] = "full"
+    token: Annotated[int | None, Query(description="the token that is marked, by its place")] = None
+    theme: Annotated[Theme, Query(description="the colours of a picture")] = "light"
 
 
 def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
@@ -105,7 +110,7 @@ def _example(neuron: NeuronDocument, asked: Asked, known: list[int]) -> int | No
 
 
 def _columns(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> Columns:
-    """The numbers of the file: every variant's raw ones, but for what the address names."""
+    """The columns of the CSV: every variant's raw numbers, unless the query names a variant or an activation."""
     positions = {place: read_example(neuron, view, place).shown for place in chosen}
     dense, *others = neuron.variants
     pruned = next(variant for variant in others if variant.name == view.variant)
