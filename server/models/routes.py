@@ -13,9 +13,8 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.models.documents import ModelDocument, ModelSummary
 from prunescope.server.models.export import matrices_csv
-from prunescope.server.models.list_page import models_page
 from prunescope.server.models.matrices import TITLES
-from prunescope.server.models.page import model_page
+from prunescope.server.models.page import model_page, models_page
 from prunescope.server.models.queries import dense_models, model_document, model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page

@@ -50,6 +50,11 @@ def percent(fraction: float | None, places: int = 0) -> str:
     return f"{decimal(100 * fraction, places)}{SPACE}%"
 
 
+def share_of(part: float | None, whole: float) -> float:
+    """A part in percent of the whole, with one decimal: the length of a bar."""
+    return round(100 * (part or 0.0) / whole, 1) if whole else 0.0
+
+
 def change(fraction: float | None) -> str:
     """A relative change with its sign: -0.96 -> ``-96 %``, 2.5 -> ``+250 %``; above ten-fold it says ``x12``."""
     if fraction is None or not math.isfinite(fraction):
@@ -100,6 +105,21 @@ def perplexity(value: float) -> str:
     if value >= 1e9:
         return f"{value:.1e}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
+
+
+def accuracies(interval: tuple[float, float]) -> str:
+    """An interval of accuracies: ``70.1 to 75.0``."""
+    return " to ".join(map(accuracy, interval))
+
+
+def perplexities(interval: tuple[float, float] | None) -> str:
+    """An interval of perplexities: ``5.02 to 5.22``; nothing where there is none."""
+    return "" if interval is None else " to ".join(map(perplexity, interval))
+
+
+def multiples(interval: tuple[float, float]) -> str:
+    """An interval of differences of losses as ratios of perplexities: ``1.21 × to 1.29 ×``."""
+    return " to ".join(map(multiple, interval))
 
 
 def times(ratio: float) -> str:
@@ -172,6 +192,11 @@ def aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def file_name(path: str) -> str:
+    """The last part of a path; a name without slashes as it is."""
+    return path.rpartition("/")[2]
+
+
 def token_name(text: str) -> str:
     """A token between quotes, with its newlines and tabs as marks: ``“ badly”``, ``“↵”``."""
     return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"
@@ -189,6 +214,7 @@ def harmless(text: str) -> str:
 FILTERS = {
     function.__name__: function
     for function in (
+        accuracies,
         accuracy,
         activation,
         ago,
@@ -196,15 +222,20 @@ FILTERS = {
         count,
         decimal,
         duration,
+        file_name,
         lost,
         multiple,
+        multiples,
         percent,
+        perplexities,
         perplexity,
         plural,
         points,
         probability,
+        share_of,
         signed,
         size,
+        times,
         timestamp,
         token_name,
         within,

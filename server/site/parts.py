@@ -1,9 +1,12 @@
 """Contexts of the macros in ``site/parts.html``: menus, steps, facts, legends, and what an empty list says."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from prunescope.server import urls
+from prunescope.server.site.frame import Frame
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,17 @@ class Legend:
     middle: str
     high: str
     ramp: str
+
+
+@dataclass(frozen=True)
+class ListPage(Generic[Item]):
+    """The context of a list of documents, newest first; ``empty`` is shown where there are none, and its action starts
+    the first one."""
+
+    frame: Frame
+    items: list[Item]
+    empty: Empty
+    older_href: str | None
 
 
 class Href(Protocol):

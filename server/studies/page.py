@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
+from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.jobs.lines import Bar, JobLine, job_line
 from prunescope.server.site import formats
-from prunescope.server.site.documents import Link
+from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Fact
+from prunescope.server.site.parts import Empty, Fact, ListPage
 from prunescope.server.studies.charts_page import Chart, study_chart
 from prunescope.server.studies.controls import Controls, study_controls
-from prunescope.server.studies.documents import StudyDocument
+from prunescope.server.studies.documents import StudyDocument, StudySummary
 from prunescope.server.studies.export.shown import listed
 from prunescope.server.studies.grid import Grid, study_grid
 from prunescope.server.studies.measures import MEASURES, axis_name
@@ -72,6 +73,16 @@ class StudyPage:
     jobs_href: str | None
     delete_href: str | None
     after_delete: str
+
+
+def studies_page(page: Page[StudySummary], frame: Frame) -> ListPage[StudySummary]:
+    empty = Empty(
+        "No studies yet",
+        "A study prunes models in many ways and measures every one of them: a table of what each way costs.",
+        "Start a study",
+        urls.new_job(kind=JobKind.STUDY),
+    )
+    return ListPage(frame, page.items, empty, page.next_href)
 
 
 def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage:
