@@ -1,6 +1,7 @@
 """Jobs as lines of a list, and their progress as a bar and in words."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from prunescope.jobs.documents import JobState, Progress
 from prunescope.server.jobs.documents import JobItem
@@ -19,36 +20,19 @@ class Bar:
 
 @dataclass(frozen=True)
 class JobLine:
-    """``css`` is the state's class, ``state`` its name in the documents, ``state_name`` what a person reads."""
+    """A job in a list: ``state_name`` is what a person reads, and the css class of the state; ``at`` is when it ended,
+    started or was submitted, whichever was last."""
 
-    id: str
-    href: str
-    title: str
-    state: str
+    job: JobItem
     state_name: str
-    css: str
     message: str
-    running: bool
     bar: Bar
-    at: str
-    ago: str
+    at: datetime
 
 
 def job_line(job: JobItem) -> JobLine:
     moment = job.finished_at or job.started_at or job.created_at
-    return JobLine(
-        id=job.id,
-        href=job.href,
-        title=job.title,
-        state=job.state.value,
-        state_name=state_name(job),
-        css="stopping" if job.cancelling else job.state.value,
-        message=job_message(job),
-        running=job.state is JobState.RUNNING,
-        bar=bar_of(job),
-        at=formats.timestamp(moment),
-        ago=formats.ago(moment),
-    )
+    return JobLine(job, state_name(job), job_message(job), bar_of(job), moment)
 
 
 def state_name(job: JobItem) -> str:

@@ -16,8 +16,7 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.jobs import events
 from prunescope.server.jobs.documents import EXAMPLES, JobDetail, JobDocument, JobItem
-from prunescope.server.jobs.list_page import jobs_page
-from prunescope.server.jobs.page import job_page
+from prunescope.server.jobs.page import job_page, jobs_page
 from prunescope.server.jobs.queries import job_detail, job_document, job_list, start_links
 from prunescope.server.limits import submissions
 from prunescope.server.site.asked import Asked

@@ -187,6 +187,16 @@ def timestamp(moment: datetime | None) -> str:
     return "" if moment is None else aware(moment).astimezone(UTC).isoformat(timespec="seconds")
 
 
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC with all digits: the same moment as in the JSON document."""
+    return aware(moment).astimezone(UTC).isoformat()
+
+
+def clock(moment: datetime) -> str:
+    """The time of day in UTC: ``09:04:00``."""
+    return f"{aware(moment).astimezone(UTC):%H:%M:%S}"
+
+
 def aware(moment: datetime) -> datetime:
     """``moment`` with UTC as its zone where it has none: databases without zones hand such out."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -219,10 +229,12 @@ FILTERS = {
         activation,
         ago,
         change,
+        clock,
         count,
         decimal,
         duration,
         file_name,
+        instant,
         lost,
         multiple,
         multiples,
