@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker
-from prunescope.server.studies.documents import Measure, PivotLabel, StudyDocument
+from prunescope.server.studies.documents import PivotLabel, StudyDocument
 from prunescope.server.studies.measures import MEASURES, axis_name
 from prunescope.server.studies.query import StudyQuery, shown_query
+from prunescope.store.evaluations.values import Measure
 from prunescope.store.studies.table import AXES
 
 SHOWN_LABELS = 2

@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from prunescope.jobs.documents import JobState
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.site.documents import Document, Link, Page
+from prunescope.store.evaluations.values import Interval, Measure
 
-Interval = tuple[float, float]
-Measure = Literal["accuracy", "perplexity"]
 Show = Literal["accuracy", "perplexity", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
@@ -86,8 +87,10 @@ class StudyTable(Document):
     notes: list[str]  # what a reader of the numbers has to know
 
 
-class PublishedTable(Document):
-    """A table of the paper whose values lie beside the measured ones."""
+class PaperTable(Document):
+    """A table of the paper whose values stand beside the measured ones."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str  # "table-1"
     caption: str
@@ -106,7 +109,7 @@ class StudyTableDocument(Document):
     measure: Measure
     show: Show
     filters: dict[str, list[str]]
-    published: PublishedTable | None
+    published: PaperTable | None
     table: StudyTable
 
 
@@ -154,7 +157,7 @@ class StudyDocument(StudySummary):
     measure: Measure
     measures: list[Measure]  # what the study measures; the first is shown unless ``measure`` says otherwise
     show: Show  # the measure itself, or its difference to dense
-    published: PublishedTable | None  # the paper's table that is laid beside
+    published: PaperTable | None  # the paper's table that is laid beside
     published_tables: list[str]  # those that have a value for a cell of this table
     table: StudyTable
     tables: list[Link]  # the usual pairs of axes

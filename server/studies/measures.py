@@ -10,8 +10,8 @@ from math import exp, log
 from typing import Protocol
 
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import Interval, Measure, PivotCell, Show
-from prunescope.store.evaluations.values import perplexity
+from prunescope.server.studies.documents import PivotCell, Show
+from prunescope.store.evaluations.values import Interval, Measure, perplexity
 
 AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length", "group": "task group"}
 TEXT_AXES = {"task": "text", "group": "kind of text"}

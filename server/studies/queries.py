@@ -14,7 +14,7 @@ from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
-from prunescope.server.studies.documents import FailedCell, PublishedTable, StudyDocument, StudyJobs, StudySummary
+from prunescope.server.studies.documents import FailedCell, PaperTable, StudyDocument, StudyJobs, StudySummary
 from prunescope.server.studies.query import StudyQuery
 from prunescope.server.studies.tables import Beside, Printed, axis_labels, table_document
 from prunescope.store.artefacts.records import Record
@@ -114,7 +114,7 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
             "table": table_document(table, chosen, beside),
             "chart": None if query.chart is None else study_chart(table, query.chart, query, beside),
             "charts": chart_links(table, query),
-            "published": None if paper is None else _published(paper),
+            "published": paper and PaperTable.model_validate(paper),
             "published_tables": _with_values(table, chosen) if by == ACCURACY else [],
             "tables": [
                 Link(
@@ -169,10 +169,6 @@ def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict
         "next": following,
         "jobs_next_href": None if following is None else urls.study_jobs(id, cursor=following),
     }
-
-
-def _published(paper: papers.PublishedTable) -> PublishedTable:
-    return PublishedTable(name=paper.name, caption=paper.caption, source=paper.source, note=paper.note)
 
 
 def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
