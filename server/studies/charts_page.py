@@ -6,7 +6,8 @@ from html import escape
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.studies.documents import PivotCell, StudyChart, StudyDocument, StudyRow
-from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name, shown_value
+from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name
+from prunescope.server.studies.shown import Shown
 
 MAX_TOGETHER = 6
 """More lines than so many have a panel each."""
@@ -90,7 +91,7 @@ def _places(chart: StudyChart) -> list[object]:
 
 
 def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: MeasureWords) -> dict[str, object]:
-    cells = row.cells
+    cells, shown = row.cells, Shown(document)
     intervals = [None if cell is None else _interval(cell, document, measure) for cell in cells]
     names = [label.label for label in chart.table.column_labels]
     difference = document.show == "difference"
@@ -100,7 +101,7 @@ def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: 
 
     return {
         "name": escape(row.label),
-        "values": [None if cell is None else place(shown_value(measure, cell, document.show)) for cell in cells],
+        "values": [None if cell is None else place(shown.value(cell)) for cell in cells],
         "low": [None if each is None else place(each[0]) for each in intervals],
         "high": [None if each is None else place(each[1]) for each in intervals],
         # Of n:m patterns, beside unstructured ones: points of their own, not on the line.

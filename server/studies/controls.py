@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker
-from prunescope.server.studies.documents import PivotLabel, StudyDocument
+from prunescope.server.studies.documents import PivotLabel, StudyDocument, table_title
 from prunescope.server.studies.measures import MEASURES, axis_name
 from prunescope.server.studies.query import StudyQuery, shown_query
 from prunescope.store.evaluations.values import Measure
@@ -182,9 +182,9 @@ def _menus(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
         menus.append(Picker("Chart", f"Chart: {now.title.lower() if now else 'none'}", (none, *charts)))
     paper = document.published.name if document.published else None
     if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [paper])])]:
-        tables = [Option(_title(name), href(published=name), name == paper) for name in papers]
+        tables = [Option(table_title(name), href(published=name), name == paper) for name in papers]
         none = Option("None", href(published=None), paper is None)
-        shown = f"Paper: {_title(paper) if paper else 'none'}"
+        shown = f"Paper: {table_title(paper) if paper else 'none'}"
         menus.append(Picker("The paper's values", shown, (none, *tables)))
     return tuple(menus)
 
@@ -204,10 +204,6 @@ def _usual(document: StudyDocument, href: Href) -> list[Option]:
             )
         )
     return options
-
-
-def _title(table: str) -> str:
-    return table.replace("-", " ").capitalize()
 
 
 def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:

@@ -87,6 +87,11 @@ class StudyTable(Document):
     notes: list[str]  # what a reader of the numbers has to know
 
 
+def table_title(name: str) -> str:
+    """``table-1`` -> ``Table 1``."""
+    return name.replace("-", " ").capitalize()
+
+
 class PaperTable(Document):
     """A table of the paper whose values stand beside the measured ones."""
 
@@ -96,6 +101,11 @@ class PaperTable(Document):
     caption: str
     source: str
     note: str
+
+    @property
+    def title(self) -> str:
+        """``Table 1``."""
+        return table_title(self.name)
 
 
 class StudyTableDocument(Document):

@@ -10,7 +10,7 @@ from math import exp, log
 from typing import Protocol
 
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import PivotCell, Show
+from prunescope.server.studies.documents import PivotCell
 from prunescope.store.evaluations.values import Interval, Measure, perplexity
 
 AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length", "group": "task group"}
@@ -201,19 +201,6 @@ def _nats(difference: float) -> str:
 
 
 MEASURES: dict[Measure, MeasureWords] = {"accuracy": Accuracy(), "perplexity": Perplexity()}
-
-
-def shown_value(measure: MeasureWords, cell: PivotCell, show: Show) -> float | None:
-    """What a table of these shows in a cell."""
-    return measure.difference(cell) if show == "difference" else measure.value(cell)
-
-
-def shown_text(measure: MeasureWords, cell: PivotCell, show: Show) -> str:
-    """The same as people read it; nothing where there is none."""
-    value = shown_value(measure, cell, show)
-    if value is None:
-        return ""
-    return measure.difference_text(value) if show == "difference" else measure.text(value)
 
 
 def axis_name(axis: str, measure: Measure = "accuracy") -> str:
