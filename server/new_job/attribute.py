@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from prunescope.server.new_job.documents import JobForm
-from prunescope.server.new_job.fields import Choosable, Field, Section, checks, model, number, select, shown
+from prunescope.server.new_job.fields import Field, Section, checks, model, number, select, shown
 from prunescope.server.site.documents import Choice
 
 SPECIAL_TOKENS = [
@@ -44,10 +44,11 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
                     "Where they come from",
                     control="select",
                     choices=(
-                        Choosable("task", "rows of a task", "", True),
-                        *([Choosable("rows", "chosen rows of a task", "", False)] if rows else []),
-                        Choosable("own", "my own texts", "", False),
+                        Choice(value="task", label="rows of a task"),
+                        *([Choice(value="rows", label="chosen rows of a task")] if rows else []),
+                        Choice(value="own", label="my own texts"),
                     ),
+                    value="task",
                 ),
                 shown(
                     select("texts.dataset", "Task", form.tasks, given.get("task", "reviews")),

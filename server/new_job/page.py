@@ -10,11 +10,9 @@ from prunescope.server.labels import spec_fields
 from prunescope.server.new_job.attribute import attribute_sections
 from prunescope.server.new_job.documents import JobForm, MethodChoice
 from prunescope.server.new_job.fields import (
-    Choosable,
     Field,
     Section,
     checks,
-    choices_of,
     model,
     number,
     select,
@@ -70,7 +68,7 @@ class FormPage:
     kind: str
     kinds: Picker
     sections: tuple[Section, ...]
-    models: tuple[Choosable, ...]
+    models: list[Choice]
     submit_href: str
     estimate_href: str | None
     job_page: str
@@ -112,7 +110,7 @@ def form_page(
         kind=kind.value,
         kinds=Picker("Kind of job", "", kinds),
         sections=sections,
-        models=choices_of(document.models),
+        models=document.models,
         submit_href=urls.api(urls.jobs()),
         estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
         job_page=urls.jobs(),
@@ -160,7 +158,7 @@ def _options(path: str, methods: list[MethodChoice]) -> tuple[Field, ...]:
     fields = []
     for method in methods:
         for option in method.options:
-            choices = tuple(Choosable(name, name, "", name == option.default) for name in option.allowed or ())
+            choices = [Choice(value=name, label=name) for name in option.allowed or ()]
             numeric = option.type in {"number", "integer"}
             fields.append(
                 Field(
