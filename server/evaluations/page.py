@@ -35,7 +35,7 @@ class EvaluationPage:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model answered: ``sure`` is how far its choice lies before the next one."""
+    """One model's answer on a page; ``sure`` is the margin of its choice over the next one."""
 
     who: str
     choice: str

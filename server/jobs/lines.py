@@ -1,4 +1,4 @@
-"""Jobs as lines of a list, and their progress as a bar and in words."""
+"""Jobs as lines of a list: state, progress bar and message."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,8 @@ from prunescope.server.site import formats
 
 @dataclass(frozen=True)
 class Bar:
-    """``known`` is false while nobody knows how much there is to do; ``css`` marks one that stopped before its end."""
+    """A progress bar. ``known`` is false while the total is not known; ``css`` marks one that stopped before its
+    end."""
 
     done: int
     total: int
@@ -36,12 +37,12 @@ def job_line(job: JobItem) -> JobLine:
 
 
 def state_name(job: JobItem) -> str:
-    """``running``, or ``stopping`` between a wish to cancel and the end."""
+    """The job's state; ``stopping`` after a request to cancel a job that still runs."""
     return "stopping" if job.cancelling else job.state.value
 
 
 def job_message(job: JobItem) -> str:
-    """What a line says below its title: progress, the error, or how long it took."""
+    """The text below a job's title: progress, the error, or how long it took."""
     if job.state is JobState.RUNNING:
         return progress_text(job.progress)
     if job.state is JobState.FAILED and job.error:
@@ -66,8 +67,7 @@ def progress_text(progress: Progress) -> str:
 
 
 def bar_of(job: JobItem) -> Bar:
-    """A job that succeeded is at its end, whatever its last stage counted; one that failed or was cancelled stopped
-    before: one step more would have been missing even where that stage had counted all of its own."""
+    """A job's bar: full when it succeeded, never full when it failed or was cancelled."""
     match job.state:
         case JobState.SUCCEEDED:
             return Bar(1, 1, True)

@@ -39,7 +39,7 @@ class JobsPage(ListPage[JobItem]):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said of a text when it was asked for its words; ``text`` is how that one begins."""
+    """The model's answer when it was asked for the influential words of a text, whose beginning is ``text``."""
 
     number: str
     text: str
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wrong:
-    """Why the job failed: one sentence, a line for each field, and what the model answered where that was the cause."""
+    """Why a job failed: a sentence, a line for each wrong field, and the model's answers where these were the cause."""
 
     title: str
     detail: str
@@ -59,7 +59,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class JobFact:
-    """``at`` is the moment that the value speaks of, where it is one."""
+    """A name and a value; ``at`` is the moment that it means, empty for other values."""
 
     name: str
     value: str
@@ -118,7 +118,7 @@ def jobs_page(
 
 
 def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> JobPage:
-    """``then`` is what to open of the result, where that is not the whole of it."""
+    """The context of a job's page; ``then`` replaces the link to the result."""
     eta, result, changeable = document.progress.eta_seconds, document.result_href, not frame.shared
     return JobPage(
         frame=frame,

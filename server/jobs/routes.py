@@ -32,7 +32,7 @@ MAX_ANNOUNCED = 200
 
 
 class JobRequest(BaseModel):
-    """What to do."""
+    """The body that submits a job."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -191,7 +191,7 @@ def job_answer(stores: Stores, job: Job, status: int, headers: dict[str, str] | 
 
 
 def announce(stores: Stores, job: Job) -> None:
-    """The job itself, its cells, and the studies it is a cell of: all of them may have changed with it.
+    """Announces a job, its cells, and the studies that it is a cell of, as each of them may have changed.
 
     Of a large study only the first cells: its lists are read anew after any event, and whoever follows one cell asks
     the database every few seconds.

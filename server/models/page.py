@@ -1,4 +1,4 @@
-"""One model: what it is, what can be done with it, and what pruning did to each of its matrices."""
+"""Contexts of the list of models and of one model's page."""
 
 import json
 from collections.abc import Callable
@@ -111,7 +111,7 @@ def _actions(document: ModelDocument) -> tuple[Link, ...]:
 
 
 def _same_fields(document: ModelDocument) -> dict[str, urls.State]:
-    """What the form has fields for."""
+    """The query that fills the job form with the settings of this model."""
     return {
         path: value for path, value in spec_fields(document.spec or {}).items() if path != "calibration.file" and value
     }
@@ -144,7 +144,7 @@ def _warnings(document: ModelDocument) -> tuple[str, ...]:
 
 
 def _note(document: ModelDocument, what: str, note_of: Callable[[PlacedMatrix], str]) -> tuple[str, ...]:
-    """One remark on all matrices that have such a note: which they are, and the first one's note."""
+    """A warning on the matrices that have a note: which they are, and the first one's note."""
     noted = [matrix for matrix in document.remarked if note_of(matrix)]
     if not noted:
         return ()

@@ -62,7 +62,7 @@ class Report(Document):
 
 
 def read_report(contents: bytes) -> Report:
-    """A report out of the file's contents; an empty one where they are none at all."""
+    """Parses the file's contents; an empty report where they are no JSON object."""
     try:
         return Report.model_validate(json.loads(contents))
     except ValueError:  # no UTF-8, no JSON, no object
@@ -70,7 +70,7 @@ def read_report(contents: bytes) -> Report:
 
 
 def report_fields(report: Report) -> dict[str, Any]:
-    """What a ModelDocument says of how the model was pruned."""
+    """The fields of a ModelDocument that a report gives."""
     read = [_layer(layer) for layer in report.layers if layer is not None]
     layers = [layer for layer in read if layer.matrices]
     placed = [PlacedMatrix(layer=layer.layer, **matrix.model_dump()) for layer in layers for matrix in layer.matrices]

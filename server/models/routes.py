@@ -1,4 +1,4 @@
-"""Models: their pages and documents, their files, and the table of a model's matrices."""
+"""Routes of models: list, page, document, downloads, the table of matrices, deletion."""
 
 import tarfile
 from collections.abc import Iterator
@@ -121,7 +121,7 @@ def delete_model(stores: StoresHere, model: str) -> None:
 
 
 def _tar(stores: Stores, id: str, files: dict[str, int]) -> Iterator[bytes]:
-    """The files one after another, a piece at a time: nothing is held in memory or written to disk."""
+    """Yields a tar file in pieces, without holding it in memory or on disk."""
     for name, size in files.items():
         about = tarfile.TarInfo(f"pruned-{id}/{name}")
         about.size = size

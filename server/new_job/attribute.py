@@ -14,7 +14,7 @@ SPECIAL_TOKENS = [
 
 
 def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
-    """The form of an attribution; `given` is the query."""
+    """The sections of an attribution's form; `given` is the query."""
     pruned = [model for model in form.models if model.group == "pruned"]
     chosen = given.get("pruned", "")
     offered = {model.value for model in pruned}
@@ -95,7 +95,7 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
 
 
 def _rows() -> Field:
-    """Rows of a task by their places: of a job that took such, there is no other way to this field."""
+    """The field of chosen rows, which only a job that has them fills in."""
     hint = "their places from 0, separated by commas"
     return Field("texts.indices", "Rows", shape="numbers", hint=hint, needed=True, when="texts-from=rows")
 
@@ -123,7 +123,7 @@ def _causal(form: JobForm) -> Section:
 
 
 def _sums() -> tuple[Field, ...]:
-    """What the sums of the Score leave out."""
+    """Fields on what the sums of the Score leave out."""
     floor = "a neuron is ranked from this quantile of its layer's denominators on; 0: all with a positive one"
     special = replace(select("special_tokens", "Special tokens", SPECIAL_TOKENS, ""), shape="flag")
     return (

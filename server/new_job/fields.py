@@ -1,4 +1,4 @@
-"""Controls of a form that makes a job's spec."""
+"""Fields and sections of the job form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -53,13 +53,13 @@ class Section:
 
 
 def model(path: str, label: str, value: str) -> Field:
-    """A model's reference, with those that are known to choose from."""
+    """A text field for a model's reference that suggests the known models."""
     hint = "demo, a hub id (with @revision), pruned:<id>, or a folder below a model root"
     return Field(path, label, control="models", value=value, hint=hint, needed=True)
 
 
 def number(path: str, label: str, value: str, *, least: str = "", most: str = "", hint: str = "") -> Field:
-    """A whole number; a `step` of its own lets others in."""
+    """A number field; integers only unless its `step` is changed."""
     return Field(
         path, label, control="number", shape="number", value=value, least=least, most=most, hint=hint, step="1"
     )

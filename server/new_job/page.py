@@ -1,4 +1,4 @@
-"""The form that starts a job: one section after another, built from what a spec may name."""
+"""The context of the job form: its sections for each kind of job, with their fields filled in."""
 
 import json
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
 
 @dataclass(frozen=True)
 class BeganFrom:
-    """The job that the form was filled from: ``spec`` (JSON) holds what the form has no field for, too."""
+    """The job that the form was filled in from; ``spec`` (JSON) includes what the form has no field for."""
 
     job: Link
     spec: str
@@ -60,7 +60,7 @@ class BeganFrom:
 
 @dataclass(frozen=True)
 class FormPage:
-    """The context of ``jobs/form.html``."""
+    """The context of ``new_job/form.html``."""
 
     frame: Frame
     title: str
@@ -99,7 +99,7 @@ def fill_form(
 def form_page(
     document: JobForm, kind: JobKind, sections: tuple[Section, ...], frame: Frame, began: Beginning | None
 ) -> FormPage:
-    """The form with its fields filled (`fill_form`)."""
+    """The page of a form whose fields `fill_form` has filled in."""
     kinds = tuple(
         Option(each.value.capitalize(), urls.new_job(kind=each.value), each is kind) for each in document.kinds
     )

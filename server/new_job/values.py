@@ -1,4 +1,4 @@
-"""The fields of the job form with values that an address or an earlier job gives them."""
+"""Fills the fields of the job form from an address or an earlier job."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ SHORT_NAMES = frozenset({"kind", "from", "model", "dense", "pruned", "task"})
 
 
 def check_given(sections: Sequence[Section], given: Mapping[str, str]) -> None:
-    """Problem 422 for what names no field, and for a value that its field cannot hold."""
+    """Raises the Problem 422 for a parameter that names no field, or has a value that its field does not accept."""
     fields = {field.path: field for section in sections for field in section.fields}
     for name, value in given.items():
         field = fields.get(name)

@@ -1,4 +1,4 @@
-"""The home page and its document: what runs, what was made last, where to start."""
+"""The home page and its document: running and recent jobs, studies, attributions, and links to the form."""
 
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ def show_home(request: Request, stores: StoresHere) -> Response:
 
 
 def home(stores: Stores) -> Home:
-    """The document; waiting and recent jobs leave out the cells of studies."""
+    """The document of the home page; waiting and recent jobs leave out the cells of studies."""
     running = job_list(stores, state=JobState.RUNNING, limit=20).items
     waiting = job_list(stores, state=JobState.QUEUED, cells=False, limit=20).items
     return Home(

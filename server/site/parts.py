@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Moves:
-    """Two opposite steps under one name."""
+    """A pair of opposite steps."""
 
     name: str
     back: Step
@@ -49,7 +49,7 @@ class Moves:
 
 @dataclass(frozen=True)
 class Empty:
-    """What stands where there is nothing yet, and what to do about it."""
+    """The text in place of an empty list, with a link to start something."""
 
     title: str
     text: str
@@ -59,7 +59,7 @@ class Empty:
 
 @dataclass(frozen=True)
 class Fact:
-    """A number under the title, between words."""
+    """A number under a page's title, with the words before and after it."""
 
     before: str
     strong: str

@@ -1,4 +1,4 @@
-"""A study's chart: what the script draws of the table behind it."""
+"""The context of a study's chart: the function and the data of the script, titles and labels."""
 
 from dataclasses import dataclass
 from html import escape
@@ -29,7 +29,7 @@ class Chart:
 
 
 def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Chart | None:
-    """None where no chart is chosen. A ``shared`` page leads nowhere else."""
+    """The chart of the document, None without one. A ``shared`` page has no links to other pages."""
     chart = document.chart
     if chart is None:
         return None
@@ -84,7 +84,7 @@ def _note(chart: StudyChart, drawn: list[StudyRow], document: StudyDocument) -> 
 
 
 def _places(chart: StudyChart) -> list[object]:
-    """Where the columns stand: at their sparsity in percent, or one after another."""
+    """The x coordinates of the columns: sparsities in percent, or their names one after another."""
     if chart.name == "sparsity":
         return [None if label.number is None else round(100 * label.number, 3) for label in chart.table.column_labels]
     return [escape(label.label) for label in chart.table.column_labels]

@@ -1,4 +1,4 @@
-"""What a person can choose on a study's page: two axes, what of the others counts, and how it is shown.
+"""Controls of a study's page: the two axes, the filters, the measure, the chart and the files.
 
 The axes and filters are a plain GET form, everything else is a link: the page works without script, and its address
 says all of it.
@@ -112,7 +112,7 @@ def _form(document: StudyDocument, query: StudyQuery, here: str) -> TableForm:
 
 
 def _several(labels: Sequence[PivotLabel]) -> bool:
-    """Whether there is anything to choose: that a method has no calibration set, window length or seed is no value."""
+    """Whether an axis can be filtered: it has two values or more, not counting "none"."""
     return len(_real(labels)) > 1
 
 
@@ -143,7 +143,8 @@ def _filter(document: StudyDocument, axis: str) -> Filter:
 
 
 def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
-    """Nothing where the study has one. Tasks, the paper's values and groups of tasks are of one measure alone."""
+    """The choice of a measure; empty for a study of one. It drops from the address what belongs to one measure only:
+    tasks, groups, the paper's values."""
     if len(document.measures) < 2:
         return ()
     axes = {"rows": document.table.rows_axis, "columns": document.table.columns_axis}

@@ -15,7 +15,7 @@ ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
 
 class PivotCell(Document):
-    """The measurements that meet in a row and a column: one of them, or the mean over the axes that are not shown.
+    """One cell of a table: a measurement, or the mean of several over the axes that are not shown.
 
     Accuracies are shares (0 to 1), and ``difference`` is accuracy minus the dense model's. Intervals are 95 % ones.
     They, rows and changed rows are given of one measurement, and of a mean whose measurements share no rows, which are
@@ -109,7 +109,7 @@ class PaperTable(Document):
 
 
 class StudyTableDocument(Document):
-    """A study's table as a file: what it shows, in words and in the words of its address, and the table."""
+    """A study's table as a JSON file, with the caption and the query that chose it."""
 
     study: str
     title: str
@@ -124,7 +124,7 @@ class StudyTableDocument(Document):
 
 
 class StudyChart(Document):
-    """A table that is drawn: its rows are lines or marks, its columns stand along the bottom."""
+    """The table that a chart draws: one line or mark for each row, the columns along the x axis."""
 
     name: ChartName
     title: str

@@ -1,4 +1,4 @@
-"""A study's table on its page: cells with their shades, and what each of them tells when it is pointed at.
+"""A study's table on its page: texts and colours of the cells, and the details of each cell.
 
 The page carries no markup for what is told: one JSON block holds it, without what the table says already.
 """
@@ -25,7 +25,8 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """``css`` of the table's cell; ``place`` is its number in the details, empty where there is nothing to tell."""
+    """``css`` classes of a table cell; ``place`` is its key in the details, empty for a cell that is not part of the
+    study."""
 
     text: str
     paper: str
@@ -52,7 +53,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Details:
-    """What the side tells of one cell."""
+    """The details of one cell, shown beside the table: names with texts, and links."""
 
     title: str
     rows: tuple[tuple[str, str], ...]
@@ -61,7 +62,8 @@ class Details:
 
 @dataclass(frozen=True)
 class Grid:
-    """``low`` and ``high`` are the ends of the colours; ``data`` is what the script tells of each cell."""
+    """``low`` and ``high`` are the texts at the ends of the colours; ``data`` holds the details of all cells for the
+    script."""
 
     columns: list[str]
     groups: tuple[Group, ...]
@@ -103,7 +105,8 @@ def study_grid(shown: Shown) -> Grid:
 
 
 def _data(told: dict[str, Details]) -> dict[str, object]:
-    """The names once, and for each cell its values in that order: a page of many cells stays small."""
+    """The details as JSON: the names once, and for each cell its values in their order, which keeps large pages
+    small."""
     names = [*dict.fromkeys(name for details in told.values() for name, _ in details.rows)]
     cells = {}
     for place, details in told.items():

@@ -1,4 +1,4 @@
-"""How the numbers of a study's table are written: accuracies in percent, perplexities as papers print them.
+"""How accuracies and perplexities are written and coloured: accuracies in percent, perplexities as papers print them.
 
     Accuracy      75.0, and its difference to dense in points: -3.4
     Perplexity    5.12, and its ratio to dense: 1.270; the logarithm of that is the difference of losses, nats a token
@@ -161,6 +161,6 @@ MEASURES: dict[Measure, MeasureWords] = {"accuracy": MeasureWords(), "perplexity
 
 
 def axis_name(axis: str, measure: Measure = "accuracy") -> str:
-    """As people call it: ``calibration set``; ``text`` for what perplexity is measured on."""
+    """The name of an axis on pages: ``calibration set``; for perplexity a task is a ``text``."""
     names = {**AXIS_NAMES, **TEXT_AXES} if measure == "perplexity" else AXIS_NAMES
     return names.get(axis, axis)

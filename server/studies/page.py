@@ -1,4 +1,4 @@
-"""A study: its accuracy table, coloured around the dense model, what stands behind each cell, and what is to come."""
+"""Contexts of the list of studies and of one study's page."""
 
 from dataclasses import dataclass
 
@@ -95,7 +95,7 @@ def _facts(document: StudyDocument) -> tuple[Fact, ...]:
 
 
 def _empty(document: StudyDocument) -> str:
-    """Why there is no table; nothing where there is one."""
+    """The reason why there is no table; empty where there is one."""
     if not document.axes["task"]:
         return "This study names no task; its jobs stand below."
     if not document.table.rows:

@@ -1,4 +1,4 @@
-"""Studies: their tables as pages, documents and files; how much work one is before it is submitted."""
+"""Routes of studies: list, page, document, files, estimate, retry and deletion."""
 
 from typing import Annotated, Any
 

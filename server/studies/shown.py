@@ -1,4 +1,4 @@
-"""What a study's page and files show of its table: values, texts, the caption and the notes below it."""
+"""Values, texts, caption and notes of a study's table, the same on its page and in its files."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ MEASURE_NAMES = {
 
 @dataclass(frozen=True)
 class Shown:
-    """The table of a document as values or as differences to dense, whichever its address asks for."""
+    """A document's table, shown as values or as differences to dense."""
 
     document: StudyDocument
 

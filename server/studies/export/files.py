@@ -22,7 +22,7 @@ class File:
 
 
 def table_file(document: StudyDocument, form: str) -> File:
-    """Problem 422 for a form that there is not."""
+    """A study's table as a file. Problem 422 for an unknown form."""
     if form not in urls.TABLE_FORMS:
         raise bad_field("form", form, list(urls.TABLE_FORMS), unknown_name(form, urls.TABLE_FORMS))
     of = "" if document.measure == "accuracy" else f"{document.measure}-"

@@ -1,4 +1,4 @@
-"""A study's table as one HTML file that stands alone: no script, nothing loaded, every number in full beside."""
+"""A study's table as one HTML file without script that loads nothing."""
 
 from html import escape
 
@@ -73,7 +73,7 @@ def _cell(place: str, cell: PivotCell | None, table: Shown) -> str:
 
 
 def _note(place: str, cell: PivotCell, measure: MeasureWords) -> str:
-    """All that the file says of a cell, in words."""
+    """The tooltip of a cell: its value, its difference to dense, and the number of measurements."""
     found, difference = measure.value(cell), measure.difference(cell)
     if found is None:
         return f"{place}: {cell.state.value}"

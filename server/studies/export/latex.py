@@ -92,10 +92,10 @@ def table_latex(table: Shown, label: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text as LaTeX that shows it.
+    """The text escaped for LaTeX.
 
     >>> escaped("50 % of a_b")
-    '50 \\\\% of a\\\\_b'
+    '50 \\% of a\\_b'
     """
     out: list[str] = []
     for character in unicodedata.normalize("NFC", text):
