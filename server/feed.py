@@ -33,7 +33,7 @@ class _Follower:
 
 
 class Feed:
-    """Reads the streams that somebody follows. Made anywhere, used on one event loop; `close` ends its reader."""
+    """Reads the streams that somebody follows. Used on one event loop; `close` ends its reader."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
@@ -111,7 +111,7 @@ class Feed:
             del self._followers[stream], self._places[stream]
 
     async def _read(self) -> None:
-        """Read as long as anybody follows. Nothing ends it but its own end: a silent reader would be silent pages."""
+        """Reads until nobody follows; errors of Redis do not end it."""
         while self._places:
             self._changed.clear()
             reading = asyncio.ensure_future(read_many(self._client, dict(self._places)))

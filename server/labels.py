@@ -51,7 +51,7 @@ def texts_label(spec: Mapping[str, Any]) -> str:
 
 
 def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """An attribution's settings in words, the most telling first, each as it stands in a name."""
+    """An attribution's settings in words, the most important first."""
     words = spec.get("words") or {}
     source = str(words.get("source", "")) if isinstance(words, Mapping) else str(words)
     layers, causal = spec.get("layers"), spec.get("causal")
@@ -136,7 +136,7 @@ def study_title(spec: Mapping[str, Any]) -> str:
 
 
 def study_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a study crosses, for the name of one among others of its name."""
+    """What a study crosses, in words that tell it from others of the same name."""
     limit = spec.get("limit")
     lists = [_listed(map(_value, spec.get(field) or ()), MAX_ROWS, count_of(spec, field)) for field in _AXES]
     return (_crossed(spec), *lists, f"{limit:,} rows each" if limit else "all rows")
@@ -216,7 +216,7 @@ def typed_pattern(value: object) -> str:
 
 
 def typed(value: object) -> str:
-    """A value as it is typed; of a flag only what is set."""
+    """A value as a user types it; empty for a flag that is not set."""
     if isinstance(value, bool):
         return "true" if value else ""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

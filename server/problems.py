@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents; people who came with a browser get the same as a page."""
+"""Errors as RFC 9457 problem documents, and as pages for browsers."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Names of the models, attributions and studies that are kept: no two of a kind alike, and the same on every page.
+"""Names of models, attributions and studies that have a record: unique within their kind, and the same on every page.
 
 They are made from specs whenever they are asked for, so that artefacts of older versions, whose stored labels leave out
 what differs, are told apart too. Specs never change, so each is read once; names are made anew when records came or
@@ -37,7 +37,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class _Spec:
-    """What is kept of a record for its name: texts of one's own may be long, and only their beginning is."""
+    """The part of a record that its name is made from; own texts may be long, so only their beginning is kept."""
 
     name: str
     references: tuple[str, ...]
@@ -45,7 +45,7 @@ class _Spec:
 
 
 class RecordNames:
-    """Safe to use from several threads."""
+    """Makes and caches the names; safe to use from several threads."""
 
     def __init__(self, results: Results, settings: Settings) -> None:
         self._results, self._settings = results, settings
@@ -79,7 +79,7 @@ class RecordNames:
     def of_attribution(
         self, id: str, spec: Mapping[str, Any], references: Sequence[str], stored: Sequence[str]
     ) -> tuple[str, tuple[str, ...]]:
-        """The names of an attribution and of its models; of one without a record as far as its own documents tell."""
+        """The names of an attribution and of its models; for one without a record they come from its own documents."""
         marks = self._results.marks()
         models = self._all("model", marks)
         labels = [
@@ -146,6 +146,6 @@ class RecordNames:
                 return _Spec(study_title(spec), (), (*study_facts(spec), made))
 
     def model_of(self, spec: Mapping[str, Any]) -> str:
-        """What a pruned model was made from; another pruned one by its reference."""
+        """The model that a pruned model was made from; a pruned one by its reference."""
         reference = str(spec.get("model"))
         return reference if reference.startswith(PRUNED) else self.dense(reference)

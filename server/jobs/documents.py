@@ -39,7 +39,7 @@ EXAMPLES: dict[JobKind, dict[str, object]] = {
 
 
 class JobItem(JobSummary):
-    """A job as lists, the home page and events have it, and what a person can do with it."""
+    """A job in lists, on the home page and in events, with the addresses of what can be done with it."""
 
     title: str  # "Prune demo · wanda · c4 · 0.5"
     href: str
@@ -52,13 +52,13 @@ class JobItem(JobSummary):
 
 
 class JobDocument(JobItem):
-    """One job with its whole spec: only its own address, and the answers to its submission, carry that."""
+    """A job with its whole spec; lists and events leave it out."""
 
     spec: dict[str, Any]
 
 
 class JobDetail(JobDocument):
-    """One job live: with the lines it logged and, for a study, its cells."""
+    """A job with its log and, for a study, its first cells."""
 
     log: list[LogLine]
     children: list[JobItem]  # the first of them, in the order of the plan

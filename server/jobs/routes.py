@@ -16,8 +16,7 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.jobs import events
 from prunescope.server.jobs.documents import EXAMPLES, JobDetail, JobDocument, JobItem
-from prunescope.server.jobs.list_page import jobs_page
-from prunescope.server.jobs.page import job_page
+from prunescope.server.jobs.page import job_page, jobs_page
 from prunescope.server.jobs.queries import job_detail, job_document, job_list, start_links
 from prunescope.server.limits import submissions
 from prunescope.server.site.asked import Asked
@@ -33,7 +32,7 @@ MAX_ANNOUNCED = 200
 
 
 class JobRequest(BaseModel):
-    """What to do."""
+    """The body that submits a job."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -192,7 +191,7 @@ def job_answer(stores: Stores, job: Job, status: int, headers: dict[str, str] | 
 
 
 def announce(stores: Stores, job: Job) -> None:
-    """The job itself, its cells, and the studies it is a cell of: all of them may have changed with it.
+    """Announces a job, its cells, and the studies that it is a cell of, as each of them may have changed.
 
     Of a large study only the first cells: its lists are read anew after any event, and whoever follows one cell asks
     the database every few seconds.

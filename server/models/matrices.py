@@ -1,4 +1,4 @@
-"""The matrices of a pruned model, layer by layer: as a map and as a table of the same numbers."""
+"""The matrices of a pruned model, layer by layer, as a map and as a table with the same numbers."""
 
 import math
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Group:
-    """Columns of the table that have the beginning of their names in common."""
+    """Neighbouring columns whose names have the same prefix."""
 
     name: str
     columns: int
@@ -70,7 +70,7 @@ class MatrixTable:
 
 @dataclass(frozen=True)
 class MatrixMap:
-    """``data`` is what the script draws."""
+    """A heatmap of layers x matrices; ``data`` is the script's input."""
 
     title: str
     note: str
@@ -80,7 +80,7 @@ class MatrixMap:
 
 @dataclass(frozen=True)
 class _Shades:
-    """From ``low`` without shade to ``high`` with all of it."""
+    """A linear shade between two values: none at ``low``, full at ``high``."""
 
     hue: Literal["loss", "heat"]
     low: float
@@ -97,7 +97,7 @@ class _Shades:
 
 
 def measured(document: ModelDocument) -> bool:
-    """Whether any matrix's output error was."""
+    """Whether the output error of any matrix was measured."""
     return any(matrix.relative_error is not None for layer in document.layers for matrix in layer.matrices)
 
 

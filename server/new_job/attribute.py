@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from prunescope.server.new_job.documents import JobForm
-from prunescope.server.new_job.fields import Choosable, Field, Section, checks, model, number, select, shown
+from prunescope.server.new_job.fields import Field, Section, checks, model, number, select, shown
 from prunescope.server.site.documents import Choice
 
 SPECIAL_TOKENS = [
@@ -14,7 +14,7 @@ SPECIAL_TOKENS = [
 
 
 def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section, ...]:
-    """The form of an attribution; `given` is the query."""
+    """The sections of an attribution's form; `given` is the query."""
     pruned = [model for model in form.models if model.group == "pruned"]
     chosen = given.get("pruned", "")
     offered = {model.value for model in pruned}
@@ -44,10 +44,11 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
                     "Where they come from",
                     control="select",
                     choices=(
-                        Choosable("task", "rows of a task", "", True),
-                        *([Choosable("rows", "chosen rows of a task", "", False)] if rows else []),
-                        Choosable("own", "my own texts", "", False),
+                        Choice(value="task", label="rows of a task"),
+                        *([Choice(value="rows", label="chosen rows of a task")] if rows else []),
+                        Choice(value="own", label="my own texts"),
                     ),
+                    value="task",
                 ),
                 shown(
                     select("texts.dataset", "Task", form.tasks, given.get("task", "reviews")),
@@ -94,7 +95,7 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
 
 
 def _rows() -> Field:
-    """Rows of a task by their places: of a job that took such, there is no other way to this field."""
+    """The field of chosen rows, which only a job that has them fills in."""
     hint = "their places from 0, separated by commas"
     return Field("texts.indices", "Rows", shape="numbers", hint=hint, needed=True, when="texts-from=rows")
 
@@ -122,7 +123,7 @@ def _causal(form: JobForm) -> Section:
 
 
 def _sums() -> tuple[Field, ...]:
-    """What the sums of the Score leave out."""
+    """Fields on what the sums of the Score leave out."""
     floor = "a neuron is ranked from this quantile of its layer's denominators on; 0: all with a positive one"
     special = replace(select("special_tokens", "Special tokens", SPECIAL_TOKENS, ""), shape="flag")
     return (

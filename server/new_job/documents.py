@@ -1,4 +1,4 @@
-"""What the job form offers."""
+"""Documents of the choices that the job form offers."""
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server.site.documents import Choice, Document
@@ -12,7 +12,7 @@ class MethodChoice(Choice):
 
 
 class OptionField(Document):
-    """One option of a method: from its model's JSON schema."""
+    """One option of a method, from its JSON schema."""
 
     name: str
     type: str  # "number", "integer", "string", "boolean"
@@ -22,7 +22,7 @@ class OptionField(Document):
 
 
 class JobForm(Document):
-    """What a spec may name, for the form and for programs that write specs."""
+    """The values that a spec may have, for the form and for programs that write specs."""
 
     kinds: list[JobKind]
     models: list[Choice]

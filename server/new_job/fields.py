@@ -1,9 +1,9 @@
-"""Controls of a form that makes a job's spec."""
+"""Fields and sections of the job form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from prunescope.server.new_job.documents import MethodChoice
 from prunescope.server.site.documents import Choice
 
 Control = Literal["text", "number", "select", "checks", "area", "models"]
@@ -12,32 +12,16 @@ Shape = Literal["text", "number", "flag", "list", "numbers", "texts", "words"]
 
 
 @dataclass(frozen=True)
-class Choosable:
-    value: str
-    label: str
-    note: str
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Boxes to be ticked that belong together; the title is empty where there is nothing to tell apart."""
-
-    title: str
-    choices: tuple[Choosable, ...]
-
-
-@dataclass(frozen=True)
 class Field:
-    """One control: ``path`` is where its value goes in the spec, ``when`` (path=value|value) when it is shown."""
+    """One control: ``path`` is where its value goes in the spec, ``when`` (path=value|value) when it is shown. Of boxes
+    to tick ``value`` lists the ticked ones, with commas between them."""
 
     path: str
     label: str
     control: Control = "text"
     shape: Shape = "text"
     value: str = ""
-    choices: tuple[Choosable, ...] = ()
-    groups: tuple[Choices, ...] = ()
+    choices: Sequence[Choice] = ()
     hint: str = ""
     placeholder: str = ""
     needed: bool = False
@@ -47,6 +31,20 @@ class Field:
     pattern: str = ""
     when: str = ""
 
+    @property
+    def chosen(self) -> list[str]:
+        """The values of the ticked boxes."""
+        return self.value.split(",")
+
+    @property
+    def groups(self) -> dict[str, list[Choice]]:
+        """Heading -> boxes; without a heading where all of them have the same one."""
+        titles = dict.fromkeys(each.group or "" for each in self.choices)
+        return {
+            title if len(titles) > 1 else "": [each for each in self.choices if (each.group or "") == title]
+            for title in titles
+        }
+
 
 @dataclass(frozen=True)
 class Section:
@@ -55,46 +53,26 @@ class Section:
 
 
 def model(path: str, label: str, value: str) -> Field:
-    """A model's reference, with those that are known to choose from."""
+    """A text field for a model's reference that suggests the known models."""
     hint = "demo, a hub id (with @revision), pruned:<id>, or a folder below a model root"
     return Field(path, label, control="models", value=value, hint=hint, needed=True)
 
 
 def number(path: str, label: str, value: str, *, least: str = "", most: str = "", hint: str = "") -> Field:
-    """A whole number; a `step` of its own lets others in."""
+    """A number field; integers only unless its `step` is changed."""
     return Field(
         path, label, control="number", shape="number", value=value, least=least, most=most, hint=hint, step="1"
     )
 
 
-def select(path: str, label: str, choices: list[Choice] | list[MethodChoice], chosen: str, *, hint: str = "") -> Field:
+def select(path: str, label: str, choices: Sequence[Choice], chosen: str, *, hint: str = "") -> Field:
     """One of some choices."""
-    return Field(path, label, control="select", choices=choices_of(choices, chosen), hint=hint)
+    return Field(path, label, control="select", choices=choices, value=chosen, hint=hint)
 
 
-def checks(path: str, label: str, choices: list[Choice] | list[MethodChoice], chosen: str) -> Field:
-    """Any of some choices, by their groups; those of `chosen`, with commas between them, are ticked."""
-    titles = list(dict.fromkeys(each.group or "" for each in choices))
-    groups = tuple(
-        Choices(
-            title if len(titles) > 1 else "",
-            choices_of([each for each in choices if (each.group or "") == title], chosen),
-        )
-        for title in titles
-    )
-    return Field(path, label, control="checks", shape="list", groups=groups)
-
-
-def choices_of(choices: list[Choice] | list[MethodChoice], chosen: str = "") -> tuple[Choosable, ...]:
-    """Choices as a control shows them."""
-    wanted = chosen.split(",")
-    return tuple(Choosable(each.value, each.label, each.note or "", each.value in wanted) for each in choices)
-
-
-def chosen_of(choices: tuple[Choosable, ...], chosen: str) -> tuple[Choosable, ...]:
-    """The choices with those of `chosen` taken, and no others."""
-    wanted = chosen.split(",")
-    return tuple(replace(choice, chosen=choice.value in wanted) for choice in choices)
+def checks(path: str, label: str, choices: Sequence[Choice], chosen: str) -> Field:
+    """Any of some choices, by their groups."""
+    return Field(path, label, control="checks", shape="list", choices=choices, value=chosen)
 
 
 def shown(field: Field, when: str) -> Field:

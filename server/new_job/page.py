@@ -1,4 +1,4 @@
-"""The form that starts a job: one section after another, built from what a spec may name."""
+"""The context of the job form: its sections for each kind of job, with their fields filled in."""
 
 import json
 from collections.abc import Mapping
@@ -10,11 +10,9 @@ from prunescope.server.labels import spec_fields
 from prunescope.server.new_job.attribute import attribute_sections
 from prunescope.server.new_job.documents import JobForm, MethodChoice
 from prunescope.server.new_job.fields import (
-    Choosable,
     Field,
     Section,
     checks,
-    choices_of,
     model,
     number,
     select,
@@ -53,7 +51,7 @@ PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
 
 @dataclass(frozen=True)
 class BeganFrom:
-    """The job that the form was filled from: ``spec`` (JSON) holds what the form has no field for, too."""
+    """The job that the form was filled in from; ``spec`` (JSON) includes what the form has no field for."""
 
     job: Link
     spec: str
@@ -62,7 +60,7 @@ class BeganFrom:
 
 @dataclass(frozen=True)
 class FormPage:
-    """The context of ``jobs/form.html``."""
+    """The context of ``new_job/form.html``."""
 
     frame: Frame
     title: str
@@ -70,7 +68,7 @@ class FormPage:
     kind: str
     kinds: Picker
     sections: tuple[Section, ...]
-    models: tuple[Choosable, ...]
+    models: list[Choice]
     submit_href: str
     estimate_href: str | None
     job_page: str
@@ -101,7 +99,7 @@ def fill_form(
 def form_page(
     document: JobForm, kind: JobKind, sections: tuple[Section, ...], frame: Frame, began: Beginning | None
 ) -> FormPage:
-    """The form with its fields filled (`fill_form`)."""
+    """The page of a form whose fields `fill_form` has filled in."""
     kinds = tuple(
         Option(each.value.capitalize(), urls.new_job(kind=each.value), each is kind) for each in document.kinds
     )
@@ -112,7 +110,7 @@ def form_page(
         kind=kind.value,
         kinds=Picker("Kind of job", "", kinds),
         sections=sections,
-        models=choices_of(document.models),
+        models=document.models,
         submit_href=urls.api(urls.jobs()),
         estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
         job_page=urls.jobs(),
@@ -160,7 +158,7 @@ def _options(path: str, methods: list[MethodChoice]) -> tuple[Field, ...]:
     fields = []
     for method in methods:
         for option in method.options:
-            choices = tuple(Choosable(name, name, "", name == option.default) for name in option.allowed or ())
+            choices = [Choice(value=name, label=name) for name in option.allowed or ()]
             numeric = option.type in {"number", "integer"}
             fields.append(
                 Field(

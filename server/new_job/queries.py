@@ -1,4 +1,4 @@
-"""What a job form offers, out of the vocabulary."""
+"""Reads what the job form offers, and the earlier job that it is filled in from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ ACTIVATION_NOTES = {"relu": "positive activations", "abs": "magnitudes", "raw": 
 
 @dataclass(frozen=True)
 class Beginning:
-    """An earlier job that a form is filled from; ``spec`` is what of its spec can still be read, ``left_out`` says what
-    cannot."""
+    """An earlier job that a form is filled in from: the part of its spec that this version reads, and a sentence for
+    each field left out."""
 
     kind: JobKind
     spec: dict[str, Any]
@@ -60,7 +60,7 @@ class Beginning:
 
 
 def beginning(stores: Stores, id: str | None) -> Beginning | None:
-    """What to fill a form with. Problem 422 for a job that is not there."""
+    """The job to fill a form in from, None without an id. Problem 422 for an unknown job."""
     if id is None:
         return None
     job = stores.jobs.many([id]).get(id)
@@ -71,7 +71,7 @@ def beginning(stores: Stores, id: str | None) -> Beginning | None:
 
 
 def _readable(kind: JobKind, spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """A spec of any version without the fields that this one does not take, and why each of them was left out."""
+    """The part of a spec of any version that this version accepts, and a sentence for each field left out."""
     kept, left_out = dict(spec), []
     while True:
         try:
@@ -87,7 +87,7 @@ def _readable(kind: JobKind, spec: Mapping[str, Any]) -> tuple[dict[str, Any], t
 
 
 def job_form(stores: Stores) -> JobForm:
-    """Every choice there is, and a spec of each kind to begin with."""
+    """Every choice of the form, and an example spec of each kind."""
     models = model_list(stores, limit=200).items
     return JobForm(
         kinds=list(JobKind),

@@ -1,4 +1,4 @@
-"""The fields of the job form with values that an address or an earlier job gives them."""
+"""Fills the fields of the job form from an address or an earlier job."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -7,14 +7,15 @@ from typing import Any
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.problems import bad_field, near_names, unknown_name
 from prunescope.server.labels import spec_fields, typed, typed_pattern
-from prunescope.server.new_job.fields import Choosable, Field, Section, chosen_of
+from prunescope.server.new_job.fields import Field, Section
+from prunescope.server.site.documents import Choice
 
 SHORT_NAMES = frozenset({"kind", "from", "model", "dense", "pruned", "task"})
 """What an address may say beside the fields' own paths."""
 
 
 def check_given(sections: Sequence[Section], given: Mapping[str, str]) -> None:
-    """Problem 422 for what names no field, and for a value that its field cannot hold."""
+    """Raises the Problem 422 for a parameter that names no field, or has a value that its field does not accept."""
     fields = {field.path: field for section in sections for field in section.fields}
     for name, value in given.items():
         field = fields.get(name)
@@ -26,11 +27,11 @@ def check_given(sections: Sequence[Section], given: Mapping[str, str]) -> None:
         elif field.control == "select":
             _check_choices(name, [value], field.choices)
         elif field.control == "checks" and name != "pruned":
-            _check_choices(name, value.split(","), [each for group in field.groups for each in group.choices])
+            _check_choices(name, value.split(","), field.choices)
         elif field.shape == "number" and value and not _is_number(value):
             raise bad_field(name, value, "a number", f"{value[:60]!r} is no number")
     if "task" in given:
-        offered = [each for field in fields.values() for each in (*field.choices, *_boxes(field)) if _is_task(field)]
+        offered = [each for field in fields.values() for each in field.choices if _is_task(field)]
         if offered:
             _check_choices("task", given["task"].split(","), offered)
 
@@ -39,11 +40,7 @@ def _is_task(field: Field) -> bool:
     return field.path in {"tasks", "texts.dataset"}
 
 
-def _boxes(field: Field) -> list[Choosable]:
-    return [each for group in field.groups for each in group.choices]
-
-
-def _check_choices(name: str, values: Sequence[str], choices: Iterable[Choosable]) -> None:
+def _check_choices(name: str, values: Sequence[str], choices: Iterable[Choice]) -> None:
     known = [choice.value for choice in choices]
     for value in values:
         if value not in known:
@@ -59,24 +56,16 @@ def _is_number(text: str) -> bool:
 
 
 def filled(fields: tuple[Field, ...], given: Mapping[str, str]) -> tuple[Field, ...]:
-    """The fields with the values that stand under their own paths. A choice that is not offered is offered, as what the
-    job had."""
-    found = []
-    for field in fields:
-        value = given.get(field.path)
-        if value is None:
-            found.append(field)
-        elif field.control == "select":
-            choices = tuple(replace(choice, chosen=choice.value == value) for choice in field.choices)
-            if not any(choice.chosen for choice in choices):
-                choices = (*choices, Choosable(value, value or "as in the job", "as in the job", chosen=True))
-            found.append(replace(field, choices=choices))
-        elif field.control == "checks":
-            groups = tuple(replace(group, choices=chosen_of(group.choices, value)) for group in field.groups)
-            found.append(replace(field, groups=groups))
-        else:
-            found.append(replace(field, value=value))
-    return tuple(found)
+    """The fields with the values that stand under their own paths. A choice of an earlier job that is not offered any
+    more is added."""
+    return tuple(_filled(field, given[field.path]) if field.path in given else field for field in fields)
+
+
+def _filled(field: Field, value: str) -> Field:
+    choices = field.choices
+    if field.control == "select" and value not in [each.value for each in choices]:
+        choices = (*choices, Choice(value=value, label=value or "as in the job", note="as in the job"))
+    return replace(field, value=value, choices=choices)
 
 
 def values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Document(BaseModel):
-    """Base of all documents: frozen, so that a cached one cannot be changed by who reads it."""
+    """Base of all documents: frozen, so that a cached one cannot be changed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,8 +47,8 @@ class Window:
 
     @classmethod
     def parse(cls, cursor: str | None, limit: int, most: int, field: str = "limit") -> Self:
-        """Problem 422 for a cursor that no list handed out, and for a limit (a parameter of the name ``field``) outside
-        1 to ``most``."""
+        """Parses a cursor and a limit. Problem 422 for an unknown cursor and for a limit (the parameter ``field``)
+        outside 1 to ``most``."""
         if cursor is not None and not (cursor.isdecimal() and len(cursor) <= 10):
             raise bad_field("cursor", cursor, "the `next` of a list", f"{cursor[:40]!r} is no cursor of this list")
         if not 1 <= limit <= most:

@@ -50,6 +50,11 @@ def percent(fraction: float | None, places: int = 0) -> str:
     return f"{decimal(100 * fraction, places)}{SPACE}%"
 
 
+def share_of(part: float | None, whole: float) -> float:
+    """A part in percent of the whole, with one decimal: the length of a bar."""
+    return round(100 * (part or 0.0) / whole, 1) if whole else 0.0
+
+
 def change(fraction: float | None) -> str:
     """A relative change with its sign: -0.96 -> ``-96 %``, 2.5 -> ``+250 %``; above ten-fold it says ``x12``."""
     if fraction is None or not math.isfinite(fraction):
@@ -122,6 +127,21 @@ def perplexity(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
 
 
+def accuracies(interval: tuple[float, float]) -> str:
+    """An interval of accuracies: ``70.1 to 75.0``."""
+    return " to ".join(map(accuracy, interval))
+
+
+def perplexities(interval: tuple[float, float] | None) -> str:
+    """An interval of perplexities: ``5.02 to 5.22``; nothing where there is none."""
+    return "" if interval is None else " to ".join(map(perplexity, interval))
+
+
+def multiples(interval: tuple[float, float]) -> str:
+    """An interval of differences of losses as ratios of perplexities: ``1.21 × to 1.29 ×``."""
+    return " to ".join(map(multiple, interval))
+
+
 def times(ratio: float) -> str:
     """One value over another: ``1.27 ×``, ``812 ×``."""
     return f"{ratio:.2f}{SPACE}×" if ratio < 100 else f"{perplexity(round(ratio)).removesuffix('.00')}{SPACE}×"
@@ -187,9 +207,24 @@ def timestamp(moment: datetime | None) -> str:
     return "" if moment is None else aware(moment).astimezone(UTC).isoformat(timespec="seconds")
 
 
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC with all digits: the same moment as in the JSON document."""
+    return aware(moment).astimezone(UTC).isoformat()
+
+
+def clock(moment: datetime) -> str:
+    """The time of day in UTC: ``09:04:00``."""
+    return f"{aware(moment).astimezone(UTC):%H:%M:%S}"
+
+
 def aware(moment: datetime) -> datetime:
     """``moment`` with UTC as its zone where it has none: databases without zones hand such out."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def file_name(path: str) -> str:
+    """The last part of a path; a name without slashes as it is."""
+    return path.rpartition("/")[2]
 
 
 def token_name(text: str) -> str:
@@ -210,26 +245,34 @@ FILTERS = {
     function.__name__: function
     for function in (
         about,
+        accuracies,
         accuracy,
         activation,
         ago,
         bar,
         change,
+        clock,
         count,
         decimal,
         duration,
+        file_name,
+        instant,
         lost,
         multiple,
+        multiples,
         percent,
+        perplexities,
         perplexity,
         place,
         plural,
         points,
         probability,
         ratio,
+        share_of,
         signed,
         size,
         span,
+        times,
         timestamp,
         token_name,
         within,

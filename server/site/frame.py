@@ -29,8 +29,8 @@ class Crumb:
 
 @dataclass(frozen=True)
 class Frame:
-    """The page around a page. ``shared``: opened by a share link, nothing on it may change anything. ``notices`` say
-    what of the address was left out."""
+    """The frame around a page's own content. ``shared``: opened by a share link, without anything that changes data.
+    ``notices`` name the parameters that were left out."""
 
     title: str
     nav: tuple[NavItem, ...]
@@ -113,7 +113,8 @@ def file_href(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The templates: everything is escaped, an unknown name is an error, the functions of `formats` are filters."""
+    """The template environment: all values are escaped, an unknown name is an error, the functions of `formats` are
+    filters."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -126,7 +127,7 @@ def environment() -> Environment:
 
 
 def render(template: str, page: object, status: int = 200) -> HTMLResponse:
-    """The answer: ``templates/<template>.html`` with one context, which it knows as ``page``."""
+    """The response: ``templates/<template>.html`` with the context ``page``."""
     html = environment().get_template(f"{template}.html").render(page=page)
     return HTMLResponse(html, status_code=status, headers={"cache-control": "no-cache"})
 

@@ -1,4 +1,4 @@
-"""The home page and its document: what runs, what was made last, where to start."""
+"""The home page and its document: running and recent jobs, studies, attributions, and links to the form."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,6 @@ from prunescope.server.site.documents import Document, Link
 from prunescope.server.site.frame import Frame, make_frame, render
 from prunescope.server.stores import Stores, StoresHere
 from prunescope.server.studies.documents import StudySummary
-from prunescope.server.studies.list_page import StudyLine, study_line
 from prunescope.server.studies.queries import study_list
 
 api = APIRouter(prefix=urls.API, tags=["Site"])
@@ -53,7 +52,7 @@ class HomePage:
     counts: tuple[tuple[int, str], ...]
     running: tuple[JobLine, ...]
     recent: tuple[JobLine, ...]
-    studies: tuple[StudyLine, ...]
+    studies: list[StudySummary]
     attributions: tuple[Found, ...]
     start: list[Link]
     jobs_href: str
@@ -75,7 +74,7 @@ def show_home(request: Request, stores: StoresHere) -> Response:
 
 
 def home(stores: Stores) -> Home:
-    """The document; waiting and recent jobs leave out the cells of studies."""
+    """The document of the home page; waiting and recent jobs leave out the cells of studies."""
     running = job_list(stores, state=JobState.RUNNING, limit=20).items
     waiting = job_list(stores, state=JobState.QUEUED, cells=False, limit=20).items
     return Home(
@@ -98,7 +97,7 @@ def home_page(document: Home, frame: Frame) -> HomePage:
         counts=tuple((count, name) for count, name, always in counts if count or always),
         running=tuple(job_line(job) for job in document.running),
         recent=tuple(job_line(job) for job in document.recent if job.id not in running)[:LATEST],
-        studies=tuple(study_line(study) for study in document.studies[:LATEST]),
+        studies=document.studies,
         attributions=tuple(found(attribution) for attribution in document.attributions[:LATEST]),
         start=document.start,
         jobs_href=urls.jobs(),

@@ -18,7 +18,8 @@ MAX_READ = 2000
 
 
 class Names:
-    """Names of models by reference: those that are kept have their own (`RecordNames`), others what their jobs say."""
+    """Names of models by reference: from `RecordNames` for those with a record, from their jobs for those not made
+    yet."""
 
     def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
         self._stores = stores
@@ -65,14 +66,14 @@ class Names:
                 return study_title(spec)
 
     def facts(self, kind: JobKind, spec: Mapping[str, Any]) -> tuple[str, ...]:
-        """What tells a job from others of its title, beside its id."""
+        """Settings of a job that can tell it from others with the same title."""
         if kind is JobKind.ATTRIBUTE:
             return (*attribution_facts(spec), ", ".join(map(self.label, spec["pruned"])))
         bases = [self._base(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
         return (", ".join(filter(None, bases)),)
 
     def _base(self, reference: str) -> str:
-        """What a model that is not made yet will be pruned from."""
+        """The dense model of one that is not made yet, as "of <name>"."""
         if not reference.startswith(PRUNED):
             return ""
         job = self._stores.jobs.find(reference.removeprefix(PRUNED))
@@ -96,10 +97,10 @@ def records_of(results: Results, kind: str) -> Iterator[Record]:
 
 
 def naming(results: Results, kind: str, reference: str) -> list[Record]:
-    """The records of a kind whose spec names this model."""
+    """The newest records of a kind whose spec names a model."""
     return [record for record in records_of(results, kind) if reference in references_of(record.spec)]
 
 
 def job_link(record: Record) -> Link | None:
-    """The job that made a record."""
+    """A link to the job that made a record."""
     return Link(label="Job", href=urls.job(record.job)) if record.job else None

@@ -101,7 +101,7 @@ DECADES = 100.0
 
 @dataclass(frozen=True)
 class Scale:
-    """Where shades end: at ``top`` the shade is full."""
+    """A scale of shades that ends at ``top``."""
 
     top: float
     curve: Curve = "linear"

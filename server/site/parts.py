@@ -1,9 +1,12 @@
 """Contexts of the macros in ``site/parts.html``: menus, steps, facts, legends, and what an empty list says."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from prunescope.server import urls
+from prunescope.server.site.frame import Frame
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Moves:
-    """Two opposite steps under one name."""
+    """A pair of opposite steps."""
 
     name: str
     back: Step
@@ -46,7 +49,7 @@ class Moves:
 
 @dataclass(frozen=True)
 class Empty:
-    """What stands where there is nothing yet, and what to do about it."""
+    """The text in place of an empty list, with a link to start something."""
 
     title: str
     text: str
@@ -56,7 +59,7 @@ class Empty:
 
 @dataclass(frozen=True)
 class Fact:
-    """A number under the title, between words."""
+    """A number under a page's title, with the words before and after it."""
 
     before: str
     strong: str
@@ -71,6 +74,17 @@ class Legend:
     middle: str
     high: str
     ramp: str
+
+
+@dataclass(frozen=True)
+class ListPage(Generic[Item]):
+    """The context of a list of documents, newest first; ``empty`` is shown where there are none, and its action starts
+    the first one."""
+
+    frame: Frame
+    items: list[Item]
+    empty: Empty
+    older_href: str | None
 
 
 class Href(Protocol):

@@ -1,4 +1,4 @@
-"""Share links: `/s/{token}` shows the page that was shared, drawn by that page's own route, read-only.
+"""Share links: `/s/{token}` answers with the shared page, read-only, through that page's own route.
 
 The page's route sees ``request.state.read_only`` and ``scope["shared_from"]`` (the link's path). Only pages can be
 shared: never the API, the search, a form, another link or another site.
@@ -137,7 +137,7 @@ def shareable(path: str) -> bool:
 
 
 async def page_exists(request: Request, path: str) -> bool:
-    """Draws the page once and looks at its status: a link to nothing helps nobody."""
+    """Whether a path is a page that can be shared and answers with 200."""
     if not shareable(path):
         return False
     statuses: list[int] = []
@@ -157,7 +157,7 @@ async def page_exists(request: Request, path: str) -> bool:
 
 
 def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
-    """The request for the shared page that stands in for the request of the link."""
+    """The ASGI scope of the shared page, made from the scope of the link's request."""
     parts = urlsplit(path)
     kept = {key: value for key, value in scope.items() if key not in OF_ITS_ROUTE}
     return {

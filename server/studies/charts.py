@@ -1,4 +1,4 @@
-"""A study's charts: which ones it has the axes for, and the table that each of them draws."""
+"""The charts that a study has the axes for, and the table that each of them draws."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -68,7 +68,8 @@ def _crossed(table: StudyTable, name: ChartName, query: StudyQuery) -> StudyQuer
 
 
 def _lines(table: StudyTable, rows: Axis) -> Axis:
-    """What the lines over sparsity are: the rows of the table that is open, where they can be."""
+    """The axis whose values are the lines of the chart over sparsity: the table's rows, unless these are the
+    patterns."""
     if rows != "pattern":
         return rows
     return "method" if len(table.axes["method"]) > 1 else "task"

@@ -1,4 +1,4 @@
-"""What a person can choose on a study's page: two axes, what of the others counts, and how it is shown.
+"""Controls of a study's page: the two axes, the filters, the measure, the chart and the files.
 
 The axes and filters are a plain GET form, everything else is a link: the page works without script, and its address
 says all of it.
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker
-from prunescope.server.studies.documents import Measure, PivotLabel, StudyDocument
+from prunescope.server.studies.documents import PivotLabel, StudyDocument, table_title
 from prunescope.server.studies.measures import MEASURES, axis_name
 from prunescope.server.studies.query import StudyQuery, shown_query
+from prunescope.store.evaluations.values import Measure
 from prunescope.store.studies.table import AXES
 
 SHOWN_LABELS = 2
@@ -111,7 +112,7 @@ def _form(document: StudyDocument, query: StudyQuery, here: str) -> TableForm:
 
 
 def _several(labels: Sequence[PivotLabel]) -> bool:
-    """Whether there is anything to choose: that a method has no calibration set, window length or seed is no value."""
+    """Whether an axis can be filtered: it has two values or more, not counting "none"."""
     return len(_real(labels)) > 1
 
 
@@ -142,7 +143,8 @@ def _filter(document: StudyDocument, axis: str) -> Filter:
 
 
 def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
-    """Nothing where the study has one. Tasks, the paper's values and groups of tasks are of one measure alone."""
+    """The choice of a measure; empty for a study of one. It drops from the address what belongs to one measure only:
+    tasks, groups, the paper's values."""
     if len(document.measures) < 2:
         return ()
     axes = {"rows": document.table.rows_axis, "columns": document.table.columns_axis}
@@ -181,9 +183,9 @@ def _menus(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
         menus.append(Picker("Chart", f"Chart: {now.title.lower() if now else 'none'}", (none, *charts)))
     paper = document.published.name if document.published else None
     if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [paper])])]:
-        tables = [Option(_title(name), href(published=name), name == paper) for name in papers]
+        tables = [Option(table_title(name), href(published=name), name == paper) for name in papers]
         none = Option("None", href(published=None), paper is None)
-        shown = f"Paper: {_title(paper) if paper else 'none'}"
+        shown = f"Paper: {table_title(paper) if paper else 'none'}"
         menus.append(Picker("The paper's values", shown, (none, *tables)))
     return tuple(menus)
 
@@ -203,10 +205,6 @@ def _usual(document: StudyDocument, href: Href) -> list[Option]:
             )
         )
     return options
-
-
-def _title(table: str) -> str:
-    return table.replace("-", " ").capitalize()
 
 
 def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:

@@ -3,18 +3,19 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from prunescope.jobs.documents import JobState
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.site.documents import Document, Link, Page
+from prunescope.store.evaluations.values import Interval, Measure
 
-Interval = tuple[float, float]
-Measure = Literal["accuracy", "perplexity"]
 Show = Literal["accuracy", "perplexity", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
 
 class PivotCell(Document):
-    """The measurements that meet in a row and a column: one of them, or the mean over the axes that are not shown.
+    """One cell of a table: a measurement, or the mean of several over the axes that are not shown.
 
     Accuracies are shares (0 to 1), and ``difference`` is accuracy minus the dense model's. Intervals are 95 % ones.
     They, rows and changed rows are given of one measurement, and of a mean whose measurements share no rows, which are
@@ -86,17 +87,29 @@ class StudyTable(Document):
     notes: list[str]  # what a reader of the numbers has to know
 
 
-class PublishedTable(Document):
-    """A table of the paper whose values lie beside the measured ones."""
+def table_title(name: str) -> str:
+    """``table-1`` -> ``Table 1``."""
+    return name.replace("-", " ").capitalize()
+
+
+class PaperTable(Document):
+    """A table of the paper whose values stand beside the measured ones."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str  # "table-1"
     caption: str
     source: str
     note: str
 
+    @property
+    def title(self) -> str:
+        """``Table 1``."""
+        return table_title(self.name)
+
 
 class StudyTableDocument(Document):
-    """A study's table as a file: what it shows, in words and in the words of its address, and the table."""
+    """A study's table as a JSON file, with the caption and the query that chose it."""
 
     study: str
     title: str
@@ -106,12 +119,12 @@ class StudyTableDocument(Document):
     measure: Measure
     show: Show
     filters: dict[str, list[str]]
-    published: PublishedTable | None
+    published: PaperTable | None
     table: StudyTable
 
 
 class StudyChart(Document):
-    """A table that is drawn: its rows are lines or marks, its columns stand along the bottom."""
+    """The table that a chart draws: one line or mark for each row, the columns along the x axis."""
 
     name: ChartName
     title: str
@@ -154,7 +167,7 @@ class StudyDocument(StudySummary):
     measure: Measure
     measures: list[Measure]  # what the study measures; the first is shown unless ``measure`` says otherwise
     show: Show  # the measure itself, or its difference to dense
-    published: PublishedTable | None  # the paper's table that is laid beside
+    published: PaperTable | None  # the paper's table that is laid beside
     published_tables: list[str]  # those that have a value for a cell of this table
     table: StudyTable
     tables: list[Link]  # the usual pairs of axes

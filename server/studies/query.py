@@ -1,4 +1,4 @@
-"""What the address of a study says: one class for its page, its document and its files."""
+"""The query of a study's address, the same class for its page, its document and its files."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -64,7 +64,7 @@ def _checked(request: Request, query: Annotated[StudyQuery, Query()]) -> StudyQu
 
 
 def shown_query(document: StudyDocument) -> StudyQuery:
-    """The query of the page that shows a document, its axes named."""
+    """The query that leads to a document's table, with both axes named."""
     return StudyQuery(
         rows=document.table.rows_axis,
         columns=document.table.columns_axis,

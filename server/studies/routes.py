@@ -1,4 +1,4 @@
-"""Studies: their tables as pages, documents and files; how much work one is before it is submitted."""
+"""Routes of studies: list, page, document, files, estimate, retry and deletion."""
 
 from typing import Annotated, Any
 
@@ -20,8 +20,7 @@ from prunescope.server.stores import Stores, StoresHere
 from prunescope.server.studies.documents import StudyDocument, StudyJobs, StudySummary
 from prunescope.server.studies.export.cells import cells_csv
 from prunescope.server.studies.export.files import table_file
-from prunescope.server.studies.list_page import studies_page
-from prunescope.server.studies.page import study_page
+from prunescope.server.studies.page import studies_page, study_page
 from prunescope.server.studies.queries import measured_by, study_document, study_jobs, study_list
 from prunescope.server.studies.query import TABLE_PARAMETERS, AskedStudy, StudyQuery
 from prunescope.store import submission

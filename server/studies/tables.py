@@ -1,4 +1,4 @@
-"""A study's table as people see it: what is best, at chance, printed in the paper, and still to come."""
+"""Makes the document of a study's table: labels, the best of each row, the paper's values, links."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from prunescope.store.studies.published import PublishedTable
 
 @dataclass(frozen=True)
 class Beside:
-    """What a table is shown with: its axes' labels, the pruned models that are there, the paper's values."""
+    """What a table needs beside its numbers: labels of the axes, ids of pruned models that exist, the paper's table."""
 
     labels: Mapping[str, Sequence[PivotLabel]]
     models: Collection[str]
@@ -24,7 +24,7 @@ class Beside:
 
 
 def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[PivotLabel]]:
-    """Every axis of a study with its values as people read them."""
+    """Axis -> its values with their labels, numbers and groups."""
     standing = _standing(table.cells)
     return {
         axis: [
@@ -50,7 +50,8 @@ def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
 
 
 class Printed:
-    """What a table of the paper has for the cells of a table of ours; a mean over one of our axes has nothing."""
+    """Values of a table of the paper for the cells of a study's table; none for a mean over an axis that the paper
+    holds constant."""
 
     def __init__(self, paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot) -> None:
         self._paper, self._axes = paper, (crossed.rows, crossed.columns)
@@ -67,7 +68,7 @@ class Printed:
 
 
 def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> StudyTable:
-    """The table that a pivot shows."""
+    """The document of a pivot."""
     down, across = ({label.value: label for label in beside.labels[axis]} for axis in (crossed.rows, crossed.columns))
     paper = None if beside.paper is None else Printed(beside.paper, table, crossed)
     rows = [
@@ -136,7 +137,7 @@ def _notes_of_perplexities(crossed: Pivot, cells: Sequence[pivot.PivotCell]) -> 
 
 
 def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], float]:
-    """(axis, label) -> the number that the label stands for, where it is one."""
+    """(axis, label) -> the number that a label means: a sparsity, a window length, a seed."""
     found: dict[tuple[str, str], float] = {}
     for cell in cells:
         if cell.role == "evaluate":
@@ -173,7 +174,7 @@ def _row(
 
 
 def _turned(value: float | None, measure: Measure) -> float | None:
-    """An accuracy as it is, a loss as the perplexity that it is; of differences of losses the ratio."""
+    """Turns a loss into a perplexity, and a difference of losses into a ratio; an accuracy stays as it is."""
     return value if value is None or measure == ACCURACY else perplexity(value)
 
 
@@ -182,13 +183,13 @@ def _turned_ends(interval: Interval | None, measure: Measure) -> Interval | None
 
 
 def _common(values: Iterable[float | None]) -> float | None:
-    """The value that all of those have that have one."""
+    """The one value that all of them have, None where they differ; None among them does not count."""
     given = {value for value in values if value is not None}
     return given.pop() if len(given) == 1 else None
 
 
 def _href(fact: study_table.Fact, measure: Measure) -> str:
-    """Its examples, the evaluation that has its perplexity, or its job's page while there is neither."""
+    """The address of a fact's examples (accuracy) or evaluation (perplexity); of its job while it is not measured."""
     if fact.value is None:
         return urls.job(fact.cell.job)
     evaluation = fact.cell.artefact
