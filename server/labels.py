@@ -18,11 +18,12 @@ MAX_ROWS = 5
 """So many chosen rows are named."""
 MAX_WORDS = 5
 WORD_SOURCES = {
-    "manual": "words by hand",
-    "cot": "words named by the model",
-    "occlusion": "words by occlusion",
-    "gradient": "words by gradient",
+    "manual": "chosen by hand",
+    "cot": "named by the model",
+    "occlusion": "found by occlusion",
+    "gradient": "found by gradient",
 }
+"""Where influential words come from, as every page says it."""
 
 
 def pruned_label(spec: Mapping[str, Any], otherwise: str = "pruned") -> str:
@@ -57,7 +58,7 @@ def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
     layers, causal = spec.get("layers"), spec.get("causal")
     return (
         _which_texts(spec),
-        WORD_SOURCES.get(source, f"words: {source}"),
+        f"words {WORD_SOURCES.get(source, source)}",
         _which_words(spec.get("texts")),
         f"activation {spec.get('activation', 'relu')}",
         f"prompt {spec.get('prompt') or 'none'}",

@@ -153,7 +153,7 @@ class OtherText(Document):
 
     id: str
     label: str  # the beginning of a typed text, or the name of a task
-    note: str  # "1 text · words by gradient"
+    note: str  # "1 text · words found by gradient"
     own: bool  # typed, and not rows of a task
     created_at: datetime
     href: str

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
+from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.record_names import RecordNames
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
@@ -108,16 +109,10 @@ class OpenAttribution:
         count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
         if isinstance(texts, dict) and texts.get("dataset"):
             count += f" of {texts['dataset']}, seed {texts.get('seed', 0)}"
-        words = {
-            "manual": "words given",
-            "cot": "words named by the model",
-            "occlusion": "words by occlusion",
-            "gradient": "words by gradient",
-        }
         parts = [
             *(variant.label for variant in self.variants),
             count,
-            words.get(self.summary.source, self.summary.source),
+            f"words {WORD_SOURCES.get(self.summary.source, self.summary.source)}",
             f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]

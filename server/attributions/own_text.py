@@ -12,18 +12,12 @@ from prunescope.jobs.vocabulary import NO_PROMPT, PROMPTS, TASKS
 from prunescope.server import urls
 from prunescope.server.attributions.documents import OtherText, OwnTextForm
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.labels import Described, attribution_facts, told_apart
+from prunescope.server.labels import WORD_SOURCES, Described, attribution_facts, told_apart
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Choice
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 
-SOURCES = {
-    "manual": "chosen by hand",
-    "cot": "named by the dense model",
-    "occlusion": "found by leaving words out",
-    "gradient": "found by the label's gradient",
-}
 SENTIMENT = "sentiment"
 """The group of tasks whose prompts a typed text takes without a label."""
 MAX_OTHERS = 50
@@ -112,7 +106,7 @@ def own_text_form(opened: OpenAttribution) -> OwnTextForm:
         f"prompt {prompt}",
     )
     return OwnTextForm(
-        sources=[Choice(value=name, label=label) for name, label in SOURCES.items()],
+        sources=[Choice(value=name, label=label) for name, label in WORD_SOURCES.items()],
         source=own_source(opened.spec),
         labels=sorted({example.label for example in opened.examples if example.label}),
         prompt=prompt,
@@ -167,7 +161,7 @@ def _other(record: Record) -> OtherText:
     return OtherText(
         id=record.id,
         label=label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…",
-        note=f"{formats.plural(count, 'text')} · words {SOURCES.get(source, source)}",
+        note=f"{formats.plural(count, 'text')} · words {WORD_SOURCES.get(source, source)}",
         own=isinstance(texts, list),
         created_at=record.created_at,
         href=urls.attribution(record.id),

@@ -9,16 +9,10 @@ from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
 from prunescope.server.attributions.documents import AttributionDocument
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
+from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site import formats
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
 from prunescope.server.site.parts import Fact, Href, Legend, Option, Picker
-
-WORD_SOURCES = {
-    "manual": "given with the texts",
-    "cot": "named by the model itself",
-    "occlusion": "found by leaving words out",
-    "gradient": "found by the label's gradient",
-}
 
 
 @dataclass(frozen=True)

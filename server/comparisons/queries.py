@@ -17,6 +17,7 @@ from prunescope.server.comparisons.documents import (
     Setting,
     SharedNeuron,
 )
+from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site.documents import Link
 from prunescope.server.stores import Stores
 from prunescope.store.attributions.comparison import Comparison, Top
@@ -27,12 +28,6 @@ MAX_SHARED = 500
 TOP = "5%"
 COUNTS = (10, 20, 50, 100, 200, 500, 1000)
 SHARES = ("1%", "5%")
-WORD_SOURCES = {
-    "manual": "given with the texts",
-    "cot": "named by the model",
-    "occlusion": "by occlusion",
-    "gradient": "by gradient",
-}
 
 
 def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttributions:
