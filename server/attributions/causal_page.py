@@ -6,14 +6,14 @@ from prunescope.server.attributions.documents import CausalDocument, CausalRow
 from prunescope.server.site import formats
 from prunescope.store.attributions.causal import Effect, Estimate
 
-CHANGED = {"ablation": "without {}", "restoration": "{} given back"}
+CHANGED = {"ablation": "without {}", "restoration": "{} restored"}
 MIN_SCALE = 0.01
 """Least half-width of the drawings: changes below a percentage point are drawn small."""
 
 
 @dataclass(frozen=True)
 class CausalLine:
-    """A condition: the measure in it, its change against the model as it is, and the single draws' changes."""
+    """A condition: the measure in it, its change against the unchanged model, and the single draws' changes."""
 
     label: str
     level: Estimate | None
@@ -77,7 +77,7 @@ def _card(row: CausalRow, draws: int) -> CausalCard:
     ablated = row.intervention == "ablation"
     changed = CHANGED[row.intervention]
     return CausalCard(
-        title=f"{row.label}, neurons held at their mean" if ablated else f"{row.label}, dense weights given back",
+        title=f"{row.label}, neurons held at their mean" if ablated else f"{row.label}, dense weights restored",
         measures=(
             _measure("accuracy", row.accuracy, changed),
             _measure("probability of the right answer", row.probability, changed),
@@ -95,7 +95,7 @@ def _measure(title: str, effect: Effect, changed: str) -> CausalMeasure:
         title=title,
         scale=max(MIN_SCALE, *map(abs, bounds), *map(abs, draws)),
         lines=(
-            CausalLine("as it is", effect.base, None),
+            CausalLine("unchanged", effect.base, None),
             CausalLine(changed.format("top neurons"), effect.top, effect.top_change),
             CausalLine(changed.format("random ones"), effect.random, effect.random_change, draws),
             CausalLine("top beyond random", None, effect.excess),

@@ -100,5 +100,5 @@ def _empty(document: AnsweringDocument) -> Empty:
             "This attribution was made before such lists were kept. Run it again to have them.",
         )
     if document.token is not None and document.token.special:
-        return Empty("Nobody answers to it", "Special tokens are in no sum here, so no neuron has a share on them.")
-    return Empty("Nobody answers to it", "No ranked neuron is active there.")
+        return Empty("No neuron answers to it", "Special tokens are in no sum here, so no neuron has a share on them.")
+    return Empty("No neuron answers to it", "No ranked neuron is active there.")

@@ -100,7 +100,7 @@ def choosing_page(texts: Sequence[TextWords], frame: Frame, target: Target, wron
     return TextsPage(
         frame=frame,
         title="Choose the words",
-        lead="Which words of your text decide it? They are what every neuron's Score is about.",
+        lead="Mark the words that decide your text's label: every neuron's Score is computed from them.",
         own=None,
         words=WordsForm(
             title="Your text" if len(texts) == 1 else "Your texts",

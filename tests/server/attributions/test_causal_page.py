@@ -59,8 +59,8 @@ def test_the_panel_tells_of_the_dense_model_and_the_chosen_variant(
     text = panel(client)
     assert "reviews, 200 rows that the neurons were not chosen on" in text
     assert "10 top neurons (4 in layer 0, 6 in layer 2) against 20 draws" in text
-    assert "demo, neurons held at their mean" in text and "wanda · c4 8x64 · 0.5, dense weights given back" in text
-    assert "magnitude" not in text and "magnitude · 0.5, dense weights given back" in panel(client, "pruned-2")
+    assert "demo, neurons held at their mean" in text and "wanda · c4 8x64 · 0.5, dense weights restored" in text
+    assert "magnitude" not in text and "magnitude · 0.5, dense weights restored" in panel(client, "pruned-2")
     top = 100 * FOUND["dense"][1, 0].mean()
     assert f"{top:.1f}" in text
     assert "they matter for it" in text and "0 of 20 draws cost as much accuracy or more, p = 0.048" in text
