@@ -14,7 +14,7 @@ from prunescope.server.site.parts import Empty
 
 @dataclass(frozen=True)
 class Found:
-    """One attribution: its words lead on."""
+    """An attribution in a list: its models, number of texts and influential words."""
 
     title: str
     href: str

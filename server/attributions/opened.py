@@ -27,7 +27,7 @@ Summary = TypeVar("Summary")
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where an attribution lies; ``version`` changes when it is made anew under the same id."""
+    """The location of an attribution; ``version`` changes when the attribution of this id is replaced."""
 
     location: str
     version: str
@@ -104,7 +104,7 @@ class OpenAttribution:
 
     @property
     def provenance(self) -> str:
-        """One line that says how these numbers came about."""
+        """One line: models, texts, source of words, activation, permutations and seed."""
         texts = self.spec.get("texts")
         count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
         if isinstance(texts, dict) and texts.get("dataset"):
@@ -123,7 +123,7 @@ class OpenAttribution:
         return NeuronRow(**dict(row), href=urls.neuron(self.id, row.layer, row.neuron))
 
     def variant(self, name: str | None) -> str | None:
-        """The pruned variant of this name, None for the first; Problem 422 when there is none of it."""
+        """The name of a pruned variant, checked: None gives the first one. Problem 422 for an unknown name."""
         pruned = self.store.variants[1:]
         if name is not None and name not in pruned:
             raise bad_field("variant", name, pruned, unknown_name(name, pruned))
@@ -146,12 +146,12 @@ class OpenAttribution:
 
 
 def no_such_neuron(error: NoSuchNeuron) -> Problem:
-    """404 that gives the limits."""
+    """Problem 404 with the layers and neurons that exist."""
     return Problem(404, "not-found", "No such neuron", str(error))
 
 
 def no_such_example(example: int, known: Sequence[int]) -> Problem:
-    """422 that names the examples there are."""
+    """Problem 422 that names the existing examples."""
     names = [*map(str, known)]
     message = f"there is no example {example}; the examples are {', '.join(names)}"
     return bad_field("example", example, names, message)

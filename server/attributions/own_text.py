@@ -78,7 +78,7 @@ def text_panel(
     given: Mapping[str, str] | None = None,
     wrong: str = "",
 ) -> TextPanel:
-    """``given`` was typed before (text, label, source); ``wrong`` is what is wrong with it."""
+    """The form with what was typed before (``given``: text, label, source) and the error ``wrong`` about it."""
     typed = given or {}
     href = urls.attribution_texts(target.attribution, **target.state)
     return TextPanel(

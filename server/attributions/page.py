@@ -68,7 +68,7 @@ def opened_crumb(opened: OpenAttribution) -> Crumb:
 def attribution_page(
     document: AttributionDocument, frame: Frame, here: str, own: TextPanel | None = None
 ) -> AttributionPage:
-    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    """The context of an attribution's page. ``here`` is the page's path, or that of the share link it was opened by."""
     first = document.variants[0].name if document.variants else None
     variant = document.variant if document.variant != first else None
 

@@ -32,12 +32,12 @@ RANKS = 20
 
 
 def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
-    """One line of the list of attributions."""
+    """The entry of an attribution in a list."""
     return AttributionSummary.model_validate(_summary_fields(opened))
 
 
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
-    """Newest first."""
+    """A page of the list, newest first. Problem 422 for a wrong cursor or limit."""
     records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
     items = [
         found if isinstance(found, AttributionSummary) else _damaged_summary(stores, *found)

@@ -55,7 +55,7 @@ class ComparablePage:
 
 
 def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> ComparisonPage:
-    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    """The context of a comparison. ``here`` is the page's path, or that of the share link it was opened by."""
     options = tuple(
         Option(share_of_layer(top), urls.with_state(here, top=top), top == document.top) for top in document.tops
     )
@@ -110,7 +110,7 @@ def difference_note(item: ComparableAttribution) -> str:
 
 
 def share_of_layer(top: str) -> str:
-    """``5%`` as it is shown: with a space before the sign."""
+    """A top size for display: ``5%`` with a space before the sign."""
     return top.replace("%", f"{formats.SPACE}%")
 
 
@@ -120,7 +120,7 @@ def _range(found: Overlap) -> str:
 
 
 def _note(differing: list[str]) -> str:
-    """The first of the settings that tell one from the other."""
+    """The first two differing settings, in brackets."""
     return f" ({', '.join(differing[:2])})" if differing else ""
 
 
@@ -138,7 +138,7 @@ def _verdict(document: ComparisonDocument) -> str:
 
 
 def _caution(document: ComparisonDocument) -> str:
-    """What the two have in common already, where that makes an overlap say less."""
+    """A warning where most texts are the same in both: the overlap then says little about other texts."""
     fewer = min(document.first.examples, document.second.examples)
     if document.texts_in_both >= MIN_SHARED_TEXTS * fewer:
         return (
@@ -195,7 +195,7 @@ def _layers_data(document: ComparisonDocument) -> dict[str, object]:
 
 
 def _label(row: LayerRow) -> str:
-    """What a layer's point says, as lines."""
+    """The label of a layer's point in the chart, as lines."""
     found = row.overlap
     lines = (
         f"Layer {row.layer}",

@@ -40,7 +40,7 @@ class AnsweringPage:
 
 
 def answering_page(document: AnsweringDocument, frame: Frame, here: str) -> AnsweringPage:
-    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    """The context of the page. ``here`` is its path, or that of the share link it was opened by."""
     token = document.token
     chosen: dict[str, urls.State] = (
         {"word": document.word} if token is None else {"example": document.example, "token": token.position}

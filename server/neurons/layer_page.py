@@ -1,9 +1,9 @@
-"""The layer page: neurons x tokens, dense, pruned and their difference."""
+"""The page of a layer: neurons x tokens in the dense model, a pruned one, and their difference."""
 
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.neurons.documents import HeatRow, LayerHeatmap, TokenDocument
+from prunescope.server.neurons.documents import HeatRow, LayerHeatmap
 from prunescope.server.neurons.tokens import difference_legend, magnitude_legend, scales_of
 from prunescope.server.neurons.view import ACTIVATIONS, View, example_picker, transformed, view_state
 from prunescope.server.site import formats
@@ -13,29 +13,16 @@ from prunescope.server.site.parts import Href, Legend, Moves, Option, Picker, St
 from prunescope.text.pieces import drawn
 
 ROWS = 16
-TITLES = {"dense": "Dense", "pruned": "Pruned", "difference": "Difference"}
-
-
-@dataclass(frozen=True)
-class TokenHead:
-    css: str
-    text: str
-
-
-@dataclass(frozen=True)
-class GridRow:
-    name: str
-    href: str
-    note: str
-    cells: tuple[str, ...]  # css classes
 
 
 @dataclass(frozen=True)
 class Grid:
+    """Neurons x tokens in one of the three panes: ``cells[row][token]`` is a css class, empty for special tokens."""
+
     key: str
     title: str
     subtitle: str
-    rows: tuple[GridRow, ...]
+    cells: list[list[str]]
     legend: Legend
 
 
@@ -44,18 +31,18 @@ class LayerPage:
     """The context of ``neurons/layer.html``."""
 
     frame: Frame
-    title: str
+    document: LayerHeatmap
     toggles: tuple[Picker, ...]
     menus: tuple[Picker, ...]
     moves: tuple[Moves, ...]
-    heads: tuple[TokenHead, ...]
-    grids: tuple[Grid, ...]
-    shown: str
+    heads: list[str]  # the tokens as column heads
+    neuron_hrefs: list[str]  # by row
+    grids: list[Grid]
     data: dict[str, object]
 
 
 def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, activation: str) -> LayerPage:
-    """``activation`` is the attribution's own; ``here`` the page's own path, or the share link's."""
+    """The context of a layer's page. ``activation`` is the attribution's own, ``here`` the page's path."""
     default = View(example=0, variant=document.variants[1].name, activation=activation)
     dense, pruned = document.variants[0], next(each for each in document.variants if each.name == view.variant)
     state: dict[str, urls.State] = {
@@ -67,81 +54,58 @@ def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, a
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **{**state, **changes})
 
-    values = [_values(row, dense.name, pruned.name, view.activation) for row in document.rows]
+    values = {
+        "dense": [[transformed(value, view.activation) for value in row.values[dense.name]] for row in document.rows],
+        "pruned": [[transformed(value, view.activation) for value in row.values[pruned.name]] for row in document.rows],
+    }
+    values["difference"] = [
+        [after - before for before, after in zip(*pair, strict=True)]
+        for pair in zip(values["dense"], values["pruned"], strict=True)
+    ]
     usual = [place for place, token in enumerate(document.tokens) if not token.special]
-    scales = scales_of(((before[i], after[i]) for before, after in values for i in usual), view)
-    links = [_neuron_href(row, view, default) for row in document.rows]
-    keys = [key for key in TITLES if view.pane in {"all", key}]
+    pairs = (
+        (before[i], after[i]) for before, after in zip(values["dense"], values["pruned"], strict=True) for i in usual
+    )
+    scales = dict(zip(values, scales_of(pairs, view), strict=True))
+    subtitles = {"dense": dense.label, "pruned": pruned.label, "difference": formats.AGAINST_DENSE}
     return LayerPage(
         frame=frame,
-        title=f"Layer {document.layer}",
+        document=document,
         toggles=() if frame.shared else _toggles(document, view, href),
         menus=() if frame.shared else _menus(document, view, href, pruned.label),
         moves=() if frame.shared else _moves(document, state),
-        heads=tuple(_head(token) for token in document.tokens),
-        grids=tuple(
-            Grid(
-                key,
-                TITLES[key],
-                {"dense": dense.label, "pruned": pruned.label, "difference": formats.AGAINST_DENSE}[key],
-                tuple(
-                    _row(row, link, key, each, document.tokens, scales)
-                    for row, link, each in zip(document.rows, links, values, strict=True)
-                ),
-                {
-                    "dense": magnitude_legend(scales[0], view.activation),
-                    "pruned": magnitude_legend(scales[1], view.activation),
-                    "difference": difference_legend(scales[2]),
-                }[key],
-            )
-            for key in keys
-        ),
-        shown=f"neurons {document.cursor + 1} to {document.cursor + len(document.rows)} of the layer's ranking",
+        heads=[drawn(token.token).strip(" ").replace("\n", "↵") or "↵" for token in document.tokens],
+        neuron_hrefs=[_neuron_href(row, view, default) for row in document.rows],
+        grids=[
+            _grid(key, subtitles[key], values[key], scales[key], document, view)
+            for key in values
+            if view.pane in {"all", key}
+        ]
+        if document.rows
+        else [],
         data={
             "tokens": [[formats.token_name(token.token), token.token_id] for token in document.tokens],
             "names": [row.neuron.name for row in document.rows],
-            "dense": [[round(value, 6) for value in each[0]] for each in values],
-            "pruned": [[round(value, 6) for value in each[1]] for each in values],
+            "dense": [[round(value, 6) for value in row] for row in values["dense"]],
+            "pruned": [[round(value, 6) for value in row] for row in values["pruned"]],
         },
     )
 
 
-def _values(row: HeatRow, dense: str, pruned: str, activation: str) -> tuple[list[float], list[float]]:
-    before = [transformed(value, activation) for value in row.values[dense]]
-    after = [transformed(value, activation) for value in row.values[pruned]]
-    return before, after
-
-
-def _row(
-    row: HeatRow,
-    href: str,
-    key: str,
-    values: tuple[list[float], list[float]],
-    tokens: list[TokenDocument],
-    scales: tuple[Scale, ...],
-) -> GridRow:
-    before, after = values
-    match key:
-        case "dense":
-            shades = [magnitude_shade(value, scales[0]) for value in before]
-        case "pruned":
-            shades = [magnitude_shade(value, scales[1]) for value in after]
-        case _:
-            shades = [difference_shade(b - a, scales[2]) for a, b in zip(before, after, strict=True)]
-    cells = tuple("" if token.special else shade for token, shade in zip(tokens, shades, strict=True))
-    note = f"rank {formats.count(row.neuron.rank)}" if row.neuron.rank else "not ranked"
-    return GridRow(row.neuron.name, href, note, cells)
+def _grid(key: str, subtitle: str, values: list[list[float]], scale: Scale, document: LayerHeatmap, view: View) -> Grid:
+    shade = difference_shade if key == "difference" else magnitude_shade
+    legend = difference_legend(scale) if key == "difference" else magnitude_legend(scale, view.activation)
+    cells = [
+        ["" if token.special else shade(value, scale) for token, value in zip(document.tokens, row, strict=True)]
+        for row in values
+    ]
+    return Grid(key, key.capitalize(), subtitle, cells, legend)
 
 
 def _neuron_href(row: HeatRow, view: View, default: View) -> str:
-    """The neuron as it is seen here: same example, variant and scale."""
+    """The neuron's page with the same example, variant and scale."""
     state = {**view_state(view.with_changes(pane="all"), default), "example": view.example}
     return urls.with_state(row.neuron.href, **state)
-
-
-def _head(token: TokenDocument) -> TokenHead:
-    marks = ["token", *(mark for mark, on in (("i", token.influential), ("s", token.special)) if on)]
-    return TokenHead(" ".join(marks), drawn(token.token).strip(" ").replace("\n", "↵") or "↵")
 
 
 def _toggles(document: LayerHeatmap, view: View, href: Href) -> tuple[Picker, ...]:

@@ -1,4 +1,4 @@
-"""The neuron page: the paper's Figure 1 for one neuron, at an address that holds everything that is seen."""
+"""The page of a neuron (the paper's Figure 1); its address holds the whole view."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from prunescope.store.attributions.documents import MaskedFraction
 
 MAX_WORDS = 12
 TELLING = "telling"
-"""What addresses of older versions say for the default example."""
+"""The default example in addresses of older versions."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class NeuronPage:
 
 
 def default_view(document: NeuronDocument) -> View:
-    """The view of an address without a query: the text in which the loss on this neuron's own word is seen best, over
-    all pruned models."""
+    """The view of an address without a query: the text with the largest loss on the neuron's own word in any pruned
+    model, and the first pruned model."""
     dense, *pruned = document.variants
     example = telling_text(document.examples, dense, pruned, document.word, document.activation)
     return View(example=example, variant=pruned[0].name, activation=document.activation)
@@ -86,7 +86,7 @@ def neuron_view(document: NeuronDocument, query: Mapping[str, str]) -> View:
 def neuron_page(
     document: NeuronDocument, view: View, frame: Frame, here: str, *, own: TextPanel | None = None
 ) -> NeuronPage:
-    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by."""
+    """The context of a neuron's page. ``here`` is the page's path, or that of the share link it was opened by."""
     default = default_view(document)
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
     reading = read_example(document, view, place)
@@ -161,7 +161,7 @@ def _words(document: NeuronDocument, reading: Reading) -> tuple[list[WordLine], 
 
 
 def _chips(document: NeuronDocument, href: Href) -> tuple[Option, ...]:
-    """The words it answers to most; each leads to the first text that holds it."""
+    """The neuron's own word and the next by activation; each links to its first text."""
     strongest = sorted(document.words, key=lambda word: -(word.values.get("dense") or 0.0))
     names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
     where = {
@@ -209,7 +209,7 @@ def _toggles(view: View, href: Href) -> tuple[Picker, ...]:
 
 
 def _fixed(toggles: tuple[Picker, ...], menus: tuple[Picker, ...]) -> tuple[str, ...]:
-    """What a shared view shows, in words instead of controls."""
+    """The settings of a shared view as texts, which stand in place of the controls."""
     return (
         *(menu.shown for menu in menus),
         *(each.label for picker in toggles for each in picker.options if each.current),
@@ -272,7 +272,7 @@ def _step(
 
 
 def file_facts(document: NeuronDocument, view: View) -> str:
-    """What stands above the texts of a file: the page's facts, and what the view shows."""
+    """The line above the texts of an exported file: the page's facts and the settings of the view."""
     pruned = next(variant for variant in document.variants if variant.name == view.variant)
     facts = (" ".join(filter(None, (fact.before, fact.strong, fact.after))) for fact in _facts(document, pruned))
     toggles = _toggles(view, lambda **changes: "")
@@ -281,7 +281,7 @@ def file_facts(document: NeuronDocument, view: View) -> str:
 
 
 def _exports(document: NeuronDocument, view: View) -> tuple[Option, ...]:
-    """Files of exactly this view: their addresses carry its state."""
+    """Links to the files of this view."""
     kinds = (
         ("csv", "CSV", "a row per token"),
         ("svg", "SVG", "the figure, for print"),

@@ -19,7 +19,7 @@ Fields = dict[str, list[str]]
 
 
 async def form_fields(request: Request) -> Fields:
-    """The fields of a form; line ends as programs write them. Problem 422 for what cannot be read."""
+    """The fields of a form, with ``\\n`` for line ends. Problem 422 for a body that cannot be read."""
     try:
         body = await request.body()
         given = await run_in_threadpool(_parsed, body)

@@ -27,8 +27,8 @@ def attribution_texts(stores: Stores, opened: OpenAttribution) -> AttributionTex
 
 
 def text_words(index: int, text: str, words: Sequence[str], label: str | None = None) -> TextWords:
-    """Every word of a text where it stands. Influential ones may be phrases; of two that overlap the longer one counts,
-    and every occurrence of a word is a span of its own."""
+    """Every word of a text with its place; each occurrence is a span. Influential words may be phrases; of two that
+    overlap the longer one is marked."""
     found = WordIndex(text)
     marked = sorted(_marked(found, words), key=lambda span: span.start)
     taken = {place for span in marked for place in range(span.start, span.end)}

@@ -1,5 +1,4 @@
-"""From one attribution to the next: the specs of other texts through the same models, and of other words of the same
-texts."""
+"""Specs made from an attribution's: of typed texts through the same models, and of other words of the same texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from prunescope.store import submission
 from prunescope.text.words import WordIndex
 
 SAME = ("dense", "pruned", "activation", "layers", "permutations", "floor", "special_tokens", "seed")
-"""What a text of one's own takes over from an attribution's spec."""
+"""The fields that the spec of a typed text takes over from the attribution's."""
 
 
 def inner_texts(opened: OpenAttribution) -> list[str]:
@@ -35,7 +34,7 @@ def inner_texts(opened: OpenAttribution) -> list[str]:
 
 
 def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], source: str | None) -> dict[str, Any]:
-    """The spec of texts of one's own through an attribution's models, read as it reads them.
+    """The spec of typed texts through an attribution's models, with its settings.
 
     ``source`` None: manual where words are given, else `own_source`. Problem 422 for a label that is missing.
     """

@@ -112,7 +112,8 @@ class Interval(Document):
 
 
 class Controls(Document):
-    """Did the matched neurons fall further than others? `random`: of the same layer; `like`: of like activation."""
+    """Pooled drops of the top neurons (`matched`) and of control neurons: `random` ones of the same layers, and `like`,
+    matched by activation; then the differences."""
 
     matched: Interval
     random: Interval
@@ -151,7 +152,7 @@ class ModelLabel(Document):
 
 
 class Summary(Document):
-    """What an attribution did, in counts."""
+    """The settings and counts of an attribution, with the texts and words that were left out."""
 
     activation: str
     source: str

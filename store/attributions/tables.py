@@ -1,4 +1,4 @@
-"""What the pages of an attribution show besides activations: ranks, words, drops, controls, masked fractions.
+"""Reads what an attribution keeps besides activations: ranks, words, drops, controls, masked fractions.
 
 The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once
 and kept. The classes that it returns are in documents.py.
@@ -10,7 +10,7 @@ first pruned one.
 
 What is no array lies in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`, and `comparisons`
 by variant with `controls`, `words` (a row for each of the words, in their order) and `layers` ({layer, controls}); and
-`causal` where that stage was asked for (causal_documents.py).
+`causal` where that stage was asked for (causal.py).
 What attributions of format 1 lack (see activations.py) is None or empty.
 """
 
@@ -40,7 +40,7 @@ from prunescope.text.words import fold
 
 
 class AttributionTables:
-    """Answers the questions of the pages about one attribution."""
+    """Reads the ranks, words, drops and controls of one attribution."""
 
     def __init__(self, store: ActivationStore) -> None:
         self.store = store
@@ -51,7 +51,7 @@ class AttributionTables:
         return [row["word"] for row in self.store.tables["words"]]
 
     def summary(self) -> Summary:
-        """What was done and left out."""
+        """Settings and counts."""
         return Summary(**self.store.tables["summary"])
 
     def neurons(

@@ -50,7 +50,8 @@ class Asked:
 
 
 def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
-    """Problem 404 for an unknown example; 422 for another value that is not there, or for too large a picture."""
+    """A neuron as csv, svg, png or html. Problem 404 for an unknown example, 422 for another wrong value or too large a
+    picture."""
     if form not in urls.HEATMAP_FORMS:
         raise bad_field("form", form, list(urls.HEATMAP_FORMS), unknown_name(form, urls.HEATMAP_FORMS))
     view, chosen = _view(neuron, asked)
@@ -71,7 +72,7 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
 
 
 def _view(neuron: NeuronDocument, asked: Asked) -> tuple[View, list[int]]:
-    """The view, and the places of the examples in the file."""
+    """The view of a query, and the places of the examples in the file."""
     default = default_view(neuron)
     names = [variant.name for variant in neuron.variants[1:]]
     if asked.variant is not None and asked.variant not in names:
