@@ -16,7 +16,7 @@ class Setting(Document):
     differs: bool
 
 
-class OverAll(Document):
+class TopComparison(Document):
     """The best ``top`` of all layers together, against neurons drawn from all layers, and against neurons drawn from
     the same layers as the best of each."""
 
@@ -26,7 +26,7 @@ class OverAll(Document):
 
 
 @dataclass(frozen=True)
-class LayerRow(LayerOverlap):
+class LayerComparison(LayerOverlap):
     """The best of one layer in both attributions, and the layer's page in each."""
 
     first_href: str
@@ -56,9 +56,9 @@ class ComparisonDocument(Document):
     population: int  # neurons that both rank
     top: str
     tops: list[str]  # sizes to choose from
-    over_all: list[OverAll]
+    over_all: list[TopComparison]
     correlation: Correlation | None
-    layer_list: list[LayerRow]
+    layer_list: list[LayerComparison]
     together: Overlap  # of all layers' best
     shared_neurons: list[SharedNeuron]  # best first, at most 500
     href: str

@@ -8,7 +8,7 @@ from prunescope.server.comparisons.documents import (
     ComparableAttribution,
     ComparableAttributions,
     ComparisonDocument,
-    LayerRow,
+    LayerComparison,
     SharedNeuron,
 )
 from prunescope.server.site import formats
@@ -194,7 +194,7 @@ def _layers_data(document: ComparisonDocument) -> dict[str, object]:
     }
 
 
-def _label(row: LayerRow) -> str:
+def _label(row: LayerComparison) -> str:
     """The label of a layer's point in the chart, as lines."""
     found = row.overlap
     lines = (

@@ -12,10 +12,10 @@ from prunescope.server.comparisons.documents import (
     ComparableAttribution,
     ComparableAttributions,
     ComparisonDocument,
-    LayerRow,
-    OverAll,
+    LayerComparison,
     Setting,
     SharedNeuron,
+    TopComparison,
 )
 from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site.documents import Link
@@ -85,12 +85,12 @@ def comparison_document(
         top=str(chosen),
         tops=_tops(first.store.neurons, chosen),
         over_all=[
-            OverAll(top=str(found.top), anywhere=found.anywhere, in_layers=found.in_layers)
+            TopComparison(top=str(found.top), anywhere=found.anywhere, in_layers=found.in_layers)
             for found in map(compared.over_all, _sizes(compared.population))
         ],
         correlation=compared.correlation(),
         layer_list=[
-            LayerRow(
+            LayerComparison(
                 **vars(row),
                 first_href=urls.layer(first.id, row.layer),
                 second_href=urls.layer(second.id, row.layer),
