@@ -46,7 +46,12 @@ class ModelPage:
 
 def models_page(page: Page[ModelSummary], frame: Frame) -> ListPage[ModelSummary]:
     start = urls.new_job(kind=JobKind.PRUNE)
-    empty = Empty("No models yet", "Prune a model and it stands here, with its dense parent.", "Prune a model", start)
+    empty = Empty(
+        "No models yet",
+        "Pruned models are listed here, with the dense models that they were made from.",
+        "Prune a model",
+        start,
+    )
     return ListPage(frame, page.items, empty, page.next_href)
 
 

@@ -195,7 +195,7 @@ def _notes(shown: Shown) -> list[str]:
     cells, measure, paper = shown.cells, shown.measure, shown.document.published
     notes = [measure.best]
     if any(cell.at_chance for cell in cells):
-        notes.append("Hatched: within its interval of chance.")
+        notes.append("Hatched: the interval includes chance.")
     if any(measure.value(cell) is not None and cell.done < cell.measurements for cell in cells):
         notes.append("Underlined: some of its measurements are still missing.")
     if any(map(shown.holds, cells)):

@@ -83,7 +83,7 @@ class MeasureWords:
         """Further lines of a cell's details: (name, text)."""
         rows = []
         if cell.chance is not None:
-            near = ", not told from it" if cell.at_chance else ""
+            near = ", not distinguishable from it" if cell.at_chance else ""
             rows.append(("chance", f"{formats.accuracy(cell.chance)} %{near}"))
         if cell.majority is not None and cell.majority != cell.chance:
             rows.append(("majority", f"{formats.accuracy(cell.majority)} %"))

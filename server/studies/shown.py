@@ -110,7 +110,7 @@ class Shown:
         if any(cell.best for cell in self.cells):
             notes.append(self.measure.best)
         if any(cell.at_chance for cell in self.cells):
-            notes.append("Italic: not told from chance.")
+            notes.append("Italic: not distinguishable from chance.")
         if any(map(self.holds, self.cells)):
             notes.append("Asterisk: holds at a false discovery rate of 5 %.")
         if missing := sum(cell.measurements - cell.done for cell in self.cells):
