@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker
-from prunescope.server.studies.documents import PivotLabel, StudyDocument, table_title
+from prunescope.server.studies.documents import LabelDocument, StudyDocument, table_title
 from prunescope.server.studies.measures import MEASURES, axis_name
 from prunescope.server.studies.query import StudyQuery, shown_query
 from prunescope.store.evaluations.values import Measure
@@ -91,12 +91,12 @@ def _form(document: StudyDocument, query: StudyQuery, here: str) -> TableForm:
     )
 
 
-def _several(labels: Sequence[PivotLabel]) -> bool:
+def _several(labels: Sequence[LabelDocument]) -> bool:
     """Whether an axis can be filtered: it has two values or more, not counting "none"."""
     return len(_real(labels)) > 1
 
 
-def _real(labels: Sequence[PivotLabel]) -> list[PivotLabel]:
+def _real(labels: Sequence[LabelDocument]) -> list[LabelDocument]:
     return [label for label in labels if label.value != NO_VALUE]
 
 
