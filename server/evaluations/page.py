@@ -105,11 +105,11 @@ def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
             Fact("", formats.count(document.mended), "mended"),
         ]
         note = (
-            "Right in the dense model and wrong here come first, then those that are right only here; of both, the "
-            "most confident first: by how far the two answers lie ahead of the next choices, added up."
+            "Examples that the dense model has right and this one wrong come first, then those that only this one has "
+            "right; of both, those with the largest margins of the two answers over the next choices first."
         )
     elif document.of_dense:
-        note = "This is a dense model. What pruning broke stands on the pages of the models that were pruned from it."
+        note = "This is a dense model. The examples that pruning broke are on the pages of the models pruned from it."
     else:
         note = "The dense model was not measured on the same rows, so nothing can be said about what broke."
     dense = document.dense.label if document.dense else ""

@@ -95,7 +95,7 @@ def jobs_page(
     kinds = [("All", None), *((each.value.capitalize(), each) for each in JobKind)]
     states = [("Any state", None), *((each.value.capitalize(), each) for each in JobState)]
     empty = (
-        Empty("No such jobs", "None of the jobs is of this kind and state.", "Show all of them", urls.jobs())
+        Empty("No matching jobs", "No job has this kind and state.", "Show all of them", urls.jobs())
         if kind or state
         else Empty("No jobs yet", "Pruning, measuring and attributing all run as jobs.", "Start one", urls.new_job())
     )

@@ -31,26 +31,13 @@ class About:
     code: bool = False
 
 
-@dataclass(frozen=True)
-class StageLine:
-    name: str
-    seconds: str
-    share: float
-
-
-def stage_lines(document: ModelDocument) -> tuple[StageLine, ...]:
-    """The stages in their order, and the time that no stage accounts for."""
+def stage_seconds(document: ModelDocument) -> dict[str, float]:
+    """Stage -> seconds, in the order of the stages, and the time that no stage accounts for."""
     order = [*STAGES, *(name for name in document.stages if name not in STAGES)]
     seconds = {STAGES.get(name, name): document.stages[name] for name in order if document.stages.get(name)}
     total = document.seconds or 0.0
     rest = total - sum(seconds.values())
-    if seconds and rest > MIN_OTHER * total:
-        seconds[OTHER] = rest
-    largest = max(seconds.values(), default=0.0)
-    return tuple(
-        StageLine(name, formats.duration(value), round(100 * value / largest, 1) if largest else 0.0)
-        for name, value in seconds.items()
-    )
+    return {**seconds, OTHER: rest} if seconds and rest > MIN_OTHER * total else seconds
 
 
 def about_lines(document: ModelDocument) -> tuple[About, ...]:

@@ -45,11 +45,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Row:
-    layer: str
-    sparsity: str
-    share: float  # of the bar, in percent
-    error: str
-    seconds: str
+    layer: LayerDocument
     cells: tuple[Cell, ...]
 
 
@@ -66,6 +62,7 @@ class MatrixTable:
     measured: bool
     timed: bool
     beside: int
+    places: int
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,8 @@ def matrix_table(document: ModelDocument, shown: Shown) -> MatrixTable:
         caption=f"{TITLES[shown].lower()} of each matrix",
         groups=tuple(Group(prefix, len(list(columns))) for prefix, columns in prefixes),
         columns=tuple(name.rpartition(".")[2] for name in names),
-        rows=tuple(_row(layer, names, shown, shades, places) for layer in document.layers),
+        rows=tuple(_row(layer, names, shown, shades) for layer in document.layers),
+        places=places,
         uneven=uneven,
         measured=with_error,
         timed=timed,
@@ -167,16 +165,9 @@ def _shades(document: ModelDocument, shown: Shown) -> _Shades:
     return _Shades("heat", low * GRAIN, high * GRAIN)
 
 
-def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Shades, places: int) -> Row:
+def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Shades) -> Row:
     known = {matrix.name: matrix for matrix in layer.matrices}
-    return Row(
-        layer=f"{layer.layer}",
-        sparsity=formats.percent(layer.sparsity, 1),
-        share=round(100 * layer.sparsity, 1),
-        error=formats.decimal(layer.relative_error),
-        seconds=formats.decimal(layer.seconds, places),
-        cells=tuple(_cell(known.get(name), shown, shades) for name in names),
-    )
+    return Row(layer, tuple(_cell(known.get(name), shown, shades) for name in names))
 
 
 def _cell(matrix: MatrixDocument | None, shown: Shown, shades: _Shades) -> Cell:

@@ -8,7 +8,7 @@ from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.labels import spec_fields
 from prunescope.server.models.documents import ModelDocument, ModelSummary, PlacedMatrix
-from prunescope.server.models.making import About, StageLine, about_lines, stage_lines
+from prunescope.server.models.making import About, about_lines, stage_seconds
 from prunescope.server.models.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Link, Page
@@ -34,7 +34,7 @@ class ModelPage:
     map: MatrixMap | None
     table: MatrixTable | None
     largest_error: float
-    stages: tuple[StageLine, ...]
+    stages: dict[str, float]
     halves: str  # css: the two stand beside each other
     about: tuple[About, ...]
     spec: str
@@ -46,7 +46,12 @@ class ModelPage:
 
 def models_page(page: Page[ModelSummary], frame: Frame) -> ListPage[ModelSummary]:
     start = urls.new_job(kind=JobKind.PRUNE)
-    empty = Empty("No models yet", "Prune a model and it stands here, with its dense parent.", "Prune a model", start)
+    empty = Empty(
+        "No models yet",
+        "Pruned models are listed here, with the dense models that they were made from.",
+        "Prune a model",
+        start,
+    )
     return ListPage(frame, page.items, empty, page.next_href)
 
 
@@ -56,7 +61,7 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown
     with_error = measured(document)
     chosen: Shown = "sparsity" if shown == "sparsity" or not with_error else "error"
     pruned = bool(document.layers)
-    stages = stage_lines(document)
+    stages = stage_seconds(document)
     return ModelPage(
         frame=frame,
         document=document,

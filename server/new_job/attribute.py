@@ -68,20 +68,20 @@ def attribute_sections(form: JobForm, given: Mapping[str, str]) -> tuple[Section
                 ),
                 Field(
                     "texts-words",
-                    "Their influential words",
+                    "Influential words of the texts",
                     control="area",
                     shape="words",
                     hint="a line for each text, words separated by commas; empty: they are found",
                     when="texts-from=own",
                 ),
                 shown(
-                    select("prompt", "Prompt around them", form.prompts, "none"),
+                    select("prompt", "Prompt", form.prompts, "none"),
                     "texts-from=own",
                 ),
             ),
         ),
         Section(
-            "How",
+            "Settings",
             (
                 select("words.source", "Influential words", sources, ""),
                 select("activation", "Activation", form.activations, "relu"),
@@ -106,7 +106,7 @@ def _causal(form: JobForm) -> Section:
     tasks = [Choice(value="", label="not asked"), *form.tasks]
     hint = "measures it without the top neurons, and with their weights given back to the pruned models"
     return Section(
-        "Is it causal",
+        "Causal test",
         (
             select("causal.task", "Task", tasks, "", hint=hint),
             shown(number("causal.limit", "Rows", "200", least="1", hint="the task's first ones"), asked),

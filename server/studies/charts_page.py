@@ -5,7 +5,7 @@ from html import escape
 
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import PivotCell, StudyChart, StudyDocument, StudyRow
+from prunescope.server.studies.documents import CellDocument, RowDocument, StudyChart, StudyDocument
 from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name
 from prunescope.server.studies.shown import Shown
 
@@ -62,11 +62,11 @@ def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Ch
     )
 
 
-def _there(cell: PivotCell, measure: MeasureWords) -> bool:
+def _there(cell: CellDocument, measure: MeasureWords) -> bool:
     return measure.value(cell) is not None
 
 
-def _note(chart: StudyChart, drawn: list[StudyRow], document: StudyDocument) -> str:
+def _note(chart: StudyChart, drawn: list[RowDocument], document: StudyDocument) -> str:
     measure = MEASURES[document.measure]
     parts = [f"like {chart.like}"] if chart.like else []
     if chart.table.averaged:
@@ -90,7 +90,7 @@ def _places(chart: StudyChart) -> list[object]:
     return [escape(label.label) for label in chart.table.column_labels]
 
 
-def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: MeasureWords) -> dict[str, object]:
+def _series(chart: StudyChart, row: RowDocument, document: StudyDocument, measure: MeasureWords) -> dict[str, object]:
     cells, shown = row.cells, Shown(document)
     intervals = [None if cell is None else _interval(cell, document, measure) for cell in cells]
     names = [label.label for label in chart.table.column_labels]
@@ -113,11 +113,11 @@ def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: 
     }
 
 
-def _interval(cell: PivotCell, document: StudyDocument, measure: MeasureWords) -> tuple[float, float] | None:
+def _interval(cell: CellDocument, document: StudyDocument, measure: MeasureWords) -> tuple[float, float] | None:
     return measure.difference_interval(cell) if document.show == "difference" else cell.interval
 
 
-def _label(row: StudyRow, column: str, cell: PivotCell | None, measure: MeasureWords) -> str:
+def _label(row: RowDocument, column: str, cell: CellDocument | None, measure: MeasureWords) -> str:
     value = None if cell is None else measure.value(cell)
     if cell is None or value is None:
         return ""

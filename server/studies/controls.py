@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker
-from prunescope.server.studies.documents import PivotLabel, StudyDocument, table_title
+from prunescope.server.studies.documents import LabelDocument, StudyDocument, table_title
 from prunescope.server.studies.measures import MEASURES, axis_name
 from prunescope.server.studies.query import StudyQuery, shown_query
 from prunescope.store.evaluations.values import Measure
@@ -31,36 +31,23 @@ LIKE_TABLES = {
 
 
 @dataclass(frozen=True)
-class Value:
-    value: str
-    label: str
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class AxisSelect:
-    key: str
-    label: str
-    options: tuple[Value, ...]
-
-
-@dataclass(frozen=True)
 class Filter:
-    """The values of an axis as checkboxes; none of them checked is all of them. ``shown`` is the menu's text."""
+    """The menu of an axis, whose values are checkboxes: all of them count while none is checked. ``shown`` is its
+    text."""
 
     axis: str
     name: str
     shown: str
-    active: bool
-    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True)
 class TableForm:
+    """``axes`` (axis: name) can be rows and columns; ``kept`` are hidden fields."""
+
     action: str
-    selects: tuple[AxisSelect, ...]
+    axes: dict[str, str]
     filters: tuple[Filter, ...]
-    kept: tuple[tuple[str, str], ...]
+    kept: dict[str, urls.State]
 
 
 @dataclass(frozen=True)
@@ -94,29 +81,22 @@ def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Contr
 def _form(document: StudyDocument, query: StudyQuery, here: str) -> TableForm:
     table = document.table
 
-    def name(axis: str) -> str:
-        return axis_name(axis, document.measure)
-
     several = [axis for axis, labels in document.axis_labels.items() if _several(labels) or axis in document.filters]
     offered = [axis for axis in document.axes if axis in {*several, table.rows_axis, table.columns_axis}]
-    kept = query.with_(rows=None, columns=None, **dict.fromkeys(AXES)).state
     return TableForm(
         action=here,
-        selects=tuple(
-            AxisSelect(key, label, tuple(Value(axis, name(axis), axis == now) for axis in offered))
-            for key, label, now in (("rows", "Rows", table.rows_axis), ("columns", "Columns", table.columns_axis))
-        ),
+        axes={axis: axis_name(axis, document.measure) for axis in offered},
         filters=tuple(_filter(document, axis) for axis in several),
-        kept=tuple((key, str(value)) for key, value in kept.items()),
+        kept=query.with_(rows=None, columns=None, **dict.fromkeys(AXES)).state,
     )
 
 
-def _several(labels: Sequence[PivotLabel]) -> bool:
+def _several(labels: Sequence[LabelDocument]) -> bool:
     """Whether an axis can be filtered: it has two values or more, not counting "none"."""
     return len(_real(labels)) > 1
 
 
-def _real(labels: Sequence[PivotLabel]) -> list[PivotLabel]:
+def _real(labels: Sequence[LabelDocument]) -> list[LabelDocument]:
     return [label for label in labels if label.value != NO_VALUE]
 
 
@@ -133,13 +113,7 @@ def _filter(document: StudyDocument, axis: str) -> Filter:
     else:
         none = " and none" if NO_VALUE in chosen else ""
         shown = f"{len(names) - bool(none)} of {count}{none}"
-    return Filter(
-        axis=axis,
-        name=axis_name(axis, document.measure).capitalize(),
-        shown=shown,
-        active=bool(chosen),
-        values=tuple(Value(each.value, each.label, each.value in chosen) for each in labels),
-    )
+    return Filter(axis, axis_name(axis, document.measure).capitalize(), shown)
 
 
 def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:

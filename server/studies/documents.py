@@ -14,7 +14,7 @@ Show = Literal["accuracy", "perplexity", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
 
-class PivotCell(Document):
+class CellDocument(Document):
     """One cell of a table: a measurement, or the mean of several over the axes that are not shown.
 
     Accuracies are shares (0 to 1), and ``difference`` is accuracy minus the dense model's. Intervals are 95 % ones.
@@ -56,7 +56,7 @@ class PivotCell(Document):
     published: float | None = None  # what the paper prints at this place, in the table that was asked for
 
 
-class PivotLabel(Document):
+class LabelDocument(Document):
     """One place on an axis."""
 
     value: str  # as the address takes it: ``?task=sst2``
@@ -65,21 +65,21 @@ class PivotLabel(Document):
     group: str | None = None  # a task's
 
 
-class StudyRow(PivotLabel):
+class RowDocument(LabelDocument):
     dense: float | None
     chance: float | None
     majority: float | None
     spread: float | None  # largest minus smallest of the row (over it, of perplexities), of the same cells as the best
-    cells: list[PivotCell | None]
+    cells: list[CellDocument | None]
 
 
-class StudyTable(Document):
+class TableDocument(Document):
     measure: Measure
     rows_axis: str
     columns_axis: str
     columns: list[str]
-    column_labels: list[PivotLabel]
-    rows: list[StudyRow]
+    column_labels: list[LabelDocument]
+    rows: list[RowDocument]
     averaged: list[str]  # axes whose values some cell is a mean over
     largest_difference: float
     tested: int  # measurements with a p: the family of Benjamini-Hochberg
@@ -120,7 +120,7 @@ class StudyTableDocument(Document):
     show: Show
     filters: dict[str, list[str]]
     published: PaperTable | None
-    table: StudyTable
+    table: TableDocument
 
 
 class StudyChart(Document):
@@ -129,7 +129,7 @@ class StudyChart(Document):
     name: ChartName
     title: str
     like: str  # what of the paper it corresponds to; the paper has no perplexities
-    table: StudyTable
+    table: TableDocument
     href: str  # the same as a table
     csv_href: str
 
@@ -162,14 +162,14 @@ class StudyDocument(StudySummary):
 
     spec: dict[str, object]
     axes: dict[str, list[str]]  # "task": ["sst2", ...]; of all of the study, whatever is filtered
-    axis_labels: dict[str, list[PivotLabel]]  # the same, as people read them
+    axis_labels: dict[str, list[LabelDocument]]  # the same, as people read them
     filters: dict[str, list[str]]  # axis: the values of it that count
     measure: Measure
     measures: list[Measure]  # what the study measures; the first is shown unless ``measure`` says otherwise
     show: Show  # the measure itself, or its difference to dense
     published: PaperTable | None  # the paper's table that is laid beside
     published_tables: list[str]  # those that have a value for a cell of this table
-    table: StudyTable
+    table: TableDocument
     tables: list[Link]  # the usual pairs of axes
     chart: StudyChart | None
     charts: list[Link]  # those that the study has the axes for

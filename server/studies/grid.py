@@ -10,7 +10,7 @@ from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.palette import Scale, difference_shade
-from prunescope.server.studies.documents import PivotCell, StudyRow
+from prunescope.server.studies.documents import CellDocument, RowDocument
 from prunescope.server.studies.measures import MeasureWords
 from prunescope.server.studies.shown import Shown
 
@@ -82,7 +82,7 @@ def study_grid(shown: Shown) -> Grid:
     told: dict[str, Details] = {}
     places = {id(row): place for place, row in enumerate(table.rows)}
 
-    def cells(row: StudyRow) -> Iterator[Cell]:
+    def cells(row: RowDocument) -> Iterator[Cell]:
         for column_place, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
             place = f"{places[id(row)]}.{column_place}"
             if cell is not None:
@@ -115,7 +115,7 @@ def _data(told: dict[str, Details]) -> dict[str, object]:
     return {"names": names, "cells": cells}
 
 
-def _cell(name: str, cell: PivotCell | None, place: str, shown: Shown, scale: Scale) -> Cell:
+def _cell(name: str, cell: CellDocument | None, place: str, shown: Shown, scale: Scale) -> Cell:
     if cell is None:
         return Cell("", "", "", False, None, f"{name}: not part of the study", "")
     paper = shown.paper(cell)
@@ -142,7 +142,7 @@ def _cell(name: str, cell: PivotCell | None, place: str, shown: Shown, scale: Sc
     return Cell(text, paper, " ".join(marks), cell.best, cell.href, label + of_paper, place)
 
 
-def _details(row: StudyRow, column: str, cell: PivotCell, measure: MeasureWords) -> Details:
+def _details(row: RowDocument, column: str, cell: CellDocument, measure: MeasureWords) -> Details:
     rows: list[tuple[str, str]] = []
     value, difference = measure.value(cell), measure.difference(cell)
     if value is not None:
@@ -175,7 +175,7 @@ def _details(row: StudyRow, column: str, cell: PivotCell, measure: MeasureWords)
     return Details(f"{row.label} · {column}", tuple(rows), _links(cell, measure))
 
 
-def _links(cell: PivotCell, measure: MeasureWords) -> tuple[tuple[str, str], ...]:
+def _links(cell: CellDocument, measure: MeasureWords) -> tuple[tuple[str, str], ...]:
     links = []
     job = None if cell.job is None else urls.job(cell.job)
     if cell.href is not None and cell.href != job:
@@ -195,7 +195,7 @@ def _notes(shown: Shown) -> list[str]:
     cells, measure, paper = shown.cells, shown.measure, shown.document.published
     notes = [measure.best]
     if any(cell.at_chance for cell in cells):
-        notes.append("Hatched: within its interval of chance.")
+        notes.append("Hatched: the interval includes chance.")
     if any(measure.value(cell) is not None and cell.done < cell.measurements for cell in cells):
         notes.append("Underlined: some of its measurements are still missing.")
     if any(map(shown.holds, cells)):

@@ -9,7 +9,7 @@ Colours follow what is gained against the dense model: more accuracy, less loss.
 from math import exp, log
 
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import PivotCell
+from prunescope.server.studies.documents import CellDocument
 from prunescope.store.evaluations.values import Interval, Measure, perplexity
 
 AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length", "group": "task group"}
@@ -44,13 +44,13 @@ class MeasureWords:
 
     _SMALLEST_SCALE = 0.05  # the colours end at five points at least: noise must not look like a loss
 
-    def value(self, cell: PivotCell) -> float | None:
+    def value(self, cell: CellDocument) -> float | None:
         return cell.accuracy
 
-    def difference(self, cell: PivotCell) -> float | None:
+    def difference(self, cell: CellDocument) -> float | None:
         return cell.difference
 
-    def difference_interval(self, cell: PivotCell) -> Interval | None:
+    def difference_interval(self, cell: CellDocument) -> Interval | None:
         return cell.difference_interval
 
     def text(self, value: float) -> str:
@@ -62,7 +62,7 @@ class MeasureWords:
     def spread_text(self, spread: float) -> str:
         return formats.decimal(100 * spread, 1)
 
-    def gain(self, cell: PivotCell) -> float | None:
+    def gain(self, cell: CellDocument) -> float | None:
         """What the colour stands for, positive where the cell is better than dense."""
         return cell.difference
 
@@ -79,11 +79,11 @@ class MeasureWords:
         """The coordinate of a value or a difference in a chart."""
         return round(100 * value, 2)
 
-    def more(self, cell: PivotCell) -> list[tuple[str, str]]:
+    def more(self, cell: CellDocument) -> list[tuple[str, str]]:
         """Further lines of a cell's details: (name, text)."""
         rows = []
         if cell.chance is not None:
-            near = ", not told from it" if cell.at_chance else ""
+            near = ", not distinguishable from it" if cell.at_chance else ""
             rows.append(("chance", f"{formats.accuracy(cell.chance)} %{near}"))
         if cell.majority is not None and cell.majority != cell.chance:
             rows.append(("majority", f"{formats.accuracy(cell.majority)} %"))
@@ -113,13 +113,13 @@ class Perplexity(MeasureWords):
     _SMALLEST_SCALE = log(1.05)
     _LARGEST_SCALE = log(2)  # a method that breaks the model must not make all others look alike
 
-    def value(self, cell: PivotCell) -> float | None:
+    def value(self, cell: CellDocument) -> float | None:
         return cell.perplexity
 
-    def difference(self, cell: PivotCell) -> float | None:
+    def difference(self, cell: CellDocument) -> float | None:
         return cell.ratio
 
-    def difference_interval(self, cell: PivotCell) -> Interval | None:
+    def difference_interval(self, cell: CellDocument) -> Interval | None:
         ends = cell.difference_interval
         return None if ends is None else (perplexity(ends[0]), perplexity(ends[1]))
 
@@ -132,7 +132,7 @@ class Perplexity(MeasureWords):
     def spread_text(self, spread: float) -> str:
         return f"{self.difference_text(spread)}{self.difference_unit}"
 
-    def gain(self, cell: PivotCell) -> float | None:
+    def gain(self, cell: CellDocument) -> float | None:
         return None if cell.difference is None else -cell.difference
 
     def scale(self, largest: float) -> float:
@@ -145,7 +145,7 @@ class Perplexity(MeasureWords):
     def place(self, value: float) -> float:
         return float(f"{value:.6g}")
 
-    def more(self, cell: PivotCell) -> list[tuple[str, str]]:
+    def more(self, cell: CellDocument) -> list[tuple[str, str]]:
         if cell.difference is None:
             return []
         ends = "" if cell.difference_interval is None else " to ".join(map(_nats, cell.difference_interval))

@@ -100,7 +100,7 @@ def _empty(document: StudyDocument) -> str:
         return "This study names no task; its jobs stand below."
     if not document.table.rows:
         return (
-            "No cell of this study is what the filters ask for. Let go of one of them."
+            "No cell of this study matches the filters. Remove one of them."
             if document.filters
             else ("Nothing is pruned in this study.")
         )

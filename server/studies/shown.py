@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import PivotCell, StudyDocument, StudyRow, StudyTable
+from prunescope.server.studies.documents import CellDocument, RowDocument, StudyDocument, TableDocument
 from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name
 
 MEASURE_NAMES = {
@@ -22,7 +22,7 @@ class Shown:
     document: StudyDocument
 
     @property
-    def table(self) -> StudyTable:
+    def table(self) -> TableDocument:
         return self.document.table
 
     @property
@@ -39,15 +39,15 @@ class Shown:
         return MEASURE_NAMES[self.document.measure, self.differences]
 
     @property
-    def groups(self) -> dict[str, list[StudyRow]]:
+    def groups(self) -> dict[str, list[RowDocument]]:
         """Heading -> its rows; the heading is empty where rows have none."""
-        groups: dict[str, list[StudyRow]] = {}
+        groups: dict[str, list[RowDocument]] = {}
         for row in self.table.rows:
             groups.setdefault((row.group or "").capitalize(), []).append(row)
         return groups
 
     @cached_property
-    def cells(self) -> list[PivotCell]:
+    def cells(self) -> list[CellDocument]:
         return [cell for row in self.table.rows for cell in row.cells if cell is not None]
 
     @property
@@ -59,30 +59,30 @@ class Shown:
         """The name of an axis: ``calibration set``."""
         return axis_name(axis, self.document.measure)
 
-    def value(self, cell: PivotCell | None) -> float | None:
+    def value(self, cell: CellDocument | None) -> float | None:
         """The number in a cell, with all digits; an accuracy as a share."""
         if cell is None:
             return None
         return self.measure.difference(cell) if self.differences else self.measure.value(cell)
 
-    def text(self, cell: PivotCell | None) -> str:
+    def text(self, cell: CellDocument | None) -> str:
         """The same as people read it: percent, points, a perplexity or a ratio; nothing where there is none."""
         value = self.value(cell)
         if value is None:
             return ""
         return self.measure.difference_text(value) if self.differences else self.measure.text(value)
 
-    def dense(self, row: StudyRow) -> str:
+    def dense(self, row: RowDocument) -> str:
         return "" if row.dense is None else self.measure.text(row.dense)
 
-    def spread(self, row: StudyRow) -> str:
+    def spread(self, row: RowDocument) -> str:
         return "" if row.spread is None else self.measure.spread_text(row.spread)
 
-    def paper(self, cell: PivotCell | None) -> str:
+    def paper(self, cell: CellDocument | None) -> str:
         """The paper's value in percent; nothing where it prints none."""
         return "" if cell is None or cell.published is None else formats.accuracy(cell.published)
 
-    def holds(self, cell: PivotCell | None) -> bool:
+    def holds(self, cell: CellDocument | None) -> bool:
         """Whether a difference is marked as one that holds at a false discovery rate of 5 %."""
         return cell is not None and cell.survives and self.differences
 
@@ -110,7 +110,7 @@ class Shown:
         if any(cell.best for cell in self.cells):
             notes.append(self.measure.best)
         if any(cell.at_chance for cell in self.cells):
-            notes.append("Italic: not told from chance.")
+            notes.append("Italic: not distinguishable from chance.")
         if any(map(self.holds, self.cells)):
             notes.append("Asterisk: holds at a false discovery rate of 5 %.")
         if missing := sum(cell.measurements - cell.done for cell in self.cells):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
 from prunescope.server.site.names import Names
-from prunescope.server.studies.documents import PivotCell, PivotLabel, StudyRow, StudyTable
+from prunescope.server.studies.documents import CellDocument, LabelDocument, RowDocument, TableDocument
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
 from prunescope.store.studies import pivot
 from prunescope.store.studies import table as study_table
@@ -18,17 +18,17 @@ from prunescope.store.studies.published import PublishedTable
 class Beside:
     """What a table needs beside its numbers: labels of the axes, ids of pruned models that exist, the paper's table."""
 
-    labels: Mapping[str, Sequence[PivotLabel]]
+    labels: Mapping[str, Sequence[LabelDocument]]
     models: Collection[str]
     paper: PublishedTable | None
 
 
-def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[PivotLabel]]:
+def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[LabelDocument]]:
     """Axis -> its values with their labels, numbers and groups."""
     standing = _standing(table.cells)
     return {
         axis: [
-            PivotLabel(
+            LabelDocument(
                 value=value,
                 label=_label(axis, value, values, names),
                 number=standing.get((axis, value)),
@@ -67,7 +67,7 @@ class Printed:
         return self._paper.value({**self._alone, rows: row, columns: column})
 
 
-def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> StudyTable:
+def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> TableDocument:
     """The document of a pivot."""
     down, across = ({label.value: label for label in beside.labels[axis]} for axis in (crossed.rows, crossed.columns))
     paper = None if beside.paper is None else Printed(beside.paper, table, crossed)
@@ -86,7 +86,7 @@ def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside
     ]
     columns = [across[value] for value in crossed.column_labels]
     differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
-    return StudyTable(
+    return TableDocument(
         measure=table.measure,
         rows_axis=crossed.rows,
         columns_axis=crossed.columns,
@@ -148,19 +148,19 @@ def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], f
 
 
 def _row(
-    label: PivotLabel,
+    label: LabelDocument,
     dense: float | None,
     cells: list[tuple[pivot.PivotCell, float | None] | None],
     models: Collection[str],
     measure: Measure,
-) -> StudyRow:
+) -> RowDocument:
     there = [cell for cell, _ in filter(None, cells)]
     # A mean of some measurements is not to be held against the mean of all of them.
     known = [cell.value for cell in there if cell.value is not None and cell.done == cell.facts]
     highest = measure == ACCURACY
     best = (max(known) if highest else min(known)) if len(known) > 1 else None
     spread = max(known) - min(known) if len(known) > 1 else None
-    return StudyRow(
+    return RowDocument(
         value=label.value,
         label=label.label,
         number=label.number,
@@ -198,9 +198,9 @@ def _href(fact: study_table.Fact, measure: Measure) -> str:
 
 def _cell(
     cell: pivot.PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
-) -> PivotCell:
+) -> CellDocument:
     perplexity = measure == PERPLEXITY
-    return PivotCell(
+    return CellDocument(
         accuracy=None if perplexity else cell.value,
         perplexity=_turned(cell.value, measure) if perplexity else None,
         interval=_turned_ends(cell.interval, measure),

@@ -4,7 +4,7 @@ from html import escape
 
 from prunescope.server.site import formats
 from prunescope.server.site.palette import PALETTES, hexadecimal
-from prunescope.server.studies.documents import PivotCell, StudyRow
+from prunescope.server.studies.documents import CellDocument, RowDocument
 from prunescope.server.studies.measures import MeasureWords
 from prunescope.server.studies.shown import Shown
 
@@ -44,7 +44,7 @@ def _heading(name: str, width: int) -> str:
     return f'<tr class="group"><th colspan="{width}" scope="rowgroup">{escape(name)}</th></tr>' if name else ""
 
 
-def _row(row: StudyRow, table: Shown) -> str:
+def _row(row: RowDocument, table: Shown) -> str:
     cells = "".join(
         _cell(f"{row.label}, {column}", cell, table)
         for column, cell in zip(table.table.columns, row.cells, strict=True)
@@ -55,7 +55,7 @@ def _row(row: StudyRow, table: Shown) -> str:
     )
 
 
-def _cell(place: str, cell: PivotCell | None, table: Shown) -> str:
+def _cell(place: str, cell: CellDocument | None, table: Shown) -> str:
     if cell is None:
         return f'<td title="{escape(place)}: not part of the study"></td>'
     shade, gain = "", table.measure.gain(cell)
@@ -72,7 +72,7 @@ def _cell(place: str, cell: PivotCell | None, table: Shown) -> str:
     return f'<td{near}{shade}{value} title="{escape(_note(place, cell, table.measure))}">{text}{paper}</td>'
 
 
-def _note(place: str, cell: PivotCell, measure: MeasureWords) -> str:
+def _note(place: str, cell: CellDocument, measure: MeasureWords) -> str:
     """The tooltip of a cell: its value, its difference to dense, and the number of measurements."""
     found, difference = measure.value(cell), measure.difference(cell)
     if found is None:

@@ -6,7 +6,7 @@ and a character that the default fonts lack is named by its number (``U+9762``).
 
 import unicodedata
 
-from prunescope.server.studies.documents import PivotCell, StudyRow
+from prunescope.server.studies.documents import CellDocument, RowDocument
 from prunescope.server.studies.shown import Shown
 
 SPECIAL = {
@@ -118,12 +118,12 @@ def _foreign(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
-def _row(row: StudyRow, table: Shown) -> str:
+def _row(row: RowDocument, table: Shown) -> str:
     cells = [_cell(cell, table) for cell in row.cells]
     return _line([escaped(row.label), escaped(table.dense(row)), *cells, escaped(table.spread(row))])
 
 
-def _cell(cell: PivotCell | None, table: Shown) -> str:
+def _cell(cell: CellDocument | None, table: Shown) -> str:
     if cell is None:
         return ""
     text = escaped(table.text(cell))
