@@ -22,12 +22,12 @@ from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.files import Asked, neuron_file
 from prunescope.server.neurons.page import default_view
 from prunescope.server.neurons.queries import neuron_document
+from prunescope.server.record_names import RecordNames
 from prunescope.server.site import formats
-from prunescope.server.site.record_names import RecordNames
 from prunescope.settings import read_settings
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.attributions.activations import NoSuchNeuron
-from prunescope.store.attributions.tables import NeuronRow
+from prunescope.store.attributions.documents import NeuronRow
 
 if TYPE_CHECKING:
     import pandas

@@ -25,16 +25,15 @@ from prunescope.server.jobs import routes as jobs
 from prunescope.server.limits import Limits, Turns
 from prunescope.server.models import routes as models
 from prunescope.server.neurons import routes as neurons
+from prunescope.server.new_job import routes as new_job
 from prunescope.server.problems import add_handlers
 from prunescope.server.security import Security
-from prunescope.server.site import routes as site
-from prunescope.server.site.errors import error_page
-from prunescope.server.site.sharing import SharedPage
+from prunescope.server.site import home, search, sharing
+from prunescope.server.site.frame import error_page
 from prunescope.server.static import static_routes
 from prunescope.server.stores import Stores
 from prunescope.server.studies import routes as studies
 from prunescope.server.sweeper import sweep_for_ever
-from prunescope.server.texts import forms as text_forms
 from prunescope.server.texts import routes as texts
 
 DESCRIPTION = """\
@@ -75,14 +74,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Limits)
     app.add_middleware(Security, render=error_page, allowed_hosts=(*settings.allowed_hosts, settings.host))
-    features = (jobs, models, studies, evaluations, attributions, neurons, comparisons, texts, site)
-    for router in (*(feature.api for feature in features), health.router):
+    features = (new_job, jobs, models, studies, evaluations, attributions, neurons, comparisons, texts, home, search)
+    for router in (*(feature.api for feature in (*features, sharing)), health.router):
         app.include_router(router)
     app.include_router(static_routes(STATIC))
     app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
-    app.router.routes.append(Route(urls.SHARED, SharedPage(app.router), methods=["GET"]))
-    for pages in (feature.pages for feature in (text_forms, *features) if feature is not texts):
-        app.include_router(pages)
+    app.router.routes.append(Route(urls.SHARED, sharing.SharedPage(app.router), methods=["GET"]))
+    for feature in features:
+        app.include_router(feature.pages)
     _describe(app)
     return app
 

@@ -1,4 +1,4 @@
-"""The headers that every response carries."""
+"""HTTP headers of every response."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [

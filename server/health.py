@@ -1,4 +1,4 @@
-"""For machines: `/healthz` (the process answers) and `/readyz` (what it needs answers too)."""
+"""`/healthz` (the process answers) and `/readyz` (database, Redis and artefacts answer too)."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,5 @@
-"""How much one request may ask for: bytes of its address and of its body, the shape of its JSON, seconds until it is
-answered, and how many requests do heavy work at the same time.
+"""Limits of a request: bytes of address and body, shape of its JSON, seconds until its answer begins, and the number of
+requests that do heavy work at the same time.
 
 What a route computes in a thread cannot be stopped from outside. So every piece of work is bounded by the size of what
 it is given (`jobs/bounds.py`), requests with heavy work take turns, and whoever waits too long gets a 503 while the
@@ -88,7 +88,7 @@ class Limits:
         await self.answer(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What the application answers, or a 503 where it does not begin in time."""
+        """Passes the request on; answers 503 where the response does not begin in time."""
         begun = asyncio.Event()
         late = False
 
@@ -121,7 +121,7 @@ class Limits:
 
 
 class Turns:
-    """Heavy work of one kind, a little at a time: who comes while others work waits without holding a thread."""
+    """A queue for heavy work of one kind; a request that waits holds no thread."""
 
     def __init__(
         self, at_once: int = MAX_AT_ONCE, waiting: int = MAX_WAITING, seconds: float = MAX_WAIT_SECONDS
@@ -132,7 +132,7 @@ class Turns:
         self._waiting = 0
 
     async def take(self, work: Callable[[], T]) -> T:
-        """What `work` gives, done in a thread when it is its turn. Problem 503 when that takes too long."""
+        """The result of `work`, run in a thread when a place is free. Problem 503 when that takes too long."""
         if self._waiting >= self._most:
             raise _busy(f"{self._waiting} requests of this kind wait already")
         self._waiting += 1
@@ -150,13 +150,13 @@ class Turns:
 
 
 def submissions(request: Request) -> Turns:
-    """Of requests that check and store a spec."""
+    """The queue of requests that check and store a spec."""
     turns: Turns = request.app.state.submissions
     return turns
 
 
 def drawings(request: Request) -> Turns:
-    """Of requests that draw a figure."""
+    """The queue of requests that draw a figure."""
     turns: Turns = request.app.state.drawings
     return turns
 
@@ -180,7 +180,7 @@ def check_body(body: bytes | bytearray) -> None:
 
 
 class Disconnected(Exception):
-    """Whoever sent the request is gone."""
+    """The client has closed the connection."""
 
 
 async def _pieces(receive: Receive) -> Any:

@@ -22,14 +22,14 @@ class Outbox:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def put(self, *jobs: JobSummary) -> None:
-        """Have these jobs announced, and what is ready sent."""
+        """Adds jobs that the sweeper is to announce and, if they are ready, to send."""
         self._jobs.extend(jobs)
         if self._loop is not None and self._filled is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
                 self._loop.call_soon_threadsafe(self._filled.set)
 
     def take(self) -> list[JobSummary]:
-        """Everything that waits, oldest first."""
+        """Removes and returns all waiting jobs, oldest first."""
         taken: list[JobSummary] = []
         with contextlib.suppress(IndexError):
             while True:
@@ -37,7 +37,7 @@ class Outbox:
         return taken
 
     async def wait(self, seconds: float) -> None:
-        """Until something was put in, or so long."""
+        """Waits until a job is added, at most the given seconds."""
         loop = asyncio.get_running_loop()
         if self._filled is None or self._loop is not loop:
             self._loop, self._filled = loop, asyncio.Event()

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents; people who came with a browser get the same as a page."""
+"""Errors as RFC 9457 problem documents, and as pages for browsers."""
 
 import json
 import logging
@@ -19,7 +19,6 @@ from prunescope.jobs.bounds import MAX_ERRORS
 from prunescope.jobs.problems import FieldError, Problem, detail_of, shown, unavailable
 from prunescope.server import urls
 from prunescope.server.headers import HEADERS
-from prunescope.server.site.home_documents import ErrorPage
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ MAX_SHOWN = 60
 """Characters of a value inside of a sentence."""
 MEDIA_TYPE = "application/problem+json"
 
-ErrorRenderer = Callable[[Request, ErrorPage], Response]
+ErrorRenderer = Callable[[Request, Problem], Response]
 
 
 def problem_response(problem: Problem, path: str) -> Response:
@@ -64,9 +63,7 @@ def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) ->
     path = request.scope.get("shared_from", request.url.path)
     if not wants_page(request):
         return problem_response(problem, path)
-    errors: list[dict[str, object]] = [dict(error.document()) for error in problem.errors]
-    page = ErrorPage(status=problem.status, title=problem.title, detail=problem.detail, errors=errors)
-    response = render(request, page)
+    response = render(request, problem)
     response.status_code = problem.status
     response.headers.update(problem.headers)
     return response

@@ -1,4 +1,4 @@
-"""What every request must satisfy and every response carries.
+"""Checks of every request (host, origin) and headers of every response.
 
 No page of the application needs inline script or style, so the Content-Security-Policy allows none; everything comes
 from this origin. There is no login: what keeps a page of another origin from reading or changing anything here is the

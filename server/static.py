@@ -1,4 +1,4 @@
-"""Files: the project's own css and js, Plotly's script and the API page's assets out of their wheels.
+"""Static files: the project's css and js, Plotly's script and the assets of the API page, read from installed packages.
 
 A file is read once and kept with its compressed form, so that Plotly's 4.8 MB are not compressed again for every
 page. The answer carries an ETag of the content; an address that names the content's version may be kept for ever, any

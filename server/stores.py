@@ -1,4 +1,4 @@
-"""Everything that requests read and write, made once for the application and handed on through its state."""
+"""Database, artefacts, queue and caches that requests use, made once for each application."""
 
 import time
 from dataclasses import dataclass, field, fields
@@ -14,9 +14,9 @@ from prunescope.jobs.problems import not_found
 from prunescope.jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app, redis_client, send
 from prunescope.jobs.settings import Settings
 from prunescope.server.attributions.opened import OpenAttributions, Whereabouts
-from prunescope.server.jobs.feed import Feed
+from prunescope.server.feed import Feed
 from prunescope.server.outbox import Outbox
-from prunescope.server.site.record_names import RecordNames
+from prunescope.server.record_names import RecordNames
 from prunescope.store import submission
 from prunescope.store.artefacts.folders import Artefacts
 
@@ -28,13 +28,13 @@ REMOTE_SECONDS = 60.0
 
 @dataclass
 class Places:
-    """Where attributions lie; a remote store is not asked again for every request."""
+    """Finds the folders of attributions; a remote store is asked at most once a minute for each."""
 
     artefacts: Artefacts
     seen: dict[str, float] = field(default_factory=dict)
 
     def find(self, id: str) -> Whereabouts:
-        """Problem 404 when there is no such attribution."""
+        """The location of an attribution. Problem 404 for an unknown one."""
         folder = self.artefacts.local_path("attribution", id)
         if folder is not None:
             try:
@@ -51,7 +51,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Stores(submission.Stores):
-    """What is kept, the queue and the live events; all safe to use from the threads that requests run in."""
+    """All stores of the server; safe to use from the threads that requests run in."""
 
     names: RecordNames
     attributions: OpenAttributions
@@ -99,7 +99,7 @@ class Stores(submission.Stores):
 
 
 def producer(settings: Settings) -> Celery:
-    """The queue for a sender that does not wait: without Redis Celery would try for six seconds, and a request with it.
+    """The Celery application of a sender that does not wait: by default it would retry for six seconds without Redis.
 
     The job stays queued in the database, and the sweeper sends it later.
     """

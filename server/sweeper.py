@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 async def sweep_for_ever(stores: Stores) -> None:
-    """Runs until it is cancelled; a failed round is logged, and the next one comes all the same."""
+    """Runs until it is cancelled; an error is logged, and the next round follows."""
     while True:
         try:
             await run_in_threadpool(_sweep, stores)

@@ -5,7 +5,7 @@ person can see (example, scale, view, token) lives in the query string, so every
 page takes it as keyword arguments; those that are None are left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote, urlencode
 
@@ -124,10 +124,9 @@ def studies(**state: State) -> str:
     return with_state(STUDIES, **state)
 
 
-def study(study: str, *, where: Mapping[str, Sequence[str]] | None = None, **state: State) -> str:
-    """One study; ``rows``, ``columns``, ``measure``, ``show`` and ``published`` choose the table, ``where`` (axis:
-    values) filters it."""
-    return with_state(STUDY.format(study=_part(study)), **state, **(where or {}))
+def study(study: str, **state: State) -> str:
+    """One study; the state is that of a `StudyQuery`."""
+    return with_state(STUDY.format(study=_part(study)), **state)
 
 
 def study_jobs(study: str, **state: State) -> str:

@@ -1,45 +1,44 @@
-"""The panel of an attribution that says whether its top neurons matter for a task."""
+"""The panel of an attribution page that says whether the top neurons matter for a task."""
 
 from dataclasses import dataclass
 
-from prunescope.server.attributions.causal_documents import CausalDocument, CausalRow
+from prunescope.server.attributions.documents import CausalDocument, CausalRow
 from prunescope.server.site import formats
 from prunescope.store.attributions.causal import Effect, Estimate
 
-TOUCHED = {"ablation": "without {}", "restoration": "{} given back"}
+CHANGED = {"ablation": "without {}", "restoration": "{} restored"}
 MIN_SCALE = 0.01
-"""Half the width of the drawings: changes of less than a point look as small as they are."""
-
-
-@dataclass(frozen=True)
-class Reach:
-    """An interval as it is drawn, in percent of the width, zero in the middle."""
-
-    at: float
-    low: float
-    high: float
-    draws: tuple[float, ...]
-    direction: str  # loss, gain, or none where zero is within
+"""Least half-width of the drawings: changes below a percentage point are drawn small."""
 
 
 @dataclass(frozen=True)
 class CausalLine:
+    """A condition: the measure in it, its change against the unchanged model, and the single draws' changes."""
+
     label: str
-    level: str
-    change: str
-    within: str
-    reach: Reach | None
+    level: Estimate | None
+    change: Estimate | None
+    draws: tuple[float, ...] = ()
+
+    @property
+    def direction(self) -> str:
+        """``loss``, ``gain``, or ``none`` where the interval of the change includes zero."""
+        return "none" if self.change is None else _direction(self.change)
 
 
 @dataclass(frozen=True)
 class CausalMeasure:
+    """The conditions of one measure; changes are drawn from ``-scale`` to ``scale``."""
+
     title: str
+    scale: float
     lines: tuple[CausalLine, ...]
-    scale: str
 
 
 @dataclass(frozen=True)
 class CausalCard:
+    """One variant's measures, and what follows from its accuracy."""
+
     title: str
     measures: tuple[CausalMeasure, ...]
     verdict: str
@@ -56,7 +55,7 @@ class CausalPanel:
 
 
 def causal_panel(document: CausalDocument, variant: str | None) -> CausalPanel:
-    """The dense model, and the pruned variant that the page speaks of."""
+    """The cards of the dense model and of the pruned variant that the page shows."""
     shown = [row for row in document.variants if row.intervention == "ablation" or row.name == variant]
     notes = []
     if document.draws < 19:
@@ -69,61 +68,38 @@ def causal_panel(document: CausalDocument, variant: str | None) -> CausalPanel:
         about=f"{document.task}, {formats.plural(document.rows, 'row')} that the neurons were not chosen on; "
         f"{formats.plural(document.neurons, 'top neuron')} ({layers}) against "
         f"{formats.plural(document.draws, 'draw')} of as many others of the same layers",
-        cards=tuple(_card(row, document) for row in shown),
+        cards=tuple(_card(row, document.draws) for row in shown),
         notes=tuple(notes),
     )
 
 
-def _card(row: CausalRow, document: CausalDocument) -> CausalCard:
+def _card(row: CausalRow, draws: int) -> CausalCard:
     ablated = row.intervention == "ablation"
-    how = TOUCHED[row.intervention]
-    title = f"{row.label}, neurons held at their mean" if ablated else f"{row.label}, dense weights given back"
-    measures = (("accuracy", row.accuracy), ("probability of the right answer", row.probability))
+    changed = CHANGED[row.intervention]
     return CausalCard(
-        title=title,
-        measures=tuple(_measure(name, effect, how) for name, effect in measures),
+        title=f"{row.label}, neurons held at their mean" if ablated else f"{row.label}, dense weights restored",
+        measures=(
+            _measure("accuracy", row.accuracy, changed),
+            _measure("probability of the right answer", row.probability, changed),
+        ),
         verdict=_verdict(row.accuracy.excess, ablated=ablated),
-        evidence=_evidence(row.accuracy, document.draws, ablated=ablated),
+        evidence=_evidence(row.accuracy, draws, ablated=ablated),
     )
 
 
-def _measure(name: str, effect: Effect, how: str) -> CausalMeasure:
+def _measure(title: str, effect: Effect, changed: str) -> CausalMeasure:
     changes = (effect.top_change, effect.random_change, effect.excess)
     draws = tuple(draw - effect.base.value for draw in effect.draws)
     bounds = [bound for each in changes for bound in (each.value, each.low or 0.0, each.high or 0.0)]
-    scale = max(MIN_SCALE, *map(abs, bounds), *map(abs, draws))
-    end = formats.decimal(100 * scale, 1)
     return CausalMeasure(
-        title=name,
+        title=title,
+        scale=max(MIN_SCALE, *map(abs, bounds), *map(abs, draws)),
         lines=(
-            CausalLine("as it is", formats.accuracy(effect.base.value), "", "", None),
-            _line(how.format("top neurons"), effect.top, effect.top_change, scale),
-            _line(how.format("random ones"), effect.random, effect.random_change, scale, draws),
-            _line("top beyond random", None, effect.excess, scale),
+            CausalLine("unchanged", effect.base, None),
+            CausalLine(changed.format("top neurons"), effect.top, effect.top_change),
+            CausalLine(changed.format("random ones"), effect.random, effect.random_change, draws),
+            CausalLine("top beyond random", None, effect.excess),
         ),
-        scale=f"{formats.MINUS}{end} to +{end} points",
-    )
-
-
-def _line(
-    label: str, level: Estimate | None, change: Estimate, scale: float, draws: tuple[float, ...] = ()
-) -> CausalLine:
-    low, high = change.low, change.high
-    known = low is not None and high is not None
-    within = f"{formats.points(low)} to {formats.points(high)}" if known else "no row changed"
-
-    def place(value: float) -> float:
-        return round(50 + 50 * value / scale, 2)
-
-    reach = Reach(
-        at=place(change.value),
-        low=place(change.value if low is None else low),
-        high=place(change.value if high is None else high),
-        draws=tuple(place(draw) for draw in draws),
-        direction=_direction(change),
-    )
-    return CausalLine(
-        label, formats.accuracy(level.value) if level else "", formats.points(change.value), within, reach
     )
 
 

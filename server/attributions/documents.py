@@ -1,14 +1,17 @@
-"""An attribution: its words, its Scores, one layer."""
+"""The JSON of attributions: the list, and one attribution with its words, Scores and controls."""
 
 from datetime import datetime
 from typing import Literal
 
-from prunescope.server.attributions.causal_documents import CausalDocument
-from prunescope.server.site.documents import Document, Link
-from prunescope.store.attributions.tables import Interval, Summary
+from prunescope.server.site.documents import Choice, Document, Link
+from prunescope.store.attributions import documents as kept
+from prunescope.store.attributions.causal import Effect, LayerShare
+from prunescope.store.attributions.documents import Interval, Summary
 
 
 class VariantSummary(Document):
+    """One of the compared models: the dense one, or a pruned one."""
+
     name: str  # "dense", "pruned-1"
     model: str  # the reference
     label: str  # "wanda · c4 · 0.5"
@@ -16,10 +19,12 @@ class VariantSummary(Document):
 
 
 class AttributionSummary(Document):
+    """An attribution in a list."""
+
     id: str
     label: str  # "reviews · demo"
     dense: Link
-    variants: list[VariantSummary]
+    variants: list[VariantSummary]  # the pruned ones
     examples: int
     layers: list[int]  # those recorded
     neurons: int  # per layer
@@ -29,47 +34,42 @@ class AttributionSummary(Document):
     damaged: str | None = None  # why it cannot be opened; then examples, layers, neurons and words are empty
 
 
-class NeuronRow(Document):
-    """A neuron in a list: ``word`` is the one it answers to most, ``drop`` what the first pruned variant lost of it."""
+class NeuronRow(kept.NeuronRow):
+    """A neuron in a list; ``drop`` is of the pruned variant that was asked for, the first one otherwise."""
 
-    layer: int
-    neuron: int
-    name: str  # "L15/N2194"
-    score: float | None
-    rank: int | None  # from 1, over all ranked neurons of the attribution
-    word: str | None
-    drop: float | None
-    lift: float | None
-    p_value: float | None  # of permutations
-    q_value: float | None  # of the normal tail of z, Benjamini-Hochberg over all neurons: can be below p
-    low: float | None = None  # the drop's 95 % interval over the texts
-    high: float | None = None
     href: str
 
 
-class AnsweringNeuron(NeuronRow):
-    """A neuron in the list of those that answer to a word or a token."""
+class WordRow(kept.WordRow):
+    """An influential word, and the pooled drop (95 % interval) of the top neurons whose own word it is."""
 
-    share: float  # of the sum of its activations: how much falls on that word or token
-
-
-class WordRow(Document):
-    """An influential word, and the pooled drop (95 % interval) of the top neurons that answer to it most."""
-
-    word: str
-    texts: int
-    occurrences: int
-    tokens: int
-    neurons: int
-    activation: float | None
-    drop: float | None
-    low: float | None
-    high: float | None
     best: NeuronRow | None  # the best ranked of its neurons
     href: str  # the attribution with this word chosen
 
 
+class WordPlace(Document):
+    """An influential word of a text, and the positions of its tokens."""
+
+    word: str
+    positions: list[int]
+
+
+class Example(Document):
+    """One text as the model read it, with the prompt around it; lists are per token."""
+
+    index: int
+    label: str | None
+    text: str
+    tokens: list[str]
+    token_ids: list[int]
+    influential: list[bool]
+    special: list[bool]
+    words: list[WordPlace]
+
+
 class ExampleSummary(Document):
+    """One text with its influential words."""
+
     index: int
     label: str | None
     text: str
@@ -79,46 +79,58 @@ class ExampleSummary(Document):
     answer: str | None  # what the model said when it was asked for the words
 
 
-class ScoreMap(Document):
-    """Layer x rank: the best neurons of each layer side by side: ``scores[layer][rank]``, None past the last.
+class ScoreMap(kept.RankMap):
+    """Layer x rank: the best neurons of each layer side by side, each list [layer][rank]; ``ranks`` count from 1."""
 
-    ``layers`` names the rows and ``ranks`` (from 1, within the layer) the columns of all of the others.
-    """
-
-    layers: list[int]
-    ranks: list[int]
-    scores: list[list[float | None]]
-    neurons: list[list[int | None]]
-    words: list[list[str | None]]
-    drops: list[list[float | None]]
     hrefs: list[list[str | None]]
 
 
-class LayerRow(Document):
-    """A recorded layer: how many of its neurons are ranked, its best, and the means over its top neurons."""
+class LayerRow(kept.LayerRow):
+    """A recorded layer: how many of its neurons are ranked, its best one, and the means over its top neurons."""
 
-    layer: int
-    ranked: int
     best: NeuronRow | None
-    score: float | None
-    drop: float | None
-    over_like: Interval | None = None  # by how much its own top neurons fell further than neurons of like activation
     href: str
 
 
 class ControlsRow(Document):
-    """Did the top neurons fall further than others: pooled drops in one variant, with 95 % intervals."""
+    """Pooled drops of the top neurons and of their controls in one variant, with 95 % intervals."""
 
     variant: VariantSummary
-    matched: Interval
+    matched: Interval  # the top neurons
     random: Interval  # of the same layers
-    like: Interval  # of like activation
+    like: Interval  # matched by activation
     over_random: Interval  # the differences
     over_like: Interval
 
 
+class CausalRow(Document):
+    """One variant. Ablation: the top neurons of the dense model are held at their mean activation; restoration: those
+    of a pruned one have the dense model's weights. Changes are against the same variant as it is."""
+
+    name: str  # "dense", "pruned-1"
+    label: str
+    intervention: Literal["ablation", "restoration"]
+    accuracy: Effect
+    probability: Effect  # of the right choice among all of a row's
+
+
+class CausalDocument(Document):
+    """Top neurons against ``draws`` times as many other ranked ones of the same layers, on the same rows of a task."""
+
+    task: str
+    rows: int  # without those that the neurons were chosen on
+    chance: float
+    majority: float
+    truncated: int
+    neurons: int
+    layers: list[LayerShare]
+    draws: int
+    seed: int
+    variants: list[CausalRow]
+
+
 class AttributionDocument(AttributionSummary):
-    """The overview; ``variant`` in the query chooses what drops speak of, ``word`` and ``layer`` the neurons."""
+    """One attribution; ``variant`` in the query chooses which drops are shown, ``word`` and ``layer`` which neurons."""
 
     spec: dict[str, object]
     summary: Summary
@@ -136,38 +148,23 @@ class AttributionDocument(AttributionSummary):
     job: Link | None
 
 
-class TokenDocument(Document):
-    position: int
-    token: str
-    token_id: int
-    influential: bool
-    special: bool
+class OtherText(Document):
+    """An attribution of the same models on other texts, or on the same texts with other words."""
 
-
-class HeatRow(Document):
-    """One neuron over the tokens of one example, per variant."""
-
-    neuron: NeuronRow
-    values: dict[str, list[float]]
-
-
-class LayerHeatmap(Document):
-    """Neurons x tokens of one layer for one example; the difference is each pruned variant minus dense."""
-
-    attribution: Link
-    layer: int
-    layers: list[int]  # those recorded
-    example: int
-    examples: list[ExampleSummary]
-    sort: Literal["rank", "drop"]
-    tokens: list[TokenDocument]
-    variants: list[VariantSummary]
-    rows: list[HeatRow]
-    largest: float  # the largest magnitude of all values
-    largest_difference: float
-    cursor: int  # the place of the first row in the layer's order
-    previous: str | None  # the rows before these
-    next: str | None
-    layer_up: str | None
-    layer_down: str | None
+    id: str
+    label: str  # the beginning of a typed text, or the name of a task
+    note: str  # "1 text · words found by gradient"
+    own: bool  # typed, and not rows of a task
+    created_at: datetime
     href: str
+
+
+class OwnTextForm(Document):
+    """The choices of the form for a typed text, and what it takes over from the attribution."""
+
+    sources: list[Choice]  # of the influential words
+    source: str  # the one that is taken unless another is named
+    labels: list[str]  # those of the attribution's texts
+    prompt: str  # goes around a typed text
+    prompt_note: str | None  # why it is not this attribution's
+    settings: str  # one line: what else stays the same

@@ -7,14 +7,14 @@ from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionSummary
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty
 
 
 @dataclass(frozen=True)
 class Found:
-    """One attribution: its words lead on."""
+    """An attribution in a list: its models, number of texts and influential words."""
 
     title: str
     href: str

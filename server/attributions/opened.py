@@ -1,4 +1,4 @@
-"""Attributions that are open: a few at a time, so that a neuron's page reads one chunk and nothing else."""
+"""Attributions with their Zarr group open. The last few are kept, so that a neuron's page reads one chunk only."""
 
 import threading
 from collections import OrderedDict
@@ -8,12 +8,12 @@ from functools import cached_property
 
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.attributions.documents import ExampleSummary, NeuronRow, VariantSummary
-from prunescope.server.neurons.documents import Example, WordPlace
-from prunescope.server.site.record_names import RecordNames
+from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
+from prunescope.server.labels import WORD_SOURCES
+from prunescope.server.record_names import RecordNames
 from prunescope.store.artefacts.manifest import Damaged
-from prunescope.store.attributions import tables as attribution_tables
-from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions import documents as kept
+from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
 from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.attributions.tables import AttributionTables
 from prunescope.text.pieces import readable
@@ -25,14 +25,14 @@ MAX_OPEN = 4
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where an attribution lies; ``version`` changes when it is made anew under the same id."""
+    """The location of an attribution; ``version`` changes when the attribution of this id is replaced."""
 
     location: str
     version: str
 
 
 class OpenAttribution:
-    """One attribution with what all of its pages share, built once. Only names change: with what else is there."""
+    """One attribution and what all of its pages use, read once; labels depend on other records and are read anew."""
 
     def __init__(self, id: str, where: Whereabouts, names: RecordNames) -> None:
         self.id = id
@@ -41,7 +41,7 @@ class OpenAttribution:
         self.store = ActivationStore(where.location)
         self.tables = AttributionTables(self.store)
         self.spec = self.store.spec
-        # Read now and not when a page is half made: what is damaged here has one error, whatever asks for it.
+        # Read now and not when a page is half made: damage here is one error, whatever page was asked for.
         with self.store.reading("what was done"):
             self.layers: list[int] = self.store.tables["layers"]
             self.name_anew()
@@ -60,7 +60,7 @@ class OpenAttribution:
         return self._named[0]
 
     def name_anew(self) -> None:
-        """Take the names of now: once for each request."""
+        """Read the labels of the attribution and its models again; called once for each request."""
         self._named = self._names.of_attribution(self.id, self.spec, self.store.models, self.store.labels)
 
     @cached_property
@@ -80,7 +80,7 @@ class OpenAttribution:
         ]
 
     @cached_property
-    def summary(self) -> attribution_tables.Summary:
+    def summary(self) -> kept.Summary:
         return self.tables.summary()
 
     @cached_property
@@ -102,75 +102,61 @@ class OpenAttribution:
 
     @property
     def provenance(self) -> str:
-        """One line that says how these numbers came about."""
+        """One line: models, texts, source of words, activation, permutations and seed."""
         texts = self.spec.get("texts")
         count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
         if isinstance(texts, dict) and texts.get("dataset"):
             count += f" of {texts['dataset']}, seed {texts.get('seed', 0)}"
-        words = {
-            "manual": "words given",
-            "cot": "words named by the model",
-            "occlusion": "words by occlusion",
-            "gradient": "words by gradient",
-        }
         parts = [
             *(variant.label for variant in self.variants),
             count,
-            words.get(self.summary.source, self.summary.source),
+            f"words {WORD_SOURCES.get(self.summary.source, self.summary.source)}",
             f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]
         return " · ".join(parts)
 
-    def row(self, row: attribution_tables.NeuronRow) -> NeuronRow:
-        """A row of the tables with its name and address."""
-        return NeuronRow(
-            layer=row.layer,
-            neuron=row.neuron,
-            name=f"L{row.layer}/N{row.neuron}",
-            score=row.score,
-            rank=row.rank,
-            word=row.word,
-            drop=row.drop,
-            lift=row.lift,
-            p_value=row.p_value,
-            q_value=row.q_value,
-            low=row.low,
-            high=row.high,
-            href=urls.neuron(self.id, row.layer, row.neuron),
-        )
+    def row(self, row: kept.NeuronRow) -> NeuronRow:
+        """A row of the tables with the address of its neuron's page."""
+        return NeuronRow(**dict(row), href=urls.neuron(self.id, row.layer, row.neuron))
 
     def variant(self, name: str | None) -> str | None:
-        """The pruned variant of this name, None for the first; Problem 422 when there is none of it."""
+        """The name of a pruned variant, checked: None gives the first one. Problem 422 for an unknown name."""
         pruned = self.store.variants[1:]
         if name is not None and name not in pruned:
             raise bad_field("variant", name, pruned, unknown_name(name, pruned))
         return name or (pruned[0] if pruned else None)
 
     def check_layer(self, layer: int | None) -> None:
-        """Problem 422 for a layer that a list is to be of, and that was not recorded."""
+        """Raise Problem 422 for a layer that was not recorded; None is allowed."""
         if layer is not None and layer not in self.layers:
             known = [*map(str, self.layers)]
             message = f"layer {layer} was not recorded; the layers are {', '.join(known)}"
             raise bad_field("layer", layer, known, message)
 
     def place_of(self, example: int) -> int:
-        """The place of the example with this index in the lists of examples; texts that were left out have none."""
+        """Where the example with this index stands in ``examples``; Problem 422 for an index that is not there (texts
+        that were left out have none)."""
         known = [each.index for each in self.examples]
         if example not in known:
             raise no_such_example(example, known)
         return known.index(example)
 
 
+def no_such_neuron(error: NoSuchNeuron) -> Problem:
+    """Problem 404 with the layers and neurons that exist."""
+    return Problem(404, "not-found", "No such neuron", str(error))
+
+
 def no_such_example(example: int, known: Sequence[int]) -> Problem:
-    """422 that names the examples there are."""
+    """Problem 422 that names the existing examples."""
     names = [*map(str, known)]
     message = f"there is no example {example}; the examples are {', '.join(names)}"
     return bad_field("example", example, names, message)
 
 
 class OpenAttributions:
-    """The attributions that were read last, at most ``most`` of them. Safe to use from several threads."""
+    """Cache of the ``most`` attributions that were used last. Safe to use from several threads."""
 
     def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MAX_OPEN) -> None:
         self._find = find
@@ -234,7 +220,7 @@ class OpenAttributions:
         return opened
 
     def forget(self, id: str) -> None:
-        """The attribution was deleted."""
+        """Drop what is cached of a deleted attribution."""
         with self._lock:
             self._open.pop(id, None)
             self._listed.pop(id, None)

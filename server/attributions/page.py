@@ -1,38 +1,18 @@
-"""The overview of one attribution: its words, the map of Scores, the neurons that lost most."""
+"""The page of one attribution: its words, the map of Scores, the neurons that lost most."""
 
 from dataclasses import dataclass
+
+from fastapi import Request
 
 from prunescope.server import urls
 from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
 from prunescope.server.attributions.documents import AttributionDocument
-from prunescope.server.attributions.lines import (
-    ControlLine,
-    LayerLine,
-    NeuronLine,
-    TextLine,
-    WordChip,
-    WordLine,
-    control_line,
-    layer_line,
-    left_out_line,
-    lost,
-    neuron_line,
-    text_line,
-    word_line,
-)
-from prunescope.server.neurons.tokens import Legend
+from prunescope.server.attributions.opened import OpenAttribution
+from prunescope.server.attributions.own_text import TextPanel
+from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact, Href, Option, Picker
-from prunescope.server.site.documents import Link
-from prunescope.server.site.frame import Frame
-from prunescope.server.texts.page import TextPanel
-
-WORD_SOURCES = {
-    "manual": "given with the texts",
-    "cot": "named by the model itself",
-    "occlusion": "found by leaving words out",
-    "gradient": "found by the label's gradient",
-}
+from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
+from prunescope.server.site.parts import Fact, Href, Legend, Option, Picker
 
 
 @dataclass(frozen=True)
@@ -40,24 +20,16 @@ class AttributionPage:
     """The context of ``attributions/attribution.html``."""
 
     frame: Frame
-    title: str
+    document: AttributionDocument
+    neuron_query: str  # what every link to a neuron ends with: the variant shown here
     comparison_href: str | None
     facts: tuple[Fact, ...]
     variant_picker: Picker | None
-    chips: tuple[WordChip, ...]
+    word_hrefs: dict[str, str]  # this page with a word chosen
     words_note: str
     all_words_href: str | None
     answering_href: str | None
-    top_title: str
-    top: tuple[NeuronLine, ...]
-    damaged: tuple[NeuronLine, ...]
-    words: tuple[WordLine, ...]
-    controls: tuple[ControlLine, ...]
     causal: CausalPanel | None
-    layers: tuple[LayerLine, ...]
-    texts: tuple[TextLine, ...]
-    provenance: str
-    job: Link | None
     delete_href: str | None
     after_delete: str
     plotly: str
@@ -67,10 +39,36 @@ class AttributionPage:
     own: TextPanel | None
 
 
+def attribution_frame(
+    request: Request,
+    title: str,
+    opened: OpenAttribution,
+    *crumbs: Crumb,
+    scripts: tuple[str, ...] = (),
+    notices: tuple[str, ...] = (),
+) -> Frame:
+    """The frame of a page about an attribution, below the list of attributions and ``crumbs``."""
+    return make_frame(
+        request,
+        title,
+        ATTRIBUTIONS,
+        *crumbs,
+        section="Attributions",
+        scripts=scripts,
+        attribution=opened.id,
+        notices=notices,
+    )
+
+
+def opened_crumb(opened: OpenAttribution) -> Crumb:
+    """The link from a page below an attribution back to it."""
+    return Crumb(opened.label, urls.attribution(opened.id))
+
+
 def attribution_page(
     document: AttributionDocument, frame: Frame, here: str, own: TextPanel | None = None
 ) -> AttributionPage:
-    """``here`` is the page's own path, or that of the share link that it was opened by."""
+    """The context of an attribution's page. ``here`` is the page's path, or that of the share link it was opened by."""
     first = document.variants[0].name if document.variants else None
     variant = document.variant if document.variant != first else None
 
@@ -78,40 +76,21 @@ def attribution_page(
         state: dict[str, urls.State] = {"variant": variant, "word": document.word, **changes}
         return urls.with_state(here, **state)
 
-    def neuron(href: str) -> str:
-        """A neuron in its most telling text, seen in the variant that this page speaks of."""
-        return urls.with_state(href, variant=variant)
-
+    query = urls.with_state("", variant=variant)
     share_of = next((each.label for each in document.variants if each.name == document.variant), "")
     drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]
     return AttributionPage(
         frame=frame,
-        title=document.label,
+        document=document,
+        neuron_query=query,
         comparison_href=None if frame.shared else urls.comparisons(document.id),
         facts=_facts(document),
         variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
-        chips=tuple(
-            WordChip(row.word, lost(row.drop), href(word=row.word), row.word == document.word)
-            for row in document.influential_words
-        ),
+        word_hrefs={row.word: href(word=row.word) for row in document.influential_words},
         words_note=_words_note(document),
         all_words_href=href(word=None) if document.word else None,
         answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
-        top_title=f"Neurons of “{document.word}”" if document.word else "Top neurons",
-        top=tuple(neuron_line(row, neuron) for row in document.top_neurons),
-        damaged=tuple(neuron_line(row, neuron) for row in document.damaged_neurons),
-        words=tuple(
-            word_line(row, href(word=row.word), neuron) for row in document.influential_words if row.drop is not None
-        ),
-        controls=tuple(control_line(row) for row in document.controls),
         causal=causal_panel(document.causal, document.variant) if document.causal else None,
-        layers=tuple(layer_line(row, neuron) for row in document.layer_list),
-        texts=(
-            *(text_line(example) for example in document.example_list),
-            *(left_out_line(text) for text in document.summary.left_out),
-        ),
-        provenance=document.provenance,
-        job=None if frame.shared else document.job,
         delete_href=None if frame.shared else urls.api(document.href),
         after_delete=urls.attributions(),
         plotly=urls.PLOTLY,
@@ -121,7 +100,7 @@ def attribution_page(
             "ranks": document.score_map.ranks,
             "scores": document.score_map.scores,
             "labels": _map_labels(document),
-            "hrefs": [[href and neuron(href) for href in hrefs] for hrefs in document.score_map.hrefs],
+            "hrefs": [[href and f"{href}{query}" for href in hrefs] for hrefs in document.score_map.hrefs],
         },
         own=own,
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
@@ -166,13 +145,13 @@ def _map_legend(document: AttributionDocument) -> Legend:
 
 
 def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
-    """What the map's points say: neuron, Score, word and drop, as lines."""
+    """The labels of the map's points: neuron, Score, word and drop, as lines."""
     scores = document.score_map
     return [
         [
             None
             if neuron is None
-            else f"L{layer}/N{neuron}<br>Score {formats.decimal(score)}<br>{_plain(word)} {lost(drop)}"
+            else f"L{layer}/N{neuron}<br>Score {formats.decimal(score)}<br>{_plain(word)} {formats.lost(drop)}"
             for neuron, score, word, drop in zip(neurons, row, words, drops, strict=True)
         ]
         for layer, neurons, row, words, drops in zip(
@@ -182,5 +161,5 @@ def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
 
 
 def _plain(word: str | None) -> str:
-    """A word for a chart's label, which reads ``<`` as markup."""
+    """A word escaped for a chart's label, in which ``<`` is markup."""
     return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""Attributions: the overview of one."""
+"""Reads attributions: the list, and the document of one."""
 
 from collections.abc import Iterable, Iterator
 from typing import Literal
@@ -6,27 +6,25 @@ from typing import Literal
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
-from prunescope.server.attributions.causal import causal_document
 from prunescope.server.attributions.documents import (
     AttributionDocument,
     AttributionSummary,
+    CausalDocument,
+    CausalRow,
     ControlsRow,
     LayerRow,
     ScoreMap,
     VariantSummary,
     WordRow,
 )
-from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.neurons.queries import no_such_neuron
+from prunescope.server.attributions.opened import OpenAttribution, no_such_neuron
+from prunescope.server.labels import texts_label
 from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import texts_label
-from prunescope.server.site.names import Names
-from prunescope.server.site.records import job_link
+from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.store.attributions.summary import MAX_WORDS, ListedAttribution
-from prunescope.store.attributions.tables import NeuronRow
 from prunescope.text.words import fold
 
 ROWS = 20
@@ -34,12 +32,12 @@ RANKS = 20
 
 
 def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
-    """One line of the list of attributions."""
+    """The entry of an attribution in a list."""
     return AttributionSummary.model_validate(_summary_fields(opened))
 
 
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
-    """Newest first."""
+    """A page of the list, newest first. Problem 422 for a wrong cursor or limit."""
     records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
     items = [
         found if isinstance(found, AttributionSummary) else _damaged_summary(stores, *found)
@@ -50,9 +48,10 @@ def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 
 
 
 def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[AttributionSummary | tuple[Record, str]]:
-    """The summary of each, or why it cannot be opened: its artefact is gone, or was found damaged when it was opened.
+    """For each record its summary with present labels, or (record, reason) where the artefact is gone or was found
+    damaged when it was last opened.
 
-    No artefact is opened but those of records that an earlier version kept, until a worker has read these.
+    Only artefacts of records that an earlier version wrote are opened, until a worker has added what these lack.
     """
     models, names = stores.names.models(), stores.names.attributions()
     for record in records:
@@ -86,7 +85,7 @@ def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[Attribut
 
 
 def _damaged_summary(stores: Stores, record: Record, reason: str) -> AttributionSummary:
-    """What the record alone tells."""
+    """The summary of an attribution that cannot be read, from its record."""
     names = Names(stores, references_of(record.spec))
     pruned = [
         VariantSummary(name=f"pruned-{number}", model=model, label=names.label(model), href=urls.model(model))
@@ -116,7 +115,7 @@ def attribution_document(
     sort: Literal["rank", "drop"] = "rank",
     record: Record | None = None,
 ) -> AttributionDocument:
-    """The overview; ``variant``, ``word`` and ``layer`` choose what the lists speak of. Problem 404 or 422."""
+    """The document of one attribution: drops of ``variant``, neurons of ``word`` and ``layer``. Problem 404 or 422."""
     tables = opened.tables
     opened.check_layer(layer)
     chosen = opened.variant(variant)
@@ -137,9 +136,16 @@ def attribution_document(
         variant=chosen,
         word=word,
         example_list=opened.example_summaries,
-        influential_words=[_word_row(opened, row.word, row.model_dump(), best.get(row.word)) for row in words],
+        influential_words=[
+            WordRow(
+                **dict(row),
+                best=opened.row(best[row.word]) if row.word in best else None,
+                href=urls.attribution(opened.id, word=row.word),
+            )
+            for row in words
+        ],
         score_map=ScoreMap(
-            **rank_map.model_dump(),
+            **dict(rank_map),
             hrefs=[
                 [None if neuron is None else urls.neuron(opened.id, layer, neuron) for neuron in neurons]
                 for layer, neurons in zip(rank_map.layers, rank_map.neurons, strict=True)
@@ -147,12 +153,7 @@ def attribution_document(
         ),
         layer_list=[
             LayerRow(
-                layer=row.layer,
-                ranked=row.ranked,
-                best=opened.row(row.best) if row.best else None,
-                score=row.score,
-                drop=row.drop,
-                over_like=row.over_like,
+                **{**dict(row), "best": opened.row(row.best) if row.best else None},
                 href=urls.layer(opened.id, row.layer),
             )
             for row in tables.layers(variant=chosen)
@@ -182,29 +183,23 @@ def _summary_fields(opened: OpenAttribution) -> dict[str, object]:
     }
 
 
-def _word_row(opened: OpenAttribution, word: str, fields: dict[str, object], best: NeuronRow | None) -> WordRow:
-    return WordRow.model_validate(
-        {
-            **fields,
-            "best": opened.row(best) if best else None,
-            "href": urls.attribution(opened.id, word=word),
-        }
-    )
-
-
 def _controls(opened: OpenAttribution) -> list[ControlsRow]:
-    rows = []
-    for variant in opened.variants[1:]:
-        groups = opened.tables.controls(variant.name)
-        if groups is not None:
-            rows.append(
-                ControlsRow(
-                    variant=variant,
-                    matched=groups.matched,
-                    random=groups.random,
-                    like=groups.like,
-                    over_random=groups.over_random,
-                    over_like=groups.over_like,
-                )
-            )
-    return rows
+    found = [(variant, opened.tables.controls(variant.name)) for variant in opened.variants[1:]]
+    return [ControlsRow(variant=variant, **dict(groups)) for variant, groups in found if groups is not None]
+
+
+def causal_document(opened: OpenAttribution) -> CausalDocument | None:
+    """The results of the causal stage, in the order of the variants; None where the attribution had none."""
+    found = opened.tables.causal()
+    if found is None:
+        return None
+    rows = [
+        CausalRow(
+            name=variant.name,
+            label=variant.label,
+            intervention="restoration" if place else "ablation",
+            **dict(found.variants[variant.name]),
+        )
+        for place, variant in enumerate(opened.variants)
+    ]
+    return CausalDocument(**{**dict(found), "variants": rows})

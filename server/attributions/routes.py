@@ -9,14 +9,13 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
 from prunescope.server.attributions.list_page import attributions_page
-from prunescope.server.attributions.page import attribution_page
+from prunescope.server.attributions.own_text import Target, other_texts, own_text_form, text_panel
+from prunescope.server.attributions.page import attribution_frame, attribution_page
 from prunescope.server.attributions.queries import attribution_document, attribution_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import ATTRIBUTIONS, address, make_frame, render
+from prunescope.server.site.frame import address, make_frame, render
 from prunescope.server.stores import StoresHere
-from prunescope.server.texts.page import text_panel
-from prunescope.server.texts.queries import other_texts, own_text_form
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -69,16 +68,8 @@ def show_attribution(request: Request, stores: StoresHere, attribution: str) -> 
     document = asked.read(
         lambda: attribution_document(opened, variant=asked.text("variant"), word=asked.text("word"), record=record)
     )
-    frame = make_frame(
-        request,
-        document.label,
-        ATTRIBUTIONS,
-        section="Attributions",
-        scripts=("charts", "texts"),
-        attribution=attribution,
-        notices=asked.notices,
-    )
-    own = None if frame.shared else text_panel(attribution, own_text_form(opened), other_texts(stores, opened))
+    frame = attribution_frame(request, document.label, opened, scripts=("charts", "texts"), notices=asked.notices)
+    own = None if frame.shared else text_panel(Target(attribution), own_text_form(opened), other_texts(stores, opened))
     return render("attributions/attribution", attribution_page(document, frame, here=address(request), own=own))
 
 

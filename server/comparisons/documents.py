@@ -1,11 +1,14 @@
-"""Two attributions of one model side by side: do the same neurons come out on top?"""
+"""The JSON of two attributions of one model side by side: how many neurons are among the best of both."""
+
+from dataclasses import dataclass
 
 from prunescope.server.attributions.documents import AttributionSummary, NeuronRow
 from prunescope.server.site.documents import Document, Link, Page
+from prunescope.store.attributions.comparison import Correlation, LayerOverlap, Overlap
 
 
 class Setting(Document):
-    """One thing that an attribution was asked for, in words, in both of them."""
+    """One setting of both attributions, in words."""
 
     name: str
     first: str
@@ -13,22 +16,7 @@ class Setting(Document):
     differs: bool
 
 
-class Overlap(Document):
-    """What two choices of neurons have in common: ``first`` and ``second`` of ``population`` were chosen, ``shared``
-    are in both. Chance would give ``expected``, in 95 % of cases ``low`` to ``high``, and as many as there are or more
-    with the probability ``p`` (exact, one-sided)."""
-
-    first: int
-    second: int
-    population: int
-    shared: int
-    expected: float
-    low: int
-    high: int
-    p: float
-
-
-class OverAll(Document):
+class TopComparison(Document):
     """The best ``top`` of all layers together, against neurons drawn from all layers, and against neurons drawn from
     the same layers as the best of each."""
 
@@ -37,21 +25,10 @@ class OverAll(Document):
     in_layers: Overlap
 
 
-class Correlation(Document):
-    """Spearman's, of the Scores of all neurons that both rank; by chance between -``chance`` and ``chance`` (95 %)."""
+@dataclass(frozen=True)
+class LayerComparison(LayerOverlap):
+    """The best of one layer in both attributions, and the layer's page in each."""
 
-    value: float
-    chance: float
-    neurons: int
-
-
-class LayerOverlap(Document):
-    """The best of one layer; ``q`` is p after Benjamini-Hochberg over the layers."""
-
-    layer: int
-    overlap: Overlap
-    q: float
-    correlation: Correlation | None
     first_href: str
     second_href: str
 
@@ -67,7 +44,8 @@ class SharedNeuron(Document):
 
 
 class ComparisonDocument(Document):
-    """``top`` in the query chooses how many of each layer count as its best: a number or a share."""
+    """The overlap of two attributions' best neurons; ``top`` in the query chooses how many of each layer count as its
+    best: a number or a share."""
 
     first: AttributionSummary
     second: AttributionSummary
@@ -77,10 +55,10 @@ class ComparisonDocument(Document):
     layers: list[int]  # that both recorded
     population: int  # neurons that both rank
     top: str
-    tops: list[str]  # that are worth a look
-    over_all: list[OverAll]
+    tops: list[str]  # sizes to choose from
+    over_all: list[TopComparison]
     correlation: Correlation | None
-    layer_list: list[LayerOverlap]
+    layer_list: list[LayerComparison]
     together: Overlap  # of all layers' best
     shared_neurons: list[SharedNeuron]  # best first, at most 500
     href: str

@@ -1,4 +1,4 @@
-"""Two attributions side by side: do the same neurons come out on top, and is that more than chance?"""
+"""The page of two attributions side by side, and the list of those that one can be compared with."""
 
 from dataclasses import dataclass
 
@@ -8,35 +8,16 @@ from prunescope.server.comparisons.documents import (
     ComparableAttribution,
     ComparableAttributions,
     ComparisonDocument,
-    LayerOverlap,
-)
-from prunescope.server.comparisons.lines import (
-    OverlapLine,
-    SharedLine,
-    about,
-    chance_range,
-    layer_line,
-    over_all_line,
-    overlap_line,
-    share_of_layer,
-    shared_line,
-    times_chance,
+    LayerComparison,
+    SharedNeuron,
 )
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Empty, Fact, Option, Picker
-from prunescope.server.site.documents import Link
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Fact, Option, Picker
+from prunescope.store.attributions.comparison import Overlap
 
 MAX_LINES = 50
 MIN_SHARED_TEXTS = 0.5
-
-
-@dataclass(frozen=True)
-class SettingLine:
-    name: str
-    first: str
-    second: str
-    differs: bool
 
 
 @dataclass(frozen=True)
@@ -45,23 +26,17 @@ class ComparisonPage:
 
     frame: Frame
     title: str
-    first: Link
+    document: ComparisonDocument
     first_note: str
-    second: Link
     second_note: str
     verdict: str
     caution: str
     facts: tuple[Fact, ...]
     top_picker: Picker
     top: str
-    turned_href: str
     other_href: str
-    settings: tuple[SettingLine, ...]
-    over_all: tuple[OverlapLine, ...]
     correlation: str
-    layers: tuple[OverlapLine, ...]
-    together: OverlapLine
-    shared: tuple[SharedLine, ...]
+    shared: list[SharedNeuron]
     shared_note: str
     plotly: str
     layers_data: dict[str, object]
@@ -80,34 +55,27 @@ class ComparablePage:
 
 
 def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> ComparisonPage:
-    """``here`` is the page's own path, or that of the share link that it was opened by."""
-    layers = tuple(layer_line(row) for row in document.layer_list)
+    """The context of a comparison. ``here`` is the page's path, or that of the share link it was opened by."""
     options = tuple(
         Option(share_of_layer(top), urls.with_state(here, top=top), top == document.top) for top in document.tops
     )
     shown = f"Best {share_of_layer(document.top)} of each layer"
-    rows = [shared_line(row) for row in document.shared_neurons[:MAX_LINES]]
+    shared = document.shared_neurons[:MAX_LINES]
     return ComparisonPage(
         frame=frame,
         title="Do the same neurons come out on top?",
-        first=Link(label=document.first.label, href=document.first.href),
+        document=document,
         first_note=_note([setting.first for setting in document.settings if setting.differs]),
-        second=Link(label=document.second.label, href=document.second.href),
         second_note=_note([setting.second for setting in document.settings if setting.differs]),
         verdict=_verdict(document),
         caution=_caution(document),
         facts=_facts(document),
         top_picker=Picker("Neurons of each layer", shown, options),
         top=share_of_layer(document.top),
-        turned_href=document.turned_href,
         other_href=urls.comparisons(document.first.id),
-        settings=tuple(SettingLine(row.name, row.first, row.second, row.differs) for row in document.settings),
-        over_all=tuple(over_all_line(row) for row in document.over_all),
         correlation=_correlation(document),
-        layers=layers,
-        together=overlap_line("All layers", None, document.together, ("", "")),
-        shared=tuple(rows),
-        shared_note=_shared_note(document, len(rows)),
+        shared=shared,
+        shared_note=_shared_note(document, len(shared)),
         plotly=urls.PLOTLY,
         layers_data=_layers_data(document),
         scores_data=_scores_data(document),
@@ -120,7 +88,9 @@ def comparable_page(document: ComparableAttributions, frame: Frame) -> Comparabl
         title=f"Compare {document.attribution.label} with",
         lead=f"Other attributions of {document.dense.label}: on other texts, with another seed, with words from "
         "another source. Neurons that come out on top in both are no accident of one run.",
-        items=tuple(comparable_line(item) for item in document.items),
+        items=tuple(
+            Found(item.label, item.comparison_href, difference_note(item), tuple(item.words)) for item in document.items
+        ),
         empty=Empty(
             "Nothing to compare it with yet",
             f"Attribute {document.dense.label} once more, on another data set, with another seed or another source of "
@@ -131,10 +101,6 @@ def comparable_page(document: ComparableAttributions, frame: Frame) -> Comparabl
     )
 
 
-def comparable_line(item: ComparableAttribution) -> Found:
-    return Found(item.label, item.comparison_href, difference_note(item), tuple(item.words))
-
-
 def difference_note(item: ComparableAttribution) -> str:
     """``other texts, seed · wanda · c4 · 0.5 · 2 hours ago``."""
     differing = ", ".join(name.lower() for name in item.differs)
@@ -143,8 +109,18 @@ def difference_note(item: ComparableAttribution) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def share_of_layer(top: str) -> str:
+    """A top size for display: ``5%`` with a space before the sign."""
+    return top.replace("%", f"{formats.SPACE}%")
+
+
+def _range(found: Overlap) -> str:
+    """The 95 % range of the number that chance gives."""
+    return f"{formats.count(found.low)} to {formats.count(found.high)}"
+
+
 def _note(differing: list[str]) -> str:
-    """The first of the settings that tell one from the other."""
+    """The first two differing settings, in brackets."""
     return f" ({', '.join(differing[:2])})" if differing else ""
 
 
@@ -153,15 +129,16 @@ def _verdict(document: ComparisonDocument) -> str:
     told = (
         f"Of the best {share_of_layer(document.top)} of each layer, {formats.count(found.shared)} of "
         f"{formats.count(min(found.first, found.second))} are the same in both; chance would give "
-        f"{about(found.expected)} ({chance_range(found)})."
+        f"{formats.about(found.expected)} ({_range(found)})."
     )
+    p = formats.probability(found.p)
     if found.p <= 0.05:
-        return f"{told} That is {times_chance(found)} what chance gives, p {formats.probability(found.p)}."
-    return f"{told} That is no more than chance may give, p {formats.probability(found.p)}."
+        return f"{told} That is {formats.ratio(found.shared, found.expected)} what chance gives, p {p}."
+    return f"{told} That is no more than chance may give, p {p}."
 
 
 def _caution(document: ComparisonDocument) -> str:
-    """What the two have in common already, where that makes an overlap say less."""
+    """A warning where most texts are the same in both: the overlap then says little about other texts."""
     fewer = min(document.first.examples, document.second.examples)
     if document.texts_in_both >= MIN_SHARED_TEXTS * fewer:
         return (
@@ -217,13 +194,13 @@ def _layers_data(document: ComparisonDocument) -> dict[str, object]:
     }
 
 
-def _label(row: LayerOverlap) -> str:
-    """What a layer's point says, as lines."""
+def _label(row: LayerComparison) -> str:
+    """The label of a layer's point in the chart, as lines."""
     found = row.overlap
     lines = (
         f"Layer {row.layer}",
         f"{found.shared} of {min(found.first, found.second)} shared",
-        f"by chance {about(found.expected)} ({chance_range(found)})",
+        f"by chance {formats.about(found.expected)} ({_range(found)})",
         f"p {formats.probability(found.p)}, q {formats.probability(row.q)}",
     )
     return "<br>".join(lines)

@@ -1,7 +1,6 @@
-"""Which attributions can be compared, and two of them side by side."""
+"""Reads what an attribution can be compared with, and compares two of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from prunescope.jobs.problems import Problem, bad_field
@@ -13,16 +12,14 @@ from prunescope.server.comparisons.documents import (
     ComparableAttribution,
     ComparableAttributions,
     ComparisonDocument,
-    Correlation,
-    LayerOverlap,
-    OverAll,
-    Overlap,
+    LayerComparison,
     Setting,
     SharedNeuron,
+    TopComparison,
 )
+from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site.documents import Link
 from prunescope.server.stores import Stores
-from prunescope.store.attributions import comparison as comparing
 from prunescope.store.attributions.comparison import Comparison, Top
 from prunescope.text.words import fold
 
@@ -31,12 +28,6 @@ MAX_SHARED = 500
 TOP = "5%"
 COUNTS = (10, 20, 50, 100, 200, 500, 1000)
 SHARES = ("1%", "5%")
-WORD_SOURCES = {
-    "manual": "given with the texts",
-    "cot": "named by the model",
-    "occlusion": "by occlusion",
-    "gradient": "by gradient",
-}
 
 
 def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttributions:
@@ -94,20 +85,20 @@ def comparison_document(
         population=compared.population,
         top=str(chosen),
         tops=_tops(first.store.neurons, chosen),
-        over_all=[_over_all(compared.over_all(each)) for each in _sizes(compared.population)],
-        correlation=_correlation(compared.correlation()),
+        over_all=[
+            TopComparison(top=str(found.top), anywhere=found.anywhere, in_layers=found.in_layers)
+            for found in map(compared.over_all, _sizes(compared.population))
+        ],
+        correlation=compared.correlation(),
         layer_list=[
-            LayerOverlap(
-                layer=row.layer,
-                overlap=_overlap(row.overlap),
-                q=row.q,
-                correlation=_correlation(row.correlation),
+            LayerComparison(
+                **vars(row),
                 first_href=urls.layer(first.id, row.layer),
                 second_href=urls.layer(second.id, row.layer),
             )
             for row in by_layer
         ],
-        together=_overlap(together),
+        together=together,
         shared_neurons=_shared(first, second, compared.shared(chosen)[:MAX_SHARED]),
         href=urls.comparison(first.id, second.id, top=state),
         turned_href=urls.comparison(second.id, first.id, top=state),
@@ -140,7 +131,7 @@ def _refused(why: str) -> Problem:
 
 
 def settings_of(spec: Mapping[str, Any], variants: Sequence[str]) -> dict[str, str]:
-    """What an attribution was asked for, in words, by name; ``variants`` are its pruned models' labels."""
+    """The settings of an attribution in words, by name; ``variants`` are its pruned models' labels."""
     words = spec.get("words") or {}
     layers = spec.get("layers")
     return {
@@ -198,20 +189,6 @@ def _sizes(population: int) -> list[Top]:
 def _shared(first: OpenAttribution, second: OpenAttribution, places: Sequence[tuple[int, int]]) -> list[SharedNeuron]:
     rows = [opened.tables.rows(places) for opened in (first, second)]
     return [
-        SharedNeuron(
-            layer=layer, neuron=neuron, name=f"L{layer}/N{neuron}", first=first.row(one), second=second.row(other)
-        )
-        for (layer, neuron), one, other in zip(places, *rows, strict=True)
+        SharedNeuron(layer=one.layer, neuron=one.neuron, name=one.name, first=first.row(one), second=second.row(other))
+        for one, other in zip(*rows, strict=True)
     ]
-
-
-def _overlap(found: comparing.Overlap) -> Overlap:
-    return Overlap(**asdict(found))
-
-
-def _over_all(found: comparing.OverAll) -> OverAll:
-    return OverAll(top=str(found.top), anywhere=_overlap(found.anywhere), in_layers=_overlap(found.in_layers))
-
-
-def _correlation(found: comparing.Correlation | None) -> Correlation | None:
-    return None if found is None else Correlation(**asdict(found))

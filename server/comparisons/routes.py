@@ -7,11 +7,12 @@ from fastapi.responses import HTMLResponse, Response
 
 from prunescope.server import urls
 from prunescope.server.answers import problems
+from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.comparisons.documents import ComparableAttributions, ComparisonDocument
 from prunescope.server.comparisons.page import comparable_page, comparison_page
 from prunescope.server.comparisons.queries import comparable_attributions, comparison_document
 from prunescope.server.site.asked import Asked
-from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, address, make_frame, render
+from prunescope.server.site.frame import Crumb, address, render
 from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
@@ -31,17 +32,9 @@ def list_comparable(stores: StoresHere, attribution: str) -> ComparableAttributi
 @pages.get(urls.COMPARISONS)
 def show_comparable(request: Request, stores: StoresHere, attribution: str) -> Response:
     asked = Asked(request)
+    opened = stores.attributions.get(attribution)
     document = comparable_attributions(stores, attribution)
-    crumb = Crumb(document.attribution.label, document.attribution.href)
-    frame = make_frame(
-        request,
-        f"Compare {document.attribution.label}",
-        ATTRIBUTIONS,
-        crumb,
-        section="Attributions",
-        attribution=attribution,
-        notices=asked.notices,
-    )
+    frame = attribution_frame(request, f"Compare {opened.label}", opened, opened_crumb(opened), notices=asked.notices)
     return render("comparisons/choice", comparable_page(document, frame))
 
 
@@ -56,15 +49,7 @@ def show_comparison(request: Request, stores: StoresHere, attribution: str, othe
     opened = stores.attributions.get(attribution)
     second = stores.attributions.get(other)
     document = asked.read(lambda: comparison_document(opened, second, top=asked.text("top")))
-    frame = make_frame(
-        request,
-        f"{document.first.label} beside {document.second.label}",
-        ATTRIBUTIONS,
-        Crumb(document.first.label, document.first.href),
-        Crumb("Compare", urls.comparisons(attribution)),
-        section="Attributions",
-        scripts=("charts",),
-        attribution=attribution,
-        notices=asked.notices,
-    )
+    title = f"{document.first.label} beside {document.second.label}"
+    crumbs = (opened_crumb(opened), Crumb("Compare", urls.comparisons(attribution)))
+    frame = attribution_frame(request, title, opened, *crumbs, scripts=("charts",), notices=asked.notices)
     return render("comparisons/comparison", comparison_page(document, frame, here=address(request)))

@@ -1,4 +1,4 @@
-"""Accuracies, and the examples behind them."""
+"""Documents of evaluations and of a task's examples."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from prunescope.server.site.documents import Document, Link, Page
 
 
 class PairedAccuracy(Document):
-    """A pruned model beside the dense one that it was made from, on the same rows of a task."""
+    """A pruned model compared with its dense model on the same rows of a task."""
 
     evaluation: Link  # the dense model's
     rows: int
@@ -42,14 +42,14 @@ class TaskAccuracy(Document):
 
 
 class TaskComparison(TaskAccuracy):
-    """The same, with what pruning changed on these rows."""
+    """A task's result with the paired comparison to the dense model."""
 
     paired: PairedAccuracy | None
 
 
 class PairedPerplexity(Document):
-    """A pruned model beside the dense one that it was made from, on the same windows of a text. Losses are in nats a
-    token: the exponential of their difference is the ratio of perplexities, of its interval's ends the ratio's."""
+    """A pruned model compared with its dense model on the same windows of a text. Losses are in nats a token; the
+    exponential of their difference is the ratio of the perplexities."""
 
     evaluation: Link  # the dense model's
     windows: int
@@ -100,7 +100,7 @@ class EvaluationDocument(EvaluationSummary):
 
 
 class ChoiceScores(Document):
-    """What one model answered: the log-likelihood of each choice."""
+    """One model's answer: the log-likelihood of each choice, and the one that it chose."""
 
     chosen: int
     correct: bool

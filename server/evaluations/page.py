@@ -1,70 +1,41 @@
-"""An evaluation's accuracies, and the examples behind one of them, what pruning broke first."""
+"""Contexts of the pages of evaluations: the list, one evaluation, and the examples of one of its tasks."""
 
 import json
 from dataclasses import dataclass
 
+from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.evaluations.documents import (
     ChoiceScores,
     EvaluationDocument,
+    EvaluationSummary,
     TaskAccuracy,
     TaskExample,
     TaskExamples,
-    TextPerplexity,
 )
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact
-from prunescope.server.site.documents import Link
+from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Fact, ListPage
 
 MAX_LINKS = 3
 
 
 @dataclass(frozen=True)
-class AccuracyRow:
-    task: str
-    href: str
-    accuracy: str
-    interval: str
-    dense: str
-    difference: str
-    rows: str
-    chance: str
-    near: bool
-
-
-@dataclass(frozen=True)
-class PerplexityRow:
-    text: str
-    perplexity: str
-    interval: str
-    dense: str
-    dense_href: str | None
-    change: str
-    change_interval: str
-    windows: str
-    source: str
-
-
-@dataclass(frozen=True)
 class EvaluationPage:
-    """The context of ``evaluations/evaluation.html``."""
+    """The context of ``evaluations/evaluation.html``; ``cut`` are sentences on prompts that lost their beginning."""
 
     frame: Frame
-    title: str
-    model: Link
-    dense: Link | None
-    job: Link | None
-    rows: tuple[AccuracyRow, ...]
+    document: EvaluationDocument
     cut: tuple[str, ...]
-    perplexity: tuple[PerplexityRow, ...]
+    job: Link | None
     delete_href: str | None
     after_delete: str
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model answered: ``sure`` is how far its choice lies before the next one."""
+    """One model's answer on a page; ``sure`` is the margin of its choice over the next one."""
 
     who: str
     choice: str
@@ -74,9 +45,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class ExampleCard:
-    number: str
-    text: str
-    answer: str
+    example: TaskExample
+    right: str
     verdict: str  # "broken", "mended" or ""
     answers: tuple[Answer, ...]
 
@@ -99,16 +69,18 @@ class TaskPage:
     more_href: str | None
 
 
+def evaluations_page(page: Page[EvaluationSummary], frame: Frame) -> ListPage[EvaluationSummary]:
+    start = urls.new_job(kind=JobKind.EVALUATE)
+    empty = Empty("No evaluations yet", "An evaluation measures a model's accuracy on tasks.", "Start one", start)
+    return ListPage(frame, page.items, empty, page.next_href)
+
+
 def evaluation_page(document: EvaluationDocument, frame: Frame) -> EvaluationPage:
     return EvaluationPage(
         frame=frame,
-        title=document.label,
-        model=document.model,
-        dense=document.dense,
-        job=None if frame.shared else document.job,
-        rows=tuple(_accuracy(task) for task in document.tasks),
+        document=document,
         cut=tuple(f"{task.task}: {_cut(task, document.context)}" for task in document.tasks if task.truncated),
-        perplexity=tuple(_perplexity(text) for text in document.perplexity),
+        job=None if frame.shared else document.job,
         delete_href=None if frame.shared else urls.api(document.href),
         after_delete=urls.evaluations(),
     )
@@ -117,7 +89,7 @@ def evaluation_page(document: EvaluationDocument, frame: Frame) -> EvaluationPag
 def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
     result = document.result
     facts = [
-        Fact("accuracy", f"{formats.accuracy(result.accuracy)} %", _interval(result)),
+        Fact("accuracy", f"{formats.accuracy(result.accuracy)} %", f"({formats.accuracies(result.interval)})"),
         Fact("", formats.count(result.rows), "rows"),
         Fact("chance", f"{formats.accuracy(result.chance)} %"),
     ]
@@ -133,11 +105,11 @@ def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
             Fact("", formats.count(document.mended), "mended"),
         ]
         note = (
-            "Right in the dense model and wrong here come first, then those that are right only here; of both, the "
-            "most confident first: by how far the two answers lie ahead of the next choices, added up."
+            "Examples that the dense model has right and this one wrong come first, then those that only this one has "
+            "right; of both, those with the largest margins of the two answers over the next choices first."
         )
     elif document.of_dense:
-        note = "This is a dense model. What pruning broke stands on the pages of the models that were pruned from it."
+        note = "This is a dense model. The examples that pruning broke are on the pages of the models pruned from it."
     else:
         note = "The dense model was not measured on the same rows, so nothing can be said about what broke."
     dense = document.dense.label if document.dense else ""
@@ -164,43 +136,10 @@ def _job_label(document: TaskExamples) -> str:
     return f"Find the neurons behind {'this one' if broken == 1 else f'these {broken}'}"
 
 
-def _accuracy(task: TaskAccuracy) -> AccuracyRow:
-    low, high = task.interval
-    return AccuracyRow(
-        task.task,
-        task.href,
-        formats.accuracy(task.accuracy),
-        f"{formats.accuracy(low)} to {formats.accuracy(high)}",
-        formats.accuracy(task.dense) if task.dense is not None else "",
-        formats.points(task.difference) if task.difference is not None else "",
-        formats.count(task.rows),
-        formats.accuracy(task.chance),
-        low <= task.chance <= high,
-    )
-
-
 def _cut(task: TaskAccuracy, context: int | None) -> str:
     rows = f"{formats.count(task.truncated)} of {formats.plural(task.rows, 'row')}"
     length = f"{formats.count(context)} tokens" if context else "the model's context"
     return f"{rows} lost the beginning of a prompt longer than {length}"
-
-
-def _perplexity(text: TextPerplexity) -> PerplexityRow:
-    return PerplexityRow(
-        text.text.rpartition("/")[2],
-        formats.perplexity(text.perplexity),
-        "" if text.interval is None else " to ".join(map(formats.perplexity, text.interval)),
-        "" if text.dense is None else formats.perplexity(text.dense),
-        text.dense_href,
-        "" if text.ratio is None else formats.times(text.ratio),
-        "" if text.paired is None else " to ".join(map(formats.multiple, text.paired.interval)),
-        f"{formats.count(text.windows)} × {formats.count(text.seqlen)} tokens{', each with BOS' if text.bos else ''}",
-        text.source,
-    )
-
-
-def _interval(task: TaskAccuracy) -> str:
-    return f"({formats.accuracy(task.interval[0])} to {formats.accuracy(task.interval[1])})"
 
 
 def _example(example: TaskExample, model: str, dense: str) -> ExampleCard:
@@ -208,13 +147,7 @@ def _example(example: TaskExample, model: str, dense: str) -> ExampleCard:
     if example.against is not None:
         answers.insert(0, _answer(dense or "dense", example, example.against))
     verdict = "broken" if example.broken else "mended" if example.mended else ""
-    return ExampleCard(
-        f"row {formats.count(example.index)}",
-        example.text,
-        _choice(example, example.answer),
-        verdict,
-        tuple(answers),
-    )
+    return ExampleCard(example, _choice(example, example.answer), verdict, tuple(answers))
 
 
 def _answer(who: str, example: TaskExample, scores: ChoiceScores) -> Answer:

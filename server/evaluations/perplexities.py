@@ -1,4 +1,4 @@
-"""Perplexities of an evaluation, beside the dense model's on the very same windows."""
+"""Reads the perplexities of an evaluation and compares them with the dense model's on the same windows."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,8 +25,8 @@ def text_perplexities(
     dense: Mapping[str, Record] | None = None,
     paired: Mapping[str, PairedPerplexity] | None = None,
 ) -> list[TextPerplexity]:
-    """A record's perplexities; `dense` are the evaluations that each of them stands beside, `paired` what was found
-    beside these window by window."""
+    """A record's perplexities; `dense` is the evaluation to compare each text with, `paired` the comparison window by
+    window."""
     documents = []
     for name, measured in measured_perplexities(record).items():
         beside = (dense or {}).get(name)

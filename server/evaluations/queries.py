@@ -1,4 +1,4 @@
-"""Evaluations: accuracies beside the dense model's, and the examples that pruning broke."""
+"""Reads evaluations: accuracies compared with the dense model's, and the examples that pruning broke."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,10 @@ from prunescope.server.evaluations.documents import (
     TaskExamples,
 )
 from prunescope.server.evaluations.perplexities import perplexities_beside_dense, text_perplexities
+from prunescope.server.labels import Described, measured_label, told_apart
 from prunescope.server.models.queries import is_dense
-from prunescope.server.site.apart import Described, told_apart
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import measured_label
-from prunescope.server.site.names import Names
-from prunescope.server.site.records import job_link
+from prunescope.server.site.documents import Link, Page, Window
+from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.records import Record
@@ -41,7 +38,7 @@ MAX_TEXTS = 10
 
 @dataclass(frozen=True)
 class Beside:
-    """Names of models, and the dense evaluations that evaluations are paired with."""
+    """What evaluations are shown with: names of models, and the dense evaluations that they are paired with."""
 
     names: Names
     pairings: Mapping[tuple[str, str], Pairing]
@@ -50,7 +47,7 @@ class Beside:
 
     @classmethod
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
-        """What several records are shown with, looked up together."""
+        """Looks up names and pairings of several records together."""
         pairings = stores.measurements.pairings_of(record.id for record in records)
         dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in pairings.values()])
         names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
@@ -69,7 +66,7 @@ class Beside:
 
 
 def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
-    """Newest first."""
+    """A page of the list of evaluations, newest first."""
     records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
     beside = Beside.read(stores, records)
     items = [EvaluationSummary.model_validate(_summary(record, beside)) for record in records]
@@ -249,7 +246,7 @@ def _margin(scores: ChoiceScores) -> float:
 
 
 def _attribution_of(dense: str, pruned: str, task: str, rows: list[int]) -> dict[str, Any]:
-    """The job that looks for the neurons behind these rows."""
+    """The body of a job that attributes the loss on these rows to neurons."""
     spec = {"dense": dense, "pruned": [pruned], "texts": {"dataset": task, "indices": rows}, "prompt": task}
     return {"kind": "attribute", "spec": spec}
 

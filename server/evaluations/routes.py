@@ -6,8 +6,7 @@ from fastapi.responses import HTMLResponse, Response
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.evaluations.documents import EvaluationDocument, EvaluationSummary, TaskExamples
-from prunescope.server.evaluations.list_page import evaluations_page
-from prunescope.server.evaluations.page import evaluation_page, task_page
+from prunescope.server.evaluations.page import evaluation_page, evaluations_page, task_page
 from prunescope.server.evaluations.queries import evaluation_document, evaluation_list, task_examples
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page

@@ -1,13 +1,45 @@
-"""Jobs, and the form that starts them."""
+"""Jobs, and examples of their specs."""
 
 from typing import Any
 
 from prunescope.jobs.documents import JobKind, JobSummary, LogLine
-from prunescope.server.site.documents import Document, Link
+from prunescope.jobs.references import DEMO
+from prunescope.server.site.documents import Link
+
+EXAMPLES: dict[JobKind, dict[str, object]] = {
+    JobKind.PRUNE: {
+        "model": DEMO,
+        "method": {"name": "wanda"},
+        "pattern": {"kind": "unstructured", "sparsity": 0.5},
+        "calibration": {"dataset": "demo", "samples": 32, "seqlen": 128, "seed": 0},
+    },
+    JobKind.EVALUATE: {"model": DEMO, "tasks": ["reviews"], "limit": 100, "seed": 0},
+    JobKind.ATTRIBUTE: {
+        "dense": DEMO,
+        "pruned": ["pruned:0123456789abcdef"],
+        "texts": {"dataset": "reviews", "count": 10, "seed": 0},
+        "prompt": "reviews",
+        "words": {"source": "manual"},
+        "activation": "relu",
+        "permutations": 1000,
+        "seed": 0,
+    },
+    JobKind.STUDY: {
+        "name": "Two methods on the demo reviews",
+        "models": [DEMO],
+        "methods": [{"name": "wanda"}, {"name": "magnitude"}],
+        "patterns": [{"kind": "unstructured", "sparsity": 0.5}, {"kind": "n_m", "n": 2, "m": 4}],
+        "calibrations": [{"dataset": "demo", "samples": 32, "seqlen": 128, "seed": 0}],
+        "tasks": ["reviews"],
+        "attributions": [{"texts": {"dataset": "reviews", "count": 10, "seed": 0}}],
+        "seeds": [0],
+    },
+}
+"""A spec of each kind; all but the attribution's pruned model can be submitted as they are."""
 
 
 class JobItem(JobSummary):
-    """A job as lists, the home page and events have it, and what a person can do with it."""
+    """A job in lists, on the home page and in events, with the addresses of what can be done with it."""
 
     title: str  # "Prune demo · wanda · c4 · 0.5"
     href: str
@@ -20,57 +52,16 @@ class JobItem(JobSummary):
 
 
 class JobDocument(JobItem):
-    """One job with its whole spec: only its own address, and the answers to its submission, carry that."""
+    """A job with its whole spec; lists and events leave it out."""
 
     spec: dict[str, Any]
 
 
 class JobDetail(JobDocument):
-    """One job live: with the lines it logged and, for a study, its cells."""
+    """A job with its log and, for a study, its first cells."""
 
     log: list[LogLine]
     children: list[JobItem]  # the first of them, in the order of the plan
     children_total: int
     children_done: int  # how many of all of them have succeeded
     children_next_href: str | None  # the others (JSON)
-
-
-class Choice(Document):
-    """One value a form offers."""
-
-    value: str
-    label: str
-    group: str | None = None
-    note: str | None = None
-
-
-class MethodChoice(Choice):
-    """A method, or an allocation, with its options."""
-
-    needs_calibration: bool
-    options: list["OptionField"]
-
-
-class OptionField(Document):
-    """One option of a method: from its model's JSON schema."""
-
-    name: str
-    type: str  # "number", "integer", "string", "boolean"
-    default: str | float | int | bool | None
-    allowed: list[str] | None = None
-    note: str | None = None
-
-
-class JobForm(Document):
-    """What a spec may name, for the form and for programs that write specs."""
-
-    kinds: list[JobKind]
-    models: list[Choice]
-    methods: list[MethodChoice]
-    allocations: list[MethodChoice]
-    calibration_sets: list[Choice]
-    tasks: list[Choice]
-    prompts: list[Choice]  # none, and the tasks whose prompt goes around any text
-    word_sources: list[Choice]
-    activations: list[Choice]
-    examples: dict[JobKind, dict[str, object]]  # a spec of each kind that can be submitted as it is

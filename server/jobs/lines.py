@@ -1,6 +1,7 @@
-"""Jobs as lines of a list, and their progress as a bar and in words."""
+"""Jobs as lines of a list: state, progress bar and message."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from prunescope.jobs.documents import JobState, Progress
 from prunescope.server.jobs.documents import JobItem
@@ -9,7 +10,8 @@ from prunescope.server.site import formats
 
 @dataclass(frozen=True)
 class Bar:
-    """``known`` is false while nobody knows how much there is to do; ``css`` marks one that stopped before its end."""
+    """A progress bar. ``known`` is false while the total is not known; ``css`` marks one that stopped before its
+    end."""
 
     done: int
     total: int
@@ -19,45 +21,28 @@ class Bar:
 
 @dataclass(frozen=True)
 class JobLine:
-    """``css`` is the state's class, ``state`` its name in the documents, ``state_name`` what a person reads."""
+    """A job in a list: ``state_name`` is what a person reads, and the css class of the state; ``at`` is when it ended,
+    started or was submitted, whichever was last."""
 
-    id: str
-    href: str
-    title: str
-    state: str
+    job: JobItem
     state_name: str
-    css: str
     message: str
-    running: bool
     bar: Bar
-    at: str
-    ago: str
+    at: datetime
 
 
 def job_line(job: JobItem) -> JobLine:
     moment = job.finished_at or job.started_at or job.created_at
-    return JobLine(
-        id=job.id,
-        href=job.href,
-        title=job.title,
-        state=job.state.value,
-        state_name=state_name(job),
-        css="stopping" if job.cancelling else job.state.value,
-        message=job_message(job),
-        running=job.state is JobState.RUNNING,
-        bar=bar_of(job),
-        at=formats.timestamp(moment),
-        ago=formats.ago(moment),
-    )
+    return JobLine(job, state_name(job), job_message(job), bar_of(job), moment)
 
 
 def state_name(job: JobItem) -> str:
-    """``running``, or ``stopping`` between a wish to cancel and the end."""
+    """The job's state; ``stopping`` after a request to cancel a job that still runs."""
     return "stopping" if job.cancelling else job.state.value
 
 
 def job_message(job: JobItem) -> str:
-    """What a line says below its title: progress, the error, or how long it took."""
+    """The text below a job's title: progress, the error, or how long it took."""
     if job.state is JobState.RUNNING:
         return progress_text(job.progress)
     if job.state is JobState.FAILED and job.error:
@@ -82,8 +67,7 @@ def progress_text(progress: Progress) -> str:
 
 
 def bar_of(job: JobItem) -> Bar:
-    """A job that succeeded is at its end, whatever its last stage counted; one that failed or was cancelled stopped
-    before: one step more would have been missing even where that stage had counted all of its own."""
+    """A job's bar: full when it succeeded, never full when it failed or was cancelled."""
     match job.state:
         case JobState.SUCCEEDED:
             return Bar(1, 1, True)

@@ -1,39 +1,45 @@
-"""One job, live: stage, progress, time left, log, and what can be done with it."""
+"""Contexts of the pages of jobs: the list, and one job with its stage, progress, time left and log."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prunescope.jobs.documents import JobState, LogLine
+from prunescope.jobs.documents import JobKind, JobState, LogLine
 from prunescope.server import urls
-from prunescope.server.jobs.documents import JobDetail
+from prunescope.server.jobs.documents import JobDetail, JobItem
 from prunescope.server.jobs.lines import Bar, JobLine, bar_of, job_line, state_name
+from prunescope.server.labels import quoted
 from prunescope.server.site import formats
-from prunescope.server.site.documents import Link
+from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.labels import quoted
+from prunescope.server.site.parts import Empty, ListPage, Option, Picker
 
 MAX_LINES = 1000
 MAX_ANSWERS = 20
 """Answers of the model on the page of a job that failed; the document holds all of them."""
 MAX_ANSWER = 2000
 """Characters of each."""
-RESULTS = {"prune": "Open the model", "evaluate": "Open the evaluation", "attribute": "Open the attribution"}
+RESULTS = {
+    JobKind.PRUNE: "Open the model",
+    JobKind.EVALUATE: "Open the evaluation",
+    JobKind.ATTRIBUTE: "Open the attribution",
+    JobKind.STUDY: "Open the study",
+}
 
 
 @dataclass(frozen=True)
-class LogRow:
-    """``at`` is the moment for the script, ``clock`` its time in UTC."""
+class JobsPage(ListPage[JobItem]):
+    """The context of ``jobs/list.html``."""
 
-    at: str
-    clock: str
-    line: str
+    filters: tuple[Picker, ...]
+    lines: tuple[JobLine, ...]
+    start: list[Link]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said of a text when it was asked for its words; ``text`` is how that one begins."""
+    """The model's answer when it was asked for the influential words of a text, whose beginning is ``text``."""
 
     number: str
     text: str
@@ -42,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wrong:
-    """Why the job failed: one sentence, a line for each field, and what the model answered where that was the cause."""
+    """Why a job failed: a sentence, a line for each wrong field, and the model's answers where these were the cause."""
 
     title: str
     detail: str
@@ -53,7 +59,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class JobFact:
-    """``at`` is the moment that the value speaks of, where it is one."""
+    """A name and a value; ``at`` is the moment that it means, empty for other values."""
 
     name: str
     value: str
@@ -65,68 +71,71 @@ class JobPage:
     """The context of ``jobs/job.html``."""
 
     frame: Frame
-    title: str
-    state: str
+    document: JobDetail
     state_name: str
-    css: str
-    cancelling: str  # for the script: true or false
-    ended: bool
-    running: bool
-    started: str
     stage: str
-    count: str
-    message: str
     eta: str
     elapsed: str
     bar: Bar
-    events_href: str
     cancel_href: str | None
     retry_href: str | None
     result: Link | None
     edit_href: str | None
-    study: Link | None
     wrong: Wrong | None
     facts: tuple[JobFact, ...]
     spec: str
-    log: tuple[LogRow, ...]
+    log: list[LogLine]
     children: tuple[JobLine, ...]
     children_note: str
 
 
+def jobs_page(
+    page: Page[JobItem], frame: Frame, *, kind: JobKind | None, state: JobState | None, start: list[Link]
+) -> JobsPage:
+    kinds = [("All", None), *((each.value.capitalize(), each) for each in JobKind)]
+    states = [("Any state", None), *((each.value.capitalize(), each) for each in JobState)]
+    empty = (
+        Empty("No matching jobs", "No job has this kind and state.", "Show all of them", urls.jobs())
+        if kind or state
+        else Empty("No jobs yet", "Pruning, measuring and attributing all run as jobs.", "Start one", urls.new_job())
+    )
+    return JobsPage(
+        frame=frame,
+        items=page.items,
+        empty=empty,
+        older_href=page.next_href,
+        filters=(
+            Picker("Kind", "", tuple(Option(n, urls.jobs(kind=k, state=state), k == kind) for n, k in kinds)),
+            Picker(
+                "State",
+                state.value.capitalize() if state else "Any state",
+                tuple(Option(name, urls.jobs(kind=kind, state=each), each == state) for name, each in states),
+            ),
+        ),
+        lines=tuple(job_line(job) for job in page.items),
+        start=start,
+    )
+
+
 def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> JobPage:
-    """``then`` is what to open of the result, where that is not the whole of it."""
-    progress = document.progress
-    name = state_name(document)
-    result = document.result_href
-    label = "Open the study" if document.kind == "study" else RESULTS[document.kind.value]
+    """The context of a job's page; ``then`` replaces the link to the result."""
+    eta, result, changeable = document.progress.eta_seconds, document.result_href, not frame.shared
     return JobPage(
         frame=frame,
-        title=document.title,
-        state=document.state.value,
-        state_name=name,
-        css=name if name == "stopping" else document.state.value,
-        cancelling=str(document.cancelling).lower(),
-        ended=document.state.ended,
-        running=document.state is JobState.RUNNING,
-        started=formats.timestamp(document.started_at),
+        document=document,
+        state_name=state_name(document),
         stage=_stage(document),
-        count=f"{progress.done} of {progress.total} {progress.unit}".strip() if progress.total > 0 else "",
-        message=progress.message,
-        eta=""
-        if progress.eta_seconds is None or document.state.ended
-        else f"about {formats.duration(round(progress.eta_seconds))} left",
+        eta="" if eta is None or document.state.ended else f"about {formats.duration(round(eta))} left",
         elapsed=_elapsed(document),
         bar=bar_of(document),
-        events_href=document.events_href,
-        cancel_href=urls.api(document.href) if document.can_cancel and not frame.shared else None,
-        retry_href=urls.job_retry(document.id) if document.can_retry and not frame.shared else None,
-        result=None if result is None else then or Link(label=label, href=result),
-        edit_href=urls.new_job(**{"from": document.id}) if document.can_retry and not frame.shared else None,
-        study=document.study,
+        cancel_href=urls.api(document.href) if document.can_cancel and changeable else None,
+        retry_href=urls.job_retry(document.id) if document.can_retry and changeable else None,
+        result=None if result is None else then or Link(label=RESULTS[document.kind], href=result),
+        edit_href=urls.new_job(**{"from": document.id}) if document.can_retry and changeable else None,
         wrong=_wrong(document),
         facts=_facts(document),
         spec=json.dumps({"kind": document.kind.value, "spec": document.spec}, indent=2, ensure_ascii=False),
-        log=tuple(_log_row(line) for line in document.log[-MAX_LINES:]),
+        log=document.log[-MAX_LINES:],
         children=tuple(job_line(child) for child in document.children),
         children_note=_children(document),
     )
@@ -186,11 +195,6 @@ def _facts(document: JobDetail) -> tuple[JobFact, ...]:
         JobFact("id", document.id),
         JobFact("fingerprint", document.fingerprint[:16]),
     )
-
-
-def _log_row(line: LogLine) -> LogRow:
-    moment = formats.aware(line.at).astimezone(UTC)
-    return LogRow(moment.isoformat(), moment.strftime("%H:%M:%S"), line.line)
 
 
 def _children(document: JobDetail) -> str:

@@ -1,4 +1,4 @@
-"""Jobs as people see them."""
+"""Reads jobs: lists and documents."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.jobs.references import references_of
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobDetail, JobDocument, JobItem
-from prunescope.server.site.apart import Described, told_apart
+from prunescope.server.labels import Described, told_apart
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
@@ -27,7 +27,8 @@ def job_list(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[JobItem]:
-    """Newest first; ``cells=False`` leaves out what studies made for themselves. Problem 422 for a wrong filter."""
+    """A page of the list of jobs, newest first; ``cells=False`` leaves out studies' cells. Problem 422 for a wrong
+    filter."""
     for name, given, known in (("kind", kind, list(JobKind)), ("state", state, list(JobState))):
         if given is not None and given not in known:
             names = [str(value) for value in known]
@@ -59,7 +60,7 @@ def job_items(stores: Stores, jobs: Sequence[JobSummary]) -> list[JobItem]:
 
 
 def _titles(jobs: Sequence[JobSummary], names: Names) -> list[str]:
-    """A title for each, told apart by what they were asked for, else by their ids."""
+    """Titles of jobs; equal ones are made different by their settings or ids."""
     titles = [names.title(job.kind, job.brief) for job in jobs]
     often = Counter(titles)
     facts = [
@@ -126,5 +127,10 @@ def result_href(job: JobSummary) -> str | None:
 
 
 def _plain(document: JobSummary) -> dict[str, object]:
-    """All fields, those too that the JSON document leaves out."""
+    """All fields of a job as a dict, including those excluded from JSON."""
     return {name: getattr(document, name) for name in type(document).model_fields}
+
+
+def start_links() -> list[Link]:
+    """Links to the form, one for each kind of job."""
+    return [Link(label=str(kind).capitalize(), href=urls.new_job(kind=kind)) for kind in JobKind]

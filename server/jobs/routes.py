@@ -1,4 +1,4 @@
-"""Jobs: submit, list, follow, cancel, retry, and the form that starts one. Each page beside its document."""
+"""Jobs: submit, list, follow, cancel and retry them."""
 
 from typing import Annotated, Any
 
@@ -11,25 +11,18 @@ from prunescope.jobs.bounds import (
     MAX_NAME,
 )
 from prunescope.jobs.documents import Job, JobKind, JobState
+from prunescope.jobs.neurons import parse_neuron
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.jobs import events
-from prunescope.server.jobs.documents import JobDetail, JobDocument, JobForm, JobItem
-from prunescope.server.jobs.form import fill_form, form_page
-from prunescope.server.jobs.form_offer import EXAMPLES, beginning, job_form
-from prunescope.server.jobs.list_page import jobs_page
-from prunescope.server.jobs.page import job_page
-from prunescope.server.jobs.queries import job_detail, job_document, job_list
+from prunescope.server.jobs.documents import EXAMPLES, JobDetail, JobDocument, JobItem
+from prunescope.server.jobs.page import job_page, jobs_page
+from prunescope.server.jobs.queries import job_detail, job_document, job_list, start_links
 from prunescope.server.limits import submissions
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import JOBS, make_frame, render
-from prunescope.server.site.home import home
 from prunescope.server.stores import Stores, StoresHere
-from prunescope.server.texts.specs import (
-    check_neuron,
-    then_href,
-)
 from prunescope.store import submission
 
 api = APIRouter(prefix=urls.API, tags=["Jobs"])
@@ -39,7 +32,7 @@ MAX_ANNOUNCED = 200
 
 
 class JobRequest(BaseModel):
-    """What to do."""
+    """The body that submits a job."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -108,27 +101,9 @@ def show_jobs(request: Request, stores: StoresHere) -> Response:
     frame = make_frame(
         request, "Jobs", section="Jobs", scripts=("live",), events_href=urls.events(), notices=asked.notices
     )
-    start = [] if frame.shared else home(stores).start
+    start = [] if frame.shared else start_links()
     of_kind, in_state = JobKind(kind) if kind else None, JobState(state) if state else None
     return render("jobs/list", jobs_page(page, frame, kind=of_kind, state=in_state, start=start))
-
-
-@api.get(urls.NEW_JOB, summary="What a spec may name")
-def new_job(stores: StoresHere) -> JobForm:
-    return job_form(stores)
-
-
-@pages.get(urls.NEW_JOB)
-def show_job_form(request: Request, stores: StoresHere) -> Response:
-    asked = Asked(request, any_other=True)
-    began = asked.read(lambda: beginning(stores, asked.text("from")))
-    kind = began.kind if began else JobKind(asked.read(lambda: asked.one_of("kind", list(JobKind))) or JobKind.PRUNE)
-    offered = job_form(stores)
-    form = asked.read(lambda: fill_form(offered, kind, asked.values, began))
-    left_out = tuple(f"{each}. It was left out." for each in began.left_out) if began else ()
-    notices = (*asked.notices, *left_out)
-    frame = make_frame(request, "New job", JOBS, section="Jobs", scripts=("form",), notices=notices)
-    return render("jobs/form", form_page(offered, kind, form, frame, began))
 
 
 @api.get(urls.JOB, responses=problems(404), summary="One job with its log")
@@ -150,12 +125,15 @@ def show_job(request: Request, stores: StoresHere, job: str) -> Response:
 
 
 def _then(document: JobDetail, asked: Asked) -> Link | None:
-    """What to open of an attribution. Problem 422 for a neuron that is none."""
+    """A link to one neuron of the attribution that the job made; None for other jobs. Problem 422 for a neuron's name
+    that cannot be read."""
     neuron = asked.text("neuron")
-    check_neuron(neuron)
-    if neuron is None or not document.result or "attribution" not in document.result:
+    if neuron is None:
         return None
-    href = then_href(document.result["attribution"], neuron, asked.text("variant"))
+    layer, index = parse_neuron(neuron)
+    if not document.result or "attribution" not in document.result:
+        return None
+    href = urls.neuron(document.result["attribution"], layer, index, variant=asked.text("variant"))
     return Link(label=f"Open {neuron}", href=href)
 
 
@@ -213,7 +191,7 @@ def job_answer(stores: Stores, job: Job, status: int, headers: dict[str, str] | 
 
 
 def announce(stores: Stores, job: Job) -> None:
-    """The job itself, its cells, and the studies it is a cell of: all of them may have changed with it.
+    """Announces a job, its cells, and the studies that it is a cell of, as each of them may have changed.
 
     Of a large study only the first cells: its lists are read anew after any event, and whoever follows one cell asks
     the database every few seconds.

@@ -1,9 +1,27 @@
 """Dense and pruned models."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticUseDefault
 
 from prunescope.server.site.documents import Document, Link
+
+
+def _or_default(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        if value is not None:
+            return read(value)
+    except ValidationError:
+        pass
+    raise PydanticUseDefault
+
+
+Value = TypeVar("Value")
+Readable: TypeAlias = Annotated[Value, WrapValidator(_or_default)]
+"""A field that has its default where a report's value cannot be read."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ModelSummary(Document):
@@ -22,15 +40,17 @@ class ModelSummary(Document):
 
 
 class MatrixDocument(Document):
+    """A pruned matrix; what its report lacks, or has in a form of its own, is the default."""
+
     name: str
     rows: int
     columns: int
-    sparsity: float
-    relative_error: float | None  # ||WX - W'X|| / ||WX||
-    damping_retries: int = 0  # how often a Hessian needed more damping before it could be factored
-    permuted: bool = False  # the pattern holds in another order of the columns than the saved one
-    sparsity_note: str = ""  # why it is a percentage point or more off what was asked for
-    error_note: str = ""  # why its relative error could not be measured
+    sparsity: Annotated[float, Field(ge=0, le=1)]
+    relative_error: Readable[Finite | None] = None  # ||WX - W'X|| / ||WX||
+    damping_retries: Readable[int] = 0  # how often a Hessian needed more damping before it could be factored
+    permuted: Readable[bool] = False  # the pattern holds in another order of the columns than the saved one
+    sparsity_note: Readable[str] = ""  # why it is a percentage point or more off what was asked for
+    error_note: Readable[str] = ""  # why its relative error could not be measured
 
 
 class PlacedMatrix(MatrixDocument):
@@ -46,16 +66,16 @@ class LayerDocument(Document):
 
 
 class CalibrationDocument(Document):
-    """The token windows that steered pruning; what an older report does not tell is None."""
+    """The token windows that steered pruning; what an older report lacks is None."""
 
-    source: str | None = None
-    mode: str | None = None  # of task sets: concat or single
-    samples: int | None = None
-    seqlen: int | None = None
-    seed: int | None = None
-    bos: bool | None = None  # whether every window begins with BOS; of windows of token ids not known
-    tokens: int | None = None
-    sha256: str | None = None  # of the windows themselves
+    source: Readable[str | None] = None
+    mode: Readable[str | None] = None  # of task sets: concat or single
+    samples: Readable[int | None] = None
+    seqlen: Readable[int | None] = None
+    seed: Readable[int | None] = None
+    bos: Readable[bool | None] = None  # whether every window begins with BOS; of windows of token ids not known
+    tokens: Readable[int | None] = None
+    sha256: Readable[str | None] = None  # of the windows themselves
 
 
 class FileDocument(Document):

@@ -4,7 +4,7 @@ import csv
 import io
 
 from prunescope.server.models.documents import ModelDocument
-from prunescope.server.neurons.export.csv_file import harmless
+from prunescope.server.site.formats import harmless
 
 COLUMNS = ("layer", "matrix", "rows", "columns", "sparsity", "relative_error", "damping_retries", "permuted")
 

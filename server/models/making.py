@@ -1,4 +1,4 @@
-"""How a model was made: what it depends on, and where the time went."""
+"""How a model was made: settings and versions that the result depends on, and seconds of each stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MIN_OTHER = 0.01
 
 @dataclass(frozen=True)
 class About:
-    """One line of what the model is; ``code`` is for what is compared character by character."""
+    """One line of the settings; ``code`` is shown in a fixed-width font."""
 
     name: str
     value: str
@@ -31,30 +31,17 @@ class About:
     code: bool = False
 
 
-@dataclass(frozen=True)
-class StageLine:
-    name: str
-    seconds: str
-    share: float
-
-
-def stage_lines(document: ModelDocument) -> tuple[StageLine, ...]:
-    """The stages in their order, and what none of them counted."""
+def stage_seconds(document: ModelDocument) -> dict[str, float]:
+    """Stage -> seconds, in the order of the stages, and the time that no stage accounts for."""
     order = [*STAGES, *(name for name in document.stages if name not in STAGES)]
     seconds = {STAGES.get(name, name): document.stages[name] for name in order if document.stages.get(name)}
     total = document.seconds or 0.0
     rest = total - sum(seconds.values())
-    if seconds and rest > MIN_OTHER * total:
-        seconds[OTHER] = rest
-    largest = max(seconds.values(), default=0.0)
-    return tuple(
-        StageLine(name, formats.duration(value), round(100 * value / largest, 1) if largest else 0.0)
-        for name, value in seconds.items()
-    )
+    return {**seconds, OTHER: rest} if seconds and rest > MIN_OTHER * total else seconds
 
 
 def about_lines(document: ModelDocument) -> tuple[About, ...]:
-    """Everything that the result depends on, as far as it is known."""
+    """The settings that the result depends on, as far as the report has them."""
     base = document.base
     lines = [
         About("made from", base.label, base.href) if base else About("made from", document.made_from or ""),
@@ -96,7 +83,7 @@ def _allocation(allocation: Mapping[str, object] | None) -> str:
 
 
 def _plain(value: object) -> str:
-    """An option's value as it would be typed."""
+    """An option's value as a user types it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else formats.NOTHING if value is None else str(value)

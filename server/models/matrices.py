@@ -1,4 +1,4 @@
-"""The matrices of a pruned model, layer by layer: as a map and as a table of the same numbers."""
+"""The matrices of a pruned model, layer by layer, as a map and as a table with the same numbers."""
 
 import math
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Literal
 
 from prunescope.server.models.documents import LayerDocument, MatrixDocument, ModelDocument
-from prunescope.server.neurons.tokens import Legend
 from prunescope.server.site import formats
-from prunescope.server.site.shades import step
+from prunescope.server.site.palette import step
+from prunescope.server.site.parts import Legend
 
 Shown = Literal["error", "sparsity"]
 
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Group:
-    """Columns of the table that have the beginning of their names in common."""
+    """Neighbouring columns whose names have the same prefix."""
 
     name: str
     columns: int
@@ -45,11 +45,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Row:
-    layer: str
-    sparsity: str
-    share: float  # of the bar, in percent
-    error: str
-    seconds: str
+    layer: LayerDocument
     cells: tuple[Cell, ...]
 
 
@@ -66,11 +62,12 @@ class MatrixTable:
     measured: bool
     timed: bool
     beside: int
+    places: int
 
 
 @dataclass(frozen=True)
 class MatrixMap:
-    """``data`` is what the script draws."""
+    """A heatmap of layers x matrices; ``data`` is the script's input."""
 
     title: str
     note: str
@@ -80,7 +77,7 @@ class MatrixMap:
 
 @dataclass(frozen=True)
 class _Shades:
-    """From ``low`` without shade to ``high`` with all of it."""
+    """A linear shade between two values: none at ``low``, full at ``high``."""
 
     hue: Literal["loss", "heat"]
     low: float
@@ -97,7 +94,7 @@ class _Shades:
 
 
 def measured(document: ModelDocument) -> bool:
-    """Whether any matrix's output error was."""
+    """Whether the output error of any matrix was measured."""
     return any(matrix.relative_error is not None for layer in document.layers for matrix in layer.matrices)
 
 
@@ -113,7 +110,8 @@ def matrix_table(document: ModelDocument, shown: Shown) -> MatrixTable:
         caption=f"{TITLES[shown].lower()} of each matrix",
         groups=tuple(Group(prefix, len(list(columns))) for prefix, columns in prefixes),
         columns=tuple(name.rpartition(".")[2] for name in names),
-        rows=tuple(_row(layer, names, shown, shades, places) for layer in document.layers),
+        rows=tuple(_row(layer, names, shown, shades) for layer in document.layers),
+        places=places,
         uneven=uneven,
         measured=with_error,
         timed=timed,
@@ -167,16 +165,9 @@ def _shades(document: ModelDocument, shown: Shown) -> _Shades:
     return _Shades("heat", low * GRAIN, high * GRAIN)
 
 
-def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Shades, places: int) -> Row:
+def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Shades) -> Row:
     known = {matrix.name: matrix for matrix in layer.matrices}
-    return Row(
-        layer=f"{layer.layer}",
-        sparsity=formats.percent(layer.sparsity, 1),
-        share=round(100 * layer.sparsity, 1),
-        error=formats.decimal(layer.relative_error),
-        seconds=formats.decimal(layer.seconds, places),
-        cells=tuple(_cell(known.get(name), shown, shades) for name in names),
-    )
+    return Row(layer, tuple(_cell(known.get(name), shown, shades) for name in names))
 
 
 def _cell(matrix: MatrixDocument | None, shown: Shown, shades: _Shades) -> Cell:

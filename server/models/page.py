@@ -1,38 +1,22 @@
-"""One model: what it is, what can be done with it, and what pruning did to each of its matrices."""
+"""Contexts of the list of models and of one model's page."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
-from prunescope.server.jobs.form_values import spec_fields
-from prunescope.server.models.documents import ModelDocument, PlacedMatrix
-from prunescope.server.models.making import About, StageLine, about_lines, stage_lines
+from prunescope.server.labels import spec_fields
+from prunescope.server.models.documents import ModelDocument, ModelSummary, PlacedMatrix
+from prunescope.server.models.making import About, about_lines, stage_seconds
 from prunescope.server.models.matrices import MatrixMap, MatrixTable, Shown, matrix_map, matrix_table, measured
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact, Option, Picker
-from prunescope.server.site.documents import Link
+from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
+from prunescope.server.site.parts import Empty, Fact, ListPage, Option, Picker
 
 PERMUTATIONS = ("permutations.npz", "permutations.safetensors")
 """Where orders of columns lie: now, and in models of before."""
-
-
-@dataclass(frozen=True)
-class WorstLine:
-    layer: str
-    name: str
-    size: str
-    sparsity: str
-    error: str
-    share: float
-
-
-@dataclass(frozen=True)
-class FileLine:
-    name: str
-    size: str
-    href: str
 
 
 @dataclass(frozen=True)
@@ -40,9 +24,7 @@ class ModelPage:
     """The context of ``models/model.html``."""
 
     frame: Frame
-    title: str
-    reference: str
-    dense: bool
+    document: ModelDocument
     facts: tuple[Fact, ...]
     actions: tuple[Link, ...]
     toggle: Picker | None
@@ -51,20 +33,26 @@ class ModelPage:
     remarks: tuple[str, ...]
     map: MatrixMap | None
     table: MatrixTable | None
-    worst: tuple[WorstLine, ...]
-    stages: tuple[StageLine, ...]
+    largest_error: float
+    stages: dict[str, float]
     halves: str  # css: the two stand beside each other
     about: tuple[About, ...]
-    files: tuple[FileLine, ...]
-    evaluations: tuple[Link, ...]
-    attributions: tuple[Link, ...]
-    variants: tuple[Link, ...]
-    versions: tuple[tuple[str, str], ...]
     spec: str
     job: Link | None
     delete_href: str | None
     after_delete: str
     plotly: str
+
+
+def models_page(page: Page[ModelSummary], frame: Frame) -> ListPage[ModelSummary]:
+    start = urls.new_job(kind=JobKind.PRUNE)
+    empty = Empty(
+        "No models yet",
+        "Pruned models are listed here, with the dense models that they were made from.",
+        "Prune a model",
+        start,
+    )
+    return ListPage(frame, page.items, empty, page.next_href)
 
 
 def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown | None = None) -> ModelPage:
@@ -73,12 +61,10 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown
     with_error = measured(document)
     chosen: Shown = "sparsity" if shown == "sparsity" or not with_error else "error"
     pruned = bool(document.layers)
-    worst, stages = _worst(document.worst), stage_lines(document)
+    stages = stage_seconds(document)
     return ModelPage(
         frame=frame,
-        title=document.label,
-        reference=document.reference,
-        dense=document.kind == "dense",
+        document=document,
         facts=_facts(document),
         actions=() if frame.shared else _actions(document),
         toggle=_toggle(chosen, here) if with_error and not frame.shared else None,
@@ -87,15 +73,10 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: Shown
         remarks=_remarks(document, with_error),
         map=matrix_map(document, chosen) if pruned else None,
         table=matrix_table(document, chosen) if pruned else None,
-        worst=worst,
+        largest_error=max((matrix.relative_error or 0.0 for matrix in document.worst), default=0.0),
         stages=stages,
-        halves="worst-and-time" if worst and stages else "",
+        halves="worst-and-time" if document.worst and stages else "",
         about=about_lines(document),
-        files=tuple(FileLine(file.name, formats.size(file.bytes), file.href) for file in document.files),
-        evaluations=tuple(document.evaluations),
-        attributions=tuple(document.attributions),
-        variants=tuple(document.variants),
-        versions=tuple(document.versions.items()),
         spec=json.dumps(document.spec, indent=2, ensure_ascii=False) if document.spec else "",
         job=None if frame.shared else document.job,
         # What lies in a folder of somebody's own is not ours to remove.
@@ -135,7 +116,7 @@ def _actions(document: ModelDocument) -> tuple[Link, ...]:
 
 
 def _same_fields(document: ModelDocument) -> dict[str, urls.State]:
-    """What the form has fields for."""
+    """The query that fills the job form with the settings of this model."""
     return {
         path: value for path, value in spec_fields(document.spec or {}).items() if path != "calibration.file" and value
     }
@@ -168,7 +149,7 @@ def _warnings(document: ModelDocument) -> tuple[str, ...]:
 
 
 def _note(document: ModelDocument, what: str, note_of: Callable[[PlacedMatrix], str]) -> tuple[str, ...]:
-    """One remark on all matrices that have such a note: which they are, and the first one's note."""
+    """A warning on the matrices that have a note: which they are, and the first one's note."""
     noted = [matrix for matrix in document.remarked if note_of(matrix)]
     if not noted:
         return ()
@@ -209,18 +190,3 @@ def _remarks(document: ModelDocument, with_error: bool) -> tuple[str, ...]:
         taken = f"{formats.count(document.restored)} of {_layers(len(document.layers))}"
         remarks.append(f"{taken} were taken over from an earlier run that was cut short, and their times with them.")
     return tuple(remarks)
-
-
-def _worst(matrices: list[PlacedMatrix]) -> tuple[WorstLine, ...]:
-    largest = max((matrix.relative_error or 0.0 for matrix in matrices), default=0.0)
-    return tuple(
-        WorstLine(
-            layer=f"{matrix.layer}",
-            name=matrix.name,
-            size=f"{formats.count(matrix.rows)} {formats.TIMES} {formats.count(matrix.columns)}",
-            sparsity=formats.percent(matrix.sparsity, 1),
-            error=formats.decimal(matrix.relative_error),
-            share=round(100 * (matrix.relative_error or 0.0) / largest, 1) if largest else 0.0,
-        )
-        for matrix in matrices
-    )

@@ -1,4 +1,4 @@
-"""Models: the dense ones that are known, and what was pruned from them, here or elsewhere."""
+"""Reads models: the dense ones that are known, and those pruned here or found below the model roots."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,13 +7,11 @@ from typing import Any
 from prunescope.jobs.problems import Problem, not_found
 from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference, references_of
 from prunescope.server import urls
+from prunescope.server.labels import Described, measured_label, texts_label, told_apart
 from prunescope.server.models.documents import FileDocument, ModelDocument, ModelSummary
 from prunescope.server.models.reports import PRUNING_JSON, Report, read_report, report_fields
-from prunescope.server.site.apart import Described, told_apart
 from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import measured_label, texts_label
-from prunescope.server.site.names import Names
-from prunescope.server.site.records import job_link
+from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 
@@ -64,8 +62,8 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
 
 
 def dense_models(stores: Stores) -> dict[str, list[str]]:
-    """The demo model, the folders below the model roots, and every dense model that something was made of: each once,
-    by its shortest spelling, with all of them (`demo` and its folder, a hub id with and without `@main`)."""
+    """Shortest spelling of each known dense model -> all of its spellings (`demo` and its folder, a hub id with and
+    without `@main`): the demo model, folders below the model roots, models that records name."""
     named = [DEMO, *_folders(stores), *stores.results.named_models()]
     found: dict[str, list[str]] = {}
     for reference in dict.fromkeys(named):
@@ -152,7 +150,7 @@ def _folder(stores: Stores, reference: str, names: Names, known: Iterable[str]) 
 
 
 def is_dense(stores: Stores, reference: str) -> bool:
-    """Neither pruned here nor a folder with the report of a pruned model."""
+    """Whether a model is neither pruned here nor a folder with a pruned model's report."""
     return not reference.startswith(PRUNED) and not _folder_report(stores, reference).layers
 
 
@@ -173,7 +171,7 @@ def _place(stores: Stores, reference: str) -> Path | None:
 
 
 def _how(report: Report) -> dict[str, Any]:
-    """How a model was pruned: what its spec asked for, and what the report says of it."""
+    """Fields of a document on how a model was pruned, from its spec and its report."""
     spec = report.spec or {}
     allocation = _mapping(spec.get("allocation"))
     return {
@@ -186,7 +184,7 @@ def _how(report: Report) -> dict[str, Any]:
 
 
 def _way(spec: Mapping[str, Any]) -> dict[str, str | None]:
-    """Method, pattern and calibration set in words, as far as the spec is one of ours."""
+    """Names of method, pattern and calibration set; None for what the spec does not have."""
     method, pattern, calibration = (_mapping(spec.get(name)) for name in ("method", "pattern", "calibration"))
     shape = f"{pattern['n']}:{pattern['m']}" if {"n", "m"} <= pattern.keys() else pattern.get("sparsity")
     text = calibration.get("dataset") or calibration.get("file")
@@ -212,7 +210,7 @@ def _is_pruned(summary: Mapping[str, Any]) -> bool:
 
 
 def _uses(stores: Stores, spelled: Sequence[str]) -> dict[str, list[Link]]:
-    """Evaluations and attributions of a model, by all the references that mean it."""
+    """Evaluations and attributions of a model under any of its spellings."""
     results, names = stores.results, stores.names.attributions()
     evaluations = [record for reference in spelled for record in results.naming("evaluation", [reference])]
     attributions = {each.id: each for name in spelled for each in results.naming("attribution", [name], limit=MAX_USES)}

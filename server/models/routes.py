@@ -1,4 +1,4 @@
-"""Models: their pages and documents, their files, and the table of a model's matrices."""
+"""Routes of models: list, page, document, downloads, the table of matrices, deletion."""
 
 import tarfile
 from collections.abc import Iterator
@@ -13,9 +13,8 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.models.documents import ModelDocument, ModelSummary
 from prunescope.server.models.export import matrices_csv
-from prunescope.server.models.list_page import models_page
 from prunescope.server.models.matrices import TITLES
-from prunescope.server.models.page import model_page
+from prunescope.server.models.page import model_page, models_page
 from prunescope.server.models.queries import dense_models, model_document, model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
@@ -122,7 +121,7 @@ def delete_model(stores: StoresHere, model: str) -> None:
 
 
 def _tar(stores: Stores, id: str, files: dict[str, int]) -> Iterator[bytes]:
-    """The files one after another, a piece at a time: nothing is held in memory or written to disk."""
+    """Yields a tar file in pieces, without holding it in memory or on disk."""
     for name, size in files.items():
         about = tarfile.TarInfo(f"pruned-{id}/{name}")
         about.size = size

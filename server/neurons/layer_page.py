@@ -1,41 +1,28 @@
-"""The layer page: neurons x tokens, dense, pruned and their difference."""
+"""The page of a layer: neurons x tokens in the dense model, a pruned one, and their difference."""
 
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.attributions.documents import HeatRow, LayerHeatmap, TokenDocument
-from prunescope.server.neurons.tokens import Legend, difference_legend, magnitude_legend
-from prunescope.server.neurons.view import ACTIVATIONS, View, transformed, view_state
+from prunescope.server.neurons.documents import HeatRow, LayerHeatmap
+from prunescope.server.neurons.tokens import difference_legend, magnitude_legend, scales_of
+from prunescope.server.neurons.view import ACTIVATIONS, View, example_picker, transformed, view_state
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Href, Moves, Option, Picker, Step
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.palette import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.parts import Href, Legend, Moves, Option, Picker, Step
 from prunescope.text.pieces import drawn
 
 ROWS = 16
-TITLES = {"dense": "Dense", "pruned": "Pruned", "difference": "Difference"}
-
-
-@dataclass(frozen=True)
-class TokenHead:
-    css: str
-    text: str
-
-
-@dataclass(frozen=True)
-class GridRow:
-    name: str
-    href: str
-    note: str
-    cells: tuple[str, ...]  # css classes
 
 
 @dataclass(frozen=True)
 class Grid:
+    """Neurons x tokens in one of the three panes: ``cells[row][token]`` is a css class, empty for special tokens."""
+
     key: str
     title: str
     subtitle: str
-    rows: tuple[GridRow, ...]
+    cells: list[list[str]]
     legend: Legend
 
 
@@ -44,18 +31,18 @@ class LayerPage:
     """The context of ``neurons/layer.html``."""
 
     frame: Frame
-    title: str
+    document: LayerHeatmap
     toggles: tuple[Picker, ...]
     menus: tuple[Picker, ...]
     moves: tuple[Moves, ...]
-    heads: tuple[TokenHead, ...]
-    grids: tuple[Grid, ...]
-    shown: str
+    heads: list[str]  # the tokens as column heads
+    neuron_hrefs: list[str]  # by row
+    grids: list[Grid]
     data: dict[str, object]
 
 
 def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, activation: str) -> LayerPage:
-    """``activation`` is the attribution's own; ``here`` the page's own path, or the share link's."""
+    """The context of a layer's page. ``activation`` is the attribution's own, ``here`` the page's path."""
     default = View(example=0, variant=document.variants[1].name, activation=activation)
     dense, pruned = document.variants[0], next(each for each in document.variants if each.name == view.variant)
     state: dict[str, urls.State] = {
@@ -67,85 +54,58 @@ def layer_page(document: LayerHeatmap, view: View, frame: Frame, *, here: str, a
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **{**state, **changes})
 
-    values = [_values(row, dense.name, pruned.name, view.activation) for row in document.rows]
+    values = {
+        "dense": [[transformed(value, view.activation) for value in row.values[dense.name]] for row in document.rows],
+        "pruned": [[transformed(value, view.activation) for value in row.values[pruned.name]] for row in document.rows],
+    }
+    values["difference"] = [
+        [after - before for before, after in zip(*pair, strict=True)]
+        for pair in zip(values["dense"], values["pruned"], strict=True)
+    ]
     usual = [place for place, token in enumerate(document.tokens) if not token.special]
-    tops = [max((abs(each[side][i]) for each in values for i in usual), default=0.0) for side in (0, 1)]
-    if view.scale == "shared":
-        tops = [max(tops)] * 2
-    largest = max((abs(each[1][i] - each[0][i]) for each in values for i in usual), default=0.0)
-    scales = (*(Scale(top, view.curve) for top in tops), Scale(largest, view.curve))
-    links = [_neuron_href(row, view, default) for row in document.rows]
-    keys = [key for key in TITLES if view.pane in {"all", key}]
+    pairs = (
+        (before[i], after[i]) for before, after in zip(values["dense"], values["pruned"], strict=True) for i in usual
+    )
+    scales = dict(zip(values, scales_of(pairs, view), strict=True))
+    subtitles = {"dense": dense.label, "pruned": pruned.label, "difference": formats.AGAINST_DENSE}
     return LayerPage(
         frame=frame,
-        title=f"Layer {document.layer}",
+        document=document,
         toggles=() if frame.shared else _toggles(document, view, href),
         menus=() if frame.shared else _menus(document, view, href, pruned.label),
         moves=() if frame.shared else _moves(document, state),
-        heads=tuple(_head(token) for token in document.tokens),
-        grids=tuple(
-            Grid(
-                key,
-                TITLES[key],
-                {"dense": dense.label, "pruned": pruned.label, "difference": formats.AGAINST_DENSE}[key],
-                tuple(
-                    _row(row, link, key, each, document.tokens, scales)
-                    for row, link, each in zip(document.rows, links, values, strict=True)
-                ),
-                {
-                    "dense": magnitude_legend(scales[0], view.activation),
-                    "pruned": magnitude_legend(scales[1], view.activation),
-                    "difference": difference_legend(scales[2]),
-                }[key],
-            )
-            for key in keys
-        ),
-        shown=f"neurons {document.cursor + 1} to {document.cursor + len(document.rows)} of the layer's ranking",
+        heads=[drawn(token.token).strip(" ").replace("\n", "↵") or "↵" for token in document.tokens],
+        neuron_hrefs=[_neuron_href(row, view, default) for row in document.rows],
+        grids=[
+            _grid(key, subtitles[key], values[key], scales[key], document, view)
+            for key in values
+            if view.pane in {"all", key}
+        ]
+        if document.rows
+        else [],
         data={
             "tokens": [[formats.token_name(token.token), token.token_id] for token in document.tokens],
             "names": [row.neuron.name for row in document.rows],
-            "dense": [[round(value, 6) for value in each[0]] for each in values],
-            "pruned": [[round(value, 6) for value in each[1]] for each in values],
+            "dense": [[round(value, 6) for value in row] for row in values["dense"]],
+            "pruned": [[round(value, 6) for value in row] for row in values["pruned"]],
         },
     )
 
 
-def _values(row: HeatRow, dense: str, pruned: str, activation: str) -> tuple[list[float], list[float]]:
-    before = [transformed(value, activation) for value in row.values[dense]]
-    after = [transformed(value, activation) for value in row.values[pruned]]
-    return before, after
-
-
-def _row(
-    row: HeatRow,
-    href: str,
-    key: str,
-    values: tuple[list[float], list[float]],
-    tokens: list[TokenDocument],
-    scales: tuple[Scale, ...],
-) -> GridRow:
-    before, after = values
-    match key:
-        case "dense":
-            shades = [magnitude_shade(value, scales[0]) for value in before]
-        case "pruned":
-            shades = [magnitude_shade(value, scales[1]) for value in after]
-        case _:
-            shades = [difference_shade(b - a, scales[2]) for a, b in zip(before, after, strict=True)]
-    cells = tuple("" if token.special else shade for token, shade in zip(tokens, shades, strict=True))
-    note = f"rank {formats.count(row.neuron.rank)}" if row.neuron.rank else "not ranked"
-    return GridRow(row.neuron.name, href, note, cells)
+def _grid(key: str, subtitle: str, values: list[list[float]], scale: Scale, document: LayerHeatmap, view: View) -> Grid:
+    shade = difference_shade if key == "difference" else magnitude_shade
+    legend = difference_legend(scale) if key == "difference" else magnitude_legend(scale, view.activation)
+    cells = [
+        ["" if token.special else shade(value, scale) for token, value in zip(document.tokens, row, strict=True)]
+        for row in values
+    ]
+    return Grid(key, key.capitalize(), subtitle, cells, legend)
 
 
 def _neuron_href(row: HeatRow, view: View, default: View) -> str:
-    """The neuron as it is seen here: same example, variant and scale."""
+    """The neuron's page with the same example, variant and scale."""
     state = {**view_state(view.with_changes(pane="all"), default), "example": view.example}
     return urls.with_state(row.neuron.href, **state)
-
-
-def _head(token: TokenDocument) -> TokenHead:
-    marks = ["token", *(mark for mark, on in (("i", token.influential), ("s", token.special)) if on)]
-    return TokenHead(" ".join(marks), drawn(token.token).strip(" ").replace("\n", "↵") or "↵")
 
 
 def _toggles(document: LayerHeatmap, view: View, href: Href) -> tuple[Picker, ...]:
@@ -170,15 +130,6 @@ def _toggles(document: LayerHeatmap, view: View, href: Href) -> tuple[Picker, ..
 
 
 def _menus(document: LayerHeatmap, view: View, href: Href, pruned: str) -> tuple[Picker, ...]:
-    examples = tuple(
-        Option(
-            f"{number} · {example.label or 'no label'}",
-            href(example=example.index or None, token=None),
-            example.index == document.example,
-            example.text[:60],
-        )
-        for number, example in enumerate(document.examples, 1)
-    )
     layers = tuple(
         Option(
             f"Layer {layer}",
@@ -192,9 +143,10 @@ def _menus(document: LayerHeatmap, view: View, href: Href, pruned: str) -> tuple
         for place, variant in enumerate(document.variants[1:])
     )
     activations = tuple(Option(name, href(activation=name), name == view.activation) for name in ACTIVATIONS)
-    place = next(i for i, example in enumerate(document.examples, 1) if example.index == document.example)
     menus = [
-        Picker("Example", f"Example {place} of {len(examples)}", examples),
+        example_picker(
+            document.examples, document.example, lambda example: href(example=example.index or None, token=None)
+        ),
         Picker("Layer", f"Layer {document.layer}", layers),
         Picker("Activation", view.activation, activations),
     ]

@@ -1,58 +1,45 @@
-"""The neuron page: the paper's Figure 1 for one neuron, at an address that holds everything that is seen."""
+"""The page of a neuron (the paper's Figure 1); its address holds the whole view."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prunescope.server import urls
-from prunescope.server.neurons.cards import (
-    Special,
-    WeightMeter,
-    WordLine,
-    special_rows,
-    specials_note,
-    weight_meters,
-    weights_note,
-    word_lines,
-)
-from prunescope.server.neurons.documents import Neighbour, NeuronDocument, Variant
+from prunescope.server.attributions.own_text import TextPanel
+from prunescope.server.neurons.documents import Neighbour, NeuronControls, NeuronDocument, Variant
 from prunescope.server.neurons.spread import SpreadCard, spread_card
-from prunescope.server.neurons.tokens import (
-    Pane,
-    Telling,
-    make_panes,
-    most_telling,
-    read_example,
-    tell,
-    telling_text,
-    token_rows,
-)
-from prunescope.server.neurons.view import ACTIVATIONS, View, read_view, view_state
+from prunescope.server.neurons.tokens import Pane, Reading, Token, read_example, telling_text, token_rows
+from prunescope.server.neurons.view import ACTIVATIONS, View, example_picker, read_view, view_state
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Fact, Href, Moves, Option, Picker, Step
 from prunescope.server.site.frame import Frame
-from prunescope.server.texts.page import TextPanel
+from prunescope.server.site.parts import Fact, Href, Moves, Option, Picker, Step
+from prunescope.store.attributions.documents import MaskedFraction
 
-TESTS_NOTE = (
-    "p counts how many of the permutations of the influential tokens reach this Score, so it cannot be below 1 / "
-    "(permutations + 1). q comes from z, the distance of the Score from what random tokens of each text give, in "
-    "standard deviations: its normal tail, after Benjamini-Hochberg over all neurons. It is no correction of p, and "
-    "can be below it."
-)
-"""The two numbers stand side by side and are not of one test."""
+MAX_WORDS = 12
 TELLING = "telling"
-"""What addresses of older versions say for the default example."""
+"""The default example in addresses of older versions."""
+
+
+@dataclass(frozen=True)
+class WordLine:
+    """A word's mean activations; ``change`` is relative to the dense model."""
+
+    word: str
+    dense: float
+    pruned: float
+
+    @property
+    def change(self) -> float | None:
+        return None if self.dense <= 0 else (self.pruned - self.dense) / self.dense
 
 
 @dataclass(frozen=True)
 class NeuronPage:
-    """The context of ``neurons/neuron.html``."""
+    """The context of ``neurons/neuron.html``. Without pickers, ``fixed`` says in words what the view shows."""
 
     frame: Frame
-    name: str
+    document: NeuronDocument
     chips: tuple[Option, ...]
     facts: tuple[Fact, ...]
-    tests_note: str
-    not_ranked: str | None
     toggles: tuple[Picker, ...]
     menus: tuple[Picker, ...]
     fixed: tuple[str, ...]
@@ -60,23 +47,21 @@ class NeuronPage:
     in_rank: Moves | None
     exports: tuple[Option, ...]
     panes: tuple[Pane, ...]
-    telling: Telling | None
+    told: Token | None
+    chosen: bool  # the token is the one that the address names
     answering_href: str | None
-    words: tuple[WordLine, ...]
+    words: list[WordLine]
     words_note: str
-    meters: tuple[WeightMeter, ...]
-    meters_note: str
-    specials: tuple[Special, ...]
-    specials_note: str
-    spread: SpreadCard
-    provenance: str
+    masked: MaskedFraction | None
+    controls: NeuronControls | None
+    spread: SpreadCard | None
     data: dict[str, object]
     own: TextPanel | None
 
 
 def default_view(document: NeuronDocument) -> View:
-    """The view of an address without a query: the text in which the loss on this neuron's own word is seen best, over
-    all pruned models."""
+    """The view of an address without a query: the text with the largest loss on the neuron's own word in any pruned
+    model, and the first pruned model."""
     dense, *pruned = document.variants
     example = telling_text(document.examples, dense, pruned, document.word, document.activation)
     return View(example=example, variant=pruned[0].name, activation=document.activation)
@@ -101,61 +86,82 @@ def neuron_view(document: NeuronDocument, query: Mapping[str, str]) -> View:
 def neuron_page(
     document: NeuronDocument, view: View, frame: Frame, here: str, *, own: TextPanel | None = None
 ) -> NeuronPage:
-    """``here`` is the page's own path: the neuron's, or that of the share link that it was opened by."""
+    """The context of a neuron's page. ``here`` is the page's path, or that of the share link it was opened by."""
     default = default_view(document)
-    dense = document.variants[0]
-    pruned = next(variant for variant in document.variants if variant.name == view.variant)
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
-    reading = read_example(document.examples[place], dense, pruned, place, view.activation)
-    chosen = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
-    told = chosen if chosen is not None else most_telling(reading)
+    reading = read_example(document, view, place)
+    pruned, told = reading.pruned, reading.told
 
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **view_state(view.with_changes(**changes), default))
 
     state = view_state(view, default)
-    words, words_note = word_lines(document, reading, pruned)
-    controls = document.controls.get(pruned.name)
+    words, words_note = _words(document, reading)
     toggles = _toggles(view, href)
+    examples = example_picker(document.examples, view.example, lambda example: href(example=example.index, token=None))
+    label = reading.example.label
     menus = (
-        _examples(document, view, place, href),
+        replace(examples, shown=f"{examples.shown} · {label}") if label else examples,
         *_variants(document, view, pruned, href),
         _activations(view, href),
     )
-    titles = (("Dense", dense.label), ("Pruned", pruned.label), ("Difference", formats.AGAINST_DENSE))
+    asked = {"example": view.example, "token": None if told is None else told.position}
     return NeuronPage(
         frame=frame,
-        name=document.name,
+        document=document,
         chips=() if frame.shared else _chips(document, href),
         facts=_facts(document, pruned),
-        tests_note=TESTS_NOTE if document.p_value is not None and document.q_value is not None else "",
-        not_ranked=document.not_ranked,
         toggles=() if frame.shared else toggles,
         menus=() if frame.shared else menus,
         fixed=_fixed(toggles, menus) if frame.shared else (),
         moves=() if frame.shared else _moves(document, state),
         in_rank=None if frame.shared else _in_rank(document, state),
         exports=_exports(document, view),
-        panes=make_panes(reading, view, titles, chosen),
-        telling=None if told is None else tell(reading, told, "Chosen" if chosen is not None else "Most telling"),
-        answering_href=None
-        if frame.shared or told is None
-        else urls.answering(document.attribution, example=view.example, token=told),
+        panes=reading.panes(),
+        told=told,
+        chosen=reading.chosen is not None,
+        answering_href=None if frame.shared or told is None else urls.answering(document.attribution, **asked),
         words=words,
         words_note=words_note,
-        meters=weight_meters(document.masked_fractions.get(pruned.name)),
-        meters_note=weights_note(document.masked_fractions.get(pruned.name)),
-        specials=special_rows(document, controls),
-        specials_note=specials_note(controls),
+        masked=document.masked_fractions.get(pruned.name),
+        controls=document.controls.get(pruned.name),
         spread=spread_card(document, pruned),
-        provenance=document.provenance,
-        data={"rows": token_rows(reading, view), "chosen": chosen, "neuron": document.name},
+        data={
+            "rows": token_rows(reading),
+            "chosen": None if reading.chosen is None else reading.chosen.position,
+            "neuron": document.name,
+        },
         own=own,
     )
 
 
+def _words(document: NeuronDocument, reading: Reading) -> tuple[list[WordLine], str]:
+    """The words of the text that is shown, or of all texts where it has none, the largest loss first; and a note that
+    says which."""
+    tokens = reading.tokens
+    here = [
+        WordLine(
+            word.word,
+            sum(tokens[place].dense for place in word.positions) / len(word.positions),
+            sum(tokens[place].pruned for place in word.positions) / len(word.positions),
+        )
+        for word in reading.example.words
+        if word.positions
+    ]
+    everywhere = [
+        WordLine(word.word, before, after)
+        for word in document.words
+        if (before := word.values.get("dense")) is not None
+        and (after := word.values.get(reading.pruned.name)) is not None
+    ]
+    rows = sorted(here or everywhere, key=lambda row: row.pruned - row.dense)
+    left = len(rows) - MAX_WORDS
+    note = "in this text" if here else "in all texts"
+    return rows[:MAX_WORDS], f"{note}, {left} more not shown" if left > 0 else note
+
+
 def _chips(document: NeuronDocument, href: Href) -> tuple[Option, ...]:
-    """The words it answers to most; each leads to the first text that holds it."""
+    """The neuron's own word and the next by activation; each links to its first text."""
     strongest = sorted(document.words, key=lambda word: -(word.values.get("dense") or 0.0))
     names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
     where = {
@@ -203,26 +209,11 @@ def _toggles(view: View, href: Href) -> tuple[Picker, ...]:
 
 
 def _fixed(toggles: tuple[Picker, ...], menus: tuple[Picker, ...]) -> tuple[str, ...]:
-    """What a shared view shows, in words instead of controls."""
+    """The settings of a shared view as texts, which stand in place of the controls."""
     return (
         *(menu.shown for menu in menus),
         *(each.label for picker in toggles for each in picker.options if each.current),
     )
-
-
-def _examples(document: NeuronDocument, view: View, place: int, href: Href) -> Picker:
-    total = len(document.examples)
-    options = tuple(
-        Option(
-            f"{number} · {example.label or 'no label'}",
-            href(example=example.index, token=None),
-            example.index == view.example,
-            example.text[:60],
-        )
-        for number, example in enumerate(document.examples, 1)
-    )
-    label = document.examples[place].label
-    return Picker("Example", f"Example {place + 1} of {total}" + (f" · {label}" if label else ""), options)
 
 
 def _variants(document: NeuronDocument, view: View, pruned: Variant, href: Href) -> tuple[Picker, ...]:
@@ -281,7 +272,7 @@ def _step(
 
 
 def file_facts(document: NeuronDocument, view: View) -> str:
-    """What stands above the texts of a file: the page's facts, and what the view shows."""
+    """The line above the texts of an exported file: the page's facts and the settings of the view."""
     pruned = next(variant for variant in document.variants if variant.name == view.variant)
     facts = (" ".join(filter(None, (fact.before, fact.strong, fact.after))) for fact in _facts(document, pruned))
     toggles = _toggles(view, lambda **changes: "")
@@ -290,7 +281,7 @@ def file_facts(document: NeuronDocument, view: View) -> str:
 
 
 def _exports(document: NeuronDocument, view: View) -> tuple[Option, ...]:
-    """Files of exactly this view: their addresses carry its state."""
+    """Links to the files of this view."""
     kinds = (
         ("csv", "CSV", "a row per token"),
         ("svg", "SVG", "the figure, for print"),

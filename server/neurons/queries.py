@@ -1,19 +1,35 @@
-"""Neurons: the list, and the document of one, which is the paper's Figure 1."""
+"""Reads neurons: the list, one neuron (the paper's Figure 1), a layer's heatmap, the neurons that answer to a word."""
 
 from typing import Literal
 
-from prunescope.jobs.problems import Problem, bad_field, unknown_name
+import numpy as np
+
+from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.attributions.documents import AnsweringNeuron, NeuronRow
-from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.neurons.documents import Controls, Neighbour, Neighbours, NeuronDocument, NeuronWord, Variant
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Page
-from prunescope.store.attributions import tables as attribution_tables
+from prunescope.server.attributions.documents import Example, NeuronRow
+from prunescope.server.attributions.opened import OpenAttribution, no_such_neuron
+from prunescope.server.neurons.documents import (
+    AnsweringDocument,
+    AnsweringNeuron,
+    HeatRow,
+    LayerHeatmap,
+    Neighbour,
+    Neighbours,
+    NeuronControls,
+    NeuronDocument,
+    TextNeuron,
+    TokenDocument,
+    Variant,
+)
+from prunescope.server.site.documents import Link, Page, Window
+from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.text.words import fold
 
 MAX_LISTED = 500
+MAX_ROWS = 200
+MAX_VALUES = 1_000_000
+"""Neurons x tokens x models of one heatmap: some 20 MB of JSON."""
 
 
 def neuron_list(
@@ -26,7 +42,7 @@ def neuron_list(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[NeuronRow]:
-    """The ranked neurons, best Score or largest drop first; of one layer, or matched to one word."""
+    """The ranked neurons, best Score or largest drop first: all, those of a layer, or those of a word."""
     window = Window.parse(cursor, limit, MAX_LISTED)
     opened.check_layer(layer)
     try:
@@ -46,47 +62,6 @@ def neuron_list(
     return Page[NeuronRow](items=[opened.row(row) for row in rows], next=after, next_href=href)
 
 
-def answering_neurons(
-    opened: OpenAttribution,
-    *,
-    word: str | None = None,
-    example: int | None = None,
-    token: int | None = None,
-    layer: int | None = None,
-) -> Page[AnsweringNeuron]:
-    """The neurons with the largest shares of their activation on a word, or on token ``token`` of example ``example``.
-
-    Problem 422 for neither or both of them, and for a word that the attribution does not have; 404 for a layer.
-    """
-    if (word is None) == (token is None):
-        choices = ["word", "example and token"]
-        raise bad_field("word", word, choices, "give either a word, or an example and the place of a token in it")
-    opened.check_layer(layer)
-    try:
-        if word is not None:
-            known = opened.tables.words_list
-            if fold(word) not in {fold(each) for each in known}:
-                raise bad_field("word", word, known, unknown_name(word, known))
-            found = opened.tables.answering(word=word, layer=layer)
-        else:
-            found = opened.tables.answering(token=_along_all(opened, example, token), layer=layer)
-    except NoSuchNeuron as error:
-        raise no_such_neuron(error) from None
-    return Page[AnsweringNeuron](
-        items=[AnsweringNeuron(**opened.row(row).model_dump(), share=row.share) for row in found]
-    )
-
-
-def _along_all(opened: OpenAttribution, example: int | None, token: int | None) -> int:
-    """The place of an example's token along all examples."""
-    span = opened.store.spans[opened.place_of(opened.examples[0].index if example is None else example)]
-    last = span.stop - span.start - 1
-    if token is None or not 0 <= token <= last:
-        raise bad_field("token", token, f"0 to {last}", f"{token} is not between 0 and {last}")
-    place: int = span.start + token
-    return place
-
-
 def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronDocument:
     """Everything about one neuron; reads one chunk of each variant. Problem 404 when there is no such neuron."""
     store, tables = opened.store, opened.tables
@@ -95,46 +70,24 @@ def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronD
     except NoSuchNeuron as error:
         raise no_such_neuron(error) from None
     detail = tables.neuron(layer, neuron)
-    variants = [
-        Variant(
-            name=variant.name,
-            model=variant.model,
-            label=variant.label,
-            href=variant.href,
-            activations=[values[variant.name][span].tolist() for span in store.spans],
-        )
-        for variant in opened.variants
-    ]
-    summary = opened.summary
     return NeuronDocument(
+        **dict(detail),
         attribution=opened.id,
-        layer=layer,
-        neuron=neuron,
-        score=detail.score,
-        rank=detail.rank,
-        p_value=detail.p_value,
-        word=detail.word,
-        masked_fraction=detail.masked_fraction,
         examples=opened.examples,
-        variants=variants,
-        name=f"L{layer}/N{neuron}",
+        variants=[
+            Variant(**dict(variant), activations=[values[variant.name][span].tolist() for span in store.spans])
+            for variant in opened.variants
+        ],
         label=opened.label,
         href=urls.neuron(opened.id, layer, neuron),
         attribution_href=urls.attribution(opened.id),
         layer_href=urls.layer(opened.id, layer),
-        lift=detail.lift,
-        q_value=detail.q_value,
-        permutations=summary.permutations,
+        permutations=opened.summary.permutations,
         layers=opened.layers,
         neurons=store.neurons,
-        neuron_count=summary.ranked,
-        not_ranked=None if detail.rank is not None else _why_not_ranked(summary),
-        activation=summary.activation,
-        words=[NeuronWord(word=w.word, values=w.activations, drop=w.drops) for w in detail.words],
-        drops=detail.drops,
-        intervals=detail.intervals,
-        spread=detail.spread,
-        masked_fractions=detail.masked_fractions,
+        neuron_count=opened.summary.ranked,
+        not_ranked=None if detail.rank is not None else _why_not_ranked(opened.summary),
+        activation=opened.summary.activation,
         controls=_controls(opened, detail),
         neighbours=_neighbours(opened, layer, neuron, detail.rank),
         heatmaps={form: urls.heatmap(opened.id, layer, neuron, form) for form in urls.HEATMAP_FORMS},
@@ -142,24 +95,19 @@ def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronD
     )
 
 
-def no_such_neuron(error: NoSuchNeuron) -> Problem:
-    """404 that gives the limits."""
-    return Problem(404, "not-found", "No such neuron", str(error))
-
-
-def _why_not_ranked(summary: attribution_tables.Summary) -> str:
+def _why_not_ranked(summary: kept.Summary) -> str:
     return (
         f"The sum of its {summary.activation} activations over all tokens is too close to zero for a share of it to "
         "mean anything: it lies under its layer's floor."
     )
 
 
-def _controls(opened: OpenAttribution, detail: attribution_tables.NeuronDetail) -> dict[str, Controls]:
+def _controls(opened: OpenAttribution, detail: kept.NeuronDetail) -> dict[str, NeuronControls]:
     rows = {}
     for name in opened.store.variants[1:]:
         groups = opened.tables.controls(name)
         if groups is not None:
-            rows[name] = Controls(
+            rows[name] = NeuronControls(
                 drop=detail.drops[name],
                 interval=detail.intervals[name],
                 matched=groups.matched,
@@ -190,3 +138,140 @@ def _neighbours(opened: OpenAttribution, layer: int, neuron: int, rank: int | No
         # From a neuron without a rank the ranking starts at its top.
         next_in_rank=ranked(rank + 1) if rank is not None else ranked(1),
     )
+
+
+def layer_heatmap(
+    opened: OpenAttribution,
+    layer: int,
+    *,
+    example: int | None = None,
+    sort: Literal["rank", "drop"] = "rank",
+    neurons: int = 32,
+    cursor: str | None = None,
+) -> LayerHeatmap:
+    """The layer's ranked neurons, ``neurons`` at a time, over the tokens of one example. Problem 404 or 422."""
+    number = 0 if example is None else opened.place_of(example)
+    window = Window.parse(cursor, neurons, most_rows(opened, example), field="neurons")
+    try:
+        ranked, total = opened.tables.neurons(layer=layer, sort=sort, offset=window.offset, limit=window.limit)
+        values = opened.store.layer(layer, [row.neuron for row in ranked])
+    except NoSuchNeuron as error:
+        raise no_such_neuron(error) from None
+    span = opened.store.spans[number]
+    cut = {name: array[:, span] for name, array in values.items()}
+    dense = cut[opened.store.variants[0]]
+    differences = [array - dense for array in cut.values()]
+    text = opened.examples[number]
+    state: dict[str, urls.State] = {"example": example, "sort": None if sort == "rank" else sort}
+    sized = {**state, "neurons": None if neurons == 32 else neurons}
+    place = opened.layers.index(layer)
+    after = window.after(total)
+    before = max(0, window.offset - window.limit)
+    return LayerHeatmap(
+        attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
+        layer=layer,
+        layers=opened.layers,
+        example=text.index,
+        examples=opened.example_summaries,
+        sort=sort,
+        tokens=_tokens(text),
+        variants=opened.variants,
+        rows=[
+            HeatRow(neuron=opened.row(row), values={name: array[i].tolist() for name, array in cut.items()})
+            for i, row in enumerate(ranked)
+        ],
+        largest=_largest(list(cut.values())),
+        largest_difference=_largest(differences),
+        cursor=window.offset,
+        previous=urls.layer(opened.id, layer, **sized, cursor=before or None) if window.offset else None,
+        next=urls.layer(opened.id, layer, **sized, cursor=after) if after else None,
+        layer_up=urls.layer(opened.id, opened.layers[place + 1], **sized) if place + 1 < len(opened.layers) else None,
+        layer_down=urls.layer(opened.id, opened.layers[place - 1], **sized) if place > 0 else None,
+        href=urls.layer(opened.id, layer, **sized, cursor=window.offset or None),
+    )
+
+
+def most_rows(opened: OpenAttribution, example: int | None) -> int:
+    """The largest number of neurons in one heatmap of this example: its values over all models are limited."""
+    tokens = len(opened.examples[0 if example is None else opened.place_of(example)].tokens)
+    return min(MAX_ROWS, max(1, MAX_VALUES // (tokens * len(opened.variants))))
+
+
+def _largest(arrays: list[np.ndarray]) -> float:
+    return max((float(np.abs(array).max()) for array in arrays if array.size), default=0.0)
+
+
+def answering_document(
+    opened: OpenAttribution,
+    *,
+    word: str | None = None,
+    example: int | None = None,
+    token: int | None = None,
+    layer: int | None = None,
+) -> AnsweringDocument:
+    """The neurons with the largest shares of their activation on a word, or on token ``token`` of example ``example``.
+
+    A word's example, where none is given, is the first text with it. Problem 422 for neither or both of word and token,
+    for a word that the attribution does not have, and for a layer that was not recorded.
+    """
+    if (word is None) == (token is None):
+        choices = ["word", "example and token"]
+        raise bad_field("word", word, choices, "give either a word, or an example and the place of a token in it")
+    opened.check_layer(layer)
+    known = {fold(each): each for each in opened.tables.words_list}
+    if word is not None and fold(word) not in known:
+        raise bad_field("word", word, [*known.values()], unknown_name(word, [*known.values()]))
+    spelled = None if word is None else known[fold(word)]
+    if token is not None:
+        found = opened.tables.answering(token=_along_all(opened, example, token), layer=layer)
+    else:
+        found = opened.tables.answering(word=spelled, layer=layer)
+    place = _first_with(opened, spelled) if example is None else opened.place_of(example)
+    text = opened.examples[place]
+    tokens = _tokens(text)
+    return AnsweringDocument(
+        items=[AnsweringNeuron(**dict(opened.row(row)), share=share) for row, share in found],
+        attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
+        word=spelled,
+        example=text.index,
+        token=None if token is None else tokens[token],
+        layer=layer,
+        layers=opened.layers,
+        words=opened.tables.words_list,
+        examples=opened.example_summaries,
+        tokens=tokens,
+        text_neurons=[
+            TextNeuron(
+                **dict(opened.row(row)), activations=opened.tables.activations_in_text(row.layer, row.neuron, place)
+            )
+            for row in opened.tables.of_text(place, layer=layer)
+        ],
+        recorded=opened.store.format >= 2,
+        href=urls.answering(opened.id, word=spelled, example=example, token=token, layer=layer),
+    )
+
+
+def _along_all(opened: OpenAttribution, example: int | None, token: int) -> int:
+    """The place along all examples of a token of one example (None: the first one)."""
+    span = opened.store.spans[0 if example is None else opened.place_of(example)]
+    last = span.stop - span.start - 1
+    if not 0 <= token <= last:
+        raise bad_field("token", token, f"0 to {last}", f"{token} is not between 0 and {last}")
+    place: int = span.start + token
+    return place
+
+
+def _first_with(opened: OpenAttribution, word: str | None) -> int:
+    """The place of the first example with this word among its influential ones; of the first example for None."""
+    if word is None:
+        return 0
+    found = (i for i, text in enumerate(opened.examples) if any(fold(each.word) == fold(word) for each in text.words))
+    return next(found, 0)
+
+
+def _tokens(text: Example) -> list[TokenDocument]:
+    columns = zip(text.tokens, text.token_ids, text.influential, text.special, strict=True)
+    return [
+        TokenDocument(position=position, token=token, token_id=id, influential=influential, special=special)
+        for position, (token, id, influential, special) in enumerate(columns)
+    ]

@@ -2,33 +2,35 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from prunescope.server import urls
 from prunescope.server.answers import Kept, problems
-from prunescope.server.attributions.documents import LayerHeatmap, NeuronRow
+from prunescope.server.attributions.documents import NeuronRow
+from prunescope.server.attributions.own_text import Target, own_text_form, text_panel
+from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.attributions.routes import Sort, Variant
 from prunescope.server.headers import FILE_POLICY
 from prunescope.server.limits import drawings
-from prunescope.server.neurons.answering import answering_document, first_word
-from prunescope.server.neurons.answering_documents import AnsweringDocument
 from prunescope.server.neurons.answering_page import answering_page
-from prunescope.server.neurons.documents import NeuronDocument
+from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, NeuronDocument
 from prunescope.server.neurons.export.files import Asked as FigureQuery
 from prunescope.server.neurons.export.files import neuron_file
 from prunescope.server.neurons.layer_page import ROWS, layer_page
-from prunescope.server.neurons.layers import layer_heatmap, most_rows
 from prunescope.server.neurons.page import neuron_page, neuron_view
-from prunescope.server.neurons.queries import neuron_document, neuron_list
+from prunescope.server.neurons.queries import (
+    answering_document,
+    layer_heatmap,
+    most_rows,
+    neuron_document,
+    neuron_list,
+)
 from prunescope.server.neurons.view import VIEW, read_view
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, address, make_frame, render
-from prunescope.server.site.palette import Theme
+from prunescope.server.site.frame import Crumb, address, render
 from prunescope.server.stores import Stores, StoresHere
-from prunescope.server.texts.page import text_panel
-from prunescope.server.texts.queries import own_text_form
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -70,15 +72,12 @@ def show_layer(request: Request, stores: StoresHere, attribution: str, layer: in
             activation=opened.summary.activation,
         )
     )
-    crumb = Crumb(document.attribution.label, document.attribution.href)
-    frame = make_frame(
+    frame = attribution_frame(
         request,
-        f"Layer {layer} · {document.attribution.label}",
-        ATTRIBUTIONS,
-        crumb,
-        section="Attributions",
+        f"Layer {layer} · {opened.label}",
+        opened,
+        opened_crumb(opened),
         scripts=("layer",),
-        attribution=attribution,
         notices=asked.notices,
     )
     return render(
@@ -122,22 +121,13 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
     def answering() -> AnsweringDocument:
         word, example, token = asked.text("word"), asked.whole("example"), asked.whole("token")
         if word is None and token is None:
-            word, example = first_word(opened), None
+            word, example = opened.tables.words(opened.variant(None))[0].word, None  # the most damaged one
         return answering_document(opened, word=word, example=example, token=token, layer=asked.whole("layer"))
 
     document = asked.read(answering)
     if document.token is None and asked.text("word") is None and not asked.notices:
         return RedirectResponse(document.href, status_code=303)
-    crumb = Crumb(document.attribution.label, document.attribution.href)
-    frame = make_frame(
-        request,
-        "Which neurons answer",
-        ATTRIBUTIONS,
-        crumb,
-        section="Attributions",
-        attribution=attribution,
-        notices=asked.notices,
-    )
+    frame = attribution_frame(request, "Which neurons answer", opened, opened_crumb(opened), notices=asked.notices)
     return render("neurons/answering", answering_page(document, frame, here=address(request)))
 
 
@@ -159,18 +149,10 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
     opened = stores.attributions.get(attribution)
     document = neuron_document(opened, layer, neuron)
     view = asked.read(lambda: neuron_view(document, asked.values))
-    frame = make_frame(
-        request,
-        f"{document.name} · {document.label}",
-        ATTRIBUTIONS,
-        Crumb(document.label, document.attribution_href),
-        Crumb(f"Layer {layer}", document.layer_href),
-        section="Attributions",
-        scripts=("neuron", "texts"),
-        attribution=attribution,
-        notices=asked.notices,
-    )
-    own = text_panel(attribution, own_text_form(opened), neuron=document.name, variant=asked.text("variant"))
+    crumbs = (opened_crumb(opened), Crumb(f"Layer {layer}", document.layer_href))
+    title = f"{document.name} · {document.label}"
+    frame = attribution_frame(request, title, opened, *crumbs, scripts=("neuron", "texts"), notices=asked.notices)
+    own = text_panel(Target(attribution, document.name, asked.text("variant")), own_text_form(opened))
     page = neuron_page(document, view, frame, address(request), own=None if frame.shared else own)
     return render("neurons/neuron", page)
 
@@ -191,19 +173,8 @@ async def get_heatmap(
     layer: int,
     neuron: int,
     form: str,
-    example: Annotated[str | None, Query(description="only this example, by its index, or 'telling'")] = None,
-    variant: Annotated[str | None, Query(description="the pruned variant; a picture shows the first one else")] = None,
-    activation: Annotated[
-        Literal["relu", "raw", "abs"] | None,
-        Query(description="as what activations are shown; the attribution's own else, in a csv raw"),
-    ] = None,
-    scale: Annotated[Literal["shared", "model"], Query(description="one scale, or one for each model")] = "shared",
-    curve: Annotated[Literal["linear", "log"], Query(description="from a value to its shade")] = "linear",
-    window: Annotated[Literal["full", "16"], Query(description="all tokens, or 16 to each side")] = "full",
-    token: Annotated[int | None, Query(description="the token that is marked, by its place")] = None,
-    theme: Annotated[Theme, Query(description="the colours of a picture")] = "light",
+    asked: Annotated[FigureQuery, Depends()],
 ) -> Response:
-    asked = FigureQuery(example, variant, activation, scale, curve, window, token, theme)
     return await drawings(request).take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
 
 

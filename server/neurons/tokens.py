@@ -1,13 +1,16 @@
-"""A text in one neuron's light: shaded tokens, the scales of their panes, and the numbers that a token tells."""
+"""A text token by token with one neuron's activations: the tokens, their shades in three panes, and the scales."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from prunescope.server.neurons.documents import Example, Variant
+from prunescope.server.attributions.documents import Example
+from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.neurons.view import View, transformed
 from prunescope.server.site import formats
-from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.palette import Scale, step
+from prunescope.server.site.parts import Legend
 from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
 
@@ -16,75 +19,159 @@ REACH = 16
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One example's values in the dense and one pruned model, after the view's transform; lists are per token."""
-
-    example: Example
-    dense: list[float]
-    pruned: list[float]
-    dense_raw: list[float]
-    pruned_raw: list[float]
-
-    @property
-    def difference(self) -> list[float]:
-        return [after - before for before, after in zip(self.dense, self.pruned, strict=True)]
-
-
-@dataclass(frozen=True)
-class TokenSpan:
-    """One token in a pane; ``parts`` are its pieces between newlines."""
+class Token:
+    """One token and the neuron's activations on it in the dense and one pruned model, as the view transforms them."""
 
     position: int
-    css: str
-    parts: tuple[str, ...]
+    id: int
+    name: str  # between quotes
+    parts: tuple[str, ...]  # its text between newlines
+    influential: bool
+    special: bool
+    dense: float
+    pruned: float
+    dense_raw: float
+    pruned_raw: float
+
+    @property
+    def difference(self) -> float:
+        return self.pruned - self.dense
+
+    @property
+    def change(self) -> float | None:
+        """The difference relative to the dense activation; None where that is zero."""
+        return None if self.dense == 0 else self.difference / abs(self.dense)
 
 
 @dataclass(frozen=True)
-class Legend:
-    """The numbers under a ramp: ``ramp`` is its css class."""
+class Cell:
+    """A token in a pane. ``value`` is shown with ``fraction`` (0 to 1) of the full shade of ``hue``: h and m are
+    activations above and below zero, g and l gains and losses. Special tokens have no shade."""
 
-    low: str
-    middle: str
-    high: str
-    ramp: str
+    token: Token
+    value: float
+    hue: str
+    fraction: float
+    chosen: bool
+
+    @property
+    def css(self) -> str:
+        """The css classes of the token: its shade in 21 steps, and its marks."""
+        marks = (("i", self.token.influential), ("s", self.token.special), ("c", self.chosen))
+        return " ".join(["t", f"{self.hue}{step(self.fraction)}", *(mark for mark, on in marks if on)])
 
 
 @dataclass(frozen=True)
 class Pane:
-    """Dense, pruned or difference: ``before`` and ``after`` say how much the short window leaves out."""
+    """The shown tokens in the dense model, in the pruned one, or their difference; ``before`` and ``after`` are the
+    numbers of tokens that the window leaves out."""
 
     key: str
     title: str
     subtitle: str
-    spans: tuple[TokenSpan, ...]
     legend: Legend
-    before: str
-    after: str
+    cells: tuple[Cell, ...]
+    before: int
+    after: int
 
 
 @dataclass(frozen=True)
-class Telling:
-    """A token's numbers in words; ``title`` says why this token."""
+class Reading:
+    """One text of a neuron's document as a view shows it, in the dense and one pruned model."""
 
-    title: str
-    token: str
-    place: str
-    dense: str
-    pruned: str
-    difference: str
-    percent: str
+    example: Example
+    dense: Variant
+    pruned: Variant
+    tokens: tuple[Token, ...]
+    view: View
+
+    @property
+    def chosen(self) -> Token | None:
+        """The token that the view names, if this text is long enough."""
+        place = self.view.token
+        return self.tokens[place] if place is not None and place < len(self.tokens) else None
+
+    @cached_property
+    def most_telling(self) -> Token | None:
+        """The influential token that lost most; where none lost, the one that changed most; None without tokens."""
+        usual = [token for token in self.tokens if not token.special]
+        influential = [token for token in usual if token.influential]
+        fell = [token for token in influential if token.difference < 0]
+        rose = [token for token in influential if token.difference > 0]
+        return max(fell or rose or usual, key=lambda token: abs(token.difference), default=None)
+
+    @property
+    def told(self) -> Token | None:
+        """The token whose numbers stand above the text: the chosen one, else the most telling one."""
+        return self.chosen or self.most_telling
+
+    @property
+    def shown(self) -> range:
+        """The positions in the view's window."""
+        if self.view.window == "full" or self.told is None:
+            return range(len(self.tokens))
+        centre = self.told.position
+        return range(max(0, centre - REACH), min(len(self.tokens), centre + REACH + 1))
+
+    @cached_property
+    def scales(self) -> tuple[Scale, Scale, Scale]:
+        """The scales of the dense model, the pruned one and the difference."""
+        # Without special tokens: the first token's activation is often many times that of any word.
+        return scales_of(((token.dense, token.pruned) for token in self.tokens if not token.special), self.view)
+
+    def panes(self) -> tuple[Pane, Pane, Pane]:
+        """Dense, pruned and difference, over the same tokens."""
+        dense, pruned, difference = self.scales
+        signed = self.view.activation
+        return (
+            self._pane("dense", self.dense.label, [token.dense for token in self.tokens], dense, signed),
+            self._pane("pruned", self.pruned.label, [token.pruned for token in self.tokens], pruned, signed),
+            self._pane("difference", formats.AGAINST_DENSE, [token.difference for token in self.tokens], difference),
+        )
+
+    def _pane(
+        self, key: str, subtitle: str, values: Sequence[float], scale: Scale, activation: str | None = None
+    ) -> Pane:
+        hues = "lg" if activation is None else "mh"
+        legend = difference_legend(scale) if activation is None else magnitude_legend(scale, activation)
+        cells = []
+        for token, value in zip(self.tokens, values, strict=True):
+            hue, fraction = ("h", 0.0) if token.special else (hues[value >= 0], scale.fraction(value))
+            cells.append(Cell(token, value, hue, fraction, token is self.chosen))
+        shown = self.shown
+        window = tuple(cells[shown.start : shown.stop])
+        return Pane(key, key.capitalize(), subtitle, legend, window, shown.start, len(cells) - shown.stop)
 
 
-def read_example(example: Example, dense: Variant, pruned: Variant, place: int, activation: str) -> Reading:
-    """``place`` is the example's place in the variants' lists."""
-    before, after = dense.activations[place], pruned.activations[place]
-    return Reading(
-        example,
-        [transformed(value, activation) for value in before],
-        [transformed(value, activation) for value in after],
-        before,
-        after,
+def read_example(neuron: NeuronDocument, view: View, place: int) -> Reading:
+    """The example at a place of the document's lists, as the view shows it."""
+    example, dense = neuron.examples[place], neuron.variants[0]
+    pruned = next(variant for variant in neuron.variants if variant.name == view.variant)
+    values = zip(dense.activations[place], pruned.activations[place], strict=True)
+    tokens = tuple(
+        Token(
+            position=position,
+            id=example.token_ids[position],
+            name=_name(example.tokens, position),
+            parts=tuple(drawn(example.tokens[position]).split("\n")),
+            influential=example.influential[position],
+            special=example.special[position],
+            dense=transformed(before, view.activation),
+            pruned=transformed(after, view.activation),
+            dense_raw=before,
+            pruned_raw=after,
+        )
+        for position, (before, after) in enumerate(values)
     )
+    return Reading(example, dense, pruned, tokens, view)
+
+
+def _name(tokens: Sequence[str], place: int) -> str:
+    """A token between quotes; one that is only the rest of a character is named after the token that begins it."""
+    if tokens[place]:
+        return formats.token_name(tokens[place])
+    first = next((token for token in reversed(tokens[:place]) if token), "")
+    return f"rest of {formats.token_name(first)}"
 
 
 def telling_text(
@@ -117,78 +204,18 @@ def _tokens_of(example: Example, word: str | None) -> list[int]:
     return [position for each in example.words if fold(each.word) == fold(word) for position in each.positions]
 
 
-def scales_of(reading: Reading, view: View) -> tuple[Scale, Scale, Scale]:
-    """The scales of the dense pane, the pruned pane and the difference.
-
-    Special tokens are left out of them: the first token's activation is often many times that of any word.
-    """
-    usual = [position for position, special in enumerate(reading.example.special) if not special]
-    tops = [max((abs(values[place]) for place in usual), default=0.0) for values in (reading.dense, reading.pruned)]
+def scales_of(values: Iterable[tuple[float, float]], view: View) -> tuple[Scale, Scale, Scale]:
+    """The scales of dense values, pruned values and their differences, from pairs of values."""
+    pairs = list(values)
+    tops = [max((abs(pair[side]) for pair in pairs), default=0.0) for side in (0, 1)]
     if view.scale == "shared":
         tops = [max(tops)] * 2
-    largest = max((abs(reading.difference[place]) for place in usual), default=0.0)
+    largest = max((abs(after - before) for before, after in pairs), default=0.0)
     return Scale(tops[0], view.curve), Scale(tops[1], view.curve), Scale(largest, view.curve)
 
 
-def most_telling(reading: Reading) -> int | None:
-    """The influential token that lost most; where none lost, the one that changed most; None without tokens."""
-    difference = reading.difference
-    usual = [place for place, special in enumerate(reading.example.special) if not special]
-    influential = [place for place in usual if reading.example.influential[place]]
-    fell = [place for place in influential if difference[place] < 0]
-    rose = [place for place in influential if difference[place] > 0]
-    return max(fell or rose or usual, key=lambda place: abs(difference[place]), default=None)
-
-
-def window_of(reading: Reading, view: View, centre: int | None) -> range:
-    """The positions that are shown."""
-    tokens = len(reading.example.tokens)
-    if view.window == "full" or centre is None:
-        return range(tokens)
-    return range(max(0, centre - REACH), min(tokens, centre + REACH + 1))
-
-
-def make_panes(
-    reading: Reading, view: View, titles: tuple[tuple[str, str], ...], chosen: int | None
-) -> tuple[Pane, ...]:
-    """The three panes over the same tokens; ``titles`` are (title, subtitle) of each."""
-    dense, pruned, largest = scales_of(reading, view)
-    shown = window_of(reading, view, chosen if chosen is not None else most_telling(reading))
-    left, right = shown.start, len(reading.example.tokens) - shown.stop
-    before, after = (f"{formats.plural(number, 'token')} left out" if number else "" for number in (left, right))
-    shades = (
-        [magnitude_shade(value, dense) for value in reading.dense],
-        [magnitude_shade(value, pruned) for value in reading.pruned],
-        [difference_shade(value, largest) for value in reading.difference],
-    )
-    legends = (
-        magnitude_legend(dense, view.activation),
-        magnitude_legend(pruned, view.activation),
-        difference_legend(largest),
-    )
-    return tuple(
-        Pane(
-            key,
-            *title,
-            tuple(_span(reading.example, place, shade[place], place == chosen) for place in shown),
-            legend,
-            before,
-            after,
-        )
-        for key, title, shade, legend in zip(("dense", "pruned", "difference"), titles, shades, legends, strict=True)
-    )
-
-
-def _span(example: Example, place: int, shade: str, chosen: bool) -> TokenSpan:
-    special = example.special[place]
-    # Special tokens are dimmed and not shaded: they are outside of the scale.
-    marks = ["t", "h0" if special else shade]
-    marks += [mark for mark, on in (("i", example.influential[place]), ("s", special), ("c", chosen)) if on]
-    return TokenSpan(place, " ".join(marks), tuple(drawn(example.tokens[place]).split("\n")))
-
-
 def magnitude_legend(scale: Scale, activation: str) -> Legend:
-    """The numbers of a pane that shows activations; signed when they are raw."""
+    """The numbers under a ramp of activations; signed when they are raw."""
     high = formats.activation(scale.top)
     if activation == "raw":
         return Legend(formats.activation(-scale.top), "0", high, "signed-ramp")
@@ -196,69 +223,39 @@ def magnitude_legend(scale: Scale, activation: str) -> Legend:
 
 
 def difference_legend(scale: Scale) -> Legend:
-    """The numbers of the difference."""
+    """The numbers under a ramp of differences."""
     return Legend(formats.activation(-scale.top), "0", formats.signed(scale.top), "difference-ramp")
 
 
-def token_rows(reading: Reading, view: View) -> list[list[str | int | float]]:
-    """For the script: name, id, dense, pruned, difference, percent, a remark, and the exact shades, token by token."""
-    scales = scales_of(reading, view)
+def token_rows(reading: Reading) -> list[list[str | int | float]]:
+    """For the page's script, token by token: name, id, dense, pruned, difference, change, a remark, and the exact
+    fractions of the three shades."""
     rows: list[list[str | int | float]] = []
-    for place in range(len(reading.example.tokens)):
-        told = tell(reading, place, "")
-        values = (reading.dense[place], reading.pruned[place], reading.difference[place])
-        special = reading.example.special[place]
+    for token in reading.tokens:
+        values = (token.dense, token.pruned, token.difference)
         exact = [
-            0.0 if special else round(scale.fraction(value), 3) for scale, value in zip(scales, values, strict=True)
+            0.0 if token.special else round(scale.fraction(value), 3)
+            for scale, value in zip(reading.scales, values, strict=True)
         ]
         rows.append(
             [
-                told.token,
-                reading.example.token_ids[place],
-                told.dense,
-                told.pruned,
-                told.difference,
-                told.percent,
-                _remark(reading, place),
+                token.name,
+                token.id,
+                formats.activation(token.dense),
+                formats.activation(token.pruned),
+                formats.signed(token.difference),
+                "" if token.change is None else formats.change(token.change),
+                _remark(token),
                 *exact,
             ]
         )
     return rows
 
 
-def _remark(reading: Reading, place: int) -> str:
-    marks = [
-        name
-        for name, on in (
-            ("influential", reading.example.influential[place]),
-            ("special, outside of the scale", reading.example.special[place]),
-        )
-        if on
-    ]
-    if reading.dense[place] != reading.dense_raw[place] or reading.pruned[place] != reading.pruned_raw[place]:
-        raw = (formats.activation(value) for value in (reading.dense_raw[place], reading.pruned_raw[place]))
-        marks.append(f"raw {' → '.join(raw)}")
+def _remark(token: Token) -> str:
+    marks = ["influential"] if token.influential else []
+    if token.special:
+        marks.append("special, outside of the scale")
+    if (token.dense, token.pruned) != (token.dense_raw, token.pruned_raw):
+        marks.append(f"raw {formats.activation(token.dense_raw)} → {formats.activation(token.pruned_raw)}")
     return " · ".join(marks)
-
-
-def _name(tokens: Sequence[str], place: int) -> str:
-    """A token in quotes; one that is only part of a character, as that."""
-    if tokens[place]:
-        return formats.token_name(tokens[place])
-    first = next((token for token in reversed(tokens[:place]) if token), "")
-    return f"rest of {formats.token_name(first)}"
-
-
-def tell(reading: Reading, place: int, title: str) -> Telling:
-    """A token's numbers as strings."""
-    before, after = reading.dense[place], reading.pruned[place]
-    relative = None if before == 0 else (after - before) / abs(before)
-    return Telling(
-        title=title,
-        token=_name(reading.example.tokens, place),
-        place=f"token {place}, id {reading.example.token_ids[place]}",
-        dense=formats.activation(before),
-        pruned=formats.activation(after),
-        difference=formats.signed(after - before),
-        percent=formats.change(relative) if relative is not None else "",
-    )

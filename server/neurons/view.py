@@ -1,11 +1,13 @@
-"""What a person can see of a neuron or a layer, as it stands in the query string; what is the default is left out."""
+"""The view of a neuron or a layer that a query string asks for; defaults are left out of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from prunescope.jobs.problems import bad_field, unknown_name
-from prunescope.server.site.shades import Curve
+from prunescope.server.attributions.documents import Example, ExampleSummary
+from prunescope.server.site.palette import Curve
+from prunescope.server.site.parts import Option, Picker
 
 ACTIVATIONS = ("relu", "raw", "abs")
 SCALES = ("shared", "model")
@@ -13,12 +15,12 @@ CURVES: tuple[Curve, ...] = ("linear", "log")
 WINDOWS = ("full", "16")
 PANES = ("all", "dense", "pruned", "difference")
 VIEW = ("example", "variant", "activation", "scale", "curve", "window", "show", "token")
-"""The parameters of an address that a view is read from."""
+"""The query parameters of a view."""
 
 
 @dataclass(frozen=True)
 class View:
-    """``token`` is the position of the chosen token, or None."""
+    """What a neuron's or a layer's page shows; ``token`` is the position of the chosen token."""
 
     example: int = 0
     variant: str = ""
@@ -42,7 +44,7 @@ def read_view(
     example: int | None = None,
     tokens: Callable[[int], int] | None = None,
 ) -> View:
-    """The view a query asks for; what it does not name is the default. Problem 422 for what it names wrongly.
+    """The view of a query; what the query does not name is the default. Problem 422 for a wrong value.
 
     ``examples`` are the indexes that exist, ``example`` the default one (None: the first), ``variants`` the pruned
     ones' names, ``activation`` the attribution's own, ``tokens`` how many tokens an example has.
@@ -76,7 +78,7 @@ def view_state(view: View, default: View) -> dict[str, str | int | None]:
 
 
 def transformed(value: float, activation: str) -> float:
-    """A raw activation as the view shows it."""
+    """A raw activation after the view's transform: relu, abs, or raw (unchanged)."""
     match activation:
         case "relu":
             return max(0.0, value)
@@ -84,6 +86,19 @@ def transformed(value: float, activation: str) -> float:
             return abs(value)
         case _:
             return value
+
+
+Text = TypeVar("Text", Example, ExampleSummary)
+
+
+def example_picker(examples: Sequence[Text], current: int, href: Callable[[Text], str]) -> Picker:
+    """The menu of an attribution's texts; ``current`` is the index of the one that is shown."""
+    options = tuple(
+        Option(f"{number} · {example.label or 'no label'}", href(example), example.index == current, example.text[:60])
+        for number, example in enumerate(examples, 1)
+    )
+    place = next(number for number, option in enumerate(options, 1) if option.current)
+    return Picker("Example", f"Example {place} of {len(options)}", options)
 
 
 def _token(text: str | None, count: int | None) -> int | None:
@@ -97,7 +112,7 @@ def _token(text: str | None, count: int | None) -> int | None:
 
 
 def _one_of(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
-    """What the query says, or the first that is allowed."""
+    """The query's value, or else the first that is allowed."""
     given = query.get(name)
     if given is not None and given not in allowed:
         known = list(dict.fromkeys(allowed))

@@ -1,4 +1,4 @@
-"""What a page's address asks for: a value that is wrong falls back to the default, and the page says so.
+"""The query of a page: a wrong value falls back to the default, with a notice on the page.
 
 What is right is decided where the document is made, by the same Problem 422 that the JSON address answers with: the
 page drops the value that it names, keeps the sentence as a notice, and asks for the document again.
@@ -22,7 +22,7 @@ Made = TypeVar("Made")
 
 
 class Asked:
-    """The query of a page. ``known`` are the parameters that the page has; None: any, such as the fields of a form."""
+    """The query of a page. ``known`` are the parameters that the page has; with ``any_other`` it takes all."""
 
     def __init__(self, request: Request, *known: str, any_other: bool = False) -> None:
         self._values: dict[str, list[str]] = {}
@@ -43,11 +43,15 @@ class Asked:
 
     @property
     def values(self) -> dict[str, str]:
-        """The parameters that are left, of several of one name the last."""
+        """The parameters that were not left out; the last one of several with the same name."""
         return {name: values[-1] for name, values in self._values.items() if values}
 
     def text(self, name: str) -> str | None:
         return self.values.get(name)
+
+    def one(self, names: Sequence[str]) -> dict[str, str]:
+        """Those of the names that are there, each with one value."""
+        return {name: value for name, value in self.values.items() if name in names}
 
     def all(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Those of the names that are there, with all of their values."""
@@ -70,7 +74,8 @@ class Asked:
         return text
 
     def read(self, make: Callable[[], Made]) -> Made:
-        """What ``make`` makes of the parameters that are right; a Problem that is not about one of them goes on."""
+        """The result of ``make``, called again without each parameter that it refuses with a Problem 422; other
+        Problems pass."""
         while True:
             try:
                 return make()

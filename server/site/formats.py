@@ -3,13 +3,14 @@
 import math
 from datetime import UTC, datetime, timedelta
 
-from prunescope.store.attributions.tables import Interval
+from prunescope.store.attributions.documents import Interval
 from prunescope.text.pieces import drawn
 
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 AGAINST_DENSE = f"pruned {MINUS} dense"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NOTHING = "\N{EN DASH}"
 """What stands where there is no number."""
 
@@ -49,6 +50,11 @@ def percent(fraction: float | None, places: int = 0) -> str:
     return f"{decimal(100 * fraction, places)}{SPACE}%"
 
 
+def share_of(part: float | None, whole: float) -> float:
+    """A part in percent of the whole, with one decimal: the length of a bar."""
+    return round(100 * (part or 0.0) / whole, 1) if whole else 0.0
+
+
 def change(fraction: float | None) -> str:
     """A relative change with its sign: -0.96 -> ``-96 %``, 2.5 -> ``+250 %``; above ten-fold it says ``x12``."""
     if fraction is None or not math.isfinite(fraction):
@@ -76,6 +82,26 @@ def span(low: float, high: float) -> str:
     return f"{decimal(100 * low, 0)} to {decimal(100 * high, 0)}{SPACE}%"
 
 
+def bar(part: float | None, whole: float = 1.0) -> int:
+    """The length of a bar in percent of its full length: ``abs(part) / whole``, at most 100; 0 without a number."""
+    return 0 if part is None or not whole else round(100 * min(1.0, abs(part) / whole))
+
+
+def place(value: float, scale: float) -> float:
+    """Where a value lies on an axis from ``-scale`` to ``scale``, in percent of its length."""
+    return round(50 + 50 * value / scale, 2)
+
+
+def about(expected: float) -> str:
+    """An expected count, with one decimal below 100."""
+    return decimal(expected, 1) if expected < 100 else count(round(expected))
+
+
+def ratio(part: float, whole: float) -> str:
+    """One value over another: ``1.27 ×``; nothing over zero."""
+    return times(part / whole) if whole else NOTHING
+
+
 def points(difference: float | None) -> str:
     """A difference of two accuracies in percentage points: -0.201 -> ``-20.1``."""
     if difference is None:
@@ -99,6 +125,21 @@ def perplexity(value: float) -> str:
     if value >= 1e9:
         return f"{value:.1e}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
+
+
+def accuracies(interval: tuple[float, float]) -> str:
+    """An interval of accuracies: ``70.1 to 75.0``."""
+    return " to ".join(map(accuracy, interval))
+
+
+def perplexities(interval: tuple[float, float] | None) -> str:
+    """An interval of perplexities: ``5.02 to 5.22``; nothing where there is none."""
+    return "" if interval is None else " to ".join(map(perplexity, interval))
+
+
+def multiples(interval: tuple[float, float]) -> str:
+    """An interval of differences of losses as ratios of perplexities: ``1.21 × to 1.29 ×``."""
+    return " to ".join(map(multiple, interval))
 
 
 def times(ratio: float) -> str:
@@ -166,9 +207,24 @@ def timestamp(moment: datetime | None) -> str:
     return "" if moment is None else aware(moment).astimezone(UTC).isoformat(timespec="seconds")
 
 
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC with all digits: the same moment as in the JSON document."""
+    return aware(moment).astimezone(UTC).isoformat()
+
+
+def clock(moment: datetime) -> str:
+    """The time of day in UTC: ``09:04:00``."""
+    return f"{aware(moment).astimezone(UTC):%H:%M:%S}"
+
+
 def aware(moment: datetime) -> datetime:
     """``moment`` with UTC as its zone where it has none: databases without zones hand such out."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def file_name(path: str) -> str:
+    """The last part of a path; a name without slashes as it is."""
+    return path.rpartition("/")[2]
 
 
 def token_name(text: str) -> str:
@@ -176,25 +232,47 @@ def token_name(text: str) -> str:
     return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"
 
 
+def harmless(text: str) -> str:
+    """The text as a cell that no spreadsheet computes.
+
+    >>> harmless("=1+1"), harmless("badly")
+    ("'=1+1", 'badly')
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
 FILTERS = {
     function.__name__: function
     for function in (
+        about,
+        accuracies,
         accuracy,
         activation,
         ago,
+        bar,
         change,
+        clock,
         count,
         decimal,
         duration,
+        file_name,
+        instant,
         lost,
         multiple,
+        multiples,
         percent,
+        perplexities,
         perplexity,
+        place,
         plural,
         points,
         probability,
+        ratio,
+        share_of,
         signed,
         size,
+        span,
+        times,
         timestamp,
         token_name,
         within,

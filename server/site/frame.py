@@ -1,4 +1,4 @@
-"""What surrounds every page: title, navigation, the way back, scripts; and the place where templates are rendered."""
+"""The frame of every page (title, navigation, scripts), the rendering of templates, and the page of an error."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from prunescope.frontend import STATIC, TEMPLATES
+from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.static import folder_version
@@ -28,8 +29,8 @@ class Crumb:
 
 @dataclass(frozen=True)
 class Frame:
-    """The page around a page. ``shared``: opened by a share link, nothing on it may change anything. ``notices`` say
-    what of the address was left out."""
+    """The frame around a page's own content. ``shared``: opened by a share link, without anything that changes data.
+    ``notices`` name the parameters that were left out."""
 
     title: str
     nav: tuple[NavItem, ...]
@@ -112,7 +113,8 @@ def file_href(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The templates: everything is escaped, an unknown name is an error, the functions of `formats` are filters."""
+    """The template environment: all values are escaped, an unknown name is an error, the functions of `formats` are
+    filters."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -125,6 +127,31 @@ def environment() -> Environment:
 
 
 def render(template: str, page: object, status: int = 200) -> HTMLResponse:
-    """The answer: ``templates/<template>.html`` with one context, which it knows as ``page``."""
+    """The response: ``templates/<template>.html`` with the context ``page``."""
     html = environment().get_template(f"{template}.html").render(page=page)
     return HTMLResponse(html, status_code=status, headers={"cache-control": "no-cache"})
+
+
+@dataclass(frozen=True)
+class ErrorView:
+    """The context of ``site/error.html``."""
+
+    frame: Frame
+    status: str
+    title: str
+    detail: str
+    errors: tuple[str, ...]
+    home_href: str | None
+
+
+def error_page(request: Request, problem: Problem) -> HTMLResponse:
+    """A problem as a page: what is wrong, and in which field."""
+    frame = make_frame(request, problem.title)
+    fields = [error.document() for error in problem.errors]
+    errors = tuple(f"{field['field']}: {field['message']}" for field in fields)
+    detail = problem.detail or ""
+    if errors == (detail,):
+        errors = ()
+    home_href = None if frame.shared else urls.home()
+    view = ErrorView(frame, str(problem.status), problem.title, detail, errors, home_href)
+    return render("site/error", view, problem.status)

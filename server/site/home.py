@@ -1,19 +1,80 @@
-"""The home page: what runs, what was made last, where to start."""
+"""The home page and its document: running and recent jobs, studies, attributions, and links to the form."""
 
-from prunescope.jobs.documents import JobKind, JobState
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from prunescope.jobs.documents import JobState
 from prunescope.server import urls
+from prunescope.server.attributions.documents import AttributionSummary
+from prunescope.server.attributions.list_page import Found, found
 from prunescope.server.attributions.queries import attribution_list
-from prunescope.server.jobs.queries import job_list
-from prunescope.server.site.documents import Link
-from prunescope.server.site.home_documents import Home
-from prunescope.server.stores import Stores
+from prunescope.server.jobs.documents import JobItem
+from prunescope.server.jobs.lines import JobLine, job_line
+from prunescope.server.jobs.queries import job_list, start_links
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Document, Link
+from prunescope.server.site.frame import Frame, make_frame, render
+from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.studies.documents import StudySummary
 from prunescope.server.studies.queries import study_list
 
+api = APIRouter(prefix=urls.API, tags=["Site"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
 LATEST = 5
+COUNTED = {
+    JobState.RUNNING: "running",
+    JobState.QUEUED: "waiting",
+    JobState.SUCCEEDED: "done",
+    JobState.FAILED: "failed",
+}
+ALWAYS_COUNTED = frozenset({JobState.RUNNING, JobState.QUEUED})
+
+
+class Home(Document):
+    counts: dict[JobState, int]
+    running: list[JobItem]
+    recent: list[JobItem]
+    studies: list[StudySummary]
+    attributions: list[AttributionSummary]
+    start: list[Link]  # the forms
+    events_href: str
+
+
+@dataclass(frozen=True)
+class HomePage:
+    """The context of ``site/home.html``; ``first``: no job was ever submitted."""
+
+    frame: Frame
+    first: bool
+    counts: tuple[tuple[int, str], ...]
+    running: tuple[JobLine, ...]
+    recent: tuple[JobLine, ...]
+    studies: list[StudySummary]
+    attributions: tuple[Found, ...]
+    start: list[Link]
+    jobs_href: str
+    studies_href: str
+    attributions_href: str
+
+
+@api.get("/", summary="What runs, what was made last")
+@api.get("", include_in_schema=False)
+def get_home(stores: StoresHere) -> Home:
+    return home(stores)
+
+
+@pages.get(urls.HOME)
+def show_home(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request)
+    frame = make_frame(request, "Start", scripts=("live",), events_href=urls.events(), notices=asked.notices)
+    return render("site/home", home_page(home(stores), frame))
 
 
 def home(stores: Stores) -> Home:
-    """Studies' own jobs stand in for their cells."""
+    """The document of the home page; waiting and recent jobs leave out the cells of studies."""
     running = job_list(stores, state=JobState.RUNNING, limit=20).items
     waiting = job_list(stores, state=JobState.QUEUED, cells=False, limit=20).items
     return Home(
@@ -22,6 +83,24 @@ def home(stores: Stores) -> Home:
         recent=job_list(stores, cells=False, limit=LATEST).items,
         studies=study_list(stores, limit=LATEST).items,
         attributions=attribution_list(stores, limit=LATEST).items,
-        start=[Link(label=str(kind).capitalize(), href=urls.new_job(kind=kind)) for kind in JobKind],
+        start=start_links(),
         events_href=urls.events(),
+    )
+
+
+def home_page(document: Home, frame: Frame) -> HomePage:
+    counts = [(document.counts.get(state, 0), name, state in ALWAYS_COUNTED) for state, name in COUNTED.items()]
+    running = {job.id for job in document.running}
+    return HomePage(
+        frame=frame,
+        first=not sum(document.counts.values()),
+        counts=tuple((count, name) for count, name, always in counts if count or always),
+        running=tuple(job_line(job) for job in document.running),
+        recent=tuple(job_line(job) for job in document.recent if job.id not in running)[:LATEST],
+        studies=document.studies,
+        attributions=tuple(found(attribution) for attribution in document.attributions[:LATEST]),
+        start=document.start,
+        jobs_href=urls.jobs(),
+        studies_href=urls.studies(),
+        attributions_href=urls.attributions(),
     )

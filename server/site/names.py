@@ -1,4 +1,4 @@
-"""What people call models and jobs."""
+"""Names of models and titles of jobs; which records name a model."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,13 +7,15 @@ from prunescope.jobs.briefs import count_of
 from prunescope.jobs.documents import JobKind, JobSummary
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
+from prunescope.server.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
 from prunescope.server.site.documents import Link
-from prunescope.server.site.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
 from prunescope.server.stores import Stores
+from prunescope.store.artefacts.records import Record
 
 
 class Names:
-    """Names of models by reference: those that are kept have their own (`RecordNames`), others what their jobs say."""
+    """Names of models by reference: from `RecordNames` for those with a record, from their jobs for those not made
+    yet."""
 
     def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
         self._stores = stores
@@ -75,13 +77,18 @@ class Names:
                 return study_title(spec)
 
     def facts(self, kind: JobKind, spec: Mapping[str, Any]) -> tuple[str, ...]:
-        """What tells a job from others of its title, beside its id."""
+        """Settings of a job that can tell it from others with the same title."""
         if kind is JobKind.ATTRIBUTE:
             return (*attribution_facts(spec), ", ".join(map(self.label, spec["pruned"])))
         bases = [self._base(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
         return (", ".join(filter(None, bases)),)
 
     def _base(self, reference: str) -> str:
-        """What a model that is not made yet will be pruned from."""
+        """The dense model of one that is not made yet, as "of <name>"."""
         job = self._makers({reference, *self._asked}).get(reference)
         return f"of {self._stores.names.model_of(job.brief)}" if job else ""
+
+
+def job_link(record: Record) -> Link | None:
+    """A link to the job that made a record."""
+    return Link(label="Job", href=urls.job(record.job)) if record.job else None

@@ -1,5 +1,10 @@
-"""The colours of a figure, light and dark: the same as in ``frontend/static/css/prunescope.css``."""
+"""Colours of figures, light and dark, as in ``frontend/static/css/prunescope.css``, and the shade that a value gets.
 
+A page carries a css class for each token (21 steps, no script needed) and the exact fractions in a JSON block; a script
+that may set styles through the CSSOM refines the steps.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -85,3 +90,45 @@ def _luminance(colour: Colour) -> float:
     channels = (channel / 255 for channel in colour)
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+Curve = Literal["linear", "log"]
+
+STEPS = 20
+DECADES = 100.0
+"""The log curve spreads this ratio: a value of 1/100 of the scale's end gets about 15 % of the ramp."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale of shades that ends at ``top``."""
+
+    top: float
+    curve: Curve = "linear"
+
+    def fraction(self, value: float) -> float:
+        """How much of the shade the magnitude of ``value`` gets, in [0, 1]."""
+        if self.top <= 0 or not math.isfinite(value):
+            return 0.0
+        part = min(1.0, abs(value) / self.top)
+        return part if self.curve == "linear" else math.log1p((DECADES - 1) * part) / math.log(DECADES)
+
+    @property
+    def middle(self) -> float:
+        """The value whose shade is half of the ramp: the number under the legend's middle."""
+        return self.top / 2 if self.curve == "linear" else self.top * (math.sqrt(DECADES) - 1) / (DECADES - 1)
+
+
+def step(fraction: float) -> int:
+    """The step of a fraction of the scale: 0 to 20."""
+    return round(STEPS * fraction)
+
+
+def magnitude_shade(value: float, scale: Scale) -> str:
+    """``h<step>``; ``m<step>`` (another hue) below zero."""
+    return f"{'m' if value < 0 else 'h'}{step(scale.fraction(value))}"
+
+
+def difference_shade(value: float, scale: Scale) -> str:
+    """``l<step>`` for a loss, ``g<step>`` for a gain."""
+    return f"{'l' if value < 0 else 'g'}{step(scale.fraction(value))}"

@@ -1,19 +1,82 @@
-"""The header's search box: neurons, influential words, models, jobs."""
+"""The search of the header, as a page and as a document: neurons, influential words, models and jobs."""
 
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from prunescope.jobs.neurons import format_neuron, parse_neuron
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
+from prunescope.server.answers import problems
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.models.queries import model_list
-from prunescope.server.site.home_documents import SearchHit, SearchResults
-from prunescope.server.stores import Stores
+from prunescope.server.site import formats
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.documents import Document
+from prunescope.server.site.frame import Frame, make_frame, render
+from prunescope.server.stores import Stores, StoresHere
 from prunescope.store.attributions.activations import NoSuchNeuron
 
+api = APIRouter(prefix=urls.API, tags=["Site"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
 MAX_HITS = 20
-ATTRIBUTIONS = 5
-"""How many of the newest attributions are looked into."""
+MAX_ATTRIBUTIONS = 5
+"""How many of the newest attributions are searched."""
+
+
+class SearchHit(Document):
+    kind: Literal["neuron", "word", "model", "job"]
+    label: str
+    note: str | None
+    href: str
+
+
+class SearchResults(Document):
+    query: str
+    items: list[SearchHit]
+    next: str | None = None
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    """The context of ``site/search.html``."""
+
+    frame: Frame
+    title: str
+    note: str
+    hits: list[SearchHit]
+
+
+@api.get(urls.SEARCH, responses=problems(422), summary="Neurons, words, models and jobs by name")
+def get_search(stores: StoresHere, q: str = "", attribution: str | None = None) -> SearchResults:
+    return search(stores, q, attribution=attribution)
+
+
+@pages.get(urls.SEARCH)
+def show_search(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, "q", "attribution")
+    document = asked.read(lambda: search(stores, asked.text("q") or "", attribution=asked.text("attribution")))
+    neuron = next((hit for hit in document.items if hit.kind == "neuron"), None)
+    only = neuron or (document.items[0] if len(document.items) == 1 else None)
+    if only is not None:
+        return RedirectResponse(only.href, status_code=303)
+    frame = make_frame(
+        request, "Search", query=document.query, attribution=asked.text("attribution"), notices=asked.notices
+    )
+    title = f"Search: {document.query}" if document.query else "Search"
+    return render("site/search", SearchPage(frame, title, _note(document), document.items))
+
+
+def _note(document: SearchResults) -> str:
+    if not document.query.strip():
+        return "Write a word of a text, a neuron (L15/N2194, 15.2194) or a part of a model's name."
+    if not document.items:
+        return "Nothing was found. A neuron is written L15/N2194 or 15.2194; words are the influential ones."
+    return formats.plural(len(document.items), "hit")
 
 
 def search(stores: Stores, query: str, *, attribution: str | None = None) -> SearchResults:
@@ -31,7 +94,7 @@ def search(stores: Stores, query: str, *, attribution: str | None = None) -> Sea
 
 
 def _attributions(stores: Stores, given: str | None) -> list[OpenAttribution]:
-    ids = [given] if given else [record.id for record in stores.results.list("attribution", limit=ATTRIBUTIONS)[0]]
+    ids = [given] if given else [record.id for record in stores.results.list("attribution", limit=MAX_ATTRIBUTIONS)[0]]
     opened = []
     for id in ids:
         with suppress(Problem, OSError):

@@ -1,19 +1,29 @@
-"""Share links: `/s/{token}` shows the page that was shared, drawn by that page's own route, read-only.
+"""Share links: `/s/{token}` answers with the shared page, read-only, through that page's own route.
 
 The page's route sees ``request.state.read_only`` and ``scope["shared_from"]`` (the link's path). Only pages can be
 shared: never the API, the search, a form, another link or another site.
 """
 
+from datetime import datetime
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
+from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from prunescope.jobs.problems import Problem
+from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
-from prunescope.server.stores import stores_of
+from prunescope.server.answers import problems
+from prunescope.server.site.documents import Document, Page
+from prunescope.server.stores import StoresHere, stores_of
+from prunescope.store.shares import Share
+
+api = APIRouter(prefix=urls.API, tags=["Shares"])
 
 SHAREABLE = (
     urls.STUDIES,
@@ -38,6 +48,60 @@ OF_ITS_ROUTE = {"path_params", "endpoint", "route", "router", "fastapi_inner_ast
 """What routing the link's own request has left in its scope."""
 KEPT_HEADERS = {b"host", b"accept", b"accept-encoding"}
 _PATTERNS = tuple(compile_path(template)[0] for template in SHAREABLE)
+EXAMPLE_PATH = "/attributions/9f2c0123456789ab/neurons/15/2194?example=0"
+
+
+class ShareRequest(BaseModel):
+    """A page of this site, with its query: exactly what the link will show."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"path": EXAMPLE_PATH}]})
+
+    path: Annotated[str, StringConstraints(min_length=1), Field(examples=[EXAMPLE_PATH])]
+
+
+class ShareDocument(Document):
+    token: str
+    url: str  # absolute, to be sent to somebody else
+    path: str
+    created_at: datetime
+
+
+@api.post(
+    urls.SHARES,
+    status_code=201,
+    response_model=ShareDocument,
+    responses=problems(422),
+    summary="Make a link that opens a page read-only",
+)
+async def create_share(request: Request, stores: StoresHere, share: ShareRequest) -> Response:
+    made = await _create(request, stores, share.path)
+    document = _document(request, made)
+    return JSONResponse(document.model_dump(mode="json"), 201, {"location": urls.shared(made.token)})
+
+
+@api.get(urls.SHARES, responses=problems(422), summary="Links that are not revoked, newest first")
+def list_shares(
+    request: Request, stores: StoresHere, cursor: str | None = None, limit: int = 50
+) -> Page[ShareDocument]:
+    items, after = stores.shares.list(cursor=cursor, limit=limit)
+    return Page[ShareDocument](items=[_document(request, item) for item in items], next=after)
+
+
+@api.delete(urls.SHARE, status_code=204, responses=problems(404), summary="Revoke a link")
+def revoke_share(stores: StoresHere, token: str) -> None:
+    stores.shares.revoke(token)
+
+
+async def _create(request: Request, stores: StoresHere, path: str) -> Share:
+    if not await page_exists(request, path):
+        allowed = "the path of a page, such as /attributions/<id>/neurons/<layer>/<neuron>?example=0"
+        raise bad_field("path", path, allowed, f"there is no page at {path[:200]!r} that can be shared; give {allowed}")
+    return await run_in_threadpool(stores.shares.create, path)
+
+
+def _document(request: Request, share: Share) -> ShareDocument:
+    url = str(request.base_url).rstrip("/") + urls.shared(share.token)
+    return ShareDocument(token=share.token, url=url, path=share.path, created_at=share.created_at)
 
 
 class SharedPage:
@@ -73,7 +137,7 @@ def shareable(path: str) -> bool:
 
 
 async def page_exists(request: Request, path: str) -> bool:
-    """Draws the page once and looks at its status: a link to nothing helps nobody."""
+    """Whether a path is a page that can be shared and answers with 200."""
     if not shareable(path):
         return False
     statuses: list[int] = []
@@ -93,7 +157,7 @@ async def page_exists(request: Request, path: str) -> bool:
 
 
 def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
-    """The request for the shared page that stands in for the request of the link."""
+    """The ASGI scope of the shared page, made from the scope of the link's request."""
     parts = urlsplit(path)
     kept = {key: value for key, value in scope.items() if key not in OF_ITS_ROUTE}
     return {

@@ -1,16 +1,17 @@
-"""A study's charts: which ones it has the axes for, and the table that each of them draws."""
+"""The charts that a study has the axes for, and the table that each of them draws."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.site.documents import Link
 from prunescope.server.studies.documents import ChartName, StudyChart
+from prunescope.server.studies.query import StudyQuery
 from prunescope.server.studies.tables import Beside, table_document
 from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.studies.pivot import pivot
-from prunescope.store.studies.table import Axis, StudyTable, Where
+from prunescope.store.studies.table import AXES, Axis, StudyTable
 
 SEMI_STRUCTURED = "2:4"
 NO_CALIBRATION = "none"
@@ -24,19 +25,19 @@ class _Kind(NamedTuple):
     offered: Callable[[StudyTable], bool]
 
 
-def chart_links(table: StudyTable, rows: Axis, where: Where, state: Mapping[str, urls.State]) -> list[Link]:
-    """Addresses of the page with each chart above the table that it draws. ``state``: what else the address says."""
+def chart_links(table: StudyTable, query: StudyQuery) -> list[Link]:
+    """Addresses of the page with each chart above the table that it draws."""
     return [
-        Link(label=_title(kind, table), href=_page(table, name, kind.rows(table, rows), where, state, chart=name))
+        Link(
+            label=_title(kind, table), href=urls.study(table.id, **_crossed(table, name, query).with_(chart=name).state)
+        )
         for name, kind in KINDS.items()
         if kind.offered(table)
     ]
 
 
-def study_chart(
-    table: StudyTable, name: str, rows: Axis, where: Where, beside: Beside, state: Mapping[str, urls.State]
-) -> StudyChart:
-    """The chart with this name. Problem 422 for one that there is not, or that this study has no axes for."""
+def study_chart(table: StudyTable, name: str, query: StudyQuery, beside: Beside) -> StudyChart:
+    """The chart with this name. Problem 422 for an unknown name, and for a chart that this study has no axes for."""
     offered: list[str] = [each for each, kind in KINDS.items() if kind.offered(table)]
     found: ChartName | None = next((each for each in KINDS if each == name), None)
     if found is None:
@@ -44,17 +45,14 @@ def study_chart(
     if found not in offered:
         title = _title(KINDS[found], table).lower()
         raise bad_field("chart", name, offered, f"this study has too few values for {title}")
-    kind = KINDS[found]
-    lines = kind.rows(table, rows)
-    held = _held(found, where)
-    crossed = {"rows": lines, "columns": kind.columns, **state}
+    kind, drawn = KINDS[found], _crossed(table, found, query)
     return StudyChart(
         name=found,
         title=_title(kind, table),
         like=kind.like if table.measure == ACCURACY else "",
-        table=table_document(table, pivot(table, lines, kind.columns, held), beside),
-        href=_page(table, found, lines, where, state),
-        csv_href=urls.study_table(table.id, "csv", **crossed, **held),
+        table=table_document(table, pivot(table, drawn.rows or "", kind.columns, drawn.where), beside),
+        href=urls.study(table.id, **drawn.state),
+        csv_href=urls.study_table(table.id, "csv", **drawn.state),
     )
 
 
@@ -62,20 +60,16 @@ def _title(kind: _Kind, table: StudyTable) -> str:
     return kind.title.format(measure=table.measure.capitalize())
 
 
-def _page(
-    table: StudyTable, name: ChartName, rows: Axis, where: Where, state: Mapping[str, urls.State], **more: urls.State
-) -> str:
-    crossed = {"rows": rows, "columns": KINDS[name].columns}
-    return urls.with_state(urls.study(table.id), **crossed, **state, **more, **_held(name, where))
-
-
-def _held(name: ChartName, where: Where) -> dict[str, Sequence[str]]:
-    """The filters of a chart: Figure 5 is of 2:4, where the address says nothing else."""
-    return {"pattern": [SEMI_STRUCTURED], **where} if name == "group" else {**where}
+def _crossed(table: StudyTable, name: ChartName, query: StudyQuery) -> StudyQuery:
+    """The query of the table that a chart draws. Figure 5 is of 2:4 unless the query filters patterns."""
+    rows = KINDS[name].rows(table, next(axis for axis in AXES if axis == query.rows))
+    drawn = query.with_(rows=rows, columns=KINDS[name].columns, chart=None)
+    return drawn.with_(pattern=drawn.pattern or [SEMI_STRUCTURED]) if name == "group" else drawn
 
 
 def _lines(table: StudyTable, rows: Axis) -> Axis:
-    """What the lines over sparsity are: the rows of the table that is open, where they can be."""
+    """The axis whose values are the lines of the chart over sparsity: the table's rows, unless these are the
+    patterns."""
     if rows != "pattern":
         return rows
     return "method" if len(table.axes["method"]) > 1 else "task"

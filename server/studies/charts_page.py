@@ -1,12 +1,13 @@
-"""A study's chart: what the script draws of the table behind it."""
+"""The context of a study's chart: the function and the data of the script, titles and labels."""
 
 from dataclasses import dataclass
 from html import escape
 
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import PivotCell, StudyChart, StudyDocument, StudyRow
-from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name, shown_value
+from prunescope.server.studies.documents import CellDocument, RowDocument, StudyChart, StudyDocument
+from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name
+from prunescope.server.studies.shown import Shown
 
 MAX_TOGETHER = 6
 """More lines than so many have a panel each."""
@@ -28,7 +29,7 @@ class Chart:
 
 
 def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Chart | None:
-    """None where no chart is chosen. A ``shared`` page leads nowhere else."""
+    """The chart of the document, None without one. A ``shared`` page has no links to other pages."""
     chart = document.chart
     if chart is None:
         return None
@@ -61,11 +62,11 @@ def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Ch
     )
 
 
-def _there(cell: PivotCell, measure: MeasureWords) -> bool:
+def _there(cell: CellDocument, measure: MeasureWords) -> bool:
     return measure.value(cell) is not None
 
 
-def _note(chart: StudyChart, drawn: list[StudyRow], document: StudyDocument) -> str:
+def _note(chart: StudyChart, drawn: list[RowDocument], document: StudyDocument) -> str:
     measure = MEASURES[document.measure]
     parts = [f"like {chart.like}"] if chart.like else []
     if chart.table.averaged:
@@ -83,14 +84,14 @@ def _note(chart: StudyChart, drawn: list[StudyRow], document: StudyDocument) -> 
 
 
 def _places(chart: StudyChart) -> list[object]:
-    """Where the columns stand: at their sparsity in percent, or one after another."""
+    """The x coordinates of the columns: sparsities in percent, or their names one after another."""
     if chart.name == "sparsity":
         return [None if label.number is None else round(100 * label.number, 3) for label in chart.table.column_labels]
     return [escape(label.label) for label in chart.table.column_labels]
 
 
-def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: MeasureWords) -> dict[str, object]:
-    cells = row.cells
+def _series(chart: StudyChart, row: RowDocument, document: StudyDocument, measure: MeasureWords) -> dict[str, object]:
+    cells, shown = row.cells, Shown(document)
     intervals = [None if cell is None else _interval(cell, document, measure) for cell in cells]
     names = [label.label for label in chart.table.column_labels]
     difference = document.show == "difference"
@@ -100,7 +101,7 @@ def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: 
 
     return {
         "name": escape(row.label),
-        "values": [None if cell is None else place(shown_value(measure, cell, document.show)) for cell in cells],
+        "values": [None if cell is None else place(shown.value(cell)) for cell in cells],
         "low": [None if each is None else place(each[0]) for each in intervals],
         "high": [None if each is None else place(each[1]) for each in intervals],
         # Of n:m patterns, beside unstructured ones: points of their own, not on the line.
@@ -112,11 +113,11 @@ def _series(chart: StudyChart, row: StudyRow, document: StudyDocument, measure: 
     }
 
 
-def _interval(cell: PivotCell, document: StudyDocument, measure: MeasureWords) -> tuple[float, float] | None:
+def _interval(cell: CellDocument, document: StudyDocument, measure: MeasureWords) -> tuple[float, float] | None:
     return measure.difference_interval(cell) if document.show == "difference" else cell.interval
 
 
-def _label(row: StudyRow, column: str, cell: PivotCell | None, measure: MeasureWords) -> str:
+def _label(row: RowDocument, column: str, cell: CellDocument | None, measure: MeasureWords) -> str:
     value = None if cell is None else measure.value(cell)
     if cell is None or value is None:
         return ""

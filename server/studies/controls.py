@@ -1,4 +1,4 @@
-"""What a person can choose on a study's page: two axes, what of the others counts, and how it is shown.
+"""Controls of a study's page: the two axes, the filters, the measure, the chart and the files.
 
 The axes and filters are a plain GET form, everything else is a link: the page works without script, and its address
 says all of it.
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.controls import Href, Option, Picker
-from prunescope.server.studies.documents import Measure, PivotLabel, StudyDocument
-from prunescope.server.studies.export.shown import shown_state
+from prunescope.server.site.parts import Href, Option, Picker
+from prunescope.server.studies.documents import LabelDocument, StudyDocument, table_title
 from prunescope.server.studies.measures import MEASURES, axis_name
+from prunescope.server.studies.query import StudyQuery, shown_query
+from prunescope.store.evaluations.values import Measure
+from prunescope.store.studies.table import AXES
 
 SHOWN_LABELS = 2
 """A filter with more values than so many only counts them."""
@@ -29,36 +31,23 @@ LIKE_TABLES = {
 
 
 @dataclass(frozen=True)
-class Value:
-    value: str
-    label: str
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class AxisSelect:
-    key: str
-    label: str
-    options: tuple[Value, ...]
-
-
-@dataclass(frozen=True)
 class Filter:
-    """The values of an axis as checkboxes; none of them checked is all of them. ``shown`` is the menu's text."""
+    """The menu of an axis, whose values are checkboxes: all of them count while none is checked. ``shown`` is its
+    text."""
 
     axis: str
     name: str
     shown: str
-    active: bool
-    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True)
 class TableForm:
+    """``axes`` (axis: name) can be rows and columns; ``kept`` are hidden fields."""
+
     action: str
-    selects: tuple[AxisSelect, ...]
+    axes: dict[str, str]
     filters: tuple[Filter, ...]
-    kept: tuple[tuple[str, str], ...]
+    kept: dict[str, urls.State]
 
 
 @dataclass(frozen=True)
@@ -73,53 +62,41 @@ class Controls:
     exports: tuple[Option, ...]
 
 
-def page_state(document: StudyDocument) -> dict[str, urls.State]:
-    """All that the page's address says."""
-    return {**shown_state(document), "chart": None if document.chart is None else document.chart.name}
-
-
 def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Controls:
-    state = page_state(document)
+    query = shown_query(document)
 
     def href(**changes: urls.State) -> str:
-        return urls.with_state(here, **{**state, **changes})
+        return urls.with_state(here, **query.with_(**changes).state)
 
     return Controls(
-        form=None if shared else _form(document, state, here),
+        form=None if shared else _form(document, query, here),
         toggles=() if shared else (*_measures(document, href), _show(document, href)),
-        menus=() if shared else _menus(document, state, href),
+        menus=() if shared else _menus(document, href),
         chips=() if shared else _chips(document, href),
         clear_href=href(**dict.fromkeys(document.filters)) if document.filters else None,
         exports=_exports(document),
     )
 
 
-def _form(document: StudyDocument, state: dict[str, urls.State], here: str) -> TableForm:
+def _form(document: StudyDocument, query: StudyQuery, here: str) -> TableForm:
     table = document.table
-
-    def name(axis: str) -> str:
-        return axis_name(axis, document.measure)
 
     several = [axis for axis, labels in document.axis_labels.items() if _several(labels) or axis in document.filters]
     offered = [axis for axis in document.axes if axis in {*several, table.rows_axis, table.columns_axis}]
-    kept = {key: state[key] for key in ("measure", "show", "published", "chart") if state[key] is not None}
     return TableForm(
         action=here,
-        selects=tuple(
-            AxisSelect(key, label, tuple(Value(axis, name(axis), axis == now) for axis in offered))
-            for key, label, now in (("rows", "Rows", table.rows_axis), ("columns", "Columns", table.columns_axis))
-        ),
+        axes={axis: axis_name(axis, document.measure) for axis in offered},
         filters=tuple(_filter(document, axis) for axis in several),
-        kept=tuple((key, str(value)) for key, value in kept.items()),
+        kept=query.with_(rows=None, columns=None, **dict.fromkeys(AXES)).state,
     )
 
 
-def _several(labels: Sequence[PivotLabel]) -> bool:
-    """Whether there is anything to choose: that a method has no calibration set, window length or seed is no value."""
+def _several(labels: Sequence[LabelDocument]) -> bool:
+    """Whether an axis can be filtered: it has two values or more, not counting "none"."""
     return len(_real(labels)) > 1
 
 
-def _real(labels: Sequence[PivotLabel]) -> list[PivotLabel]:
+def _real(labels: Sequence[LabelDocument]) -> list[LabelDocument]:
     return [label for label in labels if label.value != NO_VALUE]
 
 
@@ -136,17 +113,12 @@ def _filter(document: StudyDocument, axis: str) -> Filter:
     else:
         none = " and none" if NO_VALUE in chosen else ""
         shown = f"{len(names) - bool(none)} of {count}{none}"
-    return Filter(
-        axis=axis,
-        name=axis_name(axis, document.measure).capitalize(),
-        shown=shown,
-        active=bool(chosen),
-        values=tuple(Value(each.value, each.label, each.value in chosen) for each in labels),
-    )
+    return Filter(axis, axis_name(axis, document.measure).capitalize(), shown)
 
 
 def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
-    """Nothing where the study has one. Tasks, the paper's values and groups of tasks are of one measure alone."""
+    """The choice of a measure; empty for a study of one. It drops from the address what belongs to one measure only:
+    tasks, groups, the paper's values."""
     if len(document.measures) < 2:
         return ()
     axes = {"rows": document.table.rows_axis, "columns": document.table.columns_axis}
@@ -172,10 +144,10 @@ def _show(document: StudyDocument, href: Href) -> Picker:
     return Picker("What is shown", "", options)
 
 
-def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) -> tuple[Picker, ...]:
+def _menus(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
     menus = []
     if len(document.tables) > 1:
-        menus.append(Picker("Usual tables", "Usual tables", tuple(_usual(document, state, href))))
+        menus.append(Picker("Usual tables", "Usual tables", tuple(_usual(document, href))))
     if document.charts:
         now = document.chart
         charts = [
@@ -185,14 +157,14 @@ def _menus(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
         menus.append(Picker("Chart", f"Chart: {now.title.lower() if now else 'none'}", (none, *charts)))
     paper = document.published.name if document.published else None
     if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [paper])])]:
-        tables = [Option(_title(name), href(published=name), name == paper) for name in papers]
+        tables = [Option(table_title(name), href(published=name), name == paper) for name in papers]
         none = Option("None", href(published=None), paper is None)
-        shown = f"Paper: {_title(paper) if paper else 'none'}"
+        shown = f"Paper: {table_title(paper) if paper else 'none'}"
         menus.append(Picker("The paper's values", shown, (none, *tables)))
     return tuple(menus)
 
 
-def _usual(document: StudyDocument, state: dict[str, urls.State], href: Href) -> list[Option]:
+def _usual(document: StudyDocument, href: Href) -> list[Option]:
     options = []
     for link in document.tables:
         down, _, across = link.label.partition(" by ")
@@ -202,15 +174,11 @@ def _usual(document: StudyDocument, state: dict[str, urls.State], href: Href) ->
             Option(
                 label,
                 href(rows=down, columns=across, chart=None),
-                (state["rows"], state["columns"]) == (down, across),
+                (document.table.rows_axis, document.table.columns_axis) == (down, across),
                 f"like {like} of the paper" if like else "",
             )
         )
     return options
-
-
-def _title(table: str) -> str:
-    return table.replace("-", " ").capitalize()
 
 
 def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:
@@ -225,13 +193,13 @@ def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:
 
 
 def _exports(document: StudyDocument) -> tuple[Option, ...]:
-    state = shown_state(document)
+    query = shown_query(document).with_(chart=None)
     files = [
-        Option(FILE_NAMES[form], urls.study_table(document.id, form, **state), False, FILE_NOTES[form])
+        Option(FILE_NAMES[form], urls.study_table(document.id, form, **query.state), False, FILE_NOTES[form])
         for form in urls.TABLE_FORMS
     ]
     count = sum(cell.measurements for row in document.table.rows for cell in row.cells if cell is not None)
     every = f"every cell and {axis_name('task', document.measure)}, every setting"
     note = every if document.filters else f"{every} ({formats.count(count)} here)"
-    cells = Option("All cells, CSV", urls.study_cells(document.id, measure=state["measure"]), False, note)
+    cells = Option("All cells, CSV", urls.study_cells(document.id, measure=query.measure), False, note)
     return (*files, cells)

@@ -3,18 +3,19 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from prunescope.jobs.documents import JobState
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.site.documents import Document, Link, Page
+from prunescope.store.evaluations.values import Interval, Measure
 
-Interval = tuple[float, float]
-Measure = Literal["accuracy", "perplexity"]
 Show = Literal["accuracy", "perplexity", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
 
-class PivotCell(Document):
-    """The measurements that meet in a row and a column: one of them, or the mean over the axes that are not shown.
+class CellDocument(Document):
+    """One cell of a table: a measurement, or the mean of several over the axes that are not shown.
 
     Accuracies are shares (0 to 1), and ``difference`` is accuracy minus the dense model's. Intervals are 95 % ones.
     They, rows and changed rows are given of one measurement, and of a mean whose measurements share no rows, which are
@@ -55,7 +56,7 @@ class PivotCell(Document):
     published: float | None = None  # what the paper prints at this place, in the table that was asked for
 
 
-class PivotLabel(Document):
+class LabelDocument(Document):
     """One place on an axis."""
 
     value: str  # as the address takes it: ``?task=sst2``
@@ -64,21 +65,21 @@ class PivotLabel(Document):
     group: str | None = None  # a task's
 
 
-class StudyRow(PivotLabel):
+class RowDocument(LabelDocument):
     dense: float | None
     chance: float | None
     majority: float | None
     spread: float | None  # largest minus smallest of the row (over it, of perplexities), of the same cells as the best
-    cells: list[PivotCell | None]
+    cells: list[CellDocument | None]
 
 
-class StudyTable(Document):
+class TableDocument(Document):
     measure: Measure
     rows_axis: str
     columns_axis: str
     columns: list[str]
-    column_labels: list[PivotLabel]
-    rows: list[StudyRow]
+    column_labels: list[LabelDocument]
+    rows: list[RowDocument]
     averaged: list[str]  # axes whose values some cell is a mean over
     largest_difference: float
     tested: int  # measurements with a p: the family of Benjamini-Hochberg
@@ -86,17 +87,29 @@ class StudyTable(Document):
     notes: list[str]  # what a reader of the numbers has to know
 
 
-class PublishedTable(Document):
-    """A table of the paper whose values lie beside the measured ones."""
+def table_title(name: str) -> str:
+    """``table-1`` -> ``Table 1``."""
+    return name.replace("-", " ").capitalize()
+
+
+class PaperTable(Document):
+    """A table of the paper whose values stand beside the measured ones."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str  # "table-1"
     caption: str
     source: str
     note: str
 
+    @property
+    def title(self) -> str:
+        """``Table 1``."""
+        return table_title(self.name)
+
 
 class StudyTableDocument(Document):
-    """A study's table as a file: what it shows, in words and in the words of its address, and the table."""
+    """A study's table as a JSON file, with the caption and the query that chose it."""
 
     study: str
     title: str
@@ -106,17 +119,17 @@ class StudyTableDocument(Document):
     measure: Measure
     show: Show
     filters: dict[str, list[str]]
-    published: PublishedTable | None
-    table: StudyTable
+    published: PaperTable | None
+    table: TableDocument
 
 
 class StudyChart(Document):
-    """A table that is drawn: its rows are lines or marks, its columns stand along the bottom."""
+    """The table that a chart draws: one line or mark for each row, the columns along the x axis."""
 
     name: ChartName
     title: str
     like: str  # what of the paper it corresponds to; the paper has no perplexities
-    table: StudyTable
+    table: TableDocument
     href: str  # the same as a table
     csv_href: str
 
@@ -149,14 +162,14 @@ class StudyDocument(StudySummary):
 
     spec: dict[str, object]
     axes: dict[str, list[str]]  # "task": ["sst2", ...]; of all of the study, whatever is filtered
-    axis_labels: dict[str, list[PivotLabel]]  # the same, as people read them
+    axis_labels: dict[str, list[LabelDocument]]  # the same, as people read them
     filters: dict[str, list[str]]  # axis: the values of it that count
     measure: Measure
     measures: list[Measure]  # what the study measures; the first is shown unless ``measure`` says otherwise
     show: Show  # the measure itself, or its difference to dense
-    published: PublishedTable | None  # the paper's table that is laid beside
+    published: PaperTable | None  # the paper's table that is laid beside
     published_tables: list[str]  # those that have a value for a cell of this table
-    table: StudyTable
+    table: TableDocument
     tables: list[Link]  # the usual pairs of axes
     chart: StudyChart | None
     charts: list[Link]  # those that the study has the axes for

@@ -1,17 +1,18 @@
-"""A study's table on its page: cells with their shades, and what each of them tells when it is pointed at.
+"""A study's table on its page: texts and colours of the cells, and the details of each cell.
 
 The page carries no markup for what is told: one JSON block holds it, without what the table says already.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.shades import Scale, difference_shade
-from prunescope.server.studies.documents import PivotCell, StudyDocument, StudyRow
-from prunescope.server.studies.measures import MEASURES, MeasureWords, shown_text
+from prunescope.server.site.palette import Scale, difference_shade
+from prunescope.server.studies.documents import CellDocument, RowDocument
+from prunescope.server.studies.measures import MeasureWords
+from prunescope.server.studies.shown import Shown
 
 HOLDS = "*"
 SIGNS = {
@@ -24,7 +25,8 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """``css`` of the table's cell; ``place`` is its number in the details, empty where there is nothing to tell."""
+    """``css`` classes of a table cell; ``place`` is its key in the details, empty for a cell that is not part of the
+    study."""
 
     text: str
     paper: str
@@ -51,7 +53,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Details:
-    """What the side tells of one cell."""
+    """The details of one cell, shown beside the table: names with texts, and links."""
 
     title: str
     rows: tuple[tuple[str, str], ...]
@@ -60,49 +62,51 @@ class Details:
 
 @dataclass(frozen=True)
 class Grid:
-    """``low`` and ``high`` are the ends of the colours; ``data`` is what the script tells of each cell."""
+    """``low`` and ``high`` are the texts at the ends of the colours; ``data`` holds the details of all cells for the
+    script."""
 
-    columns: tuple[str, ...]
+    columns: list[str]
     groups: tuple[Group, ...]
     width: int
     low: str
     high: str
     first: Details | None
     data: dict[str, object]
-    notes: tuple[str, ...]
+    notes: list[str]
 
 
-def study_grid(document: StudyDocument) -> Grid:
-    table = document.table
-    measure = MEASURES[document.measure]
+def study_grid(shown: Shown) -> Grid:
+    table, measure = shown.table, shown.measure
     scale = Scale(measure.scale(table.largest_difference))
     low, high = measure.ends(scale.top)
     told: dict[str, Details] = {}
-    groups: dict[str, list[Row]] = {}
-    for i, row in enumerate(table.rows):
-        cells = []
-        for j, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
-            place = f"{i}.{j}"
+    places = {id(row): place for place, row in enumerate(table.rows)}
+
+    def cells(row: RowDocument) -> Iterator[Cell]:
+        for column_place, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
+            place = f"{places[id(row)]}.{column_place}"
             if cell is not None:
                 told[place] = _details(row, column, cell, measure)
-            cells.append(_cell(row, column, cell, place, document, scale))
-        spread = measure.spread_text(row.spread) if row.spread is not None else ""
-        dense = "" if row.dense is None else measure.text(row.dense)
-        groups.setdefault(row.group or "", []).append(Row(row.label, dense, tuple(cells), spread))
+            yield _cell(f"{row.label}, {column}", cell, place, shown, scale)
+
     return Grid(
-        columns=tuple(table.columns),
-        groups=tuple(Group(name.capitalize(), tuple(rows)) for name, rows in groups.items()),
+        columns=table.columns,
+        groups=tuple(
+            Group(name, tuple(Row(row.label, shown.dense(row), tuple(cells(row)), shown.spread(row)) for row in rows))
+            for name, rows in shown.groups.items()
+        ),
         width=len(table.columns) + 3,
         low=low,
         high=high,
         first=next((each for each in told.values() if each.links), next(iter(told.values()), None)),
         data=_data(told),
-        notes=_notes(document),
+        notes=_notes(shown),
     )
 
 
 def _data(told: dict[str, Details]) -> dict[str, object]:
-    """The names once, and for each cell its values in that order: a page of many cells stays small."""
+    """The details as JSON: the names once, and for each cell its values in their order, which keeps large pages
+    small."""
     names = [*dict.fromkeys(name for details in told.values() for name, _ in details.rows)]
     cells = {}
     for place, details in told.items():
@@ -111,19 +115,17 @@ def _data(told: dict[str, Details]) -> dict[str, object]:
     return {"names": names, "cells": cells}
 
 
-def _cell(
-    row: StudyRow, column: str, cell: PivotCell | None, place: str, document: StudyDocument, scale: Scale
-) -> Cell:
+def _cell(name: str, cell: CellDocument | None, place: str, shown: Shown, scale: Scale) -> Cell:
     if cell is None:
-        return Cell("", "", "", False, None, f"{row.label}, {column}: not part of the study", "")
-    paper = "" if cell.published is None else formats.accuracy(cell.published)
+        return Cell("", "", "", False, None, f"{name}: not part of the study", "")
+    paper = shown.paper(cell)
     of_paper = f", {paper} % in the paper" if paper else ""
-    measure = MEASURES[document.measure]
+    measure = shown.measure
     value, difference, gain = measure.value(cell), measure.difference(cell), measure.gain(cell)
     if value is None:
         sign, css = SIGNS.get(cell.state, SIGNS[JobState.QUEUED])
-        return Cell(sign, paper, css, False, cell.href, f"{row.label}, {column}: {cell.state.value}{of_paper}", place)
-    label = f"{row.label}, {column}: {measure.text(value)}{measure.unit}"
+        return Cell(sign, paper, css, False, cell.href, f"{name}: {cell.state.value}{of_paper}", place)
+    label = f"{name}: {measure.text(value)}{measure.unit}"
     marks = []
     if gain is not None and difference is not None:
         marks += ["loss-shade" if gain < 0 else "gain-shade", difference_shade(gain, scale)]
@@ -134,15 +136,13 @@ def _cell(
     if cell.done < cell.measurements:
         marks.append("partial")
         label += f", {cell.done} of {cell.measurements} measurements"
-    text = shown_text(measure, cell, document.show) or formats.NOTHING
-    if document.show == "difference" and cell.survives:
-        text += HOLDS
     if cell.survives:
         label += ", holds"
+    text = (shown.text(cell) or formats.NOTHING) + HOLDS * shown.holds(cell)
     return Cell(text, paper, " ".join(marks), cell.best, cell.href, label + of_paper, place)
 
 
-def _details(row: StudyRow, column: str, cell: PivotCell, measure: MeasureWords) -> Details:
+def _details(row: RowDocument, column: str, cell: CellDocument, measure: MeasureWords) -> Details:
     rows: list[tuple[str, str]] = []
     value, difference = measure.value(cell), measure.difference(cell)
     if value is not None:
@@ -175,7 +175,7 @@ def _details(row: StudyRow, column: str, cell: PivotCell, measure: MeasureWords)
     return Details(f"{row.label} · {column}", tuple(rows), _links(cell, measure))
 
 
-def _links(cell: PivotCell, measure: MeasureWords) -> tuple[tuple[str, str], ...]:
+def _links(cell: CellDocument, measure: MeasureWords) -> tuple[tuple[str, str], ...]:
     links = []
     job = None if cell.job is None else urls.job(cell.job)
     if cell.href is not None and cell.href != job:
@@ -191,19 +191,17 @@ def _span(text: Callable[[float], str], interval: tuple[float, float] | None) ->
     return "" if interval is None else f" ({text(interval[0])} to {text(interval[1])})"
 
 
-def _notes(document: StudyDocument) -> tuple[str, ...]:
-    cells = [cell for row in document.table.rows for cell in row.cells if cell is not None]
-    measure = MEASURES[document.measure]
+def _notes(shown: Shown) -> list[str]:
+    cells, measure, paper = shown.cells, shown.measure, shown.document.published
     notes = [measure.best]
     if any(cell.at_chance for cell in cells):
-        notes.append("Hatched: within its interval of chance.")
+        notes.append("Hatched: the interval includes chance.")
     if any(measure.value(cell) is not None and cell.done < cell.measurements for cell in cells):
         notes.append("Underlined: some of its measurements are still missing.")
-    if document.show == "difference" and any(cell.survives for cell in cells):
+    if any(map(shown.holds, cells)):
         notes.append(f"{HOLDS}: holds at a false discovery rate of 5 %.")
-    if document.published is not None:
-        name = document.published.name.replace("-", " ").capitalize()
-        notes.append(f"Small: {name} of the paper (arXiv 2503.01542).")
+    if paper is not None:
+        notes.append(f"Small: {paper.title} of the paper (arXiv 2503.01542).")
     if any(cell.evaluation is not None for cell in cells):
         notes.append(measure.opens)
-    return tuple(notes)
+    return notes

@@ -1,4 +1,4 @@
-"""How the numbers of a study's table are written: accuracies in percent, perplexities as papers print them.
+"""How accuracies and perplexities are written and coloured: accuracies in percent, perplexities as papers print them.
 
     Accuracy      75.0, and its difference to dense in points: -3.4
     Perplexity    5.12, and its ratio to dense: 1.270; the logarithm of that is the difference of losses, nats a token
@@ -7,71 +7,23 @@ Colours follow what is gained against the dense model: more accuracy, less loss.
 """
 
 from math import exp, log
-from typing import Protocol
 
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import Interval, Measure, PivotCell, Show
-from prunescope.store.evaluations.values import perplexity
+from prunescope.server.studies.documents import CellDocument
+from prunescope.store.evaluations.values import Interval, Measure, perplexity
 
 AXIS_NAMES = {"calibration": "calibration set", "seqlen": "window length", "group": "task group"}
 TEXT_AXES = {"task": "text", "group": "kind of text"}
 """Perplexity is measured on texts."""
 
 
-class MeasureWords(Protocol):
-    """What is said of one measure.
+class MeasureWords:
+    """Words, numbers and colours of accuracies, which are shares and are shown in percent. `Perplexity` overrides all.
 
-    ``unit`` follows a number, ``difference_unit`` a difference; ``mean`` is the kind of mean that is taken over what is
-    not shown. ``plotted`` and what follows are of charts: the axis' titles, which lines go across, where dense stands
-    among differences.
+    ``unit`` follows a number, ``difference_unit`` a difference; ``mean`` is the kind of mean over the axes that are not
+    shown. Of charts are ``plotted`` (the axis' title), ``levels`` (which lines go across) and ``no_difference`` (where
+    dense stands among differences).
     """
-
-    name: str
-    difference_name: str
-    rows_name: str
-    worse_name: str
-    better_name: str
-    title: str
-    caption: str
-    difference_title: str
-    difference_caption: str
-    unit: str
-    difference_unit: str
-    colours: str
-    best: str
-    mean: str
-    link: str
-    opens: str
-    plotted: str
-    difference_plotted: str
-    levels: str
-    no_difference: float
-    logarithmic: bool
-
-    def value(self, cell: PivotCell) -> float | None: ...
-    def difference(self, cell: PivotCell) -> float | None: ...
-    def difference_interval(self, cell: PivotCell) -> Interval | None: ...
-    def text(self, value: float) -> str: ...
-    def difference_text(self, difference: float) -> str: ...
-    def spread_text(self, spread: float) -> str: ...
-    def gain(self, cell: PivotCell) -> float | None:
-        """What the colour stands for, positive where the cell is better than dense."""
-
-    def scale(self, largest: float) -> float:
-        """Where the colours end, by the largest difference of the table."""
-
-    def ends(self, scale: float) -> tuple[str, str]:
-        """What the two ends of the colours say, the worse one first."""
-
-    def place(self, value: float) -> float:
-        """Where a value or a difference stands in a chart."""
-
-    def more(self, cell: PivotCell) -> list[tuple[str, str]]:
-        """What else there is to tell of a cell: names and texts."""
-
-
-class Accuracy:
-    """Shares, shown in percent."""
 
     name, difference_name = "accuracy", "difference"
     rows_name, worse_name, better_name = "rows", "newly wrong", "newly right"
@@ -92,13 +44,13 @@ class Accuracy:
 
     _SMALLEST_SCALE = 0.05  # the colours end at five points at least: noise must not look like a loss
 
-    def value(self, cell: PivotCell) -> float | None:
+    def value(self, cell: CellDocument) -> float | None:
         return cell.accuracy
 
-    def difference(self, cell: PivotCell) -> float | None:
+    def difference(self, cell: CellDocument) -> float | None:
         return cell.difference
 
-    def difference_interval(self, cell: PivotCell) -> Interval | None:
+    def difference_interval(self, cell: CellDocument) -> Interval | None:
         return cell.difference_interval
 
     def text(self, value: float) -> str:
@@ -110,31 +62,36 @@ class Accuracy:
     def spread_text(self, spread: float) -> str:
         return formats.decimal(100 * spread, 1)
 
-    def gain(self, cell: PivotCell) -> float | None:
+    def gain(self, cell: CellDocument) -> float | None:
+        """What the colour stands for, positive where the cell is better than dense."""
         return cell.difference
 
     def scale(self, largest: float) -> float:
+        """Where the colours end, by the largest difference of the table."""
         return max(self._SMALLEST_SCALE, largest)
 
     def ends(self, scale: float) -> tuple[str, str]:
+        """The texts at the two ends of the colours, the worse one first."""
         end = formats.decimal(100 * scale, 0)
         return f"{end} below dense", f"{end} above"
 
     def place(self, value: float) -> float:
+        """The coordinate of a value or a difference in a chart."""
         return round(100 * value, 2)
 
-    def more(self, cell: PivotCell) -> list[tuple[str, str]]:
+    def more(self, cell: CellDocument) -> list[tuple[str, str]]:
+        """Further lines of a cell's details: (name, text)."""
         rows = []
         if cell.chance is not None:
-            near = ", not told from it" if cell.at_chance else ""
+            near = ", not distinguishable from it" if cell.at_chance else ""
             rows.append(("chance", f"{formats.accuracy(cell.chance)} %{near}"))
         if cell.majority is not None and cell.majority != cell.chance:
             rows.append(("majority", f"{formats.accuracy(cell.majority)} %"))
         return rows
 
 
-class Perplexity:
-    """exp of the mean loss; beside the dense model's as a ratio, whose logarithm a cell has as its difference."""
+class Perplexity(MeasureWords):
+    """exp of the mean loss; compared with the dense model's as a ratio, whose logarithm is a cell's difference."""
 
     name, difference_name = "perplexity", "ratio"
     rows_name, worse_name, better_name = "tokens", "windows worse", "windows better"
@@ -156,13 +113,13 @@ class Perplexity:
     _SMALLEST_SCALE = log(1.05)
     _LARGEST_SCALE = log(2)  # a method that breaks the model must not make all others look alike
 
-    def value(self, cell: PivotCell) -> float | None:
+    def value(self, cell: CellDocument) -> float | None:
         return cell.perplexity
 
-    def difference(self, cell: PivotCell) -> float | None:
+    def difference(self, cell: CellDocument) -> float | None:
         return cell.ratio
 
-    def difference_interval(self, cell: PivotCell) -> Interval | None:
+    def difference_interval(self, cell: CellDocument) -> Interval | None:
         ends = cell.difference_interval
         return None if ends is None else (perplexity(ends[0]), perplexity(ends[1]))
 
@@ -175,7 +132,7 @@ class Perplexity:
     def spread_text(self, spread: float) -> str:
         return f"{self.difference_text(spread)}{self.difference_unit}"
 
-    def gain(self, cell: PivotCell) -> float | None:
+    def gain(self, cell: CellDocument) -> float | None:
         return None if cell.difference is None else -cell.difference
 
     def scale(self, largest: float) -> float:
@@ -188,7 +145,7 @@ class Perplexity:
     def place(self, value: float) -> float:
         return float(f"{value:.6g}")
 
-    def more(self, cell: PivotCell) -> list[tuple[str, str]]:
+    def more(self, cell: CellDocument) -> list[tuple[str, str]]:
         if cell.difference is None:
             return []
         ends = "" if cell.difference_interval is None else " to ".join(map(_nats, cell.difference_interval))
@@ -200,23 +157,10 @@ def _nats(difference: float) -> str:
     return f"+{text}" if difference > 0 and float(text) else text
 
 
-MEASURES: dict[Measure, MeasureWords] = {"accuracy": Accuracy(), "perplexity": Perplexity()}
-
-
-def shown_value(measure: MeasureWords, cell: PivotCell, show: Show) -> float | None:
-    """What a table of these shows in a cell."""
-    return measure.difference(cell) if show == "difference" else measure.value(cell)
-
-
-def shown_text(measure: MeasureWords, cell: PivotCell, show: Show) -> str:
-    """The same as people read it; nothing where there is none."""
-    value = shown_value(measure, cell, show)
-    if value is None:
-        return ""
-    return measure.difference_text(value) if show == "difference" else measure.text(value)
+MEASURES: dict[Measure, MeasureWords] = {"accuracy": MeasureWords(), "perplexity": Perplexity()}
 
 
 def axis_name(axis: str, measure: Measure = "accuracy") -> str:
-    """As people call it: ``calibration set``; ``text`` for what perplexity is measured on."""
+    """The name of an axis on pages: ``calibration set``; for perplexity a task is a ``text``."""
     names = {**AXIS_NAMES, **TEXT_AXES} if measure == "perplexity" else AXIS_NAMES
     return names.get(axis, axis)

@@ -1,4 +1,4 @@
-"""Studies: lists of them, and one with its table (`study_tables.py`), its models, failures and jobs."""
+"""Reads studies: the list, one study with its table, models, failures and jobs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,13 @@ from prunescope.jobs.problems import bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.jobs.queries import job_items
-from prunescope.server.site.apart import Described, told_apart
-from prunescope.server.site.cursors import Window
-from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.labels import study_title
+from prunescope.server.labels import Described, study_title, told_apart
+from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
-from prunescope.server.studies.documents import FailedCell, PublishedTable, StudyDocument, StudyJobs, StudySummary
+from prunescope.server.studies.documents import FailedCell, PaperTable, StudyDocument, StudyJobs, StudySummary
+from prunescope.server.studies.query import StudyQuery
 from prunescope.server.studies.tables import Beside, Printed, axis_labels, table_document
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.values import ACCURACY, Measure
@@ -24,7 +23,7 @@ from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.studies import published as papers
 from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import Pivot, pivot
-from prunescope.store.studies.table import AXES, Axis, Where
+from prunescope.store.studies.table import AXES, Axis
 
 USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "calibration"),
@@ -40,6 +39,7 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "seed"),
     ("group", "calibration"),
 )
+ALL = StudyQuery()
 DIFFERENCE = "difference"
 NO_CALIBRATION = "none"
 UNIFORM = "uniform"
@@ -49,7 +49,7 @@ ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "
 
 
 def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
-    """Newest first."""
+    """A page of the list of studies, newest first."""
     records, after = stores.results.list("study", cursor=cursor, limit=limit)
     made = [(record, record.job) for record in records if record.job is not None]
     jobs = stores.jobs.summaries(job for _, job in made)
@@ -64,41 +64,32 @@ def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
 
 
-def study_document(
-    stores: Stores,
-    id: str,
-    *,
-    rows: str | None = None,
-    columns: str | None = None,
-    measure: str | None = None,
-    show: str | None = None,
-    published: str | None = None,
-    chart: str | None = None,
-    where: Where | None = None,
-) -> StudyDocument:
-    """One study with the table that ``rows`` and ``columns`` choose, of a ``measure``, filtered by ``where`` (axis:
-    values), beside a ``published`` one, and a ``chart``. Problem 404 or 422."""
-    paper = None if published is None else papers.published_table(published)
+def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDocument:
+    """One study with the table that a query chooses. Problem 404 for the study, 422 for a value of the query."""
+    paper = None if query.published is None else papers.published_table(query.published)
     record = stores.results.get("study", id)
     measures = study_table.measures_of(record.spec)
-    by = measured_by(record.spec, measure)
+    by = measured_by(record.spec, query.measure)
     shown = (by, DIFFERENCE)
-    show = by if show is None else show
+    show = by if query.show is None else query.show
     if show not in shown:
         raise bad_field("show", show, list(shown), unknown_name(show, shown))
     if paper is not None and by != ACCURACY:
-        raise bad_field("published", published, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
+        raise bad_field("published", paper.name, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
     table = stores.studies.table(id, by)
     usual = _usual(table)
+    rows, columns = query.rows, query.columns
     across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
     down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
-    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), where)
+    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), query.where)
     names = Names(stores, [*table.axes["model"]])
-    kept: dict[str, urls.State] = {
-        "measure": None if by == measures[0] else by,
-        "show": None if show == by else show,
-        "published": published,
-    }
+    query = query.with_(
+        rows=chosen.rows,
+        columns=chosen.columns,
+        measure=None if by == measures[0] else by,
+        show=None if show == by else show,
+        **chosen.where,
+    )
     pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
     there = stores.results.known("model", [cell.artefact for cell in pruned])
     made = [cell for cell in pruned if cell.artefact in there]
@@ -121,14 +112,14 @@ def study_document(
             "measures": measures,
             "show": show,
             "table": table_document(table, chosen, beside),
-            "chart": None if chart is None else study_chart(table, chart, chosen.rows, chosen.where, beside, kept),
-            "charts": chart_links(table, chosen.rows, chosen.where, kept),
-            "published": None if paper is None else _published(paper),
+            "chart": None if query.chart is None else study_chart(table, query.chart, query, beside),
+            "charts": chart_links(table, query),
+            "published": paper and PaperTable.model_validate(paper),
             "published_tables": _with_values(table, chosen) if by == ACCURACY else [],
             "tables": [
                 Link(
                     label=f"{down} by {across}",
-                    href=urls.with_state(urls.study(id), rows=down, columns=across, **kept, **chosen.where),
+                    href=urls.study(id, **query.with_(rows=down, columns=across, chart=None).state),
                 )
                 for down, across in usual
             ],
@@ -147,8 +138,8 @@ def study_document(
 
 
 def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
-    """What a table of a study is of: the ``measure``, or the first that the study has. Problem 422 for one that it has
-    not."""
+    """The measure of a study's table: ``measure``, or the study's first one. Problem 422 for one that it does not
+    have."""
     known = study_table.measures_of(spec)
     found = known[0] if measure is None else next((each for each in known if each == measure), None)
     if found is None:
@@ -169,7 +160,7 @@ def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int
 
 
 def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict[str, object]:
-    """A window of the jobs of a study, and where the next one is."""
+    """A part of the jobs of a study, and the address of the next part."""
     wanted = cells[window.offset : window.offset + window.limit]
     known = stores.jobs.summaries(wanted)
     following = window.after(len(cells))
@@ -180,12 +171,8 @@ def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict
     }
 
 
-def _published(paper: papers.PublishedTable) -> PublishedTable:
-    return PublishedTable(name=paper.name, caption=paper.caption, source=paper.source, note=paper.note)
-
-
 def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
-    """The paper's tables that have a value for a cell of this one."""
+    """Names of the paper's tables that print a value for a cell of this table."""
     places = [(row, column) for row in chosen.row_labels for column in chosen.column_labels]
 
     def has_one(paper: papers.PublishedTable) -> bool:
@@ -229,7 +216,7 @@ def _failed_label(cell: study_table.StudyCell, names: Names) -> str:
 
 
 def _model_label(record: Record, table: study_table.StudyTable, names: Names) -> str:
-    """How it was pruned, and from what where the study has several models."""
+    """How a model was pruned, preceded by its dense model where the study has several."""
     label = names.label(f"{PRUNED}{record.id}")
     return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else label
 
@@ -250,8 +237,8 @@ def _summary(record: Record, job: JobSummary, cells: Counter[JobState], title: s
 
 
 def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
-    """The usual tables whose columns differ in this study, and whose rows do, except for tasks; the one with the most
-    cells first; at least one. That a method has no calibration set is no value to compare."""
+    """Pairs of axes (rows, columns) that make a useful table of this study, the one with the most cells first; at least
+    one. "none" does not count as a value."""
     sizes = {axis: sum(value != NO_CALIBRATION for value in table.axes[axis]) for axis in AXES}
     fitting = [
         (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")

@@ -1,4 +1,4 @@
-"""Studies: their tables as pages, documents and files; how much work one is before it is submitted."""
+"""Routes of studies: list, page, document, files, estimate, retry and deletion."""
 
 from typing import Annotated, Any
 
@@ -10,8 +10,7 @@ from prunescope.jobs.documents import Estimate, JobKind
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.headers import FILE_POLICY
-from prunescope.server.jobs.documents import JobDocument
-from prunescope.server.jobs.form_offer import EXAMPLES
+from prunescope.server.jobs.documents import EXAMPLES, JobDocument
 from prunescope.server.jobs.routes import announce, job_answer
 from prunescope.server.limits import submissions
 from prunescope.server.site.asked import Asked
@@ -21,10 +20,9 @@ from prunescope.server.stores import Stores, StoresHere
 from prunescope.server.studies.documents import StudyDocument, StudyJobs, StudySummary
 from prunescope.server.studies.export.cells import cells_csv
 from prunescope.server.studies.export.files import table_file
-from prunescope.server.studies.filters import TABLE_PARAMETERS, Filters
-from prunescope.server.studies.list_page import studies_page
-from prunescope.server.studies.page import study_page
+from prunescope.server.studies.page import studies_page, study_page
 from prunescope.server.studies.queries import measured_by, study_document, study_jobs, study_list
+from prunescope.server.studies.query import TABLE_PARAMETERS, AskedStudy, StudyQuery
 from prunescope.store import submission
 from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.studies.table import AXES
@@ -70,44 +68,16 @@ def show_studies(request: Request, stores: StoresHere) -> Response:
 
 
 @api.get(urls.STUDY, responses=problems(404, 422), summary="One study as a table")
-def get_study(
-    stores: StoresHere,
-    where: Filters,
-    study: str,
-    rows: str | None = None,
-    columns: str | None = None,
-    measure: str | None = None,
-    show: str | None = None,
-    published: str | None = None,
-    chart: str | None = None,
-) -> StudyDocument:
-    return study_document(
-        stores,
-        study,
-        rows=rows,
-        columns=columns,
-        measure=measure,
-        show=show,
-        published=published,
-        chart=chart,
-        where=where,
-    )
+def get_study(stores: StoresHere, query: AskedStudy, study: str) -> StudyDocument:
+    return study_document(stores, study, query)
 
 
 @pages.get(urls.STUDY)
 def show_study(request: Request, stores: StoresHere, study: str) -> Response:
-    asked = Asked(request, *AXES, *TABLE_PARAMETERS)
+    asked = Asked(request, *StudyQuery.model_fields)
     document = asked.read(
         lambda: study_document(
-            stores,
-            study,
-            rows=asked.text("rows"),
-            columns=asked.text("columns"),
-            measure=asked.text("measure"),
-            show=asked.text("show"),
-            published=asked.text("published"),
-            chart=asked.text("chart"),
-            where=asked.all(AXES),
+            stores, study, StudyQuery.model_validate({**asked.one(TABLE_PARAMETERS), **asked.all(AXES)})
         )
     )
     live = None if document.state.ended else urls.events()
@@ -160,21 +130,9 @@ def _retried(stores: Stores, study: str) -> Response:
     },
     summary="A study's table as csv, tex, html or json",
 )
-def get_table(
-    stores: StoresHere,
-    where: Filters,
-    study: str,
-    form: str,
-    rows: str | None = None,
-    columns: str | None = None,
-    measure: str | None = None,
-    show: str | None = None,
-    published: str | None = None,
-) -> Response:
+def get_table(stores: StoresHere, query: AskedStudy, study: str, form: str) -> Response:
     """The same parameters as the study's page: the file holds the table that the page shows."""
-    document = study_document(
-        stores, study, rows=rows, columns=columns, measure=measure, show=show, published=published, where=where
-    )
+    document = study_document(stores, study, query.with_(chart=None))
     file = table_file(document, form)
     headers = {
         "content-disposition": f'attachment; filename="{file.name}"',

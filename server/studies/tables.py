@@ -1,4 +1,4 @@
-"""A study's table as people see it: what is best, at chance, printed in the paper, and still to come."""
+"""Makes the document of a study's table: labels, the best of each row, the paper's values, links."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
 from prunescope.server.site.names import Names
-from prunescope.server.studies.documents import PivotCell, PivotLabel, StudyRow, StudyTable
+from prunescope.server.studies.documents import CellDocument, LabelDocument, RowDocument, TableDocument
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
 from prunescope.store.studies import pivot
 from prunescope.store.studies import table as study_table
@@ -16,19 +16,19 @@ from prunescope.store.studies.published import PublishedTable
 
 @dataclass(frozen=True)
 class Beside:
-    """What a table is shown with: its axes' labels, the pruned models that are there, the paper's values."""
+    """What a table needs beside its numbers: labels of the axes, ids of pruned models that exist, the paper's table."""
 
-    labels: Mapping[str, Sequence[PivotLabel]]
+    labels: Mapping[str, Sequence[LabelDocument]]
     models: Collection[str]
     paper: PublishedTable | None
 
 
-def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[PivotLabel]]:
-    """Every axis of a study with its values as people read them."""
+def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[LabelDocument]]:
+    """Axis -> its values with their labels, numbers and groups."""
     standing = _standing(table.cells)
     return {
         axis: [
-            PivotLabel(
+            LabelDocument(
                 value=value,
                 label=_label(axis, value, values, names),
                 number=standing.get((axis, value)),
@@ -50,7 +50,8 @@ def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
 
 
 class Printed:
-    """What a table of the paper has for the cells of a table of ours; a mean over one of our axes has nothing."""
+    """Values of a table of the paper for the cells of a study's table; none for a mean over an axis that the paper
+    holds constant."""
 
     def __init__(self, paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot) -> None:
         self._paper, self._axes = paper, (crossed.rows, crossed.columns)
@@ -66,8 +67,8 @@ class Printed:
         return self._paper.value({**self._alone, rows: row, columns: column})
 
 
-def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> StudyTable:
-    """The table that a pivot shows."""
+def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> TableDocument:
+    """The document of a pivot."""
     down, across = ({label.value: label for label in beside.labels[axis]} for axis in (crossed.rows, crossed.columns))
     paper = None if beside.paper is None else Printed(beside.paper, table, crossed)
     rows = [
@@ -85,7 +86,7 @@ def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside
     ]
     columns = [across[value] for value in crossed.column_labels]
     differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
-    return StudyTable(
+    return TableDocument(
         measure=table.measure,
         rows_axis=crossed.rows,
         columns_axis=crossed.columns,
@@ -136,7 +137,7 @@ def _notes_of_perplexities(crossed: Pivot, cells: Sequence[pivot.PivotCell]) -> 
 
 
 def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], float]:
-    """(axis, label) -> the number that the label stands for, where it is one."""
+    """(axis, label) -> the number that a label means: a sparsity, a window length, a seed."""
     found: dict[tuple[str, str], float] = {}
     for cell in cells:
         if cell.role == "evaluate":
@@ -147,19 +148,19 @@ def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], f
 
 
 def _row(
-    label: PivotLabel,
+    label: LabelDocument,
     dense: float | None,
     cells: list[tuple[pivot.PivotCell, float | None] | None],
     models: Collection[str],
     measure: Measure,
-) -> StudyRow:
+) -> RowDocument:
     there = [cell for cell, _ in filter(None, cells)]
     # A mean of some measurements is not to be held against the mean of all of them.
     known = [cell.value for cell in there if cell.value is not None and cell.done == cell.facts]
     highest = measure == ACCURACY
     best = (max(known) if highest else min(known)) if len(known) > 1 else None
     spread = max(known) - min(known) if len(known) > 1 else None
-    return StudyRow(
+    return RowDocument(
         value=label.value,
         label=label.label,
         number=label.number,
@@ -173,7 +174,7 @@ def _row(
 
 
 def _turned(value: float | None, measure: Measure) -> float | None:
-    """An accuracy as it is, a loss as the perplexity that it is; of differences of losses the ratio."""
+    """Turns a loss into a perplexity, and a difference of losses into a ratio; an accuracy stays as it is."""
     return value if value is None or measure == ACCURACY else perplexity(value)
 
 
@@ -182,13 +183,13 @@ def _turned_ends(interval: Interval | None, measure: Measure) -> Interval | None
 
 
 def _common(values: Iterable[float | None]) -> float | None:
-    """The value that all of those have that have one."""
+    """The one value that all of them have, None where they differ; None among them does not count."""
     given = {value for value in values if value is not None}
     return given.pop() if len(given) == 1 else None
 
 
 def _href(fact: study_table.Fact, measure: Measure) -> str:
-    """Its examples, the evaluation that has its perplexity, or its job's page while there is neither."""
+    """The address of a fact's examples (accuracy) or evaluation (perplexity); of its job while it is not measured."""
     if fact.value is None:
         return urls.job(fact.cell.job)
     evaluation = fact.cell.artefact
@@ -197,9 +198,9 @@ def _href(fact: study_table.Fact, measure: Measure) -> str:
 
 def _cell(
     cell: pivot.PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
-) -> PivotCell:
+) -> CellDocument:
     perplexity = measure == PERPLEXITY
-    return PivotCell(
+    return CellDocument(
         accuracy=None if perplexity else cell.value,
         perplexity=_turned(cell.value, measure) if perplexity else None,
         interval=_turned_ends(cell.interval, measure),

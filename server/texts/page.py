@@ -1,56 +1,21 @@
-"""Texts of one's own beside an attribution, and its own texts word by word: what can be clicked, typed and sent."""
+"""The page of an attribution's texts, whose words can be marked, with the form for a typed text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.site import formats
+from prunescope.server.attributions.own_text import Target, TextPanel, text_panel
 from prunescope.server.site.frame import Frame
-from prunescope.server.texts.documents import AttributionTexts, OtherText, OwnTextForm, TextWords
-from prunescope.server.texts.specs import then_href
+from prunescope.server.texts.documents import AttributionTexts, TextWords
 from prunescope.text.words import fold
 
 MAX_TEXTS = 20
 """Texts on one page; all of them would be thousands of words to click."""
-LONGEST_TEXT = 200_000
-"""As a spec has it."""
-
-
-@dataclass(frozen=True)
-class SourceOption:
-    value: str
-    label: str
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class OtherLine:
-    label: str
-    href: str
-    note: str
-    at: str
-    ago: str
-
-
-@dataclass(frozen=True)
-class TextPanel:
-    """The box for a text of one's own, with what was typed and what is wrong with it."""
-
-    action: str
-    words_href: str  # to the words of the attribution's own texts
-    sources: tuple[SourceOption, ...]
-    labels: tuple[str, ...]
-    longest: int
-    note: str
-    others: tuple[OtherLine, ...]
-    text: str
-    label: str
-    wrong: str
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What is between words (``id`` is empty), or a word; one that stands several times has one box, at its first."""
+    """A word, or what is between words (``id`` is empty). Occurrences of one word share the checkbox at the first."""
 
     text: str
     id: str
@@ -61,18 +26,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class ClickableText:
-    index: int
-    name: str
-    title: str
-    count: str
+    """A text cut into words and what is between them; ``open``: its words are shown at once."""
+
+    text: TextWords
     pieces: tuple[Piece, ...]
-    covered: tuple[str, ...]
     open: bool
 
 
 @dataclass(frozen=True)
 class WordsForm:
-    """Texts whose words can be clicked; ``hidden`` goes along with them."""
+    """The form of texts whose words can be marked; ``hidden`` are its hidden fields."""
 
     title: str
     note: str
@@ -96,92 +59,53 @@ class TextsPage:
     words: WordsForm
 
 
-def text_panel(
-    attribution: str,
-    form: OwnTextForm,
-    others: Sequence[OtherText] = (),
-    *,
-    neuron: str | None = None,
-    variant: str | None = None,
-    given: Mapping[str, str] | None = None,
-    wrong: str = "",
-) -> TextPanel:
-    """``neuron`` and ``variant`` are what to go on with; ``given`` is what was typed before (text, label, source)."""
-    typed = given or {}
-    source = typed.get("source") or form.source
-    href = urls.attribution_texts(attribution, neuron=neuron, variant=variant)
-    return TextPanel(
-        action=href,
-        words_href=f"{href}#words",
-        sources=tuple(SourceOption(each.value, each.label, each.value == source) for each in form.sources),
-        labels=tuple(form.labels),
-        longest=LONGEST_TEXT,
-        note=". ".join(part for part in (form.settings, form.prompt_note) if part),
-        others=tuple(_other(each, neuron, variant) for each in others),
-        text=typed.get("text", ""),
-        label=typed.get("label", ""),
-        wrong=wrong,
-    )
-
-
 def texts_page(
     document: AttributionTexts,
     frame: Frame,
-    attribution: str,
+    target: Target,
     *,
     first: int = 0,
-    neuron: str | None = None,
-    variant: str | None = None,
     given: Mapping[str, str] | None = None,
     wrong: str = "",
     wrong_words: str = "",
 ) -> TextsPage:
-    """An attribution's texts from the place ``first`` on, and the box for others; ``wrong`` is what is said of the box,
-    ``wrong_words`` of the clicked words."""
-    state = {"neuron": neuron, "variant": variant}
+    """An attribution's texts from the place ``first`` on, and the form for a typed text; ``wrong`` is the error of that
+    form, ``wrong_words`` that of the clicked words."""
     shown = document.texts[first : first + MAX_TEXTS]
     beyond = first + MAX_TEXTS
     return TextsPage(
         frame=frame,
         title="Texts and words",
         lead="Run a text of your own through the same models, or choose the influential words of these texts yourself.",
-        own=text_panel(attribution, document.own, document.others, **state, given=given, wrong=wrong),
+        own=text_panel(target, document.own, document.others, given=given, wrong=wrong),
         words=WordsForm(
             title="Words of these texts",
             note="Click a word to mark it as influential, or to take the mark away.",
-            action=urls.attribution_words(attribution, **state),
+            action=urls.attribution_words(target.attribution, **target.state),
             hidden=tuple(("shown", str(text.index)) for text in shown),
             texts=tuple(_clickable(text, place < 3) for place, text in enumerate(shown)),
             button="Run with these words",
             wrong=wrong_words,
-            earlier=_from(attribution, max(0, first - MAX_TEXTS), state) if first > 0 else None,
-            later=_from(attribution, beyond, state) if beyond < len(document.texts) else None,
+            earlier=_from(target, max(0, first - MAX_TEXTS)) if first > 0 else None,
+            later=_from(target, beyond) if beyond < len(document.texts) else None,
         ),
     )
 
 
-def choosing_page(
-    texts: Sequence[TextWords],
-    frame: Frame,
-    attribution: str,
-    *,
-    neuron: str | None = None,
-    variant: str | None = None,
-    wrong: str = "",
-) -> TextsPage:
-    """The words of texts that were just typed."""
+def choosing_page(texts: Sequence[TextWords], frame: Frame, target: Target, wrong: str = "") -> TextsPage:
+    """The words of texts that were just typed, to be chosen before the job is submitted."""
     hidden = [("source", "manual")]
     for text in texts:
         hidden += [("one", text.text), ("one-label", text.label or "")]
     return TextsPage(
         frame=frame,
         title="Choose the words",
-        lead="Which words of your text decide it? They are what every neuron's Score is about.",
+        lead="Mark the words that decide your text's label: every neuron's Score is computed from them.",
         own=None,
         words=WordsForm(
             title="Your text" if len(texts) == 1 else "Your texts",
             note="Click a word to mark it as influential, or to take the mark away.",
-            action=urls.attribution_texts(attribution, neuron=neuron, variant=variant),
+            action=urls.attribution_texts(target.attribution, **target.state),
             hidden=tuple(hidden),
             texts=tuple(_clickable(text, True) for text in texts),
             button="Run with these words",
@@ -192,8 +116,8 @@ def choosing_page(
     )
 
 
-def _from(attribution: str, first: int, state: Mapping[str, str | None]) -> str:
-    return urls.attribution_texts(attribution, first=first or None, **state)
+def _from(target: Target, first: int) -> str:
+    return urls.attribution_texts(target.attribution, first=first or None, **target.state)
 
 
 def _clickable(text: TextWords, is_open: bool) -> ClickableText:
@@ -209,17 +133,4 @@ def _clickable(text: TextWords, is_open: bool) -> ClickableText:
         place = span.end
     if place < len(text.text):
         pieces.append(Piece(text.text[place:], "", "", False, False))
-    return ClickableText(
-        index=text.index,
-        name=f"word.{text.index}",
-        title=f"{text.index + 1} · {text.label}" if text.label else str(text.index + 1),
-        count=formats.plural(len(text.words), "word"),
-        pieces=tuple(pieces),
-        covered=tuple(text.covered),
-        open=is_open,
-    )
-
-
-def _other(other: OtherText, neuron: str | None, variant: str | None) -> OtherLine:
-    href = then_href(other.id, neuron, variant)  # the same neuron there: it is the same model's
-    return OtherLine(other.label, href, other.note, formats.timestamp(other.created_at), formats.ago(other.created_at))
+    return ClickableText(text, tuple(pieces), is_open)

@@ -1,87 +1,37 @@
-"""Texts of one's own, and other words, through the models of an attribution."""
+"""An attribution's texts word by word; jobs for typed texts and for other words.
+
+The forms of the pages are sent to the pages' own addresses: without script the answer is the next page; a script asks
+for JSON, gets the job's document and follows the job.
+"""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
-from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from fastapi import APIRouter, Body, Depends, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from prunescope.jobs.bounds import (
-    MAX_NAME,
-    MAX_ROWS,
-    MAX_TEXTS,
-    MAX_WORD_CHARACTERS,
-    MAX_WORDS,
-)
-from prunescope.jobs.vocabulary import WORD_SOURCES
+from prunescope.jobs.documents import JobKind, JobState
+from prunescope.jobs.problems import Problem, bad_field
+from prunescope.jobs.specs import parse_spec
 from prunescope.server import urls
 from prunescope.server.answers import problems
+from prunescope.server.attributions.opened import OpenAttribution
+from prunescope.server.attributions.own_text import Target
+from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.limits import submissions
+from prunescope.server.problems import wants_page
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.frame import Frame, render
 from prunescope.server.stores import Stores, StoresHere
-from prunescope.server.texts.documents import AttributionTexts, TextJob
-from prunescope.server.texts.queries import attribution_texts
-from prunescope.server.texts.specs import check_neuron, other_words_spec, own_text_spec, submit_texts, text_job
+from prunescope.server.texts.documents import AttributionTexts, OtherWords, OwnTexts, TextJob
+from prunescope.server.texts.form import Fields, Form, check_typed, first_value, text_index, typed_texts, words_of
+from prunescope.server.texts.page import choosing_page, texts_page
+from prunescope.server.texts.queries import attribution_texts, text_words
+from prunescope.server.texts.specs import other_words_spec, own_text_spec, submit_texts, text_job
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-Words = Annotated[list[Annotated[str, StringConstraints(max_length=MAX_WORD_CHARACTERS)]], Field(max_length=MAX_WORDS)]
-
-
-class OwnText(BaseModel):
-    """A text, and what is known of it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: str  # how long it and the label may be, the spec that is made of them says
-    label: str | None = None
-    words: Words | None = Field(default=None, description="its influential words, where they are chosen by hand")
-
-
-class OwnTexts(BaseModel):
-    """One text, or several."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: str | None = None
-    label: str | None = None
-    words: Words | None = None
-    texts: list[OwnText] | None = Field(default=None, max_length=MAX_TEXTS, description="several texts, instead of one")
-    source: str | None = Field(
-        default=None,
-        max_length=MAX_NAME,
-        description=f"of influential words: {', '.join(WORD_SOURCES)}; left out: as in the attribution",
-    )
-
-    @model_validator(mode="after")
-    def _one_or_several(self) -> "OwnTexts":
-        if (self.text is None) == (self.texts is None):
-            raise ValueError("give a text, or several as texts")
-        return self
-
-    def given(self) -> list[dict[str, Any]]:
-        """The texts as a spec has them."""
-        if self.texts is not None:
-            return [text.model_dump() for text in self.texts]
-        return [{"text": self.text, "label": self.label, "words": self.words}]
-
-
-class OtherWords(BaseModel):
-    """The influential words of an attribution's texts, chosen by hand."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    words: dict[Annotated[int, Field(ge=0, le=MAX_ROWS)], Words] = Field(
-        max_length=MAX_TEXTS,
-        description="by a text's index; a text that is not named keeps its own",
-        examples=[{"0": ["badly", "crappy"]}],
-    )
-
-
-Neuron = Annotated[str | None, Query(description="L15/N2194: then_href leads to this neuron")]
-
-
-Variant = Annotated[str | None, Query(description="a pruned variant: then_href shows it")]
-
+For = Annotated[Target, Depends()]
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": TextJob, "description": "The job that queues, runs or has succeeded with the same spec"},
@@ -95,6 +45,29 @@ def get_texts(stores: StoresHere, attribution: str) -> AttributionTexts:
     return attribution_texts(stores, stores.attributions.get(attribution))
 
 
+@pages.get(urls.TEXTS)
+def show_texts(request: Request, stores: StoresHere, attribution: str) -> Response:
+    asked = Asked(request, "first", "neuron", "variant")
+    opened = stores.attributions.get(attribution)
+    document = attribution_texts(stores, opened)
+
+    def target() -> Target:
+        return Target(attribution, asked.text("neuron"), asked.text("variant"))
+
+    def place() -> int:
+        target().check()
+        opened.variant(asked.text("variant"))
+        first = asked.whole("first") or 0
+        if first >= max(1, len(document.texts)):
+            allowed = f"0 to {len(document.texts) - 1}"
+            raise bad_field("first", first, allowed, f"{first} is not the place of a text, {allowed}")
+        return first
+
+    first = asked.read(place)
+    frame = _frame(request, opened, "Texts and words", asked.notices)
+    return render("texts/texts", texts_page(document, frame, target(), first=first))
+
+
 @api.post(
     urls.TEXTS,
     status_code=202,
@@ -105,16 +78,51 @@ def get_texts(stores: StoresHere, attribution: str) -> AttributionTexts:
 async def post_text(
     http: Request,
     stores: StoresHere,
-    attribution: str,
+    target: For,
     request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
-    neuron: Neuron = None,
-    variant: Variant = None,
 ) -> Response:
     def work() -> Response:
-        opened = stores.attributions.get(attribution)
-        return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), neuron, variant)
+        opened = stores.attributions.get(target.attribution)
+        return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), target)
 
     return await submissions(http).take(work)
+
+
+@pages.post(urls.TEXTS)
+async def send_text(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
+    """Submit typed texts with a label and a source of words; with ``manual`` the next page asks for the words, unless
+    the form has them."""
+    return await submissions(request).take(lambda: _send_text(request, stores, target, fields))
+
+
+def _send_text(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
+    opened = stores.attributions.get(target.attribution)
+    texts = typed_texts(fields)
+    check_typed(texts)
+    source = first_value(fields, "source") or None
+    chosen = "one" in fields
+    try:
+        spec = own_text_spec(opened.spec, [text.model_dump() for text in texts], source)
+        if source == "manual" and not chosen:
+            parse_spec(JobKind.ATTRIBUTE, {**spec, "words": {"source": "cot"}})  # all but the words must be right
+            asked = [text_words(i, text.text, [], text.label) for i, text in enumerate(texts)]
+            frame = _frame(request, opened, "Choose the words")
+            return render("texts/texts", choosing_page(asked, frame, target))
+        return _go(request, stores, spec, target)
+    except Problem as problem:
+        if not wants_page(request):
+            raise
+        said = _said(problem)
+        if chosen:
+            asked = [text_words(i, text.text, text.words or [], text.label) for i, text in enumerate(texts)]
+            frame = _frame(request, opened, "Choose the words")
+            page = choosing_page(asked, frame, target, wrong=said)
+        else:
+            typed = {name: first_value(fields, name) for name in ("text", "label", "source")}
+            frame = _frame(request, opened, "Texts and words")
+            document = attribution_texts(stores, opened)
+            page = texts_page(document, frame, target, given=typed, wrong=said)
+        return render("texts/texts", page, problem.status)
 
 
 @api.post(
@@ -127,22 +135,59 @@ async def post_text(
 async def post_words(
     http: Request,
     stores: StoresHere,
-    attribution: str,
+    target: For,
     request: OtherWords,
-    neuron: Neuron = None,
-    variant: Variant = None,
 ) -> Response:
     def work() -> Response:
-        spec = other_words_spec(stores.attributions.get(attribution), request.words)
-        return submitted(stores, spec, neuron, variant)
+        spec = other_words_spec(stores.attributions.get(target.attribution), request.words)
+        return submitted(stores, spec, target)
 
     return await submissions(http).take(work)
 
 
-def submitted(stores: Stores, spec: dict[str, Any], neuron: str | None, variant: str | None) -> Response:
-    """202 with the new job, 200 with the one that is known; Problem 422, and nothing is queued."""
-    check_neuron(neuron)
+@pages.post(urls.WORDS)
+async def send_words(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
+    """Submit the marked words of the texts that were shown; a word without a field is not marked."""
+    return await submissions(request).take(lambda: _send_words(request, stores, target, fields))
+
+
+def _send_words(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
+    opened = stores.attributions.get(target.attribution)
+    try:
+        words = {index: words_of(fields, index) for index in map(text_index, fields.get("shown", []))}
+        return _go(request, stores, other_words_spec(opened, words), target)
+    except Problem as problem:
+        if not wants_page(request):
+            raise
+        frame = _frame(request, opened, "Texts and words")
+        document = attribution_texts(stores, opened)
+        page = texts_page(document, frame, target, wrong_words=_said(problem))
+        return render("texts/texts", page, problem.status)
+
+
+def submitted(stores: Stores, spec: dict[str, Any], target: Target) -> Response:
+    """Submit a spec and answer with its job: 202 for a new one, 200 for one that is there. Problem 422."""
+    target.check()
     job, created = submit_texts(stores, spec)
-    content = text_job(stores, job, neuron, variant).model_dump(mode="json")
+    content = text_job(stores, job, target).model_dump(mode="json")
     headers = {"location": urls.api(urls.job(job.id))}
     return JSONResponse(content, status_code=202 if created else 200, headers=headers)
+
+
+def _go(request: Request, stores: Stores, spec: dict[str, object], target: Target) -> Response:
+    if not wants_page(request):
+        return submitted(stores, spec, target)
+    target.check()
+    job, _ = submit_texts(stores, spec)
+    done = job.state is JobState.SUCCEEDED
+    href = target.result_href(job.artefact_id) if done else urls.job(job.id, **target.state)
+    return RedirectResponse(href, status_code=303)
+
+
+def _said(problem: Problem) -> str:
+    return "; ".join(error.message for error in problem.errors) or problem.detail
+
+
+def _frame(request: Request, opened: OpenAttribution, title: str, notices: tuple[str, ...] = ()) -> Frame:
+    title = f"{title} · {opened.label}"
+    return attribution_frame(request, title, opened, opened_crumb(opened), scripts=("texts",), notices=notices)

@@ -1,32 +1,21 @@
-"""From one attribution to the next: the specs of other texts through the same models, and of other words of the same
-texts."""
+"""Specs made from an attribution's: of typed texts through the same models, and of other words of the same texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunescope.jobs.documents import Job, JobKind
-from prunescope.jobs.neurons import parse_neuron
 from prunescope.jobs.problems import Problem, bad_field
-from prunescope.jobs.vocabulary import LABEL_SOURCES, NO_PROMPT, PROMPTS, TASKS
-from prunescope.server import urls
+from prunescope.jobs.vocabulary import LABEL_SOURCES
 from prunescope.server.attributions.opened import OpenAttribution
+from prunescope.server.attributions.own_text import Target, answers_with_a_label, own_prompt, own_source
 from prunescope.server.jobs.queries import job_document
 from prunescope.server.stores import Stores
 from prunescope.server.texts.documents import TextJob
 from prunescope.store import submission
 from prunescope.text.words import WordIndex
 
-SOURCES = {
-    "manual": "chosen by hand",
-    "cot": "named by the dense model",
-    "occlusion": "found by leaving words out",
-    "gradient": "found by the label's gradient",
-}
-"""What people call the sources of influential words."""
 SAME = ("dense", "pruned", "activation", "layers", "permutations", "floor", "special_tokens", "seed")
-"""What a text of one's own takes over from an attribution's spec."""
-SENTIMENT = "sentiment"
-"""The group of a text that stands without a prompt, too."""
+"""The fields that the spec of a typed text takes over from the attribution's."""
 
 
 def inner_texts(opened: OpenAttribution) -> list[str]:
@@ -44,31 +33,14 @@ def inner_texts(opened: OpenAttribution) -> list[str]:
     return found
 
 
-def own_prompt(spec: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The prompt around a text of one's own, and why it is not the attribution's."""
-    prompt = str(spec.get("prompt") or NO_PROMPT)
-    if prompt in (NO_PROMPT, *PROMPTS):
-        return prompt, None
-    return NO_PROMPT, f"no prompt goes around it: that of {prompt} is made from several fields of its rows"
-
-
-def own_source(spec: Mapping[str, Any]) -> str:
-    """Where the influential words of a text of one's own come from unless it is said: from where the attribution has
-    them. Where they were chosen by hand, the model tells: which words its answer hangs on, or what it names."""
-    source = str(spec["words"]["source"])
-    if source != "manual":
-        return source
-    return "occlusion" if _answers_with_a_label(own_prompt(spec)[0]) else "cot"
-
-
 def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], source: str | None) -> dict[str, Any]:
-    """The spec of texts of one's own through an attribution's models, read as it reads them.
+    """The spec of typed texts through an attribution's models, with its settings.
 
     ``source`` None: manual where words are given, else `own_source`. Problem 422 for a label that is missing.
     """
     chosen = source or ("manual" if any(text.get("words") for text in texts) else own_source(spec))
     prompt = own_prompt(spec)[0]
-    if chosen in LABEL_SOURCES and not _answers_with_a_label(prompt):
+    if chosen in LABEL_SOURCES and not answers_with_a_label(prompt):
         for index, text in enumerate(texts):
             if not text.get("label"):
                 message = f"{chosen} measures the right label after the prompt of {prompt}: give one, or take cot"
@@ -79,11 +51,6 @@ def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], s
         "prompt": prompt,
         "words": {"source": chosen},
     }
-
-
-def _answers_with_a_label(prompt: str) -> bool:
-    """Whether the model can give a text without a label one itself: it has the choice in a sentiment prompt."""
-    return TASKS.get(prompt, SENTIMENT) == SENTIMENT
 
 
 def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]) -> dict[str, Any]:
@@ -120,29 +87,13 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
 
 
 def submit_texts(stores: Stores, spec: Mapping[str, Any]) -> tuple[Job, bool]:
-    """(job, created); Problem 422 as any submission has it."""
+    """Submit an attribution: (job, created). Problem 422 for a spec that cannot be run."""
     job, created = submission.submit(stores, JobKind.ATTRIBUTE, spec, send=None)
     if created:
         stores.announce(job)
     return job, created
 
 
-def text_job(stores: Stores, job: Job, neuron: str | None = None, variant: str | None = None) -> TextJob:
-    """The job's document, with the address that its result will have, or in it this neuron (L15/N2194)."""
-    document = job_document(stores, job)
-    fields = {name: getattr(document, name) for name in type(document).model_fields}
-    return TextJob.model_validate({**fields, "then_href": then_href(job.artefact_id, neuron, variant)})
-
-
-def check_neuron(neuron: str | None) -> None:
-    """Problem 422 for what is no neuron, before anything is queued."""
-    if neuron is not None:
-        parse_neuron(neuron)
-
-
-def then_href(attribution: str, neuron: str | None, variant: str | None) -> str:
-    """The page of an attribution, or of one of its neurons, seen in a pruned variant. Problem 422 for a neuron that is
-    none."""
-    if neuron is None:
-        return urls.attribution(attribution, variant=variant)
-    return urls.neuron(attribution, *parse_neuron(neuron), variant=variant)
+def text_job(stores: Stores, job: Job, target: Target) -> TextJob:
+    """The job's document with the address of its result."""
+    return TextJob(**dict(job_document(stores, job)), then_href=target.result_href(job.artefact_id))

@@ -1,41 +1,29 @@
-"""The documents that `attribution_tables.py` answers with; an undefined number is None."""
+"""What `AttributionTables` (tables.py) returns; an undefined number is None."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Document(BaseModel):
-    """A frozen document."""
+    """Base class: frozen, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
 
 class NeuronRow(Document):
-    """One neuron in a list."""
+    """One neuron in a list. `score` is Eq. 1 of arXiv 2503.01542; `drop` and its interval are of one pruned variant."""
 
     layer: int
     neuron: int
+    name: str  # "L15/N2194"
     score: float | None
-    rank: int | None
-    word: str | None
-    drop: float | None
-    p_value: float | None
-    q_value: float | None
-    z: float | None
+    rank: int | None  # from 1, over all ranked neurons of the attribution
+    word: str | None  # the influential word on which its mean activation in the dense model is highest
+    drop: float | None  # 1 - pruned / dense of the mean activation on that word
     lift: float | None
+    p_value: float | None  # of permutations
+    q_value: float | None  # of the normal tail of z, Benjamini-Hochberg over all neurons: can be below p
     low: float | None = None  # the drop's 95 % interval over the texts
     high: float | None = None
-
-
-class AnsweringRow(NeuronRow):
-    """A neuron that answers to a word or a token: `share` of the sum of its activations falls there."""
-
-    share: float
-
-
-class TextRow(NeuronRow):
-    """A neuron in one text that holds its own word: its mean activation on that word there, by variant."""
-
-    activations: dict[str, float | None]
 
 
 class Spread(Document):
@@ -58,11 +46,11 @@ class MaskedFraction(Document):
 
 
 class NeuronWord(Document):
-    """One influential word at one neuron: A_m and its drop, by variant."""
+    """One influential word at one neuron: A_m (the mean activation over the word's tokens) and its drop, by variant."""
 
     word: str
-    activations: dict[str, float | None]
-    drops: dict[str, float | None]
+    values: dict[str, float | None]
+    drop: dict[str, float | None]
 
 
 class NeuronDetail(NeuronRow):
@@ -124,7 +112,8 @@ class Interval(Document):
 
 
 class Controls(Document):
-    """Did the matched neurons fall further than others? `random`: of the same layer; `like`: of like activation."""
+    """Pooled drops of the top neurons (`matched`) and of control neurons: `random` ones of the same layers, and `like`,
+    matched by activation; then the differences."""
 
     matched: Interval
     random: Interval
@@ -163,7 +152,7 @@ class ModelLabel(Document):
 
 
 class Summary(Document):
-    """What an attribution did, in counts."""
+    """The settings and counts of an attribution, with the texts and words that were left out."""
 
     activation: str
     source: str

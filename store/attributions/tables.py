@@ -1,23 +1,7 @@
-"""What the pages of an attribution show besides activations: ranks, words, drops, controls, masked fractions.
+"""Reads what an attribution keeps besides activations: ranks, words, drops, controls, masked fractions.
 
 The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once
-and kept. Its documents (attribution_documents.py), all frozen, an undefined number being None:
-
-    NeuronRow      {layer, neuron, score, rank, word, drop, low, high, p_value, q_value, z, lift}
-    AnsweringRow   NeuronRow + {share}: of all of its activation, how much falls on one word or token
-    TextRow        NeuronRow + {activations: {variant: mean over its own word's tokens in one text}}
-    NeuronDetail   NeuronRow + {masked_fraction: {in, out}, masked_fractions: {variant: {in, out}},
-                   drops: {variant: drop}, intervals: {variant: (low, high)}, spread: {variant: Spread},
-                   words: [{word, activations: {variant: A_m}, drops: {variant: drop}}]}
-                   the words by A_m, highest first
-    WordRow        {word, texts, occurrences, tokens, neurons, activation, drop, low, high}, most damaged first
-    RankMap        {layers, ranks, scores, neurons, words, drops}, each value [layer][rank], best first
-    LayerRow       {layer, ranked, best: NeuronRow | None, score, drop, over_like: Interval | None}, means over the
-                   layer's top neurons
-    Controls       {matched, random, like, over_random, over_like: Interval}
-    Interval       {value, low, high, neurons, texts}: a pooled drop, its 95 % interval over the texts, how many neurons
-                   and texts stand behind it
-    Summary        what was done: activation, words' source, counts, words dropped, texts left out, the model's answers
+and kept. The classes that it returns are in documents.py.
 
 `score` is Eq. 1 of arXiv 2503.01542. `rank` counts from 1 over all layers. `word` is the influential word with the
 highest A_m, the mean (transformed) activation over the word's tokens in the dense model; `drop` = 1 - A_m'/A_m in a
@@ -26,7 +10,7 @@ first pruned one.
 
 What is no array lies in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`, and `comparisons`
 by variant with `controls`, `words` (a row for each of the words, in their order) and `layers` ({layer, controls}); and
-`causal` where that stage was asked for (causal_documents.py).
+`causal` where that stage was asked for (causal.py).
 What attributions of format 1 lack (see activations.py) is None or empty.
 """
 
@@ -37,17 +21,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from prunescope.jobs.neurons import format_neuron
 from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.causal import Causal
 from prunescope.store.attributions.documents import (
-    Answer,
-    AnsweringRow,
     Controls,
-    Document,
-    Dropped,
-    Interval,
     LayerRow,
-    LeftOut,
     MaskedFraction,
     NeuronDetail,
     NeuronRow,
@@ -55,35 +34,13 @@ from prunescope.store.attributions.documents import (
     RankMap,
     Spread,
     Summary,
-    TextRow,
     WordRow,
 )
 from prunescope.text.words import fold
 
-__all__ = [
-    "Answer",
-    "AnsweringRow",
-    "AttributionTables",
-    "Controls",
-    "Document",
-    "Dropped",
-    "Interval",
-    "LayerRow",
-    "LeftOut",
-    "MaskedFraction",
-    "NeuronDetail",
-    "NeuronRow",
-    "NeuronWord",
-    "RankMap",
-    "Spread",
-    "Summary",
-    "TextRow",
-    "WordRow",
-]
-
 
 class AttributionTables:
-    """Answers the questions of the pages about one attribution."""
+    """Reads the ranks, words, drops and controls of one attribution."""
 
     def __init__(self, store: ActivationStore) -> None:
         self.store = store
@@ -94,7 +51,7 @@ class AttributionTables:
         return [row["word"] for row in self.store.tables["words"]]
 
     def summary(self) -> Summary:
-        """What was done and left out."""
+        """Settings and counts."""
         return Summary(**self.store.tables["summary"])
 
     def neurons(
@@ -130,9 +87,10 @@ class AttributionTables:
 
     def answering(
         self, *, word: str | None = None, token: int | None = None, layer: int | None = None
-    ) -> list[AnsweringRow]:
-        """The neurons with the largest shares of their activation on a word (any case) or on one token, counted along
-        all examples; over all layers, or in one. Raises LookupError for a word or token that there is not."""
+    ) -> list[tuple[NeuronRow, float]]:
+        """The neurons with the largest shares of their summed activation on a word (any case) or a token (its place
+        along all examples), each with its share; of all layers, or of one. Raises LookupError: no such word or token.
+        """
         name, at = self._item(word, token)
         if self.store.format < 2:
             return []
@@ -145,9 +103,7 @@ class AttributionTables:
             first = layer * self.store.neurons
         found = neurons >= 0
         rows = self._rows(first + neurons[found].astype(np.int64), None)
-        return [
-            AnsweringRow(**row.model_dump(), share=float(share)) for row, share in zip(rows, shares[found], strict=True)
-        ]
+        return list(zip(rows, shares[found].tolist(), strict=True))
 
     def _item(self, word: str | None, token: int | None) -> tuple[str, int]:
         if word is not None:
@@ -159,18 +115,16 @@ class AttributionTables:
             raise LookupError(f"token {token}: the tokens are 0 to {self.store.tokens - 1}")
         return "token", token
 
-    def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[TextRow]:
-        """The best ranked neurons whose own word stands in one text, by its place among the examples."""
+    def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[NeuronRow]:
+        """The best ranked neurons whose own word stands in one text, given by its place among the examples."""
         here = {fold(match["word"]) for match in self.store.examples[place]["words"]}
         wanted = [i for i, word in enumerate(self._folded) if word in here]
         places = self._ranked if layer is None else self._of_layer(layer)
         chosen = places[np.isin(self.store.array("word").ravel()[places], wanted)][:limit]
-        return [
-            TextRow(**row.model_dump(), activations=self._in_text(row.layer, row.neuron, place))
-            for row in self._rows(chosen, None)
-        ]
+        return self._rows(chosen, None)
 
-    def _in_text(self, layer: int, neuron: int, place: int) -> dict[str, float | None]:
+    def activations_in_text(self, layer: int, neuron: int, place: int) -> dict[str, float | None]:
+        """A neuron's mean activation on its own word in one text, by variant; empty for attributions of format 1."""
         if self.store.format < 2:
             return {}
         return {name: _number(values[place]) for name, values in self.store.texts_of(layer, neuron).items()}
@@ -293,11 +247,6 @@ class AttributionTables:
             )
         return rows
 
-    def relevant(self, layer: int, count: int = 20) -> list[int]:
-        """The neurons of one layer with the highest Scores, best first. Raises NoSuchNeuron."""
-        self.store.check(layer)
-        return [int(place) % self.store.neurons for place in self._of_layer(layer)[:count]]
-
     def at_rank(self, rank: int) -> tuple[int, int] | None:
         """(layer, neuron) of a rank counted from 1; None outside the ranking. For "next in rank"."""
         if not 1 <= rank <= len(self._ranked):
@@ -332,7 +281,7 @@ class AttributionTables:
 
     def _rows(self, places: NDArray[np.int64], variant: str | None) -> list[NeuronRow]:
         words = self.words_list
-        names = ("score", "p_value", "q_value", "z", "lift")
+        names = ("score", "p_value", "q_value", "lift")
         columns = {name: self.store.array(name).ravel()[places] for name in names}
         ranks, matched = self.store.array("rank").ravel()[places], self.store.array("word").ravel()[places]
         drops: dict[str, NDArray[Any]] = dict.fromkeys(("drop", "low", "high"), np.full(len(places), np.nan))
@@ -343,6 +292,7 @@ class AttributionTables:
             NeuronRow(
                 layer=int(place) // self.store.neurons,
                 neuron=int(place) % self.store.neurons,
+                name=format_neuron(*divmod(int(place), self.store.neurons)),
                 rank=int(ranks[i]) or None,
                 word=words[matched[i]] if matched[i] >= 0 else None,
                 **{name: _number(values[i]) for name, values in (columns | drops).items()},
@@ -380,8 +330,8 @@ class AttributionTables:
             rows.append(
                 NeuronWord(
                     word=self.words_list[place],
-                    activations=of_word,
-                    drops={name: _drop(float(dense[place]), of_word[name]) for name in self.store.variants[1:]},
+                    values=of_word,
+                    drop={name: _drop(float(dense[place]), of_word[name]) for name in self.store.variants[1:]},
                 )
             )
         return rows

@@ -37,7 +37,7 @@ def test_from_a_word_to_a_token_to_a_neuron_and_back(seeded_app: Site, open_page
     page.locator("tbody a.key").first.click()
     expect(page.locator("h1")).to_have_text(name)
     expect(page.locator("#telling")).to_contain_text("Chosen")
-    page.get_by_role("link", name="Who else answers to").click()
+    page.get_by_role("link", name="Other neurons that answer to").click()
     expect(page.locator("h1")).to_contain_text(spelled)
     page.locator("summary", has_text="Example 2").click()
     page.locator(".menu[open] a").nth(2).click()

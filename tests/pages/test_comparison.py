@@ -67,7 +67,7 @@ def test_from_an_attribution_and_turned_round(pair: tuple[Site, str, str], open_
     page = open_page(f"{site.address}/attributions/{second}")
     page.get_by_role("link", name="Compare").click()
     page.locator(".found .title").click()
-    page.get_by_role("link", name="Turn round").click()
+    page.get_by_role("link", name="Swap").click()
     assert page.url.endswith(f"/attributions/{first}/compare/{second}")
     page.locator("summary", has_text="of each layer").click()
     page.get_by_role("link", name="20", exact=True).click()

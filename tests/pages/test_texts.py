@@ -81,7 +81,7 @@ def test_a_typed_text_is_shown_in_the_neuron_that_was_open(
         lambda url: url.rstrip("/").rpartition("/")[2] not in address and "/texts" not in url, timeout=PATIENCE_MS
     )
     expect(page.locator(".chips .chip").first).to_contain_text("bad")
-    expect(page.locator("main")).to_contain_text("given with the texts")
+    expect(page.locator("main")).to_contain_text("chosen by hand")
     shot(page, "own-words-attribution")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prunescope.jobs.problems import Problem
 from prunescope.server.neurons.view import View, read_view, view_state
 from prunescope.server.site import formats
-from prunescope.server.site.shades import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.palette import Scale, difference_shade, magnitude_shade
 
 MINUS, SPACE = formats.MINUS, formats.SPACE
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

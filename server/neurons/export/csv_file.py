@@ -5,10 +5,10 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prunescope.server.neurons.documents import Example, NeuronDocument, Variant
+from prunescope.server.attributions.documents import Example
+from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.neurons.view import transformed
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+from prunescope.server.site.formats import harmless
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,6 @@ def neuron_csv(neuron: NeuronDocument, shown: Columns) -> str:
     for place, positions in shown.positions.items():
         writer.writerows(_rows(neuron.examples[place], positions, shown, place))
     return out.getvalue()
-
-
-def harmless(text: str) -> str:
-    """The text as a cell that no spreadsheet computes.
-
-    >>> harmless("=1+1"), harmless("badly")
-    ("'=1+1", 'badly')
-    """
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _rows(example: Example, positions: Sequence[int], shown: Columns, place: int) -> Iterable[list[object]]:

@@ -1,8 +1,10 @@
-"""A neuron's document as a file in one of four forms: what its page shows at the same query."""
+"""A neuron's document as a file in one of four forms, with what its page shows at the same query."""
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from fastapi import Query
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
@@ -10,15 +12,14 @@ from prunescope.server.attributions.opened import no_such_example
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.budget import check_figure, check_pixels
 from prunescope.server.neurons.export.csv_file import Columns, neuron_csv
+from prunescope.server.neurons.export.figure import neuron_figure
 from prunescope.server.neurons.export.html import neuron_html
-from prunescope.server.neurons.export.panes import neuron_figure
 from prunescope.server.neurons.export.raster import png_of
 from prunescope.server.neurons.export.svg import neuron_svg
 from prunescope.server.neurons.page import TELLING, default_view, file_facts
-from prunescope.server.neurons.tokens import most_telling, read_example, window_of
+from prunescope.server.neurons.tokens import read_example
 from prunescope.server.neurons.view import View
-from prunescope.server.site.palette import PALETTES, Theme
-from prunescope.server.site.shades import Curve
+from prunescope.server.site.palette import PALETTES, Curve, Theme
 
 EXAMPLE = re.compile(r"-?[0-9]{1,9}")
 
@@ -32,21 +33,25 @@ class File:
 
 @dataclass(frozen=True)
 class Asked:
-    """What an address asks for, as the page's own query says it; what it does not name is the page's default, except
-    that without ``example`` every example is in the file."""
+    """The query of a file, as that of the neuron's page; defaults are the page's, but without ``example`` all examples
+    are in the file. Routes take it as a dependency."""
 
-    example: str | None = None
-    variant: str | None = None
-    activation: Literal["relu", "raw", "abs"] | None = None
-    scale: Literal["shared", "model"] = "shared"
-    curve: Curve = "linear"
-    window: Literal["full", "16"] = "full"
-    token: int | None = None
-    theme: Theme = "light"
+    example: Annotated[str | None, Query(description="only this example, by its index, or 'telling'")] = None
+    variant: Annotated[str | None, Query(description="the pruned variant; a picture shows the first one else")] = None
+    activation: Annotated[
+        Literal["relu", "raw", "abs"] | None,
+        Query(description="as what activations are shown; the attribution's own else, in a csv raw"),
+    ] = None
+    scale: Annotated[Literal["shared", "model"], Query(description="one scale, or one for each model")] = "shared"
+    curve: Annotated[Curve, Query(description="from a value to its shade")] = "linear"
+    window: Annotated[Literal["full", "16"], Query(description="all tokens, or 16 to each side")] = "full"
+    token: Annotated[int | None, Query(description="the token that is marked, by its place")] = None
+    theme: Annotated[Theme, Query(description="the colours of a picture")] = "light"
 
 
 def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
-    """Problem 404 for an unknown example; 422 for another value that is not there, or for too large a picture."""
+    """A neuron as csv, svg, png or html. Problem 404 for an unknown example, 422 for another wrong value or too large a
+    picture."""
     if form not in urls.HEATMAP_FORMS:
         raise bad_field("form", form, list(urls.HEATMAP_FORMS), unknown_name(form, urls.HEATMAP_FORMS))
     view, chosen = _view(neuron, asked)
@@ -67,7 +72,7 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
 
 
 def _view(neuron: NeuronDocument, asked: Asked) -> tuple[View, list[int]]:
-    """The view, and the places of the examples in the file."""
+    """The view of a query, and the places of the examples in the file."""
     default = default_view(neuron)
     names = [variant.name for variant in neuron.variants[1:]]
     if asked.variant is not None and asked.variant not in names:
@@ -106,13 +111,9 @@ def _example(neuron: NeuronDocument, asked: Asked, known: list[int]) -> int | No
 
 
 def _columns(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> Columns:
-    """The numbers of the file: every variant's raw ones, but for what the address names."""
+    """The columns of the CSV: every variant's raw numbers, unless the query names a variant or an activation."""
+    positions = {place: read_example(neuron, view, place).shown for place in chosen}
     dense, *others = neuron.variants
     pruned = next(variant for variant in others if variant.name == view.variant)
-    positions = {}
-    for place in chosen:
-        reading = read_example(neuron.examples[place], dense, pruned, place, view.activation)
-        marked = view.token if view.token is not None and view.token < len(reading.example.tokens) else None
-        positions[place] = window_of(reading, view, marked if marked is not None else most_telling(reading))
     variants = neuron.variants if asked.variant is None else [dense, pruned]
     return Columns(positions, tuple(variants), asked.activation or "raw")

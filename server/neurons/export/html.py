@@ -2,7 +2,8 @@
 
 from html import escape
 
-from prunescope.server.neurons.export.panes import Cell, Figure, Pane
+from prunescope.server.neurons.export.figure import Figure, colours, left_out, note, ramp
+from prunescope.server.neurons.tokens import Cell, Pane
 from prunescope.server.site.palette import Palette, hexadecimal
 
 STYLE = """
@@ -23,11 +24,11 @@ small, .gap {{ color: {muted}; font-weight: 400; }}
 
 
 def neuron_html(figure: Figure) -> str:
-    """The whole file; each token carries its value (``data-value``) and says all about itself when pointed at."""
+    """The whole file; each token has its value in ``data-value`` and all of its numbers in its title."""
     title = f"{figure.name} · {figure.label}"
     body = "".join(
         f"<h2>{escape(row.title)}</h2><p>{escape(row.told)}</p>"
-        f"<section>{''.join(_pane(pane) for pane in row.panes)}</section>"
+        f"<section>{''.join(_pane(pane, figure.palette) for pane in row.panes)}</section>"
         for row in figure.rows
     )
     return (
@@ -44,25 +45,29 @@ def _style(palette: Palette) -> str:
     return STYLE.format(**{name: hexadecimal(getattr(palette, name)) for name in names})
 
 
-def _pane(pane: Pane) -> str:
+def _pane(pane: Pane, palette: Palette) -> str:
     low, middle, high = (escape(text) for text in (pane.legend.low, pane.legend.middle, pane.legend.high))
+    gradient = f"linear-gradient(90deg,{','.join(ramp(pane, palette))})"
     legend = (
-        f'<div class="legend"><span>{low}</span><i style="background:linear-gradient(90deg,{",".join(pane.ramp)})"></i>'
+        f'<div class="legend"><span>{low}</span><i style="background:{gradient}"></i>'
         f'<span>{high}</span><span class="middle">{middle}</span></div>'
     )
-    before, after = (f'<b class="gap">{escape(text)}</b>' if text else "" for text in (pane.before, pane.after))
+    before, after = (f'<b class="gap">{escape(text)}</b>' if text else "" for text in left_out(pane))
+    cells = "".join(_cell(cell, palette) for cell in pane.cells)
     return (
         f"<article><h3>{escape(pane.title)} <small>{escape(pane.subtitle)}</small></h3>"
-        f'<div class="text">{before}{"".join(map(_cell, pane.cells))}{after}</div>{legend}</article>'
+        f'<div class="text">{before}{cells}{after}</div>{legend}</article>'
     )
 
 
-def _cell(cell: Cell) -> str:
-    marks = (("i", cell.influential), ("s", cell.special), ("c", cell.chosen))
+def _cell(cell: Cell, palette: Palette) -> str:
+    token = cell.token
+    fill, ink = colours(cell, palette)
+    marks = (("i", token.influential), ("s", token.special), ("c", cell.chosen))
     classes = " ".join(name for name, wanted in marks if wanted)
     named = f' class="{classes}"' if classes else ""
-    text = "↵\n".join(map(escape, cell.parts))
+    text = "↵\n".join(map(escape, token.parts))
     return (
-        f'<span{named} style="background:{cell.fill};color:{cell.ink}" title="{escape(cell.note)}" '
-        f'data-position="{cell.position}" data-value="{cell.value!r}">{text}</span>'
+        f'<span{named} style="background:{fill};color:{ink}" title="{escape(note(cell))}" '
+        f'data-position="{token.position}" data-value="{cell.value!r}">{text}</span>'
     )

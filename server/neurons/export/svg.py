@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from prunescope.server.neurons.export.panes import Cell, Figure, Pane
+from prunescope.server.neurons.export.figure import Figure, colours, left_out, note, ramp
+from prunescope.server.neurons.tokens import Cell, Pane
 from prunescope.server.site.palette import Palette, hexadecimal
 
 MAX_WIDTH = 1600
@@ -57,8 +58,8 @@ def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS, column: int = 0) 
         runs: list[Run] = []
         if column and column + word > width >= word:
             column, line = 0, line + 1
-        for number, part in enumerate(cell.parts):
-            last = number == len(cell.parts) - 1
+        for number, part in enumerate(cell.token.parts):
+            last = number == len(cell.token.parts) - 1
             text = part if last else part + NEWLINE
             for piece in _pieces(text, width):
                 length = characters(piece)
@@ -77,9 +78,9 @@ def _words(cells: Sequence[Cell]) -> list[int]:
     found = [0] * len(cells)
     length = 0
     for index in reversed(range(len(cells))):
-        *ended, last = cells[index].parts
+        *ended, last = cells[index].token.parts
         length = characters(ended[0] + NEWLINE) if ended else length + characters(last)
-        if index == 0 or not cells[index - 1].parts[-1] or cells[index].parts[0][:1].isspace():
+        if index == 0 or not cells[index - 1].token.parts[-1] or cells[index].token.parts[0][:1].isspace():
             found[index], length = length, 0
     return found
 
@@ -129,6 +130,7 @@ class _Pen:
     """Collects the elements of a picture; ``y`` is how far down it is."""
 
     def __init__(self, palette: Palette, width: float) -> None:
+        self.palette = palette
         self.ink, self.muted = hexadecimal(palette.ink), hexadecimal(palette.muted)
         self.accent = hexadecimal(palette.accent)
         self.width = width
@@ -149,26 +151,28 @@ class _Pen:
             self.text(x, y, line, 13, SANS, fill=self.muted)
         top = y + 12
         lines = column = 0
-        if pane.before:
-            self.text(x, top + 15, pane.before, 12, SANS, fill=self.muted)
+        before, after = left_out(pane)
+        if before:
+            self.text(x, top + 15, before, 12, SANS, fill=self.muted)
             lines = 1
         placed, last, column = place(pane.cells)
         for item in placed:
             self.cell(item, x, top + lines * LINE)
         lines += last + (1 if column else 0)
-        if pane.after:
-            self.text(x, top + lines * LINE + 15, pane.after.strip(), 12, SANS, fill=self.muted)
+        if after:
+            self.text(x, top + lines * LINE + 15, after.strip(), 12, SANS, fill=self.muted)
             lines += 1
         return self.legend(pane, x, top + lines * LINE + 14)
 
     def cell(self, item: Placed, x: float, y: float) -> None:
-        cell = item.cell
+        cell, token = item.cell, item.cell.token
+        fill, ink = colours(cell, self.palette)
         drawn = []
         for run in item.runs:
             left, top, width = x + run.column * ADVANCE, y + run.line * LINE, run.characters * ADVANCE
             box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}"'
-            drawn.append(f'<rect {box} height="{LINE - 4}" fill="{cell.fill}"/>')
-            if cell.influential:
+            drawn.append(f'<rect {box} height="{LINE - 4}" fill="{fill}"/>')
+            if token.influential:
                 drawn.append(
                     f'<rect x="{left:.1f}" y="{top + LINE - 6:.1f}" width="{width:.1f}" height="2" fill="{self.ink}"/>'
                 )
@@ -176,22 +180,23 @@ class _Pen:
                 drawn.append(
                     f'<rect {box} height="{LINE - 4}" rx="3" fill="none" stroke="{self.accent}" stroke-width="2"/>'
                 )
-            drawn.append(_text(left, top + 15, run.text, SIZE, MONO, fill=cell.ink, length=width))
+            drawn.append(_text(left, top + 15, run.text, SIZE, MONO, fill=ink, length=width))
         marks = "".join(
             f' data-{name}="true"'
-            for name, on in (("influential", cell.influential), ("special", cell.special), ("chosen", cell.chosen))
+            for name, on in (("influential", token.influential), ("special", token.special), ("chosen", cell.chosen))
             if on
         )
-        data = f' data-position="{cell.position}" data-value="{cell.value!r}"{marks}'
-        self.parts.append(f"<g{data}><title>{_xml(cell.note)}</title>{''.join(drawn)}</g>")
+        data = f' data-position="{token.position}" data-value="{cell.value!r}"{marks}'
+        self.parts.append(f"<g{data}><title>{_xml(note(cell))}</title>{''.join(drawn)}</g>")
 
     def legend(self, pane: Pane, x: float, y: float) -> float:
         """The scale: its ends beside it, its middle below it. Returns where it ends."""
         low, middle, high = pane.legend.low, pane.legend.middle, pane.legend.high
         start = x + 8 * len(low) + 8
         # Stops would need an id that is unique in the page that embeds the picture; small boxes need none.
+        shades = ramp(pane, self.palette)
         for i in range(RAMP_STEPS):
-            colour = _along(pane.ramp, i / (RAMP_STEPS - 1))
+            colour = _along(shades, i / (RAMP_STEPS - 1))
             left, wide = start + i * RAMP_WIDTH / RAMP_STEPS, RAMP_WIDTH / RAMP_STEPS + 0.5
             self.parts.append(f'<rect x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" height="8" fill="{colour}"/>')
         self.text(x, y + 8, low, 12, SANS, fill=self.muted)

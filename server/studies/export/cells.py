@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prunescope.server.neurons.export.csv_file import harmless
+from prunescope.server.site.formats import harmless
 from prunescope.store.evaluations.paired_statistics import benjamini_hochberg
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY
 from prunescope.store.studies.facts import Bools, Floats
@@ -83,7 +83,7 @@ PERPLEXITY_COLUMNS = (
 
 
 def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
-    """The file, some cells at a time: the dense models' measurements (method ``dense``), then the pruned ones'.
+    """Yields the file in pieces: the dense models' measurements (method ``dense``), then the pruned ones'.
 
     ``pruning``: pruned model's id -> the spec that it was pruned with, options' defaults included. Accuracies and
     differences are shares (0 to 1), intervals 95 % ones; ``q`` is ``p`` after Benjamini-Hochberg over all measurements
@@ -179,7 +179,7 @@ def _options(part: Spec) -> str:
 
 
 def _texts(numbers: Floats, kind: type[float | int] = float) -> list[str]:
-    """Every number with all of its digits; empty where there is none. Many are alike, and each is written once."""
+    """Every number with all of its digits; empty for NaN. Equal numbers are formatted once."""
     alike, places = np.unique(numbers, return_inverse=True)
     texts = ["" if each != each else repr(kind(each)) for each in alike.tolist()]
     return [texts[place] for place in places.tolist()]

@@ -1,14 +1,17 @@
 """A study's table as a file in one of four forms, all with the same numbers."""
 
+import csv
+import io
 from dataclasses import dataclass
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
+from prunescope.server.site.formats import harmless
 from prunescope.server.studies.documents import StudyDocument, StudyTableDocument
-from prunescope.server.studies.export.csv_file import table_csv
 from prunescope.server.studies.export.html import table_html
 from prunescope.server.studies.export.latex import table_latex
-from prunescope.server.studies.export.shown import Shown, shown_state, shown_table
+from prunescope.server.studies.query import shown_query
+from prunescope.server.studies.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,14 @@ class File:
 
 
 def table_file(document: StudyDocument, form: str) -> File:
-    """Problem 422 for a form that there is not."""
+    """A study's table as a file. Problem 422 for an unknown form."""
     if form not in urls.TABLE_FORMS:
         raise bad_field("form", form, list(urls.TABLE_FORMS), unknown_name(form, urls.TABLE_FORMS))
     of = "" if document.measure == "accuracy" else f"{document.measure}-"
     crossed = f"{of}{document.table.rows_axis}-by-{document.table.columns_axis}"
     name = f"study-{document.id}-{crossed}.{form}"
-    table = shown_table(document)
-    address = urls.with_state(document.href, **shown_state(document))
+    table = Shown(document)
+    address = urls.with_state(document.href, **shown_query(document).with_(chart=None).state)
     match form:
         case "csv":
             return File(table_csv(table).encode(), "text/csv; charset=utf-8", name)
@@ -36,23 +39,43 @@ def table_file(document: StudyDocument, form: str) -> File:
         case "html":
             return File(table_html(table, address).encode(), "text/html; charset=utf-8", name)
         case _:
-            return File(_json(document, table, address), "application/json", name)
+            return File(table_json(table, address).encode(), "application/json", name)
 
 
-def _json(document: StudyDocument, table: Shown, address: str) -> bytes:
-    return (
-        StudyTableDocument(
-            study=document.id,
-            title=document.title,
-            href=address,
-            caption=table.caption,
-            notes=list(table.notes),
-            measure=document.measure,
-            show=document.show,
-            filters=document.filters,
-            published=document.published,
-            table=document.table,
-        )
-        .model_dump_json(indent=1)
-        .encode()
-    )
+def table_csv(table: Shown) -> str:
+    """CSV (RFC 4180): one row per row of the table, with what its numbers are, its group where the table has groups,
+    dense, the cells, spread, and behind them the paper's values where the table shows them.
+
+    Accuracies and their differences are shares (0 to 1); every number has all of its digits, as in the JSON document; a
+    missing one is empty. Texts are made harmless for spreadsheets (`formats.harmless`).
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    columns, groups = table.table.columns, table.groups
+    grouped = any(groups)
+    head = [table.axis(table.table.rows_axis), "measure", *(["group"] if grouped else []), "dense", *columns, "spread"]
+    writer.writerow([*map(harmless, head), *(harmless(f"{name} (paper)") for name in columns if table.with_paper)])
+    for group, rows in groups.items():
+        for row in rows:
+            texts = [row.label, table.measure_name, *([group] if grouped else [])]
+            numbers = [row.dense, *map(table.value, row.cells), row.spread]
+            if table.with_paper:
+                numbers += [None if cell is None else cell.published for cell in row.cells]
+            writer.writerow([*map(harmless, texts), *("" if each is None else repr(each) for each in numbers)])
+    return out.getvalue()
+
+
+def table_json(table: Shown, address: str) -> str:
+    document = table.document
+    return StudyTableDocument(
+        study=document.id,
+        title=document.title,
+        href=address,
+        caption=table.caption,
+        notes=table.notes,
+        measure=document.measure,
+        show=document.show,
+        filters=document.filters,
+        published=document.published,
+        table=document.table,
+    ).model_dump_json(indent=1)

@@ -1,9 +1,12 @@
-"""A study's table as one HTML file that stands alone: no script, nothing loaded, every number in full beside."""
+"""A study's table as one HTML file without script that loads nothing."""
 
 from html import escape
 
+from prunescope.server.site import formats
 from prunescope.server.site.palette import PALETTES, hexadecimal
-from prunescope.server.studies.export.shown import Shown, ShownCell, ShownRow
+from prunescope.server.studies.documents import CellDocument, RowDocument
+from prunescope.server.studies.measures import MeasureWords
+from prunescope.server.studies.shown import Shown
 
 LIGHT = PALETTES["light"]
 INK = hexadecimal(LIGHT.ink)
@@ -21,23 +24,19 @@ th:first-child {{ text-align: left; }} tbody th[scope=row] {{ color: {INK}; }} .
 
 def table_html(table: Shown, address: str) -> str:
     """The whole file; each cell carries its value (``data-value``). ``address`` is the page's path, as text."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("dense", *table.columns, "spread"))
+    columns, title = table.table.columns, escape(table.document.title)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("dense", *columns, "spread"))
     body = "".join(
-        f"<tbody>{_heading(group.name, len(table.columns) + 3)}"
-        f"{''.join(_row(row, table.scale) for row in group.rows)}</tbody>"
-        for group in table.groups
+        f"<tbody>{_heading(name, len(columns) + 3)}{''.join(_row(row, table) for row in rows)}</tbody>"
+        for name, rows in table.groups.items()
     )
-    notes = [
-        table.caption.rstrip("."),
-        *(note.rstrip(".") for note in table.notes),
-        table.colours,
-    ]
+    notes = [*(note.rstrip(".") for note in (table.caption, *table.notes)), table.measure.colours]
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(table.title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
-        f"<h1>{escape(table.title)}</h1><p>{escape('. '.join(notes))}.</p>"
-        f'<table><thead><tr><th scope="col">{escape(table.rows_axis)}</th>{head}</tr></thead>{body}</table>'
-        f"<p>{escape(address)}</p></body></html>\n"
+        f"<h1>{title}</h1><p>{escape('. '.join(notes))}.</p>"
+        f'<table><thead><tr><th scope="col">{escape(table.axis(table.table.rows_axis))}</th>{head}</tr></thead>{body}'
+        f"</table><p>{escape(address)}</p></body></html>\n"
     )
 
 
@@ -45,22 +44,42 @@ def _heading(name: str, width: int) -> str:
     return f'<tr class="group"><th colspan="{width}" scope="rowgroup">{escape(name)}</th></tr>' if name else ""
 
 
-def _row(row: ShownRow, top: float) -> str:
-    cells = "".join(_cell(cell, top) for cell in row.cells)
+def _row(row: RowDocument, table: Shown) -> str:
+    cells = "".join(
+        _cell(f"{row.label}, {column}", cell, table)
+        for column, cell in zip(table.table.columns, row.cells, strict=True)
+    )
     return (
-        f'<tr><th scope="row">{escape(row.label)}</th><td class="quiet">{escape(row.dense_text)}</td>{cells}'
-        f'<td class="quiet">{escape(row.spread_text)}</td></tr>'
+        f'<tr><th scope="row">{escape(row.label)}</th><td class="quiet">{escape(table.dense(row))}</td>{cells}'
+        f'<td class="quiet">{escape(table.spread(row))}</td></tr>'
     )
 
 
-def _cell(cell: ShownCell, top: float) -> str:
-    shade = ""
-    if cell.gain is not None:
-        colour = LIGHT.shade("l" if cell.gain < 0 else "g", min(1.0, abs(cell.gain) / top))
+def _cell(place: str, cell: CellDocument | None, table: Shown) -> str:
+    if cell is None:
+        return f'<td title="{escape(place)}: not part of the study"></td>'
+    shade, gain = "", table.measure.gain(cell)
+    if gain is not None:
+        top = table.measure.scale(table.table.largest_difference)
+        colour = LIGHT.shade("l" if gain < 0 else "g", min(1.0, abs(gain) / top))
         shade = f' style="background-color:{hexadecimal(colour)};color:{hexadecimal(LIGHT.text_on(colour))}"'
-    near = ' class="near"' if cell.near_chance else ""
-    value = "" if cell.value is None else f' data-value="{cell.value!r}"'
-    text = f"<b>{escape(cell.text)}</b>" if cell.best else escape(cell.text)
-    text += "*" * cell.holds
-    paper = f"<small>{escape(cell.paper_text)}</small>" if cell.paper_text else ""
-    return f'<td{near}{shade}{value} title="{escape(cell.note)}">{text}{paper}</td>'
+    near = ' class="near"' if cell.at_chance else ""
+    number = table.value(cell)
+    value = "" if number is None else f' data-value="{number!r}"'
+    text = f"<b>{escape(table.text(cell))}</b>" if cell.best else escape(table.text(cell))
+    text += "*" * table.holds(cell)
+    paper = f"<small>{escape(table.paper(cell))}</small>" if table.paper(cell) else ""
+    return f'<td{near}{shade}{value} title="{escape(_note(place, cell, table.measure))}">{text}{paper}</td>'
+
+
+def _note(place: str, cell: CellDocument, measure: MeasureWords) -> str:
+    """The tooltip of a cell: its value, its difference to dense, and the number of measurements."""
+    found, difference = measure.value(cell), measure.difference(cell)
+    if found is None:
+        return f"{place}: {cell.state.value}"
+    note = f"{place}: {measure.text(found)}{measure.unit}"
+    if difference is not None:
+        note += f", {measure.difference_text(difference)}{measure.difference_unit} to dense"
+    if cell.measurements > 1:
+        note += f", {measure.mean} of {cell.done} of {formats.plural(cell.measurements, 'measurement')}"
+    return note

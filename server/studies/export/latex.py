@@ -6,7 +6,8 @@ and a character that the default fonts lack is named by its number (``U+9762``).
 
 import unicodedata
 
-from prunescope.server.studies.export.shown import Shown, ShownCell, ShownRow
+from prunescope.server.studies.documents import CellDocument, RowDocument
+from prunescope.server.studies.shown import Shown
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -68,32 +69,33 @@ MANY_COLUMNS = 8
 
 def table_latex(table: Shown, label: str) -> str:
     """A ``table`` environment; ``label`` is what ``\\ref`` takes, ASCII letters, digits, hyphens and colons."""
-    columns = 1 + 1 + len(table.columns) + 1
+    names = table.table.columns
+    columns = 1 + 1 + len(names) + 1
     lines = [
         r"% Needs \usepackage{booktabs}.",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{escaped(' '.join([table.caption, *table.notes]))}}}",
         rf"\label{{{label}}}",
-        *([r"\small"] if len(table.columns) > MANY_COLUMNS else []),
+        *([r"\small"] if len(names) > MANY_COLUMNS else []),
         rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
         r"\toprule",
-        _line([escaped(table.rows_axis), "dense", *map(escaped, table.columns), "spread"]),
+        _line([escaped(table.axis(table.table.rows_axis)), "dense", *map(escaped, names), "spread"]),
         r"\midrule",
     ]
-    for place, group in enumerate(table.groups):
-        if group.name:
+    for place, (name, rows) in enumerate(table.groups.items()):
+        if name:
             lines += [r"\addlinespace"] * (place > 0)
-            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{escaped(group.name)}}}}} \\")
-        lines += map(_row, group.rows)
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{escaped(name)}}}}} \\")
+        lines += [_row(row, table) for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
 def escaped(text: str) -> str:
-    """The text as LaTeX that shows it.
+    """The text escaped for LaTeX.
 
     >>> escaped("50 % of a_b")
-    '50 \\\\% of a\\\\_b'
+    '50 \\% of a\\_b'
     """
     out: list[str] = []
     for character in unicodedata.normalize("NFC", text):
@@ -116,19 +118,23 @@ def _foreign(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
-def _row(row: ShownRow) -> str:
-    return _line([escaped(row.label), escaped(row.dense_text), *map(_cell, row.cells), escaped(row.spread_text)])
+def _row(row: RowDocument, table: Shown) -> str:
+    cells = [_cell(cell, table) for cell in row.cells]
+    return _line([escaped(row.label), escaped(table.dense(row)), *cells, escaped(table.spread(row))])
 
 
-def _cell(cell: ShownCell) -> str:
-    text = escaped(cell.text)
+def _cell(cell: CellDocument | None, table: Shown) -> str:
+    if cell is None:
+        return ""
+    text = escaped(table.text(cell))
     if cell.best:
         text = rf"\textbf{{{text}}}"
-    if cell.near_chance:
+    if cell.at_chance:
         text = rf"\textit{{{text}}}"
-    if cell.holds:
+    if table.holds(cell):
         text += "$^{*}$"
-    return rf"{text} {{\scriptsize ({escaped(cell.paper_text)})}}".lstrip() if cell.paper_text else text
+    paper = table.paper(cell)
+    return rf"{text} {{\scriptsize ({escaped(paper)})}}".lstrip() if paper else text
 
 
 def _line(cells: list[str]) -> str:

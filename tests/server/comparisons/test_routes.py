@@ -70,7 +70,7 @@ def test_what_differs_stands_side_by_side(client: TestClient, other: MadeUp) -> 
     differing = {row["name"]: (row["first"], row["second"]) for row in document["settings"] if row["differs"]}
     assert differing == {
         "Texts": ("2 of reviews, seed 0", "2 of sst2, seed 7"),
-        "Influential words": ("given with the texts", "named by the model"),
+        "Influential words": ("chosen by hand", "named by the model"),
     }
     assert (document["texts_in_both"], document["words_in_both"]) == (2, ["badly", "bland", "damaged"])
     assert document["turned_href"] == f"/attributions/{OTHER}/compare/{ATTRIBUTION}"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from prunescope.server.neurons.export.csv_file import harmless
+from prunescope.server.site.formats import harmless
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import LAYERS, NEURONS, TOKENS, VARIANTS, MadeUp
 

@@ -1,152 +1,25 @@
-"""Models, evaluations and studies: what lists and pages say of them, downloads and removal."""
+"""Studies over REST: tables and filters, failed cells, and the estimate of a study that is not submitted yet."""
 
-import io
-import math
-import tarfile
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-from scipy.stats import ttest_rel
 from starlette.testclient import TestClient
 
+from prunescope.server.answers import OF_ALL, OF_CHANGES
+from prunescope.server.jobs.documents import EXAMPLES
 from prunescope.server.stores import Stores
-from prunescope.store.evaluations.outcomes import outcomes_of
 from tests.server.conftest import (
-    DENSE_EVALUATION,
-    OTHER_PRUNED,
-    PRUNED,
-    PRUNED_EVALUATION,
     add_evaluation,
     add_model,
 )
+from tests.server.jobs.test_routes import STUDY, submit
 
-
-def test_models_are_the_demo_what_lies_in_the_roots_and_what_was_pruned(
-    client: TestClient, stores: Stores, tmp_path: Path
-) -> None:
-    folder = tmp_path / "models" / "tiny"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}", encoding="utf-8")
-    (folder / "model.safetensors").write_bytes(b"")
-    add_model(stores, PRUNED, base="facebook/opt-125m")
-    items = client.get("/api/v1/models").json()["items"]
-    assert [item["reference"] for item in items] == ["demo", "tiny", "facebook/opt-125m", f"pruned:{PRUNED}"]
-    assert [item["kind"] for item in items] == ["dense", "dense", "dense", "pruned"]
-    assert items[-1]["base"] == {"label": "facebook/opt-125m", "href": "/models/facebook/opt-125m"}
-    assert items[-1]["label"] == "wanda · c4 8x64 · 0.5"
-    for item in items:
-        answer = client.get("/api/v1" + item["href"])
-        assert answer.status_code == 200
-        assert answer.json()["reference"] == item["reference"]
-    for unknown in ("facebook/opt-350m", "ffffffffffffffff", "%2Fetc"):
-        assert client.get(f"/api/v1/models/{unknown}").status_code == 404
-
-
-def test_a_pruned_model_is_shown_layer_by_layer(client: TestClient, stores: Stores) -> None:
-    add_model(stores, PRUNED)
-    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 0, 0])
-    document = client.get(f"/api/v1/models/pruned:{PRUNED}").json()
-    (layer,) = document["layers"]
-    assert layer["sparsity"] == pytest.approx(0.375)
-    assert layer["relative_error"] == 0.3
-    assert [matrix["name"] for matrix in layer["matrices"]] == ["mlp.up_proj", "mlp.down_proj"]
-    assert document["evaluations"] == [{"label": "reviews", "href": f"/evaluations/{PRUNED_EVALUATION}"}]
-    dense = client.get("/api/v1/models/demo").json()
-    assert dense["variants"] == [{"label": "wanda · c4 8x64 · 0.5", "href": f"/models/{PRUNED}"}]
-
-
-def test_a_model_is_downloaded_as_a_tar_file_of_its_folder(client: TestClient, stores: Stores) -> None:
-    add_model(stores, PRUNED)
-    answer = client.get(f"/api/v1/models/{PRUNED}/download", headers={"accept-encoding": "identity"})
-    assert answer.status_code == 200
-    assert int(answer.headers["content-length"]) == len(answer.content)
-    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
-        names = archive.getnames()
-        weights = archive.extractfile(f"pruned-{PRUNED}/model.safetensors")
-        assert weights is not None
-        assert weights.read() == bytes(range(256)) * 5
-    assert names == [f"pruned-{PRUNED}/{name}" for name in ("config.json", "model.safetensors", "pruning.json")]
-    assert client.get("/api/v1/models/ffffffffffffffff/download").status_code == 404
-
-
-def test_an_evaluation_stands_beside_the_dense_models_on_the_same_rows(client: TestClient, stores: Stores) -> None:
-    add_model(stores, PRUNED)
-    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0])
-    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 1, 1])
-    document = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").json()
-    (task,) = document["tasks"]
-    assert (task["accuracy"], task["dense"], task["difference"]) == (0.5, 0.75, -0.25)
-    assert document["dense"]["href"] == f"/evaluations/{DENSE_EVALUATION}"
-    paired = task["paired"]
-    assert paired["evaluation"]["href"] == f"/evaluations/{DENSE_EVALUATION}" and paired["difference"] == -0.25
-    assert [paired[key] for key in ("rows", "both_right", "newly_wrong", "newly_right", "both_wrong")] == [
-        4,
-        1,
-        2,
-        1,
-        0,
-    ]
-    assert paired["p"] == 1.0 and paired["interval"][0] < -0.25 < 0 < paired["interval"][1]
-    examples = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
-    assert examples["result"] == task
-    listed = client.get("/api/v1/evaluations").json()["items"]
-    assert {item["id"] for item in listed} == {DENSE_EVALUATION, PRUNED_EVALUATION}
-    own = next(item for item in listed if item["id"] == DENSE_EVALUATION)
-    assert own["tasks"][0]["dense"] is None
-    alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()
-    assert alone["tasks"][0]["paired"] is None
-
-
-def test_the_examples_that_pruning_broke_come_first_then_those_it_mended(client: TestClient, stores: Stores) -> None:
-    add_model(stores, PRUNED)
-    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0])
-    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 1, 1])
-    page = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
-    assert [item["index"] for item in page["items"]] == [1, 2, 3, 0]
-    assert [item["broken"] for item in page["items"]] == [True, True, False, False]
-    assert [item["mended"] for item in page["items"]] == [False, False, True, False]
-    assert (page["broken"], page["mended"]) == (2, 1)
-    first = page["items"][0]
-    assert (first["this"]["correct"], first["against"]["correct"]) == (False, True)
-    part = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews?limit=3").json()
-    assert part["items"] == page["items"][:3]
-    rest = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews?limit=3&cursor={part['next']}").json()
-    assert rest["items"] == page["items"][3:]
-    assert rest["next"] is None
-    alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}/reviews").json()
-    assert (alone["broken"], alone["items"][0]["against"]) == (None, None)
-    assert client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/sst2").status_code == 404
-    assert client.get(f"/api/v1/evaluations/{'9' * 16}/reviews").status_code == 404
-
-
-def test_of_the_broken_examples_the_most_confident_comes_first(client: TestClient, stores: Stores) -> None:
-    """Both margins count: how far the dense model's right choice lay ahead, and how far the wrong one does now."""
-    dense = [[-1.0, -1.5], [-3.0, -1.0], [-2.0, -2.25], [-1.25, -1.0]]
-    pruned = [[-2.0, -1.0], [-1.75, -2.0], [-4.0, -1.0], [-9.0, -1.0]]
-    add_model(stores, PRUNED)
-    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 1], dense)
-    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [1, 0, 1, 1], pruned)
-    page = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
-    assert [item["index"] for item in page["items"]] == [2, 1, 0, 3], "3.25, 2.25 and 1.5 nats"
-    assert page["broken"] == 3
-
-
-def test_the_rows_that_broke_are_a_job_to_post(client: TestClient, stores: Stores) -> None:
-    add_model(stores, PRUNED)
-    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0])
-    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 1, 1])
-    page = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()
-    texts = page["attribution_job"]["spec"]["texts"]
-    assert texts == {"dataset": "reviews", "indices": [1, 2]} and page["attribution_rows"] == 2
-    answer = client.post("/api/v1/jobs", json=page["attribution_job"])
-    assert answer.status_code == 202 and answer.json()["spec"]["words"] == {"source": "manual"}
-    html = client.get(f"/evaluations/{PRUNED_EVALUATION}/reviews").text
-    assert "Find the neurons behind these 2" in html
-    alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}/reviews").json()
-    assert (alone["attribution_job"], alone["attribution_rows"]) == (None, 0)
-    assert "Find the neurons" not in client.get(f"/evaluations/{DENSE_EVALUATION}/reviews").text
+GRID: dict[str, Any] = {
+    "models": ["demo"],
+    "methods": ["magnitude", "wanda"],
+    "patterns": ["0.5", "2:4"],
+    "calibrations": [{"dataset": "demo", "samples": 2}, {"dataset": "c4", "samples": 2}],
+    "tasks": ["reviews", "sst2"],
+}
 
 
 def test_a_study_stands_beside_what_the_paper_prints(client: TestClient) -> None:
@@ -212,15 +85,6 @@ def test_a_study_is_a_table_with_what_is_best_at_chance_and_still_to_come(client
     assert client.get(f"/api/v1/studies/{id}?show=size").status_code == 422
     assert client.get(f"/api/v1/studies/{'9' * 16}").status_code == 404
     assert client.get("/api/v1/studies").json()["items"][0]["cells"] == len(cells)
-
-
-GRID: dict[str, Any] = {
-    "models": ["demo"],
-    "methods": ["magnitude", "wanda"],
-    "patterns": ["0.5", "2:4"],
-    "calibrations": [{"dataset": "demo", "samples": 2}, {"dataset": "c4", "samples": 2}],
-    "tasks": ["reviews", "sst2"],
-}
 
 
 def test_every_axis_of_a_study_is_a_filter(client: TestClient) -> None:
@@ -300,85 +164,35 @@ def test_all_failed_cells_of_a_study_are_tried_again_at_once(client: TestClient,
     assert client.post(f"/api/v1/studies/{'9' * 16}/retry").status_code == 404
 
 
-def test_dense_models_are_not_removed_and_unknown_ones_are_404(client: TestClient, stores: Stores) -> None:
-    assert client.delete("/api/v1/models/demo").status_code == 409
-    assert client.delete(f"/api/v1/models/{OTHER_PRUNED}").status_code == 404
-    add_model(stores, PRUNED)
-    add_evaluation(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", [0, 0, 0, 0])
-    assert client.delete(f"/api/v1/models/{PRUNED}").status_code == 409
-    assert client.delete(f"/api/v1/evaluations/{PRUNED_EVALUATION}").status_code == 204
-    assert client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").status_code == 404
-    assert client.delete(f"/api/v1/models/{PRUNED}").status_code == 204
+ESTIMATE = "/api/v1/studies/estimate"
 
 
-def perplexities(stores: Stores, id: str, model: str, **measured: tuple[float, str]) -> None:
-    """An evaluation of no task; text -> its perplexity and which windows they were."""
-    summary = {
-        name: {
-            "perplexity": value,
-            "nll": math.log(value),
-            "interval": [value * 0.9, value * 1.1],
-            "tokens": 2047 * 141,
-            "windows": 141,
-            "seqlen": 2048,
-            "source": f"{name}.test.txt",
-            "sha256": windows,
-        }
-        for name, (value, windows) in measured.items()
-    }
-    spec = {"model": model, "tasks": [], "perplexity": {"datasets": list(measured), "seqlen": 2048, "windows": None}}
-    stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {}, "perplexity": summary})
+def test_the_work_of_a_study(client: TestClient, stores: Stores) -> None:
+    answer = client.post(ESTIMATE, json={"spec": STUDY["spec"]})
+    assert answer.status_code == 200
+    document = answer.json()
+    assert document["new"] == {"prune": 1, "evaluate": 2, "attribute": 0}
+    assert (document["cells"], document["known"], document["seconds"]) == (3, 0, None)
+    assert "nothing like 3 of 3 jobs" in document["basis"]
+    assert client.get("/api/v1/jobs").json()["items"] == []
+    submit(client, STUDY)
+    known = client.post(ESTIMATE, json={"spec": STUDY["spec"]}).json()
+    assert (known["known"], known["seconds"]) == (3, 0)
+    assert client.post(ESTIMATE, json={"spec": STUDY["spec"], "force": True}).json()["known"] == 0
 
 
-def test_a_perplexity_stands_beside_the_dense_models_on_the_same_windows(client: TestClient, stores: Stores) -> None:
-    add_model(stores, PRUNED)
-    perplexities(stores, DENSE_EVALUATION, "demo", wikitext2=(5.12, "aa"), ptb=(40.0, "bb"))
-    perplexities(stores, PRUNED_EVALUATION, f"pruned:{PRUNED}", wikitext2=(6.42, "aa"), ptb=(13482.3, "cc"))
-    document = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").json()
-    first, second = document["perplexity"]
-    assert (first["text"], first["perplexity"], first["dense"]) == ("wikitext2", 6.42, 5.12)
-    assert first["ratio"] == 6.42 / 5.12 and first["dense_href"] == f"/evaluations/{DENSE_EVALUATION}"
-    assert (second["dense"], second["ratio"], second["dense_href"]) == (None, None, None), "other windows"
-    assert first["paired"] is second["paired"] is None, "no window's loss was kept"
-    own = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()
-    assert [text["dense"] for text in own["perplexity"]] == [None, None]
-    html = client.get(f"/evaluations/{PRUNED_EVALUATION}").text
-    assert "perplexity on wikitext2, ptb" in html
-    for shown in ("<b>6.42</b>", "5.78 to 7.06", ">5.12</a>", "1.25\xa0×", "141 × 2,048 tokens", "<b>13,482</b>"):
-        assert shown in html, shown
-    assert "perplexity on ptb <small>13,482</small>" in client.get("/evaluations").text
-    assert client.get(f"/models/pruned:{PRUNED}").status_code == 200
+def test_what_is_wrong_is_said_as_for_a_job(client: TestClient) -> None:
+    for spec in ({**STUDY["spec"], "tasks": ["revews"]}, {**STUDY["spec"], "models": ["./nowhere"]}):
+        estimated = client.post(ESTIMATE, json={"spec": spec})
+        submitted = client.post("/api/v1/jobs", json={"kind": "study", "spec": spec})
+        assert estimated.status_code == submitted.status_code == 422
+        assert estimated.json()["errors"] == submitted.json()["errors"]
+    assert client.post(ESTIMATE, json={"spec": {}, "colour": "blue"}).status_code == 422
 
 
-def test_a_perplexity_has_its_paired_interval_where_the_windows_losses_were_kept(
-    client: TestClient, stores: Stores
-) -> None:
-    hard = np.array([1.2, 2.9, 1.7, 2.2, 2.6, 1.4])
-    losses = {"demo": hard, f"pruned:{PRUNED}": hard + np.array([0.2, 0.25, 0.22, 0.19, -0.01, 0.21])}
-    add_model(stores, PRUNED)
-    for id, (model, nlls) in zip((DENSE_EVALUATION, PRUNED_EVALUATION), losses.items(), strict=True):
-        windows = {"tokens": 31 * 6, "windows": 6, "seqlen": 32, "source": "ptb.test.txt", "sha256": "aa"}
-        whole = {"perplexity": math.exp(nlls.mean()), "nll": nlls.mean(), "interval": None, **windows}
-        spec = {"model": model, "tasks": [], "perplexity": {"datasets": ["ptb"], "seqlen": 32, "windows": None}}
-        outcomes = outcomes_of({"perplexity": {"ptb": {**whole, "nlls": nlls.tolist()}}})
-        summary = {"tasks": {}, "perplexity": {"ptb": whole}}
-        stores.results.add("evaluation", id, job=None, spec=spec, summary=summary, outcomes=outcomes)
-    (text,) = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").json()["perplexity"]
-    paired, test = text["paired"], ttest_rel(losses[f"pruned:{PRUNED}"], hard)
-    ends = test.confidence_interval(0.95)
-    assert paired["evaluation"]["href"] == text["dense_href"] == f"/evaluations/{DENSE_EVALUATION}"
-    assert (paired["windows"], paired["worse"], paired["better"], paired["same"]) == (6, 5, 1, 0)
-    assert paired["interval"] == pytest.approx([ends.low, ends.high]) and paired["p"] == pytest.approx(test.pvalue)
-    assert text["ratio"] == pytest.approx(math.exp(paired["difference"]))
-    html = client.get(f"/evaluations/{PRUNED_EVALUATION}").text
-    assert f"{math.exp(ends.low):.2f}\xa0× to {math.exp(ends.high):.2f}\xa0×" in html
-    (own,) = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()["perplexity"]
-    assert own["paired"] is None and own["ratio"] is None
-
-
-def test_rows_whose_prompt_was_cut_are_shown(client: TestClient, stores: Stores) -> None:
-    add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 0], truncated=3)
-    html = client.get(f"/evaluations/{DENSE_EVALUATION}").text
-    assert "reviews: 3 of 4 rows lost the beginning of a prompt longer than 512 tokens" in html
-    assert client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()["tasks"][0]["truncated"] == 3
-    assert "with the beginning of their prompt cut off" in client.get(f"/evaluations/{DENSE_EVALUATION}/reviews").text
+def test_the_address_is_described_with_an_example_that_can_be_sent(client: TestClient) -> None:
+    operation = client.get("/openapi.json").json()["paths"][ESTIMATE]["post"]
+    assert set(operation["responses"]) - {*OF_ALL, *OF_CHANGES} == {"200", "422"}
+    (example,) = operation["requestBody"]["content"]["application/json"]["examples"].values()
+    assert example["value"]["spec"] == EXAMPLES["study"]
+    assert client.post(ESTIMATE, json=example["value"]).status_code == 200

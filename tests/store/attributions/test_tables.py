@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from prunescope.store.attributions.activations import ActivationStore, ActivationWriter, NoSuchNeuron
-from prunescope.store.attributions.tables import AttributionTables, Interval
+from prunescope.store.attributions.documents import Interval
+from prunescope.store.attributions.tables import AttributionTables
 from tests.store.attributions.test_activations import example
 
 NAN = float("nan")
@@ -148,14 +149,14 @@ def test_one_neuron(tables: AttributionTables) -> None:
         assert document["masked_fraction"] == {"in": pytest.approx(0.47), "out": None}
         assert document["masked_fractions"] == {"pruned-1": document["masked_fraction"]}
         assert found.drops == {"pruned-1": pytest.approx(0.6)}
-        assert found.words[0].activations == {"dense": 3.0, "pruned-1": 0.75}
-        assert found.words[0].drops == {"pruned-1": 0.75}
+        assert found.words[0].values == {"dense": 3.0, "pruned-1": 0.75}
+        assert found.words[0].drop == {"pruned-1": 0.75}
     else:
         assert found.masked_fraction is None
-        assert found.words[0].drops == {}
+        assert found.words[0].drop == {}
     silent = tables.neuron(0, 1)
     assert (silent.rank, silent.score, silent.word) == (None, None, None)
-    assert all(drop is None for word in silent.words for drop in word.drops.values())
+    assert all(drop is None for word in silent.words for drop in word.drop.values())
     with pytest.raises(NoSuchNeuron, match="neuron 4"):
         tables.neuron(0, 4)
 
@@ -215,9 +216,6 @@ def test_layers(tables: AttributionTables) -> None:
     assert rows[1].best.neuron == 0
     assert rows[0].score == pytest.approx(0.3)
     assert rows[0].drop == (pytest.approx(0.1) if has_pruned(tables) else None)
-    assert tables.relevant(1, 2) == [0, 3]
-    with pytest.raises(NoSuchNeuron):
-        tables.relevant(5)
 
 
 def test_next_in_rank(tables: AttributionTables) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from prunescope.server.neurons.export.panes import Cell
 from prunescope.server.neurons.export.svg import MAX_WIDTH, PANE_CHARACTERS, characters, place
+from prunescope.server.neurons.tokens import Cell, Token
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import TOKENS, VARIANTS, MadeUp
 
@@ -79,7 +79,8 @@ def test_pictures_are_at_most_so_wide(client: TestClient, made_up: MadeUp, query
 
 
 def cell(*parts: str) -> Cell:
-    return Cell(0, parts, 0.0, "", "", influential=False, special=False, chosen=False, note="")
+    token = Token(0, 0, "", parts, False, False, 0.0, 0.0, 0.0, 0.0)
+    return Cell(token, 0.0, "h", 0.0, chosen=False)
 
 
 def test_lines_are_never_longer_than_their_pane() -> None:
@@ -87,7 +88,9 @@ def test_lines_are_never_longer_than_their_pane() -> None:
     placed, _, _ = place(cells)
     runs = [run for item in placed for run in item.runs]
     assert all(run.column + run.characters <= PANE_CHARACTERS for run in runs)
-    assert "".join(run.text for run in runs).replace("↵", "\n") == "".join("\n".join(each.parts) for each in cells)
+    assert "".join(run.text for run in runs).replace("↵", "\n") == "".join(
+        "\n".join(each.token.parts) for each in cells
+    )
     lines = [run.line for run in runs]
     assert lines == sorted(lines)
     newlines = [run for run in placed[2].runs if run.text.endswith("↵")]

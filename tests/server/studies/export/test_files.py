@@ -16,6 +16,7 @@ from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.export.files import table_file
 from prunescope.server.studies.export.latex import escaped
 from prunescope.server.studies.queries import study_document
+from prunescope.server.studies.query import StudyQuery
 from tests.server.conftest import add_evaluation, add_model
 from tests.server.latex import compile_latex
 
@@ -196,7 +197,7 @@ def test_every_cell_with_every_setting(client: TestClient, stores: Stores, study
 
 def nasty(stores: Stores, study: str) -> StudyDocument:
     """The study's document with labels that would break a careless file."""
-    document = study_document(stores, study, rows="method", columns="pattern")
+    document = study_document(stores, study, StudyQuery(rows="method", columns="pattern"))
     table = document.table
     row = table.rows[0]
     rows = [row.model_copy(update={"label": text, "group": text}) for text in NASTY]
@@ -227,8 +228,8 @@ def test_the_latex_is_whole_whatever_the_labels_are(stores: Stores, study: str) 
 
 def test_latex_compiles(stores: Stores, study: str, tmp_path: Path) -> None:
     inputs = {
-        "plain": study_document(stores, study, rows="method", columns="pattern"),
-        "difference": study_document(stores, study, rows="task", columns="method", show="difference"),
+        "plain": study_document(stores, study, StudyQuery(rows="method", columns="pattern")),
+        "difference": study_document(stores, study, StudyQuery(rows="task", columns="method", show="difference")),
         "nasty": nasty(stores, study),
     }
     compile_latex({name: table_file(document, "tex").body for name, document in inputs.items()}, tmp_path)

@@ -1,0 +1,155 @@
+"""Live events for every open stream of the process, read from Redis over one connection and handed to all followers.
+
+A connection for each open page would exhaust any pool: with one reader, a thousand open pages cost one blocking read.
+Events are hints (`jobs/events.py`), so a follower that falls behind reads again from where it was.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+import redis.asyncio
+
+from prunescope.jobs.events import Event, is_stream_id, read_async, read_many
+from prunescope.jobs.problems import unavailable
+
+MAX_STREAMS = 1000
+"""Event streams that are open at once in one process: each also asks the database now and then."""
+MAX_WAITING = 1000
+"""Events that wait for one slow follower; beyond that it reads them again from Redis."""
+SILENCE_SECONDS = 10.0
+"""How long a follower hears nothing before it is told so."""
+WITHOUT_REDIS_SECONDS = 1.0
+"""How often followers are told that there is nothing while Redis does not answer, and how often it is tried again."""
+
+
+@dataclass(eq=False)
+class _Follower:
+    events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
+    behind: bool = False
+
+
+class Feed:
+    """Reads the streams that somebody follows. Used on one event loop; `close` ends its reader."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._followers: dict[str, set[_Follower]] = {}
+        self._places: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._reachable = True
+
+    def check_room(self) -> None:
+        """Raise the Problem 503 when MAX_STREAMS are open already."""
+        if sum(map(len, self._followers.values())) >= MAX_STREAMS:
+            raise unavailable(
+                "too-many-streams",
+                "Too many open streams",
+                f"{MAX_STREAMS} event streams are open, which is the most that the server holds; "
+                f"close pages that are not needed, or ask for the job itself",
+            )
+
+    async def follow(self, stream: str, after: str) -> AsyncGenerator[Event | None]:
+        """Every event after an event's id ("0": all that are kept), then new ones as they come, without end; None
+        after SILENCE_SECONDS without any, and every second while Redis does not answer.
+
+        An `after` that is no stream id (a Last-Event-ID that somebody made up) counts as "0".
+        """
+        place = after if is_stream_id(after) else "0"
+        follower = _Follower(behind=True)  # what is kept is read first
+        self._join(stream, place, follower)
+        try:
+            while True:
+                if follower.behind:
+                    follower.behind = False
+                    try:
+                        missed = await read_async(self._client, stream, place)
+                    except redis.RedisError:
+                        follower.behind = True
+                        await asyncio.sleep(WITHOUT_REDIS_SECONDS)
+                        yield None
+                        continue
+                    for event in missed:
+                        place = event.id
+                        yield event
+                patience = SILENCE_SECONDS if self._reachable else WITHOUT_REDIS_SECONDS
+                try:
+                    event = await asyncio.wait_for(follower.events.get(), patience)
+                except TimeoutError:
+                    yield None
+                    continue
+                if _order(event.id) > _order(place):
+                    place = event.id
+                    yield event
+        finally:
+            self._leave(stream, follower)
+
+    async def close(self) -> None:
+        """End the reader; followers hear nothing more."""
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+            self._reader = None
+
+    def _join(self, stream: str, place: str, follower: _Follower) -> None:
+        if stream not in self._followers:
+            self._places[stream] = place
+            self._changed.set()  # the reader waits for other streams: it begins again with this one too
+        self._followers.setdefault(stream, set()).add(follower)
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read())
+
+    def _leave(self, stream: str, follower: _Follower) -> None:
+        followers = self._followers[stream]
+        followers.discard(follower)
+        if not followers:
+            del self._followers[stream], self._places[stream]
+
+    async def _read(self) -> None:
+        """Reads until nobody follows; errors of Redis do not end it."""
+        while self._places:
+            self._changed.clear()
+            reading = asyncio.ensure_future(read_many(self._client, dict(self._places)))
+            changed = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait({reading, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    continue
+                found = reading.result()
+            except (redis.RedisError, OSError):
+                self._reachable = False
+                await asyncio.sleep(WITHOUT_REDIS_SECONDS)
+                continue
+            finally:
+                await _cancelled(reading, changed)
+            self._reachable = True
+            for stream, events in found.items():
+                self._hand_out(stream, events)
+
+    def _hand_out(self, stream: str, events: list[Event]) -> None:
+        if not events or stream not in self._places:  # its last follower has left in the meantime
+            return
+        self._places[stream] = events[-1].id
+        for follower in self._followers[stream]:
+            for event in events:
+                if follower.events.full():
+                    follower.behind = True
+                    break
+                follower.events.put_nowait(event)
+
+
+async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _order(place: str) -> tuple[int, int]:
+    """A stream id as numbers, since their texts do not sort."""
+    moment, _, number = place.partition("-")
+    return int(moment), int(number or 0)

@@ -1,0 +1,223 @@
+"""Labels made from specs (pruned models, evaluations, attributions, studies), and `told_apart`, which makes equal
+labels different."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from prunescope.jobs.briefs import count_of
+from prunescope.jobs.specs import PruneSpec
+
+SEPARATOR = " · "
+LONGEST_BEGINNING = 40
+"""Characters of a text of one's own that stand for it."""
+MAX_ROWS = 5
+"""So many chosen rows are named."""
+MAX_WORDS = 5
+WORD_SOURCES = {
+    "manual": "chosen by hand",
+    "cot": "named by the model",
+    "occlusion": "found by occlusion",
+    "gradient": "found by gradient",
+}
+"""Where influential words come from, as every page says it."""
+
+
+def pruned_label(spec: Mapping[str, Any], otherwise: str = "pruned") -> str:
+    """`wanda · c4 128x2048 · 0.5`; ``otherwise`` where the spec cannot be read any more."""
+    try:
+        return PruneSpec.model_validate(spec).label
+    except ValidationError:
+        return otherwise
+
+
+def pruned_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a pruned model's label leaves out: where its calibration file lies."""
+    calibration = spec.get("calibration")
+    file = calibration.get("file") if isinstance(calibration, Mapping) else None
+    return (str(file or ""),)
+
+
+def texts_label(spec: Mapping[str, Any]) -> str:
+    """Where an attribution's texts come from: the name of a task, chosen rows of it, or how many were given."""
+    texts = spec.get("texts")
+    if isinstance(texts, Mapping) and texts.get("dataset"):
+        chosen = count_of(spec, "texts", "indices")
+        return f"{chosen} row{'' if chosen == 1 else 's'} of {texts['dataset']}" if chosen else str(texts["dataset"])
+    count = count_of(spec, "texts")
+    return "1 text" if count == 1 else f"{count} texts"
+
+
+def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """An attribution's settings in words, the most important first."""
+    words = spec.get("words") or {}
+    source = str(words.get("source", "")) if isinstance(words, Mapping) else str(words)
+    layers, causal = spec.get("layers"), spec.get("causal")
+    return (
+        _which_texts(spec),
+        f"words {WORD_SOURCES.get(source, source)}",
+        _which_words(spec.get("texts")),
+        f"activation {spec.get('activation', 'relu')}",
+        f"prompt {spec.get('prompt') or 'none'}",
+        "all layers" if layers is None else f"layers {_listed(layers, MAX_ROWS)}",
+        f"{spec.get('permutations', 0):,} permutations",
+        f"run seed {spec.get('seed', 0)}",
+        f"floor {spec.get('floor', 0.05):g}",
+        "special tokens counted" if spec.get("special_tokens") else "",
+        f"causal on {causal['task']}" if isinstance(causal, Mapping) and "task" in causal else "",
+    )
+
+
+def _which_texts(spec: Mapping[str, Any]) -> str:
+    texts = spec.get("texts")
+    if isinstance(texts, Mapping):
+        if rows := texts.get("indices"):
+            return f"rows {_listed(rows, MAX_ROWS, count_of(spec, 'texts', 'indices'))}"
+        return f"{texts.get('count', 10)} texts, seed {texts.get('seed', 0)}"
+    first = texts[0] if isinstance(texts, list | tuple) and texts else ""
+    return quoted(str(first.get("text", "")) if isinstance(first, Mapping) else str(first))
+
+
+def _which_words(texts: object) -> str:
+    """Words that somebody chose, the first of them."""
+    rows = texts.get("words") if isinstance(texts, Mapping) else texts
+    found: list[str] = []
+    for row in rows if isinstance(rows, list | tuple) else ():
+        words = row.get("words") if isinstance(row, Mapping) else row
+        found += map(str, words if isinstance(words, list | tuple) else ())
+    return _listed(found, MAX_WORDS)
+
+
+def quoted(text: str) -> str:
+    """The beginning of a text between quotes."""
+    plain = " ".join(text[: 4 * LONGEST_BEGINNING].split())
+    return f"“{plain if len(plain) <= LONGEST_BEGINNING else f'{plain[: LONGEST_BEGINNING - 1]}…'}”"
+
+
+def _listed(values: Iterable[object], most: int, count: int | None = None) -> str:
+    """The first values, and how many more of `count` there are (None: as many as are given)."""
+    named = [*map(str, values)]
+    left = (len(named) if count is None else count) - most
+    more = f" and {left} more" if left > 0 else ""
+    return f"{', '.join(named[:most])}{more}"
+
+
+def measured_label(spec: Mapping[str, Any]) -> str:
+    """`sst2, yelp, 200 rows each, perplexity on wikitext2 64x2048`: what an evaluation measures, and on how much."""
+    parts = [*spec.get("tasks", ())]
+    if parts and (limit := spec.get("limit")):
+        rows = f"{limit:,} row{'' if limit == 1 else 's'}"
+        parts.append(f"{rows} each" if len(parts) > 1 else rows)
+        parts += [f"seed {spec['seed']}"] if spec.get("seed") else []
+    parts += [r"\n as text"] if spec.get("newline") == "literal" else []
+    perplexity = spec.get("perplexity") or {}
+    if texts := [name.rpartition("/")[2] for name in perplexity.get("datasets", ())]:
+        parts.append(f"perplexity on {', '.join(texts)}{_windows(perplexity)}")
+    return ", ".join(parts)
+
+
+def _windows(perplexity: Mapping[str, Any]) -> str:
+    match perplexity.get("windows"), perplexity.get("seqlen"):
+        case None, None:
+            return ""
+        case None, length:
+            return f" in windows of {length}"
+        case count, None:
+            return f" in {count} windows"
+        case count, length:
+            return f" {count}x{length}"
+
+
+def study_title(spec: Mapping[str, Any]) -> str:
+    """A study's name, or what it crosses."""
+    return str(spec["name"]) if spec.get("name") else f"Study · {_crossed(spec)}"
+
+
+def study_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a study crosses, in words that tell it from others of the same name."""
+    limit = spec.get("limit")
+    lists = [_listed(map(_value, spec.get(field) or ()), MAX_ROWS, count_of(spec, field)) for field in _AXES]
+    return (_crossed(spec), *lists, f"{limit:,} rows each" if limit else "all rows")
+
+
+_AXES = ("models", "methods", "patterns", "calibrations", "tasks", "seqlens", "seeds")
+
+
+def _crossed(spec: Mapping[str, Any]) -> str:
+    counts = ((count_of(spec, field), field) for field in _AXES[:5])
+    return " x ".join(f"{count} {_noun(field, count)}" for count, field in counts if count)
+
+
+def _noun(field: str, count: int) -> str:
+    return field.removesuffix("s") if count == 1 else field
+
+
+def _value(value: object) -> str:
+    """A value of an axis in a few characters."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    if {"n", "m"} <= value.keys():
+        return f"{value['n']}:{value['m']}"
+    first = (value.get(name) for name in ("name", "dataset", "file", "sparsity"))
+    return str(next((each for each in first if each is not None), "")) + (
+        f" {value['mode']}" if value.get("mode") == "single" else ""
+    )
+
+
+@dataclass(frozen=True)
+class Described:
+    """A name, and facts that may be added to it, the most telling first; an empty one says nothing. All things that are
+    told apart together have the same number of facts, and no two the same last one."""
+
+    name: str
+    facts: tuple[str, ...]
+
+
+def told_apart(things: Sequence[Described]) -> list[str]:
+    """A name for each, no two alike: of the facts in their order those by which it differs from others of its name.
+
+    >>> told_apart([Described("wanda", ("c4", "1")), Described("wanda", ("ptb", "2")), Described("ria", ("c4", "3"))])
+    ['wanda · c4', 'wanda · ptb', 'ria']
+    """
+    names = [thing.name for thing in things]
+    for column in range(len(things[0].facts) if things else 0):
+        alike = {name for name, count in Counter(names).items() if count > 1}
+        if not alike:
+            break
+        shared = [(place, name, things[place].facts[column]) for place, name in enumerate(names) if name in alike]
+        told: dict[str, set[str]] = {name: set() for name in alike}
+        for _, name, fact in shared:
+            told[name].add(fact)
+        for place, name, fact in shared:
+            if fact and len(told[name]) > 1:
+                names[place] = f"{name}{SEPARATOR}{fact}"
+    return names
+
+
+def spec_fields(spec: Mapping[str, object], before: str = "") -> dict[str, str | int | float | None]:
+    """A spec as the fields of the form: ``{"method.name": "wanda", ...}``."""
+    fields: dict[str, str | int | float | None] = {}
+    for name, value in spec.items():
+        if name == "pattern" and isinstance(value, Mapping):
+            value = typed_pattern(value)
+        if isinstance(value, Mapping):
+            fields |= spec_fields(value, f"{before}{name}.")
+        elif value is None or isinstance(value, str | int | float):
+            fields[f"{before}{name}"] = value
+    return fields
+
+
+def typed_pattern(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    return f"{value['n']}:{value['m']}" if {"n", "m"} <= value.keys() else typed(value.get("sparsity"))
+
+
+def typed(value: object) -> str:
+    """A value as a user types it; empty for a flag that is not set."""
+    if isinstance(value, bool):
+        return "true" if value else ""
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,36 @@
+"""Documents of the choices that the job form offers."""
+
+from prunescope.jobs.documents import JobKind
+from prunescope.server.site.documents import Choice, Document
+
+
+class MethodChoice(Choice):
+    """A method, or an allocation, with its options."""
+
+    needs_calibration: bool
+    options: list["OptionField"]
+
+
+class OptionField(Document):
+    """One option of a method, from its JSON schema."""
+
+    name: str
+    type: str  # "number", "integer", "string", "boolean"
+    default: str | float | int | bool | None
+    allowed: list[str] | None = None
+    note: str | None = None
+
+
+class JobForm(Document):
+    """The values that a spec may have, for the form and for programs that write specs."""
+
+    kinds: list[JobKind]
+    models: list[Choice]
+    methods: list[MethodChoice]
+    allocations: list[MethodChoice]
+    calibration_sets: list[Choice]
+    tasks: list[Choice]
+    prompts: list[Choice]  # none, and the tasks whose prompt goes around any text
+    word_sources: list[Choice]
+    activations: list[Choice]
+    examples: dict[JobKind, dict[str, object]]  # a spec of each kind that can be submitted as it is

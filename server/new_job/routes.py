@@ -1,0 +1,34 @@
+"""The form that starts a job, and the document of what it offers."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from prunescope.jobs.documents import JobKind
+from prunescope.server import urls
+from prunescope.server.new_job.documents import JobForm
+from prunescope.server.new_job.page import fill_form, form_page
+from prunescope.server.new_job.queries import beginning, job_form
+from prunescope.server.site.asked import Asked
+from prunescope.server.site.frame import JOBS, make_frame, render
+from prunescope.server.stores import StoresHere
+
+api = APIRouter(prefix=urls.API, tags=["Jobs"])
+pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@api.get(urls.NEW_JOB, summary="What a spec may name")
+def new_job(stores: StoresHere) -> JobForm:
+    return job_form(stores)
+
+
+@pages.get(urls.NEW_JOB)
+def show_job_form(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request, any_other=True)
+    began = asked.read(lambda: beginning(stores, asked.text("from")))
+    kind = began.kind if began else JobKind(asked.read(lambda: asked.one_of("kind", list(JobKind))) or JobKind.PRUNE)
+    offered = job_form(stores)
+    form = asked.read(lambda: fill_form(offered, kind, asked.values, began))
+    left_out = tuple(f"{each}. It was left out." for each in began.left_out) if began else ()
+    notices = (*asked.notices, *left_out)
+    frame = make_frame(request, "New job", JOBS, section="Jobs", scripts=("form",), notices=notices)
+    return render("new_job/form", form_page(offered, kind, form, frame, began))

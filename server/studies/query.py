@@ -1,0 +1,79 @@
+"""The query of a study's address, the same class for its page, its document and its files."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ConfigDict
+
+from prunescope.jobs.problems import bad_field, unknown_name
+from prunescope.server import urls
+from prunescope.server.studies.documents import StudyDocument
+from prunescope.store.studies.table import AXES
+
+Labels = Annotated[Sequence[str] | None, Query(description="only these values of the axis; may be given several times")]
+
+
+class StudyQuery(BaseModel):
+    """The axes of a study's table, its ``measure``, what its cells ``show``, the ``published`` table beside it and the
+    ``chart``, each None for the default; and for each axis the values that count, None for all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: str | None = None
+    columns: str | None = None
+    measure: str | None = None
+    show: str | None = None
+    published: str | None = None
+    chart: str | None = None
+    model: Labels = None
+    method: Labels = None
+    pattern: Labels = None
+    calibration: Labels = None
+    seqlen: Labels = None
+    allocation: Labels = None
+    seed: Labels = None
+    task: Labels = None
+    group: Labels = None
+
+    @property
+    def where(self) -> dict[str, Sequence[str]]:
+        """Axis -> the values that count, of the axes that are filtered."""
+        return {axis: labels for axis in AXES if (labels := getattr(self, axis))}
+
+    def with_(self, **changes: object) -> "StudyQuery":
+        """The query with some fields changed."""
+        return self.model_copy(update=changes)
+
+    @property
+    def state(self) -> dict[str, urls.State]:
+        """The parameters of an address, without those that have their default."""
+        return self.model_dump(exclude_none=True)
+
+
+TABLE_PARAMETERS = tuple(name for name in StudyQuery.model_fields if name not in AXES)
+
+
+def _checked(request: Request, query: Annotated[StudyQuery, Query()]) -> StudyQuery:
+    """Problem 422 for an unknown parameter: a filter whose name is misspelled must not show everything."""
+    known = [*AXES, *TABLE_PARAMETERS]
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            raise bad_field(name, value, list(AXES), unknown_name(name, known))
+    return query
+
+
+def shown_query(document: StudyDocument) -> StudyQuery:
+    """The query that leads to a document's table, with both axes named."""
+    return StudyQuery(
+        rows=document.table.rows_axis,
+        columns=document.table.columns_axis,
+        measure=None if document.measure == document.measures[0] else document.measure,
+        show=None if document.show == document.measure else document.show,
+        published=None if document.published is None else document.published.name,
+        chart=None if document.chart is None else document.chart.name,
+        **document.filters,
+    )
+
+
+AskedStudy = Annotated[StudyQuery, Depends(_checked)]

@@ -1,0 +1,47 @@
+"""The form that starts a job: what it offers."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from prunescope.jobs.strict import Strict
+from prunescope.jobs.vocabulary import ALLOCATIONS, METHODS, TASKS
+from prunescope.server.stores import Stores
+from tests.server.conftest import PRUNED, add_model
+
+PRUNE_SPEC: dict[str, Any] = {
+    "model": "demo",
+    "method": {"name": "magnitude"},
+    "pattern": {"kind": "n_m", "n": 2, "m": 4},
+}
+PRUNE = {"kind": "prune", "spec": PRUNE_SPEC}
+
+
+def test_the_form_offers_what_a_spec_may_name(client: TestClient, stores: Stores) -> None:
+    add_model(stores, PRUNED)
+    form = client.get("/api/v1/jobs/new").json()
+    assert {method["value"] for method in form["methods"]} >= {"magnitude", "wanda"}
+    assert [model["value"] for model in form["models"]] == ["demo", f"pruned:{PRUNED}"]
+    assert "reviews" in {task["value"] for task in form["tasks"]}
+    assert {"none", "arc_easy"} < {prompt["value"] for prompt in form["prompts"]} < {"none", *TASKS} - {"rte"}
+    assert set(form["examples"]) == {"prune", "evaluate", "attribute", "study"}
+    sets = {choice["value"]: choice for choice in form["calibration_sets"]}
+    assert (sets["rte"]["group"], sets["wikitext2"]["group"]) == ("examples", "running text")
+    assert all(choice["note"] for choice in sets.values())
+
+
+@pytest.mark.parametrize(("path", "known"), [("method", METHODS), ("allocation", ALLOCATIONS)])
+def test_every_method_and_allocation_can_be_chosen_with_its_options(
+    client: TestClient, path: str, known: dict[str, type[Strict]]
+) -> None:
+    form = client.get("/api/v1/jobs/new").json()
+    page = client.get("/jobs/new?kind=prune").text
+    offered = {choice["value"]: choice["options"] for choice in form[f"{path}s"]}
+    assert offered.keys() == known.keys()
+    for name, options in offered.items():
+        assert f'<option value="{name}"' in page
+        assert {option["name"] for option in options} == known[name].model_fields.keys() - {"name"}
+        for option in options:
+            assert f'data-field="{path}.{option["name"]}"' in page and f'data-when="{path}.name={name}"' in page
+            assert all(f'<option value="{value}"' in page for value in option["allowed"] or ())
