@@ -39,7 +39,7 @@ def show_attributions(request: Request, stores: StoresHere) -> Response:
         request,
         "Attributions",
         section="Attributions",
-        scripts=("live",),
+        scripts=("site/live",),
         events_href=urls.events(),
         notices=asked.notices,
     )
@@ -68,7 +68,9 @@ def show_attribution(request: Request, stores: StoresHere, attribution: str) -> 
     document = asked.read(
         lambda: attribution_document(opened, variant=asked.text("variant"), word=asked.text("word"), record=record)
     )
-    frame = attribution_frame(request, document.label, opened, scripts=("charts", "texts"), notices=asked.notices)
+    frame = attribution_frame(
+        request, document.label, opened, scripts=("site/charts", "texts/texts"), notices=asked.notices
+    )
     own = None if frame.shared else text_panel(Target(attribution), own_text_form(opened), other_texts(stores, opened))
     return render("attributions/attribution", attribution_page(document, frame, here=address(request), own=own))
 

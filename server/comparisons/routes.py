@@ -51,5 +51,5 @@ def show_comparison(request: Request, stores: StoresHere, attribution: str, othe
     document = asked.read(lambda: comparison_document(opened, second, top=asked.text("top")))
     title = f"{document.first.label} beside {document.second.label}"
     crumbs = (opened_crumb(opened), Crumb("Compare", urls.comparisons(attribution)))
-    frame = attribution_frame(request, title, opened, *crumbs, scripts=("charts",), notices=asked.notices)
+    frame = attribution_frame(request, title, opened, *crumbs, scripts=("site/charts",), notices=asked.notices)
     return render("comparisons/comparison", comparison_page(document, frame, here=address(request)))

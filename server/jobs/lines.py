@@ -56,7 +56,7 @@ def job_message(job: JobItem) -> str:
 
 
 def progress_text(progress: Progress) -> str:
-    """``prune · 3 of 4 layers · layer 2 · 12 s left``: the same words as ``js/progress.js``."""
+    """``prune · 3 of 4 layers · layer 2 · 12 s left``: the same words as ``js/site/progress.js``."""
     parts = [progress.stage]
     if progress.total > 0:
         parts.append(f"{progress.done} of {progress.total} {progress.unit}".strip())

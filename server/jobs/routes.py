@@ -99,7 +99,7 @@ def show_jobs(request: Request, stores: StoresHere) -> Response:
     )
     kind, state = asked.text("kind"), asked.text("state")
     frame = make_frame(
-        request, "Jobs", section="Jobs", scripts=("live",), events_href=urls.events(), notices=asked.notices
+        request, "Jobs", section="Jobs", scripts=("site/live",), events_href=urls.events(), notices=asked.notices
     )
     start = [] if frame.shared else start_links()
     of_kind, in_state = JobKind(kind) if kind else None, JobState(state) if state else None
@@ -117,7 +117,7 @@ def show_job(request: Request, stores: StoresHere, job: str) -> Response:
     document = job_detail(stores, job)
     # The cells of a study are followed as in a list.
     live = urls.events() if document.children and not document.state.ended else None
-    scripts = ("job",) if live is None else ("job", "live")
+    scripts = ("jobs/job",) if live is None else ("jobs/job", "site/live")
     then = asked.read(lambda: _then(document, asked))
     title = f"{document.title} · job {document.id[:8]}"
     frame = make_frame(request, title, JOBS, section="Jobs", scripts=scripts, events_href=live, notices=asked.notices)

@@ -107,7 +107,7 @@ def show_model(request: Request, stores: StoresHere, model: str) -> Response:
     asked = Asked(request, "map")
     document = model_document(stores, model)
     shown = asked.read(lambda: asked.one_of("map", [*TITLES]))
-    scripts = ("views", "charts") if document.layers else ()
+    scripts = ("site/views", "site/charts") if document.layers else ()
     frame = make_frame(request, document.label, MODELS, section="Models", scripts=scripts, notices=asked.notices)
     chosen = next((each for each in TITLES if each == shown), None)
     return render("models/model", model_page(document, frame, here=address(request), shown=chosen))

@@ -77,7 +77,7 @@ def show_layer(request: Request, stores: StoresHere, attribution: str, layer: in
         f"Layer {layer} · {opened.label}",
         opened,
         opened_crumb(opened),
-        scripts=("layer",),
+        scripts=("neurons/layer",),
         notices=asked.notices,
     )
     return render(
@@ -151,7 +151,9 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
     view = asked.read(lambda: neuron_view(document, asked.values))
     crumbs = (opened_crumb(opened), Crumb(f"Layer {layer}", document.layer_href))
     title = f"{document.name} · {document.label}"
-    frame = attribution_frame(request, title, opened, *crumbs, scripts=("neuron", "texts"), notices=asked.notices)
+    frame = attribution_frame(
+        request, title, opened, *crumbs, scripts=("neurons/neuron", "texts/texts"), notices=asked.notices
+    )
     own = text_panel(Target(attribution, document.name, asked.text("variant")), own_text_form(opened))
     page = neuron_page(document, view, frame, address(request), own=None if frame.shared else own)
     return render("neurons/neuron", page)

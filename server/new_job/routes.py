@@ -30,5 +30,5 @@ def show_job_form(request: Request, stores: StoresHere) -> Response:
     form = asked.read(lambda: fill_form(offered, kind, asked.values, began))
     left_out = tuple(f"{each}. It was left out." for each in began.left_out) if began else ()
     notices = (*asked.notices, *left_out)
-    frame = make_frame(request, "New job", JOBS, section="Jobs", scripts=("form",), notices=notices)
+    frame = make_frame(request, "New job", JOBS, section="Jobs", scripts=("new_job/form",), notices=notices)
     return render("new_job/form", form_page(offered, kind, form, frame, began))

@@ -87,7 +87,7 @@ def make_frame(
         search_query=query,
         search_attribution=attribution,
         stylesheet=file_href("css/prunescope.css"),
-        scripts=tuple(file_href(f"js/{name}.js") for name in ("page", *scripts)),
+        scripts=tuple(file_href(f"js/{name}.js") for name in ("site/page", *scripts)),
         share_href=None if shared else urls.shares(),
         events_href=None if shared else events_href,
         notices=notices,

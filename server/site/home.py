@@ -69,7 +69,7 @@ def get_home(stores: StoresHere) -> Home:
 @pages.get(urls.HOME)
 def show_home(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request)
-    frame = make_frame(request, "Start", scripts=("live",), events_href=urls.events(), notices=asked.notices)
+    frame = make_frame(request, "Start", scripts=("site/live",), events_href=urls.events(), notices=asked.notices)
     return render("site/home", home_page(home(stores), frame))
 
 

@@ -62,7 +62,7 @@ def show_studies(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: study_list(stores, cursor=asked.text("cursor")))
     frame = make_frame(
-        request, "Studies", section="Studies", scripts=("live",), events_href=urls.events(), notices=asked.notices
+        request, "Studies", section="Studies", scripts=("site/live",), events_href=urls.events(), notices=asked.notices
     )
     return render("studies/list", studies_page(page, frame))
 
@@ -81,7 +81,7 @@ def show_study(request: Request, stores: StoresHere, study: str) -> Response:
         )
     )
     live = None if document.state.ended else urls.events()
-    scripts = ("study", "charts", *(() if live is None else ("live",)))
+    scripts = ("studies/study", "site/charts", *(() if live is None else ("site/live",)))
     frame = make_frame(
         request,
         document.title,

@@ -190,4 +190,4 @@ def _said(problem: Problem) -> str:
 
 def _frame(request: Request, opened: OpenAttribution, title: str, notices: tuple[str, ...] = ()) -> Frame:
     title = f"{title} · {opened.label}"
-    return attribution_frame(request, title, opened, opened_crumb(opened), scripts=("texts",), notices=notices)
+    return attribution_frame(request, title, opened, opened_crumb(opened), scripts=("texts/texts",), notices=notices)

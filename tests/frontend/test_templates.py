@@ -4,8 +4,12 @@ import re
 
 from prunescope.frontend import STATIC, TEMPLATES
 
-PAGES = sorted(TEMPLATES.glob("*.html"))
-SCRIPTS = sorted(STATIC.glob("js/*.js"))
+PAGES = sorted(TEMPLATES.glob("**/*.html"))
+SCRIPTS = sorted(STATIC.glob("js/**/*.js"))
+
+
+def test_there_are_templates_and_scripts() -> None:
+    assert len(PAGES) > 20 and len(SCRIPTS) > 20
 
 
 def test_no_inline_script_or_style() -> None:
@@ -34,7 +38,7 @@ def test_addresses_come_from_the_server() -> None:
 
 def test_every_imported_script_is_there() -> None:
     for script in SCRIPTS:
-        for name in re.findall(r'from "\./([^"]+)"', script.read_text(encoding="utf-8")):
+        for name in re.findall(r'(?:from|import) "(\.[^"]+)"', script.read_text(encoding="utf-8")):
             assert (script.parent / name).is_file(), f"{script.name} imports {name}"
 
 

@@ -99,7 +99,7 @@ def test_form_starts_a_job(seeded_app: Site, open_page: Open) -> None:
 def test_form_cannot_be_sent_before_its_script_is_there(seeded_app: Site, open_page: Open) -> None:
     page = open_page(seeded_app.address)
     held: list[Route] = []
-    page.route("**/js/form.js", lambda route: held.append(route))
+    page.route("**/js/new_job/form.js", lambda route: held.append(route))
     page.goto(f"{seeded_app.address}/jobs/new", wait_until="commit")
     start = page.get_by_role("button", name="Start")
     expect(start).to_be_disabled()  # a browser's own submission would open the empty form again

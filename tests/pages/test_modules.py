@@ -40,5 +40,5 @@ def test_no_module_has_two_addresses(seeded_app: Site, open_page: Open) -> None:
         page.goto(seeded_app.address + path)
         loaded: list[str] = page.evaluate(SCRIPTS)
         files = Counter(re.sub(r"/static/[0-9a-f]{16}/", "/static/", urlsplit(name).path) for name in set(loaded))
-        assert files["/static/js/page.js"] == 1, path
+        assert files["/static/js/site/page.js"] == 1, path
         assert {file: times for file, times in files.items() if times > 1} == {}, path

@@ -101,10 +101,10 @@ def test_files_come_compressed_with_a_version_and_not_twice(client: TestClient) 
 def test_files_of_the_front_end_have_one_version_in_their_path(client: TestClient) -> None:
     page = client.get("/", headers={"accept": "text/html"}).text
     (version,) = set(re.findall(r"/static/([^/]+)/(?:js|css)/", page))
-    assert "immutable" in client.get(f"/static/{version}/js/page.js").headers["cache-control"]
-    assert client.get("/static/js/page.js").headers["cache-control"] == "no-cache"
+    assert "immutable" in client.get(f"/static/{version}/js/site/page.js").headers["cache-control"]
+    assert client.get("/static/js/site/page.js").headers["cache-control"] == "no-cache"
     # After an update a page that is still open gets the present file, and does not keep it as its own version's.
-    old = client.get(f"/static/{'0' * len(version)}/js/page.js")
+    old = client.get(f"/static/{'0' * len(version)}/js/site/page.js")
     assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")
     assert client.get(f"/static/{version}/js/none.js").status_code == 404
     assert client.get(f"/static/{version}/../../__init__.py").status_code == 404

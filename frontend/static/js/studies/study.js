@@ -1,9 +1,9 @@
 // The study page: a cell under the pointer or with the focus tells its details, arrow keys go from cell to cell, and the form of axes and
 // filters is sent as it is changed.
 
-import "./views.js";
-import { swap } from "./swap.js";
-import { hideTip, showTip } from "./tip.js";
+import "../site/views.js";
+import { swap } from "../site/swap.js";
+import { hideTip, showTip } from "../site/tip.js";
 
 const beside = matchMedia("(min-width: 1001px)");
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -Infinity], End: [0, Infinity] };

@@ -1,10 +1,10 @@
 // The neuron page: hover and focus tell a token's numbers, keys walk over neurons, layers and ranks.
 // What is seen is rendered by the server; the block #tokens holds the finished strings and the exact shades.
 
-import { typing } from "./page.js";
-import { shortcutsOn } from "./shortcuts.js";
-import { prefetch, swap } from "./swap.js";
-import { hideTip, showTip } from "./tip.js";
+import { typing } from "../site/page.js";
+import { shortcutsOn } from "../site/shortcuts.js";
+import { prefetch, swap } from "../site/swap.js";
+import { hideTip, showTip } from "../site/tip.js";
 
 const [NAME, ID, DENSE, PRUNED, DIFFERENCE, PERCENT, REMARK] = [0, 1, 2, 3, 4, 5, 6];
 const SHADE = { dense: 7, pruned: 8, difference: 9 };

@@ -1,8 +1,8 @@
 // One job live: stage, progress, eta and log as they come, over one event stream that reconnects by itself and goes on from the last event it saw.
 
-import { duration } from "./progress.js";
-import { refresh } from "./swap.js";
-import { clock, whole } from "./times.js";
+import { duration } from "../site/progress.js";
+import { refresh } from "../site/swap.js";
+import { clock, whole } from "../site/times.js";
 
 let events = null;
 let tick = 0;

@@ -1,7 +1,7 @@
 // How much work the study in the form is, asked for while it is written: nothing is queued by asking.
 
-import { duration } from "./progress.js";
-import { problemText } from "./toast.js";
+import { duration } from "../site/progress.js";
+import { problemText } from "../site/toast.js";
 
 const WAIT_MS = 350;
 const box = document.querySelector("[data-estimate]");

@@ -1,6 +1,6 @@
 // A text of one's own, or words that were clicked: the form is sent as it is, the answer is a job, and the page follows it to its result.
 
-import { problemText } from "./toast.js";
+import { problemText } from "../site/toast.js";
 
 const DONE = "succeeded";
 const RUNNING = "running";

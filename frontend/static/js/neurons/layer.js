@@ -1,9 +1,9 @@
 // The layer page: a cell tells its neuron, token and both values; keys walk over layers and rows of the ranking.
 
-import { typing } from "./page.js";
-import { shortcutsOn } from "./shortcuts.js";
-import { prefetch, swap } from "./swap.js";
-import { hideTip, showTip } from "./tip.js";
+import { typing } from "../site/page.js";
+import { shortcutsOn } from "../site/shortcuts.js";
+import { prefetch, swap } from "../site/swap.js";
+import { hideTip, showTip } from "../site/tip.js";
 
 let data = null;
 
