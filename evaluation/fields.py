@@ -26,7 +26,7 @@ class Text:
     empty: bool = False
 
     def fault(self, value: object) -> str | None:
-        """Reports another type, a blank text, or a lone surrogate."""
+        """Why the value is not a text, blank or half a character (a lone surrogate); None if it is valid."""
         if not isinstance(value, str):
             return f"is a JSON {kind(value)}, but must be a text"
         if not self.empty and not value.strip():
@@ -41,7 +41,7 @@ class OneOf:
     values: tuple[int, ...] | tuple[str, ...] | tuple[bool, ...]
 
     def fault(self, value: object) -> str | None:
-        """Reports any other value; unlike in Python, True is not 1."""
+        """Why the value is none of the known ones; None if it is one. Unlike in Python, True is not 1."""
         if any(type(value) is type(known) and value == known for known in self.values):
             return None
         return f"is {_shown(value)}, but must be {' or '.join(map(json.dumps, self.values))}"
@@ -52,7 +52,7 @@ class Place:
     """A position or count: an integer from 0."""
 
     def fault(self, value: object) -> str | None:
-        """Reports another type, or a negative number."""
+        """Why the value is not an integer from 0; None if it is one."""
         fits = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         return None if fits else f"is {_shown(value)}, but must be an integer from 0"
 
@@ -65,7 +65,7 @@ class Texts:
     least: int = 1
 
     def fault(self, value: object) -> str | None:
-        """Reports another type, a wrong number of items, or an item that is not a text."""
+        """Why the value is not a list of texts of the right length; None if it is one."""
         if not isinstance(value, list):
             return f"is a JSON {kind(value)}, but must be a list of texts"
         if len(value) < self.least or self.count not in (None, len(value)):
@@ -84,7 +84,7 @@ class Parts:
     fields: Mapping[str, Field]
 
     def fault(self, value: object) -> str | None:
-        """Reports another type, or the first field that is missing or invalid."""
+        """Why the value is not an object with these fields, by the first that is missing or wrong; None if it is."""
         if not isinstance(value, dict):
             return f"is a JSON {kind(value)}, but must be an object with {' and '.join(self.fields)}"
         for name, field in self.fields.items():

@@ -92,8 +92,9 @@ def choose(
 def ablate(
     model: PreTrainedModel, groups: Groups, means: Float[np.ndarray, "layers neurons"], measure: Measure
 ) -> Float[np.ndarray, "conditions measures rows"]:
-    """Measure the dense model unchanged, with its top neurons ablated, and with each control set ablated. `means` are
-    the mean activations."""
+    """Measure the dense model unchanged, with its top neurons ablated, and with each control set ablated: one row of
+    conditions for each. Ablation holds a neuron's activation at its mean over the attribution's tokens, from `means`.
+    """
 
     def without(neurons: ByLayer) -> AbstractContextManager[None]:
         return mean_ablated(model, neurons, {layer: means[layer, some] for layer, some in neurons.items()})

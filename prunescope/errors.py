@@ -43,7 +43,8 @@ class Unfinished(PrunescopeError):
 
 @contextmanager
 def refusing(option: str) -> Iterator[None]:
-    """Make a Refusal that names the option of what the operating system says of its path, or of a path that is none."""
+    """Context manager: an OSError about a path, or an invalid path, becomes a Refusal that names the path's
+    option."""
     try:
         yield
     except (BadPath, OSError) as error:

@@ -169,8 +169,8 @@ def _value(value: object) -> str:
 
 @dataclass(frozen=True)
 class Described:
-    """A name, and facts that may be added to it, the most telling first; an empty one says nothing. All things that are
-    told apart together have the same number of facts, and no two the same last one."""
+    """A name, and facts that can be added to it to tell it from others of the same name, the most informative first. An
+    empty fact is skipped. Within one call of `told_apart` all have the same number of facts, and the last is unique."""
 
     name: str
     facts: tuple[str, ...]

@@ -21,8 +21,8 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def drawn(token: str) -> str:
-    """A token's display text: a thin space for the rest of a character and for an invisible character; a combining mark
-    without its letter is put on a dotted circle."""
+    """A token's display text. A token that only continues a multi-byte character, or is invisible, becomes a thin
+    space; a combining mark without its letter is put on a dotted circle."""
     if not any(is_drawn(character) for character in token):
         return REST
     return f"\N{DOTTED CIRCLE}{token}" if unicodedata.category(token[0]).startswith("M") else token

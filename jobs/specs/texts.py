@@ -184,7 +184,7 @@ def texts_item(item: Any) -> Any:
 
 
 def carries_words(texts: object) -> bool:
-    """Whether any text of an unvalidated document has influential words."""
+    """Whether any text of a spec that is not validated yet lists influential words of its own."""
     if isinstance(texts, Mapping):
         return bool(texts.get("words")) or str(texts.get("dataset")) in TASKS_WITH_WORDS
     return isinstance(texts, Iterable) and any(isinstance(text, Mapping) and text.get("words") for text in texts)

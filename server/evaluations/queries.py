@@ -47,7 +47,7 @@ class Beside:
 
     @classmethod
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
-        """Looks up names and pairings of several records together."""
+        """What the documents of these records need besides them: names and pairings, one query for all."""
         pairings = stores.measurements.pairings_of(record.id for record in records)
         dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in pairings.values()])
         names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))

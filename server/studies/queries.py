@@ -172,7 +172,7 @@ def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict
 
 
 def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
-    """Names of the paper's tables that print a value for a cell of this table."""
+    """Names of the paper's tables that print a value for at least one cell of the study's table."""
     places = [(row, column) for row in chosen.row_labels for column in chosen.column_labels]
 
     def has_one(paper: papers.PublishedTable) -> bool:

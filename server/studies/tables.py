@@ -109,8 +109,8 @@ def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
     yield "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
     if any(cell.facts > 1 for cell in cells):
         yield (
-            "A mean over different tasks has the interval that follows from theirs: it says what other rows would have "
-            "changed, not what another calibration draw would. A mean over the same rows has none."
+            "The interval of a mean over tasks is computed from the tasks' own intervals: it covers which rows were "
+            "sampled, not which calibration data were drawn. A mean over the same rows has none."
         )
     if crossed.tested:
         yield (

@@ -34,7 +34,8 @@ class TextWords(Document):
 
 
 class AttributionTexts(Document):
-    """An attribution's texts, the form for a typed one, and other texts of the same models."""
+    """An attribution's texts, the form that attributes a text the reader types, and other attributions of the same
+    models."""
 
     attribution: Link
     texts: list[TextWords]

@@ -32,7 +32,7 @@ class Chance:
 
     @property
     def mean(self) -> float:
-        """The expected number."""
+        """The number of shared neurons expected by chance."""
         return self.least + float(np.arange(len(self.probabilities)) @ self.probabilities)
 
     @property
@@ -46,7 +46,7 @@ class Chance:
         return self.least + low, self.least + high
 
     def at_least(self, count: int) -> float:
-        """The exact one-sided p: the probability of `count` or more."""
+        """P(overlap >= `count`) if both rankings were drawn at random: the exact one-sided p-value."""
         if count <= self.least:
             return 1.0
         return min(1.0, float(self.probabilities[count - self.least :][::-1].sum()))

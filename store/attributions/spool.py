@@ -22,8 +22,8 @@ class Spool:
         self.values: NDArray[np.float16] = np.memmap(path, dtype=np.float16, mode="r", shape=shape)
 
     def write(self, layer: int, start: int, values: NDArray[np.float16]) -> None:
-        """Put [tokens, neurons] of one layer in their place, from token `start` on. Raises ValueError for values that
-        do not fit, OSError where the disk is full."""
+        """Write the activations [tokens, neurons] of one layer at token `start`. Raises ValueError for a shape or
+        position outside of the file, OSError where the disk is full."""
         layers, tokens, neurons = self._shape
         if not 0 <= layer < layers or start < 0 or start + len(values) > tokens or values.shape[1:] != (neurons,):
             raise ValueError(f"{values.shape} from token {start} of layer {layer} on is outside of {self._shape}")

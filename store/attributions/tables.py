@@ -152,7 +152,8 @@ class AttributionTables:
         return self._rows(np.asarray([layer * self.store.neurons + neuron]), variant)[0]
 
     def neuron(self, layer: int, neuron: int, variant: str | None = None) -> NeuronDetail:
-        """One neuron with its words and masked fractions. Raises NoSuchNeuron."""
+        """One neuron with its words and, for each variant, the share of its own weights that was pruned. Raises
+        NoSuchNeuron."""
         row = self.row(layer, neuron, variant)
         pruned = self.store.variants[1:]
         masked = {

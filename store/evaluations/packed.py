@@ -27,8 +27,8 @@ _NUMBERS = np.dtype("<f8")  # counts too: they are far below 2**53
 
 
 class Packed(NamedTuple):
-    """Numbers of one evaluation: what it found (`MEASURED`) where `beside` is nobody, else its pairing with that dense
-    evaluation (`PAIRED`)."""
+    """The numbers of one evaluation in one row. Where `beside` is empty (`NOBODY`): its own measurements, columns
+    `MEASURED`. Otherwise `beside` is the id of a dense evaluation: the pairing with it, columns `PAIRED`."""
 
     evaluation: str
     beside: str

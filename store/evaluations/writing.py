@@ -104,7 +104,8 @@ def _perplexity(text: str, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dense_model(connection: Connection, model: str) -> str | None:
-    """What a pruned model was made from in the end; None for a dense model and where that is not known."""
+    """Reference of the dense model that a model was pruned from, over several prunes if need be. None for a dense model
+    and where a model on the way is unknown."""
     seen: set[str] = set()
     reference: str | None = model
     while reference is not None and reference.startswith(PRUNED) and reference not in seen:

@@ -153,7 +153,8 @@ def _succeeded(database: Database) -> Sequence[Run]:
 
 
 def _bases(results: Results, rows: Sequence[Run], cells: Iterable[Cell]) -> dict[str, str]:
-    """Pruned model's id -> what it was made from: of new prunes, of earlier ones, and of models that are there."""
+    """Id of a pruned model -> reference of the model it is pruned from: for cells to be run, for prune jobs among
+    `rows`, and for stored models that either of them names."""
     asked = [(artefact_id(cell.fingerprint), cell.kind, cell.spec.model_dump(mode="json")) for cell in cells]
     asked += [(artefact_id(row.fingerprint), row.kind, row.spec) for row in rows]
     found = {name: spec["model"] for name, kind, spec in asked if kind == JobKind.PRUNE}

@@ -126,8 +126,8 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTable:
-    """Everything that a study's page shows. The facts stand in the order of the plan, those of a cell in the order of
-    the tasks; a large study has tens of thousands, so they are made where they are looked at."""
+    """All data that a study's page shows. Facts (one measured value each) are ordered as the cells of the grid, within
+    a cell as its tasks. A large study has tens of thousands, so each is created only when it is accessed."""
 
     id: str
     job: Job
