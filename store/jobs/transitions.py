@@ -1,12 +1,11 @@
-"""Moves of jobs from state to state, with everything that follows from them, inside an exclusive transaction that the
-caller holds.
+"""Transitions of jobs between states, and what follows from each, inside an exclusive transaction that the caller
+holds (`store/jobs/store.py` lists the states and opens the transactions).
 
-what waited for a job that did not succeed fails with it (problem `failed-dependency`, which says which job)
-a job that is tried again takes along what it waits for, and what failed only because it waited for it
-studies follow their cells (`store/jobs/progress.py`)
+- When a job does not succeed, the jobs that wait for it fail too (problem `failed-dependency`, which names the job).
+- A job that is retried takes along the jobs it waits for, and those that failed only because they waited for it.
+- A study's row follows its cells (`store/jobs/progress.py`).
 
-How jobs come in is in `store/jobs/inserts.py`, what happens to all cells of a study at once in
-`store/jobs/study_transitions.py`.
+Jobs are inserted by `store/jobs/inserts.py`; `store/jobs/study_transitions.py` cancels or retries a whole study.
 """
 
 from datetime import datetime
