@@ -6,10 +6,9 @@ that may set styles through the CSSOM refines the steps.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 Theme = Literal["light", "dark"]
-THEMES: tuple[Theme, ...] = get_args(Theme)
 
 Colour = tuple[int, int, int]
 

@@ -184,13 +184,6 @@ class Results:
             queries = (measured, attributed)
             return [*dict.fromkeys(name for query in queries for name in connection.execute(query).scalars())]
 
-    def users(self, kind: str, name: str) -> Records:
-        """The records that use this one."""
-        using = (uses.c.kind == records.c.kind) & (uses.c.id == records.c.id)
-        query = select(records).join(uses, using).where(uses.c.used_kind == kind, uses.c.used_id == name)
-        with self.database.reading() as connection:
-            return [_to_record(row) for row in connection.execute(query.order_by(records.c.created_at, records.c.id))]
-
     def delete(self, kind: str, name: str) -> None:
         """Remove a record and its artefact; Problem 404 when there is none, 409 while something uses it or a job works
         on it.

@@ -62,10 +62,8 @@ def test_prune_evaluate_attribute(parts: Parts, enqueue: Enqueue, run: Run) -> N
     summary = parts.stores.results.get("attribution", attributed.artefact_id).summary
     assert summary["models"] == ["llama", reference]
     assert summary["words"] == ["bad"]
-    assert [user.kind for user in parts.stores.results.users("model", pruned.artefact_id)] == [
-        "evaluation",
-        "attribution",
-    ]
+    for kind, made in (("evaluation", measured), ("attribution", attributed)):
+        assert [user.id for user in parts.stores.results.naming(kind, [reference])] == [made.artefact_id]
     place = parts.stores.artefacts.path("attribution", attributed.artefact_id)
     assert AttributionTables(ActivationStore(place)).at_rank(1) is not None
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from prunescope.jobs.problems import Problem
+from prunescope.store.artefacts.folders import KINDS
 from prunescope.store.submission import Stores, submit
 
 ONE, TWO, THREE = "1" * 16, "2" * 16, "3" * 16
@@ -38,11 +39,8 @@ def test_what_is_used_stays(stores: Stores) -> None:
     keep(stores, "model", TWO, {"model": f"pruned:{ONE}"})
     keep(stores, "evaluation", THREE, {"model": f"pruned:{ONE}", "tasks": ["sst2"]})
     keep(stores, "attribution", THREE, {"dense": "demo", "pruned": [f"pruned:{ONE}", f"pruned:{TWO}"]})
-    assert {(record.kind, record.id) for record in stores.results.users("model", ONE)} == {
-        ("model", TWO),
-        ("evaluation", THREE),
-        ("attribution", THREE),
-    }
+    users = {kind: [each.id for each in stores.results.naming(kind, [f"pruned:{ONE}"])] for kind in KINDS}
+    assert users == {"model": [TWO], "evaluation": [THREE], "attribution": [THREE]}
     with pytest.raises(Problem, match="is used by") as refused:
         stores.results.delete("model", ONE)
     assert refused.value.status == 409
