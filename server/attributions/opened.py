@@ -107,14 +107,15 @@ class OpenAttribution:
         count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
         if isinstance(texts, dict) and texts.get("dataset"):
             count += f" of {texts['dataset']}, seed {texts.get('seed', 0)}"
+        dense, *pruned = (variant.label for variant in self.variants)
         parts = [
-            *(variant.label for variant in self.variants),
+            f"{dense} against {', '.join(pruned)}" if pruned else dense,
             count,
             f"words {WORD_SOURCES.get(self.summary.source, self.summary.source)}",
             f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]
-        return " · ".join(parts)
+        return "; ".join(parts)  # labels of models hold " · "
 
     def row(self, row: kept.NeuronRow) -> NeuronRow:
         """A row of the tables with the address of its neuron's page."""
