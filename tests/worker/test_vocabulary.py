@@ -49,7 +49,7 @@ def test_calibration_sets() -> None:
 
 
 def test_calibration_files() -> None:
-    from prunescope.cli.options import CALIBRATION_FILES
+    from prunescope.inputs import CALIBRATION_FILES
 
     assert set(CALIBRATION_FILES) == set(FILES)
 
