@@ -1,4 +1,4 @@
-"""One stage here and now, without the queue: what the command and the Python API have in common.
+"""Runs one stage in this process, without the queue: what the command and the Python API have in common.
 
 A spec is the same as a job's, and is checked in the same way; only, any folder will do for a model: the model roots are
 for jobs.

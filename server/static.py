@@ -4,7 +4,7 @@ A file is read once and kept with its compressed form, so that Plotly's 4.8 MB a
 page. The answer carries an ETag of the content; an address that names the content's version may be kept for ever, any
 other is asked for again each time and mostly answered with 304.
 
-The project's own files have one version together, and it stands in the path (``/static/<version>/js/page.js``): a
+The project's own files have one version together, and it stands in the path (``/static/<version>/js/site/page.js``): a
 module's relative imports then lead to addresses of the same version, so that a browser runs each module once. A
 version in the query would not do: ``import "./page.js"`` drops it, and page.js would run twice. For files that import
 nothing (Plotly's script, the API page's assets) the version may stand in the query (``?v=``).

@@ -16,7 +16,7 @@ class Variant(VariantSummary):
 class NeuronControls(Document):
     """A neuron's drop on its own word beside the pooled drops of groups of neurons, with 95 % intervals.
 
-    The groups belong to the attribution: its top neurons, random ones of the same layers, others of like activation.
+    The groups belong to the attribution: its top neurons, random ones of the same layers, others of similar activation.
     """
 
     drop: float | None
