@@ -1,18 +1,21 @@
 """The page of one attribution: its words, the map of Scores, the neurons that lost most."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 
+from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
-from prunescope.server.attributions.documents import AttributionDocument
+from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site import formats
+from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
-from prunescope.server.site.parts import Fact, Href, Legend, Option, Picker
+from prunescope.server.site.parts import Empty, Fact, Href, Legend, Option, Picker
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,51 @@ def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
 def _plain(word: str | None) -> str:
     """A word escaped for a chart's label, in which ``<`` is markup."""
     return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An attribution in a list: its models, number of texts and influential words."""
+
+    title: str
+    href: str
+    note: str
+    words: tuple[str, ...]
+    comparison_href: str | None = None
+    damaged: str | None = None
+
+
+@dataclass(frozen=True)
+class AttributionsPage:
+    """The context of ``attributions/list.html``."""
+
+    frame: Frame
+    items: tuple[Found, ...]
+    empty: Empty
+    start_href: str
+    older_href: str | None
+
+
+def found(attribution: AttributionSummary) -> Found:
+    against = ", ".join(variant.label for variant in attribution.variants)
+    if attribution.damaged is not None:
+        return Found(attribution.label, attribution.href, against, (), damaged=attribution.damaged)
+    texts = formats.plural(attribution.examples, "text")
+    return Found(attribution.label, attribution.href, f"{against} · {texts}", tuple(attribution.words))
+
+
+def attributions_page(page: Page[AttributionSummary], frame: Frame) -> AttributionsPage:
+    start = urls.new_job(kind=JobKind.ATTRIBUTE)
+    empty = Empty(
+        "No attributions yet",
+        "An attribution runs the same texts through a dense model and its pruned variants and finds the neurons that "
+        "answered to the words that matter, and no longer do.",
+        "Start an attribution",
+        start,
+    )
+    models = Counter(item.dense.href for item in page.items)
+    items = tuple(
+        replace(found(item), comparison_href=urls.comparisons(item.id) if models[item.dense.href] > 1 else None)
+        for item in page.items
+    )
+    return AttributionsPage(frame, items, empty, start, page.next_href)

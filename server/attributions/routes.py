@@ -8,9 +8,8 @@ from fastapi.responses import HTMLResponse, Response
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
-from prunescope.server.attributions.list_page import attributions_page
 from prunescope.server.attributions.own_text import Target, other_texts, own_text_form, text_panel
-from prunescope.server.attributions.page import attribution_frame, attribution_page
+from prunescope.server.attributions.page import attribution_frame, attribution_page, attributions_page
 from prunescope.server.attributions.queries import attribution_document, attribution_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page

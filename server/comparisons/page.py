@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prunescope.server import urls
-from prunescope.server.attributions.list_page import Found
+from prunescope.server.attributions.page import Found
 from prunescope.server.comparisons.documents import (
     ComparableAttribution,
     ComparableAttributions,

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionSummary
-from prunescope.server.attributions.list_page import Found, found
+from prunescope.server.attributions.page import Found, found
 from prunescope.server.attributions.queries import attribution_list
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.jobs.lines import JobLine, job_line
