@@ -39,7 +39,7 @@ run: install
 
 test: $(VENV)/.dev
 	@sh tests/chromium.sh
-	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # The server's and the pages' tests against the built wheel, without the checkout.
 test-installed: $(VENV)/.dev

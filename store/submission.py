@@ -97,7 +97,7 @@ def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False
     contents = Contents(stores.settings)
     contents.of(spec)
     _pending_models(stores, spec)
-    return estimates.estimate(stores.database, stores.results, _cells(spec, contents), force=force)
+    return estimates.estimate(stores.database, stores.results, stores.measurements, _cells(spec, contents), force=force)
 
 
 def retry(stores: Stores, job: str, *, send: Send | None) -> Job:

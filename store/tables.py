@@ -9,7 +9,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -141,65 +140,44 @@ uses = Table(
     Index("ix_uses_used_kind_used_id", "used_kind", "used_id"),
 )
 
-# What evaluations found, in a form that tables are made from; `store/evaluations/writing.py` writes it.
+# What evaluations found: all tasks that one evaluation measured in one row, for a study reads thousands of evaluations.
+# `store/evaluations/packed.py` says how the numbers lie, `store/evaluations/writing.py` writes these three tables.
 measurements = Table(
     "measurements",
     metadata,
     Column("evaluation", String(16), primary_key=True),
     Column("measure", String(16), primary_key=True),  # accuracy, perplexity
-    Column("task", String(64), primary_key=True),  # the data set, of a perplexity
-    Column("model", Text, nullable=False),
-    Column("base", Text),  # the dense model that a pruned one was made from
-    Column("protocol", String(200), nullable=False),  # measured the same way: the same text here, and the same rows
-    Column("value", Float, nullable=False),
-    Column("low", Float),
-    Column("high", Float),
-    Column("rows", Integer),  # tokens, of a perplexity
-    Column("chance", Float),
-    Column("majority", Float),
-    Index("ix_measurements_model_measure_task", "model", "measure", "task"),
-    Index("ix_measurements_base_measure_task", "base", "measure", "task"),
+    Column("tasks", Text, nullable=False),  # a JSON list; of a perplexity its texts
+    Column("numbers", LargeBinary, nullable=False),  # float64, little-endian, [tasks, columns of a Measurement]
 )
 
-# A table of its own, so that going through the measurements does not read it.
+# A pruned model's evaluation beside one of the dense model that it was made from, on the tasks that both have.
+pairings = Table(
+    "pairings",
+    metadata,
+    Column("evaluation", String(16), primary_key=True),
+    Column("dense_evaluation", String(16), primary_key=True),
+    Column("measure", String(16), primary_key=True),
+    Column("tasks", Text, nullable=False),
+    Column("numbers", LargeBinary, nullable=False),  # [tasks, columns of a Pairing after the first]
+    Index("ix_pairings_dense_evaluation", "dense_evaluation"),
+)
+
+# What pairings are made from, and by what two evaluations are found to have answered the same rows. No text is called
+# as a task is.
 outcomes = Table(
     "outcomes",
     metadata,
     Column("evaluation", String(16), primary_key=True),
     Column("task", String(64), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("base", Text),  # the dense model that a pruned one was made from
+    Column("protocol", String(200), nullable=False),  # equal for tasks that were measured in the same way
     Column("rows_hash", String(64), nullable=False),
     # A bit for each row, in the order of their indices; of a perplexity its windows' losses, a double each.
     Column("correct", LargeBinary, nullable=False),
-)
-
-# Of a perplexity the rows are windows: predicted just as well, worse and better than by the dense model; difference,
-# interval and p are those of their losses in nats a token. No text is called as a task is.
-pairings = Table(
-    "pairings",
-    metadata,
-    Column("evaluation", String(16), primary_key=True),
-    Column("task", String(64), primary_key=True),
-    Column("dense_evaluation", String(16), primary_key=True),
-    Column("rows", Integer, nullable=False),
-    Column("both_right", Integer, nullable=False),
-    Column("newly_wrong", Integer, nullable=False),
-    Column("newly_right", Integer, nullable=False),
-    Column("difference", Float, nullable=False),
-    Column("low", Float, nullable=False),
-    Column("high", Float, nullable=False),
-    Column("p", Float, nullable=False),
-    Index("ix_pairings_dense_evaluation", "dense_evaluation"),
-)
-
-# Both a second time, for tables of tens of thousands of them; `store/evaluations/packed.py` writes and reads it.
-packed = Table(
-    "packed",
-    metadata,
-    Column("evaluation", String(16), primary_key=True),
-    Column("measure", String(16), primary_key=True),
-    Column("beside", String(16), primary_key=True),  # the dense evaluation of a pairing; empty: what was measured
-    Column("tasks", Text, nullable=False),  # a JSON list
-    Column("numbers", LargeBinary, nullable=False),  # float64, little-endian, [tasks, columns]
+    Index("ix_outcomes_model_task", "model", "task"),
+    Index("ix_outcomes_base_task", "base", "task"),
 )
 
 # How often each of these has changed: what was computed from one is good as long as its number is the same.

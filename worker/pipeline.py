@@ -30,7 +30,7 @@ from prunescope.worker.lease import Lease
 from prunescope.worker.models import WarmModels
 from prunescope.worker.parts import Parts
 from prunescope.worker.reporting import Reporter
-from prunescope.worker.summaries import finding_of
+from prunescope.worker.summaries import keep_record
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +112,7 @@ def _produce(job: Job, parts: Parts, context: Context) -> dict[str, str]:
         ):
             _stage(spec, folder, finished, context)
             context.step("store")
-    found = finding_of(job.kind, spec, artefacts, name)
-    parts.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=found.summary, outcomes=found.outcomes)
+    keep_record(parts.stores, job, spec)
     return {kind: f"{PRUNED}{name}" if job.kind == JobKind.PRUNE else name}
 
 

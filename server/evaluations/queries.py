@@ -29,7 +29,7 @@ from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
-from prunescope.store.evaluations.values import Pairing, telling_majority
+from prunescope.store.evaluations.values import Measurement, Pairing, telling_majority
 
 MAX_EXAMPLES = 200
 MAX_TEXTS = 10
@@ -38,8 +38,10 @@ MAX_TEXTS = 10
 
 @dataclass(frozen=True)
 class Beside:
-    """What evaluations are shown with: names of models, and the dense evaluations that they are paired with."""
+    """What evaluations are shown with: what they found, names of models, and the dense evaluations that they are paired
+    with."""
 
+    values: Mapping[tuple[str, str], Measurement]
     names: Names
     pairings: Mapping[tuple[str, str], Pairing]
     dense: Mapping[str, Record]
@@ -47,11 +49,12 @@ class Beside:
 
     @classmethod
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
-        """What the documents of these records need besides them: names and pairings, one query for all."""
+        """What the documents of these records need besides them: values, names and pairings, one query for all."""
+        values = stores.measurements.values_of(record.id for record in records)
         pairings = stores.measurements.pairings_of(record.id for record in records)
         dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in pairings.values()])
         names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
-        return cls(names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
+        return cls(values, names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
 
     def of(self, record: Record, task: str) -> tuple[Pairing, Record] | None:
         """The pairing of a task with the dense model's evaluation; None for a dense model's own, and where that has
@@ -86,7 +89,7 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
             "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
             "spec": record.spec,
             "context": record.summary.get("context"),
-            "perplexity": perplexities_beside_dense(stores.results, record, beside.of, beside.links),
+            "perplexity": perplexities_beside_dense(stores, record, beside.values, beside.of, beside.links),
             "dense": _link(dense, beside.names) if dense else None,
             "job": job_link(record),
         }
@@ -162,27 +165,27 @@ def _summary(record: Record, beside: Beside) -> dict[str, Any]:
         "model": model,
         "label": f"{model.label} · {measured_label(record.spec)}",
         "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
-        "perplexity": text_perplexities(record),
+        "perplexity": text_perplexities(record, beside.values),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
 
 
 def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
-    measured = _tasks(record)[task]
+    how, measured = _tasks(record)[task], beside.values[record.id, task]
     found = beside.of(record, task)
     pairing = None if found is None else found[0]
     return {
         "task": task,
         "group": TASKS.get(task),
-        "accuracy": measured["accuracy"],
-        "rows": measured["rows"],
-        "interval": measured["interval"],
-        "chance": measured["chance"],
-        "truncated": measured.get("truncated", 0),
-        "majority": telling_majority(measured.get("majority")),
-        "version": measured.get("version"),
-        "prompt_hash": measured.get("prompt_hash"),
+        "accuracy": measured.value,
+        "rows": measured.rows,
+        "interval": measured.interval,
+        "chance": measured.chance,
+        "truncated": how.get("truncated", 0),
+        "majority": telling_majority(measured.majority),
+        "version": how.get("version"),
+        "prompt_hash": how.get("prompt_hash"),
         "dense": None if pairing is None else (pairing.both_right + pairing.newly_wrong) / pairing.rows,
         "difference": None if pairing is None else pairing.difference,
         "href": urls.evaluation_task(record.id, task),

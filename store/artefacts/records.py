@@ -5,12 +5,11 @@ A record's `summary` is what lists need without opening the artefact. The worker
 
     model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity is the share of zeros that
                   was achieved
-    evaluation    {"tasks": {task: {"accuracy", "rows", "interval", "chance", "majority", "version", "prompt_hash",
-                  "truncated"}}, "perplexity": {text: {"perplexity", "nll", "interval", "tokens", "windows", "seqlen",
-                  "bos", "source", "sha256"}}, "context"}
+    evaluation    {"tasks": {task: {"version", "prompt_hash", "truncated"}}, "perplexity": {text: {"nll", "windows",
+                  "seqlen", "bos", "source", "sha256"}}, "context"}: how it was measured; what was found is in the
+                  table `measurements` (`store/evaluations/queries.py`)
     attribution   `ListedAttribution` (`store/attributions/summary.py`)
 
-and `store/evaluations/writing.py` keeps the evaluations' `tasks` and `perplexity` in a form that tables are made from.
 Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
 """
 
@@ -27,8 +26,12 @@ from prunescope.jobs.problems import conflict, not_found
 from prunescope.jobs.references import PRUNED, named_models, references_of
 from prunescope.store.artefacts.folders import KINDS, Artefacts
 from prunescope.store.database import Database, in_pieces
-from prunescope.store.evaluations.outcomes import Answered
-from prunescope.store.evaluations.writing import keep_evaluation, remove_evaluation
+from prunescope.store.evaluations.writing import (
+    keep_evaluation,
+    keep_outcomes,
+    record_summary,
+    remove_evaluation,
+)
 from prunescope.store.jobs.store import utc_now
 from prunescope.store.paging import checked_limit, older_than, page
 from prunescope.store.tables import jobs, record_models, records, study_cells, uses
@@ -75,19 +78,32 @@ class Results:
         job: str | None,
         spec: Mapping[str, Any],
         summary: Mapping[str, Any],
-        outcomes: Mapping[str, Answered] | None = None,
     ) -> Record:
         """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
-        deleted then.
-
-        An evaluation's measurements are kept with it and, given its `outcomes` (task -> which rows were right, text ->
-        each window's loss), paired with those of the dense model: on the worker, for that takes SciPy.
-        """
+        deleted then. An evaluation's is kept by `add_evaluation`."""
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
-            if kind == "evaluation":
-                keep_evaluation(connection, name, spec, summary, outcomes or {})
         return self.get(kind, name)
+
+    def add_evaluation(
+        self, name: str, *, job: str | None, spec: Mapping[str, Any], document: Mapping[str, Any]
+    ) -> Record:
+        """Keep or replace an evaluation by its `evaluation.json`: its record, its measurements and, where the document
+        has examples and windows' losses, its pairing with the dense model's; on the worker, for that takes SciPy."""
+        summary = record_summary(document)
+        with self.database.exclusive() as connection:
+            add_record(
+                connection, "evaluation", name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec)
+            )
+            keep_evaluation(connection, name, spec, document)
+        return self.get("evaluation", name)
+
+    def add_outcomes(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep the outcomes of an evaluation that was kept without them, and pair it; Problem 404 when there is
+        none."""
+        record = self.get("evaluation", name)
+        with self.database.exclusive() as connection:
+            keep_outcomes(connection, name, record.spec, document)
 
     def summarise(self, kind: str, name: str, summary: Mapping[str, Any]) -> None:
         """Replace the summary of a record; without one nothing happens."""

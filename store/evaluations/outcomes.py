@@ -56,8 +56,12 @@ Answered: TypeAlias = Outcomes | WindowLosses
 
 def outcomes_of(document: Mapping[str, Any]) -> dict[str, Answered]:
     """The outcomes of every task of an `evaluation.json`, and the windows' losses of every text. Texts without losses,
-    which earlier versions did not write, are left out."""
-    tasks = {task: _outcomes(result["examples"]) for task, result in document.get("tasks", {}).items()}
+    which earlier versions did not write, are left out, and tasks without examples."""
+    tasks = {
+        task: _outcomes(result["examples"])
+        for task, result in document.get("tasks", {}).items()
+        if "examples" in result
+    }
     texts = {
         text_key(text): WindowLosses(result["sha256"], np.asarray(result["nlls"], np.float64))
         for text, result in document.get("perplexity", {}).items()

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from prunescope.store.evaluations.outcomes import Answered, Outcomes, WindowLosses, unpacked, unpacked_losses
 from prunescope.store.evaluations.paired_statistics import compare, compare_losses
-from prunescope.store.tables import measurements, outcomes
+from prunescope.store.evaluations.values import Pairing
+from prunescope.store.tables import outcomes
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,12 @@ class Pair:
 def pairs_of(
     connection: Connection, mine: Mapping[str, Any], outcome: Answered, other: ColumnElement[bool]
 ) -> Iterable[Pair]:
-    """What an evaluation's measurement of a task (`mine`, its row) can be paired with among `other` ones."""
-    same = (outcomes.c.evaluation == measurements.c.evaluation) & (outcomes.c.task == measurements.c.task)
-    query = (
-        select(outcomes.c.evaluation, outcomes.c.correct)
-        .join(measurements, same)
-        .where(
-            other,
-            measurements.c.measure == mine["measure"],
-            measurements.c.task == mine["task"],
-            measurements.c.protocol == mine["protocol"],
-            outcomes.c.rows_hash == outcome.rows_hash,
-        )
+    """What an evaluation's answers to a task (`mine`, its row of `outcomes`) can be paired with among `other` ones."""
+    query = select(outcomes.c.evaluation, outcomes.c.correct).where(
+        other,
+        outcomes.c.task == mine["task"],
+        outcomes.c.protocol == mine["protocol"],
+        outcomes.c.rows_hash == mine["rows_hash"],
     )
     for evaluation, correct in connection.execute(query):
         ours, theirs = _rows(outcome, correct)
@@ -61,31 +56,29 @@ def _rows(outcome: Answered, kept: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
             return nlls, unpacked_losses(kept)
 
 
-def compared(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """The rows of `pairings`, a text of a single window left out: it has no interval."""
+def compared(pairs: Sequence[Pair]) -> list[tuple[Pair, Pairing]]:
+    """Each pair with its statistics, a text of a single window left out: it has no interval."""
     tasks = [pair for pair in pairs if pair.dense.dtype == np.bool_]
     texts = [pair for pair in pairs if pair.dense.dtype != np.bool_ and len(pair.dense) > 1]
-    return [*(_compared_rows(tasks) if tasks else []), *map(_compared_windows, texts)]
+    return [*(_compared_rows(tasks) if tasks else []), *((pair, _compared_windows(pair)) for pair in texts)]
 
 
-def _compared_windows(pair: Pair) -> dict[str, Any]:
+def _compared_windows(pair: Pair) -> Pairing:
     found = compare_losses(pair.pruned, pair.dense)
-    return {
-        "evaluation": pair.evaluation,
-        "task": pair.task,
-        "dense_evaluation": pair.dense_evaluation,
-        "rows": len(pair.dense),
-        "both_right": found.same,
-        "newly_wrong": found.worse,
-        "newly_right": found.better,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
-    }
+    return Pairing(
+        dense_evaluation=pair.dense_evaluation,
+        rows=len(pair.dense),
+        both_right=found.same,
+        newly_wrong=found.worse,
+        newly_right=found.better,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+    )
 
 
-def _compared_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+def _compared_rows(pairs: Sequence[Pair]) -> list[tuple[Pair, Pairing]]:
     """All of their statistics at once."""
     rows, both, wrong, right = (
         np.asarray(counts)
@@ -103,19 +96,6 @@ def _compared_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         )
     )
     found = compare(rows, wrong, right)
-    return [
-        {
-            "evaluation": pair.evaluation,
-            "task": pair.task,
-            "dense_evaluation": pair.dense_evaluation,
-            "rows": int(rows[i]),
-            "both_right": int(both[i]),
-            "newly_wrong": int(wrong[i]),
-            "newly_right": int(right[i]),
-            "difference": float(found.difference[i]),
-            "low": float(found.low[i]),
-            "high": float(found.high[i]),
-            "p": float(found.p[i]),
-        }
-        for i, pair in enumerate(pairs)
-    ]
+    columns = (rows, both, wrong, right, found.difference, found.low, found.high, found.p)
+    numbers = zip(*(column.tolist() for column in columns), strict=True)
+    return [(pair, Pairing(pair.dense_evaluation, *each)) for pair, each in zip(pairs, numbers, strict=True)]

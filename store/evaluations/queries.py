@@ -1,61 +1,82 @@
-"""What evaluations found, a row for each task, and pruned models paired with the dense ones that they were made from.
+"""Reads what evaluations found, and pruned models paired with the dense ones that they were made from.
 
     measurements   value, 95 % interval, rows, chance, majority
-    outcomes       which rows were right, a bit each, and a hash of what was asked
     pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
-    packed         measurements and pairings once more, an evaluation's together (`store/evaluations/packed.py`)
+    outcomes       which rows were right, a bit each, and a hash of what was asked
 
 A perplexity is a measurement too: its task is the text, its rows are predicted tokens. Its outcomes are the losses of
 the windows, and its pairing is of these: windows predicted worse, better and the same; difference in nats a token.
 
-This module reads; `store/evaluations/writing.py` writes, `store/evaluations/pairing.py` makes the pairings.
+How a task was measured (version, prompt, windows) is in the evaluation's record. `store/evaluations/writing.py` writes
+all of it, `store/evaluations/pairing.py` makes the pairings.
 """
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from sqlalchemy import Connection, select, update
 
 from prunescope.jobs.documents import JobKind
 from prunescope.store.database import Database, in_pieces
-from prunescope.store.evaluations.packed import Packed
-from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Pairing
-from prunescope.store.tables import jobs, measurements, outcomes, packed, pairings, records, revisions, study_cells
+from prunescope.store.evaluations.packed import measurement, pairing, unpack
+from prunescope.store.evaluations.values import ACCURACY, Measure, Measurement, Pairing
+from prunescope.store.tables import jobs, measurements, outcomes, pairings, records, revisions, study_cells
 
 _REVISION = "measurements"
-_PAIRING = [pairings.c[name] for name in Pairing._fields]
+
+Measured: TypeAlias = tuple[str, str, bytes]
+"""(evaluation, tasks, numbers), packed."""
+Paired: TypeAlias = tuple[str, str, str, bytes]
+"""(evaluation, dense evaluation, tasks, numbers), packed."""
 
 
 class Measurements:
-    """What tables read of evaluations."""
+    """What tables and pages read of evaluations."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
+
+    def values_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Measurement]:
+        """(evaluation, task or text) -> what it found there."""
+        query = select(measurements.c.evaluation, measurements.c.tasks, measurements.c.numbers)
+        found: dict[tuple[str, str], Measurement] = {}
+        with self.database.reading() as connection:
+            for ids in in_pieces(evaluations):
+                for evaluation, tasks, block in connection.execute(query.where(measurements.c.evaluation.in_(ids))):
+                    names, numbers = unpack(tasks, [block])
+                    for task, each in zip(names, numbers[0].tolist(), strict=True):
+                        found[evaluation, task] = measurement(each)
+        return found
 
     def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
         """(evaluation, task) -> the pairing with the dense model's evaluation, the newest where it has several on the
         same rows."""
         dense = (records.c.kind == "evaluation") & (records.c.id == pairings.c.dense_evaluation)
-        query = select(pairings.c.evaluation, pairings.c.task, *_PAIRING).join(records, dense)
+        query = select(*_PAIRED).join(records, dense).order_by(records.c.created_at, records.c.id)
         found: dict[tuple[str, str], Pairing] = {}
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
-                chosen = query.where(pairings.c.evaluation.in_(ids)).order_by(records.c.created_at, records.c.id)
-                for evaluation, task, *values in connection.execute(chosen).all():
-                    found[evaluation, task] = Pairing(*values)
+                rows = connection.execute(query.where(pairings.c.evaluation.in_(ids)))
+                for evaluation, dense_evaluation, tasks, block in rows:
+                    names, numbers = unpack(tasks, [block])
+                    for task, each in zip(names, numbers[0].tolist(), strict=True):
+                        found[evaluation, task] = pairing(dense_evaluation, each)
         return found
 
-    def of_study(self, study_job: str, measure: Measure = ACCURACY) -> list[Packed]:
-        """What a study's cells have measured, by the id of its job, in one question."""
+    def of_study(self, study_job: str, measure: Measure = ACCURACY) -> tuple[list[Measured], list[Paired]]:
+        """What a study's cells have measured and how it is paired, by the id of its job."""
         cells = (
             select(jobs.c.artefact)
             .join(study_cells, study_cells.c.job == jobs.c.id)
             .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
         )
-        query = select(*(packed.c[name] for name in Packed._fields)).where(
-            packed.c.measure == measure, packed.c.evaluation.in_(cells)
-        )
+        measured = select(*_MEASURED).where(measurements.c.measure == measure, measurements.c.evaluation.in_(cells))
+        paired = select(*_PAIRED).where(pairings.c.measure == measure, pairings.c.evaluation.in_(cells))
         with self.database.reading() as connection:
-            return [Packed(*row) for row in connection.execute(query).all()]
+            return (
+                [(name, tasks, numbers) for name, tasks, numbers in connection.execute(measured)],
+                [(name, dense, tasks, numbers) for name, dense, tasks, numbers in connection.execute(paired)],
+            )
 
     def revision(self) -> int:
         """A number that is another one after every change of what evaluations found."""
@@ -71,15 +92,11 @@ class Measurements:
             measurements.c.measure == ACCURACY, measurements.c.evaluation.not_in(there)
         )
         with self.database.reading() as connection:
-            return [*connection.execute(query.distinct().order_by(measurements.c.evaluation)).scalars()]
+            return [*connection.execute(query.order_by(measurements.c.evaluation)).scalars()]
 
-    def without_perplexities(self) -> list[str]:
-        """Ids of the evaluations whose perplexities were kept in their records alone."""
-        asked = records.c.spec["perplexity"].as_string().is_not(None)
-        there = select(measurements.c.evaluation).where(measurements.c.measure == PERPLEXITY)
-        query = select(records.c.id).where(records.c.kind == "evaluation", asked, records.c.id.not_in(there))
-        with self.database.reading() as connection:
-            return [*connection.execute(query.order_by(records.c.id)).scalars()]
+
+_MEASURED = (measurements.c.evaluation, measurements.c.tasks, measurements.c.numbers)
+_PAIRED = (pairings.c.evaluation, pairings.c.dense_evaluation, pairings.c.tasks, pairings.c.numbers)
 
 
 def count_change(connection: Connection) -> None:

@@ -1,106 +1,127 @@
-"""Writing what an evaluation found: its measurements and outcomes, and the pairings with what is there.
+"""Writes what an evaluation found: its measurements and outcomes, and the pairings with what is there.
 
 All of it is written in the transaction that keeps the evaluation's record. Whichever of a pruned model's evaluation and
 the dense one's comes later makes the pairing.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
 from prunescope.jobs.references import PRUNED
-from prunescope.store.evaluations.outcomes import Answered, text_key
-from prunescope.store.evaluations.packed import repack
+from prunescope.store.evaluations.outcomes import Outcomes, outcomes_of, text_key
+from prunescope.store.evaluations.packed import pack
 from prunescope.store.evaluations.pairing import compared, pairs_of
 from prunescope.store.evaluations.queries import count_change
-from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY
+from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
 from prunescope.store.tables import measurements, outcomes, pairings, records
+
+_OF_A_TASK = {"accuracy", "interval", "rows", "chance", "majority", "examples"}
+_OF_A_TEXT = {"perplexity", "interval", "tokens", "nlls"}
+"""What is in `measurements` and `outcomes`, or for every row in the artefact alone."""
+
+
+def record_summary(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary for the record of an `evaluation.json`: how each task and text was measured, without what was
+    found."""
+    return {
+        "model": document.get("model"),
+        "tasks": _without(_OF_A_TASK, document.get("tasks") or {}),
+        "perplexity": _without(_OF_A_TEXT, document.get("perplexity") or {}),
+        "context": document.get("context"),
+        "seconds": document.get("seconds"),
+    }
 
 
 def keep_evaluation(
-    connection: Connection,
-    evaluation: str,
-    spec: Mapping[str, Any],
-    summary: Mapping[str, Any],
-    found: Mapping[str, Answered],
+    connection: Connection, evaluation: str, spec: Mapping[str, Any], document: Mapping[str, Any]
 ) -> None:
-    """Keep or replace what an evaluation found, inside an exclusive transaction, and pair it with what is there.
-
-    `summary` is its record's, `found` the outcomes of its tasks and texts; without them nothing is paired.
-    """
-    changed = _remove(connection, evaluation)
-    model = spec["model"]
-    base = _dense_model(connection, model)
-    of = {"evaluation": evaluation, "model": model, "base": base}
-    rows = [{**of, **_accuracy(task, result)} for task, result in (summary.get("tasks") or {}).items()]
-    rows += [{**of, **_perplexity(text, result)} for text, result in (summary.get("perplexity") or {}).items()]
+    """Keep or replace what an evaluation found, as its `evaluation.json` says, inside an exclusive transaction, and
+    pair it with what is there. Tasks without examples and texts without windows' losses are not paired."""
+    remove_evaluation(connection, evaluation)
+    accuracies = {task: _accuracy(result) for task, result in (document.get("tasks") or {}).items()}
+    perplexities = {text_key(text): _perplexity(each) for text, each in (document.get("perplexity") or {}).items()}
+    found: dict[Measure, dict[str, Measurement]] = {ACCURACY: accuracies, PERPLEXITY: perplexities}
+    rows = [{"evaluation": evaluation, "measure": measure, **pack(each)} for measure, each in found.items() if each]
     if rows:
         connection.execute(insert(measurements), rows)
-    if found:
-        kept = [
-            {"evaluation": evaluation, "task": task, "rows_hash": each.rows_hash, "correct": each.packed}
-            for task, each in found.items()
-        ]
-        connection.execute(insert(outcomes), kept)
-        # The dense model's evaluations where this one is a pruned model's, and the other way round.
-        other = measurements.c.base == model if base is None else measurements.c.model == base
-        pairs = [
-            pair
-            for row in rows
-            if row["task"] in found
-            for pair in pairs_of(connection, row, found[row["task"]], other)
-        ]
-        if made := compared(pairs):
-            connection.execute(insert(pairings), made)
-            changed.update(pair.evaluation for pair in pairs)
-    repack(connection, changed)
+    keep_outcomes(connection, evaluation, spec, document)
+
+
+def keep_outcomes(
+    connection: Connection, evaluation: str, spec: Mapping[str, Any], document: Mapping[str, Any]
+) -> None:
+    """The part of `keep_evaluation` that pairs, for an evaluation whose measurements are there and without outcomes."""
+    if not (found := outcomes_of(document)):
+        return
+    model = spec["model"]
+    base = _dense_model(connection, model)
+    protocols = {task: _task_protocol(result) for task, result in (document.get("tasks") or {}).items()}
+    protocols |= {text_key(text): _text_protocol(each) for text, each in (document.get("perplexity") or {}).items()}
+    kept = [
+        {
+            "evaluation": evaluation,
+            "task": task,
+            "model": model,
+            "base": base,
+            "protocol": protocols[task],
+            "rows_hash": answered.rows_hash,
+            "correct": answered.packed,
+        }
+        for task, answered in found.items()
+    ]
+    connection.execute(insert(outcomes), kept)
+    # The dense model's evaluations where this one is a pruned model's, and the other way round.
+    other = outcomes.c.base == model if base is None else outcomes.c.model == base
+    pairs = [pair for row in kept for pair in pairs_of(connection, row, found[row["task"]], other)]
+    together: dict[tuple[str, str, Measure], dict[str, Pairing]] = defaultdict(dict)
+    for pair, pairing in compared(pairs):
+        measure = ACCURACY if isinstance(found[pair.task], Outcomes) else PERPLEXITY
+        together[pair.evaluation, pair.dense_evaluation, measure][pair.task] = pairing
+    made = [
+        {
+            "evaluation": pruned,
+            "dense_evaluation": dense,
+            "measure": measure,
+            **pack({task: pairing[1:] for task, pairing in tasks.items()}),
+        }
+        for (pruned, dense, measure), tasks in together.items()
+    ]
+    if made:
+        connection.execute(insert(pairings), made)
+    count_change(connection)
 
 
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
     """Remove what an evaluation found, and its pairings."""
-    repack(connection, _remove(connection, evaluation))
-
-
-def _remove(connection: Connection, evaluation: str) -> set[str]:
-    """Which evaluations have other findings now, and are to be packed anew."""
     count_change(connection)
-    beside = pairings.c.dense_evaluation == evaluation
-    changed = {evaluation, *connection.execute(select(pairings.c.evaluation).where(beside)).scalars()}
     for table in (measurements, outcomes, pairings):
         connection.execute(delete(table).where(table.c.evaluation == evaluation))
-    connection.execute(delete(pairings).where(beside))
-    return changed
+    connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))
 
 
-def _accuracy(task: str, result: Mapping[str, Any]) -> dict[str, Any]:
+def _without(fields: set[str], results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {key: value for key, value in each.items() if key not in fields} for name, each in results.items()}
+
+
+def _accuracy(result: Mapping[str, Any]) -> Measurement:
     low, high = result.get("interval") or (None, None)
-    return {
-        "measure": ACCURACY,
-        "task": task,
-        "protocol": f"version {result.get('version')}, prompt {result.get('prompt_hash')}",
-        "value": result["accuracy"],
-        "low": low,
-        "high": high,
-        "rows": result.get("rows"),
-        "chance": result.get("chance"),
-        "majority": result.get("majority"),
-    }
+    return Measurement(result["accuracy"], low, high, result.get("rows"), result.get("chance"), result.get("majority"))
 
 
-def _perplexity(text: str, result: Mapping[str, Any]) -> dict[str, Any]:
+def _perplexity(result: Mapping[str, Any]) -> Measurement:
     low, high = result.get("interval") or (None, None)
-    return {
-        "measure": PERPLEXITY,
-        "task": text_key(text),
-        "protocol": f"{result['windows']} windows of {result['seqlen']} tokens{', with BOS' * bool(result.get('bos'))}",
-        "value": result["perplexity"],
-        "low": low,
-        "high": high,
-        "rows": result["tokens"],
-        "chance": None,
-        "majority": None,
-    }
+    return Measurement(result["perplexity"], low, high, result["tokens"], None, None)
+
+
+def _task_protocol(result: Mapping[str, Any]) -> str:
+    return f"version {result.get('version')}, prompt {result.get('prompt_hash')}"
+
+
+def _text_protocol(result: Mapping[str, Any]) -> str:
+    return f"{result['windows']} windows of {result['seqlen']} tokens{', with BOS' * bool(result.get('bos'))}"
 
 
 def _dense_model(connection: Connection, model: str) -> str | None:

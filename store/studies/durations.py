@@ -17,8 +17,9 @@ from sqlalchemy import Row, select
 
 from prunescope.jobs.documents import JobKind, JobState, artefact_id
 from prunescope.jobs.references import PRUNED
-from prunescope.store.artefacts.records import Record, Results
+from prunescope.store.artefacts.records import Results
 from prunescope.store.database import Database
+from prunescope.store.evaluations.queries import Measurements
 from prunescope.store.studies.grid import Cell
 from prunescope.store.tables import jobs
 
@@ -49,11 +50,14 @@ class _Work:
 class PastJobs:
     """The jobs that have succeeded, by what they were alike in. `cells` are the new ones that will be asked about."""
 
-    def __init__(self, database: Database, results: Results, cells: Iterable[Cell]) -> None:
+    def __init__(self, database: Database, results: Results, measurements: Measurements, cells: Iterable[Cell]) -> None:
         rows = _succeeded(database)
         self._base = _bases(results, rows, cells)
         names = {artefact_id(row.fingerprint): row for row in rows if row.kind == JobKind.EVALUATE}
-        measured = {name: _rows_of(record) for name, record in results.many("evaluation", names).items()}
+        measured: dict[str, dict[str, int]] = {name: {} for name in results.known("evaluation", names)}
+        for (name, task), found in measurements.values_of(measured).items():
+            if found.rows is not None:
+                measured[name][task] = found.rows
         self._full = {
             task: number
             for name, numbers in measured.items()
@@ -172,7 +176,3 @@ def _texts(texts: Mapping[str, Any] | Sequence[Any]) -> int:
             return int(count)
         case _:
             return len(texts)
-
-
-def _rows_of(record: Record) -> dict[str, int]:
-    return {task: measured["rows"] for task, measured in record.summary.get("tasks", {}).items()}

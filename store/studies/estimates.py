@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from prunescope.jobs.documents import Estimate, JobKind, NewJobs
 from prunescope.store.artefacts.records import Results
 from prunescope.store.database import Database
+from prunescope.store.evaluations.queries import Measurements
 from prunescope.store.jobs.queries import describe, known_jobs
 from prunescope.store.studies.durations import PastJobs
 from prunescope.store.studies.grid import Cell
 
 
-def estimate(database: Database, results: Results, cells: Sequence[Cell], *, force: bool = False) -> Estimate:
+def estimate(
+    database: Database, results: Results, measurements: Measurements, cells: Sequence[Cell], *, force: bool = False
+) -> Estimate:
     """The work of these cells; nothing is queued. `force`: all of them are to run anew."""
     with database.reading() as connection:
         known = {} if force else known_jobs(connection, (cell.fingerprint for cell in cells))
     new = list({cell.fingerprint: cell for cell in cells if cell.fingerprint not in known}.values())
     count = Counter(cell.kind for cell in new)
-    seconds, basis = _time(database, results, new)
+    if new:
+        seconds, basis = _time(PastJobs(database, results, measurements, new), new)
+    else:
+        seconds, basis = 0.0, "everything is known already"
     return Estimate(
         cells=len(cells),
         known=len(cells) - len(new),
@@ -27,10 +33,7 @@ def estimate(database: Database, results: Results, cells: Sequence[Cell], *, for
     )
 
 
-def _time(database: Database, results: Results, new: Sequence[Cell]) -> tuple[float | None, str]:
-    if not new:
-        return 0.0, "everything is known already"
-    past = PastJobs(database, results, new)
+def _time(past: PastJobs, new: Sequence[Cell]) -> tuple[float | None, str]:
     times = {cell.fingerprint: past.seconds(cell) for cell in new}
     unlike = [cell for cell in new if times[cell.fingerprint] is None]
     if unlike:

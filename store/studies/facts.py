@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunescope.jobs.documents import JobState
-from prunescope.store.evaluations.packed import MEASURED, NOBODY, PAIRED, Packed, tasks_of, unpack
+from prunescope.store.evaluations.packed import MEASURED, PAIRED, measurement, pairing, unpack
+from prunescope.store.evaluations.queries import Measured, Paired
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
 
 Floats = NDArray[np.float64]
@@ -31,49 +32,50 @@ class Findings:
 
     def __init__(
         self,
-        found: Iterable[Packed],
+        measured: Iterable[Measured],
+        paired: Iterable[Paired],
         tasks: Sequence[str],
         dense_of: Mapping[str, str],
         measure: Measure = ACCURACY,
     ) -> None:
-        rows = [row for row in found if row.beside in {NOBODY, dense_of.get(row.evaluation)}]
-        self.at = {name: place for place, name in enumerate(dict.fromkeys(row.evaluation for row in rows))}
+        measured = [*measured]
+        self.at = {evaluation: place for place, (evaluation, *_) in enumerate(measured)}
         self.dense_of = dense_of
         self._task = {task: place for place, task in enumerate(tasks)}
         # The last evaluation is none at all: the place of what is not there.
         self.measured = np.full((len(self.at) + 1, len(tasks), len(MEASURED)), np.nan)
         self.paired = np.full((len(self.at) + 1, len(tasks), len(PAIRED)), np.nan)
-        alike: dict[tuple[bool, str], list[Packed]] = defaultdict(list)
-        for row in rows:
-            alike[row.beside == NOBODY, row.tasks].append(row)
-        for (own, _), some in alike.items():
-            names = tasks_of(some[0])
-            # Tasks that this study has not are another study's, which knows the same evaluation.
-            here = [place for place, task in enumerate(names) if task in self._task]
-            into = self.measured if own else self.paired
-            places = np.ix_([self.at[row.evaluation] for row in some], [self._task[names[place]] for place in here])
-            into[places] = unpack(some)[:, here]
+        self._fill(self.measured, measured)
+        beside = (row for row in paired if row[0] in self.at and dense_of.get(row[0]) == row[1])
+        own = ((name, names, block) for name, _, names, block in beside)
+        self._fill(self.paired, own)
         majority = self.measured[..., MEASURED.index("majority")]
-        majority[majority >= 1] = np.nan  # as `store.measured.telling_majority` says
+        majority[majority >= 1] = np.nan  # as `telling_majority` says
         if measure == PERPLEXITY:
             values = [MEASURED.index(name) for name in ("value", "low", "high")]
             self.measured[..., values] = np.log(self.measured[..., values])
 
+    def _fill(self, into: Floats, rows: Iterable[Measured]) -> None:
+        """Rows on the same tasks are decoded together."""
+        alike: dict[str, list[Measured]] = defaultdict(list)
+        for row in rows:
+            alike[row[1]].append(row)
+        for tasks, some in alike.items():
+            names, numbers = unpack(tasks, (block for *_, block in some))
+            # Tasks that this study has not are another study's, which knows the same evaluation.
+            here = [place for place, task in enumerate(names) if task in self._task]
+            places = np.ix_([self.at[row[0]] for row in some], [self._task[names[place]] for place in here])
+            into[places] = numbers[:, here]
+
     def measurement(self, evaluation: str, task: str) -> Measurement | None:
         """What this evaluation found, if it is there."""
-        value, *others = self._numbers(self.measured, evaluation, task)
-        if value != value:
-            return None
-        low, high, rows, chance, majority = (None if each != each else each for each in others)
-        return Measurement(value, low, high, None if rows is None else int(rows), chance, majority)
+        numbers = self._numbers(self.measured, evaluation, task)
+        return None if numbers[0] != numbers[0] else measurement(numbers)
 
     def pairing(self, evaluation: str, task: str) -> Pairing | None:
         """This evaluation beside the dense model's on the same rows."""
-        rows, both, wrong, right, difference, low, high, p = self._numbers(self.paired, evaluation, task)
-        if rows != rows:
-            return None
-        dense = self.dense_of[evaluation]
-        return Pairing(dense, int(rows), int(both), int(wrong), int(right), difference, low, high, p)
+        numbers = self._numbers(self.paired, evaluation, task)
+        return None if numbers[0] != numbers[0] else pairing(self.dense_of[evaluation], numbers)
 
     def columns(self, evaluations: Sequence[str]) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
         """(what they found by `MEASURED`, their pairings by `PAIRED`, the dense model's values), each [evaluations x

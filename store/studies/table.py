@@ -21,7 +21,7 @@ from prunescope.jobs.documents import Job, JobKind, JobState
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.outcomes import text_key
-from prunescope.store.evaluations.packed import Packed
+from prunescope.store.evaluations.queries import Measured, Paired
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
 from prunescope.store.studies.facts import FactArrays, Findings, fact_arrays
 
@@ -180,9 +180,13 @@ def measures_of(spec: Mapping[str, Any]) -> list[Measure]:
 
 
 def study_table(
-    study: Record, job: Job, cells: Sequence[StudyCell], found: Iterable[Packed], measure: Measure = ACCURACY
+    study: Record,
+    job: Job,
+    cells: Sequence[StudyCell],
+    found: tuple[Iterable[Measured], Iterable[Paired]],
+    measure: Measure = ACCURACY,
 ) -> StudyTable:
-    """The table of a study from its cells, and from what is measured already (`Measurements.of_study`)."""
+    """The table of a study from its cells, and from what is measured and paired already (`Measurements.of_study`)."""
     if measure == PERPLEXITY:
         tasks = [*map(text_key, study.spec["perplexity"]["datasets"])]
         groups = dict.fromkeys(tasks, TEXTS)
@@ -205,7 +209,7 @@ def study_table(
         cells=list(cells),
         groups=groups,
         axes=axes,
-        findings=Findings(found, tasks, dense_of, measure),
+        findings=Findings(*found, tasks, dense_of, measure),
         dense_of=dense_of,
     )
 

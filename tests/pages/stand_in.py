@@ -14,7 +14,7 @@ from prunescope.jobs.references import PRUNED
 from prunescope.jobs.specs import PruneSpec
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import RESULT_OF
-from prunescope.store.evaluations.outcomes import outcomes_of
+from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.store.jobs.store import utc_now
 from tests.pages.seed import write_attribution
 
@@ -64,15 +64,18 @@ class StandIn:
                 case JobKind.PRUNE:
                     summary, files = _model(job)
                 case JobKind.EVALUATE:
-                    summary, files = _evaluation(job)
+                    summary, files = {}, {EVALUATION_JSON: _evaluation(job)}
                 case _:
                     labels = [self._label(reference) for reference in [job.spec["dense"], *job.spec["pruned"]]]
                     write_attribution(folder, job.spec, labels)
                     summary, files = {"words": []}, {}
             for file, document in files.items():
                 (folder / file).write_text(json.dumps(document), encoding="utf-8")
-        found = outcomes_of(files.get("evaluation.json", {}))
-        self.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary, outcomes=found)
+        if job.kind is JobKind.EVALUATE:
+            document = files[EVALUATION_JSON]
+            self.stores.results.add_evaluation(name, job=job.id, spec=job.spec, document=document)
+        else:
+            self.stores.results.add(kind, name, job=job.id, spec=job.spec, summary=summary)
         result = {kind: f"{PRUNED}{name}" if job.kind is JobKind.PRUNE else name}
         assert self.stores.jobs.succeed(job.id, NAME, result)
         publish_job(self.stores.redis, self.stores.jobs.get(job.id))
@@ -173,7 +176,7 @@ def mean_error(layers: list[dict[str, Any]]) -> float | None:
     return None if None in errors else sum(errors) / len(errors)
 
 
-def _evaluation(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+def _evaluation(job: Job) -> dict[str, Any]:
     rows = 120
     draw = random.Random(job.fingerprint)
     right = 0.8 if not job.spec["model"].startswith(PRUNED) else draw.uniform(0.5, 0.75)
@@ -192,11 +195,8 @@ def _evaluation(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
             "prompt_hash": "0" * 16,
             "examples": examples,
         }
-    figures = {task: {key: value for key, value in each.items() if key != "examples"} for task, each in tasks.items()}
     texts = {name: _perplexity(job, name) for name in (job.spec.get("perplexity") or {}).get("datasets", ())}
-    short = {name: {key: value for key, value in each.items() if key != "nlls"} for name, each in texts.items()}
-    whole = {"model": job.spec["model"], "spec": job.spec, "tasks": tasks, "perplexity": texts}
-    return {"tasks": figures, "perplexity": short}, {"evaluation.json": whole}
+    return {"model": job.spec["model"], "spec": job.spec, "tasks": tasks, "perplexity": texts}
 
 
 def _perplexity(job: Job, text: str) -> dict[str, Any]:

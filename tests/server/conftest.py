@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 from prunescope.jobs.settings import Settings
 from prunescope.server.app import create_app
 from prunescope.server.stores import Stores
-from prunescope.store.evaluations.outcomes import outcomes_of
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 
 ATTRIBUTION = "a1" * 8
@@ -116,10 +115,10 @@ def add_evaluation(
     }
     spec = {"model": model, "tasks": ["reviews"], "limit": None, "seed": 0}
     with stores.artefacts.staging("evaluation", id) as folder:
-        document = {"model": model, "spec": spec, "tasks": {"reviews": {**result, "examples": examples}}}
+        tasks = {"reviews": {**result, "examples": examples}}
+        document = {"model": model, "spec": spec, "tasks": tasks, "context": 512}
         (folder / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
-    summary = {"tasks": {"reviews": result}, "context": 512}
-    stores.results.add("evaluation", id, job=None, spec=spec, summary=summary, outcomes=outcomes_of(document))
+    stores.results.add_evaluation(id, job=None, spec=spec, document=document)
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
-"""Migration of evaluations from before outcomes and perplexities were stored."""
+"""Records of earlier versions get what they lack when a worker starts."""
 
 import json
 import logging
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from prunescope.jobs.documents import Job
 from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.store.evaluations.queries import Measurements
-from prunescope.store.tables import measurements, outcomes, pairings
+from prunescope.store.tables import outcomes, pairings
 from prunescope.worker import pipeline
 from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations
 from prunescope.worker.models import WarmModels
@@ -36,8 +36,8 @@ def test_they_are_paired_when_a_worker_starts(
     before = reader.pairings_of([pruned])
     pair = before[pruned, "reviews"]
     assert pair.dense_evaluation == dense and pair.rows == 6
-    right = {id: parts.stores.results.get("evaluation", id).summary["tasks"]["reviews"] for id in (dense, pruned)}
-    assert pair.difference == pytest.approx(right[pruned]["accuracy"] - right[dense]["accuracy"])
+    right = {id: found.value for (id, _), found in reader.values_of([dense, pruned]).items()}
+    assert pair.difference == pytest.approx(right[pruned] - right[dense])
     with parts.stores.database.writing() as connection:
         connection.execute(delete(outcomes))
         connection.execute(delete(pairings))
@@ -54,9 +54,7 @@ def test_they_are_paired_when_a_worker_starts(
     assert f"evaluation {dense} cannot be read" in caplog.text
 
 
-@pytest.mark.parametrize("with_losses", [True, False])
-def test_their_perplexities_come_into_the_tables(parts: Parts, enqueue: Callable[..., Job], with_losses: bool) -> None:
-    """Of an earlier version the windows' losses are not there: then nothing is paired."""
+def test_perplexities_are_kept_with_their_pairing(parts: Parts, enqueue: Callable[..., Job]) -> None:
     models = WarmModels("cpu")
     measure = {"perplexity": {"datasets": ["demo"], "seqlen": 16, "windows": 3}}
     made = enqueue("prune", PRUNE)
@@ -66,26 +64,14 @@ def test_their_perplexities_come_into_the_tables(parts: Parts, enqueue: Callable
         pipeline.run(job.id, parts, models)
     dense, pruned = (job.artefact_id for job in done)
     stores = parts.stores
-    reader = Measurements(stores.database)
-    before = reader.pairings_of([pruned])
-    summary = stores.results.get("evaluation", pruned).summary["perplexity"]["demo"]
-    assert "nlls" not in summary
-    figures = [stores.results.get("evaluation", name).summary["perplexity"]["demo"]["nll"] for name in (pruned, dense)]
-    assert before[pruned, "demo"].difference == pytest.approx(figures[0] - figures[1])
-    with stores.database.writing() as connection:
-        for table in (measurements, outcomes, pairings):
-            connection.execute(delete(table))
-    if not with_losses:
-        for name in (dense, pruned):
-            document = json.loads(stores.artefacts.read("evaluation", name, EVALUATION_JSON))
-            del document["perplexity"]["demo"]["nlls"]
-            with stores.artefacts.staging("evaluation", name) as folder:
-                (folder / EVALUATION_JSON).write_text(json.dumps(document))
-    assert catch_up_evaluations(stores) == 2
-    assert reader.pairings_of([pruned]) == (before if with_losses else {})
-    with stores.database.reading() as connection:
-        kept = {row.evaluation: row.value for row in connection.execute(select(measurements))}
-    assert set(kept) == {dense, pruned} and kept[pruned] == summary["perplexity"]
+    how = {name: stores.results.get("evaluation", name).summary["perplexity"]["demo"] for name in (dense, pruned)}
+    assert not {"nlls", "perplexity"} & how[pruned].keys()
+    document = json.loads(stores.artefacts.read("evaluation", pruned, EVALUATION_JSON))["perplexity"]["demo"]
+    found = stores.measurements.values_of([pruned])[pruned, "demo"]
+    assert (found.value, found.rows) == (document["perplexity"], document["tokens"])
+    assert [*(found.interval or ())] == document["interval"]
+    pair = stores.measurements.pairings_of([pruned])[pruned, "demo"]
+    assert pair.difference == pytest.approx(how[pruned]["nll"] - how[dense]["nll"])
     assert catch_up_evaluations(stores) == 0
 
 

@@ -19,6 +19,8 @@ from prunescope.store.tables import jobs
 from prunescope.worker.parts import Parts
 from tests.worker.conftest import PRUNE
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 180.0
 LONG = {"model": "llama", "tasks": ["reviews"]}
 

@@ -2,11 +2,11 @@
 
 import json
 
-import numpy as np
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
-from prunescope.store.evaluations.packed import Packed
+from prunescope.store.evaluations.outcomes import EVALUATION_JSON
+from prunescope.store.evaluations.packed import pack
 from prunescope.store.evaluations.values import telling_majority
 from prunescope.store.studies.facts import Findings
 from tests.server.conftest import DENSE_EVALUATION, add_evaluation
@@ -21,9 +21,9 @@ def test_an_evaluation_does_not_show_it(client: TestClient, stores: Stores) -> N
     record = stores.results.get("evaluation", DENSE_EVALUATION)
 
     def shown(majority: float) -> object:
-        result = {**record.summary["tasks"]["reviews"], "majority": majority}
-        summary = {**record.summary, "tasks": {"reviews": result}}
-        stores.results.add("evaluation", record.id, job=None, spec=record.spec, summary=summary)
+        document = json.loads(stores.artefacts.read("evaluation", record.id, EVALUATION_JSON))
+        document["tasks"]["reviews"]["majority"] = majority
+        stores.results.add_evaluation(record.id, job=None, spec=record.spec, document=document)
         (task,) = client.get(f"/api/v1/evaluations/{record.id}").json()["tasks"]
         return task["majority"]
 
@@ -32,7 +32,7 @@ def test_an_evaluation_does_not_show_it(client: TestClient, stores: Stores) -> N
 
 def test_a_studys_table_does_not_hold_it() -> None:
     numbers = [[0.8, 0.7, 0.9, 100, 0.25, 1.0], [0.8, 0.7, 0.9, 100, 0.5, 0.6]]
-    packed = Packed("e1", "", json.dumps(["sciq", "sst2"]), np.array(numbers).tobytes())
-    found = Findings([packed], ["sciq", "sst2"], {})
+    packed = pack(dict(zip(("sciq", "sst2"), numbers, strict=True)))
+    found = Findings([("e1", packed["tasks"], packed["numbers"])], [], ["sciq", "sst2"], {})
     majorities = [found.measurement("e1", task) for task in ("sciq", "sst2")]
     assert [each and each.majority for each in majorities] == [None, 0.6]

@@ -8,7 +8,6 @@ from scipy.stats import ttest_rel
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
-from prunescope.store.evaluations.outcomes import outcomes_of
 from tests.server.conftest import (
     DENSE_EVALUATION,
     PRUNED,
@@ -98,7 +97,7 @@ def test_the_rows_that_broke_are_a_job_to_post(client: TestClient, stores: Store
 
 def perplexities(stores: Stores, id: str, model: str, **measured: tuple[float, str]) -> None:
     """An evaluation of no task; text -> its perplexity and which windows they were."""
-    summary = {
+    document = {
         name: {
             "perplexity": value,
             "nll": math.log(value),
@@ -112,7 +111,7 @@ def perplexities(stores: Stores, id: str, model: str, **measured: tuple[float, s
         for name, (value, windows) in measured.items()
     }
     spec = {"model": model, "tasks": [], "perplexity": {"datasets": list(measured), "seqlen": 2048, "windows": None}}
-    stores.results.add("evaluation", id, job=None, spec=spec, summary={"tasks": {}, "perplexity": summary})
+    stores.results.add_evaluation(id, job=None, spec=spec, document={"tasks": {}, "perplexity": document})
 
 
 def test_a_perplexity_stands_beside_the_dense_models_on_the_same_windows(client: TestClient, stores: Stores) -> None:
@@ -145,9 +144,8 @@ def test_a_perplexity_has_its_paired_interval_where_the_windows_losses_were_kept
         windows = {"tokens": 31 * 6, "windows": 6, "seqlen": 32, "source": "ptb.test.txt", "sha256": "aa"}
         whole = {"perplexity": math.exp(nlls.mean()), "nll": nlls.mean(), "interval": None, **windows}
         spec = {"model": model, "tasks": [], "perplexity": {"datasets": ["ptb"], "seqlen": 32, "windows": None}}
-        outcomes = outcomes_of({"perplexity": {"ptb": {**whole, "nlls": nlls.tolist()}}})
-        summary = {"tasks": {}, "perplexity": {"ptb": whole}}
-        stores.results.add("evaluation", id, job=None, spec=spec, summary=summary, outcomes=outcomes)
+        document = {"tasks": {}, "perplexity": {"ptb": {**whole, "nlls": nlls.tolist()}}}
+        stores.results.add_evaluation(id, job=None, spec=spec, document=document)
     (text,) = client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}").json()["perplexity"]
     paired, test = text["paired"], ttest_rel(losses[f"pruned:{PRUNED}"], hard)
     ends = test.confidence_interval(0.95)

@@ -13,7 +13,6 @@ from scipy.stats import ttest_rel
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
-from prunescope.store.evaluations.outcomes import outcomes_of
 from prunescope.store.evaluations.values import perplexity
 from tests.server.conftest import add_model
 from tests.server.latex import compile_latex
@@ -57,14 +56,11 @@ def measure(client: TestClient, stores: Stores, spec: dict[str, Any]) -> str:
             add_model(stores, cell.pruned, cell.method)
             model = f"pruned:{cell.pruned}"
         texts = {text: perplexity_of(text, losses(text, cell.method, cell.pattern)) for text in TEXTS}
-        short = {text: {key: found[key] for key in found if key != "nlls"} for text, found in texts.items()}
-        stores.results.add(
-            "evaluation",
+        stores.results.add_evaluation(
             cell.artefact,
             job=None,
             spec={"model": model, "tasks": list(spec.get("tasks", [])), "perplexity": SPEC["perplexity"]},
-            summary={"tasks": {}, "perplexity": short},
-            outcomes=outcomes_of({"perplexity": texts}),
+            document={"tasks": {}, "perplexity": texts},
         )
     return str(job["fingerprint"][:16])
 

@@ -57,8 +57,8 @@ def test_a_page_asks_the_database_as_often_for_a_large_study_as_for_a_small_one(
             document = client.get(address).json()
         with statements(stores) as again:
             assert client.get(address).json() == document
-        assert sum("FROM packed" in each for each in first) == 1
-        assert not [each for each in again if "FROM packed" in each or "coordinates" in each], "the table is kept"
+        assert sum("FROM measurements" in each for each in first) == 1
+        assert not [each for each in again if "FROM measurements" in each or "coordinates" in each], "the table is kept"
         counts.append(len(first))
     small, large = counts
     assert large <= small + 2, "756 models are asked for in two pieces"
@@ -92,7 +92,7 @@ def test_a_kept_table_is_made_anew_when_a_measurement_or_a_job_changes(client: T
     record = stores.results.get("evaluation", evaluated.artefact)
     (task,) = record.summary["tasks"]
     changed = {"tasks": {task: {**record.summary["tasks"][task], "accuracy": 0.125}}}
-    stores.results.add("evaluation", record.id, job=record.job, spec=record.spec, summary=changed)
+    stores.results.add_evaluation(record.id, job=record.job, spec=record.spec, document=changed)
     assert before != 0.125 and shown() == 0.125
     job = stores.studies.table(study).job
     assert client.get(f"/api/v1/studies/{study}").json()["state"] == "succeeded"

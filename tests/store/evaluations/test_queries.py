@@ -1,25 +1,24 @@
 """Measurements, outcomes and pairings beside the records of evaluations, on both databases."""
 
+import json
 import math
 import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from scipy.stats import binomtest, ttest_rel
-from sqlalchemy import delete, select
+from sqlalchemy import select
+from sqlalchemy import text as sql
 
 from prunescope.jobs.vocabulary import PERPLEXITY_SETS, TASKS
 from prunescope.store.database import Database
-from prunescope.store.evaluations.outcomes import Answered, outcomes_of, text_key
-from prunescope.store.evaluations.packed import MEASURED, NOBODY, PAIRED, pack
+from prunescope.store.evaluations.outcomes import text_key
 from prunescope.store.evaluations.queries import Measurements
-from prunescope.store.evaluations.values import ACCURACY, Pairing
+from prunescope.store.evaluations.values import Pairing
 from prunescope.store.submission import Stores
-from prunescope.store.tables import measurements, outcomes, packed, pairings
-from tests.store.test_database import ROOT
+from prunescope.store.tables import measurements, outcomes, pairings
+from tests.store.test_database import downgrade
 
 MODEL, AGAIN, DENSE, PRUNED = "1" * 16, "2" * 16, "d" * 16, "e" * 16
 RIGHT = [True, True, True, True, False, False]
@@ -37,60 +36,48 @@ def result(right: Sequence[bool], **change: Any) -> dict[str, Any]:
     return {"accuracy": accuracy, "rows": len(right), "interval": interval, **fixed, **change}
 
 
-def outcome(right: Sequence[bool], text: str = "row") -> Answered:
+def examples_of(right: Sequence[bool], text: str = "row") -> list[dict[str, Any]]:
     asked = {"choices": ["no", "yes"], "answer": 0}
-    examples = [{"index": i, "text": text, **asked, "chosen": 0 if r else 1} for i, r in enumerate(right)]
-    return outcomes_of({"tasks": {"task": {"examples": examples}}})["task"]
+    return [{"index": i, "text": text, **asked, "chosen": 0 if r else 1} for i, r in enumerate(right)]
 
 
 def evaluate(stores: Stores, name: str, model: str, right: Sequence[bool], text: str = "row", **change: Any) -> None:
-    stores.results.add(
-        "evaluation",
-        name,
-        job=None,
-        spec={"model": model, "tasks": ["sst2"]},
-        summary={"tasks": {"sst2": result(right, **change)}},
-        outcomes={"sst2": outcome(right, text)},
-    )
+    found = {**result(right, **change), "examples": examples_of(right, text)}
+    spec = {"model": model, "tasks": ["sst2"]}
+    stores.results.add_evaluation(name, job=None, spec=spec, document={"tasks": {"sst2": found}})
 
 
 def paired(stores: Stores, evaluation: str = PRUNED) -> Pairing | None:
     return Measurements(stores.database).pairings_of([evaluation]).get((evaluation, "sst2"))
 
 
-def assert_packed_is_true(stores: Stores) -> None:
-    """What is packed is what the other tables say."""
-    with stores.database.reading() as connection:
-        measured = [
-            (row.measure, row.evaluation, NOBODY, row.task, *(getattr(row, name) for name in MEASURED))
-            for row in connection.execute(select(measurements).order_by(*measurements.primary_key))
-        ]
-        paired = [
-            (ACCURACY, row.evaluation, row.dense_evaluation, row.task, *(getattr(row, name) for name in PAIRED))
-            for row in connection.execute(select(pairings).order_by(*pairings.primary_key))
-        ]
-        kept = {tuple(row[:3]): tuple(row[3:]) for row in connection.execute(select(packed))}
-    wanted = {(each.evaluation, measure, each.beside): each[2:] for measure, each in pack([*measured, *paired])}
-    assert kept == wanted
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_packed_follows_every_change(stores: Stores, seed: int) -> None:
+def test_what_is_kept_follows_every_change(stores: Stores, seed: int) -> None:
+    """Values are those of the evaluations that are there, pairings those of pruned ones beside dense ones."""
     draw = random.Random(seed)
     keep_model(stores, MODEL, "demo")
-    there: set[str] = set()
+    models = {DENSE: "demo", "c" * 16: "demo", PRUNED: f"pruned:{MODEL}", AGAIN: "other"}
+    there: dict[str, list[bool]] = {}
     for _ in range(12):
-        name, model = draw.choice([(DENSE, "demo"), ("c" * 16, "demo"), (PRUNED, f"pruned:{MODEL}"), (AGAIN, "other")])
+        name = draw.choice([*models])
         if name in there and draw.random() < 0.4:
             with stores.artefacts.staging("evaluation", name):
                 pass
             stores.results.delete("evaluation", name)
-            there.remove(name)
+            del there[name]
         else:
-            right = [draw.random() < 0.5 for _ in range(6)]
-            evaluate(stores, name, model, right, chance=draw.choice([0.5, None]))
-            there.add(name)
-        assert_packed_is_true(stores)
+            there[name] = [draw.random() < 0.5 for _ in range(6)]
+            evaluate(stores, name, models[name], there[name], chance=draw.choice([0.5, None]))
+        reader = Measurements(stores.database)
+        values = {id: found.value for (id, _), found in reader.values_of(models).items()}
+        assert values == {id: sum(right) / 6 for id, right in there.items()}
+        beside = [id for id in there if models[id] == "demo"] if PRUNED in there else []
+        with stores.database.reading() as connection:
+            kept = connection.execute(select(pairings.c.evaluation, pairings.c.dense_evaluation)).all()
+        assert sorted(map(tuple, kept)) == sorted((PRUNED, id) for id in beside)
+        if (found := paired(stores)) is not None:
+            wrong = sum(was and not now for was, now in zip(there[found.dense_evaluation], there[PRUNED], strict=True))
+            assert found.newly_wrong == wrong
 
 
 @pytest.mark.parametrize("dense_first", [True, False])
@@ -165,32 +152,77 @@ def test_without_outcomes_there_are_accuracies_and_no_pairing(stores: Stores) ->
     keep_model(stores, MODEL, "demo")
     evaluate(stores, DENSE, "demo", RIGHT)
     spec = {"model": f"pruned:{MODEL}", "tasks": ["sst2"]}
-    stores.results.add("evaluation", PRUNED, job=None, spec=spec, summary={"tasks": {"sst2": result(NOW)}})
+    stores.results.add_evaluation(PRUNED, job=None, spec=spec, document={"tasks": {"sst2": result(NOW)}})
     assert paired(stores) is None
     assert Measurements(stores.database).without_outcomes() == [PRUNED]
+    stores.results.add_outcomes(PRUNED, {"tasks": {"sst2": {**result(NOW), "examples": examples_of(NOW)}}})
+    found = paired(stores)
+    assert found is not None and found.newly_wrong == 3
+    assert Measurements(stores.database).without_outcomes() == []
 
 
-def test_evaluations_of_an_earlier_version_get_their_measurements(database: Database, stores: Stores) -> None:
-    """The migration takes them out of the records."""
+def test_evaluations_of_the_first_version_get_their_measurements(database: Database, stores: Stores) -> None:
+    """The migrations take them out of the records."""
     keep_model(stores, MODEL, "demo")
     keep_model(stores, AGAIN, f"pruned:{MODEL}")
     evaluate(stores, DENSE, "demo", RIGHT)
     evaluate(stores, PRUNED, f"pruned:{AGAIN}", NOW)
-    stores.results.add("evaluation", "f" * 16, job=None, spec={"model": "pruned:" + "9" * 16}, summary={"tasks": {}})
-    with database.reading() as connection:
-        before = connection.execute(select(measurements).order_by(measurements.c.evaluation)).all()
-    assert [row.base for row in before] == [None, "demo"]
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "store" / "migrations"))
-    with database.exclusive() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
+    unknown = {"model": "pruned:" + "9" * 16}
+    stores.results.add_evaluation("f" * 16, job=None, spec=unknown, document={"tasks": {}})
+    reader = Measurements(database)
+    before, summaries = reader.values_of([DENSE, PRUNED]), stores.results.many("evaluation", [DENSE, PRUNED])
+    downgrade(database, "0001")
     database.migrate()
+    assert reader.values_of([DENSE, PRUNED]) == before
+    assert stores.results.many("evaluation", [DENSE, PRUNED]) == summaries
+    assert reader.without_outcomes() == [DENSE, PRUNED]
+
+
+def test_the_released_schema_holds_the_same(database: Database, stores: Stores) -> None:
+    """0.1.0 held a measurement in a row, in its record's summary and packed: all of it comes over, and goes back."""
+    keep_model(stores, MODEL, "demo")
+    path = "/" + "deep/" * 30 + "text.txt"
+    for name, model, right, nlls in ((DENSE, "demo", RIGHT, BEFORE), (PRUNED, f"pruned:{MODEL}", NOW, AFTER)):
+        tasks = {"sst2": {**result(right, majority=None), "examples": examples_of(right)}}
+        document = {"tasks": tasks, "perplexity": {"ptb": text(nlls), path: text(nlls)}}
+        spec = {"model": model, "tasks": ["sst2"], "perplexity": {"datasets": ["ptb", path]}}
+        stores.results.add_evaluation(name, job=None, spec=spec, document=document)
+    reader = Measurements(database)
+
+    def kept() -> list[Any]:
+        with database.reading() as connection:
+            answered = connection.execute(select(outcomes).order_by(outcomes.c.evaluation, outcomes.c.task)).all()
+        names = [DENSE, PRUNED]
+        return [answered, reader.values_of(names), reader.pairings_of(names), stores.results.many("evaluation", names)]
+
+    before = kept()
+    assert len(before[1]) == 6 and len(before[2]) == 3
+    downgrade(database, "0005")
     with database.reading() as connection:
-        after = connection.execute(select(measurements).order_by(measurements.c.evaluation)).all()
-    assert after == before
-    assert_packed_is_true(stores)
-    assert Measurements(database).without_outcomes() == [DENSE, PRUNED]
+        summary = connection.execute(
+            select(sql("summary")).select_from(sql("records")).where(sql(f"id = '{PRUNED}'"))
+        ).scalar_one()
+        rows = connection.execute(sql("SELECT task, value, base, protocol, rows FROM measurements ORDER BY task")).all()
+        counts = connection.execute(sql("SELECT count(*) FROM packed")).scalar_one()
+    found = json.loads(summary) if isinstance(summary, str) else summary
+    assert found["tasks"]["sst2"]["accuracy"] == sum(NOW) / 6 and found["tasks"]["sst2"]["interval"] is not None
+    assert found["perplexity"][path]["tokens"] == 31 * 4
+    assert len(rows) == 6 and counts == 2 * 2 + 2
+    assert ("sst2", sum(NOW) / 6, "demo", "version 1, prompt abc", 6) in [tuple(row) for row in rows]
+    database.migrate()
+    assert kept() == before
+
+
+def test_a_perplexity_that_only_the_record_has_comes_over(database: Database, stores: Stores) -> None:
+    """As the earliest versions kept them."""
+    read_text(stores, PRUNED, "demo", text(BEFORE))
+    before = Measurements(database).values_of([PRUNED])
+    downgrade(database, "0005")
+    with database.writing() as connection:
+        for table in ("measurements", "packed", "outcomes"):
+            connection.execute(sql(f"DELETE FROM {table}"))
+    database.migrate()
+    assert Measurements(database).values_of([PRUNED]) == before
 
 
 BEFORE = [2.0, 1.5, 3.0, 2.5]
@@ -205,14 +237,9 @@ def text(nlls: Sequence[float], sha256: str = "same windows") -> dict[str, Any]:
     return {**whole, "source": "made up", "nlls": [*nlls]}
 
 
-def read_text(
-    stores: Stores, name: str, model: str, found: dict[str, Any], *, on: str = "ptb", kept: bool = True
-) -> None:
-    document = {"tasks": {}, "perplexity": {on: found}}
-    summary = {"tasks": {}, "perplexity": {on: {key: found[key] for key in found if key != "nlls"}}}
+def read_text(stores: Stores, name: str, model: str, found: dict[str, Any], *, on: str = "ptb") -> None:
     spec = {"model": model, "tasks": [], "perplexity": {"datasets": [on], "seqlen": 32, "windows": None}}
-    outcomes = outcomes_of(document) if kept else {}
-    stores.results.add("evaluation", name, job=None, spec=spec, summary=summary, outcomes=outcomes)
+    stores.results.add_evaluation(name, job=None, spec=spec, document={"tasks": {}, "perplexity": {on: found}})
 
 
 @pytest.mark.parametrize("dense_first", [True, False])
@@ -226,10 +253,9 @@ def test_perplexities_are_paired_by_the_losses_of_their_windows(stores: Stores, 
     assert (pair.rows, pair.newly_wrong, pair.newly_right, pair.both_right) == (4, 3, 1, 0)
     assert pair.difference == pytest.approx(0.25)
     assert (*pair.interval, pair.p) == pytest.approx((*wanted.confidence_interval(0.95), wanted.pvalue))
-    with stores.database.reading() as connection:
-        row = connection.execute(select(measurements).where(measurements.c.evaluation == PRUNED)).one()
-    assert (row.measure, row.task, row.base, row.rows) == ("perplexity", "ptb", "demo", 4 * 31)
-    assert (row.value, row.low, row.high) == pytest.approx((math.exp(2.5), math.exp(2.3), math.exp(2.7)))
+    (found,) = Measurements(stores.database).values_of([PRUNED]).values()
+    assert found.rows == 4 * 31 and found.chance is None
+    assert (found.value, *(found.interval or ())) == pytest.approx((math.exp(2.5), math.exp(2.3), math.exp(2.7)))
 
 
 @pytest.mark.parametrize("nlls", [AFTER, AFTER[:1]])
@@ -240,23 +266,10 @@ def test_other_windows_and_a_single_one_are_not_paired(stores: Stores, nlls: lis
     assert Measurements(stores.database).pairings_of([PRUNED]) == {}
 
 
-def test_perplexities_that_only_the_record_has_are_found(stores: Stores) -> None:
-    evaluate(stores, DENSE, "demo", RIGHT)
-    read_text(stores, PRUNED, "demo", text(BEFORE))
-    reader = Measurements(stores.database)
-    assert reader.without_perplexities() == []
-    with stores.database.writing() as connection:
-        connection.execute(delete(measurements))
-    assert reader.without_perplexities() == [PRUNED], "the other one was never asked for perplexity"
-    read_text(stores, PRUNED, "demo", text(BEFORE), kept=False)
-    assert reader.without_perplexities() == [] and reader.without_outcomes() == []
-
-
 def test_a_text_with_a_path_of_any_length_is_kept(stores: Stores) -> None:
     path = "/" + "deep/" * 100 + "text.txt"
     read_text(stores, DENSE, "demo", text(BEFORE), on=path)
-    with stores.database.reading() as connection:
-        assert connection.execute(select(measurements.c.task)).scalar_one() == text_key(path)
+    assert [*Measurements(stores.database).values_of([DENSE])] == [(DENSE, text_key(path))]
 
 
 def test_no_text_is_called_as_a_task() -> None:

@@ -5,7 +5,7 @@ measurements on 756 pruned models.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ from prunescope.jobs.documents import JobKind, JobState, artefact_id
 from prunescope.jobs.specs import Spec, StudySpec
 from prunescope.jobs.vocabulary import CALIBRATION_SETS, TASKS
 from prunescope.store.artefacts.records import RESULT_OF, rows_of_models
-from prunescope.store.evaluations.packed import repack
+from prunescope.store.evaluations.packed import PAIRED, pack
 from prunescope.store.evaluations.paired_statistics import compare
+from prunescope.store.evaluations.values import ACCURACY, Measurement
+from prunescope.store.evaluations.writing import record_summary
 from prunescope.store.jobs.progress import refresh_study
 from prunescope.store.jobs.store import utc_now
 from prunescope.store.studies.grid import Cell, plan
@@ -27,7 +29,7 @@ from prunescope.store.tables import jobs, measurements, outcomes, pairings, reco
 MODELS = tuple(f"{family}-{size}" for family in ("made/opt", "made/llama") for size in (1, 3, 7, 13, 30, 66, 70))
 METHODS = ("wanda", "sparsegpt", "ria")
 PATTERNS = ("0.5", "0.6", "2:4", "4:8")
-_KEPT = (records, record_models, uses, measurements, outcomes)
+_KEPT = (records, record_models, uses, measurements, pairings, outcomes)
 NAMES = (*TASKS, *(f"made-up-{number}" for number in range(24)))[:24]
 
 
@@ -77,7 +79,6 @@ def make_up_study(stores: Stores, size: MadeUpStudy | None = None) -> str:
         connection.execute(update(jobs).where(jobs.c.id == study.id).values(spec=whole))
         connection.execute(update(records).where(records.c.id == artefact_id(mark)).values(spec=whole))
         kept: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _KEPT}
-        paired: list[dict[str, Any]] = []
         for position, (job, cell) in enumerate(zip(made, cells, strict=True)):
             spec = cell.spec.model_dump(mode="json")
             if cell.kind == JobKind.EVALUATE:
@@ -94,25 +95,24 @@ def make_up_study(stores: Stores, size: MadeUpStudy | None = None) -> str:
             connection.execute(
                 update(jobs).where(jobs.c.id == job).values(state=JobState.SUCCEEDED, result=result, **ended)
             )
-            summary = _model_summary(cell) if kind == "model" else numbers.summary(position, tasks)
+            summary = _model_summary(cell) if kind == "model" else numbers.summary(tasks)
             kept["records"].append(
                 {"kind": kind, "id": name, "job": job, "spec": spec, "summary": summary, "created_at": now}
             )
             kept["record_models"] += rows_of_models(kind, name, spec)
             if kind == "evaluation":
-                kept["measurements"] += numbers.measurements(position, cell, tasks)
+                kept["measurements"].append(numbers.measurement(position, tasks))
+                base = cell.coordinates["model"] if cell.coordinates["pruned"] else None
+                of = {"evaluation": name, "model": spec["model"], "base": base, "protocol": "made up"}
                 kept["outcomes"] += [
-                    {"evaluation": name, "task": task, "rows_hash": f"made up {task}", "correct": b"\x00"}
-                    for task in tasks
+                    {**of, "task": task, "rows_hash": f"made up {task}", "correct": b"\x00"} for task in tasks
                 ]
                 if cell.coordinates["pruned"]:
                     used = {"used_kind": "model", "used_id": cell.coordinates["pruned"]}
                     kept["uses"].append({"kind": kind, "id": name, **used})
-                    paired += numbers.pairings(position, cell, tasks)
+                    kept["pairings"].append(numbers.pairing(position, tasks))
         for table in _KEPT:
             connection.execute(insert(table), kept[table.name])
-        connection.execute(insert(pairings), paired)
-        repack(connection, (row["evaluation"] for row in kept["measurements"]))
         refresh_study(connection, study.id, now)
     return artefact_id(mark)
 
@@ -157,44 +157,36 @@ class _Numbers:
         half = 1.96 * np.sqrt(share * (1 - share) / size.rows)
         self.low, self.high = np.maximum(0, share - half), np.minimum(1, share + half)
 
-    def summary(self, position: int, tasks: Sequence[str]) -> dict[str, Any]:
-        return {"tasks": {task: self._result(position, place) for place, task in enumerate(tasks)}, "seconds": 1.0}
+    @staticmethod
+    def summary(tasks: Sequence[str]) -> dict[str, Any]:
+        how = {"version": "1", "prompt_hash": "made up"}
+        return record_summary({"tasks": dict.fromkeys(tasks, how), "seconds": 1.0})
 
-    def _result(self, position: int, place: int) -> dict[str, Any]:
-        interval = [float(self.low[position, place]), float(self.high[position, place])]
-        accuracy = float(self.right[position, place] / self.rows)
-        fixed = {"chance": 0.5, "majority": 0.55, "version": "1", "prompt_hash": "made up"}
-        return {"accuracy": accuracy, "rows": self.rows, "interval": interval, **fixed}
+    def measurement(self, position: int, tasks: Sequence[str]) -> dict[str, Any]:
+        found = {
+            task: Measurement(
+                value=float(self.right[position, place] / self.rows),
+                low=float(self.low[position, place]),
+                high=float(self.high[position, place]),
+                rows=self.rows,
+                chance=0.5,
+                majority=0.55,
+            )
+            for place, task in enumerate(tasks)
+        }
+        return {"evaluation": self.names[position], "measure": ACCURACY, **pack(found)}
 
-    def measurements(self, position: int, cell: Cell, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for place, task in enumerate(tasks):
-            yield {
-                "evaluation": self.names[position],
-                "measure": "accuracy",
-                "task": task,
-                "model": cell.spec.model_dump()["model"],
-                "base": cell.coordinates["model"] if cell.coordinates["pruned"] else None,
-                "protocol": "version 1, prompt made up",
-                "value": float(self.right[position, place] / self.rows),
-                "low": float(self.low[position, place]),
-                "high": float(self.high[position, place]),
-                "rows": self.rows,
-                "chance": 0.5,
-                "majority": 0.55,
-            }
-
-    def pairings(self, position: int, cell: Cell, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for place, task in enumerate(tasks):
-            yield {
-                "evaluation": self.names[position],
-                "task": task,
-                "dense_evaluation": self.names[self.dense[position]],
-                "rows": self.rows,
-                "both_right": int(self.both[position, place]),
-                "newly_wrong": int(self.wrong[position, place]),
-                "newly_right": int(self.mended[position, place]),
-                "difference": float(self.found.difference[position, place]),
-                "low": float(self.found.low[position, place]),
-                "high": float(self.found.high[position, place]),
-                "p": float(self.found.p[position, place]),
-            }
+    def pairing(self, position: int, tasks: Sequence[str]) -> dict[str, Any]:
+        columns = {
+            "rows": np.full(len(tasks), self.rows),
+            "both_right": self.both[position],
+            "newly_wrong": self.wrong[position],
+            "newly_right": self.mended[position],
+            "difference": self.found.difference[position],
+            "low": self.found.low[position],
+            "high": self.found.high[position],
+            "p": self.found.p[position],
+        }
+        found = {task: [float(columns[name][place]) for name in PAIRED] for place, task in enumerate(tasks)}
+        beside = self.names[self.dense[position]]
+        return {"evaluation": self.names[position], "dense_evaluation": beside, "measure": ACCURACY, **pack(found)}

@@ -31,8 +31,8 @@ def run(stores: Stores, kind: str, spec: dict[str, Any], seconds: float, rows: i
     assert claimed is not None
     if kind == "evaluate" and kept:
         measured = {"accuracy": 0.5, "rows": rows}
-        summary = {"tasks": dict.fromkeys(claimed.spec["tasks"], measured)}
-        stores.results.add("evaluation", job.artefact_id, job=job.id, spec=claimed.spec, summary=summary)
+        document = {"tasks": dict.fromkeys(claimed.spec["tasks"], measured)}
+        stores.results.add_evaluation(job.artefact_id, job=job.id, spec=claimed.spec, document=document)
     if kind == "prune" and kept:
         stores.results.add("model", job.artefact_id, job=job.id, spec=claimed.spec, summary={})
     assert after.succeed(job.id, "worker", {})

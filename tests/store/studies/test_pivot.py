@@ -13,9 +13,10 @@ from scipy.stats import false_discovery_control
 
 from prunescope.jobs.documents import Job, JobKind, JobState
 from prunescope.store.artefacts.records import Record
-from prunescope.store.evaluations.packed import NOBODY, Packed, pack
+from prunescope.store.evaluations.packed import pack
 from prunescope.store.evaluations.paired_statistics import compare
-from prunescope.store.evaluations.values import ACCURACY, Measurement, Pairing
+from prunescope.store.evaluations.queries import Measured, Paired
+from prunescope.store.evaluations.values import Measurement, Pairing
 from prunescope.store.studies.facts import Findings
 from prunescope.store.studies.pivot import Pivot, PivotCell, pivot
 from prunescope.store.studies.table import AXES, Fact, StudyCell, StudyTable, study_table
@@ -72,13 +73,19 @@ def table_of(
     return study_table(study, job, cells, packed(measured, {**pairings, **others(pairings)}))
 
 
-def packed(measured: dict[tuple[str, str], Measurement], pairings: dict[tuple[str, str, str], Pairing]) -> list[Packed]:
+def packed(
+    measured: dict[tuple[str, str], Measurement], pairings: dict[tuple[str, str, str], Pairing]
+) -> tuple[list[Measured], list[Paired]]:
     """As the database answers."""
-    rows = [
-        *((ACCURACY, name, NOBODY, task, *each) for (name, task), each in measured.items()),
-        *((ACCURACY, name, dense, task, *each[1:]) for (name, task, dense), each in pairings.items()),
+    values: dict[str, dict[str, Measurement]] = defaultdict(dict)
+    for (name, task), each in measured.items():
+        values[name][task] = each
+    beside: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    for (name, task, dense), pairing in pairings.items():
+        beside[name, dense][task] = pairing[1:]
+    return [(name, *pack(each).values()) for name, each in values.items()], [
+        (*names, *pack(each).values()) for names, each in beside.items()
     ]
-    return [each for _, each in pack(rows)]
 
 
 def others(pairings: dict[tuple[str, str, str], Pairing]) -> dict[tuple[str, str, str], Pairing]:
@@ -201,7 +208,7 @@ def test_the_interval_of_a_mean_covers_as_it_says() -> None:
             ends = (found.difference[i], found.low[i], found.high[i], found.p[i])
             pairs[cell.artefact, task, dense] = Pairing(dense, 60, 0, int(wrong[i]), int(right[i]), *ends)
         measured = {(cell.artefact, task): same for task in TASKS}
-        drawn = replace(table, findings=Findings(packed(measured, pairs), TASKS, table.dense_of))
+        drawn = replace(table, findings=Findings(*packed(measured, pairs), TASKS, table.dense_of))
         ((mean,),) = pivot(drawn, "model", "method", {"method": ["wanda"]}).cells
         assert mean is not None and mean.difference_interval is not None
         low, high = mean.difference_interval

@@ -51,12 +51,13 @@ def work(stores: Stores, *, failing: str | None = None) -> list[Job]:
 
 def finish(stores: Stores, job: Job) -> None:
     kind = {"prune": "model", "evaluate": "evaluation", "attribute": "attribution"}[job.kind]
-    summary: dict[str, Any] = {}
     if job.kind == "evaluate":
         accuracy = 0.8 if job.spec["model"] == "one" else 0.6
         measured = {"accuracy": accuracy, "rows": 20, "interval": [accuracy - 0.1, accuracy + 0.1], "chance": 0.5}
-        summary = {"tasks": dict.fromkeys(job.spec["tasks"], measured)}
-    stores.results.add(kind, job.artefact_id, job=job.id, spec=job.spec, summary=summary)
+        document = {"tasks": dict.fromkeys(job.spec["tasks"], measured)}
+        stores.results.add_evaluation(job.artefact_id, job=job.id, spec=job.spec, document=document)
+    else:
+        stores.results.add(kind, job.artefact_id, job=job.id, spec=job.spec, summary={})
     name = f"pruned:{job.artefact_id}" if kind == "model" else job.artefact_id
     assert stores.jobs.succeed(job.id, "worker", {kind: name})
 
