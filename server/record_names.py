@@ -1,11 +1,12 @@
 """Names of models, attributions and studies that have a record: unique within their kind, and the same on every page.
 
 They are made from specs whenever they are asked for, so that artefacts of older versions, whose stored labels leave out
-what differs, are told apart too. Specs never change, so each is read once; names are made anew when records came or
-went.
+what differs, are told apart too. Specs never change, so each is read once. When records came or went, only the names of
+records that begin alike are made anew.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,15 @@ class _Spec:
     facts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The names of all records that would have the same name without facts, in the order of their ids."""
+
+    ids: list[str]
+    models: Mapping[str, str]
+    names: list[str]
+
+
 class RecordNames:
     """Makes and caches the names; safe to use from several threads."""
 
@@ -51,6 +61,7 @@ class RecordNames:
         self._results, self._settings = results, settings
         self._lock = threading.Lock()
         self._specs: dict[str, dict[str, _Spec]] = {"model": {}, "attribution": {}, "study": {}}
+        self._groups: dict[str, dict[str, _Group]] = {"model": {}, "attribution": {}, "study": {}}
         self._names: dict[str, tuple[tuple[Mark, ...], Mapping[str, str]]] = {}
 
     def models(self) -> Mapping[str, str]:
@@ -119,15 +130,28 @@ class RecordNames:
         known |= {record.id: self._described(record) for record in found if record.id in ids}
         with self._lock:
             self._specs[kind] = known
+            before = self._groups[kind]
         models = self.models() if kind == "attribution" else NONE
+        alike: dict[str, list[str]] = defaultdict(list)
+        for id in sorted(known):  # names do not depend on what was read first
+            alike[known[id].name].append(id)
+        groups = {}
+        for name, members in alike.items():
+            same = before.get(name)
+            if same is None or same.ids != members or same.models is not models:
+                same = _Group(members, models, told_apart(self._things(known, members, models)))
+            groups[name] = same
+        with self._lock:
+            self._groups[kind] = groups
+        names = {id: name for group in groups.values() for id, name in zip(group.ids, group.names, strict=True)}
+        if len(set(names.values())) < len(names):  # a name with its facts is the whole name of another
+            names = dict(zip(sorted(known), told_apart(self._things(known, sorted(known), models)), strict=True))
+        return names
+
+    def _things(self, known: Mapping[str, _Spec], ids: Sequence[str], models: Mapping[str, str]) -> list[Described]:
         # Thousands of attributions are of a few pruned models.
-        against = {named: self._against(named, models) for named in {spec.references for spec in known.values()}}
-        # The made ones in the order of the ids: names do not depend on what was read first.
-        things = [
-            Described(spec.name, (*against[spec.references], *spec.facts, f"#{id}"))
-            for id, spec in sorted(known.items())
-        ]
-        return dict(zip(sorted(known), told_apart(things), strict=True))
+        against = {named: self._against(named, models) for named in {known[id].references for id in ids}}
+        return [Described(known[id].name, (*against[known[id].references], *known[id].facts, f"#{id}")) for id in ids]
 
     def _against(self, references: Sequence[str], models: Mapping[str, str]) -> tuple[str, str]:
         if not references:
