@@ -36,9 +36,15 @@ def unpack(tasks: str, blocks: Iterable[bytes]) -> tuple[list[str], NDArray[np.f
 
 def measurement(numbers: Sequence[float]) -> Measurement:
     """A measurement of its numbers."""
-    value, *others = numbers
-    low, high, rows, chance, majority = (None if each != each else each for each in others)
-    return Measurement(value, low, high, None if rows is None else int(rows), chance, majority)
+    value, low, high, rows, chance, majority = numbers
+    return Measurement(
+        value,
+        None if low != low else low,
+        None if high != high else high,
+        None if rows != rows else int(rows),
+        None if chance != chance else chance,
+        None if majority != majority else majority,
+    )
 
 
 def pairing(dense_evaluation: str, numbers: Sequence[float]) -> Pairing:
