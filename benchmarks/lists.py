@@ -4,7 +4,7 @@
 
 The records are made up, each with a folder that holds an empty artefact: a list opens none. The real application
 answers in this process, as in `benchmarks/studies.py`. `first` is the first request after an attribution has come, when
-names are made anew, `later` the slowest of those that follow, `cpu` the processor's time for them.
+names that begin alike are made anew, `later` the slowest of those that follow, `cpu` the processor's time for them.
 """
 
 import argparse

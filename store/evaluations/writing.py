@@ -40,7 +40,7 @@ def keep_evaluation(
 ) -> None:
     """Keep or replace what an evaluation found, as its `evaluation.json` says, inside an exclusive transaction, and
     pair it with what is there. Tasks without examples and texts without windows' losses are not paired."""
-    remove_evaluation(connection, evaluation)
+    connection.execute(delete(measurements).where(measurements.c.evaluation == evaluation))
     accuracies = {task: _accuracy(result) for task, result in (document.get("tasks") or {}).items()}
     perplexities = {text_key(text): _perplexity(each) for text, each in (document.get("perplexity") or {}).items()}
     found: dict[Measure, dict[str, Measurement]] = {ACCURACY: accuracies, PERPLEXITY: perplexities}
@@ -53,7 +53,9 @@ def keep_evaluation(
 def keep_outcomes(
     connection: Connection, evaluation: str, spec: Mapping[str, Any], document: Mapping[str, Any]
 ) -> None:
-    """The part of `keep_evaluation` that pairs, for an evaluation whose measurements are there and without outcomes."""
+    """Keep or replace the outcomes of an evaluation whose measurements are there, and pair it: the second part of
+    `keep_evaluation`."""
+    _remove_outcomes(connection, evaluation)
     if not (found := outcomes_of(document)):
         return
     model = spec["model"]
@@ -91,13 +93,17 @@ def keep_outcomes(
     ]
     if made:
         connection.execute(insert(pairings), made)
-    count_change(connection)
 
 
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
     """Remove what an evaluation found, and its pairings."""
+    connection.execute(delete(measurements).where(measurements.c.evaluation == evaluation))
+    _remove_outcomes(connection, evaluation)
+
+
+def _remove_outcomes(connection: Connection, evaluation: str) -> None:
     count_change(connection)
-    for table in (measurements, outcomes, pairings):
+    for table in (outcomes, pairings):
         connection.execute(delete(table).where(table.c.evaluation == evaluation))
     connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))
 
