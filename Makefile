@@ -10,6 +10,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := requirements.lock
 TEST_PROCESSES ?= 2
+# One thread for each process: with more the numeric tests take a fifth longer. The process that a hanging test ends is not started again.
+ALL_TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies bench-lists lock clean
@@ -37,10 +39,9 @@ install: $(VENV)/.worker
 run: install
 	@exec $(PY) -m prunescope.cli up
 
-# One thread for each process of the tests: with more they take a fifth longer. A test that hangs ends its process, which is not started again.
 test: $(VENV)/.dev
 	@sh tests/chromium.sh
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	$(ALL_TESTS)
 
 # The server's and the pages' tests against the built wheel, without the checkout.
 test-installed: $(VENV)/.dev
@@ -50,7 +51,7 @@ test-installed: $(VENV)/.dev
 # Apart from `test`: tracing costs the tests a quarter to two thirds more processor time. What only other processes run is not counted.
 coverage: $(VENV)/.dev
 	@sh tests/chromium.sh
-	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
+	$(ALL_TESTS) --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.dev
 	$(PY) -m ruff format --check .

@@ -2,7 +2,7 @@
 
 They are made from specs whenever they are asked for, so that artefacts of older versions, whose stored labels leave out
 what differs, are told apart too. Specs never change, so each is read once. When records came or went, only the names of
-records that begin alike are made anew.
+records that would be called the same without facts are made anew.
 """
 
 import threading

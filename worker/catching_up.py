@@ -18,11 +18,10 @@ def catch_up_evaluations(stores: Stores) -> int:
     done = 0
     for name in stores.measurements.without_outcomes():
         try:
-            stores.results.add_outcomes(name, json.loads(stores.artefacts.read("evaluation", name, EVALUATION_JSON)))
+            document = json.loads(stores.artefacts.read("evaluation", name, EVALUATION_JSON))
+            done += stores.results.add_outcomes(name, document)
         except (Problem, OSError, ValueError, KeyError, TypeError) as error:
             log.warning("evaluation %s cannot be read, and is not paired with its dense model: %s", name, error)
-            continue
-        done += 1
     return done
 
 

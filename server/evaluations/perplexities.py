@@ -60,7 +60,8 @@ def perplexities_beside_dense(
             pairing, dense[text] = found
             paired[text] = _paired(pairing, links[pairing.dense_evaluation])
     theirs = stores.measurements.values_of(other.id for other in dense.values())
-    return text_perplexities(record, {**values, **theirs}, dense, paired)
+    there = {text: other for text, other in dense.items() if (other.id, text_key(text)) in theirs}
+    return text_perplexities(record, {**values, **theirs}, there, paired)
 
 
 def _measured(record: Record) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from prunescope.jobs.problems import Problem, bad_field, unknown_name
+from prunescope.jobs.problems import Problem, bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
@@ -28,7 +28,7 @@ from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.records import Record
-from prunescope.store.evaluations.outcomes import EVALUATION_JSON
+from prunescope.store.evaluations.outcomes import EVALUATION_JSON, text_key
 from prunescope.store.evaluations.values import Measurement, Pairing, telling_majority
 
 MAX_EXAMPLES = 200
@@ -56,6 +56,11 @@ class Beside:
         names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
         return cls(values, names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
 
+    def complete(self, record: Record) -> bool:
+        """False where an evaluation was deleted after its record was read."""
+        keys = [*_tasks(record), *map(text_key, record.summary.get("perplexity") or {})]
+        return all((record.id, key) in self.values for key in keys)
+
     def of(self, record: Record, task: str) -> tuple[Pairing, Record] | None:
         """The pairing of a task with the dense model's evaluation; None for a dense model's own, and where that has
         none on the same rows."""
@@ -72,7 +77,8 @@ def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 5
     """A page of the list of evaluations, newest first."""
     records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
     beside = Beside.read(stores, records)
-    items = [EvaluationSummary.model_validate(_summary(record, beside)) for record in records]
+    there = filter(beside.complete, records)
+    items = [EvaluationSummary.model_validate(_summary(record, beside)) for record in there]
     labels = told_apart([Described(item.label, (f"made {item.created_at:%Y-%m-%d}", item.id)) for item in items])
     items = [item.model_copy(update={"label": label}) for item, label in zip(items, labels, strict=True)]
     return Page[EvaluationSummary](items=items, next=after, next_href=urls.evaluations(cursor=after) if after else None)
@@ -80,8 +86,7 @@ def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 5
 
 def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     """One evaluation. Problem 404."""
-    record = stores.results.get("evaluation", id)
-    beside = Beside.read(stores, [record])
+    record, beside = _with_values(stores, id)
     dense = beside.first_of(record)
     return EvaluationDocument.model_validate(
         {
@@ -102,11 +107,10 @@ def task_examples(
     """The examples of a task, the broken ones first and of these the most confident ones (`_surprise`); compared with
     the dense model's evaluation, or the one named."""
     window = Window.parse(cursor, limit, MAX_EXAMPLES)
-    record = stores.results.get("evaluation", id)
+    record, beside = _with_values(stores, id)
     if task not in _tasks(record):
         message = unknown_name(task, _tasks(record))
         raise Problem(404, "not-found", "No such task", f"evaluation {id}: {message}")
-    beside = Beside.read(stores, [record])
     names, paired = beside.names, beside.of(record, task)
     other = _evaluation(stores, against, task) if against else paired and paired[1]
     names.learn(references_of(other.spec) if other else [])
@@ -138,6 +142,15 @@ def task_examples(
         attribution_job=_attribution_of(base, reference, task, broken[:MAX_TEXTS]) if base and broken else None,
         attribution_rows=len(broken[:MAX_TEXTS]) if base else 0,
     )
+
+
+def _with_values(stores: Stores, id: str) -> tuple[Record, Beside]:
+    """An evaluation and what it is shown with. Problem 404."""
+    record = stores.results.get("evaluation", id)
+    beside = Beside.read(stores, [record])
+    if not beside.complete(record):
+        raise not_found("evaluation", id)
+    return record, beside
 
 
 def _evaluation(stores: Stores, id: str, task: str) -> Record:

@@ -98,12 +98,15 @@ class Results:
             keep_evaluation(connection, name, spec, document)
         return self.get("evaluation", name)
 
-    def add_outcomes(self, name: str, document: Mapping[str, Any]) -> None:
-        """Keep the outcomes of an evaluation that was kept without them, and pair it; Problem 404 when there is
-        none."""
-        record = self.get("evaluation", name)
+    def add_outcomes(self, name: str, document: Mapping[str, Any]) -> bool:
+        """Keep the outcomes of an evaluation that was kept without them, and pair it; False where its
+        `evaluation.json` has none, Problem 404 when there is no such evaluation."""
+        of = (records.c.kind == "evaluation") & (records.c.id == name)
         with self.database.exclusive() as connection:
-            keep_outcomes(connection, name, record.spec, document)
+            spec = connection.execute(select(records.c.spec).where(of)).scalar_one_or_none()
+            if spec is None:
+                raise not_found("evaluation", name)
+            return keep_outcomes(connection, name, spec, document)
 
     def summarise(self, kind: str, name: str, summary: Mapping[str, Any]) -> None:
         """Replace the summary of a record; without one nothing happens."""

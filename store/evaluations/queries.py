@@ -12,9 +12,10 @@ all of it, `store/evaluations/pairing.py` makes the pairings.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from prunescope.jobs.documents import JobKind
 from prunescope.store.database import Database, in_pieces
@@ -51,16 +52,23 @@ class Measurements:
     def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
         """(evaluation, task) -> the pairing with the dense model's evaluation, the newest where it has several on the
         same rows."""
-        dense = (records.c.kind == "evaluation") & (records.c.id == pairings.c.dense_evaluation)
-        query = select(*_PAIRED).join(records, dense).order_by(records.c.created_at, records.c.id)
-        found: dict[tuple[str, str], Pairing] = {}
+        paired: list[Paired] = []
+        made: dict[str, datetime] = {}
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
-                rows = connection.execute(query.where(pairings.c.evaluation.in_(ids)))
-                for evaluation, dense_evaluation, tasks, block in rows:
-                    names, numbers = unpack(tasks, [block])
-                    for task, each in zip(names, numbers[0].tolist(), strict=True):
-                        found[evaluation, task] = pairing(dense_evaluation, each)
+                query = select(*_PAIRED).where(pairings.c.evaluation.in_(ids))
+                paired += [(name, dense, tasks, block) for name, dense, tasks, block in connection.execute(query)]
+            # Not joined: SQLite would look up every evaluation of the installation for each one that is asked for.
+            for ids in in_pieces(dense for _, dense, *_ in paired):
+                of = (records.c.kind == "evaluation") & records.c.id.in_(ids)
+                for id, at in connection.execute(select(records.c.id, records.c.created_at).where(of)):
+                    made[id] = at
+        found: dict[tuple[str, str], Pairing] = {}
+        there = (row for row in paired if row[1] in made)
+        for evaluation, dense, tasks, block in sorted(there, key=lambda row: (made[row[1]], row[1])):
+            names, numbers = unpack(tasks, [block])
+            for task, each in zip(names, numbers[0].tolist(), strict=True):
+                found[evaluation, task] = pairing(dense, each)
         return found
 
     def of_study(self, study_job: str, measure: Measure = ACCURACY) -> tuple[list[Measured], list[Paired]]:
@@ -86,11 +94,9 @@ class Measurements:
         return number
 
     def without_outcomes(self) -> list[str]:
-        """Ids of the evaluations that were kept before outcomes were."""
-        there = select(outcomes.c.evaluation)
-        query = select(measurements.c.evaluation).where(
-            measurements.c.measure == ACCURACY, measurements.c.evaluation.not_in(there)
-        )
+        """Ids of the evaluations with accuracies that have no outcomes, which the first version did not store."""
+        there = exists().where(outcomes.c.evaluation == measurements.c.evaluation)
+        query = select(measurements.c.evaluation).where(measurements.c.measure == ACCURACY, ~there)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(measurements.c.evaluation)).scalars()]
 

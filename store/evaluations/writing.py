@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from prunescope.jobs.references import PRUNED
-from prunescope.store.evaluations.outcomes import Outcomes, outcomes_of, text_key
+from prunescope.store.evaluations.outcomes import Answered, Outcomes, outcomes_of, text_key
 from prunescope.store.evaluations.packed import pack
 from prunescope.store.evaluations.pairing import compared, pairs_of
 from prunescope.store.evaluations.queries import count_change
@@ -40,24 +40,50 @@ def keep_evaluation(
 ) -> None:
     """Keep or replace what an evaluation found, as its `evaluation.json` says, inside an exclusive transaction, and
     pair it with what is there. Tasks without examples and texts without windows' losses are not paired."""
-    connection.execute(delete(measurements).where(measurements.c.evaluation == evaluation))
+    remove_evaluation(connection, evaluation)
     accuracies = {task: _accuracy(result) for task, result in (document.get("tasks") or {}).items()}
     perplexities = {text_key(text): _perplexity(each) for text, each in (document.get("perplexity") or {}).items()}
     found: dict[Measure, dict[str, Measurement]] = {ACCURACY: accuracies, PERPLEXITY: perplexities}
     rows = [{"evaluation": evaluation, "measure": measure, **pack(each)} for measure, each in found.items() if each]
     if rows:
         connection.execute(insert(measurements), rows)
-    keep_outcomes(connection, evaluation, spec, document)
+    if answered := outcomes_of(document):
+        _pair(connection, evaluation, spec, document, answered)
 
 
 def keep_outcomes(
     connection: Connection, evaluation: str, spec: Mapping[str, Any], document: Mapping[str, Any]
-) -> None:
-    """Keep or replace the outcomes of an evaluation whose measurements are there, and pair it: the second part of
-    `keep_evaluation`."""
+) -> bool:
+    """Keep or replace the outcomes of an evaluation whose measurements are there, inside an exclusive transaction, and
+    pair it. False where the document has none."""
+    if not (answered := outcomes_of(document)):
+        return False
     _remove_outcomes(connection, evaluation)
-    if not (found := outcomes_of(document)):
-        return
+    _pair(connection, evaluation, spec, document, answered)
+    return True
+
+
+def remove_evaluation(connection: Connection, evaluation: str) -> None:
+    """Remove what an evaluation found, and its pairings."""
+    connection.execute(delete(measurements).where(measurements.c.evaluation == evaluation))
+    _remove_outcomes(connection, evaluation)
+
+
+def _remove_outcomes(connection: Connection, evaluation: str) -> None:
+    count_change(connection)
+    for table in (outcomes, pairings):
+        connection.execute(delete(table).where(table.c.evaluation == evaluation))
+    connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))
+
+
+def _pair(
+    connection: Connection,
+    evaluation: str,
+    spec: Mapping[str, Any],
+    document: Mapping[str, Any],
+    found: Mapping[str, Answered],
+) -> None:
+    """Insert the outcomes, and the pairings with what is there."""
     model = spec["model"]
     base = _dense_model(connection, model)
     protocols = {task: _task_protocol(result) for task, result in (document.get("tasks") or {}).items()}
@@ -95,31 +121,20 @@ def keep_outcomes(
         connection.execute(insert(pairings), made)
 
 
-def remove_evaluation(connection: Connection, evaluation: str) -> None:
-    """Remove what an evaluation found, and its pairings."""
-    connection.execute(delete(measurements).where(measurements.c.evaluation == evaluation))
-    _remove_outcomes(connection, evaluation)
-
-
-def _remove_outcomes(connection: Connection, evaluation: str) -> None:
-    count_change(connection)
-    for table in (outcomes, pairings):
-        connection.execute(delete(table).where(table.c.evaluation == evaluation))
-    connection.execute(delete(pairings).where(pairings.c.dense_evaluation == evaluation))
-
-
 def _without(fields: set[str], results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {key: value for key, value in each.items() if key not in fields} for name, each in results.items()}
 
 
 def _accuracy(result: Mapping[str, Any]) -> Measurement:
     low, high = result.get("interval") or (None, None)
-    return Measurement(result["accuracy"], low, high, result.get("rows"), result.get("chance"), result.get("majority"))
+    return Measurement(
+        float(result["accuracy"]), low, high, result.get("rows"), result.get("chance"), result.get("majority")
+    )
 
 
 def _perplexity(result: Mapping[str, Any]) -> Measurement:
     low, high = result.get("interval") or (None, None)
-    return Measurement(result["perplexity"], low, high, result["tokens"], None, None)
+    return Measurement(float(result["perplexity"]), low, high, result["tokens"], None, None)
 
 
 def _task_protocol(result: Mapping[str, Any]) -> str:

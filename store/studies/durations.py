@@ -54,8 +54,8 @@ class PastJobs:
         rows = _succeeded(database)
         self._base = _bases(results, rows, cells)
         names = {artefact_id(row.fingerprint): row for row in rows if row.kind == JobKind.EVALUATE}
-        measured: dict[str, dict[str, int]] = {name: {} for name in results.known("evaluation", names)}
-        for (name, task), found in measurements.values_of(measured).items():
+        measured: dict[str, dict[str, int]] = defaultdict(dict)
+        for (name, task), found in measurements.values_of(names).items():
             if found.rows is not None:
                 measured[name][task] = found.rows
         self._full = {

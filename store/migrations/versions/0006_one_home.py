@@ -1,7 +1,8 @@
-"""What an evaluation found has one home: its row of `measurements`, packed. So far it was also in its record's summary
-and in a row for each number.
+"""Measurements are stored only in `measurements`, all of an evaluation in one packed row, and no longer in its record's
+summary and in a row for each task.
 
-The records are the source: those of the earliest versions hold perplexities that were in no table.
+They are read from the records: those of the earliest versions hold perplexities that were in no table. A result without
+a value, which no version wrote, is dropped.
 """
 
 import json
@@ -44,7 +45,7 @@ _COLUMNS: dict[str, Any] = {
 
 def upgrade() -> None:
     connection = op.get_bind()
-    _outcomes_with_what_pairs_them()
+    _add_columns_to_outcomes()
     old = sa.table("pairings", *map(sa.column, ("evaluation", "task", "dense_evaluation", *_PAIRED)))
     paired = connection.execute(sa.select(old).order_by(old.c.evaluation, old.c.task)).all()
     for table in ("packed", "pairings", "measurements"):
@@ -58,7 +59,7 @@ def upgrade() -> None:
     for evaluations in _evaluations(connection):
         made = []
         for row in evaluations:
-            summary, found = _taken_out(row.summary)
+            summary, found = _split_summary(row.summary)
             texts |= {(row.id, text) for text in found["perplexity"]}
             made += [
                 {"evaluation": row.id, "measure": measure, **_packed(each)} for measure, each in found.items() if each
@@ -105,7 +106,7 @@ def downgrade() -> None:
         found[row.evaluation][row.measure] = _unpacked(row, _MEASURED)
     for evaluations in _evaluations(connection):
         for row in evaluations:
-            summary, rows = _put_back(row, found[row.id], bases.get(row.id))
+            summary, rows = _restore_summary(row, found[row.id], bases.get(row.id))
             same = (_records.c.kind == "evaluation") & (_records.c.id == row.id)
             connection.execute(sa.update(_records).where(same).values(summary=summary))
             if rows:
@@ -131,7 +132,7 @@ def downgrade() -> None:
         op.bulk_insert(packed, blocks)
 
 
-def _outcomes_with_what_pairs_them() -> None:
+def _add_columns_to_outcomes() -> None:
     """The model, its dense one and the protocol move from `measurements` to the outcomes."""
     connection = op.get_bind()
     for column in ("model", "protocol"):
@@ -159,14 +160,18 @@ def _evaluations(connection: sa.Connection) -> Iterable[list[Any]]:
         yield [*connection.execute(sa.select(_records).where(of_a_kind, some))]
 
 
-def _taken_out(summary: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _split_summary(summary: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """(the summary without what was found, measure -> task -> numbers)."""
     rest, found = dict(summary), {}
     for measure, field, columns, named in (
         ("accuracy", "tasks", _OF_A_TASK, str),
         ("perplexity", "perplexity", _OF_A_TEXT, text_key),
     ):
-        results = summary.get(field) or {}
+        results = {
+            name: each
+            for name, each in (summary.get(field) or {}).items()
+            if isinstance(each, dict) and each.get(columns[0]) is not None
+        }
         rest[field] = {name: {k: v for k, v in each.items() if k not in columns} for name, each in results.items()}
         found[measure] = {named(name): _values(columns, each) for name, each in results.items()}
     return rest, found
@@ -194,7 +199,9 @@ def _unpacked(row: Any, columns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _put_back(row: Any, found: Mapping[str, Any], base: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _restore_summary(
+    row: Any, found: Mapping[str, Any], base: str | None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the summary with what was found, the rows of `measurements`) of the former schema."""
     summary, rows = dict(row.summary), []
     for measure, field in (("accuracy", "tasks"), ("perplexity", "perplexity")):

@@ -11,6 +11,7 @@ from scipy.stats import binomtest, ttest_rel
 from sqlalchemy import select
 from sqlalchemy import text as sql
 
+from prunescope.jobs.problems import Problem
 from prunescope.jobs.vocabulary import PERPLEXITY_SETS, TASKS
 from prunescope.store.database import Database
 from prunescope.store.evaluations.outcomes import text_key
@@ -148,6 +149,21 @@ def test_of_several_dense_evaluations_on_the_same_rows_the_newest_counts(stores:
     assert pair is not None and pair.dense_evaluation == "a" * 16
 
 
+def test_a_value_that_is_missing_is_refused(stores: Stores) -> None:
+    document = {"tasks": {"sst2": {**result(RIGHT), "accuracy": None}}}
+    with pytest.raises(TypeError):
+        stores.results.add_evaluation(DENSE, job=None, spec={"model": "demo"}, document=document)
+    assert not stores.results.exists("evaluation", DENSE)
+
+
+def test_outcomes_of_a_deleted_evaluation_are_not_kept(stores: Stores) -> None:
+    document = {"tasks": {"sst2": {**result(NOW), "examples": examples_of(NOW)}}}
+    with pytest.raises(Problem, match=DENSE):
+        stores.results.add_outcomes(DENSE, document)
+    with stores.database.reading() as connection:
+        assert connection.execute(select(outcomes)).all() == []
+
+
 def test_without_outcomes_there_are_accuracies_and_no_pairing(stores: Stores) -> None:
     keep_model(stores, MODEL, "demo")
     evaluate(stores, DENSE, "demo", RIGHT)
@@ -155,6 +171,7 @@ def test_without_outcomes_there_are_accuracies_and_no_pairing(stores: Stores) ->
     stores.results.add_evaluation(PRUNED, job=None, spec=spec, document={"tasks": {"sst2": result(NOW)}})
     assert paired(stores) is None
     assert Measurements(stores.database).without_outcomes() == [PRUNED]
+    assert not stores.results.add_outcomes(PRUNED, {"tasks": {"sst2": result(NOW)}})
     for _ in range(2):  # two workers that start together
         stores.results.add_outcomes(PRUNED, {"tasks": {"sst2": {**result(NOW), "examples": examples_of(NOW)}}})
         found = paired(stores)
@@ -215,15 +232,19 @@ def test_the_released_schema_holds_the_same(database: Database, stores: Stores) 
 
 
 def test_a_perplexity_that_only_the_record_has_comes_over(database: Database, stores: Stores) -> None:
-    """As the earliest versions kept them."""
+    """As the earliest versions kept them. A result without a value does not keep the others from coming."""
     read_text(stores, PRUNED, "demo", text(BEFORE))
     before = Measurements(database).values_of([PRUNED])
+    stores.results.add("evaluation", DENSE, job=None, spec={"model": "demo"}, summary={})
     downgrade(database, "0005")
     with database.writing() as connection:
         for table in ("measurements", "packed", "outcomes"):
             connection.execute(sql(f"DELETE FROM {table}"))
+        broken = {"id": DENSE, "summary": json.dumps({"tasks": {"sst2": {}, "rte": None}})}
+        connection.execute(sql("UPDATE records SET summary = :summary WHERE id = :id"), broken)
     database.migrate()
-    assert Measurements(database).values_of([PRUNED]) == before
+    assert Measurements(database).values_of([DENSE, PRUNED]) == before
+    assert stores.results.get("evaluation", DENSE).summary["tasks"] == {}
 
 
 BEFORE = [2.0, 1.5, 3.0, 2.5]
