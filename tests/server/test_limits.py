@@ -205,7 +205,7 @@ def test_heavy_work_takes_turns() -> None:
             await asyncio.to_thread(begun.acquire)
         for _ in range(50):  # whoever may begin has begun
             await asyncio.to_thread(started.copy)
-        assert started == [0, 1]
+        assert sorted(started) == [0, 1]  # threads that begin together have no order
         free.set()
         assert await asyncio.gather(*tasks) == [0, 1, 2, 3, 4]
 
