@@ -54,7 +54,7 @@ def addresses(stores: Stores, study: str) -> Iterator[str]:
         urls.model("made/opt-1"),
         urls.evaluations(),
         urls.evaluation(evaluation.id),
-        urls.search("wanda"),
+        urls.search(q="wanda"),
         urls.new_job(kind="study"),
     ]
     yield from pages

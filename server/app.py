@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.include_router(static_routes(STATIC))
     app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
-    app.router.routes.append(Route(urls.SHARED, sharing.SharedPage(app.router), methods=["GET"]))
+    app.router.routes.append(Route(urls.shared.route, sharing.SharedPage(app.router), methods=["GET"]))
     for feature in features:
         app.include_router(feature.pages)
     _describe(app)

@@ -124,7 +124,7 @@ def static_routes(frontend: Path) -> APIRouter:
     def plotly(request: Request) -> Response:
         return static_response(request, wheel_file("plotly", "package_data", "plotly.min.js"))
 
-    @router.get(f"{urls.STATIC}/{{name:path}}")
+    @router.get(urls.static.route)
     def static(request: Request, name: str) -> Response:
         version, _, rest = name.partition("/")
         if not VERSION.fullmatch(version):
@@ -132,7 +132,7 @@ def static_routes(frontend: Path) -> APIRouter:
         # A page that was opened before an update asks for its own version: it gets the present file, not for keeping.
         return static_response(request, file_below(frontend, rest), kept=version == folder_version(frontend))
 
-    @router.get(f"{urls.DOCS_STATIC}/{{name}}")
+    @router.get(urls.DOCS_FILE)
     def docs(request: Request, name: str) -> Response:
         own = Path(__file__).parent / "assets"
         folder = own if _is_file(own / name) else wheel_file("fastapi_swagger", "resources")

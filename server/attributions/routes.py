@@ -25,12 +25,12 @@ Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, o
 Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
 
 
-@api.get(urls.ATTRIBUTIONS, responses=problems(422), summary="Attributions, newest first")
+@api.get(urls.attributions.route, responses=problems(422), summary="Attributions, newest first")
 def list_attributions(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
     return attribution_list(stores, cursor=cursor, limit=limit)
 
 
-@pages.get(urls.ATTRIBUTIONS)
+@pages.get(urls.attributions.route)
 def show_attributions(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: attribution_list(stores, cursor=asked.text("cursor")))
@@ -45,7 +45,7 @@ def show_attributions(request: Request, stores: StoresHere) -> Response:
     return render("attributions/list", attributions_page(page, frame))
 
 
-@api.get(urls.ATTRIBUTION, responses=problems(404, 422), summary="Words, Scores and damage of one attribution")
+@api.get(urls.attribution.route, responses=problems(404, 422), summary="Words, Scores and damage of one attribution")
 def get_attribution(
     stores: StoresHere,
     attribution: str,
@@ -59,7 +59,7 @@ def get_attribution(
     return attribution_document(opened, variant=variant, word=word, layer=layer, sort=sort, record=record)
 
 
-@pages.get(urls.ATTRIBUTION)
+@pages.get(urls.attribution.route)
 def show_attribution(request: Request, stores: StoresHere, attribution: str) -> Response:
     asked = Asked(request, "variant", "word")
     opened = stores.attributions.get(attribution)
@@ -74,7 +74,7 @@ def show_attribution(request: Request, stores: StoresHere, attribution: str) -> 
     return render("attributions/attribution", attribution_page(document, frame, here=address(request), own=own))
 
 
-@api.delete(urls.ATTRIBUTION, status_code=204, responses=problems(404, 409), summary="Remove an attribution")
+@api.delete(urls.attribution.route, status_code=204, responses=problems(404, 409), summary="Remove an attribution")
 def delete_attribution(stores: StoresHere, attribution: str) -> None:
     stores.results.delete("attribution", attribution)
     stores.attributions.forget(attribution)

@@ -24,12 +24,12 @@ OfLayer = Annotated[
 ]
 
 
-@api.get(urls.COMPARISONS, responses=problems(404), summary="What an attribution can be compared with")
+@api.get(urls.comparisons.route, responses=problems(404), summary="What an attribution can be compared with")
 def list_comparable(stores: StoresHere, attribution: str) -> ComparableAttributions:
     return comparable_attributions(stores, attribution)
 
 
-@pages.get(urls.COMPARISONS)
+@pages.get(urls.comparisons.route)
 def show_comparable(request: Request, stores: StoresHere, attribution: str) -> Response:
     asked = Asked(request)
     opened = stores.attributions.get(attribution)
@@ -38,12 +38,14 @@ def show_comparable(request: Request, stores: StoresHere, attribution: str) -> R
     return render("comparisons/choice", comparable_page(document, frame))
 
 
-@api.get(urls.COMPARISON, responses=problems(404, 422), summary="Do the same neurons come out on top in another one")
+@api.get(
+    urls.comparison.route, responses=problems(404, 422), summary="Do the same neurons come out on top in another one"
+)
 def get_comparison(stores: StoresHere, attribution: str, other: str, top: OfLayer = None) -> ComparisonDocument:
     return comparison_document(stores.attributions.get(attribution), stores.attributions.get(other), top=top)
 
 
-@pages.get(urls.COMPARISON)
+@pages.get(urls.comparison.route)
 def show_comparison(request: Request, stores: StoresHere, attribution: str, other: str) -> Response:
     asked = Asked(request, "top")
     opened = stores.attributions.get(attribution)

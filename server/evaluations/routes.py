@@ -17,12 +17,12 @@ api = APIRouter(prefix=urls.API, tags=["Evaluations"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
-@api.get(urls.EVALUATIONS, responses=problems(422), summary="Evaluations, newest first")
+@api.get(urls.evaluations.route, responses=problems(422), summary="Evaluations, newest first")
 def list_evaluations(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
     return evaluation_list(stores, cursor=cursor, limit=limit)
 
 
-@pages.get(urls.EVALUATIONS)
+@pages.get(urls.evaluations.route)
 def show_evaluations(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: evaluation_list(stores, cursor=asked.text("cursor")))
@@ -30,12 +30,12 @@ def show_evaluations(request: Request, stores: StoresHere) -> Response:
     return render("evaluations/list", evaluations_page(page, frame))
 
 
-@api.get(urls.EVALUATION, responses=problems(404), summary="Accuracies of one model")
+@api.get(urls.evaluation.route, responses=problems(404), summary="Accuracies of one model")
 def get_evaluation(stores: StoresHere, evaluation: str) -> EvaluationDocument:
     return evaluation_document(stores, evaluation)
 
 
-@pages.get(urls.EVALUATION)
+@pages.get(urls.evaluation.route)
 def show_evaluation(request: Request, stores: StoresHere, evaluation: str) -> Response:
     asked = Asked(request)
     document = evaluation_document(stores, evaluation)
@@ -43,13 +43,13 @@ def show_evaluation(request: Request, stores: StoresHere, evaluation: str) -> Re
     return render("evaluations/evaluation", evaluation_page(document, frame))
 
 
-@api.delete(urls.EVALUATION, status_code=204, responses=problems(404, 409), summary="Remove an evaluation")
+@api.delete(urls.evaluation.route, status_code=204, responses=problems(404, 409), summary="Remove an evaluation")
 def delete_evaluation(stores: StoresHere, evaluation: str) -> None:
     stores.results.delete("evaluation", evaluation)
 
 
 @api.get(
-    urls.EVALUATION_TASK,
+    urls.evaluation_task.route,
     responses=problems(404, 422),
     summary="A task's examples, those that pruning broke first",
 )
@@ -64,7 +64,7 @@ def get_examples(
     return task_examples(stores, evaluation, task, against=against, cursor=cursor, limit=limit)
 
 
-@pages.get(urls.EVALUATION_TASK)
+@pages.get(urls.evaluation_task.route)
 def show_task(request: Request, stores: StoresHere, evaluation: str, task: str) -> Response:
     asked = Asked(request, "against", "cursor", "limit")
 

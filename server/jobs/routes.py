@@ -55,7 +55,7 @@ _EXAMPLES: dict[str, Any] = {
 
 
 @api.post(
-    urls.JOBS,
+    urls.jobs.route,
     status_code=202,
     response_model=JobDocument,
     responses={
@@ -79,7 +79,7 @@ def _submitted(stores: Stores, request: JobRequest) -> Response:
     return job_answer(stores, job, 202 if created else 200, headers)
 
 
-@api.get(urls.JOBS, responses=problems(422), summary="Jobs, newest first")
+@api.get(urls.jobs.route, responses=problems(422), summary="Jobs, newest first")
 def list_jobs(
     stores: StoresHere,
     kind: str | None = None,
@@ -91,7 +91,7 @@ def list_jobs(
     return job_list(stores, kind=kind, state=state, cells=cells, cursor=cursor, limit=limit)
 
 
-@pages.get(urls.JOBS)
+@pages.get(urls.jobs.route)
 def show_jobs(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "kind", "state", "cursor")
     page = asked.read(
@@ -106,12 +106,12 @@ def show_jobs(request: Request, stores: StoresHere) -> Response:
     return render("jobs/list", jobs_page(page, frame, kind=of_kind, state=in_state, start=start))
 
 
-@api.get(urls.JOB, responses=problems(404), summary="One job with its log")
+@api.get(urls.job.route, responses=problems(404), summary="One job with its log")
 def get_job(stores: StoresHere, job: str) -> JobDetail:
     return job_detail(stores, job)
 
 
-@pages.get(urls.JOB)
+@pages.get(urls.job.route)
 def show_job(request: Request, stores: StoresHere, job: str) -> Response:
     asked = Asked(request, "neuron", "variant")
     document = job_detail(stores, job)
@@ -138,7 +138,7 @@ def _then(document: JobDetail, asked: Asked) -> Link | None:
 
 
 @api.delete(
-    urls.JOB,
+    urls.job.route,
     response_model=JobDocument,
     responses={202: {"model": JobDocument, "description": "It stops after its layer or batch"}, **problems(404)},
     summary="Cancel a job",
@@ -150,7 +150,7 @@ def cancel_job(stores: StoresHere, job: str) -> Response:
 
 
 @api.post(
-    urls.JOB_RETRY,
+    urls.job_retry.route,
     status_code=202,
     response_model=JobDocument,
     responses=problems(404, 409),
@@ -163,7 +163,7 @@ def retry_job(stores: StoresHere, job: str) -> Response:
 
 
 @api.get(
-    urls.JOB_EVENTS,
+    urls.job_events.route,
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": events.__doc__}, **problems(404, 503)},
     summary="Follow a job (server-sent events)",
@@ -176,7 +176,7 @@ def job_events(
 
 
 @api.get(
-    urls.EVENTS,
+    urls.events.route,
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "Every job's state and progress"}},
     summary="Follow all jobs (server-sent events)",

@@ -27,12 +27,12 @@ pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 CHUNK = 1024 * 1024
 
 
-@api.get(urls.MODELS, responses=problems(422), summary="Dense models, then pruned ones")
+@api.get(urls.models.route, responses=problems(422), summary="Dense models, then pruned ones")
 def list_models(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
     return model_list(stores, cursor=cursor, limit=limit)
 
 
-@pages.get(urls.MODELS)
+@pages.get(urls.models.route)
 def show_models(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: model_list(stores, cursor=asked.text("cursor")))
@@ -41,7 +41,7 @@ def show_models(request: Request, stores: StoresHere) -> Response:
 
 
 @api.get(
-    urls.MODEL_DOWNLOAD,
+    urls.model_download.route,
     response_class=StreamingResponse,
     responses={200: {"content": {"application/x-tar": {}}}, **problems(404)},
     summary="A pruned model's folder as a tar file",
@@ -59,7 +59,7 @@ def download_model(stores: StoresHere, model: str) -> StreamingResponse:
 
 
 @api.get(
-    urls.MODEL_FILE,
+    urls.model_file.route,
     response_class=StreamingResponse,
     responses={200: {"content": {"application/octet-stream": {}}}, **problems(404)},
     summary="One file of a pruned model",
@@ -79,7 +79,7 @@ def download_model_file(stores: StoresHere, model: str, file: str) -> StreamingR
 
 
 @api.get(
-    urls.MODEL_MATRICES,
+    urls.model_matrices.route,
     response_class=Response,
     responses={200: {"content": {"text/csv": {}}}, **problems(404)},
     summary="Sparsity and error of every matrix as CSV",
@@ -94,15 +94,15 @@ def get_matrices(stores: StoresHere, model: str) -> Response:
 
 
 # The table of a model's matrices is a file beside its page, as it is beside its document.
-pages.add_api_route(urls.MODEL_MATRICES, get_matrices, response_class=Response)
+pages.add_api_route(urls.model_matrices.route, get_matrices, response_class=Response)
 
 
-@api.get(urls.MODEL, responses=problems(404), summary="One model, layer by layer")
+@api.get(urls.model.route, responses=problems(404), summary="One model, layer by layer")
 def get_model(stores: StoresHere, model: str) -> ModelDocument:
     return model_document(stores, model)
 
 
-@pages.get(urls.MODEL)
+@pages.get(urls.model.route)
 def show_model(request: Request, stores: StoresHere, model: str) -> Response:
     asked = Asked(request, "map")
     document = model_document(stores, model)
@@ -113,7 +113,7 @@ def show_model(request: Request, stores: StoresHere, model: str) -> Response:
     return render("models/model", model_page(document, frame, here=address(request), shown=chosen))
 
 
-@api.delete(urls.MODEL, status_code=204, responses=problems(404, 409), summary="Remove a pruned model")
+@api.delete(urls.model.route, status_code=204, responses=problems(404, 409), summary="Remove a pruned model")
 def delete_model(stores: StoresHere, model: str) -> None:
     if any(model in spelled for spelled in dense_models(stores).values()):
         raise conflict(f"{model} is not one of the models that were pruned here; only those can be removed")

@@ -38,7 +38,7 @@ pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 OfExample = Annotated[int | None, Query(description="only this example, by its index")]
 
 
-@api.get(urls.LAYER, responses=problems(404, 422), summary="Neurons x tokens of one layer")
+@api.get(urls.layer.route, responses=problems(404, 422), summary="Neurons x tokens of one layer")
 def get_layer(
     stores: StoresHere,
     attribution: str,
@@ -52,7 +52,7 @@ def get_layer(
     return layer_heatmap(opened, layer, example=example, sort=sort, neurons=neurons, cursor=cursor)
 
 
-@pages.get(urls.LAYER)
+@pages.get(urls.layer.route)
 def show_layer(request: Request, stores: StoresHere, attribution: str, layer: int) -> Response:
     asked = Asked(request, "sort", "cursor", *VIEW)
     opened = stores.attributions.get(attribution)
@@ -85,7 +85,7 @@ def show_layer(request: Request, stores: StoresHere, attribution: str, layer: in
     )
 
 
-@api.get(urls.NEURONS, responses=problems(404, 422), summary="Neurons by rank or by drop")
+@api.get(urls.neurons.route, responses=problems(404, 422), summary="Neurons by rank or by drop")
 def list_neurons(
     stores: StoresHere,
     attribution: str,
@@ -100,7 +100,7 @@ def list_neurons(
     return neuron_list(opened, layer=layer, word=word, sort=sort, variant=variant, cursor=cursor, limit=limit)
 
 
-@api.get(urls.ANSWERING, responses=problems(404, 422), summary="Which neurons answer to a word, or to one token")
+@api.get(urls.answering.route, responses=problems(404, 422), summary="Which neurons answer to a word, or to one token")
 def list_answering(
     stores: StoresHere,
     attribution: str,
@@ -113,7 +113,7 @@ def list_answering(
     return answering_document(opened, word=word, example=example, token=token, layer=layer)
 
 
-@pages.get(urls.ANSWERING)
+@pages.get(urls.answering.route)
 def show_answering(request: Request, stores: StoresHere, attribution: str) -> Response:
     asked = Asked(request, "word", "example", "token", "layer")
     opened = stores.attributions.get(attribution)
@@ -132,7 +132,7 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
 
 
 @api.get(
-    urls.NEURON,
+    urls.neuron.route,
     response_model=NeuronDocument,
     responses={304: {"description": "The browser has it already (If-None-Match)"}, **problems(404, 422)},
     summary="One neuron, side by side: the paper's Figure 1",
@@ -143,7 +143,7 @@ def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: in
     return document.unchanged(request) or document.answer(neuron_document(opened, layer, neuron))
 
 
-@pages.get(urls.NEURON)
+@pages.get(urls.neuron.route)
 def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
     asked = Asked(request, *VIEW)
     opened = stores.attributions.get(attribution)
@@ -160,7 +160,7 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
 
 
 @api.get(
-    urls.HEATMAP,
+    urls.heatmap.route,
     response_class=Response,
     responses={
         200: {"content": {"text/csv": {}, "image/svg+xml": {}, "image/png": {}, "text/html": {}}},

@@ -16,12 +16,12 @@ api = APIRouter(prefix=urls.API, tags=["Jobs"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
-@api.get(urls.NEW_JOB, summary="What a spec may name")
+@api.get(urls.new_job.route, summary="What a spec may name")
 def new_job(stores: StoresHere) -> JobForm:
     return job_form(stores)
 
 
-@pages.get(urls.NEW_JOB)
+@pages.get(urls.new_job.route)
 def show_job_form(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, any_other=True)
     began = asked.read(lambda: beginning(stores, asked.text("from")))

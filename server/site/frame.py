@@ -48,11 +48,11 @@ class Frame:
 
 
 SECTIONS = (
-    ("Studies", urls.STUDIES),
-    ("Attributions", urls.ATTRIBUTIONS),
-    ("Evaluations", urls.EVALUATIONS),
-    ("Models", urls.MODELS),
-    ("Jobs", urls.JOBS),
+    ("Studies", urls.studies()),
+    ("Attributions", urls.attributions()),
+    ("Evaluations", urls.evaluations()),
+    ("Models", urls.models()),
+    ("Jobs", urls.jobs()),
 )
 
 
@@ -83,7 +83,7 @@ def make_frame(
         crumbs=kept,
         shared=shared,
         home_href=urls.home(),
-        search_href=urls.SEARCH,
+        search_href=urls.search(),
         search_query=query,
         search_attribution=attribution,
         stylesheet=file_href("css/prunescope.css"),
@@ -108,7 +108,7 @@ def address(request: Request) -> str:
 
 def file_href(name: str) -> str:
     """The address of a file of the front end, with the version of all of them."""
-    return urls.static(name, folder_version(STATIC))
+    return urls.static(f"{folder_version(STATIC)}/{name}")
 
 
 @lru_cache(maxsize=1)

@@ -66,7 +66,7 @@ def get_home(stores: StoresHere) -> Home:
     return home(stores)
 
 
-@pages.get(urls.HOME)
+@pages.get(urls.home.route)
 def show_home(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request)
     frame = make_frame(request, "Start", scripts=("site/live",), events_href=urls.events(), notices=asked.notices)

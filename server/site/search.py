@@ -51,12 +51,12 @@ class SearchPage:
     hits: list[SearchHit]
 
 
-@api.get(urls.SEARCH, responses=problems(422), summary="Neurons, words, models and jobs by name")
+@api.get(urls.search.route, responses=problems(422), summary="Neurons, words, models and jobs by name")
 def get_search(stores: StoresHere, q: str = "", attribution: str | None = None) -> SearchResults:
     return search(stores, q, attribution=attribution)
 
 
-@pages.get(urls.SEARCH)
+@pages.get(urls.search.route)
 def show_search(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "q", "attribution")
     document = asked.read(lambda: search(stores, asked.text("q") or "", attribution=asked.text("attribution")))

@@ -26,23 +26,23 @@ from prunescope.store.shares import Share
 api = APIRouter(prefix=urls.API, tags=["Shares"])
 
 SHAREABLE = (
-    urls.STUDIES,
-    urls.STUDY,
-    urls.MODELS,
-    urls.MODEL,
-    urls.EVALUATIONS,
-    urls.EVALUATION,
-    urls.EVALUATION_TASK,
-    urls.ATTRIBUTIONS,
-    urls.ATTRIBUTION,
-    urls.ANSWERING,
-    urls.COMPARISONS,
-    urls.COMPARISON,
-    urls.LAYER,
-    urls.NEURON,
-    urls.HOME,
-    urls.JOBS,
-    urls.JOB,
+    urls.studies.route,
+    urls.study.route,
+    urls.models.route,
+    urls.model.route,
+    urls.evaluations.route,
+    urls.evaluation.route,
+    urls.evaluation_task.route,
+    urls.attributions.route,
+    urls.attribution.route,
+    urls.answering.route,
+    urls.comparisons.route,
+    urls.comparison.route,
+    urls.layer.route,
+    urls.neuron.route,
+    urls.home.route,
+    urls.jobs.route,
+    urls.job.route,
 )
 OF_ITS_ROUTE = {"path_params", "endpoint", "route", "router", "fastapi_inner_astack", "fastapi_function_astack"}
 """What routing the link's own request has left in its scope."""
@@ -67,7 +67,7 @@ class ShareDocument(Document):
 
 
 @api.post(
-    urls.SHARES,
+    urls.shares.route,
     status_code=201,
     response_model=ShareDocument,
     responses=problems(422),
@@ -79,7 +79,7 @@ async def create_share(request: Request, stores: StoresHere, share: ShareRequest
     return JSONResponse(document.model_dump(mode="json"), 201, {"location": urls.shared(made.token)})
 
 
-@api.get(urls.SHARES, responses=problems(422), summary="Links that are not revoked, newest first")
+@api.get(urls.shares.route, responses=problems(422), summary="Links that are not revoked, newest first")
 def list_shares(
     request: Request, stores: StoresHere, cursor: str | None = None, limit: int = 50
 ) -> Page[ShareDocument]:
@@ -87,7 +87,7 @@ def list_shares(
     return Page[ShareDocument](items=[_document(request, item) for item in items], next=after)
 
 
-@api.delete(urls.SHARE, status_code=204, responses=problems(404), summary="Revoke a link")
+@api.delete(urls.share.route, status_code=204, responses=problems(404), summary="Revoke a link")
 def revoke_share(stores: StoresHere, token: str) -> None:
     stores.shares.revoke(token)
 
@@ -133,7 +133,7 @@ def shareable(path: str) -> bool:
     plain = unquote(parts.path)
     if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//") or ".." in plain.split("/"):
         return False
-    return plain != urls.NEW_JOB and any(pattern.match(plain) for pattern in _PATTERNS)
+    return plain != urls.new_job() and any(pattern.match(plain) for pattern in _PATTERNS)
 
 
 async def page_exists(request: Request, path: str) -> bool:

@@ -43,7 +43,7 @@ class EstimateRequest(BaseModel):
 _EXAMPLES: dict[str, Any] = {"study": {"summary": "A small study", "value": {"spec": EXAMPLES[JobKind.STUDY]}}}
 
 
-@api.post(urls.STUDY_ESTIMATE, responses=problems(422), summary="How much work a study is; nothing is queued")
+@api.post(urls.study_estimate.route, responses=problems(422), summary="How much work a study is; nothing is queued")
 async def estimate_study(
     http: Request, stores: StoresHere, request: Annotated[EstimateRequest, Body(openapi_examples=_EXAMPLES)]
 ) -> Estimate:
@@ -52,12 +52,12 @@ async def estimate_study(
     return await submissions(http).take(lambda: submission.estimate(stores, request.spec, force=request.force))
 
 
-@api.get(urls.STUDIES, responses=problems(422), summary="Studies, newest first")
+@api.get(urls.studies.route, responses=problems(422), summary="Studies, newest first")
 def list_studies(stores: StoresHere, cursor: str | None = None, limit: int = 50) -> Page[StudySummary]:
     return study_list(stores, cursor=cursor, limit=limit)
 
 
-@pages.get(urls.STUDIES)
+@pages.get(urls.studies.route)
 def show_studies(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: study_list(stores, cursor=asked.text("cursor")))
@@ -67,12 +67,12 @@ def show_studies(request: Request, stores: StoresHere) -> Response:
     return render("studies/list", studies_page(page, frame))
 
 
-@api.get(urls.STUDY, responses=problems(404, 422), summary="One study as a table")
+@api.get(urls.study.route, responses=problems(404, 422), summary="One study as a table")
 def get_study(stores: StoresHere, query: AskedStudy, study: str) -> StudyDocument:
     return study_document(stores, study, query)
 
 
-@pages.get(urls.STUDY)
+@pages.get(urls.study.route)
 def show_study(request: Request, stores: StoresHere, study: str) -> Response:
     asked = Asked(request, *StudyQuery.model_fields)
     document = asked.read(
@@ -94,18 +94,18 @@ def show_study(request: Request, stores: StoresHere, study: str) -> Response:
     return render("studies/study", study_page(document, frame, here=address(request)))
 
 
-@api.get(urls.STUDY_JOBS, responses=problems(404, 422), summary="A study's jobs in the order of its plan")
+@api.get(urls.study_jobs.route, responses=problems(404, 422), summary="A study's jobs in the order of its plan")
 def list_study_jobs(stores: StoresHere, study: str, cursor: str | None = None, limit: int = 50) -> StudyJobs:
     return study_jobs(stores, study, cursor=cursor, limit=limit)
 
 
-@api.delete(urls.STUDY, status_code=204, responses=problems(404, 409), summary="Remove a study, not its cells")
+@api.delete(urls.study.route, status_code=204, responses=problems(404, 409), summary="Remove a study, not its cells")
 def delete_study(stores: StoresHere, study: str) -> None:
     stores.results.delete("study", study)
 
 
 @api.post(
-    urls.STUDY_RETRY,
+    urls.study_retry.route,
     status_code=202,
     response_model=JobDocument,
     responses=problems(404, 409),
@@ -122,7 +122,7 @@ def _retried(stores: Stores, study: str) -> Response:
 
 
 @api.get(
-    urls.STUDY_TABLE,
+    urls.study_table.route,
     response_class=Response,
     responses={
         200: {"content": {"text/csv": {}, "application/x-tex": {}, "text/html": {}, "application/json": {}}},
@@ -143,7 +143,7 @@ def get_table(stores: StoresHere, query: AskedStudy, study: str, form: str) -> R
 
 
 @api.get(
-    urls.STUDY_CELLS,
+    urls.study_cells.route,
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}}, **problems(404, 422)},
     summary="All measurements of a study as CSV, with every setting",

@@ -40,12 +40,16 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@api.get(urls.TEXTS, responses=problems(404), summary="Texts word by word, and others through the same models")
+@api.get(
+    urls.attribution_texts.route,
+    responses=problems(404),
+    summary="Texts word by word, and others through the same models",
+)
 def get_texts(stores: StoresHere, attribution: str) -> AttributionTexts:
     return attribution_texts(stores, stores.attributions.get(attribution))
 
 
-@pages.get(urls.TEXTS)
+@pages.get(urls.attribution_texts.route)
 def show_texts(request: Request, stores: StoresHere, attribution: str) -> Response:
     asked = Asked(request, "first", "neuron", "variant")
     opened = stores.attributions.get(attribution)
@@ -69,7 +73,7 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
 
 
 @api.post(
-    urls.TEXTS,
+    urls.attribution_texts.route,
     status_code=202,
     response_model=TextJob,
     responses=_ANSWERS,
@@ -88,7 +92,7 @@ async def post_text(
     return await submissions(http).take(work)
 
 
-@pages.post(urls.TEXTS)
+@pages.post(urls.attribution_texts.route)
 async def send_text(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
     """Submit typed texts with a label and a source of words; with ``manual`` the next page asks for the words, unless
     the form has them."""
@@ -126,7 +130,7 @@ def _send_text(request: Request, stores: Stores, target: Target, fields: Fields)
 
 
 @api.post(
-    urls.WORDS,
+    urls.attribution_words.route,
     status_code=202,
     response_model=TextJob,
     responses=_ANSWERS,
@@ -145,7 +149,7 @@ async def post_words(
     return await submissions(http).take(work)
 
 
-@pages.post(urls.WORDS)
+@pages.post(urls.attribution_words.route)
 async def send_words(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
     """Submit the marked words of the texts that were shown; a word without a field is not marked."""
     return await submissions(request).take(lambda: _send_words(request, stores, target, fields))
