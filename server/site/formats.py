@@ -1,7 +1,8 @@
-"""Numbers and times as people read them. Templates use the functions of `FILTERS`: ``{{ value | accuracy }}``."""
+"""Numbers and times as people read them. In templates each function is a filter: ``{{ value | accuracy }}``."""
 
 import math
 from datetime import UTC, datetime, timedelta
+from inspect import isfunction
 
 from prunescope.store.attributions.documents import Interval
 from prunescope.text.pieces import drawn
@@ -241,40 +242,4 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-FILTERS = {
-    function.__name__: function
-    for function in (
-        about,
-        accuracies,
-        accuracy,
-        activation,
-        ago,
-        bar,
-        change,
-        clock,
-        count,
-        decimal,
-        duration,
-        file_name,
-        instant,
-        lost,
-        multiple,
-        multiples,
-        percent,
-        perplexities,
-        perplexity,
-        place,
-        plural,
-        points,
-        probability,
-        ratio,
-        share_of,
-        signed,
-        size,
-        span,
-        times,
-        timestamp,
-        token_name,
-        within,
-    )
-}
+FILTERS = {name: each for name, each in globals().items() if isfunction(each) and each.__module__ == __name__}
