@@ -15,50 +15,38 @@ from prunescope.server.static import folder_version
 
 
 @dataclass(frozen=True)
-class NavItem:
-    label: str
-    href: str
-    current: bool
-
-
-@dataclass(frozen=True)
 class Crumb:
     label: str
     href: str | None = None
 
 
+STUDIES = Crumb("Studies", urls.studies())
+ATTRIBUTIONS = Crumb("Attributions", urls.attributions())
+EVALUATIONS = Crumb("Evaluations", urls.evaluations())
+MODELS = Crumb("Models", urls.models())
+JOBS = Crumb("Jobs", urls.jobs())
+
+
 @dataclass(frozen=True)
 class Frame:
     """The frame around a page's own content. ``shared``: opened by a share link, without anything that changes data.
-    ``notices`` name the parameters that were left out."""
+    ``section``: the label of the section that the page belongs to. ``notices`` name the parameters that were left
+    out."""
 
     title: str
-    nav: tuple[NavItem, ...]
+    section: str | None
     crumbs: tuple[Crumb, ...]
     shared: bool
-    home_href: str
-    search_href: str
     search_query: str
     search_attribution: str | None
     stylesheet: str
     scripts: tuple[str, ...]
     share_href: str | None
     events_href: str | None
-    notices: tuple[str, ...] = ()
-
-
-SECTIONS = (
-    ("Studies", urls.studies()),
-    ("Attributions", urls.attributions()),
-    ("Evaluations", urls.evaluations()),
-    ("Models", urls.models()),
-    ("Jobs", urls.jobs()),
-)
-
-
-def is_shared(request: Request) -> bool:
-    """Whether the page is opened by a share link."""
-    return "shared_from" in request.scope
+    notices: tuple[str, ...]
+    sections: tuple[Crumb, ...] = (STUDIES, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS)
+    home_href: str = urls.home()
+    search_href: str = urls.search()
 
 
 def make_frame(
@@ -74,16 +62,12 @@ def make_frame(
 ) -> Frame:
     """The frame of a page; ``scripts`` are modules of ``frontend/static/js`` beside the one that every page has;
     ``attribution`` is where the search looks first."""
-    shared = is_shared(request)
-    nav = tuple(NavItem(label, href, label == section) for label, href in SECTIONS)
-    kept = tuple(replace(crumb, href=None) for crumb in crumbs) if shared else crumbs
+    shared = "shared_from" in request.scope
     return Frame(
         title=title,
-        nav=() if shared else nav,
-        crumbs=kept,
+        section=section,
+        crumbs=tuple(replace(crumb, href=None) for crumb in crumbs) if shared else crumbs,
         shared=shared,
-        home_href=urls.home(),
-        search_href=urls.search(),
         search_query=query,
         search_attribution=attribution,
         stylesheet=file_href("css/prunescope.css"),
@@ -92,13 +76,6 @@ def make_frame(
         events_href=None if shared else events_href,
         notices=notices,
     )
-
-
-JOBS = Crumb("Jobs", urls.jobs())
-STUDIES = Crumb("Studies", urls.studies())
-ATTRIBUTIONS = Crumb("Attributions", urls.attributions())
-EVALUATIONS = Crumb("Evaluations", urls.evaluations())
-MODELS = Crumb("Models", urls.models())
 
 
 def address(request: Request) -> str:
@@ -133,25 +110,16 @@ def render(template: str, page: object, status: int = 200) -> HTMLResponse:
 
 
 @dataclass(frozen=True)
-class ErrorView:
-    """The context of ``site/error.html``."""
+class ErrorPage:
+    """The context of ``site/error.html``; ``errors`` are the wrong fields that the problem's detail does not name."""
 
     frame: Frame
-    status: str
-    title: str
-    detail: str
-    errors: tuple[str, ...]
-    home_href: str | None
+    problem: Problem
+    errors: list[str]
 
 
 def error_page(request: Request, problem: Problem) -> HTMLResponse:
     """A problem as a page: what is wrong, and in which field."""
-    frame = make_frame(request, problem.title)
-    fields = [error.document() for error in problem.errors]
-    errors = tuple(f"{field['field']}: {field['message']}" for field in fields)
-    detail = problem.detail or ""
-    if errors == (detail,):
-        errors = ()
-    home_href = None if frame.shared else urls.home()
-    view = ErrorView(frame, str(problem.status), problem.title, detail, errors, home_href)
-    return render("site/error", view, problem.status)
+    told = [f"{field['field']}: {field['message']}" for field in problem.document()["errors"]]
+    errors = [] if told == [problem.detail] else told
+    return render("site/error", ErrorPage(make_frame(request, problem.title), problem, errors), problem.status)

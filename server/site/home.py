@@ -24,13 +24,6 @@ api = APIRouter(prefix=urls.API, tags=["Site"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 LATEST = 5
-COUNTED = {
-    JobState.RUNNING: "running",
-    JobState.QUEUED: "waiting",
-    JobState.SUCCEEDED: "done",
-    JobState.FAILED: "failed",
-}
-ALWAYS_COUNTED = frozenset({JobState.RUNNING, JobState.QUEUED})
 
 
 class Home(Document):
@@ -45,19 +38,16 @@ class Home(Document):
 
 @dataclass(frozen=True)
 class HomePage:
-    """The context of ``site/home.html``; ``first``: no job was ever submitted."""
+    """The context of ``site/home.html``; ``recent`` are jobs that are not among the running ones."""
 
     frame: Frame
-    first: bool
-    counts: tuple[tuple[int, str], ...]
-    running: tuple[JobLine, ...]
-    recent: tuple[JobLine, ...]
-    studies: list[StudySummary]
-    attributions: tuple[Found, ...]
-    start: list[Link]
-    jobs_href: str
-    studies_href: str
-    attributions_href: str
+    document: Home
+    running: list[JobLine]
+    recent: list[JobLine]
+    attributions: list[Found]
+    jobs_href: str = urls.jobs()
+    studies_href: str = urls.studies()
+    attributions_href: str = urls.attributions()
 
 
 @api.get("/", summary="What runs, what was made last")
@@ -89,18 +79,11 @@ def home(stores: Stores) -> Home:
 
 
 def home_page(document: Home, frame: Frame) -> HomePage:
-    counts = [(document.counts.get(state, 0), name, state in ALWAYS_COUNTED) for state, name in COUNTED.items()]
     running = {job.id for job in document.running}
     return HomePage(
         frame=frame,
-        first=not sum(document.counts.values()),
-        counts=tuple((count, name) for count, name, always in counts if count or always),
-        running=tuple(job_line(job) for job in document.running),
-        recent=tuple(job_line(job) for job in document.recent if job.id not in running)[:LATEST],
-        studies=document.studies,
-        attributions=tuple(found(attribution) for attribution in document.attributions[:LATEST]),
-        start=document.start,
-        jobs_href=urls.jobs(),
-        studies_href=urls.studies(),
-        attributions_href=urls.attributions(),
+        document=document,
+        running=[job_line(job) for job in document.running],
+        recent=[job_line(job) for job in document.recent if job.id not in running],
+        attributions=[found(attribution) for attribution in document.attributions],
     )

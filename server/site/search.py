@@ -13,7 +13,6 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.models.queries import model_list
-from prunescope.server.site import formats
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document
 from prunescope.server.site.frame import Frame, make_frame, render
@@ -46,9 +45,7 @@ class SearchPage:
     """The context of ``site/search.html``."""
 
     frame: Frame
-    title: str
-    note: str
-    hits: list[SearchHit]
+    document: SearchResults
 
 
 @api.get(urls.search.route, responses=problems(422), summary="Neurons, words, models and jobs by name")
@@ -67,16 +64,7 @@ def show_search(request: Request, stores: StoresHere) -> Response:
     frame = make_frame(
         request, "Search", query=document.query, attribution=asked.text("attribution"), notices=asked.notices
     )
-    title = f"Search: {document.query}" if document.query else "Search"
-    return render("site/search", SearchPage(frame, title, _note(document), document.items))
-
-
-def _note(document: SearchResults) -> str:
-    if not document.query.strip():
-        return "Write a word of a text, a neuron (L15/N2194, 15.2194) or a part of a model's name."
-    if not document.items:
-        return "Nothing was found. A neuron is written L15/N2194 or 15.2194; words are the influential ones."
-    return formats.plural(len(document.items), "hit")
+    return render("site/search", SearchPage(frame, document))
 
 
 def search(stores: Stores, query: str, *, attribution: str | None = None) -> SearchResults:
