@@ -3,13 +3,14 @@
 `Uniform` gives every layer the requested pattern. `OWL` (Yin et al., arXiv 2310.05175) gives layers with more outliers
 a lower sparsity. A layer's outlier ratio is the share of its Wanda scores |W_ij| * ||x_j|| above `outlier` times their
 mean, over all of the layer's matrices in the dense model. The layers' densities (1 - sparsity) are these ratios, scaled
-so that the greatest and the smallest differ by 2 * `range` and shifted so that their mean is the requested density.
+so that the greatest and the smallest density differ by 2 * `range`, and shifted so that the mean density is the
+requested one.
 
-The authors' code does the same. A layer with an extreme ratio can be further than `range` from the target, although the
-paper's text says that none is; the difference between the extremes is 2 * `range` in both. There are two departures:
-layers are weighted by their number of weights, so that the whole model has the requested sparsity; and when a layer's
-sparsity would be below 0 or near 1, the distances of all layers from the target shrink by the same factor, which
-preserves the mean.
+The authors' code does the same. In it, as here, the sparsity of a layer with an extreme ratio can differ from the
+target by more than `range`, although the paper's text excludes this. There are two departures from the authors' code.
+Layers are weighted by their number of weights, so that the whole model has the requested sparsity. When a layer's
+sparsity would be below 0 or near 1, the distances of all layers from the target are multiplied by the same factor,
+which preserves the mean.
 """
 
 import math
@@ -29,13 +30,13 @@ MIN_DENSITY = 0.1
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every layer has the same sparsity; no options."""
+    """Gives every layer the requested pattern; has no options."""
 
 
 @dataclass(frozen=True)
 class OWL:
-    """Layers with more outlier scores have a lower sparsity. `outlier`: a score above this multiple of the mean is an
-    outlier; `range`: half the difference in sparsity between the most and the least pruned layer."""
+    """Gives layers with more outlier scores a lower sparsity. `outlier`: a score above this multiple of the layer's
+    mean score is an outlier. `range`: half the difference in sparsity between the most and the least pruned layer."""
 
     outlier: float = 5.0
     range: float = 0.08
@@ -53,8 +54,8 @@ ALLOCATIONS: dict[str, type[Uniform] | type[OWL]] = {"uniform": Uniform, "owl": 
 
 
 def build_allocation(name: str, options: Mapping[str, float]) -> Allocation:
-    """The allocation of this name with its options. Raises BadInput, listing the known ones, for unknown names and
-    options."""
+    """Return the allocation `name` with these options. Raises BadInput for an unknown name or option; the message lists
+    the known ones."""
     if name not in ALLOCATIONS:
         raise BadInput(f"allocation {name!r} is unknown; known: {', '.join(ALLOCATIONS)}")
     kind = ALLOCATIONS[name]
@@ -66,8 +67,7 @@ def build_allocation(name: str, options: Mapping[str, float]) -> Allocation:
 
 
 def check_allocation(allocation: Allocation, pattern: Pattern) -> None:
-    """Raise BadPattern when the allocation is incompatible with the pattern: with n:m every layer has the same
-    sparsity."""
+    """Raise BadPattern if the allocation is OWL and the pattern is n:m, which has the same sparsity in every layer."""
     if isinstance(allocation, OWL) and isinstance(pattern, NofM):
         raise BadPattern(
             f"owl gives each layer a sparsity of its own, but {pattern} is the same share everywhere: "
@@ -78,10 +78,10 @@ def check_allocation(allocation: Allocation, pattern: Pattern) -> None:
 def outlier_ratio(
     weights: Sequence[Float[Tensor, "_ _"]], norms: Sequence[Float[Tensor, " _"]], outlier: float
 ) -> float:
-    """The share of one layer's Wanda scores that are above `outlier` times their mean.
+    """Return the share of one layer's Wanda scores that are above `outlier` times their mean.
 
-    `weights` are the layer's matrices [rows, columns], `norms` the norms of each matrix's inputs [columns], as returned
-    by `pruning.statistics.InputNorms.norms`.
+    `weights` are the layer's matrices [rows, columns]; `norms` are the norms of each matrix's inputs [columns], as
+    returned by `pruning.statistics.InputNorms.norms`.
     """
     count = sum(weight.numel() for weight in weights)
     pairs = list(zip(weights, norms, strict=True))
@@ -93,8 +93,8 @@ def outlier_ratio(
 def layer_patterns(
     allocation: Allocation, pattern: Pattern, ratios: Sequence[float], sizes: Sequence[int]
 ) -> list[Pattern]:
-    """The pattern of each layer. `sizes`: number of weights in each layer; `ratios`: each layer's `outlier_ratio` (not
-    used by `Uniform`, may be empty). Raises BadPattern (`check_allocation`)."""
+    """Return the pattern of each layer. `ratios`: each layer's `outlier_ratio`, which `Uniform` does not use (it may
+    then be empty). `sizes`: the number of weights in each layer. Raises BadPattern for OWL with an n:m pattern."""
     check_allocation(allocation, pattern)
     if isinstance(allocation, Uniform) or isinstance(pattern, NofM):
         return [pattern] * len(sizes)
@@ -102,8 +102,8 @@ def layer_patterns(
 
 
 def layer_sparsities(ratios: Sequence[float], sizes: Sequence[int], target: float, range: float) -> list[float]:
-    """OWL's sparsity for each layer: the higher its outlier ratio, the lower its sparsity. Their mean, weighted by
-    `sizes`, is `target`.
+    """Return OWL's sparsity for each layer: the higher the outlier ratio, the lower the sparsity. The mean over the
+    layers, weighted by `sizes`, is `target`.
 
     >>> [round(each, 2) for each in layer_sparsities([0.02, 0.01, 0.03], [5, 5, 5], target=0.5, range=0.08)]
     [0.5, 0.58, 0.42]
@@ -114,6 +114,8 @@ def layer_sparsities(ratios: Sequence[float], sizes: Sequence[int], target: floa
     mean = math.fsum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes)
     shifts = [2 * range * (mean - ratio) / spread for ratio in ratios]
     highest = 1 - MIN_DENSITY * (1 - target)
-    rooms = [highest - target if shift > 0 else target for shift in shifts]
-    factor = min([1.0, *(room / abs(shift) for room, shift in zip(rooms, shifts, strict=True) if abs(shift) > room)])
+    margins = [highest - target if shift > 0 else target for shift in shifts]
+    factor = min(
+        [1.0, *(margin / abs(shift) for margin, shift in zip(margins, shifts, strict=True) if abs(shift) > margin)]
+    )
     return [min(max(target + factor * shift, 0.0), highest) for shift in shifts]

@@ -1,8 +1,8 @@
-"""Calibration sets as token windows.
+"""Cuts calibration sets into token windows.
 
-c4              windows out of pages longer than a window, drawn as in the published code of SparseGPT and Wanda
+c4              windows from pages longer than a window, drawn as in the published code of SparseGPT and Wanda
 wikitext2, ptb  lines joined by one space, then random windows
-task sets       training examples with their answers, as the evaluation's prompt shows them
+task sets       training examples with their answers, in the form of the evaluation's prompt
 demo            the project's own calibration text
 a file          .txt running text, then random windows; .jsonl examples (`text`);
                 .safetensors `input_ids` [samples, tokens], used unchanged
@@ -10,8 +10,8 @@ a file          .txt running text, then random windows; .jsonl examples (`text`)
 Sets of examples (the task sets, demo, .jsonl files) have two modes: `concat` fills each window with random examples,
 `single` puts one example into each window and pads it.
 
-`bos` says whether every window begins with BOS. `never` is the published protocol for pages and running text: special
-tokens are only where the tokenizer adds them, around a whole text or page, so that few windows have one.
+`bos` determines whether every window begins with BOS. `never` is the published protocol for pages and running text: a
+whole text or page is tokenised with the tokenizer's special tokens and then cut, so that few windows contain one.
 """
 
 import hashlib
@@ -39,16 +39,17 @@ EXAMPLE_SETS = (*TASK_TEXTS, "demo")
 MODES = ("concat", "single")
 FILES = (".txt", ".jsonl", ".safetensors")
 SAMPLES = 128
-LONGEST = 2048  # also for models with a longer context: a default of 131072 tokens would need 128 GiB
+LONGEST = 2048  # default limit, also for models with a longer context: windows of 131072 tokens would need 128 GiB
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Calibration windows and their provenance.
 
-    `lengths`: number of real tokens in each window, the rest is padding on the right; None when there is no padding.
-    `mode`: None for a source without modes. `bos`: whether every window begins with BOS, None for windows given as
-    token ids. `samples` and `seqlen` are the shape of `windows`; `sha256` is the hash of the windows and lengths.
+    `lengths`: the number of text tokens in each window, after which there is padding; None when no window has padding.
+    `source`: the name or file that was given. `mode`: None for a source without modes. `bos`: whether every window
+    begins with BOS; None for windows given as token ids. `samples` and `seqlen` are the shape of `windows`; `sha256` is
+    the hash of the windows and lengths.
     """
 
     windows: Int[Tensor, "samples tokens"]
@@ -79,16 +80,17 @@ def calibration_windows(
     bos: str = "auto",
     data: Path | None = None,
 ) -> Calibration:
-    """Read a calibration set, from a file or by name (from `data`/calibration, else from the hub), and cut it into
-    windows.
+    """Read a calibration set and cut it into windows. A set given by name is read from `data`/calibration or, if it is
+    not there, from the hub.
 
-    `context` is the model's context length. `mode` is for sets of examples, by default `concat`. `samples` is by
-    default 128, `seqlen` min(2048, context); windows from a .safetensors file are cut only if they are given. The same
-    seed gives the same windows. `bos`: whether each window begins with the tokenizer's BOS, counted in `seqlen`:
-    `always`, `never`, or `auto` (if the tokenizer adds one to a text).
+    `context` is the model's context length. `mode` is only for sets of examples; the default is `concat`. The default
+    of `samples` is 128, that of `seqlen` is min(2048, context). The windows of a .safetensors file are all used, at
+    full length, unless `samples` or `seqlen` is given. The same seed gives the same windows. `bos`: whether each window
+    begins with the tokenizer's BOS, which is included in `seqlen`: `always`, `never`, or `auto` (if the tokenizer adds
+    one to a text).
 
-    Raises BadInput (unknown name or mode, invalid size, no tokenizer, no BOS), BadData (missing, malformed or too short
-    file, hub not reachable).
+    Raises BadInput for an unknown name or mode, an invalid size, or a missing tokenizer or BOS; BadData for a file that
+    is missing, malformed or too short, and when the hub cannot be reached.
     """
     for label, value in (("samples", samples), ("seqlen", seqlen)):
         if value is not None and value < 1:
@@ -97,11 +99,11 @@ def calibration_windows(
         raise BadInput(f"seqlen {seqlen} is more than the {context} tokens that the model reads; give a smaller one")
     name = str(name_or_file)
     chosen = _mode(name, mode)
-    lengths, begins = None, None
+    lengths, has_bos = None, None
     if name not in CALIBRATION_SETS and Path(name).suffix == ".safetensors":
         if bos == "always":
             raise BadInput(f"{name}: windows of token ids are taken as they are: leave bos out")
-        windows = _stored_windows(_existing(name), samples, seqlen, context)
+        windows = _stored_windows(_calibration_file(name), samples, seqlen, context)
     else:
         if tokenizer is None:
             raise BadInput(
@@ -110,13 +112,15 @@ def calibration_windows(
         extent = (samples or SAMPLES, seqlen or min(LONGEST, context))
         start = window_start(tokenizer, bos)
         windows, lengths = _windows(name, chosen, tokenizer, extent, random.Random(seed), data, start)
-        begins = bool(start)
+        has_bos = bool(start)
     return Calibration(
-        windows, lengths, name, chosen, len(windows), windows.shape[1], seed, _fingerprint(windows, lengths), begins
+        windows, lengths, name, chosen, len(windows), windows.shape[1], seed, _fingerprint(windows, lengths), has_bos
     )
 
 
 def _mode(name: str, mode: str | None) -> str | None:
+    """Return `mode`, or the default for a set of examples if it is None; None for a source without modes. Raises
+    BadInput for an unknown mode, and for a mode given for a source without modes."""
     if mode is not None and mode not in MODES:
         raise BadInput(f"mode {mode!r} is unknown: {' or '.join(MODES)}")
     if name in EXAMPLE_SETS or (name not in CALIBRATION_SETS and Path(name).suffix == ".jsonl"):
@@ -138,20 +142,20 @@ def _windows(
     data: Path | None,
     begin: tuple[int, ...],
 ) -> tuple[Int[Tensor, "samples tokens"], Int[Tensor, " samples"] | None]:
-    """The windows and, for padded ones, their lengths; `extent` is (samples, seqlen), `begin` the ids that each window
-    begins with."""
-    start: Start = begin or None  # as published: special tokens around the whole text or page
+    """Return the windows and, if any is padded, their lengths. `extent` is (samples, seqlen); `begin` are the ids that
+    each window begins with."""
+    start: Start = begin or None  # None as in the published code: special tokens only around the whole text or page
     match name:
         case "c4":
             return document_windows(documents(name, data), tokenizer, *extent, rng, start=start), None
         case "wikitext2" | "ptb":
-            return _out_of(" ".join(lines(name, data)), tokenizer, extent, rng, start), None
+            return _running_text_windows(" ".join(lines(name, data)), tokenizer, extent, rng, start), None
     if name in TASK_TEXTS:
         texts, between = documents(name, data), BETWEEN
     else:
-        path = DEMO_TEXT if name == "demo" else _existing(name)
+        path = DEMO_TEXT if name == "demo" else _calibration_file(name)
         if path.suffix == ".txt":
-            return _out_of(file_text(path), tokenizer, extent, rng, start), None
+            return _running_text_windows(file_text(path), tokenizer, extent, rng, start), None
         texts, between = file_documents(path), "\n"
     if mode == "concat":
         return joined_windows(texts, tokenizer, *extent, rng, between=between, start=begin), None
@@ -159,14 +163,16 @@ def _windows(
     return windows, None if bool((lengths == windows.shape[1]).all()) else lengths
 
 
-def _out_of(
+def _running_text_windows(
     text: str, tokenizer: PreTrainedTokenizerBase, extent: tuple[int, int], rng: random.Random, start: Start
 ) -> Int[Tensor, "samples tokens"]:
-    """Random windows from a running text."""
+    """Return random windows of a running text."""
     return random_windows(tokens_of(tokenizer, text, special=start is None), *extent, rng, start=start)
 
 
 def _stored_windows(path: Path, samples: int | None, seqlen: int | None, context: int) -> Int[Tensor, "samples tokens"]:
+    """Read `input_ids` of a .safetensors file, cut to `samples` and `seqlen` if given. Raises BadData if they are
+    missing, too small, or longer than the context."""
     try:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -191,7 +197,9 @@ def _stored_windows(path: Path, samples: int | None, seqlen: int | None, context
     return windows
 
 
-def _existing(name: str) -> Path:
+def _calibration_file(name: str) -> Path:
+    """Return the path of a user's calibration file. Raises BadData if it does not exist, BadInput if `name` is neither
+    a known calibration set nor ends like a calibration file."""
     path = Path(name).expanduser()
     if path.suffix in FILES and path.is_file():
         return path
@@ -205,6 +213,7 @@ def _existing(name: str) -> Path:
 
 
 def _fingerprint(windows: Int[Tensor, "samples tokens"], lengths: Int[Tensor, " samples"] | None) -> str:
+    """Return the SHA-256 of the windows' shape and ids, and of the lengths."""
     shape = "x".join(map(str, windows.shape))
     content = hashlib.sha256(shape.encode() + windows.numpy().astype("<i8").tobytes())
     if lengths is not None:

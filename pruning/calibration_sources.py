@@ -3,7 +3,7 @@
 c4                                  <data>/calibration/c4.jsonl, else allenai/c4: pages
 wikitext2, ptb                      <data>/calibration/<name>.train.txt, else the hub: lines
 arc_challenge, arc_easy, boolq,
-rte, sst2, wnli                     <data>/calibration/<name>.jsonl, else the hub: training rows, as `task_texts`
+rte, sst2, wnli                     <data>/calibration/<name>.jsonl, else the hub: training rows, see `task_texts`
 demo                                demo/calibration.jsonl: passages
 a user's file                       .jsonl with a `text` in each line, .txt, .safetensors
 """
@@ -18,12 +18,13 @@ from prunescope.lm.rows import Row, file_rows, file_text
 from prunescope.pruning.task_texts import TASK_TEXTS
 
 DEMO_TEXT = Path(__file__).parents[1] / "demo" / "calibration.jsonl"
-C4_DOCUMENTS = 20_000  # streamed from the hub, out of 365 million
+C4_DOCUMENTS = 20_000  # the first of the hub's 365 million pages, which are streamed
 
 
 @dataclass(frozen=True)
 class OnHub:
-    """The training split of a data set on the hub."""
+    """Location of a data set's training split on the hub. `limit`: read only this many rows, by streaming; None reads
+    all."""
 
     repository: str
     config: str | None = None
@@ -34,7 +35,7 @@ class OnHub:
 HUB: dict[str, OnHub] = {
     "c4": OnHub("allenai/c4", "en", limit=C4_DOCUMENTS),
     "wikitext2": OnHub("Salesforce/wikitext", "wikitext-2-raw-v1"),
-    # Its loading script is no longer supported; the hub's own conversion is read.
+    # The data set's loading script is no longer supported, so the hub's conversion to Parquet is read.
     "ptb": OnHub("ptb-text-only/ptb_text_only", revision="refs/convert/parquet"),
     "arc_challenge": OnHub("allenai/ai2_arc", "ARC-Challenge"),
     "arc_easy": OnHub("allenai/ai2_arc", "ARC-Easy"),
@@ -46,7 +47,8 @@ HUB: dict[str, OnHub] = {
 
 
 def documents(name: str, data: Path | None) -> list[str]:
-    """The pages of c4, or the training examples of a task as text. Raises BadData."""
+    """Return the pages of c4, or the training examples of a task as text. Raises BadData when a local file is malformed
+    or the hub cannot be reached."""
     to_text = TASK_TEXTS.get(name, _document)
     path = _local(data, f"{name}.jsonl")
     rows = _hub_rows(name, f"{name}.jsonl") if path is None else file_rows(path)
@@ -54,7 +56,8 @@ def documents(name: str, data: Path | None) -> list[str]:
 
 
 def lines(name: str, data: Path | None) -> list[str]:
-    """The lines of wikitext2 or ptb, without their line ends. Raises BadData."""
+    """Return the lines of wikitext2 or ptb, without their line ends. Raises BadData when a local file is malformed or
+    the hub cannot be reached."""
     path = _local(data, f"{name}.train.txt")
     if path is not None:
         return file_text(path).removesuffix("\n").split("\n")
@@ -67,6 +70,8 @@ def _document(row: Row) -> str:
 
 
 def _local(data: Path | None, file: str) -> Path | None:
+    """Return the path of `file` in the data folder; None when it is not there or no data folder is given. Raises
+    BadData for a data folder that does not exist."""
     if data is None:
         return None
     if not data.is_dir():
@@ -77,9 +82,9 @@ def _local(data: Path | None, file: str) -> Path | None:
 
 def _hub_rows(name: str, file: str) -> Iterator[Row]:
     source = HUB[name]
-    mend = f"put {file} into the folder calibration/ of the data folder (--data or PRUNESCOPE_DATA), or use demo"
+    advice = f"put {file} into the folder calibration/ of the data folder (--data or PRUNESCOPE_DATA), or use demo"
     rows = dataset_rows(
-        source.repository, source.config, "train", revision=source.revision, limit=source.limit, mend=mend
+        source.repository, source.config, "train", revision=source.revision, limit=source.limit, mend=advice
     )
     where = f"{source.repository}{f' ({source.config})' if source.config else ''}, split train"
     return (Row(row, f"{where}, row {number}") for number, row in enumerate(rows))

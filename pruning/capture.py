@@ -1,8 +1,8 @@
-"""Captures the decoder layers' arguments, and keeps the hidden states that pass from layer to layer.
+"""Captures the arguments of all decoder layers, and stores the hidden states that are passed from layer to layer.
 
-Nothing is assumed about a layer's other arguments: whatever the model passes to each layer is kept and passed again.
-They are captured by running the model with layers that return the hidden state unchanged, up to its head. The
-assumptions about the hidden state are tested with two tokens first (`pruning.probe`).
+A layer's arguments other than the hidden state (masks, positions) are stored and passed again unchanged, whatever they
+are. They are captured by running the model up to its head, with every layer replaced by a function that returns the
+hidden state unchanged. The assumptions about the hidden state are tested with two tokens first (`pruning.probe`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ class LayerInputs:
 
     `hidden` [samples, tokens, hidden] is copied to the device in micro-batches of at most `batch` windows, and
     `advance` overwrites it with the layer's output. The first `lengths[i]` tokens of window i are text (all if
-    `lengths` is None); the rest is padding, which no earlier token attends to.
+    `lengths` is None); the rest is padding, to which no text token attends.
     """
 
     def __init__(
@@ -45,33 +45,36 @@ class LayerInputs:
         self._calls = calls
 
     def split(self, batch: int) -> None:
-        """Change the size of the micro-batches."""
+        """Set the number of windows per micro-batch; if it changes, the layers' other arguments are captured again."""
         if batch != self.batch:
             self.batch, self._calls = batch, self._calls_of(batch)
 
     def run(self, index: int, layer: nn.Module) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
-        """Iterate over the micro-batches of layer `index`: (slice of windows, function that runs the layer on them)."""
-        shared: dict[int, Tensor] = {}  # the first micro-batch's arguments, which most others share
+        """Yield, for each micro-batch, its slice of the windows and a function that runs layer `index` on it and
+        returns the output hidden state."""
+        # Device copies of the first micro-batch's arguments, most of which the later ones share.
+        shared: dict[int, Tensor] = {}
         for number, calls in enumerate(self._calls):
             windows = slice(number * self.batch, number * self.batch + self.batch)
-            # A copy also on the CPU: a layer may write into its input.
+            # Copied on the CPU too, because a layer may write into its input.
             hidden = self.hidden[windows].to(self._device, non_blocking=True, copy=True)
             yield windows, _Run(layer, hidden, _moved(calls[index], self._device, shared, share=number == 0))
 
     def advance(self, index: int, layer: nn.Module) -> None:
-        """Replace every window's hidden state by the layer's output. Raises NotFinite."""
+        """Run layer `index` on all windows and replace their hidden states by its output. Raises NotFinite when the
+        output at a text token is NaN or infinite."""
         sums: list[Tensor] = []
         for windows, run in self.run(index, layer):
             output = run()
             sums.append(output.sum(dtype=torch.float32))
-            # Asynchronous: the next reader is the same device, which executes in order.
+            # Asynchronous: the next reader is the same device, which executes operations in order.
             self.hidden[windows].copy_(output, non_blocking=True)
         self._check_finite(sums, f"after layer {index}")
 
     def _check_finite(self, sums: Sequence[Tensor], place: str) -> None:
-        """Raise NotFinite when a hidden state of text holds NaN or infinity. `sums` are over micro-batches: a finite
-        sum proves that all its elements are finite. Otherwise every hidden state is checked, since the cause may be
-        padding or an overflow of finite numbers."""
+        """Raise NotFinite when the hidden state of a text token is NaN or infinite. `sums` are the sums over each
+        micro-batch: a finite sum proves that all its elements are finite. Otherwise every hidden state is checked,
+        since the cause may be padding or an overflow of finite numbers."""
         if bool(torch.stack(list(sums)).isfinite().all()):
             return
         for window, hidden in enumerate(self.hidden):
@@ -84,6 +87,8 @@ class LayerInputs:
 
 @dataclass(frozen=True)
 class _Run:
+    """Runs a layer on one micro-batch when it is called, and returns the output hidden state."""
+
     layer: nn.Module
     hidden: Tensor
     call: Call
@@ -101,14 +106,14 @@ def capture(
     dtype: torch.dtype | None = None,
     lengths: Int[Tensor, " samples"] | None = None,
 ) -> LayerInputs:
-    """Run the windows through the embedding, up to the first decoder layer, and capture all layers' arguments.
+    """Run the windows through the embedding, up to the first decoder layer, and capture the arguments of all layers.
 
-    It runs on the embedding's device in `dtype` (default: the model's own); the modules before the layers are converted
-    only temporarily, and the head never. Arguments that are equal for all micro-batches (masks, positions) are stored
-    once; others are kept in host memory.
+    The pass runs on the embedding's device in `dtype` (default: the model's own). The modules before the layers are
+    converted only temporarily, the head not at all. Arguments that are equal for all micro-batches (masks, positions)
+    are stored once; others are kept in host memory.
 
-    Raises UnsupportedModel when the model's layers cannot be run one after another (`probe_layers`), NotFinite when the
-    embedded tokens are not finite.
+    Raises UnsupportedModel when the model's layers cannot be run one after another (`probe_layers`), NotFinite when an
+    embedded text token is not finite.
     """
     place = cast(Tensor, model.get_input_embeddings().weight).device
     around = _outside(model, layers)
@@ -125,7 +130,7 @@ def capture(
                 take(start, recorded[0][0])
                 memo: dict[int, Any] = {}
                 known = calls[0] if calls else [None] * len(recorded)
-                kept = [_kept_once(call, before, memo) for (_, call), before in zip(recorded, known, strict=True)]
+                kept = [_deduplicated(call, before, memo) for (_, call), before in zip(recorded, known, strict=True)]
                 calls.append(kept)
         return calls
 
@@ -145,41 +150,44 @@ def capture(
 
 
 def _outside(model: PreTrainedModel, layers: Sequence[nn.Module]) -> list[Tensor]:
-    """The tensors that a pass to the first layer may need: all outside the layers, except a head that is not tied to
-    the embedding."""
+    """Return the tensors that a pass to the first layer may need: all outside the layers, except those of a head that
+    is not tied to the embedding."""
     head = model.get_output_embeddings()
-    left_out = {id(tensor) for layer in layers for tensor in tensors_of(layer)}
-    left_out |= set() if head is None else {id(tensor) for tensor in tensors_of(head)}
-    left_out -= {id(tensor) for tensor in tensors_of(model.get_input_embeddings())}  # if the head is tied to it
-    return [tensor for tensor in tensors_of(model) if id(tensor) not in left_out]
+    excluded = {id(tensor) for layer in layers for tensor in tensors_of(layer)}
+    excluded |= set() if head is None else {id(tensor) for tensor in tensors_of(head)}
+    # A tied head shares the embedding's weight.
+    excluded -= {id(tensor) for tensor in tensors_of(model.get_input_embeddings())}
+    return [tensor for tensor in tensors_of(model) if id(tensor) not in excluded]
 
 
-def _kept_once(call: Call, before: Call | None, memo: dict[int, Any]) -> Call:
-    """The call, with every tensor that equals the first micro-batch's replaced by that one, so that it is stored
-    once."""
+def _deduplicated(call: Call, before: Call | None, memo: dict[int, Any]) -> Call:
+    """Return the call with every tensor replaced by the tensor of `before` in the same place, if both are equal, so
+    that it is stored once. `before` is the first micro-batch's call of the same layer."""
     if before is None or len(before.args) != len(call.args) or before.kwargs.keys() != call.kwargs.keys():
         return call
     return Call(
-        tuple(_same(value, like, memo) for value, like in zip(call.args, before.args, strict=True)),
-        {key: _same(value, before.kwargs[key], memo) for key, value in call.kwargs.items()},
+        tuple(_shared_value(value, like, memo) for value, like in zip(call.args, before.args, strict=True)),
+        {key: _shared_value(value, before.kwargs[key], memo) for key, value in call.kwargs.items()},
     )
 
 
-def _same(value: Any, like: Any, memo: dict[int, Any]) -> Any:
+def _shared_value(value: Any, like: Any, memo: dict[int, Any]) -> Any:
+    """Return `like` if it is a tensor equal to the tensor `value`, else `value` copied to the CPU. Tuples are processed
+    element by element, other values are returned unchanged. `memo` maps ids of tensors to (tensor, result)."""
     if isinstance(value, Tensor):
         if id(value) not in memo:
             equal = isinstance(like, Tensor) and value.dtype == like.dtype and torch.equal(value, like)
-            # The original stays in the memo, so that its id is not given to another tensor.
+            # The memo keeps a reference to the original, so that Python cannot reuse its id for another tensor.
             memo[id(value)] = (value, like if equal else value.to("cpu"))
         return memo[id(value)][1]
     if isinstance(value, tuple) and isinstance(like, tuple) and len(value) == len(like):
-        return tuple(_same(one, other, memo) for one, other in zip(value, like, strict=True))
+        return tuple(_shared_value(one, other, memo) for one, other in zip(value, like, strict=True))
     return value
 
 
 def _moved(value: Any, device: torch.device, shared: dict[int, Tensor], *, share: bool) -> Any:
-    """The value with all tensors in it moved to the device. `shared` maps ids of tensors to their existing copies on
-    the device; with `share` new copies are added to it."""
+    """Return the value with all tensors in it moved to the device. `shared` maps ids of tensors to their existing
+    copies on the device; with `share`, new copies are added to it."""
 
     def moved(value: Any) -> Any:
         match value:

@@ -27,13 +27,14 @@ class NumericalError(BadInput):
 
 
 class NotFinite(NumericalError):
-    """NaN or infinity; the text names the place where it was computed."""
+    """NaN or infinity; the message names the place where it was computed."""
 
     code: ClassVar[str] = "not-finite"
 
 
 def check_fits(layers: Sequence[nn.Module], pattern: Pattern) -> None:
-    """Raise BadPattern when the pattern does not fit one of the layers' matrices."""
+    """Raise BadPattern when an n:m pattern does not fit one of the layers' matrices: m must divide the number of
+    columns."""
     for index, layer in enumerate(layers):
         for name, module in linears(layer).items():
             if isinstance(pattern, NofM):
@@ -43,7 +44,9 @@ def check_fits(layers: Sequence[nn.Module], pattern: Pattern) -> None:
 def check_windows(
     model: PreTrainedModel, windows: Int[Tensor, "samples tokens"], lengths: Int[Tensor, " samples"] | None
 ) -> None:
-    """Raise BadData when the model cannot read the windows, or the lengths do not fit them."""
+    """Raise BadData when the windows are empty, longer than the model's context, or contain unknown token ids, when
+    `lengths` does not match them, or when padding would change the position encoding of short texts
+    (`length_switches`)."""
     if not windows.numel():
         raise BadData(
             f"calibration windows have shape {list(windows.shape)}; [samples, tokens] is needed, neither of them 0"
@@ -60,9 +63,9 @@ def check_windows(
     for switch in length_switches(model):
         if lengths is not None and int(lengths.min()) <= switch < tokens:
             raise BadData(
-                f"texts of {int(lengths.min())} tokens padded to {tokens}: beyond {switch} tokens the model reads a "
-                f"whole window in another way (longrope), short texts too; give a seqlen of at most {switch}, or fill "
-                f"the windows (mode concat)"
+                f"texts of {int(lengths.min())} tokens padded to {tokens}: in a window of more than {switch} tokens "
+                f"the model encodes the positions of all tokens differently (longrope); give a seqlen of at most "
+                f"{switch}, or fill the windows (mode concat)"
             )
     vocabulary = len(cast(Tensor, model.get_input_embeddings().weight))
     low, high = int(windows.min()), int(windows.max())
@@ -74,18 +77,19 @@ def check_windows(
 
 
 def check_finite(weight: Float[Tensor, "rows columns"], place: str) -> None:
-    """Raise NotFinite, naming `place`, when a weight is NaN or infinite."""
-    # A sum with a NaN or infinity is not finite; the slow check is for sums of finite numbers that overflow.
+    """Raise NotFinite, with `place` in the message, when a weight is NaN or infinite."""
+    # A sum that includes NaN or infinity is not finite. The second check is for an overflow of finite numbers.
     if not bool(weight.float().sum().isfinite()) and not bool(weight.isfinite().all()):
         raise NotFinite(f"{place}: the weights hold {'NaN' if bool(weight.isnan().any()) else 'infinity'}")
 
 
 def advice(error: NumericalError, dtype: torch.dtype) -> str:
-    """Advice on a numerical error when computing in `dtype`; empty when there is none."""
+    """Return advice on a numerical error that occurred when computing in `dtype`, to be appended to its message; may be
+    empty."""
     if dtype == torch.float16:
-        return "; float16 ends at 65504: compute in a wider type (--dtype float32 or bfloat16)"
+        return "; float16 holds at most 65504: compute in a wider type (--dtype float32 or bfloat16)"
     if dtype == torch.bfloat16:
-        return "; compute in a type of more digits (--dtype float32)"
+        return "; compute in a type with more digits (--dtype float32)"
     if isinstance(error, NotFinite):
         used = str(dtype).removeprefix("torch.")
         return f"; computed in {used} already: the checkpoint is damaged, or does not belong to its config"
@@ -94,7 +98,7 @@ def advice(error: NumericalError, dtype: torch.dtype) -> str:
 
 @contextmanager
 def placed(place: str) -> Iterator[None]:
-    """Prefix the text of a numerical error raised in the block with `place`."""
+    """Prefix the message of a BadInput raised in the block with `place`."""
     try:
         yield
     except BadInput as error:

@@ -1,4 +1,4 @@
-"""Measures the seconds spent in each stage of pruning."""
+"""Measures the time spent in each stage of pruning."""
 
 import time
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import torch
 
 
 class Clock:
-    """Adds up the time of `with clock("stage"):` blocks by stage. On a GPU, the end of a block waits for the GPU's
-    work."""
+    """Adds up the seconds of `with clock("stage"):` blocks by stage. On a GPU, the end of a block waits until the GPU
+    has finished its work."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = {}
@@ -25,5 +25,5 @@ class Clock:
 
     @property
     def total(self) -> float:
-        """The sum over all stages."""
+        """The seconds of all stages together."""
         return sum(self.seconds.values())

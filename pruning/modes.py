@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside the block the model is in eval mode; its mode is restored."""
+    """Put the model in eval mode inside the block, and restore its previous mode afterwards."""
     training = model.training
     model.eval()
     try:
@@ -20,7 +20,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Inside the block, matrix products of float32 are computed in float32, not TF32."""
+    """Compute matrix products of float32 in float32 instead of TF32 inside the block, and restore the setting
+    afterwards."""
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -1,4 +1,4 @@
-"""Applies a method's decision to a matrix, then verifies its sparsity and measures its output error."""
+"""Applies a method's decision to a matrix, verifies its sparsity, and measures its output error."""
 
 import math
 
@@ -25,12 +25,14 @@ def carry_out(
     pattern: Pattern,
     sample: Float[Tensor, "tokens columns"] | None,
 ) -> MatrixReport:
-    """Apply a decision to linear `name` of a layer and report its sparsity and relative output error.
+    """Apply a method's decision to linear `name` of a layer, and report the matrix's sparsity and relative output
+    error.
 
-    `sample` are some of its inputs in float32: None without calibration, empty if its inputs cannot be assigned to the
-    windows' tokens.
+    `sample` are the linear's inputs at the sampled tokens, in float32: None without calibration, empty if the inputs'
+    rows are not the windows' tokens.
 
-    Raises PatternMissed, and NotFinite for updated values that are not finite.
+    Raises PatternMissed when the matrix does not have the requested pattern, NotFinite for updated weights that are not
+    finite, BadInput for updated weights beyond the range of the stored dtype.
     """
     place = f"layer {layer} {name}"
     before = None if sample is None else sample @ weight_view(module).float().T
@@ -49,6 +51,7 @@ def carry_out(
 
 
 def _check_update(weight: Float[Tensor, "rows columns"], updated: Float[Tensor, "rows columns"], place: str) -> None:
+    """Raise NotFinite for updated weights that are not finite, BadInput for ones that overflow the stored dtype."""
     if bool(weight.float().sum().isfinite()) or bool(weight.isfinite().all()):
         return
     if bool(updated.isfinite().all()):
@@ -62,12 +65,12 @@ def _check_update(weight: Float[Tensor, "rows columns"], updated: Float[Tensor, 
 def _relative_error(
     before: Float[Tensor, "tokens rows"], after: Float[Tensor, "tokens rows"]
 ) -> tuple[float | None, str]:
-    """The relative error, or None with the reason why it cannot be measured."""
+    """Return (relative output error, ""), or (None, the reason why it cannot be measured)."""
     if not len(before):
         return None, "this linear does not read the windows' tokens in their order, so no sample of them could be taken"
     size = float(torch.linalg.vector_norm(before))
     if not size:
-        return None, "the dense output was zero for every sampled token, so there is nothing to be relative to"
+        return None, "the dense output was zero for every sampled token, so a relative error is undefined"
     error = float(torch.linalg.vector_norm(after - before)) / size
     if not math.isfinite(error):
         return None, "the output of the sampled tokens is not finite"

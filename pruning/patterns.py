@@ -9,13 +9,16 @@ from prunescope.lm.errors import BadPattern
 
 @dataclass(frozen=True)
 class Unstructured:
-    """A share `sparsity` of the weights is removed, at any position; 0 <= sparsity < 1, where 0 changes nothing."""
+    """Pattern that removes a share `sparsity` of the weights, at any position; 0 <= sparsity < 1, where 0 changes
+    nothing."""
 
     sparsity: float
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sparsity) and 0 <= self.sparsity < 1):
-            raise BadPattern(f"sparsity {self.sparsity} is outside of [0, 1): give the share that goes, such as 0.5")
+            raise BadPattern(
+                f"sparsity {self.sparsity} is outside of [0, 1): give the share of weights to remove, such as 0.5"
+            )
 
     def __str__(self) -> str:
         return f"{self.sparsity:g}"
@@ -23,7 +26,7 @@ class Unstructured:
 
 @dataclass(frozen=True)
 class NofM:
-    """Of every `m` consecutive weights in a row, `n` are KEPT; 0 < n < m."""
+    """Pattern that KEEPS `n` of every `m` consecutive weights in a row; 0 < n < m."""
 
     n: int
     m: int
@@ -31,14 +34,14 @@ class NofM:
     def __post_init__(self) -> None:
         if not 0 < self.n < self.m:
             raise BadPattern(
-                f"pattern {self.n}:{self.m} is impossible: n of every m weights stay, 0 < n < m, such as 2:4"
+                f"pattern {self.n}:{self.m} is impossible: n of every m weights are kept, 0 < n < m, such as 2:4"
             )
 
     def __str__(self) -> str:
         return f"{self.n}:{self.m}"
 
     def check_fits(self, columns: int, place: str) -> None:
-        """Raise BadPattern, naming `place`, when a row of `columns` weights cannot be cut into groups of m."""
+        """Raise BadPattern, with `place` in the message, when m does not divide the number of columns."""
         if columns % self.m:
             raise BadPattern(
                 f"{place}: {columns} columns cannot be cut into groups of {self.m}; "
@@ -50,7 +53,8 @@ Pattern = Unstructured | NofM
 
 
 def parse_pattern(text: str) -> Pattern:
-    """Parse "2:4" (n of m are kept) or "0.5" (this share is removed). Raises BadPattern."""
+    """Parse "2:4" (2 of every 4 weights are kept) or "0.5" (half of the weights are removed). Raises BadPattern for
+    other text."""
     if match := re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text):
         return NofM(int(match[1]), int(match[2]))
     try:

@@ -1,15 +1,15 @@
-"""Column permutations that let an n:m pattern keep more of the total score (RIA, arXiv 2402.05406, section 3.3).
+"""Column permutations with which an n:m pattern keeps more of the total score (RIA, arXiv 2402.05406, section 3.3).
 
 Weights are saved in their original order; the pattern holds in `weight[:, order]`.
 
 `reallocated` distributes the columns over the groups by their summed scores, so that columns with high scores are in
-different groups: sorted ascending and cut into m equal parts, part k fills slot k of every group, every second part in
-reverse.
+different groups. The columns are sorted by summed score, ascending, and cut into m equal parts. Part k fills slot k of
+every group, every second part in reverse.
 
-`assigned` improves on that order: slot by slot, the slot's columns are reassigned to the groups so that the total
-retained score is maximal (a linear sum assignment). A group whose slot is vacant retains, in each row, its n - 1 best
-other columns and the better of the candidate and the n-th best of the others. The sum of max(a, b) over rows is half of
-sum(a) + sum(b) + sum|a - b|, so the costs of all pairs are one matrix of L1 distances.
+`assigned` improves this order. Slot by slot, it reassigns the slot's columns to the groups so that the total retained
+score is maximal (a linear sum assignment). A group whose slot is vacant retains, in each row, its n - 1 best other
+columns and the better of the candidate and the n-th best of the others. The sum of max(a, b) over rows is half of
+sum(a) + sum(b) + sum|a - b|, so the gains of all pairs are one matrix of L1 distances.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from prunescope.pruning.patterns import NofM
 
 
 def reallocated(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Int[Tensor, " columns"]:
-    """The column order that distributes columns over groups by their summed score.
+    """Return the column order that distributes the columns over the groups by their summed score.
 
     >>> reallocated(torch.tensor([[0.0, 1, 2, 3, 4, 5, 6, 7]]), NofM(2, 4)).tolist()
     [0, 3, 4, 7, 1, 2, 5, 6]
@@ -34,9 +34,9 @@ def reallocated(scores: Float[Tensor, "rows columns"], pattern: NofM) -> Int[Ten
 def assigned(
     scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Tensor, " columns"], subgroups: int
 ) -> Int[Tensor, " columns"]:
-    """A column order that retains at least as much score as `order`.
+    """Return a column order that retains at least as much score as `order`.
 
-    The assignment's time grows with the cube of the number of groups. With `subgroups` above 1 the groups are split
+    The assignment's time grows with the cube of the number of groups. With `subgroups` above 1, the groups are split
     into that many sets, and columns are exchanged only within a set.
     """
     slots = order.view(-1, pattern.m).clone()
@@ -48,7 +48,8 @@ def assigned(
 
 
 def retained(scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Tensor, " columns"]) -> float:
-    """The sum of the scores kept by an n:m pattern that holds in that order."""
+    """Return the sum of the scores of the kept weights when the pattern is applied to the columns in the given
+    order."""
     groups = scores[:, order].reshape(-1, pattern.m)
     return float(groups.topk(pattern.n, dim=1).values.sum(dtype=torch.float64))
 
@@ -56,13 +57,13 @@ def retained(scores: Float[Tensor, "rows columns"], pattern: NofM, order: Int[Te
 def _assignment(
     scores: Float[Tensor, "rows columns"], slots: Int[Tensor, "groups m"], slot: int, n: int
 ) -> Int[Tensor, " groups"]:
-    """For each group, the index of the group whose column it takes into `slot`."""
-    from scipy.optimize import linear_sum_assignment  # imported here, so that everything else runs without SciPy
+    """Return, for each group, the index of the group from which it takes the column for `slot`."""
+    from scipy.optimize import linear_sum_assignment  # imported here, so that SciPy is needed only for this option
 
     others = torch.cat([slots[:, :slot], slots[:, slot + 1 :]], dim=1)
     candidates = scores[:, slots[:, slot]].T
     nth_best = scores[:, others].topk(n, dim=2).values[:, :, -1].T
-    # The terms that depend on the group alone, or on the candidate alone, are the same in every assignment.
+    # Terms that depend only on the group or only on the candidate have the same sum in every assignment.
     gain = torch.cdist(nth_best.contiguous(), candidates.contiguous(), p=1).double().cpu().numpy()
     taken = linear_sum_assignment(gain, maximize=True)[1]
     return torch.from_numpy(np.asarray(taken)).to(slots.device)

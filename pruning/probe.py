@@ -1,10 +1,10 @@
 """Tests pruning's assumptions about a model's layers with two tokens, before any work begins.
 
-Pruning runs each layer by itself on the previous layer's hidden states. This is equivalent to the model only if
+Pruning runs each layer separately on the previous layer's hidden states. The result equals the model's own only if
 
     a layer's first argument is a hidden state [windows, tokens, width], and it returns one of the same shape;
-    the next layer is called with exactly that hidden state;
-    its other arguments do not depend on the previous layer's computation.
+    the next layer is called with exactly the returned hidden state;
+    a layer's other arguments do not depend on the previous layer's computation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ from prunescope.lm.layer_calls import Call, Stop, forwards_replaced, hidden_stat
 def probe_layers(model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[Tensor, "samples tokens"]) -> Any:
     """Run the model on a few tokens up to its second layer and return the first layer's return value.
 
-    Raises UnsupportedModel, naming the layer, when one of the assumptions above does not hold.
+    Raises UnsupportedModel, naming the layer, when one of the module's three assumptions does not hold.
     """
     name = f"{type(model).__name__}: {type(layers[0]).__name__}"
     real, output = _first_two_calls(model, layers, ids)
@@ -32,14 +32,14 @@ def probe_layers(model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[T
     after = hidden_state(output)
     _check_shape(f"{name} returns", after, tuple(before.shape))
     passed: list[tuple[Tensor, Call]] = []
-    with _reading(model), forwards_replaced(layers, passing_through(layers, passed, output)), stopping():
+    with _failure_unsupported(model), forwards_replaced(layers, passing_through(layers, passed, output)), stopping():
         model(input_ids=ids, use_cache=False)
     if len(passed) != len(layers):
         raise UnsupportedModel(f"{name} is one of {len(layers)} layers, but {len(passed)} are called in a pass")
-    moved = next((index for index, (hidden, _) in enumerate(passed) if not _equal(hidden, before)), None)
-    if moved is not None or (len(real) > 1 and not _equal(real[1][0], after)):
+    changed = next((index for index, (hidden, _) in enumerate(passed) if not _equal(hidden, before)), None)
+    if changed is not None or (len(real) > 1 and not _equal(real[1][0], after)):
         raise UnsupportedModel(
-            f"{name}: between layer {(moved or 1) - 1} and layer {moved or 1} the model changes the hidden state; "
+            f"{name}: between layer {(changed or 1) - 1} and layer {changed or 1} the model changes the hidden state; "
             f"its layers cannot be run one after another"
         )
     if len(real) > 1 and (other := _difference(real[1][1], passed[1][1])) is not None:
@@ -52,8 +52,9 @@ def probe_layers(model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[T
 def passing_through(
     layers: Sequence[nn.Module], recorded: list[tuple[Tensor, Call]], output: Any
 ) -> Callable[[int], Callable[..., Any]]:
-    """Replacement forwards for the layers: each appends its call to `recorded` and returns its input hidden state, in
-    the structure of the return value `output`. The last one stops the pass, to skip the model's head."""
+    """Return a function from a layer's index to its replacement forward. The forward appends its call to `recorded` and
+    returns its input hidden state, in the structure of the return value `output`. The last layer's forward stops the
+    pass instead, so that the model's head does not run."""
 
     def forward_of(index: int) -> Callable[..., Any]:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -71,14 +72,14 @@ def passing_through(
 def _first_two_calls(
     model: PreTrainedModel, layers: Sequence[nn.Module], ids: Int[Tensor, "samples tokens"]
 ) -> tuple[list[tuple[Tensor, Call]], Any]:
-    """The calls of the first layer and, if there is one, the second in a real pass, and the first layer's return
-    value."""
+    """Run an unchanged pass and return the calls of the first layer and, if there is one, of the second, and the first
+    layer's return value."""
     calls: list[tuple[Tensor, Call]] = []
     outputs: list[Any] = []
 
     def note(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden, call = split_call(layer, args, kwargs)
-        calls.append((hidden.clone(), call))  # the layer may modify it
+        calls.append((hidden.clone(), call))  # cloned, because the layer may modify it
         if len(calls) == 2:
             raise Stop
 
@@ -91,7 +92,7 @@ def _first_two_calls(
     handles = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers[:2]]
     handles.append(layers[0].register_forward_hook(keep))
     try:
-        with _reading(model), stopping():
+        with _failure_unsupported(model), stopping():
             model(input_ids=ids, use_cache=False)
     finally:
         for handle in handles:
@@ -105,8 +106,9 @@ def _first_two_calls(
 
 
 @contextmanager
-def _reading(model: PreTrainedModel) -> Iterator[None]:
-    """Convert any error of a model that cannot read a few tokens alone to UnsupportedModel."""
+def _failure_unsupported(model: PreTrainedModel) -> Iterator[None]:
+    """Convert any exception of the model in the block to UnsupportedModel, except BadInput, Stop and out-of-memory
+    errors."""
     try:
         yield
     except (BadInput, Stop, torch.OutOfMemoryError):
@@ -120,6 +122,8 @@ def _reading(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _check_shape(what: str, hidden: Tensor, expected: tuple[int, ...]) -> None:
+    """Raise UnsupportedModel unless the hidden state has three axes and the expected shape; `what` begins the
+    message."""
     if tuple(hidden.shape) != expected or hidden.dim() != 3:
         wanted = list(expected) if len(expected) == 3 else [*expected[:2], "width"]
         raise UnsupportedModel(
@@ -130,7 +134,7 @@ def _check_shape(what: str, hidden: Tensor, expected: tuple[int, ...]) -> None:
 
 
 def _difference(one: Call, other: Call) -> str | None:
-    """A description of the first argument in which two calls differ; None if there is none."""
+    """Return the name of the first argument in which two calls differ; None if they are equal."""
     if len(one.args) != len(other.args) or one.kwargs.keys() != other.kwargs.keys():
         return "the number of arguments"
     pairs = zip(one.args, other.args, strict=True)
@@ -140,9 +144,11 @@ def _difference(one: Call, other: Call) -> str | None:
 
 
 def _equal(one: Any, other: Any) -> bool:
+    """Return whether two arguments are equal, with NaN equal to NaN. Values other than tensors and sequences are
+    compared by type."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one is other or (one.shape == other.shape and bool(((one == other) | (one != one)).all()))
     if isinstance(one, tuple | list) and isinstance(other, tuple | list):
         return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
-    # Objects that layers modify (a mapping, a cache) are passed on themselves, so they are not compared.
+    # Other objects (mappings, caches) are passed by reference and may be modified by layers, so contents do not matter.
     return type(one) is type(other)

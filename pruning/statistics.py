@@ -1,4 +1,4 @@
-"""Statistics of a linear's inputs over the calibration set: feature norms."""
+"""Norms of a linear's input features over the calibration set."""
 
 import torch
 from jaxtyping import Float
@@ -8,10 +8,11 @@ from prunescope.pruning.checks import NotFinite
 
 
 class InputNorms:
-    """norm2_j = mean over sequences of the token-summed squares of input feature j, as a running mean in float32.
+    """Accumulates norm2_j, the squares of input feature j summed over each sequence's tokens and averaged over the
+    sequences, as a running mean in float32.
 
-    Its square root is used for ||x_j||_2, from which it differs by the factor sqrt(sequences). That is the same for all
-    j and does not change any comparison of scores.
+    The square root of norm2_j takes the place of ||x_j||_2. The two differ by the factor sqrt(sequences), which is the
+    same for all j and therefore changes no comparison of scores.
     """
 
     def __init__(self, columns: int, device: torch.device) -> None:
@@ -19,7 +20,8 @@ class InputNorms:
         self.sequences = 0
 
     def add(self, inputs: Float[Tensor, "*tokens columns"], sequences: int) -> None:
-        """Add one micro-batch. Its number of sequences is an argument, because some layers flatten their inputs."""
+        """Add the inputs of one micro-batch. `sequences` is their number of sequences; it cannot be read from the
+        shape, because some layers flatten their inputs."""
         squares = sums_of_squares(inputs.reshape(-1, inputs.shape[-1]))
         total = self.sequences + sequences
         self.mean_squares *= self.sequences / total
@@ -27,16 +29,17 @@ class InputNorms:
         self.sequences = total
 
     def norms(self) -> Float[Tensor, " columns"]:
-        """sqrt(norm2). Raises NotFinite when an input was not finite or its square exceeds float32."""
+        """Return sqrt(norm2_j) for all j. Raises NotFinite when an input was not finite or its square exceeds
+        float32."""
         if not bool(self.mean_squares.isfinite().all()):
             raise NotFinite("the calibration inputs are not finite numbers")
         return self.mean_squares.sqrt()
 
 
 def sums_of_squares(rows: Float[Tensor, "tokens columns"]) -> Float[Tensor, " columns"]:
-    """Each column's sum of squares, in float32."""
+    """Return each column's sum of squares, in float32."""
     if rows.device.type == "cuda":
-        # This reads the data once; a float32 copy and its squares would take three times the memory traffic.
+        # vector_norm reads the data once; a float32 copy and its squares would take three times the memory traffic.
         norms: Tensor = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float32)
         return norms.square_()
-    return torch.ones(len(rows)) @ rows.float().square()  # twice as fast as a sum over tokens
+    return torch.ones(len(rows)) @ rows.float().square()  # twice as fast as sum(dim=0)

@@ -1,7 +1,7 @@
 """Renders training examples of six tasks as text: the evaluation's prompt followed by the right answer.
 
 The wording is that of an example in the few-shot prompts of lm-evaluation-harness 0.4.13 (arc_challenge, arc_easy,
-boolq, rte, sst2, wnli); a test renders the same rows with the harness. Rows have the hub's field names.
+boolq, rte, sst2, wnli); a test compares it with the harness on the same rows. Rows have the hub's field names.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def _rte(row: Row) -> str:
 
 
 def _wnli(row: Row) -> str:
-    return _pair(row, ("False", "True"))  # GLUE's labels for entailment are reversed here
+    return _pair(row, ("False", "True"))  # WNLI's label 1 means entailment, RTE's label 0
 
 
 def _sst2(row: Row) -> str:

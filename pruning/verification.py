@@ -11,7 +11,8 @@ from prunescope.pruning.masks import count_true
 from prunescope.pruning.patterns import NofM, Pattern
 
 MAX_DEVIATION = 0.01
-"""Tolerated difference between a matrix's share of zeros and the requested one, before it is explained or an error."""
+"""Tolerated difference between a matrix's share of zeros and the requested share; a larger one gets a note or is an
+error."""
 
 
 class PatternMissed(BadInput):
@@ -23,10 +24,11 @@ class PatternMissed(BadInput):
 def verified_sparsity(
     weight: Float[Tensor, "rows columns"], pattern: Pattern, order: Int[Tensor, " columns"] | None, place: str
 ) -> float:
-    """Count the share of zeros in a pruned matrix and check it against the pattern.
+    """Return the share of zeros in a pruned matrix, after checking the zeros against the pattern.
 
-    Raises PatternMissed, naming `place`, when there are fewer zeros than either rule of `pruning.masks` (by row, by
-    matrix) guarantees, or a group of m columns (in `order`, if given) has more than n non-zero weights.
+    Raises PatternMissed, with `place` in the message, when there are fewer zeros than removal by row guarantees
+    (removal by matrix guarantees at least as many; see `pruning.masks`), or when a group of m columns (in `order`, if
+    given) has more than n non-zero weights.
     """
     zero = weight == 0
     rows, columns = weight.shape
@@ -44,28 +46,29 @@ def verified_sparsity(
 
 
 def sparsity_note(sparsity: float, keep: Bool[Tensor, "rows columns"], pattern: Pattern, parts: int, place: str) -> str:
-    """Explain why a pruned matrix's share of zeros differs from the requested one; empty within `MAX_DEVIATION`.
+    """Return the reason why a pruned matrix's share of zeros differs from the requested share; empty if the difference
+    is within `MAX_DEVIATION`.
 
     `keep` is the mask, chosen separately in `parts` parts of the matrix. Weights that are kept but zero were zero
     before, have an input that is always zero (SparseGPT), or round to zero.
 
-    Raises PatternMissed, naming `place`, when the mask removes over a percentage point more than requested, apart from
-    the one extra weight per part that a method's rule may remove.
+    Raises PatternMissed, with `place` in the message, when the mask removes over a percentage point more than
+    requested, apart from the one extra weight per part that a method's rule may remove.
     """
     asked = share_asked(pattern)
     if abs(sparsity - asked) <= MAX_DEVIATION + 1e-9:
         return ""
     total = keep.numel()
-    gone = total - count_true(keep)
-    if gone > total * asked + max(MAX_DEVIATION * total, parts):
+    removed = total - count_true(keep)
+    if removed > total * asked + max(MAX_DEVIATION * total, parts):
         raise PatternMissed(
-            f"{place}: the mask takes {gone} of {total} weights ({gone / total:.1%}), {pattern} were asked for; choose "
-            f"another method, or another sparsity"
+            f"{place}: the mask removes {removed} of {total} weights ({removed / total:.1%}), {pattern} were asked "
+            f"for; choose another method, or another sparsity"
         )
     reasons = []
-    if abs(gone / total - asked) > MAX_DEVIATION:
-        reasons.append(f"whole weights go, and the {' x '.join(map(str, keep.shape))} matrix has few")
-    if kept_zeros := round(sparsity * total) - gone:
+    if abs(removed / total - asked) > MAX_DEVIATION:
+        reasons.append(f"only whole weights can be removed, and the {' x '.join(map(str, keep.shape))} matrix has few")
+    if kept_zeros := round(sparsity * total) - removed:
         reasons.append(
             f"{kept_zeros} weights are zero that the mask keeps: they were zero before, their input is always zero, or "
             f"they round to zero"
@@ -74,5 +77,5 @@ def sparsity_note(sparsity: float, keep: Bool[Tensor, "rows columns"], pattern: 
 
 
 def share_asked(pattern: Pattern) -> float:
-    """The share of weights that a pattern removes."""
+    """Return the share of weights that a pattern removes."""
     return 1 - pattern.n / pattern.m if isinstance(pattern, NofM) else pattern.sparsity

@@ -1,4 +1,4 @@
-"""Moves a decoder layer's tensors to the device and dtype of computation for the time of a block."""
+"""Moves a decoder layer's tensors to the device and dtype of computation for the duration of a block."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -14,17 +14,17 @@ HALVES = (torch.float16, torch.bfloat16)
 
 
 def tensors_of(module: nn.Module) -> list[Tensor]:
-    """A module's parameters and buffers, each once."""
+    """Return a module's parameters and buffers, each once."""
     return [*module.parameters(), *module.buffers()]
 
 
 class Visit:
-    """A context manager that holds tensors on `device` in `dtype`; afterwards they have their original device and
-    dtype.
+    """A context manager that moves tensors to `device` and converts them to `dtype` (None: unchanged). At the end of
+    the block, each tensor gets its original storage back; `settle` writes changed weights into it before.
 
-    Half-precision buffers are converted to `dtype`; float32 buffers stay float32, because rotary frequencies are stored
-    that way on purpose. With `apart`, parameters are copied even if they need no move, and the original storage is
-    never written to, since memory-mapped pages of a checkpoint would become private memory.
+    Half-precision buffers are converted to `dtype`; float32 buffers stay float32, because models store rotary
+    frequencies in float32 deliberately. With `apart`, parameters are copied even if they need no move, and the original
+    storage is never written to: writing to memory-mapped pages of a checkpoint would turn them into private memory.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Visit:
     ) -> None:
         self._device, self._dtype, self._apart = device, dtype, apart
         self._originals = {id(tensor): (tensor, tensor.data) for tensor in tensors}
-        self._written: dict[int, bool] = {}  # parameter id -> whether kept weights changed too
+        self._written: dict[int, bool] = {}  # parameter id -> whether kept weights were changed too
 
     def __enter__(self) -> Self:
         for tensor, original in self._originals.values():
@@ -52,20 +52,20 @@ class Visit:
             tensor.data = original
 
     def write(self, module: nn.Module, decision: Decision) -> None:
-        """Apply a decision to a linear's weight, rounded to its stored dtype, so that later computations use the weight
-        that will be saved."""
+        """Apply a decision to a linear's weight. The new weights are rounded to the dtype in which they will be saved,
+        so that later computations use the saved values."""
         weight = weight_view(module)
         parameter = module.weight
         assert isinstance(parameter, Tensor)
         if decision.updated is not None:
             weight.copy_(decision.updated.to(self._originals[id(parameter)][1].dtype))
         if not bool(decision.keep.all()):  # if all weights are kept, a -0.0 stays -0.0
-            # The sum turns -0.0 into 0.0; several times faster than filling by mask.
+            # Adding 0.0 turns -0.0 into 0.0. Several times faster than masked_fill_.
             weight.mul_(decision.keep).add_(0.0)
         self._written[id(parameter)] = decision.updated is not None
 
     def settle(self) -> None:
-        """Transfer the written weights to the original tensors: into their storage or, with `apart`, as new storage."""
+        """Copy the written weights to the original tensors: into their storage or, with `apart`, as new storage."""
         for key, updated in self._written.items():
             tensor, original = self._originals[key]
             values = tensor.data
@@ -74,7 +74,7 @@ class Visit:
                 and values.dtype != original.dtype
                 and torch.promote_types(values.dtype, original.dtype) != values.dtype
             ):
-                # Computed in a narrower dtype than the stored one: kept weights keep their full precision.
+                # The dtype of computation is narrower than the stored one: kept weights keep their stored values.
                 values = original.to(values.device) * (values != 0)
             if self._apart:
                 self._originals[key] = (tensor, values.to(original.device, original.dtype))
@@ -83,7 +83,7 @@ class Visit:
 
 
 def forget(module: nn.Module) -> None:
-    """Free a module's parameters: they become meta tensors of the same shapes and dtypes."""
+    """Free the memory of a module's parameters: they become meta tensors of the same shapes and dtypes."""
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
             empty = torch.empty_like(parameter, device="meta")

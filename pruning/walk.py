@@ -1,12 +1,12 @@
-"""Prunes a model layer by layer; this flow is shared by all methods. One such pass over the layers is called a walk.
+"""Prunes a model layer by layer; all methods share these steps. One such pass over the layers is called a walk.
 
     choose each layer's sparsity                                                                   allocation
     capture the first layer's inputs, and every layer's other arguments                            capture
     for each decoder layer, moved to the device:                                                   visit
-        statistics of its linears' inputs; it is still dense, earlier layers are pruned            observation
+        statistics of the inputs of its linears; it is still dense, earlier layers are pruned      observation
         decide, write, measure and verify each matrix                                              methods
-        run the pruned layer for the next one's inputs (not after the last)                        capture
-        store it and free its memory, if there is a keeper                                         keeper
+        run the pruned layer to compute the next layer's inputs (not after the last)               capture
+        store the layer and free its memory, if there is a keeper                                  keeper
 
 A method without calibration skips the steps that run a layer.
 """
@@ -59,25 +59,25 @@ def prune(
     on_layer: Callable[[LayerReport], None] = lambda report: None,
     on_matrix: Callable[[MatrixReport], None] = lambda report: None,
 ) -> list[LayerReport]:
-    """Prune all linears in the decoder layers and report on each layer.
+    """Prune all linears in the decoder layers, and return a report on each layer.
 
     `windows` are the calibration tokens; a method without calibration ignores them. The first `lengths[i]` tokens of
-    window i are text and the others padding, which is excluded from statistics (None: all are text). `batch` windows go
-    through a layer at once (default: by device and free memory); apart from rounding it affects only the speed.
+    window i are text, the others padding, which is excluded from statistics (None: all are text). `batch` windows go
+    through a layer at once (default: chosen by device and free memory); apart from rounding it affects only the speed.
     `device` is where layers are processed, one at a time (default: the model's device). `dtype` is the dtype of
-    computation (default: the model's own). Weights are rounded to the model's own dtype before the layer is run for the
-    next one's inputs.
+    computation (default: the model's own). A layer's pruned weights are rounded to the model's own dtype before they
+    are used to compute the next layer's inputs.
 
-    Without a `keeper` the model is pruned in place. With one, each finished layer is stored by it and freed (its
-    parameters are then on the meta device), and layers that an earlier run stored are restored from it.
+    Without a `keeper`, the model is pruned in place. With one, the keeper stores each finished layer, whose parameters
+    are then moved to the meta device, and layers that an earlier run stored are restored from it.
 
     `on_matrix` is called after each pruned matrix, `on_layer` after each finished layer. Both may raise Cancelled,
     which propagates; the model is then pruned up to that point.
 
-    Raises BadInput (unknown method or option, windows missing), NotFinite and NumericalError (numerically unusable
-    values), BadPattern (n:m does not fit a matrix, or the allocation is incompatible with the pattern; nothing was
-    changed), BadData (windows that the model cannot read), UnsupportedModel (for an unsupported architecture also
-    before any change), PatternMissed (a matrix is not as sparse as requested).
+    Raises BadInput for an unknown method or option or missing windows; BadPattern, before any change, when an n:m
+    pattern does not fit a matrix or the allocation; BadData for windows that the model cannot read; UnsupportedModel
+    for an unsupported architecture, before any change; NotFinite and NumericalError for numerically unusable values;
+    PatternMissed when a pruned matrix does not have the pattern.
     """
     rule = build(method, options)
     check_allocation(allocation, pattern)
@@ -114,7 +114,7 @@ def prune(
 
 @contextmanager
 def _advising(dtype: torch.dtype) -> Iterator[None]:
-    """Append advice that depends on the dtype of computation to the text of a numerical error."""
+    """Append advice that depends on the dtype of computation to the message of a numerical error."""
     try:
         yield
     except NumericalError as error:
@@ -123,6 +123,8 @@ def _advising(dtype: torch.dtype) -> Iterator[None]:
 
 @dataclass
 class _Walk:
+    """The state of one call of `prune`; see there for the fields."""
+
     model: PreTrainedModel
     layers: Sequence[nn.Module]
     rule: WeightsOnly | Calibrated[Any]
@@ -139,7 +141,8 @@ class _Walk:
     _last_call: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def reports(self) -> Iterator[LayerReport]:
-        """Prune layer by layer and yield the reports; layers that an earlier run stored come first, restored."""
+        """Prune layer by layer and yield the reports. Layers that an earlier run stored are restored first, not pruned
+        again."""
         clock = Clock(self.device)
         plan = self.keeper.plan() if self.keeper else None
         restored = self._restored() if plan else []
@@ -169,7 +172,8 @@ class _Walk:
             yield report
 
     def _restored(self) -> list[LayerReport]:
-        """Restore the first layers' weights that an earlier run stored, and return their reports."""
+        """Restore the layers that an earlier run stored, from the first up to a missing one, and return their
+        reports."""
         assert self.keeper is not None
         found: list[LayerReport] = []
         for index, layer in enumerate(self.layers):
@@ -182,6 +186,8 @@ class _Walk:
     def _pruned(
         self, index: int, layer: nn.Module, pattern: Pattern, inputs: LayerInputs | None, clock: Clock
     ) -> LayerReport:
+        """Prune one layer, replace the hidden states in `inputs` by its output, store it if there is a keeper, and
+        return its report."""
         with ExitStack() as stack:
             with clock("load"):
                 visit = stack.enter_context(self._visit(layer))
@@ -209,8 +215,8 @@ class _Walk:
     def _groups(
         self, index: int, layer: nn.Module, modules: Mapping[str, nn.Module], inputs: LayerInputs | None, clock: Clock
     ) -> list[Group]:
-        """Groups of linears that are decided together: those with the same input, or single ones without
-        calibration."""
+        """Return the groups of linears that are decided together: those with the same input or, without calibration,
+        one group for each linear."""
         if inputs is None:
             return [Group([name], None) for name in modules]
         assert isinstance(self.rule, Calibrated)
@@ -225,15 +231,15 @@ class _Walk:
         inputs: LayerInputs,
         new_statistics: Callable[[int, torch.device], Statistics],
     ) -> list[Group]:
-        """Gather a layer's statistics. When memory runs out, the micro-batch size is reduced for this and all later
-        layers."""
+        """Gather a layer's statistics. When memory runs out, halve the micro-batch size for this and all later layers
+        and start this layer again."""
         while True:
             try:
                 return observe(index, layer, modules, inputs, new_statistics, self._sampled, self._last_call)
             except torch.OutOfMemoryError:
                 if inputs.batch == 1:
                     raise
-            # Outside the except block, because the error keeps tensors alive until then.
+            # Outside the except block, because the exception refers to tensors until the block ends.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             inputs.split(inputs.batch // 2)
@@ -241,6 +247,7 @@ class _Walk:
     def _decide(
         self, index: int, group: Group, modules: Mapping[str, nn.Module], pattern: Pattern, visit: Visit
     ) -> Iterator[MatrixReport]:
+        """Prune the matrices of one group, and yield a report on each."""
         weights = [weight_view(modules[name]) for name in group.members]
         for name, weight in zip(group.members, weights, strict=True):
             check_finite(weight, f"layer {index} {name}")
@@ -255,7 +262,8 @@ class _Walk:
             yield carry_out(visit, index, name, modules[name], decision, pattern, sample)
 
     def _patterns(self, plan: Plan | None) -> list[Pattern]:
-        """Each layer's pattern; an allocation that needs activations runs a pass over the dense model first."""
+        """Return each layer's pattern: from the plan of a resumed run, else from the allocation. OWL runs a pass over
+        the dense model."""
         if plan is not None and plan.sparsities is not None:
             return [Unstructured(sparsity) for sparsity in plan.sparsities]
         sizes = [sum(weight_view(module).numel() for module in linears(layer).values()) for layer in self.layers]
@@ -263,6 +271,7 @@ class _Walk:
         return layer_patterns(self.allocation, self.pattern, ratios, sizes)
 
     def _outlier_ratios(self, outlier: float) -> Iterator[float]:
+        """Run the dense model layer by layer and yield each layer's outlier ratio."""
         inputs = self._capture(None)
         for index, layer in enumerate(self.layers):
             with self._visit(layer):
@@ -303,7 +312,7 @@ def _norms(statistics: InputNorms, place: str) -> Tensor:
 
 
 def _sparsities(patterns: Sequence[Pattern], asked: Pattern) -> tuple[float, ...] | None:
-    """Each layer's sparsity if any differs from the requested one, else None."""
+    """Return each layer's sparsity if any differs from the requested one, else None."""
     if all(pattern == asked for pattern in patterns):
         return None
     return tuple(pattern.sparsity for pattern in patterns if isinstance(pattern, Unstructured))

@@ -12,7 +12,7 @@ from prunescope.pruning.patterns import Pattern
 
 @dataclass(frozen=True)
 class Magnitude(WeightsOnly):
-    """Removes the smallest weights; no options, no calibration."""
+    """Removes the smallest weights; has no options and needs no calibration."""
 
     def decide(self, weight: Float[Tensor, "rows columns"], pattern: Pattern) -> Decision:
         return Decision(keep_by_matrix(weight.abs(), pattern))

@@ -1,8 +1,9 @@
-"""Base classes of pruning methods, which decide what to remove from each matrix; `pruning.walk` does everything else.
+"""Base classes of pruning methods. A method decides which weights of a matrix are removed; `pruning.walk` does the
+rest.
 
-A method is a frozen dataclass whose fields are its options. There are two kinds: `WeightsOnly` uses the weights alone,
-`Calibrated` also statistics of the inputs. A calibrated method gets all linears that read the same input (q, k, v;
-gate, up) together, with the one statistics object of that input.
+A method is a frozen dataclass whose fields are its options. There are two kinds: `WeightsOnly` uses only the weights,
+`Calibrated` also uses statistics of the inputs. A calibrated method gets all linears that read the same input (q, k, v;
+gate, up) together, with the statistics of this input.
 """
 
 from abc import ABC, abstractmethod
@@ -21,10 +22,11 @@ from prunescope.pruning.patterns import Pattern
 class Decision:
     """A method's decision for one matrix.
 
-    keep: mask of the weights that are kept. updated: new values, if the method changes kept weights; weights that are
-    not kept become 0 in any case. order: the permutation of columns in which an n:m pattern holds, None for the stored
-    order. damping_retries: how many times a factorisation failed and was repeated with ten times the damping. parts:
-    the number of parts of the matrix with separate thresholds, each of which may lose one weight more than its share.
+    `keep`: mask of the weights that are kept. `updated`: new values of the weights, None if the method changes no kept
+    weight; weights that are not kept become 0 in any case. `order`: the permutation of columns in which an n:m pattern
+    holds; None for the stored order. `damping_retries`: how many times a factorisation failed and was repeated with ten
+    times the damping. `parts`: the number of parts of the matrix with separate thresholds; in each of them, one weight
+    more than the requested share may be removed.
     """
 
     keep: Bool[Tensor, "rows columns"]
@@ -49,7 +51,7 @@ class WeightsOnly(ABC):
 
     @abstractmethod
     def decide(self, weight: Float[Tensor, "rows columns"], pattern: Pattern) -> Decision:
-        """Decide what to remove from one matrix (float32), without modifying it."""
+        """Decide which weights of one matrix (float32) are removed. The matrix must not be modified."""
 
 
 class Calibrated(ABC, Generic[S]):
@@ -57,12 +59,12 @@ class Calibrated(ABC, Generic[S]):
 
     @abstractmethod
     def statistics(self, columns: int, device: torch.device) -> S:
-        """Empty statistics of an input with `columns` features."""
+        """Return empty statistics of an input with `columns` features."""
 
     @abstractmethod
     def decide(self, weights: Sequence[Float[Tensor, "_ columns"]], statistics: S, pattern: Pattern) -> list[Decision]:
-        """Decide for all matrices that read the same input, in their order. The matrices (float32) must not be
-        modified.
+        """Return the decisions for all matrices that read the same input, in their order. The matrices (float32) must
+        not be modified.
 
-        Raises BadInput when the statistics are unusable; `pruning.walk` adds the place to its text.
+        Raises BadInput when the statistics are unusable; `pruning.walk` adds the layer and the linears to the message.
         """

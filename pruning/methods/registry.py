@@ -1,4 +1,4 @@
-"""The methods by name. A new method needs a file in this folder and a line here."""
+"""The pruning methods by name. To add a method, add a file to this folder and a line to `METHODS`."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -21,8 +21,8 @@ METHODS: dict[str, type[WeightsOnly | Calibrated[Any]]] = {
 
 
 def build(name: str, options: Mapping[str, object]) -> WeightsOnly | Calibrated[Any]:
-    """The method of this name with its options. Raises BadInput, listing the known ones, for unknown names and
-    options."""
+    """Return the method `name` with these options. Raises BadInput for an unknown name or option; the message lists the
+    known ones."""
     if name not in METHODS:
         near = get_close_matches(name, METHODS, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

@@ -1,10 +1,10 @@
-"""RIA (Zhang et al., arXiv 2402.05406): relative importance of each weight times its input's norm.
+"""RIA (Zhang et al., arXiv 2402.05406): relative importance of each weight times the norm of its input.
 
     score_ij = (|W_ij| / sum_k |W_kj| + |W_ij| / sum_k |W_ik|) * ||x_j||^a
 
-compared within the whole matrix (or each row). A weight that is small overall, but large in its row or column, is kept,
-so that no channel becomes all zero. For n:m patterns the columns may be permuted first (`pruning.permutation`). Sums
-are float32. Kept weights are not changed or moved.
+Scores are compared within the whole matrix (or each row). A weight that is small overall but large in its row or column
+is kept, so that no channel becomes all zero. For n:m patterns, the columns may be permuted first
+(`pruning.permutation`). Sums are float32. Kept weights are not changed or moved.
 """
 
 import math
@@ -31,9 +31,9 @@ Permutation = Literal["none", "reallocation", "assignment"]
 class RIA(Calibrated[InputNorms]):
     """Removes weights with little importance relative to their row and column.
 
-    exponent: of the inputs' norms. within: whether scores compete in the whole matrix or in each row. permutation: how
-    the order of columns for n:m is chosen; unstructured masks do not depend on it. subgroups: into how many the
-    assignment is split, for wide matrices.
+    `exponent`: power of the inputs' norms. `within`: whether scores are compared within the whole matrix or each row.
+    `permutation`: how the order of columns for n:m is chosen; unstructured masks do not depend on it. `subgroups`: the
+    number of sets into which the groups of columns are split for the assignment, for wide matrices.
     """
 
     exponent: float = 0.5
@@ -74,7 +74,8 @@ class RIA(Calibrated[InputNorms]):
 def ria_scores(
     weight: Float[Tensor, "rows columns"], norms: Float[Tensor, " columns"], exponent: float
 ) -> Float[Tensor, "rows columns"]:
-    """|W| relative to its column's and its row's sum, times the inputs' norms to that power; 0 where W is 0."""
+    """Return |W| relative to the sum of its column plus |W| relative to the sum of its row, times the inputs' norms to
+    the power `exponent`; 0 where W is 0."""
     magnitude = weight.abs()
     least = torch.finfo(magnitude.dtype).tiny  # avoids 0/0 in a row or column of zeros
     by_column = magnitude / magnitude.sum(dim=0).clamp_min(least)

@@ -1,16 +1,16 @@
 """SparseGPT (Frantar & Alistarh, arXiv 2301.00774): score_ij = W_ij^2 / U_jj^2, then the OBS update.
 
-U is the upper Cholesky factor of the damped inverse Hessian, H^-1 = U^T U. Columns are visited from left to right.
+U is the upper Cholesky factor of the damped inverse Hessian, H^-1 = U^T U. Columns are processed from left to right.
 Unstructured masks are chosen for a block of columns at once, by one threshold over all rows of a matrix, on weights
-that earlier blocks have updated; n:m masks for m columns at once, on weights that all earlier columns have updated. The
-change p_i of a column i is compensated in all later ones: W_j -= p_i U_ij / U_ii.
+that were updated for earlier blocks. n:m masks are chosen for m columns at once, on weights that were updated for all
+earlier columns. The change p_i of a column i is compensated in all later columns: W_j -= p_i U_ij / U_ii.
 
-The published code adds the effect of each column to all later ones. Here each column collects the effects of the
+The published code adds the effect of each column to all later columns. Here each column collects the effects of the
 earlier ones, which is the same sum, in matrix products at three levels: for a block, for a part of the block, and for
-the columns that are decided together. A block needs only its own diagonal block U_bb of U: with R = U^-1
-(`pruning.hessian`) and D = W - W' the change of all columns before the block, its update is (D R_b) U_bb, where R_b are
-the rows of R before it. Matrices that read the same input are processed as one, each with its own thresholds, and
-transposed, so that a column is contiguous.
+the columns that are decided together. A block needs only its own diagonal block U_bb of U. With R = U^-1
+(`pruning.hessian`) and D = W - W' the change of all columns before the block, the block's update is (D R_b) U_bb, where
+R_b are the rows of R before the block, in the block's columns. Matrices that read the same input are stacked and
+processed as one, each with its own thresholds, and transposed, so that a column is contiguous.
 """
 
 import math
@@ -28,15 +28,15 @@ from prunescope.pruning.masks import keep_by_matrix, lowest
 from prunescope.pruning.methods.protocol import Calibrated, Decision
 from prunescope.pruning.patterns import NofM, Pattern, Unstructured
 
-PART = 32
+PART = 32  # columns of a part of a block
 
 
 @dataclass(frozen=True)
 class SparseGPT(Calibrated[Hessian]):
-    """Updates the weights to the right of a removed weight to compensate for it.
+    """Removes weights and updates the weights to the right of a removed weight to compensate for it.
 
-    damping: added to the Hessian's diagonal, as a fraction of its mean. block_columns: the number of columns that share
-    a threshold; n:m masks do not depend on it.
+    `damping`: added to the Hessian's diagonal, as a fraction of its mean. `block_columns`: the number of columns that
+    share a threshold; n:m masks do not depend on it.
     """
 
     damping: float = 0.01
@@ -62,7 +62,7 @@ class SparseGPT(Calibrated[Hessian]):
         stacked = torch.cat(list(weights)).T.contiguous()
         stacked[factor.dead] = 0
         rows = [len(weight) for weight in weights]
-        blocks = sum(1 for _ in _spans(len(stacked), self.block_columns, _together(pattern)))
+        blocks = sum(1 for _ in _spans(len(stacked), self.block_columns, _group_width(pattern)))
         keep = _prune(stacked, factor.upper, rows, pattern, self.block_columns)
         return [
             Decision(one_keep.T, updated.T, damping_retries=factor.retries, parts=blocks)
@@ -77,11 +77,12 @@ def _prune(
     pattern: Pattern,
     block_columns: int,
 ) -> Bool[Tensor, "columns rows"]:
-    """Prune and update the stacked matrices in place and return the mask of kept weights. `upper` is R."""
+    """Prune and update the stacked matrices in place, and return the mask of kept weights. `upper` is R; `rows` are the
+    matrices' row counts."""
     change = torch.empty_like(weight)
     keep = torch.empty_like(weight, dtype=torch.bool)
-    blocks: dict[int, _Block] = {}  # by width, which only the last block does not share
-    for span in _spans(len(weight), block_columns, _together(pattern)):
+    blocks: dict[int, _Block] = {}  # by width; only the last block's may differ
+    for span in _spans(len(weight), block_columns, _group_width(pattern)):
         before = weight[span]
         if len(before) not in blocks:
             blocks[len(before)] = _Block(torch.empty_like(before), pattern)
@@ -90,11 +91,11 @@ def _prune(
         torch.addmm(before, corner.T, upper[: span.start, span].T @ change[: span.start], out=block.weight)
         if not isinstance(pattern, NofM):
             scores = (block.weight / corner.diagonal().unsqueeze(1)).square_().split(rows, dim=1)
-            block.gone.copy_(~torch.cat([keep_by_matrix(one, pattern) for one in scores], dim=1))
+            block.removed.copy_(~torch.cat([keep_by_matrix(one, pattern) for one in scores], dim=1))
         block.prune(corner)
         torch.sub(before, block.weight, out=change[span])
         before.copy_(block.weight)
-        torch.eq(block.gone, 0, out=keep[span])
+        torch.eq(block.removed, 0, out=keep[span])
     return keep
 
 
@@ -102,13 +103,13 @@ class _Block:
     """Buffers for the columns of one block and their changes, reused for every block of the same width.
 
     For a small matrix, indexing a column's tensors in Python takes longer than the arithmetic. So the steps of the loop
-    are built once, as calls whose arguments are already bound.
+    over the columns are built once, as calls whose arguments are already bound.
     """
 
     def __init__(self, weight: Float[Tensor, "columns rows"], pattern: Pattern) -> None:
         self.weight = weight
-        self.gone = torch.empty_like(weight)  # 1 for a removed weight and 0 for a kept one; `prune` fills it in for n:m
-        self._lost = torch.empty_like(weight)
+        self.removed = torch.empty_like(weight)  # 1: removed, 0: kept; for n:m set by `prune`
+        self._changes = torch.empty_like(weight)
         self._diagonal = weight.new_empty(len(weight), 1)
         self._share = weight.new_empty(len(weight), len(weight))
         self._steps = [*self._loop(pattern)]
@@ -116,45 +117,48 @@ class _Block:
     def prune(self, corner: Float[Tensor, "columns columns"]) -> None:
         """Prune and update the block's columns in place. `corner` is U_bb."""
         self._diagonal.copy_(corner.diagonal().unsqueeze(1))
-        # share[i, j] of column i's change is subtracted from column j.
+        # The change of column i, times share[i, j], is subtracted from column j.
         torch.div(corner, self._diagonal, out=self._share)
         for step in self._steps:
             step()
-        self.weight.sub_(self._lost)
+        self.weight.sub_(self._changes)
 
     def _loop(self, pattern: Pattern) -> Iterator[Callable[[], object]]:
-        together = _together(pattern)
-        losses = [
-            partial(torch.mul, *of, out=lost) for *of, lost in zip(self.weight, self.gone, self._lost, strict=True)
+        """Yield the steps that prune and update the block's columns, from left to right."""
+        group_width = _group_width(pattern)
+        changes = [
+            partial(torch.mul, *of, out=change)
+            for *of, change in zip(self.weight, self.removed, self._changes, strict=True)
         ]
-        for part in _spans(len(self.weight), PART, together):
+        for part in _spans(len(self.weight), PART, group_width):
             yield from self._gather(part, 0)
-            for group in _spans(part.stop, together, together, part.start):
+            for group in _spans(part.stop, group_width, group_width, part.start):
                 yield from self._gather(group, part.start)
                 if isinstance(pattern, NofM):
-                    places = (self.weight[group], self._diagonal[group], self.gone[group])
+                    places = (self.weight[group], self._diagonal[group], self.removed[group])
                     yield partial(_choose, *places, pattern.m - pattern.n)
                 for column in range(group.start, group.stop):
                     yield from self._gather(slice(column, column + 1), group.start)
-                    yield losses[column]
+                    yield changes[column]
 
     def _gather(self, columns: slice, start: int) -> Iterator[Callable[[], object]]:
-        """Update the columns with all changes since column `start`."""
+        """Yield the step that updates the columns for all changes since column `start`; none if there are no columns
+        between."""
         if start < columns.start:
-            share, lost = self._share[start : columns.start, columns], self._lost[start : columns.start]
-            yield partial(self.weight[columns].addmm_, share.T, lost, alpha=-1)
+            share, change = self._share[start : columns.start, columns], self._changes[start : columns.start]
+            yield partial(self.weight[columns].addmm_, share.T, change, alpha=-1)
 
 
 def _choose(
-    weight: Float[Tensor, "m rows"], diagonal: Float[Tensor, "m 1"], gone: Float[Tensor, "m rows"], count: int
+    weight: Float[Tensor, "m rows"], diagonal: Float[Tensor, "m 1"], removed: Float[Tensor, "m rows"], count: int
 ) -> None:
-    """Write into `gone` which `count` of these columns' weights are removed in each row."""
-    gone.copy_(lowest((weight / diagonal).square_().T, count).T)
+    """Write into `removed` the mask of the `count` weights of these columns that are removed in each row."""
+    removed.copy_(lowest((weight / diagonal).square_().T, count).T)
 
 
-def _together(pattern: Pattern) -> int:
-    """The number of columns that are decided together: m for n:m, else 1, because masks are chosen for the whole
-    block."""
+def _group_width(pattern: Pattern) -> int:
+    """Return the number of columns that are decided together: m for n:m, else 1, because unstructured masks are chosen
+    for the whole block before its loop."""
     return pattern.m if isinstance(pattern, NofM) else 1
 
 
@@ -162,8 +166,9 @@ def _identity(like: Float[Tensor, "columns rows"]) -> Float[Tensor, "columns col
     return torch.eye(len(like), device=like.device)
 
 
-def _spans(stop: int, width: int, together: int, start: int = 0) -> Iterator[slice]:
-    """Slices of at most `width` columns from `start` to `stop`, each made of whole groups of `together` columns."""
-    step = max(1, width // together) * together
+def _spans(stop: int, width: int, group_width: int, start: int = 0) -> Iterator[slice]:
+    """Yield slices of at most `width` columns from `start` to `stop`, each a whole number of groups of `group_width`
+    columns."""
+    step = max(1, width // group_width) * group_width
     for first in range(start, stop, step):
         yield slice(first, min(first + step, stop))

@@ -1,7 +1,7 @@
 """Wanda (Sun et al., arXiv 2306.11695): score_ij = |W_ij| * ||x_j||_2, compared within each row.
 
-||x_j|| is the square root of norm2_j (`pruning.statistics`), which is the norm over all tokens up to a constant factor.
-Kept weights are not changed.
+||x_j|| is the square root of norm2_j (`pruning.statistics`), which equals the norm over all tokens up to a constant
+factor. Kept weights are not changed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from prunescope.pruning.statistics import InputNorms
 
 @dataclass(frozen=True)
 class Wanda(Calibrated[InputNorms]):
-    """Removes weights with a small product of magnitude and input norm; no options."""
+    """Removes weights with a small product of magnitude and input norm; has no options."""
 
     def statistics(self, columns: int, device: torch.device) -> InputNorms:
         return InputNorms(columns, device)
@@ -34,5 +34,5 @@ class Wanda(Calibrated[InputNorms]):
 def wanda_scores(
     weight: Float[Tensor, "rows columns"], norms: Float[Tensor, " columns"]
 ) -> Float[Tensor, "rows columns"]:
-    """|W| with each column scaled by its input's norm."""
+    """Return |W| with each column multiplied by the norm of its input."""
     return weight.abs() * norms

@@ -57,17 +57,19 @@ def test_zeros_that_the_mask_keeps_are_said():
 
 def test_what_a_rule_takes_more_or_less_is_said():
     assert sparsity_note(4 / 6, torch.tensor([[True, True, False, False, False, False]]), Unstructured(0.5), 1, "") == (
-        "66.7% zeros, 50.0% asked for: whole weights go, and the 1 x 6 matrix has few"
+        "66.7% zeros, 50.0% asked for: only whole weights can be removed, and the 1 x 6 matrix has few"
     )
     fewer = torch.tensor([[True, True, False]] * 4)
-    assert sparsity_note(1 / 3, fewer, Unstructured(0.5), 1, "").startswith("33.3% zeros, 50.0% asked for: whole")
+    assert sparsity_note(1 / 3, fewer, Unstructured(0.5), 1, "").startswith("33.3% zeros, 50.0% asked for: only whole")
 
 
 @pytest.mark.parametrize("pattern", [Unstructured(0.5), NofM(2, 4)], ids=str)
 def test_a_mask_that_takes_a_point_more_is_an_error_that_names_the_place(pattern):
     keep = torch.zeros(20, 20, dtype=torch.bool)
     keep.view(-1)[:190] = True
-    with pytest.raises(PatternMissed, match=r"layer 3 fc1: the mask takes 210 of 400 weights \(52\.5%\), .* asked for"):
+    with pytest.raises(
+        PatternMissed, match=r"layer 3 fc1: the mask removes 210 of 400 weights \(52\.5%\), .* asked for"
+    ):
         sparsity_note(0.525, keep, pattern, 1, "layer 3 fc1")
     assert sparsity_note(0.525, keep, pattern, 10, "layer 3 fc1").startswith("52.5% zeros")
 

@@ -75,7 +75,7 @@ def test_real_tokens_are_drawn_for_the_error():
 
 def test_short_texts_padded_to_where_a_model_reads_in_another_way():
     windows = WINDOWS.repeat(1, 2)[:, :30]  # the model's rotary embedding switches beyond 24 tokens
-    wanted = "texts of 24 tokens padded to 30: beyond 24 .* seqlen of at most 24, or fill the windows"
+    wanted = "texts of 24 tokens padded to 30: in a window of more than 24 .* seqlen of at most 24, or fill the windows"
     with pytest.raises(BadData, match=wanted):
         prune(tiny_longrope(), "wanda", Unstructured(0.5), windows, lengths=torch.tensor([30, 30, 25, 24, 30]))
     prune(tiny_longrope(), "wanda", Unstructured(0.5), windows, lengths=torch.tensor([30, 30, 25, 26, 30]))
@@ -92,7 +92,9 @@ def test_padding_that_cannot_be_told_apart_is_refused():
     layer = decoder_layers(model)[0]
     layer.spare = nn.Linear(32, 32, bias=False)
     layer.self_attn.register_forward_hook(lambda module, args, out: layer.spare(out[0][:, ::2]) is None or None)
-    with pytest.raises(UnsupportedModel, match=r"spare reads \d+ of \d+ tokens: padding cannot be told from text"):
+    with pytest.raises(
+        UnsupportedModel, match=r"spare reads \d+ of \d+ tokens: padding cannot be distinguished from text"
+    ):
         prune(model, "wanda", Unstructured(0.5), padded(), lengths=LENGTHS)
 
 
