@@ -1,4 +1,4 @@
-"""Use of a transformers model that the caller has already loaded, in place of loading one from a reference."""
+"""Uses a transformers model that the caller has already loaded, instead of loading one by its reference."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +18,11 @@ from prunescope.lm.tokenizer import check, read_tokenizer
 def adopted(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, reference: str
 ) -> Iterator[LanguageModel]:
-    """Wrap a loaded model as a `LanguageModel`, called `reference` in messages. Inside the block it is in eval mode;
-    afterwards its mode and hooks are restored. Its device and dtype do not change.
+    """Wrap a loaded model as a `LanguageModel`; `reference` is its name in messages. The model is in eval mode inside
+    the block; afterwards its mode and hooks are restored. Its device and dtype do not change.
 
-    Raises UnsupportedModel unless it is a decoder-only language model with plain weights, all on one device.
+    Raises UnsupportedModel unless it is a decoder-only language model with plain (not quantised) weights, all on one
+    CPU or GPU.
     """
     config: Any = model.config
     if getattr(config, "is_encoder_decoder", False):
@@ -39,7 +40,9 @@ def adopted(
             f"to one CPU or GPU"
         )
     if model.dtype not in STORED.values():
-        raise UnsupportedModel(f"{reference}: its weights are of type {model.dtype}; give one of floating point")
+        raise UnsupportedModel(
+            f"{reference}: its weights are of type {model.dtype}; give a model with floating-point weights"
+        )
     training = model.training
     hook = None if tokenizer is None else check(tokenizer, reference, model)
     try:
@@ -53,8 +56,8 @@ def adopted(
 
 
 def tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase | None:
-    """The tokenizer of the folder or hub id that the model was loaded from (`config.name_or_path`); None when there is
-    none. Raises BadInput when it cannot be loaded."""
+    """Return the tokenizer of the folder or hub id from which the model was loaded (`config.name_or_path`); None when
+    there is none. Raises BadInput when the tokenizer cannot be loaded."""
     name = str(model.config.name_or_path or "")
     if not name:
         return None

@@ -1,7 +1,7 @@
 """Finds the decoder layers, linears and MLP of a decoder-only language model by structure, not by class names.
 
 decoder layers    the only list of modules with linears whose length is the config's number of layers
-linears           nn.Linear, or GPT-2's Conv1D whose weight is stored transposed
+linears           nn.Linear, or GPT-2's Conv1D, whose weight is stored transposed
 MLP               found by its shapes and its nonlinearity (`lm.mlp`)
 """
 
@@ -19,13 +19,14 @@ from prunescope.lm.positions import longest_text
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
-    """The model's decoder layers, in order. Raises UnsupportedModel when there is not exactly one such list."""
+    """Return the model's decoder layers, in order. Raises UnsupportedModel when there is not exactly one list of
+    them."""
     return cast(nn.ModuleList, model.get_submodule(layers_path(model)))
 
 
 def layers_path(model: PreTrainedModel) -> str:
-    """The module path of the decoder layers: "model.layers", "transformer.h", "model.decoder.layers",
-    "gpt_neox.layers", ..."""
+    """Return the module path of the decoder layers, such as "model.layers", "transformer.h", "model.decoder.layers" or
+    "gpt_neox.layers". Raises UnsupportedModel when there is not exactly one list of them."""
     lists = [
         name
         for name, module in model.named_modules()
@@ -49,11 +50,11 @@ def layers_path(model: PreTrainedModel) -> str:
 
 
 def linears(layer: nn.Module) -> dict[str, nn.Module]:
-    """The linears of one decoder layer, name within the layer -> module, in order.
+    """Return the linears of one decoder layer, name within the layer -> module, in order.
 
-    Raises UnsupportedModel, naming them, for weight matrices outside linears (fused experts, a state space, a
-    convolution), because skipping them silently would prune less than was asked for. Norm weights are allowed, also
-    with two axes (Cohere's [heads, width]).
+    Raises UnsupportedModel, naming the largest, for weight matrices outside linears (fused experts, a state space, a
+    convolution). If they were ignored, less would be pruned than requested. Weights of norms are allowed, also with two
+    axes (Cohere's [heads, width]).
     """
     found: dict[str, nn.Module] = {}
     others: list[tuple[str, Tensor]] = []
@@ -73,28 +74,31 @@ def linears(layer: nn.Module) -> dict[str, nn.Module]:
 
 
 def weight_view(module: nn.Module) -> Float[Tensor, "rows columns"]:
-    """A view of the linear's weight as [out_features, in_features], detached; writing into it changes the weight."""
+    """Return a detached view of the linear's weight as [out_features, in_features]; writing into the view changes the
+    weight."""
     weight = cast(Tensor, module.weight).detach()
     return weight.T if isinstance(module, Conv1D) else weight
 
 
 def down_projection(layer: nn.Module) -> nn.Module:
-    """The MLP's last linear, whose input features are the neurons. Raises UnsupportedModel."""
+    """Return the MLP's last linear, whose input features are the neurons. Raises UnsupportedModel when no MLP is
+    found."""
     return linears(layer)[_mlp(layer).down]
 
 
 def up_projections(layer: nn.Module) -> dict[str, nn.Module]:
-    """The MLP's first linears (gate and up, or fc1), name within the layer -> module. Each has one weight row per
-    neuron.
+    """Return the MLP's first linears (gate and up, or fc1), name within the layer -> module. Each has one weight row
+    per neuron.
 
-    A fused gate-and-up linear has twice as many rows: those of gate for all neurons, then those of up.
+    A fused gate-and-up linear has twice as many rows: first the gate rows of all neurons, then their up rows. Raises
+    UnsupportedModel when no MLP is found.
     """
     found = linears(layer)
     return {name: found[name] for name in _mlp(layer).first}
 
 
 def neuron_count(model: PreTrainedModel) -> int:
-    """MLP neurons of one decoder layer. Raises UnsupportedModel when the layers differ."""
+    """Return the number of MLP neurons of one decoder layer. Raises UnsupportedModel when the layers differ."""
     counts = {weight_view(down_projection(layer)).shape[1] for layer in decoder_layers(model)}
     if len(counts) != 1:
         raise UnsupportedModel(
@@ -104,13 +108,13 @@ def neuron_count(model: PreTrainedModel) -> int:
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """The model's context length in tokens, as `positions.longest_text` finds it."""
+    """Return the model's context length in tokens, as determined by `positions.longest_text`."""
     return longest_text(model, _text_config(model), _first_layer(model))
 
 
 def _first_layer(model: PreTrainedModel) -> list[nn.Module]:
-    """The first decoder layer, where a trial pass stops; empty when the layers are not found, which is reported where
-    they are needed."""
+    """Return a list of the first decoder layer, at which a test pass is stopped. The list is empty when no decoder
+    layers are found; functions that need them raise the error."""
     try:
         return [decoder_layers(model)[0]]
     except UnsupportedModel:
@@ -118,7 +122,7 @@ def _first_layer(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def _text_config(model: PreTrainedModel) -> PretrainedConfig:
-    """The config of the text model; a multimodal model has one config for each of its parts."""
+    """Return the config of the text model; a multimodal model has one config for each of its parts."""
     config: PretrainedConfig = model.config.get_text_config(decoder=True)
     return config
 
@@ -132,6 +136,7 @@ def _holds_linear(module: nn.Module) -> bool:
 
 
 def _not_in_linears(layer: nn.Module, name: str, value: Tensor) -> str:
+    """Return the error message for a weight matrix `value` outside linears."""
     kind = type(layer).__name__
     place = f"{name} {list(value.shape)} in {kind}"
     if value.dim() == 3 and "expert" in name:

@@ -1,12 +1,12 @@
-"""Check that a model is causal: its outputs at a text's first tokens must not depend on later tokens.
+"""Checks that a model is causal: its outputs at a text's first tokens must not depend on later tokens.
 
-The check runs when a model is loaded. Two texts of a few tokens, equal in their first half and different in the second,
-go through the model in separate passes of the same shape. A causal model gives the same numbers for the first half: bit
-for bit or, with mixture-of-experts layers, up to rounding.
+The check runs when a model is loaded. Two texts of a few tokens, with the same first half and different second halves,
+go through the model in separate passes of the same shape. A causal model computes the same outputs for the first half:
+bit for bit or, with mixture-of-experts layers, up to rounding.
 
-A model whose weights are memory-mapped from its files is not read completely for this. Only the first layer of each
-kind runs, the others return their input hidden state, and the head does not run. That is enough, because layers of one
-kind share their code and their attention mask.
+A model whose weights are memory-mapped from its files is not read completely for this check. Only the first layer of
+each kind runs, the other layers return their input hidden state, and the head does not run. This is sufficient, because
+layers of one kind have the same code and the same attention mask.
 """
 
 from collections.abc import Callable
@@ -21,26 +21,27 @@ from prunescope.lm.architecture import context_length, decoder_layers
 from prunescope.lm.errors import UnsupportedModel
 from prunescope.lm.layer_calls import Stop, forwards_replaced, hidden_state, in_the_form_of, split_call, stopping
 
-TOKENS = 8
+TOKENS = 8  # per text
 TRIES = 3
-"""A model counts as not causal when the first half differs in each of this many pairs of texts. Rounding may route a
-token to another expert, but hardly in all of them."""
+"""Number of pairs of texts. A model is rejected as not causal only when the first half differs in all pairs: rounding
+may route a token to another expert, but hardly in every pair."""
 
 EXACT_TOLERANCE = 1e-6
 EXPERTS_TOLERANCE = 0.25
-"""Relative differences that count as equal. On a CPU, passes of the same shape round identically, also in half
-precision; on a GPU twice the rounding error of its dtype is allowed. Experts process token batches of varying size,
-which round differently, and a token that is routed to another expert changes more."""
+"""Relative differences between outputs that are treated as rounding. On a CPU, passes of the same shape round
+identically, also in half precision; on a GPU, twice the rounding error of the dtype is allowed instead of
+EXACT_TOLERANCE. Experts process token batches of varying size, which round differently, and routing a token to another
+expert changes its output more."""
 
 
 def check_causal(model: PreTrainedModel, reference: str, *, resident: bool = True) -> None:
-    """Raise UnsupportedModel, naming the model, when it is not causal or, if `resident`, when a pass over a few tokens
-    fails.
+    """Raise UnsupportedModel, naming the model, when the model is not causal or, if `resident`, when a pass over a few
+    tokens fails.
 
-    `resident`: the weights are in memory and the whole model runs. Otherwise only a few layers run, in the dtype they
-    are stored in, and a model that cannot run like this passes the check; later stages report it.
+    `resident`: the weights are in memory and the whole model runs. Otherwise only a few layers run, in the dtype in
+    which they are stored. A model that cannot run in this way passes the check; later stages report the error.
     """
-    pairs = _texts(model)
+    pairs = _text_pairs(model)
     try:
         with torch.inference_mode():
             differs = bool(pairs) and all(_differs(model, *pair, resident=resident) for pair in pairs)
@@ -55,21 +56,23 @@ def check_causal(model: PreTrainedModel, reference: str, *, resident: bool = Tru
             f"give a decoder-only language model"
         ) from error
     if differs:
-        raise UnsupportedModel(f"{reference}: {_words(model)}")
+        raise UnsupportedModel(f"{reference}: {_not_causal(model)}")
 
 
-def _words(model: PreTrainedModel) -> str:
+def _not_causal(model: PreTrainedModel) -> str:
+    """Return the error message for a model that is not causal."""
     hint = ""
     if getattr(model.config, "is_decoder", True) is False:
         hint = " (its config says is_decoder false; set it to true where it was trained as a decoder)"
     return (
-        f"{type(model).__name__} is not causal: what it says of a text's first tokens changes with the tokens after "
-        f"them{hint}; give a causal language model"
+        f"{type(model).__name__} is not causal: its outputs at a text's first tokens depend on later tokens{hint}; "
+        f"give a causal language model"
     )
 
 
-def _texts(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], Int[Tensor, "1 tokens"]]]:
-    """Pairs of texts with the same first half and different tokens in the second; empty when the context is too short.
+def _text_pairs(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], Int[Tensor, "1 tokens"]]]:
+    """Return TRIES pairs of texts with the same first half and different tokens in the second; empty when the context
+    or the vocabulary is too small.
 
     Tokens that the config names (padding, an image) are not used, because some models treat them specially.
     """
@@ -98,7 +101,7 @@ def _texts(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], Int[Te
 def _differs(
     model: PreTrainedModel, one: Int[Tensor, "1 tokens"], other: Int[Tensor, "1 tokens"], *, resident: bool
 ) -> bool:
-    """Whether the model's outputs for the shared first half of two texts differ."""
+    """Return whether the model's outputs for the common first half of two texts differ by more than rounding."""
     run = _logits if resident else _first_layers
     half = one.shape[1] // 2
     before, after = (run(model, ids)[..., :half, :].float() for ids in (one, other))
@@ -114,20 +117,20 @@ def _logits(model: PreTrainedModel, ids: Int[Tensor, "1 tokens"]) -> Float[Tenso
 
 
 def _first_layers(model: PreTrainedModel, ids: Int[Tensor, "1 tokens"]) -> Float[Tensor, "*streams tokens hidden"]:
-    """The last hidden state when only the first layer of each kind runs and the others pass their input through."""
+    """Return the last hidden state when only the first layer of each kind runs and the others return their input."""
     layers = list(decoder_layers(model))
     kinds = getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ()
     first: dict[tuple[type, Any], int] = {}
     for index, layer in enumerate(layers):
         first.setdefault((type(layer), kinds[index] if len(kinds) == len(layers) else None), index)
     running = set(first.values())
-    own = [layer.forward for layer in layers]
+    forwards = [layer.forward for layer in layers]
     outputs: list[Any] = []
 
     def forward_of(index: int) -> Callable[..., Any]:
         def forward(*args: Any, **kwargs: Any) -> Any:
             if index in running:
-                outputs.append(own[index](*args, **kwargs))
+                outputs.append(forwards[index](*args, **kwargs))
             else:
                 outputs.append(in_the_form_of(outputs[-1], split_call(layers[index], args, kwargs)[0]))
             if index + 1 == len(layers):

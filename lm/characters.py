@@ -6,8 +6,8 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def half_character(text: str) -> str | None:
-    """The end of an error sentence ("holds half of a character ...") for a text with a lone surrogate; None for a valid
-    text.
+    """Return the end of an error message ("holds half of a character ...") for a text with a lone surrogate; None for a
+    valid text.
 
     >>> half_character("good\\ud800")
     "holds half of a character ('\\\\ud800' at character 4), which is no text; take it out"

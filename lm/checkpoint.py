@@ -1,8 +1,9 @@
-"""The weight files of a checkpoint folder and their safetensors headers. No tensor data is read.
+"""Reads the weight files of a checkpoint folder and their safetensors headers. No tensor data is read, except to
+compare two tensors of the same name.
 
     model.safetensors                              used when it exists, even beside an index, as in transformers
     model.safetensors.index.json                   a map from tensors to files; its `metadata` may be missing
-    model-00001-of-00002.safetensors, ...          the complete set, when there is no index
+    model-00001-of-00002.safetensors, ...          the complete set of shards, when there is no index
     model.<variant>.safetensors, or its index or   when there is only one variant and no plain file
     its set (model.<variant>-00001-of-00002 or
     model-00001-of-00002.<variant>)
@@ -50,9 +51,9 @@ BITS = {
     "F8_E5M2FNUZ": 8,
     "F4": 4,
 }
-"""safetensors dtype -> bits per element."""
+"""Bits per element of each safetensors dtype."""
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-"""Name components inserted by torch.compile, FSDP and activation checkpointing."""
+"""Name components that torch.compile, FSDP and activation checkpointing insert."""
 DISTRIBUTED = "module."
 """The prefix that DistributedDataParallel gives all tensor names."""
 
@@ -62,8 +63,8 @@ _VARIANT = re.compile(r"model\.(?P<file>\w+)\.safetensors|model\.safetensors\.in
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of a safetensors file: its name in the file, dtype, shape, and the byte range of its data in the
-    file."""
+    """One tensor of a safetensors file: its name in the file (`key`), dtype, shape, and the byte range [begin, end) of
+    its data in the file."""
 
     file: Path
     key: str
@@ -75,25 +76,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All tensors of a checkpoint by name: the names in the files, with WRAPPERS and DISTRIBUTED removed."""
+    """All tensors of a checkpoint, by their name in the files without WRAPPERS and DISTRIBUTED."""
 
     files: tuple[Path, ...]
     entries: Mapping[str, Entry]
 
 
 def read_checkpoint(folder: Path, reference: str) -> Checkpoint:
-    """Read the headers of a folder's weight files. Raises NoSafetensors for missing, truncated or invalid files, and
-    when two of them hold different tensors of the same name."""
+    """Read the headers of a folder's weight files. Raises NoSafetensors when files are missing, truncated or invalid,
+    and when two of them contain different tensors of the same name."""
     files = weight_files(folder, reference)
     entries: dict[str, Entry] = {}
     for file in files:
         if (rest := file.with_name(f"{file.name}.aria2")).exists():
             raise NoSafetensors(
-                f"{reference}: the download of {file.name} has not ended ({rest.name} lies beside it), and what is "
-                f"missing is zeros in it; go on with the download"
+                f"{reference}: the download of {file.name} has not ended ({rest.name} is beside it), and the missing "
+                f"parts are zeros; resume the download"
             )
         for key, entry in read_header(file).items():
-            if key in entries and not _same(entries[key], entry):
+            if key in entries and not _same_contents(entries[key], entry):
                 raise NoSafetensors(
                     f"{reference}: tensor {key} stands in {entries[key].file.name} and, with other contents, in "
                     f"{file.name}; remove the file that does not belong to the model"
@@ -103,7 +104,8 @@ def read_checkpoint(folder: Path, reference: str) -> Checkpoint:
 
 
 def weight_files(folder: Path, reference: str) -> list[Path]:
-    """The weight files of a folder. Raises NoSafetensors, with what the folder holds instead, when there are none."""
+    """Return the weight files of a folder. Raises NoSafetensors when there are none; the message says what the folder
+    contains instead."""
     for name in (WHOLE, INDEX):
         if (wrong := not_there(folder / name)) is not None:
             raise NoSafetensors(f"{reference}: its {name} {wrong}")
@@ -135,11 +137,11 @@ def weight_files(folder: Path, reference: str) -> list[Path]:
 
 
 def read_header(file: Path) -> dict[str, Entry]:
-    """Name -> entry of one safetensors file. Raises NoSafetensors for another kind of file or a header that does not
-    fit the file."""
+    """Return the entries of one safetensors file by name. Raises NoSafetensors for a file of another format or a header
+    that does not match the file's size."""
 
-    def refuse(why: str) -> NoSafetensors:
-        return NoSafetensors(f"{file}: not a readable safetensors file: {why}")
+    def unreadable(reason: str) -> NoSafetensors:
+        return NoSafetensors(f"{file}: not a readable safetensors file: {reason}")
 
     try:
         size = file.stat().st_size
@@ -148,13 +150,13 @@ def read_header(file: Path) -> dict[str, Entry]:
             length = int.from_bytes(start, "little")
             text = stream.read(length) if length <= MAX_HEADER_BYTES else stream.read(64)
     except OSError as error:
-        raise refuse(f"it cannot be read ({error.strerror})") from error
+        raise unreadable(f"it cannot be read ({error.strerror})") from error
     if not size:
-        raise refuse("it is empty (0 bytes); download it again")
+        raise unreadable("it is empty (0 bytes); download it again")
     if (start + text).startswith(LFS_MARK):
-        raise refuse("it is a Git LFS pointer, not the weights; run `git lfs pull` in the folder it came from")
+        raise unreadable("it is a Git LFS pointer, not the weights; run `git lfs pull` in the folder it came from")
     if size < LENGTH_BYTES + length or length > MAX_HEADER_BYTES:
-        raise refuse(_looks_like(start + text, f"it has {size} bytes, and its header alone would have {length}"))
+        raise unreadable(_looks_like(start + text, f"it has {size} bytes, and its header alone would have {length}"))
     try:
         header: Any = json.loads(text)
         header.pop(METADATA, None)
@@ -168,18 +170,18 @@ def read_header(file: Path) -> dict[str, Entry]:
             )
             for key, about in header.items()
         }
-        wrong = next((wrong for entry in entries.values() if (wrong := _wrong(entry)) is not None), None)
+        wrong = next((wrong for entry in entries.values() if (wrong := _entry_error(entry)) is not None), None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise refuse(_looks_like(start + text, "its header is no map of tensors")) from error
+        raise unreadable(_looks_like(start + text, "its header is no map of tensors")) from error
     if wrong is not None:
-        raise refuse(wrong)
+        raise unreadable(wrong)
     at = LENGTH_BYTES + length
     for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != at:
-            raise refuse(f"the data of {entry.key} begin at byte {entry.begin}, not where those before end ({at})")
+            raise unreadable(f"the data of {entry.key} begin at byte {entry.begin}, not where those before end ({at})")
         at = entry.end
     if at != size:
-        raise refuse(
+        raise unreadable(
             f"it has {size} bytes, but its header says {at}"
             + (": it was cut off, download it again" if size < at else ": something was appended to it")
         )
@@ -187,9 +189,9 @@ def read_header(file: Path) -> dict[str, Entry]:
 
 
 def floating_type(checkpoint: Checkpoint, reference: str, known: Iterable[str]) -> str:
-    """The dtype, one of `known`, of most of the checkpoint's elements.
+    """Return the dtype, one of `known`, of most of the checkpoint's elements.
 
-    Integer tensors count only when there are no others, because the causal masks in small GPT-NeoX checkpoints
+    Integer tensors are ignored unless there are no others, because the causal masks in small GPT-NeoX checkpoints
     outnumber the weights. Raises UnsupportedModel for packed (quantised) weights.
     """
     numbers: dict[str, int] = {}
@@ -208,12 +210,14 @@ def floating_type(checkpoint: Checkpoint, reference: str, known: Iterable[str]) 
 
 
 def named(names: Iterable[str], most: int = 3) -> str:
-    """The first few names and how many more there are: "a, b, c and 5 more"."""
+    """Return the first `most` names, sorted, and the number of the others: "a, b, c and 5 more"."""
     found = sorted(names)
     return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
 
 
 def _indexed(folder: Path, index: Path, reference: str) -> list[Path]:
+    """Return the weight files that an index names. Raises NoSafetensors for an invalid index, a file outside the
+    folder, or a missing file."""
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"]
         names = sorted(set(weight_map.values()))
@@ -231,14 +235,15 @@ def _indexed(folder: Path, index: Path, reference: str) -> list[Path]:
         raise NoSafetensors(f"{reference}: its {index.name} names no files; save the model again")
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
-        why = next((f" ({name} {wrong})" for name in absent if (wrong := not_there(folder / name))), "; copy them")
+        reason = next((f" ({name} {wrong})" for name in absent if (wrong := not_there(folder / name))), "; copy them")
         raise NoSafetensors(
-            f"{reference}: {len(absent)} of its {len(names)} safetensors are missing: {named(absent)}{why}"
+            f"{reference}: {len(absent)} of its {len(names)} safetensors are missing: {named(absent)}{reason}"
         )
     return [folder / name for name in names]
 
 
 def _inside(name: str) -> bool:
+    """Return whether a file name in an index is a relative path that stays inside the folder."""
     path = PurePosixPath(name)
     return (
         bool(path.parts)
@@ -249,7 +254,7 @@ def _inside(name: str) -> bool:
 
 
 def _sets(names: Sequence[str]) -> dict[str, list[str]]:
-    """Group shard names by variant ("" for none), for a folder without an index."""
+    """Group the shards in a folder without an index by variant ("" for none)."""
     found: dict[str, list[str]] = {}
     for name in names:
         if shard := _SHARD.fullmatch(name):
@@ -258,7 +263,7 @@ def _sets(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _whole_set(names: list[str], reference: str) -> list[str]:
-    """The shard names, unchanged, when they are a complete set. Raises NoSafetensors when shards are missing."""
+    """Return the shards unchanged if they are a complete set. Raises NoSafetensors when shards are missing."""
     shards = [shard for name in names if (shard := _SHARD.fullmatch(name))]
     counts = {int(shard["count"]) for shard in shards}
     numbers = {int(shard["number"]) for shard in shards}
@@ -270,9 +275,9 @@ def _whole_set(names: list[str], reference: str) -> list[str]:
     return names
 
 
-def _wrong(entry: Entry) -> str | None:
-    """Why a single header entry is invalid, None for a valid one; raises TypeError or ValueError when its fields have
-    wrong types."""
+def _entry_error(entry: Entry) -> str | None:
+    """Return why a single header entry is invalid, None for a valid one. Raises ValueError for a shape or byte range
+    that are not natural numbers."""
     numbers = (*entry.shape, entry.begin, entry.end)
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError(entry.key)
@@ -285,7 +290,8 @@ def _wrong(entry: Entry) -> str | None:
 
 
 def _looks_like(start: bytes, otherwise: str) -> str:
-    """A description of a file that is not safetensors, by its first bytes."""
+    """Return a description of a file that is not safetensors, by its first bytes; `otherwise` if they are not
+    recognised."""
     marks = {
         b"PK\3\4": "it is a PyTorch file (pickle) with another name; load it where you trust it and save it again",
         b"\x80\2": "it is a PyTorch file (pickle) with another name; load it where you trust it and save it again",
@@ -295,15 +301,16 @@ def _looks_like(start: bytes, otherwise: str) -> str:
     }
     text = start.strip()
     if text and text.isascii() and text.decode().isprintable():
-        told = text.decode()[:100]
+        shown = text.decode()[:100]
         otherwise = (
-            f"it is the text {told!r} (a link that was copied as text, or what a server answered); copy the file itself"
+            f"it is the text {shown!r} (a link that was copied as text, or a server's error message); "
+            f"copy the file itself"
         )
     return next((said for mark, said in marks.items() if start.lstrip().startswith(mark)), otherwise)
 
 
-def _same(one: Entry, other: Entry, piece: int = 1 << 20) -> bool:
-    """Whether two entries have the same dtype, shape and bytes."""
+def _same_contents(one: Entry, other: Entry, piece: int = 1 << 20) -> bool:
+    """Return whether two entries have the same dtype, shape and bytes; `piece` bytes are compared at a time."""
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     with one.file.open("rb") as first, other.file.open("rb") as second:
@@ -316,7 +323,8 @@ def _same(one: Entry, other: Entry, piece: int = 1 << 20) -> bool:
 
 
 def _unwrapped(entries: Mapping[str, Entry], reference: str) -> dict[str, Entry]:
-    """The entries with the names that wrappers changed restored."""
+    """Return the entries by names without the components that wrappers insert. Raises NoSafetensors when two names
+    become equal."""
     found: dict[str, Entry] = {}
     everywhere = bool(entries) and all(key.startswith(DISTRIBUTED) for key in entries)
     for key, entry in entries.items():
@@ -326,6 +334,9 @@ def _unwrapped(entries: Mapping[str, Entry], reference: str) -> dict[str, Entry]
         if everywhere or name != key:
             name = name.removeprefix(DISTRIBUTED)
         if name in found:
-            raise NoSafetensors(f"{reference}: tensors {found[name].key} and {key} are one and the same; save it again")
+            raise NoSafetensors(
+                f"{reference}: tensors {found[name].key} and {key} have the same name without the prefixes of "
+                f"wrappers; save the model again"
+            )
         found[name] = entry
     return found

@@ -21,25 +21,25 @@ from typing import ClassVar
 
 
 class BadInput(ValueError):
-    """An error that a user can correct. Its text is one line; `code` identifies the kind of problem."""
+    """An error that a user can correct. Its message is one line; `code` identifies the kind of problem in the API."""
 
     code: ClassVar[str] = "bad-input"
 
 
 class ModelNotFound(BadInput):
-    """No model stands under this reference, or the hub cannot be reached."""
+    """There is no model with this reference, or the hub cannot be reached."""
 
     code: ClassVar[str] = "model-not-found"
 
 
 class NoSafetensors(BadInput):
-    """The checkpoint has no safetensors, the only format that is read."""
+    """The checkpoint has no readable safetensors, the only format that is supported."""
 
     code: ClassVar[str] = "no-safetensors"
 
 
 class UnsupportedModel(BadInput):
-    """The model's architecture is not supported; the text names the module."""
+    """The model's architecture is not supported; the message names the module."""
 
     code: ClassVar[str] = "unsupported-model"
 
@@ -57,13 +57,13 @@ class BadText(BadInput):
 
 
 class BadData(BadInput):
-    """A data file that is missing or malformed; the text names file, line and field."""
+    """A data file that is missing or malformed; the message names file, line and field."""
 
     code: ClassVar[str] = "bad-data"
 
 
 class NotFinite(BadInput):
-    """A model computes NaN, infinity, or a number too large for the stored dtype; the text names the place."""
+    """A model computes NaN, infinity, or a number too large for the stored dtype; the message names the place."""
 
     code: ClassVar[str] = "not-finite"
 
@@ -81,13 +81,14 @@ class OutOfMemory(BadInput):
 
 
 class Cancelled(Exception):
-    """Raised by a progress callback to stop the work at the next layer or batch; the numerics let it pass."""
+    """Raised by a progress callback to stop the work at the next layer or batch; the numerics do not catch it."""
 
 
 @contextmanager
 def foreign_errors(what: str, kind: type[BadInput] = UnsupportedModel) -> Iterator[None]:
-    """Convert a library's errors about malformed files (KeyError, TypeError, RecursionError, ...) to `kind`, with a
-    text that begins with `what`. BadInput, memory errors and errors of the operating system pass unchanged."""
+    """Convert a library's exceptions about malformed files (KeyError, TypeError, RecursionError, ...) to `kind`, with a
+    message that begins with `what`. BadInput, Cancelled, memory errors and errors of the operating system propagate
+    unchanged."""
     try:
         yield
     except (BadInput, Cancelled, MemoryError):

@@ -1,4 +1,4 @@
-"""Diagnoses for error messages: what a folder that is not a Hugging Face model holds, and how to convert it to one."""
+"""Explains in error messages what a folder that is not a Hugging Face model contains, and how to convert it to one."""
 
 import re
 from pathlib import Path
@@ -12,8 +12,8 @@ PART = re.compile(r"-\d+-of-\d+")
 
 
 def not_there(path: Path) -> str | None:
-    """Why a path is not a regular file although it exists (such as a dangling link); None when it is a file or does not
-    exist."""
+    """Return why an existing path is not a regular file (such as a dangling symlink); None when it is a file or does
+    not exist."""
     if path.is_symlink() and not path.exists():
         return f"is a link to {path.readlink()}, which is not there; copy the file itself"
     if path.exists() and not path.is_file():
@@ -22,7 +22,7 @@ def not_there(path: Path) -> str | None:
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is a Git LFS pointer instead of the file's content."""
+    """Return whether a file is a Git LFS pointer instead of the file's content."""
     try:
         with path.open("rb") as stream:
             return stream.read(len(LFS_MARK)) == LFS_MARK
@@ -31,8 +31,8 @@ def is_lfs_pointer(path: Path) -> bool:
 
 
 def other_kind(folder: Path) -> str | None:
-    """A description of a folder that holds something other than a complete model (such as an adapter); None when
-    nothing indicates that."""
+    """Return a description of a folder that contains something other than a complete model (an adapter, a diffusers
+    pipeline); None when there is no sign of that."""
     if (folder / "adapter_config.json").is_file():
         return _adapter("adapter_config.json")
     if (folder / "model_index.json").is_file():
@@ -42,13 +42,13 @@ def other_kind(folder: Path) -> str | None:
 
 def _adapter(name: str) -> str:
     return (
-        f"the folder holds an adapter ({name}), which is no model for itself; merge it into its base model (peft: "
+        f"the folder holds an adapter ({name}), which is not a model by itself; merge it into its base model (peft: "
         f"merge_and_unload) and save that with save_pretrained"
     )
 
 
 def without_config(folder: Path) -> str:
-    """Why a folder without a config.json is no model, and what to do."""
+    """Return why a folder without a config.json is not a model, and what to do."""
     if (wrong := not_there(folder / "config.json")) is not None:
         return f"its config.json {wrong}"
     start = "the folder has no config.json"
@@ -58,14 +58,14 @@ def without_config(folder: Path) -> str:
         return f"{start}, only {gguf}: {_gguf()}"
     if (folder / "params.json").is_file():
         return (
-            f"{start} but a params.json: the model's own form, not that of Hugging Face; give the one with config.json "
+            f"{start} but a params.json: the original format, not Hugging Face's; give the one with config.json "
             f"and model.safetensors"
         )
-    return f"{start}, so it is no model in Hugging Face form"
+    return f"{start}, so it is not a model in Hugging Face format"
 
 
 def without_weights(folder: Path) -> str:
-    """Why a folder with a config.json has no readable weights, and what to do."""
+    """Return why a folder with a config.json has no readable weights, and what to do."""
     start = "the folder has no model.safetensors"
     if (folder / "consolidated.safetensors").is_file():
         return (
@@ -78,11 +78,11 @@ def without_weights(folder: Path) -> str:
         return _adapter(adapter)
     if (folder / "zero_to_fp32.py").is_file():
         return (
-            f"{start}, only what DeepSpeed saves while it trains; run `python zero_to_fp32.py . weights "
-            f"--safe_serialization` in it and put what that makes there"
+            f"{start}, only a training checkpoint of DeepSpeed; run `python zero_to_fp32.py . weights "
+            f"--safe_serialization` in it and put the output there"
         )
     if unfinished := _first(folder, UNFINISHED):
-        return f"{start}, only {unfinished}, a download that has not ended; go on with it"
+        return f"{start}, only {unfinished}, a download that has not ended; resume it"
     if pickle := _first(folder, PICKLES):
         return (
             f"{start} (only {pickle}); only safetensors are read: load it where you trust it and save it again with "
@@ -95,8 +95,8 @@ def without_weights(folder: Path) -> str:
         )
     if (other := _first(folder, (".safetensors",))) and PART.search(other):
         return (
-            f"{start}, only parts with names of their own ({other}); if they are the model, name them "
-            f"model-00001-of-0000n.safetensors and so on, and n the last"
+            f"{start}, only shards with other names ({other}); if they are the model, rename them to "
+            f"model-00001-of-0000n.safetensors up to model-0000n-of-0000n.safetensors"
         )
     if other:
         return f"{start} (only {other}); if that is the whole model, rename it to model.safetensors"
@@ -107,7 +107,7 @@ def without_weights(folder: Path) -> str:
 
 def _gguf() -> str:
     return (
-        "GGUF is a form for running, mostly quantised; give the model that it was made from, or convert it "
+        "GGUF is a format for inference, mostly quantised; give the model that it was made from, or convert it "
         "(from_pretrained(folder, gguf_file=...), then save_pretrained)"
     )
 
@@ -117,6 +117,7 @@ def _first(folder: Path, suffixes: tuple[str, ...]) -> str | None:
 
 
 def _models_below(folder: Path) -> list[str]:
-    """Folders with a config.json one or two levels below (such as snapshots in the hub's cache), as relative paths."""
+    """Return the folders with a config.json one or two levels below (such as snapshots in the hub's cache), as relative
+    paths."""
     found = [*folder.glob("*/config.json"), *folder.glob("*/*/config.json")]
     return [str(path.parent.relative_to(folder)) for path in sorted(found, key=lambda path: (len(path.parts), path))]

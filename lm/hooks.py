@@ -16,8 +16,8 @@ Changed = tuple[tuple[Any, ...], dict[str, Any]]
 def record_inputs(modules: Mapping[K, nn.Module], receive: Callable[[K, Tensor], None]) -> Iterator[None]:
     """Inside the block, call `receive(key, input)` before each call of each module.
 
-    The input is the module's first argument: not detached, copied or moved. An exception of `receive` ends the model's
-    call and propagates. The hooks are removed when the block ends.
+    The input is the module's first argument; it is not detached, copied or moved. An exception of `receive` ends the
+    model's call and propagates. The hooks are removed when the block ends.
 
     >>> with record_inputs({3: down_projection(layers[3])}, lambda layer, neurons: seen.append(neurons)):
     ...     model(ids)
@@ -37,7 +37,7 @@ def record_inputs(modules: Mapping[K, nn.Module], receive: Callable[[K, Tensor],
 def change_inputs(modules: Mapping[K, nn.Module], change: Callable[[K, Tensor], Tensor]) -> Iterator[None]:
     """Inside the block, replace each module's first argument by `change(key, input)`.
 
-    `change` must return a new tensor and not modify its argument, which other modules may read too.
+    `change` must return a new tensor and not modify its argument, which may be the input of other modules too.
     """
 
     def hook_for(key: K) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Changed]:

@@ -1,7 +1,7 @@
-"""Downloads from the Hugging Face hub: a model's safetensors and a dataset's rows. Errors come within seconds.
+"""Downloads a model's safetensors or a dataset's rows from the Hugging Face hub.
 
-One request with a short timeout comes before any download, because the hub's client retries for long without a network.
-Files downloaded earlier are used when the hub cannot be reached.
+Before any download, one request with a short timeout is sent, because the hub's client retries for a long time without
+a network. Files downloaded earlier are used when the hub cannot be reached.
 """
 
 import re
@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 
 from prunescope.lm.errors import BadData, ModelNotFound, NoSafetensors
 
-SECONDS = 10.0
+SECONDS = 10.0  # timeout of the first request
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 VARIANT = re.compile(r"model\.\w+(-\d+-of-\d+)?\.safetensors")
 # Files beside the weights: config, tokenizer, chat templates, licence; no code, no weights in other formats.
@@ -31,10 +31,11 @@ WANTED = ["model.safetensors", "model-*-of-*.safetensors", *BESIDE]
 
 
 def model_folder(repository: str, revision: str | None = None) -> Path:
-    """The folder of a model's files (config, tokenizer, safetensors) in the hub's local cache; missing files are
-    downloaded.
+    """Return the folder of a model's files (config, tokenizer, safetensors) in the hub's local cache, after downloading
+    missing files.
 
-    Raises ModelNotFound (no such model or revision, no access, no network), NoSafetensors.
+    Raises ModelNotFound when there is no such model or revision, no access or no network; NoSafetensors when the
+    repository has none.
     """
     name = repository + (f"@{revision}" if revision else "")
     try:
@@ -51,16 +52,16 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
         raise ModelNotFound(
             f"{name}: no such folder, and no such model on the hub (a private one needs HF_TOKEN to be set)"
         ) from error
-    except Exception as error:  # whatever the client's transport raises without a network
+    except Exception as error:  # without a network, the client's transport raises various types
         return _cached(repository, revision, name, error)
     files = [sibling.rfilename for sibling in info.siblings or []]
     if "adapter_config.json" in files:
         raise NoSafetensors(
-            f"{name} is an adapter, which is no model for itself; merge it into its base model and give that"
+            f"{name} is an adapter, which is not a model by itself; merge it into its base model and give that"
         )
     wanted = WANTED
     if "model.safetensors" in files:
-        wanted = ["model.safetensors", *BESIDE]  # shards beside it repeat the same weights
+        wanted = ["model.safetensors", *BESIDE]  # shards beside it contain the same weights
     elif not any(WEIGHTS.fullmatch(file) for file in files) and any(VARIANT.fullmatch(file) for file in files):
         wanted = ["model.*.safetensors", *BESIDE]
     elif not any(WEIGHTS.fullmatch(file) for file in files):
@@ -69,21 +70,19 @@ def model_folder(repository: str, revision: str | None = None) -> Path:
             f"name a revision that has them, or convert it with save_pretrained"
         )
     try:
-        # By name instead of commit, so that the name is found in the cache later, without a network.
+        # By name instead of commit, so that the cache can later be searched for the name without a network.
         return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, etag_timeout=SECONDS))
     except Exception as error:
-        raise ModelNotFound(
-            f"{name}: the download broke off ({_reason(error)}); try again, it goes on where it was"
-        ) from error
+        raise ModelNotFound(f"{name}: the download broke off ({_reason(error)}); try again to resume it") from error
 
 
 def files_beside_weights(repository: str, revision: str | None = None) -> Path:
-    """The folder of a model's config and tokenizer in the hub's local cache; missing files are downloaded. Raises
-    ModelNotFound."""
+    """Return the folder of a model's config and tokenizer in the hub's local cache, after downloading missing files.
+    Raises ModelNotFound."""
     try:
         HfApi().model_info(repository, revision=revision, timeout=SECONDS)
         return Path(snapshot_download(repository, revision=revision, allow_patterns=BESIDE, etag_timeout=SECONDS))
-    except Exception as error:  # whatever the client's transport raises without a network
+    except Exception as error:  # without a network, the client's transport raises various types
         try:
             return Path(snapshot_download(repository, revision=revision, allow_patterns=BESIDE, local_files_only=True))
         except (LocalEntryNotFoundError, HFValidationError):
@@ -93,13 +92,13 @@ def files_beside_weights(repository: str, revision: str | None = None) -> Path:
 def dataset_rows(
     repository: str, config: str | None, split: str, *, mend: str, revision: str | None = None, limit: int | None = None
 ) -> Iterator[dict[str, object]]:
-    """Iterate over the rows of a dataset on the hub; with `limit` only the first ones are streamed.
+    """Iterate over the rows of a dataset on the hub; with `limit`, only the first rows are streamed.
 
-    Raises BadData; its text ends with `mend`, which says what the user can do instead.
+    Raises BadData when the dataset cannot be read; the message ends with `mend`, the caller's advice to the user.
     """
     try:
         HfApi().dataset_info(repository, timeout=SECONDS)
-        import datasets  # seconds to import, and absent where only local data is used
+        import datasets  # takes seconds to import, and is not installed where only local data is used
 
         with _without_progress_bars(datasets):
             rows = datasets.load_dataset(
@@ -122,6 +121,7 @@ def _without_progress_bars(datasets: ModuleType) -> Iterator[None]:
 
 
 def _cached(repository: str, revision: str | None, name: str, cause: Exception) -> Path:
+    """Return the folder of files downloaded earlier. Raises ModelNotFound when there are none."""
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=WANTED, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
@@ -132,6 +132,7 @@ def _cached(repository: str, revision: str | None, name: str, cause: Exception) 
 
 
 def _others(files: list[str]) -> str:
+    """Describe the weight files in other formats, for a repository without safetensors."""
     ends = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".ot", ".safetensors")
     weights = [file for file in files if file.endswith(ends)]
     return f"it has {', '.join(weights[:3])}" if weights else "it has no weights at all"

@@ -1,4 +1,4 @@
-"""Arguments and return values of decoder layers, for code that runs layers outside their model."""
+"""Splits and rebuilds arguments and return values of decoder layers, for code that runs layers outside their model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,9 +32,9 @@ def stopping() -> Iterator[None]:
 
 
 def split_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
-    """Split a layer's arguments into the hidden state (the first argument or `hidden_states`) and the rest.
+    """Split a layer's arguments into the hidden state (the first argument or `hidden_states`) and the others.
 
-    Raises UnsupportedModel when there is no tensor in that place.
+    Raises UnsupportedModel when the hidden state is not a tensor.
     """
     if args:
         hidden, args = args[0], args[1:]
@@ -50,21 +50,22 @@ def split_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def hidden_state(output: Any, of: str = "a decoder layer") -> Tensor:
-    """The hidden state that a layer returned: a tensor by itself, or the first of a tuple or list.
+    """Return the hidden state of a layer's return value: the value itself if it is a tensor, else the first element of
+    a tuple or list.
 
-    Raises UnsupportedModel, naming `of`, for anything else.
+    Raises UnsupportedModel, with `of` as the layer's name, for any other return value.
     """
     found = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(found, Tensor):
         raise UnsupportedModel(
-            f"{of} returns {_words(output)}: a hidden state [windows, tokens, width], or a tuple or list "
+            f"{of} returns {_described(output)}: a hidden state [windows, tokens, width], or a tuple or list "
             f"that starts with it, is needed"
         )
     return found
 
 
 def in_the_form_of(output: Any, hidden: Tensor) -> Any:
-    """Wrap a hidden state in the same structure as a layer's return value `output`; its other elements become None."""
+    """Return a hidden state in the structure of a layer's return value `output`; the other elements become None."""
     if isinstance(output, tuple | list):
         rest = [None] * (len(output) - 1)
         return [hidden, *rest] if isinstance(output, list) else (hidden, *rest)
@@ -87,7 +88,7 @@ def forwards_replaced(layers: Sequence[nn.Module], forward_of: Callable[[int], C
                 layer.forward = forward
 
 
-def _words(output: Any) -> str:
+def _described(output: Any) -> str:
     if isinstance(output, tuple | list):
         return f"a {type(output).__name__} of {', '.join(type(one).__name__ for one in output) or 'nothing'}"
     return type(output).__name__

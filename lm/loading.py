@@ -1,6 +1,6 @@
 """Loads a language model from a folder or the hub, or the demo model that ships with the project.
 
-Only safetensors are read and no code that comes with a model is ever run.
+Only safetensors are read, and code that comes with a model is never run.
 """
 
 import json
@@ -35,16 +35,17 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
 OLD_QUANTISATION = ("quantize_config.json", "quant_config.json")
-"""Files in which older GPTQ and AWQ checkpoints describe their quantisation, instead of in config.json."""
+"""Files in which older GPTQ and AWQ checkpoints describe their quantisation; newer ones use config.json."""
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A loaded model with its tokenizer, reference, dtype and device.
+    """A loaded model with its tokenizer (None if it has none), reference, dtype and device.
 
     `dtype` is the checkpoint's dtype, in which a pruned model is saved; `model.dtype` is the dtype of computation.
-    `device` holds the weights and computes. With `resident=False`, however, the weights are in host memory in the
-    checkpoint's dtype, and code that runs a part of the model moves and converts that part itself.
+    `device` is where the weights are and computations run. With `load(..., resident=False)`, however, the weights are
+    in host memory in the checkpoint's dtype; a caller that runs a part of the model copies that part to `device` and
+    converts it.
     """
 
     model: PreTrainedModel
@@ -55,20 +56,23 @@ class LanguageModel:
 
 
 def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", resident: bool = True) -> LanguageModel:
-    """Load 'demo', an existing folder, or a hub id with an optional `@revision`; eval mode, without gradients.
+    """Load 'demo', an existing folder, or a hub id with an optional `@revision`. The model is in eval mode and its
+    parameters require no gradient. `pruned:<id>` is not accepted; the caller replaces it by the folder.
 
-    With `resident=False` the weights stay in host memory in the checkpoint's dtype, as memory-mapped pages of its files
-    that take no anonymous memory. This is for pruning, which copies one layer at a time to the device and converts it
-    there.
+    `device`: see `choose_device`. `dtype`: the dtype of computation, see `choose_dtype`. With `resident=False` the
+    weights stay in host memory in the checkpoint's dtype, as memory-mapped pages of its files. They are not moved to
+    `device` or converted to `dtype`; pruning does this one layer at a time.
 
-    Raises ModelNotFound, NoSafetensors, UnsupportedModel, DeviceUnavailable.
+    Raises ModelNotFound when there is no such folder or hub id, NoSafetensors for a folder without readable
+    safetensors, UnsupportedModel for an unsupported architecture, DeviceUnavailable for an unknown or missing device or
+    dtype.
     """
     place = choose_device(device)
     folder = find(reference)
     config = _config(folder, str(reference))
     checkpoint = read_checkpoint(folder, str(reference))
     own = STORED[floating_type(checkpoint, str(reference), STORED)]
-    chosen = choose_dtype(dtype, place, own)  # also when it is not used, so that an unknown name is always refused
+    chosen = choose_dtype(dtype, place, own)  # also if it is not used, so that an unknown name is always an error
     with _without_progress_bar():
         model: Any = load_weights(
             checkpoint, config, chosen if resident else own, str(reference), _generation(folder, str(reference))
@@ -83,9 +87,11 @@ def load(reference: str | Path, *, device: str = "auto", dtype: str = "auto", re
 
 
 def find(reference: str | Path) -> Path:
-    """The local folder of a model reference, with a config and safetensors; downloaded from the hub if necessary.
+    """Return the local folder of a model reference, with a config and safetensors; it is downloaded from the hub if
+    necessary.
 
-    Raises ModelNotFound, NoSafetensors.
+    Raises ModelNotFound when there is no such folder or hub id, NoSafetensors when the folder has no complete
+    safetensors.
     """
     folder = DEMO if str(reference) == "demo" else Path(reference).expanduser()
     if folder.is_dir():
@@ -101,8 +107,8 @@ def find(reference: str | Path) -> Path:
 
 
 def find_on_hub(reference: str) -> Path:
-    """The local folder of a hub id with an optional `@revision`, even when a local folder has that name. Raises as
-    `find`."""
+    """Return the local folder of a hub id with an optional `@revision`, even when there is a local folder of that name.
+    Raises the same errors as `find`."""
     parts = HUB_ID.fullmatch(reference)
     if parts is None:
         raise ModelNotFound(f"{reference}: no such folder, and not a hub id (owner/name or owner/name@revision)")
@@ -112,7 +118,8 @@ def find_on_hub(reference: str) -> Path:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:1'. Raises DeviceUnavailable."""
+    """Return the device of 'auto' (a GPU if there is one), 'cpu', 'cuda' or 'cuda:<number>'. Raises DeviceUnavailable
+    for any other name or a missing device."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", name):
@@ -127,7 +134,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device, own: torch.dtype) -> torch.dtype:
-    """The dtype to compute in: 'auto' is float32 on a CPU and the checkpoint's dtype on a GPU.
+    """Return the dtype to compute in: 'auto' is float32 on a CPU and the checkpoint's dtype (`own`) on a GPU.
 
     Raises DeviceUnavailable for an unknown name.
     """
@@ -139,6 +146,7 @@ def choose_dtype(name: str, device: torch.device, own: torch.dtype) -> torch.dty
 
 
 def _check_folder(folder: Path, reference: str) -> None:
+    """Raise NoSafetensors or ModelNotFound, with the reason, for a folder that is not a complete model."""
     if (other := other_kind(folder)) is not None:
         raise NoSafetensors(f"{reference}: {other}")
     if not (folder / "config.json").is_file():
@@ -147,7 +155,9 @@ def _check_folder(folder: Path, reference: str) -> None:
 
 
 def _config(folder: Path, reference: str) -> PretrainedConfig:
-    written = _written_config(folder, reference)
+    """Load the model's config. Raises UnsupportedModel for an invalid config, a quantised model, or one with an
+    encoder."""
+    written = _config_json(folder, reference)
     if isinstance(written.get("quantization"), dict):
         raise _quantised(reference, "MLX")
     for name in OLD_QUANTISATION:
@@ -172,8 +182,8 @@ def _config(folder: Path, reference: str) -> PretrainedConfig:
     return config
 
 
-def _written_config(folder: Path, reference: str) -> dict[str, Any]:
-    """The parsed config.json."""
+def _config_json(folder: Path, reference: str) -> dict[str, Any]:
+    """Return the content of config.json as a dict. Raises UnsupportedModel."""
     path = folder / "config.json"
     if is_lfs_pointer(path):
         raise UnsupportedModel(f"{reference}: its config.json is a Git LFS pointer; run `git lfs pull`")
@@ -193,14 +203,14 @@ def _quantised(reference: str, how: str) -> UnsupportedModel:
 
 
 def _generation(folder: Path, reference: str) -> GenerationConfig | None:
-    """The folder's generation config; None when it has none, and then the model's config applies."""
+    """Return the folder's generation config; None when it has none, in which case the model's config applies."""
     if not (folder / "generation_config.json").is_file():
         return None
     try:
         return GenerationConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # its checks raise arbitrary types
         raise UnsupportedModel(
-            f"{reference}: its generation_config.json is not understood ({first_line(error)}); mend or remove it"
+            f"{reference}: its generation_config.json is not understood ({first_line(error)}); correct or remove it"
         ) from error
 
 

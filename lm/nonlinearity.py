@@ -1,8 +1,8 @@
 """Detects an elementwise nonlinearity in a module, which distinguishes an MLP from other pairs of matrices.
 
 Three forms are detected: a child module (`self.act = nn.GELU()`), a function stored as an attribute (`self.activation =
-F.relu`, `ACT2FN[...]`), and a call inside forward (`F.silu(self.gate(x))`). The first two are called on a few numbers,
-so that a model's custom activation class is recognised, and dropout, norms and softmax are not.
+F.relu`, `ACT2FN[...]`), and a call inside forward (`F.silu(self.gate(x))`). For the first two, the module or function
+is called on a few numbers. So a model's custom activation class is recognised, and dropout, norms and softmax are not.
 """
 
 import inspect
@@ -21,22 +21,22 @@ NAMES = {
 """Names of elementwise nonlinearities in a forward's code: functions, tensor methods, or look-ups in transformers."""
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)
-"""Modules without a forward; the code that calls their children is in the module that contains them."""
+"""Modules without a forward; the module that contains them calls their children."""
 
 MAX_PARAMETERS = 16
-"""Activations with parameters have only a few (PReLU, xIELU); larger modules are not tried."""
+"""Maximum number of parameters of an activation (PReLU and xIELU have a few); larger modules are not tested."""
 
 
 def holds_nonlinearity(module: nn.Module) -> bool:
-    """Whether one of the module's direct children, attributes or calls is an elementwise nonlinear function."""
+    """Return whether one of the module's direct children, attributes or calls is an elementwise nonlinear function."""
     attributes = {**module._modules, **{name: value for name, value in vars(module).items() if name[:1] != "_"}}
     if any(_is_nonlinear(value) for value in attributes.values()):
         return True
-    return any(names & NAMES for names in _called(type(module).forward, type(module)))
+    return any(names & NAMES for names in _names_used(type(module).forward, type(module)))
 
 
 def _is_nonlinear(value: Any) -> bool:
-    """Whether a module or function is elementwise and nonlinear, tested on a few numbers."""
+    """Return whether a module or function is elementwise and nonlinear, tested on a few numbers."""
     if not callable(value) or isinstance(value, type | nn.Dropout | nn.Linear):
         return False
     tensors = [*value.parameters(), *value.buffers()] if isinstance(value, nn.Module) else []
@@ -50,15 +50,16 @@ def _is_nonlinear(value: Any) -> bool:
         with torch.no_grad():
             whole = value(inputs)
             single = torch.cat([value(one) for one in inputs.split(1)])
-    except Exception:  # it takes other arguments, so it is no activation; it may raise anything
+    except Exception:  # not an activation, since it needs other arguments; any type may be raised
         return False
     if not isinstance(whole, Tensor) or whole.shape != inputs.shape or not torch.allclose(whole, single, 1e-2, 1e-3):
         return False
     return not torch.allclose(whole.double().diff().diff(), torch.zeros((), dtype=torch.float64), atol=1e-2)
 
 
-def _called(forward: Callable[..., Any], owner: type, depth: int = 2) -> Iterator[set[str]]:
-    """The names used in a forward, then those used in the methods and functions of the same file that it calls."""
+def _names_used(forward: Callable[..., Any], owner: type, depth: int = 2) -> Iterator[set[str]]:
+    """Yield the names used in a forward, then those used in the methods and functions of the same file that it
+    calls."""
     function = inspect.unwrap(forward)
     if not isinstance(function, FunctionType):
         return
@@ -68,10 +69,11 @@ def _called(forward: Callable[..., Any], owner: type, depth: int = 2) -> Iterato
         for name in names:
             other = vars(owner).get(name, function.__globals__.get(name))
             if isinstance(other, FunctionType) and other.__module__ == function.__module__:
-                yield from _called(other, owner, depth - 1)
+                yield from _names_used(other, owner, depth - 1)
 
 
 def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names used in a code object and in the functions that it defines."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module without children is a normalisation layer, whatever the shape of its weight.
+    """Return whether a module without children is a normalisation layer, for a weight of any shape.
 
-    It is tested on an input of the weight's shape; a module whose weight is zero or on the meta device is judged by its
-    class name.
+    The module is called with an input of the weight's shape. If the weight is zero or on the meta device, the class
+    name decides.
     """
     own = list(module.parameters(recurse=False))
     if any(True for _ in module.children()) or not own:
@@ -20,7 +20,7 @@ def is_norm(module: nn.Module) -> bool:
     try:
         with torch.no_grad():
             once, fourfold = module(inputs), module(4 * inputs)
-    except Exception:  # it takes other arguments and may raise anything
+    except Exception:  # not a norm, since it needs other arguments; any type may be raised
         return False
     if not isinstance(once, Tensor) or once.shape != inputs.shape:
         return False

@@ -1,7 +1,7 @@
-"""A model's context length, and the text lengths at which its position encoding changes.
+"""Determines a model's context length, and the text lengths at which its position encoding changes.
 
-Configs have many names for the context length. The config's value is compared with the sizes of the position tables
-and, on a CPU, tested once by a pass up to the first decoder layer, which reads no layer weights.
+The context length has many names in configs. The config's value is compared with the sizes of the position tables and,
+on a CPU, tested once by a pass up to the first decoder layer, which reads no layer weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 DEFAULT_CONTEXT = 2048
-"""Context length in tokens of the few architectures without a longest position (ALiBi, recurrences)."""
+"""Context length in tokens for the few architectures without a longest position (ALiBi, recurrences)."""
 
 CONTEXT_NAMES = (
     "max_position_embeddings",
@@ -29,41 +29,42 @@ CONTEXT_NAMES = (
 """Config fields that hold the context length in tokens."""
 
 MAX_TRIED = 8192
-"""In tokens. A longer context length is not tested: position tables are not that large, and the attention mask would
-be."""
+"""Longest text in tokens that is tested. A greater context length is not tested, because position tables are not that
+large and the attention mask would be."""
 
-_found: "WeakKeyDictionary[nn.Module, tuple[int, int]]" = WeakKeyDictionary()
-"""Cache: model -> (the config's context length, the one found)."""
+_contexts: "WeakKeyDictionary[nn.Module, tuple[int, int]]" = WeakKeyDictionary()
+"""Cache: model -> (the config's context length, the determined context length)."""
 
 
 class _Reached(Exception):
-    """Raised when the first decoder layer is called, which shows that the modules before it accept the length."""
+    """Raised when the first decoder layer is called, which shows that the modules before it accept the text's
+    length."""
 
 
 def longest_text(model: nn.Module, config: PretrainedConfig, layers: Sequence[nn.Module]) -> int:
-    """The model's context length in tokens; determined once for each model.
+    """Return the model's context length in tokens; it is determined once for each model.
 
-    This is the config's number, or less if the learned position tables have fewer rows or a pass up to `layers` fails
-    at that length. The pass is only tried on a CPU, because an index beyond a table kills a process on a GPU. For a
-    wrapper module around a model only the config's number is used.
+    This is the config's value, or less if the learned position tables have fewer rows or if a pass up to `layers` fails
+    at that length. The pass is only run on a CPU, because on a GPU an index beyond a table kills the process. For a
+    wrapper module around a model, only the config's value is used.
     """
-    claimed = _claimed(config)
+    configured = _config_length(config)
     if not isinstance(model, PreTrainedModel):
-        return claimed
-    known = _found.get(model)
-    if known is None or known[0] != claimed:
-        fitting = min([claimed, *(rows for rows in _position_rows(model) if rows > 0)])
-        tried = _tried(model, fitting, layers) if layers and model.device.type == "cpu" else fitting
-        known = _found[model] = claimed, tried
+        return configured
+    known = _contexts.get(model)
+    if known is None or known[0] != configured:
+        fitting = min([configured, *(rows for rows in _position_rows(model) if rows > 0)])
+        accepted = _longest_accepted(model, fitting, layers) if layers and model.device.type == "cpu" else fitting
+        known = _contexts[model] = configured, accepted
     return known[1]
 
 
 def length_switches(model: PreTrainedModel) -> tuple[int, ...]:
-    """The text lengths, ascending, beyond which the model encodes the positions of all tokens differently; usually
-    none.
+    """Return the text lengths, ascending, beyond which the model encodes the positions of all tokens differently; empty
+    for most models.
 
     longrope (Phi-3) uses its long factors for a whole forward pass as soon as one position in it is beyond the original
-    context. So a text gives the same numbers in a batch as alone only if all texts of the batch are on the same side of
+    context. So a text gets the same outputs in a batch as alone only if all texts of the batch are on the same side of
     each switch.
     """
     config = model.config.get_text_config(decoder=True)
@@ -76,20 +77,21 @@ def length_switches(model: PreTrainedModel) -> tuple[int, ...]:
 
 
 def side(switches: Sequence[int], length: int) -> int:
-    """The number of switches that a text of this length exceeds; texts with the same number may share a forward
-    pass."""
+    """Return the number of switches that a text of this length exceeds; texts with the same number may be in one
+    batch."""
     return sum(length > switch for switch in switches)
 
 
 def _ropes(parameters: object) -> list[Mapping[str, Any]]:
-    """The rotary embedding's parameter sets: one, or one for each kind of layer."""
+    """Return the rotary embedding's parameter sets: one, or one for each kind of layer."""
     if not isinstance(parameters, Mapping):
         return []
     inner = [value for value in parameters.values() if isinstance(value, Mapping)]
     return inner or [parameters]
 
 
-def _claimed(config: PretrainedConfig) -> int:
+def _config_length(config: PretrainedConfig) -> int:
+    """Return the config's context length in tokens, or DEFAULT_CONTEXT if it has none."""
     for name in CONTEXT_NAMES:
         value = getattr(config, name, None)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
@@ -98,8 +100,8 @@ def _claimed(config: PretrainedConfig) -> int:
 
 
 def _position_rows(model: PreTrainedModel) -> list[int]:
-    """The number of positions in each learned position table next to the token embedding. Tables of other parts (image
-    encoders) are excluded, and so are the rows up to a table's padding row (RoBERTa)."""
+    """Return the number of positions in each learned position table next to the token embedding. Tables of other parts
+    (image encoders) are excluded, and the rows up to a table's padding row (RoBERTa) are subtracted."""
     tables = {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
     tokens = model.get_input_embeddings()
     beside = next((name.rpartition(".")[0] for name, table in tables.items() if table is tokens), "")
@@ -114,19 +116,21 @@ def _is_positions(name: str) -> bool:
     return name in ("wpe", "embed_positions", "position_embeddings", "position_embedding", "positions_embed")
 
 
-def _tried(model: PreTrainedModel, longest: int, layers: Sequence[nn.Module]) -> int:
-    """`longest` if a text of that length reaches the first layer, else the greatest length that does."""
-    if longest > MAX_TRIED or _goes(model, longest, layers) or not _goes(model, 1, layers):
+def _longest_accepted(model: PreTrainedModel, longest: int, layers: Sequence[nn.Module]) -> int:
+    """Return `longest` if a text of that length reaches the first layer, else the greatest length that does."""
+    if longest > MAX_TRIED or _accepts(model, longest, layers) or not _accepts(model, 1, layers):
         return longest  # a model that fails with a single token fails for another reason, which is reported elsewhere
     short, long = 1, longest
     while long - short > 1:
         middle = (short + long) // 2
-        short, long = (middle, long) if _goes(model, middle, layers) else (short, middle)
+        short, long = (middle, long) if _accepts(model, middle, layers) else (short, middle)
     return short
 
 
 @torch.no_grad()
-def _goes(model: PreTrainedModel, length: int, layers: Sequence[nn.Module]) -> bool:
+def _accepts(model: PreTrainedModel, length: int, layers: Sequence[nn.Module]) -> bool:
+    """Return whether a text of this length reaches the first layer without an exception."""
+
     def stop(*_: object) -> None:
         raise _Reached
 
@@ -144,6 +148,7 @@ def _goes(model: PreTrainedModel, length: int, layers: Sequence[nn.Module]) -> b
 
 
 def _ids(model: PreTrainedModel, length: int) -> torch.Tensor:
-    """A text that repeats one token other than padding, because some models count no positions for padding."""
+    """Return a text [1, length] that repeats one token other than padding, because some models give padding tokens no
+    position."""
     padding = model.config.get_text_config(decoder=True).pad_token_id
     return torch.full((1, length), 1 if padding == 0 else 0, device=model.device)

@@ -1,4 +1,4 @@
-"""Reads users' JSON Lines and text files; errors name the file, line and field."""
+"""Reads JSON Lines and text files of users; error messages name the file, line and field."""
 
 import codecs
 import json
@@ -14,60 +14,62 @@ from prunescope.lm.characters import half_character
 from prunescope.lm.errors import BadData
 
 MAX_DEPTH = 100
-"""Nesting depth in one line of a file; valid rows need three levels."""
+"""Maximum nesting depth in one line of a file; valid rows need three levels."""
 MAX_DIGITS = 400
-"""Digits of an integer in a line of a file."""
+"""Maximum number of digits of an integer in a line of a file."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a dataset, whose fields are validated when they are read; `place` names the row in errors."""
+    """One row of a dataset, whose fields are validated when they are read. `place` names the row in error messages."""
 
     fields: Mapping[str, object]
     place: str
 
     def text(self, name: str) -> str:
-        """A non-blank text field. Raises BadData."""
+        """Return a text field that is not blank. Raises BadData for any other value."""
         value = self._value(name)
         if not isinstance(value, str):
-            raise self._wrong(name, value, "a text")
+            raise self._field_error(name, value, "a text")
         if not value.strip():
             raise BadData(f"{self.place}: field {name!r} is empty")
-        return self._whole(name, value)
+        return self._valid(name, value)
 
     def passage(self, name: str) -> str:
-        """A text field that may be blank. Raises BadData."""
+        """Return a text field that may be blank. Raises BadData for any other value."""
         value = self.fields.get(name)
         if not isinstance(value, str):
             raise BadData(f"{self.place}: field {name!r} is missing or no text")
-        return self._whole(name, value)
+        return self._valid(name, value)
 
     def answer(self, name: str, answers: Sequence[str]) -> str:
-        """The answer of a label field: `answers[label]`. Raises BadData."""
+        """Return `answers[label]` for the label in field `name`. Raises BadData for a label that is not an index of
+        `answers`."""
         value = self._value(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < len(answers):
-            raise self._wrong(name, value, " or ".join(map(str, range(len(answers)))))
+            raise self._field_error(name, value, " or ".join(map(str, range(len(answers)))))
         return answers[value]
 
     def truth(self, name: str) -> bool:
-        """A boolean field. Raises BadData."""
+        """Return a boolean field. Raises BadData for any other value."""
         value = self._value(name)
         if not isinstance(value, bool):
-            raise self._wrong(name, value, "true or false")
+            raise self._field_error(name, value, "true or false")
         return value
 
     def chosen(self, choices: str, key: str) -> str:
-        """The right choice's text: of the field `choices` {"text": [...], "label": [...]} the text whose label is in
-        field `key`. Raises BadData."""
+        """Return the right choice's text: of the field `choices` {"text": [...], "label": [...]}, the text whose label
+        is in field `key`. Raises BadData for other contents."""
         found, label = self._value(choices), self._value(key)
         texts, labels = (found.get("text"), found.get("label")) if isinstance(found, Mapping) else (None, None)
         if not (_are_texts(texts) and _are_texts(labels) and len(texts) == len(labels)):
-            raise self._wrong(choices, found, '{"text": [...], "label": [...]}, as many labels as texts')
+            raise self._field_error(choices, found, '{"text": [...], "label": [...]}, as many labels as texts')
         if not isinstance(label, str) or label not in labels:
-            raise self._wrong(key, label, f"one of {', '.join(labels)}")
-        return self._whole(choices, texts[labels.index(label)])
+            raise self._field_error(key, label, f"one of {', '.join(labels)}")
+        return self._valid(choices, texts[labels.index(label)])
 
-    def _whole(self, name: str, text: str) -> str:
+    def _valid(self, name: str, text: str) -> str:
+        """Return the text. Raises BadData for a lone surrogate."""
         if wrong := half_character(text):
             raise BadData(f"{self.place}: field {name!r} {wrong}")
         return text
@@ -79,17 +81,18 @@ class Row:
             )
         return self.fields[name]
 
-    def _wrong(self, name: str, value: object, needed: str) -> BadData:
+    def _field_error(self, name: str, value: object, needed: str) -> BadData:
         shown = repr(value)
         return BadData(f"{self.place}: field {name!r} is {shown[:60]}{'...' * (len(shown) > 60)}, not {needed}")
 
 
 def file_text(path: Path) -> str:
-    """A file's text, with line ends converted to "\\n". Raises BadData when it is not UTF-8 or cannot be read."""
-    with _reading(path):
+    """Return a file's text, with line ends converted to "\\n". Raises BadData when the file is not UTF-8 or cannot be
+    read."""
+    with _read_errors(path):
         raw = path.read_bytes()
     try:
-        text = _without_mark(raw, str(path)).decode()
+        text = _without_bom(raw, str(path)).decode()
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     if "\0" in text:
@@ -98,12 +101,13 @@ def file_text(path: Path) -> str:
 
 
 def file_values(path: Path) -> Iterator[tuple[str, object]]:
-    """Iterate over the non-blank lines of a JSON Lines file as (place, value). All JSON Lines files are read by this
+    """Yield (place, value) for each non-blank line of a JSON Lines file. All JSON Lines files are read by this
     function.
 
     Lines end at LF, CR LF or CR only, since U+2028, U+0085 and other separators may occur in a JSON string. A byte
     order mark may precede the first line. Raises BadData, naming file, line and column, for a line that is not UTF-8,
-    not JSON (NaN and infinite numbers are not), nested deeper than MAX_DEPTH, or has a repeated name in one object.
+    is not JSON (NaN and infinite numbers are not), is nested deeper than MAX_DEPTH, or has an object with a repeated
+    name.
     """
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
@@ -112,7 +116,8 @@ def file_values(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def file_rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSON Lines file, without blank lines. Raises BadData, also for a file without rows."""
+    """Yield the rows of a JSON Lines file, skipping blank lines. Raises BadData for an invalid line, and for a file
+    without rows."""
     empty = True
     for place, fields in file_values(path):
         if not isinstance(fields, dict):
@@ -124,20 +129,21 @@ def file_rows(path: Path) -> Iterator[Row]:
 
 
 def file_documents(path: Path) -> list[str]:
-    """The field `text` of each line of a .jsonl file. Raises BadData, which names file, line and field."""
+    """Return the field `text` of each line of a .jsonl file. Raises BadData, naming file, line and field."""
     return [row.text("text") for row in file_rows(path)]
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The file's lines without their line ends."""
+    """Yield the file's lines without their line ends. Raises BadData for a line that is not UTF-8 or contains a NUL
+    byte."""
     number = 0
-    with _reading(path), path.open("rb") as stream:
+    with _read_errors(path), path.open("rb") as stream:
         for whole in stream:
             for raw in whole.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
                 number += 1
                 place = f"{path}, line {number}"
                 if number == 1:
-                    raw = _without_mark(raw, str(path))
+                    raw = _without_bom(raw, str(path))
                 try:
                     line = raw.decode()
                 except UnicodeDecodeError as error:
@@ -151,7 +157,8 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
+    """Convert errors of opening and reading a file to BadData."""
     try:
         yield
     except OSError as error:
@@ -159,25 +166,26 @@ def _reading(path: Path) -> Iterator[None]:
     except ValueError as error:
         if isinstance(error, BadData):
             raise
-        raise BadData(f"{str(path)!r}: no name of a file ({error})") from error  # it holds a null character
+        raise BadData(f"{str(path)!r}: not a valid file name ({error})") from error  # contains a NUL
 
 
-def _without_mark(raw: bytes, name: str) -> bytes:
-    """A file's first bytes without a UTF-8 byte order mark. Raises BadData for a UTF-16 byte order mark."""
+def _without_bom(raw: bytes, name: str) -> bytes:
+    """Return a file's first bytes without a UTF-8 byte order mark. Raises BadData for a UTF-16 byte order mark."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise BadData(f"{name}: not UTF-8 but UTF-16 or UTF-32; save it as UTF-8")
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
 class _NotJson(ValueError):
-    """Raised for a value that is not JSON; `pattern` locates it outside of strings."""
+    """Raised for a value that is not JSON; `pattern` is a regular expression that matches the value, outside of
+    strings."""
 
     def __init__(self, said: str, pattern: str) -> None:
         super().__init__(said)
         self.pattern = pattern
 
 
-class _TwiceNamed(ValueError):
+class _RepeatedName(ValueError):
     """Raised for a name that occurs twice in one object."""
 
 
@@ -192,14 +200,14 @@ def _value(line: str, place: str) -> object:
         found = re.search(error.pattern, _outside_of_strings(line))
         column = found.start() + 1 if found else 1
         raise BadData(f"{place}: not JSON ({error} at column {column})") from error
-    except _TwiceNamed as error:
+    except _RepeatedName as error:
         name = str(error)
         column = line.rfind(json.dumps(name, ensure_ascii=False)) + 1 or line.rfind(json.dumps(name)) + 1 or 1
         raise BadData(f"{place}: field {name[:60]!r} stands twice in one object, again at column {column}") from error
 
 
 def _too_deep(line: str) -> int:
-    """The column where the nesting becomes too deep; 0 if it does not."""
+    """Return the column, from 1, at which the nesting becomes too deep; 0 if it does not."""
     depth = 0
     for found in re.finditer(r"[\[{\]}]", _outside_of_strings(line)):
         depth += 1 if found.group() in "[{" else -1
@@ -209,7 +217,7 @@ def _too_deep(line: str) -> int:
 
 
 def _outside_of_strings(line: str) -> str:
-    """The line with each JSON string replaced by quotation marks of the same length."""
+    """Return the line with each JSON string replaced by quotation marks of the same length."""
     return re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: '"' * len(found.group()), line)
 
 
@@ -217,13 +225,13 @@ def _constant(text: str) -> object:
     raise _NotJson(f"{text}: no number of JSON", re.escape(text))
 
 
-def _whole(digits: str) -> int:
+def _integer(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise _NotJson(f"a number of more than {MAX_DIGITS} digits", rf"\d{{{MAX_DIGITS},}}")
     return int(digits)
 
 
-def _real(text: str) -> float:
+def _float(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise _NotJson(f"{text[:20]}: too large a number", re.escape(text))
     return number
@@ -233,7 +241,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _TwiceNamed(next(name for index, name in enumerate(names) if name in names[:index]))
+        raise _RepeatedName(next(name for index, name in enumerate(names) if name in names[:index]))
     return found
 
 
@@ -241,4 +249,4 @@ def _are_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole, parse_float=_real)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)

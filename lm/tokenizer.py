@@ -1,7 +1,7 @@
 """Loads a model's tokenizer, checks that it fits the model, and handles the special tokens that it adds to a text.
 
 Texts that are continued (by answers, labels, questions) are tokenised without the tokens that a tokenizer appends, such
-as </s>, because after those a model starts a new text. Tokens added before a text (BOS) are kept.
+as </s>, because after such a token a model begins a new text. Tokens added before a text (BOS) are kept.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from prunescope.lm.folders import is_lfs_pointer
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 Bos = Literal["auto", "always", "never"]
-"""Whether each window of running text begins with BOS; `auto` where the tokenizer adds one before a text."""
+"""Whether each window of running text begins with BOS; `auto`: if the tokenizer adds BOS before a text."""
 
 BOS_CHOICES: tuple[Bos, ...] = ("auto", "always", "never")
 
-PROBES = ("a", "the", "0")
+PROBES = ("a", "the", "0")  # texts with which a tokenizer is tested
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Added:
 
 
 def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreTrainedTokenizerBase | None:
-    """Load the tokenizer of a model's folder; None when there is none.
+    """Return the tokenizer of a model's folder; None when there is none.
 
     Raises BadInput when it cannot be loaded, UnsupportedModel when it does not fit the model (`check`).
     """
@@ -47,7 +47,8 @@ def load_tokenizer(folder: Path, reference: str, model: PreTrainedModel) -> PreT
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
-    """Load the tokenizer in a folder; None when there is none. Raises BadInput when it cannot be loaded."""
+    """Return the tokenizer in a folder; None when there is none. Raises BadInput when it cannot be loaded or has no
+    vocabulary."""
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
     for name in TOKENIZER_FILES:
@@ -57,15 +58,15 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-        for probe in PROBES:  # settings of the wrong type load, and fail only when used
+        for probe in PROBES:  # settings of the wrong type cause errors only when they are used
             tokenizer.decode(tokenizer(probe)["input_ids"])
     except Exception as error:  # the tokenizers library raises bare Exception
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"{folder}: its tokenizer cannot be used: {cause}") from error
     if set(tokenizer.get_vocab()) <= set(tokenizer.added_tokens_encoder):
         raise BadInput(
-            f"{folder}: its tokenizer has no vocabulary, and makes nothing of a text: copy the file with it there "
-            f"(tokenizer.json, tokenizer.model, or vocab.json and merges.txt)"
+            f"{folder}: its tokenizer has no vocabulary, so a text has no tokens: copy the file with the vocabulary "
+            f"there (tokenizer.json, tokenizer.model, or vocab.json and merges.txt)"
         )
     return tokenizer
 
@@ -73,9 +74,9 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
 def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedModel) -> RemovableHandle | None:
     """Raise UnsupportedModel when the tokenizer has a token without an embedding row.
 
-    Rows without a token (a padded vocabulary) are accepted, and so are special tokens without a row that the tokenizer
-    never adds by itself (Gemma 3's <image_soft_token>). For the latter a hook on the embedding raises BadText when a
-    text contains one; its handle is returned.
+    Embedding rows without a token (a padded vocabulary) are accepted, and so are special tokens without a row that the
+    tokenizer never adds by itself (Gemma 3's <image_soft_token>). In the latter case a hook on the embedding, whose
+    handle is returned, raises BadText when a text contains such a token. Otherwise None is returned.
     """
     embedding = model.get_input_embeddings()
     rows = len(cast(Tensor, embedding.weight))
@@ -94,7 +95,7 @@ def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedM
             f"after its embedding grew"
         )
 
-    def refuse(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def check_ids(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         ids = args[0] if args else next(iter(kwargs.values()))
         if (token := int(ids.max())) >= rows:
             raise BadText(
@@ -102,11 +103,11 @@ def check(tokenizer: PreTrainedTokenizerBase, reference: str, model: PreTrainedM
                 f"embedding has {rows} rows; take it out of the text"
             )
 
-    return embedding.register_forward_pre_hook(refuse, with_kwargs=True)
+    return embedding.register_forward_pre_hook(check_ids, with_kwargs=True)
 
 
 def added(tokenizer: PreTrainedTokenizerBase) -> Added:
-    """The tokens that the tokenizer adds around a text, found by comparing short texts tokenised with and without
+    """Return the tokens that the tokenizer adds around a text, by comparing short texts tokenised with and without
     special tokens."""
     for probe in PROBES:
         plain: list[int] = tokenizer(probe, add_special_tokens=False)["input_ids"]
@@ -118,13 +119,13 @@ def added(tokenizer: PreTrainedTokenizerBase) -> Added:
 
 
 def without_end(ids: Sequence[int], behind: Sequence[int]) -> list[int]:
-    """The ids of a text without the ids `behind` that the tokenizer appended."""
+    """Return the ids of a text without the ids `behind` that the tokenizer appended, if they are at its end."""
     kept = len(ids) - len(behind)
     return list(ids[:kept] if behind and kept >= 0 and list(ids[kept:]) == list(behind) else ids)
 
 
 def to_continue(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The ids of a text that will be continued: with the special tokens before it, without those after it.
+    """Return the ids of a text that will be continued: with the special tokens before it, without those after it.
 
     Raises BadText for a lone surrogate.
     """
@@ -139,7 +140,8 @@ def check_characters(text: str) -> None:
 
 
 def window_start(tokenizer: PreTrainedTokenizerBase, bos: str) -> tuple[int, ...]:
-    """The ids that every window of running text begins with: BOS, or none. Raises BadInput."""
+    """Return the ids that every window of running text begins with: BOS, or none. `bos` is one of BOS_CHOICES. Raises
+    BadInput for another value, and for `always` if the tokenizer has no BOS."""
     if bos not in BOS_CHOICES:
         raise BadInput(f"bos {bos!r} is unknown: {', '.join(BOS_CHOICES)}")
     if bos == "never":

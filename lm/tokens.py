@@ -1,4 +1,4 @@
-"""Tokenisation that keeps each token's character range in the text."""
+"""Tokenises texts and keeps each token's character range in the text."""
 
 import unicodedata
 from bisect import bisect_right
@@ -15,9 +15,9 @@ class Tokens:
     """One text's tokens; the four lists are parallel.
 
     `texts` are the tokens for display: the token's characters with its leading space (a newline is "\\n"), or the
-    vocabulary entry of a special token. When several byte tokens make up one character, the first has the character and
-    the others are empty. `offsets` are (start, end) in characters of the text; special tokens added by the tokenizer
-    have (0, 0).
+    vocabulary entry of a special token. When several byte tokens form one character, the first has the character and
+    the others are empty. `offsets` are (start, end) in characters of the text, (0, 0) for special tokens added by the
+    tokenizer.
     """
 
     ids: list[int]
@@ -37,7 +37,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
     check_characters(text)
     if not tokenizer.is_fast:
         raise UnsupportedModel(
-            f"{type(tokenizer).__name__} cannot tell which characters a token stands for; a tokenizer.json is needed"
+            f"{type(tokenizer).__name__} cannot give the character range of a token; a tokenizer.json is needed"
         )
     encoding = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
     whole: list[int] = encoding["input_ids"]
@@ -53,32 +53,32 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
 
 
 def _texts(shown: list[str | None], offsets: list[tuple[int, int]], special: list[bool], text: str) -> list[str]:
-    """The display text of each token: its decoded text or, for part of a character (None), the characters in its
-    offsets that no earlier token has shown."""
+    """Return the display text of each token: its decoded text or, for part of a character (None in `shown`), the
+    characters in its offsets that no earlier token displays."""
     texts, done = [], 0
     starts = sorted({start for start, _ in offsets} | {len(text)})
     for piece, (start, end), marked in zip(shown, offsets, special, strict=True):
         if piece is None:
             end = _whole_character(text, start, end, starts[bisect_right(starts, start)] if start < len(text) else end)
         texts.append(text[max(start, done) : end] if piece is None else piece)
-        # The space that SentencePiece adds before a text has the offsets of a character that it does not represent.
+        # The space that SentencePiece adds before a text has the offsets of the text's first character.
         if not marked and (piece is None or not piece.isspace() or text[start:end].isspace()):
             done = max(done, end)
     return texts
 
 
 def _whole_character(text: str, start: int, end: int, most: int) -> int:
-    """The end of the whole character that a token is part of. When the tokenizer composes characters (NFC), the offsets
-    of a decomposed é or Hangul syllable end after its first code point, and the following marks have no token of their
-    own."""
+    """Return the end of the whole character of which a token is a part; at most `most`. When the tokenizer composes
+    characters (NFC), the offsets of a decomposed é or Hangul syllable end after its first code point, and the following
+    marks have no token."""
     while end < most and len(unicodedata.normalize("NFC", text[start : end + 1])) == 1:
         end += 1
     return end
 
 
 def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str | None:
-    """The decoded text of one token, None for an incomplete character. It is decoded after a letter, because decoders
-    drop a space at the start of a text."""
+    """Return the decoded text of one token, None for an incomplete character. The token is decoded after a letter,
+    because decoders drop a space at the start of a text."""
     piece = str(tokenizer.convert_ids_to_tokens(token))
     if special:
         return piece

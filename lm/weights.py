@@ -1,4 +1,4 @@
-"""Loads a checkpoint's tensors into a model; tensors that are missing or do not fit are an error that names them."""
+"""Loads a checkpoint's tensors into a model. Tensors that are missing or do not fit raise an error that names them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from prunescope.lm.checkpoint import Checkpoint, Entry, named
 from prunescope.lm.errors import BadInput, UnsupportedModel
 
 PACKED = (".qweight", ".qzeros", ".g_idx", ".weight_packed", ".weight_scale", ".absmax", ".quant_map", ".SCB")
-"""Tensor name suffixes that mark packed (quantised) weights when the config does not say so."""
+"""Name suffixes of packed (quantised) tensors, for models whose config does not mention the quantisation."""
 
 
 def load_weights(
@@ -30,11 +30,12 @@ def load_weights(
     reference: str,
     generation: GenerationConfig | None = None,
 ) -> PreTrainedModel:
-    """Build the config's model with the checkpoint's tensors, in `dtype` on the CPU.
+    """Return the config's model with the checkpoint's tensors, in `dtype` on the CPU. `generation` is its generation
+    config (None: derived from the model's config).
 
-    Tensors stored in `dtype` are memory-mapped from the files and take no anonymous memory. Raises UnsupportedModel,
-    listing the tensors, when some are missing, have another shape, or belong to the decoder layers but not to the
-    model.
+    Tensors that are stored in `dtype` are memory-mapped from the files; others are converted in memory. Raises
+    UnsupportedModel, listing the tensors, when some are missing, have another shape, or belong to the decoder layers
+    but not to the model.
     """
     packed = [name for name in checkpoint.entries if name.endswith(PACKED)]
     if packed:
@@ -66,9 +67,9 @@ def load_weights(
 
 
 def stored_names(model: PreTrainedModel, checkpoint: Checkpoint) -> dict[str, str]:
-    """Name in the model's state dict -> name in the checkpoint, for all tensors that the model uses unchanged.
+    """Return name in the model's state dict -> name in the checkpoint, for all tensors that the model uses unchanged.
 
-    Tensors that transformers merges from several stored ones, or reshapes, are not included.
+    Tensors that transformers merges from several stored tensors, or reshapes, are not included.
     """
     found: dict[str, str] = {}
     taken: set[str] = set()
@@ -82,13 +83,13 @@ def stored_names(model: PreTrainedModel, checkpoint: Checkpoint) -> dict[str, st
 
 
 def _renamed(model: PreTrainedModel, checkpoint: Checkpoint) -> Iterator[tuple[str, str, bool]]:
-    """(name in the checkpoint, name in the model's state dict, whether it is used unchanged) of all tensors that belong
-    to the model, renamed as transformers does."""
+    """Yield (name in the checkpoint, name in the model's state dict, whether it is used unchanged) for all tensors that
+    belong to the model, renamed in the same way as transformers does."""
     state = model.state_dict()
     transforms = get_model_conversion_mapping(model)
     renamings = [transform for transform in transforms if isinstance(transform, WeightRenaming)]
     converters = [transform for transform in transforms if isinstance(transform, WeightConverter)]
-    # In transformers' order: some renamings depend on earlier ones.
+    # In the order of transformers, because some renamings depend on earlier ones.
     for name in sorted(checkpoint.entries, key=dot_natural_key):
         own, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
         if own not in state and name in state:
@@ -98,7 +99,8 @@ def _renamed(model: PreTrainedModel, checkpoint: Checkpoint) -> Iterator[tuple[s
 
 
 def _check_shapes(empty: PreTrainedModel, checkpoint: Checkpoint, reference: str) -> None:
-    """Compare the checkpoint's shapes with the config's before allocating a model of the config's size."""
+    """Raise UnsupportedModel when shapes in the checkpoint differ from the config's. This is checked before memory for
+    a model of the config's size is allocated."""
     state = empty.state_dict()
     wrong = [
         f"{name} is {list(checkpoint.entries[name].shape)}, not {list(state[own].shape)}"
@@ -113,8 +115,8 @@ def _check_shapes(empty: PreTrainedModel, checkpoint: Checkpoint, reference: str
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's first line, with the next one when it ends in a colon; with the type when the text is empty or
-    only a key."""
+    """Return an exception's first line, and the second if the first ends in a colon. The type is prepended when the
+    message is empty or only a key."""
     said = str(error).strip()
     if not said or isinstance(error, KeyError):
         return f"{type(error).__name__} {said}".strip().splitlines()[0]
@@ -123,12 +125,14 @@ def first_line(error: BaseException) -> str:
 
 
 def _slices(checkpoint: Checkpoint, opened: ExitStack) -> dict[str, Any]:
-    """Name -> lazily read tensor slice, valid until `opened` is closed."""
+    """Return name -> tensor slice that is read on demand, valid until `opened` is closed."""
     files = {file: opened.enter_context(safe_open(file, framework="pt")) for file in checkpoint.files}
     return {name: files[entry.file].get_slice(entry.key) for name, entry in checkpoint.entries.items()}
 
 
 def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, loading: Mapping[str, Any], reference: str) -> None:
+    """Raise UnsupportedModel when tensors of the model are missing, or when tensors of the decoder layers would be
+    ignored."""
     kind = type(model).__name__
     if missing := loading["missing_keys"]:
         # transformers would initialise them randomly
@@ -138,16 +142,16 @@ def _check_names(model: PreTrainedModel, checkpoint: Checkpoint, loading: Mappin
             f"{reference}: the checkpoint lacks {len(missing)} tensors of {kind}: {named(missing)}; {held}give a "
             f"checkpoint that fits its config.json, or save it again"
         )
-    if lost := _lost(model, checkpoint, loading["unexpected_keys"]):
+    if ignored := _ignored(model, checkpoint, loading["unexpected_keys"]):
         raise UnsupportedModel(
-            f"{reference}: {kind} has no place for {len(lost)} tensors of its decoder layers: {named(lost)}; it would "
-            f"compute without them; give a config.json that fits the checkpoint"
+            f"{reference}: {kind} has no place for {len(ignored)} tensors of its decoder layers: {named(ignored)}; it "
+            f"would compute without them; give a config.json that fits the checkpoint"
         )
 
 
-def _lost(model: PreTrainedModel, checkpoint: Checkpoint, unexpected: Iterable[str]) -> list[str]:
-    """Tensors of the decoder layers that transformers ignores: biases that the config does not have, layers beyond the
-    last. Masks, frequencies and scales of older checkpoints are allowed."""
+def _ignored(model: PreTrainedModel, checkpoint: Checkpoint, unexpected: Iterable[str]) -> list[str]:
+    """Return the names of decoder layers' tensors that transformers ignores: biases that the config does not have,
+    layers beyond the last. Masks, frequencies and scales of older checkpoints are not included."""
     try:
         path = layers_path(model) + "."
     except UnsupportedModel:
@@ -155,10 +159,10 @@ def _lost(model: PreTrainedModel, checkpoint: Checkpoint, unexpected: Iterable[s
     entries = checkpoint.entries
     short = path.split(".", 1)[-1]  # without the base model's prefix
 
-    def counts(name: str) -> bool:
+    def is_weight(name: str) -> bool:
         entry: Entry | None = entries.get(name) or entries.get(name.removeprefix(f"{model.base_model_prefix}."))
         if not name.startswith((path, short)) or name.endswith((".inv_freq", ".masked_bias")):
             return False
         return entry is None or ("F" in entry.dtype and len(entry.shape) in (1, 2, 3) and entry.shape != (1,))
 
-    return [name for name in unexpected if counts(name)]
+    return [name for name in unexpected if is_weight(name)]

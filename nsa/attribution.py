@@ -1,7 +1,7 @@
 """Runs an attribution: the three steps of Neuron Semantic Attribution in order, with one model in memory at a time.
 
-Activations are stored in an archive on disk (`nsa/archive.py`) and processed in pieces, so that memory depends neither
-on the number of texts nor on the number of variants.
+Activations are stored in an archive on disk (`nsa/archive.py`) and processed in pieces, so that memory use depends
+neither on the number of texts nor on the number of variants.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,15 +29,15 @@ DENSE = "dense"
 
 @dataclass(frozen=True)
 class Result:
-    """The results stored beside the archive's activations: arrays by name and a JSON document `tables`.
-    store/attributions/activations.py describes their formats."""
+    """The results that are stored in addition to the archive's activations: arrays by name, and the JSON document
+    `tables`. store/attributions/activations.py describes their formats."""
 
     arrays: dict[str, np.ndarray]
     tables: dict[str, Any]
 
 
 def variant_names(pruned: int) -> list[str]:
-    """The names of the variants in order: `dense`, `pruned-1`, ..."""
+    """Return the names of the variants in order: `dense`, `pruned-1`, ..., `pruned-<pruned>`."""
     return [DENSE, *(f"pruned-{number}" for number in range(1, pruned + 1))]
 
 
@@ -49,10 +49,12 @@ def attribute(
     open_archive: Callable[[list[dict[str, Any]], int, int], Archive],
     report: Report = lambda stage, done, total, unit: None,
 ) -> Result:
-    """Run the three steps. `dense` and each of `pruned` load their model when called, which is when it is needed.
+    """Run the three steps of an attribution. `dense` and each of `pruned` load a model when called; each is called
+    once, when its model is needed.
 
-    `open_archive(examples, layers, neurons)` is called once, after texts and words were found usable. Raises BadInput
-    and its subclasses (lm/errors.py, nsa/errors.py); exceptions of `report` propagate.
+    `open_archive(examples, layers, neurons)` is called once, after texts and words were found usable. `report(stage,
+    done, total, unit)` is a progress callback; its exceptions propagate. Raises BadInput and its subclasses
+    (lm/errors.py, nsa/errors.py).
     """
     check(texts, options)
     lm = dense()
@@ -64,18 +66,18 @@ def attribute(
     arrays = matched.arrays
     zeros = masks.zeros(lm.model) if pruned else None
     del lm
-    against = baseline(archive, DENSE, prepared, options, arrays) if pruned else None
+    base = baseline(archive, DENSE, prepared, options, arrays) if pruned else None
     archive.close(DENSE)
     comparisons = {}
     for name, load in zip(variant_names(len(pruned))[1:], pruned, strict=True):
-        assert zeros is not None and against is not None
+        assert zeros is not None and base is not None
         lm = load()
         check_comparable(lm, name, prepared.examples, shape)
         _record(lm, name, prepared, archive, report)
         fractions = masks.masked_fractions(lm.model, zeros)
         device = lm.device
         del lm
-        comparisons[name] = compare(archive, name, prepared, options, arrays, against, device, report)
+        comparisons[name] = compare(archive, name, prepared, options, arrays, base, device, report)
         archive.close(name)
         arrays[f"masked_in/{name}"] = fractions.incoming.astype(np.float32)
         arrays[f"masked_out/{name}"] = fractions.outgoing.astype(np.float32)
@@ -83,6 +85,7 @@ def attribute(
 
 
 def _record(lm: LanguageModel, variant: str, prepared: Prepared, archive: Archive, report: Report) -> None:
+    """Record a model's activations in the archive. The message of a NotFinite error begins with the model's name."""
     try:
         record(
             lm.model,

@@ -3,9 +3,10 @@
     ablation       the dense model, with its top neurons fixed to their mean activation
     restoration    a pruned model, with the dense model's weights for its top neurons
 
-The controls are the same interventions on `draws` random sets of other ranked neurons, with as many in every layer as
-top neurons. The caller supplies `measure`, which returns one or more numbers for each row of a task, always the same
-rows in the same order, so that conditions are compared row by row (nsa/effects.py).
+The controls are the same interventions on `draws` random sets of other ranked neurons. Each set has as many neurons in
+every layer as there are top neurons in that layer. The caller supplies `measure`, which returns one or more numbers for
+each row of a task, always for the same rows in the same order, so that conditions are compared row by row
+(nsa/effects.py).
 """
 
 from collections.abc import Callable
@@ -28,8 +29,8 @@ AS_IT_IS, TOP = "as it is", "top neurons"
 
 @dataclass(frozen=True)
 class Groups:
-    """The top neurons, best first, and the control sets (`draws`), with neurons numbered layer * neurons + neuron.
-    `neurons` is the number of neurons in a layer."""
+    """The top neurons, best first, and the random control sets (`draws`). A neuron is given as layer * neurons +
+    neuron, where `neurons` is the number of neurons in a layer."""
 
     top: Int[np.ndarray, " some"]
     draws: Int[np.ndarray, "draws some"]
@@ -42,13 +43,13 @@ class Groups:
         return [AS_IT_IS, TOP, *(f"random neurons, draw {draw} of {count}" for draw in range(1, count + 1))]
 
     def by_layer(self, places: Int[np.ndarray, " some"]) -> dict[int, np.ndarray]:
-        """Group neuron numbers by layer: layer -> its neurons, ascending."""
+        """Return layer -> its neurons, ascending, for neurons given as layer * neurons + neuron."""
         ordered = np.unique(places)
         layers = ordered // self.neurons
         return {int(layer): ordered[layers == layer] % self.neurons for layer in np.unique(layers)}
 
     def all(self) -> dict[int, np.ndarray]:
-        """Layer -> its neurons that are in the top or any control set."""
+        """Return layer -> its neurons that are among the top neurons or in any control set."""
         return self.by_layer(np.concatenate([self.top, self.draws.ravel()]))
 
 
@@ -60,11 +61,12 @@ def choose(
     layers: tuple[int, ...] | None = None,
     seed: int = 0,
 ) -> Groups:
-    """Choose the `count` best-ranked neurons, over all layers or in `layers`, and `draws` control sets of other ranked
-    neurons. In `ranks`, 1 is the best and 0 means unranked.
+    """Choose the `count` best-ranked neurons, over all layers or in `layers`, and `draws` random control sets of other
+    ranked neurons. Each set has as many neurons in every layer as were chosen there. In `ranks`, 1 is the best and 0
+    means unranked.
 
-    Unranked neurons are hardly active, so they would be no fair control. Raises BadInput when there are too few ranked
-    neurons, or too few others in a layer.
+    Neurons without a rank are excluded, because they are hardly active and would be unfair controls. Raises BadInput
+    when there are fewer than `count` ranked neurons, or too few others in a layer for a control set.
     """
     ranks = ranks.copy()
     if layers is not None:
@@ -92,35 +94,35 @@ def choose(
 def ablate(
     model: PreTrainedModel, groups: Groups, means: Float[np.ndarray, "layers neurons"], measure: Measure
 ) -> Float[np.ndarray, "conditions measures rows"]:
-    """Measure the dense model unchanged, with its top neurons ablated, and with each control set ablated: one row of
-    conditions for each. Ablation holds a neuron's activation at its mean over the attribution's tokens, from `means`.
-    """
+    """Measure the dense model unchanged, with its top neurons ablated, and with each control set ablated; the results
+    are in this order. Ablation fixes a neuron's activation at its mean over the attribution's tokens, from `means`."""
 
-    def without(neurons: ByLayer) -> AbstractContextManager[None]:
+    def ablated(neurons: ByLayer) -> AbstractContextManager[None]:
         return mean_ablated(model, neurons, {layer: means[layer, some] for layer, some in neurons.items()})
 
-    return _all(groups, without, measure)
+    return _measure_conditions(groups, ablated, measure)
 
 
 def restore(
     model: PreTrainedModel, groups: Groups, dense: NeuronWeights, measure: Measure
 ) -> Float[np.ndarray, "conditions measures rows"]:
     """Measure a pruned model unchanged, with the dense weights of its top neurons restored, and with those of each
-    control set."""
-    return _all(groups, partial(restored, model, dense=dense), measure)
+    control set restored; the results are in this order."""
+    return _measure_conditions(groups, partial(restored, model, dense=dense), measure)
 
 
 def dense_weights(model: PreTrainedModel, groups: Groups) -> NeuronWeights:
-    """Copies of the dense weights that `restore` needs, so that the dense model need not stay in memory."""
+    """Return copies of the dense weights that `restore` needs, so that the dense model can be freed before."""
     return weights_of(model, groups.all())
 
 
-def _all(
-    groups: Groups, touched: Callable[[ByLayer], AbstractContextManager[None]], measure: Measure
+def _measure_conditions(
+    groups: Groups, intervention: Callable[[ByLayer], AbstractContextManager[None]], measure: Measure
 ) -> Float[np.ndarray, "conditions measures rows"]:
+    """Measure the model unchanged, and inside `intervention(neurons)` for the top neurons and each control set."""
     as_it_is, *others = groups.conditions
     found = [measure(as_it_is)]
     for name, places in zip(others, (groups.top, *groups.draws), strict=True):
-        with touched(groups.by_layer(places)):
+        with intervention(groups.by_layer(places)):
             found.append(measure(name))
     return np.array(found)

@@ -1,9 +1,9 @@
-"""Step 3 of NSA: compares the drop of the top neurons in a pruned model with that of control neurons.
+"""Step 3 of NSA: compares the drop of the top neurons in a pruned model with the drop of control neurons.
 
-A drop alone proves little. So the treatment group, the top neurons by Score, has two control groups: for each top
-neuron up to 20 neurons of the same layer, measured on the same word, drawn at random or matched by activation (the
-nearest A_m, the mean activation over the word's tokens). This is done for the top neurons over all layers and for those
-of each layer.
+A drop alone proves little. So the treatment group, the top neurons by Score, has two control groups. For each top
+neuron, each of them has up to 20 neurons of the same layer, measured on the same word: drawn at random, or matched by
+activation (those with the nearest A_m, the mean activation over the word's tokens). This comparison is made for the top
+neurons over all layers and for those of each layer.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ Rows = Callable[[Int[np.ndarray, " some"], Int[np.ndarray, " few"]], Float[np.nd
 
 @dataclass(frozen=True)
 class Controls:
-    """The stored document of a comparison: the pooled drops of the top neurons (`matched`), of the random controls
-    (`random`) and of the controls matched by activation (`like`), and the differences `matched` - `random` and
-    `matched` - `like`."""
+    """The stored document of a comparison. `matched`, `random` and `like` are the pooled drops of the top neurons, of
+    the random controls and of the controls matched by activation. `over_random` and `over_like` are the differences
+    `matched` - `random` and `matched` - `like`."""
 
     matched: Interval
     random: Interval
@@ -50,8 +50,8 @@ class ControlGroups:
 
 @dataclass(frozen=True)
 class Sums:
-    """For each top neuron and text, the sum of A over the word's tokens: of the neuron itself, and as the mean over
-    each of its control groups."""
+    """For each top neuron and text, the sum of A over the tokens of the neuron's own word: for the neuron itself, and
+    as the mean over the neurons of each of its control groups."""
 
     top: ByText
     random: ByText
@@ -59,7 +59,7 @@ class Sums:
 
 
 def own_words(dense: Float[np.ndarray, "neurons words"]) -> Int[np.ndarray, " neurons"]:
-    """Each neuron's own word, the index of the word with the highest A_m; -1 when no A_m is positive."""
+    """Return each neuron's own word: the index of the word with its highest A_m, -1 if no A_m is positive."""
     best = dense.argmax(1)
     return np.where(np.take_along_axis(dense, best[:, None], 1)[:, 0] > 0, best, -1)
 
@@ -72,11 +72,11 @@ def choose(
     ranked: Bool[np.ndarray, " neurons"],
     rng: np.random.Generator,
 ) -> ControlGroups:
-    """Choose the controls of one layer's top neurons (`over_all` and `in_layer`). `dense` is A_m, `words` each neuron's
-    own word.
+    """Choose the controls of one layer's top neurons (`over_all`: top neurons over all layers; `in_layer`: top neurons
+    of this layer). `dense` is A_m, `words` each neuron's own word.
 
-    Controls are ranked neurons that are not top neurons and have A_m > 0 on the word. A top neuron without controls is
-    left out.
+    Controls are ranked neurons that are not top neurons and have A_m > 0 on the top neuron's word. Top neurons without
+    any control are skipped.
     """
     others = ranked.copy()
     others[over_all] = others[in_layer] = False
@@ -97,8 +97,8 @@ def choose(
 
 
 def group_sums(chosen: ControlGroups, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions) -> Sums:
-    """Sum one variant's activations for a layer's top neurons and their controls. `rows(neurons, tokens)` reads
-    activations, `change` transforms them."""
+    """Sum one variant's activations over the own word's tokens, for a layer's top neurons and their controls.
+    `rows(neurons, tokens)` returns activations, to which `change` is applied (`scoring.transform`)."""
     places = list(positions.words.values())
     found: list[list[np.ndarray]] = [[], [], []]
     for neuron, word, random, matched in zip(chosen.neurons, chosen.words, chosen.random, chosen.matched, strict=True):
@@ -114,8 +114,8 @@ def group_sums(chosen: ControlGroups, rows: Rows, change: Callable[[Tensor], Ten
 def own_word_sums(
     values: Float[Tensor, "neurons tokens"], positions: Positions, words: Int[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, "neurons texts"]:
-    """The sum of transformed activations over the tokens of each neuron's own word, for every text; 0 for a neuron
-    without a word."""
+    """Return the sum of transformed activations over the tokens of each neuron's own word, for every text; 0 for a
+    neuron without an own word (-1 in `words`)."""
     # The last row is for neurons without a word.
     spelling = np.zeros((len(positions.words) + 1, len(positions.text)), dtype=bool)
     for row, places in zip(spelling, positions.words.values(), strict=False):
@@ -134,10 +134,10 @@ def controls(
     *,
     in_layer: bool = False,
 ) -> Controls:
-    """Pooled drops of the top neurons and their controls. `layers` has (comparators, dense sums, pruned sums) of every
-    layer.
+    """Return the pooled drops of the top neurons and their controls. `layers` has (control groups, dense sums, pruned
+    sums) of every layer.
 
-    `in_layer` selects each layer's own top neurons instead of the top neurons over all layers.
+    `in_layer`: use the top neurons of each layer instead of the top neurons over all layers.
     """
     chosen = [groups.in_layer if in_layer else groups.over_all for groups, _, _ in layers]
     counts = np.concatenate(
@@ -158,5 +158,6 @@ def controls(
 def _by_text(
     values: Float[np.ndarray, "some matches"], text: Int[np.ndarray, " matches"], texts: int
 ) -> Float[np.ndarray, "some texts"]:
+    """Return the sums of the values over the tokens of each text; `text` is each token's text."""
     found: np.ndarray = values @ (text[:, None] == np.arange(texts)).astype(np.float64)
     return found

@@ -1,4 +1,5 @@
-"""Step 3 of NSA for one pruned variant, over all layers: each neuron's drop, and the comparison with controls."""
+"""Step 3 of NSA for one pruned variant, over all layers: each neuron's drop, each word's drop, and the comparison with
+controls."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,20 +16,20 @@ from prunescope.nsa.matching import keep_by_text
 from prunescope.nsa.preparation import Options, Prepared, Report
 from prunescope.nsa.tables import top_count, top_of_layer
 
-PER_WORD = 20  # top neurons of a word, whose pooled drop is the word's drop
+PER_WORD = 20  # the pooled drop of this many best-ranked neurons is a word's drop
 WORD_COLUMNS = ("neurons", "activation", "drop", "low", "high")
-AT_ONCE = 512  # neurons whose resamples are in memory
+AT_ONCE = 512  # number of neurons whose resamples are in memory at once
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What every pruned variant is compared with: the top neurons and controls of each layer with their dense sums, and
-    the resampling weights."""
+    """The data that all pruned variants are compared with: each layer's top and control neurons with their dense sums,
+    and the resampling weights. `dense` is the name of the dense variant."""
 
     dense: str
     layers: dict[int, tuple[ControlGroups, Sums]]
     weights: np.ndarray
-    counts: np.ndarray  # [words, texts] tokens
+    counts: np.ndarray  # [words, texts] tokens that spell the word
 
 
 def baseline(
@@ -60,58 +61,58 @@ def compare(
     prepared: Prepared,
     options: Options,
     arrays: dict[str, np.ndarray],
-    against: Baseline,
+    base: Baseline,
     device: torch.device,
     report: Report,
 ) -> dict[str, Any]:
-    """Compare one variant with the dense model: add its arrays to `arrays`, and return its controls and word drops as a
-    document."""
+    """Compare one variant with the dense model. Adds the variant's arrays to `arrays`, and returns the drops of the
+    controls and of the words as a JSON document."""
     shape, words = arrays["score"].shape, range(len(prepared.positions.words))
     for name in ("drop", "drop_low", "drop_high"):
         arrays[f"{name}/{variant}"] = np.full(shape, np.nan, dtype=np.float32)
     by_layer = np.full((shape[0], len(words), len(WORD_COLUMNS)), np.nan, dtype=np.float32)
-    best = [_best(arrays, word) for word in words]
+    best = [_best_of_word(arrays, word) for word in words]
     over_all: dict[int, list[Group]] = {word: [] for word in words}
     measured = []
     for done, layer in enumerate(prepared.layers, start=1):
-        _layer(archive, variant, layer, prepared, options, arrays, against, device)
-        by_text = [archive.kept(f"text_activations/{name}", layer) for name in (against.dense, variant)]
-        _bounds(variant, layer, by_text, arrays, against)
+        _measure_layer(archive, variant, layer, prepared, options, arrays, base, device)
+        by_text = [archive.kept(f"text_activations/{name}", layer) for name in (base.dense, variant)]
+        _drop_intervals(variant, layer, by_text, arrays, base)
         for word in words:
-            here = _best(arrays, word, layer)
-            by_layer[layer, word] = list(_pooled([_group(by_text, here, word, against)], against).values())
+            here = _best_of_word(arrays, word, layer)
+            by_layer[layer, word] = list(_pooled([_group(by_text, here, word, base)], base).values())
             among = best[word][best[word] // shape[1] == layer] % shape[1]
-            over_all[word].append(_group(by_text, among, word, against))
-        chosen, dense = against.layers[layer]
+            over_all[word].append(_group(by_text, among, word, base))
+        chosen, dense = base.layers[layer]
         rows, change = partial(archive.rows, variant, layer), scoring.transform(options.activation)
         measured.append((chosen, dense, comparison.group_sums(chosen, rows, change, prepared.positions)))
         report(f"compare {variant}", done, len(prepared.layers), "layers")
     arrays[f"word_damage/{variant}"] = by_layer
-    each = [comparison.controls([one], against.counts, against.weights, in_layer=True) for one in measured]
+    each = [comparison.controls([one], base.counts, base.weights, in_layer=True) for one in measured]
     return {
-        "controls": asdict(comparison.controls(measured, against.counts, against.weights)),
+        "controls": asdict(comparison.controls(measured, base.counts, base.weights)),
         "layers": [
             {"layer": layer, "controls": asdict(found)} for layer, found in zip(prepared.layers, each, strict=True)
         ],
-        "words": [_document(_pooled(groups, against)) for groups in over_all.values()],
+        "words": [_document(_pooled(groups, base)) for groups in over_all.values()],
     }
 
 
-def _layer(
+def _measure_layer(
     archive: Archive,
     variant: str,
     layer: int,
     prepared: Prepared,
     options: Options,
     arrays: dict[str, np.ndarray],
-    against: Baseline,
+    base: Baseline,
     device: torch.device,
 ) -> None:
-    """One pass over a layer's activations: store A_m by word and by text and the activation statistics, and compute
-    each neuron's drop on its own word."""
+    """Read a layer's activations once: store A_m by word, A_m by text and the activation statistics, and compute each
+    neuron's drop on its own word."""
     positions, change = prepared.positions, scoring.transform(options.activation)
     words = arrays["word"][layer]
-    _, low, high, *_ = archive.kept(f"spread/{against.dense}", layer).T
+    _, low, high, *_ = archive.kept(f"spread/{base.dense}", layer).T
     means, own, spreads = [], [], []
     for first, values in pieces(archive, variant, layer, device):
         rows = slice(first, first + len(values))
@@ -122,33 +123,33 @@ def _layer(
     archive.keep(f"word_activations/{variant}", layer, every)
     archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
     keep_by_text(archive, variant, layer, np.concatenate(own), words, prepared)
-    before = archive.kept(f"word_activations/{against.dense}", layer)
-    dense, left = (_on_own_word(means, words) for means in (before, every))
-    arrays[f"drop/{variant}"][layer] = bootstrap.drops(dense, left)
+    before = archive.kept(f"word_activations/{base.dense}", layer)
+    dense, after = (_on_own_word(means, words) for means in (before, every))
+    arrays[f"drop/{variant}"][layer] = bootstrap.drops(dense, after)
 
 
 def _on_own_word(means: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """A_m of each neuron on its own word; NaN for a neuron without a word."""
+    """Return A_m of each neuron on its own word; NaN for a neuron without an own word."""
     own: np.ndarray = np.where(words >= 0, np.take_along_axis(means, np.maximum(words, 0)[:, None], 1)[:, 0], np.nan)
     return own
 
 
-def _bounds(
-    variant: str, layer: int, by_text: list[np.ndarray], arrays: dict[str, np.ndarray], against: Baseline
+def _drop_intervals(
+    variant: str, layer: int, by_text: list[np.ndarray], arrays: dict[str, np.ndarray], base: Baseline
 ) -> None:
-    """Compute the bootstrap intervals of all ranked neurons' drops, AT_ONCE neurons at a time."""
+    """Compute the bootstrap intervals of all ranked neurons' drops, for AT_ONCE neurons at a time."""
     words = arrays["word"][layer]
     kept = np.flatnonzero((arrays["rank"][layer] > 0) & (words >= 0))
     for word in np.unique(words[kept]):
         of_word = kept[words[kept] == word]
         for some in np.array_split(of_word, -(-len(of_word) // AT_ONCE)):
-            bounds = bootstrap.drop_bounds(_group(by_text, some, int(word), against), against.weights)
+            bounds = bootstrap.drop_bounds(_group(by_text, some, int(word), base), base.weights)
             arrays[f"drop_low/{variant}"][layer, some], arrays[f"drop_high/{variant}"][layer, some] = bounds.T
 
 
-def _best(arrays: dict[str, np.ndarray], word: int, layer: int | None = None) -> np.ndarray:
-    """The PER_WORD best-ranked neurons whose own word is `word`: indices within `layer`, or layer * neurons + neuron
-    over all layers."""
+def _best_of_word(arrays: dict[str, np.ndarray], word: int, layer: int | None = None) -> np.ndarray:
+    """Return the PER_WORD best-ranked neurons whose own word is `word`: as indices within `layer` or, if it is None, as
+    layer * neurons + neuron over all layers."""
     here = slice(None) if layer is None else layer
     ranks = np.where(arrays["word"][here] == word, arrays["rank"][here], 0).ravel()
     places = np.flatnonzero(ranks)
@@ -156,21 +157,21 @@ def _best(arrays: dict[str, np.ndarray], word: int, layer: int | None = None) ->
     return best
 
 
-def _group(by_text: list[np.ndarray], neurons: np.ndarray, word: int, against: Baseline) -> Group:
-    """A `Group` for neurons of one word, with sums recomputed from the stored means by text."""
-    counts = np.repeat(against.counts[[word]], len(neurons), axis=0)
+def _group(by_text: list[np.ndarray], neurons: np.ndarray, word: int, base: Baseline) -> Group:
+    """Return a `Group` of neurons on one word, with sums computed from the stored means by text (dense, pruned)."""
+    counts = np.repeat(base.counts[[word]], len(neurons), axis=0)
     dense, pruned = (np.where(counts > 0, means[neurons], 0).astype(np.float64) * counts for means in by_text)
     return Group(dense, pruned, counts)
 
 
-def _pooled(groups: list[Group], against: Baseline) -> dict[str, float]:
-    """The values of WORD_COLUMNS for one word's neurons; NaN where undefined."""
+def _pooled(groups: list[Group], base: Baseline) -> dict[str, float]:
+    """Return the values of WORD_COLUMNS for one word's neurons; NaN where undefined."""
     sides = ("dense", "pruned", "counts")
     group = Group(*(np.concatenate([getattr(part, side) for part in groups]) for side in sides))
     neurons = len(group.dense)
     if not neurons:
         return dict.fromkeys(WORD_COLUMNS, np.nan) | {"neurons": 0}
-    interval = bootstrap.pooled_drop(group, against.weights).interval()
+    interval = bootstrap.pooled_drop(group, base.weights).interval()
     found = {"drop": interval.value, "low": interval.low, "high": interval.high}
     activation = float((group.dense.sum(1) / group.counts.sum(1)).mean())
     numbers = {name: np.nan if value is None else value for name, value in found.items()}
@@ -178,5 +179,6 @@ def _pooled(groups: list[Group], against: Baseline) -> dict[str, float]:
 
 
 def _document(found: dict[str, float]) -> dict[str, Any]:
+    """Return the values of WORD_COLUMNS as JSON, with None for NaN."""
     document = {name: value if np.isfinite(value) else None for name, value in found.items()}
     return document | {"neurons": int(found["neurons"])}

@@ -1,15 +1,15 @@
 """Effects of interventions on the top neurons, compared with interventions on random neurons, on the same task rows.
 
     change of the top neurons      mean over rows of (with intervention - unchanged)
-    change of random neurons       the same, as the mean over draws
+    change of random neurons       the same, averaged over draws
     excess                         the first minus the second
 
 Intervals are 95 % percentile bootstraps. Every resample draws the rows, the same for all conditions, and the sets of
-neurons: D - 1 of the D draws, with replacement, which has the variance of a mean of D (Rao and Wu, Resampling inference
-with complex survey data, Journal of the American Statistical Association 83, 1988); D of D would give intervals that
-are too narrow, which matters with few draws. A distribution-free p-value is (b + 1) / (D + 1), where b is the number of
-draws with an effect at least as large as the top neurons' (Phipson and Smyth, Statistical Applications in Genetics and
-Molecular Biology 9, 2010). It cannot be smaller than 1 / (D + 1).
+random neurons. Of the D sets, D - 1 are drawn with replacement, so that their mean has the variance of a mean of D (Rao
+and Wu, Resampling inference with complex survey data, Journal of the American Statistical Association 83, 1988).
+Drawing D of D would give intervals that are too narrow, noticeably so with few draws. A distribution-free p-value is (b
++ 1) / (D + 1), where b is the number of draws with an effect at least as large as the top neurons' (Phipson and Smyth,
+Statistical Applications in Genetics and Molecular Biology 9, 2010). It cannot be smaller than 1 / (D + 1).
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,13 @@ import numpy as np
 from jaxtyping import Float
 
 RESAMPLES = 1000
-AT_ONCE = 50  # resamples whose row counts are in memory
+AT_ONCE = 50  # number of resamples whose row counts are in memory at once
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over rows, or a difference of two, with its interval; no interval when all rows have the same value."""
+    """A mean over rows, or a difference of two means, with its interval; no interval (None) when all rows have the same
+    value."""
 
     value: float
     low: float | None
@@ -32,8 +33,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Effect:
-    """One measure of a model: unchanged (`base`), with an intervention on the top neurons, on random neurons, and the
-    differences.
+    """One measure of a model: unchanged (`base`), with an intervention on the top neurons, with an intervention on
+    random neurons, and the differences.
 
     `draws` are the means of the single draws; `p_value` is one-sided, in the expected direction.
     """
@@ -49,7 +50,7 @@ class Effect:
 
 
 def effect(outcomes: Float[np.ndarray, "conditions rows"], *, seed: int, lower: bool) -> Effect:
-    """Compute the effect on one measure. The conditions are: unchanged, top neurons, then the draws (at least two).
+    """Return the effect on one measure. The conditions are: unchanged, top neurons, then the draws (at least two).
 
     `lower`: whether the expected effect is a decrease (ablation) instead of an increase (restoration).
     """

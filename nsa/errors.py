@@ -26,9 +26,9 @@ class ModelAnswer:
 
 
 class NoInfluentialWords(BadText):
-    """No text has an influential word, so there is nothing to attribute.
+    """No text has an influential word, so no neuron can be attributed.
 
-    `answers` are the model's answers about the texts, in order; empty when no model was asked.
+    `answers` are the model's answers about the texts, in order; empty when the word source is not the model.
     """
 
     code: ClassVar[str] = "no-influential-words"

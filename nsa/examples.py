@@ -15,15 +15,15 @@ from prunescope.nsa.texts import FoundWords, Text, start_of
 from prunescope.text.words import fold
 
 MAX_SHOWN = 3
-"""Model answers quoted in an error message."""
+"""Maximum number of model answers quoted in an error message."""
 
 __all__ = ["Example", "LeftOut", "Positions", "Text", "WordMatch", "fitting", "make_examples", "positions_of"]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One text as the model reads it. `index` is its index among the attribution's texts, `text` the whole prompt, and
-    `span` the character range [start, end) of the text itself in it."""
+    """One text in the form in which the model reads it. `index` is its index among the attribution's texts, `text` the
+    whole prompt, and `span` the character range [start, end) of the text itself within the prompt."""
 
     index: int
     label: str | None
@@ -42,7 +42,7 @@ class Example:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A text that is not used: its index, the reason, and how it begins (`start`)."""
+    """A text that is not used: its index (`text`), the reason, and its beginning (`start`)."""
 
     text: int
     reason: str
@@ -54,8 +54,8 @@ class Positions:
     """Index arrays over the concatenated tokens of all examples: each token's text, and its role in the sums.
 
     `text`: the text's index; `special`: tokens such as `<s>`, which are not part of the text; `influential`: the tokens
-    of S in Eq. 1; `words`: influential word (in lower case, as first spelled) -> ascending positions of its tokens in
-    all texts. Special tokens are in the sums of Eq. 1 only with `count_special`.
+    of S in Eq. 1; `words`: influential word (in lower case, in its first spelling) -> ascending positions of its tokens
+    in all texts. Special tokens are included in the sums of Eq. 1 only with `count_special`.
     """
 
     text: Int[np.ndarray, " tokens"]
@@ -71,7 +71,7 @@ class Positions:
 
     @property
     def counted(self) -> Bool[np.ndarray, " tokens"]:
-        """The mask of tokens in Eq. 1's denominator."""
+        """The mask of the tokens in the denominator of Eq. 1."""
         return np.ones_like(self.special) if self.count_special else ~self.special
 
     @property
@@ -81,7 +81,7 @@ class Positions:
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
     def word_counts(self) -> Int[np.ndarray, "words texts"]:
-        """The number of tokens of each text that spell each word."""
+        """Return the number of tokens of each text that spell each word."""
         counts = [np.bincount(self.text[places], minlength=self.texts) for places in self.words.values()]
         return np.array(counts, dtype=np.int64).reshape(len(self.words), self.texts)
 
@@ -89,10 +89,10 @@ class Positions:
 def fitting(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], context: int
 ) -> tuple[dict[int, Tokens], list[LeftOut]]:
-    """Tokenise the texts with their prompts: the tokens, by index, of those that fit the context length, and the texts
-    that do not.
+    """Tokenise the texts with their prompts. Returns index -> tokens of the texts that fit the context length, and the
+    texts that do not fit.
 
-    Raises TextsTooLong when none fits.
+    Raises TextsTooLong when no text fits.
     """
     tokens = {index: tokenize(tokenizer, text.prompt) for index, text in enumerate(texts)}
     fits = {index: found for index, found in tokens.items() if len(found.ids) <= context}
@@ -111,19 +111,19 @@ def fitting(
 
 
 def make_examples(tokens: dict[int, Tokens], texts: Sequence[Text], found: dict[int, FoundWords]) -> list[Example]:
-    """Make the examples of the texts that are in `tokens`, in order.
+    """Return the examples of the texts that are in `tokens`, in order. `found`: index -> influential words.
 
     A token is influential when it overlaps a whole-word occurrence of an influential word in the text itself, not in
     the prompt around it. Raises NoInfluentialWords when no token is influential.
     """
     made = [_example(index, texts[index], tokens[index], found[index]) for index in sorted(tokens)]
     if not any(any(example.influential) for example in made):
-        raise _nothing_left(made, found)
+        raise _no_influential_words(made, found)
     return made
 
 
-def _nothing_left(made: Sequence[Example], found: dict[int, FoundWords]) -> NoInfluentialWords:
-    """The error for texts without any influential word; it quotes the model's answers if it was asked."""
+def _no_influential_words(made: Sequence[Example], found: dict[int, FoundWords]) -> NoInfluentialWords:
+    """Return the error for texts without any influential word; it quotes the model's answers if the model was asked."""
     answers = [
         ModelAnswer(example.text[slice(*example.span)], answer)
         for example in made
@@ -146,7 +146,7 @@ def _nothing_left(made: Sequence[Example], found: dict[int, FoundWords]) -> NoIn
 
 
 def _listed(texts: Sequence[str], most: int) -> str:
-    """The first `most` texts, quoted and shortened to one line, and the number of others."""
+    """Return the first `most` texts, quoted and shortened to one line, and the number of the others."""
     shown = ", ".join(f"“{start_of(text)}”" for text in texts[:most])
     return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
 
@@ -170,7 +170,7 @@ def _example(index: int, text: Text, tokens: Tokens, found: FoundWords) -> Examp
 
 
 def positions_of(made: Sequence[Example], *, count_special: bool = False) -> Positions:
-    """Compute the `Positions` of all examples."""
+    """Return the `Positions` of all examples."""
     words: dict[str, list[int]] = {}
     names: dict[str, str] = {}
     start = 0

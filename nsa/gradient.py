@@ -2,8 +2,8 @@
 
     attribution of token i = e_i . d log P(label | text) / d e_i           e_i: the input embedding
 
-Attributions are summed over the tokens that spell a word. This takes one forward and one backward pass; occlusion takes
-a forward pass for every word.
+A word's value is the sum over the tokens that spell it. The method takes one forward and one backward pass, whereas
+occlusion takes a forward pass for every word.
 """
 
 from typing import Any
@@ -20,10 +20,10 @@ from prunescope.nsa.texts import Text
 
 
 def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
-    """Distinct word of the text -> the sum of its tokens' attributions, in nats.
+    """Return each distinct word of the text -> the sum of its tokens' attributions, in nats.
 
-    The label is appended as in `occlusion.label_drops`. None when text, question and label exceed the context length.
-    Raises BadText for a text without a label, NotFinite.
+    The label is appended to the text as in `occlusion.label_drops`. Returns None when text, question and label exceed
+    the context length. Raises BadText for a text without a label, NotFinite for gradients that are not finite.
     """
     assert lm.tokenizer is not None
     found = labelled(lm.tokenizer, text.before + text.text + asked(text), label_of(text, "gradient"))
@@ -38,7 +38,8 @@ def word_gradients(lm: LanguageModel, text: Text) -> dict[str, float] | None:
 
 
 def token_gradients(lm: LanguageModel, ids: list[int], count: int) -> Tensor:
-    """Gradient times input embedding of every token [tokens], for the log-probability of the last `count` tokens."""
+    """Return gradient times input embedding of every token [tokens], for the log-probability of the last `count`
+    tokens."""
     model = lm.model
     embedded: list[Tensor] = []
 

@@ -4,7 +4,7 @@
     restoration      a neuron's own weights (its rows of the up-projections, their biases, and its column of the
                      down-projection) are replaced by the dense model's
 
-Models stay in memory and are reused, so weights are restored bit for bit after a block.
+Models stay in memory and are reused, so after a block the weights are bitwise the same as before.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,15 +27,15 @@ ByLayer = Mapping[int, Int[np.ndarray, " some"]]
 
 @dataclass(frozen=True)
 class NeuronWeights:
-    """Weights of selected neurons, in host memory. `neurons`: layer -> neurons; `parts`: layer -> part of the MLP ->
-    tensor [neurons, ...]."""
+    """Weights of selected neurons, in host memory. `neurons`: layer -> neurons. `parts`: layer -> matrix or bias of the
+    MLP -> tensor [neurons, ...]."""
 
     neurons: ByLayer
     parts: Mapping[int, Mapping[str, Tensor]]
 
     def of(self, layer: int, neurons: Int[np.ndarray, " some"]) -> dict[str, Tensor]:
-        """The parts of some of the layer's neurons, in the given order. Raises KeyError for a neuron that is not
-        included."""
+        """Return the parts of some of the layer's neurons, in the given order. Raises KeyError for a neuron whose
+        weights are not included."""
         places = {int(neuron): place for place, neuron in enumerate(self.neurons[layer])}
         rows = torch.tensor([places[int(neuron)] for neuron in neurons])
         return {name: part[rows] for name, part in self.parts[layer].items()}
@@ -45,8 +45,8 @@ class NeuronWeights:
 def mean_ablated(
     model: PreTrainedModel, neurons: ByLayer, means: Mapping[int, Float[np.ndarray, " some"]]
 ) -> Iterator[None]:
-    """Inside the block, replace the activations of selected neurons at all tokens by `means`, which are in the same
-    order."""
+    """Inside the block, replace the activations of selected neurons at all tokens by `means` (layer -> one mean for
+    each neuron, in the order of `neurons`)."""
     layers = decoder_layers(model)
     modules = {layer: down_projection(layers[layer]) for layer, some in neurons.items() if len(some)}
     places = {layer: torch.as_tensor(neurons[layer], dtype=torch.long, device=model.device) for layer in modules}
@@ -63,7 +63,7 @@ def mean_ablated(
 
 @torch.no_grad()
 def weights_of(model: PreTrainedModel, neurons: ByLayer) -> NeuronWeights:
-    """Copy the weights of selected neurons to host memory."""
+    """Return a copy of the weights of selected neurons, in host memory."""
     layers = decoder_layers(model)
     parts = {
         layer: {name: view[_index(some, view)].cpu() for name, view in _views(layers[layer]).items()}
@@ -76,7 +76,7 @@ def weights_of(model: PreTrainedModel, neurons: ByLayer) -> NeuronWeights:
 def restored(model: PreTrainedModel, neurons: ByLayer, dense: NeuronWeights) -> Iterator[None]:
     """Inside the block, replace the weights of selected neurons by those in `dense`.
 
-    `model` must have the dense model's shape. A neuron's column of the down-projection is replaced, the
+    `model` must have the dense model's shape. A neuron's column of the down-projection is replaced. The
     down-projection's bias is not, since it belongs to no single neuron. Raises KeyError for a neuron whose weights are
     not in `dense`.
     """
@@ -98,10 +98,10 @@ def _write(layer: nn.Module, neurons: Int[np.ndarray, " some"], parts: Mapping[s
 
 
 def _views(layer: nn.Module) -> dict[str, Tensor]:
-    """Views of all MLP weights that belong to single neurons, with one row for each neuron; writing into a view changes
-    the weight.
+    """Return views of all MLP weights that belong to single neurons, with one row for each neuron; writing into a view
+    changes the weight.
 
-    A fused gate-and-up matrix has two rows for each neuron, which are one concatenated row here.
+    A fused gate-and-up matrix has two rows for each neuron; in its view they are one concatenated row.
     """
     down = weight_view(down_projection(layer)).T
     found = {"down": down}

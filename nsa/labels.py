@@ -1,4 +1,5 @@
-"""Appends the right label to its text, for the word sources that measure a word's influence on the label."""
+"""Appends the right label to its text, for the word sources that measure a word's influence on the label's
+log-probability."""
 
 from dataclasses import dataclass
 
@@ -26,26 +27,26 @@ class Labelled:
 
 
 def label_of(text: Text, source: str) -> str:
-    """The text's label. Raises BadText when it has none, naming the source that needs it."""
+    """Return the text's label. Raises BadText, with `source` in the message, for a text without a label."""
     if not text.label:
         raise BadText(f"{called(text)} has no label: {source} measures its label; add one or choose cot")
     return text.label
 
 
 def called(text: Text) -> str:
-    """A text's name in error messages: `the text 'The room was small ...'`, with its first 60 characters."""
+    """Return a text's name in error messages: `the text 'The room was small ...'`, with its first 60 characters."""
     return f"the text {text.text[:60]!r}"
 
 
 def asked(text: Text) -> str:
-    """What comes between a text and its label: the rest of its prompt, or the question of the paper's Figure 1 for a
-    sentiment text without a prompt."""
+    """Return the part of the prompt between a text and its label: `after` or, for a sentiment text without a prompt,
+    the question of the paper's Figure 1."""
     return text.after if text.before or text.after or text.group != SENTIMENT else SENTIMENT_QUESTION
 
 
 def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Labelled:
-    """Tokenise the prompt followed by a space and the label (some tasks' labels start with the space). Raises BadText
-    when the label adds no token."""
+    """Tokenise the prompt followed by a space and the label (without the label's own leading space, which some tasks
+    have). Raises BadText when the label adds no token."""
     start = len(to_continue(tokenizer, prompt))
     whole = tokenize(tokenizer, f"{prompt} {label.lstrip()}")
     if len(whole.ids) <= start:
@@ -54,7 +55,7 @@ def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Lab
 
 
 def largest(amounts: dict[str, float]) -> tuple[str, ...]:
-    """The words with the largest positive amounts, largest first: at most MAX_WORDS, none under MIN_SHARE of the
+    """Return the words with the largest positive amounts, largest first: at most MAX_WORDS, none below MIN_SHARE of the
     largest."""
     least = MIN_SHARE * max(amounts.values(), default=0.0)
     kept = [word for word, amount in amounts.items() if amount > 0 and amount >= least]

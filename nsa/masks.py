@@ -1,4 +1,5 @@
-"""The share of each neuron's own weights that pruning removed, as opposed to pruning in earlier layers."""
+"""The share of each neuron's own weights that pruning removed. Changes of its activation have a second cause, pruning
+in earlier layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from prunescope.lm.architecture import decoder_layers, down_projection, up_proje
 
 @dataclass(frozen=True)
 class Zeros:
-    """Bit masks of the non-zero MLP weights of a dense model, by (layer, matrix).
+    """Bit masks of the zero MLP weights of a dense model, by (layer, matrix).
 
-    A matrix without zeros, the usual case, has no entry; the others take one bit per weight. With them a pruned model
-    can be compared with the dense one without both in memory.
+    A matrix without zeros, the usual case, has no entry; each other matrix takes one bit per weight. The masks make it
+    possible to compare a pruned model with the dense model without having both in memory.
     """
 
     packed: Mapping[tuple[int, str], np.ndarray]
@@ -26,14 +27,14 @@ class Zeros:
 @dataclass(frozen=True)
 class MaskedFractions:
     """The share of a neuron's weights that were removed: `incoming` of its gate and up rows, `outgoing` of its down
-    column."""
+    column; NaN where the dense model has no non-zero weight."""
 
     incoming: Float[np.ndarray, "layers neurons"]
     outgoing: Float[np.ndarray, "layers neurons"]
 
 
 def zeros(model: PreTrainedModel) -> Zeros:
-    """Find the zeros of a dense model's MLP weights."""
+    """Return masks of the zeros in a dense model's MLP weights."""
     packed = {}
     for layer, module in enumerate(decoder_layers(model)):
         for name, weight in _weights(module).items():
@@ -44,7 +45,8 @@ def zeros(model: PreTrainedModel) -> Zeros:
 
 
 def masked_fractions(model: PreTrainedModel, dense: Zeros) -> MaskedFractions:
-    """The share of the dense model's non-zero weights that are zero in `model`; NaN for a neuron without any."""
+    """Return, for each neuron, the share of the dense model's non-zero weights that are zero in `model`; NaN for a
+    neuron without non-zero weights."""
     incoming, outgoing = [], []
     for layer, module in enumerate(decoder_layers(model)):
         removed_in = present_in = np.zeros(1)
@@ -61,8 +63,8 @@ def masked_fractions(model: PreTrainedModel, dense: Zeros) -> MaskedFractions:
 
 
 def _weights(layer: nn.Module) -> dict[str, Float[Tensor, "neurons weights"]]:
-    """The matrices of one layer's MLP, with one row per neuron (the two rows of a fused gate-and-up matrix are
-    concatenated)."""
+    """Return the matrices of one layer's MLP, with one row per neuron; the two rows of a neuron in a fused gate-and-up
+    matrix are concatenated."""
     down = weight_view(down_projection(layer)).T
     neurons = len(down)
     found = {"down": down}
@@ -73,6 +75,7 @@ def _weights(layer: nn.Module) -> dict[str, Float[Tensor, "neurons weights"]]:
 
 
 def _present(dense: Zeros, key: tuple[int, str], weight: Tensor) -> Bool[Tensor, "neurons weights"]:
+    """Return the mask of the dense model's non-zero weights in a matrix."""
     packed = dense.packed.get(key)
     if packed is None:
         return torch.ones(weight.shape, dtype=torch.bool, device=weight.device)

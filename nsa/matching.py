@@ -18,8 +18,8 @@ FLOATS = ("score", "p_value", "lift", "z", "q_value")
 
 @dataclass
 class Matched:
-    """The result, filled in layer by layer: `arrays` [layers, neurons] by name, and the top neurons of each word and
-    token over all layers."""
+    """The result, filled in layer by layer: `arrays` [layers, neurons] by name, the top neurons of each word and token
+    over all layers, and those of each word by layer."""
 
     arrays: dict[str, np.ndarray]
     words: Top
@@ -27,7 +27,8 @@ class Matched:
     words_by_layer: dict[int, Top] = field(default_factory=dict)
 
     def all_arrays(self, layers: int) -> dict[str, np.ndarray]:
-        """All results to be stored as arrays, by name."""
+        """Return all results to be stored as arrays, by name. `layers` is the model's number of layers, recorded or
+        not."""
         blank = Top.none(*self.words.neurons.shape)
         by_layer = [self.words_by_layer.get(layer, blank) for layer in range(layers)]
         return {
@@ -50,7 +51,7 @@ def match(
     device: torch.device,
     report: Report,
 ) -> Matched:
-    """Score every neuron of the recorded layers; store/attributions/activations.py describes the arrays' names."""
+    """Score every neuron of the recorded layers. store/attributions/activations.py describes the resulting arrays."""
     positions = prepared.positions
     arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in FLOATS}
     arrays["word"] = np.full(shape, -1, dtype=np.int32)
@@ -62,7 +63,7 @@ def match(
     exact_score, exact_z = np.full(shape, np.nan), np.full(shape, np.nan)
     draws = scoring.redraws(positions, options.permutations, options.seed).to(device)
     for done, layer in enumerate(prepared.layers, start=1):
-        scores = _layer(archive, variant, layer, prepared, options, device, draws, found)
+        scores = _score_layer(archive, variant, layer, prepared, options, device, draws, found)
         exact_score[layer], exact_z[layer] = scores.score, scores.z
         report("score", done, len(prepared.layers), "layers")
     arrays["score"], arrays["z"] = exact_score.astype(np.float32), exact_z.astype(np.float32)
@@ -71,7 +72,7 @@ def match(
     return found
 
 
-def _layer(
+def _score_layer(
     archive: Archive,
     variant: str,
     layer: int,
@@ -81,6 +82,7 @@ def _layer(
     draws: torch.Tensor,
     found: Matched,
 ) -> scoring.Scores:
+    """Score one layer, add its results to `found` and to the archive, and return its Scores in double precision."""
     positions, arrays = prepared.positions, found.arrays
     change = scoring.transform(options.activation)
     blocks, spreads, own = [], [], []
@@ -96,11 +98,11 @@ def _layer(
     archive.keep(f"word_activations/{variant}", layer, sums.words.astype(np.float32))
     archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
     keep_by_text(archive, variant, layer, np.concatenate(own), arrays["word"][layer], prepared)
-    _tops(archive, variant, layer, prepared, options, device, sums, scores, found)
+    _find_top(archive, variant, layer, prepared, options, device, sums, scores, found)
     return scores
 
 
-def _tops(
+def _find_top(
     archive: Archive,
     variant: str,
     layer: int,
@@ -111,8 +113,8 @@ def _tops(
     scores: scoring.Scores,
     found: Matched,
 ) -> None:
-    """Find the top neurons of each word and token, in this layer and over all layers so far. It reads the activations a
-    second time, because only ranked neurons take part."""
+    """Find the top neurons of each word and token, in this layer and over all layers so far. This reads the activations
+    a second time, because only ranked neurons are considered and the ranked ones must be known first."""
     positions, change = prepared.positions, scoring.transform(options.activation)
     shift = layer * len(scores.score)
     of_words = top.of_words(sums.words, positions, sums.denominator, scores.ranked)
@@ -137,8 +139,8 @@ def keep_by_text(
     words: np.ndarray,
     prepared: Prepared,
 ) -> None:
-    """Store each neuron's mean activation over its own word's tokens for every text; NaN for a text without the
-    word."""
+    """Store each neuron's mean activation over the tokens of its own word, for every text; NaN for a text without the
+    word. `sums` are from `comparison.own_word_sums`."""
     counts = np.where((words >= 0)[:, None], prepared.positions.word_counts()[words], 0)
     means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
     archive.keep(f"text_activations/{variant}", layer, means.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Occlusion: the drop of the label's log-probability when a word is left out of the text."""
+"""Occlusion: the drop of the label's log-probability when a word is removed from the text."""
 
 import math
 from collections import defaultdict
@@ -13,16 +13,17 @@ from prunescope.nsa.labels import asked, called, label_of, labelled
 from prunescope.nsa.texts import Text
 from prunescope.text.words import WordIndex
 
-MAX_LOGITS = 1 << 26
+MAX_LOGITS = 1 << 26  # in one batch
 
 
 def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
-    """Distinct word of the text -> the drop of the label's log-probability, in nats, when all its occurrences are
-    removed.
+    """Return each distinct word of the text -> the drop of the label's log-probability, in nats, when all its
+    occurrences are removed.
 
-    The label follows the prompt after a space. A text without a prompt is followed by the sentiment question of the
-    paper's Figure 1. None when text, question and label exceed the context length. A word has no entry when the text
-    without it exceeds the context length. Raises BadText for a text without a label, NotFinite (naming the word).
+    The label follows the prompt after a space. A sentiment text without a prompt is followed by the question of the
+    paper's Figure 1. Returns None when text, question and label exceed the context length. A word has no entry when the
+    text without it exceeds the context length. Raises BadText for a text without a label, NotFinite, naming the word,
+    for a log-probability that is not finite.
     """
     label, after = label_of(text, "occlusion"), asked(text)
     index = WordIndex(text.text)
@@ -37,7 +38,7 @@ def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
 
 
 def without(places: Sequence[tuple[int, int]], text: str) -> str:
-    """The text without the character ranges `places` (ascending) and without the space before each."""
+    """Return the text without the character ranges `places` (ascending) and without the space before each."""
     rest, place = "", 0
     for start, end in places:
         rest += text[place : start - 1 if start > place and text[start - 1].isspace() else start]
@@ -49,10 +50,10 @@ def without(places: Sequence[tuple[int, int]], text: str) -> str:
 def label_log_probabilities(
     lm: LanguageModel, prompts: Sequence[str], label: str, named: Sequence[str] | None = None
 ) -> list[float | None]:
-    """log P(" " + label | prompt) in nats for every prompt; None for one that exceeds the context length.
+    """Return log P(" " + label | prompt) in nats for every prompt; None for a prompt that exceeds the context length.
 
-    Raises NotFinite for a result that is NaN or infinite; `named` are the prompts' names in that error (default: how
-    they begin).
+    Raises NotFinite for a result that is NaN or infinite; `named` are the prompts' names in its message (default: their
+    first 60 characters).
     """
     tokenizer, model = lm.tokenizer, lm.model
     assert tokenizer is not None

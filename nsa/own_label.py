@@ -1,5 +1,5 @@
-"""Labels an unlabelled text with the model's own answer, for the word sources that need a label: they then measure
-which words that answer depends on."""
+"""Labels an unlabelled text with the model's own answer, for the word sources that need a label. They then measure
+which words this answer depends on."""
 
 from dataclasses import replace
 
@@ -10,10 +10,11 @@ from prunescope.nsa.texts import Text
 
 
 def with_label(lm: LanguageModel, text: Text, source: str) -> Text:
-    """The text, labelled with its likeliest choice when it has choices but no label and `source` needs a label.
+    """Return the text; if it has choices but no label and `source` needs a label, labelled with the choice that the
+    model finds most likely.
 
-    When the prompt exceeds the context length with every choice, the first choice is taken; the source then reports the
-    text as too long. Raises NotFinite.
+    When the prompt exceeds the context length with every choice, the first choice is used; the source then reports the
+    text as too long. Raises NotFinite when a choice's log-probability is not finite.
     """
     if text.label or not text.choices or source not in MEASURED_BY:
         return text

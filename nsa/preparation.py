@@ -24,7 +24,9 @@ Report = Callable[[str, int, int, str], None]  # stage, done, total, unit; may r
 
 @dataclass(frozen=True)
 class Options:
-    """Options of an attribution; `layers` None means all."""
+    """Options of an attribution. `source`: the word source. `activation`: `raw`, `relu` or `abs`. `layers`: None means
+    all. `permutations`: the number of redraws for p; 0 means no p. `floor`: see `scoring.scores`. `count_special`:
+    whether special tokens are included in the sums of Eq. 1."""
 
     source: str = "manual"
     activation: str = "relu"
@@ -37,8 +39,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared texts, words and layers. By text index, `found` holds the words of every used text, and
-    `model_labels` the labels that the dense model gave to unlabelled texts."""
+    """The prepared texts, words and layers. By text index, `found` has the words of every used text, and `model_labels`
+    the labels that the dense model chose for unlabelled texts."""
 
     examples: list[Example]
     positions: Positions
@@ -49,7 +51,7 @@ class Prepared:
 
 
 def check(texts: Sequence[Text], options: Options) -> None:
-    """Raise BadInput or BadText for options or texts that are invalid whatever the model."""
+    """Raise BadInput or BadText for options or texts that are invalid for any model."""
     check_texts(texts)
     scoring.transform(options.activation)
     if options.source not in SOURCES:
@@ -67,7 +69,8 @@ def check(texts: Sequence[Text], options: Options) -> None:
 def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: Report) -> Prepared:
     """Tokenise the texts and find their influential words with the dense model.
 
-    Raises BadInput for a layer that the model does not have, BadText and its subclasses for unusable texts or words.
+    Raises BadInput for a layer that the model does not have or a model without a tokenizer, BadText and its subclasses
+    for unusable texts or words.
     """
     count = len(decoder_layers(lm.model))
     wrong = [layer for layer in options.layers or () if not 0 <= layer < count]
@@ -104,14 +107,14 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
 
 
 def shape_of(model: PreTrainedModel) -> tuple[int, int, int]:
-    """(number of layers, neurons per layer, width of the hidden state)."""
+    """Return (number of layers, neurons per layer, width of the hidden state)."""
     layers = decoder_layers(model)
     return len(layers), neuron_count(model), int(weight_view(down_projection(layers[0])).shape[0])
 
 
 def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shape: tuple[int, int, int]) -> None:
-    """Raise ModelsDiffer unless the variant has the dense model's shape and its tokenizer, if any, gives the same
-    tokens."""
+    """Raise ModelsDiffer unless the variant has the dense model's shape and its tokenizer, if it has one, gives the
+    same tokens."""
     own = shape_of(lm.model)
     if own != shape:
         found, wanted = (
@@ -119,14 +122,17 @@ def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shap
             for layers, neurons, width in (own, shape)
         )
         raise ModelsDiffer(
-            f"{name} ({lm.reference}) has {found}, the dense model {wanted}; compare models of one shape"
+            f"{name} ({lm.reference}) has {found}, the dense model {wanted}; compare models of the same shape"
         )
     largest = max(max(example.token_ids) for example in examples)
     if largest >= int(cast(nn.Embedding, lm.model.get_input_embeddings()).weight.shape[0]):
-        raise ModelsDiffer(f"{name} ({lm.reference}) does not know token {largest} of the texts: compare one tokenizer")
+        raise ModelsDiffer(
+            f"{name} ({lm.reference}) has no token {largest}, which is in the texts: compare models with the same "
+            f"tokenizer"
+        )
     for example in examples:
         if lm.tokenizer is not None and tokenize(lm.tokenizer, example.text).ids != example.token_ids:
             raise ModelsDiffer(
-                f"{name} ({lm.reference}) cuts text {example.index} into other tokens than the dense model: "
-                "compare models of one tokenizer"
+                f"{name} ({lm.reference}) tokenises text {example.index} differently from the dense model: "
+                "compare models with the same tokenizer"
             )

@@ -1,8 +1,8 @@
 """The prompts of Neuron Semantic Attribution (arXiv 2503.01542, Figures 1 and 2), as used here.
 
-Departures from Figure 2: the worked example here answers in the brackets that the instruction asks for, the figure's
-does not; and the figure asks only for words that decide a sentiment, here there is a question for each of the four
-groups of tasks.
+Departures from Figure 2: the worked example here answers in the brackets that the instruction requests, unlike the
+figure's; and the figure only asks for words that decide a sentiment, whereas here each of the four groups of tasks has
+its own question.
 """
 
 from collections.abc import Mapping
@@ -16,17 +16,19 @@ from prunescope.lm.tokenizer import to_continue
 from prunescope.nsa.texts import SENTIMENT, start_of
 
 THOUGHTS = "<think>"
-"""The end of some chat templates, which makes the model think first, for longer than an answer may be."""
+"""The end of a rendered chat template that makes the model write its thoughts first, which may be longer than the
+maximum length of an answer."""
 
 MAX_REASON = 120
-"""Characters quoted of a chat template's error."""
+"""Maximum number of characters quoted from a chat template's error."""
 
 SENTIMENT_QUESTION = "\nQuestion: Is this sentence positive or negative?\nLabels: positive,negative\nAnswer:"
 
 
 @dataclass(frozen=True)
 class WordsQuestion:
-    """The question for influential words in a group of tasks; `text` and `words` are its worked example."""
+    """The question for influential words in a group of tasks. `decide` completes "the words that are most relevant to
+    determining ..."; `text` and `words` are the worked example."""
 
     decide: str
     text: str
@@ -66,14 +68,14 @@ QUESTIONS: Mapping[str, WordsQuestion] = {
 
 
 def words_question(group: str) -> WordsQuestion:
-    """The question of a group of tasks. Raises BadInput, listing the groups, for an unknown one."""
+    """Return the question of a group of tasks. Raises BadInput, listing the groups, for an unknown group."""
     if group not in QUESTIONS:
         raise BadInput(f"task group {group!r} is unknown: choose one of {', '.join(QUESTIONS)}")
     return QUESTIONS[group]
 
 
 def words_prompt(text: str, example: bool = True, group: str = SENTIMENT) -> str:
-    """The prompt of Figure 2, which asks for the words that decide a text's answer, with or without the worked
+    """Return the prompt of Figure 2, which asks for the words that decide a text's answer, with or without the worked
     example."""
     question = words_question(group)
     shown = f'{question.instruction}\nText: "{question.text}"\nInfluential words: [{",".join(question.words)}]\n\n'
@@ -82,8 +84,8 @@ def words_prompt(text: str, example: bool = True, group: str = SENTIMENT) -> str
 
 @dataclass(frozen=True)
 class Question:
-    """A tokenised question; `chat` says whether the chat template was applied. `plain_reason` says why a chat template
-    that exists was not used."""
+    """A tokenised question. `chat`: whether the chat template was applied. `plain_reason`: the reason why an existing
+    chat template was not used, else None."""
 
     ids: list[int]
     chat: bool
@@ -91,13 +93,14 @@ class Question:
 
 
 def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
-    """Tokenise a question: with the tokenizer's chat template, or as plain text when there is no usable template.
+    """Tokenise a question, with the tokenizer's chat template or, when there is no usable template, as plain text.
 
-    A template is a third party's program that may raise, expect another message format, or omit the question.
+    A template is a third-party program that may raise any exception, expect another message format, or omit the
+    question.
     """
     try:
         text, reason = _rendered(tokenizer, prompt), None
-    except Exception as error:  # whatever it raises, the question can be asked as plain text
+    except Exception as error:  # for any error, the question is asked as plain text
         text, reason = None, f"it raises {type(error).__name__}: {start_of(str(error), MAX_REASON)}"
     if text is not None:
         if wrong := half_character(text):
@@ -105,18 +108,18 @@ def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
         elif prompt.strip() in text:
             return Question(list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]), True)
         else:
-            reason = "it leaves the question out" if text.strip() else "it gives nothing"
+            reason = "it omits the question" if text.strip() else "it renders an empty text"
     return Question(question_ids(tokenizer, prompt), False, reason)
 
 
 def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a question as plain text, without tokens that the tokenizer appends."""
+    """Return the token ids of a question as plain text, without tokens that the tokenizer appends."""
     return to_continue(tokenizer, prompt)
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str | None:
-    """The question rendered with the chat template, set to answer without thinking first; None for a tokenizer without
-    a template."""
+    """Return the question rendered with the chat template, so that the model answers without thoughts before; None for
+    a tokenizer without a template."""
     if not tokenizer.chat_template:
         return None
     turn = [{"role": "user", "content": prompt}]

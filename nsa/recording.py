@@ -2,7 +2,7 @@
 
 A neuron is one coordinate of the input of the MLP's down-projection. The model runs batches of whole texts, and each
 layer's activations leave the device immediately, so memory does not grow with the number of texts. On a GPU they are
-copied while later layers run, and passed to the receiver after the batch.
+copied to the host while later layers run, and passed to `receive` after the batch.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,7 +20,8 @@ from prunescope.lm.hooks import record_inputs
 from prunescope.lm.positions import length_switches, side
 
 BATCH_TOKENS = 512
-"""Enough tokens to keep the processor busy; more only takes memory (0.7 MB per token for a 7B model)."""
+"""Maximum number of tokens in a batch. More would take more memory (0.7 MB per token for a 7B model) without saving
+time."""
 
 Receive = Callable[[int, int, Float[np.ndarray, "tokens neurons"]], None]
 
@@ -38,10 +39,11 @@ def record(
 ) -> None:
     """Run every text through the model once and call `receive(layer, start, activations)` for each layer and text.
 
-    `activations` [tokens, neurons] are signed float16 values; `start` is the text's first position in the concatenation
-    of all texts. `layers` None means all. `on_batch(texts done, texts)` may raise Cancelled. Raises NotFinite, naming
-    layer, neuron, token and text, for a value that is NaN (with the first layer that is not finite, and advice) or
-    exceeds float16; `indices` are the texts' numbers in that error (default: 0, 1, ...).
+    `activations` [tokens, neurons] are signed float16 values. `start` is the text's first position in the concatenation
+    of all texts. `layers` None means all. `on_batch(texts done, texts)` is a progress callback that may raise
+    Cancelled. Raises NotFinite, naming layer, neuron, token and text, for a value that is NaN or exceeds float16. For
+    NaN, the message also has the first layer that is not finite, and advice. `indices` are the texts' numbers in the
+    message (default: 0, 1, ...).
     """
     found = decoder_layers(model)
     wanted = range(len(found)) if layers is None else sorted(layers)
@@ -50,15 +52,15 @@ def record(
     for batch in batches(token_ids, batch_tokens, length_switches(model)):
         lengths = [len(ids) for ids in batch]
         named = range(done, done + len(batch)) if indices is None else indices[done : done + len(batch)]
-        ship = _Shipment(model.device, named, start, lengths, receive)
+        transfer = _Transfer(model.device, named, start, lengths, receive)
 
-        def take(layer: int, values: Tensor, lengths: Sequence[int] = lengths, ship: "_Shipment" = ship) -> None:
-            ship.take(layer, values.reshape(len(lengths), max(lengths), -1))
+        def add(layer: int, values: Tensor, lengths: Sequence[int] = lengths, transfer: "_Transfer" = transfer) -> None:
+            transfer.add(layer, values.reshape(len(lengths), max(lengths), -1))
 
         try:
-            with record_inputs(modules, take):
+            with record_inputs(modules, add):
                 run(model, batch)
-            ship.arrive()
+            transfer.finish()
         except _NotANumber as found:
             raise not_finite(str(found), model, torch.tensor(batch[found.text])) from None
         start, done = start + sum(lengths), done + len(batch)
@@ -68,8 +70,8 @@ def record(
 def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
     """Run one forward pass of the decoder, without its head.
 
-    Texts are padded on the right with their own last token. A causal model's real tokens do not attend to it, so no
-    mask is needed.
+    Shorter texts are padded on the right by repeating their last token. In a causal model, text tokens do not attend to
+    padding after them, so no mask is needed.
     """
     longest = max(map(len, batch))
     padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in batch]
@@ -79,8 +81,8 @@ def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
 def batches(
     token_ids: Sequence[Sequence[int]], most: int = BATCH_TOKENS, switches: Sequence[int] = ()
 ) -> Iterator[list[Sequence[int]]]:
-    """Split the texts, in order, into batches of at most `most` tokens including padding. Texts on different sides of a
-    length in `switches` (`lm.positions.length_switches`) are not in one batch."""
+    """Split the texts, in order, into batches of at most `most` tokens including padding, or one text. Texts on
+    different sides of a length in `switches` (`lm.positions.length_switches`) are not in the same batch."""
     batch: list[Sequence[int]] = []
     for ids in token_ids:
         full = batch and (len(batch) + 1) * max(len(ids), *(len(other) for other in batch)) > most
@@ -100,59 +102,64 @@ class _NotANumber(Exception):
         self.text = text
 
 
-class _Shipment:
-    """Transfers one batch's activations to `receive`; a layer is copied with all texts at once, including padding."""
+class _Transfer:
+    """Passes one batch's activations to `receive`. A layer is copied from the device with all texts at once, including
+    padding."""
 
     def __init__(
         self, device: torch.device, texts: Sequence[int], start: int, lengths: Sequence[int], receive: Receive
     ) -> None:
         self._texts, self._start, self._lengths, self._receive = texts, start, lengths, receive
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._waiting: list[tuple[int, Tensor]] = []
+        self._pending: list[tuple[int, Tensor]] = []
 
-    def take(self, layer: int, values: Float[Tensor, "texts tokens neurons"]) -> None:
-        """Pass a layer to `receive` or, on a GPU, start its copy to the host."""
+    def add(self, layer: int, values: Float[Tensor, "texts tokens neurons"]) -> None:
+        """Pass a layer to `receive` or, on a GPU, start the copy of the layer to the host."""
         half = values.to(torch.float16)
         if self._copies is None:
-            self._hand_on(layer, half, sound=_small(values) or _finite(half))
+            self._deliver(layer, half, checked=_small(values) or _finite(half))
             return
         self._copies.wait_stream(torch.cuda.current_stream(half.device))
         with torch.cuda.stream(self._copies):
-            self._waiting.append((layer, half.to("cpu", non_blocking=True)))  # into pinned memory
+            self._pending.append((layer, half.to("cpu", non_blocking=True)))  # into pinned memory
         half.record_stream(self._copies)
 
-    def arrive(self) -> None:
+    def finish(self) -> None:
         """Wait for pending copies and pass them to `receive`."""
         if self._copies is not None:
             self._copies.synchronize()
-        for layer, half in self._waiting:
-            self._hand_on(layer, half, sound=_finite(half))
+        for layer, half in self._pending:
+            self._deliver(layer, half, checked=_finite(half))
 
-    def _hand_on(self, layer: int, half: Float[Tensor, "texts tokens neurons"], *, sound: bool) -> None:
+    def _deliver(self, layer: int, half: Float[Tensor, "texts tokens neurons"], *, checked: bool) -> None:
+        """Call `receive` for each text, without its padding. `checked`: whether all values are known to be finite.
+        Raises an error for a value that is not finite."""
         start = self._start
         for place, (index, text, length) in enumerate(zip(self._texts, half, self._lengths, strict=True)):
             kept = text[:length]
-            if not (sound or _finite(kept)):
-                raise _fault(layer, place, index, kept)
+            if not (checked or _finite(kept)):
+                raise _not_finite_error(layer, place, index, kept)
             self._receive(layer, start, kept.numpy())
             start += length
 
 
 def _small(values: Float[Tensor, "*tokens neurons"]) -> bool:
-    """Whether all values are surely within float16's range, by the sum of their squares, which is faster than checking
-    each."""
+    """Return whether all values are certainly within float16's range, by the sum of their squares, which is faster than
+    a check of each value."""
     flat = values.reshape(-1)
     return values.dtype == torch.float32 and float(flat.dot(flat)) < 60000.0**2
 
 
 def _finite(half: Float[Tensor, "*tokens neurons"]) -> bool:
-    """Whether all values are finite, by their float32 sum: finite half-precision numbers cannot overflow it."""
+    """Return whether all values are finite, by their float32 sum, which finite half-precision numbers cannot
+    overflow."""
     return bool(torch.isfinite(half.sum(dtype=torch.float32)))
 
 
-def _fault(layer: int, place: int, index: int, half: Float[Tensor, "tokens neurons"]) -> Exception:
+def _not_finite_error(layer: int, place: int, index: int, half: Float[Tensor, "tokens neurons"]) -> Exception:
+    """Return the error for the first value that is not finite: NaN, or a number beyond float16."""
     token, neuron = (int(axis) for axis in (~torch.isfinite(half)).nonzero()[0])
     where = f"layer {layer}, neuron {neuron}: its activation at token {token} of text {index} is"
     if bool(torch.isnan(half[token, neuron])):
         return _NotANumber(f"{where} NaN", place)
-    return NotFinite(f"{where} beyond float16, which ends at 65504; this model cannot be recorded")
+    return NotFinite(f"{where} beyond float16, which holds at most 65504; this model cannot be recorded")

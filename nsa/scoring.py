@@ -3,17 +3,17 @@
     Score = sum_{S} A / sum_{all} A          A = max(0, a) (`relu`), |a| (`abs`) or a (`raw`)
     lift  = Score / (|S| / N)
 
-S are the tokens of influential words, N the number of all counted tokens. Activations of gated MLPs are signed, so a
-denominator can be near zero or negative. A neuron whose denominator is below the floor (the 5 % quantile of the
-absolute denominators of its layer) is not ranked.
+S are the tokens of influential words, and N is the number of tokens in the denominator. Activations of gated MLPs are
+signed, so a denominator can be near zero or negative. A neuron whose denominator is not positive or is below the floor
+(the 5 % quantile of the absolute denominators of its layer) is not ranked.
 
-Null hypothesis: within each text t the s_t influential tokens are a random draw, without replacement, from its n_t
-tokens (without special ones). The numerator then has mean sum_t s_t m_t and variance sum_t s_t (1 - s_t/n_t) v_t, where
-m_t and v_t (divisor n_t - 1) are the mean and variance of A over those tokens of the text, which gives z. With K
+Null hypothesis: within each text t, the s_t influential tokens are a random draw, without replacement, from its n_t
+tokens (without special tokens). The numerator then has the mean sum_t s_t m_t and the variance sum_t s_t (1 - s_t/n_t)
+v_t, from which z is computed; m_t and v_t (divisor n_t - 1) are the mean and variance of A over the n_t tokens. With K
 redraws, p = (b + 1) / (K + 1), where b is the number of redraws with at least the observed numerator. The denominator
 is the same in every redraw.
 
-Activations in half precision are summed in double precision, where such sums are exact up to 2^29. So sums do not
+Activations in half precision are summed in double precision, in which such sums are exact up to 2^29. So sums do not
 depend on the order of addition, and b is exact.
 """
 
@@ -29,7 +29,7 @@ from torch.nn import functional
 from prunescope.lm.errors import BadInput
 from prunescope.nsa.examples import Positions
 
-FLOOR = 0.05
+FLOOR = 0.05  # default quantile
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda values: values.clamp(min=0),
@@ -40,7 +40,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Sums:
-    """Per-neuron sums from one pass over a block of neurons; a layer's blocks are concatenated (`joined`) before
+    """Sums of each neuron from one pass over a block of neurons; a layer's blocks are concatenated (`joined`) before
     `scores`."""
 
     numerator: Float[np.ndarray, " neurons"]
@@ -52,13 +52,14 @@ class Sums:
 
     @staticmethod
     def joined(blocks: list["Sums"]) -> "Sums":
-        """Concatenate the sums of a layer's blocks of neurons, in order."""
+        """Return the sums of a layer's blocks of neurons, concatenated in order."""
         return Sums(*(np.concatenate(parts) for parts in zip(*(vars(block).values() for block in blocks), strict=True)))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One layer's Scores and significance; NaN for a neuron that is not ranked (and in `p_value` without redraws)."""
+    """One layer's Scores and significance; NaN for a neuron that is not ranked, and in `p_value` without redraws.
+    `floor` is the floor's value."""
 
     score: Float[np.ndarray, " neurons"]
     lift: Float[np.ndarray, " neurons"]
@@ -68,16 +69,16 @@ class Scores:
     floor: float
 
 
-def transform(activation: str) -> Callable[[Tensor], Tensor]:
-    """The function that `relu`, `abs` or `raw` applies to activations. Raises BadInput for any other name."""
-    if activation not in ACTIVATIONS:
-        raise BadInput(f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[activation]
+def transform(name: str) -> Callable[[Tensor], Tensor]:
+    """Return the function that `raw`, `relu` or `abs` applies to activations. Raises BadInput for any other name."""
+    if name not in ACTIVATIONS:
+        raise BadInput(f"activation {name!r} is unknown: choose one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
 
 
 def redraws(positions: Positions, count: int, seed: int) -> Int[Tensor, "draws chosen"]:
-    """`count` random draws under the null hypothesis: each is the positions that replace the influential tokens, as
-    many in every text as it has influential ones."""
+    """Return `count` random draws under the null hypothesis. Each is a set of positions that replaces the influential
+    tokens, with as many positions in every text as the text has influential tokens."""
     generator = torch.Generator().manual_seed(seed)
     drawn = [torch.empty(count, 0, dtype=torch.int32)]
     for places, chosen in _by_text(positions):
@@ -93,7 +94,9 @@ def sums(
     activation: str = "relu",
     draws: Int[Tensor, "draws chosen"] | None = None,
 ) -> Sums:
-    """Compute the sums of a block of neurons from signed activations in half or single precision, on any device."""
+    """Return the sums of a block of neurons. `activations` are signed, in half or single precision, on any device;
+    `activation` names their transform (`raw`, `relu` or `abs`). `draws` are from `redraws`; None skips `reached`, which
+    is then 0."""
     by_token = transform(activation)(activations).T.double().contiguous()
     neurons = by_token.shape[1]
     mean, variance = by_token.new_zeros(neurons), by_token.new_zeros(neurons)
@@ -107,7 +110,7 @@ def sums(
     observed = _rows(by_token, np.flatnonzero(positions.influential)).sum(0)
     reached = torch.zeros(neurons, dtype=torch.int64)
     if draws is not None and draws.numel():
-        # One sparse product for all neurons: a row of the draws' matrix has |S| ones and is never materialised.
+        # One sparse product for all neurons. A row of the draws' matrix has |S| ones; the matrix is never materialised.
         drawn = functional.embedding_bag(draws.to(by_token.device), by_token, mode="sum")
         reached = (drawn >= observed).sum(0)
     return Sums(
@@ -123,8 +126,8 @@ def sums(
 def word_means(
     activations: Float[Tensor, "neurons tokens"], positions: Positions, activation: str = "relu"
 ) -> Float[np.ndarray, "neurons words"]:
-    """A_m of a block of neurons for every word of `positions`, in order: the mean activation over all tokens that spell
-    the word."""
+    """Return A_m of a block of neurons for every word of `positions`, in order: the mean activation over all tokens
+    that spell the word."""
     return _word_means(transform(activation)(activations).T, positions)
 
 
@@ -135,17 +138,18 @@ def _word_means(by_token: Float[Tensor, "tokens neurons"], positions: Positions)
 
 
 def _rows(by_token: Float[Tensor, "tokens neurons"], places: Int[np.ndarray, " some"]) -> Float[Tensor, "some neurons"]:
-    """The rows of some tokens; a view when they are consecutive."""
+    """Return the rows of some tokens; as a view if they are consecutive."""
     if len(places) and places[-1] - places[0] + 1 == len(places):
         return by_token[int(places[0]) : int(places[-1]) + 1]
     return by_token[torch.from_numpy(places).to(by_token.device)]
 
 
 def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: float = FLOOR) -> Scores:
-    """Score, lift, z and p-value of every neuron of one layer from its sums.
+    """Return Score, lift, z and p-value of every neuron of one layer, computed from its sums. `permutations` is the
+    number of redraws.
 
     A neuron is ranked when its denominator is positive and not below the `floor` quantile of the layer's absolute
-    denominators. z is 0 when the null variance is 0.
+    denominators. z is 0 when the variance under the null hypothesis is 0.
     """
     least = float(np.quantile(np.abs(layer.denominator), floor))
     ranked = (layer.denominator >= least) & (layer.denominator > 0)
@@ -165,7 +169,7 @@ def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: f
 
 
 def q_values(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Benjamini-Hochberg q-values of the one-sided normal p-values of z, over all finite z; NaN stays NaN."""
+    """Return Benjamini-Hochberg q-values of the one-sided normal p-values of z, over all finite z; NaN stays NaN."""
     known = np.isfinite(z)
     tail = torch.special.erfc(torch.from_numpy(z[known].astype(np.float64)) / np.sqrt(2)).numpy() / 2
     order = np.argsort(tail)
@@ -178,7 +182,8 @@ def q_values(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 
 
 def _by_text(positions: Positions) -> Iterator[tuple[Int[np.ndarray, " drawable"], int]]:
-    """For every text, the positions that the null hypothesis draws from, and the number of influential ones."""
+    """Yield, for every text, the positions from which the null hypothesis draws, and the number of influential tokens
+    among them."""
     for span in positions.spans:
         places = span.start + np.flatnonzero(~positions.special[span])
         if len(places):

@@ -1,8 +1,8 @@
 """Finds the tokens that spell a word, by character offsets, for any tokenizer.
 
 A token belongs to a word when it overlaps one of the word's whole-word occurrences in the text itself, not in the
-prompt around it. There is one exception: SentencePiece tokenizers add a space before a text, and when that space is a
-token of its own, its offsets are wrongly those of the text's first character. Such a token belongs to no word.
+prompt around it. There is one exception. SentencePiece tokenizers add a space before a text; when this space is a token
+by itself, its offsets are, wrongly, those of the text's first character. Such a token belongs to no word.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,7 +25,7 @@ class WordMatch:
 
 class Spelling:
     """An index from characters of `text.text` to the tokens that cover them, for looking up any number of words.
-    `tokens` are those of `text.prompt`, with or without a continuation."""
+    `tokens` are the tokens of `text.prompt`, which may be followed by a continuation."""
 
     def __init__(self, text: Text, tokens: Tokens) -> None:
         self.words = WordIndex(text.text)
@@ -37,14 +37,14 @@ class Spelling:
             and not tokens.special[place]
             and not (tokens.texts[place].isspace() and not text.prompt[start : start + 1].isspace())
         ]
-        # Tokens are usually in the order of their characters; these two arrays ascend in any case.
+        # Tokens are usually, but not always, in the order of their characters. The two arrays must be ascending.
         self._places = sorted(places, key=lambda place: tokens.offsets[place][0])
         self._starts = [tokens.offsets[place][0] for place in self._places]
         self._offsets = tokens.offsets
         self._furthest = list(accumulate((tokens.offsets[place][1] for place in self._places), max))
 
     def tokens_of(self, word: str) -> WordMatch:
-        """The positions of the tokens that spell the word in the text itself."""
+        """Return the positions of the tokens that spell the word in the text itself."""
         found = self.words.occurrences(word)
         places: set[int] = set()
         for start, end in ((a + self._before, b + self._before) for a, b in found):

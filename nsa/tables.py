@@ -1,4 +1,4 @@
-"""Ranks and top neurons from an attribution's arrays, and the summary document `tables` that pages read."""
+"""Computes ranks and top neurons from an attribution's arrays, and the summary document `tables` that pages read."""
 
 from dataclasses import asdict
 from typing import Any
@@ -13,12 +13,12 @@ from prunescope.nsa.texts import start_of
 from prunescope.text.words import fold
 
 FORMAT = 2  # version of the stored attribution; store/attributions/activations.py also reads 1, which had fewer arrays
-MAX_TOP = 100  # most top neurons over all layers that are compared with controls
-MAX_TOP_OF_LAYER = 20  # top neurons of each layer that are compared with controls
+MAX_TOP = 100  # maximum number of top neurons over all layers that are compared with controls
+MAX_TOP_OF_LAYER = 20  # maximum number of top neurons of each layer that are compared with controls
 
 
 def ranks_of(score: Float[np.ndarray, "layers neurons"]) -> np.ndarray:
-    """Ranks over all layers: 1 for the highest Score, ties in order of position; 0 where the Score is NaN."""
+    """Return ranks over all layers: 1 for the highest Score, ties in order of position; 0 where the Score is NaN."""
     order = np.argsort(-score.ravel(), kind="stable")[: int(np.isfinite(score).sum())]
     ranks = np.zeros(score.size, dtype=np.int32)
     ranks[order] = np.arange(1, len(order) + 1)
@@ -26,14 +26,14 @@ def ranks_of(score: Float[np.ndarray, "layers neurons"]) -> np.ndarray:
 
 
 def top_count(ranks: np.ndarray) -> int:
-    """The number of top neurons to compare with controls: 5 % of the ranked neurons, at least 10 and at most MAX_TOP,
-    but not more than there are."""
+    """Return the number of top neurons to compare with controls: 5 % of the ranked neurons, at least 10 and at most
+    MAX_TOP, but never more than are ranked."""
     ranked = int(ranks.max(initial=0))
     return min(MAX_TOP, max(10, ranked // 20), ranked)
 
 
 def top_of_layer(ranks: Int[np.ndarray, " neurons"], known: Bool[np.ndarray, " neurons"]) -> np.ndarray:
-    """The MAX_TOP_OF_LAYER best-ranked neurons of one layer among those in `known`, best first."""
+    """Return the MAX_TOP_OF_LAYER best-ranked neurons of one layer among those in the mask `known`, best first."""
     places = np.flatnonzero(known)
     top: np.ndarray = places[np.argsort(ranks[places], kind="stable")][:MAX_TOP_OF_LAYER]
     return top
@@ -45,7 +45,8 @@ def tables_document(
     arrays: dict[str, np.ndarray],
     comparisons: dict[str, Any],
 ) -> dict[str, Any]:
-    """The JSON document `tables` that store/attributions/tables.py reads."""
+    """Return the JSON document `tables`, which store/attributions/tables.py reads. `comparisons`: variant -> result of
+    `damage.compare`."""
     positions = prepared.positions
     ranked = int((arrays["rank"] > 0).sum())
     neurons = len(prepared.layers) * arrays["rank"].shape[1]

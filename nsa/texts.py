@@ -11,8 +11,9 @@ SENTIMENT_LABELS = ("negative", "positive")
 class Text:
     """One text with the prompt around it: the model reads `before + text + after`.
 
-    `group` is the group of the text's task, which determines the question for influential words. `choices` are the
-    possible labels, from which the model's own answer is chosen when there is no `label`.
+    `words`: the influential words that the user gave, for the word source `manual`. `group` is the group of the text's
+    task, which determines the question for influential words. `choices` are the possible labels, from which the model
+    chooses when there is no `label`.
     """
 
     text: str
@@ -30,14 +31,15 @@ class Text:
 
     @property
     def prompt(self) -> str:
-        """What the model reads."""
+        """The whole text that the model reads."""
         return self.before + self.text + self.after
 
 
 @dataclass(frozen=True)
 class FoundWords:
-    """The influential words of a text: `words` that occur in it, `dropped` ones that were named but do not, the model's
-    `answer` if it was asked, and `plain_reason`, why its chat template was not used."""
+    """The influential words of a text: `words` that occur in it, `dropped` words that were named but do not occur in
+    it, the model's `answer` if the model was asked, and `plain_reason`, the reason why its chat template was not
+    used."""
 
     words: tuple[str, ...]
     dropped: tuple[str, ...]
@@ -46,6 +48,6 @@ class FoundWords:
 
 
 def start_of(text: str, longest: int = 60) -> str:
-    """The start of a text as one line of at most `longest` characters."""
+    """Return the start of a text as one line of at most `longest` characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

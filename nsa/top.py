@@ -1,7 +1,7 @@
 """Finds the top neurons of a word or of a single token: Eq. 1 with that word's or token's positions as S.
 
 The score is the share of a neuron's total activation at these positions, so that neurons that are active everywhere are
-not at the top of every list. Only ranked neurons take part, and only shares above zero.
+not the top neurons of every word. Only ranked neurons and only shares above zero are considered.
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ OF_A_TOKEN = 10
 
 @dataclass(frozen=True)
 class Top:
-    """The best neurons of every item (word or token), best first, padded with -1 and NaN."""
+    """The best neurons of every item (word or token), best first, padded with -1 (`neurons`) and NaN (`scores`)."""
 
     neurons: Int[np.ndarray, "items top"]
     scores: Float[np.ndarray, "items top"]
 
     @classmethod
     def none(cls, items: int, top: int) -> Self:
-        """An empty result, all -1 and NaN."""
+        """Return an empty result, all -1 and NaN."""
         return cls(np.full((items, top), -1, dtype=np.int32), np.full((items, top), np.nan, dtype=np.float32))
 
     def merged(self, other: "Top", shift: int = 0) -> "Top":
-        """Merge two results and keep the best. `shift` is added to the neuron numbers of `other`; of equal scores those
-        of `self` come first."""
+        """Return the best neurons of both results. `shift` is added to the neuron numbers of `other`. Of tied scores,
+        those of `self` come first."""
         moved = np.where(other.neurons < 0, -1, other.neurons + shift)
         neurons, scores = (
             np.concatenate(pair, axis=1) for pair in ((self.neurons, moved), (self.scores, other.scores))
@@ -50,12 +50,12 @@ def of_words(
     denominator: Float[np.ndarray, " neurons"],
     ranked: Bool[np.ndarray, " neurons"],
 ) -> Top:
-    """The top neurons of every word, from one layer's A_m (`means`)."""
+    """Return the top neurons of every word, from one layer's A_m (`means`)."""
     sums = means * positions.word_counts().sum(1)
     shares = np.divide(sums, denominator[:, None], out=np.full(sums.shape, np.nan), where=ranked[:, None] & (sums > 0))
     order = np.argsort(-shares, axis=0, kind="stable")[:OF_A_WORD].T
     found = Top(order.astype(np.int32), np.take_along_axis(shares.T, order, 1).astype(np.float32))
-    return Top.none(len(order), OF_A_WORD).merged(_without_blanks(found))
+    return Top.none(len(order), OF_A_WORD).merged(_padded(found))
 
 
 def of_tokens(
@@ -64,8 +64,8 @@ def of_tokens(
     denominator: Float[np.ndarray, " neurons"],
     ranked: Bool[np.ndarray, " neurons"],
 ) -> Top:
-    """The top neurons of every token, from a block of transformed activations; none for a token that is not in the
-    sums."""
+    """Return the top neurons of every token, from a block of transformed activations; none for a token that is not in
+    the denominator of Eq. 1."""
     kept = np.flatnonzero(ranked)
     if not len(kept):
         return Top.none(values.shape[1], OF_A_TOKEN)
@@ -75,8 +75,9 @@ def of_tokens(
     scores = best.values.T.cpu().numpy()
     scores[~positions.counted] = np.nan
     found = Top(kept[best.indices.T.cpu().numpy()].astype(np.int32), np.where(scores > 0, scores, np.nan))
-    return Top.none(values.shape[1], OF_A_TOKEN).merged(_without_blanks(found))
+    return Top.none(values.shape[1], OF_A_TOKEN).merged(_padded(found))
 
 
-def _without_blanks(top: Top) -> Top:
+def _padded(top: Top) -> Top:
+    """Return the result with neuron -1 where the score is NaN."""
     return Top(np.where(np.isnan(top.scores), -1, top.neurons).astype(np.int32), top.scores)

@@ -7,8 +7,8 @@
     words: awful, bad   after a colon, in a line that mentions words
     awful               one line per word and nothing else
 
-Anything else is prose and names no words. A reasoning model's thoughts (<think>) are ignored. Of several lists, the
-first that contains words of the text in question is used, else the first.
+Anything else is treated as prose without a list. A reasoning model's thoughts (<think>) are ignored. Of several lists,
+the first that contains words of the text in question is used, else the first.
 """
 
 import json
@@ -52,26 +52,26 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 
 
 def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
-    """The words listed in a model's answer; empty for prose. `text` is the text that the question was about.
+    """Return the words listed in a model's answer; empty for prose. `text` is the text that the question was about.
 
     >>> parse_answer("**[awful, bad]**"), parse_answer("- awful\\n- bad"), parse_answer("It is an awful text.")
     (('awful', 'bad'), ('awful', 'bad'), ())
     """
     body = _plain(answer)
-    readings = [reading for reading in _readings(body) if reading]
+    candidates = [candidate for candidate in _candidate_lists(body) if candidate]
     if not text:
-        return tuple(readings[0]) if readings else ()
+        return tuple(candidates[0]) if candidates else ()
     words = WordIndex(text)
-    found = [[part for item in reading for part in _of_text(item, words)] for reading in readings]
-    for reading in [*found, _between_commas(body)]:
-        if any(item in words for item in reading):
-            return tuple(reading)
+    found = [[part for item in candidate for part in _of_text(item, words)] for candidate in candidates]
+    for candidate in [*found, _between_commas(body)]:
+        if any(item in words for item in candidate):
+            return tuple(candidate)
     return tuple(found[0]) if found else ()
 
 
 def is_finished(answer: str) -> bool:
-    """Whether the list in an unfinished answer is complete: its bracket is closed, or a complete line follows its
-    lines."""
+    """Return whether the list in an unfinished answer is complete: its bracket is closed, or the bulleted lines are
+    followed by a complete line that is not a part of the list."""
     answer = _THOUGHTS.sub("", answer)
     if next(_bracketed(answer), None) is not None:
         return True
@@ -82,21 +82,23 @@ def is_finished(answer: str) -> bool:
 
 
 def is_one_line(answer: str) -> bool:
-    """Whether the first line has ended and no list continues after it: none is announced, begun or left open."""
+    """Return whether the first line of an answer has ended and does not announce or begin a list, so that no list
+    follows."""
     first, end, _ = answer.lstrip().partition("\n")
     opened = first.count("[") > first.count("]")
     return bool(end) and not opened and not _BULLET.match(first) and not first.strip().strip(_MARKS).endswith(":")
 
 
 def _plain(answer: str) -> str:
-    """The answer without thoughts, code fences and tags, and with "1. awful 2. bad" split into one line per item."""
+    """Return the answer without thoughts, code fences and tags, and with "1. awful 2. bad" split into one line per
+    item."""
     body = _TAG.sub(" ", _FENCE.sub("", _THOUGHTS.sub("", answer))).replace("\\[", "[").replace("\\]", "]")
     lines = _NUMBERED_WORD.sub("", body).split("\n")
     return "\n".join(_NEXT_NUMBER.sub("\n", line) if _NUMBER_ONE.match(line) else line for line in lines)
 
 
-def _readings(whole: str) -> Iterator[list[str]]:
-    """All lists that can be parsed from the answer, the most certain first."""
+def _candidate_lists(whole: str) -> Iterator[list[str]]:
+    """Yield all lists that can be parsed from the answer, the most certain first; some may be empty."""
     yield from _bracketed(whole)
     body = _NEXT_QUESTION.split(whole)[0]
     yield from _bulleted(body)
@@ -109,13 +111,14 @@ def _readings(whole: str) -> Iterator[list[str]]:
 
 
 def _between_commas(whole: str) -> list[str]:
-    """The comma-separated parts of the first line. Since it may be prose, it counts as a list only if it has words of
-    the text."""
+    """Return the comma-separated parts of the first line. The line may be prose, so the caller uses the list only if it
+    contains words of the text."""
     items = _items_of(whole.strip().partition("\n")[0].strip("(){}["))
-    return items if len(items) > 1 and all(_words(item) <= 2 for item in items) else []
+    return items if len(items) > 1 and all(_word_count(item) <= 2 for item in items) else []
 
 
 def _bracketed(body: str) -> Iterator[list[str]]:
+    """Yield the lists in brackets that are at the start of a line or introduced by its text."""
     place = 0
     while (place := body.find("[", place)) >= 0:
         end = _closing(body, place)
@@ -132,7 +135,8 @@ def _bracketed(body: str) -> Iterator[list[str]]:
 
 
 def _closing(body: str, start: int) -> int | None:
-    """The position of the bracket that closes the one at `start`."""
+    """Return the position of the bracket that closes the bracket at `start`; None if there is none within MAX_BRACKETED
+    characters."""
     depth = 0
     for place in range(start, min(len(body), start + MAX_BRACKETED)):
         depth += {"[": 1, "]": -1}.get(body[place], 0)
@@ -142,14 +146,21 @@ def _closing(body: str, start: int) -> int | None:
 
 
 def _is_list(items: Sequence[str]) -> bool:
+    """Return whether the items in brackets are a list of words: not empty, placeholders, numbers or check marks
+    only."""
     filled = [item for item in items if not _PLACEHOLDER.fullmatch(item)]
     return bool(filled) and all(items) and not all(item.isdigit() or item in "xX" for item in filled)
 
 
 def _bulleted(body: str) -> Iterator[list[str]]:
-    """The words of bulleted lines: the part before an explanation or, as a second reading, the part after a heading.
+    """Yield candidate lists from bulleted lines: the texts before explanations and the texts after them. If a line
+    begins with a heading, such as "Positive words: great, fun", the texts after the headings come first.
 
-    Nested bullets are explanations of the outer one, unless that is a heading.
+    >>> list(_bulleted("- great: praise\\n- fun (joy)\\n  - a nested bullet"))[:2]
+    [['great', 'fun'], ['praise', 'joy)']]
+
+    The first two lists are from the outer bullets, because nested bullets are usually explanations; they are empty if
+    an outer bullet is only a heading. The last two lists are from all bullets.
     """
     found = [(match, line[match.end() :]) for line in body.split("\n") if (match := _BULLET.match(line))]
     indents = [len(match.group()) - len(match.group().lstrip()) for match, _ in found]
@@ -167,7 +178,7 @@ def _bulleted(body: str) -> Iterator[list[str]]:
 
 
 def _columns(body: str) -> Iterator[list[str]]:
-    """The columns of a table with a rule below its header, except columns of numbers."""
+    """Yield the columns of a table with a rule below its header, without cells that are numbers."""
     lines = [line.strip() for line in body.split("\n")]
     rule = next((place for place, line in enumerate(lines) if line[:1] == "|" and _RULE.fullmatch(line)), len(lines))
     rows = [line.strip("|").split("|") for line in lines[rule + 1 :] if line[:1] == "|"]
@@ -176,7 +187,7 @@ def _columns(body: str) -> Iterator[list[str]]:
 
 
 def _head_and_rest(content: str) -> tuple[str, str]:
-    """Split a line into a word and its explanation, or a heading and its words."""
+    """Split a line into a word and its explanation, or into a heading and its words."""
     marked = _SPAN.match(content)
     rest = content[marked.end() :].strip() if marked else ""
     if marked and rest and rest[0] not in _SEPARATORS and not _AND.match(f" {rest}"):
@@ -186,14 +197,18 @@ def _head_and_rest(content: str) -> tuple[str, str]:
 
 
 def _introduced(lines: Sequence[str]) -> Iterator[list[str]]:
-    """The words after a colon, or in quotes, in a line that mentions words."""
+    """Yield the words after a colon, or in quotes, in a line that mentions words."""
     for line, following in zip(lines, [*lines[1:], ""], strict=False):
         head, colon, tail = line.partition(":")
         if colon and _SPEAKS_OF_WORDS.search(head):
             tail = tail if _bare(tail) else following
             sentence = _SENTENCE_END.split(tail, maxsplit=1)[0]
             items = _items_of(sentence)
-            if items and all(_words(item) <= 3 for item in items) and (len(items) > 1 or _words(items[0]) <= 2):
+            if (
+                items
+                and all(_word_count(item) <= 3 for item in items)
+                and (len(items) > 1 or _word_count(items[0]) <= 2)
+            ):
                 yield items
         spans = list(_SPAN.finditer(line))
         start = line[: spans[0].start()].strip() if spans else ""
@@ -202,20 +217,21 @@ def _introduced(lines: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _a_line_each(lines: Sequence[str]) -> list[str]:
+    """Return the lines, without a heading, if each is a single word (two words below a heading); else an empty list."""
     heading = bool(lines) and _bare(lines[0]).endswith(":")
     items = [_bare(line).rstrip(".,;") for line in lines[heading:]]
-    alone = all(0 < _words(item) <= (2 if heading else 1) for item in items)
+    alone = all(0 < _word_count(item) <= (2 if heading else 1) for item in items)
     return items if alone and len(items) > 1 else []
 
 
 def _items_of(line: str) -> list[str]:
-    """The parts of a line separated by commas or "and"."""
+    """Return the parts of a line that are separated by commas or "and"."""
     quoted = _quoted_items(line)
     return quoted if quoted else [item for part in _AND.split(_bare(line)) if (item := _bare(part).rstrip(".,;!?"))]
 
 
 def _quoted_items(line: str) -> list[str]:
-    """The items of a line that consists of quoted items only."""
+    """Return the items of a line that consists of quoted items only, else an empty list."""
     spans = list(_SPAN.finditer(line))
     between = _SPAN.sub("", line)
     plain = re.fullmatch(rf"(?:[{_SEPARATORS}.\s{{}}()]|\band\b|\bor\b|&)*", between)
@@ -223,7 +239,7 @@ def _quoted_items(line: str) -> list[str]:
 
 
 def _split(content: str) -> list[str]:
-    """The items of a list in brackets; nothing between two commas is an empty item."""
+    """Return the items of a list in brackets; between two adjacent commas there is an empty item."""
     try:
         loaded = json.loads(f"[{content}]")
     except (ValueError, RecursionError):
@@ -243,7 +259,7 @@ def _split(content: str) -> list[str]:
 
 
 def _outside_quotes(content: str) -> Iterator[int]:
-    """The positions of separators outside quotes. A quote opens at the start of an item and closes at its end."""
+    """Yield the positions of separators outside quotes. A quote opens at the start of an item and closes at its end."""
     start = place = 0
     while place < len(content):
         if content[place] in _SEPARATORS:
@@ -260,32 +276,33 @@ def _outside_quotes(content: str) -> Iterator[int]:
 
 
 def _unquoted(item: str) -> str:
+    """Return an item without the marks around it and without a leading "and" or "or"."""
     return re.sub(r"^(?:and|or)\s+", "", _bare(item), flags=re.IGNORECASE)
 
 
 def _bare(item: str) -> str:
-    """An item without the marks around it; unchanged if it consists of marks only."""
+    """Return an item without the marks around it; unchanged if it consists of marks only."""
     item = item.strip()
     return item.strip(_MARKS) or item
 
 
 def _without_stop(item: str) -> str:
-    """A quoted item without a comma or full stop inside the quotes, as in American English."""
+    """Return a quoted item without a comma or full stop inside the quotes, as in American English."""
     return item.rstrip(".,;!?") or item
 
 
 def _short(items: Sequence[str]) -> list[str]:
-    """The items that may be words: not sentences, placeholders, or marks only."""
+    """Return the items that may be words: not sentences, placeholders, or marks only."""
     filled = [item for item in items if item.strip(_MARKS) and not _PLACEHOLDER.fullmatch(item)]
-    return [item for item in filled if _words(item) <= MAX_PHRASE]
+    return [item for item in filled if _word_count(item) <= MAX_PHRASE]
 
 
-def _words(item: str) -> int:
+def _word_count(item: str) -> int:
     return len(item.split())
 
 
 def _of_text(item: str, words: WordIndex) -> list[str]:
-    """The item itself, or its parts around an "and" if the text contains one of these but not the item."""
+    """Return the item itself, or its parts around an "and" if the text contains one of the parts but not the item."""
     parts = [part for part in _AND.split(item) if part]
     found = item not in words and any(part in words for part in parts)
     return parts if found else [item]

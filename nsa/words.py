@@ -1,8 +1,8 @@
 """Step 1 of NSA: finds the influential words, which decide the task's answer.
 
-Four sources: `manual` (the user's own words), `cot` (the dense model names them, arXiv 2503.01542 section 3.3),
-`occlusion` (the label's log-probability falls when the word is left out) and `gradient` (gradient times input on the
-label's log-probability).
+There are four word sources: `manual` (given by the user), `cot` (named by the dense model, arXiv 2503.01542 section
+3.3), `occlusion` (drop of the label's log-probability when the word is removed) and `gradient` (gradient times input
+for the label's log-probability).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +22,8 @@ __all__ = ["SOURCES", "check_texts", "influential_words", "keep_words", "parse_a
 
 
 def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split named words into those in the text and those that are not, without repetitions, in the order named; words
-    are compared in any spelling."""
+    """Split named words into those that occur in the text and those that do not, in the order named. Words that differ
+    only in spelling variants (`text.words.fold`) are the same word and are returned once."""
     kept: dict[str, str] = {}
     dropped: dict[str, str] = {}
     words = WordIndex(text)
@@ -33,18 +33,19 @@ def keep_words(named: Iterable[str], text: str) -> tuple[tuple[str, ...], tuple[
 
 
 def manual_words(text: Text, lm: LanguageModel) -> FoundWords:
-    """The user's own words. Raises BadText for a word that is not in the text."""
+    """Return the words that the user gave. Raises BadText for a word that is not in the text."""
     kept, missing = keep_words(text.words or (), text.text)
     if missing:
         start = start_of(text.text)
-        raise BadText(f"word {missing[0]!r} is not in the text {start!r}: give words that stand in it as whole words")
+        raise BadText(f"word {missing[0]!r} is not in the text {start!r}: give words that occur in it as whole words")
     return FoundWords(kept, (), None)
 
 
 def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
-    """The words that the model names after one worked example; words that are not in the text are dropped.
+    """Return the words that the model names after one worked example; words that are not in the text are dropped.
 
-    The worked example is omitted when the context is too short for it; None when the context is too short even then.
+    The worked example is omitted when the context is too short for it. Returns None when the context is too short even
+    without it.
     """
     for example in (True, False):
         whole = answer(lm, words_prompt(text.text, example, text.group))
@@ -55,19 +56,20 @@ def cot_words(text: Text, lm: LanguageModel) -> FoundWords | None:
 
 
 def occlusion_words(text: Text, lm: LanguageModel) -> FoundWords | None:
-    """The at most five words whose removal lowers the label's log-probability most, each by at least a tenth of the
-    largest drop.
+    """Return the words whose removal lowers the label's log-probability most: at most five, each with at least a tenth
+    of the largest drop.
 
-    None when text, question and label exceed the context length.
+    Returns None when text, question and label exceed the context length.
     """
     drops = label_drops(lm, text)
     return None if drops is None else FoundWords(largest(drops), (), None)
 
 
 def gradient_words(text: Text, lm: LanguageModel) -> FoundWords | None:
-    """The at most five words with the largest gradient times input, none below a tenth of the largest.
+    """Return the words with the largest gradient times input: at most five, each with at least a tenth of the largest
+    value.
 
-    None when text, question and label exceed the context length.
+    Returns None when text, question and label exceed the context length.
     """
     amounts = word_gradients(lm, text)
     return None if amounts is None else FoundWords(largest(amounts), (), None)
@@ -88,12 +90,13 @@ def influential_words(
     *,
     on_text: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[FoundWords | None]:
-    """Find the influential words of every text; `on_text(done, total)` is called after each and may raise Cancelled.
+    """Find the influential words of every text. `on_text(done, total)` is a progress callback, called after each text,
+    that may raise Cancelled.
 
     The result is None for a text that exceeds the context length together with the question for its words.
 
     Raises BadInput for an unknown source, BadText for an empty text, a manual word that is not in its text, or a text
-    that the source cannot use (no label for `occlusion` and `gradient`).
+    without a label if the source is `occlusion` or `gradient`.
     """
     if source not in SOURCES:
         raise BadInput(f"words source {source!r} is unknown: choose one of {', '.join(SOURCES)}")
@@ -106,7 +109,8 @@ def influential_words(
 
 
 def check_texts(texts: Sequence[Text]) -> None:
-    """Raise BadText when there is no text, or an empty one, or a lone surrogate in a text, its label or its words."""
+    """Raise BadText when there are no texts, when a text is empty, and for a lone surrogate in a text, its label or its
+    words."""
     if not texts:
         raise BadText("no texts were given: an attribution needs at least one")
     for place, text in enumerate(texts, start=1):

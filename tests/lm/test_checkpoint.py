@@ -161,8 +161,8 @@ def test_what_is_no_model_for_itself(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("model-q4_k_m.gguf", "GGUF is a form for running"),
-        ("consolidated-00001-of-00001.safetensors", "only parts with names of their own (consolidated-00001-of"),
+        ("model-q4_k_m.gguf", "GGUF is a format for inference"),
+        ("consolidated-00001-of-00001.safetensors", "only shards with other names (consolidated-00001-of"),
         ("consolidated.safetensors", "names of Mistral's own programs"),
         ("pytorch_model.bin", "only pytorch_model.bin); only safetensors are read"),
         ("tf_model.h5", "only tf_model.h5"),
@@ -215,7 +215,12 @@ def test_what_training_leaves(folder: Path) -> None:
     (folder / "__0_0.distcp").touch()
     refused(folder, "only __0_0.distcp", "load it with the library that wrote it", kind=NoSafetensors)
     (folder / "zero_to_fp32.py").touch()
-    refused(folder, "only what DeepSpeed saves", "zero_to_fp32.py . weights --safe_serialization", kind=NoSafetensors)
+    refused(
+        folder,
+        "only a training checkpoint of DeepSpeed",
+        "zero_to_fp32.py . weights --safe_serialization",
+        kind=NoSafetensors,
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +240,7 @@ def test_what_wrappers_put_into_names_is_left_out(folder: Path, rename: Callable
 
 def test_a_tensor_with_and_without_a_wrapper(folder: Path) -> None:
     rewrite(folder, **{"_orig_mod.lm_head.weight": torch.zeros(2)})
-    refused(folder, "_orig_mod.lm_head.weight and lm_head.weight are one and the same")
+    refused(folder, "_orig_mod.lm_head.weight and lm_head.weight have the same name")
 
 
 def test_quantised_without_the_usual_field(folder: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_tokenizer_without_offsets_is_refused():
     class Slow(PreTrainedTokenizerFast):
         is_fast = False
 
-    with pytest.raises(UnsupportedModel, match="Slow cannot tell"):
+    with pytest.raises(UnsupportedModel, match="Slow cannot give the character range"):
         tokenize(Slow(tokenizer_object=TOKENIZER.backend_tokenizer), "text")
 
 

@@ -206,7 +206,7 @@ def other_tokenizer() -> LanguageModel:
     ("dense", "pruned", "texts", "options", "error", "message"),
     [
         ("opt", nan_model, TEXTS, Options(), NotFinite, "opt-0.0: layer 1, neuron 7"),
-        ("llama", other_tokenizer, TEXTS, Options(), ModelsDiffer, "cuts text 0 into other tokens"),
+        ("llama", other_tokenizer, TEXTS, Options(), ModelsDiffer, "tokenises text 0 differently"),
         ("llama", None, [Text("bad " * 200, words=("bad",))], Options(), TextsTooLong, "all 1 texts"),
         ("llama", None, [Text("bad " * 30, words=("bad",))], Options(source="cot"), TextsTooLong, "too long to ask"),
         (
@@ -378,5 +378,5 @@ def test_a_variant_that_lacks_a_token_is_refused(tmp_path: Path) -> None:
         lm.model.resize_token_embeddings(100)
         return LanguageModel(lm.model, None, lm.reference, lm.dtype, lm.device)
 
-    with pytest.raises(ModelsDiffer, match="does not know token"):
+    with pytest.raises(ModelsDiffer, match="has no token"):
         run(tmp_path / "a", lambda: language_model("llama"), [smaller])
