@@ -96,7 +96,7 @@ def read_checkpoint(folder: Path, reference: str) -> Checkpoint:
         for key, entry in read_header(file).items():
             if key in entries and not _same_contents(entries[key], entry):
                 raise NoSafetensors(
-                    f"{reference}: tensor {key} stands in {entries[key].file.name} and, with other contents, in "
+                    f"{reference}: tensor {key} is in {entries[key].file.name} and, with other contents, in "
                     f"{file.name}; remove the file that does not belong to the model"
                 )
             entries.setdefault(key, entry)
@@ -172,7 +172,7 @@ def read_header(file: Path) -> dict[str, Entry]:
         }
         wrong = next((wrong for entry in entries.values() if (wrong := _entry_error(entry)) is not None), None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise unreadable(_looks_like(start + text, "its header is no map of tensors")) from error
+        raise unreadable(_looks_like(start + text, "its header is not a map of tensors")) from error
     if wrong is not None:
         raise unreadable(wrong)
     at = LENGTH_BYTES + length

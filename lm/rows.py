@@ -39,7 +39,7 @@ class Row:
         """Return a text field that may be blank. Raises BadData for any other value."""
         value = self.fields.get(name)
         if not isinstance(value, str):
-            raise BadData(f"{self.place}: field {name!r} is missing or no text")
+            raise BadData(f"{self.place}: field {name!r} is missing or not a text")
         return self._valid(name, value)
 
     def answer(self, name: str, answers: Sequence[str]) -> str:
@@ -96,7 +96,7 @@ def file_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     if "\0" in text:
-        raise BadData(f"{path}: holds a NUL byte, so it is no text in UTF-8; save it as UTF-8")
+        raise BadData(f"{path}: holds a NUL byte, so it is not UTF-8 text; save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -121,11 +121,11 @@ def file_rows(path: Path) -> Iterator[Row]:
     empty = True
     for place, fields in file_values(path):
         if not isinstance(fields, dict):
-            raise BadData(f"{place}: no JSON object with named fields; it begins with {json.dumps(fields)[:40]}")
+            raise BadData(f"{place}: not a JSON object with named fields; it begins with {json.dumps(fields)[:40]}")
         empty = False
         yield Row(fields, place)
     if empty:
-        raise BadData(f"{path}: has no rows; a line of it is one JSON object")
+        raise BadData(f"{path}: has no rows; each line must be one JSON object")
 
 
 def file_documents(path: Path) -> list[str]:
@@ -150,9 +150,7 @@ def _lines(path: Path) -> Iterator[str]:
                     column = len(raw[: error.start].decode()) + 1
                     raise BadData(f"{place}: not UTF-8 (byte {raw[error.start]:#04x} at column {column})") from error
                 if (nul := line.find("\0")) >= 0:
-                    raise BadData(
-                        f"{place}: a NUL byte at column {nul + 1}, so it is no text in UTF-8; save it as UTF-8"
-                    )
+                    raise BadData(f"{place}: a NUL byte at column {nul + 1}, so it is not UTF-8 text; save it as UTF-8")
                 yield line
 
 
@@ -203,7 +201,7 @@ def _value(line: str, place: str) -> object:
     except _RepeatedName as error:
         name = str(error)
         column = line.rfind(json.dumps(name, ensure_ascii=False)) + 1 or line.rfind(json.dumps(name)) + 1 or 1
-        raise BadData(f"{place}: field {name[:60]!r} stands twice in one object, again at column {column}") from error
+        raise BadData(f"{place}: field {name[:60]!r} occurs twice in one object, again at column {column}") from error
 
 
 def _too_deep(line: str) -> int:
@@ -222,7 +220,7 @@ def _outside_of_strings(line: str) -> str:
 
 
 def _constant(text: str) -> object:
-    raise _NotJson(f"{text}: no number of JSON", re.escape(text))
+    raise _NotJson(f"{text}: not a number in JSON", re.escape(text))
 
 
 def _integer(digits: str) -> int:

@@ -173,7 +173,7 @@ def single_windows(
     length = text_length(seqlen, start)
     drawn = [tokens_of(tokenizer, text, special=start is None)[:length] for text in rng.sample(different, samples)]
     if not all(map(len, drawn)):
-        raise BadData("the tokenizer makes no token of some of the examples; is it the one that belongs to them?")
+        raise BadData("the tokenizer gives no tokens for some of the examples; is it the right one for them?")
     drawn = [_with_start(ids[None], start)[0] for ids in drawn]
     lengths = torch.tensor([len(ids) for ids in drawn])
     return torch.nn.utils.rnn.pad_sequence(drawn, batch_first=True, padding_value=PADDING), lengths

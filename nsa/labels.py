@@ -29,7 +29,9 @@ class Labelled:
 def label_of(text: Text, source: str) -> str:
     """Return the text's label. Raises BadText, with `source` in the message, for a text without a label."""
     if not text.label:
-        raise BadText(f"{called(text)} has no label: {source} measures its label; add one or choose cot")
+        raise BadText(
+            f"{called(text)} has no label: {source} measures the label's log-probability; add a label or choose cot"
+        )
     return text.label
 
 

@@ -20,7 +20,7 @@ def tensors_of(module: nn.Module) -> list[Tensor]:
 
 class Visit:
     """A context manager that moves tensors to `device` and converts them to `dtype` (None: unchanged). At the end of
-    the block, each tensor gets its original storage back; `settle` writes changed weights into it before.
+    the block each tensor gets its original storage back, or the new storage that `settle` made for it.
 
     Half-precision buffers are converted to `dtype`; float32 buffers stay float32, because models store rotary
     frequencies in float32 deliberately. With `apart`, parameters are copied even if they need no move, and the original

@@ -85,7 +85,7 @@ def prune(
     check_fits(layers, pattern)
     for name, needed in ((method, isinstance(rule, Calibrated)), ("owl", isinstance(allocation, OWL))):
         if needed and windows is None:
-            raise BadInput(f"{name} needs calibration windows; magnitude does without")
+            raise BadInput(f"{name} needs calibration windows; magnitude needs none")
     if windows is not None:
         check_windows(model, windows, lengths)
         lengths = None if lengths is None or bool((lengths == windows.shape[1]).all()) else lengths
@@ -293,6 +293,8 @@ class _Walk:
         self.batch = inputs.batch
 
     def _capture(self, plan: Plan | None) -> LayerInputs:
+        """Capture the layers' arguments, in micro-batches of the size in the plan, else the requested size, else the
+        size that fits."""
         assert self.windows is not None
         visits = next(self.layers[-1].parameters()).device.type != self.device.type
         batch = (
@@ -303,10 +305,12 @@ class _Walk:
         return capture(self.model, self.layers, self.windows, batch, self.device, self.dtype, self.lengths)
 
     def _visit(self, layer: nn.Module) -> Visit:
+        """Return a context manager that has the layer on the device in the dtype of computation."""
         return Visit(tensors_of(layer), self.device, self.dtype, apart=self.keeper is not None)
 
 
 def _norms(statistics: InputNorms, place: str) -> Tensor:
+    """Return the norms; `place` is the prefix of the message of an error."""
     with placed(place):
         return statistics.norms()
 

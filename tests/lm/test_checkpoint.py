@@ -308,9 +308,9 @@ def with_header(file: Path, header: object, data: bytes) -> None:
         ({"shape": [2, 2]}, "takes 16 bytes, not"),
         ({"dtype": "Q4"}, "unknown type 'Q4'"),
         ({"dtype": None}, "unknown type 'None'"),
-        ({"shape": [-1, 2]}, "no map of tensors"),
-        ({"shape": ["2"]}, "no map of tensors"),
-        ({"data_offsets": [0]}, "no map of tensors"),
+        ({"shape": [-1, 2]}, "not a map of tensors"),
+        ({"shape": ["2"]}, "not a map of tensors"),
+        ({"data_offsets": [0]}, "not a map of tensors"),
         ({"data_offsets": [0, 10**30]}, "bytes, not"),
         ({"data_offsets": [8, 38408]}, "begin at byte"),
     ],
@@ -337,9 +337,9 @@ def test_headers_that_lie(folder: Path, change: dict[str, object], said: str) ->
         (b"\x80\2}q\0" + bytes(100), "a PyTorch file (pickle) with another name"),
         (b"GGUF" + bytes(100), "a GGUF file with another name"),
         (b"<!DOCTYPE html><html>", "it is a web page"),
-        ((100).to_bytes(8, "little") + b"{" * 100, "its header is no map of tensors"),
-        ((2 * 10**5).to_bytes(8, "little") + b"[" * 2 * 10**5, "its header is no map of tensors"),
-        ((2).to_bytes(8, "little") + b"[]", "its header is no map of tensors"),
+        ((100).to_bytes(8, "little") + b"{" * 100, "its header is not a map of tensors"),
+        ((2 * 10**5).to_bytes(8, "little") + b"[" * 2 * 10**5, "its header is not a map of tensors"),
+        ((2).to_bytes(8, "little") + b"[]", "its header is not a map of tensors"),
     ],
 )
 def test_files_that_are_no_safetensors(folder: Path, contents: bytes, said: str) -> None:
@@ -362,7 +362,7 @@ def test_a_tensor_in_two_shards(sharded: Path) -> None:
     save_file(load_file(last) | {name: tensor}, last, metadata=FORMAT)
     assert right(load(sharded))
     save_file(load_file(last) | {name: tensor + 1}, last, metadata=FORMAT)
-    refused(sharded, f"tensor {name} stands in {first.name} and, with other contents, in {last.name}")
+    refused(sharded, f"tensor {name} is in {first.name} and, with other contents, in {last.name}")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

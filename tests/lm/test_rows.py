@@ -62,8 +62,8 @@ GOOD = b'{"text": "fine", "label": "positive"}\n'
         (b'{"text": "a"} {"text": "b"}', r"line 2: not JSON \(Extra data at column 15\)"),
         (b'{"text": "caf\xe9"}', r"line 2: not UTF-8 \(byte 0xe9 at column 14\)"),
         ('{"text": "é"}\0'.encode(), r"line 2: a NUL byte at column 14"),
-        (b'{"text": "NaN", "label": NaN}', r"line 2: not JSON \(NaN: no number of JSON at column 26\)"),
-        (b'{"text": "a", "x": -Infinity}', r"line 2: not JSON \(-Infinity: no number of JSON at column 20\)"),
+        (b'{"text": "NaN", "label": NaN}', r"line 2: not JSON \(NaN: not a number in JSON at column 26\)"),
+        (b'{"text": "a", "x": -Infinity}', r"line 2: not JSON \(-Infinity: not a number in JSON at column 20\)"),
         (b'{"text": "a", "x": 1e999}', r"line 2: not JSON \(1e999: too large a number at column 20\)"),
         (
             b'{"x": ' + b"9" * (MAX_DIGITS + 1) + b"}",
@@ -75,7 +75,7 @@ GOOD = b'{"text": "fine", "label": "positive"}\n'
         ),
         (b"[" * 10**5, rf"line 2, column {MAX_DEPTH + 1}: nested deeper than {MAX_DEPTH}"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, rf"line 2, column {5 * MAX_DEPTH + 1}: nested deeper than {MAX_DEPTH}"),
-        (b'{"text": "a", "text": "b"}', r"line 2: field 'text' stands twice in one object, again at column 15"),
+        (b'{"text": "a", "text": "b"}', r"line 2: field 'text' occurs twice in one object, again at column 15"),
     ],
 )
 def test_what_is_no_json_is_named_by_file_line_and_column(path: Path, line: bytes, said: str) -> None:

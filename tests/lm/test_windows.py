@@ -90,5 +90,5 @@ def test_texts_that_a_tokenizer_makes_nothing_of():
     assert tokens_of(tokenizer, "a strange b").tolist() == [0, 0, 1]
     with pytest.raises(BadData, match="6 texts have 0 tokens, too few for a window of 5"):
         joined_windows(["xyz"], tokenizer, 1, 5, random.Random(0), between="\n")
-    with pytest.raises(BadData, match="no token of some of the examples"):
+    with pytest.raises(BadData, match="no tokens for some of the examples"):
         single_windows(["xyz", "a"], tokenizer, 2, 5, random.Random(0))

@@ -84,6 +84,6 @@ def test_the_words_with_the_largest_gradients_come_first() -> None:
 
 def test_a_text_without_a_label_is_refused_and_one_beyond_the_context_left_out() -> None:
     lm = double("llama")
-    with pytest.raises(BadText, match="gradient measures its label"):
+    with pytest.raises(BadText, match="gradient measures the label's log-probability"):
         influential_words(lm, [Text("the food was bad")], "gradient")
     assert influential_words(lm, [Text("bad " * 200, "kind")], "gradient") == [None]

@@ -237,7 +237,7 @@ def test_documents_of_the_users_stand_one_after_another(tmp_path):
         ('{"text": "a"}\nnot json', r"mine\.jsonl, line 2: not JSON"),
         ('{"sentence": "a"}', "line 1: field 'text' is missing"),
         ('{"text": 3}', "line 1: field 'text' is 3, not a text"),
-        ("[1]", r"line 1: no JSON object with named fields; it begins with \[1\]"),
+        ("[1]", r"line 1: not a JSON object with named fields; it begins with \[1\]"),
     ],
 )
 def test_documents_that_cannot_be_read(tmp_path, content, message):
