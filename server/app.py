@@ -4,18 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
-from prunescope.frontend import STATIC
 from prunescope.jobs.settings import Settings
-from prunescope.server import health, urls
+from prunescope.server import health, static, urls
 from prunescope.server.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
 from prunescope.server.attributions import routes as attributions
 from prunescope.server.comparisons import routes as comparisons
@@ -30,7 +27,6 @@ from prunescope.server.problems import add_handlers
 from prunescope.server.security import Security
 from prunescope.server.site import home, search, sharing
 from prunescope.server.site.frame import error_page
-from prunescope.server.static import static_routes
 from prunescope.server.stores import Stores
 from prunescope.server.studies import routes as studies
 from prunescope.server.sweeper import sweep_for_ever
@@ -77,17 +73,12 @@ def create_app(settings: Settings) -> FastAPI:
     features = (new_job, jobs, models, studies, evaluations, attributions, neurons, comparisons, texts, home, search)
     for router in (*(feature.api for feature in (*features, sharing)), health.router):
         app.include_router(router)
-    app.include_router(static_routes(STATIC))
-    app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
+    app.include_router(static.router)
     app.router.routes.append(Route(urls.shared.route, sharing.SharedPage(app.router), methods=["GET"]))
     for feature in features:
         app.include_router(feature.pages)
     _describe(app)
     return app
-
-
-def _docs() -> FileResponse:
-    return FileResponse(Path(__file__).parent / "assets" / "api.html", media_type="text/html; charset=utf-8")
 
 
 def _describe(app: FastAPI) -> None:
