@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from prunescope.server import urls
-from prunescope.server.answers import Kept, problems
+from prunescope.server.answers import kept, problems
 from prunescope.server.attributions.documents import NeuronRow
 from prunescope.server.attributions.own_text import Target, own_text_form, text_panel
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
@@ -139,8 +139,8 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
 )
 def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
     opened = stores.attributions.get(attribution)
-    document = Kept(f"{attribution} {opened.where.version} {layer} {neuron} {opened.label}")
-    return document.unchanged(request) or document.answer(neuron_document(opened, layer, neuron))
+    mark = f"{attribution} {opened.where.version} {layer} {neuron} {opened.label}"
+    return kept(request, mark, lambda: neuron_document(opened, layer, neuron))
 
 
 @pages.get(urls.neuron.route)
