@@ -1,7 +1,7 @@
 """Database, artefacts, queue and caches that requests use, made once for each application."""
 
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Annotated, Self
 
 import redis
@@ -62,14 +62,13 @@ class Stores(submission.Stores):
     outbox: Outbox
 
     @classmethod
-    def open(cls, settings: Settings, *, answer_seconds: float | None = None) -> Self:
-        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: as `Database` has
-        it, but DATABASE_SECONDS unless given."""
-        kept = submission.Stores.open(settings, answer_seconds=answer_seconds or DATABASE_SECONDS)
+    def open(cls, settings: Settings, *, answer_seconds: float | None = DATABASE_SECONDS) -> Self:
+        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: see `Database`."""
+        kept = submission.Stores.open(settings, answer_seconds=answer_seconds)
         events = async_redis_client(settings)
         names = RecordNames(kept.results, settings)
         return cls(
-            **{name.name: getattr(kept, name.name) for name in fields(kept)},
+            **vars(kept),
             names=names,
             attributions=OpenAttributions(Places(kept.artefacts).find, names),
             queue=producer(settings),
