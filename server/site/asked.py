@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from prunescope.jobs.problems import FieldError, Problem, bad_field, unknown_name
+from prunescope.jobs.problems import FieldError, Problem, bad_field, cut, unknown_name
 
 MAX_ALLOWED = 12
 """So many allowed values are listed in a notice."""
@@ -48,10 +48,6 @@ class Asked:
 
     def text(self, name: str) -> str | None:
         return self.values.get(name)
-
-    def one(self, names: Sequence[str]) -> dict[str, str]:
-        """Those of the names that are there, each with one value."""
-        return {name: value for name, value in self.values.items() if name in names}
 
     def all(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Those of the names that are there, with all of their values."""
@@ -116,4 +112,4 @@ def _sentence(error: FieldError, given: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+    return cut(text, MAX_SHOWN)

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.routing import compile_path
@@ -69,14 +69,17 @@ class ShareDocument(Document):
 @api.post(
     urls.shares.route,
     status_code=201,
-    response_model=ShareDocument,
     responses=problems(422),
     summary="Make a link that opens a page read-only",
 )
-async def create_share(request: Request, stores: StoresHere, share: ShareRequest) -> Response:
-    made = await _create(request, stores, share.path)
-    document = _document(request, made)
-    return JSONResponse(document.model_dump(mode="json"), 201, {"location": urls.shared(made.token)})
+async def create_share(request: Request, response: Response, stores: StoresHere, share: ShareRequest) -> ShareDocument:
+    path = share.path
+    if not await page_exists(request, path):
+        allowed = "the path of a page, such as /attributions/<id>/neurons/<layer>/<neuron>?example=0"
+        raise bad_field("path", path, allowed, f"there is no page at {path[:200]!r} that can be shared; give {allowed}")
+    made = await run_in_threadpool(stores.shares.create, path)
+    response.headers["location"] = urls.shared(made.token)
+    return _document(request, made)
 
 
 @api.get(urls.shares.route, responses=problems(422), summary="Links that are not revoked, newest first")
@@ -92,16 +95,9 @@ def revoke_share(stores: StoresHere, token: str) -> None:
     stores.shares.revoke(token)
 
 
-async def _create(request: Request, stores: StoresHere, path: str) -> Share:
-    if not await page_exists(request, path):
-        allowed = "the path of a page, such as /attributions/<id>/neurons/<layer>/<neuron>?example=0"
-        raise bad_field("path", path, allowed, f"there is no page at {path[:200]!r} that can be shared; give {allowed}")
-    return await run_in_threadpool(stores.shares.create, path)
-
-
 def _document(request: Request, share: Share) -> ShareDocument:
     url = str(request.base_url).rstrip("/") + urls.shared(share.token)
-    return ShareDocument(token=share.token, url=url, path=share.path, created_at=share.created_at)
+    return ShareDocument(url=url, **share.model_dump())
 
 
 class SharedPage:

@@ -22,7 +22,7 @@ from prunescope.server.studies.export.cells import cells_csv
 from prunescope.server.studies.export.files import table_file
 from prunescope.server.studies.page import studies_page, study_page
 from prunescope.server.studies.queries import measured_by, study_document, study_jobs, study_list
-from prunescope.server.studies.query import TABLE_PARAMETERS, AskedStudy, StudyQuery
+from prunescope.server.studies.query import AskedStudy, StudyQuery
 from prunescope.store import submission
 from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.studies.table import AXES
@@ -76,9 +76,7 @@ def get_study(stores: StoresHere, query: AskedStudy, study: str) -> StudyDocumen
 def show_study(request: Request, stores: StoresHere, study: str) -> Response:
     asked = Asked(request, *StudyQuery.model_fields)
     document = asked.read(
-        lambda: study_document(
-            stores, study, StudyQuery.model_validate({**asked.one(TABLE_PARAMETERS), **asked.all(AXES)})
-        )
+        lambda: study_document(stores, study, StudyQuery.model_validate({**asked.values, **asked.all(AXES)}))
     )
     live = None if document.state.ended else urls.events()
     scripts = ("studies/study", "site/charts", *(() if live is None else ("site/live",)))
