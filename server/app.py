@@ -19,7 +19,7 @@ from prunescope.server.comparisons import routes as comparisons
 from prunescope.server.evaluations import routes as evaluations
 from prunescope.server.head import Head
 from prunescope.server.jobs import routes as jobs
-from prunescope.server.limits import Limits, Turns
+from prunescope.server.limits import Limits
 from prunescope.server.models import routes as models
 from prunescope.server.neurons import routes as neurons
 from prunescope.server.new_job import routes as new_job
@@ -64,7 +64,6 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.stores = Stores.open(settings)
-    app.state.submissions, app.state.drawings = Turns(), Turns()
     add_handlers(app, error_page)
     app.add_middleware(Head)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 from typing import TypeVar
 
-from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -156,18 +155,6 @@ class Turns:
             return await run_in_threadpool(work)
         finally:
             self._places.release()
-
-
-def submissions(request: Request) -> Turns:
-    """The queue of requests that check and store a spec."""
-    turns: Turns = request.app.state.submissions
-    return turns
-
-
-def drawings(request: Request) -> Turns:
-    """The queue of requests that draw a figure."""
-    turns: Turns = request.app.state.drawings
-    return turns
 
 
 def check_body(body: bytes | bytearray) -> None:

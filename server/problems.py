@@ -139,8 +139,5 @@ def _field_error(error: dict[str, Any]) -> FieldError:
     if error["type"] == "missing":
         return FieldError(field, None, "a value", "is needed")
     given, allowed = error["input"], str(context.get("expected", error["msg"]))
-    return FieldError(field, given, allowed, f"{_quoted(given)} is not allowed: {allowed}")
-
-
-def _quoted(given: object) -> str:
-    return shown(given if isinstance(given, str) else shown(given, MAX_SHOWN), MAX_SHOWN)
+    quoted = shown(given if isinstance(given, str) else shown(given, MAX_SHOWN), MAX_SHOWN)
+    return FieldError(field, given, allowed, f"{quoted} is not allowed: {allowed}")

@@ -15,6 +15,7 @@ from prunescope.jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app
 from prunescope.jobs.settings import Settings
 from prunescope.server.attributions.opened import OpenAttributions, Whereabouts
 from prunescope.server.feed import Feed
+from prunescope.server.limits import Turns
 from prunescope.server.outbox import Outbox
 from prunescope.server.record_names import RecordNames
 from prunescope.store import submission
@@ -60,6 +61,10 @@ class Stores(submission.Stores):
     events: redis.asyncio.Redis
     feed: Feed
     outbox: Outbox
+    submissions: Turns
+    """Requests that check and store a spec."""
+    drawings: Turns
+    """Requests that draw a figure."""
 
     @classmethod
     def open(cls, settings: Settings, *, answer_seconds: float | None = DATABASE_SECONDS) -> Self:
@@ -76,6 +81,8 @@ class Stores(submission.Stores):
             events=events,
             feed=Feed(events),
             outbox=Outbox(),
+            submissions=Turns(),
+            drawings=Turns(),
         )
 
     def send(self, job: str) -> None:

@@ -12,7 +12,6 @@ from prunescope.server.attributions.own_text import Target, own_text_form, text_
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.attributions.routes import Sort, Variant
 from prunescope.server.headers import FILE_POLICY
-from prunescope.server.limits import drawings
 from prunescope.server.neurons.answering_page import answering_page
 from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, NeuronDocument
 from prunescope.server.neurons.export.files import Asked as FigureQuery
@@ -169,7 +168,6 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
     summary="A neuron as its page shows it, as csv, svg, png or html",
 )
 async def get_heatmap(
-    request: Request,
     stores: StoresHere,
     attribution: str,
     layer: int,
@@ -177,7 +175,7 @@ async def get_heatmap(
     form: str,
     asked: Annotated[FigureQuery, Depends()],
 ) -> Response:
-    return await drawings(request).take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
+    return await stores.drawings.take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
 
 
 def _heatmap(stores: Stores, attribution: str, layer: int, neuron: int, form: str, asked: FigureQuery) -> Response:
