@@ -148,11 +148,7 @@ _AXES = ("models", "methods", "patterns", "calibrations", "tasks", "seqlens", "s
 
 def _crossed(spec: Mapping[str, Any]) -> str:
     counts = ((count_of(spec, field), field) for field in _AXES[:5])
-    return " x ".join(f"{count} {_noun(field, count)}" for count, field in counts if count)
-
-
-def _noun(field: str, count: int) -> str:
-    return field.removesuffix("s") if count == 1 else field
+    return " x ".join(f"{count} {field.removesuffix('s') if count == 1 else field}" for count, field in counts if count)
 
 
 def _value(value: object) -> str:
