@@ -1,17 +1,16 @@
 """Share links: `/s/{token}` answers with the shared page, read-only, through that page's own route.
 
-The page's route sees ``request.state.read_only`` and ``scope["shared_from"]`` (the link's path). Only pages can be
-shared: never the API, the search, a form, another link or another site.
+The page's route sees ``scope["shared_from"]`` (the link's path). Only pages can be shared: never the API, the search, a
+form, another link or another site.
 """
 
 from datetime import datetime
-from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,7 +55,7 @@ class ShareRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"path": EXAMPLE_PATH}]})
 
-    path: Annotated[str, StringConstraints(min_length=1), Field(examples=[EXAMPLE_PATH])]
+    path: str = Field(min_length=1, examples=[EXAMPLE_PATH])
 
 
 class ShareDocument(Document):
@@ -155,15 +154,13 @@ async def page_exists(request: Request, path: str) -> bool:
 def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
     """The ASGI scope of the shared page, made from the scope of the link's request."""
     parts = urlsplit(path)
-    kept = {key: value for key, value in scope.items() if key not in OF_ITS_ROUTE}
     return {
-        **kept,
+        **{key: value for key, value in scope.items() if key not in OF_ITS_ROUTE},
         "method": "GET",
         "root_path": "",
         "path": unquote(parts.path),
         "raw_path": parts.path.encode(),
         "query_string": parts.query.encode(),
         "headers": [(name, value) for name, value in scope["headers"] if name in KEPT_HEADERS],
-        "state": {**scope.get("state", {}), "read_only": True},
         "shared_from": shared_from,
     }
