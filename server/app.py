@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -85,18 +86,16 @@ def _describe(app: FastAPI) -> None:
     middleware answers with."""
     plain = app.openapi
 
+    @cache
     def openapi() -> dict[str, Any]:
         document = plain()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "Problem" not in schemas:
-            schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas["Problem"] = schema
-            for methods in document["paths"].values():
-                for method, operation in methods.items():
-                    _describe_statuses(method, operation)
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
+        schemas = document["components"]["schemas"]
+        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs"), Problem=schema)
+        for methods in document["paths"].values():
+            for method, operation in methods.items():
+                _describe_statuses(method, operation)
+        del schemas["HTTPValidationError"], schemas["ValidationError"]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

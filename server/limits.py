@@ -56,7 +56,7 @@ class Limits:
             return
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        held = 0
+        body, more = bytearray(), True
         try:
             if len(scope["path"]) + len(scope.get("query_string", b"")) > MAX_ADDRESS_BYTES:
                 detail = f"path and query may have {MAX_ADDRESS_BYTES} bytes together"
@@ -66,7 +66,6 @@ class Limits:
             if media_type(headers) != JSON:
                 receive = _limited(receive)
             else:
-                body, more = bytearray(), True
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -77,7 +76,6 @@ class Limits:
                     if len(piece) > self.free:
                         raise _busy("so many large requests are being read that there is no room for another")
                     self.free -= len(piece)
-                    held += len(piece)
                     body += piece
                 if body:
                     async with self.checks:
@@ -87,7 +85,7 @@ class Limits:
             await problem_response(problem, scope["path"])(scope, receive, send)
             return
         finally:
-            self.free += held
+            self.free += len(body)
         await self.answer(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -53,12 +53,11 @@ def wants_page(request: Request) -> bool:
 
 
 def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) -> Response:
-    """The problem document, or for a browser the page that ``render`` makes of it."""
+    """The problem document, or for a browser the page that ``render`` makes of it, with the problem's headers."""
     path = request.scope.get("shared_from", request.url.path)
     if not wants_page(request):
         return problem_response(problem, path)
     response = render(request, problem)
-    response.status_code = problem.status
     response.headers.update(problem.headers)
     return response
 
