@@ -1,7 +1,7 @@
 """What routes have in common: the problems they may answer with, and documents that browsers may keep."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -63,30 +63,18 @@ def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A document that stays the same as long as it is there: the browser keeps it for an hour, then asks by ETag.
+def kept(request: Request, mark: str, document: Callable[[], BaseModel]) -> Response:
+    """A document that stays the same as long as it is there: the browser keeps it for an hour, then asks by ETag. Where
+    it has the document already, it is answered 304, and the document is not made.
 
     ``mark`` names it; the (weak) ETag holds the program's version too, since a newer one may add fields.
     """
-
-    mark: str
-
-    @property
-    def headers(self) -> dict[str, str]:
-        digest = hashlib.sha256(f"{_version()} {self.mark}".encode()).hexdigest()[:20]
-        return {"etag": f'W/"{digest}"', "cache-control": f"private, max-age={KEPT_SECONDS}"}
-
-    def unchanged(self, request: Request) -> Response | None:
-        """The 304 for a browser that has the document already."""
-        known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-        return Response(status_code=304, headers=self.headers) if self.headers["etag"] in known else None
-
-    def answer(self, document: BaseModel) -> Response:
-        """The document as JSON."""
-        return Response(document.model_dump_json(), media_type="application/json", headers=self.headers)
+    digest = hashlib.sha256(f"{_version('prunescope')} {mark}".encode()).hexdigest()[:20]
+    etag = f'W/"{digest}"'
+    headers = {"etag": etag, "cache-control": f"private, max-age={KEPT_SECONDS}"}
+    if etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(document().model_dump_json(), media_type="application/json", headers=headers)
 
 
-@cache
-def _version() -> str:
-    return version("prunescope")
+_version = cache(version)

@@ -3,26 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
-from prunescope.frontend import STATIC
 from prunescope.jobs.settings import Settings
-from prunescope.server import health, urls
+from prunescope.server import health, static, urls
 from prunescope.server.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
 from prunescope.server.attributions import routes as attributions
 from prunescope.server.comparisons import routes as comparisons
 from prunescope.server.evaluations import routes as evaluations
 from prunescope.server.head import Head
 from prunescope.server.jobs import routes as jobs
-from prunescope.server.limits import Limits, Turns
+from prunescope.server.limits import Limits
 from prunescope.server.models import routes as models
 from prunescope.server.neurons import routes as neurons
 from prunescope.server.new_job import routes as new_job
@@ -30,7 +28,6 @@ from prunescope.server.problems import add_handlers
 from prunescope.server.security import Security
 from prunescope.server.site import home, search, sharing
 from prunescope.server.site.frame import error_page
-from prunescope.server.static import static_routes
 from prunescope.server.stores import Stores
 from prunescope.server.studies import routes as studies
 from prunescope.server.sweeper import sweep_for_ever
@@ -68,7 +65,6 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.stores = Stores.open(settings)
-    app.state.submissions, app.state.drawings = Turns(), Turns()
     add_handlers(app, error_page)
     app.add_middleware(Head)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
@@ -77,8 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     features = (new_job, jobs, models, studies, evaluations, attributions, neurons, comparisons, texts, home, search)
     for router in (*(feature.api for feature in (*features, sharing)), health.router):
         app.include_router(router)
-    app.include_router(static_routes(STATIC))
-    app.add_api_route(urls.DOCS, _docs, include_in_schema=False)
+    app.include_router(static.router)
     app.router.routes.append(Route(urls.shared.route, sharing.SharedPage(app.router), methods=["GET"]))
     for feature in features:
         app.include_router(feature.pages)
@@ -86,27 +81,21 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _docs() -> FileResponse:
-    return FileResponse(Path(__file__).parent / "assets" / "api.html", media_type="text/html; charset=utf-8")
-
-
 def _describe(app: FastAPI) -> None:
     """The OpenAPI document names what routes do not say by themselves: the problem document, and the statuses that the
     middleware answers with."""
     plain = app.openapi
 
+    @cache
     def openapi() -> dict[str, Any]:
         document = plain()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "Problem" not in schemas:
-            schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas["Problem"] = schema
-            for methods in document["paths"].values():
-                for method, operation in methods.items():
-                    _describe_statuses(method, operation)
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
+        schemas = document["components"]["schemas"]
+        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs"), Problem=schema)
+        for methods in document["paths"].values():
+            for method, operation in methods.items():
+                _describe_statuses(method, operation)
+        del schemas["HTTPValidationError"], schemas["ValidationError"]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

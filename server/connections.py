@@ -11,10 +11,6 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS = 10.0
-"""From a connection's first byte, or its start, to the end of a request's headers."""
-BODY_SECONDS = 60.0
-"""From the end of the headers to the end of the body."""
 MAX_CONNECTIONS = 1500
 SPARE_FILES = 200
 """File descriptors that stay free for everything but connections: the database, artefacts, logs."""
@@ -43,8 +39,10 @@ class LimitedProtocol(H11Protocol):
     """
 
     most = MAX_CONNECTIONS
-    head_seconds = HEAD_SECONDS
-    body_seconds = BODY_SECONDS
+    head_seconds = 10.0
+    """From a connection's first byte, or its start, to the end of a request's headers."""
+    body_seconds = 60.0
+    """From the end of the headers to the end of the body."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any
 
 import redis
 import redis.asyncio
@@ -126,7 +125,9 @@ class Feed:
                 await asyncio.sleep(WITHOUT_REDIS_SECONDS)
                 continue
             finally:
-                await _cancelled(reading, changed)
+                reading.cancel()
+                changed.cancel()
+                await asyncio.gather(reading, changed, return_exceptions=True)
             self._reachable = True
             for stream, events in found.items():
                 self._hand_out(stream, events)
@@ -141,12 +142,6 @@ class Feed:
                     follower.behind = True
                     break
                 follower.events.put_nowait(event)
-
-
-async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _order(place: str) -> tuple[int, int]:

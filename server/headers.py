@@ -1,4 +1,6 @@
-"""HTTP headers of every response."""
+"""HTTP headers of every response, and the media type of a request."""
+
+from starlette.datastructures import Headers
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -27,3 +29,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+def media_type(headers: Headers) -> str:
+    """What a request's body is, without parameters: ``application/json``."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()

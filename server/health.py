@@ -8,7 +8,8 @@ from sqlalchemy import text
 
 from prunescope.jobs.problems import RETRY_SECONDS
 from prunescope.server import urls
-from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.stores import StoresHere
+from prunescope.store.database import Database
 
 router = APIRouter(tags=["Machines"])
 
@@ -25,30 +26,24 @@ async def healthz() -> dict[str, str]:
     responses={503: {"description": "One of them does not; the same document"}},
 )
 def readyz(stores: StoresHere) -> JSONResponse:
-    parts = {"database": _database, "redis": _redis, "artefacts": _artefacts}
-    checks = {name: _works(check, stores) for name, check in parts.items()}
-    ready = all(checks.values())
-    words = {name: "ok" if works else "cannot be reached" for name, works in checks.items()}
-    document = {"status": "ready" if ready else "not ready", "checks": words}
-    return JSONResponse(document) if ready else JSONResponse(document, 503, {"retry-after": str(RETRY_SECONDS)})
+    checks = {
+        "database": _state(lambda: _ask(stores.database)),
+        "redis": _state(stores.redis.ping),
+        "artefacts": _state(lambda: stores.artefacts.exists("model", "0" * 16)),
+    }
+    if all(state == "ok" for state in checks.values()):
+        return JSONResponse({"status": "ready", "checks": checks})
+    return JSONResponse({"status": "not ready", "checks": checks}, 503, {"retry-after": str(RETRY_SECONDS)})
 
 
-def _works(check: Callable[[Stores], object], stores: Stores) -> bool:
-    try:
-        check(stores)
-    except Exception:  # whatever it is, this part does not work; its own log says more
-        return False
-    return True
-
-
-def _database(stores: Stores) -> None:
-    with stores.database.reading() as connection:
+def _ask(database: Database) -> None:
+    with database.reading() as connection:
         connection.execute(text("SELECT 1"))
 
 
-def _redis(stores: Stores) -> None:
-    stores.redis.ping()
-
-
-def _artefacts(stores: Stores) -> None:
-    stores.artefacts.exists("model", "0" * 16)
+def _state(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except Exception:  # whatever it is, this part does not work; its own log says more
+        return "cannot be reached"
+    return "ok"

@@ -1,7 +1,7 @@
 """Labels made from specs (pruned models, evaluations, attributions, studies), and `told_apart`, which makes equal
 labels different."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,11 +148,7 @@ _AXES = ("models", "methods", "patterns", "calibrations", "tasks", "seqlens", "s
 
 def _crossed(spec: Mapping[str, Any]) -> str:
     counts = ((count_of(spec, field), field) for field in _AXES[:5])
-    return " x ".join(f"{count} {_noun(field, count)}" for count, field in counts if count)
-
-
-def _noun(field: str, count: int) -> str:
-    return field.removesuffix("s") if count == 1 else field
+    return " x ".join(f"{count} {field.removesuffix('s') if count == 1 else field}" for count, field in counts if count)
 
 
 def _value(value: object) -> str:
@@ -183,17 +179,16 @@ def told_apart(things: Sequence[Described]) -> list[str]:
     ['wanda · c4', 'wanda · ptb', 'ria']
     """
     names = [thing.name for thing in things]
-    for column in range(len(things[0].facts) if things else 0):
-        alike = {name for name, count in Counter(names).items() if count > 1}
-        if not alike:
+    for facts in zip(*(thing.facts for thing in things), strict=True):
+        if len({*names}) == len(names):
             break
-        shared = [(place, name, things[place].facts[column]) for place, name in enumerate(names) if name in alike]
-        told: dict[str, set[str]] = {name: set() for name in alike}
-        for _, name, fact in shared:
+        told: dict[str, set[str]] = defaultdict(set)
+        for name, fact in zip(names, facts, strict=True):
             told[name].add(fact)
-        for place, name, fact in shared:
-            if fact and len(told[name]) > 1:
-                names[place] = f"{name}{SEPARATOR}{fact}"
+        names = [
+            f"{name}{SEPARATOR}{fact}" if fact and len(told[name]) > 1 else name
+            for name, fact in zip(names, facts, strict=True)
+        ]
     return names
 
 

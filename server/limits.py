@@ -9,9 +9,8 @@ work comes to its end unheard.
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from prunescope.jobs.bounds import MAX_BODY_BYTES
 from prunescope.jobs.problems import RETRY_SECONDS, Problem, unavailable
 from prunescope.jobs.shape import check_shape
+from prunescope.server.headers import media_type
 from prunescope.server.problems import problem_response
 
 MAX_ADDRESS_BYTES = 16 * 1024
@@ -56,23 +56,26 @@ class Limits:
             return
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        held = 0
+        body, more = bytearray(), True
         try:
             if len(scope["path"]) + len(scope.get("query_string", b"")) > MAX_ADDRESS_BYTES:
-                raise _long_address()
+                detail = f"path and query may have {MAX_ADDRESS_BYTES} bytes together"
+                raise Problem(414, "long-address", "The address is too long", detail)
             if length.isdigit() and (len(length) > MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES):
                 raise _too_large()
-            if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+            if media_type(headers) != JSON:
                 receive = _limited(receive)
             else:
-                body = bytearray()
-                async for piece in _pieces(receive):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    piece, more = message.get("body", b""), message.get("more_body", False)
                     if len(body) + len(piece) > MAX_BODY_BYTES:
                         raise _too_large()
                     if len(piece) > self.free:
                         raise _busy("so many large requests are being read that there is no room for another")
                     self.free -= len(piece)
-                    held += len(piece)
                     body += piece
                 if body:
                     async with self.checks:
@@ -81,10 +84,8 @@ class Limits:
         except Problem as problem:
             await problem_response(problem, scope["path"])(scope, receive, send)
             return
-        except Disconnected:
-            return
         finally:
-            self.free += held
+            self.free += len(body)
         await self.answer(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +109,12 @@ class Limits:
             # The thread that works on it cannot be stopped; it keeps its place until it has ended.
             self.unheard.add(work)
             work.add_done_callback(self._ended)
-            await problem_response(_late(self.seconds), scope["path"])(scope, receive, send)
+            detail = (
+                f"the answer took more than {self.seconds:g} seconds; what was begun goes on, so look whether it is "
+                "there before you ask again"
+            )
+            problem = unavailable("late", "No answer in time", detail)
+            await problem_response(problem, scope["path"])(scope, receive, send)
         finally:
             beginning.cancel()
             if not late:
@@ -149,48 +155,23 @@ class Turns:
             self._places.release()
 
 
-def submissions(request: Request) -> Turns:
-    """The queue of requests that check and store a spec."""
-    turns: Turns = request.app.state.submissions
-    return turns
-
-
-def drawings(request: Request) -> Turns:
-    """The queue of requests that draw a figure."""
-    turns: Turns = request.app.state.drawings
-    return turns
-
-
 def check_body(body: bytes | bytearray) -> None:
     """Problem 422 for JSON that is nested too deep, holds too much, or holds what no field takes. What is no JSON at
     all is left to the route, which says where."""
     try:
-        document: Any = json.loads(body)
-    except RecursionError:
-        raise Problem(422, "bad-request", "The request cannot be understood", "the body is nested too deep") from None
+        document = json.loads(body)
     except json.JSONDecodeError:
         return
+    except RecursionError:
+        detail = "the body is nested too deep"
     except UnicodeDecodeError as error:
         detail = f"the body is no text in UTF-8 (byte {error.start})"
-        raise Problem(422, "bad-request", "The request cannot be understood", detail) from None
     except ValueError:  # Python reads no integer of more than 4,300 digits
         detail = "the body holds an integer of more than 4300 digits"
-        raise Problem(422, "bad-request", "The request cannot be understood", detail) from None
-    check_shape(document)
-
-
-class Disconnected(Exception):
-    """The client has closed the connection."""
-
-
-async def _pieces(receive: Receive) -> Any:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return
+    else:
+        check_shape(document)
+        return
+    raise Problem(422, "bad-request", "The request cannot be understood", detail)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -228,18 +209,5 @@ def _too_large() -> Problem:
     return Problem(413, "too-large", "Too large", f"a request may carry {limit} MiB; name long texts by file instead")
 
 
-def _long_address() -> Problem:
-    detail = f"path and query may have {MAX_ADDRESS_BYTES} bytes together"
-    return Problem(414, "long-address", "The address is too long", detail)
-
-
 def _busy(why: str) -> Problem:
-    return unavailable("busy", "Too much at once", f"{why}; try again in {RETRY_SECONDS} seconds", RETRY_SECONDS)
-
-
-def _late(seconds: float) -> Problem:
-    detail = (
-        f"the answer took more than {seconds:g} seconds; what was begun goes on, so look whether it is there "
-        "before you ask again"
-    )
-    return unavailable("late", "No answer in time", detail, RETRY_SECONDS)
+    return unavailable("busy", "Too much at once", f"{why}; try again in {RETRY_SECONDS} seconds")

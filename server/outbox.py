@@ -7,6 +7,8 @@ the database knows which jobs have none, and the next sweep sends it.
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 from prunescope.jobs.documents import JobSummary
 
@@ -18,32 +20,26 @@ class Outbox:
 
     def __init__(self) -> None:
         self._jobs: deque[JobSummary] = deque(maxlen=MAX_WAITING)
-        self._filled: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: Callable[[], object] | None = None
 
     def put(self, *jobs: JobSummary) -> None:
         """Adds jobs that the sweeper is to announce and, if they are ready, to send."""
         self._jobs.extend(jobs)
-        if self._loop is not None and self._filled is not None:
+        if self._wake is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
-                self._loop.call_soon_threadsafe(self._filled.set)
+                self._wake()
 
     def take(self) -> list[JobSummary]:
         """Removes and returns all waiting jobs, oldest first."""
         taken: list[JobSummary] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                taken.append(self._jobs.popleft())
+        while self._jobs:
+            taken.append(self._jobs.popleft())
         return taken
 
     async def wait(self, seconds: float) -> None:
-        """Waits until a job is added, at most the given seconds."""
-        loop = asyncio.get_running_loop()
-        if self._filled is None or self._loop is not loop:
-            self._loop, self._filled = loop, asyncio.Event()
-            if self._jobs:
-                return
-        filled = self._filled
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(filled.wait(), seconds)
-        filled.clear()
+        """Waits until a job is there, at most the given seconds."""
+        filled = asyncio.Event()
+        self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, filled.set)
+        if not self._jobs:  # asked after `put` can wake this task: none is missed in between
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(filled.wait(), seconds)

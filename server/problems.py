@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +26,8 @@ MAX_SHOWN = 60
 """Characters of a value inside of a sentence."""
 MEDIA_TYPE = "application/problem+json"
 
+SILENT_DATABASE = (OperationalError, InterfaceError, PoolTimeout)
+
 ErrorRenderer = Callable[[Request, Problem], Response]
 
 
@@ -45,26 +47,17 @@ def _finite(value: object) -> object:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-class MethodNotAllowed(Problem):
-    """405, with the methods that are allowed."""
-
-    def __init__(self, method: str, path: str, allow: str) -> None:
-        detail = f"{path} answers {allow}, not {method}"
-        super().__init__(405, "method-not-allowed", "Method not allowed", detail, headers={"allow": allow})
-
-
 def wants_page(request: Request) -> bool:
     """A browser that asks for a page; below ``/api`` everything is JSON, whoever asks."""
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(urls.API)
 
 
 def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) -> Response:
-    """The problem document, or for a browser the page that ``render`` makes of it."""
+    """The problem document, or for a browser the page that ``render`` makes of it, with the problem's headers."""
     path = request.scope.get("shared_from", request.url.path)
     if not wants_page(request):
         return problem_response(problem, path)
     response = render(request, problem)
-    response.status_code = problem.status
     response.headers.update(problem.headers)
     return response
 
@@ -72,54 +65,47 @@ def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) ->
 def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
     """Answer every error with a problem document, or with the page that ``render`` makes of it."""
 
-    def answer(request: Request, problem: Problem) -> Response:
-        return answer_problem(request, problem, render)
-
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return answer(request, error)
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return answer(request, of_http(error, request))
-
-    async def on_validation(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return answer(request, of_validation(error.errors()))
-
-    async def on_silent_database(request: Request, error: Exception) -> Response:
-        logger.warning("%s %s: the database does not answer: %s", request.method, request.url.path, first_line(error))
-        detail = "the database does not answer at the moment; nothing was changed"
-        return answer(request, unavailable("database-silent", "The database does not answer", detail))
-
-    async def on_crash(request: Request, error: Exception) -> Response:
-        # The error itself goes on to the server's log, never into the answer. This answer is made outside of all
-        # middleware, so it brings its own headers.
-        detail = "something went wrong in the server; its log says what"
-        response = answer(request, Problem(500, "internal", "Server error", detail))
+    async def answer(request: Request, error: Exception) -> Response:
+        response = answer_problem(request, _problem_of(error, request), render)
+        # What nobody expected is answered outside of all middleware, and so without its headers.
         response.headers.update(HEADERS)
         return response
 
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(RequestValidationError, on_validation)
-    for silent in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(silent, on_silent_database)
-    app.add_exception_handler(Exception, on_crash)
+    for kind in (Problem, HTTPException, RequestValidationError, *SILENT_DATABASE, Exception):
+        app.add_exception_handler(kind, answer)
 
 
-def first_line(error: Exception) -> str:
-    """An error's text up to its first line end: SQLAlchemy adds the statement, with its values, on the next ones."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _problem_of(error: Exception, request: Request) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case HTTPException():
+            return _of_http(error, request)
+        case RequestValidationError():
+            errors = error.errors()
+            fields = [_field_error(each) for each in errors[:MAX_ERRORS]]
+            return Problem(
+                422, "bad-request", "The request cannot be understood", detail_of(fields, len(errors)), fields
+            )
+        case _ if isinstance(error, SILENT_DATABASE):
+            # SQLAlchemy adds the statement, with its values, on further lines.
+            text = (str(error).strip() or type(error).__name__).splitlines()[0]
+            logger.warning("%s %s: the database does not answer: %s", request.method, request.url.path, text)
+            detail = "the database does not answer at the moment; nothing was changed"
+            return unavailable("database-silent", "The database does not answer", detail)
+    # The error itself goes on to the server's log, never into the answer.
+    return Problem(500, "internal", "Server error", "something went wrong in the server; its log says what")
 
 
-def of_http(error: HTTPException, request: Request) -> Problem:
+def _of_http(error: HTTPException, request: Request) -> Problem:
     """Starlette's own errors: an address or a method that does not exist, JSON that cannot be read."""
     path = request.url.path
     if error.status_code == 404:
         return Problem(404, "not-found", "Not found", f"there is nothing at {path}")
     if error.status_code == 405:
-        return MethodNotAllowed(request.method, path, ", ".join(sorted(_methods(request))))
+        allow = ", ".join(sorted(_methods(request)))
+        detail = f"{path} answers {allow}, not {request.method}"
+        return Problem(405, "method-not-allowed", "Method not allowed", detail, headers={"allow": allow})
     title = HTTPStatus(error.status_code).phrase
     return Problem(error.status_code, title.lower().replace(" ", "-"), title, str(error.detail))
 
@@ -143,28 +129,14 @@ def _routes(router: Any) -> Iterator[BaseRoute]:
             yield from _routes(inner)
 
 
-def of_validation(errors: Sequence[dict[str, object]]) -> Problem:
-    """A request's parameters or body that do not fit: one entry per field, with what was given and what is allowed."""
-    fields = [_field_error(error) for error in errors[:MAX_ERRORS]]
-    return Problem(422, "bad-request", "The request cannot be understood", detail_of(fields, len(errors)), fields)
-
-
-def _field_error(error: dict[str, object]) -> FieldError:
-    place = error.get("loc")
-    steps = [str(step) for step in place] if isinstance(place, tuple | list) else []
-    context = error.get("ctx")
-    allowed = (
-        str(context["expected"]) if isinstance(context, dict) and "expected" in context else str(error.get("msg", ""))
-    )
-    if error.get("type") == "json_invalid":
-        return FieldError(
-            "body", None, "JSON", f"is not JSON: {context.get('error') if isinstance(context, dict) else ''}"
-        )
-    if error.get("type") == "missing":
-        return FieldError(".".join(steps[1:]) or "body", None, "a value", "is needed")
-    given = error.get("input")
-    return FieldError(".".join(steps[1:]) or "body", given, allowed, f"{_quoted(given)} is not allowed: {allowed}")
-
-
-def _quoted(given: object) -> str:
-    return shown(given if isinstance(given, str) else shown(given, MAX_SHOWN), MAX_SHOWN)
+def _field_error(error: dict[str, Any]) -> FieldError:
+    """A field of a request's parameters or body, from Pydantic's error."""
+    field = ".".join(map(str, error["loc"][1:])) or "body"
+    context = error.get("ctx", {})
+    if error["type"] == "json_invalid":
+        return FieldError("body", None, "JSON", f"is not JSON: {context['error']}")
+    if error["type"] == "missing":
+        return FieldError(field, None, "a value", "is needed")
+    given, allowed = error["input"], str(context.get("expected", error["msg"]))
+    quoted = shown(given if isinstance(given, str) else shown(given, MAX_SHOWN), MAX_SHOWN)
+    return FieldError(field, given, allowed, f"{quoted} is not allowed: {allowed}")

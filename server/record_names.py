@@ -5,7 +5,6 @@ what differs, are told apart too. Specs never change, so each is read once. When
 records that would be called the same without facts are made anew.
 """
 
-import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ Mark = tuple[int, datetime]
 MAX_ONE_BY_ONE = 100
 """More new records than so many are read with all others in one question to the database."""
 NOTHING: Mark = (0, datetime.min)
-NONE: Mapping[str, str] = MappingProxyType({})
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -54,15 +53,26 @@ class _Group:
     names: list[str]
 
 
+@dataclass(frozen=True)
+class _Named:
+    """Id -> name of all records of a kind, with what they were made from; ``marks`` say which records there were."""
+
+    marks: tuple[Mark, ...]
+    specs: Mapping[str, _Spec]
+    groups: Mapping[str, _Group]
+    names: Mapping[str, str]
+
+
+_NOT_YET = _Named((), NONE, NONE, NONE)
+
+
 class RecordNames:
-    """Makes and caches the names; safe to use from several threads."""
+    """Makes and caches the names; safe to use from several threads, since what is cached is replaced and never
+    changed."""
 
     def __init__(self, results: Results, settings: Settings) -> None:
         self._results, self._settings = results, settings
-        self._lock = threading.Lock()
-        self._specs: dict[str, dict[str, _Spec]] = {"model": {}, "attribution": {}, "study": {}}
-        self._groups: dict[str, dict[str, _Group]] = {"model": {}, "attribution": {}, "study": {}}
-        self._names: dict[str, tuple[tuple[Mark, ...], Mapping[str, str]]] = {}
+        self._named: dict[str, _Named] = {}
 
     def models(self) -> Mapping[str, str]:
         """Id -> name of every pruned model: `wanda · c4 128x2048 · 0.5`, and what it was made from where another one
@@ -81,11 +91,17 @@ class RecordNames:
         """The name of a model that was not pruned here: its reference, in the shortest spelling."""
         return canonical_reference(reference, self._settings)
 
-    def model(self, reference: str, stored: str | None = None) -> str:
-        """The name of a model by its reference; ``stored`` is what to call a pruned one that is gone."""
-        if not reference.startswith(PRUNED):
-            return self.dense(reference)
-        return self.models().get(reference.removeprefix(PRUNED)) or stored or reference
+    def model(self, reference: str, models: Mapping[str, str], otherwise: str) -> str:
+        """The name of a model by its reference; ``otherwise`` is that of a pruned one that is not in ``models``
+        (`models()`)."""
+        if reference.startswith(PRUNED):
+            return models.get(reference.removeprefix(PRUNED), otherwise)
+        return self.dense(reference)
+
+    def model_of(self, spec: Mapping[str, Any]) -> str:
+        """The model that a pruned model was made from; a pruned one by its reference."""
+        reference = str(spec.get("model"))
+        return self.model(reference, NONE, reference)
 
     def of_attribution(
         self, id: str, spec: Mapping[str, Any], references: Sequence[str], stored: Sequence[str]
@@ -99,69 +115,49 @@ class RecordNames:
     def of_models(self, models: Mapping[str, str], references: Sequence[str], stored: Sequence[str]) -> tuple[str, ...]:
         """The names of an attribution's models, no two alike: of pruned ones those in ``models`` (`models()`), of ones
         that are gone those in ``stored``."""
-        labels = [
-            models.get(reference.removeprefix(PRUNED), label) if reference.startswith(PRUNED) else self.dense(reference)
-            for reference, label in zip(references, stored, strict=True)
-        ]
-        return tuple(
-            told_apart([Described(*each) for each in zip(labels, ((name,) for name in references), strict=True)])
-        )
+        pairs = zip(references, stored, strict=True)
+        return tuple(told_apart([Described(self.model(name, models, label), (name,)) for name, label in pairs]))
 
     def _all(self, kind: str, marks: Mapping[str, Mark] | None = None) -> Mapping[str, str]:
         marks = self._results.marks() if marks is None else marks
         # An attribution's name may name its models.
         mark = tuple(marks.get(each, NOTHING) for each in ((kind, "model") if kind == "attribution" else (kind,)))
-        with self._lock:
-            known = self._names.get(kind)
-        if known is not None and known[0] == mark:
-            return known[1]
-        names = MappingProxyType(self._made(kind))
-        with self._lock:
-            self._names[kind] = (mark, names)
-        return names
+        named = self._named.get(kind, _NOT_YET)
+        if named.marks != mark:
+            named = self._named[kind] = self._made(kind, mark, named)
+        return named.names
 
-    def _made(self, kind: str) -> dict[str, str]:
+    def _made(self, kind: str, marks: tuple[Mark, ...], before: _Named) -> _Named:
         ids = self._results.ids(kind)
-        with self._lock:
-            known = {id: spec for id, spec in self._specs[kind].items() if id in ids}
-        missing = [id for id in ids if id not in known]
+        specs = {id: spec for id, spec in before.specs.items() if id in ids}
+        missing = ids - specs.keys()
         all_at_once = len(missing) > MAX_ONE_BY_ONE
         found = self._results.everything(kind) if all_at_once else self._results.many(kind, missing).values()
-        known |= {record.id: self._described(record) for record in found if record.id in ids}
-        with self._lock:
-            self._specs[kind] = known
-            before = self._groups[kind]
+        specs |= {record.id: self._described(record) for record in found if record.id in ids}
         models = self.models() if kind == "attribution" else NONE
         alike: dict[str, list[str]] = defaultdict(list)
-        for id in sorted(known):  # names do not depend on what was read first
-            alike[known[id].name].append(id)
+        for id in sorted(specs):  # names do not depend on what was read first
+            alike[specs[id].name].append(id)
         groups = {}
         for name, members in alike.items():
-            same = before.get(name)
+            same = before.groups.get(name)
             if same is None or same.ids != members or same.models is not models:
-                same = _Group(members, models, told_apart(self._things(known, members, models)))
+                same = _Group(members, models, told_apart(self._things(specs, members, models)))
             groups[name] = same
-        with self._lock:
-            self._groups[kind] = groups
         names = {id: name for group in groups.values() for id, name in zip(group.ids, group.names, strict=True)}
         if len(set(names.values())) < len(names):  # a name with its facts is the whole name of another
-            names = dict(zip(sorted(known), told_apart(self._things(known, sorted(known), models)), strict=True))
-        return names
+            names = dict(zip(sorted(specs), told_apart(self._things(specs, sorted(specs), models)), strict=True))
+        return _Named(marks, specs, groups, MappingProxyType(names))
 
-    def _things(self, known: Mapping[str, _Spec], ids: Sequence[str], models: Mapping[str, str]) -> list[Described]:
+    def _things(self, specs: Mapping[str, _Spec], ids: Sequence[str], models: Mapping[str, str]) -> list[Described]:
         # Thousands of attributions are of a few pruned models.
-        against = {named: self._against(named, models) for named in {known[id].references for id in ids}}
-        return [Described(known[id].name, (*against[known[id].references], *known[id].facts, f"#{id}")) for id in ids]
+        against = {named: self._against(named, models) for named in {specs[id].references for id in ids}}
+        return [Described(specs[id].name, (*against[specs[id].references], *specs[id].facts, f"#{id}")) for id in ids]
 
     def _against(self, references: Sequence[str], models: Mapping[str, str]) -> tuple[str, str]:
         if not references:
             return ("", "")
-        names = [
-            models.get(reference.removeprefix(PRUNED), reference)
-            if reference.startswith(PRUNED)
-            else self.dense(reference)
-            for reference in references
-        ]
+        names = [self.model(reference, models, reference) for reference in references]
         count = f"against {names[0]}" if len(names) == 1 else f"against {len(names)} models"
         return count, ", ".join(names)
 
@@ -176,8 +172,3 @@ class RecordNames:
                 return _Spec(name, tuple(map(str, spec.get("pruned") or ())), (*attribution_facts(spec), made))
             case _:
                 return _Spec(study_title(spec), (), (*study_facts(spec), made))
-
-    def model_of(self, spec: Mapping[str, Any]) -> str:
-        """The model that a pruned model was made from; a pruned one by its reference."""
-        reference = str(spec.get("model"))
-        return reference if reference.startswith(PRUNED) else self.dense(reference)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prunescope.jobs.bounds import MAX_ECHO
 from prunescope.jobs.problems import Problem
-from prunescope.server.headers import HEADERS
+from prunescope.server.headers import HEADERS, media_type
 from prunescope.server.problems import ErrorRenderer, answer_problem
 from prunescope.server.urls import API
 
@@ -82,7 +82,7 @@ class Security:
             )
         length = headers.get("content-length", "0")
         has_body = "transfer-encoding" in headers or length != "0"
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = media_type(headers)
         ours = origin is not None or site == "same-origin"
         if has_body and kind != "application/json" and not (kind == FORM and ours):
             return Problem(

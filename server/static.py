@@ -1,4 +1,4 @@
-"""Static files: the project's css and js, Plotly's script and the assets of the API page, read from installed packages.
+"""Static files: the project's css and js, Plotly's script, the API page and its assets, of installed packages.
 
 A file is read once and kept with its compressed form, so that Plotly's 4.8 MB are not compressed again for every
 page. The answer carries an ETag of the content; an address that names the content's version may be kept for ever, any
@@ -17,14 +17,19 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from os.path import isfile
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 
+from prunescope.frontend import STATIC
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 
+router = APIRouter(include_in_schema=False)
+
+ASSETS = Path(__file__).parent / "assets"
 SMALLEST_COMPRESSED = 1024
 VERSION_DIGITS = 16
 VERSION = re.compile(rf"[0-9a-f]{{{VERSION_DIGITS}}}")
@@ -104,38 +109,32 @@ def static_response(request: Request, path: Path, *, kept: bool = False) -> Resp
 def file_below(folder: Path, name: str) -> Path:
     """``folder/name`` when that is a file below ``folder``; 404 for anything else, also for ways out of the folder."""
     path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not _is_file(path) or path.suffix in {".py", ".pyc", ".html"}:
+    there = isfile(path)  # noqa: PTH113 - not Path.is_file, which raises for a name that is too long
+    if not path.is_relative_to(folder.resolve()) or not there or path.suffix in {".py", ".pyc", ".html"}:
         raise Problem(404, "not-found", "Not found", f"there is no file {name[:200]!r}")
     return path
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # longer than a file's name may be
-        return False
+@router.get(urls.PLOTLY)
+def plotly(request: Request) -> Response:
+    return static_response(request, wheel_file("plotly", "package_data", "plotly.min.js"))
 
 
-def static_routes(frontend: Path) -> APIRouter:
-    """Routes of the files; ``frontend`` is the folder with css and js."""
-    router = APIRouter(include_in_schema=False)
+@router.get(urls.static.route)
+def static(request: Request, name: str) -> Response:
+    version, _, rest = name.partition("/")
+    if not VERSION.fullmatch(version):
+        return static_response(request, file_below(STATIC, name))
+    # A page that was opened before an update asks for its own version: it gets the present file, not for keeping.
+    return static_response(request, file_below(STATIC, rest), kept=version == folder_version(STATIC))
 
-    @router.get(urls.PLOTLY)
-    def plotly(request: Request) -> Response:
-        return static_response(request, wheel_file("plotly", "package_data", "plotly.min.js"))
 
-    @router.get(urls.static.route)
-    def static(request: Request, name: str) -> Response:
-        version, _, rest = name.partition("/")
-        if not VERSION.fullmatch(version):
-            return static_response(request, file_below(frontend, name))
-        # A page that was opened before an update asks for its own version: it gets the present file, not for keeping.
-        return static_response(request, file_below(frontend, rest), kept=version == folder_version(frontend))
+@router.get(urls.DOCS_FILE)
+def docs_file(request: Request, name: str) -> Response:
+    folder = ASSETS if name == "api.js" else wheel_file("fastapi_swagger", "resources")
+    return static_response(request, file_below(folder, name))
 
-    @router.get(urls.DOCS_FILE)
-    def docs(request: Request, name: str) -> Response:
-        own = Path(__file__).parent / "assets"
-        folder = own if _is_file(own / name) else wheel_file("fastapi_swagger", "resources")
-        return static_response(request, file_below(folder, name))
 
-    return router
+@router.get(urls.DOCS)
+def docs() -> FileResponse:
+    return FileResponse(ASSETS / "api.html", media_type="text/html; charset=utf-8")

@@ -1,7 +1,7 @@
 """Database, artefacts, queue and caches that requests use, made once for each application."""
 
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Annotated, Self
 
 import redis
@@ -15,6 +15,7 @@ from prunescope.jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app
 from prunescope.jobs.settings import Settings
 from prunescope.server.attributions.opened import OpenAttributions, Whereabouts
 from prunescope.server.feed import Feed
+from prunescope.server.limits import Turns
 from prunescope.server.outbox import Outbox
 from prunescope.server.record_names import RecordNames
 from prunescope.store import submission
@@ -60,16 +61,19 @@ class Stores(submission.Stores):
     events: redis.asyncio.Redis
     feed: Feed
     outbox: Outbox
+    submissions: Turns
+    """Requests that check and store a spec."""
+    drawings: Turns
+    """Requests that draw a figure."""
 
     @classmethod
-    def open(cls, settings: Settings, *, answer_seconds: float | None = None) -> Self:
-        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: as `Database` has
-        it, but DATABASE_SECONDS unless given."""
-        kept = submission.Stores.open(settings, answer_seconds=answer_seconds or DATABASE_SECONDS)
+    def open(cls, settings: Settings, *, answer_seconds: float | None = DATABASE_SECONDS) -> Self:
+        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: see `Database`."""
+        kept = submission.Stores.open(settings, answer_seconds=answer_seconds)
         events = async_redis_client(settings)
         names = RecordNames(kept.results, settings)
         return cls(
-            **{name.name: getattr(kept, name.name) for name in fields(kept)},
+            **vars(kept),
             names=names,
             attributions=OpenAttributions(Places(kept.artefacts).find, names),
             queue=producer(settings),
@@ -77,6 +81,8 @@ class Stores(submission.Stores):
             events=events,
             feed=Feed(events),
             outbox=Outbox(),
+            submissions=Turns(),
+            drawings=Turns(),
         )
 
     def send(self, job: str) -> None:

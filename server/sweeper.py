@@ -26,19 +26,12 @@ async def sweep_for_ever(stores: Stores) -> None:
 
 
 def _sweep(stores: Stores) -> None:
-    _announce(stores)
-    requeued = sweep(stores.jobs, stores.send, partial(waiting, stores.redis))
-    for id in requeued:
-        logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
-        stores.outbox.put(stores.jobs.summary(id), *stores.jobs.studies_of(id))
-    if requeued:
-        _announce(stores)
-
-
-def _announce(stores: Stores) -> None:
-    """Publish what waits. Without Redis it is dropped: whoever watches asks the database meanwhile."""
     try:
         for job in stores.outbox.take():
             publish_job(stores.redis, job)
-    except redis.RedisError as error:
+    except redis.RedisError as error:  # what waited is dropped: whoever watches asks the database meanwhile
         logger.warning("live events are lost: Redis does not answer (%s)", error)
+    for id in sweep(stores.jobs, stores.send, partial(waiting, stores.redis)):
+        logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
+        # The next round follows at once and announces them.
+        stores.outbox.put(stores.jobs.summary(id), *stores.jobs.studies_of(id))

@@ -18,7 +18,6 @@ from prunescope.server.jobs import events
 from prunescope.server.jobs.documents import EXAMPLES, JobDetail, JobDocument, JobItem
 from prunescope.server.jobs.page import job_page, jobs_page
 from prunescope.server.jobs.queries import job_detail, job_document, job_list, start_links
-from prunescope.server.limits import submissions
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import JOBS, make_frame, render
@@ -65,10 +64,8 @@ _EXAMPLES: dict[str, Any] = {
     },
     summary="Submit a job",
 )
-async def submit_job(
-    http: Request, stores: StoresHere, request: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)]
-) -> Response:
-    return await submissions(http).take(lambda: _submitted(stores, request))
+async def submit_job(stores: StoresHere, request: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)]) -> Response:
+    return await stores.submissions.take(lambda: _submitted(stores, request))
 
 
 def _submitted(stores: Stores, request: JobRequest) -> Response:

@@ -6,13 +6,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from prunescope.server import urls
-from prunescope.server.answers import Kept, problems
+from prunescope.server.answers import kept, problems
 from prunescope.server.attributions.documents import NeuronRow
 from prunescope.server.attributions.own_text import Target, own_text_form, text_panel
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.attributions.routes import Sort, Variant
 from prunescope.server.headers import FILE_POLICY
-from prunescope.server.limits import drawings
 from prunescope.server.neurons.answering_page import answering_page
 from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, NeuronDocument
 from prunescope.server.neurons.export.files import Asked as FigureQuery
@@ -139,8 +138,8 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
 )
 def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
     opened = stores.attributions.get(attribution)
-    document = Kept(f"{attribution} {opened.where.version} {layer} {neuron} {opened.label}")
-    return document.unchanged(request) or document.answer(neuron_document(opened, layer, neuron))
+    mark = f"{attribution} {opened.where.version} {layer} {neuron} {opened.label}"
+    return kept(request, mark, lambda: neuron_document(opened, layer, neuron))
 
 
 @pages.get(urls.neuron.route)
@@ -169,7 +168,6 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
     summary="A neuron as its page shows it, as csv, svg, png or html",
 )
 async def get_heatmap(
-    request: Request,
     stores: StoresHere,
     attribution: str,
     layer: int,
@@ -177,7 +175,7 @@ async def get_heatmap(
     form: str,
     asked: Annotated[FigureQuery, Depends()],
 ) -> Response:
-    return await drawings(request).take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
+    return await stores.drawings.take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
 
 
 def _heatmap(stores: Stores, attribution: str, layer: int, neuron: int, form: str, asked: FigureQuery) -> Response:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from prunescope.jobs.problems import FieldError, Problem, bad_field, unknown_name
+from prunescope.jobs.problems import FieldError, Problem, bad_field, cut, unknown_name
 
 MAX_ALLOWED = 12
 """So many allowed values are listed in a notice."""
@@ -44,18 +44,14 @@ class Asked:
     @property
     def values(self) -> dict[str, str]:
         """The parameters that were not left out; the last one of several with the same name."""
-        return {name: values[-1] for name, values in self._values.items() if values}
+        return {name: values[-1] for name, values in self._values.items()}
 
     def text(self, name: str) -> str | None:
         return self.values.get(name)
 
-    def one(self, names: Sequence[str]) -> dict[str, str]:
-        """Those of the names that are there, each with one value."""
-        return {name: value for name, value in self.values.items() if name in names}
-
     def all(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Those of the names that are there, with all of their values."""
-        return {name: [*self._values[name]] for name in names if self._values.get(name)}
+        return {name: [*values] for name, values in self._values.items() if name in names}
 
     def whole(self, name: str) -> int | None:
         """A whole number from 0. Problem 422."""
@@ -80,7 +76,7 @@ class Asked:
             try:
                 return make()
             except Problem as problem:
-                wrong = [error for error in problem.errors if self._values.get(error.field)]
+                wrong = [error for error in problem.errors if error.field in self._values]
                 if problem.status != 422 or not wrong:
                     raise
                 for error in wrong:
@@ -116,4 +112,4 @@ def _sentence(error: FieldError, given: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+    return cut(text, MAX_SHOWN)

@@ -16,7 +16,7 @@ from prunescope.server.jobs.queries import job_list, start_links
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document, Link
 from prunescope.server.site.frame import Frame, make_frame, render
-from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.stores import StoresHere
 from prunescope.server.studies.documents import StudySummary
 from prunescope.server.studies.queries import study_list
 
@@ -53,18 +53,7 @@ class HomePage:
 @api.get("/", summary="What runs, what was made last")
 @api.get("", include_in_schema=False)
 def get_home(stores: StoresHere) -> Home:
-    return home(stores)
-
-
-@pages.get(urls.home.route)
-def show_home(request: Request, stores: StoresHere) -> Response:
-    asked = Asked(request)
-    frame = make_frame(request, "Start", scripts=("site/live",), events_href=urls.events(), notices=asked.notices)
-    return render("site/home", home_page(home(stores), frame))
-
-
-def home(stores: Stores) -> Home:
-    """The document of the home page; waiting and recent jobs leave out the cells of studies."""
+    # Waiting and recent jobs leave out the cells of studies.
     running = job_list(stores, state=JobState.RUNNING, limit=20).items
     waiting = job_list(stores, state=JobState.QUEUED, cells=False, limit=20).items
     return Home(
@@ -78,12 +67,17 @@ def home(stores: Stores) -> Home:
     )
 
 
-def home_page(document: Home, frame: Frame) -> HomePage:
+@pages.get(urls.home.route)
+def show_home(request: Request, stores: StoresHere) -> Response:
+    asked = Asked(request)
+    frame = make_frame(request, "Start", scripts=("site/live",), events_href=urls.events(), notices=asked.notices)
+    document = get_home(stores)
     running = {job.id for job in document.running}
-    return HomePage(
+    page = HomePage(
         frame=frame,
         document=document,
         running=[job_line(job) for job in document.running],
         recent=[job_line(job) for job in document.recent if job.id not in running],
         attributions=[found(attribution) for attribution in document.attributions],
     )
+    return render("site/home", page)

@@ -20,29 +20,21 @@ class Names:
     def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
         self._stores = stores
         self._labels: dict[str, str] = {}
-        self._asked: set[str] = set()
         self._jobs: dict[str, JobSummary | None] = {}
         self._models: Mapping[str, str] | None = None  # asked for once, and only where a pruned model is named
         self.learn(references)
 
     def learn(self, references: Iterable[str]) -> None:
         """Look up those that are not known yet."""
-        wanted = {reference for reference in references if reference not in self._labels}
-        if self._models is None and any(each.startswith(PRUNED) for each in wanted):
+        wanted = {*references} - self._labels.keys()
+        pruned = {reference for reference in wanted if reference.startswith(PRUNED)}
+        if pruned and self._models is None:
             self._models = self._stores.names.models()
         models = self._models or {}
-        self._asked |= wanted
-        missing = []
-        for reference in wanted:
-            id = reference.removeprefix(PRUNED)
-            if id == reference:
-                self._labels[reference] = self._stores.names.dense(reference)
-            elif id in models:
-                self._labels[reference] = models[id]
-            else:  # not made yet: its job says what it will be
-                missing.append(reference)
-        for reference, job in self._makers(missing).items():
-            self._labels[reference] = pruned_label(job.brief)
+        self._labels |= {each: self._stores.names.model(each, models, otherwise=each) for each in wanted}
+        # Of one that is not made yet its job says what it will be.
+        missing = [reference for reference in pruned if reference.removeprefix(PRUNED) not in models]
+        self._labels |= {reference: pruned_label(job.brief) for reference, job in self._makers(missing).items()}
 
     def _makers(self, references: Iterable[str]) -> dict[str, JobSummary]:
         """Reference -> the job that makes or made it, of those pruned models that have one; all asked for at once."""
@@ -57,7 +49,7 @@ class Names:
         """`wanda · c4 128x2048 · 0.5` of a pruned model, any other's reference."""
         if reference not in self._labels:
             self.learn([reference])
-        return self._labels.get(reference, reference)
+        return self._labels[reference]
 
     def link(self, reference: str) -> Link:
         return Link(label=self.label(reference), href=urls.model(reference))
@@ -85,7 +77,7 @@ class Names:
 
     def _base(self, reference: str) -> str:
         """The dense model of one that is not made yet, as "of <name>"."""
-        job = self._makers({reference, *self._asked}).get(reference)
+        job = self._makers({reference, *self._labels}).get(reference)
         return f"of {self._stores.names.model_of(job.brief)}" if job else ""
 
 

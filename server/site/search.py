@@ -50,13 +50,23 @@ class SearchPage:
 
 @api.get(urls.search.route, responses=problems(422), summary="Neurons, words, models and jobs by name")
 def get_search(stores: StoresHere, q: str = "", attribution: str | None = None) -> SearchResults:
-    return search(stores, q, attribution=attribution)
+    # A neuron (``L15/N2194``, ``15.2194``) and words in the given attribution or the newest ones, part of a model's
+    # name, a job's id.
+    wanted = q.strip()
+    if attribution is not None and not stores.results.exists("attribution", attribution):
+        message = f"there is no attribution {attribution[:40]!r}"
+        raise bad_field("attribution", attribution, "the id of an attribution", message)
+    hits: list[SearchHit] = []
+    if wanted:
+        opened = _attributions(stores, attribution)
+        hits = [*_neurons(opened, wanted), *_words(opened, wanted), *_models(stores, wanted), *_jobs(stores, wanted)]
+    return SearchResults(query=q, items=hits[:MAX_HITS])
 
 
 @pages.get(urls.search.route)
 def show_search(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "q", "attribution")
-    document = asked.read(lambda: search(stores, asked.text("q") or "", attribution=asked.text("attribution")))
+    document = asked.read(lambda: get_search(stores, asked.text("q") or "", asked.text("attribution")))
     neuron = next((hit for hit in document.items if hit.kind == "neuron"), None)
     only = neuron or (document.items[0] if len(document.items) == 1 else None)
     if only is not None:
@@ -65,20 +75,6 @@ def show_search(request: Request, stores: StoresHere) -> Response:
         request, "Search", query=document.query, attribution=asked.text("attribution"), notices=asked.notices
     )
     return render("site/search", SearchPage(frame, document))
-
-
-def search(stores: Stores, query: str, *, attribution: str | None = None) -> SearchResults:
-    """What a query means: a neuron (``L15/N2194``, ``15.2194``) and words in the given attribution or the newest ones,
-    part of a model's name, a job's id. Problem 422 for an attribution that is not there."""
-    wanted = query.strip()
-    if attribution is not None and not stores.results.exists("attribution", attribution):
-        message = f"there is no attribution {attribution[:40]!r}"
-        raise bad_field("attribution", attribution, "the id of an attribution", message)
-    hits: list[SearchHit] = []
-    if wanted:
-        opened = _attributions(stores, attribution)
-        hits = [*_neurons(opened, wanted), *_words(opened, wanted), *_models(stores, wanted), *_jobs(stores, wanted)]
-    return SearchResults(query=query, items=hits[:MAX_HITS])
 
 
 def _attributions(stores: Stores, given: str | None) -> list[OpenAttribution]:

@@ -1,17 +1,16 @@
 """Share links: `/s/{token}` answers with the shared page, read-only, through that page's own route.
 
-The page's route sees ``request.state.read_only`` and ``scope["shared_from"]`` (the link's path). Only pages can be
-shared: never the API, the search, a form, another link or another site.
+The page's route sees ``scope["shared_from"]`` (the link's path). Only pages can be shared: never the API, the search, a
+form, another link or another site.
 """
 
 from datetime import datetime
-from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,7 +55,7 @@ class ShareRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"path": EXAMPLE_PATH}]})
 
-    path: Annotated[str, StringConstraints(min_length=1), Field(examples=[EXAMPLE_PATH])]
+    path: str = Field(min_length=1, examples=[EXAMPLE_PATH])
 
 
 class ShareDocument(Document):
@@ -69,14 +68,17 @@ class ShareDocument(Document):
 @api.post(
     urls.shares.route,
     status_code=201,
-    response_model=ShareDocument,
     responses=problems(422),
     summary="Make a link that opens a page read-only",
 )
-async def create_share(request: Request, stores: StoresHere, share: ShareRequest) -> Response:
-    made = await _create(request, stores, share.path)
-    document = _document(request, made)
-    return JSONResponse(document.model_dump(mode="json"), 201, {"location": urls.shared(made.token)})
+async def create_share(request: Request, response: Response, stores: StoresHere, share: ShareRequest) -> ShareDocument:
+    path = share.path
+    if not await page_exists(request, path):
+        allowed = "the path of a page, such as /attributions/<id>/neurons/<layer>/<neuron>?example=0"
+        raise bad_field("path", path, allowed, f"there is no page at {path[:200]!r} that can be shared; give {allowed}")
+    made = await run_in_threadpool(stores.shares.create, path)
+    response.headers["location"] = urls.shared(made.token)
+    return _document(request, made)
 
 
 @api.get(urls.shares.route, responses=problems(422), summary="Links that are not revoked, newest first")
@@ -92,16 +94,9 @@ def revoke_share(stores: StoresHere, token: str) -> None:
     stores.shares.revoke(token)
 
 
-async def _create(request: Request, stores: StoresHere, path: str) -> Share:
-    if not await page_exists(request, path):
-        allowed = "the path of a page, such as /attributions/<id>/neurons/<layer>/<neuron>?example=0"
-        raise bad_field("path", path, allowed, f"there is no page at {path[:200]!r} that can be shared; give {allowed}")
-    return await run_in_threadpool(stores.shares.create, path)
-
-
 def _document(request: Request, share: Share) -> ShareDocument:
     url = str(request.base_url).rstrip("/") + urls.shared(share.token)
-    return ShareDocument(token=share.token, url=url, path=share.path, created_at=share.created_at)
+    return ShareDocument(url=url, **share.model_dump())
 
 
 class SharedPage:
@@ -159,15 +154,13 @@ async def page_exists(request: Request, path: str) -> bool:
 def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
     """The ASGI scope of the shared page, made from the scope of the link's request."""
     parts = urlsplit(path)
-    kept = {key: value for key, value in scope.items() if key not in OF_ITS_ROUTE}
     return {
-        **kept,
+        **{key: value for key, value in scope.items() if key not in OF_ITS_ROUTE},
         "method": "GET",
         "root_path": "",
         "path": unquote(parts.path),
         "raw_path": parts.path.encode(),
         "query_string": parts.query.encode(),
         "headers": [(name, value) for name, value in scope["headers"] if name in KEPT_HEADERS],
-        "state": {**scope.get("state", {}), "read_only": True},
         "shared_from": shared_from,
     }

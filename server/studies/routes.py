@@ -12,7 +12,6 @@ from prunescope.server.answers import problems
 from prunescope.server.headers import FILE_POLICY
 from prunescope.server.jobs.documents import EXAMPLES, JobDocument
 from prunescope.server.jobs.routes import announce, job_answer
-from prunescope.server.limits import submissions
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import STUDIES, address, make_frame, render
@@ -22,7 +21,7 @@ from prunescope.server.studies.export.cells import cells_csv
 from prunescope.server.studies.export.files import table_file
 from prunescope.server.studies.page import studies_page, study_page
 from prunescope.server.studies.queries import measured_by, study_document, study_jobs, study_list
-from prunescope.server.studies.query import TABLE_PARAMETERS, AskedStudy, StudyQuery
+from prunescope.server.studies.query import AskedStudy, StudyQuery
 from prunescope.store import submission
 from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.studies.table import AXES
@@ -45,11 +44,11 @@ _EXAMPLES: dict[str, Any] = {"study": {"summary": "A small study", "value": {"sp
 
 @api.post(urls.study_estimate.route, responses=problems(422), summary="How much work a study is; nothing is queued")
 async def estimate_study(
-    http: Request, stores: StoresHere, request: Annotated[EstimateRequest, Body(openapi_examples=_EXAMPLES)]
+    stores: StoresHere, request: Annotated[EstimateRequest, Body(openapi_examples=_EXAMPLES)]
 ) -> Estimate:
     """``known`` cells are queued, running or done already. ``seconds`` is the time of all new jobs one after another,
     by what earlier jobs of the same kind and model took, and null where one of them has no such forerunner."""
-    return await submissions(http).take(lambda: submission.estimate(stores, request.spec, force=request.force))
+    return await stores.submissions.take(lambda: submission.estimate(stores, request.spec, force=request.force))
 
 
 @api.get(urls.studies.route, responses=problems(422), summary="Studies, newest first")
@@ -76,9 +75,7 @@ def get_study(stores: StoresHere, query: AskedStudy, study: str) -> StudyDocumen
 def show_study(request: Request, stores: StoresHere, study: str) -> Response:
     asked = Asked(request, *StudyQuery.model_fields)
     document = asked.read(
-        lambda: study_document(
-            stores, study, StudyQuery.model_validate({**asked.one(TABLE_PARAMETERS), **asked.all(AXES)})
-        )
+        lambda: study_document(stores, study, StudyQuery.model_validate({**asked.values, **asked.all(AXES)}))
     )
     live = None if document.state.ended else urls.events()
     scripts = ("studies/study", "site/charts", *(() if live is None else ("site/live",)))
@@ -111,8 +108,8 @@ def delete_study(stores: StoresHere, study: str) -> None:
     responses=problems(404, 409),
     summary="Queue all failed and cancelled cells of a study again",
 )
-async def retry_study(http: Request, stores: StoresHere, study: str) -> Response:
-    return await submissions(http).take(lambda: _retried(stores, study))
+async def retry_study(stores: StoresHere, study: str) -> Response:
+    return await stores.submissions.take(lambda: _retried(stores, study))
 
 
 def _retried(stores: Stores, study: str) -> Response:

@@ -17,7 +17,6 @@ from prunescope.server.answers import problems
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import Target
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
-from prunescope.server.limits import submissions
 from prunescope.server.problems import wants_page
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.frame import Frame, render
@@ -80,7 +79,6 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
     summary="Run a text of your own through the same models",
 )
 async def post_text(
-    http: Request,
     stores: StoresHere,
     target: For,
     request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
@@ -89,14 +87,14 @@ async def post_text(
         opened = stores.attributions.get(target.attribution)
         return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), target)
 
-    return await submissions(http).take(work)
+    return await stores.submissions.take(work)
 
 
 @pages.post(urls.attribution_texts.route)
 async def send_text(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
     """Submit typed texts with a label and a source of words; with ``manual`` the next page asks for the words, unless
     the form has them."""
-    return await submissions(request).take(lambda: _send_text(request, stores, target, fields))
+    return await stores.submissions.take(lambda: _send_text(request, stores, target, fields))
 
 
 def _send_text(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
@@ -137,7 +135,6 @@ def _send_text(request: Request, stores: Stores, target: Target, fields: Fields)
     summary="Run the same texts with influential words chosen by hand",
 )
 async def post_words(
-    http: Request,
     stores: StoresHere,
     target: For,
     request: OtherWords,
@@ -146,13 +143,13 @@ async def post_words(
         spec = other_words_spec(stores.attributions.get(target.attribution), request.words)
         return submitted(stores, spec, target)
 
-    return await submissions(http).take(work)
+    return await stores.submissions.take(work)
 
 
 @pages.post(urls.attribution_words.route)
 async def send_words(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
     """Submit the marked words of the texts that were shown; a word without a field is not marked."""
-    return await submissions(request).take(lambda: _send_words(request, stores, target, fields))
+    return await stores.submissions.take(lambda: _send_words(request, stores, target, fields))
 
 
 def _send_words(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
