@@ -80,9 +80,15 @@ def show_layer(request: Request, stores: StoresHere, attribution: str, layer: in
         scripts=("neurons/layer",),
         notices=asked.notices,
     )
-    return render(
-        "neurons/layer", layer_page(document, view, frame, here=address(request), activation=opened.summary.activation)
+    page = layer_page(
+        document,
+        view,
+        frame,
+        here=address(request),
+        attribution=attribution,
+        activation=opened.summary.activation,
     )
+    return render("neurons/layer", page)
 
 
 @api.get(urls.neurons.route, responses=problems(404, 422), summary="Neurons by rank or by drop")
@@ -155,8 +161,7 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
         request, title, opened, *crumbs, scripts=("neurons/neuron", "texts/texts"), notices=asked.notices
     )
     own = text_panel(Target(attribution, document.name, asked.text("variant")), own_text_form(opened))
-    page = neuron_page(document, view, frame, address(request), own=None if frame.shared else own)
-    return render("neurons/neuron", page)
+    return render("neurons/neuron", neuron_page(document, view, frame, address(request), own))
 
 
 @api.get(

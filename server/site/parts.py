@@ -1,4 +1,4 @@
-"""Contexts of the macros in ``site/parts.html``: menus, steps, facts, legends, and what an empty list says."""
+"""Contexts of the macros in ``site/parts.html``: menus, facts, legends, and what an empty list says."""
 
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -26,25 +26,6 @@ class Picker:
     label: str
     shown: str
     options: tuple[Option, ...]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A move to a neighbour by a key; ``href`` is None where there is none."""
-
-    key: str
-    sign: str
-    label: str
-    href: str | None
-
-
-@dataclass(frozen=True)
-class Moves:
-    """A pair of opposite steps."""
-
-    name: str
-    back: Step
-    forth: Step
 
 
 @dataclass(frozen=True)
