@@ -30,8 +30,6 @@ class SpreadCard:
     pruned: Spread
     bins: tuple[Bin, ...]
     zero: str | None
-    tokens: int
-    outside: bool  # the pruned model has values outside of the dense model's range
 
 
 def spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard | None:
@@ -52,8 +50,6 @@ def spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard | None:
             for place, (edge, pair) in enumerate(zip(edges, counts, strict=True))
         ),
         zero=f"{100 * -low / (high - low):.2f}%" if low < 0 < high else None,
-        tokens=sum(dense.histogram),
-        outside=own.minimum < low or own.maximum > high,
     )
 
 

@@ -55,10 +55,15 @@ class Cell:
     chosen: bool
 
     @property
+    def marks(self) -> list[str]:
+        """The css classes of an influential, a special and a chosen token."""
+        marks = {"i": self.token.influential, "s": self.token.special, "c": self.chosen}
+        return [mark for mark, on in marks.items() if on]
+
+    @property
     def css(self) -> str:
         """The css classes of the token: its shade in 21 steps, and its marks."""
-        marks = (("i", self.token.influential), ("s", self.token.special), ("c", self.chosen))
-        return " ".join(["t", f"{self.hue}{step(self.fraction)}", *(mark for mark, on in marks if on)])
+        return " ".join(["t", f"{self.hue}{step(self.fraction)}", *self.marks])
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,18 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from prunescope.server.attributions.documents import Example
 from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.neurons.view import transformed
 from prunescope.server.site.formats import harmless
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What is in the file: positions of tokens by the example's place, variants, and the activation they are shown as
-    (``raw``: as recorded)."""
-
-    positions: Mapping[int, Sequence[int]]
-    variants: tuple[Variant, ...]
-    activation: str
-
-
-def neuron_csv(neuron: NeuronDocument, shown: Columns) -> str:
-    """One row per token: where it stands, what it is, then each variant's activation.
+def neuron_csv(
+    neuron: NeuronDocument, positions: Mapping[int, Sequence[int]], variants: Sequence[Variant], activation: str
+) -> str:
+    """One row per token: where it stands, what it is, then each variant's activation (``raw``: as recorded).
+    ``positions`` are those of the tokens, by the example's place.
 
     Numbers are written with all of their digits, as in the JSON document, and never altered. A spreadsheet would run
     a text cell that begins with ``=``, ``+``, ``-``, ``@`` or a control character as a formula, and such tokens
@@ -31,26 +22,21 @@ def neuron_csv(neuron: NeuronDocument, shown: Columns) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    names = [variant.name for variant in shown.variants]
-    writer.writerow(["example", "position", "token_id", "token", "influential", "special", *map(harmless, names)])
-    for place, positions in shown.positions.items():
-        writer.writerows(_rows(neuron.examples[place], positions, shown, place))
+    names = [harmless(variant.name) for variant in variants]
+    writer.writerow(["example", "position", "token_id", "token", "influential", "special", *names])
+    for place, shown in positions.items():
+        example = neuron.examples[place]
+        for position in shown:
+            values = [transformed(variant.activations[place][position], activation) for variant in variants]
+            writer.writerow(
+                [
+                    example.index,
+                    position,
+                    example.token_ids[position],
+                    harmless(example.tokens[position]),
+                    str(example.influential[position]).lower(),
+                    str(example.special[position]).lower(),
+                    *map(repr, values),
+                ]
+            )
     return out.getvalue()
-
-
-def _rows(example: Example, positions: Sequence[int], shown: Columns, place: int) -> Iterable[list[object]]:
-    columns = [variant.activations[place] for variant in shown.variants]
-    for position in positions:
-        yield [
-            example.index,
-            position,
-            example.token_ids[position],
-            harmless(example.tokens[position]),
-            _word(example.influential[position]),
-            _word(example.special[position]),
-            *(repr(transformed(column[position], shown.activation)) for column in columns),
-        ]
-
-
-def _word(value: bool) -> str:
-    return "true" if value else "false"
