@@ -7,7 +7,7 @@ from prunescope.server.attributions.documents import ExampleSummary
 from prunescope.server.neurons.documents import AnsweringDocument
 from prunescope.server.neurons.view import example_picker
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Option, Picker
+from prunescope.server.site.parts import Picker, picker
 from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
 
@@ -38,19 +38,12 @@ def answering_page(document: AnsweringDocument, frame: Frame, here: str) -> Answ
     def with_example(example: ExampleSummary) -> str:
         return urls.with_state(here, **_first(document, example), layer=layer)
 
-    layers = tuple(
-        Option(
-            "All layers" if each is None else f"Layer {each}",
-            urls.with_state(here, **chosen, layer=each),
-            each == layer,
-        )
-        for each in (None, *document.layers)
-    )
+    layers: dict[int | None, str] = {None: "All layers", **{each: f"Layer {each}" for each in document.layers}}
     return AnsweringPage(
         frame=frame,
         document=document,
         place=next(number for number, each in enumerate(document.examples, 1) if each.index == document.example),
-        layer_picker=Picker("Layer", next(option.label for option in layers if option.current), layers),
+        layer_picker=picker("Layer", layers, layer, lambda each: urls.with_state(here, **chosen, layer=each)),
         example_picker=example_picker(document.examples, document.example, with_example),
         word_hrefs={word: urls.with_state(here, word=word, layer=layer) for word in document.words},
         token_hrefs=[

@@ -1,11 +1,11 @@
 """The page of a layer: neurons x tokens in the dense model, a pruned one, and their difference."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from prunescope.server import urls
 from prunescope.server.neurons.documents import LayerHeatmap
-from prunescope.server.neurons.tokens import difference_legend, magnitude_legend, scales_of
+from prunescope.server.neurons.tokens import legend_of, scales_of
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
     CURVES,
@@ -13,7 +13,6 @@ from prunescope.server.neurons.view import (
     SCALES,
     View,
     example_picker,
-    toggle,
     transformed,
     variant_picker,
     view_state,
@@ -21,11 +20,11 @@ from prunescope.server.neurons.view import (
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.palette import Scale, difference_shade, magnitude_shade
-from prunescope.server.site.parts import Legend, Option, Picker
+from prunescope.server.site.parts import Legend, Picker, picker
 from prunescope.text.pieces import drawn
 
 ROWS = 16
-SORTS = {"rank": "By Score", "drop": "By drop"}
+SORTS: dict[Literal["rank", "drop"], str] = {"rank": "By Score", "drop": "By drop"}
 
 
 @dataclass(frozen=True)
@@ -97,36 +96,28 @@ def layer_page(
         frame=frame,
         document=document,
         toggles=(
-            toggle("What is shown", "show", PANES, view.show, href),
-            toggle("Order", "sort", SORTS, document.sort, lambda **sort: href(cursor=0, **sort)),
-            toggle("Scale", "scale", SCALES, view.scale, href),
-            toggle("Curve", "curve", CURVES, view.curve, href),
+            picker("What is shown", PANES, view.show, lambda show: href(show=show)),
+            picker("Order", SORTS, document.sort, lambda sort: href(sort=sort, cursor=0)),
+            picker("Scale", SCALES, view.scale, lambda scale: href(scale=scale)),
+            picker("Curve", CURVES, view.curve, lambda curve: href(curve=curve)),
         ),
         menus=(
             example_picker(
                 document.examples, document.example, lambda example: href(example=example.index, token=None)
             ),
-            Picker(
+            picker(
                 "Layer",
-                f"Layer {document.layer}",
-                tuple(
-                    Option(
-                        f"Layer {layer}",
-                        urls.layer(attribution, layer, example=document.example or None),
-                        layer == document.layer,
-                    )
-                    for layer in document.layers
-                ),
+                {layer: f"Layer {layer}" for layer in document.layers},
+                document.layer,
+                lambda layer: urls.layer(attribution, layer, example=document.example or None),
             ),
-            Picker(
+            picker(
                 "Activation",
+                {name: name for name in ACTIVATIONS},
                 view.activation,
-                tuple(
-                    Option(name, urls.with_state(here, **{**state(), "activation": name}), name == view.activation)
-                    for name in ACTIVATIONS
-                ),
+                lambda name: urls.with_state(here, **{**state(), "activation": name}),
             ),
-            *variant_picker(document.variants, view.variant, href),
+            *variant_picker(document.variants, view.variant, lambda variant: href(variant=variant)),
         ),
         up=layer_href(place + 1),
         down=layer_href(place - 1),
@@ -150,7 +141,7 @@ def layer_page(
 
 def _grid(key: str, subtitle: str, values: list[list[float]], scale: Scale, document: LayerHeatmap, view: View) -> Grid:
     shade = difference_shade if key == "difference" else magnitude_shade
-    legend = difference_legend(scale) if key == "difference" else magnitude_legend(scale, view.activation)
+    legend = legend_of(scale, None if key == "difference" else view.activation)
     cells = [
         ["" if token.special else shade(value, scale) for token, value in zip(document.tokens, row, strict=True)]
         for row in values

@@ -17,13 +17,12 @@ from prunescope.server.neurons.view import (
     View,
     example_picker,
     read_view,
-    toggle,
     variant_picker,
     view_state,
 )
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Fact, Href, Option, Picker
+from prunescope.server.site.parts import Fact, Href, Option, Picker, picker
 from prunescope.store.attributions.documents import MaskedFraction
 
 TELLING = "telling"
@@ -121,13 +120,13 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
         chips=_chips(document, href),
         facts=_facts(document, pruned),
         toggles=(
-            toggle("Scale", "scale", SCALES, view.scale, href),
-            toggle("Curve", "curve", CURVES, view.curve, href),
-            toggle("Text", "window", WINDOWS, view.window, href),
+            picker("Scale", SCALES, view.scale, lambda scale: href(scale=scale)),
+            picker("Curve", CURVES, view.curve, lambda curve: href(curve=curve)),
+            picker("Text", WINDOWS, view.window, lambda window: href(window=window)),
         ),
         menus=(
             replace(examples, shown=f"{examples.shown} · {label}") if label else examples,
-            *variant_picker(document.variants, view.variant, href),
+            *variant_picker(document.variants, view.variant, lambda variant: href(variant=variant)),
             Picker("Activation", view.activation, activations),
         ),
         file_query=urls.with_state("", **files),

@@ -7,7 +7,7 @@ from typing import TypeVar
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server.attributions.documents import Example, ExampleSummary, VariantSummary
 from prunescope.server.site.palette import Curve
-from prunescope.server.site.parts import Href, Option, Picker
+from prunescope.server.site.parts import Option, Picker, picker
 
 ACTIVATIONS = {"relu": "max(0, x)", "raw": "signed, as recorded", "abs": "magnitude"}
 SCALES = {"shared": "Shared scale", "model": "Per model"}
@@ -93,19 +93,10 @@ def example_picker(examples: Sequence[Text], current: int, href: Callable[[Text]
     return Picker("Example", f"Example {place} of {len(options)}", options)
 
 
-def toggle(label: str, field: str, names: Mapping[str, str], now: str, href: Href) -> Picker:
-    """A row of buttons with the names of a field's values."""
-    options = (Option(name, href(**{field: value}), value == now) for value, name in names.items())
-    return Picker(label, "", tuple(options))
-
-
-def variant_picker(variants: Sequence[VariantSummary], current: str, href: Href) -> tuple[Picker, ...]:
+def variant_picker(variants: Sequence[VariantSummary], current: str, href: Callable[[str], str]) -> list[Picker]:
     """The menu of the pruned variants; none where there is only one."""
-    options = tuple(
-        Option(variant.label, href(variant=variant.name), variant.name == current) for variant in variants[1:]
-    )
-    shown = next(option.label for option in options if option.current)
-    return (Picker("Pruned model", shown, options),) if len(options) > 1 else ()
+    names = {variant.name: variant.label for variant in variants[1:]}
+    return [picker("Pruned model", names, current, href)] if len(names) > 1 else []
 
 
 def _token(text: str | None, count: int | None) -> int | None:
