@@ -1,12 +1,12 @@
 """The page of two attributions side by side, and the list of those that one can be compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prunescope.server import urls
 from prunescope.server.comparisons.documents import ComparableAttributions, ComparisonDocument, LayerComparison
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Option, Picker
+from prunescope.server.site.parts import Picker, picker
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class ComparablePage:
 def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> ComparisonPage:
     """The context of a comparison. ``here`` is the page's path, or that of the share link it was opened by."""
     sizes = {top: top.replace("%", f"{formats.SPACE}%") for top in document.tops}
-    options = tuple(Option(size, urls.with_state(here, top=top), top == document.top) for top, size in sizes.items())
+    tops = picker("Neurons of each layer", sizes, document.top, lambda top: urls.with_state(here, top=top))
     return ComparisonPage(
         frame=frame,
         document=document,
-        top_picker=Picker("Neurons of each layer", f"Best {sizes[document.top]} of each layer", options),
+        top_picker=replace(tops, shown=f"Best {tops.shown} of each layer"),
         other_href=urls.comparisons(document.first.id),
         plotly=urls.PLOTLY,
         layers_data=_layers_data(document),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from prunescope.server import urls
+from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.neurons.documents import LayerHeatmap
 from prunescope.server.neurons.tokens import legend_of, scales_of
 from prunescope.server.neurons.view import (
@@ -55,11 +56,9 @@ class LayerPage:
     data: dict[str, object]
 
 
-def layer_page(
-    document: LayerHeatmap, view: View, frame: Frame, *, here: str, attribution: str, activation: str
-) -> LayerPage:
-    """The context of a layer's page. ``activation`` is the attribution's own, ``here`` the page's path."""
-    default = View(example=0, variant=document.variants[1].name, activation=activation)
+def layer_page(opened: OpenAttribution, document: LayerHeatmap, view: View, frame: Frame, here: str) -> LayerPage:
+    """The context of a layer's page. ``here`` is the page's path, or that of the share link it was opened by."""
+    default = View(example=0, variant=document.variants[1].name, activation=opened.summary.activation)
     dense, pruned = document.variants[0], next(each for each in document.variants if each.name == view.variant)
 
     def state(*, sort: str = document.sort, cursor: int = document.cursor, **changes: Any) -> dict[str, urls.State]:
@@ -74,7 +73,7 @@ def layer_page(
 
     def layer_href(place: int) -> str | None:
         known = 0 <= place < len(document.layers)
-        return urls.layer(attribution, document.layers[place], **state(cursor=0)) if known else None
+        return urls.layer(opened.id, document.layers[place], **state(cursor=0)) if known else None
 
     values = {
         key: [[transformed(value, view.activation) for value in row.values[variant.name]] for row in document.rows]
@@ -109,7 +108,7 @@ def layer_page(
                 "Layer",
                 {layer: f"Layer {layer}" for layer in document.layers},
                 document.layer,
-                lambda layer: urls.layer(attribution, layer, example=document.example or None),
+                lambda layer: urls.layer(opened.id, layer, example=document.example or None),
             ),
             picker(
                 "Activation",

@@ -1,5 +1,7 @@
 """A neuron's document as a file in one of four forms, with what its page shows at the same query."""
 
+import csv
+import io
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,14 +13,14 @@ from prunescope.server import urls
 from prunescope.server.attributions.opened import no_such_example
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.budget import check_figure, check_pixels
-from prunescope.server.neurons.export.csv_file import neuron_csv
 from prunescope.server.neurons.export.figure import neuron_figure
 from prunescope.server.neurons.export.html import neuron_html
 from prunescope.server.neurons.export.raster import png_of
 from prunescope.server.neurons.export.svg import neuron_svg
 from prunescope.server.neurons.page import TELLING, default_view, file_facts
 from prunescope.server.neurons.tokens import read_example
-from prunescope.server.neurons.view import View
+from prunescope.server.neurons.view import View, transformed
+from prunescope.server.site.formats import harmless
 from prunescope.server.site.palette import PALETTES, Curve, Theme
 
 EXAMPLE = re.compile(r"-?[0-9]{1,9}")
@@ -108,8 +110,33 @@ def _example(given: str, known: list[int]) -> int:
 
 
 def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> str:
-    """Every variant's raw numbers, unless the query names a variant or an activation."""
-    positions = {place: read_example(neuron, view, place).shown for place in chosen}
+    """One row per token: where it stands, what it is, then each variant's activation; every variant's, raw, unless the
+    query names a variant or an activation.
+
+    Numbers are written with all of their digits, as in the JSON document, and never altered. A spreadsheet would run
+    a text cell that begins with ``=``, ``+``, ``-``, ``@`` or a control character as a formula, and such tokens
+    do occur: they get an apostrophe in front, which spreadsheets take for "this is text". Programs that need the exact
+    token have its ``token_id``.
+    """
     dense, *pruned = neuron.variants
     variants = [dense, *(variant for variant in pruned if asked.variant in (None, variant.name))]
-    return neuron_csv(neuron, positions, variants, asked.activation or "raw")
+    names = [harmless(variant.name) for variant in variants]
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["example", "position", "token_id", "token", "influential", "special", *names])
+    for place in chosen:
+        example = neuron.examples[place]
+        for position in read_example(neuron, view, place).shown:
+            values = [transformed(each.activations[place][position], asked.activation or "raw") for each in variants]
+            writer.writerow(
+                [
+                    example.index,
+                    position,
+                    example.token_ids[position],
+                    harmless(example.tokens[position]),
+                    str(example.influential[position]).lower(),
+                    str(example.special[position]).lower(),
+                    *map(repr, values),
+                ]
+            )
+    return out.getvalue()
