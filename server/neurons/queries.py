@@ -223,13 +223,16 @@ def answering_document(
     if word is not None and fold(word) not in known:
         raise bad_field("word", word, [*known.values()], unknown_name(word, [*known.values()]))
     spelled = None if word is None else known[fold(word)]
-    if token is not None:
-        found = opened.tables.answering(token=_along_all(opened, example, token), layer=layer)
-    else:
-        found = opened.tables.answering(word=spelled, layer=layer)
     place = _first_with(opened, spelled) if example is None else opened.place_of(example)
     text = opened.examples[place]
     tokens = _tokens(text)
+    if token is None:
+        found = opened.tables.answering(word=spelled, layer=layer)
+    elif 0 <= token < len(tokens):
+        found = opened.tables.answering(token=opened.store.spans[place].start + token, layer=layer)
+    else:
+        allowed = f"0 to {len(tokens) - 1}"
+        raise bad_field("token", token, allowed, f"{token} is not between 0 and {len(tokens) - 1}")
     return AnsweringDocument(
         items=[AnsweringNeuron(**dict(opened.row(row)), share=share) for row, share in found],
         attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
@@ -250,16 +253,6 @@ def answering_document(
         recorded=opened.store.format >= 2,
         href=urls.answering(opened.id, word=spelled, example=example, token=token, layer=layer),
     )
-
-
-def _along_all(opened: OpenAttribution, example: int | None, token: int) -> int:
-    """The place along all examples of a token of one example (None: the first one)."""
-    span = opened.store.spans[0 if example is None else opened.place_of(example)]
-    last = span.stop - span.start - 1
-    if not 0 <= token <= last:
-        raise bad_field("token", token, f"0 to {last}", f"{token} is not between 0 and {last}")
-    place: int = span.start + token
-    return place
 
 
 def _first_with(opened: OpenAttribution, word: str | None) -> int:
