@@ -1,5 +1,6 @@
 """A neuron's figure as SVG."""
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ SANS_ADVANCE = 0.6  # of a font's size: the width of a character of ordinary tex
 RAMP_WIDTH = 160.0
 RAMP_STEPS = 20
 NEWLINE = "↵"
+
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -221,8 +224,4 @@ def _text(
 
 def _xml(text: str) -> str:
     """Escaped, tabs as their mark; characters that XML cannot carry at all are shown as the replacement character."""
-    return escape("".join(c if _in_xml(c) else "\ufffd" for c in text).replace("\t", "⇥"))
-
-
-def _in_xml(c: str) -> bool:
-    return c in "\t\n\r" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" or c > "\uffff"
+    return escape(_NOT_XML.sub("\ufffd", text).replace("\t", "⇥"))
