@@ -158,21 +158,21 @@ def _texts(texts: object) -> str:
 
 
 def _settings(first: OpenAttribution, second: OpenAttribution) -> list[Setting]:
-    asked = [settings_of(o.spec, [variant.label for variant in o.variants[1:]]) for o in (first, second)]
-    found = [
+    """What both attributions were asked for, and what was found."""
+    told, others = (
         {
-            "Texts used": f"{o.summary.texts:,}",
-            "Words found": f"{len(o.tables.words_list):,}",
-            "Influential tokens": f"{o.summary.influential_tokens:,} of {o.summary.tokens:,}",
-            "Neurons ranked": f"{o.summary.ranked:,}",
+            **settings_of(opened.spec, [variant.label for variant in opened.variants[1:]]),
+            "Texts used": f"{opened.summary.texts:,}",
+            "Words found": f"{len(opened.tables.words_list):,}",
+            "Influential tokens": f"{opened.summary.influential_tokens:,} of {opened.summary.tokens:,}",
+            "Neurons ranked": f"{opened.summary.ranked:,}",
         }
-        for o in (first, second)
+        for opened in (first, second)
+    )
+    return [
+        Setting(name=name, first=value, second=others[name], differs=value != others[name])
+        for name, value in told.items()
     ]
-    pairs = [
-        *zip(asked[0].items(), asked[1].values(), strict=True),
-        *zip(found[0].items(), found[1].values(), strict=True),
-    ]
-    return [Setting(name=name, first=a, second=b, differs=a != b) for (name, a), b in pairs]
 
 
 def _tops(neurons: int, chosen: Top) -> list[str]:

@@ -1,5 +1,6 @@
 """Reads neurons: the list, one neuron (the paper's Figure 1), a layer's heatmap, the neurons that answer to a word."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -86,7 +87,10 @@ def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronD
         layers=opened.layers,
         neurons=store.neurons,
         neuron_count=opened.summary.ranked,
-        not_ranked=None if detail.rank is not None else _why_not_ranked(opened.summary),
+        not_ranked=None
+        if detail.rank is not None
+        else f"The sum of its {opened.summary.activation} activations over all tokens is too close to zero for a share "
+        "of it to mean anything: it lies under its layer's floor.",
         activation=opened.summary.activation,
         controls=_controls(opened, detail),
         neighbours=_neighbours(opened, layer, neuron, detail.rank),
@@ -95,26 +99,18 @@ def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronD
     )
 
 
-def _why_not_ranked(summary: kept.Summary) -> str:
-    return (
-        f"The sum of its {summary.activation} activations over all tokens is too close to zero for a share of it to "
-        "mean anything: it lies under its layer's floor."
-    )
-
-
 def _controls(opened: OpenAttribution, detail: kept.NeuronDetail) -> dict[str, NeuronControls]:
-    rows = {}
-    for name in opened.store.variants[1:]:
-        groups = opened.tables.controls(name)
-        if groups is not None:
-            rows[name] = NeuronControls(
-                drop=detail.drops[name],
-                interval=detail.intervals[name],
-                matched=groups.matched,
-                like_activation=groups.like,
-                random=groups.random,
-            )
-    return rows
+    return {
+        name: NeuronControls(
+            drop=detail.drops[name],
+            interval=detail.intervals[name],
+            matched=groups.matched,
+            like_activation=groups.like,
+            random=groups.random,
+        )
+        for name in opened.store.variants[1:]
+        if (groups := opened.tables.controls(name)) is not None
+    }
 
 
 def _neighbours(opened: OpenAttribution, layer: int, neuron: int, rank: int | None) -> Neighbours:
@@ -160,13 +156,18 @@ def layer_heatmap(
     span = opened.store.spans[number]
     cut = {name: array[:, span] for name, array in values.items()}
     dense = cut[opened.store.variants[0]]
-    differences = [array - dense for array in cut.values()]
     text = opened.examples[number]
-    state: dict[str, urls.State] = {"example": example, "sort": None if sort == "rank" else sort}
-    sized = {**state, "neurons": None if neurons == 32 else neurons}
+    state: dict[str, urls.State] = {
+        "example": example,
+        "sort": None if sort == "rank" else sort,
+        "neurons": None if neurons == 32 else neurons,
+    }
+
+    def rows_from(cursor: int | str | None) -> str:
+        return urls.layer(opened.id, layer, **state, cursor=cursor or None)
+
     place = opened.layers.index(layer)
     after = window.after(total)
-    before = max(0, window.offset - window.limit)
     return LayerHeatmap(
         attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
         layer=layer,
@@ -180,14 +181,14 @@ def layer_heatmap(
             HeatRow(neuron=opened.row(row), values={name: array[i].tolist() for name, array in cut.items()})
             for i, row in enumerate(ranked)
         ],
-        largest=_largest(list(cut.values())),
-        largest_difference=_largest(differences),
+        largest=_largest(cut.values()),
+        largest_difference=_largest(array - dense for array in cut.values()),
         cursor=window.offset,
-        previous=urls.layer(opened.id, layer, **sized, cursor=before or None) if window.offset else None,
-        next=urls.layer(opened.id, layer, **sized, cursor=after) if after else None,
-        layer_up=urls.layer(opened.id, opened.layers[place + 1], **sized) if place + 1 < len(opened.layers) else None,
-        layer_down=urls.layer(opened.id, opened.layers[place - 1], **sized) if place > 0 else None,
-        href=urls.layer(opened.id, layer, **sized, cursor=window.offset or None),
+        previous=rows_from(max(0, window.offset - window.limit)) if window.offset else None,
+        next=rows_from(after) if after else None,
+        layer_up=urls.layer(opened.id, opened.layers[place + 1], **state) if place + 1 < len(opened.layers) else None,
+        layer_down=urls.layer(opened.id, opened.layers[place - 1], **state) if place > 0 else None,
+        href=rows_from(window.offset),
     )
 
 
@@ -197,7 +198,7 @@ def most_rows(opened: OpenAttribution, example: int | None) -> int:
     return min(MAX_ROWS, max(1, MAX_VALUES // (tokens * len(opened.variants))))
 
 
-def _largest(arrays: list[np.ndarray]) -> float:
+def _largest(arrays: Iterable[np.ndarray]) -> float:
     return max((float(np.abs(array).max()) for array in arrays if array.size), default=0.0)
 
 
@@ -222,13 +223,16 @@ def answering_document(
     if word is not None and fold(word) not in known:
         raise bad_field("word", word, [*known.values()], unknown_name(word, [*known.values()]))
     spelled = None if word is None else known[fold(word)]
-    if token is not None:
-        found = opened.tables.answering(token=_along_all(opened, example, token), layer=layer)
-    else:
-        found = opened.tables.answering(word=spelled, layer=layer)
     place = _first_with(opened, spelled) if example is None else opened.place_of(example)
     text = opened.examples[place]
     tokens = _tokens(text)
+    if token is None:
+        found = opened.tables.answering(word=spelled, layer=layer)
+    elif 0 <= token < len(tokens):
+        found = opened.tables.answering(token=opened.store.spans[place].start + token, layer=layer)
+    else:
+        allowed = f"0 to {len(tokens) - 1}"
+        raise bad_field("token", token, allowed, f"{token} is not between 0 and {len(tokens) - 1}")
     return AnsweringDocument(
         items=[AnsweringNeuron(**dict(opened.row(row)), share=share) for row, share in found],
         attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
@@ -249,16 +253,6 @@ def answering_document(
         recorded=opened.store.format >= 2,
         href=urls.answering(opened.id, word=spelled, example=example, token=token, layer=layer),
     )
-
-
-def _along_all(opened: OpenAttribution, example: int | None, token: int) -> int:
-    """The place along all examples of a token of one example (None: the first one)."""
-    span = opened.store.spans[0 if example is None else opened.place_of(example)]
-    last = span.stop - span.start - 1
-    if not 0 <= token <= last:
-        raise bad_field("token", token, f"0 to {last}", f"{token} is not between 0 and {last}")
-    place: int = span.start + token
-    return place
 
 
 def _first_with(opened: OpenAttribution, word: str | None) -> int:

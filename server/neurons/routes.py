@@ -29,7 +29,7 @@ from prunescope.server.neurons.view import VIEW, read_view
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Crumb, address, render
-from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -71,17 +71,10 @@ def show_layer(request: Request, stores: StoresHere, attribution: str, layer: in
             activation=opened.summary.activation,
         )
     )
-    frame = attribution_frame(
-        request,
-        f"Layer {layer} · {opened.label}",
-        opened,
-        opened_crumb(opened),
-        scripts=("neurons/layer",),
-        notices=asked.notices,
-    )
-    return render(
-        "neurons/layer", layer_page(document, view, frame, here=address(request), activation=opened.summary.activation)
-    )
+    title = f"Layer {layer} · {opened.label}"
+    crumb = opened_crumb(opened)
+    frame = attribution_frame(request, title, opened, crumb, scripts=("neurons/layer",), notices=asked.notices)
+    return render("neurons/layer", layer_page(opened, document, view, frame, address(request)))
 
 
 @api.get(urls.neurons.route, responses=problems(404, 422), summary="Neurons by rank or by drop")
@@ -154,8 +147,7 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
         request, title, opened, *crumbs, scripts=("neurons/neuron", "texts/texts"), notices=asked.notices
     )
     own = text_panel(Target(attribution, document.name, asked.text("variant")), own_text_form(opened))
-    page = neuron_page(document, view, frame, address(request), own=None if frame.shared else own)
-    return render("neurons/neuron", page)
+    return render("neurons/neuron", neuron_page(document, view, frame, address(request), own))
 
 
 @api.get(
@@ -175,15 +167,14 @@ async def get_heatmap(
     form: str,
     asked: Annotated[FigureQuery, Depends()],
 ) -> Response:
-    return await stores.drawings.take(lambda: _heatmap(stores, attribution, layer, neuron, form, asked))
+    def draw() -> Response:
+        document = neuron_document(stores.attributions.get(attribution), layer, neuron)
+        file = neuron_file(document, form, asked)
+        headers = {
+            "content-disposition": f'attachment; filename="{file.name}"',
+            "content-security-policy": FILE_POLICY,
+            "cache-control": "private, max-age=60",
+        }
+        return Response(file.body, media_type=file.media_type, headers=headers)
 
-
-def _heatmap(stores: Stores, attribution: str, layer: int, neuron: int, form: str, asked: FigureQuery) -> Response:
-    opened = stores.attributions.get(attribution)
-    file = neuron_file(neuron_document(opened, layer, neuron), form, asked)
-    headers = {
-        "content-disposition": f'attachment; filename="{file.name}"',
-        "content-security-policy": FILE_POLICY,
-        "cache-control": "private, max-age=60",
-    }
-    return Response(file.body, media_type=file.media_type, headers=headers)
+    return await stores.drawings.take(draw)

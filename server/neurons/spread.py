@@ -12,26 +12,15 @@ GAP = 0.14
 
 
 @dataclass(frozen=True)
-class Bin:
-    """A part of the dense model's range, with the number of tokens in it and its bar in both models; bars are (x, y,
-    width, height) in percent of the drawing."""
-
-    low: float
-    high: float
-    counts: tuple[int, int]
-    bars: tuple[tuple[str, ...], tuple[str, ...]]
-
-
-@dataclass(frozen=True)
 class SpreadCard:
-    """The context of ``neurons/spread.html``; ``zero`` is where zero lies in the drawing, if it is within."""
+    """The context of ``neurons/spread.html``. A bar for each part of the dense model's range, in both models: (x, y,
+    width, height) in percent of the drawing; ``zero`` is where zero lies in it, if it is within."""
 
     dense: Spread
     pruned: Spread
-    bins: tuple[Bin, ...]
+    edges: list[tuple[float, float]]
+    bars: list[list[tuple[str, ...]]]
     zero: str | None
-    tokens: int
-    outside: bool  # the pruned model has values outside of the dense model's range
 
 
 def spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard | None:
@@ -41,24 +30,20 @@ def spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard | None:
         return None
     low, high, bins = dense.minimum, dense.maximum, len(dense.histogram)
     step = (high - low) / bins
-    edges = pairwise(low + step * place for place in range(bins + 1))
     highest = log1p(max(*dense.histogram, *own.histogram, 1))
-    counts = zip(dense.histogram, own.histogram, strict=True)
     return SpreadCard(
         dense=dense,
         pruned=own,
-        bins=tuple(
-            Bin(*edge, pair, (_bar(place, bins, 0, pair[0], highest), _bar(place, bins, 1, pair[1], highest)))
-            for place, (edge, pair) in enumerate(zip(edges, counts, strict=True))
-        ),
+        edges=list(pairwise(low + step * place for place in range(bins + 1))),
+        bars=[
+            [_bar(place, bins, side, 100 * log1p(count) / highest) for place, count in enumerate(spread.histogram)]
+            for side, spread in enumerate((dense, own))
+        ],
         zero=f"{100 * -low / (high - low):.2f}%" if low < 0 < high else None,
-        tokens=sum(dense.histogram),
-        outside=own.minimum < low or own.maximum > high,
     )
 
 
-def _bar(place: int, bins: int, side: int, count: int, highest: float) -> tuple[str, ...]:
+def _bar(place: int, bins: int, side: int, height: float) -> tuple[str, ...]:
     width = 100 / bins
-    height = 100 * log1p(count) / highest
     x = width * (place + GAP / 2 + side * (1 - GAP) / 2)
     return tuple(f"{value:.2f}%" for value in (x, 100 - height, width * (1 - GAP) / 2, height))

@@ -55,10 +55,15 @@ class Cell:
     chosen: bool
 
     @property
+    def marks(self) -> list[str]:
+        """The css classes of an influential, a special and a chosen token."""
+        marks = {"i": self.token.influential, "s": self.token.special, "c": self.chosen}
+        return [mark for mark, on in marks.items() if on]
+
+    @property
     def css(self) -> str:
         """The css classes of the token: its shade in 21 steps, and its marks."""
-        marks = (("i", self.token.influential), ("s", self.token.special), ("c", self.chosen))
-        return " ".join(["t", f"{self.hue}{step(self.fraction)}", *(mark for mark, on in marks if on)])
+        return " ".join(["t", f"{self.hue}{step(self.fraction)}", *self.marks])
 
 
 @dataclass(frozen=True)
@@ -122,25 +127,22 @@ class Reading:
     def panes(self) -> tuple[Pane, Pane, Pane]:
         """Dense, pruned and difference, over the same tokens."""
         dense, pruned, difference = self.scales
-        signed = self.view.activation
         return (
-            self._pane("dense", self.dense.label, [token.dense for token in self.tokens], dense, signed),
-            self._pane("pruned", self.pruned.label, [token.pruned for token in self.tokens], pruned, signed),
-            self._pane("difference", formats.AGAINST_DENSE, [token.difference for token in self.tokens], difference),
+            self._pane("dense", self.dense.label, dense, self.view.activation),
+            self._pane("pruned", self.pruned.label, pruned, self.view.activation),
+            self._pane("difference", formats.AGAINST_DENSE, difference, None),
         )
 
-    def _pane(
-        self, key: str, subtitle: str, values: Sequence[float], scale: Scale, activation: str | None = None
-    ) -> Pane:
+    def _pane(self, key: str, subtitle: str, scale: Scale, activation: str | None) -> Pane:
         hues = "lg" if activation is None else "mh"
-        legend = difference_legend(scale) if activation is None else magnitude_legend(scale, activation)
+        shown = self.shown
         cells = []
-        for token, value in zip(self.tokens, values, strict=True):
+        for token in self.tokens[shown.start : shown.stop]:
+            value: float = getattr(token, key)
             hue, fraction = ("h", 0.0) if token.special else (hues[value >= 0], scale.fraction(value))
             cells.append(Cell(token, value, hue, fraction, token is self.chosen))
-        shown = self.shown
-        window = tuple(cells[shown.start : shown.stop])
-        return Pane(key, key.capitalize(), subtitle, legend, window, shown.start, len(cells) - shown.stop)
+        after = len(self.tokens) - shown.stop
+        return Pane(key, key.capitalize(), subtitle, legend_of(scale, activation), tuple(cells), shown.start, after)
 
 
 def read_example(neuron: NeuronDocument, view: View, place: int) -> Reading:
@@ -214,17 +216,14 @@ def scales_of(values: Iterable[tuple[float, float]], view: View) -> tuple[Scale,
     return Scale(tops[0], view.curve), Scale(tops[1], view.curve), Scale(largest, view.curve)
 
 
-def magnitude_legend(scale: Scale, activation: str) -> Legend:
-    """The numbers under a ramp of activations; signed when they are raw."""
+def legend_of(scale: Scale, activation: str | None) -> Legend:
+    """The numbers under a ramp of activations, signed when they are raw; of differences without ``activation``."""
+    if activation is None:
+        return Legend(formats.activation(-scale.top), "0", formats.signed(scale.top), "difference-ramp")
     high = formats.activation(scale.top)
     if activation == "raw":
         return Legend(formats.activation(-scale.top), "0", high, "signed-ramp")
     return Legend("0", formats.activation(scale.middle), high, "heat-ramp")
-
-
-def difference_legend(scale: Scale) -> Legend:
-    """The numbers under a ramp of differences."""
-    return Legend(formats.activation(-scale.top), "0", formats.signed(scale.top), "difference-ramp")
 
 
 def token_rows(reading: Reading) -> list[list[str | int | float]]:

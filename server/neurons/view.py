@@ -1,26 +1,25 @@
 """The view of a neuron or a layer that a query string asks for; defaults are left out of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from prunescope.jobs.problems import bad_field, unknown_name
-from prunescope.server.attributions.documents import Example, ExampleSummary
+from prunescope.server.attributions.documents import Example, ExampleSummary, VariantSummary
 from prunescope.server.site.palette import Curve
-from prunescope.server.site.parts import Option, Picker
+from prunescope.server.site.parts import Option, Picker, picker
 
-ACTIVATIONS = ("relu", "raw", "abs")
-SCALES = ("shared", "model")
-CURVES: tuple[Curve, ...] = ("linear", "log")
-WINDOWS = ("full", "16")
-PANES = ("all", "dense", "pruned", "difference")
-VIEW = ("example", "variant", "activation", "scale", "curve", "window", "show", "token")
-"""The query parameters of a view."""
+ACTIVATIONS = {"relu": "max(0, x)", "raw": "signed, as recorded", "abs": "magnitude"}
+SCALES = {"shared": "Shared scale", "model": "Per model"}
+CURVES = {"linear": "Linear", "log": "Log"}
+WINDOWS = {"full": "Full text", "16": "± 16"}
+PANES = {"all": "All three", "dense": "Dense", "pruned": "Pruned", "difference": "Difference"}
 
 
 @dataclass(frozen=True)
 class View:
-    """What a neuron's or a layer's page shows; ``token`` is the position of the chosen token."""
+    """What a neuron's or a layer's page shows, by the names of the query; ``token`` is the position of the chosen
+    token."""
 
     example: int = 0
     variant: str = ""
@@ -28,11 +27,12 @@ class View:
     scale: str = "shared"
     curve: Curve = "linear"
     window: str = "full"
+    show: str = "all"
     token: int | None = None
-    pane: str = "all"
 
-    def with_changes(self, **changes: Any) -> "View":
-        return replace(self, **changes)
+
+VIEW = tuple(field.name for field in fields(View))
+"""The query parameters of a view."""
 
 
 def read_view(
@@ -55,26 +55,18 @@ def read_view(
         example=chosen,
         variant=_one_of(query, "variant", variants),
         activation=_one_of(query, "activation", [activation, *ACTIVATIONS]),
-        scale=_one_of(query, "scale", SCALES),
-        curve="log" if _one_of(query, "curve", CURVES) == "log" else "linear",
-        window=_one_of(query, "window", WINDOWS),
+        scale=_one_of(query, "scale", [*SCALES]),
+        curve="log" if _one_of(query, "curve", [*CURVES]) == "log" else "linear",
+        window=_one_of(query, "window", [*WINDOWS]),
+        show=_one_of(query, "show", [*PANES]),
         token=_token(query.get("token"), None if tokens is None else tokens(chosen)),
-        pane=_one_of(query, "show", PANES),
     )
 
 
 def view_state(view: View, default: View) -> dict[str, str | int | None]:
     """The query of ``view``: only what differs from ``default``, in a fixed order."""
-    return {
-        "example": view.example if view.example != default.example else None,
-        "variant": view.variant if view.variant != default.variant else None,
-        "activation": view.activation if view.activation != default.activation else None,
-        "scale": view.scale if view.scale != default.scale else None,
-        "curve": view.curve if view.curve != default.curve else None,
-        "window": view.window if view.window != default.window else None,
-        "show": view.pane if view.pane != default.pane else None,
-        "token": view.token,
-    }
+    values = {name: (getattr(view, name), getattr(default, name)) for name in VIEW}
+    return {name: value if value != usual else None for name, (value, usual) in values.items()}
 
 
 def transformed(value: float, activation: str) -> float:
@@ -99,6 +91,12 @@ def example_picker(examples: Sequence[Text], current: int, href: Callable[[Text]
     )
     place = next(number for number, option in enumerate(options, 1) if option.current)
     return Picker("Example", f"Example {place} of {len(options)}", options)
+
+
+def variant_picker(variants: Sequence[VariantSummary], current: str, href: Callable[[str], str]) -> list[Picker]:
+    """The menu of the pruned variants; none where there is only one."""
+    names = {variant.name: variant.label for variant in variants[1:]}
+    return [picker("Pruned model", names, current, href)] if len(names) > 1 else []
 
 
 def _token(text: str | None, count: int | None) -> int | None:

@@ -1,5 +1,6 @@
-"""Contexts of the macros in ``site/parts.html``: menus, steps, facts, legends, and what an empty list says."""
+"""Contexts of the macros in ``site/parts.html``: menus, facts, legends, and what an empty list says."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -7,6 +8,7 @@ from prunescope.server import urls
 from prunescope.server.site.frame import Frame
 
 Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -28,23 +30,10 @@ class Picker:
     options: tuple[Option, ...]
 
 
-@dataclass(frozen=True)
-class Step:
-    """A move to a neighbour by a key; ``href`` is None where there is none."""
-
-    key: str
-    sign: str
-    label: str
-    href: str | None
-
-
-@dataclass(frozen=True)
-class Moves:
-    """A pair of opposite steps."""
-
-    name: str
-    back: Step
-    forth: Step
+def picker(label: str, names: Mapping[Value, str], current: Value, href: Callable[[Value], str]) -> Picker:
+    """A choice of one value by its name; ``href`` is the address where it is chosen."""
+    options = tuple(Option(name, href(value), value == current) for value, name in names.items())
+    return Picker(label, names[current], options)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The page of an attribution's texts, whose words can be marked, with the form for a typed text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prunescope.server import urls
@@ -18,45 +18,24 @@ class Piece:
     """A word, or what is between words (``id`` is empty). Occurrences of one word share the checkbox at the first."""
 
     text: str
-    id: str
-    word: str
-    marked: bool
-    first: bool
-
-
-@dataclass(frozen=True)
-class ClickableText:
-    """A text cut into words and what is between them; ``open``: its words are shown at once."""
-
-    text: TextWords
-    pieces: tuple[Piece, ...]
-    open: bool
-
-
-@dataclass(frozen=True)
-class WordsForm:
-    """The form of texts whose words can be marked; ``hidden`` are its hidden fields."""
-
-    title: str
-    note: str
-    action: str
-    hidden: tuple[tuple[str, str], ...]
-    texts: tuple[ClickableText, ...]
-    button: str
-    wrong: str
-    earlier: str | None
-    later: str | None
+    id: str = ""
+    word: str = ""
+    marked: bool = False
+    first: bool = False
 
 
 @dataclass(frozen=True)
 class TextsPage:
-    """The context of ``texts/texts.html``."""
+    """The context of ``texts/texts.html``: an attribution's texts with the form for a typed one; or, without ``own``,
+    texts that were just typed, whose words are chosen before the job is submitted."""
 
     frame: Frame
-    title: str
-    lead: str
     own: TextPanel | None
-    words: WordsForm
+    texts: list[tuple[TextWords, list[Piece]]]
+    action: str  # the address that marked words are sent to
+    wrong: str
+    earlier: str | None = None
+    later: str | None = None
 
 
 def texts_page(
@@ -71,66 +50,36 @@ def texts_page(
 ) -> TextsPage:
     """An attribution's texts from the place ``first`` on, and the form for a typed text; ``wrong`` is the error of that
     form, ``wrong_words`` that of the clicked words."""
-    shown = document.texts[first : first + MAX_TEXTS]
+
+    def starting(first: int) -> str:
+        return urls.attribution_texts(target.attribution, first=first or None, **target.state)
+
     beyond = first + MAX_TEXTS
     return TextsPage(
         frame=frame,
-        title="Texts and words",
-        lead="Run a text of your own through the same models, or choose the influential words of these texts yourself.",
         own=text_panel(target, document.own, document.others, given=given, wrong=wrong),
-        words=WordsForm(
-            title="Words of these texts",
-            note="Click a word to mark it as influential, or to take the mark away.",
-            action=urls.attribution_words(target.attribution, **target.state),
-            hidden=tuple(("shown", str(text.index)) for text in shown),
-            texts=tuple(_clickable(text, place < 3) for place, text in enumerate(shown)),
-            button="Run with these words",
-            wrong=wrong_words,
-            earlier=_from(target, max(0, first - MAX_TEXTS)) if first > 0 else None,
-            later=_from(target, beyond) if beyond < len(document.texts) else None,
-        ),
+        texts=[(text, [*_pieces(text)]) for text in document.texts[first:beyond]],
+        action=urls.attribution_words(target.attribution, **target.state),
+        wrong=wrong_words,
+        earlier=starting(max(0, first - MAX_TEXTS)) if first > 0 else None,
+        later=starting(beyond) if beyond < len(document.texts) else None,
     )
 
 
 def choosing_page(texts: Sequence[TextWords], frame: Frame, target: Target, wrong: str = "") -> TextsPage:
-    """The words of texts that were just typed, to be chosen before the job is submitted."""
-    hidden = [("source", "manual")]
-    for text in texts:
-        hidden += [("one", text.text), ("one-label", text.label or "")]
-    return TextsPage(
-        frame=frame,
-        title="Choose the words",
-        lead="Mark the words that decide your text's label: every neuron's Score is computed from them.",
-        own=None,
-        words=WordsForm(
-            title="Your text" if len(texts) == 1 else "Your texts",
-            note="Click a word to mark it as influential, or to take the mark away.",
-            action=urls.attribution_texts(target.attribution, **target.state),
-            hidden=tuple(hidden),
-            texts=tuple(_clickable(text, True) for text in texts),
-            button="Run with these words",
-            wrong=wrong,
-            earlier=None,
-            later=None,
-        ),
-    )
+    """The words of texts that were just typed."""
+    action = urls.attribution_texts(target.attribution, **target.state)
+    return TextsPage(frame, None, [(text, [*_pieces(text)]) for text in texts], action, wrong)
 
 
-def _from(target: Target, first: int) -> str:
-    return urls.attribution_texts(target.attribution, first=first or None, **target.state)
-
-
-def _clickable(text: TextWords, is_open: bool) -> ClickableText:
-    pieces: list[Piece] = []
+def _pieces(text: TextWords) -> Iterator[Piece]:
     ids: dict[str, str] = {}
     place = 0
     for span in text.spans:
-        if span.start > place:
-            pieces.append(Piece(text.text[place : span.start], "", "", False, False))
-        known = fold(span.word) in ids
-        id = ids.setdefault(fold(span.word), f"w{text.index}-{len(ids)}")
-        pieces.append(Piece(text.text[span.start : span.end], id, span.word, span.marked, not known))
+        yield Piece(text.text[place : span.start])
+        word = fold(span.word)
+        first = word not in ids
+        id = ids.setdefault(word, f"w{text.index}-{len(ids)}")
+        yield Piece(text.text[span.start : span.end], id, span.word, span.marked, first)
         place = span.end
-    if place < len(text.text):
-        pieces.append(Piece(text.text[place:], "", "", False, False))
-    return ClickableText(text, tuple(pieces), is_open)
+    yield Piece(text.text[place:])

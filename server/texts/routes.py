@@ -17,15 +17,17 @@ from prunescope.server.answers import problems
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import Target
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
+from prunescope.server.jobs.queries import job_document
 from prunescope.server.problems import wants_page
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.frame import Frame, render
 from prunescope.server.stores import Stores, StoresHere
 from prunescope.server.texts.documents import AttributionTexts, OtherWords, OwnTexts, TextJob
-from prunescope.server.texts.form import Fields, Form, check_typed, first_value, text_index, typed_texts, words_of
+from prunescope.server.texts.form import Fields, Form, first_value, shown_words, typed_texts
 from prunescope.server.texts.page import choosing_page, texts_page
 from prunescope.server.texts.queries import attribution_texts, text_words
-from prunescope.server.texts.specs import other_words_spec, own_text_spec, submit_texts, text_job
+from prunescope.server.texts.specs import other_words_spec, own_text_spec
+from prunescope.store import submission
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -54,21 +56,19 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
     opened = stores.attributions.get(attribution)
     document = attribution_texts(stores, opened)
 
-    def target() -> Target:
-        return Target(attribution, asked.text("neuron"), asked.text("variant"))
-
-    def place() -> int:
-        target().check()
-        opened.variant(asked.text("variant"))
+    def read() -> tuple[Target, int]:
+        target = Target(attribution, asked.text("neuron"), asked.text("variant"))
+        target.check()
+        opened.variant(target.variant)
         first = asked.whole("first") or 0
         if first >= max(1, len(document.texts)):
             allowed = f"0 to {len(document.texts) - 1}"
             raise bad_field("first", first, allowed, f"{first} is not the place of a text, {allowed}")
-        return first
+        return target, first
 
-    first = asked.read(place)
+    target, first = asked.read(read)
     frame = _frame(request, opened, "Texts and words", asked.notices)
-    return render("texts/texts", texts_page(document, frame, target(), first=first))
+    return render("texts/texts", texts_page(document, frame, target, first=first))
 
 
 @api.post(
@@ -79,13 +79,14 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
     summary="Run a text of your own through the same models",
 )
 async def post_text(
+    http: Request,
     stores: StoresHere,
     target: For,
     request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
 ) -> Response:
     def work() -> Response:
-        opened = stores.attributions.get(target.attribution)
-        return submitted(stores, own_text_spec(opened.spec, request.given(), request.source), target)
+        spec = own_text_spec(stores.attributions.get(target.attribution).spec, request.given(), request.source)
+        return _submitted(http, stores, spec, target)
 
     return await stores.submissions.take(work)
 
@@ -100,30 +101,28 @@ async def send_text(request: Request, stores: StoresHere, target: For, fields: F
 def _send_text(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
     opened = stores.attributions.get(target.attribution)
     texts = typed_texts(fields)
-    check_typed(texts)
     source = first_value(fields, "source") or None
     chosen = "one" in fields
+
+    def choosing(wrong: str = "", status: int = 200) -> Response:
+        found = [text_words(i, text["text"], text["words"] or [], text["label"]) for i, text in enumerate(texts)]
+        frame = _frame(request, opened, "Choose the words")
+        return render("texts/texts", choosing_page(found, frame, target, wrong), status)
+
     try:
-        spec = own_text_spec(opened.spec, [text.model_dump() for text in texts], source)
+        spec = own_text_spec(opened.spec, texts, source)
         if source == "manual" and not chosen:
             parse_spec(JobKind.ATTRIBUTE, {**spec, "words": {"source": "cot"}})  # all but the words must be right
-            asked = [text_words(i, text.text, [], text.label) for i, text in enumerate(texts)]
-            frame = _frame(request, opened, "Choose the words")
-            return render("texts/texts", choosing_page(asked, frame, target))
-        return _go(request, stores, spec, target)
+            return choosing()
+        return _submitted(request, stores, spec, target)
     except Problem as problem:
         if not wants_page(request):
             raise
-        said = _said(problem)
         if chosen:
-            asked = [text_words(i, text.text, text.words or [], text.label) for i, text in enumerate(texts)]
-            frame = _frame(request, opened, "Choose the words")
-            page = choosing_page(asked, frame, target, wrong=said)
-        else:
-            typed = {name: first_value(fields, name) for name in ("text", "label", "source")}
-            frame = _frame(request, opened, "Texts and words")
-            document = attribution_texts(stores, opened)
-            page = texts_page(document, frame, target, given=typed, wrong=said)
+            return choosing(_said(problem), problem.status)
+        typed = {name: first_value(fields, name) for name in ("text", "label", "source")}
+        frame = _frame(request, opened, "Texts and words")
+        page = texts_page(attribution_texts(stores, opened), frame, target, given=typed, wrong=_said(problem))
         return render("texts/texts", page, problem.status)
 
 
@@ -134,14 +133,10 @@ def _send_text(request: Request, stores: Stores, target: Target, fields: Fields)
     responses=_ANSWERS,
     summary="Run the same texts with influential words chosen by hand",
 )
-async def post_words(
-    stores: StoresHere,
-    target: For,
-    request: OtherWords,
-) -> Response:
+async def post_words(http: Request, stores: StoresHere, target: For, request: OtherWords) -> Response:
     def work() -> Response:
         spec = other_words_spec(stores.attributions.get(target.attribution), request.words)
-        return submitted(stores, spec, target)
+        return _submitted(http, stores, spec, target)
 
     return await stores.submissions.take(work)
 
@@ -155,34 +150,29 @@ async def send_words(request: Request, stores: StoresHere, target: For, fields: 
 def _send_words(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
     opened = stores.attributions.get(target.attribution)
     try:
-        words = {index: words_of(fields, index) for index in map(text_index, fields.get("shown", []))}
-        return _go(request, stores, other_words_spec(opened, words), target)
+        return _submitted(request, stores, other_words_spec(opened, shown_words(fields)), target)
     except Problem as problem:
         if not wants_page(request):
             raise
         frame = _frame(request, opened, "Texts and words")
-        document = attribution_texts(stores, opened)
-        page = texts_page(document, frame, target, wrong_words=_said(problem))
+        page = texts_page(attribution_texts(stores, opened), frame, target, wrong_words=_said(problem))
         return render("texts/texts", page, problem.status)
 
 
-def submitted(stores: Stores, spec: dict[str, Any], target: Target) -> Response:
-    """Submit a spec and answer with its job: 202 for a new one, 200 for one that is there. Problem 422."""
+def _submitted(request: Request, stores: Stores, spec: dict[str, Any], target: Target) -> Response:
+    """Submit a spec. A form without script goes on to its job, or to its result if that is there; others get the job's
+    document, 202 for a new one, 200 for one that is there. Problem 422."""
     target.check()
-    job, created = submit_texts(stores, spec)
-    content = text_job(stores, job, target).model_dump(mode="json")
+    job, created = submission.submit(stores, JobKind.ATTRIBUTE, spec, send=None)
+    if created:
+        stores.announce(job)
+    if wants_page(request):
+        done = job.state is JobState.SUCCEEDED
+        href = target.result_href(job.artefact_id) if done else urls.job(job.id, **target.state)
+        return RedirectResponse(href, status_code=303)
+    document = TextJob(**dict(job_document(stores, job)), then_href=target.result_href(job.artefact_id))
     headers = {"location": urls.api(urls.job(job.id))}
-    return JSONResponse(content, status_code=202 if created else 200, headers=headers)
-
-
-def _go(request: Request, stores: Stores, spec: dict[str, object], target: Target) -> Response:
-    if not wants_page(request):
-        return submitted(stores, spec, target)
-    target.check()
-    job, _ = submit_texts(stores, spec)
-    done = job.state is JobState.SUCCEEDED
-    href = target.result_href(job.artefact_id) if done else urls.job(job.id, **target.state)
-    return RedirectResponse(href, status_code=303)
+    return JSONResponse(document.model_dump(mode="json"), status_code=202 if created else 200, headers=headers)
 
 
 def _said(problem: Problem) -> str:

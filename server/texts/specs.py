@@ -3,15 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunescope.jobs.documents import Job, JobKind
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.jobs.vocabulary import LABEL_SOURCES
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.attributions.own_text import Target, answers_with_a_label, own_prompt, own_source
-from prunescope.server.jobs.queries import job_document
-from prunescope.server.stores import Stores
-from prunescope.server.texts.documents import TextJob
-from prunescope.store import submission
+from prunescope.server.attributions.own_text import answers_with_a_label, own_prompt, own_source
 from prunescope.text.words import WordIndex
 
 SAME = ("dense", "pruned", "activation", "layers", "permutations", "floor", "special_tokens", "seed")
@@ -65,14 +60,15 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
             raise Problem(404, "not-found", "No such example", detail)
     chosen: dict[int, list[str]] = {}
     for example, text in zip(opened.examples, inner_texts(opened), strict=True):
-        kept = [place.word for place in example.words]
-        chosen[example.index] = list(words.get(example.index, kept))
-        named = words.get(example.index, ())
-        found = WordIndex(text if named else "")
-        for place, word in enumerate(named):
-            if word not in found:
-                message = f"the word {word!r} is not in text {example.index}; give whole words as the text spells them"
-                raise bad_field(f"words.{example.index}.{place}", word, "a whole word of the text", message)
+        chosen[example.index] = [*words.get(example.index, [place.word for place in example.words])]
+        if named := words.get(example.index):
+            found = WordIndex(text)
+            for place, word in enumerate(named):
+                if word not in found:
+                    message = (
+                        f"the word {word!r} is not in text {example.index}; give whole words as the text spells them"
+                    )
+                    raise bad_field(f"words.{example.index}.{place}", word, "a whole word of the text", message)
     if not any(chosen.values()):
         raise bad_field("words", None, "a word", "no word is marked in any text; mark one at least")
     spec = dict(opened.spec)
@@ -84,16 +80,3 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
         spec["texts"] = [{**text, "words": chosen.get(index, [])} for index, text in enumerate(texts)]
     spec.pop("causal", None)  # a task's rows, many times over, are not what a click asks for
     return {**spec, "words": {"source": "manual"}}
-
-
-def submit_texts(stores: Stores, spec: Mapping[str, Any]) -> tuple[Job, bool]:
-    """Submit an attribution: (job, created). Problem 422 for a spec that cannot be run."""
-    job, created = submission.submit(stores, JobKind.ATTRIBUTE, spec, send=None)
-    if created:
-        stores.announce(job)
-    return job, created
-
-
-def text_job(stores: Stores, job: Job, target: Target) -> TextJob:
-    """The job's document with the address of its result."""
-    return TextJob(**dict(job_document(stores, job)), then_href=target.result_href(job.artefact_id))

@@ -97,7 +97,7 @@ def test_shades_say_the_sign() -> None:
 
 def test_view_comes_back_from_its_address() -> None:
     default = View(variant="pruned-1")
-    view = View(2, "pruned-2", "raw", "model", "log", "16", 7, "difference")
+    view = View(2, "pruned-2", "raw", "model", "log", "16", "difference", 7)
     query = {key: str(value) for key, value in view_state(view, default).items()}
     assert read_view(query, examples=[0, 2], variants=["pruned-1", "pruned-2"], activation="relu") == view
     assert all(value is None for value in view_state(default, default).values())

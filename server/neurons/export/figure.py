@@ -7,7 +7,7 @@ from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.tokens import Cell, Pane, Reading, read_example
 from prunescope.server.neurons.view import View
 from prunescope.server.site import formats
-from prunescope.server.site.palette import Palette, hexadecimal
+from prunescope.server.site.palette import Colour, Palette, hexadecimal
 
 RAMPS = {"heat-ramp": (None, "h"), "signed-ramp": ("m", "h"), "difference-ramp": ("l", "g")}
 """A legend's css class -> the hues of its ends; None where the end has no shade."""
@@ -24,27 +24,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Figure:
-    """A neuron as one view shows it."""
+    """A neuron as one view shows it; ``facts`` is the line of numbers under its name."""
 
-    name: str
-    label: str
+    document: NeuronDocument
     facts: str
-    rows: tuple[Row, ...]
-    provenance: str
+    rows: list[Row]
     palette: Palette
 
 
 def neuron_figure(neuron: NeuronDocument, view: View, examples: Sequence[int], palette: Palette, facts: str) -> Figure:
     """The figure of some examples, given by their places in the document; ``view.token`` is marked in each of them that
     has it."""
-    rows = tuple(_row(neuron, view, place) for place in examples)
-    return Figure(neuron.name, neuron.label, facts, rows, neuron.provenance, palette)
-
-
-def _row(neuron: NeuronDocument, view: View, place: int) -> Row:
-    reading = read_example(neuron, view, place)
-    label = f" · {reading.example.label}" if reading.example.label else ""
-    return Row(f"Example {place + 1} of {len(neuron.examples)}{label}", _told(reading), reading.panes())
+    rows = []
+    for place in examples:
+        reading = read_example(neuron, view, place)
+        label = f" · {reading.example.label}" if reading.example.label else ""
+        rows.append(Row(f"Example {place + 1} of {len(neuron.examples)}{label}", _told(reading), reading.panes()))
+    return Figure(neuron, facts, rows, palette)
 
 
 def _told(reading: Reading) -> str:
@@ -80,9 +76,9 @@ def colours(cell: Cell, palette: Palette) -> tuple[str, str]:
     return hexadecimal(shade), hexadecimal(palette.muted if cell.token.special else palette.text_on(shade))
 
 
-def ramp(pane: Pane, palette: Palette) -> tuple[str, str, str]:
+def ramp(pane: Pane, palette: Palette) -> tuple[Colour, Colour, Colour]:
     """The colours of the pane's legend: lowest, middle, highest."""
     low, high = RAMPS[pane.legend.ramp]
-    ends = [palette.shade(hue, 1) if hue else palette.surface for hue in (low, high)]
-    middle = palette.surface if low else palette.shade("h", 0.5)
-    return hexadecimal(ends[0]), hexadecimal(middle), hexadecimal(ends[1])
+    if low is None:
+        return palette.surface, palette.shade(high, 0.5), palette.shade(high, 1)
+    return palette.shade(low, 1), palette.surface, palette.shade(high, 1)

@@ -1,5 +1,7 @@
 """A neuron's document as a file in one of four forms, with what its page shows at the same query."""
 
+import csv
+import io
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,14 +13,14 @@ from prunescope.server import urls
 from prunescope.server.attributions.opened import no_such_example
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.budget import check_figure, check_pixels
-from prunescope.server.neurons.export.csv_file import Columns, neuron_csv
 from prunescope.server.neurons.export.figure import neuron_figure
 from prunescope.server.neurons.export.html import neuron_html
 from prunescope.server.neurons.export.raster import png_of
 from prunescope.server.neurons.export.svg import neuron_svg
 from prunescope.server.neurons.page import TELLING, default_view, file_facts
 from prunescope.server.neurons.tokens import read_example
-from prunescope.server.neurons.view import View
+from prunescope.server.neurons.view import View, transformed
+from prunescope.server.site.formats import harmless
 from prunescope.server.site.palette import PALETTES, Curve, Theme
 
 EXAMPLE = re.compile(r"-?[0-9]{1,9}")
@@ -58,7 +60,7 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
     only = "" if asked.example is None else f"-example-{view.example}"
     name = f"{neuron.attribution}-L{neuron.layer}-N{neuron.neuron}{only}.{form}"
     if form == "csv":
-        return File(neuron_csv(neuron, _columns(neuron, view, chosen, asked)).encode(), "text/csv; charset=utf-8", name)
+        return File(_csv(neuron, view, chosen, asked).encode(), "text/csv; charset=utf-8", name)
     one = None if asked.example is None else view.example
     check_figure(neuron, chosen, one)
     figure = neuron_figure(neuron, view, chosen, PALETTES[asked.theme], file_facts(neuron, view))
@@ -78,14 +80,16 @@ def _view(neuron: NeuronDocument, asked: Asked) -> tuple[View, list[int]]:
     if asked.variant is not None and asked.variant not in names:
         raise bad_field("variant", asked.variant, names, unknown_name(asked.variant, names))
     known = [each.index for each in neuron.examples]
-    example = _example(neuron, asked, known)
-    chosen = list(range(len(known))) if example is None else [known.index(example)]
+    example = default.example
+    if asked.example is not None and asked.example != TELLING:
+        example = _example(asked.example, known)
+    chosen = list(range(len(known))) if asked.example is None else [known.index(example)]
     longest = max(len(neuron.examples[place].tokens) for place in chosen)
     if asked.token is not None and not 0 <= asked.token < longest:
         allowed = f"0 to {longest - 1}"
         raise bad_field("token", asked.token, allowed, f"there is no token {asked.token}; the tokens are {allowed}")
     view = View(
-        example=default.example if example is None else example,
+        example=example,
         variant=asked.variant or default.variant,
         activation=asked.activation or default.activation,
         scale=asked.scale,
@@ -96,24 +100,43 @@ def _view(neuron: NeuronDocument, asked: Asked) -> tuple[View, list[int]]:
     return view, chosen
 
 
-def _example(neuron: NeuronDocument, asked: Asked, known: list[int]) -> int | None:
-    if asked.example is None:
-        return None
-    if asked.example == TELLING:
-        return default_view(neuron).example
-    if not EXAMPLE.fullmatch(asked.example):
+def _example(given: str, known: list[int]) -> int:
+    if not EXAMPLE.fullmatch(given):
         allowed = [*map(str, known), TELLING]
-        raise bad_field("example", asked.example, allowed, unknown_name(asked.example, allowed))
-    example = int(asked.example)
-    if example not in known:
-        raise no_such_example(example, known)
-    return example
+        raise bad_field("example", given, allowed, unknown_name(given, allowed))
+    if int(given) not in known:
+        raise no_such_example(int(given), known)
+    return int(given)
 
 
-def _columns(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> Columns:
-    """The columns of the CSV: every variant's raw numbers, unless the query names a variant or an activation."""
-    positions = {place: read_example(neuron, view, place).shown for place in chosen}
-    dense, *others = neuron.variants
-    pruned = next(variant for variant in others if variant.name == view.variant)
-    variants = neuron.variants if asked.variant is None else [dense, pruned]
-    return Columns(positions, tuple(variants), asked.activation or "raw")
+def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> str:
+    """One row per token: where it stands, what it is, then each variant's activation; every variant's, raw, unless the
+    query names a variant or an activation.
+
+    Numbers are written with all of their digits, as in the JSON document, and never altered. A spreadsheet would run
+    a text cell that begins with ``=``, ``+``, ``-``, ``@`` or a control character as a formula, and such tokens
+    do occur: they get an apostrophe in front, which spreadsheets take for "this is text". Programs that need the exact
+    token have its ``token_id``.
+    """
+    dense, *pruned = neuron.variants
+    variants = [dense, *(variant for variant in pruned if asked.variant in (None, variant.name))]
+    names = [harmless(variant.name) for variant in variants]
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["example", "position", "token_id", "token", "influential", "special", *names])
+    for place in chosen:
+        example = neuron.examples[place]
+        for position in read_example(neuron, view, place).shown:
+            values = [transformed(each.activations[place][position], asked.activation or "raw") for each in variants]
+            writer.writerow(
+                [
+                    example.index,
+                    position,
+                    example.token_ids[position],
+                    harmless(example.tokens[position]),
+                    str(example.influential[position]).lower(),
+                    str(example.special[position]).lower(),
+                    *map(repr, values),
+                ]
+            )
+    return out.getvalue()

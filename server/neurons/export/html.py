@@ -25,29 +25,27 @@ small, .gap {{ color: {muted}; font-weight: 400; }}
 
 def neuron_html(figure: Figure) -> str:
     """The whole file; each token has its value in ``data-value`` and all of its numbers in its title."""
-    title = f"{figure.name} · {figure.label}"
+    neuron = figure.document
+    name, label = escape(neuron.name), escape(neuron.label)
+    names = ("ink", "surface", "muted", "accent")
+    colours_of_style = {name: hexadecimal(getattr(figure.palette, name)) for name in names}
     body = "".join(
         f"<h2>{escape(row.title)}</h2><p>{escape(row.told)}</p>"
         f"<section>{''.join(_pane(pane, figure.palette) for pane in row.panes)}</section>"
         for row in figure.rows
     )
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name} · {label}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_style(figure.palette)}</style></head><body>"
-        f"<h1>{escape(figure.name)}</h1><p>{escape(figure.label)} · {escape(figure.facts)}</p>{body}"
-        f"<p>{escape(figure.provenance)}</p></body></html>\n"
+        f"<style>{STYLE.format(**colours_of_style)}</style></head><body>"
+        f"<h1>{name}</h1><p>{label} · {escape(figure.facts)}</p>{body}"
+        f"<p>{escape(neuron.provenance)}</p></body></html>\n"
     )
-
-
-def _style(palette: Palette) -> str:
-    names = ("ink", "surface", "muted", "accent")
-    return STYLE.format(**{name: hexadecimal(getattr(palette, name)) for name in names})
 
 
 def _pane(pane: Pane, palette: Palette) -> str:
     low, middle, high = (escape(text) for text in (pane.legend.low, pane.legend.middle, pane.legend.high))
-    gradient = f"linear-gradient(90deg,{','.join(ramp(pane, palette))})"
+    gradient = f"linear-gradient(90deg,{','.join(map(hexadecimal, ramp(pane, palette)))})"
     legend = (
         f'<div class="legend"><span>{low}</span><i style="background:{gradient}"></i>'
         f'<span>{high}</span><span class="middle">{middle}</span></div>'
@@ -63,9 +61,7 @@ def _pane(pane: Pane, palette: Palette) -> str:
 def _cell(cell: Cell, palette: Palette) -> str:
     token = cell.token
     fill, ink = colours(cell, palette)
-    marks = (("i", token.influential), ("s", token.special), ("c", cell.chosen))
-    classes = " ".join(name for name, wanted in marks if wanted)
-    named = f' class="{classes}"' if classes else ""
+    named = f' class="{" ".join(cell.marks)}"' if cell.marks else ""
     text = "↵\n".join(map(escape, token.parts))
     return (
         f'<span{named} style="background:{fill};color:{ink}" title="{escape(note(cell))}" '

@@ -1,5 +1,6 @@
 """A neuron's figure as SVG."""
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from html import escape
 
 from prunescope.server.neurons.export.figure import Figure, colours, left_out, note, ramp
 from prunescope.server.neurons.tokens import Cell, Pane
-from prunescope.server.site.palette import Palette, hexadecimal
+from prunescope.server.site.palette import Colour, Palette, hexadecimal
 
 MAX_WIDTH = 1600
 """px, of a picture."""
@@ -25,6 +26,8 @@ RAMP_WIDTH = 160.0
 RAMP_STEPS = 20
 NEWLINE = "↵"
 
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -36,24 +39,17 @@ class Run:
     characters: int
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A cell and the runs that it is set in: more than one where it has a newline or is longer than a line."""
-
-    cell: Cell
-    runs: tuple[Run, ...]
-
-
 def characters(text: str) -> int:
     """The width of a text in characters of a monospaced font: East Asian wide ones are two, combining ones none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS, column: int = 0) -> tuple[list[Placed], int, int]:
-    """The cells set in lines of at most ``width`` characters, from ``column`` of the first line on; and where they end:
-    line and column. A word of several cells is not broken where a line has room for it."""
-    placed: list[Placed] = []
-    line = 0
+def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS) -> tuple[list[list[Run]], int]:
+    """The cells set in lines of at most ``width`` characters, and the number of lines. A cell is one run, or several
+    where it has a newline or is longer than a line; a word of several cells is not broken where a line has room for
+    it."""
+    placed: list[list[Run]] = []
+    line = column = 0
     for cell, word in zip(cells, _words(cells), strict=True):
         runs: list[Run] = []
         if column and column + word > width >= word:
@@ -69,8 +65,8 @@ def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS, column: int = 0) 
                 column += length
             if not last:
                 column, line = 0, line + 1
-        placed.append(Placed(cell, tuple(runs)))
-    return placed, line, column
+        placed.append(runs)
+    return placed, line + (1 if column else 0)
 
 
 def _words(cells: Sequence[Cell]) -> list[int]:
@@ -98,26 +94,27 @@ def _pieces(text: str, width: int) -> list[str]:
 
 def neuron_svg(figure: Figure) -> str:
     """The whole figure: a heading, then for each example its panes side by side; at most ``MAX_WIDTH`` wide."""
+    neuron = figure.document
     pane_width = PANE_CHARACTERS * ADVANCE
     panes = max(len(row.panes) for row in figure.rows)
     width = 2 * MARGIN + panes * pane_width + (panes - 1) * GAP
     assert width <= MAX_WIDTH, "panes do not fit side by side"
     draw = _Pen(figure.palette, width)
     draw.y = MARGIN + 20.0
-    draw.text(MARGIN, draw.y, figure.name, 20, MONO, weight=600)
+    draw.bold(MARGIN, draw.y, neuron.name, 20, MONO)
     draw.y += 22
-    draw.lines(f"{figure.label} · {figure.facts}", 13, 22)
+    draw.lines(f"{neuron.label} · {figure.facts}", 13, 22)
     draw.y += 12
     for row in figure.rows:
-        draw.text(MARGIN, draw.y, row.title, 13, SANS, weight=600)
+        draw.bold(MARGIN, draw.y, row.title, 13)
         draw.y += 22
         draw.lines(row.told, 13, 22)
         draw.y += 6
         draw.y = max(draw.pane(pane, MARGIN + i * (pane_width + GAP), draw.y) for i, pane in enumerate(row.panes))
         draw.y += 40
-    draw.lines(figure.provenance, 12, 18)
+    draw.lines(neuron.provenance, 12, 18)
     height = draw.y + MARGIN
-    title = escape(f"{figure.name}: {figure.label}")
+    title = escape(f"{neuron.name}: {neuron.label}")
     background = hexadecimal(figure.palette.surface)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -137,123 +134,94 @@ class _Pen:
         self.parts: list[str] = []
         self.y = 0.0
 
+    def bold(self, x: float, y: float, text: str, size: float, family: str = SANS) -> None:
+        self.parts.append(_text(x, y, text, size, family, self.ink, weight=600))
+
+    def quiet(self, x: float, y: float, text: str, size: float, more: str = "") -> None:
+        self.parts.append(_text(x, y, text, size, SANS, self.muted, more=more))
+
     def lines(self, text: str, size: float, step: float) -> None:
         """A quiet text, wrapped to the picture's width."""
         for line in textwrap.wrap(text, int((self.width - 2 * MARGIN) / (size * SANS_ADVANCE))):
-            self.text(MARGIN, self.y, line, size, SANS, fill=self.muted)
+            self.quiet(MARGIN, self.y, line, size)
             self.y += step
 
     def pane(self, pane: Pane, x: float, y: float) -> float:
         """Draws a pane and returns where it ends."""
-        self.text(x, y, pane.title, 14, SANS, weight=600)
+        self.bold(x, y, pane.title, 14)
         for line in textwrap.wrap(pane.subtitle, int(PANE_CHARACTERS * ADVANCE / (13 * SANS_ADVANCE))):
             y += 18
-            self.text(x, y, line, 13, SANS, fill=self.muted)
-        top = y + 12
-        lines = column = 0
+            self.quiet(x, y, line, 13)
+        y += 12
         before, after = left_out(pane)
         if before:
-            self.text(x, top + 15, before, 12, SANS, fill=self.muted)
-            lines = 1
-        placed, last, column = place(pane.cells)
-        for item in placed:
-            self.cell(item, x, top + lines * LINE)
-        lines += last + (1 if column else 0)
+            self.quiet(x, y + 15, before, 12)
+            y += LINE
+        placed, lines = place(pane.cells)
+        for cell, runs in zip(pane.cells, placed, strict=True):
+            self.cell(cell, runs, x, y)
+        y += lines * LINE
         if after:
-            self.text(x, top + lines * LINE + 15, after.strip(), 12, SANS, fill=self.muted)
-            lines += 1
-        return self.legend(pane, x, top + lines * LINE + 14)
+            self.quiet(x, y + 15, after.strip(), 12)
+            y += LINE
+        return self.legend(pane, x, y + 14)
 
-    def cell(self, item: Placed, x: float, y: float) -> None:
-        cell, token = item.cell, item.cell.token
+    def cell(self, cell: Cell, runs: Sequence[Run], x: float, y: float) -> None:
+        token = cell.token
         fill, ink = colours(cell, self.palette)
         drawn = []
-        for run in item.runs:
+        for run in runs:
             left, top, width = x + run.column * ADVANCE, y + run.line * LINE, run.characters * ADVANCE
-            box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}"'
-            drawn.append(f'<rect {box} height="{LINE - 4}" fill="{fill}"/>')
+            box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{LINE - 4}"'
+            drawn.append(f'<rect {box} fill="{fill}"/>')
             if token.influential:
                 drawn.append(
                     f'<rect x="{left:.1f}" y="{top + LINE - 6:.1f}" width="{width:.1f}" height="2" fill="{self.ink}"/>'
                 )
             if cell.chosen:
-                drawn.append(
-                    f'<rect {box} height="{LINE - 4}" rx="3" fill="none" stroke="{self.accent}" stroke-width="2"/>'
-                )
-            drawn.append(_text(left, top + 15, run.text, SIZE, MONO, fill=ink, length=width))
-        marks = "".join(
-            f' data-{name}="true"'
-            for name, on in (("influential", token.influential), ("special", token.special), ("chosen", cell.chosen))
-            if on
+                drawn.append(f'<rect {box} rx="3" fill="none" stroke="{self.accent}" stroke-width="2"/>')
+            fitted = f' textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs"' if run.text.strip() else ""
+            drawn.append(_text(left, top + 15, run.text, SIZE, MONO, ink, more=fitted))
+        marks = {"influential": token.influential, "special": token.special, "chosen": cell.chosen}
+        data = "".join(f' data-{name}="true"' for name, on in marks.items() if on)
+        self.parts.append(
+            f'<g data-position="{token.position}" data-value="{cell.value!r}"{data}><title>{_xml(note(cell))}</title>'
+            f"{''.join(drawn)}</g>"
         )
-        data = f' data-position="{token.position}" data-value="{cell.value!r}"{marks}'
-        self.parts.append(f"<g{data}><title>{_xml(note(cell))}</title>{''.join(drawn)}</g>")
 
     def legend(self, pane: Pane, x: float, y: float) -> float:
         """The scale: its ends beside it, its middle below it. Returns where it ends."""
-        low, middle, high = pane.legend.low, pane.legend.middle, pane.legend.high
-        start = x + 8 * len(low) + 8
+        start = x + 8 * len(pane.legend.low) + 8
         # Stops would need an id that is unique in the page that embeds the picture; small boxes need none.
         shades = ramp(pane, self.palette)
         for i in range(RAMP_STEPS):
-            colour = _along(shades, i / (RAMP_STEPS - 1))
+            colour = hexadecimal(_along(shades, i / (RAMP_STEPS - 1)))
             left, wide = start + i * RAMP_WIDTH / RAMP_STEPS, RAMP_WIDTH / RAMP_STEPS + 0.5
             self.parts.append(f'<rect x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" height="8" fill="{colour}"/>')
-        self.text(x, y + 8, low, 12, SANS, fill=self.muted)
-        self.text(start + RAMP_WIDTH + 8, y + 8, high, 12, SANS, fill=self.muted)
-        self.text(start + RAMP_WIDTH / 2, y + 24, middle, 12, SANS, fill=self.muted, centred=True)
+        self.quiet(x, y + 8, pane.legend.low, 12)
+        self.quiet(start + RAMP_WIDTH + 8, y + 8, pane.legend.high, 12)
+        self.quiet(start + RAMP_WIDTH / 2, y + 24, pane.legend.middle, 12, ' text-anchor="middle"')
         return y + 24
 
-    def text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        size: float,
-        family: str,
-        *,
-        fill: str = "",
-        weight: int = 400,
-        centred: bool = False,
-    ) -> None:
-        self.parts.append(_text(x, y, text, size, family, fill=fill or self.ink, weight=weight, centred=centred))
 
-
-def _along(ramp: tuple[str, str, str], share: float) -> str:
+def _along(ramp: tuple[Colour, Colour, Colour], share: float) -> Colour:
     """The colour at a share of a ramp of three."""
     part = min(int(2 * share), 1)
-    pairs = zip(_channels(ramp[part]), _channels(ramp[part + 1]), strict=True)
-    return "#" + "".join(f"{round(a + (b - a) * (2 * share - part)):02x}" for a, b in pairs)
-
-
-def _channels(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+    pairs = zip(ramp[part], ramp[part + 1], strict=True)
+    red, green, blue = (round(a + (b - a) * (2 * share - part)) for a, b in pairs)
+    return red, green, blue
 
 
 def _text(
-    x: float,
-    y: float,
-    text: str,
-    size: float,
-    family: str,
-    *,
-    fill: str,
-    weight: int = 400,
-    length: float | None = None,
-    centred: bool = False,
+    x: float, y: float, text: str, size: float, family: str, fill: str, *, weight: int = 400, more: str = ""
 ) -> str:
-    fitted = "" if length is None or not text.strip() else f' textLength="{length:.1f}" lengthAdjust="spacingAndGlyphs"'
-    anchor = ' text-anchor="middle"' if centred else ""
+    """A line of text; ``more`` are further attributes."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-family="{family}" font-size="{size}" font-weight="{weight}" fill="{fill}" '
-        f'xml:space="preserve"{fitted}{anchor}>{_xml(text)}</text>'
+        f'xml:space="preserve"{more}>{_xml(text)}</text>'
     )
 
 
 def _xml(text: str) -> str:
     """Escaped, tabs as their mark; characters that XML cannot carry at all are shown as the replacement character."""
-    return escape("".join(c if _in_xml(c) else "\ufffd" for c in text).replace("\t", "⇥"))
-
-
-def _in_xml(c: str) -> bool:
-    return c in "\t\n\r" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" or c > "\uffff"
+    return escape(_NOT_XML.sub("\ufffd", text).replace("\t", "⇥"))

@@ -85,33 +85,33 @@ def cell(*parts: str) -> Cell:
 
 def test_lines_are_never_longer_than_their_pane() -> None:
     cells = [cell("x" * 200), cell("日本" * 40), cell("a", "", "b"), cell("y" * 30), cell("z" * 30)]
-    placed, _, _ = place(cells)
-    runs = [run for item in placed for run in item.runs]
+    placed, _ = place(cells)
+    runs = [run for each in placed for run in each]
     assert all(run.column + run.characters <= PANE_CHARACTERS for run in runs)
     assert "".join(run.text for run in runs).replace("↵", "\n") == "".join(
         "\n".join(each.token.parts) for each in cells
     )
     lines = [run.line for run in runs]
     assert lines == sorted(lines)
-    newlines = [run for run in placed[2].runs if run.text.endswith("↵")]
-    assert [run.line - newlines[0].line for run in placed[2].runs] == [0, 1, 2]
+    newlines = [run for run in placed[2] if run.text.endswith("↵")]
+    assert [run.line - newlines[0].line for run in placed[2]] == [0, 1, 2]
     assert [characters(text) for text in ("abc", "日本", "e\u0301")] == [3, 4, 1]
 
 
 @given(st.lists(st.lists(st.text("ab", min_size=1, max_size=5), min_size=1, max_size=3), min_size=1, max_size=30))
 def test_words_of_several_cells_are_not_broken(words: list[list[str]]) -> None:
-    width, column = 16, 3
+    width = 16
     cells = [cell(" " * (not index) + piece) for pieces in words for index, piece in enumerate(pieces)]
-    placed, last, end = place(cells, width, column)
-    lines: list[str] = [" " * column]
+    placed, count = place(cells, width)
+    lines: list[str] = [""]
     for pieces in words:
         word = " " + "".join(pieces)
         if len(lines[-1] + word) > width:
             lines.append("")
         lines[-1] += word
-    assert (last, end) == (len(lines) - 1, len(lines[-1]))
-    for item in placed:
-        for run in item.runs:
+    assert count == len(lines)
+    for runs in placed:
+        for run in runs:
             assert lines[run.line][run.column : run.column + run.characters] == run.text
 
 
