@@ -7,6 +7,7 @@ from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
 from prunescope.server.site.names import Names
 from prunescope.server.studies.documents import CellDocument, LabelDocument, RowDocument, TableDocument
+from prunescope.server.studies.measures import MEASURES
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
 from prunescope.store.studies import pivot
 from prunescope.store.studies import table as study_table
@@ -102,37 +103,14 @@ def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside
 
 
 def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
-    cells = [cell for row in crossed.cells for cell in row if cell is not None]
-    if measure == PERPLEXITY:
-        yield from _notes_of_perplexities(crossed, cells)
-        return
-    yield "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
-    if any(cell.facts > 1 for cell in cells):
-        yield (
-            "The interval of a mean over tasks is computed from the tasks' own intervals: it covers which rows were "
-            "sampled, not which calibration data were drawn. A mean over the same rows has none."
-        )
+    words = MEASURES[measure]
+    yield words.intervals
+    if any(cell is not None and cell.facts > 1 for row in crossed.cells for cell in row):
+        yield words.means
     if crossed.tested:
         yield (
             f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
-            "(McNemar's exact test, Benjamini-Hochberg)."
-        )
-
-
-def _notes_of_perplexities(crossed: Pivot, cells: Sequence[pivot.PivotCell]) -> Iterator[str]:
-    yield (
-        "Intervals are 95 % ones, Student's over the windows of a text: of the mean loss, and of the difference to the "
-        "dense model's on the same windows. A perplexity is e to the power of the loss, a ratio that of a difference."
-    )
-    if any(cell.facts > 1 for cell in cells):
-        yield (
-            "A mean is the geometric one, which is the mean of the losses; over different texts it has the interval "
-            "that follows from theirs, over the same windows none."
-        )
-    if crossed.tested:
-        yield (
-            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
-            "(Student's paired test, Benjamini-Hochberg)."
+            f"({words.test}, Benjamini-Hochberg)."
         )
 
 
