@@ -14,8 +14,8 @@ from prunescope.server.evaluations.documents import (
     ChoiceScores,
     EvaluationDocument,
     EvaluationSummary,
-    PairedAccuracy,
     PairedPerplexity,
+    TaskAccuracy,
     TaskComparison,
     TaskExample,
     TaskExamples,
@@ -86,6 +86,7 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     return EvaluationDocument.model_validate(
         {
             **_summary(record, beside),
+            "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
             "spec": record.spec,
             "context": record.summary.get("context"),
             "perplexity": _perplexities(record, beside, _dense_perplexities(stores, record, beside)),
@@ -181,41 +182,39 @@ def _summary(record: Record, beside: Beside) -> dict[str, Any]:
         "id": record.id,
         "model": model,
         "label": f"{model.label} · {measured_label(record.spec)}",
-        "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
+        "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
         "perplexity": _perplexities(record, beside, {}),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
 
 
-def _comparison(record: Record, task: str, beside: Beside) -> TaskComparison:
-    """A task's result; a list leaves its paired comparison out."""
+def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
     how, measured = _tasks(record)[task], beside.values[record.id, task]
     pairing = beside.pairings.get((record.id, task))
-    return TaskComparison.model_validate(
-        {
-            "task": task,
-            "group": TASKS.get(task),
-            "accuracy": measured.value,
-            "rows": measured.rows,
-            "interval": measured.interval,
-            "chance": measured.chance,
-            "truncated": how.get("truncated", 0),
-            "majority": telling_majority(measured.majority),
-            "version": how.get("version"),
-            "prompt_hash": how.get("prompt_hash"),
-            "dense": pairing and (pairing.both_right + pairing.newly_wrong) / pairing.rows,
-            "difference": pairing and pairing.difference,
-            "href": urls.evaluation_task(record.id, task),
-            "paired": pairing
-            and PairedAccuracy(
-                evaluation=beside.links[pairing.dense_evaluation],
-                both_wrong=pairing.both_wrong,
-                interval=pairing.interval,
-                **pairing._asdict(),
-            ),
-        }
-    )
+    return {
+        "task": task,
+        "group": TASKS.get(task),
+        "accuracy": measured.value,
+        "rows": measured.rows,
+        "interval": measured.interval,
+        "chance": measured.chance,
+        "truncated": how.get("truncated", 0),
+        "majority": telling_majority(measured.majority),
+        "version": how.get("version"),
+        "prompt_hash": how.get("prompt_hash"),
+        "dense": pairing and (pairing.both_right + pairing.newly_wrong) / pairing.rows,
+        "difference": pairing and pairing.difference,
+        "href": urls.evaluation_task(record.id, task),
+    }
+
+
+def _comparison(record: Record, task: str, beside: Beside) -> TaskComparison:
+    paired = None
+    if pairing := beside.pairings.get((record.id, task)):
+        ends = {"both_wrong": pairing.both_wrong, "interval": pairing.interval}
+        paired = {"evaluation": beside.links[pairing.dense_evaluation], **pairing._asdict(), **ends}
+    return TaskComparison.model_validate({**_accuracy(record, task, beside), "paired": paired})
 
 
 def _perplexities(record: Record, beside: Beside, dense: Mapping[str, tuple[str, float]]) -> list[TextPerplexity]:

@@ -8,6 +8,7 @@ from prunescope.server.site.palette import Scale, difference_shade
 from prunescope.server.studies.documents import CellDocument, RowDocument, StudyDocument, TableDocument
 from prunescope.server.studies.measures import MEASURES, MeasureWords
 from prunescope.store.evaluations.values import Interval
+from prunescope.store.studies.table import UNSUCCESSFUL
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,15 @@ class Shown:
         """The scale of the colours, which stand for what a cell gains."""
         return Scale(self.measure.scale(self.table.largest_difference))
 
-    def shade(self, gain: float) -> str:
-        """The css classes of a cell on a page."""
-        return f"{'loss' if gain < 0 else 'gain'}-shade {difference_shade(gain, self.scale)}"
+    def marks(self, cell: CellDocument) -> str:
+        """The css classes of a cell on a page: its shade, and what is special about it."""
+        if cell.value is None:
+            return "failed" if cell.state in UNSUCCESSFUL else "waiting"
+        marks = []
+        if cell.gain is not None:
+            marks += ["loss-shade" if cell.gain < 0 else "gain-shade", difference_shade(cell.gain, self.scale)]
+        marks += ["near"] * cell.at_chance + ["partial"] * cell.partial
+        return " ".join(marks)
 
     @property
     def with_paper(self) -> bool:
