@@ -16,13 +16,13 @@ from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
 from prunescope.server.studies.documents import FailedCell, PaperTable, StudyDocument, StudyJobs, StudySummary
 from prunescope.server.studies.query import StudyQuery
-from prunescope.server.studies.tables import Beside, Printed, axis_labels, table_document
+from prunescope.server.studies.tables import Beside, axis_labels, printed_values, table_document
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.values import ACCURACY, Measure
 from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.studies import published as papers
 from prunescope.store.studies import table as study_table
-from prunescope.store.studies.pivot import Pivot, pivot
+from prunescope.store.studies.pivot import pivot
 from prunescope.store.studies.table import AXES, Axis
 
 USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
@@ -115,7 +115,11 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
             "chart": None if query.chart is None else study_chart(table, query.chart, query, beside),
             "charts": chart_links(table, query),
             "published": paper and PaperTable.model_validate(paper),
-            "published_tables": _with_values(table, chosen) if by == ACCURACY else [],
+            "published_tables": [
+                name
+                for name, printed in papers.published_tables().items()
+                if by == ACCURACY and printed_values(printed, table, chosen)
+            ],
             "tables": [
                 Link(
                     label=f"{down} by {across}",
@@ -169,17 +173,6 @@ def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict
         "next": following,
         "jobs_next_href": None if following is None else urls.study_jobs(id, cursor=following),
     }
-
-
-def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
-    """Names of the paper's tables that print a value for at least one cell of the study's table."""
-    places = [(row, column) for row in chosen.row_labels for column in chosen.column_labels]
-
-    def has_one(paper: papers.PublishedTable) -> bool:
-        printed = Printed(paper, table, chosen)
-        return any(printed.value(row, column) is not None for row, column in places)
-
-    return [name for name, paper in papers.published_tables().items() if has_one(paper)]
 
 
 def _attributions(stores: Stores, table: study_table.StudyTable) -> list[Link]:
