@@ -13,12 +13,12 @@ from prunescope.server.studies.documents import StudyDocument, table_title
 from prunescope.server.studies.measures import MEASURES
 from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
+from prunescope.server.studies.tables import axis_sizes
 from prunescope.store.evaluations.values import Measure
 from prunescope.store.studies.table import AXES
 
 SHOWN_LABELS = 2
 """A filter with more values than so many only counts them."""
-NO_VALUE = "none"
 FILE_NAMES = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "json": "JSON"}
 LIKE_TABLES = {
     ("task", "calibration"): "Table 1",
@@ -55,11 +55,9 @@ def study_controls(shown: Shown, here: str) -> Controls:
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **query.with_(**changes).state)
 
-    filters = {
-        axis: _chosen(document, axis)
-        for axis in document.axes
-        if _count(document, axis) > 1 or axis in document.filters
-    }
+    sizes = axis_sizes(document.axes)
+    several = [axis for axis, size in sizes.items() if size > 1 or axis in document.filters]
+    filters = {axis: _chosen(document, axis, sizes[axis]) for axis in several}
     offered = [axis for axis in document.axes if axis in {*filters, table.rows_axis, table.columns_axis}]
     return Controls(
         action=here,
@@ -74,21 +72,15 @@ def study_controls(shown: Shown, here: str) -> Controls:
     )
 
 
-def _count(document: StudyDocument, axis: str) -> int:
-    """How many values an axis has, as the study's facts count them: "none" is a choice, and no calibration set."""
-    return sum(value != NO_VALUE for value in document.axes[axis])
-
-
-def _chosen(document: StudyDocument, axis: str) -> str:
+def _chosen(document: StudyDocument, axis: str, size: int) -> str:
     """``averaged, 3``, ``all 3``, ``c4, ptb``, ``3 of 9 and none``."""
-    chosen, count = document.filters.get(axis, []), _count(document, axis)
+    chosen = document.filters.get(axis, [])
     if not chosen:
-        return f"averaged, {count}" if axis in document.table.averaged else f"all {count}"
+        return f"averaged, {size}" if axis in document.table.averaged else f"all {size}"
     if len(chosen) <= SHOWN_LABELS:
         return ", ".join(each.label for each in document.axis_labels[axis] if each.value in chosen)
-    if NO_VALUE in chosen:
-        return f"{len(chosen) - 1} of {count} and none"
-    return f"{len(chosen)} of {count}"
+    none = "none" in chosen
+    return f"{len(chosen) - none} of {size}{' and none' if none else ''}"
 
 
 def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:

@@ -14,6 +14,7 @@ from prunescope.server.studies.controls import Controls, study_controls
 from prunescope.server.studies.details import Details, cell_details, details_data
 from prunescope.server.studies.documents import StudyDocument, StudySummary
 from prunescope.server.studies.shown import Shown
+from prunescope.server.studies.tables import axis_sizes
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,9 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
 
 
 def _facts(shown: Shown) -> tuple[Fact, ...]:
-    sizes = {axis: sum(value != "none" for value in values) for axis, values in shown.document.axes.items()}
     return tuple(
         Fact("", formats.count(size), shown.measure.axis(axis) + ("" if size == 1 else "s"))
-        for axis, size in sizes.items()
+        for axis, size in axis_sizes(shown.document.axes).items()
         # One window length, one allocation and one group are what most studies have.
         if size > 1 or (size and axis not in {"seqlen", "allocation", "group"})
     )

@@ -16,7 +16,7 @@ from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
 from prunescope.server.studies.documents import FailedCell, PaperTable, StudyDocument, StudyJobs, StudySummary
 from prunescope.server.studies.query import StudyQuery
-from prunescope.server.studies.tables import Beside, axis_labels, printed_values, table_document
+from prunescope.server.studies.tables import Beside, axis_labels, axis_sizes, printed_values, table_document
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.values import ACCURACY, Measure
 from prunescope.store.paging import LONGEST_PAGE
@@ -41,7 +41,6 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
 )
 ALL = StudyQuery()
 DIFFERENCE = "difference"
-NO_CALIBRATION = "none"
 UNIFORM = "uniform"
 MAX_LISTED = 20
 """So many models, jobs and failures are part of the document."""
@@ -225,8 +224,8 @@ def _summary(record: Record, job: JobSummary, cells: Counter[JobState], titles: 
 
 def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
     """Pairs of axes (rows, columns) that make a useful table of this study, the one with the most cells first; at least
-    one. "none" does not count as a value."""
-    sizes = {axis: sum(value != NO_CALIBRATION for value in table.axes[axis]) for axis in AXES}
+    one."""
+    sizes = axis_sizes(table.axes)
     fitting = [
         (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")
     ]

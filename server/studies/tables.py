@@ -23,6 +23,11 @@ class Beside:
     paper: PublishedTable | None
 
 
+def axis_sizes(axes: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Axis -> how many values it has. "none" is a label of cells, but not a calibration set and not a window length."""
+    return {axis: sum(value != "none" for value in values) for axis, values in axes.items()}
+
+
 def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[LabelDocument]]:
     """Axis -> its values with their labels, numbers and groups."""
     standing = _standing(table.cells)

@@ -54,9 +54,8 @@ def table_file(document: StudyDocument, form: str) -> File:
             text = table_latex(table, f"tab:study-{document.id}-{crossed}")
             return File(text.encode(), "application/x-tex; charset=utf-8", name)
         case "html":
-            return File(
-                bytes(render("studies/export/table", HtmlFile(table, address)).body), "text/html; charset=utf-8", name
-            )
+            answer = render("studies/export/table", HtmlFile(table, address))
+            return File(bytes(answer.body), "text/html; charset=utf-8", name)
         case _:
             return File(table_json(table, address).encode(), "application/json", name)
 
@@ -73,14 +72,8 @@ def table_csv(table: Shown) -> str:
     columns, groups = table.table.columns, table.groups
     grouped = any(groups)
     measure = f"{table.measure.name} {table.measure.change_name}" if table.differences else table.measure.name
-    head = [
-        table.measure.axis(table.table.rows_axis),
-        "measure",
-        *(["group"] if grouped else []),
-        "dense",
-        *columns,
-        "spread",
-    ]
+    axis = table.measure.axis(table.table.rows_axis)
+    head = [axis, "measure", *(["group"] if grouped else []), "dense", *columns, "spread"]
     writer.writerow([*map(harmless, head), *(harmless(f"{name} (paper)") for name in columns if table.with_paper)])
     for group, rows in groups.items():
         for row in rows:
@@ -94,15 +87,5 @@ def table_csv(table: Shown) -> str:
 
 def table_json(table: Shown, address: str) -> str:
     document = table.document
-    return StudyTableDocument(
-        study=document.id,
-        title=document.title,
-        href=address,
-        caption=table.caption,
-        notes=table.notes,
-        measure=document.measure,
-        show=document.show,
-        filters=document.filters,
-        published=document.published,
-        table=document.table,
-    ).model_dump_json(indent=1)
+    own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
+    return StudyTableDocument.model_validate({**dict(document), **own}).model_dump_json(indent=1)
