@@ -106,6 +106,12 @@ class ChoiceScores(Document):
     correct: bool
     scores: list[float]
 
+    @property
+    def margin(self) -> float | None:
+        """How far the chosen one lies above the next one, in nats; None where there is no other."""
+        others = self.scores[: self.chosen] + self.scores[self.chosen + 1 :]
+        return self.scores[self.chosen] - max(others) if others else None
+
 
 class TaskExample(Document):
     index: int

@@ -1,7 +1,7 @@
-"""Reads evaluations: accuracies compared with the dense model's, and the examples that pruning broke."""
+"""Reads evaluations: accuracies and perplexities beside the dense model's, and the examples that pruning broke."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,20 +14,20 @@ from prunescope.server.evaluations.documents import (
     ChoiceScores,
     EvaluationDocument,
     EvaluationSummary,
-    PairedAccuracy,
+    PairedPerplexity,
     TaskAccuracy,
     TaskComparison,
     TaskExample,
     TaskExamples,
+    TextPerplexity,
 )
-from prunescope.server.evaluations.perplexities import perplexities_beside_dense, text_perplexities
 from prunescope.server.labels import Described, measured_label, told_apart
 from prunescope.server.models.queries import is_dense
 from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
-from prunescope.store.artefacts.records import Record
+from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON, text_key
 from prunescope.store.evaluations.values import Measurement, Pairing, telling_majority
 
@@ -38,8 +38,8 @@ MAX_TEXTS = 10
 
 @dataclass(frozen=True)
 class Beside:
-    """What evaluations are shown with: what they found, names of models, and the dense evaluations that they are paired
-    with."""
+    """What evaluations are shown with: what they found, names of models, and the pairings with those dense evaluations
+    that are there. Keys are (evaluation, task or text)."""
 
     values: Mapping[tuple[str, str], Measurement]
     names: Names
@@ -51,26 +51,21 @@ class Beside:
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
         """What the documents of these records need besides them: values, names and pairings, one query for all."""
         values = stores.measurements.values_of(record.id for record in records)
-        pairings = stores.measurements.pairings_of(record.id for record in records)
-        dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in pairings.values()])
+        found = stores.measurements.pairings_of(record.id for record in records)
+        dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in found.values()])
+        pairings = {key: pairing for key, pairing in found.items() if pairing.dense_evaluation in dense}
         names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
         return cls(values, names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
 
     def complete(self, record: Record) -> bool:
         """False where an evaluation was deleted after its record was read."""
-        keys = [*_tasks(record), *map(text_key, record.summary.get("perplexity") or {})]
+        keys = [*_tasks(record), *map(text_key, _texts(record))]
         return all((record.id, key) in self.values for key in keys)
 
-    def of(self, record: Record, task: str) -> tuple[Pairing, Record] | None:
-        """The pairing of a task with the dense model's evaluation; None for a dense model's own, and where that has
-        none on the same rows."""
-        pairing = self.pairings.get((record.id, task))
-        other = None if pairing is None else self.dense.get(pairing.dense_evaluation)
-        return None if pairing is None or other is None else (pairing, other)
-
-    def first_of(self, record: Record) -> Record | None:
-        """The dense model's evaluation of the first task that has one."""
-        return next((found[1] for task in _tasks(record) if (found := self.of(record, task))), None)
+    def dense_of(self, record: Record, tasks: Iterable[str]) -> Record | None:
+        """The dense model's evaluation that the first of these tasks is paired with, of those that are."""
+        found = (self.pairings.get((record.id, task)) for task in tasks)
+        return next((self.dense[pairing.dense_evaluation] for pairing in found if pairing), None)
 
 
 def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
@@ -87,15 +82,15 @@ def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 5
 def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     """One evaluation. Problem 404."""
     record, beside = _with_values(stores, id)
-    dense = beside.first_of(record)
+    dense = beside.dense_of(record, _tasks(record))
     return EvaluationDocument.model_validate(
         {
             **_summary(record, beside),
             "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
             "spec": record.spec,
             "context": record.summary.get("context"),
-            "perplexity": perplexities_beside_dense(stores, record, beside.values, beside.of, beside.links),
-            "dense": _link(dense, beside.names) if dense else None,
+            "perplexity": _perplexities(record, beside, _dense_perplexities(stores, record, beside)),
+            "dense": dense and beside.links[dense.id],
             "job": job_link(record),
         }
     )
@@ -111,8 +106,8 @@ def task_examples(
     if task not in _tasks(record):
         message = unknown_name(task, _tasks(record))
         raise Problem(404, "not-found", "No such task", f"evaluation {id}: {message}")
-    names, paired = beside.names, beside.of(record, task)
-    other = _evaluation(stores, against, task) if against else paired and paired[1]
+    names = beside.names
+    other = _evaluation(stores, against, task) if against else beside.dense_of(record, [task])
     names.learn(references_of(other.spec) if other else [])
     theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
     examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
@@ -121,12 +116,15 @@ def task_examples(
     after = window.after(len(examples))
     reference = record.spec["model"]
     base = other.spec["model"] if other and not other.spec["model"].startswith(PRUNED) else None
-    state: dict[str, urls.State] = {"against": against, "limit": None if limit == 50 else limit}
+    taken = broken[:MAX_TEXTS] if base else []
+    texts = {"dataset": task, "indices": taken}
+    spec = {"dense": base, "pruned": [reference], "texts": texts, "prompt": task}
+    asked = None if limit == 50 else limit
     called = stores.names.attributions()
     return TaskExamples(
         items=examples[window.offset : window.offset + window.limit],
         next=after,
-        next_href=urls.evaluation_task(id, task, **state, cursor=after) if after else None,
+        next_href=urls.evaluation_task(id, task, against=against, limit=asked, cursor=after) if after else None,
         evaluation=_link(record, names),
         model=names.link(reference),
         dense=_link(other, names) if other else None,
@@ -139,8 +137,8 @@ def task_examples(
             for found in stores.results.naming("attribution", [reference])
         ],
         attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
-        attribution_job=_attribution_of(base, reference, task, broken[:MAX_TEXTS]) if base and broken else None,
-        attribution_rows=len(broken[:MAX_TEXTS]) if base else 0,
+        attribution_job={"kind": "attribute", "spec": spec} if taken else None,
+        attribution_rows=len(taken),
     )
 
 
@@ -162,9 +160,16 @@ def _evaluation(stores: Stores, id: str, task: str) -> Record:
     return found
 
 
-def _tasks(record: Record) -> dict[str, Any]:
-    tasks: dict[str, Any] = record.summary.get("tasks", {})
+def _tasks(record: Record) -> dict[str, dict[str, Any]]:
+    """Task -> how it was measured."""
+    tasks: dict[str, dict[str, Any]] = record.summary.get("tasks", {})
     return tasks
+
+
+def _texts(record: Record) -> dict[str, dict[str, Any]]:
+    """Text that perplexity was measured on -> how; empty for an evaluation without."""
+    texts: dict[str, dict[str, Any]] = record.summary.get("perplexity") or {}
+    return texts
 
 
 def _link(record: Record, names: Names) -> Link:
@@ -178,7 +183,7 @@ def _summary(record: Record, beside: Beside) -> dict[str, Any]:
         "model": model,
         "label": f"{model.label} · {measured_label(record.spec)}",
         "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
-        "perplexity": text_perplexities(record, beside.values),
+        "perplexity": _perplexities(record, beside, {}),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
@@ -186,8 +191,7 @@ def _summary(record: Record, beside: Beside) -> dict[str, Any]:
 
 def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
     how, measured = _tasks(record)[task], beside.values[record.id, task]
-    found = beside.of(record, task)
-    pairing = None if found is None else found[0]
+    pairing = beside.pairings.get((record.id, task))
     return {
         "task": task,
         "group": TASKS.get(task),
@@ -199,30 +203,78 @@ def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
         "majority": telling_majority(measured.majority),
         "version": how.get("version"),
         "prompt_hash": how.get("prompt_hash"),
-        "dense": None if pairing is None else (pairing.both_right + pairing.newly_wrong) / pairing.rows,
-        "difference": None if pairing is None else pairing.difference,
+        "dense": pairing and (pairing.both_right + pairing.newly_wrong) / pairing.rows,
+        "difference": pairing and pairing.difference,
         "href": urls.evaluation_task(record.id, task),
     }
 
 
 def _comparison(record: Record, task: str, beside: Beside) -> TaskComparison:
-    found = beside.of(record, task)
-    paired = None if found is None else _paired(found[0], beside.links[found[1].id])
+    paired = None
+    if pairing := beside.pairings.get((record.id, task)):
+        ends = {"both_wrong": pairing.both_wrong, "interval": pairing.interval}
+        paired = {"evaluation": beside.links[pairing.dense_evaluation], **pairing._asdict(), **ends}
     return TaskComparison.model_validate({**_accuracy(record, task, beside), "paired": paired})
 
 
-def _paired(pairing: Pairing, dense: Link) -> PairedAccuracy:
-    return PairedAccuracy(
-        evaluation=dense,
-        rows=pairing.rows,
-        both_right=pairing.both_right,
-        newly_wrong=pairing.newly_wrong,
-        newly_right=pairing.newly_right,
-        both_wrong=pairing.both_wrong,
-        difference=pairing.difference,
-        interval=pairing.interval,
-        p=pairing.p,
-    )
+def _perplexities(record: Record, beside: Beside, dense: Mapping[str, tuple[str, float]]) -> list[TextPerplexity]:
+    """A record's perplexities; ``dense``: text -> the dense evaluation to compare it with, and its perplexity."""
+    documents = []
+    for text, how in _texts(record).items():
+        found = beside.values[record.id, text_key(text)]
+        evaluation, before = dense.get(text, (None, None))
+        pairing = beside.pairings.get((record.id, text_key(text))) if evaluation else None
+        documents.append(
+            TextPerplexity(
+                text=text,
+                **how,
+                perplexity=found.value,
+                interval=found.interval,
+                tokens=found.rows or 0,
+                dense=before,
+                ratio=None if before is None else found.value / before,
+                dense_href=urls.evaluation(evaluation) if evaluation else None,
+                paired=pairing
+                and PairedPerplexity(
+                    evaluation=beside.links[pairing.dense_evaluation],
+                    windows=pairing.rows,
+                    worse=pairing.newly_wrong,
+                    better=pairing.newly_right,
+                    same=pairing.both_right,
+                    difference=pairing.difference,
+                    interval=pairing.interval,
+                    p=pairing.p,
+                ),
+            )
+        )
+    return documents
+
+
+def _dense_perplexities(stores: Stores, record: Record, beside: Beside) -> dict[str, tuple[str, float]]:
+    """Text -> the dense evaluation that a record's perplexity is paired with, and the perplexity there; where windows'
+    losses were not kept, the newest one of the same windows."""
+    dense = _same_windows(stores.results, record)
+    for text in _texts(record):
+        if pairing := beside.pairings.get((record.id, text_key(text))):
+            dense[text] = pairing.dense_evaluation
+    values = stores.measurements.values_of(dense.values())
+    keys = {text: (evaluation, text_key(text)) for text, evaluation in dense.items()}
+    return {text: (key[0], values[key].value) for text, key in keys.items() if key in values}
+
+
+def _same_windows(results: Results, record: Record) -> dict[str, str]:
+    """Text -> the newest evaluation of the model that this record's model was pruned from with the same tokens in the
+    same windows: a figure of 4096 tokens says nothing beside one of 2048."""
+    reference, texts = record.spec["model"], _texts(record)
+    if not texts or not reference.startswith(PRUNED):
+        return {}
+    found: dict[str, str] = {}
+    for model in results.many("model", [reference.removeprefix(PRUNED)]).values():
+        for other in results.naming("evaluation", [model.spec["model"]]):
+            for text, theirs in _texts(other).items():
+                if text in texts and theirs["sha256"] == texts[text]["sha256"]:
+                    found.setdefault(text, other.id)
+    return found
 
 
 def _examples(stores: Stores, id: str, task: str) -> list[dict[str, Any]]:
@@ -253,18 +305,7 @@ def _surprise(example: TaskExample) -> float:
     over the next one, added up. 0 where both chose the same."""
     if example.against is None or example.against.chosen == example.this.chosen:
         return 0.0
-    return _margin(example.this) + _margin(example.against)
-
-
-def _margin(scores: ChoiceScores) -> float:
-    others = [score for place, score in enumerate(scores.scores) if place != scores.chosen]
-    return scores.scores[scores.chosen] - max(others, default=0.0)
-
-
-def _attribution_of(dense: str, pruned: str, task: str, rows: list[int]) -> dict[str, Any]:
-    """The body of a job that attributes the loss on these rows to neurons."""
-    spec = {"dense": dense, "pruned": [pruned], "texts": {"dataset": task, "indices": rows}, "prompt": task}
-    return {"kind": "attribute", "spec": spec}
+    return (example.this.margin or 0.0) + (example.against.margin or 0.0)
 
 
 def _answer(example: dict[str, Any]) -> ChoiceScores:

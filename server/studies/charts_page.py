@@ -1,12 +1,13 @@
-"""The context of a study's chart: the function and the data of the script, titles and labels."""
+"""The context of a study's chart: the function and the data of the script, note and label."""
 
 from dataclasses import dataclass
 from html import escape
 
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.studies.documents import CellDocument, RowDocument, StudyChart, StudyDocument
-from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name
+from prunescope.server.studies.documents import CellDocument, RowDocument, StudyChart
+from prunescope.server.studies.measures import MeasureWords
+from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
 
 MAX_TOGETHER = 6
@@ -15,35 +16,29 @@ MAX_TOGETHER = 6
 
 @dataclass(frozen=True)
 class Chart:
-    """``figure`` is the function that draws ``data``; the hrefs lead to the same numbers."""
+    """``figure`` is the function that draws ``data``."""
 
-    title: str
     note: str
     label: str
     figure: str
     data: dict[str, object]
-    table_href: str | None
-    csv_href: str
-    close_href: str | None
+    close_href: str
     plotly: str
 
 
-def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Chart | None:
-    """The chart of the document, None without one. A ``shared`` page has no links to other pages."""
-    chart = document.chart
+def study_chart(shown: Shown, here: str) -> Chart | None:
+    """The chart of the document, None without one."""
+    chart, measure = shown.document.chart, shown.measure
     if chart is None:
         return None
-    table, measure = chart.table, MEASURES[document.measure]
-    drawn = [row for row in table.rows if any(cell is not None and _there(cell, measure) for cell in row.cells)]
+    drawn = [row for row in chart.table.rows if any(cell and cell.value is not None for cell in row.cells)]
     figure = "studyMarks"
     if chart.name in {"sparsity", "seqlen"}:
         figure = "studyPanels" if len(drawn) > MAX_TOGETHER else "studyLines"
-    difference = document.show == "difference"
-    what = (measure.difference_title if difference else measure.title).lower()
-    down, across = (axis_name(axis, document.measure) for axis in (table.rows_axis, table.columns_axis))
+    what = (measure.change_title if shown.differences else measure.title).lower()
+    down, across = measure.axis(chart.table.rows_axis), measure.axis(chart.table.columns_axis)
     return Chart(
-        title=chart.title,
-        note=_note(chart, drawn, document),
+        note=", ".join(_notes(chart, drawn, shown)),
         label=f"{chart.title}: {what} by {across}, one of each {down}; the table behind it holds the numbers",
         figure=figure,
         data={
@@ -51,36 +46,27 @@ def study_chart(document: StudyDocument, close_href: str, *, shared: bool) -> Ch
             "numeric": chart.name == "sparsity",
             "logarithmic": measure.logarithmic,
             "xTitle": "sparsity, %" if chart.name == "sparsity" else across,
-            "yTitle": measure.difference_plotted if difference else measure.plotted,
-            "difference": difference,
-            "series": [_series(chart, row, document, measure) for row in drawn],
+            "yTitle": measure.change_plotted if shown.differences else measure.plotted,
+            "difference": shown.differences,
+            "series": [_series(chart, row, shown) for row in drawn],
         },
-        table_href=None if shared else chart.href,
-        csv_href=chart.csv_href,
-        close_href=None if shared else close_href,
+        close_href=urls.with_state(here, **shown_query(shown.document).with_(chart=None).state),
         plotly=urls.PLOTLY,
     )
 
 
-def _there(cell: CellDocument, measure: MeasureWords) -> bool:
-    return measure.value(cell) is not None
-
-
-def _note(chart: StudyChart, drawn: list[RowDocument], document: StudyDocument) -> str:
-    measure = MEASURES[document.measure]
-    parts = [f"like {chart.like}"] if chart.like else []
+def _notes(chart: StudyChart, drawn: list[RowDocument], shown: Shown) -> list[str]:
+    notes = [f"like {chart.like}"] if chart.like else []
     if chart.table.averaged:
-        names = ", ".join(axis_name(axis, document.measure) for axis in chart.table.averaged)
-        parts.append(f"{measure.mean} over {names}")
+        notes.append(f"{shown.measure.mean} over {', '.join(map(shown.measure.axis, chart.table.averaged))}")
     if drawn:
-        cells = [cell for row in drawn for cell in row.cells if cell is not None]
-        if any(_interval(cell, document, measure) for cell in cells):
-            parts.append("95 % intervals")
+        if any(cell and shown.interval(cell) for row in drawn for cell in row.cells):
+            notes.append("95 % intervals")
         if chart.name == "sparsity" and any(":" in label.label for label in chart.table.column_labels):
-            parts.append("open marks: n:m")
-        if document.show != "difference":
-            parts.append(measure.levels)
-    return ", ".join(parts)
+            notes.append("open marks: n:m")
+        if not shown.differences:
+            notes.append(shown.measure.levels)
+    return notes
 
 
 def _places(chart: StudyChart) -> list[object]:
@@ -90,43 +76,35 @@ def _places(chart: StudyChart) -> list[object]:
     return [escape(label.label) for label in chart.table.column_labels]
 
 
-def _series(chart: StudyChart, row: RowDocument, document: StudyDocument, measure: MeasureWords) -> dict[str, object]:
-    cells, shown = row.cells, Shown(document)
-    intervals = [None if cell is None else _interval(cell, document, measure) for cell in cells]
-    names = [label.label for label in chart.table.column_labels]
-    difference = document.show == "difference"
+def _series(chart: StudyChart, row: RowDocument, shown: Shown) -> dict[str, object]:
+    measure, names = shown.measure, chart.table.columns
 
     def place(value: float | None) -> float | None:
         return None if value is None else measure.place(value)
 
+    intervals = [None if cell is None else shown.interval(cell) for cell in row.cells]
     return {
         "name": escape(row.label),
-        "values": [None if cell is None else place(shown.value(cell)) for cell in cells],
+        "values": [None if cell is None else place(shown.value(cell)) for cell in row.cells],
         "low": [None if each is None else place(each[0]) for each in intervals],
         "high": [None if each is None else place(each[1]) for each in intervals],
         # Of n:m patterns, beside unstructured ones: points of their own, not on the line.
         "apart": [chart.name == "sparsity" and ":" in name for name in names],
-        "labels": [_label(row, name, cell, measure) for name, cell in zip(names, cells, strict=True)],
-        "hrefs": [None if cell is None else cell.href for cell in cells],
-        "dense": measure.no_difference if difference else place(row.dense),
-        "chance": None if difference else place(row.chance),
+        "labels": [_label(row, name, cell, measure) for name, cell in zip(names, row.cells, strict=True)],
+        "hrefs": [None if cell is None else cell.href for cell in row.cells],
+        "dense": measure.no_change if shown.differences else place(row.dense),
+        "chance": None if shown.differences else place(row.chance),
     }
 
 
-def _interval(cell: CellDocument, document: StudyDocument, measure: MeasureWords) -> tuple[float, float] | None:
-    return measure.difference_interval(cell) if document.show == "difference" else cell.interval
-
-
 def _label(row: RowDocument, column: str, cell: CellDocument | None, measure: MeasureWords) -> str:
-    value = None if cell is None else measure.value(cell)
-    if cell is None or value is None:
+    if cell is None or cell.value is None:
         return ""
-    lines = [f"{escape(row.label)} · {escape(column)}", f"{measure.name} {measure.text(value)}{measure.unit}"]
+    lines = [f"{escape(row.label)} · {escape(column)}", f"{measure.name} {measure.text(cell.value)}{measure.unit}"]
     if cell.interval is not None:
         lines[-1] += f" ({measure.text(cell.interval[0])} to {measure.text(cell.interval[1])})"
-    difference = measure.difference(cell)
-    if difference is not None:
-        lines.append(f"{measure.difference_text(difference)}{measure.difference_unit} to dense")
+    if cell.change is not None:
+        lines.append(f"{measure.change_text(cell.change)}{measure.change_unit} to dense")
     if cell.measurements > 1:
         lines.append(f"{measure.mean} of {cell.done} of {formats.plural(cell.measurements, 'measurement')}")
     return "<br>".join(lines)

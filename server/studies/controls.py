@@ -4,22 +4,21 @@ The axes and filters are a plain GET form, everything else is a link: the page w
 says all of it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker
-from prunescope.server.studies.documents import LabelDocument, StudyDocument, table_title
-from prunescope.server.studies.measures import MEASURES, axis_name
-from prunescope.server.studies.query import StudyQuery, shown_query
+from prunescope.server.studies.documents import StudyDocument, table_title
+from prunescope.server.studies.measures import MEASURES
+from prunescope.server.studies.query import shown_query
+from prunescope.server.studies.shown import Shown
+from prunescope.server.studies.tables import axis_sizes
 from prunescope.store.evaluations.values import Measure
 from prunescope.store.studies.table import AXES
 
 SHOWN_LABELS = 2
 """A filter with more values than so many only counts them."""
-NO_VALUE = "none"
-FILE_NOTES = {"csv": "this table", "tex": "this table, with booktabs", "html": "this table", "json": "this table"}
 FILE_NAMES = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "json": "JSON"}
 LIKE_TABLES = {
     ("task", "calibration"): "Table 1",
@@ -31,89 +30,57 @@ LIKE_TABLES = {
 
 
 @dataclass(frozen=True)
-class Filter:
-    """The menu of an axis, whose values are checkboxes: all of them count while none is checked. ``shown`` is its
-    text."""
+class Controls:
+    """Everything above the table; a shared page has the exports only.
 
-    axis: str
-    name: str
-    shown: str
-
-
-@dataclass(frozen=True)
-class TableForm:
-    """``axes`` (axis: name) can be rows and columns; ``kept`` are hidden fields."""
+    Of the form are its address, the axes (axis -> name) that can be rows and columns, the filters (axis -> what its
+    menu says is chosen; its values are checkboxes, and all of them count while none is checked) and hidden fields.
+    """
 
     action: str
     axes: dict[str, str]
-    filters: tuple[Filter, ...]
+    filters: dict[str, str]
     kept: dict[str, urls.State]
-
-
-@dataclass(frozen=True)
-class Controls:
-    """Everything above the table; ``form`` and ``menus`` are missing on a shared page."""
-
-    form: TableForm | None
     toggles: tuple[Picker, ...]
     menus: tuple[Picker, ...]
     chips: tuple[Option, ...]
-    clear_href: str | None
+    clear_href: str
     exports: tuple[Option, ...]
 
 
-def study_controls(document: StudyDocument, here: str, *, shared: bool) -> Controls:
+def study_controls(shown: Shown, here: str) -> Controls:
+    document, table = shown.document, shown.table
     query = shown_query(document)
 
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **query.with_(**changes).state)
 
+    sizes = axis_sizes(document.axes)
+    several = [axis for axis, size in sizes.items() if size > 1 or axis in document.filters]
+    filters = {axis: _chosen(document, axis, sizes[axis]) for axis in several}
+    offered = [axis for axis in document.axes if axis in {*filters, table.rows_axis, table.columns_axis}]
     return Controls(
-        form=None if shared else _form(document, query, here),
-        toggles=() if shared else (*_measures(document, href), _show(document, href)),
-        menus=() if shared else _menus(document, href),
-        chips=() if shared else _chips(document, href),
-        clear_href=href(**dict.fromkeys(document.filters)) if document.filters else None,
-        exports=_exports(document),
-    )
-
-
-def _form(document: StudyDocument, query: StudyQuery, here: str) -> TableForm:
-    table = document.table
-
-    several = [axis for axis, labels in document.axis_labels.items() if _several(labels) or axis in document.filters]
-    offered = [axis for axis in document.axes if axis in {*several, table.rows_axis, table.columns_axis}]
-    return TableForm(
         action=here,
-        axes={axis: axis_name(axis, document.measure) for axis in offered},
-        filters=tuple(_filter(document, axis) for axis in several),
+        axes={axis: shown.measure.axis(axis) for axis in offered},
+        filters=filters,
         kept=query.with_(rows=None, columns=None, **dict.fromkeys(AXES)).state,
+        toggles=(*_measures(document, href), _show(shown, href)),
+        menus=_menus(shown, href),
+        chips=_chips(shown, href),
+        clear_href=href(**dict.fromkeys(document.filters)),
+        exports=_exports(shown),
     )
 
 
-def _several(labels: Sequence[LabelDocument]) -> bool:
-    """Whether an axis can be filtered: it has two values or more, not counting "none"."""
-    return len(_real(labels)) > 1
-
-
-def _real(labels: Sequence[LabelDocument]) -> list[LabelDocument]:
-    return [label for label in labels if label.value != NO_VALUE]
-
-
-def _filter(document: StudyDocument, axis: str) -> Filter:
+def _chosen(document: StudyDocument, axis: str, size: int) -> str:
+    """``averaged, 3``, ``all 3``, ``c4, ptb``, ``3 of 9 and none``."""
     chosen = document.filters.get(axis, [])
-    labels = document.axis_labels[axis]
-    names = [each.label for each in labels if each.value in chosen]
-    # The same count as in the study's facts: "none" is a choice here, and no calibration set.
-    count = len(_real(labels))
     if not chosen:
-        shown = f"averaged, {count}" if axis in document.table.averaged else f"all {count}"
-    elif len(names) <= SHOWN_LABELS:
-        shown = ", ".join(names)
-    else:
-        none = " and none" if NO_VALUE in chosen else ""
-        shown = f"{len(names) - bool(none)} of {count}{none}"
-    return Filter(axis, axis_name(axis, document.measure).capitalize(), shown)
+        return f"averaged, {size}" if axis in document.table.averaged else f"all {size}"
+    if len(chosen) <= SHOWN_LABELS:
+        return ", ".join(each.label for each in document.axis_labels[axis] if each.value in chosen)
+    none = "none" in chosen
+    return f"{len(chosen) - none} of {size}{' and none' if none else ''}"
 
 
 def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
@@ -134,45 +101,42 @@ def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
     return (Picker("What was measured", "", tuple(map(option, document.measures))),)
 
 
-def _show(document: StudyDocument, href: Href) -> Picker:
-    measure = MEASURES[document.measure]
-    alone = len(document.measures) == 1
+def _show(shown: Shown, href: Href) -> Picker:
+    alone = len(shown.document.measures) == 1
     options = (
-        Option(measure.title if alone else "Values", href(show=None), document.show != "difference"),
-        Option(measure.difference_title, href(show="difference"), document.show == "difference"),
+        Option(shown.measure.title if alone else "Values", href(show=None), not shown.differences),
+        Option(shown.measure.change_title, href(show="difference"), shown.differences),
     )
     return Picker("What is shown", "", options)
 
 
-def _menus(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
-    menus = []
+def _menus(shown: Shown, href: Href) -> tuple[Picker, ...]:
+    document, menus = shown.document, []
     if len(document.tables) > 1:
-        menus.append(Picker("Usual tables", "Usual tables", tuple(_usual(document, href))))
+        menus.append(Picker("Usual tables", "Usual tables", tuple(_usual(shown, href))))
     if document.charts:
-        now = document.chart
-        charts = [
-            Option(link.label, link.href, now is not None and link.label == now.title) for link in document.charts
-        ]
+        now = document.chart.title if document.chart else None
+        charts = [Option(link.label, link.href, link.label == now) for link in document.charts]
         none = Option("None", href(chart=None), now is None)
-        menus.append(Picker("Chart", f"Chart: {now.title.lower() if now else 'none'}", (none, *charts)))
+        menus.append(Picker("Chart", f"Chart: {now.lower() if now else 'none'}", (none, *charts)))
     paper = document.published.name if document.published else None
     if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [paper])])]:
         tables = [Option(table_title(name), href(published=name), name == paper) for name in papers]
         none = Option("None", href(published=None), paper is None)
-        shown = f"Paper: {table_title(paper) if paper else 'none'}"
-        menus.append(Picker("The paper's values", shown, (none, *tables)))
+        title = table_title(paper) if paper else "none"
+        menus.append(Picker("The paper's values", f"Paper: {title}", (none, *tables)))
     return tuple(menus)
 
 
-def _usual(document: StudyDocument, href: Href) -> list[Option]:
+def _usual(shown: Shown, href: Href) -> list[Option]:
+    document, axis = shown.document, shown.measure.axis
     options = []
     for link in document.tables:
         down, _, across = link.label.partition(" by ")
-        label = f"{axis_name(down, document.measure).capitalize()} by {axis_name(across, document.measure)}"
         like = LIKE_TABLES.get((down, across)) if document.measure == "accuracy" else None
         options.append(
             Option(
-                label,
+                f"{axis(down).capitalize()} by {axis(across)}",
                 href(rows=down, columns=across, chart=None),
                 (document.table.rows_axis, document.table.columns_axis) == (down, across),
                 f"like {like} of the paper" if like else "",
@@ -181,25 +145,30 @@ def _usual(document: StudyDocument, href: Href) -> list[Option]:
     return options
 
 
-def _chips(document: StudyDocument, href: Href) -> tuple[Option, ...]:
+def _chips(shown: Shown, href: Href) -> tuple[Option, ...]:
     """The filters that are set, each a link to the page without it."""
     chips = []
-    for axis, values in document.filters.items():
-        names = {each.value: each.label for each in document.axis_labels[axis]}
+    for axis, values in shown.document.filters.items():
+        names = {each.value: each.label for each in shown.document.axis_labels[axis]}
         for value in values:
             left = [other for other in values if other != value]
-            chips.append(Option(names[value], href(**{axis: left or None}), False, axis_name(axis, document.measure)))
+            chips.append(Option(names[value], href(**{axis: left or None}), False, shown.measure.axis(axis)))
     return tuple(chips)
 
 
-def _exports(document: StudyDocument) -> tuple[Option, ...]:
+def _exports(shown: Shown) -> tuple[Option, ...]:
+    document = shown.document
     query = shown_query(document).with_(chart=None)
     files = [
-        Option(FILE_NAMES[form], urls.study_table(document.id, form, **query.state), False, FILE_NOTES[form])
+        Option(
+            FILE_NAMES[form],
+            urls.study_table(document.id, form, **query.state),
+            False,
+            "this table, with booktabs" if form == "tex" else "this table",
+        )
         for form in urls.TABLE_FORMS
     ]
-    count = sum(cell.measurements for row in document.table.rows for cell in row.cells if cell is not None)
-    every = f"every cell and {axis_name('task', document.measure)}, every setting"
+    every = f"every cell and {shown.measure.axis('task')}, every setting"
+    count = sum(cell.measurements for cell in shown.cells)
     note = every if document.filters else f"{every} ({formats.count(count)} here)"
-    cells = Option("All cells, CSV", urls.study_cells(document.id, measure=query.measure), False, note)
-    return (*files, cells)
+    return (*files, Option("All cells, CSV", urls.study_cells(document.id, measure=query.measure), False, note))

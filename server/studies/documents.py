@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 from prunescope.jobs.documents import JobState
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.site.documents import Document, Link, Page
-from prunescope.store.evaluations.values import Interval, Measure
+from prunescope.store.evaluations.values import Interval, Measure, perplexity
 
 Show = Literal["accuracy", "perplexity", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
@@ -54,6 +54,34 @@ class CellDocument(Document):
     href: str | None  # its examples, or its job's page while there are none
     model_href: str | None = None  # the pruned model, when all of it was measured on one that is there
     published: float | None = None  # what the paper prints at this place, in the table that was asked for
+
+    @property
+    def value(self) -> float | None:
+        """The accuracy or the perplexity, whichever the table is of."""
+        return self.accuracy if self.perplexity is None else self.perplexity
+
+    @property
+    def partial(self) -> bool:
+        """Some of its measurements are there, others are not."""
+        return self.value is not None and self.done < self.measurements
+
+    @property
+    def change(self) -> float | None:
+        """What the dense model is compared by: the difference of accuracies, the ratio of perplexities."""
+        return self.difference if self.ratio is None else self.ratio
+
+    @property
+    def change_interval(self) -> Interval | None:
+        """The interval of ``change``."""
+        if self.ratio is None or self.difference_interval is None:
+            return self.difference_interval
+        low, high = self.difference_interval
+        return perplexity(low), perplexity(high)
+
+    @property
+    def gain(self) -> float | None:
+        """What the colour stands for, positive where the cell is better than dense."""
+        return -self.difference if self.difference is not None and self.ratio is not None else self.difference
 
 
 class LabelDocument(Document):

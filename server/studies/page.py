@@ -4,46 +4,34 @@ from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
-from prunescope.server.jobs.lines import Bar, JobLine, job_line
+from prunescope.server.jobs.lines import JobLine, job_line
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Empty, Fact, ListPage
 from prunescope.server.studies.charts_page import Chart, study_chart
 from prunescope.server.studies.controls import Controls, study_controls
+from prunescope.server.studies.details import Details, cell_details, details_data
 from prunescope.server.studies.documents import StudyDocument, StudySummary
-from prunescope.server.studies.grid import Grid, study_grid
-from prunescope.server.studies.measures import axis_name
-from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
-
-MAX_OPEN_MODELS = 8
-"""So many are listed at once."""
+from prunescope.server.studies.tables import axis_sizes
 
 
 @dataclass(frozen=True)
 class StudyPage:
-    """The context of ``studies/study.html``."""
+    """The context of ``studies/study.html``. ``places``: value of a row -> its place in the table; ``first`` are the
+    details that are open at first, ``details`` those of all cells for the script."""
 
     frame: Frame
-    document: StudyDocument
+    shown: Shown
     facts: tuple[Fact, ...]
     controls: Controls
-    rows_axis: str
-    averaged: str
-    grid: Grid
-    empty: str
+    places: dict[str, int]
+    first: Details | None
+    details: dict[str, object]
     chart: Chart | None
-    models_open: bool
-    state_name: str
-    bar: Bar
-    progress_note: str
-    failed_note: str
-    failures_left: str
-    retry_href: str | None
     jobs: tuple[JobLine, ...]
-    jobs_left: str
-    delete_href: str | None
+    delete_href: str
     after_delete: str
 
 
@@ -58,61 +46,28 @@ def studies_page(page: Page[StudySummary], frame: Frame) -> ListPage[StudySummar
 
 
 def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage:
-    shown, ended = Shown(document), document.state.ended
-    close_href = urls.with_state(here, **shown_query(document).with_(chart=None).state)
+    shown = Shown(document)
+    places = {row.value: place for place, row in enumerate(document.table.rows)}
+    details = cell_details(shown, places)
     return StudyPage(
         frame=frame,
-        document=document,
-        facts=_facts(document),
-        controls=study_controls(document, here, shared=frame.shared),
-        rows_axis=shown.axis(document.table.rows_axis),
-        averaged=shown.averaged,
-        grid=study_grid(shown),
-        empty=_empty(document),
-        chart=study_chart(document, close_href, shared=frame.shared),
-        models_open=len(document.models) <= MAX_OPEN_MODELS,
-        state_name=document.state.value.capitalize() if ended else "Still running",
-        bar=Bar(document.done + document.failed, max(1, document.cells), True),
-        progress_note=_progress(document),
-        failed_note=f"{formats.count(document.failed)} failed" if document.failed else "none failed",
-        failures_left=_more(document.failed - len(document.failures)),
-        retry_href=None if frame.shared or document.failed < 2 else document.retry_href,
+        shown=shown,
+        facts=_facts(shown),
+        controls=study_controls(shown, here),
+        places=places,
+        first=next((each for each in details.values() if each.links), next(iter(details.values()), None)),
+        details=details_data(details),
+        chart=study_chart(shown, here),
         jobs=tuple(job_line(job) for job in document.jobs),
-        jobs_left=_more(document.cells - len(document.jobs)),
-        delete_href=urls.api(document.href) if ended and not frame.shared else None,
+        delete_href=urls.api(document.href),
         after_delete=urls.studies(),
     )
 
 
-def _facts(document: StudyDocument) -> tuple[Fact, ...]:
-    known = {axis: [value for value in values if value != "none"] for axis, values in document.axes.items()}
+def _facts(shown: Shown) -> tuple[Fact, ...]:
     return tuple(
-        Fact("", formats.count(len(values)), axis_name(axis, document.measure) + ("" if len(values) == 1 else "s"))
-        for axis, values in known.items()
+        Fact("", formats.count(size), shown.measure.axis(axis) + ("" if size == 1 else "s"))
+        for axis, size in axis_sizes(shown.document.axes).items()
         # One window length, one allocation and one group are what most studies have.
-        if len(values) > 1 or (values and axis not in {"seqlen", "allocation", "group"})
+        if size > 1 or (size and axis not in {"seqlen", "allocation", "group"})
     )
-
-
-def _empty(document: StudyDocument) -> str:
-    """The reason why there is no table; empty where there is one."""
-    if not document.axes["task"]:
-        return "This study names no task; its jobs stand below."
-    if not document.table.rows:
-        return (
-            "No cell of this study matches the filters. Remove one of them."
-            if document.filters
-            else ("Nothing is pruned in this study.")
-        )
-    return ""
-
-
-def _more(left: int) -> str:
-    return f"and {formats.count(left)} more" if left > 0 else ""
-
-
-def _progress(document: StudyDocument) -> str:
-    if document.state.ended:
-        return f"{formats.plural(document.cells, 'job')}, {document.state.value}."
-    left = document.cells - document.done - document.failed
-    return f"{formats.plural(left, 'job')} to go, {formats.count(document.running)} running now."

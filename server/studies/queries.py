@@ -16,13 +16,13 @@ from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
 from prunescope.server.studies.documents import FailedCell, PaperTable, StudyDocument, StudyJobs, StudySummary
 from prunescope.server.studies.query import StudyQuery
-from prunescope.server.studies.tables import Beside, Printed, axis_labels, table_document
+from prunescope.server.studies.tables import Beside, axis_labels, axis_sizes, printed_values, table_document
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.values import ACCURACY, Measure
 from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.studies import published as papers
 from prunescope.store.studies import table as study_table
-from prunescope.store.studies.pivot import Pivot, pivot
+from prunescope.store.studies.pivot import pivot
 from prunescope.store.studies.table import AXES, Axis
 
 USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
@@ -41,7 +41,6 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
 )
 ALL = StudyQuery()
 DIFFERENCE = "difference"
-NO_CALIBRATION = "none"
 UNIFORM = "uniform"
 MAX_LISTED = 20
 """So many models, jobs and failures are part of the document."""
@@ -55,12 +54,7 @@ def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     jobs = stores.jobs.summaries(job for _, job in made)
     counts = stores.studies.counts(job for _, job in made)
     titles = stores.names.studies()
-    items = [
-        StudySummary.model_validate(
-            _summary(record, jobs[job], counts[job], titles.get(record.id) or study_title(record.spec))
-        )
-        for record, job in made
-    ]
+    items = [StudySummary.model_validate(_summary(record, jobs[job], counts[job], titles)) for record, job in made]
     return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
 
 
@@ -70,19 +64,15 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
     record = stores.results.get("study", id)
     measures = study_table.measures_of(record.spec)
     by = measured_by(record.spec, query.measure)
-    shown = (by, DIFFERENCE)
     show = by if query.show is None else query.show
-    if show not in shown:
-        raise bad_field("show", show, list(shown), unknown_name(show, shown))
+    if show not in (by, DIFFERENCE):
+        raise bad_field("show", show, [by, DIFFERENCE], unknown_name(show, (by, DIFFERENCE)))
     if paper is not None and by != ACCURACY:
         raise bad_field("published", paper.name, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
     table = stores.studies.table(id, by)
     usual = _usual(table)
-    rows, columns = query.rows, query.columns
-    across = columns or next((each[1] for each in usual if rows is None or each[0] == rows), None)
-    down = rows or next((each[0] for each in usual if columns is None or each[1] == columns), usual[0][0])
-    chosen = pivot(table, down, across or next(axis for axis in AXES if axis != down), query.where)
-    names = Names(stores, [*table.axes["model"]])
+    rows, columns = _axes(query, usual)
+    chosen = pivot(table, rows, columns, query.where)
     query = query.with_(
         rows=chosen.rows,
         columns=chosen.columns,
@@ -90,24 +80,23 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
         show=None if show == by else show,
         **chosen.where,
     )
-    pruned = [cell for cell in table.cells if cell.role == "prune" and cell.done]
-    there = stores.results.known("model", [cell.artefact for cell in pruned])
-    made = [cell for cell in pruned if cell.artefact in there]
-    models = stores.results.many("model", [cell.artefact for cell in made[:MAX_LISTED]])
+    names = Names(stores, [*table.axes["model"]])
+    pruned = [cell.artefact for cell in table.cells if cell.role == "prune" and cell.done]
+    there = stores.results.known("model", pruned)
+    made = [model for model in pruned if model in there]
+    models = stores.results.many("model", made[:MAX_LISTED])
+    failed = [cell for cell in table.cells if cell.unsuccessful]
     labels = axis_labels(table, names)
     beside = Beside(labels, there, paper)
+    states = Counter(cell.state for cell in table.cells)
+    jobs = _jobs(stores, id, [cell.job for cell in table.cells], Window(0, MAX_LISTED))
     return StudyDocument.model_validate(
         {
-            **_summary(
-                record,
-                table.job,
-                Counter(cell.state for cell in table.cells),
-                stores.names.studies().get(record.id) or study_title(record.spec),
-            ),
+            **_summary(record, table.job, states, stores.names.studies()),
             "spec": record.spec,
             "axes": table.axes,
             "axis_labels": labels,
-            "filters": {axis: [*labels] for axis, labels in chosen.where.items()},
+            "filters": {axis: [*values] for axis, values in chosen.where.items()},
             "measure": by,
             "measures": measures,
             "show": show,
@@ -115,7 +104,11 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
             "chart": None if query.chart is None else study_chart(table, query.chart, query, beside),
             "charts": chart_links(table, query),
             "published": paper and PaperTable.model_validate(paper),
-            "published_tables": _with_values(table, chosen) if by == ACCURACY else [],
+            "published_tables": [
+                name
+                for name, printed in papers.published_tables().items()
+                if by == ACCURACY and printed_values(printed, table, chosen)
+            ],
             "tables": [
                 Link(
                     label=f"{down} by {across}",
@@ -124,17 +117,25 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
                 for down, across in usual
             ],
             "models": [
-                Link(label=_model_label(models[cell.artefact], table, names), href=urls.model(cell.artefact))
-                for cell in made[:MAX_LISTED]
+                Link(label=_model_label(models[model], table, names), href=urls.model(model))
+                for model in made[:MAX_LISTED]
             ],
             "models_total": len(made),
             "attributions": _attributions(stores, table),
-            "failures": _failures([cell for cell in table.cells if cell.unsuccessful][:MAX_LISTED], names),
-            "retry_href": urls.study_retry(id) if any(cell.unsuccessful for cell in table.cells) else None,
-            "running": sum(cell.state == JobState.RUNNING for cell in table.cells),
-            **_jobs(stores, id, [cell.job for cell in table.cells], Window(0, MAX_LISTED)),
+            "failures": _failures(failed[:MAX_LISTED], names),
+            "retry_href": urls.study_retry(id) if failed else None,
+            "running": states[JobState.RUNNING],
+            "jobs": jobs.items,
+            "jobs_next_href": jobs.next_href,
         }
     )
+
+
+def _axes(query: StudyQuery, usual: Sequence[tuple[Axis, Axis]]) -> tuple[str, str]:
+    """The rows and columns that are asked for; where one is not, of the first usual table with the other one."""
+    columns = query.columns or next((each[1] for each in usual if query.rows in (None, each[0])), None)
+    rows = query.rows or next((each[0] for each in usual if query.columns in (None, each[1])), usual[0][0])
+    return rows, columns or next(axis for axis in AXES if axis != rows)
 
 
 def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
@@ -153,33 +154,18 @@ def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int
     record = stores.results.get("study", id)
     if record.job is None:
         raise not_found("study", id)
-    found = _jobs(stores, id, stores.studies.cell_jobs(record.job), window)
-    return StudyJobs.model_validate(
-        {"items": found["jobs"], "next": found["next"], "next_href": found["jobs_next_href"]}
-    )
+    return _jobs(stores, id, stores.studies.cell_jobs(record.job), window)
 
 
-def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> dict[str, object]:
-    """A part of the jobs of a study, and the address of the next part."""
+def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> StudyJobs:
     wanted = cells[window.offset : window.offset + window.limit]
     known = stores.jobs.summaries(wanted)
-    following = window.after(len(cells))
-    return {
-        "jobs": job_items(stores, [known[job] for job in wanted]),
-        "next": following,
-        "jobs_next_href": None if following is None else urls.study_jobs(id, cursor=following),
-    }
-
-
-def _with_values(table: study_table.StudyTable, chosen: Pivot) -> list[str]:
-    """Names of the paper's tables that print a value for at least one cell of the study's table."""
-    places = [(row, column) for row in chosen.row_labels for column in chosen.column_labels]
-
-    def has_one(paper: papers.PublishedTable) -> bool:
-        printed = Printed(paper, table, chosen)
-        return any(printed.value(row, column) is not None for row, column in places)
-
-    return [name for name, paper in papers.published_tables().items() if has_one(paper)]
+    after = window.after(len(cells))
+    return StudyJobs(
+        items=job_items(stores, [known[job] for job in wanted]),
+        next=after,
+        next_href=urls.study_jobs(id, cursor=after) if after else None,
+    )
 
 
 def _attributions(stores: Stores, table: study_table.StudyTable) -> list[Link]:
@@ -221,11 +207,11 @@ def _model_label(record: Record, table: study_table.StudyTable, names: Names) ->
     return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else label
 
 
-def _summary(record: Record, job: JobSummary, cells: Counter[JobState], title: str) -> dict[str, object]:
+def _summary(record: Record, job: JobSummary, cells: Counter[JobState], titles: Mapping[str, str]) -> dict[str, object]:
     assert job.kind == JobKind.STUDY
     return {
         "id": record.id,
-        "title": title,
+        "title": titles.get(record.id) or study_title(record.spec),
         "state": job.state,
         "cells": cells.total(),
         "done": cells[JobState.SUCCEEDED],
@@ -238,8 +224,8 @@ def _summary(record: Record, job: JobSummary, cells: Counter[JobState], title: s
 
 def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
     """Pairs of axes (rows, columns) that make a useful table of this study, the one with the most cells first; at least
-    one. "none" does not count as a value."""
-    sizes = {axis: sum(value != NO_CALIBRATION for value in table.axes[axis]) for axis in AXES}
+    one."""
+    sizes = axis_sizes(table.axes)
     fitting = [
         (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")
     ]

@@ -4,15 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from prunescope.server.site import formats
+from prunescope.server.site.palette import Scale, difference_shade
 from prunescope.server.studies.documents import CellDocument, RowDocument, StudyDocument, TableDocument
-from prunescope.server.studies.measures import MEASURES, MeasureWords, axis_name
-
-MEASURE_NAMES = {
-    ("accuracy", False): "accuracy",
-    ("accuracy", True): "accuracy difference",
-    ("perplexity", False): "perplexity",
-    ("perplexity", True): "perplexity ratio",
-}
+from prunescope.server.studies.measures import MEASURES, MeasureWords
+from prunescope.store.evaluations.values import Interval
+from prunescope.store.studies.table import UNSUCCESSFUL
 
 
 @dataclass(frozen=True)
@@ -34,11 +30,6 @@ class Shown:
         return self.document.show == "difference"
 
     @property
-    def measure_name(self) -> str:
-        """``accuracy``, ``perplexity ratio``."""
-        return MEASURE_NAMES[self.document.measure, self.differences]
-
-    @property
     def groups(self) -> dict[str, list[RowDocument]]:
         """Heading -> its rows; the heading is empty where rows have none."""
         groups: dict[str, list[RowDocument]] = {}
@@ -50,27 +41,40 @@ class Shown:
     def cells(self) -> list[CellDocument]:
         return [cell for row in self.table.rows for cell in row.cells if cell is not None]
 
+    @cached_property
+    def scale(self) -> Scale:
+        """The scale of the colours, which stand for what a cell gains."""
+        return Scale(self.measure.scale(self.table.largest_difference))
+
+    def marks(self, cell: CellDocument) -> str:
+        """The css classes of a cell on a page: its shade, and what is special about it."""
+        if cell.value is None:
+            return "failed" if cell.state in UNSUCCESSFUL else "waiting"
+        marks = []
+        if cell.gain is not None:
+            marks += ["loss-shade" if cell.gain < 0 else "gain-shade", difference_shade(cell.gain, self.scale)]
+        marks += ["near"] * cell.at_chance + ["partial"] * cell.partial
+        return " ".join(marks)
+
     @property
     def with_paper(self) -> bool:
         """Whether any cell stands beside a value of the paper."""
         return any(cell.published is not None for cell in self.cells)
 
-    def axis(self, axis: str) -> str:
-        """The name of an axis: ``calibration set``."""
-        return axis_name(axis, self.document.measure)
-
-    def value(self, cell: CellDocument | None) -> float | None:
+    def value(self, cell: CellDocument) -> float | None:
         """The number in a cell, with all digits; an accuracy as a share."""
-        if cell is None:
-            return None
-        return self.measure.difference(cell) if self.differences else self.measure.value(cell)
+        return cell.change if self.differences else cell.value
 
-    def text(self, cell: CellDocument | None) -> str:
-        """The same as people read it: percent, points, a perplexity or a ratio; nothing where there is none."""
+    def interval(self, cell: CellDocument) -> Interval | None:
+        """The interval of that number."""
+        return cell.change_interval if self.differences else cell.interval
+
+    def text(self, cell: CellDocument) -> str:
+        """The number as people read it: percent, points, a perplexity or a ratio; nothing where there is none."""
         value = self.value(cell)
         if value is None:
             return ""
-        return self.measure.difference_text(value) if self.differences else self.measure.text(value)
+        return self.measure.change_text(value) if self.differences else self.measure.text(value)
 
     def dense(self, row: RowDocument) -> str:
         return "" if row.dense is None else self.measure.text(row.dense)
@@ -78,29 +82,26 @@ class Shown:
     def spread(self, row: RowDocument) -> str:
         return "" if row.spread is None else self.measure.spread_text(row.spread)
 
-    def paper(self, cell: CellDocument | None) -> str:
-        """The paper's value in percent; nothing where it prints none."""
-        return "" if cell is None or cell.published is None else formats.accuracy(cell.published)
-
-    def holds(self, cell: CellDocument | None) -> bool:
+    def holds(self, cell: CellDocument) -> bool:
         """Whether a difference is marked as one that holds at a false discovery rate of 5 %."""
-        return cell is not None and cell.survives and self.differences
+        return cell.survives and self.differences
 
     @property
     def averaged(self) -> str:
         """The sentence on what each cell is a mean over; nothing where it is a single measurement."""
-        names = [*map(self.axis, self.table.averaged)]
+        names = [*map(self.measure.axis, self.table.averaged)]
         return f"Each cell is the {self.measure.mean} over {listed(names)}." if names else ""
 
     @property
     def caption(self) -> str:
         """What the numbers are: measure, axes, what is averaged, and what the filters leave in."""
-        what = self.measure.difference_caption if self.differences else self.measure.caption
-        sentences = [f"{what}: {self.axis(self.table.rows_axis)} by {self.axis(self.table.columns_axis)}."]
+        axis = self.measure.axis
+        what = self.measure.change_caption if self.differences else self.measure.caption
+        sentences = [f"{what}: {axis(self.table.rows_axis)} by {axis(self.table.columns_axis)}."]
         sentences += [self.averaged] if self.averaged else []
-        for axis, values in self.document.filters.items():
-            labels = {each.value: each.label for each in self.document.axis_labels[axis]}
-            sentences.append(f"Only {self.axis(axis)} {listed([labels[value] for value in values])}.")
+        for name, values in self.document.filters.items():
+            labels = {each.value: each.label for each in self.document.axis_labels[name]}
+            sentences.append(f"Only {axis(name)} {listed([labels[value] for value in values])}.")
         return " ".join(sentences)
 
     @property

@@ -7,10 +7,10 @@ from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
 from prunescope.server.site.names import Names
 from prunescope.server.studies.documents import CellDocument, LabelDocument, RowDocument, TableDocument
+from prunescope.server.studies.measures import MEASURES
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
-from prunescope.store.studies import pivot
 from prunescope.store.studies import table as study_table
-from prunescope.store.studies.pivot import Pivot
+from prunescope.store.studies.pivot import Pivot, PivotCell
 from prunescope.store.studies.published import PublishedTable
 
 
@@ -21,6 +21,11 @@ class Beside:
     labels: Mapping[str, Sequence[LabelDocument]]
     models: Collection[str]
     paper: PublishedTable | None
+
+
+def axis_sizes(axes: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Axis -> how many values it has. "none" is a label of cells, but not a calibration set and not a window length."""
+    return {axis: sum(value != "none" for value in values) for axis, values in axes.items()}
 
 
 def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[LabelDocument]]:
@@ -49,41 +54,31 @@ def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
     return name if sum(other.rpartition("/")[2] == name for other in values) == 1 else value
 
 
-class Printed:
-    """Values of a table of the paper for the cells of a study's table; none for a mean over an axis that the paper
-    holds constant."""
-
-    def __init__(self, paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot) -> None:
-        self._paper, self._axes = paper, (crossed.rows, crossed.columns)
-        labels: dict[str, Sequence[str]] = {**table.axes, **crossed.where}
-        self._alone = {axis: some[0] for axis, some in labels.items() if len(some) == 1}
-        self._fits = {*self._axes} <= set(paper.axes)
-
-    def value(self, row: str, column: str) -> float | None:
-        """The paper's value, a share, where this row and column meet."""
-        if not self._fits:
-            return None
-        rows, columns = self._axes
-        return self._paper.value({**self._alone, rows: row, columns: column})
+def printed_values(
+    paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot
+) -> dict[tuple[str, str], float]:
+    """(row, column) -> what the paper prints there, a share. It prints none for a mean over an axis that it holds
+    constant."""
+    if not {crossed.rows, crossed.columns} <= set(paper.axes):
+        return {}
+    labels: dict[str, Sequence[str]] = {**table.axes, **crossed.where}
+    alone = {axis: some[0] for axis, some in labels.items() if len(some) == 1}
+    found = {
+        (row, column): paper.value({**alone, crossed.rows: row, crossed.columns: column})
+        for row in crossed.row_labels
+        for column in crossed.column_labels
+    }
+    return {place: value for place, value in found.items() if value is not None}
 
 
 def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> TableDocument:
     """The document of a pivot."""
     down, across = ({label.value: label for label in beside.labels[axis]} for axis in (crossed.rows, crossed.columns))
-    paper = None if beside.paper is None else Printed(beside.paper, table, crossed)
-    rows = [
-        _row(
-            down[value],
-            dense,
-            [
-                None if cell is None else (cell, paper.value(value, column) if paper else None)
-                for column, cell in zip(crossed.column_labels, cells, strict=True)
-            ],
-            beside.models,
-            table.measure,
-        )
-        for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True)
-    ]
+    printed = printed_values(beside.paper, table, crossed) if beside.paper else {}
+    rows = []
+    for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True):
+        published = [printed.get((value, column)) for column in crossed.column_labels]
+        rows.append(_row(down[value], dense, cells, published, beside.models, table.measure))
     columns = [across[value] for value in crossed.column_labels]
     differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
     return TableDocument(
@@ -102,37 +97,14 @@ def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside
 
 
 def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
-    cells = [cell for row in crossed.cells for cell in row if cell is not None]
-    if measure == PERPLEXITY:
-        yield from _notes_of_perplexities(crossed, cells)
-        return
-    yield "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
-    if any(cell.facts > 1 for cell in cells):
-        yield (
-            "The interval of a mean over tasks is computed from the tasks' own intervals: it covers which rows were "
-            "sampled, not which calibration data were drawn. A mean over the same rows has none."
-        )
+    words = MEASURES[measure]
+    yield words.intervals
+    if any(cell is not None and cell.facts > 1 for row in crossed.cells for cell in row):
+        yield words.means
     if crossed.tested:
         yield (
             f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
-            "(McNemar's exact test, Benjamini-Hochberg)."
-        )
-
-
-def _notes_of_perplexities(crossed: Pivot, cells: Sequence[pivot.PivotCell]) -> Iterator[str]:
-    yield (
-        "Intervals are 95 % ones, Student's over the windows of a text: of the mean loss, and of the difference to the "
-        "dense model's on the same windows. A perplexity is e to the power of the loss, a ratio that of a difference."
-    )
-    if any(cell.facts > 1 for cell in cells):
-        yield (
-            "A mean is the geometric one, which is the mean of the losses; over different texts it has the interval "
-            "that follows from theirs, over the same windows none."
-        )
-    if crossed.tested:
-        yield (
-            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
-            "(Student's paired test, Benjamini-Hochberg)."
+            f"({words.test}, Benjamini-Hochberg)."
         )
 
 
@@ -150,26 +122,26 @@ def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], f
 def _row(
     label: LabelDocument,
     dense: float | None,
-    cells: list[tuple[pivot.PivotCell, float | None] | None],
+    cells: Sequence[PivotCell | None],
+    published: Sequence[float | None],
     models: Collection[str],
     measure: Measure,
 ) -> RowDocument:
-    there = [cell for cell, _ in filter(None, cells)]
+    there = [cell for cell in cells if cell is not None]
     # A mean of some measurements is not to be held against the mean of all of them.
     known = [cell.value for cell in there if cell.value is not None and cell.done == cell.facts]
-    highest = measure == ACCURACY
-    best = (max(known) if highest else min(known)) if len(known) > 1 else None
-    spread = max(known) - min(known) if len(known) > 1 else None
+    several = len(known) > 1
+    best = (max if measure == ACCURACY else min)(known) if several else None
     return RowDocument(
-        value=label.value,
-        label=label.label,
-        number=label.number,
-        group=label.group,
+        **dict(label),
         dense=_turned(dense, measure),
         chance=_common(cell.chance for cell in there),
         majority=_common(cell.majority for cell in there),
-        spread=_turned(spread, measure),
-        cells=[None if each is None else _cell(each[0], best, models, each[1], measure) for each in cells],
+        spread=_turned(max(known) - min(known), measure) if several else None,
+        cells=[
+            None if cell is None else _cell(cell, best, models, printed, measure)
+            for cell, printed in zip(cells, published, strict=True)
+        ],
     )
 
 
@@ -197,7 +169,7 @@ def _href(fact: study_table.Fact, measure: Measure) -> str:
 
 
 def _cell(
-    cell: pivot.PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
+    cell: PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
 ) -> CellDocument:
     perplexity = measure == PERPLEXITY
     return CellDocument(

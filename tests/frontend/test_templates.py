@@ -13,7 +13,10 @@ def test_there_are_templates_and_scripts() -> None:
 
 
 def test_no_inline_script_or_style() -> None:
+    """Files that are saved (``export``) have a style of their own; they are sent with `FILE_POLICY`."""
     for template in PAGES:
+        if template.parent.name == "export":
+            continue
         text = template.read_text(encoding="utf-8")
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text), template.name
         for tag in re.findall(r"<script[^>]*>", text):

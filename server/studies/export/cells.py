@@ -15,71 +15,11 @@ from prunescope.store.studies.table import StudyCell, StudyTable
 
 Spec = Mapping[str, Any]
 Numbers = Mapping[str, Floats]
+Columns = dict[str, list[str]]
+"""Name of a column -> its texts, one for each measurement."""
 
 ROWS_AT_ONCE = 500
 _END = "\r\n"
-SETTINGS = (
-    "study",
-    "state",
-    "model",
-    "method",
-    "method_options",
-    "pattern",
-    "sparsity",
-    "allocation",
-    "allocation_options",
-    "calibration",
-    "calibration_mode",
-    "calibration_samples",
-    "calibration_seqlen",
-    "calibration_seed",
-    "calibration_bos",
-    "limit",
-)
-MEASURED = (
-    "task",
-    "group",
-    "rows",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "chance",
-    "majority",
-    "dense",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-    "q",
-    "newly_wrong",
-    "newly_right",
-)
-PERPLEXITY_SETTINGS = ("perplexity_seqlen", "perplexity_windows", "perplexity_bos")
-PERPLEXITY_MEASURED = (
-    "text",
-    "tokens",
-    "perplexity",
-    "perplexity_low",
-    "perplexity_high",
-    "dense",
-    "ratio",
-    "difference_nats",
-    "difference_low",
-    "difference_high",
-    "p",
-    "q",
-    "windows_worse",
-    "windows_better",
-)
-RESULTS_OF_CELL = ("pruned_model", "job", "evaluation")
-COLUMNS = (*SETTINGS, *MEASURED, *RESULTS_OF_CELL, "dense_evaluation")
-PERPLEXITY_COLUMNS = (
-    *SETTINGS,
-    *PERPLEXITY_SETTINGS,
-    *PERPLEXITY_MEASURED,
-    *RESULTS_OF_CELL,
-    "dense_evaluation",
-)
 
 
 def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
@@ -95,15 +35,22 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     of_accuracy = table.measure == ACCURACY
     cells = [*(cell for cell in table.cells if cell.role == "dense" and table.groups), *table.evaluated]
     measured, paired, dense = table.findings.columns([cell.artefact for cell in cells])
-    found = map(",".join, zip(*(_accuracies if of_accuracy else _perplexities)(measured, paired, dense), strict=True))
+    if of_accuracy:
+        columns = {**_accuracies(measured, dense), **_compared(paired, "newly_wrong", "newly_right")}
+    else:
+        columns = {**_perplexities(measured, dense), **_compared(paired, "windows_worse", "windows_better")}
+    found = map(",".join, zip(*columns.values(), strict=True))
     tasks = [_line((task, group) if of_accuracy else (task,)) for task, group in table.groups.items()]
-    yield _line(COLUMNS if of_accuracy else PERPLEXITY_COLUMNS) + _END
+    # Their names are the same for all cells, and a study has one, also where nothing is measured.
+    settings = _settings(table, table.cells[0], {})
+    named = ("task", "group") if of_accuracy else ("text",)
+    yield _line([*settings, *named, *columns, "pruned_model", "job", "evaluation", "dense_evaluation"]) + _END
     lines: list[str] = []
     each = (len(cells), len(tasks))
     here: Bools = np.any((~np.isnan(measured["value"])).reshape(each), axis=1)
     before: Bools = (~np.isnan(dense)).reshape(each)
     for cell, known, compared in zip(cells, here, before, strict=True):
-        start = _line(_settings(table, cell, pruning.get(cell.pruned or "", {})))
+        start = _line(_settings(table, cell, pruning.get(cell.pruned or "", {})).values())
         end = _line((cell.pruned, cell.job, cell.artefact if known else None))
         beside = table.dense_of.get(cell.artefact)
         lines += [
@@ -116,61 +63,73 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     yield "".join(lines)
 
 
-def _accuracies(measured: Numbers, paired: Numbers, dense: Floats) -> list[list[str]]:
-    """Columns in the order of ``MEASURED``, without the task and its group."""
-    return [
-        _texts(measured["rows"], int),
-        *map(_texts, (measured[name] for name in ("value", "low", "high", "chance", "majority"))),
-        *map(_texts, (dense, measured["value"] - dense)),
-        *_compared(paired),
-    ]
+def _accuracies(measured: Numbers, dense: Floats) -> Columns:
+    return {
+        "rows": _texts(measured["rows"], int),
+        "accuracy": _texts(measured["value"]),
+        "accuracy_low": _texts(measured["low"]),
+        "accuracy_high": _texts(measured["high"]),
+        "chance": _texts(measured["chance"]),
+        "majority": _texts(measured["majority"]),
+        "dense": _texts(dense),
+        "difference": _texts(measured["value"] - dense),
+    }
 
 
-def _perplexities(measured: Numbers, paired: Numbers, dense: Floats) -> list[list[str]]:
-    """Columns in the order of ``PERPLEXITY_MEASURED``, without the text; what is measured are losses."""
+def _perplexities(measured: Numbers, dense: Floats) -> Columns:
+    """What is measured are losses."""
     difference = measured["value"] - dense
-    losses = (measured["value"], measured["low"], measured["high"], dense, difference)
-    return [
-        _texts(measured["rows"], int),
-        *map(_texts, map(np.exp, losses)),
-        _texts(difference),
-        *_compared(paired),
-    ]
+    return {
+        "tokens": _texts(measured["rows"], int),
+        "perplexity": _texts(np.exp(measured["value"])),
+        "perplexity_low": _texts(np.exp(measured["low"])),
+        "perplexity_high": _texts(np.exp(measured["high"])),
+        "dense": _texts(np.exp(dense)),
+        "ratio": _texts(np.exp(difference)),
+        "difference_nats": _texts(difference),
+    }
 
 
-def _compared(paired: Numbers) -> list[list[str]]:
+def _compared(paired: Numbers, worse: str, better: str) -> Columns:
     """Interval and p of the difference, q, and what got worse and better."""
     there = ~np.isnan(paired["p"])
     q = np.full(len(there), np.nan)
     q[there] = benjamini_hochberg(paired["p"][there])
-    counts = (_texts(paired[name], int) for name in ("newly_wrong", "newly_right"))
-    return [*map(_texts, (paired["low"], paired["high"], paired["p"], q)), *counts]
+    return {
+        "difference_low": _texts(paired["low"]),
+        "difference_high": _texts(paired["high"]),
+        "p": _texts(paired["p"]),
+        "q": _texts(q),
+        worse: _texts(paired["newly_wrong"], int),
+        better: _texts(paired["newly_right"], int),
+    }
 
 
-def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> tuple[object, ...]:
-    """In the order of ``SETTINGS``, and of ``PERPLEXITY_SETTINGS``: what all measurements of a cell have in common."""
+def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> dict[str, object]:
+    """What all measurements of a cell have in common: column -> value."""
     method, allocation = spec.get("method") or {}, spec.get("allocation") or {}
     calibration = spec.get("calibration") or {}
-    perplexity = table.spec.get("perplexity") or {}
-    return (
-        table.id,
-        cell.state.value,
-        cell.model,
-        method.get("name", cell.method or "dense"),
-        _options(method),
-        cell.pattern or "dense",
-        cell.sparsity or 0.0,
-        allocation.get("name", cell.allocation or "uniform"),
-        _options(allocation),
-        calibration.get("dataset") or calibration.get("file") or cell.calibration,
-        calibration.get("mode"),
-        calibration.get("samples"),
-        calibration.get("seqlen", cell.seqlen),
-        calibration.get("seed", cell.seed),
-        calibration.get("bos"),
-        table.spec.get("limit"),
-        *((perplexity.get(name) for name in ("seqlen", "windows", "bos")) if table.measure == PERPLEXITY else ()),
-    )
+    settings = {
+        "study": table.id,
+        "state": cell.state.value,
+        "model": cell.model,
+        "method": method.get("name", cell.method or "dense"),
+        "method_options": _options(method),
+        "pattern": cell.pattern or "dense",
+        "sparsity": cell.sparsity or 0.0,
+        "allocation": allocation.get("name", cell.allocation or "uniform"),
+        "allocation_options": _options(allocation),
+        "calibration": calibration.get("dataset") or calibration.get("file") or cell.calibration,
+        "calibration_mode": calibration.get("mode"),
+        "calibration_samples": calibration.get("samples"),
+        "calibration_seqlen": calibration.get("seqlen", cell.seqlen),
+        "calibration_seed": calibration.get("seed", cell.seed),
+        "calibration_bos": calibration.get("bos"),
+        "limit": table.spec.get("limit"),
+    }
+    if table.measure == PERPLEXITY:
+        settings |= {f"perplexity_{name}": table.spec["perplexity"].get(name) for name in ("seqlen", "windows", "bos")}
+    return settings
 
 
 def _options(part: Spec) -> str:

@@ -7,11 +7,28 @@ from dataclasses import dataclass
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.site.formats import harmless
+from prunescope.server.site.frame import render
+from prunescope.server.site.palette import PALETTES, hexadecimal
 from prunescope.server.studies.documents import StudyDocument, StudyTableDocument
-from prunescope.server.studies.export.html import table_html
 from prunescope.server.studies.export.latex import table_latex
 from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
+
+LIGHT = PALETTES["light"]
+
+
+@dataclass(frozen=True)
+class HtmlFile:
+    """The context of ``studies/export/table.html``. ``address`` is the page's path, as text."""
+
+    shown: Shown
+    address: str
+    ink: str = hexadecimal(LIGHT.ink)
+
+    def colours(self, gain: float) -> str:
+        """The style of a cell's shade and of the text on it."""
+        colour = LIGHT.shade("l" if gain < 0 else "g", self.shown.scale.fraction(gain))
+        return f"background-color:{hexadecimal(colour)};color:{hexadecimal(LIGHT.text_on(colour))}"
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,8 @@ def table_file(document: StudyDocument, form: str) -> File:
             text = table_latex(table, f"tab:study-{document.id}-{crossed}")
             return File(text.encode(), "application/x-tex; charset=utf-8", name)
         case "html":
-            return File(table_html(table, address).encode(), "text/html; charset=utf-8", name)
+            answer = render("studies/export/table", HtmlFile(table, address))
+            return File(bytes(answer.body), "text/html; charset=utf-8", name)
         case _:
             return File(table_json(table, address).encode(), "application/json", name)
 
@@ -53,12 +71,14 @@ def table_csv(table: Shown) -> str:
     writer = csv.writer(out)
     columns, groups = table.table.columns, table.groups
     grouped = any(groups)
-    head = [table.axis(table.table.rows_axis), "measure", *(["group"] if grouped else []), "dense", *columns, "spread"]
+    measure = f"{table.measure.name} {table.measure.change_name}" if table.differences else table.measure.name
+    axis = table.measure.axis(table.table.rows_axis)
+    head = [axis, "measure", *(["group"] if grouped else []), "dense", *columns, "spread"]
     writer.writerow([*map(harmless, head), *(harmless(f"{name} (paper)") for name in columns if table.with_paper)])
     for group, rows in groups.items():
         for row in rows:
-            texts = [row.label, table.measure_name, *([group] if grouped else [])]
-            numbers = [row.dense, *map(table.value, row.cells), row.spread]
+            texts = [row.label, measure, *([group] if grouped else [])]
+            numbers = [row.dense, *(None if cell is None else table.value(cell) for cell in row.cells), row.spread]
             if table.with_paper:
                 numbers += [None if cell is None else cell.published for cell in row.cells]
             writer.writerow([*map(harmless, texts), *("" if each is None else repr(each) for each in numbers)])
@@ -67,15 +87,5 @@ def table_csv(table: Shown) -> str:
 
 def table_json(table: Shown, address: str) -> str:
     document = table.document
-    return StudyTableDocument(
-        study=document.id,
-        title=document.title,
-        href=address,
-        caption=table.caption,
-        notes=table.notes,
-        measure=document.measure,
-        show=document.show,
-        filters=document.filters,
-        published=document.published,
-        table=document.table,
-    ).model_dump_json(indent=1)
+    own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
+    return StudyTableDocument.model_validate({**dict(document), **own}).model_dump_json(indent=1)

@@ -6,6 +6,7 @@ and a character that the default fonts lack is named by its number (``U+9762``).
 
 import unicodedata
 
+from prunescope.server.site import formats
 from prunescope.server.studies.documents import CellDocument, RowDocument
 from prunescope.server.studies.shown import Shown
 
@@ -80,7 +81,7 @@ def table_latex(table: Shown, label: str) -> str:
         *([r"\small"] if len(names) > MANY_COLUMNS else []),
         rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
         r"\toprule",
-        _line([escaped(table.axis(table.table.rows_axis)), "dense", *map(escaped, names), "spread"]),
+        _line([escaped(table.measure.axis(table.table.rows_axis)), "dense", *map(escaped, names), "spread"]),
         r"\midrule",
     ]
     for place, (name, rows) in enumerate(table.groups.items()):
@@ -133,8 +134,9 @@ def _cell(cell: CellDocument | None, table: Shown) -> str:
         text = rf"\textit{{{text}}}"
     if table.holds(cell):
         text += "$^{*}$"
-    paper = table.paper(cell)
-    return rf"{text} {{\scriptsize ({escaped(paper)})}}".lstrip() if paper else text
+    if cell.published is None:
+        return text
+    return rf"{text} {{\scriptsize ({escaped(formats.accuracy(cell.published))})}}".lstrip()
 
 
 def _line(cells: list[str]) -> str:

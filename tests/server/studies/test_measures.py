@@ -228,7 +228,7 @@ def test_losses_beyond_every_number_are_shown_all_the_same(
 ) -> None:
     """Two windows of a broken model have an interval whose ends no power holds."""
     monkeypatch.setattr("prunescope.server.studies.tables.perplexity", lambda nats: perplexity(nats * 1000))
-    monkeypatch.setattr("prunescope.server.studies.measures.perplexity", lambda nats: perplexity(nats * 1000))
+    monkeypatch.setattr("prunescope.server.studies.documents.perplexity", lambda nats: perplexity(nats * 1000))
     address = f"/studies/{study}?measure=perplexity&{QUERY}&show={show}"
     assert client.get(address, headers={"accept": "text/html"}).status_code == 200
     assert client.get(f"/api/v1{address}").status_code == 200
