@@ -56,6 +56,21 @@ class Shown:
         marks += ["near"] * cell.at_chance + ["partial"] * cell.partial
         return " ".join(marks)
 
+    def described(self, cell: CellDocument, row: str, column: str) -> str:
+        """All that a cell shows by its number, shade and marks, in words: its accessible name on a page."""
+        if cell.value is None:
+            words = [cell.state.value]
+        else:
+            words = [f"{self.measure.text(cell.value)}{self.measure.unit}"]
+            if cell.change is not None:
+                words.append(f"{self.measure.change_text(cell.change)} to dense")
+            words += ["near chance"] * cell.at_chance
+            words += [f"{cell.done} of {cell.measurements} measurements"] * cell.partial
+            words += ["holds"] * cell.survives
+        if cell.published is not None:
+            words.append(f"{formats.accuracy(cell.published)} % in the paper")
+        return f"{row}, {column}: {', '.join(words)}"
+
     @property
     def with_paper(self) -> bool:
         """Whether any cell stands beside a value of the paper."""
