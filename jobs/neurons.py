@@ -11,7 +11,7 @@ _FORMS = (
 
 
 def parse_neuron(text: str) -> tuple[int, int]:
-    """(layer, neuron) from any accepted spelling of a neuron. Raises Problem (422) for other texts.
+    """(layer, neuron) from any accepted spelling of a neuron. Raises Problem (422) for any other text.
 
     >>> parse_neuron("15.2194") == parse_neuron("L15/N2194") == (15, 2194)
     True
@@ -20,7 +20,7 @@ def parse_neuron(text: str) -> tuple[int, int]:
         if match := form.fullmatch(text.strip()):
             return int(match[1]), int(match[2])
     allowed = "L15/N2194, L15N2194, 15.2194 or 15:2194"
-    raise bad_field("neuron", text, allowed, f"{text!r} is no neuron; write {allowed}")
+    raise bad_field("neuron", text, allowed, f"{text!r} is not a neuron; write {allowed}")
 
 
 def format_neuron(layer: int, neuron: int) -> str:
