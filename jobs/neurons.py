@@ -20,7 +20,7 @@ def parse_neuron(text: str) -> tuple[int, int]:
         if match := form.fullmatch(text.strip()):
             return int(match[1]), int(match[2])
     allowed = "L15/N2194, L15N2194, 15.2194 or 15:2194"
-    raise bad_field("neuron", text, allowed, f"{text!r} is not a neuron; write {allowed}")
+    raise bad_field("neuron", text, allowed, f"{text!r} is no neuron; write {allowed}")
 
 
 def format_neuron(layer: int, neuron: int) -> str:

@@ -46,7 +46,7 @@ def check_shape(document: Any, *, kept: bool = False) -> None:
                         ROOT,
                         f"more than {MAX_VALUES} values",
                         f"at most {MAX_VALUES} values",
-                        f"has more than {MAX_VALUES:,} values; name texts and rows by file or by data set instead",
+                        f"holds more than {MAX_VALUES:,} values; name texts and rows by file or by data set instead",
                     )
                 if isinstance(value, Mapping):
                     items = [(_check_key(key, path, kept), item) for key, item in value.items()]
@@ -81,7 +81,7 @@ def _check_text(text: str, path: _Path, what: str, kept: bool) -> None:
             _field(path),
             text,
             "text without null characters",
-            f"{what} contains a null character (\\u0000) at character {text.index(_NULL)}; remove it",
+            f"{what} holds a null character (\\u0000) at character {text.index(_NULL)}; remove it",
         )
     if text.isascii():
         return
@@ -93,7 +93,7 @@ def _check_text(text: str, path: _Path, what: str, kept: bool) -> None:
             _field(path),
             _printable(text),
             "text that UTF-8 can encode",
-            f"{what} contains {half} at character {error.start}, half of a surrogate pair; write the whole character",
+            f"{what} holds {half} at character {error.start}, half of a surrogate pair; write the whole character",
         ) from None
 
 
