@@ -11,7 +11,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 100_000
 """Numbers, texts, lists and objects in one document, counted together."""
 MAX_INTEGER = 2**63 - 1
-"""The largest value of a 64-bit database column; no field needs more."""
+"""The largest value of a signed 64-bit database column; no field needs a larger one."""
 
 # Names
 MAX_NAME = 200
@@ -27,13 +27,13 @@ MAX_LABEL_CHARACTERS = 200
 # Texts
 MAX_TEXTS = 2000
 MAX_ROWS_READ = 1000
-"""Task rows that one attribution may use as texts."""
+"""Rows of a task that one attribution may use as texts."""
 MAX_TEXT_CHARACTERS = 200_000
 MAX_ALL_CHARACTERS = 1_000_000
 """Characters of all texts that one request supplies, together."""
 MAX_READ_CHARACTERS = 10_000_000
-"""Characters of supplied texts x models that read them, because every token has an activation in every neuron of every
-model."""
+"""Characters of supplied texts x models of the attribution, because every token has an activation in every neuron of
+every model."""
 MAX_WORDS = 500
 """Influential words of one text."""
 MAX_WORD_CHARACTERS = 200
@@ -63,8 +63,7 @@ MAX_DRAWN_NEURONS = 10_000_000
 MAX_SAMPLES = 65_536
 DEFAULT_SAMPLES = 128
 MODEL_CONTEXT = 2048
-"""Upper limit for the default length of a calibration window in tokens, which is otherwise the model's context
-length."""
+"""The default length of a calibration window is the model's context length, at most this many tokens."""
 MAX_CALIBRATION_TOKENS = 1 << 22
 """Windows x tokens of a calibration set (1,024 x 4,096). All of their hidden states are in memory at once: 64 GiB at a
 width of 4,096 in single precision."""
@@ -75,7 +74,7 @@ MAX_AXIS = 1000
 MAX_CELLS = 20_000
 MAX_ATTRIBUTIONS = 100
 MAX_CANDIDATES = 500_000
-"""Attributions of a study x pruned variants that each one may compare."""
+"""Attributions of a study x pruned models that each attribution may compare."""
 
 # Error messages about an invalid document
 MAX_ERRORS = 20

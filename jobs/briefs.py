@@ -1,18 +1,20 @@
-"""Briefs: shortened copies of specs for lists of jobs, with every field but only the start of long lists and texts."""
+"""Briefs: shortened copies of specs for lists of jobs. A brief has every field of its spec, but only the start of long
+lists and texts."""
 
 from collections.abc import Mapping
 from typing import Any
 
 MAX_BRIEF_ITEMS = 8
+"""Maximum length of a list in a brief."""
 MAX_BRIEF_CHARACTERS = 1000
-"""Longer than any model reference, so that references are never shortened."""
+"""Longer texts are shortened to SHORTENED_CHARACTERS. No model reference is longer, so references stay complete."""
 SHORTENED_CHARACTERS = 100
 COUNTS = "counts"
-"""Key under which a brief stores the original lengths of its shortened lists; no spec has a field of this name."""
+"""Key under which a brief stores the original lengths of its shortened lists. No spec has a field of this name."""
 
 
 def brief_of(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Shorten a spec's long lists and texts; `counts` maps the path of each shortened list to its original length.
+    """The brief of a spec. Its field `counts` maps the path of each shortened list to the original length.
 
     >>> brief_of({"seeds": list(range(20))}) == {"seeds": list(range(8)), "counts": {"seeds": 20}}
     True
@@ -23,7 +25,7 @@ def brief_of(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def count_of(spec: Mapping[str, Any], *path: str) -> int:
-    """The original length of the list at a field path, from a spec or its brief; 0 where there is no list."""
+    """The original length of the list at a field path of a spec or a brief; 0 if the field is not a list."""
     known = spec.get(COUNTS, {}).get(".".join(path))
     if known is not None:
         return int(known)
@@ -34,7 +36,8 @@ def count_of(spec: Mapping[str, Any], *path: str) -> int:
 
 
 def _short(value: Any, path: str | None, counts: dict[str, int]) -> Any:
-    """Shorten one value. `path` is None inside a list, where lengths are not counted."""
+    """Shorten one value and store the lengths of shortened lists in `counts`. `path` is None inside a list, where no
+    lengths are stored."""
     match value:
         case Mapping():
             return {

@@ -1,4 +1,4 @@
-"""The job document: one class for the database's rows, REST's answers, the pages and the command line."""
+"""The job documents: the same classes for database rows, REST responses, pages and the command line."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """The kind of work that a job does."""
 
     PRUNE = "prune"
     EVALUATE = "evaluate"
@@ -36,8 +36,7 @@ ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
 class Progress(BaseModel):
-    """Progress of a job: `done` of `total` `unit`s of its current stage. `total` 0 means that the total is not known
-    yet."""
+    """Progress of a job: `done` of `total` `unit`s of its current stage. `total` is 0 until the total is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +49,7 @@ class Progress(BaseModel):
 
 
 class JobSummary(BaseModel):
-    """One job without its spec, as in lists. The last five fields are internal and left out of the JSON document."""
+    """One job without its spec, as in lists. The last five fields are internal; the JSON document omits them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,11 +66,11 @@ class JobSummary(BaseModel):
     result: dict[str, str] | None = None
 
     parent: str | None = Field(default=None, exclude=True)
-    """Id of the study job that made this cell; None for a job that was submitted by itself."""
+    """Id of the study job to which this cell belongs; None for a job outside a study."""
     cancel_requested: bool = Field(default=False, exclude=True)
-    """A running job was asked to stop and has not stopped yet."""
+    """Whether cancellation of a running job was requested; the job has not stopped yet."""
     forced: bool = Field(default=False, exclude=True)
-    """Submitted with `force`: an existing artefact is made again instead of reused."""
+    """Whether the job was submitted with `force`, so that an existing artefact is computed again instead of reused."""
     sent: bool = Field(default=False, exclude=True)
     """Whether the job's message was sent to the queue since the job last became `queued`."""
 
@@ -86,7 +85,7 @@ class JobSummary(BaseModel):
 
 
 class Job(JobSummary):
-    """One job with its whole spec."""
+    """One job with its complete spec."""
 
     spec: dict[str, Any]
 
@@ -109,7 +108,7 @@ def artefact_id(fingerprint: str) -> str:
 
 
 class NewJobs(BaseModel):
-    """How many new jobs of each kind a study needs."""
+    """The number of new jobs of each kind that a study needs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -123,11 +122,12 @@ class NewJobs(BaseModel):
 
 
 class Estimate(BaseModel):
-    """The estimated work of a study. `known` cells need no new job: one with the same fingerprint is queued, running or
-    has succeeded, or another cell of the study is the same job.
+    """The estimated work of a study.
 
-    `seconds` is the total for all new jobs run one after another, None without data for an estimate; `basis` is a
-    sentence that says what the estimate is based on.
+    `known` is the number of cells that need no new job, because a job with the same fingerprint is queued, running or
+    has succeeded, or because another cell of the study has the same fingerprint. `seconds` is the total time of all new
+    jobs when they run one after another; None if there is no data for an estimate. `basis` is a sentence that says what
+    the estimate is based on.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,11 +1,12 @@
-"""Live job events as Redis streams. A reader that reconnects reads on from the id of the last event it received.
+"""Live job events as Redis streams. A client that reconnects resumes after the id of the last event it received.
 
-    prunescope:jobs:<id>    one job:     event "job" (a JobSummary: its state changed), "progress" (a Progress), "log"
-                                         (a LogLine)
-    prunescope:jobs         all jobs: event "job" with {"id", "kind", "state", "parent", "progress"}, for home and lists
+    prunescope:jobs:<id>    one job: events "job" (a JobSummary, when the state has changed), "progress" (a Progress),
+                            "log" (a LogLine)
+    prunescope:jobs         all jobs: event "job" with {"id", "kind", "state", "parent", "progress"}, for the home page
+                            and lists
 
-An event's id is its stream id (`1700000000000-0`), which server-sent events send back as Last-Event-ID. Events may be
-lost; the database is authoritative. A page first reads the job from the database and then follows its events.
+An event's id is its stream id (`1700000000000-0`), which a client of server-sent events sends back as Last-Event-ID.
+Events may be lost; the database is authoritative. A page first reads the job from the database and then its events.
 """
 
 import json
@@ -23,7 +24,7 @@ ALL_JOBS = "prunescope:jobs"
 KEPT_EVENTS = 2000
 KEPT_SECONDS = 24 * 3600
 BLOCK_MILLISECONDS = 1000
-"""How long Redis blocks a read that waits for new events; less than a client's time limit for an answer."""
+"""How long a read waits in Redis for new events; less than the client's time limit for a response."""
 
 _STREAM_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 
@@ -66,7 +67,7 @@ def publish_log(client: redis.Redis, job_id: str, line: LogLine) -> None:
 
 
 def read(client: redis.Redis, stream: str, after: str = "0") -> list[Event]:
-    """The events still kept after id `after`, oldest first, without waiting."""
+    """The stream's events after the id `after` ("0": all that are kept), oldest first. Does not wait for new events."""
     entries = client.xrange(stream, min=f"({after}" if after != "0" else "-")
     return [_event(entry) for entry in entries or []]
 
@@ -78,8 +79,8 @@ async def read_async(client: redis.asyncio.Redis, stream: str, after: str = "0")
 
 
 async def read_many(client: redis.asyncio.Redis, places: Mapping[str, str]) -> dict[str, list[Event]]:
-    """Read many streams in one call: `places` maps each stream to the last id read, the result maps streams to their
-    newer events. Waits up to BLOCK_MILLISECONDS for the first event; empty when none came."""
+    """Read many streams in one call. `places` maps each stream to the last id read; the result maps streams to their
+    newer events. Waits up to BLOCK_MILLISECONDS for the first event; the result is empty if there is none by then."""
     asked: dict[Any, Any] = {**places}
     answer = await client.xread(asked, block=BLOCK_MILLISECONDS, count=200)
     streams = answer.items() if isinstance(answer, dict) else [(name, [entries]) for name, entries in answer or ()]
@@ -87,8 +88,8 @@ async def read_many(client: redis.asyncio.Redis, places: Mapping[str, str]) -> d
 
 
 async def last_id(client: redis.asyncio.Redis, stream: str) -> str:
-    """Id of a stream's newest event, "0" when it has none. Take it before reading the database and follow the stream
-    from it, so that no change is missed."""
+    """Id of a stream's newest event; "0" for an empty stream. Read the id before the database, and then the stream from
+    this id on, so that no change is missed."""
     newest = await client.xrevrange(stream, count=1)
     return str(newest[0][0]) if newest else "0"
 

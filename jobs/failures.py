@@ -1,14 +1,15 @@
-"""Translates errors of Python, the operating system and libraries into problem documents, for the worker and the
-command.
+"""Translates exceptions of Python, the operating system and libraries into problem documents, for the worker and the
+command line.
 
     out-of-memory   507   MemoryError, PyTorch's allocators of GPUs and of the CPU, ENOMEM
-    disk-full       507   ENOSPC, a quota, a limit on file sizes; also recognised by a library's error text
-    file-error      500   a file that is missing, exists where it must not, or may not be used by this user
-    device-error    500   any other error of the operating system, such as EIO or a file system that is read-only
+    disk-full       507   ENOSPC, a quota, a limit on file sizes; also recognised by the message of a library
+    file-error      500   a file that is missing, exists although it must not, or may not be used by this user
+    device-error    500   any other error of the operating system, such as EIO or a read-only file system
     unreachable     503   a network, a database or a queue that does not answer
 
-Memory and disk errors are searched for in the whole chain of causes, because a library may wrap them in an error of its
-own. The others are recognised only as the raised error itself. Any other error is a defect of the program.
+Memory and disk errors are searched for in the whole chain of causes, because a library may wrap them in an exception of
+its own. The others are recognised only if they are the raised exception itself. Any other exception is a defect of the
+program.
 """
 
 import contextlib
@@ -40,20 +41,20 @@ _REMOTE = ("requests", "urllib3", "httpx", "httpcore", "huggingface_hub", "redis
 
 
 class NoRoom(Problem):
-    """Status 507: the disk has less free space than the result needs, found before anything was written."""
+    """Status 507: the disk has less free space than the result needs. Raised before anything is written."""
 
     def __init__(self, place: object, needed: int, free: int) -> None:
         detail = (
             f"{needed / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free on the disk at {place}: "
-            "make room there, or write somewhere else"
+            "make room there, or write to another disk"
         )
         super().__init__(507, DISK_FULL, "The disk has too little room", detail)
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Inside the block, replace known errors by their Problem, with the original as its cause; other errors pass
-    unchanged."""
+    """Inside the block, replace a recognised exception by its Problem, with the exception as cause. Any other exception
+    passes unchanged."""
     try:
         yield
     except Exception as error:
@@ -63,9 +64,10 @@ def translated() -> Iterator[None]:
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """The problem document for an error; None for a Problem, for bad input found by the numerics, and for defects."""
+    """The Problem that describes an exception; None if the exception is a Problem already, bad input that the numerics
+    found, or a defect. A memory or disk error in the chain of causes takes precedence over all of these."""
     if getattr(error, "code", None) in ("out-of-memory", DISK_FULL):
-        return None  # the error is more specific than what is made here
+        return None  # the exception is more specific than the Problem that this function would return
     for each in _chain(error):
         if (problem := _exhausted(each)) is not None:
             return problem
@@ -78,13 +80,13 @@ def problem_of(error: BaseException) -> Problem | None:
 
 
 def disk_full(place: str | None, what: str = "the disk is full") -> Problem:
-    """The 507 Problem for a full disk; `place` is the path that could not be written, if known."""
+    """The 507 Problem for a full disk. `place` is the path that could not be written, None if it is not known."""
     where = f" at {place}" if place else ""
     return Problem(507, DISK_FULL, "The disk is full", f"{what}{where}: make room there, then try again")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all errors that caused it, in the order of the chain."""
+    """The exception and all exceptions that caused it, nearest first: group members, `__cause__`, `__context__`."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -101,11 +103,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _exhausted(error: BaseException) -> Problem | None:
-    """The out-of-memory or disk-full problem for one error, by its type, its errno or a library's text; None for any
-    other."""
+    """The out-of-memory or disk-full Problem for one exception, recognised by its type, errno or message; None for any
+    other exception."""
     number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, Problem) or (_kind(error) is not None and not _of_database(error)):
-        return None  # our own error: its text quotes user input, which must not be matched
+    if isinstance(error, Problem) or (_code_of(error) is not None and not _of_database(error)):
+        return None  # an error of this project: its message quotes user input, which must not be matched
     text = str(error)
     gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA" in text or "HIP" in text
     if number == errno.ENOMEM or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -121,15 +123,15 @@ def _exhausted(error: BaseException) -> Problem | None:
     return None
 
 
-def _kind(error: BaseException) -> str | None:
-    """The `code` of an error class of the numerics, None for other classes."""
+def _code_of(error: BaseException) -> str | None:
+    """The `code` of an error class of the numerics; None for other classes."""
     code = getattr(type(error), "code", None)
     return code if isinstance(code, str) else None
 
 
 def _out_of_memory(*, gpu: bool) -> Problem:
-    whose, more = ("the GPU", "") if gpu else ("this machine", ", a smaller model")
-    detail = f"{whose} has not enough memory for it: end what else runs there, or take smaller windows or texts{more}"
+    device, more = ("the GPU", "") if gpu else ("this machine", ", or a smaller model")
+    detail = f"{device} has not enough memory: stop other programs there, or use shorter windows or texts{more}"
     return Problem(507, "out-of-memory", "Out of memory", detail)
 
 
@@ -142,6 +144,7 @@ def _of_system(error: OSError) -> Problem:
 
 
 def _place(error: OSError) -> str | None:
+    """The path that the error names, the second one if there are two; None without a path."""
     name = error.filename2 if error.filename2 is not None else error.filename
     return None if name is None or isinstance(name, int) else os.fsdecode(name)
 

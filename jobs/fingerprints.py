@@ -1,5 +1,5 @@
-"""Fingerprints of jobs: a hash of the canonical spec, the contents of everything it names, and the numerics'
-version."""
+"""Fingerprints of jobs: a hash of the canonical spec, of the contents of all models and files that the spec names, and
+of the version of the numerics."""
 
 import hashlib
 import json
@@ -17,7 +17,8 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt")
 
 
 def fingerprint(kind: JobKind | str, spec: Spec, contents: Mapping[str, str]) -> str:
-    """sha256 (64 hex digits) of the canonical JSON of a spec with its defaults filled in.
+    """SHA-256 (64 hex digits) of the canonical JSON of a job's kind, its spec with all defaults, `contents` and
+    NUMERICS_VERSION.
 
     `contents` identifies the content of each model and file that the spec names: `{"model facebook/opt-125m": "hub
     main", "file calib.txt": "sha256 ..."}`.
@@ -33,10 +34,10 @@ def fingerprint(kind: JobKind | str, spec: Spec, contents: Mapping[str, str]) ->
 
 
 def contents_of(path: Path) -> str:
-    """`sha256 <hex>` of a file, or of a model folder's weights, configuration and tokenizer files (names and contents,
-    sorted).
+    """`sha256 <hex>` of a file, or of the names and contents of a model folder's weights, configuration and tokenizer
+    files.
 
-    A file whose size and modification time are unchanged since this process last hashed it is not read again.
+    A file is not read again if its size and modification time are those of the last time that this process hashed it.
     """
     if path.is_dir():
         files = sorted({file for form in _MODEL_FILES for file in path.glob(form) if file.is_file()})

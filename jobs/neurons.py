@@ -11,7 +11,7 @@ _FORMS = (
 
 
 def parse_neuron(text: str) -> tuple[int, int]:
-    """(layer, neuron) from any accepted spelling of a neuron. Raises Problem (422) for other texts.
+    """(layer, neuron) from any accepted spelling of a neuron. Raises Problem (422) for any other text.
 
     >>> parse_neuron("15.2194") == parse_neuron("L15/N2194") == (15, 2194)
     True

@@ -1,17 +1,17 @@
-"""Expansion of `~` in paths: one function for every setting, option and file name."""
+"""Expands `~` in paths. Every setting, option and file name is expanded here."""
 
 import os
 from pathlib import Path
 
 
 class BadPath(ValueError):
-    """A text that cannot be used as a path; the message is one line that quotes it and says why."""
+    """Raised for a text that cannot be used as a path. The message is one line with the text and the reason."""
 
 
 def expanded(text: str | Path) -> Path:
     """`text` as a path, with a leading `~` or `~user` replaced by that user's home.
 
-    Raises BadPath when `text` is empty, holds a null byte or is not UTF-8, or when there is no such user.
+    Raises BadPath if `text` is empty, contains a null byte or is not UTF-8, or if the user does not exist.
     """
     name = str(text)
     if not name:
@@ -25,15 +25,16 @@ def expanded(text: str | Path) -> Path:
     first, *rest = Path(name).parts or (".",)
     if not name.startswith("~"):
         return Path(name)
-    home = os.path.expanduser(first)  # noqa: PTH111 - pathlib's own takes a relative HOME
-    if not Path(home).is_absolute() or (first == "~" and os.environ.get("HOME") == ""):  # of which it makes /
+    home = os.path.expanduser(first)  # noqa: PTH111 - Path.expanduser accepts a relative HOME
+    # expanduser returns / for an empty HOME.
+    if not Path(home).is_absolute() or (first == "~" and os.environ.get("HOME") == ""):
         raise BadPath(f"{name!r}: {_unknown_home(first)}; write the whole path")
     return Path(home, *rest)
 
 
 def expanded_address(address: str) -> str:
-    """An fsspec address with `~` expanded where it is a local path; remote addresses are unchanged. Raises as
-    `expanded`."""
+    """An fsspec address with `~` expanded if it is a local path; a remote address is returned unchanged. Raises BadPath
+    as `expanded` does."""
     scheme, separator, rest = address.rpartition("://")
     if scheme in ("", "file", "local"):
         return f"{scheme}{separator}{expanded(rest)}"

@@ -1,6 +1,6 @@
 """Errors that a user can correct, as RFC 9457 problem documents.
 
-    Problem                 anything that is answered with a problem document
+    Problem                 any error that is reported as a problem document
       bad_spec(errors)      422: a spec names something that does not exist or is not allowed
       not_found(...)        404
       conflict(...)         409: the resource is in use, or its state does not allow the request
@@ -19,7 +19,7 @@ from typing import Any
 from prunescope.jobs.bounds import MAX_ALLOWED, MAX_ECHO, MAX_ERRORS, MAX_INTEGER, MAX_MESSAGE, MAX_NAMES_LISTED
 
 RETRY_SECONDS = 5
-"""Default Retry-After of a 503."""
+"""Default of the header Retry-After in a 503 response."""
 MAX_ANSWERS = 20
 """Model answers included in one problem document."""
 
@@ -64,7 +64,7 @@ class AnswerToText:
 
 
 class Problem(Exception):
-    """An error with an HTTP status, a stable code, and a sentence that says what to do about it.
+    """An error with an HTTP status, a stable code, and a sentence that says what is wrong and how to correct it.
 
     `headers` are added to the HTTP response. `answers` are the model's answers that made the job fail (code
     `no-influential-words`).
@@ -106,16 +106,17 @@ class Problem(Exception):
 
 
 def bad_spec(errors: Sequence[FieldError], count: int | None = None) -> Problem:
-    """The 422 Problem for an invalid spec, of which nothing was queued. It lists at most MAX_ERRORS errors; `count` is
-    the total when there are more than `errors` holds."""
+    """The 422 Problem for an invalid spec. It lists at most MAX_ERRORS errors. `count` is the total number of errors if
+    `errors` does not contain all of them."""
     return Problem(422, "bad-spec", "The spec cannot be run", detail_of(errors, count), errors)
 
 
 def detail_of(errors: Sequence[FieldError], count: int | None = None) -> str:
-    """One line that names each invalid field and how many more there are."""
-    told = [f"{cut(error.field, MAX_ECHO)}: {cut(error.message, MAX_MESSAGE)}" for error in errors[:MAX_ERRORS]]
-    more = (len(errors) if count is None else count) - len(told)
-    return "; ".join([*told, *([f"and {more} more"] if more else [])])
+    """One line with the first MAX_ERRORS fields and messages, and the number of further errors. `count` is the total
+    (None: the length of `errors`)."""
+    listed = [f"{cut(error.field, MAX_ECHO)}: {cut(error.message, MAX_MESSAGE)}" for error in errors[:MAX_ERRORS]]
+    more = (len(errors) if count is None else count) - len(listed)
+    return "; ".join([*listed, *([f"and {more} more"] if more else [])])
 
 
 def bad_field(field: str, given: object, allowed: str | list[str] | None, message: str) -> Problem:
@@ -167,7 +168,7 @@ def cut(text: str, length: int) -> str:
 
 
 def shown(value: object, length: int) -> str:
-    """The value's repr, cut to `length` characters, in time that does not grow with the value's size."""
+    """The value's repr, cut to `length` characters. The time taken does not depend on the value's size."""
     if isinstance(value, str):
         return cut(repr(value[:length]), length)
     if isinstance(value, int) and abs(value) > MAX_INTEGER:

@@ -1,6 +1,6 @@
 """The Celery queue: its name, its one task, and the Redis connections of server and worker.
 
-`PRUNESCOPE_REDIS_URL` has redis-py's form (`redis://host:6379/0`, `rediss://...`, `unix:///path/to/socket?db=0`);
+`PRUNESCOPE_REDIS_URL` has redis-py's form (`redis://host:6379/0`, `rediss://...`, `unix:///path/to/socket?db=0`).
 Celery spells socket addresses differently; `broker_url` converts them.
 """
 
@@ -21,8 +21,8 @@ QUEUE = "prunescope"
 RUN_TASK = "prunescope.run"
 
 VISIBILITY_SECONDS = 7 * 24 * 3600
-"""Time after which Redis redelivers an unacknowledged message. It is long because jobs are; lost workers are detected
-by their leases instead."""
+"""Time after which Redis redelivers an unacknowledged message. It is long because jobs can run for days. A lost worker
+is detected by its expired lease instead."""
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 2
@@ -30,17 +30,16 @@ ANSWER_SECONDS = 2
 MAX_CLIENTS = 32
 """Size of a client's connection pool; further callers wait for a free connection."""
 
-
 _LIMITS: dict[str, Any] = {
     "decode_responses": True,
     "socket_connect_timeout": CONNECT_SECONDS,
     "socket_timeout": ANSWER_SECONDS,
     "max_connections": MAX_CLIENTS,
-    "timeout": ANSWER_SECONDS,  # for a connection of the pool
+    "timeout": ANSWER_SECONDS,  # for waiting for a free connection of the pool
 }
 RETRIES = 1
-"""Retries over a new connection after a connection error, such as a restart of Redis; never after a time limit, which
-retries would multiply."""
+"""Retries over a new connection after a connection error, such as a restart of Redis. A timeout is not retried, because
+retries would multiply the waiting time."""
 
 
 class QueueUnavailable(ConnectionError):
@@ -48,8 +47,8 @@ class QueueUnavailable(ConnectionError):
 
 
 def redis_client(settings: Settings) -> redis.Redis:
-    """A Redis client for events and health checks. It connects on first use and waits at most ANSWER_SECONDS for an
-    answer."""
+    """A Redis client for events and health checks. It connects on first use and waits at most ANSWER_SECONDS for a
+    response."""
     retry = Retry(NoBackoff(), RETRIES, (redis.ConnectionError,))
     pool = redis.BlockingConnectionPool.from_url(settings.resolved_redis_url, **_LIMITS, retry=retry)
     return redis.Redis.from_pool(pool)
@@ -106,7 +105,7 @@ def send(app: Celery, job_id: str) -> None:
 
 
 def waiting(client: redis.Redis) -> int:
-    """The number of messages in the queue that no worker has taken. Raises QueueUnavailable when Redis cannot be
+    """The number of messages in the queue that no worker has received. Raises QueueUnavailable when Redis cannot be
     reached."""
     try:
         return int(client.llen(QUEUE))

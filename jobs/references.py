@@ -2,9 +2,9 @@
 
 demo                          the model that ships with the project
 pruned:<16 hex digits>        a model that a prune job made
-a folder                      below one of the configured model roots, as must be all of its files; a relative path is
-                              looked up in each root
-owner/name or owner/name@rev  a model on the hub; only its spelling is checked here
+a folder                      below one of the configured model roots; all of its files must be below a model root too;
+                              a relative path is looked up in each root
+owner/name or owner/name@rev  a model on the hub; only the spelling is checked here
 """
 
 import json
@@ -21,7 +21,7 @@ DEMO = "demo"
 DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"
 PRUNED = "pruned:"
 MAX_INDEX_BYTES = 1 << 26
-"""Largest safetensors index, in bytes, that is read when a job is submitted; those of the largest models have 10 MB."""
+"""Maximum size of a safetensors index that is read when a job is submitted. The largest models have about 10 MB."""
 
 _ARTEFACT_ID = re.compile(r"[0-9a-f]{16}")
 _HUB = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?)(@(?P<revision>[\w][\w./-]{0,199}))?")
@@ -30,7 +30,7 @@ _FORMS = "a hub id (owner/name, with an optional @revision), a folder below a mo
 
 @dataclass(frozen=True)
 class FolderModel:
-    """A folder of safetensors: the demo model, or one below a model root."""
+    """A folder with a model in safetensors format: the demo model, or a folder below a model root."""
 
     path: Path
 
@@ -54,8 +54,8 @@ ModelReference = FolderModel | HubModel | PrunedModel
 
 
 def parse_reference(text: str, settings: Settings, field: str = "model") -> ModelReference:
-    """Parse a model reference. Raises Problem (422, naming `field`) when it is not one, is a folder outside the model
-    roots, or has no safetensors."""
+    """Parse a model reference. Raises Problem (422, naming `field`) if `text` has none of the forms of a reference, or
+    if it names a folder outside the model roots or without a complete model in safetensors format."""
     text = text.strip()
     if text == DEMO:
         return _checked_folder(DEMO_FOLDER, text, field)
@@ -78,8 +78,8 @@ def parse_reference(text: str, settings: Settings, field: str = "model") -> Mode
 
 
 def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], field: str = "model") -> Path | str:
-    """Resolve a model reference to a folder, or to a hub id as it was written. `pruned(id)` returns the folder of a
-    pruned model (`Artefacts.fetch_model`)."""
+    """The folder of a model, or its hub id as written in `text`. `pruned(id)` returns the folder of a pruned model
+    (`Artefacts.fetch_model`). Raises Problem as `parse_reference` does."""
     match parse_reference(text, settings, field):
         case FolderModel(path):
             return path
@@ -90,7 +90,8 @@ def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], 
 
 
 def named_models(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(field, reference) of every model that a spec's document names, in the order of the document's fields."""
+    """(field, reference) of every model that a spec's document names: `model`, `dense`, then the lists `pruned` and
+    `models`."""
     named = [
         *((field, spec.get(field)) for field in ("model", "dense")),
         *((field, reference) for field in ("pruned", "models") for reference in spec.get(field) or ()),
@@ -99,13 +100,14 @@ def named_models(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def references_of(spec: Mapping[str, Any]) -> list[str]:
-    """Every model that a spec's document names."""
+    """The reference of every model that a spec's document names."""
     return [reference for _, reference in named_models(spec)]
 
 
 def canonical_reference(text: str, settings: Settings) -> str:
-    """One spelling for all references to the same model: `demo` for the demo folder, a path relative to its model root,
-    a hub id without `@main`. A reference to nothing that exists is returned unchanged."""
+    """The canonical spelling of a model reference, equal for all references to the same model: `demo` for the demo
+    folder, a path relative to its model root, a hub id without `@main`. A reference for which `parse_reference` raises
+    is returned unchanged."""
     text = text.strip()
     if _is_demo(text):
         return DEMO
@@ -123,7 +125,7 @@ def canonical_reference(text: str, settings: Settings) -> str:
 
 
 def _is_demo(text: str) -> bool:
-    """Whether a reference is the demo model's name or folder, whatever the model roots are."""
+    """Whether a reference is `demo` or the path of the demo model's folder. Does not depend on the model roots."""
     try:
         return text == DEMO or (text.startswith("/") and Path(text).resolve() == DEMO_FOLDER)
     except (OSError, RuntimeError, ValueError):
@@ -131,20 +133,21 @@ def _is_demo(text: str) -> bool:
 
 
 def _short_path(folder: Path, settings: Settings) -> str:
+    """The canonical reference of a folder: `demo`, a path relative to a model root, or the absolute path."""
     if folder == DEMO_FOLDER:
         return DEMO
     for root in _existing(settings.model_roots):
         if folder.is_relative_to(root):
             name = str(folder.relative_to(root))
-            # Of two roots with a folder of this name, or beside a name that means something else, the path is clear.
+            # The absolute path if the relative one means another folder: one of an earlier root, or the demo model.
             if name not in {DEMO, "."} and _find_below(settings.model_roots, name, Path.is_dir) == folder:
                 return name
     return str(folder)
 
 
 def resolve_file(text: str, settings: Settings, field: str) -> Path:
-    """The path of a file that a spec names, below a model root or the data folder. Raises Problem (422) for other
-    files."""
+    """The path of a file that a spec names, below a model root or the data folder. Raises Problem (422, naming `field`)
+    for any other file."""
     roots = [*settings.model_roots, *([settings.data] if settings.data else [])]
     if (file := _find_below(roots, text, Path.is_file)) is not None:
         return file
@@ -153,13 +156,13 @@ def resolve_file(text: str, settings: Settings, field: str) -> Path:
 
 
 def _find_below(roots: Sequence[Path], text: str, wanted: Callable[[Path], bool]) -> Path | None:
-    """The first resolved path that stays below its root and for which `wanted` is true."""
+    """`text` resolved in the first root below which it lies and for which `wanted` is true; None if there is none."""
     for root in _existing(roots):
         try:
             path = (root / Path(text).expanduser()).resolve()
             if path.is_relative_to(root) and wanted(path):
                 return path
-        except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no such home, a null byte
+        except (OSError, RuntimeError, ValueError):  # a name too long, a symlink loop, an unknown user, a null byte
             continue
     return None
 
@@ -174,11 +177,14 @@ def _looks_like_a_path(text: str) -> bool:
 
 
 def _checked_folder(folder: Path, text: str, field: str) -> FolderModel:
+    """The model in `folder`. Raises Problem (422) if it holds an adapter, no safetensors or no config.json."""
     if (folder / "adapter_config.json").is_file():
-        message = f"{text!r} holds an adapter, which is no model for itself; merge it into its base model and save that"
-        raise bad_field(field, text, "a folder with a whole model", message)
+        message = (
+            f"{text!r} holds an adapter, not a complete model; merge it into its base model and save the merged model"
+        )
+        raise bad_field(field, text, "a folder with a complete model", message)
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.safetensors.index*.json")):
-        gguf = " but GGUF, a form for running; give the model it was made from," if any(folder.glob("*.gguf")) else ";"
+        gguf = " but GGUF files; give the model that they were converted from," if any(folder.glob("*.gguf")) else ";"
         message = (
             f"{text!r} holds no .safetensors file{gguf} or save the model with "
             f"save_pretrained(..., safe_serialization=True)"
@@ -191,8 +197,8 @@ def _checked_folder(folder: Path, text: str, field: str) -> FolderModel:
 
 
 def _check_inside(folder: Path, settings: Settings, text: str, field: str) -> None:
-    """Raise Problem when the folder's index or symbolic links lead to files outside the model roots. Dangling links are
-    ignored here; the worker reports one that it needs."""
+    """Raise Problem (422) if the folder's safetensors index or symlinks lead to files outside the model roots. Dangling
+    symlinks are ignored here; the worker reports those that it needs."""
     allowed = f"files below the model roots: {_roots_sentence(settings.model_roots)}"
     roots = _existing(settings.model_roots)
     templates = folder / "additional_chat_templates"
@@ -205,7 +211,7 @@ def _check_inside(folder: Path, settings: Settings, text: str, field: str) -> No
     for path in [*files, *(folder / name for name in named)]:
         try:
             inside = not path.exists() or any(path.resolve().is_relative_to(root) for root in roots)
-        except (OSError, RuntimeError):  # a loop of links, a name too long
+        except (OSError, RuntimeError):  # a symlink loop, a name too long
             continue
         if not inside:
             where = path.relative_to(folder).as_posix()
@@ -225,7 +231,7 @@ def _names_of(index: Path) -> list[str]:
 
 
 def _outside(text: str, settings: Settings, field: str) -> Problem:
-    # The same answer whether or not the folder exists, so that nothing outside the roots is disclosed.
+    # The message does not say whether the folder exists, so that nothing outside the roots is disclosed.
     allowed = _roots_sentence(settings.model_roots)
     return bad_field(field, text, allowed, f"there is no model folder {text!r} below the model roots: {allowed}")
 

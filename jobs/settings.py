@@ -22,7 +22,7 @@ MAX_INTERVAL_SECONDS = 86_400
 """Upper bound for the lease time and the sweep interval: a day."""
 
 LONGEST_SOCKET_PATH = 100
-"""Bytes of a unix socket's path that every system takes (Linux allows 107)."""
+"""Maximum length of a Unix socket's path that every system accepts, in bytes (Linux accepts 107)."""
 
 
 def _separated(separator: str) -> Any:
@@ -36,7 +36,7 @@ def _separated(separator: str) -> Any:
             try:
                 return json.loads(value)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"begins with [ and is no JSON list ({error})") from None
+                raise ValueError(f"begins with [ but is not a JSON list ({error})") from None
         return [part.strip() for part in value.split(separator) if part.strip()]
 
     return BeforeValidator(split)
@@ -47,8 +47,8 @@ Expanded = Annotated[Path, BeforeValidator(lambda value: expanded(value) if isin
 
 
 class Settings(BaseSettings):
-    """Settings from the variables `PRUNESCOPE_<NAME>`; constructor arguments take precedence. An empty variable counts
-    as not set. `~` is expanded in every path and local address."""
+    """Settings from the environment variables `PRUNESCOPE_<NAME>`; constructor arguments take precedence. An empty
+    variable is ignored. `~` is expanded in every path and local address."""
 
     model_config = SettingsConfigDict(
         env_prefix="PRUNESCOPE_", frozen=True, extra="ignore", validate_default=True, env_ignore_empty=True
@@ -63,15 +63,15 @@ class Settings(BaseSettings):
     artefacts_url: str | None = None
     """Any fsspec address (`s3://bucket/folder`); None: a folder in the data folder."""
     data: Expanded | None = None
-    """Folder with `eval/` and `calibration/`, searched before the hub."""
+    """Folder whose subfolders `eval/` and `calibration/` are searched for data sets before the hub."""
     model_roots: Annotated[tuple[Expanded, ...], NoDecode, _separated(os.pathsep)] = ()
-    """Folders below which a spec may name models and calibration files, separated as in PATH."""
+    """Folders below which a spec may name models and files; the variable separates them as PATH does."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, _separated(",")] = ("127.0.0.1", "localhost", "[::1]")
-    """Host names that the web server answers to."""
+    """Host names for which the web server accepts requests."""
     lease_seconds: float = Field(default=60, gt=0, le=MAX_INTERVAL_SECONDS, allow_inf_nan=False)
-    """Time without a renewed lease after which a running job is queued again."""
+    """Duration of a lease: a running job whose lease is not renewed for this time is queued again."""
     sweep_seconds: float = Field(default=5, gt=0, le=MAX_INTERVAL_SECONDS, allow_inf_nan=False)
     """Interval at which the sweeper looks for expired leases and unsent messages."""
     device: str = "auto"
@@ -109,11 +109,11 @@ class Settings(BaseSettings):
     @property
     def resolved_home(self) -> Path:
         """The data folder as an absolute path."""
-        return Path(os.path.realpath(self.home))  # a loop of links fails later, when the folder is opened
+        return Path(os.path.realpath(self.home))  # for a symlink loop, opening the folder raises later
 
     @property
     def resolved_database_url(self) -> str:
-        """The SQLAlchemy address with its driver; `postgres://` and `postgresql://` get one added."""
+        """The SQLAlchemy address with its driver: `postgres://` and `postgresql://` become `postgresql+psycopg://`."""
         if self.database_url is None:
             return f"sqlite:///{quote(str(self.resolved_home / 'prunescope.db'))}"
         scheme, colon, rest = self.database_url.partition(":")
@@ -121,13 +121,13 @@ class Settings(BaseSettings):
 
     @property
     def resolved_artefacts_url(self) -> str:
-        """fsspec address of the artefacts, or the path of their folder."""
+        """The fsspec address of the artefacts, by default the path of a folder in the data folder."""
         return self.artefacts_url or str(self.resolved_home / "artefacts")
 
     @property
     def private_redis_socket(self) -> Path:
-        """The socket path of the data folder's private Redis: inside the data folder, or in the temporary folder when
-        that path is too long for a socket."""
+        """The socket path of the private Redis: inside the data folder, or in the temporary folder if the path in the
+        data folder is too long for a socket."""
         socket = self.resolved_home / "redis.sock"
         if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
             return socket
@@ -141,7 +141,8 @@ class Settings(BaseSettings):
 
 
 def _expanded_url(address: str) -> str:
-    """An address with `~` expanded where its path is local (a SQLite file, a socket, a folder)."""
+    """An address with `~` expanded if its path is local (a SQLite file, a socket, a folder). Raises BadPath as
+    `expanded` does."""
     for scheme in ("sqlite:///", "unix://"):
         if address.startswith(f"{scheme}~"):
             return f"{scheme}{quote(str(expanded(address.removeprefix(scheme))), safe='/?=&%')}"

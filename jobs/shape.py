@@ -14,10 +14,13 @@ _NULL = "\0"
 
 
 def check_shape(document: Any, *, kept: bool = False) -> None:
-    """Raise Problem (422, naming the field) for a document that is nested too deep or has too many values, an integer
-    beyond 64 bits, or a lone surrogate (not encodable as UTF-8) in a text or key. With `kept`, for a document to be
-    stored in the database, null characters are refused too, since PostgreSQL cannot read such JSON. Linear time, no
-    recursion; a value reached twice (a YAML alias) counts twice."""
+    """Raise Problem (422, naming the field) for a document that is nested too deep, or that has too many values, an
+    integer of more than 64 bits, or a lone surrogate (not encodable as UTF-8) in a text or key.
+
+    `kept` says that the document will be stored in the database. Null characters are invalid then, since PostgreSQL
+    cannot read JSON that contains them. The check takes linear time and does not recurse. A value that is reached twice
+    (a YAML alias) is counted twice.
+    """
     pending: list[tuple[Any, _Path, int]] = [(document, None, 1)]
     seen = 1
     while pending:
@@ -49,10 +52,10 @@ def check_shape(document: Any, *, kept: bool = False) -> None:
                     items = [(_check_key(key, path, kept), item) for key, item in value.items()]
                 else:
                     items = [(str(index), item) for index, item in enumerate(value) if not _plain(item)]
-                # Last in, first out, so that the first invalid field is reported.
+                # Reversed, because `pop` takes the last item: the first invalid field is reported.
                 pending.extend((item, (path, key), depth + 1) for key, item in reversed(items))
             case _:
-                raise _no_json(value, path)
+                raise _not_json(value, path)
 
 
 def _plain(value: object) -> bool:
@@ -69,7 +72,7 @@ def _check_key(key: object, path: _Path, kept: bool) -> str:
     if isinstance(key, int) and not isinstance(key, bool):  # YAML allows integer keys; JSON turns them into texts
         _check_integer(key, path)
         return str(key)
-    raise _no_json(key, path)
+    raise _not_json(key, path)
 
 
 def _check_text(text: str, path: _Path, what: str, kept: bool) -> None:
@@ -78,7 +81,7 @@ def _check_text(text: str, path: _Path, what: str, kept: bool) -> None:
             _field(path),
             text,
             "text without null characters",
-            f"{what} holds a null character (\\u0000) at character {text.index(_NULL)}; leave it out",
+            f"{what} holds a null character (\\u0000) at character {text.index(_NULL)}; remove it",
         )
     if text.isascii():
         return
@@ -89,7 +92,7 @@ def _check_text(text: str, path: _Path, what: str, kept: bool) -> None:
         raise bad_field(
             _field(path),
             _printable(text),
-            "text that UTF-8 can hold",
+            "text that UTF-8 can encode",
             f"{what} holds {half} at character {error.start}, half of a surrogate pair; write the whole character",
         ) from None
 
@@ -104,12 +107,14 @@ def _check_integer(value: int, path: _Path) -> None:
         )
 
 
-def _no_json(value: object, path: _Path) -> Problem:
+def _not_json(value: object, path: _Path) -> Problem:
+    """The 422 Problem for a value of a type that JSON does not have, such as a date in YAML."""
     kind = type(value).__name__
-    return bad_field(_field(path), kind, "what JSON has", f"a value of the type {kind} is not allowed; quote it")
+    return bad_field(_field(path), kind, "a JSON value", f"a value of the type {kind} is not allowed; quote it")
 
 
 def _field(path: _Path) -> str:
+    """The dotted field path without the leading ROOT; ROOT for the document itself."""
     steps: list[str] = []
     while path is not None:
         path, step = path

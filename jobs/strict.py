@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from prunescope.jobs.bounds import MAX_ECHO, MAX_ERRORS
 from prunescope.jobs.problems import FieldError, Problem, bad_spec, cut, near_names, shown, unknown_name
 
-_REFUSED = "prunescope_refused"
+_ERROR_TYPE = "prunescope_refused"
 MAX_SHOWN = 60
 """Characters of a value quoted in a sentence."""
 
@@ -29,18 +29,18 @@ class Strict(BaseModel):
                     known = list(cls.model_fields)
                     near = near_names(key, known)
                     hint = f"did you mean {near[0]!r}? " if near else ""
-                    raise refused(
+                    raise validation_error(
                         f"unknown field {shown(key, MAX_ECHO)}; {hint}known: {', '.join(known)}",
                         allowed=known,
                         field=cut(str(key), MAX_ECHO),
                         given=data[key],
                     )
-                _check_truth(cls, key, data[key])
+                _check_boolean(cls, key, data[key])
         return data
 
 
-def _check_truth(model: type[BaseModel], field: str, value: object) -> None:
-    """Refuse `true` for a number, which Python treats as 1, and "yes" or 1 for a boolean."""
+def _check_boolean(model: type[BaseModel], field: str, value: object) -> None:
+    """Raise a validation error if a number is given as `true`, which Python treats as 1, or a boolean as "yes" or 1."""
     types = _types_of(model, field)
     if bool in types:
         wrong = isinstance(value, str | int | float) and not isinstance(value, bool) and not types & {str, int, float}
@@ -50,7 +50,9 @@ def _check_truth(model: type[BaseModel], field: str, value: object) -> None:
         wrong = bool(types & {int, float}) and any(isinstance(one, bool) for one in each)
         allowed = "a number"
     if wrong:
-        raise refused(f"{shown(value, MAX_SHOWN)} is not allowed: {allowed}", allowed=allowed, field=field, given=value)
+        raise validation_error(
+            f"{shown(value, MAX_SHOWN)} is not allowed: {allowed}", allowed=allowed, field=field, given=value
+        )
 
 
 @cache
@@ -66,36 +68,39 @@ def _types_of(model: type[BaseModel], field: str) -> frozenset[type]:
     return frozenset(found)
 
 
-def refused(
+def validation_error(
     message: str, *, allowed: str | list[str] | None = None, field: str | None = None, given: object = ...
 ) -> PydanticCustomError:
-    """The error for a validator to raise: a whole sentence, what is allowed, and optionally which sub-field is invalid
-    and its value."""
+    """An error for a validator to raise. `message` is a complete sentence and `allowed` says what is valid. `field` is
+    the invalid sub-field, None for the validated value itself; `given` is the invalid value, by default the value that
+    pydantic validated."""
     context: dict[str, Any] = {"message": message, "allowed": allowed, "field": field}
     if given is not ...:
         context["given"] = given
-    # Passed as a template argument, because the sentence itself may hold braces.
-    return PydanticCustomError(_REFUSED, "{message}", context)
+    # A template argument, because the message itself may contain braces.
+    return PydanticCustomError(_ERROR_TYPE, "{message}", context)
 
 
 def one_of(name: str, known: Iterable[str]) -> str:
-    """A validator: the name unchanged when it is known, else a validation error that lists the known names."""
+    """Return `name` if it is in `known`, for use in validators. Raises a validation error that lists the known names
+    otherwise."""
     names = list(known)
     if name not in names:
-        raise refused(unknown_name(name, names), allowed=names)
+        raise validation_error(unknown_name(name, names), allowed=names)
     return name
 
 
 def problem_of(error: ValidationError, data: object, *, prefix: str = "") -> Problem:
-    """The 422 Problem for a failed validation of `data`, with one entry per invalid field, at most MAX_ERRORS."""
-    told = error.errors(include_url=False)[:MAX_ERRORS]
-    return bad_spec([_field_error(details, data, prefix) for details in told], error.error_count())
+    """The 422 Problem for a failed validation of `data`, with one entry for each invalid field, at most MAX_ERRORS.
+    `prefix` is prepended to the field paths."""
+    listed = error.errors(include_url=False)[:MAX_ERRORS]
+    return bad_spec([_field_error(details, data, prefix) for details in listed], error.error_count())
 
 
 def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError:
     context: Mapping[str, Any] = details.get("ctx", {})
     path, place = _path_in_data(details["loc"], data, missing=details["type"] == "missing")
-    # For a scalar shorthand ("0:4") the error quotes what the user gave, not the part that was parsed from it.
+    # For a scalar short form ("0:4") the error quotes the user's text, not the part that was parsed from it.
     given: object = details["input"] if isinstance(place, Mapping | list | tuple) else place
     kind = details["type"]
     match kind:
@@ -127,16 +132,16 @@ def _field_error(details: ErrorDetails, data: object, prefix: str) -> FieldError
 
 
 def _path_in_data(location: Sequence[int | str], data: object, *, missing: bool) -> tuple[list[str], object]:
-    """pydantic's error location without its union tags, and the value at it. Steps that exist in `data` are kept, and
-    the last one of a missing field."""
+    """(field path, value at that path) of an error location from pydantic. Steps that do not exist in `data` are union
+    tags and are dropped, except the last step if the field is missing; the value is its parent's then."""
     path: list[str] = []
     here = data
     for index, step in enumerate(location):
         inside = step in here if isinstance(here, Mapping) else isinstance(step, int) and isinstance(here, list | tuple)
         if inside:
-            here = here[step]  # type: ignore[index]  # it was just looked for
+            here = here[step]  # type: ignore[index]  # `inside` says that the step exists
         elif not (missing and index == len(location) - 1):
-            continue  # the tag of a union
+            continue  # a union tag
         path.append(str(step))
     return path, here
 

@@ -1,7 +1,6 @@
-"""The names that a spec may use, as data: methods and their options, tasks, calibration sets, word sources,
-activations.
+"""The names that a spec may use: methods and their options, tasks, calibration sets, word sources, activations.
 
-The numerics have their own registries, which this package must not import; a test checks that both agree.
+The numerics have their own registries, which this package must not import. A test checks that both agree.
 """
 
 from typing import ClassVar, Literal
@@ -19,14 +18,15 @@ class Magnitude(Strict):
 
 
 class Wanda(Strict):
-    """Scores are |weight| times input norm, compared within each row (Sun et al., arXiv 2306.11695)."""
+    """Removes the weights with the smallest |weight| times input norm of each row (Sun et al., arXiv 2306.11695)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["wanda"] = "wanda"
 
 
 class SparseGPT(Strict):
-    """Updates the remaining weights to compensate for the removed ones (Frantar & Alistarh, arXiv 2301.00774)."""
+    """Removes weights with the smallest OBS error and updates the others to compensate (Frantar & Alistarh, arXiv
+    2301.00774)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["sparsegpt"] = "sparsegpt"
@@ -40,17 +40,18 @@ class SparseGPT(Strict):
 
 
 class RIA(Strict):
-    """Scores are |weight| relative to its row and column, times input norm (Zhang et al., arXiv 2402.05406)."""
+    """Removes the weights with the smallest |weight| relative to its row and column, times a power of the input norm
+    (Zhang et al., arXiv 2402.05406)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["ria"] = "ria"
     exponent: float = Field(default=0.5, ge=0, le=100, description="power of the input norms")
-    within: Literal["matrix", "row"] = Field(default="matrix", description="where unstructured scores compete")
+    within: Literal["matrix", "row"] = Field(default="matrix", description="where unstructured scores are compared")
     permutation: Literal["none", "reallocation", "assignment"] = Field(
-        default="none", description="the order of columns in which n:m holds"
+        default="none", description="how the order of columns in which n:m holds is chosen"
     )
     subgroups: int = Field(
-        default=1, ge=1, le=1_000_000, description="of the assignment, which takes long for wide matrices in one piece"
+        default=1, ge=1, le=1_000_000, description="parts that the assignment is split into; faster for wide matrices"
     )
 
 
@@ -60,7 +61,7 @@ METHODS: dict[str, type[Magnitude | Wanda | SparseGPT | RIA]] = {
     "sparsegpt": SparseGPT,
     "ria": RIA,
 }
-"""Name -> the model of its options; `calibrated` says whether it needs a calibration set."""
+"""Name -> class of the method's options. `calibrated` says whether the method needs a calibration set."""
 
 
 class Uniform(Strict):
@@ -71,18 +72,21 @@ class Uniform(Strict):
 
 
 class OWL(Strict):
-    """Layers with more outlier scores have a lower sparsity (Yin et al., arXiv 2310.05175); not for n:m patterns."""
+    """Layers with more outlier scores have a lower sparsity (Yin et al., arXiv 2310.05175). Not for n:m patterns."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["owl"] = "owl"
-    outlier: float = Field(default=5.0, gt=0, le=1_000_000, description="times the mean score make an outlier")
+    outlier: float = Field(
+        default=5.0, gt=0, le=1_000_000, description="multiple of the mean score above which a score is an outlier"
+    )
     range: float = Field(
-        default=0.08, ge=0, le=0.5, description="half the distance between the most and the least pruned layer"
+        default=0.08, ge=0, le=0.5, description="half the difference between the highest and the lowest sparsity"
     )
 
 
 ALLOCATIONS: dict[str, type[Uniform | OWL]] = {"uniform": Uniform, "owl": OWL}
-"""Name -> the model of its options; `calibrated` says whether it needs a calibration set, whatever the method."""
+"""Name -> class of the allocation's options. `calibrated` says whether the allocation needs a calibration set, even
+with a method that needs none."""
 
 GROUPS: tuple[str, ...] = ("sentiment", "question answering", "similarity", "logic")
 """Groups of tasks, as in arXiv 2503.01542."""
@@ -94,16 +98,16 @@ TASKS: dict[str, str] = {
     **dict.fromkeys(("copa", "logiqa", "sciq", "winogrande", "wnli", "wsc273", "race"), "logic"),
     "reviews": "sentiment",
 }
-"""Name -> group: the paper's 24 tasks, and the demo's own."""
+"""Name -> group: the paper's 24 tasks, and the demo model's task `reviews`."""
 
 LOCAL_TASKS: dict[str, str] = {
-    "mednli": "MedNLI is credentialed data of PhysioNet, which no hub may hand on: get mli_dev_v1.jsonl there and put "
-    "it into eval/mednli.jsonl of the data folder (PRUNESCOPE_DATA)",
+    "mednli": "MedNLI is credentialed data of PhysioNet, which no hub may distribute: get mli_dev_v1.jsonl there and "
+    "put it into eval/mednli.jsonl of the data folder (PRUNESCOPE_DATA)",
 }
-"""Task -> why it is not on the hub; its rows come from a local file only."""
+"""Task whose rows come only from a local file -> the reason why it is not on the hub."""
 
 TASKS_WITH_WORDS = frozenset({"reviews"})
-"""Tasks whose rows carry influential words of their own."""
+"""Tasks whose data set gives influential words for its rows."""
 
 PROMPTS: tuple[str, ...] = ("sst2", "yelp", "imdb", "sentiment140", "arc_challenge", "arc_easy", "reviews")
 """Tasks whose prompt is a fixed prefix and suffix around one text, so that it can be used with other texts."""
@@ -112,7 +116,7 @@ LABEL_SOURCES: tuple[str, ...] = ("occlusion", "gradient")
 """Word sources that use the log-probability of the right label after the prompt."""
 
 TASKS_WITHOUT_LABEL = frozenset({"paws", "winogrande", "wsc273"})
-"""Tasks whose choices are whole sentences, without a label after a prompt."""
+"""Tasks whose choices are complete sentences, so that there is no label after a prompt."""
 
 EXAMPLE_SETS: tuple[str, ...] = ("arc_challenge", "arc_easy", "boolq", "rte", "sst2", "wnli", "demo")
 """Calibration sets of separate examples: a window holds several (mode `concat`) or one with padding (`single`)."""

@@ -1,7 +1,8 @@
-"""What stands behind the names of a spec: is it there, may a job read it, and what is in it (for the fingerprint).
+"""Checks that the models and files that a spec names exist and that jobs may read them, and identifies their contents
+for the fingerprint.
 
-Every name is looked up where the worker will look: the demo's own files, then the data folder (`eval/`,
-`calibration/`), then the hub, of which only the name is known here.
+Each name is looked up in the same places as by the worker: the files of the demo, then the data folder (`eval/`,
+`calibration/`), then the hub, which is not contacted here.
 """
 
 from collections.abc import Mapping
@@ -31,19 +32,19 @@ _DEMO = Path(__file__).resolve().parents[1] / "demo"
 
 
 class Contents:
-    """Looks names up, each of them once: make one for each submission."""
+    """Looks up the names of a spec, each name once. Create a new instance for each submission."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._models: dict[str, str] = {}
-        # The cells of a study name the same few things thousands of times.
+        # The cells of a study repeat the same few names thousands of times.
         self._tasks = cache(self._look_up_tasks)
         self._calibration = cache(self._look_up_calibration)
         self._perplexity = cache(self._look_up_perplexity)
 
     def of(self, spec: Spec) -> dict[str, str]:
-        """Name -> contents, of everything that the spec names. Problem 422 that says which field names something out of
-        reach."""
+        """Name -> an identifier of its contents, for every model, task, text and file that the spec names. Raises
+        Problem 422, naming the field, if one does not exist or a job may not read it."""
         match spec:
             case PruneSpec():
                 calibration = {} if spec.calibration is None else self._calibration(spec.calibration, "calibration")
@@ -74,7 +75,7 @@ class Contents:
                 case HubModel(name, revision):
                     self._models[text] = f"hub {name}@{revision}"
                 case PrunedModel(name):
-                    # Its id is the fingerprint of what made it: known before the model exists.
+                    # The id is derived from a fingerprint, so it is known before the model exists.
                     self._models[text] = f"pruned {name}"
         return {f"model {text}": self._models[text]}
 
@@ -95,7 +96,7 @@ class Contents:
             else:
                 found[f"task {task}"] = self._data("eval", f"{task}.jsonl")
                 if task in LOCAL_TASKS and found[f"task {task}"] == _HUB:
-                    raise bad_field(f"tasks.{index}", task, "a local file of its rows", LOCAL_TASKS[task])
+                    raise bad_field(f"tasks.{index}", task, "a local file with its rows", LOCAL_TASKS[task])
         return found
 
     def _look_up_perplexity(self, perplexity: Perplexity | None) -> Mapping[str, str]:
@@ -111,12 +112,13 @@ class Contents:
         return found
 
     def _texts(self, spec: Reading) -> Mapping[str, str]:
-        # Given texts are in the spec itself; a prompt belongs to the numerics' version.
+        # Supplied texts are in the spec itself; prompts are covered by the version of the numerics.
         named = [spec.texts.dataset] if isinstance(spec.texts, TaskTexts | TaskRows) else []
         named += [spec.causal.task] if spec.causal else []
         return {key: content for task in named for key, content in self._tasks((task,)).items()}
 
     def _data(self, folder: str, *names: str) -> str:
+        """The contents of the first of these files in the data folder; `hub` if there is none."""
         for name in names:
             if self.settings.data is not None and (path := self.settings.data / folder / name).is_file():
                 return contents_of(path)
@@ -124,6 +126,7 @@ class Contents:
 
 
 def _contents_or_missing(path: Path, field: str, name: str) -> str:
+    """The contents of a file of the demo. Raises Problem 422, naming `field`, if the installation lacks it."""
     if not path.is_file():
         raise bad_field(
             field, name, "another name", f"{name!r} needs the file demo/{path.name}, which is not in this installation"

@@ -1,12 +1,13 @@
 """The database: SQLite (WAL) in the data folder, or PostgreSQL.
 
-    reading()     a transaction that only looks
-    writing()     a transaction of one atomic statement or a few on rows of its own
-    exclusive()   a transaction that moves several rows from state to state: one at a time in the whole installation
+    reading()     a transaction that only reads
+    writing()     a transaction of one atomic statement, or of a few on rows that no other transaction writes
+    exclusive()   a transaction that changes several rows depending on their state: one at a time in an installation
 
-SQLite has one writer at a time, so writing() and exclusive() both begin with the write lock (BEGIN IMMEDIATE): a
-transaction that began by reading could not become a writer once another one wrote. PostgreSQL serialises exclusive() by
-an advisory lock; such transactions take milliseconds, and with one at a time no two can wait for each other's rows.
+SQLite allows one writer at a time, so writing() and exclusive() both take the write lock at the start (BEGIN
+IMMEDIATE): a transaction that begins by reading cannot write after another one has written. PostgreSQL serialises
+exclusive() by an advisory lock. Such transactions take milliseconds, and as there is one at a time, there are no
+deadlocks between them.
 """
 
 import contextlib
@@ -25,20 +26,20 @@ from prunescope.store.migrations import HEAD
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 3
 POOL_SIZE = 15
-"""Connections that are kept; as many again are opened where more are needed at once."""
+"""Number of connections in the pool; as many again are opened temporarily if more are needed at once."""
 MAX_VALUES = 500
-"""Databases bound the number of values in one statement."""
+"""Maximum number of values in one statement; databases limit it."""
 _READ_ONLY = "25006"
-"""PostgreSQL's code of a change in a transaction that is read-only."""
-_LOCK = 0x7072756E65  # "prune": the advisory lock's number
+"""PostgreSQL's error code of a write in a read-only transaction."""
+_LOCK = 0x7072756E65  # key of the advisory lock: the ASCII codes of "prune"
 
 
 class Database:
-    """One database by its SQLAlchemy address. Connects on first use; never share one across a fork (see `dispose`).
+    """One database, by its SQLAlchemy address. Connects on first use. Must not be shared across a fork (see `dispose`).
 
-    With `answer_seconds` it raises sqlalchemy.exc.OperationalError or TimeoutError where a statement, a lock or a free
-    connection takes longer, also when the database's process hangs: for a server, whose requests must not pile up.
-    Without, a statement may take as long as it does.
+    With `answer_seconds`, sqlalchemy.exc.OperationalError or TimeoutError is raised if a statement, a lock or a free
+    connection takes longer, even if the database process hangs. This is for a server, whose requests must not pile up.
+    None sets no time limit for statements.
     """
 
     def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
@@ -52,7 +53,7 @@ class Database:
         else:
             options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": CONNECT_SECONDS}}
         if self.url.database in (None, "", ":memory:") and self._sqlite:
-            options = {"connect_args": options["connect_args"]}  # one connection, which is no pool
+            options = {"connect_args": options["connect_args"]}  # an in-memory database has one connection, no pool
         self.engine = create_engine(
             self.url,
             json_serializer=lambda value: json.dumps(value, ensure_ascii=False, allow_nan=False),
@@ -63,51 +64,51 @@ class Database:
         else:
             event.listen(self.engine, "handle_error", _read_only, retval=True)
             if answer_seconds is not None:
-                from prunescope.store.postgres import answering_within  # psycopg takes a moment to import
+                from prunescope.store.postgres import answering_within  # imported late, as psycopg is slow to import
 
                 answering_within(self.engine, answer_seconds)
         self._writer = self.engine.execution_options(begin="IMMEDIATE")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that only looks."""
+        """A transaction that only reads."""
         with self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes; committed at the end, rolled back when an exception leaves it."""
+        """A transaction that writes. It is committed at the end of the block, and rolled back after an exception."""
         with self._writer.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        """A writing transaction that no other exclusive one runs beside, in any process."""
+        """A writing transaction. Only one exclusive transaction runs at a time, over all processes."""
         with self.writing() as connection:
             if not self._sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             yield connection
 
     def revision(self) -> str | None:
-        """The migration that the database stands at; None for an empty one."""
+        """The id of the database's newest applied migration; None for an empty database."""
         with self.reading() as connection:
             return _revision(connection)
 
     def migrate(self) -> None:
-        """Bring the tables up to date. Quick when they are, and safe when several processes start together."""
+        """Apply all missing migrations. Fast if there are none. Safe if several processes start at the same time."""
         if self._sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         if self.revision() == HEAD:
             return
-        if self._limited:  # a migration of much data takes its time
+        if self._limited:  # a migration of much data may take longer than the time limit
             unlimited = Database(self.url.render_as_string(hide_password=False))
             unlimited.migrate()
             unlimited.dispose()
             return
         with self.exclusive() as connection:
             if _revision(connection) == HEAD:
-                return  # another process was first
-            # Alembic takes a moment to import: only a start that migrates pays for it.
+                return  # another process has migrated the database
+            # Imported late, as Alembic is slow to import and needed only for a migration.
             from alembic import command
             from alembic.config import Config
 
@@ -117,12 +118,12 @@ class Database:
             command.upgrade(config, "head")
 
     def dispose(self) -> None:
-        """Close the connections; a process that forks does so before, and uses the database anew after."""
+        """Close all connections. The next use opens new ones. A process must call this before it forks."""
         self.engine.dispose()
 
 
 def in_pieces(values: Iterable[str]) -> Iterator[list[str]]:
-    """The values in pieces that go into one statement, in a fixed order and each once."""
+    """Split the distinct values, sorted, into chunks of at most MAX_VALUES, each for one statement."""
     ordered = sorted(set(values))
     for start in range(0, len(ordered), MAX_VALUES):
         yield ordered[start : start + MAX_VALUES]
@@ -135,8 +136,9 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _read_only(context: ExceptionContext) -> OperationalError | None:
-    """What takes no changes for a while, such as a standby that is about to take over, is an OperationalError with
-    SQLite; with PostgreSQL it would be what defects are."""
+    """Convert PostgreSQL's error for a database that is read-only, such as a standby before a failover, into
+    OperationalError, as SQLite raises it; SQLAlchemy would raise a class that is otherwise used for defects. None for
+    any other error."""
     error = context.original_exception
     if getattr(error, "sqlstate", None) != _READ_ONLY:
         return None
@@ -144,9 +146,12 @@ def _read_only(context: ExceptionContext) -> OperationalError | None:
 
 
 def _prepare_sqlite(engine: Engine, patience: float) -> None:
+    """Set the options of every SQLite connection, and begin transactions explicitly. `patience`: seconds to wait for a
+    lock."""
+
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, record: object) -> None:
-        # The driver would begin transactions by itself, and late; the "begin" event below does it instead.
+        # By default the driver begins a transaction only before the first write; the "begin" event below begins it.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -159,7 +164,8 @@ def _prepare_sqlite(engine: Engine, patience: float) -> None:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """The switch ignores the busy timeout, so a new database that two processes open at once needs a few tries."""
+    """Set the journal mode to WAL. SQLite ignores the busy timeout for this, so it is repeated for BUSY_SECONDS if
+    another process opens a new database at the same time."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -1,4 +1,5 @@
-"""Lists by key, newest first: a cursor names the last item that was seen, so what is added meanwhile moves nothing."""
+"""Keyset pagination, newest first: a cursor contains the key of a page's last item, so that new items do not shift the
+next page."""
 
 import base64
 import binascii
@@ -16,12 +17,12 @@ Item = TypeVar("Item")
 
 
 def older_than(cursor: str, created_at: Column[Any], key: Column[Any]) -> ColumnElement[bool]:
-    """The condition for items after the cursor; Problem 422 when it was not made by `page`."""
+    """Condition: the item comes after the cursor. Raises Problem 422 if the cursor was not created by `page`."""
     try:
         moment, _, name = base64.urlsafe_b64decode(cursor.encode() + b"==").decode().partition("|")
         created = datetime.fromisoformat(moment).astimezone(UTC)
         if "\0" in name:
-            raise ValueError("PostgreSQL takes no null character")
+            raise ValueError("PostgreSQL accepts no null character")
     except (binascii.Error, ValueError, OverflowError):
         raise bad_field(
             "cursor", cursor, "the `next` of an earlier page", f"{cursor!r} is no cursor; use the `next` of a page"
@@ -32,7 +33,9 @@ def older_than(cursor: str, created_at: Column[Any], key: Column[Any]) -> Column
 def page(
     rows: Sequence[Item], limit: int, key: Callable[[Item], tuple[datetime, str]]
 ) -> tuple[list[Item], str | None]:
-    """The first `limit` of the rows (one more was asked of the database), and the cursor of what comes after them."""
+    """(the first `limit` rows, cursor of the next page). `rows` are the result of a query for `limit` + 1 rows; if
+    there are no more than `limit`, there is no next page and the cursor is None. `key` returns (creation time, id) of a
+    row."""
     items = list(rows[:limit])
     if len(rows) <= limit:
         return items, None
@@ -42,7 +45,7 @@ def page(
 
 
 def checked_limit(limit: int) -> int:
-    """1 to 200 items; Problem 422 otherwise."""
+    """`limit` unchanged. Raises Problem 422 unless it is from 1 to LONGEST_PAGE."""
     if not 1 <= limit <= LONGEST_PAGE:
         raise bad_field("limit", limit, f"1 to {LONGEST_PAGE}", f"{limit} is not between 1 and {LONGEST_PAGE}")
     return limit

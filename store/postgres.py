@@ -1,7 +1,7 @@
-"""A time limit for PostgreSQL's answers that holds when its process hangs.
+"""A time limit for PostgreSQL's responses that also applies when the PostgreSQL process hangs.
 
-PostgreSQL's own limits (statement_timeout) are kept by the process that would have to keep them, and a hung process
-still acknowledges what it is sent. Only the client's side can tell.
+PostgreSQL's own limits (statement_timeout) are enforced by the process that hangs, and its machine still acknowledges
+TCP packets, so only the client can detect that no response comes.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from sqlalchemy import Engine, event
 
 
 def answering_within(engine: Engine, seconds: float) -> None:
-    """Have every connection of a psycopg engine raise psycopg.OperationalError, and close itself, when an answer takes
-    longer than `seconds`."""
+    """Set a time limit for every connection of a psycopg engine: if a response takes longer than `seconds`, the
+    connection is closed and raises psycopg.OperationalError."""
 
     class Limited(_Limited):
         answer_seconds = seconds
@@ -27,13 +27,13 @@ class _Limited(psycopg.Connection[Any]):
     answer_seconds: float
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
-        """psycopg waits here for everything but a new connection."""
+        """Wait for a response; psycopg calls this for everything except connecting."""
         try:
             return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
         except psycopg.errors._WaitTimeout as error:
             if timeout is not None:
                 raise
-            self.close()  # its answer may still come, and would be taken for the next question's
+            self.close()  # a late response would be taken for the response to the next statement
             raise psycopg.OperationalError(
                 f"PostgreSQL did not answer within {self.answer_seconds:g} seconds"
             ) from error

@@ -1,4 +1,4 @@
-"""Share links: a token stands for one view (path and query), until it is revoked."""
+"""Share links: a token opens one page (path and query) without a login, until it is revoked."""
 
 import secrets
 from collections.abc import Callable
@@ -32,21 +32,22 @@ Shares: TypeAlias = list[Share]
 
 
 class ShareStore:
-    """The share links of an installation."""
+    """All share links of an installation."""
 
     def __init__(self, database: Database, now: Callable[[], datetime] = utc_now) -> None:
         self.database = database
         self.now = now
 
     def create(self, path: str) -> Share:
-        """A new link to a page of this site; Problem 422 when the path leads elsewhere or is no page."""
+        """Create a link to a page of this site. Raises Problem 422 if `path` leads to another site or is not a page
+        that can be shared."""
         share = Share(token=secrets.token_urlsafe(16), path=_checked(path), created_at=self.now())
         with self.database.writing() as connection:
             connection.execute(insert(shares).values(share.model_dump()))
         return share
 
     def get(self, token: str) -> Share:
-        """The link; Problem 404 when there is none, or it was revoked."""
+        """The link with this token. Raises Problem 404 if there is none or it was revoked."""
         query = select(shares).where(shares.c.token == token, shares.c.revoked_at.is_(None))
         with self.database.reading() as connection:
             row = connection.execute(query).one_or_none()
@@ -55,7 +56,8 @@ class ShareStore:
         return Share(token=row.token, path=row.path, created_at=row.created_at)
 
     def list(self, *, cursor: str | None = None, limit: int = 50) -> tuple[Shares, str | None]:
-        """(links that were not revoked, cursor of the next page or None), newest first."""
+        """(links that were not revoked, cursor of the next page or None), newest first. Raises Problem 422 for an
+        invalid cursor or limit."""
         query = select(shares).where(shares.c.revoked_at.is_(None))
         if cursor is not None:
             query = query.where(older_than(cursor, shares.c.created_at, shares.c.token))
@@ -66,7 +68,7 @@ class ShareStore:
         return [Share(token=row.token, path=row.path, created_at=row.created_at) for row in items], following
 
     def revoke(self, token: str) -> None:
-        """The link opens nothing any more; Problem 404 when there is none."""
+        """Revoke a link. Raises Problem 404 if there is none or it was revoked already."""
         with self.database.writing() as connection:
             revoked = connection.execute(
                 update(shares)
@@ -78,7 +80,8 @@ class ShareStore:
 
 
 def _checked(path: str) -> str:
-    """A path of this site: whoever opens the link is never sent to another one."""
+    """`path` unchanged. Raises Problem 422 unless it is the path of a page of this site, so that a share link never
+    redirects to another site."""
     allowed = "the path of a page, such as /attributions/<id>/neurons/<layer>/<neuron>?example=0"
     parts = urlsplit(path)
     if (

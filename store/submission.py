@@ -1,7 +1,8 @@
-"""Submitting a job: parse, check, fingerprint, row, message. Server and command line both come through here.
+"""Submits jobs for the server and the command line: parse and check the spec, compute the fingerprint, insert the row,
+send the message.
 
-The row is committed before its message is sent. Where the queue cannot be reached, the job stays queued without a
-message, and the next `sweep` sends it.
+The row is committed before its message is sent. If the queue cannot be reached, the job stays queued without a message,
+and the next `sweep` sends it.
 """
 
 import logging
@@ -29,14 +30,15 @@ from prunescope.store.studies.grid import Cell, plan
 from prunescope.store.studies.queries import Studies
 
 Send = Callable[[str], None]
-"""Hands a job's id to the queue; raises ConnectionError when it cannot be reached (`jobs.queue.send` with its app)."""
+"""Sends the message of the job with this id; raises ConnectionError if the queue cannot be reached (`jobs.queue.send`
+with its first argument)."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Stores:
-    """Everything that is kept, opened once by whoever builds the settings."""
+    """The settings and all stores of an installation, opened once by each process."""
 
     settings: Settings
     database: Database
@@ -49,7 +51,8 @@ class Stores:
 
     @classmethod
     def open(cls, settings: Settings, *, answer_seconds: float | None = None) -> Self:
-        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: see `Database`."""
+        """Create the stores without connecting to anything. A process that starts calls `database.migrate()` before it
+        uses them. `answer_seconds`: see `Database`."""
         database = Database(settings.resolved_database_url, answer_seconds=answer_seconds)
         artefacts = Artefacts(settings.resolved_artefacts_url, settings.resolved_home / "cache")
         jobs = JobStore(database)
@@ -59,18 +62,18 @@ class Stores:
         return cls(settings, database, artefacts, jobs, results, measurements, studies, ShareStore(database))
 
     def close(self) -> None:
-        """Close the database's connections."""
+        """Close the connections to the database."""
         self.database.dispose()
 
 
 def submit(
     stores: Stores, kind: str, document: Mapping[str, Any], *, force: bool = False, send: Send | None
 ) -> tuple[Job, bool]:
-    """(job, created). Problem 422, and nothing is queued, when the spec names something that is not there or not
-    allowed.
+    """Submit a job; returns (job, created). If a job with the same spec and contents is queued, running or has
+    succeeded, this job is returned (created False), unless `force` is set.
 
-    The job that queues, runs or has succeeded with the same spec and contents is handed back (created False), unless
-    `force`. With `send` None whoever sweeps next sends the message.
+    Raises Problem 422, without queueing anything, if the spec is invalid or names something that does not exist or is
+    not allowed. `send` None sends no message; the next sweep does.
     """
     known_kind = parse_kind(kind)
     check_shape(document, kept=True)
@@ -91,7 +94,7 @@ def submit(
 
 
 def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False) -> Estimate:
-    """The work of a study with this spec, of which nothing is queued; Problem 422 as `submit` has it."""
+    """The estimated work of a study with this spec; nothing is queued. Raises Problem 422 as `submit` does."""
     spec = parse_spec(JobKind.STUDY, document)
     assert isinstance(spec, StudySpec)
     contents = Contents(stores.settings)
@@ -101,7 +104,8 @@ def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False
 
 
 def retry(stores: Stores, job: str, *, send: Send | None) -> Job:
-    """Queue a failed or cancelled job again and send what is ready; Problems as `JobStore.retry`."""
+    """Queue a failed or cancelled job again, send the messages of ready jobs, and return the job. Raises Problem as
+    `JobStore.retry` does."""
     stores.jobs.retry(job)
     if send is not None:
         dispatch(stores.jobs, stores.jobs.unsent(), send)
@@ -109,8 +113,9 @@ def retry(stores: Stores, job: str, *, send: Send | None) -> Job:
 
 
 def retry_cells(stores: Stores, study: str, *, send: Send | None) -> Job:
-    """Queue all failed and cancelled cells of a study (its id, 16 hex digits) again and send what is ready; the study's
-    job. Problem 404, and those of `JobStore.retry_cells`."""
+    """Queue all failed and cancelled cells of a study again, send the messages of ready jobs, and return the study's
+    job. `study` is the id of the study (16 hex digits), not of its job. Raises Problem 404 if there is no such study,
+    and 409 as `JobStore.retry_cells` does."""
     job = stores.results.get("study", study).job
     if job is None:
         raise not_found("study", study)
@@ -121,9 +126,10 @@ def retry_cells(stores: Stores, study: str, *, send: Send | None) -> Job:
 
 
 def dispatch(jobs: JobStore, ids: Iterable[str], send: Send, *, drained: bool = False) -> int:
-    """Send each id that nobody else has sent since it was found, and note it; how many.
+    """Send the message of each of these jobs, except those that another process has sent since; returns the number of
+    messages sent.
 
-    `drained` as in `JobStore.unsent`. Stops at the first that the queue does not take: the next sweep tries again.
+    `drained`: see `JobStore.unsent`. Stops at the first message that cannot be sent; the next sweep tries again.
     """
     sent = 0
     for job in ids:
@@ -140,13 +146,17 @@ def dispatch(jobs: JobStore, ids: Iterable[str], send: Send, *, drained: bool = 
 
 
 def sweep(jobs: JobStore, send: Send, waiting: Callable[[], int]) -> list[str]:
-    """Queue again what silent workers held, send whatever is ready without a message (`waiting` counts those in the
-    queue: when there is none, what was sent long ago is lost); ids of the jobs that were queued again."""
+    """Queue jobs with expired leases again and send the messages of all ready jobs that have none. Returns the ids of
+    the jobs that were queued again.
+
+    `waiting` returns the number of messages in the queue. If it is 0, older messages are considered lost and are sent
+    again (`JobStore.unsent` with `drained`).
+    """
     requeued = jobs.requeue_expired()
     try:
         drained = waiting() == 0
     except ConnectionError as error:
-        _log.warning("nothing is sent: %s", error)
+        _log.warning("no message is sent: %s", error)
     else:
         dispatch(jobs, jobs.unsent(drained=drained), send, drained=drained)
     return requeued
@@ -157,8 +167,8 @@ def _cells(spec: StudySpec, contents: Contents) -> list[Cell]:
 
 
 def _pending_models(stores: Stores, spec: Spec) -> dict[str, str]:
-    """Id -> job, of the pruned models that the spec names and that are still being made; Problem 422 for one that
-    nobody makes."""
+    """Id of a pruned model -> id of the job that makes it, for the models that the spec names and that do not exist
+    yet. Raises Problem 422 if no known job makes such a model."""
     pending: dict[str, str] = {}
     named = [
         (field, reference, reference.removeprefix(PRUNED))
@@ -173,7 +183,7 @@ def _pending_models(stores: Stores, spec: Spec) -> dict[str, str]:
         job = makers.get(name)
         if job is None or job.kind != JobKind.PRUNE:
             message = f"there is no pruned model {name!r}; prune it first, or look at the list of models"
-            raise bad_field(field, reference, "a pruned model that is there", message)
+            raise bad_field(field, reference, "an existing pruned model", message)
         pending[name] = job.id
     return pending
 

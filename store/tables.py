@@ -1,4 +1,4 @@
-"""The tables of the database. `store/migrations` makes them; a test holds the two against each other."""
+"""The tables of the database. `store/migrations` creates them; a test checks that both agree."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 
 class Moment(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite forgets time zones, so all of them are kept without one and handed out with UTC."""
+    """A time in UTC. SQLite does not store time zones, so times are stored without one and returned with UTC."""
 
     impl = DateTime
     cache_ok = True
@@ -44,6 +44,7 @@ metadata = MetaData(
 )
 
 COUNTS_AS_KNOWN = text("known AND state IN ('queued', 'running', 'succeeded')")
+"""Condition: the job is known, so that it is returned when the same spec is submitted again."""
 
 jobs = Table(
     "jobs",
@@ -52,14 +53,14 @@ jobs = Table(
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("spec", JSON, nullable=False),
-    Column("brief", JSON),  # the spec in brief (jobs/briefs.py): lists are made without reading the whole one
+    Column("brief", JSON),  # shortened spec (jobs/briefs.py), which lists read instead of the spec
     Column("fingerprint", String(64), nullable=False),
-    Column("artefact", String(16), nullable=False),  # the id of what the job makes: the beginning of its fingerprint
-    Column("known", Boolean, nullable=False),  # False: a forced job came after it, or what it made was deleted
+    Column("artefact", String(16), nullable=False),  # id of the result: the start of the fingerprint
+    Column("known", Boolean, nullable=False),  # False: a forced job has replaced it, or its result was deleted
     Column("forced", Boolean, nullable=False),
-    Column("parent", String(32), ForeignKey("jobs.id")),  # the study that made this cell
+    Column("parent", String(32), ForeignKey("jobs.id")),  # the study to which this cell belongs
     Column("created_at", Moment, nullable=False),
-    Column("sent_at", Moment),  # None: no message has left since it was last queued
+    Column("sent_at", Moment),  # None: no message was sent since the job was last queued
     Column("started_at", Moment),
     Column("finished_at", Moment),
     Column("attempts", Integer, nullable=False),
@@ -74,7 +75,7 @@ jobs = Table(
     Index("ix_jobs_state", "state"),
     Index("ix_jobs_parent", "parent"),
     Index("ix_jobs_artefact", "artefact"),
-    # Two requests for the same thing at the same time: the database lets one of them in.
+    # Of two simultaneous requests with the same fingerprint, the database accepts one.
     Index("uq_jobs_known", "fingerprint", unique=True, sqlite_where=COUNTS_AS_KNOWN, postgresql_where=COUNTS_AS_KNOWN),
 )
 
@@ -118,14 +119,14 @@ records = Table(
     Index("ix_records_kind_created_at_id", "kind", "created_at", "id"),
 )
 
-# The models that a record's spec names, as they stand there and in their order.
+# The references of the models that a record's spec names, in the order of the spec.
 record_models = Table(
     "record_models",
     metadata,
     Column("kind", String(16), primary_key=True),
     Column("id", String(16), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("field", String(16), nullable=False),  # of the spec: model, dense, pruned, models
+    Column("field", String(16), nullable=False),  # of the spec: model, dense, pruned or models
     Column("model", Text, nullable=False),
     Index("ix_record_models_model_kind", "model", "kind"),
 )
@@ -140,18 +141,19 @@ uses = Table(
     Index("ix_uses_used_kind_used_id", "used_kind", "used_id"),
 )
 
-# What evaluations found: all tasks that one evaluation measured in one row, for a study reads thousands of evaluations.
-# `store/evaluations/packed.py` says how the numbers lie, `store/evaluations/writing.py` writes these three tables.
+# Measured values: one row holds all tasks of an evaluation, because a study reads thousands of evaluations.
+# `store/evaluations/packed.py` defines the layout of `numbers`; `store/evaluations/writing.py` writes `measurements`,
+# `pairings` and `outcomes`.
 measurements = Table(
     "measurements",
     metadata,
     Column("evaluation", String(16), primary_key=True),
     Column("measure", String(16), primary_key=True),  # accuracy, perplexity
-    Column("tasks", Text, nullable=False),  # a JSON list; of a perplexity its texts
+    Column("tasks", Text, nullable=False),  # a JSON list of tasks, for perplexity of texts
     Column("numbers", LargeBinary, nullable=False),  # float64, little-endian, [tasks, columns of a Measurement]
 )
 
-# A pruned model's evaluation beside one of the dense model that it was made from, on the tasks that both have.
+# A pruned model's evaluation compared with an evaluation of its dense model, on the tasks that both have.
 pairings = Table(
     "pairings",
     metadata,
@@ -159,28 +161,28 @@ pairings = Table(
     Column("dense_evaluation", String(16), primary_key=True),
     Column("measure", String(16), primary_key=True),
     Column("tasks", Text, nullable=False),
-    Column("numbers", LargeBinary, nullable=False),  # [tasks, columns of a Pairing after the first]
+    Column("numbers", LargeBinary, nullable=False),  # float64, [tasks, columns of a Pairing after the first]
     Index("ix_pairings_dense_evaluation", "dense_evaluation"),
 )
 
-# What pairings are made from, and by what two evaluations are found to have answered the same rows. No text is called
-# as a task is.
+# Results of each row or window, from which pairings are computed. Two evaluations are paired if `protocol` and
+# `rows_hash` are equal. `task` is the name of a task or of a text; no text has the name of a task.
 outcomes = Table(
     "outcomes",
     metadata,
     Column("evaluation", String(16), primary_key=True),
     Column("task", String(64), primary_key=True),
     Column("model", Text, nullable=False),
-    Column("base", Text),  # the dense model that a pruned one was made from
+    Column("base", Text),  # the dense model of a pruned one; None for a dense model
     Column("protocol", String(200), nullable=False),  # equal for tasks that were measured in the same way
     Column("rows_hash", String(64), nullable=False),
-    # A bit for each row, in the order of their indices; of a perplexity its windows' losses, a double each.
+    # One bit for each row, in the order of their indices; for perplexity the loss of each window as float64.
     Column("correct", LargeBinary, nullable=False),
     Index("ix_outcomes_model_task", "model", "task"),
     Index("ix_outcomes_base_task", "base", "task"),
 )
 
-# How often each of these has changed: what was computed from one is good as long as its number is the same.
+# The number of changes of each named set of data: a cached result is valid as long as the number is unchanged.
 revisions = Table(
     "revisions",
     metadata,

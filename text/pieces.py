@@ -1,8 +1,8 @@
-"""Display of tokens that are parts of a character: the first shows the whole character, the others are empty.
+"""Display texts of tokens that are parts of a character: the first token shows the whole character, the others are
+empty.
 
-Tokenizers split a character without a token into byte tokens, and spell those in their own alphabet ("Ã" and "
-
-" for ö, or <0xC3> and <0xB6>), which is unreadable.
+Tokenizers split a character that has no token into byte tokens, and spell these in an alphabet of their own ("Ã" and
+"¶" for ö, or <0xC3> and <0xB6>), which is unreadable.
 """
 
 import re
@@ -21,18 +21,19 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def drawn(token: str) -> str:
-    """A token's display text. A token that only continues a multi-byte character, or is invisible, becomes a thin
-    space; a combining mark without its letter is put on a dotted circle."""
+    """The display text of a token. A token that only continues a multi-byte character, or that is invisible, becomes a
+    thin space; a combining mark without its letter is preceded by a dotted circle."""
     if not any(is_drawn(character) for character in token):
         return REST
     return f"\N{DOTTED CIRCLE}{token}" if unicodedata.category(token[0]).startswith("M") else token
 
 
 def readable(tokens: Sequence[str], special: Sequence[bool], text: str) -> list[str]:
-    """Replace byte tokens by the characters of the text, for attributions stored before tokens had their real
-    characters.
+    """The tokens of a text, with byte tokens replaced by the characters that they spell. This is for attributions of
+    earlier versions, which stored byte tokens as the tokenizer spells them.
 
-    A byte token that does not match the text at its place is unchanged.
+    `special` says for each token whether it is a special token, which is not part of the text. A byte token that does
+    not match the text at its position is unchanged.
     """
     shown = list(tokens)
     place = start = 0
@@ -57,8 +58,8 @@ def readable(tokens: Sequence[str], special: Sequence[bool], text: str) -> list[
 
 
 def _characters(tokens: Sequence[str], special: Sequence[bool], start: int, text: str, place: int) -> list[str]:
-    """The display text of each of some byte tokens from `start` on that together spell the text at `place`; empty if
-    they do not."""
+    """The display texts of the fewest byte tokens from `start` on that together spell whole characters of the text at
+    `place`; empty if there are none."""
     spelled, ends = b"", []
     for at in range(start, min(len(tokens), start + MAX_PIECES)):
         piece = None if special[at] else _bytes_of(tokens[at])
@@ -81,7 +82,7 @@ def _characters(tokens: Sequence[str], special: Sequence[bool], start: int, text
 
 
 def _bytes_of(token: str) -> bytes | None:
-    """The bytes that a token spells in one of the two byte alphabets; None if it is not a byte token."""
+    """The bytes of a token, spelled as `<0xC3>` or in GPT-2's byte alphabet; None if it is not a byte token."""
     if match := _BYTE.fullmatch(token):
         return bytes([int(match[1], 16)])
     alphabet = _byte_alphabet()
@@ -92,8 +93,8 @@ def _bytes_of(token: str) -> bytes | None:
 
 @lru_cache(maxsize=1)
 def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's byte alphabet, character -> byte: printable Latin-1 characters are their own byte, characters from 256 on
-    stand for the others."""
+    """GPT-2's byte alphabet, character -> byte: printable Latin-1 characters stand for their own byte, characters from
+    256 on for the other bytes."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + count): byte for count, byte in enumerate(others)}

@@ -1,17 +1,18 @@
 """Splits texts into words and finds words in texts, for any script.
 
-A text is split into runs: of letters and digits, of spaces, and single ones of everything else (a character of a script
-without spaces, an emoji with its modifiers, a punctuation mark). A word or phrase occurs where its runs follow one
-another in the text, so it never matches a part of a longer word. Different spellings of a run are equal:
+A text is split into runs: maximal sequences of letters and digits, maximal sequences of white space, and one run for
+every other character (a character of a script without spaces, an emoji with its modifiers, a punctuation mark). A word
+or phrase occurs where all of its runs occur consecutively in the text, so it never matches a part of a longer word.
+Runs are compared in a folded form, in which these spellings are equal:
 
-    case               full case folding: ß is ss, a final sigma is a sigma; I and i, dotted or not, are one
+    case               full case folding: ß = ss, final sigma = sigma; I = i, with or without a dot
     composed letters   é as one character or as e and a combining mark (NFC, NFD)
-    apostrophes        ' and its typographic, modifier, full-width and mistyped forms; so the hyphen that breaks no line
-    underscores        ignored around a word (_bad_), spaces inside one (not_good)
+    apostrophes        ' and its typographic, modifier, full-width and mistyped forms; likewise hyphens
+    underscores        ignored around a word (_bad_), equal to spaces inside a word (not_good)
     invisible          variation selectors, soft hyphens and the zero-width non-joiner are ignored
 
-Positions are in characters of the original text. Splitting takes time proportional to the text's length, and so does
-each search at most.
+Positions are in characters of the original text. Splitting takes time proportional to the text's length; a search takes
+at most as much.
 """
 
 import re
@@ -22,7 +23,7 @@ from enum import Enum, auto
 from functools import cached_property, lru_cache
 from itertools import accumulate
 
-# Scripts written without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
+# Scripts written without spaces between words: Thai, Lao, Burmese, Khmer, kana, Han.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
@@ -37,13 +38,13 @@ _DOTTED_I = re.compile("(i[\u0300-\u0306\u0308-\u036f]*)\u0307")
 _PIECES = re.compile(r"[A-Za-z0-9]+|\s+|.", re.DOTALL)
 _UNDERSCORES = re.compile("_+")
 _GRAPHEME_JOINER = "\u034f"
-"""One of the invisible characters, which folding removes."""
+"""An invisible character, which folding removes."""
 MAX_KEPT = 64
 """Maximum length of a piece whose folded form is cached, in characters."""
 MAX_MARKS = 30
-"""Maximum number of consecutive combining marks that are sorted together; no language uses as many."""
+"""Maximum number of consecutive combining marks that normalisation sorts together; no language uses as many."""
 _BETWEEN = "\0"
-"""Separates segments in the string that is searched; no folded segment contains it."""
+"""Separates folded runs in the string that is searched; no folded run contains it."""
 
 
 class _Kind(Enum):
@@ -53,10 +54,10 @@ class _Kind(Enum):
     UNDERSCORE = auto()
     APOSTROPHE = auto()
     EMOJI = auto()
-    FLAG = auto()  # a regional indicator: two of them are one flag
-    TONE = auto()  # of an emoji's skin
+    FLAG = auto()  # a regional indicator: two of them form one flag
+    TONE = auto()  # an emoji's skin tone
     JOINER = auto()
-    MARK = auto()  # combining or invisible: it belongs to the character before it
+    MARK = auto()  # combining or invisible: belongs to the character before it
     OTHER = auto()
 
 
@@ -67,7 +68,8 @@ _Run = tuple[int, int, _Kind]  # [start, end) in characters
 
 
 def fold(word: str) -> str:
-    """The canonical spelling of a word or phrase, for comparing words; not for display.
+    """The folded spelling of a word or phrase, equal for all spellings that this module treats as equal; not for
+    display.
 
     >>> fold("so_bad") == fold("So  bad"), fold("STRASSE") == fold("straße"), fold("a") == fold("b")
     (True, True, False)
@@ -87,19 +89,19 @@ def occurrences(word: str, text: str) -> list[tuple[int, int]]:
 
 
 class WordIndex:
-    """An index of one text's words, which is split once for any number of searches."""
+    """An index of the words of one text, which is split once for any number of searches."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._runs = _runs(text)
         self._folded = [_folded(text, run) for run in self._runs]
         self._joined = _line(self._folded)
-        # Where each run begins in it, including the separator before it.
+        # The start of each run in `_joined`, including the separator before the run.
         self._places = list(accumulate((len(piece) + len(_BETWEEN) for piece in self._folded), initial=0))
 
     @cached_property
     def _single(self) -> dict[str, list[int]]:
-        """Folded run -> its indices among the runs."""
+        """Folded run -> indices of the runs with this form."""
         found: dict[str, list[int]] = {}
         for place, piece in enumerate(self._folded):
             found.setdefault(piece, []).append(place)
@@ -130,7 +132,7 @@ class WordIndex:
         place = 0
         while place < len(self._runs):
             first = last = place
-            while self._goes_on_behind(last):
+            while self._continues_after_apostrophe(last):
                 last += 2
             if self._kind(first) in _WORDS or self._is_gap(first):
                 found.append((self._runs[first][0], self._runs[last][1]))
@@ -150,7 +152,7 @@ class WordIndex:
         return list(found.values())
 
     def _of(self, spelled: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-        """Ranges of run indices where the folded runs follow one another."""
+        """Yield the character ranges [start, end) where these folded runs occur consecutively."""
         if len(spelled) == 1:
             yield from (self._runs[place][:2] for place in self._single.get(spelled[0], ()))
             return
@@ -162,10 +164,11 @@ class WordIndex:
             place = self._joined.find(needle, place + len(needle) - len(_BETWEEN))
 
     def _kind(self, place: int) -> _Kind | None:
+        """The kind of the run with this index; None outside of the text."""
         return self._runs[place][2] if 0 <= place < len(self._runs) else None
 
-    def _goes_on_behind(self, place: int) -> bool:
-        """Whether the letters at run `place` are followed by an apostrophe and more letters."""
+    def _continues_after_apostrophe(self, place: int) -> bool:
+        """Whether the run with index `place` consists of letters, followed by an apostrophe and more letters."""
         letters = self._kind(place) is _Kind.LETTER and self._kind(place + 2) is _Kind.LETTER
         return letters and self._kind(place + 1) is _Kind.APOSTROPHE
 
@@ -176,12 +179,13 @@ class WordIndex:
 
 
 def _line(folded: Iterable[str]) -> str:
+    """The folded runs as one string, with a separator before and after each of them."""
     return _BETWEEN + "".join(piece + _BETWEEN for piece in folded)
 
 
 def _spellings(word: str) -> list[tuple[str, ...]]:
-    """The sequences of folded runs that match a word or phrase, without spaces and underscores around it: with spaces
-    between its words and, if that differs, with underscores; empty for an empty word."""
+    """The sequences of folded runs that match a word or phrase, without spaces and underscores around it. The first has
+    spaces between words; a second, if it differs, has underscores. Empty for an empty word."""
     runs = _runs(word)
     core = [place for place, (_, _, kind) in enumerate(runs) if kind not in (_Kind.BLANK, _Kind.UNDERSCORE)]
     gap = [run for run in runs if run[2] is _Kind.UNDERSCORE][:1]
@@ -203,7 +207,7 @@ def _spellings(word: str) -> list[tuple[str, ...]]:
 
 
 def _parts(kind: _Kind, folded: str) -> list[str]:
-    """A folded run split at the underscores inside a word, which become spaces."""
+    """The parts of a folded run, split at underscores inside the word, with spaces between them."""
     if kind is not _Kind.LETTER:
         return [folded]
     first, *rest = folded.split("_")
@@ -211,7 +215,7 @@ def _parts(kind: _Kind, folded: str) -> list[str]:
 
 
 def _runs(text: str) -> list[_Run]:
-    """The runs of a text in order; letters with underscores between them are one run."""
+    """The runs of a text in order. Letters with underscores between them are one run."""
     runs = list(_cut(text))
     if "_" not in text:
         return runs
@@ -230,21 +234,22 @@ def _runs(text: str) -> list[_Run]:
 
 
 def _folded(text: str, run: _Run) -> str:
+    """The folded form of a run of `text`; one space for any white space."""
     start, end, kind = run
     return " " if kind is _Kind.BLANK else _fold(text[start:end])
 
 
 def _fold(piece: str) -> str:
-    """The folded form of a piece, cached for short pieces, since those are what texts repeat."""
-    return _fold_again(piece) if len(piece) <= MAX_KEPT else _fold_anew(piece)
+    """The folded form of a piece of text. Short pieces are cached, since texts repeat them."""
+    return _fold_cached(piece) if len(piece) <= MAX_KEPT else _fold_uncached(piece)
 
 
 @lru_cache(maxsize=1 << 12)
-def _fold_again(piece: str) -> str:
-    return _fold_anew(piece)
+def _fold_cached(piece: str) -> str:
+    return _fold_uncached(piece)
 
 
-def _fold_anew(piece: str) -> str:
+def _fold_uncached(piece: str) -> str:
     if piece.isascii():
         folded = piece.lower().translate(_SPELLINGS)
     else:
@@ -256,8 +261,8 @@ def _fold_anew(piece: str) -> str:
 
 
 def _stream_safe(piece: str) -> str:
-    """The piece with an invisible joiner after every MAX_MARKS consecutive combining marks (UAX #15, section 13),
-    because normalising the marks of one letter takes quadratic time in Python."""
+    """The piece with an invisible joiner after every MAX_MARKS consecutive combining marks (UAX #15, section 13).
+    Without it, normalising many marks of one letter would take quadratic time in Python."""
     if len(piece) <= MAX_MARKS:
         return piece
     parts: list[str] = []
@@ -272,7 +277,7 @@ def _stream_safe(piece: str) -> str:
 
 
 def _cut(text: str) -> Iterator[_Run]:
-    """Split a text into runs of characters of one kind, or of one character with its modifiers."""
+    """Yield the runs of a text: characters of one kind, or one character with its modifiers."""
     start, kind, last, count, joined = 0, _Kind.OTHER, _Kind.OTHER, 0, False
     for match in _PIECES.finditer(text):
         place = match.start()
@@ -290,8 +295,9 @@ def _cut(text: str) -> Iterator[_Run]:
 
 
 def _belongs(found: _Kind, kind: _Kind, last: _Kind, count: int, joined: bool) -> bool:
-    """Whether a character of kind `found` continues the current run of `kind`, which has `count` characters without
-    marks, the last of kind `last`, followed by a joiner if `joined`."""
+    """Whether a character of kind `found` continues the current run. The run began with a character of kind `kind` and
+    has `count` characters, without marks and joiners, of which the last is of kind `last`; `joined` says whether the
+    preceding character is a joiner."""
     if found in (_Kind.MARK, _Kind.JOINER):
         return kind is not _Kind.BLANK
     if joined and kind not in (_Kind.JOINER, _Kind.MARK) and found is not _Kind.BLANK:

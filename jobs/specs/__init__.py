@@ -1,7 +1,7 @@
 """Job specs: one frozen pydantic model for each kind of job, with the fields of the REST documents.
 
 Defaults are filled in during validation, so that equivalent documents have the same canonical form and fingerprint.
-What cannot be checked from the spec alone (whether a folder or file exists) is checked by `store/submission.py`.
+`store/submission.py` checks what the spec alone does not show, such as whether a folder or file exists.
 """
 
 from collections.abc import Mapping
@@ -65,8 +65,8 @@ def parse_kind(kind: str) -> JobKind:
 
 
 def parse_spec(kind: str, document: Mapping[str, Any]) -> Spec:
-    """Validate a spec of this kind and fill in its defaults. Raises Problem (422) that names each invalid field, the
-    given value and what is allowed."""
+    """Validate a spec of this kind and fill in its defaults. Raises Problem (422) that lists each invalid field, its
+    value and what is allowed."""
     model = SPECS[parse_kind(kind)]
     check_shape(document)
     if not isinstance(document, Mapping):

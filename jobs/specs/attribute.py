@@ -16,7 +16,7 @@ from prunescope.jobs.bounds import (
 from prunescope.jobs.specs.causal import Causal
 from prunescope.jobs.specs.evaluate import Name, Reference, Seed
 from prunescope.jobs.specs.texts import GivenText, TaskRows, TaskTexts, Texts, carries_words, check_given, texts_item
-from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.strict import Strict, one_of, validation_error
 from prunescope.jobs.vocabulary import (
     ACTIVATIONS,
     LABEL_SOURCES,
@@ -51,18 +51,19 @@ class Reading(Strict):
     layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(default=None, max_length=MAX_LAYERS)
     permutations: int = Field(default=1000, ge=0, le=MAX_PERMUTATIONS)
     floor: float = Field(
-        default=0.05, ge=0, lt=1, description="a neuron is ranked from this quantile of its layer's denominators on"
+        default=0.05, ge=0, lt=1, description="quantile of a layer's denominators below which a neuron is not ranked"
     )
-    special_tokens: bool = Field(default=False, description="whether tokens like <s> are in the sums of the Score")
+    special_tokens: bool = Field(default=False, description="whether the Score's sums include tokens such as <s>")
     seed: Seed = 0
-    # Left out of the document when None, so that specs from before this field existed keep their fingerprints.
+    # The document omits None, so that specs from before this field existed keep their fingerprints.
     causal: Causal | None = Field(default=None, exclude_if=lambda causal: causal is None)
 
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: Any) -> Any:
-        """Defaults: task rows get the task's prompt, supplied texts none; words are manual where texts carry them, else
-        cot."""
+        """Fill in defaults: for task rows the task's prompt, for supplied texts no prompt; the word source `manual` if
+        the texts list words, else `cot`. Bare names of a word source and of a causal task, and bare texts, become
+        objects."""
         if not isinstance(data, Mapping):
             return data
         texts = data.get("texts")
@@ -85,24 +86,24 @@ class Reading(Strict):
     @classmethod
     def _some(cls, texts: TaskTexts | TaskRows | tuple[GivenText, ...]) -> TaskTexts | TaskRows | tuple[GivenText, ...]:
         if isinstance(texts, tuple) and not texts:
-            raise refused("no text was given; give at least one", allowed="at least one text")
+            raise validation_error("no text was given; give at least one", allowed="at least one text")
         return texts
 
     @property
     def count(self) -> int:
-        """The number of texts; a task may have fewer rows than asked for."""
+        """The number of requested texts; a task may have fewer rows."""
         return len(self.texts) if isinstance(self.texts, tuple) else self.texts.size
 
     @property
     def characters(self) -> int:
-        """Characters of all supplied texts; 0 for task rows, whose length is not known here."""
+        """The number of characters of all supplied texts; 0 for task rows, whose lengths are not known here."""
         return sum(len(text.text) for text in self.texts) if isinstance(self.texts, tuple) else 0
 
     @model_validator(mode="after")
     def _not_too_much(self) -> Self:
         if self.permutations * self.count > MAX_PERMUTED_TEXTS:
             most = MAX_PERMUTED_TEXTS // self.count
-            raise refused(
+            raise validation_error(
                 f"{self.permutations} permutations of {self.count} texts are {self.permutations * self.count:,}; "
                 f"at most {MAX_PERMUTED_TEXTS:,}, which is {most} permutations",
                 allowed=f"at most {most} permutations of {self.count} texts",
@@ -125,7 +126,9 @@ class Reading(Strict):
     @classmethod
     def _some_layers(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if layers is not None and not layers:
-            raise refused("no layer was given; leave the field out for all of them", allowed="at least one layer")
+            raise validation_error(
+                "no layer was given; leave the field out for all of them", allowed="at least one layer"
+            )
         return layers if layers is None else tuple(sorted(set(layers)))
 
     @model_validator(mode="after")
@@ -133,8 +136,8 @@ class Reading(Strict):
         recorded = None if self.layers is None else frozenset(self.layers)
         for layer in (self.causal and self.causal.layers) or ():
             if recorded is not None and layer not in recorded:
-                raise refused(
-                    f"layer {layer} is not among the layers that are recorded; add it to layers, or leave it out",
+                raise validation_error(
+                    f"layer {layer} is not among the recorded layers; add it to layers, or leave it out",
                     allowed=[str(known) for known in sorted(recorded)],
                     field="causal.layers",
                     given=layer,
@@ -143,12 +146,13 @@ class Reading(Strict):
 
     @model_validator(mode="after")
     def _prompt_fits(self) -> Self:
-        own = self.texts.dataset if isinstance(self.texts, TaskTexts | TaskRows) else None
-        fitting = [NO_PROMPT, *PROMPTS] if own is None or own in PROMPTS else [own, NO_PROMPT, *PROMPTS]
-        if self.prompt not in fitting:
-            raise refused(
-                f"the prompt of {self.prompt} is made from several fields of its rows, and goes around no other text",
-                allowed=fitting,
+        task = self.texts.dataset if isinstance(self.texts, TaskTexts | TaskRows) else None
+        allowed = [NO_PROMPT, *PROMPTS] if task is None or task in PROMPTS else [task, NO_PROMPT, *PROMPTS]
+        if self.prompt not in allowed:
+            raise validation_error(
+                f"the prompt of {self.prompt} is made from several fields of its rows; it cannot be used for other "
+                "texts",
+                allowed=allowed,
                 field="prompt",
                 given=self.prompt,
             )
@@ -160,9 +164,9 @@ class Reading(Strict):
         if source not in LABEL_SOURCES or not isinstance(self.texts, TaskTexts | TaskRows):
             return self
         if self.texts.dataset in TASKS_WITHOUT_LABEL:
-            raise refused(
-                f"{source} measures the label after a text, but each choice of {self.texts.dataset} is a sentence "
-                "of its own; use cot",
+            raise validation_error(
+                f"{source} measures the label after a text, but each choice of {self.texts.dataset} is a complete "
+                "sentence; use cot",
                 allowed=["cot"],
                 field="words.source",
                 given=source,
@@ -176,8 +180,8 @@ class Reading(Strict):
         others = [source for source in WORD_SOURCES if source != "manual"]
         if isinstance(self.texts, TaskTexts | TaskRows):
             if self.texts.words is None and self.texts.dataset not in TASKS_WITH_WORDS:
-                raise refused(
-                    f"the rows of {self.texts.dataset} carry no words of their own; use {' or '.join(others)}",
+                raise validation_error(
+                    f"the rows of {self.texts.dataset} have no influential words; use {' or '.join(others)}",
                     allowed=others,
                     field="words.source",
                     given="manual",
@@ -187,7 +191,7 @@ class Reading(Strict):
         for index, text in enumerate(self.texts):
             # An empty list means that the text has no influential words; no list means that none were chosen.
             if text.words is None or not (text.words or some):
-                raise refused(
+                raise validation_error(
                     f"text {index} has no words; give some, or set words.source to {' or '.join(others)}",
                     allowed="at least one word of the text",
                     field=f"texts.{index}.words",
@@ -208,7 +212,7 @@ class AttributeSpec(Reading):
         for index, reference in enumerate(self.pruned):
             if reference == self.dense or reference in seen:
                 other = "the dense model" if reference == self.dense else "an earlier variant"
-                raise refused(
+                raise validation_error(
                     f"{reference!r} is {other} already",
                     allowed="each model once",
                     field=f"pruned.{index}",
@@ -221,7 +225,7 @@ class AttributeSpec(Reading):
     def _not_read_too_often(self) -> Self:
         models = 1 + len(self.pruned)
         if self.characters * models > MAX_READ_CHARACTERS:
-            raise refused(
+            raise validation_error(
                 f"{self.characters:,} characters through {models} models are {self.characters * models:,}; "
                 f"at most {MAX_READ_CHARACTERS:,}: give fewer texts, or fewer variants at a time",
                 allowed=f"at most {MAX_READ_CHARACTERS // models} characters for {models} models",

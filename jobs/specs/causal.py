@@ -1,4 +1,4 @@
-"""The causal stage of an attribution: options for testing whether its top neurons matter for a task."""
+"""Options of an attribution's causal stage, which tests whether the top neurons affect the accuracy on a task."""
 
 from typing import Annotated, Self
 
@@ -13,24 +13,28 @@ from prunescope.jobs.bounds import (
     MAX_NAME,
     MAX_ROWS,
 )
-from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.strict import Strict, one_of, validation_error
 from prunescope.jobs.vocabulary import TASKS
 
 
 class Causal(Strict):
-    """Task accuracy of the dense model with its top neurons ablated, and of each pruned model with their dense weights
-    restored. Controls: `draws` random sets of other neurons, each with as many neurons in every layer."""
+    """The causal stage measures the accuracy on `task` of the dense model with its top neurons ablated, and of each
+    pruned model with the dense weights of these neurons restored. The controls are `draws` random sets of other
+    neurons, each with as many neurons of every layer as the top neurons."""
 
     task: str = Field(max_length=MAX_NAME)
-    limit: int | None = Field(default=200, ge=1, le=MAX_ROWS, description="rows of the task, its first ones; null: all")
-    draws: int = Field(default=20, ge=2, le=MAX_DRAWS, description="of other neurons")
+    limit: int | None = Field(default=200, ge=1, le=MAX_ROWS, description="first rows of the task; null: all")
+    draws: int = Field(default=20, ge=2, le=MAX_DRAWS, description="random sets of other neurons")
     neurons: int | None = Field(
-        default=None, ge=1, le=MAX_CAUSAL_NEURONS, description="top neurons; null: those that the controls speak of"
+        default=None,
+        ge=1,
+        le=MAX_CAUSAL_NEURONS,
+        description="number of top neurons; null: as many as are compared with controls",
     )
     layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(
         default=None,
         max_length=MAX_LAYERS,
-        description="where the top neurons are looked for; null: in all recorded layers",
+        description="layers from which the top neurons are taken; null: all recorded layers",
     )
 
     @field_validator("task")
@@ -42,7 +46,9 @@ class Causal(Strict):
     @classmethod
     def _some_layers(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if layers is not None and not layers:
-            raise refused("no layer was given; leave the field out for all of them", allowed="at least one layer")
+            raise validation_error(
+                "no layer was given; leave the field out for all of them", allowed="at least one layer"
+            )
         return layers if layers is None else tuple(sorted(set(layers)))
 
     @model_validator(mode="after")
@@ -52,7 +58,7 @@ class Causal(Strict):
             ("neurons", self.neurons, MAX_DRAWN_NEURONS),
         ):
             if count is not None and count * self.draws > most:
-                raise refused(
+                raise validation_error(
                     f"{count} {field} x {self.draws} draws are {count * self.draws:,}; at most {most:,}",
                     allowed=f"at most {most // self.draws} with {self.draws} draws",
                     field=field,

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from prunescope.jobs.bounds import MAX_NAME, MAX_REFERENCE, MAX_ROWS, MAX_TASKS
 from prunescope.jobs.problems import unknown_name
 from prunescope.jobs.specs.perplexity import Perplexity
-from prunescope.jobs.strict import Strict, refused
+from prunescope.jobs.strict import Strict, validation_error
 from prunescope.jobs.vocabulary import TASKS
 
 Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REFERENCE)]
@@ -18,21 +18,21 @@ Newline = Literal["real", "literal"]
 
 
 def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:
-    """A validator: the names unchanged when all are known tasks and none is repeated, else a validation error."""
+    """Return `names`, for use in validators. Raises a validation error for an unknown or repeated task."""
     for index, name in enumerate(names):
         if name not in TASKS:
-            raise refused(unknown_name(name, TASKS), allowed=list(TASKS), field=str(index), given=name)
+            raise validation_error(unknown_name(name, TASKS), allowed=list(TASKS), field=str(index), given=name)
     if len(set(names)) < len(names):
-        raise refused("names a task twice", allowed="each task once")
+        raise validation_error("names a task twice", allowed="each task once")
     return names
 
 
 class EvaluateSpec(Strict):
     """Measure a model's accuracy on tasks and, with `perplexity`, its perplexity on held-out text; at least one of the
-    two is required. `limit` takes the first rows of each task (None: all).
+    two is required. `limit` is the number of rows used from the start of each task (None: all).
 
     `newline` is the line end in the paper's prompt (tasks yelp, imdb, sentiment140, reviews): `real` is a line break,
-    `literal` a backslash and an n as in the paper's Figure 1.
+    `literal` a backslash followed by an n, as in the paper's Figure 1.
     """
 
     model: Reference
@@ -47,7 +47,7 @@ class EvaluateSpec(Strict):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.tasks and self.perplexity is None:
-            raise refused(
+            raise validation_error(
                 "needs at least one task, or perplexity", allowed=list(TASKS), field="tasks", given=list(self.tasks)
             )
         return self

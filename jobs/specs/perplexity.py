@@ -1,4 +1,4 @@
-"""The part of an evaluation's spec that asks for perplexity on held-out text."""
+"""The part of an evaluation's spec that requests perplexity on held-out text."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,18 +6,20 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from prunescope.jobs.bounds import MAX_PERPLEXITY_TEXTS, MAX_REFERENCE, MAX_SEQLEN, MAX_WINDOWS
 from prunescope.jobs.problems import unknown_name
-from prunescope.jobs.strict import Strict, refused
+from prunescope.jobs.strict import Strict, validation_error
 from prunescope.jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS
 
 Bos = Literal["auto", "always", "never"]
-"""Whether every window of text begins with the tokenizer's BOS token; `auto` where the tokenizer adds one to a text."""
+"""Whether every window of text begins with the tokenizer's BOS token. `auto`: if the tokenizer adds BOS to texts."""
 
 
 class Perplexity(Strict):
-    """Perplexity on non-overlapping windows of held-out text. `datasets` are named sets or files (.txt, .jsonl).
-    Windows have `seqlen` tokens (None: the model's context length, at most 2048); the first `windows` of them are used
-    (None: all, but 256 of c4). `bos`: whether each window begins with BOS; `auto` where the tokenizer adds one to a
-    text, `never` as in most published figures."""
+    """Perplexity on non-overlapping windows of held-out text.
+
+    `datasets` are named sets or files (.txt, .jsonl). Windows have `seqlen` tokens (None: the model's context length,
+    at most 2048); the first `windows` of them are used (None: all, except 256 of c4). `bos`: whether each window begins
+    with BOS (`auto`: if the tokenizer adds BOS to texts). Most published figures use `never`.
+    """
 
     datasets: tuple[Annotated[str, StringConstraints(max_length=MAX_REFERENCE)], ...] = Field(
         min_length=1, max_length=MAX_PERPLEXITY_TEXTS
@@ -29,7 +31,7 @@ class Perplexity(Strict):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, data: Any) -> Any:
-        """Accept a bare list of names for these datasets with default options."""
+        """Accept a bare list of names as `{"datasets": names}`."""
         return {"datasets": data} if isinstance(data, list | tuple) else data
 
     @field_validator("datasets")
@@ -38,12 +40,12 @@ class Perplexity(Strict):
         for index, name in enumerate(names):
             if name not in PERPLEXITY_SETS and not name.endswith(PERPLEXITY_FILES):
                 files = f"a file that ends with {' or '.join(PERPLEXITY_FILES)}"
-                raise refused(
+                raise validation_error(
                     f"{unknown_name(name, PERPLEXITY_SETS)}; or {files}",
                     allowed=[*PERPLEXITY_SETS, files],
                     field=str(index),
                     given=name,
                 )
         if len(set(names)) < len(names):
-            raise refused("names a text twice", allowed="each text once")
+            raise validation_error("names a text twice", allowed="each text once")
         return names

@@ -17,7 +17,7 @@ from prunescope.jobs.bounds import (
 )
 from prunescope.jobs.specs.evaluate import Reference, Seed
 from prunescope.jobs.specs.perplexity import Bos
-from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.strict import Strict, one_of, validation_error
 from prunescope.jobs.vocabulary import (
     ALLOCATIONS,
     CALIBRATION_SETS,
@@ -32,7 +32,7 @@ from prunescope.jobs.vocabulary import (
 )
 
 LONGEST_PATTERN = 40
-"""Characters of a pattern as it is written on the command line."""
+"""Maximum length of a pattern in text form, such as `2:4`, in characters."""
 T = TypeVar("T")
 
 
@@ -48,7 +48,7 @@ Allocation = Annotated[Uniform | OWL, Field(discriminator="name"), BeforeValidat
 
 
 class Unstructured(Strict):
-    """Unstructured sparsity: this share of the weights is removed, without a constraint on their positions."""
+    """Unstructured sparsity: the share `sparsity` of the weights is removed, with no constraint on their positions."""
 
     kind: Literal["unstructured"] = "unstructured"
     sparsity: float = Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})
@@ -57,7 +57,7 @@ class Unstructured(Strict):
     @classmethod
     def _in_range(cls, sparsity: float) -> float:
         if not 0 <= sparsity < 1:
-            raise refused(f"sparsity {sparsity:g} is not in [0, 1)", allowed="0 <= sparsity < 1")
+            raise validation_error(f"sparsity {sparsity:g} is not in [0, 1)", allowed="0 <= sparsity < 1")
         return sparsity
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class NofM(Strict):
     @model_validator(mode="after")
     def _fewer_than_all(self) -> Self:
         if self.n >= self.m:
-            raise refused(
+            raise validation_error(
                 f"pattern {self.n}:{self.m} keeps {self.n} of {self.m}; n must be smaller than m",
                 allowed="0 < n < m",
                 given=str(self),
@@ -86,11 +86,11 @@ class NofM(Strict):
 
 
 def _written_pattern(value: Any) -> Any:
-    """Accept `"2:4"` and `0.5` as on the command line; a document without `kind` gets it from the fields it has."""
+    """Accept the short forms `"2:4"` and `0.5`, and fill in a missing `kind` from the other fields."""
     if isinstance(value, str):
         if len(value) > LONGEST_PATTERN:
-            raise refused(
-                f"a pattern of {len(value)} characters is none; write 0.5 or 2:4", allowed=["0.5", "2:4"], given=value
+            raise validation_error(
+                f"{len(value)} characters are no pattern; write 0.5 or 2:4", allowed=["0.5", "2:4"], given=value
             )
         if match := re.fullmatch(r"(\d+)\s*:\s*(\d+)", value.strip()):
             return {"kind": "n_m", "n": int(match[1]), "m": int(match[2])}
@@ -106,10 +106,12 @@ Pattern = Annotated[Unstructured | NofM, Field(discriminator="kind"), BeforeVali
 
 
 class Calibration(Strict):
-    """The calibration set: `samples` windows of a named dataset or a file. `seqlen` None means the model's context
-    length, at most 2048 tokens. `mode` applies to sets of examples (task sets, demo, .jsonl files): `concat` fills a
-    window with examples, `single` puts one into each. `bos`: whether each window begins with BOS; `auto` where the
-    tokenizer adds one to a text."""
+    """The calibration set: `samples` windows of a named dataset or a file.
+
+    `seqlen` is the window length in tokens (None: the model's context length, at most 2048). `mode` applies to sets of
+    examples (task sets, demo, .jsonl files): `concat` fills each window with examples, `single` puts one example into
+    each window. `bos`: whether each window begins with BOS (`auto`: if the tokenizer adds BOS to texts).
+    """
 
     dataset: str | None = Field(default=None, max_length=MAX_NAME)
     file: str | None = Field(default=None, max_length=MAX_REFERENCE)
@@ -122,14 +124,15 @@ class Calibration(Strict):
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: Any) -> Any:
-        """Fill in the defaults, so that a spec that spells them out has the same canonical form."""
+        """Fill in the defaults, so that specs with and without explicit defaults have the same canonical form, which
+        their fingerprint hashes."""
         if not isinstance(data, Mapping):
             return data
         defaults: dict[str, Any] = {}
-        # Windows of token ids (.safetensors) are used unchanged; only text is cut into a default number of windows.
+        # All windows of token ids (.safetensors) are used; only text has a default number of windows.
         if data.get("samples") is None and not str(data.get("file")).endswith(".safetensors"):
             defaults["samples"] = DEFAULT_SAMPLES
-        if data.get("mode") is None and _of_examples(data.get("dataset"), data.get("file")):
+        if data.get("mode") is None and _has_examples(data.get("dataset"), data.get("file")):
             defaults["mode"] = "concat"
         return {**data, **defaults}
 
@@ -143,13 +146,15 @@ class Calibration(Strict):
     def _readable(cls, name: str | None) -> str | None:
         kinds = [".txt", ".jsonl", ".safetensors"]
         if name is not None and not name.endswith(tuple(kinds)):
-            raise refused(f"{name!r} is no calibration file; it ends with {', '.join(kinds)}", allowed=kinds)
+            raise validation_error(
+                f"{name!r} is no calibration file; its name ends with {', '.join(kinds)}", allowed=kinds
+            )
         return name
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.dataset is None) == (self.file is None):
-            raise refused(
+            raise validation_error(
                 "names either a dataset or a file",
                 allowed=[*(f"dataset: {name}" for name in CALIBRATION_SETS), "file: PATH"],
             )
@@ -157,8 +162,8 @@ class Calibration(Strict):
 
     @model_validator(mode="after")
     def _mode_fits(self) -> Self:
-        if self.mode is not None and not _of_examples(self.dataset, self.file):
-            raise refused(
+        if self.mode is not None and not _has_examples(self.dataset, self.file):
+            raise validation_error(
                 f"{self.dataset or self.file} is not a set of examples and has no mode {self.mode!r}; leave it out",
                 allowed=[*(f"dataset: {name}" for name in EXAMPLE_SETS), "file: PATH.jsonl"],
                 field="mode",
@@ -167,16 +172,17 @@ class Calibration(Strict):
         return self
 
     def check_tokens(self, seqlen: int | None, field: str) -> None:
-        """Raise a validation error that names `field` when samples x `seqlen` exceeds MAX_CALIBRATION_TOKENS. None
-        stands for MODEL_CONTEXT tokens, since the model's own context is not known here."""
+        """Raise a validation error that names `field` if samples x `seqlen` exceeds MAX_CALIBRATION_TOKENS. `seqlen`
+        None is checked as MODEL_CONTEXT tokens, the maximum of the default, since the model's context length is not
+        known here."""
         length = seqlen or MODEL_CONTEXT
         if self.samples is None or self.samples * length <= MAX_CALIBRATION_TOKENS:
             return
         most = MAX_CALIBRATION_TOKENS // length
-        unknown = "" if seqlen else " (a model's context may be so long; give seqlen)"
-        raise refused(
+        unknown = "" if seqlen else " (a model's context may be that long; give seqlen)"
+        raise validation_error(
             f"{self.samples} windows of {length} tokens{unknown} are {self.samples * length:,} tokens, whose hidden "
-            f"states wait in memory together; at most {MAX_CALIBRATION_TOKENS:,}, which is {most} windows",
+            f"states are all in memory; at most {MAX_CALIBRATION_TOKENS:,}, which is {most} windows",
             allowed=f"at most {most} windows of {length} tokens",
             field=field,
             given=self.samples,
@@ -185,7 +191,7 @@ class Calibration(Strict):
     @model_validator(mode="after")
     def _bos_fits(self) -> Self:
         if self.bos == "always" and str(self.file).endswith(".safetensors"):
-            raise refused(
+            raise validation_error(
                 f"{self.file} holds windows of token ids, which are taken as they are; leave bos out",
                 allowed=["auto", "never"],
                 field="bos",
@@ -194,15 +200,16 @@ class Calibration(Strict):
         return self
 
     def __str__(self) -> str:
-        """The set's or file's name, with mode and BOS where they differ from the defaults: `c4`, `rte single`, `c4
-        without BOS`."""
+        """The set's or file's name, and mode and BOS if they differ from the defaults: `c4`, `rte single`, `c4 without
+        BOS`."""
         name = self.dataset or str(self.file).rpartition("/")[2]
         mode = " single" if self.mode == "single" else ""
         return f"{name}{mode}{_BOS_WORDS[self.bos]}"
 
     @property
     def label(self) -> str:
-        """The name with the windows, and the seed unless it is 0: `c4 128x2048`, `rte single 32 windows seed 1`."""
+        """The name, the number and length of the windows, and the seed if it is not 0: `c4 128x2048`, `rte single 32
+        windows seed 1`."""
         match self.samples, self.seqlen:
             case None, None:
                 windows = None
@@ -219,13 +226,14 @@ class Calibration(Strict):
 _BOS_WORDS: Mapping[Bos, str] = {"auto": "", "always": " with BOS", "never": " without BOS"}
 
 
-def _of_examples(dataset: object, file: object) -> bool:
+def _has_examples(dataset: object, file: object) -> bool:
+    """Whether a calibration set consists of separate examples, so that it has a mode."""
     return dataset in EXAMPLE_SETS or (dataset is None and str(file).endswith(".jsonl"))
 
 
 class PruneSpec(Strict):
-    """Make a pruned copy of a model. A method and allocation that use no activations need no calibration set and ignore
-    one."""
+    """Make a pruned copy of a model. A calibration set is required if the method or the allocation uses activations,
+    and ignored otherwise."""
 
     model: Reference
     method: Method
@@ -245,8 +253,8 @@ class PruneSpec(Strict):
     @model_validator(mode="after")
     def _allocation_fits(self) -> Self:
         if isinstance(self.allocation, OWL) and isinstance(self.pattern, NofM):
-            raise refused(
-                f"owl gives each layer a sparsity of its own, {self.pattern} is the same share everywhere",
+            raise validation_error(
+                f"owl gives each layer a sparsity of its own, but {self.pattern} is the same share everywhere",
                 allowed=["uniform", "owl with an unstructured pattern"],
                 field="allocation",
                 given=self.allocation.name,
@@ -257,7 +265,7 @@ class PruneSpec(Strict):
     def _calibration_given(self) -> Self:
         needing = next((part.name for part in (self.method, self.allocation) if part.calibrated), None)
         if needing and self.calibration is None:
-            raise refused(
+            raise validation_error(
                 f"{needing} needs a calibration set",
                 allowed=[f"dataset: {name}" for name in CALIBRATION_SETS],
                 field="calibration",
@@ -273,9 +281,10 @@ class PruneSpec(Strict):
 
     @property
     def label(self) -> str:
-        """`wanda · c4 128x2048 · 0.5`, or `magnitude · 2:4` without text; an allocation that is not uniform comes last.
+        """Method, calibration set, pattern and, if it is not uniform, allocation: `wanda · c4 128x2048 · 0.5`,
+        `magnitude · 2:4`.
 
-        Specs that differ have different labels, unless they differ only in the model or in a calibration file's folder.
+        Different specs have different labels, unless they differ only in the model or in a calibration file's folder.
         """
         allocation = None if isinstance(self.allocation, Uniform) else option_label(self.allocation)
         calibration = None if self.calibration is None else self.calibration.label
@@ -284,7 +293,7 @@ class PruneSpec(Strict):
 
 
 def option_label(part: Method | Allocation) -> str:
-    """The name of a method or an allocation, with the options that differ from its defaults."""
+    """The name of a method or an allocation, with the options that differ from the defaults: `ria (exponent=1.0)`."""
     options = part.model_dump(exclude={"name"}, exclude_defaults=True)
     if not options:
         return part.name
@@ -292,6 +301,6 @@ def option_label(part: Method | Allocation) -> str:
 
 
 def _model(value: Any, known: Mapping[str, T]) -> T | None:
-    """The class registered under the `name` of a document that is not validated yet; None without one."""
+    """The class registered in `known` under the name in a document that is not validated yet; None if there is none."""
     name = value.get("name") if isinstance(value, Mapping) else value
     return known.get(name) if isinstance(name, str) else None

@@ -1,4 +1,4 @@
-"""The spec of a study: a grid of models, ways to prune them, tasks to measure, and attributions."""
+"""The spec of a study: a grid of models and of ways to prune them, with tasks and attributions."""
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -24,7 +24,7 @@ from prunescope.jobs.specs.evaluate import Name, Newline, Reference, Seed, Tasks
 from prunescope.jobs.specs.perplexity import Perplexity
 from prunescope.jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern
 from prunescope.jobs.specs.texts import check_given
-from prunescope.jobs.strict import Strict, refused
+from prunescope.jobs.strict import Strict, validation_error
 from prunescope.jobs.vocabulary import CALIBRATION_SETS, METHODS, OWL, TASKS, Uniform
 
 Seqlen = Annotated[int, Field(ge=2, le=MAX_SEQLEN)]
@@ -33,8 +33,8 @@ Label = Annotated[str, StringConstraints(max_length=MAX_LABEL)]
 
 class StudyAttribution(Reading):
     """An attribution of a study. Its variants are the study's pruned models of `dense` (None: one attribution for each
-    model of the study). `methods`, `patterns`, `calibrations` and `seqlens` select variants; empty means all. The last
-    two do not apply to models pruned without a calibration set."""
+    model of the study). `methods`, `patterns`, `calibrations` and `seqlens` select variants; empty means all.
+    `calibrations` and `seqlens` do not apply to models that were pruned without a calibration set."""
 
     dense: Reference | None = None
     methods: tuple[Name, ...] = Field(default=(), max_length=MAX_AXIS)
@@ -64,11 +64,11 @@ class StudyAttribution(Reading):
 
 class StudySpec(Strict):
     """A grid of models x methods x patterns x allocations x calibrations x seqlens x seeds. Each pruned model and each
-    dense model is measured on the tasks.
+    dense model is evaluated on the tasks.
 
-    `seqlens` and `seeds` repeat each calibration set with every window length and seed; without them the calibration's
-    own apply. An allocation that is incompatible with a pattern (owl with n:m) is skipped for that pattern. `limit`,
-    `newline` and `perplexity` are those of `EvaluateSpec`.
+    `seqlens` and `seeds` repeat each calibration set with every window length and seed; if they are empty, each
+    calibration set keeps its own. An allocation that is incompatible with a pattern (owl with n:m) is skipped for this
+    pattern. `limit`, `newline` and `perplexity` have the same meaning as in `EvaluateSpec`.
     """
 
     name: str | None = Field(default=None, max_length=MAX_NAME)
@@ -112,7 +112,7 @@ class StudySpec(Strict):
 
     @property
     def draws(self) -> tuple[Calibration, ...]:
-        """Every distinct calibration: each set with every window length and every seed."""
+        """Every distinct calibration set: each of `calibrations` with every window length and every seed."""
         return tuple(
             dict.fromkeys(
                 calibration.model_copy(update={"seqlen": seqlen, "seed": seed})
@@ -149,7 +149,7 @@ class StudySpec(Strict):
             raise _too_many(f"up to {cells} cells")
         candidates = len(self.attributions) * variants
         if candidates > MAX_CANDIDATES:
-            raise refused(
+            raise validation_error(
                 f"{len(self.attributions)} attributions may each compare {variants} pruned models of a model; "
                 f"at most {MAX_CANDIDATES} together",
                 allowed=f"at most {MAX_CANDIDATES // variants} attributions",
@@ -185,16 +185,16 @@ class StudySpec(Strict):
                 for name in named:
                     if name not in known:
                         message, place = unknown_name(name, known), f"attributions.{index}.{field}"
-                        raise refused(message, allowed=list(known), field=place, given=name)
+                        raise validation_error(message, allowed=list(known), field=place, given=name)
         return self
 
     @model_validator(mode="after")
     def _allocations_fit(self) -> Self:
-        idle = [each for each in self.allocations if isinstance(each, OWL)]
-        if idle and self.patterns and all(isinstance(pattern, NofM) for pattern in self.patterns):
+        owl = any(isinstance(each, OWL) for each in self.allocations)
+        if owl and self.patterns and all(isinstance(pattern, NofM) for pattern in self.patterns):
             given = ", ".join(str(pattern) for pattern in self.patterns)
-            raise refused(
-                f"owl gives each layer a sparsity of its own, and {given} is the same share everywhere; "
+            raise validation_error(
+                f"owl gives each layer a sparsity of its own, but {given} is the same share everywhere; "
                 "give an unstructured pattern too, or leave owl out",
                 allowed=["uniform", "owl with an unstructured pattern"],
                 field="allocations",
@@ -210,8 +210,8 @@ class StudySpec(Strict):
             raise _needs("calibrations", f"{calibrated[0]} needs a calibration set", sets)
         for index, calibration in enumerate(self.calibrations):
             if self.seqlens and calibration.seqlen is not None:
-                raise refused(
-                    f"{calibration} has a seqlen of its own, and seqlens gives every calibration set its lengths; "
+                raise validation_error(
+                    f"{calibration} has a seqlen of its own, but seqlens sets the lengths of every calibration set; "
                     "leave one of them out",
                     allowed="either seqlens or a seqlen for each calibration set",
                     field=f"calibrations.{index}.seqlen",
@@ -230,7 +230,7 @@ class StudySpec(Strict):
                 for calibration in (draws if method.calibrated or allocation.calibrated else (None,))
             )
             if not 1 <= variants <= MAX_VARIANTS:
-                raise refused(
+                raise validation_error(
                     f"an attribution compares 1 to {MAX_VARIANTS} pruned models with the dense one, and this has "
                     f"{variants} of each model; name other methods, patterns, calibrations or seqlens",
                     allowed=f"1 to {MAX_VARIANTS} pruned models",
@@ -241,11 +241,11 @@ class StudySpec(Strict):
 
 
 def _needs(field: str, because: str, allowed: list[str]) -> Exception:
-    return refused(f"needs at least one: {because}", allowed=allowed, field=field, given=[])
+    return validation_error(f"needs at least one: {because}", allowed=allowed, field=field, given=[])
 
 
 def _too_many(what: str) -> Exception:
-    return refused(f"the grid has {what}; at most {MAX_CELLS} cells", allowed=f"at most {MAX_CELLS} cells")
+    return validation_error(f"the grid has {what}; at most {MAX_CELLS} cells", allowed=f"at most {MAX_CELLS} cells")
 
 
 def _texts(values: Iterable[object]) -> dict[str, None]:

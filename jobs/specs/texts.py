@@ -1,4 +1,5 @@
-"""The texts of an attribution's spec: random or chosen rows of a task, or texts in the request, with optional words."""
+"""The texts of an attribution's spec: random or chosen rows of a task, or texts in the spec itself, with optional
+words."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
@@ -18,7 +19,7 @@ from prunescope.jobs.bounds import (
     MAX_WORDS,
 )
 from prunescope.jobs.specs.evaluate import Seed
-from prunescope.jobs.strict import Strict, one_of, refused
+from prunescope.jobs.strict import Strict, one_of, validation_error
 from prunescope.jobs.vocabulary import TASKS, TASKS_WITH_WORDS
 from prunescope.text.words import WordIndex
 
@@ -29,8 +30,8 @@ RowWords = Annotated[
     Annotated[tuple[TextWords, ...], Field(max_length=MAX_ROWS_READ)] | None,
     Field(
         default=None,
-        description="influential words of each row, in order, chosen by hand; a row may have none",
-        exclude_if=lambda words: words is None,  # a spec without them keeps the fingerprint that it always had
+        description="influential words of each row, in the order of the rows; a row may have none",
+        exclude_if=lambda words: words is None,  # so that specs from before this field keep their fingerprints
     ),
 ]
 
@@ -43,7 +44,7 @@ class _Rows(Strict):
 
     @property
     def size(self) -> int:
-        """How many rows are asked for."""
+        """The number of requested rows."""
         raise NotImplementedError
 
     @field_validator("dataset")
@@ -56,14 +57,14 @@ class _Rows(Strict):
         if self.words is None:
             return self
         if len(self.words) != self.size:
-            raise refused(
-                f"words are given for {len(self.words)} of {self.size} rows; give each row a list, if an empty one",
+            raise validation_error(
+                f"words are given for {len(self.words)} of {self.size} rows; give each row a list, which may be empty",
                 allowed=f"{self.size} lists of words",
                 field="words",
                 given=len(self.words),
             )
         if not any(self.words):
-            raise refused("no row has a word; choose one at least", allowed="a word", field="words", given=[])
+            raise validation_error("no row has a word; give at least one", allowed="a word", field="words", given=[])
         return self
 
 
@@ -75,34 +76,36 @@ class TaskTexts(_Rows):
 
     @property
     def size(self) -> int:
-        """How many rows are asked for; a task may have fewer."""
+        """The number of requested rows; a task may have fewer."""
         return self.count
 
 
 class TaskRows(_Rows):
-    """Rows of a task by their index in its file or split, counted from 0, in the given order, as an evaluation reports
-    them."""
+    """Rows of a task in the given order. Each index is the row's position in the task's file or split, counted from 0,
+    as evaluations report it."""
 
     indices: tuple[Annotated[int, Field(ge=0, le=MAX_ROWS)], ...] = Field(min_length=1, max_length=MAX_ROWS_READ)
 
     @property
     def size(self) -> int:
-        """How many rows are asked for."""
+        """The number of requested rows."""
         return len(self.indices)
 
     @field_validator("indices")
     @classmethod
     def _each_once(cls, indices: tuple[int, ...]) -> tuple[int, ...]:
         seen: set[int] = set()
-        for place, index in enumerate(indices):
+        for position, index in enumerate(indices):
             if index in seen:
-                raise refused(f"row {index} is named twice", allowed="each row once", field=str(place), given=index)
+                raise validation_error(
+                    f"row {index} is named twice", allowed="each row once", field=str(position), given=index
+                )
             seen.add(index)
         return indices
 
 
 class GivenText(Strict):
-    """A text supplied in the request, with an optional label (right answer) and optional influential words."""
+    """A text supplied in the spec, with an optional label (the correct answer) and optional influential words."""
 
     text: str = Field(max_length=MAX_TEXT_CHARACTERS)
     label: str | None = Field(default=None, max_length=MAX_LABEL_CHARACTERS)
@@ -112,7 +115,7 @@ class GivenText(Strict):
     @classmethod
     def _not_empty(cls, text: str) -> str:
         if not text.strip():
-            raise refused("the text is empty; give at least one word", allowed="a text with at least one word")
+            raise validation_error("the text is empty; give at least one word", allowed="a text with at least one word")
         return text
 
     @model_validator(mode="after")
@@ -122,7 +125,7 @@ class GivenText(Strict):
         words = WordIndex(self.text)
         for index, word in enumerate(self.words):
             if word not in words:
-                raise refused(
+                raise validation_error(
                     f"the word {word!r} is not in the text; give whole words as the text spells them",
                     allowed="a whole word of the text",
                     field=f"words.{index}",
@@ -132,7 +135,7 @@ class GivenText(Strict):
 
 
 def _texts_form(value: Any) -> str | None:
-    # Without a discriminator pydantic would try all forms and report the errors of all.
+    # Without a discriminator pydantic would try all forms and report the errors of each.
     if isinstance(value, TaskRows) or (isinstance(value, Mapping) and "indices" in value):
         return "rows"
     if isinstance(value, Mapping | TaskTexts):
@@ -153,11 +156,11 @@ Texts = Annotated[
 
 
 def check_given(lists: Iterable[object], field: str = "texts") -> None:
-    """Raise a validation error when a document's lists of texts hold too many texts or too many words to search for in
-    them. It runs before validation, so that the individual texts are read only when there are few enough."""
+    """Raise a validation error that names `field` if the lists of texts in a document hold, all together, too many
+    texts, characters or words to search for. Runs before validation, so that only few enough texts are validated."""
     texts = [item for given in lists if isinstance(given, list | tuple) for item in given]
     if len(texts) > MAX_TEXTS:
-        raise refused(
+        raise validation_error(
             f"{len(texts):,} texts are given; at most {MAX_TEXTS:,}",
             allowed=f"at most {MAX_TEXTS} texts",
             field=field,
@@ -175,16 +178,16 @@ def check_given(lists: Iterable[object], field: str = "texts") -> None:
     ):
         if count > most:
             message = f"the texts have {count:,} {what}; at most {most:,} together"
-            raise refused(message, allowed=f"at most {most} {what}", field=field, given=count)
+            raise validation_error(message, allowed=f"at most {most} {what}", field=field, given=count)
 
 
 def texts_item(item: Any) -> Any:
-    """Accept a bare string in a list of texts as `{"text": string}`."""
+    """`{"text": item}` for a bare string in a list of texts; any other item unchanged."""
     return {"text": item} if isinstance(item, str) else item
 
 
 def carries_words(texts: object) -> bool:
-    """Whether any text of a spec that is not validated yet lists influential words of its own."""
+    """Whether the texts of a spec that is not validated yet come with influential words."""
     if isinstance(texts, Mapping):
         return bool(texts.get("words")) or str(texts.get("dataset")) in TASKS_WITH_WORDS
     return isinstance(texts, Iterable) and any(isinstance(text, Mapping) and text.get("words") for text in texts)

@@ -1,13 +1,13 @@
-"""Artefacts: folders by kind and id, in a local folder or at any fsspec address (`s3://bucket/folder`).
+"""Artefacts: one folder for each kind and id, below a local folder or any fsspec address (`s3://bucket/folder`).
 
     models/<id>/            a Hugging Face folder with pruning.json beside the weights
     evaluations/<id>/       evaluation.json
     attributions/<id>/      a Zarr group
 
-A folder appears whole or not at all: it is written in a temporary place and renamed last. An object store has no
-rename, so there the file `complete` is uploaded last, and a folder without it does not count. What a long job has
-finished of an artefact waits in a folder of its own (`unfinished`) and outlives a worker that is killed. Each folder
-has a manifest of its files' checksums (`store/artefacts/manifest.py`).
+An artefact is complete as soon as it exists: its files are written to a temporary folder, which is renamed at the end.
+An object store cannot rename, so the file `complete` is uploaded last, and a folder without it is ignored. The finished
+parts of a long job's artefact are in a folder `unfinished`, which remains if the worker is killed. Each artefact has a
+manifest with the checksums of its files (`store/artefacts/manifest.py`).
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from prunescope.store.artefacts.manifest import MANIFEST, read_manifest, verify_
 from prunescope.store.artefacts.unfinished import InUse, remove_unfinished, unfinished
 
 KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions"}
-"""Kind -> folder."""
+"""Kind -> name of the folder with the artefacts of this kind."""
 
 COMPLETE = "complete"
 _STAGING = ".staging"
@@ -35,8 +35,8 @@ _ID = re.compile(r"[0-9a-f]{16}")
 
 
 class Artefacts:
-    """All artefacts below one address. `cache`: a local folder for what is fetched from a remote address, and for
-    staging."""
+    """All artefacts below one address. `cache` is a local folder for copies of remote artefacts and for temporary
+    folders; a remote address requires it, a local one does not use it."""
 
     def __init__(self, url: str | Path, cache: Path | None = None) -> None:
         self._files: Any
@@ -44,11 +44,12 @@ class Artefacts:
         self.root = str(root).rstrip("/")
         self.local = "file" in _protocols(self._files)
         if not self.local and cache is None:
-            raise ValueError(f"{url} is not a local folder; give a cache folder for what is fetched from it")
-        self._near = Path(self.root) if self.local else Path(cache or "")
+            raise ValueError(f"{url} is not a local folder; give a cache folder for copies of its artefacts")
+        self._local_root = Path(self.root) if self.local else Path(cache or "")
 
     def path(self, kind: str, name: str) -> str:
-        """Address of an artefact for fsspec; for local ones the path of the folder."""
+        """The fsspec address of an artefact's folder, for local artefacts its path; the artefact need not exist. Raises
+        Problem 404 for an id that is not 16 hex digits, ValueError for an unknown kind."""
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is no kind of artefact; known: {', '.join(KINDS)}")
         if not _ID.fullmatch(name):
@@ -57,26 +58,26 @@ class Artefacts:
         return place if self.local else str(self._files.unstrip_protocol(place))
 
     def local_path(self, kind: str, name: str) -> Path | None:
-        """The folder itself, where artefacts are local (whether it exists or not); None where they are remote."""
+        """The path of an artefact's folder, which need not exist; None if artefacts are remote."""
         return Path(self.path(kind, name)) if self.local else None
 
     def exists(self, kind: str, name: str) -> bool:
-        """The artefact is there, whole."""
+        """Whether the artefact exists and is complete."""
         place = self.path(kind, name)
         return bool(self._files.isdir(place) if self.local else self._files.exists(f"{place}/{COMPLETE}"))
 
     def files(self, kind: str, name: str) -> dict[str, int]:
-        """Relative name -> bytes of every file of an artefact but its manifest, sorted; Problem 404 when it is not
-        there."""
-        place = str(self._files._strip_protocol(self._found(kind, name)))
+        """Relative name -> size in bytes of every file of an artefact except its manifest, sorted by name. Raises
+        Problem 404 if there is no such artefact."""
+        place = str(self._files._strip_protocol(self._existing_path(kind, name)))
         details: dict[str, dict[str, Any]] = self._files.find(place, detail=True)
         sizes = {file.removeprefix(place).lstrip("/"): int(info["size"]) for file, info in sorted(details.items())}
         return {file: size for file, size in sizes.items() if file not in (COMPLETE, MANIFEST)}
 
     def read(self, kind: str, name: str, file: str) -> bytes:
-        """The contents of one file of an artefact; Problem 404 when there is no such artefact or file, Damaged when it
-        is not what its manifest says (object storage keeps checksums of its own)."""
-        self._checked(kind, name, file)
+        """The contents of one file of an artefact. Raises Problem 404 if there is no such artefact or file. Raises
+        Damaged if a local file differs from its checksum in the manifest; object stores verify checksums themselves."""
+        self._check_exists(kind, name, file)
         contents: bytes = self._files.cat_file(f"{self.path(kind, name)}/{file}")
         folder = self.local_path(kind, name)
         if folder is not None and (known := read_manifest(folder)) is not None:
@@ -85,18 +86,19 @@ class Artefacts:
 
     @contextlib.contextmanager
     def open(self, kind: str, name: str, file: str) -> Iterator[Any]:
-        """One file of an artefact as a binary stream, for downloads; Problem 404 as `read`."""
-        self._checked(kind, name, file)
+        """One file of an artefact as a binary stream, for downloads. Raises Problem 404 as `read` does; checksums are
+        not verified."""
+        self._check_exists(kind, name, file)
         with self._files.open(f"{self.path(kind, name)}/{file}", "rb") as stream:
             yield stream
 
     def fetch(self, kind: str, name: str) -> Path:
-        """A local folder with the artefact's files: the artefact itself, or a copy in the cache. Problem 404 when it is
-        not there."""
-        place = self._found(kind, name)
+        """The path of a local folder with the artefact's files: the artefact itself, or a copy of a remote one in the
+        cache. Raises Problem 404 if there is no such artefact."""
+        place = self._existing_path(kind, name)
         if self.local:
             return Path(place)
-        copy = self._near / KINDS[kind] / name
+        copy = self._local_root / KINDS[kind] / name
         if not (copy / COMPLETE).is_file():
             with self._temporary(kind, name) as folder:
                 self._files.get(f"{place}/", f"{folder}/", recursive=True)
@@ -104,16 +106,13 @@ class Artefacts:
         return copy
 
     def fetch_model(self, name: str) -> Path:
-        """The folder of the pruned model `pruned:<name>`; Problem 404 when it is not there."""
+        """The path of a local folder with the pruned model `pruned:<name>`. Raises Problem 404 if there is none."""
         return self.fetch("model", name)
 
     @contextlib.contextmanager
     def staging(self, kind: str, name: str) -> Iterator[Path]:
-        """An empty local folder to write an artefact into. It becomes the artefact when the block ends, and is removed
-        on any exception.
-
-        An artefact that was there before is replaced.
-        """
+        """An empty local folder to write an artefact into. When the block ends, the folder gets a manifest and becomes
+        the artefact, replacing one that exists. On any exception it is removed."""
         place = self.path(kind, name)
         with self._temporary(kind, name) as folder:
             yield folder
@@ -128,64 +127,65 @@ class Artefacts:
 
     @contextlib.contextmanager
     def unfinished(self, kind: str, name: str, worthless: Callable[[BaseException], bool]) -> Iterator[Path]:
-        """A local folder for finished parts of an artefact in the making: it holds what a killed or stopped process
-        left there, and is removed when the block ends well or with an exception that is `worthless`.
+        """A local folder for finished parts of an artefact that is being made. It contains what an interrupted process
+        left there. It is removed when the block ends without an exception, or with an exception for which `worthless`
+        returns True: one after which the parts are of no use.
 
-        Where another process has it, which then is about to end, the block gets an empty folder of its own and starts
-        from the beginning.
+        If another process still has the folder, the block gets an empty temporary folder and starts from the beginning.
         """
         with contextlib.ExitStack() as stack:
             try:
-                place = stack.enter_context(unfinished(self._unfinished(kind, name), worthless))
+                place = stack.enter_context(unfinished(self._unfinished_folder(kind, name), worthless))
             except InUse:
                 place = stack.enter_context(self._temporary(kind, name))
             yield place
 
     def remove(self, kind: str, name: str) -> None:
-        """Remove an artefact; nothing happens when it is not there."""
+        """Remove an artefact; does nothing if it does not exist."""
         place = self.path(kind, name)
         if self.local:
             folder = Path(place)
             if folder.exists():
-                # Renamed first: it is gone at once, even where removing many files takes a while.
-                with self._temporary(kind, name) as grave:
-                    folder.rename(grave / "removed")
+                # Renamed first, so that the artefact disappears at once, even if removing many files takes a while.
+                with self._temporary(kind, name) as trash:
+                    folder.rename(trash / "removed")
             return
         if self._files.exists(f"{place}/{COMPLETE}"):
             self._files.rm_file(f"{place}/{COMPLETE}")
         if self._files.exists(place):
             self._files.rm(place, recursive=True)
-        shutil.rmtree(self._near / KINDS[kind] / name, ignore_errors=True)
+        shutil.rmtree(self._local_root / KINDS[kind] / name, ignore_errors=True)
 
     def remove_abandoned(self, older_than_seconds: float = 7 * 24 * 3600) -> int:
-        """Remove temporary folders, and finished parts that nobody went on from, that a killed process left; how many.
-        Younger ones may belong to a process that still writes, or to a job that waits."""
+        """Remove temporary and unfinished folders in which nothing has changed for `older_than_seconds`; returns how
+        many. Killed processes leave such folders behind. Younger folders may belong to a process that still writes, or
+        to a job that waits."""
         removed = 0
-        for folder in [*(self._near / _STAGING).glob("*"), *(self._near / _UNFINISHED).glob("*")]:
+        for folder in [*(self._local_root / _STAGING).glob("*"), *(self._local_root / _UNFINISHED).glob("*")]:
             try:
                 newest = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
-            except FileNotFoundError:  # a process that still writes has just renamed or removed something
+            except FileNotFoundError:  # another process has just renamed or removed a file, so the folder is in use
                 continue
             if newest < time.time() - older_than_seconds and remove_unfinished(folder):
                 removed += 1
         return removed
 
-    def _found(self, kind: str, name: str) -> str:
+    def _existing_path(self, kind: str, name: str) -> str:
         if not self.exists(kind, name):
             raise not_found(kind, name)
         return self.path(kind, name)
 
-    def _checked(self, kind: str, name: str, file: str) -> None:
+    def _check_exists(self, kind: str, name: str, file: str) -> None:
         if file not in self.files(kind, name):
             raise not_found(f"file of {kind} {name}", file)
 
-    def _unfinished(self, kind: str, name: str) -> Path:
-        self.path(kind, name)  # raises for a kind or id that is none
-        return self._near / _UNFINISHED / f"{kind}-{name}"
+    def _unfinished_folder(self, kind: str, name: str) -> Path:
+        self.path(kind, name)  # raises for an invalid kind or id
+        return self._local_root / _UNFINISHED / f"{kind}-{name}"
 
     @contextlib.contextmanager
     def _temporary(self, kind: str, name: str) -> Iterator[Path]:
-        folder = self._near / _STAGING / f"{kind}-{name}-{uuid4().hex}"
+        folder = self._local_root / _STAGING / f"{kind}-{name}-{uuid4().hex}"
         folder.mkdir(parents=True)
         try:
             yield folder
@@ -198,7 +198,8 @@ def _protocols(files: Any) -> tuple[str, ...]:
 
 
 def _replace(folder: Path, place: Path) -> None:
-    """Put a folder where another one may be: a folder cannot be renamed over one with files in it."""
+    """Rename `folder` to `place`. If there is a folder with files already, which rename cannot overwrite, it is moved
+    away and removed first."""
     place.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
@@ -208,6 +209,6 @@ def _replace(folder: Path, place: Path) -> None:
             if not place.is_dir():
                 raise
         before = folder.with_name(f"{folder.name}-before")
-        with contextlib.suppress(FileNotFoundError):  # somebody else moved it away
+        with contextlib.suppress(FileNotFoundError):  # another process has moved it away
             place.rename(before)
         shutil.rmtree(before, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""Checksums of an artefact's files, written with it and verified when they are read.
+"""Checksums of an artefact's files, written with the artefact and verified when the files are read.
 
 `manifest.json` in the artefact's folder: {"algorithm": "sha256", "files": {relative name: {"sha256": hex digits,
-"bytes": size}}}. Artefacts older than this file have none, and a user's own folders neither: those are read as they
-are.
+"bytes": size}}}. Artefacts of earlier versions and folders that users provide have no manifest; their files are read
+without verification.
 """
 
 import hashlib
@@ -20,14 +20,15 @@ REMEDY = "make it again with force"
 
 @dataclass(frozen=True)
 class Checksum:
-    """What one file of an artefact was when it was written."""
+    """The SHA-256 (hex digits) and the size in bytes of one file of an artefact when it was written."""
 
     sha256: str
     bytes: int
 
 
 class Damaged(Problem):
-    """A file of an artefact is missing or not what was written; `file` is its relative name."""
+    """Status 409: a file of an artefact is missing or differs from what was written. `file` is its relative name;
+    `remedy` is the end of the message, which says what to do."""
 
     def __init__(self, folder: Path, file: str, reason: str, remedy: str = REMEDY) -> None:
         artefact = f"{folder.parent.name}/{folder.name}"
@@ -48,7 +49,8 @@ def write_manifest(folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> Mapping[str, Checksum] | None:
-    """Relative name -> checksum of the files of an artefact; None where it has no manifest. Raises Damaged."""
+    """Relative name -> checksum of the files of an artefact; None if it has no manifest. Raises Damaged if the manifest
+    is malformed."""
     try:
         document = json.loads((folder / MANIFEST).read_bytes())
         if document["algorithm"] != ALGORITHM:
@@ -66,11 +68,11 @@ def verify(
     remedy: str = REMEDY,
     contents: Callable[[str], bool] = lambda name: True,
 ) -> None:
-    """Read the named files of an artefact, None: all, and compare them with its manifest; each is read once.
+    """Compare the named files of an artefact (None: all) with its manifest.
 
-    Of files whose name is not for `contents` only the size is compared, and they are not read. Nothing is read where
-    the artefact has no manifest. Raises Damaged, which names the first file that is not what was written and ends with
-    `remedy`: what to do.
+    A file is read once and its checksum compared if `contents` returns True for its name; otherwise only its size is
+    compared. Does nothing if the artefact has no manifest. Raises Damaged for the first file that is missing or
+    differs; `remedy` is the end of the message, which says what to do.
     """
     known = read_manifest(folder)
     if known is None:
@@ -93,7 +95,8 @@ def verify(
 
 
 def verify_bytes(folder: Path, name: str, data: bytes, known: Mapping[str, Checksum], remedy: str = REMEDY) -> None:
-    """Compare one file's contents, read before, with its checksum in `known` (`read_manifest`). Raises Damaged."""
+    """Compare the contents of one file with its checksum in `known` (from `read_manifest`). Raises Damaged if they
+    differ or `known` has no such file."""
     if name not in known:
         raise Damaged(folder, name, "is not in the artefact's manifest", remedy)
     if hashlib.sha256(data).hexdigest() != known[name].sha256:

@@ -1,16 +1,16 @@
-"""Records of what jobs made: models, evaluations, attributions, studies. The artefacts themselves are in
-`store/artefacts/folders.py`.
+"""Records: the database rows of pruned models, evaluations, attributions and studies. `store/artefacts/folders.py`
+stores the artefacts themselves.
 
-A record's `summary` is what lists need without opening the artefact. The worker writes
+A record's `summary` is what lists show without reading the artefact. The worker writes
 
-    model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity is the share of zeros that
-                  was achieved
+    model         {"label", "method", "pattern", "calibration", "sparsity", ...}; sparsity is the achieved share of
+                  zeros
     evaluation    {"tasks": {task: {"version", "prompt_hash", "truncated"}}, "perplexity": {text: {"nll", "windows",
-                  "seqlen", "bos", "source", "sha256"}}, "context"}: how it was measured; what was found is in the
-                  table `measurements` (`store/evaluations/queries.py`)
+                  "seqlen", "bos", "source", "sha256"}}, "context"}: how it was measured; the measured values are in
+                  the table `measurements` (`store/evaluations/queries.py`)
     attribution   `ListedAttribution` (`store/attributions/summary.py`)
 
-Everything has the id that its spec's fingerprint gives it, so adding the same result twice is adding it once.
+A record's id is derived from the fingerprint of its spec, so adding the same result again replaces the record.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,11 +42,11 @@ RESULT_OF: dict[JobKind, str] = {
     JobKind.ATTRIBUTE: "attribution",
     JobKind.STUDY: "study",
 }
-"""Kind of job -> kind of record that it makes."""
+"""Kind of job -> kind of its record."""
 
 
 class Record(BaseModel):
-    """One thing that a job made."""
+    """The database row of one result of a job. `job` is None if no job made the result."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,8 +79,8 @@ class Results:
         spec: Mapping[str, Any],
         summary: Mapping[str, Any],
     ) -> Record:
-        """Keep a record, or replace the one with this id; what it uses (pruned models that its spec names) cannot be
-        deleted then. An evaluation's is kept by `add_evaluation`."""
+        """Insert a record, or replace the one with this id. The pruned models that its spec names cannot be deleted as
+        long as the record exists. Evaluations are added by `add_evaluation`."""
         with self.database.exclusive() as connection:
             add_record(connection, kind, name, self.now(), job=job, spec=spec, summary=summary, used=models_of(spec))
         return self.get(kind, name)
@@ -88,8 +88,9 @@ class Results:
     def add_evaluation(
         self, name: str, *, job: str | None, spec: Mapping[str, Any], document: Mapping[str, Any]
     ) -> Record:
-        """Keep or replace an evaluation by its `evaluation.json`: its record, its measurements and, where the document
-        has examples and windows' losses, its pairing with the dense model's; on the worker, for that takes SciPy."""
+        """Insert or replace the record and the measurements of an evaluation from its `evaluation.json`. If the
+        document has examples or losses of windows, the evaluation is also paired with the dense model's, which needs
+        SciPy and is therefore done by the worker."""
         summary = record_summary(document)
         with self.database.exclusive() as connection:
             add_record(
@@ -99,8 +100,8 @@ class Results:
         return self.get("evaluation", name)
 
     def add_outcomes(self, name: str, document: Mapping[str, Any]) -> bool:
-        """Keep the outcomes of an evaluation that was kept without them, and pair it; False where its
-        `evaluation.json` has none, Problem 404 when there is no such evaluation."""
+        """Insert the outcomes of an evaluation that was stored without them, and pair it. False if its
+        `evaluation.json` has none. Raises Problem 404 if there is no such evaluation."""
         of = (records.c.kind == "evaluation") & (records.c.id == name)
         with self.database.exclusive() as connection:
             spec = connection.execute(select(records.c.spec).where(of)).scalar_one_or_none()
@@ -109,24 +110,24 @@ class Results:
             return keep_outcomes(connection, name, spec, document)
 
     def summarise(self, kind: str, name: str, summary: Mapping[str, Any]) -> None:
-        """Replace the summary of a record; without one nothing happens."""
+        """Replace the summary of a record; does nothing if there is no such record."""
         same = (records.c.kind == kind) & (records.c.id == name)
         with self.database.writing() as connection:
             connection.execute(update(records).where(same).values(summary=dict(summary)))
 
     def get(self, kind: str, name: str) -> Record:
-        """The record; Problem 404 when there is none."""
+        """The record with this id. Raises Problem 404 if there is none."""
         found = self.many(kind, [name])
         if name not in found:
             raise not_found(kind, name)
         return found[name]
 
     def exists(self, kind: str, name: str) -> bool:
-        """There is a record with this id."""
+        """Whether there is a record with this id."""
         return name in self.known(kind, [name])
 
     def known(self, kind: str, names: Iterable[str]) -> set[str]:
-        """The ids of those that are there, without reading them."""
+        """The ids among `names` that have a record. Does not read the records."""
         found: set[str] = set()
         with self.database.reading() as connection:
             for some in in_pieces(names):
@@ -135,24 +136,25 @@ class Results:
         return found
 
     def ids(self, kind: str) -> set[str]:
-        """The ids of all records of a kind, without reading them."""
+        """The ids of all records of a kind. Does not read the records."""
         with self.database.reading() as connection:
             return {*connection.execute(select(records.c.id).where(records.c.kind == kind)).scalars()}
 
     def everything(self, kind: str) -> Iterator[Record]:
-        """All records of a kind, in no order."""
+        """Yield all records of a kind, in no particular order."""
         with self.database.reading() as connection:
             for row in connection.execute(select(records).where(records.c.kind == kind)):
                 yield _to_record(row)
 
     def marks(self) -> dict[str, tuple[int, datetime]]:
-        """Kind -> how many records there are and when the newest was made: unchanged as long as none came or went."""
+        """Kind -> (number of records, creation time of the newest). Changes whenever a record is added or deleted, so
+        that callers can tell whether cached data is still valid."""
         query = select(records.c.kind, func.count(), func.max(records.c.created_at)).group_by(records.c.kind)
         with self.database.reading() as connection:
             return {kind: (count, newest) for kind, count, newest in connection.execute(query)}
 
     def many(self, kind: str, names: Iterable[str]) -> dict[str, Record]:
-        """Id -> record, of those that are there."""
+        """Id -> record; ids without a record are omitted."""
         found: dict[str, Record] = {}
         with self.database.reading() as connection:
             for some in in_pieces(names):
@@ -161,7 +163,8 @@ class Results:
         return found
 
     def list(self, kind: str, *, cursor: str | None = None, limit: int = 50) -> tuple[Records, str | None]:
-        """(records, cursor of the next page or None), newest first."""
+        """(records of a kind, cursor of the next page or None), newest first. Raises Problem 422 for an invalid cursor
+        or limit."""
         query = select(records).where(records.c.kind == kind)
         if cursor is not None:
             query = query.where(older_than(cursor, records.c.created_at, records.c.id))
@@ -174,14 +177,15 @@ class Results:
     def naming(
         self, kind: str, references: Iterable[str], *, field: str | None = None, limit: int | None = None
     ) -> Records:
-        """The records of a kind whose spec names one of these models, anywhere or in one field, newest first."""
+        """The records of a kind whose spec names one of these models in `field` (None: in any field), newest first, at
+        most `limit` (None: all)."""
         query = select(records).where(records.c.kind == kind, records.c.id.in_(_naming(kind, references, field)))
         query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(limit)
         with self.database.reading() as connection:
             return [_to_record(row) for row in connection.execute(query)]
 
     def of_models(self, dense: str, pruned: Sequence[str], most: int) -> Records:
-        """The newest attributions of these models, in this order: at most `most`."""
+        """The newest attributions, at most `most`, of exactly this dense model and these pruned ones in this order."""
         kind, fields = "attribution", [("dense", [dense]), *(("pruned", [name]) for name in pruned)]
         query = select(records).where(records.c.kind == kind)
         query = query.where(*(records.c.id.in_(_naming(kind, names, field)) for field, names in fields))
@@ -191,8 +195,8 @@ class Results:
             return [_to_record(row) for row in islice(same, most)]
 
     def named_models(self) -> Names:
-        """Every model that a record names: first the `model` of pruned models and evaluations, in the order that they
-        were first used, then those of attributions, the last used first."""
+        """The reference of every model that a record names: first the field `model` of pruned models and evaluations,
+        in the order of first use, then the models of attributions, most recently used first."""
         made = (records.c.kind == record_models.c.kind) & (records.c.id == record_models.c.id)
         named = select(record_models.c.model).join(records, made).group_by(record_models.c.model)
         measured = named.where(records.c.kind.in_(["model", "evaluation"]), record_models.c.field == "model")
@@ -204,16 +208,16 @@ class Results:
             return [*dict.fromkeys(name for query in queries for name in connection.execute(query).scalars())]
 
     def delete(self, kind: str, name: str) -> None:
-        """Remove a record and its artefact; Problem 404 when there is none, 409 while something uses it or a job works
-        on it.
+        """Delete a record and its artefact. Raises Problem 404 if there is none, 409 while another record uses it or an
+        unfinished job makes or uses it.
 
-        The job that made it no longer counts as known: the same spec can be run again.
+        The job that made it is not known any more, so that the same spec can be submitted again.
         """
         with self.database.exclusive() as connection:
             row = connection.execute(select(records).where(records.c.kind == kind, records.c.id == name)).one_or_none()
             if row is None:
                 raise not_found(kind, name)
-            _refuse_while_used(connection, kind, name)
+            _check_unused(connection, kind, name)
             for table in (uses, record_models, records):
                 connection.execute(delete(table).where(table.c.kind == kind, table.c.id == name))
             connection.execute(update(jobs).where(jobs.c.artefact == name).values(known=False))
@@ -236,8 +240,8 @@ def add_record(
     summary: Mapping[str, Any],
     used: Iterable[tuple[str, str]],
 ) -> None:
-    """Keep or replace a record inside an exclusive transaction; `used` are the (kind, id) pairs that it needs to
-    stay."""
+    """Insert or replace a record inside an exclusive transaction of the caller. `used` are the (kind, id) pairs of the
+    records that it uses, which cannot be deleted as long as this one exists."""
     values = {"job": job, "spec": dict(spec), "summary": dict(summary)}
     known = (records.c.kind == kind) & (records.c.id == name)
     if connection.execute(update(records).where(known).values(values)).rowcount == 0:
@@ -261,7 +265,7 @@ def models_of(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def rows_of_models(kind: str, name: str, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of `record_models` that a record has."""
+    """The rows of `record_models` for a record: one for each model that its spec names."""
     return [
         {"kind": kind, "id": name, "position": position, "field": field, "model": model}
         for position, (field, model) in enumerate(named_models(spec))
@@ -269,7 +273,7 @@ def rows_of_models(kind: str, name: str, spec: Mapping[str, Any]) -> list[dict[s
 
 
 def _naming(kind: str, references: Iterable[str], field: str | None) -> Select[tuple[str]]:
-    """The ids of the records of a kind whose spec names one of these models."""
+    """Query of the ids of the records of a kind whose spec names one of these models in `field` (None: any field)."""
     query = select(record_models.c.id).where(record_models.c.kind == kind, record_models.c.model.in_([*references]))
     return query if field is None else query.where(record_models.c.field == field)
 
@@ -278,7 +282,8 @@ def _to_record(row: Any) -> Record:
     return Record(kind=row.kind, id=row.id, job=row.job, spec=row.spec, summary=row.summary, created_at=row.created_at)
 
 
-def _refuse_while_used(connection: Connection, kind: str, name: str) -> None:
+def _check_unused(connection: Connection, kind: str, name: str) -> None:
+    """Raise Problem 409 if another record uses this one, or if an unfinished job makes or uses it."""
     user = connection.execute(select(uses).where(uses.c.used_kind == kind, uses.c.used_id == name)).first()
     if user is not None:
         raise conflict(f"{kind} {name} is used by {user.kind} {user.id}; delete that first")

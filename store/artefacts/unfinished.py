@@ -1,4 +1,5 @@
-"""Folders of work that is not done yet. They outlive the process that fills them; one process at a time has one."""
+"""Folders for the finished parts of unfinished work. They remain when the process that writes them is killed. A file
+lock allows one process at a time."""
 
 import contextlib
 import fcntl
@@ -12,17 +13,18 @@ LOCK = ".lock"
 
 
 class InUse(Exception):
-    """Another process has the folder."""
+    """Raised if another process has locked the folder."""
 
 
 @contextlib.contextmanager
 def unfinished(place: Path, worthless: Callable[[BaseException], bool]) -> Iterator[Path]:
-    """The folder `place`, made if need be, with what an earlier block left in it; for this process alone.
+    """Inside the block, lock the folder `place` for this process. It is created if it does not exist, and contains what
+    an earlier block left in it.
 
-    It is gone when the block ends well. After an exception, or a kill, what is in it stays for the next block; unless
-    there is nothing, or `worthless` says of the exception that nobody will go on from there.
+    The folder is removed when the block ends without an exception. After an exception or a kill its contents remain for
+    the next block, unless there are none or `worthless` returns True for the exception (the work will not be resumed).
 
-    Raises InUse, before the block, when another process has it; OSError when it cannot be made.
+    Raises InUse, before the block, if another process has locked the folder; OSError if it cannot be created.
     """
     with _locked(place):
         try:
@@ -35,7 +37,7 @@ def unfinished(place: Path, worthless: Callable[[BaseException], bool]) -> Itera
 
 
 def remove_unfinished(place: Path) -> bool:
-    """Remove the folder unless a process has it; whether it is gone."""
+    """Remove the folder unless a process has locked it. Returns whether the folder no longer exists."""
     if place.is_dir():
         with contextlib.suppress(InUse), _locked(place):
             _remove(place)
@@ -48,13 +50,14 @@ def _locked(place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(handle)  # which lets go of the lock; so does the end of the process, however it ends
+        os.close(handle)  # releases the lock; so does any end of the process
 
 
 def _lock(place: Path) -> int:
+    """Create the folder if need be and lock it. Returns the file descriptor that holds the lock."""
     while True:
         place.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # the process that had it has just removed it
+        with contextlib.suppress(FileNotFoundError):  # the process that had locked the folder has just removed it
             handle = os.open(place / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,7 +65,7 @@ def _lock(place: Path) -> int:
                     return handle
             except BlockingIOError:
                 os.close(handle)
-                raise InUse(f"{place} is another process's") from None
+                raise InUse(f"another process has locked {place}") from None
             except BaseException:
                 os.close(handle)
                 raise
@@ -70,8 +73,8 @@ def _lock(place: Path) -> int:
 
 
 def _remove(place: Path) -> None:
-    # Renamed first: nobody may find a half of it.
-    grave = place.with_name(f"{place.name}.{uuid4().hex}.removed")
+    # Renamed first, so that no other process finds a part of the contents.
+    trash = place.with_name(f"{place.name}.{uuid4().hex}.removed")
     with contextlib.suppress(FileNotFoundError):
-        place.rename(grave)
-        shutil.rmtree(grave, ignore_errors=True)
+        place.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)

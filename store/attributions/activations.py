@@ -1,34 +1,40 @@
-"""The activations of one attribution: a Zarr v3 group, written by the worker, read by the server.
+"""The artefact of one attribution: a Zarr v3 group, written by the worker and read by the server.
 
     <attribution>/
       attributes            spec, variants, models, examples
       activations/<variant> [layers, neurons, tokens] float16   signed raw values; NaN in a layer that was not recorded
-      score, p_value        [layers, neurons] float32           NaN: not ranked, or no permutations were asked for
+      score, p_value        [layers, neurons] float32           NaN: not ranked, or no permutations were requested
       lift, z, q_value      [layers, neurons] float32
-      rank                  [layers, neurons] int32             1 = the highest Score of all; 0 = not ranked
-      word                  [layers, neurons] int32             position in the words of `tables`; -1 = none
-      spread/<variant>      [layers, neurons, 19] float32       signed, over the counted tokens: mean, minimum, maximum,
-                            and how many tokens lie in 16 equal parts of the neuron's range in the dense model
+      rank                  [layers, neurons] int32             1 = the highest Score over all layers; 0 = not ranked
+      word                  [layers, neurons] int32             own word: index into the words of `tables`; -1 = none
+      spread/<variant>      [layers, neurons, 19] float32       raw values over the counted tokens: mean, minimum,
+                            maximum, numbers of tokens in 16 equal bins of the neuron's range in the dense model
       drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
       masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
       word_activations/<variant>                                [layers, neurons, words] float32
-      text_activations/<variant>                                [layers, neurons, texts] float32, on its own word
-      word_damage/<variant> [layers, words, 5] float32          neurons, activation, drop, low, high of a layer's best
-      word_neurons, word_scores, token_neurons, token_scores    [words or tokens, top]: who answers most to it, over all
-                            layers (layer * neurons + neuron; -1: none more), by the share of their activation there
+      text_activations/<variant>                                [layers, neurons, texts] float32, on the own word
+      word_damage/<variant> [layers, words, 5] float32          neurons, activation, drop, low, high of the word's top
+                            neurons in each layer
+      word_neurons, word_scores, token_neurons, token_scores    [words or tokens, top]: the neurons with the largest
+                            share of their total activation on a word or token, over all layers (flat indices layer *
+                            neurons + neuron; -1: no further neuron), and these shares
       word_neurons_by_layer, word_scores_by_layer, token_neurons_by_layer, token_scores_by_layer
-                            [layers, words or tokens, top]      the same within a layer
-      causal_neurons        [1 + draws, neurons] int32          only where the causal stage was asked for, and so the
-                            next two: the top neurons, best first, then those of every draw (layer * neurons + neuron)
-      causal_rows           [rows] int32                        which rows of its task
-      causal_outcomes/<variant>                                 [2 + draws, 2, rows] float32: as it is, top neurons,
-                            every draw; whether the row is right, and the probability of its right choice
-      tables                a group whose attributes hold what is no array (see attribution_tables.py)
+                            [layers, words or tokens, top]      the same within each layer
+      tables                a group with the data that is not an array, in its attributes (see tables.py)
 
-The worker's `format` in `tables` is 2. Attributions without it lack `spread`, the bounds of drops, `text_activations`,
-`word_damage` and everything from `word_neurons` on.
-The examples stand one after another along `tokens`, without padding. One neuron over all examples lies in one chunk;
-the chunks of a layer lie in one shard (in several where a layer exceeds MAX_SHARD_BYTES: a shard is written whole).
+    and, only if the causal stage was requested,
+
+      causal_neurons        [1 + draws, neurons] int32          flat indices of the top neurons, best first, then of the
+                            neurons of every draw
+      causal_rows           [rows] int32                        indices of the rows of its task
+      causal_outcomes/<variant>                                 [2 + draws, 2, rows] float32: unchanged model, top
+                            neurons, every draw; whether the row is correct, and the probability of the correct choice
+
+`format` in `tables` is 2. Attributions of format 1, which have no such entry, lack `spread`, the bounds of drops,
+`text_activations`, `word_damage` and all arrays from `word_neurons` on.
+
+The examples are concatenated along `tokens`, without padding. All tokens of one neuron are in one chunk. All chunks of
+a layer are in one shard, or in several if the layer exceeds MAX_SHARD_BYTES, because a shard is written as a whole.
 """
 
 import contextlib
@@ -56,18 +62,20 @@ CHUNK_BYTES = 64 * 1024
 MAX_SHARD_BYTES = 64 * 1024 * 1024
 ROOT = "zarr.json"
 REMEDY = "delete it and run its job again"
-CHECKED = ZstdCodec(level=0, checksum=True)  # a flipped byte of a chunk is an error when the chunk is read
-ROWS = ("activations", "word_activations", "text_activations", "spread")  # of which one neuron at a time is read
+CHECKED = ZstdCodec(level=0, checksum=True)  # reading a chunk raises if its checksum is wrong
+ROWS = ("activations", "word_activations", "text_activations", "spread")  # arrays that are read one neuron at a time
 
 
 class NoSuchNeuron(LookupError):
-    """A layer or neuron that the attribution does not have; the message gives the limits."""
+    """Raised for a layer or neuron that the attribution does not have. The message gives the limits."""
 
 
 class ActivationWriter:
-    """Writes one attribution into a temporary folder beside `path`; `finish` renames it, leaving without it removes it.
+    """Writes one attribution into a temporary folder beside `path`. `finish` renames the folder to `path`; leaving the
+    `with` block without `finish` removes it.
 
-    `variants` are the names of the arrays in order, `models` their references, `labels` what a page calls them.
+    `variants` are the names of the variants in order, `models` their model references, `labels` their display names.
+    Raises FileExistsError if `path` exists and is not an empty folder.
     """
 
     def __init__(
@@ -88,8 +96,8 @@ class ActivationWriter:
         self._labels = list(labels)
         self._shape = (layers, neurons, sum(len(example["token_ids"]) for example in examples))
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._place = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-        self._root = zarr.open_group(str(self._place), mode="w-", zarr_format=3)
+        self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        self._root = zarr.open_group(str(self._partial), mode="w-", zarr_format=3)
         self._root.attrs.update(
             {
                 "spec": dict(spec),
@@ -112,18 +120,19 @@ class ActivationWriter:
     ) -> None:
         for variant in list(self._spools):
             self.close(variant)
-        shutil.rmtree(self._place, ignore_errors=True)
+        shutil.rmtree(self._partial, ignore_errors=True)
 
     def write(self, variant: str, layer: int, start: int, values: NDArray[np.float16]) -> None:
-        """Take activations [tokens, neurons] of the tokens from `start` on; `blocks` brings them into the store."""
+        """Write activations [tokens, neurons] of the tokens from `start` on to a temporary file, from which `blocks`
+        stores them."""
         if variant not in self._spools:
             layers, neurons, tokens = self._shape
-            self._spools[variant] = Spool(self._place / f".{variant}.spool", (layers, tokens, neurons))
+            self._spools[variant] = Spool(self._partial / f".{variant}.spool", (layers, tokens, neurons))
         self._spools[variant].write(layer, start, values)
 
     def blocks(self, variant: str, layer: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """Hand on one layer: (first neuron, [neurons, tokens]) for one block of neurons after another. The first time
-        round each block is stored."""
+        """Yield the activations of one layer in blocks of neurons: (first neuron, [neurons, tokens]). The first
+        iteration over a layer also stores each block."""
         array, spool = self._activations(variant), self._spools[variant].values
         size = _chunks_and_shards(self._shape)[1][1]
         for first in range(0, self._shape[1], size):
@@ -136,18 +145,19 @@ class ActivationWriter:
     def rows(
         self, variant: str, layer: int, neurons: NDArray[np.int64], tokens: NDArray[np.int64]
     ) -> NDArray[np.float16]:
-        """Activations [neurons, tokens] of some neurons at some tokens, before `close`."""
+        """Activations [neurons, tokens] of these neurons at these tokens. Must be called before `close`."""
         found: NDArray[np.float16] = self._spools[variant].values[layer, tokens[:, None], neurons].T
         return found
 
     def close(self, variant: str) -> None:
-        """Remove what only the recording of `variant` needed."""
+        """Remove the temporary file of a variant's activations."""
         spool = self._spools.pop(variant, None)
         if spool is not None:
             spool.remove()
 
     def keep(self, name: str, layer: int, values: NDArray[Any]) -> None:
-        """Store one layer of a table [layers, rows, columns] under `name`."""
+        """Store `values` [rows, columns] as one layer of the array [layers, rows, columns] with this name, which the
+        first call creates."""
         if name not in self._arrays:
             rows, columns = values.shape
             chunk = max(1, min(rows, CHUNK_BYTES // (values.itemsize * max(1, columns))))
@@ -161,18 +171,19 @@ class ActivationWriter:
         self._arrays[name][layer] = values
 
     def kept(self, name: str, layer: int) -> NDArray[Any]:
-        """One layer [rows, columns] of what `keep` stored."""
+        """One layer [rows, columns] of an array that `keep` has stored."""
         return np.asarray(self._arrays[name][layer])
 
     def finish(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> Path:
-        """Store arrays by name, each in one chunk, and the document of tables; the folder takes its own name."""
+        """Store `arrays` by name, each in one chunk, and `tables` as attributes of the group of this name, then rename
+        the folder. Returns its path."""
         for variant in list(self._spools):
             self.close(variant)
         for name, values in arrays.items():
             self._create(name, values.shape, values.dtype.name, values.shape, None)[...] = values
         document = json.loads(json.dumps({**tables, "labels": self._labels}, allow_nan=False))
         self._root.require_group("tables").attrs.update(document)
-        self._place.rename(self._path)
+        self._partial.rename(self._path)
         return self._path
 
     def _activations(self, variant: str) -> "zarr.Array[Any]":
@@ -192,14 +203,15 @@ class ActivationWriter:
     ) -> "zarr.Array[Any]":
         parent, _, last = name.rpartition("/")
         group = self._root.require_group(parent) if parent else self._root
-        fill = np.nan if dtype.startswith("float") else -1  # in a layer that was not recorded
+        fill = np.nan if dtype.startswith("float") else -1  # for layers that were not recorded
         return group.create_array(
             last, shape=shape, dtype=dtype, chunks=chunks, shards=shards, fill_value=fill, compressors=CHECKED
         )
 
 
 def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """How [layers, neurons, tokens] is cut: chunks of whole neurons (CHUNK_BYTES), shards of a layer or what fits."""
+    """The shapes of chunks and shards of an array [layers, neurons, tokens]. A chunk contains all tokens of as many
+    neurons as fit into CHUNK_BYTES (a power of two), a shard the chunks of a layer that fit into MAX_SHARD_BYTES."""
     _, neurons, tokens = shape
     chunk = 1
     while chunk < 64 and 2 * chunk <= neurons and 4 * chunk * tokens <= CHUNK_BYTES:
@@ -210,11 +222,11 @@ def _chunks_and_shards(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int
 
 
 class ActivationStore:
-    """Reads one attribution from a folder or any fsspec address; groups and arrays are opened once.
+    """Reads one attribution from a folder or any fsspec address; each group and array is opened once. Thread-safe.
 
-    Raises FileNotFoundError when nothing is there, and store.manifest.Damaged where what is there is not what was
-    written: files that are missing or have another size, and metadata by the artefact's manifest when it is opened;
-    values by their chunks' own checksums whenever they are read. Safe to use from several threads.
+    Raises FileNotFoundError if there is no attribution, and Damaged (`store/artefacts/manifest.py`) if it differs from
+    what was written. Opening it verifies the sizes of all files and the checksums of the metadata by the manifest.
+    Reading values verifies the checksums of their chunks.
     """
 
     def __init__(self, location: str | Path) -> None:
@@ -241,44 +253,45 @@ class ActivationStore:
 
     @cached_property
     def tables(self) -> dict[str, Any]:
-        """The document of tables; see attribution_tables.py."""
+        """The attributes of the group `tables`; see tables.py."""
         with self.reading("tables"):
             return dict(self._root["tables"].attrs.asdict())
 
     @property
     def format(self) -> int:
-        """2 for what is written today; 1 for attributions that lack what the head of this module says."""
+        """The version of the format: 2 is the present one; the docstring of this module says what 1 lacks."""
         return int(self.tables.get("format", 1))
 
     @property
     def labels(self) -> list[str]:
-        """What a page calls the variants, in order."""
+        """The display names of the variants, in order."""
         return list(self.tables["labels"])
 
     @property
     def score(self) -> NDArray[np.float32]:
-        """[layers, neurons]; NaN where a neuron is not ranked."""
+        """Scores [layers, neurons]; NaN for neurons that are not ranked."""
         return self.array("score")
 
     @property
     def p_value(self) -> NDArray[np.float32]:
-        """[layers, neurons]; NaN without permutations and where a neuron is not ranked."""
+        """p-values of the Scores [layers, neurons]; NaN without permutations, and for neurons that are not ranked."""
         return self.array("p_value")
 
     @cached_property
     def spans(self) -> list[slice]:
-        """Where each example lies along the tokens."""
+        """The slice of each example along the axis of tokens."""
         ends = np.cumsum([len(example["token_ids"]) for example in self.examples]).tolist()
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
     def require(self, *names: str) -> None:
-        """Raise Damaged when one of these arrays is missing, without reading them."""
+        """Raise Damaged if one of these arrays is missing. Does not read their values."""
         for name in names:
             with self.reading(name):
                 self._array(name)
 
     def array(self, name: str) -> NDArray[Any]:
-        """A table [layers, neurons] by name, read once. Raises KeyError when the attribution has none of that name."""
+        """The whole array with this name, read once and cached. Raises KeyError if the attribution has no such
+        array."""
         values = self._small.get(name)
         if values is None:
             array = self._array(name)
@@ -287,7 +300,7 @@ class ActivationStore:
         return values
 
     def check(self, layer: int, neuron: int = 0) -> None:
-        """Raise NoSuchNeuron when the layer was not recorded or the neuron does not exist."""
+        """Raise NoSuchNeuron if the layer does not exist or was not recorded, or if the neuron does not exist."""
         if not 0 <= layer < self.layers:
             raise NoSuchNeuron(f"layer {layer}: this model's layers are 0 to {self.layers - 1}")
         if layer not in self.tables["layers"]:
@@ -296,12 +309,12 @@ class ActivationStore:
             raise NoSuchNeuron(f"neuron {neuron}: the neurons of a layer are 0 to {self.neurons - 1}")
 
     def neuron(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
-        """One neuron's activations [tokens] by variant: one chunk is read for each."""
+        """Variant -> activations [tokens] of one neuron. Reads one chunk for each variant."""
         self.check(layer, neuron)
         return {name: self._row(f"activations/{name}", layer, neuron) for name in self.variants}
 
     def layer(self, layer: int, neurons: Sequence[int]) -> dict[str, NDArray[np.float32]]:
-        """Activations [neurons, tokens] of some neurons of one layer by variant, in the order asked for."""
+        """Variant -> activations [neurons, tokens] of some neurons of one layer, in the order of `neurons`."""
         for neuron in neurons:
             self.check(layer, neuron)
         self.check(layer)
@@ -315,21 +328,23 @@ class ActivationStore:
             }
 
     def words_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
-        """A_m [words] of one neuron by variant: its mean activation over the tokens of each influential word."""
+        """Variant -> A_m [words] of one neuron: its mean activation over the tokens of each influential word."""
         self.check(layer, neuron)
         return {name: self._row(f"word_activations/{name}", layer, neuron) for name in self.variants}
 
     def texts_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
-        """One neuron's mean activation [texts] on its own word in each text by variant; NaN where the word is not."""
+        """Variant -> mean activation [texts] of one neuron on its own word in each text; NaN for texts without the
+        word."""
         self.check(layer, neuron)
         return {name: self._row(f"text_activations/{name}", layer, neuron) for name in self.variants}
 
     def spread_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
-        """Mean, minimum, maximum and the bins of one neuron's histogram [19], by variant."""
+        """Variant -> statistics [19] of one neuron: mean, minimum, maximum, and the 16 bins of its histogram."""
         self.check(layer, neuron)
         return {name: self._row(f"spread/{name}", layer, neuron) for name in self.variants}
 
     def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
+        """One neuron's row of an array [layers, neurons, columns], by the fast reader if the array has its format."""
         reader = self._rows.get(name)
         array = None if reader is not None else self._array(name)
         with self.reading(f"layer {layer}, neuron {neuron} of {name}"):
@@ -340,8 +355,9 @@ class ActivationStore:
 
     @contextlib.contextmanager
     def reading(self, what: str) -> Iterator[None]:
-        """Whatever goes wrong inside is Damaged, with `what` was read: Zarr, its codecs and a wrong document each raise
-        errors of their own."""
+        """Inside the block, convert any exception to Damaged, which names `what` was read: Zarr, its codecs and
+        malformed documents raise many different classes. MemoryError passes unchanged, and so does FileNotFoundError
+        for ROOT."""
         try:
             yield
         except (MemoryError, Damaged):

@@ -1,11 +1,11 @@
-"""The document of an attribution's causal stage: what a task loses without the top neurons, what it gets back."""
+"""The document of an attribution's causal stage: the effects on a task of ablating and of restoring the top neurons."""
 
 from prunescope.store.attributions.documents import Document
 
 
 class Estimate(Document):
-    """A mean over the task's rows, or a difference of two, with its 95 % bootstrap interval; none where all rows say
-    the same."""
+    """A mean over the task's rows, or a difference of two means, with its 95 % bootstrap interval. `low` and `high` are
+    None if all rows have the same value."""
 
     value: float
     low: float | None
@@ -13,10 +13,11 @@ class Estimate(Document):
 
 
 class Effect(Document):
-    """One measure: of the model as it is (`base`), with its top neurons touched, with random ones (mean over draws).
+    """One measure of the unchanged model (`base`), with the intervention on its top neurons (`top`), and with the same
+    intervention on random neurons (`random`, the mean over draws).
 
-    `excess` is the change by the top neurons less that by random ones. `draws` are the single draws' means, of which
-    `p_value` = (those that did as much + 1) / (draws + 1).
+    `excess` is `top_change` minus `random_change`. `draws` has the mean of each draw; `p_value` = (number of draws with
+    at least the effect of the top neurons + 1) / (number of draws + 1).
     """
 
     base: Estimate
@@ -30,27 +31,29 @@ class Effect(Document):
 
 
 class CausalVariant(Document):
-    """One variant: the share of right rows, and the mean probability of the right choice among all choices."""
+    """The effects in one variant on the accuracy, and on the mean probability of the correct choice among all
+    choices."""
 
     accuracy: Effect
     probability: Effect
 
 
 class LayerShare(Document):
-    """How many of the top neurons are in a layer, and so how many others every draw has there."""
+    """The number of top neurons in a layer, which is also the number of neurons of this layer in every random draw."""
 
     layer: int
     neurons: int
 
 
 class Causal(Document):
-    """The dense variant: its top neurons held at their mean. Pruned ones: the top neurons' dense weights given back."""
+    """The results of the causal stage. In the dense variant the top neurons are ablated (replaced by their mean); in
+    pruned variants the dense weights of the top neurons are restored."""
 
     task: str
     rows: int
     chance: float
     majority: float
-    truncated: int  # rows whose prompt lost its beginning
+    truncated: int  # rows whose prompt was truncated at the start
     version: str  # of the task
     prompt_hash: str
     neurons: int

@@ -1,10 +1,10 @@
-"""One row of a sharded Zarr array in a local folder, read with two file reads and nothing around them.
+"""Reads single rows of a sharded Zarr array in a local folder, each with two file reads.
 
-Zarr 3 reads through an event loop in a thread of its own and several hops to others: about a millisecond for a chunk,
-and many times that in a busy server, where each hop waits for the interpreter's lock. A neuron's page needs such a row
-of every array. This reads the one form that `ActivationWriter` writes (sharded, little-endian, zstd) and leaves every
-other form to Zarr; a test holds the two against each other. Damage is a ValueError or the decoder's RuntimeError: the
-index carries a checksum, and every chunk one of zstd's.
+Zarr 3 reads through an event loop in a separate thread and hands work to further threads. That takes about a
+millisecond for a chunk, and much longer in a busy server, where each switch between threads waits for the interpreter
+lock. A neuron's page needs a row of every array. This module reads only the format that `ActivationWriter` writes
+(sharded, little-endian, zstd); Zarr reads all others. A test checks that both give the same rows. Damaged data raises
+ValueError, or RuntimeError from the decoder: the index of a shard has a checksum, and so has every zstd chunk.
 """
 
 import json
@@ -24,7 +24,7 @@ _INDEX_CODECS = ["bytes", "crc32c"]
 
 
 class RowReader:
-    """Rows `array[first, second, :]` of a three-axis array whose chunks hold whole rows. Several threads may read."""
+    """Reads rows `array[first, second, :]` of an array with three axes whose chunks contain whole rows. Thread-safe."""
 
     def __init__(self, folder: Path, shape: list[int], dtype: str, shard: list[int], chunk: list[int]) -> None:
         self._folder = folder
@@ -35,7 +35,8 @@ class RowReader:
 
     @classmethod
     def of(cls, folder: Path) -> Self | None:
-        """The reader of the array in this folder; None when it has another form, or there is no such local folder."""
+        """The reader of the array in this local folder; None if the folder does not exist or the array has another
+        format."""
         try:
             about = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
             (sharding,) = about["codecs"]
@@ -64,7 +65,8 @@ class RowReader:
         return cls(folder, shape, about["data_type"], shard, chunk) if known else None
 
     def row(self, first: int, second: int) -> NDArray[Any]:
-        """The row; NaN where nothing was written."""
+        """The row `array[first, second, :]`; NaN if it was not written. Raises IndexError for indices outside of the
+        array, ValueError or RuntimeError if the data is damaged."""
         if not (0 <= first < self._shape[0] and 0 <= second < self._shape[1]):
             raise IndexError(f"[{first}, {second}] is outside of {self._shape}")
         shard, within = divmod(second, self._shard[1])
@@ -92,7 +94,7 @@ class RowReader:
                 file.seek(-size, 2)
                 stored = file.read(size)
             if crc32c(stored[:-_INDEX_CHECKSUM_BYTES]).to_bytes(4, "little") != stored[-_INDEX_CHECKSUM_BYTES:]:
-                raise ValueError("the index of a shard does not have its checksum")
+                raise ValueError("the checksum of a shard's index is wrong")
             index = np.frombuffer(stored, "<u8", 2 * count).reshape(count, 2)
         except FileNotFoundError:
             index = None

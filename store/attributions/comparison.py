@@ -1,14 +1,15 @@
-"""Do the same neurons come out on top in two attributions of one model?
+"""Compares the rankings of two attributions of one model: the number of top neurons that they share, and the rank
+correlation.
 
-    Top                 how many of a layer, or of all layers, count as top: a number (`50`) or a share (`5%`)
-    Comparison          two rankings over the neurons that both of them rank
-      over_all(top)     the best of all layers, against chance among all neurons and against chance within the layers
-      by_layer(top)     the best of each layer, and all layers' together
-      shared(top)       who they are, best first
-      correlation(...)  of all Scores, whoever is on top
+    Top                 the number of neurons that are top neurons: a number (`50`) or a share (`5%`)
+    Comparison          two rankings of the neurons that both attributions rank
+      over_all(top)     overlap of the best of all layers, tested against draws from all neurons and within layers
+      by_layer(top)     overlap of the best of each layer, and over all layers
+      shared(top)       the shared neurons, best first
+      correlation(...)  rank correlation of all Scores
 
-A neuron that only one of the two ranks cannot be shared, so it counts in neither: k of n means k among the n that both
-rank. A Score of zero is no place in a ranking (neurons that never fire on a word all have it), so it is never on top.
+Neurons that only one attribution ranks are ignored: k of n means k among the n neurons that both rank. A neuron with a
+Score of zero is never a top neuron, since all neurons that are not active on any influential word are tied at zero.
 """
 
 import math
@@ -27,19 +28,20 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Top:
-    """The best `count` of a population, or `share` of it (rounded up); exactly one of them is given."""
+    """The size of a set of top neurons: `count` neurons, or the `share` of a population (rounded up). Exactly one of
+    them is given."""
 
     count: int | None = None
     share: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `50` or `5%`; raises ValueError, saying what is allowed."""
+        """Parse `50` or `5%`. Raises ValueError, whose message says what is allowed."""
         number = text.strip().removesuffix("%").strip()
         try:
             if text.strip().endswith("%"):
                 share = float(number) / 100
-                if not 0 < share <= 1:  # and NaN
+                if not 0 < share <= 1:  # also true for NaN
                     raise ValueError
                 return cls(share=share)
             count = int(number)
@@ -50,10 +52,10 @@ class Top:
             raise ValueError(f"{text[:40]!r} is no number of neurons such as 50, and no share such as 5%") from None
 
     def of(self, population: int) -> int:
-        """How many neurons of a population that is."""
+        """The number of top neurons in a population of this size."""
         if self.count is not None:
             return min(self.count, population)
-        # Not 6 of 100 for 5 %, only because 0.05 x 100 is a little more than 5 in binary.
+        # Rounded first, because 0.05 x 100 is slightly more than 5 in floating point, which would give 6.
         return min(population, math.ceil(round((self.share or 0.0) * population, 9)))
 
     def __str__(self) -> str:
@@ -62,8 +64,9 @@ class Top:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two choices share: `first` and `second` neurons of `population`, `shared` in both; chance would give
-    `expected`, in 95 % of cases `low` to `high`, and `shared` or more with probability `p`."""
+    """The overlap of two sets of `first` and `second` neurons from the same `population`, which share `shared` neurons.
+    If the sets were independent, they would share `expected` neurons on average, `low` to `high` in 95 % of cases, and
+    at least `shared` with probability `p`."""
 
     first: int
     second: int
@@ -77,8 +80,9 @@ class Overlap:
 
 @dataclass(frozen=True)
 class OverAll:
-    """The best of all layers. `anywhere`: against neurons drawn from all of them; `in_layers`: from the same layers as
-    the top ones of each, which does not count it as agreement that both like the same layers."""
+    """The overlap of the top neurons of all layers, under two null hypotheses. `anywhere`: neurons are drawn from all
+    layers. `in_layers`: as many neurons of each layer are drawn as are top neurons, so that agreement in the choice of
+    layers alone is not significant."""
 
     top: Top
     anywhere: Overlap
@@ -87,7 +91,8 @@ class OverAll:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's, over `neurons`; by chance it lies between `-chance` and `chance` in 95 % of cases."""
+    """Spearman's rank correlation over `neurons` neurons. Under random permutation it is between `-chance` and `chance`
+    in 95 % of cases."""
 
     value: float
     chance: float
@@ -96,7 +101,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class LayerOverlap:
-    """The best of one layer; `q` is p after Benjamini-Hochberg over the layers."""
+    """The overlap of the top neurons of one layer. `q` is its p-value after Benjamini-Hochberg over the layers."""
 
     layer: int
     overlap: Overlap
@@ -105,7 +110,8 @@ class LayerOverlap:
 
 
 class Comparison:
-    """Two attributions' Scores [layers, neurons] (NaN: not ranked) in the layers that both recorded."""
+    """The comparison of two attributions by their Scores [layers, neurons] (NaN: not ranked), in `layers`, the layers
+    that both have recorded."""
 
     def __init__(self, first: NDArray[np.floating], second: NDArray[np.floating], layers: Sequence[int]) -> None:
         self.layers = list(layers)
@@ -114,11 +120,11 @@ class Comparison:
 
     @property
     def population(self) -> int:
-        """How many neurons both rank."""
+        """The number of neurons that both attributions rank."""
         return int(self._both.sum())
 
     def over_all(self, top: Top) -> OverAll:
-        """The best of all layers together."""
+        """The overlap of the top neurons of all layers."""
         first, second = (self._best(scores, self._both, top) for scores in self._scores)
         sizes = [_size(*layer) for layer in zip(self._both, first, second, strict=True)]
         whole = _size(self._both, first, second)
@@ -130,7 +136,8 @@ class Comparison:
         )
 
     def by_layer(self, top: Top) -> tuple[list[LayerOverlap], Overlap]:
-        """The best of each layer, layer after layer, and all of them together."""
+        """(overlap of the top neurons of each layer, their total over all layers); the top neurons are chosen within
+        each layer."""
         best = [self._best_of_layer(place, top) for place in range(len(self.layers))]
         sizes = [_size(both, *pair) for both, pair in zip(self._both, best, strict=True)]
         shared = [int((first & second).sum()) for first, second in best]
@@ -145,19 +152,21 @@ class Comparison:
         return rows, _overlap(whole, sum(shared), together(chances))
 
     def shared(self, top: Top) -> list[tuple[int, int]]:
-        """(layer, neuron) of those among the best of their layer in both, by the sum of their places among all."""
+        """(layer, neuron) of the neurons that are top neurons of their layer in both attributions, sorted by the sum of
+        their positions in the two rankings over all layers."""
         found = np.zeros_like(self._both)
         for place in range(len(self.layers)):
             first, second = self._best_of_layer(place, top)
             found[place] = first & second
-        places = self._places(self._scores[0]) + self._places(self._scores[1])
+        positions = self._positions(self._scores[0]) + self._positions(self._scores[1])
         chosen = np.flatnonzero(found.ravel())
-        order = chosen[np.argsort(places[chosen], kind="stable")]
+        order = chosen[np.argsort(positions[chosen], kind="stable")]
         neurons = self._both.shape[1]
         return [(self.layers[int(at) // neurons], int(at) % neurons) for at in order]
 
     def correlation(self, layer: int | None = None) -> Correlation | None:
-        """Of the Scores of all neurons that both rank, or of a layer's."""
+        """The rank correlation of the Scores of the neurons that both attributions rank, in `layer` (None: in all).
+        None if it is undefined (fewer than three neurons, or all Scores equal)."""
         rows = slice(None) if layer is None else self.layers.index(layer)
         both = self._both[rows]
         found = spearman(*(scores[rows][both] for scores in self._scores))
@@ -170,18 +179,19 @@ class Comparison:
 
     @staticmethod
     def _best(scores: Floats, both: Bools, top: Top) -> Bools:
-        """Which are on top: of equal Scores the first ones."""
+        """Mask of the top neurons among those that both attributions rank. Ties are broken by index."""
         order = np.argsort(-np.where(both, scores, -np.inf).ravel(), kind="stable")[: top.of(int(both.sum()))]
         best = np.zeros(both.size, np.bool_)
         best[order] = scores.ravel()[order] > 0
         return best.reshape(both.shape)
 
-    def _places(self, scores: Floats) -> NDArray[np.int64]:
-        """Each neuron's place (from 0) among all, those that not both rank last."""
+    def _positions(self, scores: Floats) -> NDArray[np.int64]:
+        """The position (from 0) of each neuron in the ranking over all layers; neurons that not both attributions rank
+        come last."""
         order = np.argsort(-np.where(self._both, scores, -np.inf).ravel(), kind="stable")
-        places = np.empty(order.size, np.int64)
-        places[order] = np.arange(order.size)
-        return places
+        positions = np.empty(order.size, np.int64)
+        positions[order] = np.arange(order.size)
+        return positions
 
 
 class _Size(NamedTuple):

@@ -1,35 +1,37 @@
-"""What `AttributionTables` (tables.py) returns; an undefined number is None."""
+"""The classes that `AttributionTables` (tables.py) returns. An undefined number is None."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Document(BaseModel):
-    """Base class: frozen, and an unknown field is an error."""
+    """Base class: frozen, without extra fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
 
 class NeuronRow(Document):
-    """One neuron in a list. `score` is Eq. 1 of arXiv 2503.01542; `drop` and its interval are of one pruned variant."""
+    """One neuron in a list. `score` is Eq. 1 of arXiv 2503.01542; `drop` and its interval belong to one pruned
+    variant."""
 
     layer: int
     neuron: int
     name: str  # "L15/N2194"
     score: float | None
     rank: int | None  # from 1, over all ranked neurons of the attribution
-    word: str | None  # the influential word on which its mean activation in the dense model is highest
-    drop: float | None  # 1 - pruned / dense of the mean activation on that word
+    word: str | None  # own word: the influential word with the highest mean activation in the dense model
+    drop: float | None  # 1 - pruned / dense mean activation on the own word
     lift: float | None
-    p_value: float | None  # of permutations
-    q_value: float | None  # of the normal tail of z, Benjamini-Hochberg over all neurons: can be below p
-    low: float | None = None  # the drop's 95 % interval over the texts
+    p_value: float | None  # permutation test
+    q_value: float | None  # normal approximation, Benjamini-Hochberg over all neurons; can be below p_value
+    low: float | None = None  # ends of the drop's 95 % bootstrap interval over texts
     high: float | None = None
 
 
 class Spread(Document):
-    """A neuron's signed activations over the counted tokens of all texts.
+    """Statistics of a neuron's raw (signed) activations over all tokens of all texts, special tokens excepted unless
+    they were requested.
 
-    `histogram` counts tokens in 16 equal parts of the range from the dense model's minimum to its maximum.
+    `histogram` has the numbers of tokens in 16 equal bins from the dense model's minimum to its maximum.
     """
 
     mean: float
@@ -39,14 +41,16 @@ class Spread(Document):
 
 
 class MaskedFraction(Document):
-    """The share of a neuron's own weights that pruning removed: `in` its gate and up rows, `out` its down column."""
+    """The shares of a neuron's weights that pruning removed: `in` of its rows in the gate and up projections, `out` of
+    its column in the down projection."""
 
     incoming: float | None = Field(alias="in")
     outgoing: float | None = Field(alias="out")
 
 
 class NeuronWord(Document):
-    """One influential word at one neuron: A_m (the mean activation over the word's tokens) and its drop, by variant."""
+    """One neuron on one influential word: variant -> A_m (mean activation over the word's tokens), and pruned variant
+    -> drop."""
 
     word: str
     values: dict[str, float | None]
@@ -54,7 +58,8 @@ class NeuronWord(Document):
 
 
 class NeuronDetail(NeuronRow):
-    """One neuron with everything known about it but its activations."""
+    """One neuron with all of its data except the activations. The dictionaries are by variant; `masked_fraction` is
+    that of one pruned variant, None without pruned variants."""
 
     masked_fraction: MaskedFraction | None
     masked_fractions: dict[str, MaskedFraction]
@@ -65,7 +70,9 @@ class NeuronDetail(NeuronRow):
 
 
 class WordRow(Document):
-    """One influential word: where it stands, and the pooled drop of the best neurons matched to it."""
+    """One influential word: the numbers of its texts, occurrences and tokens, and the pooled drop, with its 95 %
+    interval, of the best-ranked neurons with this own word. `neurons` is the number of these neurons, `activation` the
+    mean of their A_m in the dense model."""
 
     word: str
     texts: int
@@ -79,7 +86,8 @@ class WordRow(Document):
 
 
 class RankMap(Document):
-    """The best neurons of every recorded layer, side by side; a layer with fewer ranked neurons ends in None."""
+    """The best neurons of every recorded layer. Each list has one row for each of `layers` and one value for each of
+    `ranks` (ranks within the layer); missing values of a layer with fewer ranked neurons are None."""
 
     layers: list[int]
     ranks: list[int]
@@ -90,19 +98,20 @@ class RankMap(Document):
 
 
 class LayerRow(Document):
-    """One recorded layer: how many neurons are ranked, its best, and the means over its top neurons."""
+    """One recorded layer: the number of ranked neurons, the best neuron, and the mean Score and drop of its best
+    neurons."""
 
     layer: int
     ranked: int
     best: NeuronRow | None
     score: float | None
     drop: float | None
-    over_like: "Interval | None" = None  # by how much its own top neurons fell further than neurons of like activation
+    over_like: "Interval | None" = None  # drop of the layer's top neurons minus that of the activation-matched controls
 
 
 class Interval(Document):
-    """A pooled drop (or a difference of two) with its 95 % bootstrap interval over `texts` texts (unknown before
-    format 2, whose intervals are over the neurons)."""
+    """A pooled drop of `neurons` neurons, or the difference of two, with its 95 % bootstrap interval over `texts`
+    texts. `texts` is None in format 1, which resamples neurons instead."""
 
     value: float | None
     low: float | None
@@ -112,8 +121,8 @@ class Interval(Document):
 
 
 class Controls(Document):
-    """Pooled drops of the top neurons (`matched`) and of control neurons: `random` ones of the same layers, and `like`,
-    matched by activation; then the differences."""
+    """Pooled drops of the top neurons (`matched`), of random control neurons of the same layers (`random`) and of
+    control neurons matched by activation (`like`); `over_random` and `over_like` are the differences."""
 
     matched: Interval
     random: Interval
@@ -123,21 +132,24 @@ class Controls(Document):
 
 
 class Dropped(Document):
-    """A word that the model named and the text `text` does not have."""
+    """A word that the dense model named as influential although it does not occur in the text. `text` is the text's
+    index."""
 
     text: int
     word: str
 
 
 class Answer(Document):
-    """The model's whole answer to the influential-words prompt for the text `text`."""
+    """The dense model's complete answer to the prompt that asks for the influential words of a text. `text` is the
+    text's index."""
 
     text: int
     answer: str
 
 
 class LeftOut(Document):
-    """A text that was not used, or that no word stands for, and why; `start` is how it begins."""
+    """A text that was skipped, or that has no influential words, with the reason. `text` is the text's index, `start`
+    its first characters."""
 
     text: int
     reason: str
@@ -145,33 +157,33 @@ class LeftOut(Document):
 
 
 class ModelLabel(Document):
-    """The label that the dense model itself gave to a text, by its index, that had none."""
+    """The label that the dense model predicted for a text without a label. `text` is the text's index."""
 
     text: int
     label: str
 
 
 class Summary(Document):
-    """The settings and counts of an attribution, with the texts and words that were left out."""
+    """The settings and counts of an attribution, with the skipped texts and words."""
 
     activation: str
     source: str
     layers: list[int]
     permutations: int
-    floor: float = 0.05  # this quantile of a layer's absolute denominators
-    special_tokens: bool = False  # whether they are in the sums
+    floor: float = 0.05  # quantile of a layer's absolute denominators below which a neuron is not ranked
+    special_tokens: bool = False  # whether the Score's sums include special tokens
     texts: int
     tokens: int
-    counted_tokens: int  # without the special ones
+    counted_tokens: int  # tokens in the Score's sums
     influential_tokens: int
     neurons: int
     ranked: int
-    unranked: int  # the denominator is under its layer's floor
-    matched: int  # the top neurons that the controls speak of
-    matched_in_layer: int | None = None  # the same for a layer's own controls
+    unranked: int  # neurons whose denominator is below the floor of their layer
+    matched: int  # top neurons that are compared with controls
+    matched_in_layer: int | None = None  # top neurons of a layer that are compared with controls
     dropped: list[Dropped]
     left_out: list[LeftOut]
     answers: list[Answer]
     model_labels: list[ModelLabel] = Field(default=[])
-    without_words: list[LeftOut] = Field(default=[])  # they are read, but have no influential word
-    plain_question: str | None = None  # why the dense model was not asked for words in its chat template
+    without_words: list[LeftOut] = Field(default=[])  # texts that are used although they have no influential word
+    plain_question: str | None = None  # why the prompt for influential words did not use the model's chat template

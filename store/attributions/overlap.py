@@ -1,13 +1,13 @@
-"""How many of one ranking's best are among another's best, and how many chance would put there.
+"""The number of top neurons that two rankings share, and its distribution under the null hypothesis of independence.
 
-Two rankings that know nothing of each other choose `first` and `second` of the same `population`; how many they have
-in common is hypergeometric. Where each chooses in several layers, the number in common over all of them is the sum of
-independent hypergeometric numbers, whose exact distribution is their convolution. Nothing is approximated, and SciPy,
-which the server has not, is not needed: neighbouring probabilities have a simple ratio, and all of them add up to one.
+If independent rankings choose `first` and `second` neurons of the same `population`, the number of shared neurons is
+hypergeometric. If each chooses in several layers, the total number is a sum of independent hypergeometric numbers,
+whose distribution is the convolution of theirs. The distributions are exact. They are computed without SciPy, which the
+server does not have, from the ratio of consecutive probabilities and their sum of one.
 
-    chance(population, first, second)   the distribution of the number in common
-    together(parts)                     the same over several layers
-    spearman(first, second)             the rank correlation, and how far from zero chance takes it
+    chance(population, first, second)   the distribution of the number of shared neurons
+    together(parts)                     the distribution of the total over several layers
+    spearman(first, second)             the rank correlation, and its 95 % interval under independence
 """
 
 from collections.abc import Iterable
@@ -25,19 +25,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Chance:
-    """How many two choices have in common by chance: `probabilities[i]` is that of `least + i`."""
+    """The distribution of the number of shared neurons of two independent choices: `probabilities[i]` is the
+    probability of `least + i`."""
 
     least: int
     probabilities: Floats
 
     @property
     def mean(self) -> float:
-        """The number of shared neurons expected by chance."""
+        """The expected number of shared neurons."""
         return self.least + float(np.arange(len(self.probabilities)) @ self.probabilities)
 
     @property
     def interval(self) -> tuple[int, int]:
-        """(low, high): less than `low` and more than `high` each have a probability of at most 2.5 %."""
+        """(low, high), the central 95 % interval: numbers below `low` have a probability of at most 2.5 %, and so have
+        numbers above `high`."""
         tail = (1 - CONFIDENCE) / 2
         below = np.cumsum(self.probabilities)
         above = np.cumsum(self.probabilities[::-1])
@@ -46,14 +48,15 @@ class Chance:
         return self.least + low, self.least + high
 
     def at_least(self, count: int) -> float:
-        """P(overlap >= `count`) if both rankings were drawn at random: the exact one-sided p-value."""
+        """P(number of shared neurons >= `count`): the exact one-sided p-value."""
         if count <= self.least:
             return 1.0
         return min(1.0, float(self.probabilities[count - self.least :][::-1].sum()))
 
 
 def chance(population: int, first: int, second: int) -> Chance:
-    """The hypergeometric distribution of what choices of `first` and of `second` among `population` share.
+    """The hypergeometric distribution of the number of shared neurons of independent choices of `first` and of `second`
+    neurons from the same `population`.
 
     Raises ValueError unless 0 <= first, second <= population.
     """
@@ -69,7 +72,7 @@ def chance(population: int, first: int, second: int) -> Chance:
 
 
 def together(parts: Iterable[Chance]) -> Chance:
-    """The distribution of the sum of independent numbers."""
+    """The distribution of the sum of independent numbers: the convolution of their distributions."""
     least, probabilities = 0, np.ones(1)
     for part in sorted(parts, key=lambda part: len(part.probabilities)):
         least += part.least
@@ -78,14 +81,15 @@ def together(parts: Iterable[Chance]) -> Chance:
 
 
 def spearman(first: Floats, second: Floats) -> tuple[float, float] | None:
-    """(Spearman's rank correlation, half of the 95 % range of chance); equal values share their mean rank.
+    """(Spearman's rank correlation rho, half-width of the 95 % interval of rho under random permutation). Ties get
+    their average rank.
 
-    Whatever the ties, the correlation with a random order has the variance 1 / (n - 1). None for fewer than three
-    values, and where one side's are all equal.
+    Under random permutation rho has the variance 1 / (n - 1), with or without ties; the half-width is that of a normal
+    distribution. None for fewer than three values, or if all values of one sequence are equal.
     """
     if len(first) < 3:
         return None
-    ranks = [_mean_ranks(values) for values in (first, second)]
+    ranks = [_average_ranks(values) for values in (first, second)]
     centred = [rank - rank.mean() for rank in ranks]
     lengths = [sqrt(float(rank @ rank)) for rank in centred]
     if not all(lengths):
@@ -94,7 +98,8 @@ def spearman(first: Floats, second: Floats) -> tuple[float, float] | None:
     return max(-1.0, min(1.0, rho)), NORMAL_QUANTILE / sqrt(len(first) - 1)
 
 
-def _mean_ranks(values: Floats) -> Floats:
+def _average_ranks(values: Floats) -> Floats:
+    """Ranks from 1 in ascending order; ties get their average rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     ranks: Floats = (ends - (counts - 1) / 2)[place.ravel()]

@@ -1,8 +1,9 @@
-"""Activations on their way into a store: they come token by token for all neurons, and the store wants neurons.
+"""A temporary file that transposes activations: a forward pass produces all neurons of some tokens, while the
+attribution stores all tokens of each neuron.
 
-A sparse file in between keeps memory flat. It is written with plain writes and read through a map: writing through the
-map would take a page fault for every 4 KiB, which costs a recorded pass more than everything else, and a full disk
-would end the process instead of being an error.
+The file is sparse, so memory use does not grow. It is written with `pwrite` and read memory-mapped. Writing through the
+memory map would cause a page fault for every 4 KiB, the largest cost of a recorded forward pass, and a full disk would
+kill the process instead of raising an exception.
 """
 
 import os
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class Spool:
-    """Float16 values [layers, tokens, neurons] in a new file at `path`; what was not written is zero."""
+    """Float16 values [layers, tokens, neurons] in a new file at `path`. Values that were not written are zero."""
 
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
         self._path, self._shape = path, shape
@@ -22,8 +23,8 @@ class Spool:
         self.values: NDArray[np.float16] = np.memmap(path, dtype=np.float16, mode="r", shape=shape)
 
     def write(self, layer: int, start: int, values: NDArray[np.float16]) -> None:
-        """Write the activations [tokens, neurons] of one layer at token `start`. Raises ValueError for a shape or
-        position outside of the file, OSError where the disk is full."""
+        """Write the activations [tokens, neurons] of one layer from token `start` on. Raises ValueError if they do not
+        fit into the file's shape, OSError if the disk is full."""
         layers, tokens, neurons = self._shape
         if not 0 <= layer < layers or start < 0 or start + len(values) > tokens or values.shape[1:] != (neurons,):
             raise ValueError(f"{values.shape} from token {start} of layer {layer} on is outside of {self._shape}")

@@ -1,4 +1,4 @@
-"""What a list shows of an attribution: its record's summary, so that lists open no artefact."""
+"""The summary of an attribution's record: the data that lists show, so that they do not open the artefact."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -9,14 +9,15 @@ from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.tables import AttributionTables
 
 MAX_WORDS = 6
-"""Influential words of one attribution in a list."""
+"""Maximum number of influential words of one attribution in a list."""
 
 
 class ListedAttribution(BaseModel):
-    """One line of a list, and the summary of an attribution's record.
+    """One attribution in a list, and the summary of its record.
 
-    `models` and `labels` are those of `variants`, `neurons` counts those of one layer; `words` are influential words,
-    the most damaged by the first pruned variant first.
+    `models` and `labels` are the references and display names of `variants`, `examples` is the number of texts,
+    `neurons` the number of neurons in one layer. `words` are influential words, sorted by pooled drop in the first
+    pruned variant, largest first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,7 +32,7 @@ class ListedAttribution(BaseModel):
 
     @classmethod
     def read(cls, store: ActivationStore) -> Self:
-        """Read it out of an artefact."""
+        """The summary of an attribution, read from its artefact."""
         return cls(
             variants=store.variants,
             models=store.models,
@@ -44,7 +45,7 @@ class ListedAttribution(BaseModel):
 
     @classmethod
     def of_record(cls, summary: Mapping[str, Any]) -> Self | None:
-        """Read it out of a record's summary; None where an earlier version kept the record."""
+        """The summary of an attribution, read from its record; None if an earlier version wrote the record."""
         try:
             return cls.model_validate(summary)
         except ValidationError:

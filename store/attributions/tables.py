@@ -1,17 +1,19 @@
-"""Reads what an attribution keeps besides activations: ranks, words, drops, controls, masked fractions.
+"""Reads the data of an attribution other than activations: ranks, words, drops, controls, masked fractions.
 
-The worker computes all of it once; `AttributionTables` answers from a few arrays [layers, neurons] that are read once
-and kept. The classes that it returns are in documents.py.
+The worker computes all of it. `AttributionTables` reads a few arrays [layers, neurons] once and caches them. The
+classes that it returns are in documents.py.
 
-`score` is Eq. 1 of arXiv 2503.01542. `rank` counts from 1 over all layers. `word` is the influential word with the
-highest A_m, the mean (transformed) activation over the word's tokens in the dense model; `drop` = 1 - A_m'/A_m in a
-pruned variant for that word, None where A_m <= 0. Variants are named as in the store (`pruned-1`, ...); None means the
-first pruned one.
+`score` is Eq. 1 of arXiv 2503.01542. `rank` is counted from 1 over all layers. `word` is the own word: the influential
+word with the highest A_m, the mean (transformed) activation over the word's tokens in the dense model. `drop` =
+1 - A_m'/A_m in a pruned variant for the own word; None if A_m <= 0. Variants have the names of the store (`pruned-1`,
+...); `variant` None means the first pruned one, and an unknown variant raises LookupError.
 
-What is no array lies in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`, and `comparisons`
-by variant with `controls`, `words` (a row for each of the words, in their order) and `layers` ({layer, controls}); and
-`causal` where that stage was asked for (causal.py).
-What attributions of format 1 lack (see activations.py) is None or empty.
+Data that is not an array is in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`;
+`comparisons`, which maps each variant to `controls`, `words` (a row for each of the words, in the same order) and
+`layers` ({layer, controls}); and `causal`, if the causal stage was requested (causal.py).
+Data that attributions of format 1 lack (see activations.py) is None or empty.
+
+Neurons are often addressed by their flat index, layer * neurons_per_layer + neuron.
 """
 
 from collections.abc import Sequence
@@ -47,11 +49,11 @@ class AttributionTables:
 
     @property
     def words_list(self) -> list[str]:
-        """The influential words, in the order of `word_activations`."""
+        """The influential words, in the order of the last axis of the arrays `word_activations`."""
         return [row["word"] for row in self.store.tables["words"]]
 
     def summary(self) -> Summary:
-        """Settings and counts."""
+        """The settings and counts of the attribution."""
         return Summary(**self.store.tables["summary"])
 
     def neurons(
@@ -64,7 +66,9 @@ class AttributionTables:
         offset: int = 0,
         limit: int = 50,
     ) -> tuple[list[NeuronRow], int]:
-        """Ranked neurons `offset` to `offset + limit`, and how many there are; `word`: matched to it (any case)."""
+        """(ranked neurons `offset` to `offset + limit`, number of all), sorted by rank or by the drop of `variant`,
+        largest first. `layer` selects neurons of one layer, `word` those with this own word in any spelling (case,
+        apostrophes)."""
         places = self._ranked
         if layer is not None:
             self.store.check(layer)
@@ -75,22 +79,23 @@ class AttributionTables:
             places = places[np.isin(self.store.array("word").ravel()[places], wanted)]
         if sort == "drop":
             drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
-            places = places[np.argsort(-drop, kind="stable")]  # NaN comes last; equal drops stay in the order of rank
+            places = places[np.argsort(-drop, kind="stable")]  # NaN comes last; ties are sorted by rank
         return self._rows(places[offset : offset + limit], variant), len(places)
 
     def best_of_words(self, variant: str | None = None) -> dict[str, NeuronRow]:
-        """The best ranked neuron of every word that is some neuron's own, by the word as `words_list` has it."""
+        """Influential word -> best-ranked neuron with this own word; words that are no neuron's own word are
+        omitted."""
         matched = self.store.array("word").ravel()[self._ranked]
-        words, first = np.unique(matched, return_index=True)  # the first place of a word is its best rank
+        words, first = np.unique(matched, return_index=True)  # the first neuron with a word has the best rank
         rows = self._rows(self._ranked[first[words >= 0]], variant)
         return {row.word: row for row in rows if row.word is not None}
 
     def answering(
         self, *, word: str | None = None, token: int | None = None, layer: int | None = None
     ) -> list[tuple[NeuronRow, float]]:
-        """The neurons with the largest shares of their summed activation on a word (any case) or a token (its place
-        along all examples), each with its share; of all layers, or of one. Raises LookupError: no such word or token.
-        """
+        """(neuron, share) of the neurons with the largest share of their total activation on a word or on a token,
+        largest first. `word` may have any spelling; `token` is the token's index over all examples; exactly one of them
+        is given. `layer` None: over all layers. Raises LookupError if there is no such word or token."""
         name, at = self._item(word, token)
         if self.store.format < 2:
             return []
@@ -106,6 +111,7 @@ class AttributionTables:
         return list(zip(rows, shares[found].tolist(), strict=True))
 
     def _item(self, word: str | None, token: int | None) -> tuple[str, int]:
+        """("word" or "token", its index along the arrays of this name). Raises LookupError if there is none."""
         if word is not None:
             spelled = fold(word)
             if spelled not in self._folded:
@@ -116,7 +122,8 @@ class AttributionTables:
         return "token", token
 
     def of_text(self, place: int, *, layer: int | None = None, limit: int = 10) -> list[NeuronRow]:
-        """The best ranked neurons whose own word stands in one text, given by its place among the examples."""
+        """The best-ranked neurons, at most `limit`, whose own word occurs in the example with index `place`. `layer`
+        None: over all layers."""
         here = {fold(match["word"]) for match in self.store.examples[place]["words"]}
         wanted = [i for i, word in enumerate(self._folded) if word in here]
         places = self._ranked if layer is None else self._of_layer(layer)
@@ -124,13 +131,15 @@ class AttributionTables:
         return self._rows(chosen, None)
 
     def activations_in_text(self, layer: int, neuron: int, place: int) -> dict[str, float | None]:
-        """A neuron's mean activation on its own word in one text, by variant; empty for attributions of format 1."""
+        """Variant -> a neuron's mean activation on its own word in the example with index `place`; empty for
+        attributions of format 1."""
         if self.store.format < 2:
             return {}
         return {name: _number(values[place]) for name, values in self.store.texts_of(layer, neuron).items()}
 
     def damaged(self, *, variant: str | None = None, layer: int | None = None, limit: int = 20) -> list[NeuronRow]:
-        """The matched (top) neurons, over all layers or of one, whose activation on their word fell most."""
+        """The top neurons, over all layers or in one, with the largest drop on their own word, largest first, at most
+        `limit`."""
         if layer is None:
             places = self._ranked[: self.summary().matched]
         else:
@@ -141,19 +150,20 @@ class AttributionTables:
         return self._rows(places[order[:limit]], variant)
 
     def rows(self, places: Sequence[tuple[int, int]], variant: str | None = None) -> list[NeuronRow]:
-        """Neurons by (layer, neuron), in the order given. Raises NoSuchNeuron."""
+        """The neurons at these (layer, neuron), in the given order. Raises NoSuchNeuron if one does not exist or its
+        layer was not recorded."""
         for layer, neuron in places:
             self.store.check(layer, neuron)
         return self._rows(np.asarray([layer * self.store.neurons + neuron for layer, neuron in places], int), variant)
 
     def row(self, layer: int, neuron: int, variant: str | None = None) -> NeuronRow:
-        """One neuron. Raises NoSuchNeuron."""
+        """One neuron. Raises NoSuchNeuron as `rows` does."""
         self.store.check(layer, neuron)
         return self._rows(np.asarray([layer * self.store.neurons + neuron]), variant)[0]
 
     def neuron(self, layer: int, neuron: int, variant: str | None = None) -> NeuronDetail:
-        """One neuron with its words and, for each variant, the share of its own weights that was pruned. Raises
-        NoSuchNeuron."""
+        """One neuron with its words and, for each pruned variant, its drop and the share of its weights that was
+        pruned. Raises NoSuchNeuron as `rows` does."""
         row = self.row(layer, neuron, variant)
         pruned = self.store.variants[1:]
         masked = {
@@ -174,8 +184,8 @@ class AttributionTables:
         )
 
     def words(self, variant: str | None = None, layer: int | None = None) -> list[WordRow]:
-        """Every influential word, the most damaged first; a word without a defined drop comes last. `layer`: by the
-        best neurons of that one."""
+        """All influential words, sorted by their pooled drop in `variant`, largest first; words without a defined drop
+        come last. With `layer`, the drop is that of neurons in this layer."""
         damage = self._damage(variant, layer) if len(self.store.variants) > 1 else []
         nothing = {"neurons": 0, "activation": None, "drop": None, "low": None, "high": None}
         rows = [
@@ -185,6 +195,8 @@ class AttributionTables:
         return sorted(rows, key=lambda row: (row.drop is None, -(row.drop or 0.0)))
 
     def _damage(self, variant: str | None, layer: int | None) -> list[dict[str, Any]]:
+        """The fields `neurons`, `activation`, `drop`, `low` and `high` of a WordRow for each of the words, in their
+        order; empty for a layer in format 1."""
         name = self._variant(variant)
         if layer is None:
             rows: list[dict[str, Any]] = self.store.tables["comparisons"][name]["words"]
@@ -200,7 +212,8 @@ class AttributionTables:
         return [row | {"neurons": int(row["neurons"] or 0)} for row in found]
 
     def controls(self, variant: str | None = None, layer: int | None = None) -> Controls | None:
-        """The matched neurons against both controls, over all layers or in one; None without a pruned variant."""
+        """The comparison of the top neurons with both controls, over all layers or in one. None without a pruned
+        variant, and for a layer without a comparison."""
         if len(self.store.variants) < 2:
             return None
         comparison = self.store.tables["comparisons"][self._variant(variant)]
@@ -211,7 +224,7 @@ class AttributionTables:
         return Controls(**found[0]) if found else None
 
     def causal(self) -> Causal | None:
-        """What came of the causal stage; None where it was not asked for."""
+        """The results of the causal stage; None if it was not requested."""
         found = self.store.tables.get("causal")
         return None if found is None else Causal(**found)
 
@@ -230,7 +243,7 @@ class AttributionTables:
         )
 
     def layers(self, *, top: int = 20, variant: str | None = None) -> list[LayerRow]:
-        """Every recorded layer, first to last; means over its `top` best neurons."""
+        """Every recorded layer, first to last, with means over its `top` best neurons."""
         rows = []
         for layer in self.store.tables["layers"]:
             places = self._of_layer(layer)
@@ -249,7 +262,7 @@ class AttributionTables:
         return rows
 
     def at_rank(self, rank: int) -> tuple[int, int] | None:
-        """(layer, neuron) of a rank counted from 1; None outside the ranking. For "next in rank"."""
+        """(layer, neuron) of the neuron with this rank, counted from 1; None if no neuron has it."""
         if not 1 <= rank <= len(self._ranked):
             return None
         layer, neuron = divmod(int(self._ranked[rank - 1]), self.store.neurons)
@@ -257,22 +270,24 @@ class AttributionTables:
 
     @cached_property
     def _folded(self) -> list[str]:
-        """`words_list`, to find a word in by any of its spellings."""
+        """The canonical spellings of `words_list`, by which words are found in any spelling."""
         return [fold(word) for word in self.words_list]
 
     @cached_property
     def _ranked(self) -> NDArray[np.int64]:
-        """Places layer * neurons + neuron of all ranked neurons, best first."""
+        """Flat indices (layer * neurons_per_layer + neuron) of all ranked neurons, best first."""
         rank = self.store.array("rank").ravel()
         places: NDArray[np.int64] = np.flatnonzero(rank > 0)
         ranked: NDArray[np.int64] = places[np.argsort(rank[places], kind="stable")]
         return ranked
 
     def _of_layer(self, layer: int) -> NDArray[np.int64]:
+        """Flat indices of the ranked neurons of one layer, best first."""
         places: NDArray[np.int64] = self._ranked[self._ranked // self.store.neurons == layer]
         return places
 
     def _variant(self, name: str | None) -> str:
+        """The name of a pruned variant (None: the first one). Raises LookupError if there is none."""
         pruned = self.store.variants[1:]
         if name is None and pruned:
             return pruned[0]
@@ -281,6 +296,7 @@ class AttributionTables:
         return name
 
     def _rows(self, places: NDArray[np.int64], variant: str | None) -> list[NeuronRow]:
+        """The neurons with these flat indices, in the given order."""
         words = self.words_list
         names = ("score", "p_value", "q_value", "lift")
         columns = {name: self.store.array(name).ravel()[places] for name in names}
@@ -302,7 +318,7 @@ class AttributionTables:
         ]
 
     def _drop_arrays(self, variant: str) -> dict[str, str]:
-        """The arrays of a variant's drops and their intervals, by the columns that they fill."""
+        """Field of NeuronRow (`drop`, `low`, `high`) -> name of its array for a variant."""
         bounds = {"low": f"drop_low/{variant}", "high": f"drop_high/{variant}"} if self.store.format >= 2 else {}
         return {"drop": f"drop/{variant}", **bounds}
 

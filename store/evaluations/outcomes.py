@@ -1,9 +1,10 @@
-"""What a model answered, row by row, so that two models' can be laid side by side: a hash of what was asked beside
+"""A model's result on each row of a task or window of a text, for paired comparisons of two models: a hash of the rows
+or windows, and
 
-    Outcomes        which rows of a task were right, a bit each
+    Outcomes        whether each row of a task was answered correctly, one bit each
     WindowLosses    the loss of each window of a text, a float each
 
-40,430 rows are 5 KB this way, where their examples are tens of megabytes.
+40,430 rows take 5 KB in this form; their examples take tens of megabytes.
 """
 
 import hashlib
@@ -16,47 +17,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 EVALUATION_JSON = "evaluation.json"
-"""The file of an evaluation's artefact that holds every example and every window's loss."""
+"""The file of an evaluation's artefact that contains every example and the loss of every window."""
 
 LONGEST_KEY = 64
-"""Characters of a task's name in the database."""
+"""Maximum length of a task's name in the database, in characters."""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """`correct` [rows] in the order of the rows' indices; `rows_hash` (SHA-256) stands for what was asked: index,
-    prompt, choices and right answer of every row."""
+    """The results on the rows of a task: `correct` [rows], in the order of the rows' indices. `rows_hash` is the
+    SHA-256 of index, prompt, choices and correct answer of every row."""
 
     rows_hash: str
     correct: NDArray[np.bool_]
 
     @property
     def packed(self) -> bytes:
-        """The bits of `correct`, eight to a byte."""
+        """`correct` as bytes, with eight rows in each byte."""
         return np.packbits(self.correct).tobytes()
 
 
 @dataclass(frozen=True)
 class WindowLosses:
-    """`nlls` [windows]: the mean negative log-likelihood of each window's tokens, in nats; `rows_hash` (SHA-256) stands
-    for the windows' tokens."""
+    """The losses on the windows of a text: `nlls` [windows], the mean negative log-likelihood per token of each window,
+    in nats. `rows_hash` is the SHA-256 of the windows' tokens."""
 
     rows_hash: str
     nlls: NDArray[np.float64]
 
     @property
     def packed(self) -> bytes:
-        """`nlls`, eight bytes each."""
+        """`nlls` as bytes: little-endian float64."""
         return self.nlls.astype("<f8").tobytes()
 
 
 Answered: TypeAlias = Outcomes | WindowLosses
-"""What is kept of a task, or of a text that perplexity was measured on."""
+"""The result on a task, or on a text on which perplexity was measured."""
 
 
 def outcomes_of(document: Mapping[str, Any]) -> dict[str, Answered]:
-    """The outcomes of every task of an `evaluation.json`, and the windows' losses of every text. Texts without losses,
-    which earlier versions did not write, are left out, and tasks without examples."""
+    """Task -> outcomes and text -> losses of an `evaluation.json`. Tasks without examples and texts without losses of
+    windows, which earlier versions did not write, are omitted."""
     tasks = {
         task: _outcomes(result["examples"])
         for task, result in document.get("tasks", {}).items()
@@ -71,8 +72,8 @@ def outcomes_of(document: Mapping[str, Any]) -> dict[str, Answered]:
 
 
 def text_key(text: str) -> str:
-    """What a text that perplexity was measured on is called in tables: its name, or of a path too long for a column its
-    end, with a hash of the whole before it."""
+    """The name of a held-out text in the database. A name longer than LONGEST_KEY, such as a path, is replaced by a
+    hash of the whole name and its end."""
     if len(text) <= LONGEST_KEY:
         return text
     mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -80,12 +81,12 @@ def text_key(text: str) -> str:
 
 
 def unpacked(packed: bytes, rows: int) -> NDArray[np.bool_]:
-    """`Outcomes.correct` out of its bits."""
+    """`Outcomes.correct` of `rows` rows from its packed bytes."""
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=rows).astype(np.bool_)
 
 
 def unpacked_losses(packed: bytes) -> NDArray[np.float64]:
-    """`WindowLosses.nlls` out of its bytes."""
+    """`WindowLosses.nlls` from its packed bytes."""
     return np.frombuffer(packed, "<f8").astype(np.float64)
 
 

@@ -1,8 +1,8 @@
-"""How the database holds measurements and pairings: those of one evaluation in one row, as a JSON list of tasks and a
+"""The layout of measurements and pairings in the database: one row for each evaluation, with a JSON list of tasks and a
 block of float64 numbers [tasks, columns].
 
-A study's page needs tens of thousands of numbers at once. With a row for each the database takes a quarter of a second
-to hand them out, this way a hundredth.
+A study's page needs tens of thousands of numbers at once. With one row for each task the database takes a quarter of a
+second to return them; in this layout it takes a hundredth of a second.
 """
 
 import json
@@ -17,25 +17,25 @@ from prunescope.store.evaluations.values import Measurement, Pairing
 MEASURED = Measurement._fields
 """The columns of a measurement."""
 PAIRED = Pairing._fields[1:]
-"""Those of a pairing; the evaluation that it is with stands beside them."""
+"""The columns of a pairing, without the dense model's evaluation, which has a database column of its own."""
 
-_NUMBERS = np.dtype("<f8")  # counts too: they are far below 2**53
+_NUMBERS = np.dtype("<f8")  # exact for counts too, which are far below 2**53
 
 
 def pack(found: Mapping[str, Sequence[float | int | None]]) -> dict[str, Any]:
-    """The columns `tasks` and `numbers` of task -> numbers; None becomes NaN."""
+    """The database columns `tasks` and `numbers` for a mapping task -> numbers; None is stored as NaN."""
     return {"tasks": json.dumps([*found]), "numbers": np.array([*found.values()], _NUMBERS).tobytes()}
 
 
 def unpack(tasks: str, blocks: Iterable[bytes]) -> tuple[list[str], NDArray[np.float64]]:
-    """(tasks, numbers [rows, tasks, columns]) of rows that have the same `tasks`; NaN where a number is not there."""
+    """(tasks, numbers [rows, tasks, columns]) of database rows that have the same `tasks`; NaN for a missing number."""
     names: list[str] = json.loads(tasks)
     together = [*blocks]
     return names, np.frombuffer(b"".join(together), _NUMBERS).reshape(len(together), len(names), -1)
 
 
 def measurement(numbers: Sequence[float]) -> Measurement:
-    """A measurement of its numbers."""
+    """The measurement with these numbers, in the order of MEASURED; NaN becomes None."""
     value, low, high, rows, chance, majority = numbers
     return Measurement(
         value,
@@ -48,6 +48,6 @@ def measurement(numbers: Sequence[float]) -> Measurement:
 
 
 def pairing(dense_evaluation: str, numbers: Sequence[float]) -> Pairing:
-    """A pairing of its numbers."""
+    """The pairing with this evaluation of the dense model and these numbers, in the order of PAIRED."""
     rows, both, wrong, right, difference, low, high, p = numbers
     return Pairing(dense_evaluation, int(rows), int(both), int(wrong), int(right), difference, low, high, p)

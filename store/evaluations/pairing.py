@@ -1,7 +1,7 @@
-"""Pruned and dense evaluations on the same rows, and what a table keeps of each pair.
+"""Finds evaluations of a pruned and a dense model on the same rows, and computes the statistics of each pair.
 
-Two measurements are paired when the task's version, its prompt and every row agree, or every token of the windows. That
-needs SciPy, which a worker has; reading does not.
+Two results are paired if the task's version, its prompt and all rows agree, or, for a text, all tokens of the windows.
+The statistics need SciPy, which a worker has; reading stored pairings does not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,8 @@ from prunescope.store.tables import outcomes
 
 @dataclass(frozen=True)
 class Pair:
-    """Two evaluations' right and wrong rows of a task, or their losses of the windows of a text."""
+    """The results of two evaluations on a task or a text: `pruned` and `dense` are whether each row is correct (bool
+    [rows]) or the loss of each window (float64 [windows])."""
 
     evaluation: str
     dense_evaluation: str
@@ -32,7 +33,8 @@ class Pair:
 def pairs_of(
     connection: Connection, mine: Mapping[str, Any], outcome: Answered, other: ColumnElement[bool]
 ) -> Iterable[Pair]:
-    """What an evaluation's answers to a task (`mine`, its row of `outcomes`) can be paired with among `other` ones."""
+    """Yield the pairs of an evaluation with those stored outcomes that fulfil the condition `other` and are on the same
+    rows or windows. `mine` is the evaluation's row of the table `outcomes` for one task, and `outcome` its contents."""
     query = select(outcomes.c.evaluation, outcomes.c.correct).where(
         other,
         outcomes.c.task == mine["task"],
@@ -48,7 +50,7 @@ def pairs_of(
 
 
 def _rows(outcome: Answered, kept: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Two models' rows or windows, the second's out of the database."""
+    """(results of `outcome`, results of the other evaluation from its stored bytes)."""
     match outcome:
         case Outcomes(correct=correct):
             return correct, unpacked(kept, len(correct))
@@ -57,7 +59,8 @@ def _rows(outcome: Answered, kept: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def compared(pairs: Sequence[Pair]) -> list[tuple[Pair, Pairing]]:
-    """Each pair with its statistics, a text of a single window left out: it has no interval."""
+    """Each pair with its statistics, tasks first. Texts with a single window are skipped, since they have no
+    interval."""
     tasks = [pair for pair in pairs if pair.dense.dtype == np.bool_]
     texts = [pair for pair in pairs if pair.dense.dtype != np.bool_ and len(pair.dense) > 1]
     return [*(_compared_rows(tasks) if tasks else []), *((pair, _compared_windows(pair)) for pair in texts)]
@@ -79,7 +82,7 @@ def _compared_windows(pair: Pair) -> Pairing:
 
 
 def _compared_rows(pairs: Sequence[Pair]) -> list[tuple[Pair, Pairing]]:
-    """All of their statistics at once."""
+    """Each pair of results on tasks with its statistics, computed for all pairs at once."""
     rows, both, wrong, right = (
         np.asarray(counts)
         for counts in zip(

@@ -1,14 +1,15 @@
-"""Reads what evaluations found, and pruned models paired with the dense ones that they were made from.
+"""Reads the results of evaluations, and the pairings of pruned models with their dense models.
 
     measurements   value, 95 % interval, rows, chance, majority
     pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
-    outcomes       which rows were right, a bit each, and a hash of what was asked
+    outcomes       whether each row was answered correctly, one bit each, and a hash of the rows
 
-A perplexity is a measurement too: its task is the text, its rows are predicted tokens. Its outcomes are the losses of
-the windows, and its pairing is of these: windows predicted worse, better and the same; difference in nats a token.
+A perplexity is a measurement too: its task is the text, and its rows are predicted tokens. Its outcomes are the losses
+of the windows. Its pairing compares these: the numbers of windows with a higher, lower and equal loss of the pruned
+model, and the difference in nats per token.
 
 How a task was measured (version, prompt, windows) is in the evaluation's record. `store/evaluations/writing.py` writes
-all of it, `store/evaluations/pairing.py` makes the pairings.
+the tables; `store/evaluations/pairing.py` computes the pairings.
 """
 
 from collections.abc import Iterable
@@ -26,19 +27,19 @@ from prunescope.store.tables import jobs, measurements, outcomes, pairings, reco
 _REVISION = "measurements"
 
 Measured: TypeAlias = tuple[str, str, bytes]
-"""(evaluation, tasks, numbers), packed."""
+"""(evaluation, tasks, numbers): measurements of an evaluation, packed as in `store/evaluations/packed.py`."""
 Paired: TypeAlias = tuple[str, str, str, bytes]
-"""(evaluation, dense evaluation, tasks, numbers), packed."""
+"""(evaluation, dense model's evaluation, tasks, numbers): pairings of an evaluation, packed in the same way."""
 
 
 class Measurements:
-    """What tables and pages read of evaluations."""
+    """Measurements and pairings of all evaluations of an installation."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def values_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Measurement]:
-        """(evaluation, task or text) -> what it found there."""
+        """(evaluation, task or text) -> measurement, for all tasks and texts of these evaluations."""
         query = select(measurements.c.evaluation, measurements.c.tasks, measurements.c.numbers)
         found: dict[tuple[str, str], Measurement] = {}
         with self.database.reading() as connection:
@@ -50,15 +51,15 @@ class Measurements:
         return found
 
     def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
-        """(evaluation, task) -> the pairing with the dense model's evaluation, the newest where it has several on the
-        same rows."""
+        """(evaluation, task or text) -> pairing with the dense model's evaluation, the newest one if several are on the
+        same rows. Evaluations that were deleted are ignored."""
         paired: list[Paired] = []
         made: dict[str, datetime] = {}
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
                 query = select(*_PAIRED).where(pairings.c.evaluation.in_(ids))
                 paired += [(name, dense, tasks, block) for name, dense, tasks, block in connection.execute(query)]
-            # Not joined: SQLite would look up every evaluation of the installation for each one that is asked for.
+            # Not a join, for which SQLite would read every evaluation of the installation for each requested one.
             for ids in in_pieces(dense for _, dense, *_ in paired):
                 of = (records.c.kind == "evaluation") & records.c.id.in_(ids)
                 for id, at in connection.execute(select(records.c.id, records.c.created_at).where(of)):
@@ -72,7 +73,7 @@ class Measurements:
         return found
 
     def of_study(self, study_job: str, measure: Measure = ACCURACY) -> tuple[list[Measured], list[Paired]]:
-        """What a study's cells have measured and how it is paired, by the id of its job."""
+        """(measurements, pairings) of the cells of a study, packed. `study_job` is the id of the study's job."""
         cells = (
             select(jobs.c.artefact)
             .join(study_cells, study_cells.c.job == jobs.c.id)
@@ -87,14 +88,14 @@ class Measurements:
             )
 
     def revision(self) -> int:
-        """A number that is another one after every change of what evaluations found."""
+        """A number that changes with every change of measurements or pairings, for validating cached data."""
         query = select(revisions.c.number).where(revisions.c.name == _REVISION)
         with self.database.reading() as connection:
             number: int = connection.execute(query).scalar_one()
         return number
 
     def without_outcomes(self) -> list[str]:
-        """Ids of the evaluations with accuracies that have no outcomes, which the first version did not store."""
+        """Ids of the evaluations with accuracies but without outcomes, which the first version did not store."""
         there = exists().where(outcomes.c.evaluation == measurements.c.evaluation)
         query = select(measurements.c.evaluation).where(measurements.c.measure == ACCURACY, ~there)
         with self.database.reading() as connection:
@@ -106,6 +107,6 @@ _PAIRED = (pairings.c.evaluation, pairings.c.dense_evaluation, pairings.c.tasks,
 
 
 def count_change(connection: Connection) -> None:
-    """Say that what evaluations found has changed: tables that were made of it are made anew."""
+    """Increment the revision of the measurements, so that cached tables are computed again."""
     counted = update(revisions).where(revisions.c.name == _REVISION)
     connection.execute(counted.values(number=revisions.c.number + 1))

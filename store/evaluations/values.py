@@ -1,4 +1,4 @@
-"""Values: what an evaluation found on a task, and a pruned model beside its dense one there."""
+"""The values of a measurement, and of the comparison of a pruned model with its dense model on one task or text."""
 
 import sys
 from math import exp, log
@@ -14,21 +14,23 @@ _MAX_NATS = log(sys.float_info.max)
 
 
 def perplexity(nats: float) -> float:
-    """What a loss in nats a token is as a perplexity, a difference of losses as a ratio: the largest number there is
-    where it is beyond all, as the end of a broken model's interval can be."""
+    """exp(nats): the perplexity of a loss in nats per token, or the ratio of perplexities of a difference of losses. If
+    that overflows, as the end of a broken model's interval may, the largest finite float."""
     return exp(min(nats, _MAX_NATS))
 
 
 def telling_majority(share: float | None) -> float | None:
-    """The accuracy of always giving the most frequent right answer; None where it is 1. Then the right choice stands in
-    the same place in every row (in sciq's files always first), or there is one row: no answer is more frequent than
-    another, and a model is not to be held against it."""
+    """`share`, the accuracy of always giving the most frequent correct answer; None if it is 1, which makes it useless
+    as a baseline. The correct choice then has the same position in every row (always the first in sciq), or there is
+    only one row."""
     return None if share is None or share >= 1 else share
 
 
 class Measurement(NamedTuple):
-    """What an evaluation found on one task or text; `low` and `high` are the ends of its 95 % interval (Wilson's of an
-    accuracy, Student's of a perplexity)."""
+    """An accuracy on a task, or a perplexity on a text. `low` and `high` are the ends of the 95 % interval (Wilson's
+    for an accuracy, Student's for a perplexity). `rows` are rows of the task or predicted tokens of the text. `chance`
+    and `majority` are the accuracies of random guessing and of always giving the most frequent correct answer; None for
+    a perplexity."""
 
     value: float
     low: float | None
@@ -44,12 +46,12 @@ class Measurement(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """A pruned model beside its dense one on the same rows of a task.
+    """The comparison of a pruned model with its dense model on the same rows of a task.
 
     `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
-    McNemar's, exact and two-sided. Of a perplexity: windows for rows, the difference of losses in nats a token with
-    Student's paired interval and p, windows that the pruned model predicts worse (`newly_wrong`), better
-    (`newly_right`) and the same (`both_right`).
+    the two-sided p-value of McNemar's exact test. For a perplexity, `rows` are windows, `difference` is that of losses
+    in nats per token, with Student's paired interval and p, and `newly_wrong`, `newly_right` and `both_right` are the
+    numbers of windows with a higher, lower and equal loss of the pruned model.
     """
 
     dense_evaluation: str
@@ -69,5 +71,5 @@ class Pairing(NamedTuple):
 
     @property
     def both_wrong(self) -> int:
-        """Rows that neither had right."""
+        """The number of rows that both models answered wrongly."""
         return self.rows - self.both_right - self.newly_wrong - self.newly_right

@@ -1,7 +1,7 @@
-"""Writes what an evaluation found: its measurements and outcomes, and the pairings with what is there.
+"""Writes the results of an evaluation: its measurements and outcomes, and its pairings with stored evaluations.
 
-All of it is written in the transaction that keeps the evaluation's record. Whichever of a pruned model's evaluation and
-the dense one's comes later makes the pairing.
+They are written in the same transaction as the evaluation's record. A pairing is computed when the later one of the
+pruned model's and the dense model's evaluations is stored.
 """
 
 from collections import defaultdict
@@ -20,12 +20,13 @@ from prunescope.store.tables import measurements, outcomes, pairings, records
 
 _OF_A_TASK = {"accuracy", "interval", "rows", "chance", "majority", "examples"}
 _OF_A_TEXT = {"perplexity", "interval", "tokens", "nlls"}
-"""What is in `measurements` and `outcomes`, or for every row in the artefact alone."""
+"""Fields of a result that a record's summary omits: they are in the tables `measurements` and `outcomes`, or, for data
+of every row, only in the artefact."""
 
 
 def record_summary(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary for the record of an `evaluation.json`: how each task and text was measured, without what was
-    found."""
+    """The summary for the record of an `evaluation.json`: how each task and text was measured, without the measured
+    values."""
     return {
         "model": document.get("model"),
         "tasks": _without(_OF_A_TASK, document.get("tasks") or {}),
@@ -38,8 +39,9 @@ def record_summary(document: Mapping[str, Any]) -> dict[str, Any]:
 def keep_evaluation(
     connection: Connection, evaluation: str, spec: Mapping[str, Any], document: Mapping[str, Any]
 ) -> None:
-    """Keep or replace what an evaluation found, as its `evaluation.json` says, inside an exclusive transaction, and
-    pair it with what is there. Tasks without examples and texts without windows' losses are not paired."""
+    """Insert or replace the results of an evaluation from its `evaluation.json` (`document`), and pair them with stored
+    evaluations, inside an exclusive transaction of the caller. Tasks without examples and texts without losses of
+    windows are not paired."""
     remove_evaluation(connection, evaluation)
     accuracies = {task: _accuracy(result) for task, result in (document.get("tasks") or {}).items()}
     perplexities = {text_key(text): _perplexity(each) for text, each in (document.get("perplexity") or {}).items()}
@@ -54,8 +56,8 @@ def keep_evaluation(
 def keep_outcomes(
     connection: Connection, evaluation: str, spec: Mapping[str, Any], document: Mapping[str, Any]
 ) -> bool:
-    """Keep or replace the outcomes of an evaluation whose measurements are there, inside an exclusive transaction, and
-    pair it. False where the document has none."""
+    """Insert or replace the outcomes of an evaluation whose measurements are stored, and pair them, inside an exclusive
+    transaction of the caller. False, without a change, if the document has none."""
     if not (answered := outcomes_of(document)):
         return False
     _remove_outcomes(connection, evaluation)
@@ -64,7 +66,7 @@ def keep_outcomes(
 
 
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
-    """Remove what an evaluation found, and its pairings."""
+    """Delete the measurements, outcomes and pairings of an evaluation."""
     connection.execute(delete(measurements).where(measurements.c.evaluation == evaluation))
     _remove_outcomes(connection, evaluation)
 
@@ -83,7 +85,7 @@ def _pair(
     document: Mapping[str, Any],
     found: Mapping[str, Answered],
 ) -> None:
-    """Insert the outcomes, and the pairings with what is there."""
+    """Insert the outcomes of an evaluation, and its pairings with stored evaluations."""
     model = spec["model"]
     base = _dense_model(connection, model)
     protocols = {task: _task_protocol(result) for task, result in (document.get("tasks") or {}).items()}
@@ -101,7 +103,7 @@ def _pair(
         for task, answered in found.items()
     ]
     connection.execute(insert(outcomes), kept)
-    # The dense model's evaluations where this one is a pruned model's, and the other way round.
+    # A pruned model is paired with evaluations of its dense model, a dense model with those of its pruned models.
     other = outcomes.c.base == model if base is None else outcomes.c.model == base
     pairs = [pair for row in kept for pair in pairs_of(connection, row, found[row["task"]], other)]
     together: dict[tuple[str, str, Measure], dict[str, Pairing]] = defaultdict(dict)
@@ -146,8 +148,8 @@ def _text_protocol(result: Mapping[str, Any]) -> str:
 
 
 def _dense_model(connection: Connection, model: str) -> str | None:
-    """Reference of the dense model that a model was pruned from, over several prunes if need be. None for a dense model
-    and where a model on the way is unknown."""
+    """Reference of the dense model that a model was pruned from, through any number of pruned models. None for a dense
+    model, and if a model in between is unknown."""
     seen: set[str] = set()
     reference: str | None = model
     while reference is not None and reference.startswith(PRUNED) and reference not in seen:

@@ -1,6 +1,8 @@
-"""New jobs, one or a whole study of them, inside an exclusive transaction that the caller holds.
+"""Inserts new jobs, one or all cells of a study, inside an exclusive transaction of the caller.
 
-Rows go in together: a study of 20,000 cells is a few statements, not a hundred thousand.
+All rows are inserted together: a study of 20,000 cells takes a few statements instead of a hundred thousand. A job is
+known if it is queued, running or has succeeded, and is returned when the same spec is submitted again (`KNOWN` in
+`store/jobs/queries.py`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,8 +24,8 @@ from prunescope.store.tables import dependencies, jobs
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be made: `after` are positions, in the same list, of jobs that must have succeeded before it, and
-    `waits_for` ids of jobs that are there already."""
+    """A job to insert. It starts only after other jobs have succeeded: those at the positions `after` of the same list,
+    and existing ones with the ids `waits_for`."""
 
     kind: JobKind
     spec: dict[str, Any]
@@ -43,8 +45,8 @@ def insert_job(
     parent: str | None,
     after: Iterable[str],
 ) -> tuple[str, bool]:
-    """(id, created): the known job with this fingerprint, or a new queued one. `force` always makes a new one, which
-    then is the known."""
+    """(id, created) of the known job with this fingerprint, or of a new queued job if there is none. `force` always
+    inserts a new job, which becomes the known one. `after` are ids of jobs that must succeed first."""
     new = NewJob(kind, spec, fingerprint, waits_for=tuple(after))
     ((job,), created) = insert_jobs(connection, [new], now, force=force, parent=parent)
     return job, bool(created)
@@ -53,9 +55,11 @@ def insert_job(
 def insert_jobs(
     connection: Connection, wanted: Sequence[NewJob], now: datetime, *, force: bool, parent: str | None
 ) -> tuple[list[str], set[str]]:
-    """(ids, those of them that were created): for each the known job with its fingerprint, or a new queued one.
+    """(ids, the created ones among them): for each wanted job the id of the known job with its fingerprint, or of a new
+    queued job if there is none.
 
-    What is wanted twice is made once. `force` makes all of them anew, which then are the known ones.
+    Wanted jobs with equal fingerprints become one job. `force` inserts new jobs for all fingerprints, which become the
+    known ones.
     """
     if force:
         for marks in in_pieces({new.fingerprint for new in wanted}):
@@ -90,20 +94,19 @@ def insert_jobs(
                     "progress": progress,
                 }
             )
-            earlier = {found[place] for place in new.after} | set(new.waits_for)
+            earlier = {found[index] for index in new.after} | set(new.waits_for)
             pairs += [{"job": job, "after": other} for other in sorted(earlier)]
         found.append(job)
     if rows:
         connection.execute(insert(jobs), rows)
     if pairs:
         connection.execute(insert(dependencies), pairs)
-    _fail_what_waits_in_vain(connection, {other for new in wanted for other in new.waits_for}, now)
+    _fail_dependents_of_ended(connection, {other for new in wanted for other in new.waits_for}, now)
     return found, {row["id"] for row in rows}
 
 
-def _fail_what_waits_in_vain(connection: Connection, others: set[str], now: datetime) -> None:
-    # The cells of a study wait for each other, and those are queued, running or done; what they were told to wait for
-    # may have ended meanwhile.
+def _fail_dependents_of_ended(connection: Connection, others: set[str], now: datetime) -> None:
+    """Fail the jobs that wait for one of `others` that has failed or was cancelled since the caller looked it up."""
     for other in sorted(others):
         row = get_row(connection, other)
         if row is not None and row.state in {JobState.FAILED, JobState.CANCELLED}:

@@ -1,4 +1,4 @@
-"""The lines that a job's worker logs: the newest of each job are kept."""
+"""Log lines of jobs. Only the newest lines of each job are kept."""
 
 from datetime import datetime
 
@@ -8,12 +8,12 @@ from prunescope.jobs.documents import LogLine
 from prunescope.store.tables import job_log
 
 MAX_LOG_LINES = 1000
-"""Lines of one job that are kept."""
+"""Maximum number of lines kept for one job."""
 MAX_LINE_CHARACTERS = 2000
 
 
 def append_line(connection: Connection, job: str, line: str, now: datetime) -> LogLine:
-    """Keep a line, cut to 2000 characters, and drop what is older than the job's newest 1000."""
+    """Store a line, cut to MAX_LINE_CHARACTERS, and delete lines older than the job's newest MAX_LOG_LINES."""
     line = line if len(line) <= MAX_LINE_CHARACTERS else line[: MAX_LINE_CHARACTERS - 1] + "…"
     connection.execute(insert(job_log).values(job=job, at=now, line=line))
     numbers = select(job_log.c.number).where(job_log.c.job == job).order_by(job_log.c.number.desc())

@@ -1,4 +1,5 @@
-"""A study's row follows its cells: it starts with the first, is as far as they are, and ends after the last of them."""
+"""Updates a study's row from its cells: the study starts with its first cell, its progress is the number of ended
+cells, and it ends after the last one."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ from prunescope.store.tables import jobs, study_cells
 
 
 def refresh_study(connection: Connection, study: str, now: datetime) -> None:
-    """A study's state and progress out of its cells: it starts with the first and ends after the last of them."""
+    """Update the state and progress of a study from its cells; an ended study is not changed. The study fails if any
+    cell did not succeed."""
     row = get_row(connection, study)
     if row is None or row.state in ENDED:
         return
@@ -23,7 +25,7 @@ def refresh_study(connection: Connection, study: str, now: datetime) -> None:
     values: dict[str, Any] = {"progress": _progress(row, cells, now).model_dump(mode="json")}
     if cells.count[JobState.QUEUED] < cells.all:
         values |= {"state": JobState.RUNNING, "started_at": row.started_at or now}
-    # Cells that another study or a person asked for as well go on without a cancelled study.
+    # A cancelled study does not wait for cells that belong to another study or were submitted separately.
     if (cells.own_unfinished if row.cancel_requested else cells.unfinished) == 0:
         values |= {"finished_at": now, "cancel_requested": False}
         if row.cancel_requested:
@@ -36,9 +38,10 @@ def refresh_study(connection: Connection, study: str, now: datetime) -> None:
 
 
 def wake_studies(connection: Connection, cells: Iterable[str], now: datetime) -> None:
-    """Cells were queued again: failed studies that have them run on; one that was cancelled stays so."""
+    """After cells were queued again, set the failed studies that have these cells to running. Cancelled studies, and
+    studies whose fingerprint another known job has, are not changed."""
     for study in studies_of(connection, *cells):
-        failed = and_(jobs.c.id == study, jobs.c.state == JobState.FAILED, not_(_known_twin(study)))
+        failed = and_(jobs.c.id == study, jobs.c.state == JobState.FAILED, not_(_known_duplicate(study)))
         connection.execute(
             update(jobs)
             .where(failed)
@@ -47,23 +50,24 @@ def wake_studies(connection: Connection, cells: Iterable[str], now: datetime) ->
         refresh_study(connection, study, now)
 
 
-def _known_twin(study: str) -> Any:
-    """Another job counts as known with the fingerprint of this one."""
+def _known_duplicate(study: str) -> Any:
+    """Condition: another known job has the fingerprint of this study."""
     own = jobs.alias("own")
-    twin = jobs.alias("twin")
+    other = jobs.alias("other")
     states = [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED]
     return exists().where(
         own.c.id == study,
-        twin.c.fingerprint == own.c.fingerprint,
-        twin.c.id != study,
-        twin.c.known,
-        twin.c.state.in_(states),
+        other.c.fingerprint == own.c.fingerprint,
+        other.c.id != study,
+        other.c.known,
+        other.c.state.in_(states),
     )
 
 
 @dataclass(frozen=True)
 class _Cells:
-    """How many cells a study has: in each state, unfinished ones that it made itself, ended ones since it began."""
+    """Numbers of a study's cells: `count` in each state, `own_unfinished` unfinished cells that belong to the study,
+    `fresh` cells that ended after the study started."""
 
     count: Counter[JobState]
     own_unfinished: int
@@ -83,7 +87,7 @@ class _Cells:
 
 
 def _count_cells(connection: Connection, study: Row[Any]) -> _Cells:
-    # Counted by the database: a large study has thousands of cells, and each of them brings us here twice.
+    # Counted by the database: a large study has thousands of cells, and each of them causes two calls.
     own = func.sum(case((jobs.c.parent == study.id, 1), else_=0))
     fresh = func.sum(case((jobs.c.finished_at >= (study.started_at or study.created_at), 1), else_=0))
     query = select(jobs.c.state, func.count(), own, fresh).join(study_cells, study_cells.c.job == jobs.c.id)
@@ -113,7 +117,7 @@ def _progress(study: Row[Any], cells: _Cells, now: datetime) -> Progress:
 def _cells_failed(connection: Connection, study: str, cells: _Cells) -> dict[str, Any]:
     query = select(jobs).join(study_cells, study_cells.c.job == jobs.c.id).where(study_cells.c.study == study)
     query = query.where(jobs.c.state.in_([JobState.FAILED, JobState.CANCELLED])).order_by(study_cells.c.position)
-    # A cell that failed by itself says more than one that only waited for it.
+    # The first cell with an error of its own, if any, rather than one that was cancelled or whose dependency failed.
     first = min(connection.execute(query), key=lambda row: (row.error or {}).get("code") in {None, "failed-dependency"})
     reason = (first.error or {}).get("detail") or "it was cancelled"
     detail = (

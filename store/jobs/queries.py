@@ -1,4 +1,4 @@
-"""Rows of jobs, read inside a transaction that the caller holds. What moves them is in `store/jobs/transitions.py`."""
+"""Reads rows of jobs inside a transaction of the caller. `store/jobs/transitions.py` changes them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,33 +10,33 @@ from prunescope.store.database import in_pieces
 from prunescope.store.tables import COUNTS_AS_KNOWN, dependencies, jobs, study_cells
 
 _after = jobs.alias("after_job")
-# A name of its own: under the table's plain name the clause would take its rows from any statement around it that joins
-# the same table, and ask about the one dependency joined there instead of about all of the job's.
+# An alias, because SQLAlchemy correlates the plain table with an enclosing statement that joins it: READY would then
+# check the one dependency joined there instead of all dependencies of the job.
 _earlier = dependencies.alias("earlier_job")
 
 READY = not_(
     exists().where(_earlier.c.job == jobs.c.id, _earlier.c.after == _after.c.id, _after.c.state != JobState.SUCCEEDED)
 )
-"""Everything that the job waits for has succeeded."""
+"""Condition: all jobs that the job waits for have succeeded."""
 
 KNOWN = text(f"jobs.{COUNTS_AS_KNOWN.text}")
-"""Counts when the same spec is submitted again. In the index's own words: SQLite finds the index by them alone."""
-
+"""Condition: the job is known, so that it is returned when the same spec is submitted again. The text is that of the
+index `uq_jobs_known`, because SQLite uses the index only for the same text."""
 
 COUNTING = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED})
-"""The states that `KNOWN` has."""
+"""The states of known jobs."""
 
 SUMMARY = [column for column in jobs.c if column.name != "spec"]
-"""What a summary is made of: a spec may be millions of characters long."""
+"""The columns of a summary: all but the spec, which may be millions of characters long."""
 
 
 def to_job(row: Row[Any]) -> Job:
-    """The document of a row."""
+    """The document of a job's row."""
     return Job(spec=row.spec, **_summary_fields(row))
 
 
 def to_summary(row: Row[Any]) -> JobSummary:
-    """The document of a row without its spec."""
+    """The document of a job's row, without the spec."""
     return JobSummary(**_summary_fields(row))
 
 
@@ -62,17 +62,17 @@ def _summary_fields(row: Row[Any]) -> dict[str, Any]:
 
 
 def get_row(connection: Connection, job: str) -> Row[Any] | None:
-    """The row of a job."""
+    """The row of a job; None if there is none."""
     return connection.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
 
 
 def known_row(connection: Connection, fingerprint: str) -> Row[Any] | None:
-    """The job that queues, runs or has succeeded with this fingerprint; at most one, the database sees to it."""
+    """The row of the known job with this fingerprint; None if there is none. A unique index allows at most one."""
     return connection.execute(select(jobs).where(jobs.c.fingerprint == fingerprint, KNOWN)).one_or_none()
 
 
 def known_jobs(connection: Connection, fingerprints: Iterable[str]) -> dict[str, str]:
-    """Fingerprint -> id of the job that is known with it, for those that have one."""
+    """Fingerprint -> id of the known job with this fingerprint; fingerprints without a known job are omitted."""
     wanted = set(fingerprints)
     columns = [jobs.c.id, jobs.c.fingerprint]
     found = makers(connection, map(artefact_id, wanted), columns)
@@ -82,10 +82,10 @@ def known_jobs(connection: Connection, fingerprints: Iterable[str]) -> dict[str,
 def makers(
     connection: Connection, artefacts: Iterable[str], columns: Sequence[ColumnElement[Any]] = SUMMARY
 ) -> Iterator[Row[Any]]:
-    """Of the known jobs that make these artefacts these columns, and what says that they are known."""
+    """Yield the rows, with these columns and `known` and `state`, of the known jobs that make these artefacts."""
     query = select(*dict.fromkeys((*columns, jobs.c.known, jobs.c.state)))
     for ids in in_pieces(artefacts):
-        # What is known is chosen here: of two indices SQLite takes the one of states where many ids are asked for.
+        # Filtered in Python: with a condition on the state, SQLite uses the index on states if there are many ids.
         for row in connection.execute(query.where(jobs.c.artefact.in_(ids))):
             if row.known and row.state in COUNTING:
                 yield row
@@ -111,27 +111,27 @@ def cells_of(connection: Connection, study: str) -> Sequence[Row[Any, Any, Any, 
 
 
 def ready_after(connection: Connection, job: str) -> list[str]:
-    """Queued jobs that waited for this one, are ready and have no message yet, in the order of their making."""
+    """Ids of the queued jobs that wait for this job, are ready and have no message yet, oldest first."""
     waiting = select(jobs.c.id).join(dependencies, dependencies.c.job == jobs.c.id).where(dependencies.c.after == job)
     ready = waiting.where(jobs.c.state == JobState.QUEUED, jobs.c.sent_at.is_(None), READY)
     return list(connection.execute(ready.order_by(jobs.c.created_at, jobs.c.id)).scalars())
 
 
 def dependents(connection: Connection, job: str, states: Sequence[JobState]) -> Sequence[Row[Any]]:
-    """Rows of the jobs in these states that wait for this one, in the order of their making."""
+    """Rows of the jobs in these states that wait for this job, oldest first."""
     waiting = select(jobs).join(dependencies, dependencies.c.job == jobs.c.id).where(dependencies.c.after == job)
     return connection.execute(waiting.where(jobs.c.state.in_(states)).order_by(jobs.c.created_at, jobs.c.id)).all()
 
 
 def waits_in_vain(connection: Connection, job: str) -> bool:
-    """Something that the job waits for did not succeed."""
+    """Whether any job that this job waits for failed or was cancelled."""
     lost = _after.c.state.in_([JobState.FAILED, JobState.CANCELLED])
     earlier = select(dependencies.c.after).join(_after, _after.c.id == dependencies.c.after)
     return connection.execute(earlier.where(dependencies.c.job == job, lost)).first() is not None
 
 
 def describe(kind: str, spec: dict[str, Any]) -> str:
-    """A job in a few words, for messages: "prune demo with wanda"."""
+    """A short description of a job for messages, such as "prune demo with wanda"."""
     match kind:
         case "prune":
             return f"prune {spec['model']} with {spec['method']['name']}"

@@ -1,4 +1,4 @@
-"""The jobs: their life from state to state, safe under any number of workers and servers, on SQLite and on PostgreSQL.
+"""Jobs and their states, safe under any number of concurrent workers and servers, on SQLite and on PostgreSQL.
 
     submit ----> queued --claim--> running --succeed--> succeeded
                   |  ^               |  |
@@ -6,9 +6,9 @@
                   v  +-- lost lease -+                    ^         | retry: queued again
                cancelled <--mark_cancelled (was asked) ---|---------+
 
-Every move is one conditional update: it happens when the row is (still) in the state, and with the worker, that the
-move starts from, and says whether it did. What a job's end means for those that wait for it and for its studies happens
-in the same transaction (`store/jobs/transitions.py`).
+Every transition begins with a conditional update: it takes effect only if the job is still in the expected state and,
+for a worker's transition, still claimed by this worker. The method returns whether it took effect. The consequences for
+waiting jobs and for studies are written in the same transaction (`store/jobs/transitions.py`).
 """
 
 from collections.abc import Callable, Iterable
@@ -30,16 +30,17 @@ from prunescope.store.paging import checked_limit, older_than, page
 from prunescope.store.tables import Moment, jobs, study_cells
 
 RESEND_AFTER = timedelta(seconds=10)
-"""What a worker may take from its message to its claim. A second message does no harm: only one claim succeeds."""
+"""Time that a worker may take from the job's message to its claim. A second message does no harm: only one claim
+succeeds."""
 
-# A class with a method `list` cannot say list[...] of itself.
+# In a class with a method `list`, the annotation list[...] would mean this method.
 Jobs: TypeAlias = list[JobSummary]
 Ids: TypeAlias = list[str]
 LogLines: TypeAlias = list[LogLine]
 
 
 def utc_now() -> datetime:
-    """The present moment; tests hand in clocks of their own."""
+    """The current time in UTC. Stores take a clock as an argument, so that tests can replace it."""
     return datetime.now(UTC)
 
 
@@ -50,7 +51,7 @@ class JobStore:
         self.database = database
         self.now = now
 
-    # Coming and looking
+    # Submitting and reading
 
     def submit(
         self,
@@ -62,10 +63,11 @@ class JobStore:
         parent: str | None = None,
         after: Iterable[str] = (),
     ) -> tuple[Job, bool]:
-        """(job, created). A job that queues, runs or has succeeded with this fingerprint is handed back instead of
-        making another.
+        """(job, created): the known job with this fingerprint (queued, running or succeeded), or a new queued job if
+        there is none or with `force`.
 
-        `after`: ids of jobs that must have succeeded before this one may start. Send its message when `ready` says so.
+        `parent` is the study to which the job belongs; `after` are ids of jobs that must succeed before it may start.
+        The caller sends its message as soon as `is_ready` returns True.
         """
         with self.database.exclusive() as connection:
             job, created = insert_job(
@@ -76,7 +78,7 @@ class JobStore:
             return to_job(row), created
 
     def get(self, job: str) -> Job:
-        """The job; Problem 404 when there is none."""
+        """The job with this id. Raises Problem 404 if there is none."""
         with self.database.reading() as connection:
             row = get_row(connection, job)
         if row is None:
@@ -84,7 +86,7 @@ class JobStore:
         return to_job(row)
 
     def many(self, ids: Iterable[str]) -> dict[str, Job]:
-        """Id -> job, of those that are there."""
+        """Id -> job; ids without a job are omitted."""
         found: dict[str, Job] = {}
         with self.database.reading() as connection:
             for some in in_pieces(ids):
@@ -93,14 +95,14 @@ class JobStore:
         return found
 
     def summary(self, job: str) -> JobSummary:
-        """The job without its spec; Problem 404 when there is none."""
+        """The job with this id, without its spec. Raises Problem 404 if there is none."""
         found = self.summaries([job])
         if job not in found:
             raise not_found("job", job)
         return found[job]
 
     def summaries(self, ids: Iterable[str]) -> dict[str, JobSummary]:
-        """Id -> job without its spec, of those that are there."""
+        """Id -> job without its spec; ids without a job are omitted."""
         found: dict[str, JobSummary] = {}
         with self.database.reading() as connection:
             for some in in_pieces(ids):
@@ -109,7 +111,7 @@ class JobStore:
         return found
 
     def making(self, artefacts: Iterable[str]) -> dict[str, JobSummary]:
-        """Artefact's id -> the job that queues or runs for it, or has made it, of those that have one."""
+        """Artefact's id -> the known job that makes or has made the artefact; artefacts without one are omitted."""
         with self.database.reading() as connection:
             return {row.artefact: to_summary(row) for row in makers(connection, artefacts)}
 
@@ -123,8 +125,9 @@ class JobStore:
         cursor: str | None = None,
         limit: int = 50,
     ) -> tuple[Jobs, str | None]:
-        """(jobs without their specs, cursor of the next page or None), newest first. `cells=False` leaves out what a
-        study made for itself."""
+        """(jobs without their specs, cursor of the next page or None), newest first, filtered by `kind`, `state` and
+        the study `parent`. `cells=False` omits jobs that belong to a study. Raises Problem 422 for an invalid cursor or
+        limit."""
         query = select(*SUMMARY).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(checked_limit(limit) + 1)
         for column, value in ((jobs.c.kind, kind), (jobs.c.state, state), (jobs.c.parent, parent)):
             if value is not None:
@@ -139,25 +142,25 @@ class JobStore:
         return [to_summary(row) for row in items], following
 
     def counts(self) -> dict[JobState, int]:
-        """How many jobs are in each state; studies, which do no work of their own, are not counted."""
+        """State -> number of jobs in it. Study jobs are not counted, since no worker runs them."""
         query = select(jobs.c.state, func.count()).where(jobs.c.kind != JobKind.STUDY).group_by(jobs.c.state)
         with self.database.reading() as connection:
             counted = {row[0]: row[1] for row in connection.execute(query)}
         return {state: counted.get(state, 0) for state in JobState}
 
     def studies_of(self, job: str) -> Jobs:
-        """The studies that have this job as a cell: what happens to it changes their rows too."""
+        """The study jobs that have this job as a cell. Transitions of the job change their rows too."""
         query = select(*SUMMARY).where(jobs.c.id.in_(select(study_cells.c.study).where(study_cells.c.job == job)))
         with self.database.reading() as connection:
             return [to_summary(row) for row in connection.execute(query.order_by(jobs.c.created_at, jobs.c.id))]
 
-    # The queue's side
+    # Sending messages
 
     def unsent(self, limit: int = 500, *, drained: bool = False) -> Ids:
-        """Ids of queued jobs that are ready and have no message, oldest first.
+        """Ids of queued jobs that are ready and have no message in the queue, oldest first.
 
-        `drained`: the queue holds no message at all, so one that was sent a while ago is lost: with its Redis, or with
-        a worker that was killed while Redis handed it over.
+        `drained` says that the queue is empty. A message that was sent more than RESEND_AFTER ago is lost then: Redis
+        lost its data, or a worker was killed while it received the message. Its job is returned too.
         """
         without = self._without_message(drained)
         query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED, jobs.c.kind != JobKind.STUDY, without, READY)
@@ -165,16 +168,17 @@ class JobStore:
             return [*connection.execute(query.order_by(jobs.c.created_at, jobs.c.id).limit(limit)).scalars()]
 
     def is_ready(self, job: str) -> bool:
-        """The job is queued, and everything that it waits for has succeeded."""
+        """Whether the job is queued and all jobs that it waits for have succeeded."""
         query = select(jobs.c.id).where(jobs.c.id == job, jobs.c.state == JobState.QUEUED, READY)
         with self.database.reading() as connection:
             return connection.execute(query).one_or_none() is not None
 
     def mark_sent(self, job: str, *, drained: bool = False) -> bool:
-        """Take a job of `unsent` for sending, before its message leaves: False when somebody else has taken it.
+        """Claim the right to send the message of a job that `unsent` returned; False if another process has claimed it.
 
-        Submission and every server's sweeper may see the same job, and only one of them may send it. One who dies
-        before the message has left is found like a message that was lost.
+        Call this before sending: submission and the sweeper of every server may find the same job, and only one of them
+        may send the message. If the process dies before it sends, the message is treated as lost (`unsent` with
+        `drained`), which is also what `drained` means here.
         """
         with self.database.writing() as connection:
             taken = connection.execute(
@@ -185,19 +189,20 @@ class JobStore:
         return taken.rowcount == 1
 
     def mark_unsent(self, job: str) -> None:
-        """The message that was to leave did not."""
+        """Record that the job's message could not be sent, so that `unsent` returns the job again."""
         with self.database.writing() as connection:
             connection.execute(update(jobs).where(jobs.c.id == job).values(sent_at=None))
 
     def _without_message(self, drained: bool) -> ColumnElement[bool]:
+        """Condition: the job has no message in the queue; see `unsent`."""
         without: ColumnElement[bool] = jobs.c.sent_at.is_(None)
         return or_(without, jobs.c.sent_at < self.now() - RESEND_AFTER) if drained else without
 
-    # The worker's side
+    # For workers
 
     def claim(self, job: str, worker: str, lease_seconds: float) -> Job | None:
-        """Start a job: the job as it now runs, or None when it is not there to be started (ended, cancelled, claimed,
-        not ready)."""
+        """Claim a queued job for a worker, with a lease of `lease_seconds`. Returns the running job; None if the job
+        cannot be started (it has ended, another worker has it, it is not ready, or it does not exist)."""
         now = self.now()
         with self.database.exclusive() as connection:
             claimed = connection.execute(
@@ -221,76 +226,77 @@ class JobStore:
         return to_job(row)
 
     def renew(self, job: str, worker: str, lease_seconds: float) -> bool:
-        """Keep the lease. False: stop at the next layer or batch, because the job was asked to or is another worker's
-        by now."""
+        """Renew the worker's lease. False if the worker must stop at its next layer or batch, because cancellation was
+        requested or because the job is no longer this worker's."""
         with self.database.writing() as connection:
             renewed = connection.execute(
                 update(jobs)
-                .where(_held(job, worker), jobs.c.cancel_requested.is_(False))
+                .where(_claimed_by(job, worker), jobs.c.cancel_requested.is_(False))
                 .values(lease_until=self.now() + timedelta(seconds=lease_seconds))
             )
         return renewed.rowcount == 1
 
     def progress(self, job: str, worker: str, progress: Progress) -> bool:
-        """Say how far the job is; False when it is not this worker's."""
+        """Store the job's progress. False, without a change, if the job is no longer this worker's."""
         with self.database.writing() as connection:
-            said = connection.execute(
-                update(jobs).where(_held(job, worker)).values(progress=progress.model_dump(mode="json"))
+            updated = connection.execute(
+                update(jobs).where(_claimed_by(job, worker)).values(progress=progress.model_dump(mode="json"))
             )
-        return said.rowcount == 1
+        return updated.rowcount == 1
 
     def succeed(self, job: str, worker: str, result: dict[str, str]) -> bool:
-        """The job is done; False, and nothing happens, when it is not this worker's any more."""
+        """Set the job's state to succeeded. False, without a change, if the job is no longer this worker's."""
         return self._finish(job, worker, JobState.SUCCEEDED, result=result)
 
     def fail(self, job: str, worker: str, problem: dict[str, Any]) -> bool:
-        """The job failed with this problem document; False, and nothing happens, when it is not this worker's any
-        more."""
+        """Set the job's state to failed, with this problem document. False, without a change, if the job is no longer
+        this worker's."""
         return self._finish(job, worker, JobState.FAILED, error=problem)
 
     def mark_cancelled(self, job: str, worker: str) -> bool:
-        """The job has stopped because it was asked to; False, and nothing happens, when it is not this worker's any
-        more."""
+        """Set the job's state to cancelled, after it has stopped. False, without a change, if the job is no longer this
+        worker's."""
         return self._finish(job, worker, JobState.CANCELLED)
 
     def release(self, job: str, worker: str) -> bool:
-        """The worker is to end: its job is queued again and costs no lost lease (the next sweep sends it), or is
-        cancelled where that was asked for. False, and nothing happens, when it is not this worker's any more."""
+        """Give up the worker's job, because the worker is shutting down: the job is queued again, without counting a
+        lost lease, and the next sweep sends its message. The job is cancelled instead if cancellation was requested.
+        False, without a change, if the job is no longer this worker's."""
         with self.database.exclusive() as connection:
-            row = connection.execute(select(jobs).where(_held(job, worker)).with_for_update()).one_or_none()
+            row = connection.execute(select(jobs).where(_claimed_by(job, worker)).with_for_update()).one_or_none()
             if row is None:
                 return False
             take_back(connection, row, self.now(), blame=False)
         return True
 
     def advance(self, job: str) -> Ids:
-        """After a job's end: ids of the jobs that waited for it and are now ready to be sent."""
+        """After a job has ended: ids of the jobs that waited for it and are now ready, whose messages must be sent."""
         with self.database.reading() as connection:
             return ready_after(connection, job)
 
     def requeue_expired(self) -> Ids:
-        """Take running jobs from workers that fell silent; ids of those that are queued again (send them).
+        """Queue running jobs with expired leases again. Returns their ids; the caller sends their messages.
 
-        A job that was asked to stop is cancelled instead; one that lost its fourth lease fails.
+        A job whose cancellation was requested is cancelled instead. A job whose lease has expired for the fourth time
+        fails.
         """
         now = self.now()
         requeued: Ids = []
         with self.database.exclusive() as connection:
-            # Locked where rows can be: a worker may renew its lease at this very moment, before or after but not
-            # between.
+            # Row locks, where the database has them: a worker renews its lease before this transaction or after it.
             expired = select(jobs).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now).with_for_update()
             for row in connection.execute(expired.order_by(jobs.c.created_at, jobs.c.id)).all():
                 if take_back(connection, row, now, blame=True):
                     requeued.append(row.id)
         return requeued
 
-    # A person's side
+    # For users
 
     def cancel(self, job: str) -> Job:
-        """Stop a job. A queued one is cancelled now, a running one at its next layer or batch; an ended one stays as it
-        is.
+        """Cancel a job and return it. A queued job is cancelled now, a running one at its next layer or batch; an ended
+        one is not changed. Raises Problem 404 if there is no such job.
 
-        A study's unfinished cells are cancelled with it, but for those that another study needs as well.
+        The unfinished cells of a study are cancelled with it, except those that another unfinished study has too.
         """
         now = self.now()
         with self.database.exclusive() as connection:
@@ -306,10 +312,11 @@ class JobStore:
         return to_job(row)
 
     def retry(self, job: str) -> Job:
-        """Queue a failed or cancelled job again (the same row); of a study, its cells that did not succeed. Then send
-        `unsent`.
+        """Queue a failed or cancelled job again (the same row) and return it; for a study also its cells that did not
+        succeed. The caller sends the messages of `unsent` afterwards.
 
-        Problem 409 when the job has not ended, has succeeded, or another job has been asked for the same thing since.
+        Raises Problem 404 if there is no such job, and 409 if it is neither failed nor cancelled, or if another job
+        with the same fingerprint is known by now.
         """
         now = self.now()
         with self.database.exclusive() as connection:
@@ -324,11 +331,11 @@ class JobStore:
         return to_job(row)
 
     def retry_cells(self, study: str) -> Job:
-        """Queue all cells of a study that did not succeed again, whether the study has ended or still runs; the study's
-        job. Then send `unsent`.
+        """Queue all failed and cancelled cells of a study again, whether the study has ended or still runs, and return
+        the study's job. The caller sends the messages of `unsent` afterwards.
 
-        Problem 409 when it has no such cell, is being cancelled, or another job has been asked for the same thing
-        since.
+        Raises Problem 404 if there is no such job, and 409 if the study has no such cell, is being cancelled, or if
+        another job with the same fingerprint is known by now.
         """
         now = self.now()
         with self.database.exclusive() as connection:
@@ -352,7 +359,7 @@ class JobStore:
     # Logs
 
     def append_log(self, job: str, line: str) -> LogLine:
-        """Keep a line of a job's log; the last 1000 are kept."""
+        """Append a line to a job's log, which keeps the last MAX_LOG_LINES lines. Returns the stored line."""
         with self.database.writing() as connection:
             return append_line(connection, job, line, self.now())
 
@@ -370,14 +377,15 @@ class JobStore:
         error: dict[str, Any] | None = None,
         result: dict[str, str] | None = None,
     ) -> bool:
+        """Set the final state of a worker's job; False, without a change, if the job is no longer this worker's."""
         with self.database.exclusive() as connection:
-            moved = connection.execute(update(jobs).where(_held(job, worker)).values(state=state))
-            if moved.rowcount != 1:
+            updated = connection.execute(update(jobs).where(_claimed_by(job, worker)).values(state=state))
+            if updated.rowcount != 1:
                 return False
             end(connection, job, state, self.now(), error=error, result=result)
         return True
 
 
-def _held(job: str, worker: str) -> Any:
-    """The job runs, and it is this worker's."""
+def _claimed_by(job: str, worker: str) -> Any:
+    """Condition: the job is running, claimed by this worker."""
     return (jobs.c.id == job) & (jobs.c.state == JobState.RUNNING) & (jobs.c.worker == worker)

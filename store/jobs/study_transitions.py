@@ -1,7 +1,7 @@
-"""A study is cancelled or tried again: what happens to all of its cells, inside an exclusive transaction that the
-caller holds.
+"""Cancels or retries a study with all of its cells, inside an exclusive transaction of the caller.
 
-In pieces, not cell by cell: the transaction keeps every other writer waiting, and a study may have 20,000 cells.
+Cells are updated in bulk, not one by one: a study may have 20,000 cells, and all other writers wait for the
+transaction.
 """
 
 from collections.abc import Iterable
@@ -20,17 +20,17 @@ from prunescope.store.tables import dependencies, jobs, study_cells
 
 
 def cancel_study(connection: Connection, study: str, now: datetime) -> None:
-    """Cancel the unfinished cells that the study made, but for those that another unfinished study needs: they are
-    its."""
+    """Cancel the unfinished cells that belong to the study. A cell that another unfinished study has too is not
+    cancelled; it belongs to that study from then on."""
     connection.execute(update(jobs).where(jobs.c.id == study).values(cancel_requested=True))
-    heirs = _heirs(connection, study)
-    mine = [cell for cell in cells_of(connection, study) if cell.parent == study and cell.state in ACTIVE]
-    for heir in sorted(set(heirs.values())):
-        for ids in in_pieces(cell.id for cell in mine if heirs.get(cell.id) == heir):
-            connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(parent=heir))
-    waiting = {cell.id for cell in mine if cell.id not in heirs and cell.state == JobState.QUEUED}
+    other_studies = _other_studies(connection, study)
+    own = [cell for cell in cells_of(connection, study) if cell.parent == study and cell.state in ACTIVE]
+    for other in sorted(set(other_studies.values())):
+        for ids in in_pieces(cell.id for cell in own if other_studies.get(cell.id) == other):
+            connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(parent=other))
+    waiting = {cell.id for cell in own if cell.id not in other_studies and cell.state == JobState.QUEUED}
     changed = {study, *studies_of(connection, *waiting)}
-    # All of them before what waits for one of them: a cell that waits for a cancelled one is cancelled too, not failed.
+    # All are cancelled before dependents are failed: a cell that waits for a cancelled cell is cancelled, not failed.
     for ids in in_pieces(waiting):
         values = {"state": JobState.CANCELLED, "finished_at": now, "error": None, "result": None}
         connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
@@ -38,16 +38,16 @@ def cancel_study(connection: Connection, study: str, now: datetime) -> None:
         row = get_row(connection, job)
         assert row is not None
         changed |= fail_dependents(connection, row, now)
-    for cell in mine:
-        if cell.id not in heirs and cell.state == JobState.RUNNING:
+    for cell in own:
+        if cell.id not in other_studies and cell.state == JobState.RUNNING:
             ask_to_stop(connection, cell.id)
     for changed_study in sorted(changed):
         refresh_study(connection, changed_study, now)
 
 
 def try_again(connection: Connection, row: Row[Any], now: datetime) -> None:
-    """Queue a failed or cancelled job again, of a study the cells that did not succeed; Problem 409 where another job
-    has been asked for the same thing since."""
+    """Queue a failed or cancelled job again; for a study also the cells that did not succeed. Raises Problem 409 if
+    another job with the same fingerprint is known by now."""
     other = known_row(connection, row.fingerprint)
     if other is not None:
         raise conflict(f"job {other.id} does the same thing and is {other.state}; follow that one")
@@ -61,11 +61,12 @@ def try_again(connection: Connection, row: Row[Any], now: datetime) -> None:
 
 
 def queue_cells_again(connection: Connection, study: str) -> set[str]:
-    """The failed and cancelled cells of a study are queued again as its own, with what they wait for where that did not
-    succeed and what failed only with them: the ids of all these."""
+    """Queue the failed and cancelled cells of a study again, together with the jobs that they wait for and that did not
+    succeed, and the jobs that failed only because they waited for these cells. All of them belong to the study then.
+    Returns their ids."""
     lost = lost_cells(connection, study)
     known = known_jobs(connection, lost.values())
-    # A cell that another job takes the place of (asked for by others since) goes one by one: that is rare.
+    # A cell is handled individually if another job with its fingerprint replaces it, which is rare.
     one_for_each = {mark: job for job, mark in lost.items()}
     again = {job for mark, job in one_for_each.items() if mark not in known}
     for ids in in_pieces(again):
@@ -74,7 +75,7 @@ def queue_cells_again(connection: Connection, study: str) -> set[str]:
     queued = set(again)
     for job in sorted(lost.keys() - again):
         queued |= queue_again(connection, job, study)
-    for job in _lost_before(connection, again):
+    for job in _unsuccessful_dependencies(connection, again):
         queued |= queue_again(connection, job, study)
     for _, later in _dependents(connection, again, JobState.FAILED):
         row = get_row(connection, later)
@@ -86,19 +87,19 @@ def queue_cells_again(connection: Connection, study: str) -> set[str]:
 
 
 def lost_cells(connection: Connection, study: str) -> dict[str, str]:
-    """Job -> fingerprint, of the failed and cancelled cells of a study."""
+    """Id -> fingerprint of the failed and cancelled cells of a study."""
     lost = {JobState.FAILED, JobState.CANCELLED}
     return {cell.id: cell.fingerprint for cell in cells_of(connection, study) if cell.state in lost}
 
 
-def _heirs(connection: Connection, study: str) -> dict[str, str]:
-    """Cell -> another unfinished study that has it too, the oldest one, for the cells of a study."""
-    mine = select(study_cells.c.job).where(study_cells.c.study == study)
+def _other_studies(connection: Connection, study: str) -> dict[str, str]:
+    """Cell of `study` -> the oldest other unfinished study that has this cell too; cells of no other are omitted."""
+    own = select(study_cells.c.job).where(study_cells.c.study == study)
     others = (
         select(study_cells.c.job, jobs.c.id)
         .join(jobs, jobs.c.id == study_cells.c.study)
         .where(
-            study_cells.c.job.in_(mine),
+            study_cells.c.job.in_(own),
             jobs.c.id != study,
             jobs.c.state.in_(ACTIVE),
             jobs.c.cancel_requested.is_(False),
@@ -109,7 +110,7 @@ def _heirs(connection: Connection, study: str) -> dict[str, str]:
 
 
 def _dependents(connection: Connection, ids: Iterable[str], state: JobState) -> list[tuple[str, str]]:
-    """(job, what waits for it) for those of these jobs that have something in this state waiting for them."""
+    """(job, dependent) for each of these jobs and each job in this state that waits for it."""
     found: list[tuple[str, str]] = []
     for some in in_pieces(ids):
         pairs = select(dependencies.c.after, dependencies.c.job).join(jobs, jobs.c.id == dependencies.c.job)
@@ -118,8 +119,8 @@ def _dependents(connection: Connection, ids: Iterable[str], state: JobState) -> 
     return found
 
 
-def _lost_before(connection: Connection, ids: Iterable[str]) -> list[str]:
-    """What these jobs wait for and what did not succeed."""
+def _unsuccessful_dependencies(connection: Connection, ids: Iterable[str]) -> list[str]:
+    """Ids of the failed and cancelled jobs that these jobs wait for."""
     found: set[str] = set()
     for some in in_pieces(ids):
         earlier = select(dependencies.c.after).join(jobs, jobs.c.id == dependencies.c.after)

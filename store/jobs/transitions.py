@@ -1,9 +1,10 @@
-"""Transitions of jobs between states, and what follows from each, inside an exclusive transaction that the caller
-holds (`store/jobs/store.py` lists the states and opens the transactions).
+"""State transitions of jobs and their consequences for other jobs, inside an exclusive transaction of the caller
+(`store/jobs/store.py` lists the states and opens the transactions).
 
-- When a job does not succeed, the jobs that wait for it fail too (problem `failed-dependency`, which names the job).
-- A job that is retried takes along the jobs it waits for, and those that failed only because they waited for it.
-- A study's row follows its cells (`store/jobs/progress.py`).
+- If a job does not succeed, the jobs that wait for it fail (problem `failed-dependency`, which names the job).
+- If a job is retried, the jobs that it waits for and that did not succeed are queued again too, and so are the jobs
+  that failed only because they waited for it.
+- The rows of the studies that have the job as a cell are updated (`store/jobs/progress.py`).
 
 Jobs are inserted by `store/jobs/inserts.py`; `store/jobs/study_transitions.py` cancels or retries a whole study.
 """
@@ -20,7 +21,7 @@ from prunescope.store.jobs.queries import dependents, describe, get_row, known_r
 from prunescope.store.tables import dependencies, jobs, study_cells
 
 MAX_LOST_LEASES = 3
-"""A job whose worker fell silent is queued again this many times; the next time it fails."""
+"""A job whose lease expires is queued again this many times; the next time it fails."""
 
 FRESH: dict[str, Any] = {
     "state": JobState.QUEUED,
@@ -33,7 +34,7 @@ FRESH: dict[str, Any] = {
     "error": None,
     "result": None,
 }
-"""What a job has that is queued again."""
+"""Column values of a job that is queued again."""
 
 
 def end(
@@ -45,8 +46,8 @@ def end(
     error: dict[str, Any] | None = None,
     result: dict[str, str] | None = None,
 ) -> None:
-    """Write a job's end, whatever state it is in (the caller has checked), and let everything that follows from it
-    happen."""
+    """Set a job's final state, fail the jobs that wait for it if it did not succeed, and update the studies of all
+    these jobs. The job's present state is not checked; the caller has done so."""
     for study in sorted(_end_with_dependents(connection, job, state, now, error, result)):
         refresh_study(connection, study, now)
 
@@ -59,7 +60,8 @@ def _end_with_dependents(
     error: dict[str, Any] | None = None,
     result: dict[str, str] | None = None,
 ) -> set[str]:
-    """Write the end of a job and of those that wait for it in vain; the studies that have to be told."""
+    """Set a job's final state and, if it did not succeed, fail the jobs that wait for it. Returns the ids of the
+    studies to update."""
     values: dict[str, Any] = {
         "state": state,
         "finished_at": now,
@@ -79,7 +81,8 @@ def _end_with_dependents(
 
 
 def fail_dependents(connection: Connection, row: Row[Any], now: datetime) -> set[str]:
-    """Fail what waits for a job that failed or was cancelled; the studies that have to be told."""
+    """Fail all queued jobs that wait, directly or indirectly, for a job that failed or was cancelled. Returns the ids
+    of the studies to update."""
     studies: set[str] = set()
     for waiting in dependents(connection, row.id, [JobState.QUEUED]):
         studies |= _end_with_dependents(connection, waiting.id, JobState.FAILED, now, _failed_dependency(row))
@@ -87,9 +90,10 @@ def fail_dependents(connection: Connection, row: Row[Any], now: datetime) -> set
 
 
 def take_back(connection: Connection, row: Row[Any], now: datetime, *, blame: bool) -> bool:
-    """A running job has no worker any more: queue it again (True), or end it where it was asked to stop.
+    """Queue a running job again that has no worker any more. If cancellation was requested, cancel the job instead.
 
-    With `blame` its worker fell silent, which a job may cause three times; then it fails.
+    With `blame`, the job's lease has expired; if that happened more than MAX_LOST_LEASES times, the job fails. Returns
+    whether the job is queued.
     """
     lost = row.lost_leases + 1 if blame else row.lost_leases
     values: dict[str, Any] = {**FRESH, "started_at": row.started_at, "lost_leases": lost}
@@ -106,11 +110,12 @@ def take_back(connection: Connection, row: Row[Any], now: datetime, *, blame: bo
 
 
 def queue_again(connection: Connection, job: str, parent: str | None = None) -> set[str]:
-    """A failed or cancelled job, what it waits for where that did not succeed, and what failed only with it are queued
-    again: the ids of all these.
+    """Queue a failed or cancelled job again, together with the jobs that it waits for and that did not succeed, and the
+    jobs that failed only because they waited for it. Returns the ids of all these jobs. `parent` is the study to which
+    they belong then (None: unchanged).
 
-    When another job has been asked for the same thing since, that one takes its place in studies and for what waits
-    for it.
+    If another job with the same fingerprint is known by now, nothing is queued: the known job replaces this one as a
+    cell of studies and as a dependency of other jobs.
     """
     row = get_row(connection, job)
     if row is None or row.state not in {JobState.FAILED, JobState.CANCELLED}:
@@ -138,7 +143,7 @@ def queue_again(connection: Connection, job: str, parent: str | None = None) -> 
 
 
 def cancel_one(connection: Connection, row: Row[Any], now: datetime) -> None:
-    """Cancel a queued job, ask a running one to stop; an ended one stays as it is."""
+    """Cancel a queued job, or request cancellation of a running one. An ended job is not changed."""
     if row.state == JobState.QUEUED:
         end(connection, row.id, JobState.CANCELLED, now)
     elif row.state == JobState.RUNNING:
@@ -146,7 +151,7 @@ def cancel_one(connection: Connection, row: Row[Any], now: datetime) -> None:
 
 
 def ask_to_stop(connection: Connection, job: str) -> None:
-    """Let a running job know that it is to stop at its next layer or batch."""
+    """Request cancellation of a running job, which stops after its current layer or batch."""
     row = get_row(connection, job)
     assert row is not None
     progress = {**row.progress, "message": "stops after this layer or batch"}
@@ -156,7 +161,7 @@ def ask_to_stop(connection: Connection, job: str) -> None:
 def _failed_dependency(row: Row[Any]) -> dict[str, Any]:
     what = "was cancelled" if row.state == JobState.CANCELLED else "failed"
     reason = f": {row.error['detail']}" if row.error and row.error.get("detail") else ""
-    detail = f"it needs what job {row.id} makes ({describe(row.kind, row.spec)}), and that job {what}{reason}"
+    detail = f"it needs the result of job {row.id} ({describe(row.kind, row.spec)}), which {what}{reason}"
     return Problem(424, "failed-dependency", "A job that this one waits for did not succeed", detail).document()
 
 
@@ -165,7 +170,7 @@ def _worker_lost(attempts: int) -> dict[str, Any]:
         503,
         "worker-lost",
         "The worker was lost",
-        f"the worker fell silent in each of {attempts} attempts; it may have run out of memory: "
+        f"the worker stopped responding in each of {attempts} attempts; it may have run out of memory: "
         "look at its log, then try again",
     )
     return problem.document()

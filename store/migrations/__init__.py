@@ -1,4 +1,4 @@
-"""Alembic migrations. `HEAD` is the newest revision: knowing it here lets a start that needs no migration do without
+"""Alembic migrations. `HEAD` is the newest revision; with it here, a process that needs no migration need not import
 Alembic."""
 
 HEAD = "0006"

@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates over the connection that `Database.migrate` hands in, inside its transaction."""
+"""Run by Alembic: migrates on the connection that `Database.migrate` passes, inside its transaction."""
 
 from alembic import context
 

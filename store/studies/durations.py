@@ -1,9 +1,10 @@
-"""How long a job may take, by the jobs that have succeeded already.
+"""Estimates how long a job takes from the jobs that have succeeded.
 
-Alike are jobs of the same kind and model (a pruned model runs like the one that it was made from). The same samples and
-method, tasks and rows, or texts take the same time. Otherwise the amount of work scales it: calibration tokens of a
-prune, rows of an evaluation, texts times models of an attribution. The runs with the nearest amount count, and their
-median, for the first job of a worker also loads the model, and now and then one has a slow day.
+Jobs are similar if they have the same kind and dense model (a pruned model takes as long as its dense model). Jobs that
+also agree in method and samples, in tasks and rows, or in texts, are expected to take the same time. Otherwise the time
+is scaled by the amount of work: calibration tokens of a prune job, rows of an evaluation, texts times models of an
+attribution. The estimate is the median over the similar jobs with the nearest amount of work. The median is robust
+against outliers, such as a worker's first job, which also loads the model.
 """
 
 from collections import defaultdict
@@ -24,13 +25,13 @@ from prunescope.store.studies.grid import Cell
 from prunescope.store.tables import jobs
 
 MAX_RUNS = 2000
-"""How many earlier jobs are looked at, the newest first."""
+"""Maximum number of earlier jobs that are read, newest first."""
 
 MAX_ALIKE = 20
-"""How many of those that are alike count."""
+"""Maximum number of similar jobs that enter the median, newest first."""
 
 WINDOW = 2048
-"""Tokens of a window as long as the model's context: at most this many, and the context is not known here."""
+"""Assumed tokens of a window whose length is the model's context length, which is not known here; it is the maximum."""
 
 Spec = Mapping[str, Any]
 Likeness = tuple[Any, ...]
@@ -39,8 +40,8 @@ Run = Row[Any, Any, Any, Any, Any]
 
 @dataclass(frozen=True)
 class _Work:
-    """What a job shares with others that take about as long: `same` all that matters, `alike` less and less of it, the
-    rest being a matter of the `amount` (None: nobody knows)."""
+    """Keys by which similar jobs are found. Jobs with equal `same` take the same time. `alike` are keys of less and
+    less similar jobs, whose times are scaled by the ratio of their `amount` of work (None: unknown)."""
 
     same: Likeness
     alike: tuple[Likeness, ...]
@@ -48,11 +49,12 @@ class _Work:
 
 
 class PastJobs:
-    """The jobs that have succeeded, by what they were alike in. `cells` are the new ones that will be asked about."""
+    """The durations of succeeded jobs, grouped by similarity. `cells` are the cells that `seconds` will be called
+    with."""
 
     def __init__(self, database: Database, results: Results, measurements: Measurements, cells: Iterable[Cell]) -> None:
         rows = _succeeded(database)
-        self._base = _bases(results, rows, cells)
+        self._made_from = _bases(results, rows, cells)
         names = {artefact_id(row.fingerprint): row for row in rows if row.kind == JobKind.EVALUATE}
         measured: dict[str, dict[str, int]] = defaultdict(dict)
         for (name, task), found in measurements.values_of(names).items():
@@ -75,7 +77,7 @@ class PastJobs:
                     self._alike[likeness].append((work.amount, seconds))
 
     def seconds(self, cell: Cell) -> float | None:
-        """How long the cell may take; None where nothing like it has been run."""
+        """The estimated duration of a cell in seconds; None if no similar job has succeeded."""
         work = self._work(cell.kind, cell.spec.model_dump(mode="json"), None)
         if times := self._same.get(work.same):
             return median(times[:MAX_ALIKE])
@@ -97,8 +99,8 @@ class PastJobs:
                 return self._attribute(spec)
 
     def _prune(self, spec: Spec) -> _Work:
-        base, method, allocation = self._dense(spec["model"]), spec["method"]["name"], repr(spec.get("allocation"))
-        calibration = spec["calibration"]
+        base, method = self._dense_ancestor(spec["model"]), spec["method"]["name"]
+        allocation, calibration = repr(spec.get("allocation")), spec["calibration"]
         if calibration is None:
             return _Work(("prune", base, method), (), None)
         samples, seqlen = calibration["samples"], calibration["seqlen"]
@@ -109,10 +111,10 @@ class PastJobs:
         )
 
     def _evaluate(self, spec: Spec, rows: Mapping[str, int] | None) -> _Work:
-        base, tasks, limit = self._dense(spec["model"]), spec["tasks"], spec["limit"]
-        if asked := spec.get("perplexity"):  # windows and rows are no one amount of work: only the same counts
-            return _Work(("evaluate", base, *tasks, limit, repr(asked)), (), None)
-        numbers = [rows.get(task) if rows is not None else self._expected(task, limit) for task in tasks]
+        base, tasks, limit = self._dense_ancestor(spec["model"]), spec["tasks"], spec["limit"]
+        if perplexity := spec.get("perplexity"):  # windows and rows have no common unit of work
+            return _Work(("evaluate", base, *tasks, limit, repr(perplexity)), (), None)
+        numbers = [rows.get(task) if rows is not None else self._expected_rows(task, limit) for task in tasks]
         known = [number for number in numbers if number]
         return _Work(
             ("evaluate", base, *tasks, limit),
@@ -122,7 +124,7 @@ class PastJobs:
 
     def _attribute(self, spec: Spec) -> _Work:
         count = _texts(spec["texts"])
-        base, source, models = self._dense(spec["dense"]), spec["words"]["source"], 1 + len(spec["pruned"])
+        base, source, models = self._dense_ancestor(spec["dense"]), spec["words"]["source"], 1 + len(spec["pruned"])
         extent = (spec["permutations"], repr(spec["layers"]))
         return _Work(
             ("attribute", base, source, *extent, count, models),
@@ -130,16 +132,18 @@ class PastJobs:
             count * models,
         )
 
-    def _dense(self, reference: str) -> str:
-        """The model that a pruned one was made from, or one made from that."""
+    def _dense_ancestor(self, reference: str) -> str:
+        """The dense model that `reference` was pruned from, through any number of pruned models; `reference` itself if
+        it is dense. If a pruned model in between is unknown, the reference of that model."""
         seen: set[str] = set()
         while reference.startswith(PRUNED) and reference not in seen:
             seen.add(reference)
-            reference = self._base.get(reference.removeprefix(PRUNED), reference)
+            reference = self._made_from.get(reference.removeprefix(PRUNED), reference)
         return reference
 
-    def _expected(self, task: str, limit: int | None) -> int | None:
-        """Rows of a task by what has been measured of it; `limit` itself may be more than there are."""
+    def _expected_rows(self, task: str, limit: int | None) -> int | None:
+        """The number of rows that an evaluation of a task uses: `limit`, or all rows of the task if these are known
+        from an earlier evaluation and fewer. None if neither is known."""
         full = self._full.get(task)
         return limit if full is None else min(full, limit or full)
 
@@ -168,7 +172,7 @@ def _bases(results: Results, rows: Sequence[Run], cells: Iterable[Cell]) -> dict
 
 
 def _texts(texts: Mapping[str, Any] | Sequence[Any]) -> int:
-    """How many texts an attribution reads: rows that were drawn, rows that were chosen, or texts of its own."""
+    """The number of texts in an attribution's spec: chosen rows, drawn rows, or supplied texts."""
     match texts:
         case {"indices": rows}:
             return len(rows)

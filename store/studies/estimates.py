@@ -1,4 +1,5 @@
-"""How much work a study is before it starts: what is known already, what is new, how long that may take."""
+"""Estimates the work of a study before it starts: the numbers of known and new jobs, and the time that the new ones
+take."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from prunescope.store.studies.grid import Cell
 def estimate(
     database: Database, results: Results, measurements: Measurements, cells: Sequence[Cell], *, force: bool = False
 ) -> Estimate:
-    """The work of these cells; nothing is queued. `force`: all of them are to run anew."""
+    """The estimated work of these cells; nothing is queued. With `force`, all of them are counted as new jobs."""
     with database.reading() as connection:
         known = {} if force else known_jobs(connection, (cell.fingerprint for cell in cells))
     new = list({cell.fingerprint: cell for cell in cells if cell.fingerprint not in known}.values())
@@ -34,10 +35,12 @@ def estimate(
 
 
 def _time(past: PastJobs, new: Sequence[Cell]) -> tuple[float | None, str]:
+    """(total seconds, what the estimate is based on) for new cells. Seconds is None if any cell has no similar earlier
+    job."""
     times = {cell.fingerprint: past.seconds(cell) for cell in new}
-    unlike = [cell for cell in new if times[cell.fingerprint] is None]
-    if unlike:
-        first = describe(unlike[0].kind, unlike[0].spec.model_dump(mode="json"))
-        return None, f"nothing like {len(unlike)} of {len(new)} jobs has been run here yet; the first: {first}"
+    unknown = [cell for cell in new if times[cell.fingerprint] is None]
+    if unknown:
+        first = describe(unknown[0].kind, unknown[0].spec.model_dump(mode="json"))
+        return None, f"nothing like {len(unknown)} of {len(new)} jobs has been run here yet; the first: {first}"
     seconds = sum(time for time in times.values() if time is not None)
-    return seconds, "by what earlier jobs of the same models took; one worker, one job after another"
+    return seconds, "based on the times of earlier jobs of the same models; one worker, one job after another"

@@ -1,11 +1,12 @@
-"""A study's grid as cells: which jobs it takes, in which order, and which of them wait for which.
+"""Expands a study's grid into cells: its jobs, their order and their dependencies.
 
-For every model: its dense evaluation; for every way to prune it (method, pattern, allocation), calibration set, length
-of its windows and seed a pruned model and its evaluation; for every attribution the model's pruned models beside it.
+For every model there is an evaluation of the dense model. For every combination of method, pattern, allocation,
+calibration set, window length and seed there is a pruned model and its evaluation. Every attribution compares the model
+with its pruned models.
 
-What would make the same model is one job, whatever its labels: a method that looks at no text gives one pruned model
-for all calibration sets, and an option that a pattern does not look at (RIA's order of columns without n:m) makes none
-of its own.
+Combinations that give the same pruned model share one job: a method without calibration gives one pruned model for all
+calibration sets, and options that have no effect for a pattern (such as RIA's n:m order for an unstructured one) are
+reset to their defaults.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,12 +37,12 @@ Fingerprint = Callable[[JobKind, Spec], str]
 
 @dataclass(frozen=True)
 class Cell:
-    """One job of a study: its spec, the positions of the cells that must have succeeded before it, and where it stands
-    in the grid.
+    """One job of a study. `after` are the positions of the cells that must succeed before it; `coordinates` is its
+    position in the grid.
 
-    `coordinates`: role ("dense", "prune", "evaluate", "attribute") and the labels model, method, pattern, calibration,
-    seqlen (None: the model's context), allocation, seed (each None where the cell has none), sparsity (the share that
-    goes), pruned (the pruned model's id).
+    `coordinates` are the role ("dense", "prune", "evaluate", "attribute"); the labels model, method, pattern,
+    calibration, seqlen (None: the model's context length), allocation and seed, each None if it does not apply to the
+    cell; sparsity (the share of weights that is removed); and pruned (the pruned model's id).
     """
 
     kind: JobKind
@@ -62,7 +63,8 @@ class _Grid:
 
 
 def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
-    """All cells, each after those that it waits for. `fingerprint` knows the contents of what the specs name."""
+    """All cells of a study, each after the cells that it waits for. `fingerprint(kind, spec)` returns the fingerprint
+    of a cell's spec."""
     grid = _Grid(fingerprint)
     draws = spec.draws
     for model in spec.models:
@@ -85,7 +87,7 @@ def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
                     for method, prune, position in pruned
                     if attribution.shows(method, prune.pattern, prune.calibration)
                 )
-                # A model that two labels share is one variant.
+                # Two combinations may give the same pruned model, which is one variant.
                 variants = dict.fromkeys(f"{PRUNED}{grid.cells[position].coordinates['pruned']}" for position in shown)
                 attribute = _attribution(attribution, model, tuple(variants))
                 grid.add(JobKind.ATTRIBUTE, attribute, _coordinates("attribute", model), after=shown)
@@ -93,13 +95,14 @@ def plan(spec: StudySpec, fingerprint: Fingerprint) -> list[Cell]:
 
 
 def calibration_label(calibration: Calibration) -> str:
-    """The data set's name or the file's, with what differs from the usual mode and number of windows; their length is
-    an axis of its own."""
-    usual = calibration.samples in {None, DEFAULT_SAMPLES}
-    return str(calibration) if usual else f"{calibration} ({calibration.samples})"
+    """The name of the data set or file, with mode, BOS and number of windows if they differ from the defaults. The
+    window length is not included, since it is an axis of its own."""
+    is_default = calibration.samples in {None, DEFAULT_SAMPLES}
+    return str(calibration) if is_default else f"{calibration} ({calibration.samples})"
 
 
 def _prune_specs(spec: StudySpec, model: str, draws: Sequence[Calibration]) -> Iterator[tuple[Method, PruneSpec]]:
+    """Yield (method with the options as given, spec with only the options that have an effect) for every prune job."""
     for method, pattern, allocation in spec.ways:
         calibrated = method.calibrated or allocation.calibrated
         for calibration in draws if calibrated else (None,):
@@ -107,7 +110,7 @@ def _prune_specs(spec: StudySpec, model: str, draws: Sequence[Calibration]) -> I
                 method,
                 PruneSpec(
                     model=model,
-                    method=_without_idle_options(method, pattern),
+                    method=_without_unused_options(method, pattern),
                     pattern=pattern,
                     allocation=allocation,
                     calibration=calibration,
@@ -115,16 +118,16 @@ def _prune_specs(spec: StudySpec, model: str, draws: Sequence[Calibration]) -> I
             )
 
 
-def _without_idle_options(method: Method, pattern: Pattern) -> Method:
-    """The method without the options that this pattern does not look at."""
+def _without_unused_options(method: Method, pattern: Pattern) -> Method:
+    """The method with the options that have no effect for this pattern reset to their defaults."""
     if not isinstance(method, RIA):
         return method
-    idle = ("within",) if isinstance(pattern, NofM) else ("permutation", "subgroups")
-    return RIA(**method.model_dump(exclude={*idle}))
+    unused = ("within",) if isinstance(pattern, NofM) else ("permutation", "subgroups")
+    return RIA(**method.model_dump(exclude={*unused}))
 
 
 def _evaluation(spec: StudySpec, model: str) -> EvaluateSpec:
-    # The rows of a limited evaluation are the same for every cell, so that cells can be compared row by row.
+    # With `limit`, every cell is evaluated on the same rows, so that cells can be compared row by row.
     return EvaluateSpec(
         model=model, tasks=spec.tasks, limit=spec.limit, newline=spec.newline, perplexity=spec.perplexity
     )

@@ -1,10 +1,10 @@
-"""Any two axes of a study crossed: rows and columns of cells, each one fact or the mean of several.
+"""Pivot tables of a study: any two axes as rows and columns, each cell one fact or the mean of several.
 
-    Pivot        two axes crossed, the others averaged over or filtered
-    PivotCell    the facts that meet in a row and a column
+    Pivot        a pivot table; the other axes are averaged over or filtered
+    PivotCell    the facts of one row and column
 
-A table of 18,144 facts is crossed while a page waits, so all cells are computed together: the facts stand in the order
-of their cells, and each sum is one `reduceat` over them.
+A pivot table of 18,144 facts is computed during a request, so all cells are computed together: the facts are sorted by
+cell, and each sum is one `reduceat` over them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,16 +24,16 @@ FALSE_DISCOVERY_RATE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PivotCell:
-    """The facts that meet in a row and a column, `only` where it is a single one.
+    """The facts of one row and column. `only` is the fact if it is a single one, else None.
 
-    Intervals, rows and changed rows are given for one measurement, and for the mean of several that share no rows,
-    which are those on different tasks: the ends of a mean's interval are as far away as the ends of theirs say (MOVER;
-    Zou and Donner, Statistics in Medicine 27, 2008).
+    Intervals, rows and changed rows are given for a single measurement, and for the mean of measurements on different
+    tasks, which are independent because they share no rows. The interval of a mean is computed from theirs by MOVER
+    (Zou and Donner, Statistics in Medicine 27, 2008). All other numbers are means over the facts that have them.
     """
 
     only: Fact | None
     value: float | None
-    """The accuracy; of a table of perplexities the mean loss in nats a token. So are `dense` and the differences."""
+    """Mean accuracy, or, in a table of perplexities, mean loss in nats per token; likewise `dense` and differences."""
     interval: Interval | None
     dense: float | None
     difference: float | None
@@ -41,25 +41,26 @@ class PivotCell:
     p: float | None
     q: float | None
     survivors: int
-    """Facts whose difference holds at a false discovery rate of 5 % over all facts of the table."""
+    """Number of facts whose difference is significant at a false discovery rate of 5 % over all facts of the table."""
     rows: int | None
     newly_wrong: int | None
     newly_right: int | None
     chance: float | None
     majority: float | None
     at_chance: bool
-    """Its interval holds chance; of a mean without an interval: every one of its facts' does."""
+    """Whether the interval contains chance; for a mean without an interval, whether the interval of every fact does."""
     facts: int
     done: int
     failed: int
     state: JobState
     pruned: str | None
-    """The pruned model that all of its facts are of."""
+    """Id of the pruned model if all facts are of the same one, else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pivot:
-    """Two axes crossed; the other ones are averaged over, or held to some labels by `where`."""
+    """A pivot table with the axes `rows` and `columns`. The other axes are averaged over; `where` restricts axes to
+    some of their labels."""
 
     rows: Axis
     columns: Axis
@@ -67,26 +68,28 @@ class Pivot:
     row_labels: list[str]
     column_labels: list[str]
     dense: list[float | None]
-    """The dense value of each row, the mean over the facts of the row."""
+    """The dense model's value of each row: the mean over the facts of the row."""
     cells: list[list[PivotCell | None]]
     averaged: list[Axis]
-    """The other axes whose labels some cell is a mean over."""
+    """The other axes over whose labels at least one cell is a mean."""
     tested: int
-    """How many facts have a p: the family of Benjamini-Hochberg."""
+    """Number of facts with a p-value: the family of tests of the Benjamini-Hochberg procedure."""
     surviving: int
+    """Number of facts whose difference is significant at a false discovery rate of 5 %."""
 
 
 def pivot(table: StudyTable, rows: str, columns: str, where: Where | None = None) -> Pivot:
-    """Cross two different axes. Problem 422 for an axis, or a label of `where`, that is not there."""
+    """The pivot table of two different axes. Raises Problem 422 for an unknown axis, an unknown label in `where`, or
+    equal axes."""
     for name, given in (("rows", rows), ("columns", columns)):
         if given not in AXES:
             raise bad_field(name, given, list(AXES), unknown_name(given, AXES))
     if rows == columns:
         raise bad_field("columns", columns, [axis for axis in AXES if axis != rows], "is the same as rows")
     down, across = _axis(rows), _axis(columns)
-    held = _held(table, where or {})
+    restrictions = _checked_where(table, where or {})
     row_codes, column_codes = table.facts_by.codes[down], table.facts_by.codes[across]
-    chosen = np.flatnonzero(_kept(table, held))
+    chosen = np.flatnonzero(_selected(table, restrictions))
     width = len(table.axes[across])
     place = row_codes[chosen] * width + column_codes[chosen]
     order = np.argsort(place, kind="stable")
@@ -95,18 +98,18 @@ def pivot(table: StudyTable, rows: str, columns: str, where: Where | None = None
     q = np.full(len(chosen), np.nan)
     p = table.facts_by.p[chosen]
     q[~np.isnan(p)] = benjamini_hochberg(p[~np.isnan(p)])
-    meeting = _Meeting(table, chosen, starts, q)
-    cells = {int(place[start]): cell for start, cell in zip(starts, meeting.cells(), strict=True)}
+    grouped = _GroupedFacts(table, chosen, starts, q)
+    cells = {int(place[start]): cell for start, cell in zip(starts, grouped.cells(), strict=True)}
     row_order, column_order = (np.unique(codes[chosen]).tolist() for codes in (row_codes, column_codes))
     return Pivot(
         rows=down,
         columns=across,
-        where=held,
+        where=restrictions,
         row_labels=[table.axes[down][row] for row in row_order],
         column_labels=[table.axes[across][column] for column in column_order],
-        dense=_dense(table, chosen, row_codes[chosen], row_order),
+        dense=_dense_means(table, chosen, row_codes[chosen], row_order),
         cells=[[cells.get(row * width + column) for column in column_order] for row in row_order],
-        averaged=[axis for axis in AXES if axis not in {down, across} and meeting.several(axis)],
+        averaged=[axis for axis in AXES if axis not in {down, across} and grouped.is_averaged(axis)],
         tested=int((~np.isnan(p)).sum()),
         surviving=int((q <= FALSE_DISCOVERY_RATE).sum()),
     )
@@ -116,8 +119,9 @@ def _axis(name: str) -> Axis:
     return next(axis for axis in AXES if axis == name)
 
 
-def _held(table: StudyTable, where: Where) -> dict[str, tuple[str, ...]]:
-    held: dict[str, tuple[str, ...]] = {}
+def _checked_where(table: StudyTable, where: Where) -> dict[str, tuple[str, ...]]:
+    """`where` without repeated labels. Raises Problem 422 for an unknown axis or label."""
+    checked: dict[str, tuple[str, ...]] = {}
     for name, labels in where.items():
         if name not in AXES:
             raise bad_field(name, list(labels), list(AXES), unknown_name(name, AXES))
@@ -125,54 +129,58 @@ def _held(table: StudyTable, where: Where) -> dict[str, tuple[str, ...]]:
         for label in labels:
             if label not in known:
                 raise bad_field(name, label, known, unknown_name(label, known))
-        held[name] = tuple(dict.fromkeys(labels))
-    return held
+        checked[name] = tuple(dict.fromkeys(labels))
+    return checked
 
 
-def _kept(table: StudyTable, held: dict[str, tuple[str, ...]]) -> Bools:
-    kept = np.ones(len(table.facts_by.state), np.bool_)
-    for axis, labels in held.items():
-        kept &= np.isin(table.facts_by.codes[axis], [table.axes[axis].index(label) for label in labels])
-    return kept
+def _selected(table: StudyTable, where: dict[str, tuple[str, ...]]) -> Bools:
+    """[facts]: whether each fact has one of the labels of `where` on all of its axes."""
+    selected = np.ones(len(table.facts_by.state), np.bool_)
+    for axis, labels in where.items():
+        selected &= np.isin(table.facts_by.codes[axis], [table.axes[axis].index(label) for label in labels])
+    return selected
 
 
-def _dense(table: StudyTable, chosen: Ints, rows: Ints, row_order: Sequence[int]) -> list[float | None]:
-    """The mean over each row; the facts stand in the order of the rows already."""
+def _dense_means(table: StudyTable, chosen: Ints, rows: Ints, row_order: Sequence[int]) -> list[float | None]:
+    """The mean of the dense model's values of each row. `chosen` are indices of facts sorted by row, `rows` their
+    rows."""
     if not len(chosen):
         return []
     starts = np.searchsorted(rows, np.asarray(row_order))
     return _or_none(_mean(table.facts_by.dense[chosen], starts))
 
 
-class _Meeting:
-    """Facts in the order of their cells (`chosen`, their places in the table), and where each cell starts."""
+class _GroupedFacts:
+    """Facts grouped by cell: `chosen` are their indices in the table, sorted by cell, `starts` the position of each
+    cell's first fact in `chosen`, and `q` their adjusted p-values."""
 
     def __init__(self, table: StudyTable, chosen: Ints, starts: Ints, q: Floats) -> None:
         self.table, self.chosen, self.starts, self.q = table, chosen, starts, q
         self.sizes = np.diff(starts, append=len(chosen))
 
-    def several(self, axis: Axis) -> bool:
-        """Whether a cell is a mean over labels of this axis. A task has one group: that tasks are averaged says it."""
+    def is_averaged(self, axis: Axis) -> bool:
+        """Whether any cell is a mean over several labels of this axis. Always False for groups, which the axis of tasks
+        covers."""
         codes = self.table.facts_by.codes[axis][self.chosen]
-        return axis != "group" and len(codes) > 0 and bool((self._most(codes) != self._least(codes)).any())
+        return axis != "group" and len(codes) > 0 and bool((self._maximum(codes) != self._minimum(codes)).any())
 
     def cells(self) -> Iterator[PivotCell]:
-        """Every cell, in the order of their starts."""
+        """Yield every cell, in the order of `starts`."""
         if not len(self.chosen):
             return
         by, at, sizes = self.table.facts_by, self.chosen, self.sizes
         done = self._count(~np.isnan(by.value[at]))
         pairs = self._count(~np.isnan(by.paired_difference[at]))
-        apart = self._apart()
-        paired = apart & (pairs > 0) & (pairs == done)
-        low, high = self._interval(by.value[at], by.low[at], by.high[at], apart & (done > 0))
+        independent = self._on_different_tasks()
+        paired = independent & (pairs > 0) & (pairs == done)
+        low, high = self._interval(by.value[at], by.low[at], by.high[at], independent & (done > 0))
         difference_ends = self._interval(by.paired_difference[at], by.paired_low[at], by.paired_high[at], paired)
         chance = _mean(by.chance[at], self.starts)
         near = self._count((by.low[at] <= by.chance[at]) & (by.chance[at] <= by.high[at]))
         at_chance = np.where(np.isnan(low), (done > 0) & (near == done), (low <= chance) & (chance <= high))
         states = [self._count(by.state[at] == code) > 0 for code in range(len(STATES))]
         failed = self._count(np.isin(by.state[at], [STATES.index(each) for each in UNSUCCESSFUL]))
-        one_model = self._most(by.pruned[at]) == self._least(by.pruned[at])
+        one_model = self._maximum(by.pruned[at]) == self._minimum(by.pruned[at])
         value, dense, difference, chances, majority = (
             _or_none(values)
             for values in (
@@ -180,15 +188,19 @@ class _Meeting:
                 _mean(by.dense[at], self.starts),
                 _mean(by.difference[at], self.starts),
                 chance,
-                # Of some of the tasks alone it would stand beside the accuracy of all.
+                # None unless all facts have one: a mean over some tasks must not be compared with the mean over all.
                 np.where(self._count(~np.isnan(by.majority[at])) == done, _mean(by.majority[at], self.starts), np.nan),
             )
         )
         rows, wrong, right = (
-            _whole(np.where(given, self._sum(values[at]), np.nan))
-            for given, values in ((apart & (done > 0), by.rows), (paired, by.newly_wrong), (paired, by.newly_right))
+            _integers(np.where(given, self._sum(values[at]), np.nan))
+            for given, values in (
+                (independent & (done > 0), by.rows),
+                (paired, by.newly_wrong),
+                (paired, by.newly_right),
+            )
         )
-        interval, difference_interval = _pairs(low, high), _pairs(*difference_ends)
+        interval, difference_interval = _intervals(low, high), _intervals(*difference_ends)
         survivors = self._count(self.q <= FALSE_DISCOVERY_RATE)
         for i, start in enumerate(self.starts.tolist()):
             first = self.table.fact(int(at[start]))
@@ -217,17 +229,19 @@ class _Meeting:
                 pruned=first.cell.pruned if one_model[i] else None,
             )
 
-    def _apart(self) -> Bools:
-        """The facts of a cell are on different tasks: no row is part of two of them, what they say is independent."""
+    def _on_different_tasks(self) -> Bools:
+        """[cells]: whether all facts of a cell are on different tasks. They share no rows then, so that they are
+        independent."""
         cell = np.repeat(np.arange(len(self.starts)), self.sizes)
         tasks = self.table.facts_by.codes["task"][self.chosen]
         width = len(self.table.axes["task"])
         different = np.bincount(np.unique(cell * width + tasks) // width, minlength=len(self.starts))
-        apart: Bools = different == self.sizes
-        return apart
+        all_different: Bools = different == self.sizes
+        return all_different
 
     def _interval(self, value: Floats, low: Floats, high: Floats, given: Bools) -> tuple[Floats, Floats]:
-        """The ends of the interval of each cell's mean, where it is `given` and every value in it has one."""
+        """(low, high) [cells] of the interval of each cell's mean (MOVER); NaN unless the cell is `given` and every
+        value in it has an interval."""
         count = self._count(~np.isnan(value))
         whole = given & (self._count(~np.isnan(value) & np.isnan(low)) == 0)
         mean = _mean(value, self.starts)
@@ -243,30 +257,30 @@ class _Meeting:
         counts: Ints = np.add.reduceat(flags.astype(np.int64), self.starts)
         return counts
 
-    def _least(self, codes: Ints) -> Ints:
-        least: Ints = np.minimum.reduceat(codes, self.starts)
-        return least
+    def _minimum(self, codes: Ints) -> Ints:
+        minimum: Ints = np.minimum.reduceat(codes, self.starts)
+        return minimum
 
-    def _most(self, codes: Ints) -> Ints:
-        most: Ints = np.maximum.reduceat(codes, self.starts)
-        return most
+    def _maximum(self, codes: Ints) -> Ints:
+        maximum: Ints = np.maximum.reduceat(codes, self.starts)
+        return maximum
 
 
 def _mean(values: Floats, starts: Ints) -> Floats:
-    """The mean of each piece, of what is there; NaN where nothing is."""
-    there = np.add.reduceat((~np.isnan(values)).astype(np.int64), starts)
+    """The mean of each segment that begins at `starts`, without NaN values; NaN for a segment without other values."""
+    count = np.add.reduceat((~np.isnan(values)).astype(np.int64), starts)
     sums = np.add.reduceat(np.nan_to_num(values), starts)
-    return np.where(there > 0, sums / np.maximum(there, 1), np.nan)
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
 def _or_none(values: Floats) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
 
 
-def _whole(values: Floats) -> list[int | None]:
+def _integers(values: Floats) -> list[int | None]:
     return [None if value is None else round(value) for value in _or_none(values)]
 
 
-def _pairs(low: Floats, high: Floats) -> list[Interval | None]:
+def _intervals(low: Floats, high: Floats) -> list[Interval | None]:
     ends = zip(low.tolist(), high.tolist(), strict=True)
     return [None if one != one or other != other else (one, other) for one, other in ends]

@@ -1,8 +1,9 @@
-"""Values that the paper prints (`studies/published/*.json`), to be laid beside measured ones.
+"""Values published in the paper (`studies/published/*.json`), for comparison with measured values.
 
-A file is a table as the paper has it: two axes, their labels in our words (`label` has the paper's spelling), values in
-percent (null where the text at hand has none), what all of it (`where`) or a row of it (`row_where`) holds constant.
-Axes that it says nothing of are averaged over, or not stated; its `note` says which.
+Each file is one table of the paper: two axes with their labels as this project spells them (`label` has the paper's
+spelling), and values in percent (null if the available text of the paper has none). `where` has the labels of other
+axes that are constant over the table, `row_where` those that are constant over a row. All remaining axes are averaged
+over, or the paper does not state them; `note` says which.
 """
 
 import json
@@ -21,7 +22,7 @@ Labels = Mapping[str, str]
 
 
 class PublishedTable(BaseModel):
-    """One table of the paper; `name` is its file's, such as `table-1`."""
+    """One table of the paper. `name` is the name of its file without the suffix, such as `table-1`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +36,7 @@ class PublishedTable(BaseModel):
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     label: dict[str, dict[str, str]]
-    """axis -> our label -> the paper's spelling."""
+    """axis -> label in this project -> the paper's spelling."""
     where: dict[str, str]
     row_where: tuple[dict[str, str], ...] = ()
     values: tuple[tuple[float | None, ...], ...]
@@ -44,23 +45,23 @@ class PublishedTable(BaseModel):
     def _whole(self) -> Self:
         sizes = {len(self.rows), len(self.values), len(self.row_where) or len(self.rows)}
         if len(sizes) > 1 or {len(row) for row in self.values} != {len(self.columns)}:
-            raise ValueError(f"{self.name} has rows or columns without values, or values without them")
+            raise ValueError(f"{self.name} has rows or columns without values, or values without a row or column")
         return self
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The axes whose labels `value` needs."""
+        """The axes whose labels `value` requires."""
         return (self.rows_axis, self.columns_axis, *dict.fromkeys(axis for row in self.row_where for axis in row))
 
     def value(self, labels: Labels) -> float | None:
-        """The paper's value, a share (0 to 1), where these labels stand (axis -> label, each axis that has one label
-        there); None where it prints none, or none of that.
+        """The paper's value, as a share (0 to 1), for these labels (axis -> label, for each axis with a single label);
+        None if the paper has no value for them.
 
-        A model is known by the last part of its reference, so that a local copy of a hub's model is the same.
+        Models are compared by the last part of their references, so that a local copy of a hub model is equal to it.
         """
-        if any(_known(axis, labels.get(axis, label)) != _known(axis, label) for axis, label in self.where.items()):
+        if any(_key(axis, labels.get(axis, label)) != _key(axis, label) for axis, label in self.where.items()):
             return None
-        found = self._values.get(tuple(_known(axis, labels.get(axis, "")) for axis in self.axes))
+        found = self._values.get(tuple(_key(axis, labels.get(axis, "")) for axis in self.axes))
         return None if found is None else round(found / 100, 6)
 
     @cached_property
@@ -70,18 +71,18 @@ class PublishedTable(BaseModel):
             rest = self.row_where[index] if self.row_where else {}
             for column, value in zip(self.columns, values, strict=True):
                 place = {self.rows_axis: row, self.columns_axis: column, **rest}
-                found[tuple(_known(axis, place[axis]) for axis in self.axes)] = value
+                found[tuple(_key(axis, place[axis]) for axis in self.axes)] = value
         return found
 
 
 @cache
 def published_tables() -> dict[str, PublishedTable]:
-    """Name -> table, in the order of the paper."""
+    """Name -> table, for all files, sorted by name."""
     return {file.stem: _read(file) for file in sorted(FOLDER.glob("*.json"))}
 
 
 def published_table(name: str) -> PublishedTable:
-    """The table with this name; Problem 422 for one that there is not."""
+    """The table with this name. Raises Problem 422 if there is none."""
     tables = published_tables()
     if name not in tables:
         raise bad_field("published", name, list(tables), unknown_name(name, tables))
@@ -92,5 +93,6 @@ def _read(file: Path) -> PublishedTable:
     return PublishedTable.model_validate({"name": file.stem, **json.loads(file.read_text(encoding="utf-8"))})
 
 
-def _known(axis: str, label: str) -> str:
+def _key(axis: str, label: str) -> str:
+    """The form of a label that is compared: for a model the last part of its reference, else the label itself."""
     return label.partition("@")[0].rpartition("/")[2].casefold() if axis == "model" else label

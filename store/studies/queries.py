@@ -1,5 +1,5 @@
-"""Studies: a grid becomes jobs, and their results a table. How a study moves with its cells is in
-`store/jobs/progress.py`."""
+"""Submits studies as jobs and reads their cells and tables. `store/jobs/progress.py` updates a study's state from its
+cells."""
 
 import threading
 from collections import Counter
@@ -25,12 +25,12 @@ from prunescope.store.studies.table import StudyCell, StudyTable, study_table
 from prunescope.store.tables import jobs, study_cells
 
 KEPT_TABLES = 4
-"""Tables of studies that are kept between requests, as long as nothing in them has changed: a large one takes a quarter
-of a second and 20 MB."""
+"""Number of tables in the cache, which are valid as long as their data is unchanged. A large table takes a quarter of a
+second to compute and 20 MB."""
 
 
 class Studies:
-    """The studies of an installation."""
+    """All studies of an installation."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class Studies:
         force: bool = False,
         after: dict[str, str] | None = None,
     ) -> tuple[Job, bool]:
-        """(the study's job, created). All rows are made at once; a cell that queues, runs or has succeeded already is
-        not made again.
+        """Insert a study with all of its cells; returns (the study's job, created). If the study is known already
+        (queued, running or succeeded), its job is returned; so is each known cell reused.
 
-        `force` runs every cell anew. `after`: pruned model's id -> job that still makes it, for models of the grid that
-        are pruned ones. Send `JobStore.unsent` afterwards.
+        `force` inserts new jobs for the study and all cells. `after` maps the id of a pruned model of the grid to the
+        job that still makes it. The caller sends the messages of `JobStore.unsent` afterwards.
         """
         document = spec.model_dump(mode="json")
         now = self.now()
@@ -95,7 +95,7 @@ class Studies:
         return to_job(row), created
 
     def cells(self, study_job: str) -> list[StudyCell]:
-        """The cells of a study, by its job's id, in the order of its plan."""
+        """The cells of the study with this job, in the order of its plan."""
         query = (
             select(
                 jobs.c.id,
@@ -114,13 +114,13 @@ class Studies:
             return [_to_cell(row) for row in connection.execute(query).all()]
 
     def cell_jobs(self, study_job: str, limit: int | None = None) -> list[str]:
-        """Ids of the jobs of a study's first cells, or of all of them."""
+        """Ids of the jobs of a study's first `limit` cells (None: all)."""
         query = select(study_cells.c.job).where(study_cells.c.study == study_job)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(study_cells.c.position).limit(limit)).scalars()]
 
     def counts(self, study_jobs: Iterable[str]) -> dict[str, Counter[JobState]]:
-        """How many cells each study has in each state, by their jobs' ids: one question for a whole list."""
+        """Id of a study's job -> number of its cells in each state, for all of `study_jobs` in one query."""
         found: dict[str, Counter[JobState]] = {study: Counter() for study in study_jobs}
         query = (
             select(study_cells.c.study, jobs.c.state, func.count())
@@ -134,14 +134,14 @@ class Studies:
         return found
 
     def table(self, name: str, measure: Measure = ACCURACY) -> StudyTable:
-        """The study with this id (16 hex digits) as its page shows it, by a measure that its spec asks for
-        (`measures_of`); Problem 404 when there is none."""
+        """The table of the study with this id (16 hex digits) for one of the measures in its spec (`measures_of`), from
+        the cache if its data is unchanged. Raises Problem 404 if there is no such study."""
         study = self.results.get("study", name)
         if study.job is None:
             raise not_found("study", name)
-        # The revisions first: what changes while the rest is read is then found out at the next look.
+        # Read before the data: a change during reading then invalidates the cached table at the next request.
         job = self.jobs.get(study.job)
-        state = (self.measurements.revision(), study, job, self._moves(study.job))
+        state = (self.measurements.revision(), study, job, self._cell_states(study.job))
         with self._lock:
             known = self._tables.get((name, measure))
         if known is not None and known[0] == state:
@@ -154,8 +154,8 @@ class Studies:
                 self._tables.pop(next(iter(self._tables)))
         return table
 
-    def _moves(self, study_job: str) -> list[tuple[Any, ...]]:
-        """All that can change of a study's cells."""
+    def _cell_states(self, study_job: str) -> list[tuple[Any, ...]]:
+        """(position, job, state, error) of every cell of a study: all data of cells that can change."""
         query = (
             select(study_cells.c.position, jobs.c.id, jobs.c.state, type_coerce(jobs.c.error, Text))
             .join(study_cells, study_cells.c.job == jobs.c.id)
@@ -166,8 +166,8 @@ class Studies:
             return [tuple(row) for row in connection.execute(query).all()]
 
     def advance(self, job: str) -> list[str]:
-        """After a job's end: ids of the jobs that waited for it and are now ready to be sent (the same as
-        `JobStore.advance`)."""
+        """After a job has ended: ids of the jobs that waited for it and are now ready, whose messages must be sent. The
+        same as `JobStore.advance`."""
         return self.jobs.advance(job)
 
 

@@ -1,15 +1,15 @@
-"""A study as a table: one fact for each cell and task. Any two axes of them are crossed by `store/studies/pivot.py`.
+"""The table of a study: one fact for each pruned model and task. `store/studies/pivot.py` computes pivot tables of it.
 
     StudyTable   {id, job, spec, cells: [StudyCell], axes: {axis: [label]}, facts: [Fact], dense: [Fact]}
-    StudyCell    one job of the study and its place in the grid
-    Fact         one pruned model on one task, beside the dense model on the same task
+    StudyCell    one job of the study and its position in the grid
+    Fact         one pruned model on one task, compared with the dense model on the same task
 
-Accuracies are shares (0 to 1), differences are accuracy minus dense, intervals are 95 % ones. Axes: model, method,
-pattern, calibration, seqlen, allocation, seed, task, group (of tasks).
+Accuracies are shares (0 to 1), differences are accuracy minus dense accuracy, intervals are 95 % intervals. The axes
+are model, method, pattern, calibration, seqlen, allocation, seed, task and group (of tasks).
 
-A table is of accuracies or of perplexities, whose tasks are their texts. A perplexity stands in it by its logarithm,
-the mean loss in nats a token: differences, means and intervals are made of that, so that a mean of perplexities is
-their geometric one. It is turned back where it is shown.
+A table contains accuracies or perplexities; the tasks of perplexities are their texts. A perplexity is stored as its
+logarithm, the mean loss in nats per token, and differences, means and intervals are computed from it, so that a mean of
+perplexities is a geometric mean. The pages convert it back with exp.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,11 +28,11 @@ from prunescope.store.studies.facts import FactArrays, Findings, fact_arrays
 Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group"]
 AXES: tuple[Axis, ...] = ("model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group")
 Where = Mapping[str, Sequence[str]]
-"""Axis -> the labels of it that count."""
+"""Axis -> the labels to which it is restricted."""
 
 NO_GROUP = "other"
 TEXTS = "held-out text"
-"""The group of what perplexity is measured on."""
+"""The group of all texts on which perplexity is measured."""
 _NONE = "none"
 _CONTEXT = "context"
 _UNIFORM = "uniform"
@@ -41,7 +41,7 @@ UNSUCCESSFUL = (JobState.FAILED, JobState.CANCELLED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyCell:
-    """One job of the study and its place in the grid."""
+    """One job of a study and its position in the grid (`Cell` in `store/studies/grid.py`)."""
 
     position: int
     job: str
@@ -58,23 +58,23 @@ class StudyCell:
     sparsity: float | None = None
     pruned: str | None = None
     artefact: str
-    """Id of what the cell makes (an evaluation, a pruned model, an attribution), whether it is there yet or not."""
+    """Id of the cell's result (an evaluation, a pruned model, an attribution), known before the result exists."""
     error: str | None = None
 
     @property
     def done(self) -> bool:
-        """The artefact is there."""
+        """Whether the job has succeeded, so that its result exists."""
         return self.state == JobState.SUCCEEDED
 
     @property
     def unsuccessful(self) -> bool:
-        """It failed or was cancelled, and can be tried again."""
+        """Whether the job failed or was cancelled, so that it can be retried."""
         return self.state in UNSUCCESSFUL
 
     @property
     def labels(self) -> dict[str, str]:
-        """Where its facts stand on the axes, but for their tasks: "none" for a method that uses no calibration set,
-        "context" for windows as long as the model's context."""
+        """Axis -> label of the cell's facts, for all axes except task and group. "none" means that the axis does not
+        apply, such as calibration for a method that needs none; the seqlen "context" is the model's context length."""
         seqlen = _CONTEXT if self.seqlen is None and self.calibration is not None else self.seqlen
         places = {
             "model": self.model,
@@ -89,8 +89,8 @@ class StudyCell:
 
 
 class Fact(NamedTuple):
-    """One model on one task: what was measured, beside the dense model's, and the two on the same rows. Each is None
-    until it is there. `labels` are its cell's."""
+    """One model on one task: its measurement (`measured`), the dense model's (`before`), and the pairing of both on the
+    same rows; each None until it exists. `labels` are the labels of the cell."""
 
     cell: StudyCell
     labels: dict[str, str]
@@ -102,23 +102,23 @@ class Fact(NamedTuple):
 
     @property
     def value(self) -> float | None:
-        """Share of right answers; of a perplexity the mean loss in nats a token."""
+        """The accuracy, or the mean loss in nats per token of a perplexity; None until it is measured."""
         return None if self.measured is None else self.measured.value
 
     @property
     def dense(self) -> float | None:
-        """The same of the dense model."""
+        """The value of the dense model; None until it is measured."""
         return None if self.before is None else self.before.value
 
     @property
     def difference(self) -> float | None:
-        """The value minus the dense model's."""
+        """The value minus the dense model's value; None until both are measured."""
         if self.measured is None or self.before is None:
             return None
         return self.measured.value - self.before.value
 
     def label(self, axis: str) -> str:
-        """Where it stands on an axis."""
+        """The label of the fact on an axis."""
         if axis == "task":
             return self.task
         return self.group if axis == "group" else self.labels[axis]
@@ -126,8 +126,8 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTable:
-    """All data that a study's page shows. Facts (one measured value each) are ordered as the cells of the grid, within
-    a cell as its tasks. A large study has tens of thousands, so each is created only when it is accessed."""
+    """All data of a study's page. Facts are sorted by cell in the order of the grid, then by task. A large study has
+    tens of thousands of facts, so `Fact` objects are created only when they are accessed."""
 
     id: str
     job: Job
@@ -139,11 +139,11 @@ class StudyTable:
     axes: dict[str, list[str]]
     findings: Findings
     dense_of: dict[str, str]
-    """Evaluation of a pruned model -> the study's own of the dense one."""
+    """Evaluation of a pruned model -> the study's evaluation of its dense model."""
 
     @cached_property
     def evaluated(self) -> list[StudyCell]:
-        """The cells that facts are of."""
+        """The cells that have facts: the evaluations of pruned models."""
         return [cell for cell in self.cells if cell.role == "evaluate" and self.groups]
 
     @cached_property
@@ -152,7 +152,7 @@ class StudyTable:
         return fact_arrays(self.evaluated, self.groups, self.axes, self.findings)
 
     def fact(self, place: int) -> Fact:
-        """The fact at a place of the arrays."""
+        """The fact at this index of the arrays."""
         cell, task = divmod(place, len(self.groups))
         return self._fact(self.evaluated[cell], self.axes["task"][task])
 
@@ -163,7 +163,7 @@ class StudyTable:
 
     @property
     def dense(self) -> list[Fact]:
-        """The dense models' own values; no differences."""
+        """The facts of the dense models, without comparisons."""
         return [self._fact(cell, task) for cell in self.cells if cell.role == "dense" for task in self.groups]
 
     def _fact(self, cell: StudyCell, task: str) -> Fact:
@@ -174,7 +174,8 @@ class StudyTable:
 
 
 def measures_of(spec: Mapping[str, Any]) -> list[Measure]:
-    """What a study's spec asks for; a table of accuracies, without tasks, where that is nothing."""
+    """The measures that a study's spec requests: accuracy if there are tasks, then perplexity. Accuracy, with an empty
+    table, if the spec requests neither."""
     perplexity: list[Measure] = [PERPLEXITY] if spec.get("perplexity") else []
     return [ACCURACY, *perplexity] if spec["tasks"] or not perplexity else perplexity
 
@@ -186,7 +187,8 @@ def study_table(
     found: tuple[Iterable[Measured], Iterable[Paired]],
     measure: Measure = ACCURACY,
 ) -> StudyTable:
-    """The table of a study from its cells, and from what is measured and paired already (`Measurements.of_study`)."""
+    """The table of a study for one measure, from its cells and the measurements and pairings that exist so far
+    (`found`, from `Measurements.of_study`)."""
     if measure == PERPLEXITY:
         tasks = [*map(text_key, study.spec["perplexity"]["datasets"])]
         groups = dict.fromkeys(tasks, TEXTS)

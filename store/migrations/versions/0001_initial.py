@@ -1,4 +1,4 @@
-"""Jobs, their logs and dependencies, studies' cells, records of what was made, share links."""
+"""Creates the tables of jobs, their logs and dependencies, of studies' cells, records and share links."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,7 +1,7 @@
-"""What evaluations found, for tables: measurements, right and wrong rows, pruned models paired with dense ones.
+"""Creates tables of the evaluations' results: measurements, correct rows, and pairings of pruned with dense models.
 
-The measurements of the evaluations that are there come from their records. Their rows are in the artefacts, which a
-worker goes through when it starts (`worker/catching_up.py`).
+The measurements of existing evaluations are copied from their records. The correct rows are only in the artefacts; a
+worker reads these when it starts (`worker/catching_up.py`).
 """
 
 from typing import Any
@@ -89,7 +89,7 @@ def _measurements(connection: sa.Connection) -> list[dict[str, Any]]:
             "measure": "accuracy",
             "task": task,
             "model": row.spec["model"],
-            "base": _dense(row.spec["model"], made_from),
+            "base": _dense_ancestor(row.spec["model"], made_from),
             "protocol": f"version {result.get('version')}, prompt {result.get('prompt_hash')}",
             "value": result["accuracy"],
             "low": result["interval"][0],
@@ -104,7 +104,9 @@ def _measurements(connection: sa.Connection) -> list[dict[str, Any]]:
     ]
 
 
-def _dense(model: str, made_from: dict[str, str]) -> str | None:
+def _dense_ancestor(model: str, made_from: dict[str, str]) -> str | None:
+    """The dense model of a pruned one, through any number of pruned models; None for a dense model, and if a model in
+    between is unknown. `made_from`: id of a pruned model -> the model that was pruned."""
     if not model.startswith(_PRUNED):
         return None
     base: str | None = model

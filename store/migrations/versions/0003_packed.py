@@ -1,4 +1,5 @@
-"""What evaluations found, packed: a study of tens of thousands of measurements is read at once."""
+"""Copies measurements and pairings into packed rows, one for each evaluation, from which a study with tens of thousands
+of measurements is read at once."""
 
 import json
 from itertools import groupby

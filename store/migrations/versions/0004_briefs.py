@@ -1,4 +1,4 @@
-"""Specs in brief, for lists of jobs: a list of long specs is not read for their titles."""
+"""Adds briefs, shortened copies of specs, which lists of jobs read instead of the specs."""
 
 import sqlalchemy as sa
 from alembic import op

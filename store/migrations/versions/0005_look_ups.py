@@ -1,4 +1,4 @@
-"""What is asked for often has an index: the models that a record names, and what a job makes."""
+"""Adds indexes for frequent queries: the models that a record names, and the artefact that a job makes."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""Measurements are stored only in `measurements`, all of an evaluation in one packed row, and no longer in its record's
+"""Stores measurements only in `measurements`, in one packed row for each evaluation, and no longer in the record's
 summary and in a row for each task.
 
-They are read from the records: those of the earliest versions hold perplexities that were in no table. A result without
-a value, which no version wrote, is dropped.
+They are read from the records, because records of the earliest versions contain perplexities that no table has. A
+result without a value, which no version wrote, is dropped.
 """
 
 import json
@@ -100,7 +100,7 @@ def downgrade() -> None:
         op.drop_index(index, "outcomes")
     for column in ("model", "base", "protocol"):
         op.drop_column("outcomes", column)
-    measurements, pairings, packed = _former_tables()
+    measurements, pairings, packed = _previous_tables()
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in kept:
         found[row.evaluation][row.measure] = _unpacked(row, _MEASURED)
@@ -133,7 +133,7 @@ def downgrade() -> None:
 
 
 def _add_columns_to_outcomes() -> None:
-    """The model, its dense one and the protocol move from `measurements` to the outcomes."""
+    """Move the columns `model`, `base` (the dense model) and `protocol` from `measurements` to `outcomes`."""
     connection = op.get_bind()
     for column in ("model", "protocol"):
         op.add_column("outcomes", sa.Column(column, _COLUMNS[column], nullable=False, server_default=""))
@@ -152,7 +152,7 @@ def _columns(*names: str) -> list[sa.Column[Any]]:
 
 
 def _evaluations(connection: sa.Connection) -> Iterable[list[Any]]:
-    """The records of evaluations, some at once."""
+    """Yield the records of evaluations in batches."""
     of_a_kind = _records.c.kind == "evaluation"
     ids = [*connection.execute(sa.select(_records.c.id).where(of_a_kind)).scalars()]
     for start in range(0, len(ids), _AT_ONCE):
@@ -161,7 +161,7 @@ def _evaluations(connection: sa.Connection) -> Iterable[list[Any]]:
 
 
 def _split_summary(summary: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """(the summary without what was found, measure -> task -> numbers)."""
+    """(the summary without measured values, measure -> task -> numbers)."""
     rest, found = dict(summary), {}
     for measure, field, columns, named in (
         ("accuracy", "tasks", _OF_A_TASK, str),
@@ -202,7 +202,7 @@ def _unpacked(row: Any, columns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 def _restore_summary(
     row: Any, found: Mapping[str, Any], base: str | None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(the summary with what was found, the rows of `measurements`) of the former schema."""
+    """(the summary with measured values, the rows of `measurements`) of the previous schema."""
     summary, rows = dict(row.summary), []
     for measure, field in (("accuracy", "tasks"), ("perplexity", "perplexity")):
         results = {}
@@ -224,7 +224,7 @@ def _restore_summary(
     return summary, rows
 
 
-def _former_tables() -> tuple[sa.Table, sa.Table, sa.Table]:
+def _previous_tables() -> tuple[sa.Table, sa.Table, sa.Table]:
     floats = {name: sa.Column(name, sa.Float) for name in ("low", "high", "chance", "majority")}
     measurements = op.create_table(
         "measurements",
