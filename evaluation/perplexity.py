@@ -25,7 +25,7 @@ from prunescope.lm.finite import FLOAT32, is_narrow, not_finite
 LARGEST_NLL = 700.0
 """Maximum mean negative log-likelihood in nats; exp of a larger one overflows a double."""
 
-UNUSABLE = "its weights do not make a language model"
+UNUSABLE = "its weights are not those of a working language model"
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def perplexity(
     mean = fmean(nlls)
     if mean > LARGEST_NLL:
         raise NotFinite(
-            f"{name or type(model).__name__} has a mean negative log-likelihood of {mean:.0f} nats a token, whose "
-            f"perplexity is no number any more; {FLOAT32 if is_narrow(model) else UNUSABLE}"
+            f"{name or type(model).__name__} has a mean negative log-likelihood of {mean:.0f} nats a token, too large "
+            f"for a finite perplexity; {FLOAT32 if is_narrow(model) else UNUSABLE}"
         )
     return Perplexity(math.exp(mean), mean, _interval(nlls), total * (seqlen - 1), total, seqlen, tuple(nlls))
 

@@ -38,7 +38,7 @@ def around(task: str, newline: Newline = "real") -> tuple[str, str]:
     prompt contains several fields of the row."""
     template = configuration(find_task(task), newline)["doc_to_text"]
     if not isinstance(template, str) or len(_FIELD.findall(template)) != 1:
-        raise BadInput(f"the prompt of {task} does not go around one text; give the texts with prompt none")
+        raise BadInput(f"the prompt of {task} does not contain exactly one field for a text; choose prompt none")
     return _frame(template)
 
 

@@ -138,5 +138,5 @@ def test_texts_of_a_prompt_with_several_fields_are_what_the_model_reads(tmp_path
 def test_a_prompt_goes_around_other_texts_only_where_it_has_one_field() -> None:
     assert around("arc_easy") == ("Question: ", "\nAnswer:")
     for task in ("rte", "copa", "winogrande", "paws", "sciq", "openbookqa"):
-        with pytest.raises(BadInput, match=f"the prompt of {task} does not go around one text"):
+        with pytest.raises(BadInput, match=f"the prompt of {task} does not contain exactly one field"):
             around(task)
