@@ -131,9 +131,9 @@ def problems_readable(row: Row) -> Fault | None:
     try:
         problems = ast.literal_eval(row["problems"])
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return "problems", "is no list in Python's notation"
+        return "problems", "is not a list in Python syntax"
     if not isinstance(problems, list) or not problems:
-        return "problems", "is no list of questions"
+        return "problems", "is not a list of questions"
     for problem in problems:
         if (wrong := wanted.fault(problem)) is not None:
             return "problems", f"has a question that {wrong}"

@@ -133,7 +133,7 @@ def _question(task: ConfigurableTask, index: int, doc: Row) -> Question:
     prompt = task.fewshot_context(doc=doc, num_fewshot=0)
     requests = task.construct_requests(doc=doc, ctx=prompt, metadata=(task.config.task, index, 1))
     choices = task.doc_to_choice(doc)
-    # If every choice has its own prompt, the harness's doc_to_text returns the index of the correct choice.
+    # If every choice has its own prompt, doc_to_text of the harness returns the correct answer.
     answer = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
     prompts = tuple(request.args[0] for request in requests)
     continuations = tuple(request.args[1] for request in requests)

@@ -33,7 +33,7 @@ class PromptedText:
     words: tuple[str, ...] | None
 
 
-def around(task: str, newline: Newline = "real") -> tuple[str, str]:
+def prompt_around(task: str, newline: Newline = "real") -> tuple[str, str]:
     """(prompt before the row's text, prompt after it) of a task. Raises BadInput for an unknown task, and for one whose
     prompt contains several fields of the row."""
     template = configuration(find_task(task), newline)["doc_to_text"]

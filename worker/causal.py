@@ -18,7 +18,7 @@ from jaxtyping import Float
 from prunescope.evaluation.accuracy import ExampleResult, TaskResult, measure, questionnaires
 from prunescope.evaluation.batches import batch_size
 from prunescope.evaluation.harness import Questionnaire
-from prunescope.evaluation.prompts import around
+from prunescope.evaluation.prompts import prompt_around
 from prunescope.jobs.specs import Causal
 from prunescope.jobs.vocabulary import PROMPTS
 from prunescope.lm.errors import BadInput, NotFinite
@@ -47,7 +47,7 @@ def rows_of(asked: Causal, texts: Sequence[Text], context: Context) -> Questionn
     found = questionnaires([asked.task], data=context.settings.data, limit=limit)[asked.task]
     used = {text.prompt for text in texts}
     if asked.task in PROMPTS:
-        before, after = around(asked.task)
+        before, after = prompt_around(asked.task)
         used |= {f"{before}{text.text}{after}" for text in texts}
     kept = tuple(question for question in found.questions if question.text not in used)[: asked.limit]
     if not kept:

@@ -58,13 +58,13 @@ class Parts:
             for changed in (job, *self.stores.jobs.studies_of(job.id)):
                 events.publish_job(self.events, changed)
 
-    def say(self, job: Job, holder: str, progress: Progress) -> None:
+    def store_progress(self, job: Job, holder: str, progress: Progress) -> None:
         """Store a job's progress and publish it; no effect if `holder` no longer has the lease."""
         if self.stores.jobs.progress(job.id, holder, progress):
             with _events_optional(job.id):
                 events.publish_progress(self.events, job, progress)
 
-    def note(self, job: Job, line: str) -> None:
+    def add_log_line(self, job: Job, line: str) -> None:
         """Append a line to a job's log and publish it."""
         entry = self.stores.jobs.append_log(job.id, line)
         with _events_optional(job.id):

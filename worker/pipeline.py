@@ -77,7 +77,7 @@ def run(job_id: str, parts: Parts, models: ModelCache) -> None:
 
 def _attempt(job: Job, holder: str, parts: Parts, models: ModelCache, check: Callable[[], None]) -> Ending:
     settings, artefacts = parts.settings, parts.stores.artefacts
-    reporter = Reporter(lambda progress: parts.say(job, holder, progress), lambda line: parts.note(job, line))
+    reporter = Reporter(lambda progress: parts.store_progress(job, holder, progress), partial(parts.add_log_line, job))
     context = Context(
         settings=settings,
         models=models,
@@ -149,7 +149,7 @@ def _end(job: Job, holder: str, parts: Parts, ending: Ending) -> None:
         case Done(result):
             held = jobs.succeed(job.id, holder, result)
         case Failed(problem):
-            parts.note(job, f"failed: {problem.detail}")
+            parts.add_log_line(job, f"failed: {problem.detail}")
             held = jobs.fail(job.id, holder, problem.document())
         case Stopped():
             held = jobs.release(job.id, holder)  # queued again, or cancelled if a user requested it

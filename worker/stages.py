@@ -16,7 +16,7 @@ from prunescope.evaluation.accuracy import TaskResult
 from prunescope.evaluation.accuracy import evaluate as measure
 from prunescope.evaluation.held_out import HeldOut, held_out_windows
 from prunescope.evaluation.perplexity import perplexity
-from prunescope.evaluation.prompts import around, row_texts, task_texts
+from prunescope.evaluation.prompts import prompt_around, row_texts, task_texts
 from prunescope.jobs import specs
 from prunescope.jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS, TASKS
 from prunescope.lm.architecture import context_length
@@ -149,7 +149,7 @@ def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
 
 
 def _around(prompt: str) -> tuple[str, str]:
-    return ("", "") if prompt == NO_PROMPT else around(prompt)
+    return ("", "") if prompt == NO_PROMPT else prompt_around(prompt)
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:

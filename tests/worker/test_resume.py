@@ -199,8 +199,8 @@ class StoppedAfterALayer(Parts):
 
     cancel: bool = False
 
-    def note(self, job: Job, line: str) -> None:
-        super().note(job, line)
+    def add_log_line(self, job: Job, line: str) -> None:
+        super().add_log_line(job, line)
         if not line.startswith(f"prune: layer 1 of {LAYERS}"):
             return
         if self.cancel:
