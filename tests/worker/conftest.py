@@ -65,7 +65,7 @@ def enqueue(parts: Parts) -> Callable[..., Job]:
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    """The surroundings of a stage; `said` is what it reported."""
+    """The Context of a stage; `said` is the list of its progress reports."""
     said: list[Any] = []
     made = Context(
         settings=Settings(home=tmp_path / "home"),
