@@ -89,7 +89,7 @@ def prune(model: Path, output: Path, method: str, samples: int) -> dict[str, Any
     from prunescope.jobs.settings import Settings
     from prunescope.jobs.specs import PruneSpec
     from prunescope.worker.context import Context
-    from prunescope.worker.models import WarmModels
+    from prunescope.worker.models import ModelCache
     from prunescope.worker.pruned_model import prune as stage
 
     torch.ones(64, 64) @ torch.ones(64, 64)  # so that the set-up of a first product is not attributed to the model
@@ -97,7 +97,7 @@ def prune(model: Path, output: Path, method: str, samples: int) -> dict[str, Any
     spec = PruneSpec.model_validate({"model": str(model), "method": method, "pattern": 0.5, "calibration": calibration})
     context = Context(
         settings=Settings(home=output / "home"),
-        models=WarmModels("cpu"),
+        models=ModelCache("cpu"),
         place_of=Path,
         file_of=Path,
         report=lambda _: None,

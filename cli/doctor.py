@@ -1,4 +1,4 @@
-"""`prunescope doctor`: checks the installation and services, and says how to fix what does not work."""
+"""`prunescope doctor`: checks the installation and the services, and prints how to fix what does not work."""
 
 import os
 import shutil
@@ -18,15 +18,17 @@ from prunescope.jobs.settings import Settings
 if TYPE_CHECKING:
     import redis
 
-LITTLE_DISK = 5 * 2**30
-"""Free bytes below which the disk is reported as nearly full: the size of one pruned 1.5B model."""
+MIN_FREE_BYTES = 5 * 2**30
+"""Free disk space in bytes below which `doctor` prints a remark: the size of one pruned 1.5B model."""
 
 CONNECT_SECONDS = 3
+"""Timeout for connecting to Redis or the database."""
 
 State = Literal["ok", "note", "bad"]
-"""`bad`: something does not work until it is fixed; `note`: a remark."""
+"""`ok`: it works; `note`: it works, with a remark; `bad`: it does not work until the user fixes it."""
 
 Answer = tuple[State, str]
+"""(state, text) of one check."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Finding:
 
 
 def run(settings: Settings) -> bool:
-    """Run all checks and print a line for each; True when none is bad."""
-    findings = [_examined(part, check, settings) for part, check in CHECKS.items()]
+    """Run all checks and print one line for each. Returns whether none is `bad`."""
+    findings = [_finding(part, check, settings) for part, check in CHECKS.items()]
     width = max(len(finding.part) for finding in findings)
     for finding in findings:
         print(f"{finding.state:5}{finding.part:{width}}  {finding.text}")
@@ -48,20 +50,20 @@ def run(settings: Settings) -> bool:
 
 
 def check_services(settings: Settings) -> None:
-    """Raise Refusal, with a one-line text, if server or worker could not start. A Redis that does not answer yet is no
-    reason."""
+    """Raise Refusal, naming the part and the remedy, if the server or a worker could not start with these settings. A
+    Redis that does not answer yet is not an error."""
     if _redis_client(settings) is None:
         raise Refusal(_redis(settings)[1])
     for part in ("disk", "artefacts", "database"):
-        finding = _examined(part, CHECKS[part], settings)
+        finding = _finding(part, CHECKS[part], settings)
         if finding.state == "bad":
             raise Refusal(f"{part}: {finding.text}")
 
 
-def _examined(part: str, check: Callable[[Settings], Answer], settings: Settings) -> Finding:
+def _finding(part: str, check: Callable[[Settings], Answer], settings: Settings) -> Finding:
     try:
         state, text = check(settings)
-    except Exception as error:  # any error of a broken part is the finding
+    except Exception as error:  # whatever the check raises is its result
         return Finding(part, "bad", one_line(f"{type(error).__name__}: {error}"))
     return Finding(part, state, one_line(text))
 
@@ -106,7 +108,7 @@ def _redis(settings: Settings) -> Answer:
 
     shown = _without_password(settings.resolved_redis_url)
     if (client := _redis_client(settings)) is None:
-        return "bad", "PRUNESCOPE_REDIS_URL is no address: redis://host:6379/0, with %2F for a / in a password"
+        return "bad", "PRUNESCOPE_REDIS_URL is not a valid address: redis://host:6379/0, with %2F for a / in a password"
     with client:
         try:
             running = f"{client.info('server')['redis_version']} answers at {shown}"
@@ -115,7 +117,7 @@ def _redis(settings: Settings) -> Answer:
             if settings.redis_url is not None:
                 return (
                     "bad",
-                    f"nothing answers at {shown} ({error}): start it, or mend PRUNESCOPE_REDIS_URL",
+                    f"nothing answers at {shown} ({error}): start it, or correct PRUNESCOPE_REDIS_URL",
                 )
     try:
         return "ok", f"none runs; prunescope up starts a private one with {find_server()}"
@@ -124,19 +126,19 @@ def _redis(settings: Settings) -> Answer:
 
 
 def _redis_client(settings: Settings) -> "redis.Redis | None":
-    """A client that has not connected yet; None for an invalid address."""
+    """A Redis client that has not connected yet; None if PRUNESCOPE_REDIS_URL is invalid."""
     import redis
 
     try:
         return redis.Redis.from_url(
             settings.resolved_redis_url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
         )
-    except ValueError:  # its text may contain a part of the password
+    except ValueError:  # its message may contain a part of the password
         return None
 
 
 def _without_password(address: str) -> str:
-    """A Redis address for display, without its credentials and query, which may be secret."""
+    """A URL for display, without credentials and query, which may be secret."""
     scheme, _, rest = address.partition("://")
     place = rest.rpartition("@")[2].partition("?")[0]
     return f"{scheme}://{'***@' if '@' in rest else ''}{place}"
@@ -149,12 +151,12 @@ def _database(settings: Settings) -> Answer:
     forms = "sqlite:////folder/file.db or postgresql://user@host/name"
     try:
         url = make_url(settings.resolved_database_url)
-    except (ArgumentError, ValueError):  # its text contains the password
-        return "bad", f"PRUNESCOPE_DATABASE_URL is no address of a database: {forms}"
+    except (ArgumentError, ValueError):  # its message contains the password
+        return "bad", f"PRUNESCOPE_DATABASE_URL is not a valid database address: {forms}"
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         found = _writable(Path(url.database or ".").absolute().parent, "PRUNESCOPE_DATABASE_URL")
-        return found if found[0] == "bad" else ("ok", f"{shown} will be made by the first start")
+        return found if found[0] == "bad" else ("ok", f"{shown} will be created by the first start")
     waits = {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" else {}
     try:
         engine = create_engine(url, connect_args=waits)
@@ -164,7 +166,7 @@ def _database(settings: Settings) -> Answer:
         with engine.connect() as connection:
             connection.execute(text("select 1"))
     except DBAPIError as error:
-        return "bad", f"{shown} does not answer ({error.orig}): start it, or mend PRUNESCOPE_DATABASE_URL"
+        return "bad", f"{shown} does not answer ({error.orig}): start it, or correct PRUNESCOPE_DATABASE_URL"
     finally:
         engine.dispose()
     return "ok", f"{shown} answers"
@@ -179,15 +181,16 @@ def _artefacts(settings: Settings) -> Answer:
     except (ValueError, ImportError) as error:
         return "bad", f"PRUNESCOPE_ARTEFACTS_URL {_without_password(address)}: {error}"
     if not artefacts.local:
-        return "ok", f"{_without_password(address)} (whether it answers was not tried)"
+        return "ok", f"{_without_password(address)} (the connection was not tested)"
     return _writable(Path(artefacts.root), "PRUNESCOPE_ARTEFACTS_URL")
 
 
 def _writable(folder: Path, variable: str) -> Answer:
-    """Check that a folder exists and is writable, or can be created; `variable` is the setting that names it."""
+    """Check that a folder exists and is writable, or can be created. `variable` is the setting that names the
+    folder."""
     for place in (folder, *folder.parents):
         if place.is_symlink() and not place.exists():
-            return "bad", f"{place} is a link that leads nowhere: remove it, or choose another {variable}"
+            return "bad", f"{place} is a dangling symlink: remove it, or choose another {variable}"
     place = next(place for place in (folder, *folder.parents) if place.exists())
     if not place.is_dir():
         return "bad", f"{place} is not a folder: choose another {variable}"
@@ -204,7 +207,7 @@ def _disk(settings: Settings) -> Answer:
     place = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     text = f"{free / 2**30:.1f} GiB free at {home}"
-    return ("ok", text) if free >= LITTLE_DISK else ("note", f"{text}: too little for models of billions of weights")
+    return ("ok", text) if free >= MIN_FREE_BYTES else ("note", f"{text}: too little for models of billions of weights")
 
 
 def _roots(settings: Settings) -> Answer:
@@ -212,7 +215,7 @@ def _roots(settings: Settings) -> Answer:
         return "note", "none: jobs may name demo and hub models; PRUNESCOPE_MODEL_ROOTS adds folders"
     missing = [str(root) for root in settings.model_roots if not root.is_dir()]
     if missing:
-        return "bad", f"no such folder: {', '.join(missing)}; mend PRUNESCOPE_MODEL_ROOTS"
+        return "bad", f"no such folder: {', '.join(missing)}; correct PRUNESCOPE_MODEL_ROOTS"
     return "ok", ", ".join(str(root) for root in settings.model_roots)
 
 
@@ -221,7 +224,7 @@ def _data(settings: Settings) -> Answer:
         return "note", "no local data: tasks and calibration text come from the hub; PRUNESCOPE_DATA names a folder"
     parts = [name for name in ("eval", "calibration") if (settings.data / name).is_dir()]
     if not parts:
-        return "bad", f"{settings.data} has neither eval/ nor calibration/; mend PRUNESCOPE_DATA"
+        return "bad", f"{settings.data} has neither eval/ nor calibration/; correct PRUNESCOPE_DATA"
     return "ok", f"{settings.data} with {' and '.join(parts)}"
 
 

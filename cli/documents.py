@@ -1,4 +1,4 @@
-"""Reads YAML files as JSON-like documents; anything JSON cannot express is an error with its place."""
+"""Parses YAML into JSON values. A value that JSON cannot express is an error that names its position."""
 
 import math
 from collections.abc import Hashable
@@ -10,21 +10,22 @@ from prunescope.cli.errors import one_line
 from prunescope.errors import Refusal
 
 MAX_DEPTH = 100
-"""Nesting depth of a document."""
+"""Maximum nesting depth of a document."""
 
 MAX_CHARACTERS = 50_000_000
-"""Size of a document with its aliases expanded; a few lines of aliases can expand to billions of characters."""
+"""Maximum size of a document with its aliases expanded. A few lines of aliases can expand to billions of characters."""
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader without YAML 1.1's dates and base-60 numbers (2:4 would be 124), which refuses repeated keys."""
+    """A safe YAML loader that rejects repeated keys and reads YAML 1.1's dates and base-60 numbers as strings (2:4
+    would be the number 124)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} occurs twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -41,41 +42,43 @@ def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | str:
     return _as_text(loader, node) if ":" in str(node.value) else loader.construct_yaml_float(node)
 
 
-def _unknown(loader: yaml.SafeLoader, node: yaml.Node) -> None:
-    raise yaml.constructor.ConstructorError(None, None, f"{node.tag} is nothing that JSON has", node.start_mark)
+def _reject(loader: yaml.SafeLoader, node: yaml.Node) -> None:
+    raise yaml.constructor.ConstructorError(None, None, f"{node.tag} has no equivalent in JSON", node.start_mark)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:float", _number)
 for _kind in ("binary", "set", "omap", "pairs"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _unknown)
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _reject)
 
 
 def read_yaml(text: str, place: str) -> Any:
-    """Parse the YAML document `text`; `place` is its name in errors.
+    """Parse the YAML document `text` into JSON values; errors call the document `place`.
 
-    Raises Refusal when it is not YAML, has values that JSON does not have, or is too deep or too large.
+    Raises Refusal when `text` is not YAML, has a value that JSON cannot express, or exceeds MAX_DEPTH or
+    MAX_CHARACTERS.
     """
     try:
         document = yaml.load(text, Loader=_Loader)
     except RecursionError:
         raise Refusal(f"{place} is more than {MAX_DEPTH} levels deep") from None
-    except Exception as error:  # its constructors raise the errors of int(), float() and dict()
-        raise Refusal(f"{place} is no YAML: {one_line(str(error))[:500]}") from None
+    except Exception as error:  # the loader also raises errors of int(), float() and dict()
+        raise Refusal(f"{place} is not valid YAML: {one_line(str(error))[:500]}") from None
     _check(document, place)
     return document
 
 
 def _check(document: Any, place: str) -> None:
-    """Raise Refusal for a document that is too deep, too large or contains itself, and for values that JSON does not
-    have. Each part is checked once, however many aliases refer to it."""
+    """Raise Refusal for a document that is too deep, too large or contains itself, and for a value that JSON cannot
+    express. Each part is checked once, even if several aliases refer to it."""
     known: dict[int, tuple[int, int]] = {}
 
-    def measured(value: Any, depth: int, path: str) -> tuple[int, int]:
-        """(characters, levels of nesting) of a value."""
+    def size(value: Any, depth: int, path: str) -> tuple[int, int]:
+        """(number of characters, levels of nesting) of a value that lies `depth` levels deep. Errors name it by `path`,
+        its keys joined by dots."""
         if isinstance(value, float) and not math.isfinite(value):
-            raise Refusal(f"{place}: {path or 'the value'} is {value}, which is no finite number")
+            raise Refusal(f"{place}: {path or 'the value'} is {value}, which is not a finite number")
         if not isinstance(value, dict | list):
             return 1 + (len(value) if isinstance(value, str) else 0), 0
         characters, levels = known.get(id(value), (1, 0))
@@ -85,10 +88,10 @@ def _check(document: Any, place: str) -> None:
             for key, part in value.items() if isinstance(value, dict) else enumerate(value):
                 if isinstance(value, dict) and not isinstance(key, str):
                     raise Refusal(f"{place}: {path or 'the document'} has the key {key!r}; put it in quotes")
-                more, below = measured(part, depth + 1, f"{path}.{key}"[:80].lstrip("."))
+                more, below = size(part, depth + 1, f"{path}.{key}"[:80].lstrip("."))
                 characters, levels = characters + more + len(str(key)), max(levels, below + 1)
             known[id(value)] = characters, levels
         return characters, levels
 
-    if measured(document, 0, "")[0] > MAX_CHARACTERS:
+    if size(document, 0, "")[0] > MAX_CHARACTERS:
         raise Refusal(f"{place} has more than {MAX_CHARACTERS:,} characters when its aliases are written out")

@@ -1,7 +1,7 @@
-"""Exit codes and error lines of the command: 0 done, 2 bad input (one line that says how to correct it), 1 anything
-else.
+"""Exit codes and error lines of the command.
 
-Tracebacks are printed only with PRUNESCOPE_DEBUG=1; the traceback of an unexpected error is written to a file.
+Exit code 0: done. 2: an error that the user can correct; the line says how. 1: any other error. A traceback is printed
+only with PRUNESCOPE_DEBUG=1; otherwise the traceback of an unexpected error is written to a file.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from prunescope.lm.errors import BadInput
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 DEBUG = "PRUNESCOPE_DEBUG"
-"""An environment variable outside the settings, because it must also work when these cannot be read."""
+"""An environment variable that is not part of the settings, because it must also work when these are invalid."""
 
 MAX_LINE = 2000
-"""Maximum length of the error line; a library's message may quote a whole file."""
+"""Maximum length of the error line in characters; a library's message may quote a whole file."""
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks, and with unprintable characters escaped."""
+    """`text` on one line of at most MAX_LINE characters, with unprintable characters escaped."""
     line = " ".join(text.split())
     line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
     return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
 
 
 def ending(error: BaseException) -> tuple[int, str]:
-    """The exit code and the error line for an exception."""
+    """(exit code, error line) for an exception. For an unexpected error, its traceback is written to a file."""
     problem = error if isinstance(error, Problem) else problem_of(error)
     match error:
         case Unfinished():
@@ -56,18 +56,19 @@ def ending(error: BaseException) -> tuple[int, str]:
 
 
 def debugging() -> bool:
-    """Whether the user wants to see tracebacks."""
+    """Whether tracebacks are printed: PRUNESCOPE_DEBUG is set, and not to 0."""
     return os.environ.get(DEBUG, "") not in ("", "0")
 
 
 def _code(problem: Problem) -> int:
-    mendable = problem.status < 500 or isinstance(problem, NoRoom) or problem.code == FILE_ERROR
-    return BAD_INPUT if mendable else FAILED
+    correctable = problem.status < 500 or isinstance(problem, NoRoom) or problem.code == FILE_ERROR
+    return BAD_INPUT if correctable else FAILED
 
 
 def _defect(error: BaseException) -> str:
-    """The error line for an unexpected error, which names the file with its traceback."""
-    text = one_line(f"an unexpected {type(error).__name__} ended it ({str(error)[:300] or 'without a message'})")
+    """The error line for an unexpected error. Unless tracebacks are printed, the traceback is written to a temporary
+    file, which the line names."""
+    text = one_line(f"stopped by an unexpected {type(error).__name__} ({str(error)[:300] or 'without a message'})")
     if debugging():
         return text
     try:

@@ -1,4 +1,4 @@
-"""The `prunescope` command. Each subcommand imports its modules when it runs, so that `--help` and `up` do not import
+"""The command `prunescope`. Each subcommand imports its modules when it runs, so that `--help` and `up` do not import
 torch."""
 
 import contextlib
@@ -19,7 +19,7 @@ from prunescope.jobs.paths import BadPath, expanded
 
 
 def _path(text: str) -> Path:
-    """Parse a path argument, with `~` expanded."""
+    """The path that an argument names, with `~` expanded. Raises BadParameter for an invalid path."""
     try:
         return expanded(text)
     except BadPath as error:
@@ -43,7 +43,7 @@ STOPPED = "stopped; nothing was written"
 
 
 class Group(TyperGroup):
-    """The command group, which turns exceptions into an exit code and one line."""
+    """The command group. It converts an exception to an exit code and one line on stderr."""
 
     def main(
         self,
@@ -54,7 +54,8 @@ class Group(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a subcommand; see `cli/errors.py` for the exit codes."""
+        """Run a subcommand and exit (see `cli/errors.py` for the exit codes). With `standalone_mode` False, return the
+        subcommand's result and let exceptions pass, as in typer."""
         _repair_streams()
         try:
             _check_arguments(sys.argv[1:] if args is None else args)
@@ -72,19 +73,20 @@ class Group(TyperGroup):
         if code == INTERRUPTED:
             print(f"prunescope: {STOPPED}", file=sys.stderr)
             code = FAILED
-        _give_up_unwritten()
+        _discard_unwritten()
         sys.exit(code if isinstance(code, int) else DONE)
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Raise Refusal for arguments that are not UTF-8 or have null bytes, which can be neither stored nor printed."""
+    """Raise Refusal for an argument that is not UTF-8 or has a null byte, because it can be neither stored nor
+    printed."""
     for argument in arguments:
         try:
             argument.encode()
         except UnicodeEncodeError:
             raise Refusal(f"the argument {argument!r} is not UTF-8") from None
         if "\0" in argument:
-            raise Refusal(f"the argument {argument!r} holds a null byte")
+            raise Refusal(f"the argument {argument!r} contains a null byte")
 
 
 def _ending(error: Exception) -> tuple[int, str]:
@@ -98,8 +100,8 @@ def _ending(error: Exception) -> tuple[int, str]:
 
 
 def _repair_streams() -> None:
-    """Make the standard streams accept any text, also names that are not UTF-8 or a terminal with a limited character
-    set, and replace streams that are closed."""
+    """Make stdout and stderr accept any text: characters that the terminal cannot show are escaped, and a closed stream
+    is replaced by the null device."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -108,8 +110,9 @@ def _repair_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _give_up_unwritten() -> None:
-    """Discard output that could not be written, because Python would try again at exit and print another error."""
+def _discard_unwritten() -> None:
+    """Discard output that cannot be written (a closed pipe, a full disk), because Python would try again at exit and
+    print another error."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -12,8 +12,8 @@ from prunescope.lm.rows import file_values
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """Parse `key=value` pairs. Values are read as YAML, so that numbers and booleans are converted. Raises Refusal,
-    which names `option`."""
+    """Parse `key=value` pairs into a dictionary. Values are read as YAML, so that numbers and booleans are converted.
+    Raises Refusal, naming `option`, for a malformed pair and for the key `name`, which has an option of its own."""
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -33,12 +33,13 @@ def names(text: str) -> list[str]:
 def causal_stage(
     task: str | None, limit: int | None, draws: int | None, neurons: int | None, layers: str | None
 ) -> dict[str, Any] | None:
-    """The spec of an attribution's causal stage; None when it is not requested."""
+    """The field `causal` of an attribution's spec from the options --causal-*; None if --causal (`task`) is not given.
+    Raises Refusal if one of the other options is given without it, and for invalid `layers`."""
     given: dict[str, Any] = {"limit": limit, "draws": draws, "neurons": neurons, "layers": layers}
     chosen = {name: value for name, value in given.items() if value is not None}
     if task is None:
         if chosen:
-            raise Refusal(f"--causal-{next(iter(chosen))} is of --causal: name its task, or leave it out")
+            raise Refusal(f"--causal-{next(iter(chosen))} needs --causal: name its task, or leave it out")
         return None
     if layers is not None:
         chosen["layers"] = numbers(layers, "--causal-layers")
@@ -48,7 +49,7 @@ def causal_stage(
 
 
 def numbers(text: str, option: str) -> list[int]:
-    """Parse comma-separated integers. Raises Refusal, which names the option."""
+    """Parse comma-separated integers. Raises Refusal, naming `option`."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
@@ -56,7 +57,8 @@ def numbers(text: str, option: str) -> list[int]:
 
 
 def text_rows(texts: Path) -> list[dict[str, Any]]:
-    """Read the fields `text`, `label` and `words` of a JSON Lines file; other fields are ignored."""
+    """Read the rows of the JSON Lines file of --texts: each has `text`, and `label` and `words` if they are given;
+    other fields are ignored. Raises Refusal, naming line and field, for an invalid row, and for a file without rows."""
     rows = []
     try:
         for place, row in file_values(texts):

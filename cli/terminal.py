@@ -1,5 +1,5 @@
-"""Progress bars on a terminal. `cli/progress.py` imports this module only if there is one, because importing rich is
-slow."""
+"""Progress bars on a terminal. `cli/progress.py` imports this module only if stderr is a terminal, because importing
+rich is slow."""
 
 import time
 from typing import TextIO
@@ -25,7 +25,7 @@ class Bar:
             _text("fields[count]"),
             _text("fields[message]", grows=True),
             TimeElapsedColumn(table_column=Column(no_wrap=True)),
-            _Left(table_column=Column(no_wrap=True)),
+            _RemainingTime(table_column=Column(no_wrap=True)),
             console=Console(file=stream),
             expand=True,
         )
@@ -37,7 +37,7 @@ class Bar:
         if progress.stage != self._stage:
             if self._stage is None:
                 self._bars.remove_task(self._task)
-            else:  # the stage is over, with or without a total
+            else:  # the previous stage has ended
                 self._bars.update(self._task, completed=1, total=1, ends=None)
             self._task = self._add(progress.stage)
             self._stage = progress.stage
@@ -57,8 +57,8 @@ class Bar:
         return self._bars.add_task(stage, total=None, count="", message="", ends=None)
 
 
-class _Left(ProgressColumn):
-    """A column with the remaining time, which counts down between steps."""
+class _RemainingTime(ProgressColumn):
+    """A column of a progress bar with the estimated remaining time, which counts down between progress reports."""
 
     def render(self, task: Task) -> Text:
         ends = task.fields["ends"]

@@ -1,15 +1,15 @@
-"""Formats an attribution's remarks on single texts: texts and words that were left out, and why."""
+"""Formats an attribution's remarks on single texts: skipped texts, and words that were not used, with the reason."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 MAX_LINES = 20
-"""Maximum number of lines of one kind; further texts are only counted."""
+"""Maximum number of lines of one kind; the number of further texts is printed in one line."""
 
 
 def text_lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Lines for the terminal from an attribution's summary (nsa/tables.py). Texts are numbered from 1, as on the
-    page."""
+    """Lines for the terminal from an attribution's summary (nsa/tables.py): texts that were left out or have no
+    influential words, and words that do not occur in their text. Texts are numbered from 1, as on the pages."""
     if summary["plain_question"]:
         yield f"asked the plain question: the chat template was not used ({summary['plain_question']})"
     yield from _cut([f"{_named(text)} left out: {text['reason']}" for text in summary["left_out"]])
@@ -26,7 +26,7 @@ def _named(text: Mapping[str, Any]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """The text without line breaks and terminal control characters."""
+    """The text with a space for each unprintable character, such as a line break or a terminal control character."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 

@@ -22,25 +22,28 @@ from prunescope.errors import Failure, Refusal
 from prunescope.jobs.settings import Settings
 
 READY_SECONDS = 60.0
-"""Seconds that the server may take to answer on a busy machine; usually one or two."""
+"""Time limit for the server's first answer; it usually takes one or two seconds."""
 
 WORKER_PATIENCE = 15.0
-"""Seconds that the running job may take to finish its layer or batch before it is queued again."""
+"""Seconds between SIGTERM and SIGKILL for the worker, in which the running job finishes its layer or batch and is
+queued again."""
 
 SERVER_PATIENCE = 5.0
+"""Seconds between SIGTERM and SIGKILL for the server."""
 
 DEMO_STUDY = Path(__file__).resolve().parents[1] / "studies" / "demo.yaml"
 
 Children = dict[str, tuple[subprocess.Popen[bytes], Path]]
+"""Name of a process -> (process, its log)."""
 
 
 def run(settings: Settings, *, demo: bool) -> None:
-    """Start all processes, print the address, and wait for Ctrl-C or SIGTERM; all processes have ended on return. With
-    `demo`, the demo study is submitted if there is no job yet.
+    """Start all processes, print the address, and wait for Ctrl-C or SIGTERM, or until a process ends. All processes
+    have ended on return. With `demo`, the demo study is submitted if there is no job yet.
 
     Raises:
-        Refusal: the port is taken, or another `prunescope up` uses the data folder.
-        Failure: a part did not start, or died.
+        Refusal: the port is taken, another `prunescope up` uses the data folder, or a setting is invalid.
+        Failure: a process did not start, or ended.
     """
     settings = settings.model_copy(update={"home": settings.resolved_home, "port": _free_port(settings)})
     check_services(settings)
@@ -71,7 +74,8 @@ def run(settings: Settings, *, demo: bool) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Run the web server alone until SIGINT or SIGTERM. Open event streams do not delay its end for long."""
+    """Run the web server in this process until SIGINT or SIGTERM. Open event streams are closed after two seconds.
+    Raises Refusal if the port is taken or a setting is invalid."""
     import uvicorn
 
     from prunescope.server.app import create_app
@@ -94,7 +98,7 @@ def serve(settings: Settings) -> None:
 
 
 def address_of(settings: Settings) -> str:
-    """The server's address for a browser on this machine."""
+    """The server's URL for a browser on this machine: http, host and port, without a path."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     return (
         f"http://[{host}]:{settings.port}"
@@ -113,7 +117,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _free_port(settings: Settings) -> int:
-    """The port if it is free, or any free port for 0. Raises Refusal otherwise."""
+    """The configured port, or for port 0 a free one. Raises Refusal if the server cannot listen on it."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -125,13 +129,14 @@ def _free_port(settings: Settings) -> int:
     except (OSError, UnicodeError) as error:  # UnicodeError for a host name that is too long
         raise Refusal(
             f"cannot listen on port {settings.port} of {settings.host[:80]} ({getattr(error, 'strerror', error)}); "
-            "choose another with --port, or --port 0 for any that is free"
+            "choose another with --port, or --port 0 for any free one"
         ) from None
 
 
 @contextlib.contextmanager
 def _sole_user_of(home: Path) -> Iterator[None]:
-    """Hold the data folder's lock during the block, because two Redis servers on one folder would corrupt its data."""
+    """Context manager: hold the data folder's lock during the block, because two Redis servers in one folder would
+    corrupt its data. Raises Refusal if another process holds the lock."""
     with (home / "up.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,8 +149,8 @@ def _sole_user_of(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C, SIGTERM and a closed terminal, instead of an exception, so that the shutdown is
-    never interrupted."""
+    """Context manager: yield an event that Ctrl-C, SIGTERM and a closed terminal (SIGHUP) set during the block. No
+    exception is raised, so that nothing interrupts the shutdown."""
     stop = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
@@ -157,8 +162,8 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 def _prepare(settings: Settings, *, demo: bool) -> str | None:
-    """Migrate the database. If it has no job yet and `demo` is set, submit the demo study and return its page's
-    path."""
+    """Migrate the database, and submit the demo study if `demo` is set and there is no job yet. Returns the path of the
+    study's page; None if it was not submitted."""
     from prunescope.cli.submit import read_request
     from prunescope.jobs.queue import celery_app, send
     from prunescope.server import urls
@@ -179,7 +184,7 @@ def _prepare(settings: Settings, *, demo: bool) -> str | None:
 
 def _wait_until_ready(address: str, children: Children, stop: threading.Event) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy from the environment
+    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignores proxies of the environment
     while not stop.is_set():
         _check(children)
         with contextlib.suppress(urllib.error.URLError, OSError), browser.open(f"{address}/healthz", timeout=2):

@@ -1,10 +1,10 @@
-"""Formats times and amounts of work for the terminal."""
+"""Formats times and work estimates for the terminal."""
 
 from prunescope.jobs.documents import Estimate
 
 
 def eta(seconds: float | None) -> str:
-    """A stage's remaining time: `eta 12s`, `eta 2m05s`, `eta 1h02m`; empty when it is unknown or zero."""
+    """A stage's remaining time: `eta 12s`, `eta 2m05s`, `eta 1h02m`; empty if it is unknown or less than a second."""
     return "" if seconds is None or seconds < 1 else f"eta {_time(seconds)}"
 
 
@@ -14,7 +14,7 @@ def work(estimate: Estimate) -> str:
     counts = ", ".join(f"{count} {kind}" for kind, count in estimate.new.model_dump().items() if count)
     known = f"{estimate.known} known, " if estimate.known else ""
     new = f"{estimate.new.total} new ({counts})" if counts else "nothing new"
-    time = "no time can be told" if estimate.seconds is None else f"about {_time(estimate.seconds)}"
+    time = "no time estimate" if estimate.seconds is None else f"about {_time(estimate.seconds)}"
     after = f"; {time} ({estimate.basis})" if counts else ""
     return f"{estimate.cells} cells: {known}{new}{after}"
 

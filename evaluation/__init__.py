@@ -1,4 +1,4 @@
-"""Measures the accuracy of a language model on tasks, with its statistics."""
+"""Measures the accuracy of a language model on tasks, with statistics."""
 
 from prunescope.evaluation.accuracy import ExampleResult, TaskResult, evaluate
 from prunescope.evaluation.catalogue import TASKS, Task

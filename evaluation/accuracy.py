@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """The result for one row: its prompt, and each choice's log-likelihood (natural logarithm).
+    """The result for one row of a task.
 
-    When each choice has its own prompt, `text` has a blank `_` in place of the choices. `chosen` (by the model) and
-    `answer` (the right one) are indices into `choices`; `index` is the row's index in its file or split, from 0.
+    `text` is the prompt; when each choice has its own prompt, it has a blank `_` in place of the choices. `scores` are
+    the log-likelihoods of the `choices` (natural logarithm). `chosen` (by the model) and `answer` (the correct choice)
+    are indices into `choices`. `index` is the row's index in its file or split, from 0.
     """
 
     index: int
@@ -42,12 +43,12 @@ class ExampleResult:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """A task's accuracy with its statistics and all rows.
+    """A task's accuracy with its statistics and the result for every row.
 
-    `interval` is the 95 % Wilson interval; `chance` is the accuracy of random guessing, `majority` that of always
-    giving the most frequent right answer. `prompt_hash` is the SHA-256 of the prompt's definition, not of the rows.
-    `truncated` counts the rows whose prompt exceeded the context length and was cut on the left. `examples` are in the
-    rows' order.
+    `interval` is the 95 % Wilson interval of the accuracy; `chance` is the accuracy of random guessing, `majority` the
+    accuracy of always giving the most frequent correct answer. `version` is the version of the task's definition.
+    `prompt_hash` is the SHA-256 of the prompt's definition, not of the rows. `truncated` is the number of rows whose
+    prompt exceeded the context length and was cut on the left. `examples` are in the order of the rows.
     """
 
     task: str
@@ -85,17 +86,21 @@ def evaluate(
     on_batch: Callable[[str, int, int], None] = _no_report,
     on_result: Callable[[TaskResult], None] = _no_result,
 ) -> dict[str, TaskResult]:
-    """Measure the accuracy on each task. The model's choice is the one with the highest summed log-likelihood, as in
-    lm-evaluation-harness.
+    """Measure the model's zero-shot accuracy on each task. The model's answer is the choice with the highest summed
+    log-likelihood, as in lm-evaluation-harness.
 
-    `data` is a folder in which `eval/<task>.jsonl` is looked for before the hub; `limit` takes the first rows, as the
-    harness does; `newline` is the line end in prompts of the paper's Figure 1. All rows of all tasks are read and
-    checked before the first is scored. The batch size is `batch` sequences, or depends on the free memory
-    (`batches.batch_size`); it is halved when the GPU's memory runs out, and nothing is scored twice.
+    `data` is a folder that is searched for `eval/<task>.jsonl` before the hub. `limit` restricts each task to its first
+    rows, as in the harness. `seed` has an effect only on tasks that draw examples for their prompt. `newline` is the
+    line end in prompts of the paper's Figure 1. All rows of all tasks are read and checked before the first row is
+    scored. `batch` is the batch size in sequences; None chooses it by the free memory (`batches.batch_size`). The batch
+    size is halved when the GPU's memory runs out, and no batch that succeeded is computed again.
 
-    `on_batch(task, rows done, total rows)` is called before the first and after every batch, and may raise Cancelled;
-    `on_result` after every task. Raises BadInput and BadData; NotFinite, naming row and choice; OutOfMemory when a
-    single sequence does not fit.
+    `on_batch(task, rows done, total rows)` is called before the first and after every batch, and may raise Cancelled.
+    `on_result(result)` is called after every task.
+
+    Raises BadInput for an unknown task, an invalid option or a model without a tokenizer; BadData for missing or
+    invalid rows; BadText for a choice that cannot be tokenised; NotFinite, naming row and choice, when the model
+    computes NaN or infinity; OutOfMemory when a single sequence does not fit.
     """
     if not tasks:
         raise BadInput("no task is named; name at least one")
@@ -119,7 +124,9 @@ def questionnaires(
     seed: int = 0,
     newline: "Newline" = "real",
 ) -> dict[str, "Questionnaire"]:
-    """Read and check the questions of every task; options and errors are those of `evaluate`."""
+    """Read, check and render the questions of every task: task name -> questions, in the order of `tasks`. Options are
+    those of `evaluate`. Raises BadInput for an unknown task or an invalid option, and BadData for missing or invalid
+    rows."""
     from prunescope.evaluation.harness import ask, configuration, hub_source  # the import takes a second
 
     if limit is not None and limit < 1:
@@ -146,8 +153,11 @@ def measure(
     size: BatchSize | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> TaskResult:
-    """Measure the accuracy on the questions of one task; `on_batch(rows done, total rows)` and errors are as in
-    `evaluate`."""
+    """Measure the accuracy on the questions of one task. `size` limits the batches; None chooses it by the free memory.
+
+    `on_batch(rows done, total rows)` is called before the first and after every batch, and may raise Cancelled. Raises
+    BadInput when the model has no tokenizer; BadText, NotFinite and OutOfMemory as `evaluate` does.
+    """
     _check_tokenizer(lm)
     questions = asked.questions
     on_batch(0, len(questions))
@@ -172,8 +182,8 @@ def measure(
 def _encoded(
     lm: LanguageModel, task: str, questions: Sequence["Question"], check: Callable[[], None]
 ) -> list[list[Encoded]]:
-    """Tokenise every question's choices; `check` is called once per QUESTIONS_ENCODED_AT_ONCE questions and may raise
-    Cancelled."""
+    """Tokenise every question's choices. `check` is called between groups of QUESTIONS_ENCODED_AT_ONCE questions and
+    may raise Cancelled. Raises BadText, naming the row, for a choice that cannot be tokenised."""
     assert lm.tokenizer is not None
     length = context_length(lm.model)
     encoded: list[list[Encoded]] = []
@@ -185,20 +195,20 @@ def _encoded(
         try:
             flat = iter(encode_all(lm.tokenizer, [pair for choices in pairs for pair in choices], length))
         except BadText as error:
-            raise BadText(f"task {task}, row {_unusable(lm, some, length)}: {error}") from error
+            raise BadText(f"task {task}, row {_first_unencodable(lm, some, length)}: {error}") from error
         encoded += [[next(flat) for _ in choices] for choices in pairs]
     return encoded
 
 
-def _unusable(lm: LanguageModel, questions: Sequence["Question"], length: int) -> int:
-    """The index of the first question that cannot be encoded."""
+def _first_unencodable(lm: LanguageModel, questions: Sequence["Question"], length: int) -> int:
+    """The row index of the first question that cannot be tokenised."""
     assert lm.tokenizer is not None
     for question in questions:
         try:
             encode_all(lm.tokenizer, list(_pairs(question)), length)
         except BadText:
             return question.index
-    raise AssertionError("each question can be encoded by itself, but all together cannot")
+    raise AssertionError("each question can be encoded separately, but not all of them together")
 
 
 def _scores(
@@ -209,7 +219,7 @@ def _scores(
     size: BatchSize,
     report: Callable[[int, int], None],
 ) -> list[list[float]]:
-    """The log-likelihood of every question's choices, in their order."""
+    """The log-likelihoods of every question's choices, in the order of questions and choices."""
     items = [choice for choices in encoded for choice in choices]
     owner = [number for number, choices in enumerate(encoded) for _ in choices]
     missing = [len(choices) for choices in encoded]

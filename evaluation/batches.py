@@ -1,4 +1,4 @@
-"""Batch sizes for evaluation, chosen by the free memory and reduced when memory runs out."""
+"""Batch sizes for evaluation, chosen by the free memory and halved when memory runs out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,17 @@ from transformers import PreTrainedModel
 from prunescope.lm.errors import OutOfMemory
 
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 16384}
-"""Larger batches, in tokens, do not make a forward pass faster."""
+"""Maximum tokens of a batch by device type; larger batches are not faster."""
 
 USABLE = 0.8
 """Share of a GPU's free memory that is used, because the estimate ignores attention scores and fragmentation."""
 
 CPU_BYTES = 2 << 30
-"""Memory that a batch may take on a CPU, by the same estimate."""
+"""Maximum memory of a batch on a CPU, as estimated by `token_bytes`."""
 
 CPU_MULTIPLICATIONS = 2e12
-"""Multiplications in one batch on a CPU: a few seconds, since progress and cancelling work between batches."""
+"""Maximum multiplications in one batch on a CPU. They take a few seconds; progress is reported and cancellation takes
+effect only between batches."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,7 +34,7 @@ class BatchSize:
     rows: int | None = None
 
     def rows_of(self, longest: int) -> int:
-        """The number of rows of `longest` tokens in a batch, at least one."""
+        """The maximum number of rows of `longest` tokens in a batch; at least 1."""
         fitting = max(1, self.tokens // longest)
         return fitting if self.rows is None else min(fitting, self.rows)
 
@@ -48,15 +49,16 @@ class BatchSize:
 def batch_size(model: PreTrainedModel) -> BatchSize:
     """The initial batch size for a model.
 
-    On a GPU 16384 tokens, or fewer if less memory is free (`token_bytes`). On a CPU 4096, or fewer if they would take
-    more than 2 GiB or more than 2e12 multiplications, counted as the model's parameters per token.
+    On a GPU: 16384 tokens, or fewer if they would take more than 80 % of the free memory (`token_bytes`). On a CPU:
+    4096 tokens, or fewer if they would take more than 2 GiB or more than 2e12 multiplications, estimated as tokens
+    times the number of the model's parameters.
     """
     device = model.device
     if device.type != "cuda":
         by_time = CPU_MULTIPLICATIONS // max(1, sum(parameter.numel() for parameter in model.parameters()))
         return BatchSize(max(1, int(min(TOKENS_AT_ONCE["cpu"], by_time, CPU_BYTES // token_bytes(model)))))
     free, _ = torch.cuda.mem_get_info(device)
-    # What PyTorch has reserved and does not use is free too.
+    # Memory that PyTorch has reserved and does not use is also free.
     free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return BatchSize(max(1, int(min(TOKENS_AT_ONCE["cuda"], free * USABLE // token_bytes(model)))))
 
@@ -64,9 +66,9 @@ def batch_size(model: PreTrainedModel) -> BatchSize:
 def token_bytes(model: PreTrainedModel) -> int:
     """Estimate the memory in bytes that one token takes in a forward pass, without the weights.
 
-    It counts the inputs and outputs of a layer's matrices in the model's dtype (the mean over layers; there is no
-    backward pass or cache), and the logits once in that dtype and twice in float32 for the softmax. It includes logits
-    that need not be computed, so it is an upper bound for tasks and about right for perplexity.
+    The estimate is the sum of the inputs and outputs of one layer's matrices in the model's dtype (mean over layers; no
+    backward pass, no key-value cache) and of the logits, once in the model's dtype and twice in float32 for the
+    softmax. Tasks need logits only at some tokens, so for them the estimate is an upper bound.
     """
     size = model.dtype.itemsize
     config = model.config.get_text_config(decoder=True)
@@ -78,10 +80,11 @@ def token_bytes(model: PreTrainedModel) -> int:
 def in_batches(
     items: Sequence[Item], length: Callable[[Item], int], size: BatchSize, run: Callable[[Sequence[Item]], Result]
 ) -> Iterator[tuple[Sequence[Item], Result]]:
-    """Call `run` on batches of the items, which come longest first, and yield each batch with its result.
+    """Call `run` on consecutive batches of `items` and yield each batch with its result.
 
-    A batch that exceeds the GPU's memory is run again at half the size, which then limits all later batches; results
-    that were yielded remain valid. Raises OutOfMemory when a single item does not fit.
+    `length` is the number of tokens of an item; the items must be sorted by it, longest first. When a batch exceeds the
+    GPU's memory, `size` is reduced to half of this batch, and the batch is run again in smaller ones. Raises
+    OutOfMemory when a single item does not fit.
     """
     start = 0
     while start < len(items):
@@ -90,7 +93,7 @@ def in_batches(
         result = _attempt(run, some)
         if result is None:
             if len(some) == 1:
-                raise OutOfMemory(_hopeless(longest))
+                raise OutOfMemory(_single_row_message(longest))
             size.lower(len(some), longest)
             continue
         yield some, result[0]
@@ -98,19 +101,19 @@ def in_batches(
 
 
 def _attempt(run: Callable[[Sequence[Item]], Result], some: Sequence[Item]) -> tuple[Result] | None:
-    """The result in a tuple, or None when memory ran out."""
+    """The result of `run(some)` in a tuple of one; None when the GPU's memory ran out."""
     try:
         return (run(some),)
     except torch.OutOfMemoryError:
         pass
-    # Outside the except block, because the error keeps tensors alive until then.
+    # Outside the except block, because the exception's traceback keeps tensors alive until the block ends.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return None
 
 
-def _hopeless(longest: int) -> str:
+def _single_row_message(longest: int) -> str:
     return (
-        f"one row of {longest} tokens is too much for the GPU's free memory: end what else runs there, "
-        f"or compute in a smaller type (--dtype bfloat16) or on the CPU (--device cpu)"
+        f"one row of {longest} tokens is too much for the GPU's free memory: stop other programs on it, "
+        f"or compute in a smaller number type (--dtype bfloat16) or on the CPU (--device cpu)"
     )

@@ -1,7 +1,7 @@
-"""The catalogue of tasks: each one's definition, the fields of its rows, and where they are read from.
+"""The catalogue of tasks: the definition of each task, the fields of its rows, and the source of its rows.
 
-Groups and tasks are those of arXiv 2503.01542, in its order; `reviews` belongs to the demo model. docs/tasks.md
-describes them for users.
+Groups and tasks are those of arXiv 2503.01542, in its order; `reviews` is the task of the demo model. docs/tasks.md
+describes the tasks for users.
 """
 
 from collections.abc import Mapping
@@ -27,21 +27,21 @@ PUBMEDQA_TEST = Path(__file__).parent / "tasks" / "pubmedqa_test.txt"
 SENTIMENT, ANSWERING, SIMILARITY, LOGIC = "sentiment", "question answering", "similarity", "logic"
 
 MEDNLI_IS_CREDENTIALED = (
-    "MedNLI is credentialed data of PhysioNet, which no hub may hand on: get mli_dev_v1.jsonl there and "
+    "MedNLI is credentialed data of PhysioNet, which may not be redistributed: download mli_dev_v1.jsonl there and "
     "put it into eval/mednli.jsonl of the data folder"
 )
 
 
 @dataclass(frozen=True)
 class Task:
-    """A multiple-choice task.
+    """Definition of a multiple-choice task.
 
-    `forms` are the accepted formats of its rows. `harness` is the path of the task's YAML below lm_eval's tasks; None
-    means that `evaluation/tasks/<name>.yaml` defines it. `changes` override entries of that definition, such as the
-    dataset to read. `shipped` is a file of rows that ships with the project and is read instead of the hub; `local`
-    says why there is no hub dataset. `rows` is (id field, file with the ids) when only some of the hub's rows belong to
-    the task. `between` is the prompt's text before and after the row's text, when it cannot be derived from the
-    template.
+    `forms`: the accepted formats of a row. `harness`: the path of the task's YAML file inside lm_eval's folder `tasks`;
+    None if `evaluation/tasks/<name>.yaml` defines the task. `changes`: entries that replace those of the YAML file,
+    such as the dataset to read. `shipped`: a file of rows that is part of the project and is read instead of a hub
+    dataset. `local`: for a task without a hub dataset, the reason, shown to a user who gives no local file. `rows`: (id
+    field, file of ids), if only the hub's rows with these ids belong to the task. `between`: (prompt before the row's
+    text, prompt after it), if they cannot be derived from the prompt's template.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Task:
 
     @property
     def figure_1(self) -> bool:
-        """Whether its prompt is that of the paper's Figure 1."""
+        """Whether the task has the prompt of the paper's Figure 1."""
         return self.group == SENTIMENT and self.harness is None
 
 
@@ -75,7 +75,7 @@ _TASKS = (
             Form(
                 {"text": Text(), "sentiment": OneOf((0, 4))},
                 mapped=forms.sentiment140_label,
-                left_out={"sentiment": 2},
+                excluded={"sentiment": 2},
             ),
         ),
         changes=PARQUET,
@@ -167,7 +167,7 @@ _TASKS = (
         SIMILARITY,
         (PAIR,),
         "paws-x/paws_en.yaml",
-        # The harness reads PAWS-X, a translated part of this.
+        # The harness reads PAWS-X, translations of a part of PAWS.
         {
             "task": "paws",
             "dataset_path": "google-research-datasets/paws",
@@ -273,8 +273,8 @@ TASKS: Mapping[str, Task] = {task.name: task for task in _TASKS}
 
 
 def find_task(name: str) -> Task:
-    """The task of this name. Raises BadInput, listing the known ones with the most similar first, for an unknown
-    name."""
+    """The task of this name. Raises BadInput for an unknown name; the message lists the known names, most similar
+    first."""
     if name not in TASKS:
         near = get_close_matches(name, TASKS, n=3)
         known = ", ".join([*near, *sorted(set(TASKS) - set(near))])

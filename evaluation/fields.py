@@ -1,6 +1,6 @@
 """Types of fields in a task's rows, each with a check that explains an invalid value.
 
-`fault(value)` is None for a valid value, else the end of a sentence about it: "is 2, but must be 0 or 1".
+`fault(value)` returns None for a valid value, else the end of a sentence about it: "is 2, but must be 0 or 1".
 """
 
 import json
@@ -12,7 +12,7 @@ from prunescope.lm.characters import half_character
 
 
 class Field(Protocol):
-    """The type of a row's field."""
+    """The type of a field in a task's rows."""
 
     def fault(self, value: object) -> str | None:
         """Why the value is invalid; None if it is valid."""
@@ -26,7 +26,8 @@ class Text:
     empty: bool = False
 
     def fault(self, value: object) -> str | None:
-        """Why the value is not a text, blank or half a character (a lone surrogate); None if it is valid."""
+        """Why the value is invalid: not a text, blank, or with half a character (a lone surrogate). None if it is
+        valid."""
         if not isinstance(value, str):
             return f"is a JSON {kind(value)}, but must be a text"
         if not self.empty and not value.strip():
@@ -41,7 +42,7 @@ class OneOf:
     values: tuple[int, ...] | tuple[str, ...] | tuple[bool, ...]
 
     def fault(self, value: object) -> str | None:
-        """Why the value is none of the known ones; None if it is one. Unlike in Python, True is not 1."""
+        """Why the value is not one of `values`; None if it is. Types must be equal too: True is not 1."""
         if any(type(value) is type(known) and value == known for known in self.values):
             return None
         return f"is {_shown(value)}, but must be {' or '.join(map(json.dumps, self.values))}"
@@ -52,20 +53,20 @@ class Place:
     """A position or count: an integer from 0."""
 
     def fault(self, value: object) -> str | None:
-        """Why the value is not an integer from 0; None if it is one."""
+        """Why the value is not an integer >= 0; None if it is."""
         fits = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         return None if fits else f"is {_shown(value)}, but must be an integer from 0"
 
 
 @dataclass(frozen=True)
 class Texts:
-    """A list of non-empty texts: exactly `count` if given, else at least `least`."""
+    """A list of non-empty texts: exactly `count` texts, or at least `least` if `count` is None."""
 
     count: int | None = None
     least: int = 1
 
     def fault(self, value: object) -> str | None:
-        """Why the value is not a list of texts of the right length; None if it is one."""
+        """Why the value is not a list of texts of the right length; None if it is."""
         if not isinstance(value, list):
             return f"is a JSON {kind(value)}, but must be a list of texts"
         if len(value) < self.least or self.count not in (None, len(value)):
@@ -84,7 +85,8 @@ class Parts:
     fields: Mapping[str, Field]
 
     def fault(self, value: object) -> str | None:
-        """Why the value is not an object with these fields, by the first that is missing or wrong; None if it is."""
+        """Why the value is not an object with these fields, about the first missing or invalid field; None if it
+        is."""
         if not isinstance(value, dict):
             return f"is a JSON {kind(value)}, but must be an object with {' and '.join(self.fields)}"
         for name, field in self.fields.items():
@@ -96,7 +98,7 @@ class Parts:
 
 
 def kind(value: object) -> str:
-    """The JSON type of a value, in words."""
+    """The JSON type of a value in words, for messages."""
     kinds = {str: "text", bool: "true or false", int: "number", float: "number", list: "list", dict: "object"}
     return kinds.get(type(value), "null")
 

@@ -1,7 +1,7 @@
 """Formats of task rows, and their conversion to the fields that the task's definition reads.
 
-A task may have several formats, because copies of a dataset differ: the hub's usual one comes first, then the one that
-the harness's definition reads. A row is read with the first format whose fields it has.
+A task may have several formats, because copies of a dataset differ: first the format of the usual hub dataset, then the
+format that the harness's definition reads. A row is read in the first format whose fields it has.
 """
 
 import re
@@ -14,34 +14,35 @@ from prunescope.evaluation.fields import Field, OneOf, Parts, Place, Text, Texts
 
 Row = dict[str, Any]
 Fault = tuple[str, str]
-"""(field, why it is invalid), worded as by `fields.Field.fault`."""
+"""(field name, why the field is invalid), worded as by `fields.Field.fault`."""
 
 
-def _as_it_is(row: Row) -> Row:
+def _unchanged(row: Row) -> Row:
     return row
 
 
-def _sound(row: Row) -> Fault | None:
+def _no_fault(row: Row) -> Fault | None:
     return None
 
 
 @dataclass(frozen=True)
 class Form:
-    """A row format: its fields by name, and `agree`, which checks that valid fields are consistent with each other.
+    """A row format.
 
-    `mapped` converts a row to the one that the task's definition reads. `left_out` maps fields to values whose rows do
-    not belong to the task.
+    `fields` are the field types by name. `agree` returns a fault when fields that are valid separately are inconsistent
+    with each other, else None. `mapped` converts a row to the format that the task's definition reads. `excluded` maps
+    a field to a value; rows with this value do not belong to the task.
     """
 
     fields: Mapping[str, Field]
-    agree: Callable[[Row], Fault | None] = _sound
-    mapped: Callable[[Row], Row] = _as_it_is
-    left_out: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    agree: Callable[[Row], Fault | None] = _no_fault
+    mapped: Callable[[Row], Row] = _unchanged
+    excluded: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def checked(self, row: Row) -> Row | Fault | None:
-        """The converted row, the first fault, or None for a row that is left out. The row must have all fields of the
-        form."""
-        if any(type(row[name]) is type(value) and row[name] == value for name, value in self.left_out.items()):
+        """The converted row; the first fault of an invalid row; None for an excluded row. The row must have all
+        `fields`."""
+        if any(type(row[name]) is type(value) and row[name] == value for name, value in self.excluded.items()):
             return None
         for name, kind in self.fields.items():
             if (wrong := kind.fault(row[name])) is not None:
@@ -51,7 +52,8 @@ class Form:
 
 
 def choice_letter(row: Row) -> Fault | None:
-    """ARC and OpenBookQA: require as many letters as choices, with the answer's letter among them."""
+    """ARC and OpenBookQA: check that there are as many letters as choices, and that the answer's letter is one of
+    them."""
     texts, labels = row["choices"]["text"], row["choices"]["label"]
     if len(texts) != len(labels):
         return "choices", f"has {len(texts)} texts and {len(labels)} labels"
@@ -62,75 +64,76 @@ def choice_letter(row: Row) -> Fault | None:
 
 
 def word_in_place(row: Row) -> Fault | None:
-    """WiC: require the word at the given place of the first sentence."""
+    """WiC: check that the word's position lies inside the first sentence."""
     if row["start1"] < row["end1"] <= len(row["sentence1"]):
         return None
     return "end1", f"is {row['end1']}, but must lie behind start1 ({row['start1']}) and within sentence1"
 
 
 def one_blank(row: Row) -> Fault | None:
-    """Winogrande: require a blank `_` in place of the options."""
+    """Winogrande: check that the sentence has a blank `_` in place of the options."""
     return None if "_" in row["sentence"] else ("sentence", "has no '_' in the place of the options")
 
 
 def pronoun_in_place(row: Row) -> Fault | None:
-    """WSC273: require the pronoun at the given place."""
+    """WSC273: check that the pronoun is at the given position."""
     if row["text"][row["pronoun_loc"] :].startswith(row["pronoun"]):
         return None
     return "pronoun_loc", f"is {row['pronoun_loc']}, but {row['pronoun']!r} does not stand there in text"
 
 
 def boolq_label(row: Row) -> Row:
-    """Convert BoolQ's boolean answer to SuperGLUE's integer label."""
+    """BoolQ: convert the boolean answer to SuperGLUE's integer label."""
     return {"passage": row["passage"], "question": row["question"], "label": int(row["answer"])}
 
 
 def pubmedqa_source(row: Row) -> Row:
-    """Convert to the field names of BigBio's copy."""
+    """PubMedQA: convert a row to the field names of BigBio's copy."""
     names = {"QUESTION": row["question"], "CONTEXTS": row["context"]["contexts"]}
     return {**names, "final_decision": row["final_decision"]}
 
 
 def logiqa_label(row: Row) -> Row:
-    """Convert to the field names of the harness's copy, and the answer's number to its letter."""
+    """LogiQA: convert a row to the field names of the harness's copy, and the answer's number to its letter."""
     letter = "abcd"[row["correct_option"]]
     return {"context": row["context"], "question": row["query"], "options": row["options"], "label": letter}
 
 
 def race_problems(row: Row) -> Row:
-    """Convert a question with its article to the harness's format: a list of all of an article's questions, as Python
-    source."""
+    """RACE: convert one question with its article to the harness's format, in which `problems` is a list of questions
+    as Python source."""
     problem = {name: row[name] for name in ("question", "answer", "options")}
     return {"article": row["article"], "problems": repr([problem])}
 
 
 def scitail_label(row: Row) -> Row:
-    """Convert to RTE's labels: 0 for entailment, 1 for no entailment."""
+    """SciTail: convert the label to RTE's: 0 for entailment, 1 for no entailment."""
     return {**row, "label": ("entails", "neutral").index(row["label"])}
 
 
 def mednli_label(row: Row) -> Row:
-    """Convert to MNLI's field names and labels: 0 entailment, 1 neutral, 2 contradiction."""
+    """MedNLI: convert a row to MNLI's field names and labels: 0 entailment, 1 neutral, 2 contradiction."""
     label = ("entailment", "neutral", "contradiction").index(row["gold_label"])
     return {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": label}
 
 
 def sentiment140_label(row: Row) -> Row:
-    """Convert to the labels 0 (negative) and 1 (positive)."""
+    """Sentiment140: convert the label to 0 (negative) or 1 (positive)."""
     return {"text": row["text"], "label": (0, 4).index(row["sentiment"])}
 
 
 def problems_readable(row: Row) -> Fault | None:
-    """RACE in the harness's format: require a list of questions as Python source, of which the last one is used."""
+    """RACE in the harness's format: check that `problems` is a list of questions as Python source. The harness uses the
+    last question."""
     import ast
 
     wanted = Parts({"question": Text(), "answer": OneOf(("A", "B", "C", "D")), "options": Texts(4)})
     try:
         problems = ast.literal_eval(row["problems"])
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return "problems", "is no list in Python's notation"
+        return "problems", "is not a list in Python syntax"
     if not isinstance(problems, list) or not problems:
-        return "problems", "is no list of questions"
+        return "problems", "is not a list of questions"
     for problem in problems:
         if (wrong := wanted.fault(problem)) is not None:
             return "problems", f"has a question that {wrong}"
@@ -138,13 +141,13 @@ def problems_readable(row: Row) -> Fault | None:
 
 
 def copa_premise(row: Row) -> Fault | None:
-    """COPA: require a premise with at least one letter or digit."""
+    """COPA: check that the premise has at least one letter or digit."""
     return None if re.search(r"\w", row["premise"]) else ("premise", "has no word in it")
 
 
 def copa_full_stop(row: Row) -> Row:
-    """COPA: make the premise end with a full stop where needed, because the definition always removes its last
-    character."""
+    """COPA: add a full stop to a premise that does not end with one, because the harness's definition always removes
+    the last character."""
     premise = row["premise"].rstrip()
     return {**row, "premise": premise if premise.endswith(SENTENCE_ENDS) else f"{premise}."}
 

@@ -1,7 +1,7 @@
 """Task definitions, prompts, choices and answers from lm-evaluation-harness 0.4.13.
 
-Only this module imports the harness, which takes a second, so import it inside functions. A task's YAML is read by its
-path, because building the harness's index of all tasks takes seconds.
+Import this module inside functions only, because importing the harness takes a second; no other module imports the
+harness. A task's YAML file is read by its path, because building the harness's index of all tasks takes seconds.
 """
 
 import hashlib
@@ -34,12 +34,12 @@ PROMPT_FIELDS = ("description", "process_docs", "doc_to_text", "doc_to_choice", 
 
 @dataclass(frozen=True)
 class Question:
-    """One row as a question: for each choice, a prompt and the continuation to be scored after it.
+    """One row as a question: for each choice a prompt, and the continuation whose log-likelihood is computed.
 
-    Most tasks have one prompt and a continuation for each choice; winogrande and wsc273 have a prompt for each choice
-    and one continuation, the rest of the sentence; paws has no prompt. `text` is the row for display: the prompt, or
-    the sentence with a blank `_` where the choices differ. `choices` are the answers; `answer` is the index of the
-    right one.
+    In most tasks all choices have the same prompt and different continuations. In winogrande and wsc273 each choice has
+    its own prompt, and all have the same continuation, the rest of the sentence. In paws the prompts are empty. `text`
+    is the row for display: the prompt, or the sentence with a blank `_` where the choices differ. `answer` is the index
+    of the correct choice; `index` is the row's index in its file or split, from 0.
     """
 
     index: int
@@ -52,7 +52,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Questionnaire:
-    """The questions of a task, the version of its definition, and the hash of its prompt's definition."""
+    """The questions of a task, the version of its definition, and the SHA-256 of its prompt's definition."""
 
     version: str
     prompt_hash: str
@@ -71,7 +71,8 @@ class _LocalRowsTask(ConfigurableTask):  # type: ignore[misc]  # the harness has
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.dataset = {"rows": self._rows}
 
-    # Cached, because the harness renders each of these two or three times per row, compiling the template every time.
+    # The results are cached for the current row, because the harness calls each of these methods two or three times per
+    # row and compiles the template every time.
 
     def doc_to_text(self, doc: Row, doc_to_text: Any = None) -> Any:
         return super().doc_to_text(doc, doc_to_text) if doc_to_text else self._once(doc, super().doc_to_text)
@@ -91,7 +92,8 @@ class _LocalRowsTask(ConfigurableTask):  # type: ignore[misc]  # the harness has
 
 
 def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
-    """The task's YAML as parsed by the harness; `newline` applies only to tasks with the prompt of Figure 1."""
+    """The task's YAML file as parsed by the harness, with the task's `changes`. `newline` has an effect only on tasks
+    with the prompt of Figure 1. Raises BadInput for an unknown `newline`."""
     if newline not in ("real", "literal"):
         raise BadInput(f"newline {newline!r} is not known; it is real or literal")
     if task.harness is not None:
@@ -105,16 +107,17 @@ def configuration(task: Task, newline: Newline = "real") -> dict[str, Any]:
 
 
 def hub_source(config: dict[str, Any]) -> HubSource:
-    """The dataset and split named in the task's YAML: the test split, else the validation split."""
+    """The dataset and split that the task's YAML file names: the test split if there is one, else the validation
+    split."""
     split = config.get("test_split") or config["validation_split"]
     revision = (config.get("dataset_kwargs") or {}).get("revision")
     return HubSource(config["dataset_path"], config.get("dataset_name"), split, revision)
 
 
 def ask(config: dict[str, Any], rows: list[Row], *, limit: int | None = None, seed: int = 0) -> Questionnaire:
-    """Turn every row (or the first `limit`, as in the harness) into a zero-shot question.
+    """Render every row, or the first `limit` rows, as a zero-shot question.
 
-    `seed` is for tasks that draw examples for their prompt; no present task does.
+    `seed` has an effect only on tasks that draw examples for their prompt; at present no task does.
     """
     elsewhere = {"dataset_kwargs": None, "training_split": None, "validation_split": None, "fewshot_split": None}
     with _quiet():
@@ -130,7 +133,7 @@ def _question(task: ConfigurableTask, index: int, doc: Row) -> Question:
     prompt = task.fewshot_context(doc=doc, num_fewshot=0)
     requests = task.construct_requests(doc=doc, ctx=prompt, metadata=(task.config.task, index, 1))
     choices = task.doc_to_choice(doc)
-    # If every choice has its own prompt, the harness stores the right answer in the prompt's place.
+    # If every choice has its own prompt, doc_to_text of the harness returns the correct answer.
     answer = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
     prompts = tuple(request.args[0] for request in requests)
     continuations = tuple(request.args[1] for request in requests)
@@ -148,7 +151,8 @@ def _question(task: ConfigurableTask, index: int, doc: Row) -> Question:
 
 
 def blanked(sentences: Sequence[str]) -> tuple[str, list[str]]:
-    """Split sentences that differ in one place into the shared text, with a blank `_` there, and each one's own part.
+    """Split sentences that differ in one place: the shared text with a blank `_` in that place, and the part of each
+    sentence that belongs there.
 
     >>> blanked(["so Ann slept.", "so Anna slept."])
     ('so _ slept.', ['Ann', 'Anna'])
@@ -166,7 +170,7 @@ def _shared(texts: Sequence[str]) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress the harness's warnings about defaults in its own YAML, and its progress bars."""
+    """Suppress the harness's warnings about its own YAML files, and its progress bars, during the `with` block."""
     logger = logging.getLogger("lm_eval")
     level, bars = logger.level, datasets.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)

@@ -1,15 +1,15 @@
-"""Held-out text for perplexity as token windows, cut as in the published code of GPTQ, SparseGPT and Wanda.
+"""Reads held-out text for perplexity as token windows, cut as in the published code of GPTQ, SparseGPT and Wanda.
 
 wikitext2   <data>/calibration/wikitext2.test.txt, else the hub's test split: its rows with two line ends between them
 ptb         <data>/calibration/ptb.test.txt, else the hub's test split: its sentences with a space between them
 c4          <data>/calibration/c4.valid.jsonl, else the first 1,100 pages of the hub's validation split, with a space
-            between them; 256 windows unless asked otherwise
-demo        demo/reviews.jsonl, which the demo model has never seen, with a line end between them
-a file      .txt running text; .jsonl texts (`text`) with a line end between them
+            between them; 256 windows by default
+demo        the texts of demo/reviews.jsonl, which the demo model was not trained on, with a line end between them
+a file      .txt: running text; .jsonl: the field `text` of its rows, with a line end between them
 
 The whole text is tokenised at once and cut from its start into non-overlapping windows; an incomplete last window is
-dropped. With BOS each window begins with it, for models trained with one at the start of every sequence; with `bos`
-`never`, as published, special tokens are around the whole text only.
+dropped. Each window begins with BOS if `bos` is `always`, or `auto` and the tokenizer adds BOS to a text. Otherwise, as
+in the published code, special tokens are added to the whole text only.
 """
 
 import hashlib
@@ -40,9 +40,11 @@ C4_WINDOWS = 256
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Windows of held-out text. `source` says where the text was read from. `sha256` is the hash of the windows:
-    perplexities with the same hash are on the same tokens and comparable. `bos`: whether each window begins with
-    BOS."""
+    """Windows of held-out text.
+
+    `source` is the file or hub dataset that the text was read from. `sha256` is the hash of the windows' tokens:
+    perplexities with the same hash were measured on the same tokens. `bos`: whether each window begins with BOS.
+    """
 
     name: str
     windows: Int[Tensor, "samples tokens"]
@@ -52,7 +54,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class _OnHub:
+class _HubText:
     repository: str
     config: str | None
     split: str
@@ -66,10 +68,10 @@ class _OnHub:
 
 
 HUB = {
-    "wikitext2": _OnHub("Salesforce/wikitext", "wikitext-2-raw-v1", "test", "text"),
-    # Its loading script is no longer supported; the hub's own conversion is read.
-    "ptb": _OnHub("ptb-text-only/ptb_text_only", None, "test", "sentence", revision="refs/convert/parquet"),
-    "c4": _OnHub("allenai/c4", "en", "validation", "text", limit=C4_PAGES),
+    "wikitext2": _HubText("Salesforce/wikitext", "wikitext-2-raw-v1", "test", "text"),
+    # The dataset's loading script is no longer supported, so the hub's parquet conversion is read.
+    "ptb": _HubText("ptb-text-only/ptb_text_only", None, "test", "sentence", revision="refs/convert/parquet"),
+    "c4": _HubText("allenai/c4", "en", "validation", "text", limit=C4_PAGES),
 }
 
 _LOCAL = {"wikitext2": "wikitext2.test.txt", "ptb": "ptb.test.txt", "c4": "c4.valid.jsonl"}
@@ -85,15 +87,16 @@ def held_out_windows(
     name: str | None = None,
     bos: str = "auto",
 ) -> HeldOut:
-    """Read held-out text, from a file or by name (from `data`/calibration, else from the hub), and cut it into windows.
+    """Read held-out text and cut it into windows. The text is a file or one of PERPLEXITY_SETS; `data` is the folder
+    with calibration/, which is searched before the hub (see the module's docstring).
 
-    `seqlen` is by default min(2048, the model's context length). `windows` is the number of windows from the start
-    (default: all, but the first 256 of c4 as published). `name` replaces a file's name in the result. `bos`: whether
-    each window begins with the tokenizer's BOS, counted in `seqlen`: `always`, `never`, or `auto` (if the tokenizer
-    adds one to a text).
+    `seqlen` is the window length in tokens; None: min(2048, the model's context length). `windows` is the number of
+    windows from the start; None: all, or the first 256 of c4, as in the published code. `name` replaces the file's name
+    in the result and in errors. `bos`: whether each window begins with the tokenizer's BOS, which is part of `seqlen`:
+    `always`, `never`, or `auto` (only if the tokenizer adds BOS to a text).
 
-    Raises BadInput (unknown name, invalid size, no tokenizer, no BOS), BadData (missing, malformed or too short file,
-    hub not reachable).
+    Raises BadInput for an unknown name, an invalid `seqlen` or `windows`, and a missing tokenizer or BOS; BadData for a
+    missing, malformed or too short file, or when the hub cannot be reached.
     """
     called = name or str(name_or_file)
     length = _length(lm, seqlen)
@@ -131,7 +134,7 @@ def _length(lm: LanguageModel, seqlen: int | None) -> int:
 
 
 def _text_of(name: str, data: Path | None) -> tuple[str, str]:
-    """The text of a named set, and where it was read from."""
+    """(text of a named set, file or hub dataset that it was read from)."""
     if name == "demo":
         return "\n".join(file_documents(DEMO_TEXT)), f"demo/{DEMO_TEXT.name}"
     path = _local(data, _LOCAL[name])
@@ -143,9 +146,9 @@ def _text_of(name: str, data: Path | None) -> tuple[str, str]:
 
 
 def _file_rows(name: str, path: Path) -> list[str]:
-    """The rows of a local file, in the form of the hub's rows."""
+    """The rows of a local file, in the same format as the hub's rows."""
     match name:
-        case "wikitext2":  # with line ends, and an empty row for a blank line
+        case "wikitext2":  # a row is a line with its line end, or empty for a blank line
             lines = file_text(path).removesuffix("\n").split("\n")
             return [f"{line}\n" if line.strip() else "" for line in lines]
         case "ptb":

@@ -1,10 +1,10 @@
-"""Log-likelihoods of answers after a prompt, with the harness's tokenisation, for several rows in one pass.
+"""Log-likelihoods of answers after a prompt, with the harness's tokenisation, for a batch of rows in one forward pass.
 
-Follows lm-evaluation-harness 0.4.13 (`TemplateLM._encode_pair`, `HFLM._loglikelihood_tokens`): the prompt and the whole
-are tokenised separately, and the answer's tokens are those that the whole has after the prompt's; a prompt that is too
-long is cut on the left. The softmax is always in float32, as in the harness with `softmax_dtype="float32"`. One
-departure: tokens that a tokenizer appends to every text (EOS) are removed here, while the harness counts them as part
-of the answer.
+Follows lm-evaluation-harness 0.4.13 (`TemplateLM._encode_pair`, `HFLM._loglikelihood_tokens`): the prompt, and the
+prompt with its continuation, are tokenised separately; the answer's tokens are the tokens of the second after as many
+tokens as the first has. A prompt that is too long is cut on the left. The softmax is always in float32, as in the
+harness with `softmax_dtype="float32"`. One departure: tokens that a tokenizer appends to every text (EOS) are removed
+here, while the harness includes them in the answer.
 """
 
 import inspect
@@ -25,8 +25,8 @@ from prunescope.lm.tokenizer import added, check_characters, without_end
 
 @dataclass(frozen=True)
 class Encoded:
-    """Input tokens, and the answer's tokens that the last inputs predict: `inputs` are shifted by one, so the last
-    input predicts the last token of `answer`. `truncated`: whether the prompt was cut."""
+    """A tokenised prompt and answer. `inputs` are the tokens of prompt and answer without the last one, so the last
+    len(`answer`) inputs predict the tokens of `answer`. `truncated`: whether the prompt was cut on the left."""
 
     inputs: tuple[int, ...]
     answer: tuple[int, ...]
@@ -36,19 +36,19 @@ class Encoded:
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str, length: int) -> Encoded:
     """Tokenise a prompt and its continuation, cut on the left to `length` inputs.
 
-    An empty prompt becomes the tokenizer's BOS (or EOS if it has none), as in the harness. Raises BadText when the
-    continuation has no tokens, or has more than `length`.
+    An empty prompt is replaced by the tokenizer's BOS (EOS if it has no BOS), as in the harness. Raises BadText when
+    the continuation has no tokens or more than `length`, or when the prompt is empty and there is neither BOS nor EOS.
     """
     return encode_all(tokenizer, [(prompt, continuation)], length)[0]
 
 
 def encode_all(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], length: int) -> list[Encoded]:
-    """`encode` for many (prompt, continuation) pairs; each distinct text is tokenised once. Raises BadText as
-    `encode`."""
-    ids = _ids(tokenizer, [form for pair in pairs for form in _forms(tokenizer, *pair)])
+    """`encode` for many (prompt, continuation) pairs, in their order; each distinct text is tokenised only once. Raises
+    BadText as `encode` does."""
+    ids = _ids(tokenizer, [text for pair in pairs for text in _texts(tokenizer, *pair)])
     encoded = []
     for prompt, continuation in pairs:
-        context, whole = (ids[form] for form in _forms(tokenizer, prompt, continuation))
+        context, whole = (ids[text] for text in _texts(tokenizer, prompt, continuation))
         if not prompt:
             first = _first(tokenizer, continuation)
             context, whole = [first], (whole if whole[:1] == [first] else [first, *whole])
@@ -64,10 +64,11 @@ def encode_all(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, st
 
 
 def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Encoded]) -> dict[int, float]:
-    """Score passages: item -> summed log-probability (natural logarithm, float32) of its answer.
+    """Score passages: index in `encoded` -> summed log-probability of the answer (natural logarithm; softmax in
+    float32).
 
-    It takes one forward pass, or several when rows may not share one (`apart`), so that a score does not depend on the
-    other rows in its batch.
+    This takes one forward pass, or several when some passages may not share one (`apart`), so that a score does not
+    depend on the other rows in its batch.
     """
     lengths = [len(item.inputs) for item in encoded]
     found: dict[int, float] = {}
@@ -79,12 +80,12 @@ def score(model: PreTrainedModel, some: Sequence[Passage], encoded: Sequence[Enc
 def apart(
     some: Sequence[Passage], lengths: Sequence[int], switches: Sequence[int], window: int | None = None
 ) -> list[list[Passage]]:
-    """Split passages into groups that may share a forward pass. The texts of a group are on the same side of all
-    `switches` (`lm.positions.length_switches`), and texts longer than a layer's attention `window` are not together
-    with branched passages, whose explicit mask has no window.
+    """Split passages into groups that may share a forward pass.
 
-    `lengths` are those of the texts that the passages were made from. A passage whose texts are on different sides is
-    split too.
+    `switches` are the lengths at which the model computes positions differently (`lm.positions.length_switches`); all
+    texts of a group lie between the same two switches. A passage whose texts do not is itself split. `window` is the
+    shortest limited attention window; texts longer than it are not grouped with branched passages, because the explicit
+    attention mask of these has no window. `lengths` are the lengths in tokens of the texts, by item.
     """
     parts: dict[tuple[int, bool], list[Passage]] = {}
     for passage in some:
@@ -127,7 +128,8 @@ def _predictions(item: Encoded) -> list[tuple[int, int]]:
 def _logits(
     model: PreTrainedModel, inputs: Mapping[str, Tensor], kept: Sequence[int]
 ) -> Float[Tensor, "samples tokens vocabulary"]:
-    """The logits at the positions `kept`. Most models can skip the others, which saves much for a large vocabulary."""
+    """The logits at the positions `kept` only. Most models can skip the others, which saves much time and memory for a
+    large vocabulary."""
     logits: Tensor
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         places = torch.tensor(kept, device=inputs["input_ids"].device)
@@ -137,12 +139,13 @@ def _logits(
     return logits
 
 
-Form = tuple[str, bool]
-"""A text, and whether to tokenise it with special tokens."""
+_Text = tuple[str, bool]
+"""(text, whether to tokenise it with special tokens)."""
 
 
-def _forms(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str) -> tuple[Form, Form]:
-    """The two texts to tokenise for a pair: the prompt without trailing spaces, and prompt + continuation."""
+def _texts(tokenizer: PreTrainedTokenizerBase, prompt: str, continuation: str) -> tuple[_Text, _Text]:
+    """The two texts to tokenise for a question's choice: the prompt without trailing white space, and the prompt with
+    its continuation. The tokens that only the second has are the answer's, including the prompt's trailing spaces."""
     first = tokenizer.bos_token or tokenizer.eos_token
     # No second BOS if the text contains one; an empty prompt gets its first token explicitly.
     special = bool(prompt) and not (first and prompt.startswith(first))
@@ -156,18 +159,18 @@ def _first(tokenizer: PreTrainedTokenizerBase, continuation: str) -> int:
     return first
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, forms: Iterable[Form]) -> Mapping[Form, list[int]]:
-    """Token ids of all distinct forms."""
-    found: dict[Form, list[int]] = {}
-    different = dict.fromkeys(forms)
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Iterable[_Text]) -> Mapping[_Text, list[int]]:
+    """The token ids of all distinct texts, without tokens that the tokenizer appends to every text."""
+    found: dict[_Text, list[int]] = {}
+    different = dict.fromkeys(texts)
     behind = added(tokenizer).behind
     for text, _ in different:
         check_characters(text)
     for special in (True, False):
-        some = [form for form in different if form[1] == special]
+        some = [text for text in different if text[1] == special]
         if some:
-            # verbose=False: too long a text is cut and counted here, the tokenizer need not warn of it. The default
-            # is left alone where it is meant: some tokenizers treat it unlike add_special_tokens=True.
+            # verbose=False: no warning about a text that is too long; the caller cuts it and records that it did.
+            # add_special_tokens is not set to True, because some tokenizers treat True unlike their default.
             options = {} if special else {"add_special_tokens": False}
             ids = tokenizer([text for text, _ in some], verbose=False, **options)["input_ids"]
             if special and behind:

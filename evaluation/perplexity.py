@@ -1,9 +1,9 @@
 """Perplexity on held-out text, as in the published code of GPTQ, SparseGPT and Wanda.
 
-Windows do not overlap and are independent. Every token of a window but its first is predicted from those before it, and
-the perplexity is exp of the mean negative log-likelihood. The published code multiplies each window's mean by its
-`seqlen` tokens and divides the sum by all windows' tokens, which is the mean over the same `seqlen - 1` predictions.
-One departure: there the softmax is in the model's dtype (float16), here in float32.
+Windows do not overlap and are independent. Every token of a window except the first is predicted from the tokens before
+it, and the perplexity is exp of the mean negative log-likelihood. The published code multiplies each window's mean by
+`seqlen` and divides the sum by the number of all tokens, which gives the same mean over `seqlen - 1` predictions per
+window. One departure: the published code computes the softmax in the model's dtype (float16), this module in float32.
 """
 
 import math
@@ -23,22 +23,24 @@ from prunescope.lm.errors import NotFinite
 from prunescope.lm.finite import FLOAT32, is_narrow, not_finite
 
 LARGEST_NLL = 700.0
-"""In nats; exp of more overflows a double."""
+"""Maximum mean negative log-likelihood in nats; exp of a larger one overflows a double."""
 
-UNUSABLE = "its weights do not make a language model"
+UNUSABLE = "its weights are not those of a working language model"
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """A perplexity with its interval. `perplexity` = exp(`nll`), where `nll` is the mean negative log-likelihood in
-    nats over all predicted `tokens`, `windows` x (`seqlen` - 1).
+    """A perplexity with its 95 % confidence interval.
 
-    `interval` is a 95 % interval that treats the windows as a sample: exp of their mean -/+ t standard errors, with
-    Student's t of `windows` - 1 degrees of freedom. Neighbouring windows are similar, so it is somewhat too narrow. To
-    compare two models on the same windows use paired differences, which are much more precise than two intervals. None
-    for a single window, or if the upper end exceeds e^700.
+    `perplexity` is exp(`nll`); `nll` is the mean negative log-likelihood in nats over all predicted tokens. `tokens` is
+    their number, `windows` x (`seqlen` - 1).
 
-    `nlls` are the windows' means, in order, for paired comparisons of models.
+    `interval` treats the windows as a sample: exp(mean -/+ t standard errors), with Student's t of `windows` - 1
+    degrees of freedom. Neighbouring windows are similar, so the interval is somewhat too narrow. It is None for a
+    single window, or if its upper end exceeds e^700. To compare two models on the same windows, use paired differences,
+    which are much more precise than two intervals.
+
+    `nlls` are the mean negative log-likelihoods of the windows, in order, for paired comparisons.
     """
 
     perplexity: float
@@ -64,12 +66,13 @@ def perplexity(
 ) -> Perplexity:
     """Measure the model's perplexity on windows of at least two tokens.
 
-    The batch size is `batch` windows, or depends on the free memory (`batches.batch_size`); it is halved when the GPU's
-    memory runs out, and no window is computed twice.
+    `batch` is the batch size in windows; None chooses it by the free memory (`batches.batch_size`). The batch size is
+    halved when the GPU's memory runs out, and no batch that succeeded is computed again. `name` is the model's name in
+    errors.
 
     `on_batch(windows done, total windows)` is called before the first and after every batch, and may raise Cancelled.
-    `name` is the model's name in errors. Raises NotFinite, naming the window, for NaN or infinity, and OutOfMemory when
-    a single window does not fit.
+    Raises NotFinite, naming the window, when the model computes NaN or infinity, or when the perplexity exceeds e^700;
+    OutOfMemory when a single window does not fit.
     """
     total, seqlen = windows.shape
     size = batch_size(model) if batch is None else BatchSize(batch * seqlen, batch)
@@ -85,19 +88,19 @@ def perplexity(
     mean = fmean(nlls)
     if mean > LARGEST_NLL:
         raise NotFinite(
-            f"{name or type(model).__name__} has a mean negative log-likelihood of {mean:.0f} nats a token, whose "
-            f"perplexity is no number any more; {FLOAT32 if is_narrow(model) else UNUSABLE}"
+            f"{name or type(model).__name__} has a mean negative log-likelihood of {mean:.0f} nats a token, too large "
+            f"for a finite perplexity; {FLOAT32 if is_narrow(model) else UNUSABLE}"
         )
     return Perplexity(math.exp(mean), mean, _interval(nlls), total * (seqlen - 1), total, seqlen, tuple(nlls))
 
 
 def window_nlls(model: PreTrainedModel, some: Sequence[Int[Tensor, " tokens"]]) -> list[float]:
-    """The mean negative log-likelihood (nats, float32) of each window's tokens except its first, in one forward
+    """The mean negative log-likelihood of each window's predicted tokens (nats, computed in float32), from one forward
     pass."""
     with torch.inference_mode():
         ids = torch.stack(list(some)).to(model.device)
         logits = model(input_ids=ids, use_cache=False).logits
-        # Window by window, because the float32 copy of a large vocabulary's logits takes the most memory.
+        # One window at a time, because the float32 copy of the logits takes the most memory if the vocabulary is large.
         return torch.stack(
             [functional.cross_entropy(row[:-1].float(), own[1:]) for row, own in zip(logits, ids, strict=True)]
         ).tolist()

@@ -1,5 +1,4 @@
-"""A task's texts with the prompt around them, so that neurons are recorded with the same prompt as in the
-evaluation."""
+"""A task's texts with their prompt, so that attribution records neurons under the same prompt as evaluation."""
 
 import random
 import re
@@ -19,11 +18,12 @@ _FIELD = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 @dataclass(frozen=True)
 class PromptedText:
-    """A row's text with the prompt around it: the model reads `before + text + after`.
+    """A row's text with its prompt; the model's input is `before + text + after`.
 
-    When a prompt is made from several fields, `text` reaches from the first field to the last, with the prompt's words
-    between them; when every choice is a whole sentence, `text` is the right one. `label` is the right answer as spelled
-    in the task's choices; `words` are the row's own influential words.
+    When a prompt contains several fields of the row, `text` is everything from the first field to the last, including
+    the prompt's words between them. When the choices are whole sentences, `text` is the correct choice. `label` is the
+    correct answer as spelled in the task's choices. `words` are the influential words that the row itself gives; None
+    if it gives none.
     """
 
     text: str
@@ -33,18 +33,19 @@ class PromptedText:
     words: tuple[str, ...] | None
 
 
-def around(task: str, newline: Newline = "real") -> tuple[str, str]:
-    """The task's prompt before and after its text. Raises BadInput when the prompt is made from several texts."""
+def prompt_around(task: str, newline: Newline = "real") -> tuple[str, str]:
+    """(prompt before the row's text, prompt after it) of a task. Raises BadInput for an unknown task, and for one whose
+    prompt contains several fields of the row."""
     template = configuration(find_task(task), newline)["doc_to_text"]
     if not isinstance(template, str) or len(_FIELD.findall(template)) != 1:
-        raise BadInput(f"the prompt of {task} does not go around one text; give the texts with prompt none")
+        raise BadInput(f"the prompt of {task} does not contain exactly one field for a text; choose prompt none")
     return _frame(template)
 
 
 def task_texts(
     task: str, count: int, seed: int, data: Path | None = None, newline: Newline = "real"
 ) -> list[PromptedText]:
-    """Draw `count` rows of the task without replacement with `seed`; they are returned in the order of their file.
+    """Draw `count` rows of the task at random without replacement, and return them in the order of their file.
 
     Raises BadInput when the task has fewer rows, and BadData as `rows.task_rows` does.
     """
@@ -59,7 +60,7 @@ def task_texts(
 def row_texts(
     task: str, indices: Sequence[int], data: Path | None = None, newline: Newline = "real"
 ) -> list[PromptedText]:
-    """The rows of the task with these indices (as `ExampleResult.index`), in the given order.
+    """The rows of the task with these indices (`ExampleResult.index`), in the order of `indices`.
 
     Raises BadInput for an index that the task does not have, and BadData as `rows.task_rows` does.
     """
@@ -92,8 +93,8 @@ def _prompted(task: Task, config: dict[str, Any], rows: Sequence[Row]) -> list[P
 
 
 def _inside(prompt: str, before: str, after: str) -> tuple[int, int]:
-    """The range of the text in a rendered prompt that begins with `before` and ends with `after`, without leading white
-    space (sciq's passage may be empty); the whole prompt if it does not have these."""
+    """(start, end) of the row's text in a rendered prompt, which is between `before` and the last `after`; leading
+    white space is excluded (sciq's passage may be empty). The range of the whole prompt if the text would be empty."""
     start = len(before) if prompt.startswith(before) else 0
     end = prompt.rfind(after, start) if after else len(prompt)
     start += len(prompt[start:end]) - len(prompt[start:end].lstrip())
@@ -101,8 +102,8 @@ def _inside(prompt: str, before: str, after: str) -> tuple[int, int]:
 
 
 def _read(question: Question) -> str:
-    """The text of a question: its prompt or, when each choice has its own prompt or none, the sentence with the right
-    answer."""
+    """The text of a question that the model reads: the prompt if all choices have the same one, else the sentence that
+    contains the correct answer."""
     first = question.prompts[0]
     if first and all(prompt == first for prompt in question.prompts):
         return first
@@ -110,7 +111,8 @@ def _read(question: Question) -> str:
 
 
 def _frame(template: str) -> tuple[str, str]:
-    """The parts of a prompt's template before its first and after its last field."""
+    """(part before the first field, part after the last field) of a prompt's template; empty strings for a template
+    with Jinja statements or without fields."""
     if "{%" in template or not (fields := list(_FIELD.finditer(template))):
         return "", ""
     return template[: fields[0].start()], template[fields[-1].end() :]

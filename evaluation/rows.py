@@ -1,4 +1,4 @@
-"""Reads a task's rows from a local file or else from the hub, and validates each field."""
+"""Reads a task's rows from a local file if there is one, else from the hub, and validates each field."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,11 +24,14 @@ class HubSource:
 
 
 def task_rows(task: Task, source: HubSource, data: Path | None = None, limit: int | None = None) -> list[Row]:
-    """Read the task's rows in order, converted for its definition, with the field `words` if a row has it.
+    """Read the task's rows in order, converted to the format that the task's definition reads. The optional field
+    `words` of a row is kept.
 
-    `limit` limits the rows requested from the hub; a file is read completely. `data/eval/<task>.jsonl` is read if it
-    exists, else the rows that ship with the project, else the hub. Raises BadData, which names file, line and field, or
-    says how to supply a file when there is no hub dataset or it cannot be reached.
+    The rows come from `data`/eval/<task>.jsonl if it exists, else from the file that is part of the project, else from
+    the hub. `limit` limits the rows that are requested from the hub; a file is always read completely.
+
+    Raises BadData for an invalid row, naming file, line and field; and when there is no hub dataset or the hub cannot
+    be reached, saying how to supply a file.
     """
     if data is not None:
         if not data.is_dir():
@@ -42,8 +45,8 @@ def task_rows(task: Task, source: HubSource, data: Path | None = None, limit: in
 
 
 def read_rows(task: Task, path: Path) -> list[Row]:
-    """Read the rows of a JSON Lines file, without blank lines. Raises BadData, naming file, line and field or
-    column."""
+    """Read the rows of a JSON Lines file; blank lines are skipped. Raises BadData for an invalid row, naming file, line
+    and field or column, and for a file without rows."""
     checked = (_checked(task, row, place) for place, row in file_values(path))
     rows = [row for row in checked if row is not None]
     if not rows:
@@ -52,13 +55,13 @@ def read_rows(task: Task, path: Path) -> list[Row]:
 
 
 def hub_rows(task: Task, source: HubSource, limit: int | None = None) -> list[Row]:
-    """Read the rows of a hub dataset, with `limit` only the first ones. Raises BadData, which says how to do without
-    the hub."""
+    """Read the rows of a hub dataset; only the first `limit` rows if it is given. Raises BadData for an invalid row,
+    and when the dataset cannot be read, saying how to supply a local file."""
     if task.local is not None:
         raise BadData(f"task {task.name} has no local file: {task.local}")
     mend = f"put the rows of task {task.name} into eval/{task.name}.jsonl of a folder and name it as the data folder"
-    # Rows that do not belong to the task are recognised only when read, so the request cannot be limited then.
-    some = limit if task.rows is None and not any(form.left_out for form in task.forms) else None
+    # Rows that do not belong to the task can only be recognised after reading them, so such a request is not limited.
+    some = limit if task.rows is None and not any(form.excluded for form in task.forms) else None
     wanted = None if task.rows is None else (task.rows[0], _ids(task.rows[1]))
     rows = []
     offered = hub.dataset_rows(source.path, source.name, source.split, mend=mend, revision=source.revision, limit=some)
@@ -77,8 +80,8 @@ def _ids(path: Path) -> frozenset[str]:
 
 
 def _checked(task: Task, row: object, place: str) -> Row | None:
-    """Validate and convert a row; None for a row that does not belong to the task. Raises BadData, naming the field
-    that is missing or invalid."""
+    """Validate and convert a row; None for a row that does not belong to the task. Raises BadData, naming the missing
+    or invalid field."""
     if not isinstance(row, dict):
         fields = _named(task.forms[0].fields)
         raise BadData(f"{place}: a JSON {kind(row)}, but a row is an object with {fields}")
@@ -96,12 +99,13 @@ def _checked(task: Task, row: object, place: str) -> Row | None:
 
 
 def _form(task: Task, row: Row, place: str) -> Form:
-    """The first form whose fields the row has. If there is none, the BadData is about the most similar form."""
+    """The first format whose fields the row has. Raises BadData if there is none, naming the first missing field of the
+    most similar format."""
     for form in task.forms:
         if form.fields.keys() <= row.keys():
             return form
-    likest = max(task.forms, key=lambda form: len(form.fields.keys() & row.keys()) / len(form.fields))
-    missing = next(name for name in likest.fields if name not in row)
+    closest = max(task.forms, key=lambda form: len(form.fields.keys() & row.keys()) / len(form.fields))
+    missing = next(name for name in closest.fields if name not in row)
     raise BadData(f"{place}: field {missing!r} is missing; it has {', '.join(map(repr, row)) or 'no fields'}")
 
 

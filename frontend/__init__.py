@@ -1,9 +1,9 @@
-"""Templates, stylesheet and scripts of the pages; there is no build step."""
+"""Templates, stylesheet and scripts of the pages. They are served as they are, without a build step."""
 
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent / "templates"
-"""Jinja2 templates; each is rendered from one frozen context of ``server/<feature>/page.py``."""
+"""Folder of the Jinja2 templates. Each is rendered from one frozen context, defined in ``server/<feature>/page.py``."""
 
 STATIC = Path(__file__).parent / "static"
-"""``css/`` and ``js/``, served below ``/static``."""
+"""Folder with ``css/`` and ``js/``, served under ``/static``."""

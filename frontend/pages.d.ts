@@ -1,6 +1,8 @@
-// What the scripts may count on beyond the browser's own types. It is read by `tsc` only and neither served nor packaged.
+// Type declarations that the scripts need beyond the browser's own. Only `tsc` reads this file; it is neither served
+// nor packaged.
 
-// Pages are made of HTML elements; Plotly's SVG is Plotly's. A selector that is or begins with an element's name gives that element.
+// The scripts select only HTML elements, never Plotly's SVG. The result of a selector that is an element's name, or
+// begins with `a[`, has the type of this element.
 interface ParentNode {
   querySelector<K extends keyof HTMLElementTagNameMap>(selectors: K): HTMLElementTagNameMap[K] | null;
   querySelector(selectors: `a[${string}`): HTMLAnchorElement | null;
@@ -16,18 +18,19 @@ interface Element {
   closest<E extends HTMLElement = HTMLElement>(selectors: string): E | null;
 }
 
-// An event's target is an element, or the document or window, which have neither of these: `event.target.closest?.(...)`.
+// The target of an event may also be the document or the window, which have neither of these methods. Therefore scripts
+// write `event.target.closest?.(...)`.
 interface EventTarget {
   closest?(selectors: `a[${string}`): HTMLAnchorElement | null;
   closest?<E extends HTMLElement = HTMLElement>(selectors: string): E | null;
-  matches?: any; // a boolean of a MediaQueryList
+  matches?: any; // a method of an element, a boolean of a MediaQueryList
 }
 
 interface Document {
   readonly activeElement: HTMLElement | null;
 }
 
-// Plotly's script sets it (charts.js).
+// Set by Plotly's script, which charts.js loads.
 interface Window {
   Plotly: any;
 }

@@ -1,11 +1,11 @@
 """See what pruning took out of a language model: prune it, measure it, and find the neurons behind the loss.
 
-    prune, evaluate, attribute    one stage in this process
-    open_attribution              an attribution that was written before
-    connect                       a client of a running server
-    PrunescopeError               what all of them raise; its text is one line
+    prune, evaluate, attribute    run one stage in this process
+    open_attribution              open an attribution that exists
+    connect                       create a client of a running server
+    PrunescopeError               the exception that all of these raise; its text is one line
 
-Importing this package is quick and brings no torch: what a function needs is imported when it is first asked for.
+Importing this package is fast and does not import torch: each name's module is imported when the name is first used.
 """
 
 from importlib import import_module
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PrunescopeError", "attribute", "connect", "evaluate", "open_attribution", "prune"]
 
-if not TYPE_CHECKING:  # a type checker would take every other name for one that is there, too
+if not TYPE_CHECKING:  # with a module __getattr__, a type checker would accept every name
     _MODULES = {
         "PrunescopeError": "errors",
         "attribute": "local",

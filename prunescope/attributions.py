@@ -1,6 +1,7 @@
-"""An attribution read from its folder: its neurons as tables, arrays and figures. No torch, and no server.
+"""Opens an attribution's folder and returns its neurons as tables, arrays and figures. Needs neither torch nor a
+server.
 
-Numbers, texts and figures are made by what makes them for the pages, from the same files.
+Numbers, texts and figures come from the same functions and files as those of the server's pages.
 """
 
 import os
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunescope.display import data_frame, html_frame, html_table
-from prunescope.errors import PrunescopeError, one_kind
+from prunescope.errors import PrunescopeError, prunescope_errors
 from prunescope.jobs.paths import expanded
 from prunescope.server.attributions.opened import OpenAttribution, Whereabouts
 from prunescope.server.neurons.documents import NeuronDocument
@@ -33,54 +34,59 @@ if TYPE_CHECKING:
     import pandas
 
 MAX_SHOWN = 10
-"""Neurons in the table that an attribution shows of itself."""
+"""Number of neurons in an attribution's table in a notebook."""
 COLUMNS = ("layer", "neuron", "rank", "score", "word", "drop", "low", "high", "p_value", "q_value", "lift")
 
 CHARACTERS_IN_A_LINE = 36
-"""Of a pane of the figure, where two stand side by side and the third below, as in most notebooks."""
+"""Estimated characters per line in a pane of a neuron's figure, at the width of most notebooks: two panes side by side
+and the third below them."""
 LINE_HEIGHT, FIXED_HEIGHT = 54, 460
-"""Pixels: of a line in both rows of panes, and of all that stands around the panes."""
+"""Height of the figure in pixels: for each line of text (in both rows of panes), and for everything else."""
 
 
 def open_attribution(path: str | os.PathLike[str]) -> "Attribution":
-    """The attribution in a folder that `prunescope.attribute`, the command or a job wrote, or at an fsspec address.
+    """Open an attribution that `prunescope.attribute`, the command `prunescope attribute` or a job wrote. `path` is its
+    folder or an fsspec URL.
 
-    Raises PrunescopeError: there is none, or its files are damaged.
+    Raises PrunescopeError if there is no attribution at `path`, or if its files are damaged.
     """
     address = os.fspath(path)
-    with one_kind():
+    with prunescope_errors():
         return Attribution(address if "://" in address else expanded(address))
 
 
 @dataclass(frozen=True)
 class Neuron:
-    """One neuron over all texts, in the dense model and every pruned one. `document` is the JSON document of its page:
-    texts and their tokens, activations, words, drops with their intervals."""
+    """One neuron over all texts, in the dense model and in every pruned one.
+
+    `document` is the JSON document of the neuron's page: texts and their tokens, activations, words, and drops with
+    their 95 % intervals.
+    """
 
     document: NeuronDocument = field(repr=False)
     layer: int
     neuron: int
-    score: float | None  # Eq. 1 of arXiv 2503.01542; None: not ranked
+    score: float | None  # Eq. 1 of arXiv 2503.01542; None if the neuron is not ranked
     rank: int | None  # from 1, over all layers
-    word: str | None  # the influential word with the highest mean activation in the dense model
-    drops: Mapping[str, float | None]  # 1 - pruned / dense on that word, by variant
+    word: str | None  # own word: the influential word with the highest mean activation in the dense model
+    drops: Mapping[str, float | None]  # by variant: 1 - pruned/dense of the mean activation on the own word
 
     @property
     def name(self) -> str:
-        """`L15/N2194`."""
+        """The neuron's name, such as `L15/N2194`: layer and index, both from 0."""
         return self.document.name
 
     @property
     def activations(self) -> dict[str, list[NDArray[np.float32]]]:
-        """Signed activations by variant (`dense`, `pruned-1`, ...): an array [tokens] for each text."""
+        """Variant (`dense`, `pruned-1`, ...) -> signed activations, one array [tokens] for each text."""
         return {
             variant.name: [np.asarray(values, np.float32) for values in variant.activations]
             for variant in self.document.variants
         }
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row for each token: example, position, token_id, token, influential, special, and each variant's signed
-        activation. Raises ImportError without pandas."""
+        """A data frame with one row for each token of each text: example, position, token_id, token, influential,
+        special, and one column of signed activations for each variant. Raises ImportError without pandas."""
         variants = self.document.variants
         columns = ("example", "position", "token_id", "token", "influential", "special")
         rows = [
@@ -108,12 +114,15 @@ class Neuron:
         token: int | None = None,
         theme: Literal["light", "dark"] = "light",
     ) -> bytes:
-        """The file that the neuron's page exports at the same settings: the heatmap dense | pruned | difference, or its
-        numbers as CSV. HTML and SVG need nothing beside them.
+        """The same file as the export of the neuron's page: the heatmap dense | pruned | difference as HTML, SVG or
+        PNG, or its numbers as CSV. HTML and SVG refer to no other files.
 
-        What is not given is the page's default. `example` is a text's index (None: the one whose loss on the neuron's
-        word is seen best), `variant` the pruned model, `activation` how values are shown, `window` the whole text or 16
-        tokens to each side of `token`. Raises PrunescopeError for a value that is not there, or too large a picture.
+        `example` is a text's index, or "all"; None is the text in which the neuron's own word lost most activation.
+        `variant` is the pruned model (None: the first; in CSV all). `activation` is the transform of the values (None:
+        the attribution's own; in CSV raw). `scale` is "shared" for one colour scale, or "model" for one per model;
+        `curve` maps values to shades linearly or logarithmically. `window` is "full" for the whole text, or "16" for 16
+        tokens on each side of `token`. Raises PrunescopeError for a value that does not exist, or if the image is too
+        large.
         """
         chosen = default_view(self.document).example if example is None else example
         asked = Asked(
@@ -126,7 +135,7 @@ class Neuron:
             token=token,
             theme=theme,
         )
-        with one_kind():
+        with prunescope_errors():
             return neuron_file(self.document, form, asked).body
 
     def _repr_html_(self) -> str:
@@ -137,15 +146,16 @@ class Neuron:
 
 
 class Attribution:
-    """The texts of an attribution through a dense model and its pruned ones, neuron by neuron.
+    """An attribution: the neurons' activations on its texts, in a dense model and its pruned ones.
 
-    `path` is its Zarr group; `label` and `provenance` say what it is and how it was made; `variants` are the models'
-    labels by their names (`dense`, `pruned-1`, ...), `layers` the layers that were recorded, `words` the influential
-    words, `spec` everything that was asked for.
+    `path`: its Zarr group. `label`: its name on pages. `provenance`: how it was made, in one line. `variants`: name of
+    a variant (`dense`, `pruned-1`, ...) -> label of its model. `layers`: the recorded layers. `words`: the influential
+    words. `spec`: the complete spec, as a document.
     """
 
     def __init__(self, path: str | Path, *, temporary: bool = False) -> None:
-        """`temporary`: the folder around the group is removed with this object. Raises PrunescopeError."""
+        """Open the group at `path`. `temporary`: its parent folder is deleted when this object is garbage-collected.
+        Raises PrunescopeError if there is no attribution."""
         names = RecordNames(_NoRecords(), read_settings())
         self.path = path
         try:
@@ -162,8 +172,9 @@ class Attribution:
             weakref.finalize(self, shutil.rmtree, Path(path).parent, ignore_errors=True)
 
     def neuron(self, layer: int, neuron: int) -> Neuron:
-        """One neuron, both counted from 0. Raises PrunescopeError when there is none, or its values are damaged."""
-        with one_kind():
+        """The neuron with this layer and index, both from 0. Raises PrunescopeError if it does not exist or was not
+        recorded, or if its stored values are damaged."""
+        with prunescope_errors():
             document = neuron_document(self._opened, layer, neuron)
         return Neuron(document, layer, neuron, document.score, document.rank, document.word, document.drops)
 
@@ -176,10 +187,13 @@ class Attribution:
         sort: Literal["rank", "drop"] = "rank",
         variant: str | None = None,
     ) -> list[NeuronRow]:
-        """The ranked neurons, best Score or largest drop first: all of them (`limit=None`) or the first, of one layer,
-        or of one word. `drop`, `low` and `high` are of `variant` (None: the first pruned one). Raises PrunescopeError.
+        """The first `limit` ranked neurons (None: all), sorted by rank or by largest drop; only those of `layer`, and
+        only those with the own word `word`, if given.
+
+        `drop` and its 95 % interval `low` to `high` are those of `variant` (None: the first pruned model). Raises
+        PrunescopeError for an unknown layer or variant.
         """
-        with one_kind(NoSuchNeuron):
+        with prunescope_errors(NoSuchNeuron):
             self._opened.check_layer(layer)
             chosen = self._opened.variant(variant)
             most = self._opened.summary.ranked if limit is None else limit
@@ -187,26 +201,28 @@ class Attribution:
         return rows
 
     def activations(self, layer: int, neurons: Sequence[int] | None = None) -> dict[str, NDArray[np.float32]]:
-        """Signed activations [neurons, tokens] of a layer (all of its neurons, or these in the order given) by variant;
-        the texts stand one after another along the tokens, see `spans`. Raises PrunescopeError."""
+        """Variant -> signed activations [neurons, tokens] of a layer: of `neurons` in the given order, or of all its
+        neurons if None. The tokens of all texts are concatenated; `spans` are the texts' slices. Raises PrunescopeError
+        for a layer or neuron that does not exist or was not recorded."""
         store = self._opened.store
-        with one_kind(NoSuchNeuron):
+        with prunescope_errors(NoSuchNeuron):
             return store.layer(layer, range(store.neurons) if neurons is None else neurons)
 
     @property
     def spans(self) -> list[slice]:
-        """Where each text lies along the tokens of `activations`."""
+        """The slice of each text along the token axis of `activations`."""
         return self._opened.store.spans
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """Scores [layers, neurons]; NaN where a neuron is not ranked."""
+        """Scores [layers, neurons]; NaN for a neuron that is not ranked."""
         return self._opened.store.score
 
     def to_pandas(
         self, limit: int | None = None, *, layer: int | None = None, word: str | None = None, variant: str | None = None
     ) -> "pandas.DataFrame":
-        """The ranked neurons as `neurons` gives them, best first, by default all. Raises ImportError without pandas."""
+        """A data frame of the first `limit` ranked neurons (None: all), by rank. The arguments are those of `neurons`.
+        Raises ImportError without pandas."""
         found = self.neurons(limit, layer=layer, word=word, variant=variant)
         return data_frame([row.model_dump() for row in found], COLUMNS)
 
@@ -231,7 +247,8 @@ class Attribution:
 
 
 class _NoRecords(Results):
-    """The records of a folder that no job wrote: there are none, so names come from the attribution's own documents."""
+    """An empty list of records, for an attribution that is opened without a database. Names therefore come from the
+    attribution's own documents."""
 
     def __init__(self) -> None:
         pass

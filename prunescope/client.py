@@ -1,4 +1,4 @@
-"""A client for a running server: jobs are submitted and followed over REST, and results are fetched as documents.
+"""A client for a running server: submits and follows jobs over REST, and fetches results as JSON documents.
 
 client = prunescope.connect("http://127.0.0.1:8000")
 job = client.submit("prune", {"model": "demo", "method": "magnitude", "pattern": "2:4"}).wait()
@@ -21,27 +21,28 @@ from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
 
 POLL_SECONDS = 0.5
+"""Interval at which `wait` requests a job's state."""
 MAX_PORT = 65_535
 ANSWER_SECONDS = 90.0
-"""More than the server takes before it says that it is late."""
+"""Timeout of a request; longer than the server's own time limit, after which it answers with an error."""
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
-"""Hosts that are never asked through a proxy."""
+"""Hosts to which requests never go through a proxy."""
 
 
 class ServerError(PrunescopeError):
-    """The server's answer is no result. `problem` is its problem document, empty where it sent none."""
+    """The server answered with an error, or not at all. `problem` is its problem document; empty if it sent none."""
 
 
 class Refused(ServerError):
-    """What was asked for has to change; `problem["errors"]` names the fields."""
+    """The server rejected the request (status below 500). `problem["errors"]` lists the invalid fields."""
 
 
 class Unavailable(ServerError):
-    """No server answers, or it cannot answer now."""
+    """No server answers, or it answered with status 500 or above."""
 
 
 class JobFailed(ServerError):
-    """The job failed or was cancelled; `problem` says why it failed."""
+    """The job `job` failed or was cancelled. `problem` is the reason of a failure."""
 
     def __init__(self, message: str, job: JobSummary) -> None:
         super().__init__(message, job.error)
@@ -49,48 +50,50 @@ class JobFailed(ServerError):
 
 
 def connect(address: str = "http://127.0.0.1:8000") -> "Client":
-    """A client of the server at `address`, over which jobs are submitted and followed, and results fetched.
+    """Create a client of the server at `address`, with which jobs are submitted and followed, and results fetched.
 
-    Raises ValueError for what is no address; whether a server answers there is seen with the first question.
+    Raises ValueError for an invalid address. Nothing is sent yet, so the first request shows whether a server answers.
     """
     return Client(address)
 
 
 class Client:
-    """The server at an address. Close it, or use it as a context, when its connections should end."""
+    """A client of the server at `address`. `close`, or the end of a `with` block, closes its connections."""
 
     def __init__(self, address: str) -> None:
-        """Nothing is sent yet. Raises ValueError for what is no address of a server."""
+        """Nothing is sent yet. Raises ValueError if `address` is not an http(s) URL without a query."""
         self.address = _checked(address)
         direct: dict[str, httpx.BaseTransport | None] = {f"all://{host}": None for host in LOCAL}
         self._http = httpx.Client(base_url=self.address, mounts=direct, timeout=ANSWER_SECONDS)
 
     def submit(self, kind: str, spec: Mapping[str, Any], *, force: bool = False) -> "RemoteJob":
-        """Submit a job; `force` runs it again even if the same job has been done.
+        """Submit a job of `kind` (prune, evaluate, attribute or study) and return it. If an equal job exists, that job
+        is returned, unless `force` is set, which runs it again.
 
-        Raises Refused, whose problem names each wrong field, and Unavailable.
+        Raises Refused for an invalid spec, with each invalid field in its problem, and Unavailable.
         """
         request = {"kind": kind, "spec": dict(spec), "force": force}
         answer = self._ask("POST", urls.api(urls.jobs()), request)
         return RemoteJob(self, JobItem.model_validate(answer.json()), new=answer.status_code == httpx.codes.ACCEPTED)
 
     def estimate(self, spec: Mapping[str, Any], *, force: bool = False) -> Estimate:
-        """How much work a study is: its cells, how many are known, seconds where jobs like them have run."""
+        """Estimate a study's work: the number of its cells, how many have a result already, and the seconds for the
+        rest, if similar jobs have run. Raises Refused for an invalid spec, and Unavailable."""
         answer = self._ask("POST", urls.study_estimate(), {"spec": dict(spec), "force": force})
         return Estimate.model_validate(answer.json())
 
     def job(self, id: str) -> "RemoteJob":
-        """A job as it is now. Raises Refused when there is none with this id."""
+        """The job with this id, in its present state. Raises Refused if there is none, and Unavailable."""
         return RemoteJob(self, JobItem.model_validate(self.get(urls.job(id))))
 
     def get(self, page: str) -> Any:
-        """The JSON document of a page: `client.get("/attributions/<id>/neurons/15/2194?example=0")`. An address that
-        was copied from the browser will do."""
+        """The JSON document of a page: `client.get("/attributions/<id>/neurons/15/2194?example=0")`. `page` is a path
+        or a URL copied from the browser. Raises Refused if there is no such page, and Unavailable."""
         path = page.removeprefix(self.address)
         return self._ask("GET", path if path.startswith(urls.API) else urls.api(path)).json()
 
     def share(self, page: str) -> str:
-        """The address of a link that shows this page, exactly as it is, to whoever has it."""
+        """Create a share link for a page with its query, and return its URL, which opens the page without a login."""
         path = page.removeprefix(self.address)
         answer = self._ask("POST", urls.shares(), {"path": path})
         return f"{self.address}{urls.shared(answer.json()['token'])}"
@@ -111,7 +114,7 @@ class Client:
 
     def _ask(self, method: str, path: str, document: object = None) -> httpx.Response:
         try:
-            # What JSON does not have (NaN) is sent all the same: the server says which field holds it.
+            # json.dumps writes NaN, which JSON does not have; the server's answer names the field.
             content = None if document is None else json.dumps(document)
             answer = self._http.request(method, path, content=content, headers={"content-type": "application/json"})
         except (httpx.HTTPError, OSError) as error:
@@ -128,12 +131,13 @@ class Client:
 
 @dataclass(frozen=True)
 class RemoteJob:
-    """A job of a server, as it was when it was last asked about."""
+    """A job of a server, in the state in which `document` was fetched. It is not updated; `wait` and `cancel` return a
+    new object."""
 
     client: Client = field(repr=False)
     document: JobItem
     new: bool = False
-    """Whether the submission made it; False where the same job was there already."""
+    """Whether `submit` created the job; False if an equal job existed."""
 
     @property
     def id(self) -> str:
@@ -145,11 +149,12 @@ class RemoteJob:
 
     @property
     def address(self) -> str:
-        """Of its page."""
+        """The URL of the job's page."""
         return f"{self.client.address}{self.document.href}"
 
     def wait(self, on_progress: Callable[[Progress], None] | None = None) -> "RemoteJob":
-        """The job at its end; `on_progress` is called about twice a second. Raises JobFailed, Unavailable."""
+        """Wait until the job ends, and return it. `on_progress` is called about twice a second. Raises JobFailed if the
+        job failed or was cancelled, and Unavailable."""
         job = self
         while True:
             job = RemoteJob(self.client, self.client.job(self.id).document, self.new)
@@ -161,31 +166,33 @@ class RemoteJob:
         if job.state == JobState.CANCELLED:
             raise JobFailed("the job was cancelled", job.document)
         if job.state == JobState.FAILED:
-            reason = (job.document.error or {}).get("detail", "no reason is known")
+            reason = (job.document.error or {}).get("detail", "the reason is unknown")
             raise JobFailed(f"the job failed: {reason}", job.document)
         return job
 
     def cancel(self) -> "RemoteJob":
-        """Ask it to stop, which it does after its layer or batch; the job as it is then."""
+        """Request the job's cancellation and return the job. A running job stops after the present layer or batch; a
+        job that has ended does not change. Raises Unavailable."""
         answer = self.client._ask("DELETE", urls.api(urls.job(self.id)))
         return RemoteJob(self.client, JobItem.model_validate(answer.json()), self.new)
 
     def result(self) -> Any:
-        """The document of what it made: a model, an evaluation, an attribution or a study.
+        """The JSON document of the job's result: a model, an evaluation, an attribution or a study.
 
-        Raises ValueError while there is none.
+        Raises ValueError if the job has no result yet; Refused and Unavailable as `Client.get`.
         """
-        return self.client.get(self._made)
+        return self.client.get(self._result_page)
 
     def share(self) -> str:
-        """A link to the page of what it made. Raises ValueError while there is none."""
-        return self.client.share(self._made)
+        """Create a share link for the page of the job's result, and return its URL. Raises ValueError if the job has no
+        result yet."""
+        return self.client.share(self._result_page)
 
     @property
-    def _made(self) -> str:
-        """The page of what it made."""
+    def _result_page(self) -> str:
+        """The path of the page of the job's result. Raises ValueError if it has none yet."""
         if self.document.result_href is None:
-            raise ValueError(f"job {self.id} is {self.state} and has made nothing yet; wait() for it")
+            raise ValueError(f"job {self.id} is {self.state} and has no result yet; wait() for it")
         return self.document.result_href
 
     def _repr_html_(self) -> str:
@@ -201,5 +208,5 @@ def _checked(address: str) -> str:
     except (httpx.InvalidURL, ValueError, UnicodeError):
         usable = False
     if not usable:
-        raise ValueError(f"{address!r} is no address of a server: http://127.0.0.1:8000")
+        raise ValueError(f"{address!r} is not the address of a server, such as http://127.0.0.1:8000")
     return address.rstrip("/")

@@ -1,4 +1,4 @@
-"""How results show themselves: tables in HTML that need neither scripts nor a network, and pandas data frames."""
+"""Shows results in notebooks: HTML tables that need neither scripts nor a network, and pandas data frames."""
 
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
@@ -11,13 +11,13 @@ TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
 CELL = "padding:2px 12px 2px 0;text-align:{side}"
 
 MAX_FRAME_HEIGHT = 800
-"""Pixels of a document that is shown inside of another; a taller one scrolls."""
+"""Maximum height in pixels of an embedded document; a taller one scrolls."""
 
 
 def html_table(
     title: str, note: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[str] = ()
 ) -> str:
-    """A table under a title and a line of small print. Columns are set right, those named in `words` left."""
+    """An HTML table under a title and a line of small print. Columns are aligned right, those named in `words` left."""
     sides = ["left" if name in words else "right" for name in columns]
 
     def line(tag: str, cells: Sequence[str]) -> str:
@@ -35,7 +35,8 @@ def html_table(
 
 
 def html_frame(document: str, height: int) -> str:
-    """A whole HTML document inside of another one, which its styles do not touch; `height` in pixels."""
+    """An iframe with a complete HTML document, so that its styles do not apply to the page around it. `height` in
+    pixels."""
     return (
         f'<iframe sandbox srcdoc="{escape(document)}" width="100%" height="{min(height, MAX_FRAME_HEIGHT)}" '
         f'style="border:0;resize:vertical" title="figure"></iframe>'
@@ -43,7 +44,7 @@ def html_frame(document: str, height: int) -> str:
 
 
 def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> "pandas.DataFrame":
-    """Rows as a data frame. Raises ImportError, which says how to install it, where pandas is not there."""
+    """A data frame of `rows` with these columns. Raises ImportError, saying how to install pandas, if it is missing."""
     try:
         import pandas
     except ImportError as error:

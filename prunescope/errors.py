@@ -1,10 +1,10 @@
-"""Errors of the Python API, which the command turns into its exit codes.
+"""Exceptions of the Python API. The command converts them to exit codes (cli/errors.py).
 
-PrunescopeError          one line that says what went wrong and how to mend it
+PrunescopeError          one line that says what went wrong and how to correct it
 ├── Refusal              an argument, option, path or setting that cannot be used
-├── Failure              something else that is known to go wrong: a result that cannot take its place
-├── Unfinished           work that was stopped, and can be continued
-└── client.ServerError   the server's answer is no result: Refused, Unavailable, JobFailed
+├── Failure              another known error: a missing library, a result that cannot be stored
+├── Unfinished           work that was interrupted and can be resumed
+└── client.ServerError   an error of the server: Refused, Unavailable, JobFailed
 """
 
 import os
@@ -18,10 +18,10 @@ from prunescope.jobs.problems import Problem
 
 
 class PrunescopeError(Exception):
-    """Something that a user can mend; its text is one line.
+    """An error that the user can correct; its text is one line.
 
-    `problem` is the problem document (RFC 9457: `code`, `detail`, and `errors` with each wrong field, what was given
-    and what is allowed), empty where there is none.
+    `problem` is the problem document (RFC 9457): `code`, `detail`, and `errors` with each invalid field, the given
+    value and what is allowed. It is empty if there is none.
     """
 
     def __init__(self, message: str, problem: Mapping[str, Any] | None = None) -> None:
@@ -30,7 +30,7 @@ class PrunescopeError(Exception):
 
 
 class Failure(PrunescopeError):
-    """Something that went wrong and is no fault of what was asked for: exit code 1 of the command."""
+    """A known error that the arguments did not cause: exit code 1 of the command."""
 
 
 class Refusal(PrunescopeError):
@@ -38,13 +38,14 @@ class Refusal(PrunescopeError):
 
 
 class Unfinished(PrunescopeError):
-    """Work that ended early, for the reason that is its cause; the text says what is kept and how to go on."""
+    """Work was interrupted and can be resumed. `__cause__` is the exception that interrupted it; the text says which
+    files are kept and how to resume."""
 
 
 @contextmanager
 def refusing(option: str) -> Iterator[None]:
-    """Context manager: an OSError about a path, or an invalid path, becomes a Refusal that names the path's
-    option."""
+    """Context manager: convert an OSError about a path, or the exception for an invalid path, to a Refusal that names
+    the path's `option`."""
     try:
         yield
     except (BadPath, OSError) as error:
@@ -52,42 +53,44 @@ def refusing(option: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """What an error says, without numbers and types."""
+    """The message of an exception; for an OSError the file and the reason, without the error number."""
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
     return str(error)
 
 
 @contextmanager
-def one_kind(*mendable: type[Exception]) -> Iterator[None]:
-    """Raise every error that a user can mend as a PrunescopeError: problems, errors of the kinds `mendable`, too little
-    memory, a full disk, a file that cannot be used. A defect passes as it is, and so does KeyboardInterrupt."""
+def prunescope_errors(*correctable: type[Exception]) -> Iterator[None]:
+    """Context manager: convert every exception that the user can correct to a PrunescopeError. These are Problem,
+    BadPath, the types `correctable`, too little memory, a full disk, and a file that cannot be used. Other exceptions
+    pass unchanged. An Unfinished whose cause is KeyboardInterrupt becomes this KeyboardInterrupt."""
     try:
         yield
     except Unfinished as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise error.__cause__ from None
         cause = error.__cause__
-        told = as_error(cause, mendable) if isinstance(cause, Exception) else None
-        if told is None:
+        converted = as_error(cause, correctable) if isinstance(cause, Exception) else None
+        if converted is None:
             raise
-        raise Unfinished(f"{told}; {error}", told.problem) from cause
+        raise Unfinished(f"{converted}; {error}", converted.problem) from cause
     except PrunescopeError:
         raise
     except Exception as error:
-        told = as_error(error, mendable)
-        if told is None:
+        converted = as_error(error, correctable)
+        if converted is None:
             raise
-        raise told from error
+        raise converted from error
 
 
-def as_error(error: Exception, mendable: tuple[type[Exception], ...] = ()) -> PrunescopeError | None:
-    """The error of the API for another one; None for a defect."""
+def as_error(error: Exception, correctable: tuple[type[Exception], ...] = ()) -> PrunescopeError | None:
+    """The PrunescopeError for an exception; None for an unexpected one, which the caller lets pass. Exceptions of the
+    types `correctable` are expected too."""
     if isinstance(error, PrunescopeError):
         return error
     problem = error if isinstance(error, Problem) else problem_of(error)
     if problem is not None:
         return PrunescopeError(" ".join(problem.detail.split()), problem.document())
-    if isinstance(error, (BadPath, *mendable)):
+    if isinstance(error, (BadPath, *correctable)):
         return PrunescopeError(" ".join(str(error).split()))
     return None

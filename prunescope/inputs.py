@@ -1,5 +1,5 @@
-"""Files that a command or a call of the API reads: regular ones, or a pipe that the shell opened, and nothing that has
-no end."""
+"""Checks files that the command or the API reads: only regular files, and pipes that the shell opened, are accepted,
+because reading another kind of file might never end."""
 
 import stat
 from pathlib import Path
@@ -20,20 +20,21 @@ KINDS = {
 
 
 def check_readable(file: Path, option: str) -> None:
-    """Raise a Refusal that names the option unless `file` can be read to its end: reading a pipe without a writer, or
-    a device, might never end."""
+    """Raise Refusal, naming `option`, if `file` does not exist, cannot be read by this user, or is neither a regular
+    file nor a pipe that the shell opened. Reading a named pipe or a device might never end."""
     with refusing(option):
         kind = stat.S_IFMT(file.stat().st_mode)
         opened_by_the_shell = kind == stat.S_IFIFO and str(file.resolve()).startswith("/proc/")
         if kind != stat.S_IFREG and not opened_by_the_shell:
             raise Refusal(f"{option} {file} is {KINDS.get(kind, 'something else')}, not a file")
         if kind == stat.S_IFREG:
-            with file.open("rb"):  # whether this user may
+            with file.open("rb"):  # raises OSError if this user may not read it
                 pass
 
 
 def calibration_source(calibration: str) -> dict[str, str]:
-    """A named set, or a file by its ending; anything else is left to the spec, which lists the known sets."""
+    """The fields of a spec's calibration that name its text: `{"file": ...}` for an existing file or a name with the
+    ending of one, else `{"dataset": ...}`, whose name the spec checks."""
     if calibration not in CALIBRATION_SETS and (calibration.endswith(CALIBRATION_FILES) or _exists(calibration)):
         return {"file": calibration}
     return {"dataset": calibration}

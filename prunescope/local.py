@@ -1,4 +1,5 @@
-"""`prune`, `evaluate` and `attribute` in this process: arguments become the spec that a job has, and its stage runs."""
+"""The API functions `prune`, `evaluate` and `attribute`, which run in this process. The arguments are converted to the
+same spec as a job's."""
 
 import os
 import shutil
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from prunescope import running
 from prunescope.attributions import Attribution
-from prunescope.errors import Refusal, one_kind
+from prunescope.errors import Refusal, prunescope_errors
 from prunescope.inputs import calibration_source
 from prunescope.jobs.documents import JobKind, Progress
 from prunescope.jobs.paths import expanded
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Model: TypeAlias = "PathLike | PreTrainedModel | PrunedModel"
-"""`demo`, a folder, a hub id with an optional `@revision`, a loaded model, or what `prune` answered with."""
+"""`demo`, a folder, a hub id with an optional `@revision`, a loaded model, or the result of `prune`."""
 OnProgress: TypeAlias = Callable[[Progress], None]
 
 OUTPUT = "output"
-"""What errors call the argument."""
-FORMS = "demo, a folder, a hub id, a transformers model, or what prune answered with"
+"""The name of the argument in errors."""
+FORMS = "demo, a folder, a hub id, a transformers model, or the result of prune"
 
 
 def _silent(progress: Progress) -> None:
@@ -54,22 +55,26 @@ def prune(
     dtype: str | None = None,
     on_progress: OnProgress = _silent,
 ) -> PrunedModel:
-    """Prune the linears of a model's decoder layers: to a `sparsity` in [0, 1), or to a `pattern` such as "2:4" (of
-    every 4 weights in a row 2 are kept).
+    """Prune the linear layers in a model's decoder layers, either to a `sparsity` in [0, 1) or to a `pattern` such as
+    "2:4" (of every 4 consecutive weights in a row, 2 are kept).
 
-    A model that is named is written to the folder `output`, one layer in memory at a time; after an interrupt the same
-    call goes on from the last finished layer. A loaded model is pruned in place, on its device, and is saved where
-    there is an `output`: give `copy.deepcopy(model)` to keep the dense one.
+    If `model` is a name or a folder, the pruned model is written to the folder `output`, with one layer in memory at a
+    time; after an interruption, the same call resumes after the last finished layer. A loaded model is pruned in place,
+    on its device, and also saved if `output` is given; pass `copy.deepcopy(model)` to keep the dense model.
 
-    `method` and `allocation` are names, or `{"name": ..., option: ...}`; `calibration` is a data set, a file (.txt,
-    .jsonl, .safetensors) or `{"dataset" | "file": ..., "samples", "seqlen", "seed", "mode", "bos"}`. A loaded model's
-    tokenizer is that of `model.config.name_or_path` unless it is given. `data`, `device` and `dtype` are as for the
-    command. Raises PrunescopeError.
+    `method` and `allocation` are names, or `{"name": ..., option: ...}`. `calibration` is a data set, a file (.txt,
+    .jsonl, .safetensors) or `{"dataset" | "file": ..., "samples", "seqlen", "seed", "mode", "bos"}`; None for methods
+    that need none. `tokenizer` is for a loaded model; None loads the tokenizer of `model.config.name_or_path`. `data`
+    is a folder with calibration/, which is searched before the hub. `device` (auto, cpu, cuda, cuda:1) and `dtype`
+    (auto, float32, float16, bfloat16) are those of the computation; None reads them from the environment. `on_progress`
+    is called with progress reports, several for each layer.
+
+    Raises PrunescopeError.
     """
-    with one_kind(BadInput):
+    with prunescope_errors(BadInput):
         settings = read_settings("", data=data, device=device, dtype=dtype)
         if (sparsity is None) == (pattern is None):
-            raise Refusal("say how much is to go: either sparsity=0.5 or pattern='2:4'")
+            raise Refusal("give the amount to prune: either sparsity=0.5 or pattern='2:4'")
         target = _target(output)
         document: dict[str, Any] = {
             "method": method,
@@ -104,13 +109,17 @@ def evaluate(
     dtype: str | None = None,
     on_progress: OnProgress = _silent,
 ) -> Evaluation:
-    """Accuracy of a model on tasks, zero-shot, with 95 % intervals, and its perplexity on texts.
+    """Measure a model's zero-shot accuracy on `tasks` and its perplexity on texts, with 95 % intervals.
 
-    `limit` takes so many rows of each task (None: all). `perplexity` names texts (wikitext2, ptb, c4, demo, a .txt or
-    .jsonl file), or is `{"datasets": [...], "seqlen", "windows", "bos"}`. A loaded model is measured where it is, in
-    its number type; the other arguments are as for `prune`. Raises PrunescopeError.
+    `limit` restricts each task to its first rows (None: all rows). `perplexity` is a list of texts (wikitext2, ptb, c4,
+    demo, .txt or .jsonl files), or `{"datasets": [...], "seqlen", "windows", "bos"}`. `newline` is the line end in the
+    prompt of the paper's Figure 1: `real`, or `literal` for a backslash and an n. A loaded model is evaluated on its
+    own device and in its own dtype. `data` is a folder with eval/ and calibration/, which is searched before the hub;
+    the other arguments are those of `prune`.
+
+    Raises PrunescopeError.
     """
-    with one_kind(BadInput):
+    with prunescope_errors(BadInput):
         settings = read_settings("", data=data, device=device, dtype=dtype)
         texts = perplexity if isinstance(perplexity, Mapping) else {"datasets": _listed(perplexity)}
         with _named([model], tokenizer) as (names, loaded):
@@ -142,16 +151,19 @@ def attribute(
     dtype: str | None = None,
     on_progress: OnProgress = _silent,
 ) -> Attribution:
-    """Run the same texts through a dense model and its pruned ones, and find the neurons of their influential words.
+    """Record the neurons' activations on the same texts in a dense model and its pruned ones, and find the neurons that
+    respond to the texts' influential words.
 
     `texts` are strings, `{"text": ..., "label"?, "words"?}`, or rows of a task: `{"dataset": "sst2", "count": 10}`.
-    `words` is where influential words come from (manual, cot, occlusion, gradient; None: manual where the texts carry
-    words, else cot), or a list of words for each text. Loaded models share the `tokenizer`. What is written to
-    `output`, a Zarr group, can be opened again with `open_attribution`; without it the group lasts as long as the
-    Attribution. The other arguments are fields of an attribute spec (docs/attribution.md), or as for `prune`.
+    `words` is the source of the influential words (manual, cot, occlusion, gradient; None: manual if the texts give
+    words, else cot), or a list of words for each text. `tokenizer` is for all loaded models. The attribution is written
+    to `output`, a Zarr group, which `open_attribution` opens again; without `output` it is written to a temporary
+    folder, which is deleted with the returned object. The other arguments are fields of an attribute spec
+    (docs/attribution.md), or those of `prune`.
+
     Raises PrunescopeError.
     """
-    with one_kind(BadInput):
+    with prunescope_errors(BadInput):
         settings = read_settings("", data=data, device=device, dtype=dtype)
         target = _target(output)
         chosen, source = _with_words(texts, words)
@@ -185,17 +197,19 @@ def attribute(
 
 
 def _target(output: PathLike | None) -> Path | None:
-    """The folder to write, checked before work begins."""
+    """The output folder as a path, None if there is none. Raises Refusal, before the work begins, if it cannot be
+    created."""
     return None if output is None else checked_folder(expanded(os.fspath(output)), OUTPUT)
 
 
 def _listed(values: Any) -> list[Any]:
-    """A list of names or models; one alone is a list of it."""
+    """A list of names or models; a single value becomes a list of one."""
     return [values] if isinstance(values, str) or not isinstance(values, Sequence) else list(values)
 
 
 def _with_words(texts: Any, words: Any) -> tuple[Any, Any]:
-    """Texts and the source of words as a spec has them: words that are given for each text go into the texts."""
+    """(texts, source of words) as in a spec. If `words` has a list for each text, these lists are put into the texts,
+    and the source is None. Raises Refusal if their numbers differ."""
     given = list(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else texts
     if words is None or isinstance(words, str | Mapping):
         return given, words
@@ -206,7 +220,9 @@ def _with_words(texts: Any, words: Any) -> tuple[Any, Any]:
         return {**texts, "words": chosen}, None
     if not isinstance(given, list) or len(chosen) != len(given):
         count = len(given) if isinstance(given, list) else 0
-        raise Refusal(f"words: {len(chosen)} lists are given for {count} texts; give one for each, if an empty one")
+        raise Refusal(
+            f"words: {len(chosen)} lists are given for {count} texts; give one list for each text, which may be empty"
+        )
     items = [item if isinstance(item, Mapping) else {"text": item} for item in given]
     return [{**item, "words": each} for item, each in zip(items, chosen, strict=True)], None
 
@@ -215,7 +231,8 @@ def _with_words(texts: Any, words: Any) -> tuple[Any, Any]:
 def _named(
     models: Sequence[Model], tokenizer: "PreTrainedTokenizerBase | None"
 ) -> Iterator[tuple[list[str], dict[str, "LanguageModel"]]]:
-    """What a spec calls the models, and those of them that are loaded, by their names."""
+    """Context manager: yield (reference of each model in the spec, reference -> loaded model). Raises Refusal for an
+    object that is not a model, and if two models are the same object."""
     names: list[str] = []
     loaded: dict[str, LanguageModel] = {}
     given = [each if isinstance(each, PrunedModel) else None for each in models]
@@ -231,14 +248,14 @@ def _named(
             from prunescope.lm.adopted import adopted, tokenizer_of
 
             if not isinstance(model, PreTrainedModel):
-                raise Refusal(f"{type(model).__name__} is no model: give {FORMS}")
+                raise Refusal(f"{type(model).__name__} is not a model: give {FORMS}")
             if any(lm.model is model for lm in loaded.values()):
                 raise Refusal(
-                    "the dense and a pruned model are one object: prune changes a loaded model in place, "
+                    "the dense and a pruned model are the same object: prune changes a loaded model in place, "
                     "so prune copy.deepcopy(model)"
                 )
             wanted = result.label if result is not None else _name_of(model)
-            name = _unlike(wanted, {*names, *filter(None, references)})
+            name = _unique_name(wanted, {*names, *filter(None, references)})
             own = tokenizer or (result and result.tokenizer) or tokenizer_of(model)
             loaded[name] = stack.enter_context(adopted(model, own, name))
             names.append(name)
@@ -246,18 +263,18 @@ def _named(
 
 
 def _reference(model: Model) -> str | None:
-    """How a spec names a model that is not loaded; None for a loaded one."""
+    """The reference of a model in a spec: its name or folder; None for a model in memory only."""
     if isinstance(model, PrunedModel) and model.folder is not None:
         return str(model.folder)
     return os.fspath(model) if isinstance(model, str | os.PathLike) else None
 
 
 def _name_of(model: "PreTrainedModel") -> str:
-    """The last part of where a loaded model comes from, or the name of its class."""
+    """The last part of a loaded model's hub id or folder; the name of its class if it has none."""
     return str(model.config.name_or_path or "").rstrip("/").rpartition("/")[2] or type(model).__name__
 
 
-def _unlike(name: str, others: set[str]) -> str:
-    """The name, with a number where others have it."""
+def _unique_name(name: str, others: set[str]) -> str:
+    """`name`, with a number appended if it is one of `others`."""
     tries = [name, *(f"{name} ({number})" for number in range(2, len(others) + 3))]
     return next(each for each in tries if each not in others)

@@ -1,4 +1,4 @@
-"""What pruning and evaluating give: plain frozen classes, which show themselves in a notebook."""
+"""Results of pruning and evaluation: frozen dataclasses that a notebook shows as tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrunedMatrix:
-    """One pruned matrix. `sparsity` is its share of zeros, counted; `relative_error` is ||(W' - W) X|| / ||W X|| on a
-    sample of the calibration tokens, None without calibration. `permuted`: an n:m pattern holds in another order of
-    its columns than the stored one."""
+    """One pruned matrix W'.
+
+    `sparsity` is the share of its weights that are zero. `relative_error` is the output error ||(W' - W) X|| / ||W X||
+    on a sample of the calibration tokens; None without calibration. `damping_retries` is the number of times that a
+    method had to increase the damping of its Hessian. `permuted`: the n:m pattern holds in a permutation of the
+    columns, not in the stored order. `sparsity_note` and `error_note` say why the sparsity differs from the requested
+    one and why no error was measured; empty if neither is the case.
+    """
 
     layer: int
     name: str
@@ -36,10 +41,11 @@ class PrunedMatrix:
 
 @dataclass(frozen=True)
 class PrunedModel:
-    """A model that `prune` made: in `folder`, in memory (`model`), or both.
+    """The result of `prune`: a pruned model on disk (`folder`), in memory (`model`), or both; the other is None.
 
-    `sparsity` is the share of zeros in all pruned matrices, `relative_error` the mean of theirs. `record` is the
-    document that is saved as `pruning.json`: the spec, what was computed with, seconds, every layer.
+    `sparsity` is the share of zeros in all pruned matrices. `relative_error` is the mean output error of the matrices;
+    None if none was measured. `record` is the document `pruning.json`: the spec, device, dtype and library versions,
+    seconds, and a report for every layer.
     """
 
     label: str  # wanda · c4 128x2048 · 0.5
@@ -53,7 +59,7 @@ class PrunedModel:
     record: Mapping[str, Any] = field(repr=False)
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row for each matrix. Raises ImportError without pandas."""
+        """A data frame with one row for each matrix. Raises ImportError without pandas."""
         names = [each.name for each in fields(PrunedMatrix)]
         return data_frame([{name: getattr(matrix, name) for name in names} for matrix in self.matrices], names)
 
@@ -74,7 +80,7 @@ def pruned_model(
     model: "PreTrainedModel | None" = None,
     tokenizer: "PreTrainedTokenizerBase | None" = None,
 ) -> PrunedModel:
-    """The result for a `pruning.json`."""
+    """The PrunedModel for a document `pruning.json`."""
     names = [each.name for each in fields(PrunedMatrix)]
     return PrunedModel(
         label=record["label"],
@@ -95,8 +101,12 @@ def pruned_model(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's accuracies on `tasks` by their names (with intervals, and every row's answer), and its `perplexities`
-    by the names of their texts. `record` is the document that a job keeps as `evaluation.json`."""
+    """The result of `evaluate`.
+
+    `model` is the model's name. `tasks`: task -> accuracy with its interval and the result for every row.
+    `perplexities`: text -> perplexity with its interval. `record` is the document that a job stores as
+    `evaluation.json`.
+    """
 
     model: str
     tasks: Mapping[str, "TaskResult"] = field(repr=False)
@@ -104,8 +114,12 @@ class Evaluation:
     record: Mapping[str, Any] = field(repr=False)
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row for each task (accuracy; `count` rows) and each text (perplexity; `count` windows), with its 95 %
-        interval, chance and the share of the most frequent answer. Raises ImportError without pandas."""
+        """A data frame with one row for each task and each text.
+
+        Columns: name, measure (accuracy or perplexity), value, low and high (95 % interval), count (rows or windows),
+        chance (accuracy of random guessing) and majority (accuracy of always giving the most frequent answer). Raises
+        ImportError without pandas.
+        """
         columns = ("name", "measure", "value", "low", "high", "count", "chance", "majority")
         return data_frame([dict(zip(columns, row, strict=True)) for row in self._rows()], columns)
 
@@ -131,7 +145,7 @@ class Evaluation:
 
 
 def evaluation(record: Mapping[str, Any], name: str) -> Evaluation:
-    """The result for an `evaluation.json` of the model that is called `name`."""
+    """The Evaluation for a document `evaluation.json`; `name` is the model's name."""
     from prunescope.evaluation.accuracy import ExampleResult, TaskResult
     from prunescope.evaluation.perplexity import Perplexity
 

@@ -1,4 +1,5 @@
-"""The settings of a command or a call of the API: what its options say, else the environment, else the defaults."""
+"""Reads the settings of the command or of an API call: from its options, else from the environment, else the
+defaults."""
 
 from collections.abc import Mapping
 
@@ -8,15 +9,15 @@ from prunescope.errors import Refusal
 from prunescope.jobs.settings import Settings
 
 MAX_SHOWN = 100
-"""Characters of a value that is quoted."""
+"""Maximum length in characters of a value that an error quotes."""
 
 
 def read_settings(prefix: str = "--", /, **given: object) -> Settings:
-    """Settings with the options that were given; None stands for an option that was not. `prefix` stands before an
-    option's name in an error.
+    """The settings, with the options in `given`; an option that is None is read from the environment, or has its
+    default. `prefix` is put before an option's name in errors.
 
     Raises:
-        Refusal: an option or a variable of the environment has a value that it cannot have.
+        Refusal: an option or an environment variable has an invalid value.
     """
     options = {name: value for name, value in given.items() if value is not None}
     try:

@@ -1,5 +1,5 @@
-"""The worker: a parent process that talks to the queue and never imports torch, and one child process that runs
-jobs."""
+"""The worker: a parent process that receives messages from the queue and never imports torch, and one child process
+that runs the jobs."""
 
 import logging
 import os
@@ -14,16 +14,17 @@ from prunescope.jobs.settings import Settings
 from prunescope.store.database import Database
 from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations
 from prunescope.worker.parts import Parts
-from prunescope.worker.tasks import GIVE_BACK, Child
+from prunescope.worker.tasks import STOP_JOB, Child
 
 log = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
-"""Time limit for the child's start, which imports torch; Celery's default of 4 s is too short on a busy machine."""
+"""Time limit for the start of the child, which imports torch; Celery's default of 4 s is too short on a busy
+machine."""
 
 
 def create_app(settings: Settings) -> Celery:
-    """The worker's Celery application, with its task registered."""
+    """Create the worker's Celery application with its only task."""
     app = celery_app(settings)
     app.conf.worker_proc_alive_timeout = START_SECONDS
     Child(settings, app).register()
@@ -31,7 +32,7 @@ def create_app(settings: Settings) -> Celery:
 
 
 def run(settings: Settings) -> int:
-    """Run jobs until SIGTERM or Ctrl-C, after which the running job is queued again. Returns the exit code."""
+    """Run jobs until SIGTERM or Ctrl-C; then the running job is queued again. Returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s")
     database = Database(settings.resolved_database_url)
     database.migrate()
@@ -39,7 +40,7 @@ def run(settings: Settings) -> int:
     app = create_app(settings)
     parts = Parts.open(settings, app)
     if removed := parts.stores.artefacts.remove_abandoned():
-        log.info("%d half-written artefacts of killed workers were removed", removed)
+        log.info("%d incomplete artefacts of killed workers were removed", removed)
     if paired := catch_up_evaluations(parts.stores):
         log.info("%d evaluations of an earlier version were paired with their dense models", paired)
     if summarised := catch_up_attributions(parts.stores):
@@ -50,16 +51,16 @@ def run(settings: Settings) -> int:
         try:
             parts.sweep()
         except Exception:  # database or queue not reachable: the next sweep tries again
-            log.warning("the sweep did not work", exc_info=True)
+            log.warning("the sweep failed", exc_info=True)
 
     def ready(sender: Any, **_: Any) -> None:
-        # On the event loop's timer instead of a thread, because the parent may fork another child at any time.
+        # On the event loop's timer instead of in a thread, because the parent may fork another child at any time.
         sender.timer.call_repeatedly(settings.sweep_seconds, sweep)
         sweep()
 
     def shutting_down(**_: Any) -> None:
         for child in active_children():
-            os.kill(child.pid, GIVE_BACK)
+            os.kill(child.pid, STOP_JOB)
 
     worker_ready.connect(ready, weak=False)
     worker_shutting_down.connect(shutting_down, weak=False)

@@ -1,4 +1,5 @@
-"""Adds to records of earlier versions what they lack, read once from their artefacts when a worker starts."""
+"""Completes the records that earlier versions of the project stored, when a worker starts. The missing data are read
+from the artefacts."""
 
 import json
 import logging
@@ -13,8 +14,9 @@ log = logging.getLogger(__name__)
 
 
 def catch_up_evaluations(stores: Stores) -> int:
-    """Store the outcomes of evaluations that have none in the database, and return how many were added. An evaluation
-    that cannot be read is skipped: its accuracies are known, but its differences have no interval."""
+    """Store the outcomes of all evaluations that have none in the database. Returns the number of evaluations that were
+    completed. An evaluation that cannot be read is skipped; its accuracies are in its record, but its differences from
+    the dense model have no interval."""
     done = 0
     for name in stores.measurements.without_outcomes():
         try:
@@ -26,8 +28,9 @@ def catch_up_evaluations(stores: Stores) -> int:
 
 
 def catch_up_attributions(stores: Stores) -> int:
-    """Summarise attributions whose records do not hold what a list shows, and answer how many were. One that cannot be
-    read stays as it is: lists try to read it, and mark it."""
+    """Store the summary of all attributions whose records lack the data that lists show. Returns the number of
+    attributions that were completed. An attribution that cannot be read is skipped; lists try to read it again and mark
+    it as damaged."""
     done = 0
     for record in stores.results.everything("attribution"):
         if ListedAttribution.of_record(record.summary) is not None:

@@ -1,10 +1,10 @@
 """The causal stage of an attribution: measures a task's accuracy under interventions on the top neurons.
 
-    rows of the task -> dense model: unchanged, top neurons ablated, random neurons ablated
-                     -> each pruned model: unchanged, dense weights of top neurons restored, of random neurons restored
+    dense model:         unchanged, top neurons ablated, random neurons ablated
+    each pruned model:   unchanged, dense weights of the top neurons restored, dense weights of random neurons restored
 
-One model is in memory at a time, as in the rest of an attribution. The neurons, the rows and every row's outcome are
-stored (store/attributions/activations.py).
+Each condition is measured on the same rows of the task. One model is in memory at a time, as in the rest of an
+attribution. The neurons, the rows and the outcome of every row are stored (store/attributions/activations.py).
 """
 
 import math
@@ -18,7 +18,7 @@ from jaxtyping import Float
 from prunescope.evaluation.accuracy import ExampleResult, TaskResult, measure, questionnaires
 from prunescope.evaluation.batches import batch_size
 from prunescope.evaluation.harness import Questionnaire
-from prunescope.evaluation.prompts import around
+from prunescope.evaluation.prompts import prompt_around
 from prunescope.jobs.specs import Causal
 from prunescope.jobs.vocabulary import PROMPTS
 from prunescope.lm.errors import BadInput, NotFinite
@@ -32,13 +32,14 @@ from prunescope.nsa.texts import Text
 from prunescope.worker.context import Context
 
 MEASURES = ("accuracy", "probability")
+"""For each row: whether the model's choice is correct, and the probability of the correct choice."""
 
 Load = Callable[[], LanguageModel]
 
 
 def rows_of(asked: Causal, texts: Sequence[Text], context: Context) -> Questionnaire:
-    """The task's first rows as questions, without the attribution's own texts: the neurons were chosen on those, which
-    would bias the result.
+    """The first rows of the causal stage's task as questions (as many as `asked.limit`). Rows that are among the
+    attribution's `texts` are excluded, because the top neurons were chosen on these texts, which would bias the result.
 
     Raises BadInput when no row is left, and the errors of `evaluation.accuracy.questionnaires`.
     """
@@ -46,19 +47,21 @@ def rows_of(asked: Causal, texts: Sequence[Text], context: Context) -> Questionn
     found = questionnaires([asked.task], data=context.settings.data, limit=limit)[asked.task]
     used = {text.prompt for text in texts}
     if asked.task in PROMPTS:
-        before, after = around(asked.task)
+        before, after = prompt_around(asked.task)
         used |= {f"{before}{text.text}{after}" for text in texts}
     kept = tuple(question for question in found.questions if question.text not in used)[: asked.limit]
     if not kept:
         raise BadInput(
-            f"causal: every row of {asked.task} is one of the attribution's own texts; take fewer of them, or another "
+            f"causal: every row of {asked.task} is one of the attribution's own texts; take fewer texts, or another "
             "task"
         )
     return replace(found, questions=kept)
 
 
 def check_fits(asked: Causal, recorded: Sequence[int], layers: int, neurons: int) -> None:
-    """Raise BadInput for layers or neurons that the model does not have, before anything is recorded."""
+    """Raise BadInput if the causal stage asks for layers that do not exist or are not `recorded`, or for more neurons
+    than there are. `layers` is the model's number of layers, `neurons` the number of neurons in each. Called before the
+    activations are recorded."""
     for layer in asked.layers or ():
         if layer not in recorded:
             raise BadInput(
@@ -77,7 +80,8 @@ def check_fits(asked: Causal, recorded: Sequence[int], layers: int, neurons: int
 def means_of(
     archive: Archive, dense: str, shape: tuple[int, ...], recorded: Sequence[int]
 ) -> Float[np.ndarray, "layers neurons"]:
-    """The dense model's mean activations over the counted tokens of all texts; NaN in a layer that was not recorded."""
+    """The dense model's mean activation of each neuron over all tokens of the texts (without special tokens, unless
+    requested); NaN for a layer that was not recorded. `dense` is the variant's name, `shape` that of the result."""
     means = np.full(shape, np.nan, dtype=np.float32)
     for layer in recorded:
         means[layer] = archive.kept(f"spread/{dense}", layer)[:, MEAN]
@@ -93,9 +97,11 @@ def run(
     seed: int,
     context: Context,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Measure all variants, the dense one first. Returns arrays by name and the document `causal` for `tables`.
+    """Run the causal stage. Returns (arrays by name, the document `causal` of the attribution's tables).
 
-    `ranks` are the neurons' ranks in the attribution, `means` the dense model's mean activations (`means_of`).
+    `ranks` [layers, neurons] are the ranks of the neurons in the attribution, 0 for unranked; `means` are the dense
+    model's mean activations (`means_of`). `loaders` are (name, function that loads the model) of all variants, the
+    dense one first.
     """
     count = top_count(ranks) if asked.neurons is None else asked.neurons
     groups = causal.choose(ranks, count, asked.draws, layers=asked.layers, seed=seed)
@@ -110,7 +116,7 @@ def run(
     for name, load in pruned:
         del lm, trial
         lm = load()
-        lm = replace(lm, tokenizer=lm.tokenizer or tokenizer)  # a variant may have no tokenizer
+        lm = replace(lm, tokenizer=lm.tokenizer or tokenizer)  # a pruned model may have no tokenizer of its own
         trial = _Trial(lm, f"restore {name}", asked.task, rows, len(groups.conditions), context)
         outcomes[name] = causal.restore(lm.model, groups, weights, trial.measure)
         trial.end(outcomes[name], "with the weights of")
@@ -143,8 +149,8 @@ def run(
 
 
 class _Trial:
-    """Measures a task's rows on one model, once for every condition, always with the same batch size so that only the
-    condition can change a result."""
+    """Measures the task's rows on one model under each condition. The batch size is the same for all, so that results
+    differ only because of the condition."""
 
     def __init__(
         self, lm: LanguageModel, stage: str, task: str, rows: Questionnaire, conditions: int, context: Context
@@ -156,12 +162,12 @@ class _Trial:
 
     @property
     def first(self) -> TaskResult:
-        """Measure the unchanged model."""
+        """The result of the first condition, the unchanged model."""
         return self._results[0]
 
     def measure(self, condition: str) -> Float[np.ndarray, "measures rows"]:
-        """MEASURES for every row: whether the choice is right, and the probability of the right choice among all
-        choices."""
+        """Measure every row under the condition that the model is in now: [MEASURES, rows]. `condition` is its name in
+        progress reports and errors. Raises the errors of `evaluation.accuracy.measure`."""
         before = len(self._results) * len(self._rows.questions)
 
         def say(done: int, total: int) -> None:
@@ -177,7 +183,8 @@ class _Trial:
         return np.array([right, [_probability(example) for example in result.examples]], dtype=np.float32)
 
     def end(self, outcomes: Float[np.ndarray, "conditions measures rows"], how: str) -> None:
-        """Report the result of the trial as a log message."""
+        """Report the accuracies under all conditions as the stage's last progress message. `how` describes the
+        intervention: "without" or "with the weights of"."""
         base, top, *draws = outcomes[:, 0].mean(1, dtype=np.float64)
         self._context.step(
             self._stage,
@@ -189,7 +196,7 @@ class _Trial:
 
 
 def _probability(example: ExampleResult) -> float:
-    """The softmax probability of the right choice among the row's choices, from their log-likelihoods."""
+    """The probability of the correct choice among the row's choices: the softmax of their log-likelihoods."""
     most = max(example.scores)
     shares = [math.exp(score - most) for score in example.scores]
     return shares[example.answer] / math.fsum(shares)

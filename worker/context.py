@@ -1,4 +1,4 @@
-"""The context of a stage: resolution of names, models, progress reports, cancellation."""
+"""The context in which a stage runs: settings, models, resolution of names, progress reports, cancellation."""
 
 import time
 from collections.abc import Callable
@@ -7,22 +7,24 @@ from pathlib import Path
 
 from prunescope.jobs.documents import Progress
 from prunescope.jobs.settings import Settings
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 
-SETTLED = 2
-"""Steps of a stage before the remaining time is estimated, because the first step is not representative."""
+MIN_TIMED_STEPS = 2
+"""Number of steps of a stage after which the remaining time is estimated, because the first step is not
+representative."""
 
 
 @dataclass
 class Context:
-    """What a stage gets besides its spec.
+    """Everything that a stage needs besides its spec.
 
-    `place_of` resolves a model reference to a folder or hub id, `file_of` a file's name to its path; both raise an
-    error that a user can correct. `report` receives progress; `check` raises Cancelled when the work has to stop.
+    `place_of` resolves a model reference to a folder or hub id, `file_of` the name of a file to its path; both raise an
+    exception that the user can correct. `report` is the callback for progress; `check` raises Cancelled when the work
+    has to stop.
     """
 
     settings: Settings
-    models: WarmModels
+    models: ModelCache
     place_of: Callable[[str], Path | str]
     file_of: Callable[[str], Path]
     report: Callable[[Progress], None]
@@ -36,16 +38,16 @@ class Context:
     def step(
         self, stage: str, done: int = 0, total: int = 0, unit: str = "", message: str = "", *, timed: bool = True
     ) -> None:
-        """Report the stage's progress with an estimate of the remaining time. Raises Cancelled when the work has to
-        stop.
+        """Report progress: `done` of `total` units of a stage, with an estimate of the remaining time. Raises Cancelled
+        when the work has to stop.
 
-        Further steps with the same `done` only change the message. A step that is not `timed` (a layer that an earlier
+        Another call with the same `done` only changes the message. A step with `timed` False (a layer that an earlier
         run finished) is excluded from the estimate.
         """
         self.check()
         now = time.monotonic()
         if stage != self._stage or not timed:
-            # A stage starts when the previous one ends, at which time the first report of the new stage comes.
+            # The first report of a stage comes when the stage begins.
             self._since, self._before = now, 0 if timed else done
         if stage != self._stage or done != self._done:
             self._stage, self._done, self._at = stage, done, now
@@ -54,6 +56,6 @@ class Context:
 
     def _eta(self, total: int, now: float) -> float | None:
         timed = self._done - self._before
-        if timed < SETTLED or self._done > total:
+        if timed < MIN_TIMED_STEPS or self._done > total:
             return None
         return max(0.0, (self._at - self._since) / timed * (total - self._done) - (now - self._at))

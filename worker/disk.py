@@ -1,6 +1,6 @@
-"""Disk space checks: estimates how much a result takes and compares it with the free space before writing.
+"""Estimates the disk space that a result takes, and compares it with the free space before the result is written.
 
-The estimates are lower bounds, so that nothing that would fit is refused.
+The estimates are lower bounds, so that a result that fits is never rejected.
 """
 
 import os
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from prunescope.jobs.failures import NoRoom
 
 MIN_COMPRESSED = 0.5
-"""Lower bound on the compression ratio of activations: the ten mantissa bits and sign of a float16 hardly compress."""
+"""Lower bound of compressed size / raw size of float16 activations, whose sign and ten mantissa bits hardly
+compress."""
 
 FLOAT16_BYTES = 2
 
@@ -20,9 +21,12 @@ FLOAT16_BYTES = 2
 def check_model(
     folder: Path, finished: Path, layers: Iterable[nn.Module], rest: Iterable[Tensor], one_file: int
 ) -> None:
-    """Raise NoRoom when a pruned model does not fit on the disk. Its layers are written to `finished` (files that are
-    there count), the tensors outside the layers to `folder`. A model of up to `one_file` bytes is joined into one more
-    file in `folder`; for a larger one the layers' files are hard-linked and take no more space."""
+    """Raise NoRoom when a pruned model does not fit on the disk.
+
+    The decoder `layers` are written to the folder `finished`; files that exist there are subtracted. The tensors
+    outside the layers (`rest`) are written to `folder`. A model of at most `one_file` bytes is then also joined into
+    one file in `folder`; for a larger model, the files of the layers are hard-linked and take no further space.
+    """
     inside, outside = _bytes(tensor for layer in layers for tensor in layer.state_dict().values()), _bytes(rest)
     whole = inside + outside
     there = sum(file.stat().st_size for file in finished.rglob("*") if file.is_file())
@@ -31,14 +35,14 @@ def check_model(
 
 
 def check_attribution(folder: Path, layers: int, neurons: int, tokens: int, variants: int) -> None:
-    """Raise NoRoom when an attribution does not fit: the compressed activations of all `variants`, and the raw ones of
-    a single variant."""
+    """Raise NoRoom when an attribution does not fit on the disk: the compressed activations of all `variants`, and the
+    uncompressed activations of one variant, which are stored temporarily."""
     raw = layers * neurons * tokens * FLOAT16_BYTES
     _check({folder: raw + int(variants * raw * MIN_COMPRESSED)})
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Free bytes for this user; None when the file system does not report it."""
+    """Free bytes for this user on the file system of `folder`; None if the file system does not report them."""
     try:
         status = os.statvfs(folder)
     except OSError:
@@ -48,8 +52,8 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def _check(coming: dict[Path, int]) -> None:
-    """Raise NoRoom when a file system has too little space. `coming`: bytes to be written in each folder, which are
-    added up for each file system."""
+    """Raise NoRoom when a file system has too little space. `coming`: folder -> bytes that will be written to it;
+    folders on the same file system are added up."""
     disks: dict[int, tuple[Path, int]] = {}
     for folder, size in coming.items():
         existing = next(place for place in (folder, *folder.parents) if place.exists())
@@ -67,7 +71,7 @@ def _mounted_at(place: Path) -> Path:
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    """The bytes of the tensors when saved, where tied tensors are counted once."""
+    """The size of the tensors in bytes when saved; tied tensors are saved once."""
     found: dict[object, int] = {}
     for tensor in tensors:
         own = (tensor.data_ptr(), tensor.shape) if tensor.device.type != "meta" else id(tensor)

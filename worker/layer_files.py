@@ -1,11 +1,11 @@
 """Stores finished layers as files in a folder, from which an interrupted prune run resumes.
 
-    run.json                              identity of the run that the layers belong to, and its plan
-    model-00003-of-00009.safetensors      layer 2: the tensors of the pruned checkpoint, by their names there
-    model-00003-orders.safetensors        its column permutations, if a method chose any
-    model-00003.json                      its report, written last: a layer without it is not finished
+    run.json                              identity and plan of the run that wrote the layers
+    model-00003-of-00009.safetensors      tensors of layer 2, with the names of the checkpoint
+    model-00003-orders.safetensors        column permutations of layer 2, if the method chose any
+    model-00003.json                      report of layer 2, written last: a layer without a report is not finished
 
-Every file is written atomically and flushed to disk before its layer counts as finished.
+Every file is written atomically and flushed to disk (fsync).
 """
 
 import ctypes
@@ -25,19 +25,19 @@ from torch import Tensor, nn
 from prunescope.pruning.keeper import Plan
 from prunescope.pruning.reports import LayerReport, MatrixReport
 from prunescope.worker.records import write_json
-from prunescope.worker.shards import save_tensors, written_whole
+from prunescope.worker.shards import save_tensors, written_atomically
 from prunescope.worker.stored import StoredTensors
 
 RUN = "run.json"
 
 
 class LayerFiles:
-    """A `Keeper` that stores the layers as files; the model has `layers` decoder layers at `path` (such as
-    `model.layers`).
+    """A `Keeper` that stores the layers as files in `folder`. The model has `layers` decoder layers, whose module has
+    the name `path` (such as `model.layers`).
 
-    Tensors are written with the names and dtypes of the checkpoint (`stored`), or of the model if it is None.
-    `identity` is JSON with everything that the weights depend on: layers stored with another identity are not reused,
-    and are deleted when a run begins.
+    Tensors are written with the names and dtypes of the checkpoint (`stored`), or with those of the model if `stored`
+    is None. `identity` is a JSON document with everything that the pruned weights depend on: layers that were stored
+    with another identity are not reused, and are deleted by `begin`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LayerFiles:
         self._plan: Plan | None = None
 
     def shard(self, index: int) -> Path:
-        """The file of a layer; the index after the last layer is for the tensors outside the layers."""
+        """The file of the layer `index`. The index after the last layer is that of the tensors outside the layers."""
         return self._folder / f"model-{index + 1:05d}-of-{self._layers + 1:05d}.safetensors"
 
     @property
@@ -58,11 +58,11 @@ class LayerFiles:
 
     @property
     def orders(self) -> list[Path]:
-        """The existing files of column permutations."""
+        """The files of column permutations that exist."""
         return [file for file in map(self._orders, range(self._layers)) if file.is_file()]
 
     def plan(self) -> Plan | None:
-        """The plan of the run whose layers are stored; None if there is none or its identity differs."""
+        """The plan of the run that wrote the stored layers; None if there is none, or if its identity differs."""
         try:
             run = json.loads((self._folder / RUN).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -73,12 +73,14 @@ class LayerFiles:
         return Plan(run["plan"]["batch"], None if sparsities is None else tuple(sparsities))
 
     def begin(self, plan: Plan) -> None:
-        """Empty the folder for a new run; its plan is written with the first finished layer."""
+        """Delete all stored layers for a run that resumes nothing. Its plan is written with the first finished
+        layer."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._plan = plan
 
     def restore(self, index: int, layer: nn.Module) -> LayerReport | None:
-        """Map the layer's weights from its file."""
+        """Load the weights of a stored layer into `layer`, memory-mapped from its file, and return its report; None if
+        the layer is not stored or cannot be read."""
         prefix = self._prefix(index)
         try:
             report = json.loads(self._report(index).read_text(encoding="utf-8"))
@@ -99,11 +101,11 @@ class LayerFiles:
         return LayerReport(**report, matrices=matrices)
 
     def keep(self, index: int, layer: nn.Module, report: LayerReport) -> None:
-        """Write the layer's tensors, its column permutations, and last its report."""
+        """Write the layer's tensors, its column permutations, and at the end its report."""
         prefix = self._prefix(index)
         if self._plan is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with written_whole(self._folder / RUN) as place:
+            with written_atomically(self._folder / RUN) as place:
                 write_json(place, {"identity": self._identity, "plan": asdict(self._plan)})
             self._plan = None
         pruned = {f"{prefix}{matrix.name}.weight" for matrix in report.matrices}
@@ -115,24 +117,24 @@ class LayerFiles:
         }
         if orders:
             save_tensors(orders, self._orders(index))
-        with written_whole(self._report(index)) as place:
+        with written_atomically(self._report(index)) as place:
             write_json(place, report_document(report))
-        give_back_memory()
+        trim_heap()
 
     def _as_stored(self, state: Mapping[str, Tensor], pruned: AbstractSet[str]) -> Mapping[str, Tensor]:
-        """A layer's tensors with the names and dtypes in which they are written; tensors that were not pruned are the
-        checkpoint's own."""
+        """The tensors of a layer with the names and dtypes with which they are written. Tensors that were not pruned
+        (`pruned` has the model's names of those that were) are read from the checkpoint."""
         stored = self._stored
         if stored is None:
             return state
         return {
-            name: stored.stored_alike(own, tensor) if own in pruned else stored.original(own)
+            name: stored.in_stored_dtype(own, tensor) if own in pruned else stored.original(own)
             for own, tensor in state.items()
             if (name := stored.name(own)) is not None
         }
 
     def _from_stored(self, tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """A layer's stored tensors with the names of the model."""
+        """The stored tensors of a layer with the names and dtypes of the model's state dict `state`."""
         stored = self._stored
         if stored is None:
             return tensors
@@ -149,7 +151,7 @@ class LayerFiles:
 
 
 def report_document(report: LayerReport) -> dict[str, Any]:
-    """A report as JSON, without column permutations."""
+    """A layer's report as a JSON document, without column permutations."""
     names = ("layer", "name", "rows", "columns", "sparsity", "relative_error", "damping_retries")
     notes = ("sparsity_note", "error_note")
     return {
@@ -162,11 +164,12 @@ def report_document(report: LayerReport) -> dict[str, Any]:
     }
 
 
-def give_back_memory() -> None:
-    """Return memory of freed tensors from the C library's heap to the system, if the library supports it.
+def trim_heap() -> None:
+    """Return the memory of freed tensors from the C library's heap to the system (malloc_trim), if the library supports
+    it.
 
-    Small tensors of a layer are allocated between longer-lived ones, and a heap shrinks only from its end. Without
-    this, memory grows with every layer of a model with many small layers.
+    Small tensors of a layer are allocated between longer-lived ones, and a heap shrinks only from its end. Without this
+    call, a model with many small layers takes more memory with every layer.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

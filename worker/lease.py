@@ -1,4 +1,4 @@
-"""Holds the lease of a running job: a thread renews it and notices requests to stop."""
+"""Holds the lease of a running job: a thread renews the lease and notices requests to stop."""
 
 import logging
 import threading
@@ -12,14 +12,14 @@ from prunescope.store.jobs.store import JobStore
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
-"""Interval at which the lease is renewed and requests to cancel are noticed."""
+"""Interval in seconds at which the lease is renewed and a request to cancel is noticed."""
 
 
 class Lease:
-    """Holds a job's lease during the `with` block; `check` raises Cancelled once the work has to stop.
+    """Context manager that renews a job's lease during the block. `check` raises Cancelled when the work has to stop.
 
-    The work has to stop when the job is cancelled, when the lease was lost to another worker, and when `stopping` is
-    set.
+    The work has to stop when a user cancels the job, when the lease has expired or another worker holds it, and when
+    `stopping` is set. `holder` is the name under which the job was claimed, `seconds` the length of the lease.
     """
 
     def __init__(self, jobs: JobStore, job: Job, holder: str, seconds: float, stopping: threading.Event) -> None:
@@ -40,9 +40,9 @@ class Lease:
         self._thread.join()
 
     def check(self) -> None:
-        """Raise Cancelled when the work has to stop; called for every layer and every batch."""
+        """Raise Cancelled when the work has to stop. Stages call this for every layer and every batch."""
         if self._lost.is_set() or self._stopping.is_set():
-            raise Cancelled(f"job {self._job.id} is to stop")
+            raise Cancelled(f"job {self._job.id} has to stop")
 
     def _keep(self) -> None:
         renewed = time.monotonic()

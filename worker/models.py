@@ -1,4 +1,4 @@
-"""A cache of recently used models, so that a study does not load the same model for every cell."""
+"""A cache of recently used models, so that the cells of a study do not load the same model again."""
 
 import os
 from collections import OrderedDict
@@ -15,17 +15,20 @@ from prunescope.lm.loading import LanguageModel, choose_device, choose_dtype, fi
 from prunescope.store.artefacts.manifest import verify
 
 KEPT_SHARE = {"cpu": 0.25, "cuda": 0.5}
-"""Share of a device's total memory that cached models may take."""
+"""Maximum share of a device's total memory that cached models take, by device type."""
 
 NONE: Mapping[str, LanguageModel] = MappingProxyType({})
 
 Key = tuple[str, tuple[tuple[str, int, int], ...]]
+"""(folder, (name, size, modification time) of each file)."""
 
 
-class WarmModels:
-    """Loads models and caches the most recently used ones. Models from `get` must not be changed; pruning uses `own`.
+class ModelCache:
+    """Loads models and caches the most recently used ones. Models from `get` must not be changed; `own` loads a model
+    that the caller may change.
 
-    Pruned models in the store are verified against their manifest when they are loaded; a mismatch raises Damaged.
+    When a pruned model in the store is loaded, its files are compared with its manifest; Damaged is raised if they
+    differ.
     """
 
     def __init__(
@@ -35,13 +38,14 @@ class WarmModels:
         limit_bytes: int | None = None,
         loaded: Mapping[str, LanguageModel] = NONE,
     ) -> None:
-        """`loaded` maps references used in specs to models that the caller has already loaded."""
+        """`limit_bytes` is the maximum size of the cached models; None: KEPT_SHARE of the device's memory. `loaded`
+        maps references in specs to models that the caller has already loaded."""
         self._device, self._dtype, self._limit, self._loaded = device, dtype, limit_bytes, loaded
         self._models: OrderedDict[Key, LanguageModel] = OrderedDict()
 
     def get(self, place: Path | str, reference: str) -> LanguageModel:
-        """Load the model at `place` (a folder or a hub id), called `reference` in messages, or take it from the cache.
-        Raises as `load`."""
+        """Return the model at `place` (a folder or a hub id) from the cache, or load it. `reference` is its name in
+        errors. Raises the errors of `lm.loading.load`."""
         if reference in self._loaded:
             return self._loaded[reference]
         folder = folder_of(place, reference)
@@ -55,22 +59,22 @@ class WarmModels:
 
     def own(self, place: Path | str, reference: str) -> LanguageModel:
         """Load a model that the caller may change; it is not cached. Its weights are memory-mapped in the checkpoint's
-        dtype; `computed_in` returns the dtype for computation."""
+        dtype; `computed_in` is the dtype to compute in."""
         self._make_room(0)
         return replace(self._load(folder_of(place, reference), reference, resident=False), reference=reference)
 
     def computed_in(self, lm: LanguageModel) -> torch.dtype:
-        """The dtype of computation for a model under these settings."""
+        """The dtype in which to compute with this model, by the settings."""
         return choose_dtype(self._dtype, lm.device, lm.dtype)
 
     def _load(self, folder: Path, reference: str, *, resident: bool) -> LanguageModel:
         if reference.startswith(PRUNED):
-            verify(folder, remedy="prune it again with force")  # reads the files, which are then in the page cache
+            verify(folder, remedy="prune it again with force")  # also brings the files into the page cache
         with foreign_errors(f"{reference}: cannot be loaded"):
             return load(folder, device=self._device, dtype=self._dtype, resident=resident)
 
     def _make_room(self, coming: int) -> None:
-        """Drop the least recently used models until one of `coming` bytes fits beside the others."""
+        """Remove the least recently used models from the cache until a model of `coming` bytes fits into the limit."""
         limit = _limit(self._device) if self._limit is None else self._limit
         while self._models and sum(map(_bytes, self._models.values())) + coming > limit:
             self._models.popitem(last=False)
@@ -79,8 +83,8 @@ class WarmModels:
 
 
 def folder_of(place: Path | str, reference: str) -> Path:
-    """The folder of a model. A pruned model in the store is taken without the format checks of `find`, because its
-    manifest says which files belong to it. Raises as `find`."""
+    """The folder of the model at `place` (a folder or a hub id). The format of a pruned model in the store is not
+    checked, because its manifest lists its files. Raises the errors of `lm.loading.find`."""
     if reference.startswith(PRUNED):
         return Path(place)
     with foreign_errors(f"{place}: cannot be read"):
@@ -88,8 +92,8 @@ def folder_of(place: Path | str, reference: str) -> Path:
 
 
 def _key(folder: Path) -> Key:
-    """The cache key: the folder with its files' sizes and modification times, so that a rewritten model has another
-    key."""
+    """The cache key of a folder. It contains the sizes and modification times of the files, so that it changes when the
+    model is written again."""
     files = sorted(file for file in folder.iterdir() if file.is_file())
     return str(folder.resolve()), tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 

@@ -1,4 +1,5 @@
-"""A worker process's connections: stores, queue, events. Each process opens its own after the fork."""
+"""The connections of a worker process to database, artefacts, queue and events. Each process opens its own connections
+after the fork."""
 
 import contextlib
 import logging
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """The connections of one process. `stopping` is set when the worker has to end; the running job is then queued
-    again."""
+    """The settings and connections of one process. `stopping` is set when the worker has to end; the running job is
+    then queued again."""
 
     settings: Settings
     stores: Stores
@@ -37,7 +38,7 @@ class Parts:
 
     @classmethod
     def open(cls, settings: Settings, queue: Celery) -> Self:
-        """Create the clients; each connects on first use."""
+        """Create the clients. Each client connects when it is first used."""
         return cls(settings, Stores.open(settings), queue, redis_client(settings))
 
     def close(self) -> None:
@@ -46,42 +47,44 @@ class Parts:
         self.events.close()
 
     def lease_holder(self) -> str:
-        """A unique name for one attempt of a job in this process, so that a lost lease is not resumed by mistake."""
+        """A new, unique name under which this process claims a job. It differs for each attempt, so that an earlier
+        attempt of the same process cannot renew the lease of a later one."""
         return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     def announce(self, job_id: str) -> None:
-        """Publish that the state of a job, and possibly of its studies, has changed."""
+        """Publish the state of a job and of the studies that it belongs to."""
         job = self.stores.jobs.get(job_id)
-        with _hints(job.id):
+        with _events_optional(job.id):
             for changed in (job, *self.stores.jobs.studies_of(job.id)):
                 events.publish_job(self.events, changed)
 
-    def say(self, job: Job, holder: str, progress: Progress) -> None:
-        """Store a job's progress and publish it."""
+    def store_progress(self, job: Job, holder: str, progress: Progress) -> None:
+        """Store a job's progress and publish it; no effect if `holder` no longer has the lease."""
         if self.stores.jobs.progress(job.id, holder, progress):
-            with _hints(job.id):
+            with _events_optional(job.id):
                 events.publish_progress(self.events, job, progress)
 
-    def note(self, job: Job, line: str) -> None:
+    def add_log_line(self, job: Job, line: str) -> None:
         """Append a line to a job's log and publish it."""
         entry = self.stores.jobs.append_log(job.id, line)
-        with _hints(job.id):
+        with _events_optional(job.id):
             events.publish_log(self.events, job.id, entry)
 
     def dispatch(self, ids: Iterable[str]) -> None:
-        """Send the messages of queued jobs; if the queue cannot be reached, the next sweep sends them."""
+        """Send the queue messages of these jobs. If the queue cannot be reached, the next sweep sends them."""
         submission.dispatch(self.stores.jobs, ids, partial(send, self.queue))
 
     def sweep(self) -> None:
-        """Queue jobs with expired leases again, and send the messages of queued jobs that have none."""
+        """Queue jobs with expired leases again, and send messages for queued jobs that have none."""
         for job in submission.sweep(self.stores.jobs, partial(send, self.queue), partial(waiting, self.events)):
             log.warning("job %s lost its worker and is queued again", job)
             self.announce(job)
 
 
 @contextlib.contextmanager
-def _hints(job_id: str) -> Iterator[None]:
-    """Ignore (and log) errors of Redis inside the block: events may be lost, because pages read the job itself."""
+def _events_optional(job_id: str) -> Iterator[None]:
+    """Context manager: log errors of Redis and continue. Events may be lost, because pages also read the job from the
+    database."""
     try:
         yield
     except redis.RedisError as error:

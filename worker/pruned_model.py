@@ -1,4 +1,4 @@
-"""The prune stage: prunes a model as its spec says and writes it as a Hugging Face folder.
+"""The prune stage: prunes a model according to its spec and writes it as a Hugging Face folder.
 
     config.json, tokenizer, processors, licence               copied from the checkpoint (worker/companions.py)
     model.safetensors                                         the weights of a small model, or
@@ -6,9 +6,10 @@
     pruning.json                                              report on the pruning, by layer and matrix
     permutations.npz                                          column permutations in which n:m patterns hold, if any
 
-All tensors have the names and dtypes of the checkpoint, and those outside the layers' linears are unchanged.
+All tensors have the names and dtypes of the checkpoint. Tensors other than the linear layers' weights inside the
+decoder layers are unchanged.
 
-Only one layer is in memory at a time: the checkpoint is memory-mapped, and finished layers are files.
+Only one decoder layer is in memory at a time: the checkpoint is memory-mapped, and finished layers are stored as files.
 """
 
 import json
@@ -41,28 +42,31 @@ from prunescope.worker.context import Context
 from prunescope.worker.disk import check_model
 from prunescope.worker.layer_files import LayerFiles
 from prunescope.worker.models import folder_of
-from prunescope.worker.records import circumstances, write_json
+from prunescope.worker.records import environment, write_json
 from prunescope.worker.reporting import layer_words
 from prunescope.worker.shards import entries, link_or_copy, write_entries, write_index, write_like
 from prunescope.worker.stored import StoredTensors, stored_tensors
 
 PRUNING_JSON = "pruning.json"
 PERMUTATIONS = "permutations.npz"
-"""Name of a weight -> permutation of its columns, int32. Not a safetensors file, since loaders read all of those as
-weights."""
+"""File with the column permutations: name of a weight -> int32 permutation. Not a safetensors file, because loaders
+read all safetensors files in a folder as weights."""
 REST = ".rest.safetensors"
 LAYOUT = 2
 """Version of the file format of finished layers; files of another version are not reused."""
 ONE_FILE = 2 << 30
-"""Models of up to this many bytes are written as one file, as is usual for small models."""
+"""Maximum size in bytes of a model that is written as one file; larger models are written as shards."""
 
 
 def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path | None = None) -> dict[str, Any]:
-    """Prune a model and write it to the existing, empty `folder`. Returns the document of `pruning.json`.
+    """Prune a model and write it to the existing, empty `folder`. Returns the document `pruning.json`.
 
-    The weights have the checkpoint's dtype, whatever the dtype of computation. Finished layers are stored in
-    `finished`, or a temporary folder inside `folder` if it is None. A run that finds layers of an earlier run with the
-    same spec, model, windows and device resumes from them and gives bit-identical results.
+    The weights have the dtype of the checkpoint, not that of the computation. Finished layers are stored in the folder
+    `finished`; None: in a temporary folder inside `folder`. If `finished` contains layers of an interrupted run with
+    the same spec, model, windows and device, the run resumes from them, and its result is bit-identical to that of an
+    uninterrupted run.
+
+    Raises NoRoom when the model does not fit on the disk; the errors of loading, calibration and pruning; Cancelled.
     """
     began = time.monotonic()
     context.step("load", message=spec.model)
@@ -89,7 +93,7 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
         seconds["save"] = time.monotonic() - saving
         document = {
             **_pruning_document(spec, calibration, reports, seconds),
-            **circumstances(lm, computed_in),
+            **environment(lm, computed_in),
             "seconds": time.monotonic() - began,
         }
         write_json(folder / PRUNING_JSON, document)
@@ -97,8 +101,9 @@ def prune(spec: specs.PruneSpec, folder: Path, context: Context, finished: Path 
 
 
 def prune_in_place(spec: specs.PruneSpec, lm: LanguageModel, folder: Path | None, context: Context) -> dict[str, Any]:
-    """Prune a model in memory and return the document of `pruning.json`. If `folder` is given (existing and empty), the
-    model, its tokenizer and `pruning.json` are saved in it. If the work is interrupted, the first layers are pruned."""
+    """Prune a loaded model in place and return the document `pruning.json`. If `folder` is given (existing and empty),
+    the model, its tokenizer and `pruning.json` are saved in it. After an interruption, the model's first layers are
+    pruned and the others are not."""
     began = time.monotonic()
     computed_in = context.models.computed_in(lm)
     calibration = _calibration(spec.calibration, lm, context)
@@ -122,7 +127,7 @@ def prune_in_place(spec: specs.PruneSpec, lm: LanguageModel, folder: Path | None
         seconds["save"] = time.monotonic() - saving
     document = {
         **_pruning_document(spec, calibration, reports, seconds),
-        **circumstances(lm, computed_in),
+        **environment(lm, computed_in),
         "seconds": time.monotonic() - began,
     }
     if folder is not None:
@@ -131,7 +136,7 @@ def prune_in_place(spec: specs.PruneSpec, lm: LanguageModel, folder: Path | None
 
 
 def pattern_of(pattern: specs.Unstructured | specs.NofM) -> Pattern:
-    """Convert a spec's pattern to the numerics' class."""
+    """Convert a pattern of a spec to the class that the package `pruning` uses."""
     match pattern:
         case specs.Unstructured(sparsity=sparsity):
             return Unstructured(sparsity)
@@ -140,13 +145,14 @@ def pattern_of(pattern: specs.Unstructured | specs.NofM) -> Pattern:
 
 
 def label(reference: str, place: Path | str) -> str:
-    """A model's label on pages: how it was pruned (`wanda · c4 · 0.5`), or its name without the owner."""
+    """The label of a model on pages: how it was pruned (`wanda · c4 · 0.5`) if the folder `place` has a `pruning.json`,
+    else the last part of `reference`, without the owner."""
     record = Path(place) / PRUNING_JSON
     if record.is_file():
         try:
             return specs.PruneSpec.model_validate(json.loads(record.read_text(encoding="utf-8"))["spec"]).label
         except (ValueError, KeyError, TypeError):
-            pass  # pruned by another program, with another format of this file
+            pass  # another program's pruning.json, with another format
     return reference.rstrip("/").rpartition("/")[2]
 
 
@@ -196,8 +202,9 @@ def _walk(
 def _identity(
     spec: specs.PruneSpec, place: Path, lm: LanguageModel, computed_in: torch.dtype, calibration: Calibration | None
 ) -> dict[str, Any]:
-    """Everything that the weights of finished layers depend on, as JSON. The checkpoint's files are identified by size
-    and modification time, because hashing a large checkpoint takes longer than pruning the layers again."""
+    """A JSON document with everything that the weights of finished layers depend on. The checkpoint's files are
+    identified by size and modification time, because hashing a large checkpoint takes longer than pruning the layers
+    again."""
     files = [file for file in sorted(place.iterdir()) if file.is_file()]
     return {
         "layout": LAYOUT,
@@ -221,7 +228,7 @@ def _matrix_done(context: Context, layers: int, report: MatrixReport) -> None:
 
 
 def check_room(model: PreTrainedModel, folder: Path, finished: Path) -> None:
-    """Raise NoRoom, before the first layer, when the pruned model does not fit on the disk."""
+    """Raise NoRoom when the pruned model does not fit on the disk. Called before the first layer is pruned."""
     check_model(folder, finished, decoder_layers(model), _outside(model).values(), ONE_FILE)
 
 
@@ -234,7 +241,8 @@ def _outside(model: PreTrainedModel) -> dict[str, Tensor]:
 def _export(
     lm: LanguageModel, keeper: LayerFiles, checkpoint: Checkpoint, stored: StoredTensors | None, folder: Path
 ) -> None:
-    """Assemble the model folder from the finished layers and the tensors outside them."""
+    """Write the weights of the pruned model to `folder`, from the finished layers in `keeper` and the tensors outside
+    the layers, as one file or as shards; and the column permutations, if there are any."""
     layers = entries(keeper.shards)
     if stored is None:
         _save_the_rest(lm, folder)
@@ -268,9 +276,10 @@ def _export(
 
 
 def _save_the_rest(lm: LanguageModel, folder: Path) -> None:
-    """Write the tensors outside the layers, for a model whose checkpoint transformers converts on loading."""
+    """Write the tensors outside the decoder layers with the model's names, for a checkpoint that transformers converts
+    on loading."""
     model: PreTrainedModel = lm.model
-    # Omits tied tensors, and writes the configuration as if the whole model were saved.
+    # save_pretrained omits tied tensors and also writes the config.
     model.save_pretrained(folder, state_dict=_outside(model))
 
 

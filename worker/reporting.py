@@ -1,4 +1,4 @@
-"""Throttles a job's progress reports and writes its log lines."""
+"""Throttles a job's progress reports, and writes its log."""
 
 import time
 from collections.abc import Callable
@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from prunescope.pruning.reports import LayerReport
 
 PAUSE_SECONDS = 0.25
+"""Minimum interval between two forwarded reports of a stage."""
 
 
 class Reporter:
-    """Forwards progress, and writes a log line for every new stage, every finished layer and a stage's final message.
-    Matrices and batches get no log lines."""
+    """Forwards progress reports to `say`, and writes log lines with `note`: one for each new stage, each finished
+    layer, and the last message of a stage. Matrices and batches have no log lines."""
 
     def __init__(self, say: Callable[[Progress], None], note: Callable[[str], None]) -> None:
         self._say, self._note = say, note
@@ -23,8 +24,8 @@ class Reporter:
         self._last = -PAUSE_SECONDS
 
     def report(self, progress: Progress) -> None:
-        """Forward one progress step. A step that comes within PAUSE_SECONDS of the previous one of its stage is
-        dropped, unless it is the stage's last."""
+        """Forward a progress report. A report that comes within PAUSE_SECONDS of the last forwarded one is dropped,
+        unless it is the first or the last of its stage."""
         new_stage = progress.stage != self._stage
         ended = progress.total > 0 and progress.done == progress.total
         if new_stage:
@@ -42,8 +43,9 @@ class Reporter:
 
 
 def layer_words(report: "LayerReport") -> str:
-    """A finished layer in words: `50.0% zeros  error 0.132  4.2 s`, where the error is the mean over its matrices, and
-    the numbers of matrices without a measured error or with another sparsity than requested."""
+    """A finished layer as a line of text: `50.0% zeros  error 0.132  4.2 s`. The error is the mean output error of its
+    matrices. If there are matrices without a measured error, or with another sparsity than requested, their numbers are
+    added."""
     weights = sum(matrix.rows * matrix.columns for matrix in report.matrices)
     zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in report.matrices)
     errors = [matrix.relative_error for matrix in report.matrices if matrix.relative_error is not None]

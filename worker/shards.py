@@ -1,4 +1,4 @@
-"""Writes safetensors files atomically, and joins them without holding them in memory."""
+"""Writes safetensors files atomically, and joins several into one without loading them into memory."""
 
 import contextlib
 import json
@@ -17,8 +17,9 @@ FORMAT = {"format": "pt"}
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yields a temporary path to write to; after the block the file is flushed to disk and renamed to `path`."""
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Context manager: yield a temporary path beside `path`. At the end of the block, the file there is flushed to disk
+    (fsync) and renamed to `path`; after an exception it is deleted."""
     place = path.with_name(f".{path.name}.partial")
     try:
         yield place
@@ -31,28 +32,28 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors to one safetensors file, atomically and with the usual file permissions."""
-    with written_whole(path) as place:
+    """Write tensors to one safetensors file, atomically, with the default file permissions."""
+    with written_atomically(path) as place:
         place.touch()
         mode = place.stat().st_mode
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, place, metadata=FORMAT)
-        place.chmod(mode)  # the library makes files that only their owner can read
+        place.chmod(mode)  # save_file creates a file that only its owner can read
 
 
 def entries(files: Sequence[Path]) -> dict[str, Entry]:
-    """Name -> entry of all tensors in the files, read from their headers alone."""
+    """Tensor name -> entry (file, dtype, shape, byte range) of all tensors in the files, read from the headers only."""
     return {name: entry for file in files for name, entry in read_header(file).items()}
 
 
 def join(files: Sequence[Path], path: Path) -> None:
-    """Write the tensors of all files into one, piece by piece, with the same bytes as if they had been saved
-    together."""
+    """Write the tensors of all files to one file, byte for byte the file that saving them together would have
+    written."""
     write_entries(entries(files), path)
 
 
 def write_entries(known: Mapping[str, Entry], path: Path) -> None:
-    """Copy tensors from files into one file, piece by piece, in the library's order: wide dtypes first, so that all are
-    aligned."""
+    """Copy tensors (name -> entry in another file) into one safetensors file, a few MB at a time. The order is that of
+    the library: wide dtypes first, so that all tensors are aligned."""
     names = sorted(known, key=lambda name: (-BITS[known[name].dtype], known[name].dtype, name))
     header: dict[str, Any] = {METADATA: FORMAT}
     at = 0
@@ -67,8 +68,8 @@ def write_entries(known: Mapping[str, Entry], path: Path) -> None:
 
 
 def write_like(model: Path, known: Mapping[str, Entry], path: Path) -> None:
-    """Copy tensors from files into one file with the header and order of the file `model`. `known` must have the names,
-    dtypes and shapes of `model`'s tensors."""
+    """Copy tensors (name -> entry in another file) into one safetensors file with the same header and tensor order as
+    the file `model`. Names, dtypes and shapes must be those of the tensors in `model`."""
     alike = read_header(model)
     assert {name: (entry.dtype, entry.shape) for name, entry in alike.items()} == {
         name: (entry.dtype, entry.shape) for name, entry in known.items()
@@ -81,7 +82,7 @@ def write_like(model: Path, known: Mapping[str, Entry], path: Path) -> None:
 
 
 def write_index(files: Sequence[Path], path: Path) -> None:
-    """Write the index that maps each tensor to its file."""
+    """Write the index of a model in shards (`model.safetensors.index.json`), which maps each tensor to its file."""
     known = entries(files)
     index = {
         "metadata": {"total_size": sum(entry.end - entry.begin for entry in known.values())},
@@ -91,7 +92,7 @@ def write_index(files: Sequence[Path], path: Path) -> None:
 
 
 def link_or_copy(file: Path, path: Path) -> None:
-    """Hard-link a file to `path`, or copy it if the file system has no hard links."""
+    """Hard-link `file` to `path`, or copy it if the file system does not support hard links."""
     try:
         os.link(file, path)
     except OSError:
@@ -118,7 +119,7 @@ def _copy(source: BinaryIO, entry: Entry, target: BinaryIO, piece: int = 1 << 22
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush a folder to disk, so that a new name in it survives a power failure."""
+    """Flush a folder to disk (fsync), so that a renamed file in it survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,7 +1,8 @@
-"""The stages: call the numerics as a spec says, and write their results to an existing, empty folder.
+"""The stages prune, evaluate and attribute: each runs the numerics according to a spec and writes the result to an
+existing, empty folder.
 
-`prunescope prune | evaluate | attribute` runs them directly, the pipeline runs them for jobs. Both pass a temporary
-folder that is renamed only after the stage has succeeded.
+The pipeline runs the stages for jobs; the command and the Python API run them directly (prunescope/running.py). All
+pass a temporary folder, which they rename when the stage has succeeded.
 """
 
 import time
@@ -15,7 +16,7 @@ from prunescope.evaluation.accuracy import TaskResult
 from prunescope.evaluation.accuracy import evaluate as measure
 from prunescope.evaluation.held_out import HeldOut, held_out_windows
 from prunescope.evaluation.perplexity import perplexity
-from prunescope.evaluation.prompts import around, row_texts, task_texts
+from prunescope.evaluation.prompts import prompt_around, row_texts, task_texts
 from prunescope.jobs import specs
 from prunescope.jobs.vocabulary import NO_PROMPT, PERPLEXITY_SETS, TASKS
 from prunescope.lm.architecture import context_length
@@ -30,16 +31,16 @@ from prunescope.worker import causal
 from prunescope.worker.context import Context
 from prunescope.worker.disk import check_attribution
 from prunescope.worker.pruned_model import label, prune, prune_in_place
-from prunescope.worker.records import circumstances, write_json
+from prunescope.worker.records import environment, write_json
 
 __all__ = ["attribute", "evaluate", "label", "prune", "prune_in_place", "texts_of"]
 
 
 def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) -> dict[str, Any]:
-    """Run an evaluation. Returns a document with every task's accuracy and examples and the perplexities, which is
-    written to `evaluation.json` if `folder` is given."""
+    """Run an evaluation and return its document, with the accuracy and all rows of each task, and the perplexities. If
+    `folder` is given, the document is written to `evaluation.json` in it."""
     began = time.monotonic()
-    lm = _warm(spec.model, context)
+    lm = _cached_model(spec.model, context)
     held_out = _held_out(spec.perplexity, lm, context)  # before the tasks, so that errors in it are reported at once
     results = {}
     if spec.tasks:
@@ -61,7 +62,7 @@ def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) ->
         "tasks": {name: task_document(result) for name, result in results.items()},
         "perplexity": {text.name: _perplexity(text, lm, context) for text in held_out},
         "context": context_length(lm.model),
-        **circumstances(lm, lm.model.dtype),
+        **environment(lm, lm.model.dtype),
         "seconds": time.monotonic() - began,
     }
     if folder is not None:
@@ -70,10 +71,11 @@ def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) ->
 
 
 def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict[str, Any]:
-    """Run an attribution and write its Zarr group to the empty `folder`. Returns a summary."""
+    """Run an attribution, with its causal stage if requested, and write its Zarr group to the empty `folder`. Returns
+    the document `summary` of its tables."""
     references = [spec.dense, *spec.pruned]
     names = variant_names(len(spec.pruned))
-    loaders = [partial(_warm, reference, context) for reference in references]
+    loaders = [partial(_cached_model, reference, context) for reference in references]
     texts = texts_of(spec, context)
     rows = causal.rows_of(spec.causal, texts, context) if spec.causal else None
     with ExitStack() as opened:
@@ -125,7 +127,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
 
 
 def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
-    """The texts of an attribution's spec, with the prompt around them: supplied texts, or rows of a task."""
+    """The texts of an attribution's spec with their prompts; the texts are given in the spec or are rows of a task."""
     match spec.texts:
         case specs.TaskTexts(dataset=task, count=count, seed=seed):
             rows = task_texts(task, count, seed, context.settings.data)
@@ -147,11 +149,11 @@ def texts_of(spec: specs.AttributeSpec, context: Context) -> list[Text]:
 
 
 def _around(prompt: str) -> tuple[str, str]:
-    return ("", "") if prompt == NO_PROMPT else around(prompt)
+    return ("", "") if prompt == NO_PROMPT else prompt_around(prompt)
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:
-    """A task's result as JSON; log-likelihoods are natural logarithms."""
+    """A task's result as a JSON document; log-likelihoods are natural logarithms."""
     return asdict(result)
 
 
@@ -177,8 +179,8 @@ def _held_out(asked: specs.Perplexity | None, lm: LanguageModel, context: Contex
 
 
 def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str, Any]:
-    """Measure the perplexity on a text. Returns JSON with every window's loss and the windows' hash; results with equal
-    hashes are comparable."""
+    """Measure the perplexity on a text, and return it as a JSON document with the loss of each window and the hash of
+    the windows. Results with equal hashes were measured on the same tokens."""
     stage = f"perplexity on {Path(text.name).name}"
     try:
         result = perplexity(
@@ -194,16 +196,17 @@ def _perplexity(text: HeldOut, lm: LanguageModel, context: Context) -> dict[str,
 
 
 def accuracy_words(result: TaskResult, context: int) -> str:
-    """A finished task in words: `accuracy 75.2%; 3 rows lost the beginning of their prompt ...`."""
+    """A finished task as a message: `accuracy 75.2%`, and the number of truncated prompts if there are any. `context`
+    is the model's context length in tokens."""
     words = f"accuracy {result.accuracy:.1%}"
     return f"{words}; {cut_words(result.truncated, context)}" if result.truncated else words
 
 
 def cut_words(rows: int, context: int) -> str:
-    """The number of rows whose prompt exceeded the context length, in words."""
+    """A message with the number of rows whose prompt exceeded the context length in tokens and was cut on the left."""
     return f"{rows} {'row' if rows == 1 else 'rows'} lost the beginning of a prompt longer than {context} tokens"
 
 
-def _warm(reference: str, context: Context) -> LanguageModel:
+def _cached_model(reference: str, context: Context) -> LanguageModel:
     context.step("load", message=reference)
     return context.models.get(context.place_of(reference), reference)

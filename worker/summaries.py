@@ -1,4 +1,4 @@
-"""Records of artefacts, read once from each artefact, so that lists and tables need not open it."""
+"""Stores the record of a new artefact in the database, so that lists and tables need not open the artefact."""
 
 import json
 from typing import Any
@@ -13,7 +13,8 @@ from prunescope.worker.pruned_model import PRUNING_JSON
 
 
 def keep_record(stores: Stores, job: Job, spec: Spec) -> None:
-    """Read what is stored in the database about a job's finished artefact, and store it."""
+    """Read a summary of a job's finished artefact, and store it as the artefact's record. Raises ValueError for a
+    study, which has no artefact."""
     name, artefacts = job.artefact_id, stores.artefacts
     match job.kind, spec:
         case JobKind.PRUNE, PruneSpec():

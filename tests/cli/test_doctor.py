@@ -22,7 +22,7 @@ def test_a_machine_where_all_is_well(command: Command, tmp_path: Path) -> None:
     code, parts = findings(command)
     assert code == 0, parts
     assert parts["Redis"][0] == "ok" and "prunescope up starts a private one" in parts["Redis"][1]
-    assert parts["database"][1].endswith("will be made by the first start")
+    assert parts["database"][1].endswith("will be created by the first start")
     assert parts["demo model"][0] == "ok"
     assert list(tmp_path.iterdir()) == []
 
@@ -30,10 +30,10 @@ def test_a_machine_where_all_is_well(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "part", "said"),
     [
-        ("REDIS_URL", "redis://127.0.0.1:9/0", "Redis", "mend PRUNESCOPE_REDIS_URL"),
+        ("REDIS_URL", "redis://127.0.0.1:9/0", "Redis", "correct PRUNESCOPE_REDIS_URL"),
         ("REDIS_URL", "redis://:secret@127.0.0.1:9/0?password=secret", "Redis", "redis://***@127.0.0.1:9/0"),
-        ("REDIS_URL", "redis://:secret/x@127.0.0.1:9/0", "Redis", "PRUNESCOPE_REDIS_URL is no address"),
-        ("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none", "database", "mend PRUNESCOPE_DATABASE_URL"),
+        ("REDIS_URL", "redis://:secret/x@127.0.0.1:9/0", "Redis", "PRUNESCOPE_REDIS_URL is not a valid address"),
+        ("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none", "database", "correct PRUNESCOPE_DATABASE_URL"),
         ("MODEL_ROOTS", "/no/such/folder", "model roots", "/no/such/folder"),
         ("DATA", "/no/such/folder", "data", "PRUNESCOPE_DATA"),
         ("DEVICE", "cuda:99", "device", "cuda:99"),

@@ -49,7 +49,7 @@ def test_a_defect_is_one_line_and_its_traceback_a_file(
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     (log,) = tmp_path.glob("prunescope-*.log")
-    assert line.startswith("prunescope: an unexpected AttributeError ended it") and str(log) in line
+    assert line.startswith("prunescope: stopped by an unexpected AttributeError") and str(log) in line
     assert "Traceback" in log.read_text() and "cli/doctor.py" in log.read_text() and "torch" in log.read_text()
 
 

@@ -205,7 +205,7 @@ def test_an_output_that_holds_something_is_left_alone(command: Command, models: 
         ('{"text": "a bad room", "words": ["bad"]}', ("--layers", "7"), ("layer 7", "0 to 1")),
         ('{"text": "a bad room", "words": ["bad"]}', ("--layers", "a"), ("--layers",)),
         ('{"text": "a bad room", "words": ["bad"]}', ("--causal", "sst"), ("'sst'", "sst2")),
-        ('{"text": "a bad room", "words": ["bad"]}', ("--causal-draws", 5), ("--causal-draws is of --causal",)),
+        ('{"text": "a bad room", "words": ["bad"]}', ("--causal-draws", 5), ("--causal-draws needs --causal",)),
         (
             '{"text": "a bad room", "words": ["bad"]}',
             ("--causal", "sst2", "--causal-layers", "a"),
@@ -350,10 +350,10 @@ def test_the_same_command_goes_on_from_the_last_layer(
 
     resumed = command("prune", *arguments, "--output", output)
     assert resumed.exit_code == 0, resumed.stderr
-    assert "1 of 2 layers from before" in resumed.stdout and "layer 1/2  restored" in resumed.stderr
+    assert "1 of 2 layers resumed from an earlier run" in resumed.stdout and "layer 1/2  restored" in resumed.stderr
     assert left(tmp_path) == ["out"]
     undisturbed = command("prune", *arguments, "--output", "other")
-    assert undisturbed.exit_code == 0 and "before" not in undisturbed.stdout
+    assert undisturbed.exit_code == 0 and "earlier run" not in undisturbed.stdout
     assert contents(output) == contents(tmp_path / "other")
 
 
@@ -369,6 +369,6 @@ def test_two_commands_that_make_the_same(command: Command, models: Path, tmp_pat
     assert isinstance(spec, PruneSpec)
     output = tmp_path / "out"
     with resumed_folder(output, unfinished_key(output, spec)):
-        refused(command("prune", models / "llama", *magnitude, "--output", output), "another process is making")
+        refused(command("prune", models / "llama", *magnitude, "--output", output), "another process is writing")
         assert not output.exists()
     assert output.is_dir()

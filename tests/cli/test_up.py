@@ -144,7 +144,7 @@ def test_a_study_tells_how_much_work_it_is(address: str, tmp_path: Path) -> None
     measured = {**STUDY, "limit": 3}
     asked = submit(address, tmp_path, {"study": measured}, "--dry-run")
     assert asked.returncode == 0
-    assert re.match(r"5 cells: (1 known, 4|5) new \(.*3 evaluate\); no time can be told \(nothing like ", asked.stdout)
+    assert re.match(r"5 cells: (1 known, 4|5) new \(.*3 evaluate\); no time estimate \(nothing like ", asked.stdout)
     assert httpx.get(f"{address}/api/v1/studies").json()["items"] == []
     done = submit(address, tmp_path, {"study": measured}, "--wait")
     assert done.returncode == 0, done.stderr
@@ -208,7 +208,7 @@ def test_a_spec_that_cannot_be_run(address: str, tmp_path: Path, change: dict[st
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ("kind: [", "no YAML"),
+        ("kind: [", "is not valid YAML"),
         ("just text", "'kind'"),
         ({"kind": "prun", "spec": {}}, "did you mean 'prune'"),
         ({"kind": "prune"}, "'spec'"),

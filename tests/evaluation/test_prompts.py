@@ -5,7 +5,7 @@ import pytest
 
 from prunescope.evaluation.catalogue import SHIPPED_REVIEWS, TASKS
 from prunescope.evaluation.harness import Newline, ask, configuration, hub_source
-from prunescope.evaluation.prompts import PromptedText, around, row_texts, task_texts
+from prunescope.evaluation.prompts import PromptedText, prompt_around, row_texts, task_texts
 from prunescope.evaluation.rows import HubSource, read_rows
 from prunescope.lm.errors import BadInput
 
@@ -14,13 +14,13 @@ FIGURE_1 = "\nQuestion: Is this sentence positive or negative?\nLabels: positive
 
 @pytest.mark.parametrize("task", ["yelp", "reviews"])
 def test_our_own_tasks_end_as_figure_1_does(task: str) -> None:
-    assert around(task) == ("", FIGURE_1)
-    assert around(task, "literal") == ("", FIGURE_1.replace("\n", "\\n"))
+    assert prompt_around(task) == ("", FIGURE_1)
+    assert prompt_around(task, "literal") == ("", FIGURE_1.replace("\n", "\\n"))
 
 
 def test_the_harness_prompt_stays_its_own() -> None:
-    assert around("sst2") == around("sst2", "literal")
-    assert around("sst2") == ("", "\nQuestion: Is this sentence positive or negative?\nAnswer:")
+    assert prompt_around("sst2") == prompt_around("sst2", "literal")
+    assert prompt_around("sst2") == ("", "\nQuestion: Is this sentence positive or negative?\nAnswer:")
 
 
 @pytest.mark.parametrize("newline", ["real", "literal"])
@@ -29,7 +29,7 @@ def test_the_harness_puts_the_same_prompt_around_a_text(task: str, newline: Newl
     text = "braces {{ and }}, a \\n, a\nline and a blank "
     name = "sentence" if task == "sst2" else "text"
     asked = ask(configuration(TASKS[task], newline), [{name: text, "label": "positive" if task == "reviews" else 1}])
-    before, after = around(task, newline)
+    before, after = prompt_around(task, newline)
     (question,) = asked.questions
     assert question.text == before + text + after
     assert question.prompts == (question.text, question.text)
@@ -108,9 +108,9 @@ def test_bad_requests_say_what_is_allowed() -> None:
         with pytest.raises(BadInput, match="must be 1 to 3"):
             task_texts("reviews", count, seed=0)
     with pytest.raises(BadInput, match="real or literal"):
-        around("yelp", "windows")  # type: ignore[arg-type]
+        prompt_around("yelp", "windows")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="'yelb' is not known; the tasks are yelp"):
-        around("yelb")
+        prompt_around("yelb")
 
 
 def test_texts_of_a_prompt_with_several_fields_are_what_the_model_reads(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_texts_of_a_prompt_with_several_fields_are_what_the_model_reads(tmp_path
 
 
 def test_a_prompt_goes_around_other_texts_only_where_it_has_one_field() -> None:
-    assert around("arc_easy") == ("Question: ", "\nAnswer:")
+    assert prompt_around("arc_easy") == ("Question: ", "\nAnswer:")
     for task in ("rte", "copa", "winogrande", "paws", "sciq", "openbookqa"):
-        with pytest.raises(BadInput, match=f"the prompt of {task} does not go around one text"):
-            around(task)
+        with pytest.raises(BadInput, match=f"the prompt of {task} does not contain exactly one field"):
+            prompt_around(task)

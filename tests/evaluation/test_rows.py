@@ -137,9 +137,9 @@ def test_a_wrong_row_is_named_by_file_line_and_field(tmp_path: Path, line: objec
             | {"support": "\udfff"},
             "field 'support' holds half of a character",
         ),
-        ("race", {"article": "a", "problems": "import os"}, "is no list in Python's notation"),
+        ("race", {"article": "a", "problems": "import os"}, "is not a list in Python syntax"),
         ("race", {"article": "a", "problems": "[{'question': 'q'}]"}, "has a question that has no 'answer'"),
-        ("race", {"article": "a", "problems": "[]"}, "is no list of questions"),
+        ("race", {"article": "a", "problems": "[]"}, "is not a list of questions"),
         (
             "mednli",
             {"sentence1": "a", "sentence2": "b", "gold_label": "-"},

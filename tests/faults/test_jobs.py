@@ -14,7 +14,7 @@ from prunescope.jobs.queue import celery_app
 from prunescope.jobs.settings import Settings
 from prunescope.lm.errors import BadData
 from prunescope.worker import pipeline
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 from prunescope.worker.parts import Parts
 from tests.cli.conftest import TEXT
 from tests.faults import broken
@@ -47,7 +47,7 @@ def ask(client: TestClient, parts: Parts) -> Ask:
             assert 400 <= answer.status_code < 500, (answer.status_code, document)
             return checked(document)
         job: Job = parts.stores.jobs.get(document["id"])
-        pipeline.run(job.id, parts, WarmModels("cpu"))
+        pipeline.run(job.id, parts, ModelCache("cpu"))
         ended = parts.stores.jobs.get(job.id)
         if ended.state == JobState.SUCCEEDED:
             return None
@@ -120,7 +120,7 @@ def test_what_ends_a_stage(
         raise error
 
     monkeypatch.setattr(pipeline.stages, "prune", fails)
-    pipeline.run(job, parts, WarmModels("cpu"))
+    pipeline.run(job, parts, ModelCache("cpu"))
     ended = parts.stores.jobs.get(job).error
     assert ended is not None and ended["code"] == code and "\n" not in ended["detail"], ended
     assert places[0].exists() == kept, "what is finished outlives all but bad input"

@@ -261,12 +261,12 @@ def test_a_disk_that_fills_up_meanwhile(
     (small / "filler").write_bytes(b"x" * (2 * 2**20 - layer * kept - 24_000))
     line = one_line(command("prune", models / "twin", *MAGNITUDE, "--output", small / "out"), (1,))
     assert "the disk is full" in line
-    told = "finished layers are kept in" in line and "running the same again goes on from there" in line
+    told = "finished layers are kept in" in line and "running the same again resumes from them" in line
     assert told == bool(kept) and len(list(small.iterdir())) == 1 + kept
     (small / "filler").unlink()
     again = command("prune", models / "twin", *MAGNITUDE, "--output", small / "out")
     assert again.exit_code == 0, again.stderr
-    assert ("1 of 2 layers from before" in again.stdout) == bool(kept)
+    assert ("1 of 2 layers resumed from an earlier run" in again.stdout) == bool(kept)
     assert [path.name for path in small.iterdir()] == ["out"]
 
 
@@ -284,7 +284,7 @@ def test_a_limit_on_the_size_of_files(models: Path, tmp_path: Path) -> None:
     last = first.stderr.splitlines()[-1]
     assert "a file got too large" in last and "finished layers are kept in" in last and "Traceback" not in first.stderr
     second = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert second.returncode == 0 and "2 of 2 layers from before" in second.stdout, second.stderr
+    assert second.returncode == 0 and "2 of 2 layers resumed from an earlier run" in second.stdout, second.stderr
 
 
 def test_an_attribution_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

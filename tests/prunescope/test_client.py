@@ -32,7 +32,7 @@ def client(site: Site) -> Iterator[Client]:
 def test_a_job_from_its_submission_to_a_link_to_its_result(site: Site, client: Client) -> None:
     job = client.submit("prune", PRUNE)
     assert (job.new, job.state, job.address) == (True, JobState.QUEUED, f"{site.address}/jobs/{job.id}")
-    with pytest.raises(ValueError, match="is queued and has made nothing yet"):
+    with pytest.raises(ValueError, match="is queued and has no result yet"):
         job.result()
     seen: list[Progress] = []
     worker = site.worker.take(job.id)
@@ -89,7 +89,7 @@ def test_what_the_server_refuses(client: Client) -> None:
 
 @pytest.mark.parametrize("address", ["", "frob", "http://", "ftp://x", "http://x:99999", "http://[::1", "http://x?a"])
 def test_what_is_no_address(address: str) -> None:
-    with pytest.raises(ValueError, match="is no address of a server"):
+    with pytest.raises(ValueError, match="is not the address of a server"):
         prunescope.connect(address)
 
 

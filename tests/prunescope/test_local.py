@@ -215,7 +215,7 @@ def test_without_the_extra_of_the_worker(tmp_path: Path) -> None:
         "except prunescope.PrunescopeError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.strip() == "transformers is not installed: pip install 'prunescope[worker]' brings it"
+    assert done.stdout.strip() == "transformers is not installed: run pip install 'prunescope[worker]'"
 
 
 def test_tables_need_pandas_and_say_so(pruned: PrunedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def attribute(**changes: Any) -> Callable[[Path], object]:
         (lambda at: prunescope.prune("demo", sparsity=0.5, output=at / "x"), "wanda needs a calibration set"),
         (lambda at: prunescope.prune("demo", sparsity=0.5, output=at), "choose another output"),
         (lambda at: prunescope.prune(at, "magnitude", sparsity=0.5, output=at / "a" / "b"), "lies in the model's"),
-        (lambda at: prunescope.prune(3, sparsity=0.5), "int is no model"),  # type: ignore[arg-type]
+        (lambda at: prunescope.prune(3, sparsity=0.5), "int is not a model"),  # type: ignore[arg-type]
         (lambda at: prunescope.evaluate("demo", ["sst3"]), "did you mean 'sst2'"),
         (lambda at: prunescope.evaluate("demo", ["reviews"], device="tpu"), "^device: device 'tpu' is unknown"),
         (lambda at: prunescope.evaluate("no/such/model", ["reviews"]), "no such folder"),
@@ -274,7 +274,7 @@ def test_what_an_attribution_does_not_have(attribution: Attribution) -> None:
 
 
 def test_loaded_models_that_cannot_be_taken(dense: PreTrainedModel) -> None:
-    with pytest.raises(PrunescopeError, match="one object"):
+    with pytest.raises(PrunescopeError, match="the same object"):
         prunescope.attribute(dense, [dense], TEXTS, words=WORDS)
     encoder = T5ForConditionalGeneration(
         T5Config(vocab_size=64, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)

@@ -14,7 +14,7 @@ from prunescope.jobs.queue import celery_app, send
 from prunescope.jobs.settings import Settings
 from prunescope.store.submission import submit
 from prunescope.worker.context import Context
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 from prunescope.worker.parts import Parts
 from tests.models import tiny_folder
 
@@ -65,11 +65,11 @@ def enqueue(parts: Parts) -> Callable[..., Job]:
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    """The surroundings of a stage; `said` is what it reported."""
+    """The Context of a stage; `said` is the list of its progress reports."""
     said: list[Any] = []
     made = Context(
         settings=Settings(home=tmp_path / "home"),
-        models=WarmModels("cpu"),
+        models=ModelCache("cpu"),
         place_of=lambda reference: reference,
         file_of=Path,
         report=said.append,

@@ -19,7 +19,7 @@ from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import PruneSpec
 from prunescope.worker import stages
 from prunescope.worker.context import Context
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 
 
 def run(spec: PruneSpec, folder: Path, point: str) -> None:
@@ -53,7 +53,7 @@ def run(spec: PruneSpec, folder: Path, point: str) -> None:
     output = folder / "output"
     output.mkdir(parents=True, exist_ok=True)
     home = Settings(home=folder / "home")
-    context = Context(home, WarmModels("cpu"), lambda reference: reference, Path, report, lambda: None)
+    context = Context(home, ModelCache("cpu"), lambda reference: reference, Path, report, lambda: None)
     record = stages.prune(spec, output, context, folder / "finished")
     sys.stdout.write(f"{point} {record['restored']}\n")
     sys.stdout.flush()

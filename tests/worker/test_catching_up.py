@@ -14,7 +14,7 @@ from prunescope.store.evaluations.queries import Measurements
 from prunescope.store.tables import outcomes, pairings
 from prunescope.worker import pipeline
 from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 from prunescope.worker.parts import Parts
 from tests.server.made_up import LAYERS, NEURONS, SPEC, VARIANTS, write_made_up
 from tests.worker.conftest import PRUNE
@@ -23,7 +23,7 @@ from tests.worker.conftest import PRUNE
 def test_they_are_paired_when_a_worker_starts(
     parts: Parts, enqueue: Callable[..., Job], caplog: pytest.LogCaptureFixture
 ) -> None:
-    models = WarmModels("cpu")
+    models = ModelCache("cpu")
     measure = {"tasks": ["reviews"], "limit": 6}
     made = enqueue("prune", PRUNE)
     done = [made, enqueue("evaluate", {"model": "llama", **measure})]
@@ -55,7 +55,7 @@ def test_they_are_paired_when_a_worker_starts(
 
 
 def test_perplexities_are_kept_with_their_pairing(parts: Parts, enqueue: Callable[..., Job]) -> None:
-    models = WarmModels("cpu")
+    models = ModelCache("cpu")
     measure = {"perplexity": {"datasets": ["demo"], "seqlen": 16, "windows": 3}}
     made = enqueue("prune", PRUNE)
     pipeline.run(made.id, parts, models)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from prunescope.jobs.failures import NoRoom, problem_of, translated
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.lm.errors import BadData, BadInput, OutOfMemory, UnsupportedModel, foreign_errors
-from prunescope.worker.failures import mendable
+from prunescope.worker.failures import needs_new_request
 
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried 9 bytes."
 
@@ -55,7 +55,7 @@ def test_memory_and_disk_anywhere_in_the_chain(error: Exception, code: str, how:
     problem = problem_of(outer)
     assert problem is not None and (problem.code, problem.status) == (code, 507)
     assert "\n" not in problem.detail
-    assert not mendable(outer)
+    assert not needs_new_request(outer)
     with pytest.raises(Problem) as told, translated():
         raise outer
     assert told.value.code == code and told.value.__cause__ is outer
@@ -81,7 +81,7 @@ def test_the_place_of_a_full_disk_is_told() -> None:
 def test_the_system_and_the_network(error: Exception, code: str) -> None:
     problem = problem_of(error)
     assert problem is not None and problem.code == code and problem.status >= 500
-    assert not mendable(error)
+    assert not needs_new_request(error)
     assert problem_of(raised(error, "cause")) is None, "further down it may be anything"
 
 
@@ -94,18 +94,18 @@ def test_the_system_and_the_network(error: Exception, code: str) -> None:
     ],
 )
 def test_what_a_user_can_mend_keeps_its_own_words(error: Exception) -> None:
-    assert problem_of(error) is None and mendable(error)
+    assert problem_of(error) is None and needs_new_request(error)
 
 
 @pytest.mark.parametrize("error", [KeyError("No space left on device"), TypeError("x"), AssertionError(), OSError("x")])
 def test_a_defect_is_none_of_them(error: Exception) -> None:
-    assert problem_of(error) is None and not mendable(error)
+    assert problem_of(error) is None and not needs_new_request(error)
     with pytest.raises(type(error)), translated():
         raise error
 
 
 def test_a_disk_that_was_too_small_is_nothing_to_start_over_for() -> None:
-    assert not mendable(NoRoom("/x", 2, 1)) and problem_of(NoRoom("/x", 2, 1)) is None
+    assert not needs_new_request(NoRoom("/x", 2, 1)) and problem_of(NoRoom("/x", 2, 1)) is None
 
 
 def test_what_a_library_raises_over_a_model_is_bad_input() -> None:

@@ -8,19 +8,19 @@ import torch
 
 from prunescope.lm.architecture import decoder_layers, linears, weight_view
 from prunescope.lm.errors import NoSafetensors
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 from tests.models import tiny_folder
 
 
 def test_a_model_is_loaded_once(tiny_root: Path) -> None:
-    models = WarmModels("cpu")
+    models = ModelCache("cpu")
     first, second = models.get(tiny_root / "llama", "a"), models.get(tiny_root / "llama", "b")
     assert first.model is second.model
     assert (first.reference, second.reference) == ("a", "b")
 
 
 def test_a_model_of_ones_own_may_be_changed(tiny_root: Path) -> None:
-    models = WarmModels("cpu")
+    models = ModelCache("cpu")
     warm, own = models.get(tiny_root / "llama", "a"), models.own(tiny_root / "llama", "a")
     name, module = next(iter(linears(decoder_layers(own.model)[0]).items()))
     weight_view(module).zero_()
@@ -28,7 +28,7 @@ def test_a_model_of_ones_own_may_be_changed(tiny_root: Path) -> None:
 
 
 def test_a_model_that_was_written_anew_is_loaded_anew(tmp_path: Path) -> None:
-    models = WarmModels("cpu")
+    models = ModelCache("cpu")
     before = models.get(tiny_folder(tmp_path / "m"), "m")
     tiny_folder(tmp_path / "m", dtype=torch.float16)
     os.utime(tmp_path / "m" / "model.safetensors", (1, 1))
@@ -39,7 +39,7 @@ def test_a_model_that_was_written_anew_is_loaded_anew(tmp_path: Path) -> None:
 def test_the_limit_lets_the_oldest_go(tmp_path: Path) -> None:
     folders = [tiny_folder(tmp_path / name) for name in "abc"]
     size = (folders[0] / "model.safetensors").stat().st_size
-    models = WarmModels("cpu", limit_bytes=int(2.5 * size))
+    models = ModelCache("cpu", limit_bytes=int(2.5 * size))
     kept = [models.get(folder, folder.name).model for folder in folders]
     assert models.get(folders[2], "c").model is kept[2]
     assert models.get(folders[1], "b").model is kept[1]
@@ -48,4 +48,4 @@ def test_the_limit_lets_the_oldest_go(tmp_path: Path) -> None:
 
 def test_errors_are_those_of_loading(tiny_root: Path) -> None:
     with pytest.raises(NoSafetensors):
-        WarmModels("cpu").get(tiny_root / "bare", "bare")
+        ModelCache("cpu").get(tiny_root / "bare", "bare")

@@ -19,7 +19,7 @@ from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.tables import AttributionTables
 from prunescope.store.tables import jobs
 from prunescope.worker import pipeline
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 from prunescope.worker.parts import Parts
 from tests.models import tiny, tiny_folder, tiny_tokenizer
 from tests.worker.conftest import ATTRIBUTE, PRUNE, TEXT, wait_until_heard
@@ -31,7 +31,7 @@ Run = Callable[[Job], Job]
 @pytest.fixture
 def run(parts: Parts) -> Run:
     """Run a job to its end and answer with what it became."""
-    models = WarmModels("cpu")
+    models = ModelCache("cpu")
 
     def run_job(job: Job) -> Job:
         pipeline.run(job.id, parts, models)
@@ -180,7 +180,7 @@ def test_cancelling_stops_within_a_layer(parts: Parts, enqueue: Enqueue, run: Ru
     assert [event.data["state"] for event in seen if event.name == "job"][-1] == "cancelled"
 
 
-class CancelledAtTheVariant(WarmModels):
+class CancelledAtTheVariant(ModelCache):
     """Has the job cancelled when its pruned model is asked for, and goes on as soon as the job has heard of it."""
 
     def __init__(self, parts: Parts, job: Job) -> None:
@@ -336,11 +336,11 @@ def test_a_redis_that_is_away_stops_nothing(parts: Parts, enqueue: Enqueue, tmp_
     job = enqueue("prune", PRUNE)
     away = parts.settings.model_copy(update={"redis_url": f"unix://{tmp_path}/none.sock"})
     lonely = replace(parts, events=redis_client(away))
-    pipeline.run(job.id, lonely, WarmModels("cpu"))
+    pipeline.run(job.id, lonely, ModelCache("cpu"))
     assert parts.stores.jobs.get(job.id).state == JobState.SUCCEEDED
 
 
-class Counted(WarmModels):
+class Counted(ModelCache):
     """Warm models that note what they load."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from prunescope.store.database import Database
 from prunescope.store.jobs.store import JobStore
 from prunescope.worker import pipeline, stages
 from prunescope.worker.context import Context
-from prunescope.worker.models import WarmModels
+from prunescope.worker.models import ModelCache
 from prunescope.worker.parts import Parts
 from tests.models import LAYERS
 from tests.worker.conftest import PRUNE, wait_until_heard
@@ -175,7 +175,7 @@ def test_a_killed_worker_goes_on_from_the_last_layer(
 
 def test_bad_input_leaves_nothing(parts: Parts, enqueue: Callable[..., Job]) -> None:
     job = enqueue("prune", {**PRUNE, "pattern": "2:5"})
-    pipeline.run(job.id, parts, WarmModels("cpu"))
+    pipeline.run(job.id, parts, ModelCache("cpu"))
     assert parts.stores.jobs.get(job.id).state == JobState.FAILED
     assert not list(unfinished(parts).iterdir())
 
@@ -199,8 +199,8 @@ class StoppedAfterALayer(Parts):
 
     cancel: bool = False
 
-    def note(self, job: Job, line: str) -> None:
-        super().note(job, line)
+    def add_log_line(self, job: Job, line: str) -> None:
+        super().add_log_line(job, line)
         if not line.startswith(f"prune: layer 1 of {LAYERS}"):
             return
         if self.cancel:
@@ -218,7 +218,7 @@ def test_a_job_that_stops_after_a_layer(parts: Parts, enqueue: Callable[..., Job
     jobs = JobsThatLook(parts.stores.database, kept)
     stores = replace(parts.stores, jobs=jobs)
     pipeline.run(
-        job.id, StoppedAfterALayer(parts.settings, stores, parts.queue, parts.events, cancel=cancel), WarmModels("cpu")
+        job.id, StoppedAfterALayer(parts.settings, stores, parts.queue, parts.events, cancel=cancel), ModelCache("cpu")
     )
     assert parts.stores.jobs.get(job.id).state == (JobState.CANCELLED if cancel else JobState.QUEUED)
     assert jobs.found == [not cancel]

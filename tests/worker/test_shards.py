@@ -19,7 +19,7 @@ from prunescope.worker.shards import (
     save_tensors,
     write_index,
     write_like,
-    written_whole,
+    written_atomically,
 )
 
 NAMES = st.text("abc.é0", min_size=1, max_size=8)
@@ -77,7 +77,7 @@ def test_a_file_that_was_cut_is_not_joined(tmp_path: Path) -> None:
 
 def test_a_name_stands_for_a_whole_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("before")
-    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "a") as place:
+    with pytest.raises(KeyboardInterrupt), written_atomically(tmp_path / "a") as place:
         place.write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_text() == "before" and len(list(tmp_path.iterdir())) == 1

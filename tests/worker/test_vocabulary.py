@@ -4,7 +4,7 @@ from dataclasses import MISSING, fields
 
 from prunescope.evaluation import held_out
 from prunescope.evaluation.catalogue import TASKS
-from prunescope.evaluation.prompts import around
+from prunescope.evaluation.prompts import prompt_around
 from prunescope.jobs import vocabulary
 from prunescope.jobs.vocabulary import NO_PROMPT
 from prunescope.lm.errors import BadInput
@@ -33,7 +33,7 @@ def test_tasks_and_their_groups() -> None:
 def test_prompts_that_go_around_any_text() -> None:
     def goes_around(task: str) -> bool:
         try:
-            return bool(around(task))
+            return bool(prompt_around(task))
         except BadInput:
             return False
 

@@ -1,4 +1,5 @@
-// One job live: stage, progress, eta and log as they come, over one event stream that reconnects by itself and goes on from the last event it saw.
+// The job page: shows stage, progress, remaining time and log of one job as they change. They come over one event
+// stream, which reconnects by itself and continues after the last event that it received.
 
 import { duration } from "../site/progress.js";
 import { refresh } from "../site/swap.js";
@@ -34,7 +35,7 @@ function start() {
   events.addEventListener("log", (event) => addLine(JSON.parse(event.data)));
 }
 
-// Another state has other buttons and words: the page is read anew.
+// When the state has changed, the page is fetched again, because its buttons and texts depend on the state.
 function showState(job) {
   const { state, cancelling } = document.querySelector("[data-job-events]")?.dataset ?? {};
   if (job.state !== state || Boolean(job.cancelling) !== (cancelling === "true")) refresh().catch(() => lost(true));
@@ -52,7 +53,7 @@ function showProgress(progress) {
   else bar.removeAttribute("value");
 }
 
-// A line that the page already shows comes again after a reconnect: its time and text are its name.
+// After a reconnect, the stream repeats lines that the page shows already. Lines with the same time and text are equal.
 function addLine(entry) {
   const log = document.querySelector("[data-log]");
   if (!log) return;

@@ -1,4 +1,5 @@
-// The layer page: a cell tells its neuron, token and both values; keys walk over layers and rows of the ranking.
+// The layer page: shows neuron, token and both values of the cell under the pointer; keys go to other layers and to
+// other parts of the ranking.
 
 import { typing } from "../site/page.js";
 import { shortcutsOn } from "../site/shortcuts.js";
@@ -43,7 +44,7 @@ document.addEventListener("keydown", (event) => {
   if (step && !event.shiftKey) { event.preventDefault(); swap(step.href, "push"); }
 });
 
-// The three grids are one picture: the same token stands at the same place in each.
+// The three grids scroll together, so that the same token is at the same position in each.
 document.addEventListener("scroll", (event) => {
   const moved = /** @type {HTMLElement} */ (event.target);
   if (!moved.matches?.("[data-together]")) return;

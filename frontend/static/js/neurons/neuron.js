@@ -1,5 +1,5 @@
-// The neuron page: hover and focus tell a token's numbers, keys walk over neurons, layers and ranks.
-// What is seen is rendered by the server; the block #tokens holds the finished strings and the exact shades.
+// The neuron page: shows the numbers of the token under the pointer or with the focus; keys go to other neurons, layers
+// and ranks. The server renders the page; the JSON block #tokens holds the formatted numbers and the exact shades.
 
 import { typing } from "../site/page.js";
 import { shortcutsOn } from "../site/shortcuts.js";
@@ -20,7 +20,7 @@ function start() {
   for (const text of document.querySelectorAll("[data-pane]")) {
     const shade = SHADE[text.dataset.pane];
     for (const token of text.querySelectorAll("[data-i]")) token.style.setProperty("--a", rows[token.dataset.i][shade]);
-    // One stop for Tab at each influential token (or at the first, where none is); the others are reached with , and .
+    // Tab stops at each influential token (at the first token if there is none); the keys , and . reach the others.
     const stops = text.querySelectorAll(".i, .c");
     for (const token of stops.length ? stops : [...text.querySelectorAll("[data-i]")].slice(0, 1)) token.tabIndex = 0;
   }
@@ -34,7 +34,7 @@ function start() {
   "requestIdleCallback" in window ? requestIdleCallback(ahead, { timeout: 300 }) : setTimeout(ahead, 50);
 }
 
-// Files of the figure have the colours that the page has.
+// Exported figures have the colours (light or dark) of the page.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function dress() {
@@ -47,7 +47,7 @@ function dress() {
   }
 }
 
-// ---------- telling a token's numbers ----------
+// ---------- showing a token's numbers ----------
 
 function tell(token) {
   if (!token) return;
@@ -89,7 +89,7 @@ document.addEventListener("focusout", (event) => { if (tokenOf(event)) untell();
 
 const tipShown = () => document.querySelector(".tip:not([hidden])") !== null;
 
-// From a token to something else: back to the token that has the focus, else to the chosen one.
+// When the pointer leaves a token, show the numbers of the token with the focus, else of the chosen token.
 function leave() {
   const focused = document.activeElement?.closest?.("[data-pane] [data-i]");
   if (focused) tell(focused);
@@ -97,7 +97,7 @@ function leave() {
   else untell();
 }
 
-// ---------- choosing, walking ----------
+// ---------- choosing a token, going to other neurons ----------
 
 document.addEventListener("click", (event) => {
   const token = tokenOf(event);
@@ -109,7 +109,7 @@ document.addEventListener("click", (event) => {
 });
 
 function choose(place) {
-  if (document.body.hasAttribute("data-shared")) return; // a shared view stays as it was shared
+  if (document.body.hasAttribute("data-shared")) return; // a share link shows one fixed view
   const address = new URL(location.href);
   if (place === null || place === chosen) address.searchParams.delete("token");
   else address.searchParams.set("token", place);
@@ -138,7 +138,7 @@ document.addEventListener("keydown", (event) => {
   if (step && !event.shiftKey) { event.preventDefault(); swap(step.href, "push"); }
 });
 
-// The dialog is a part of <main>: after a swap it is another one.
+// The dialog is looked up each time, because a swap replaces <main>, which contains it.
 const help = () => document.querySelector("dialog").showModal();
 
 function walk(focused, by) {

@@ -1,4 +1,4 @@
-// How much work the study in the form is, asked for while it is written: nothing is queued by asking.
+// Requests and shows an estimate of the work of the study in the form, whenever the form changes. No job is queued.
 
 import { duration } from "../site/progress.js";
 import { problemText } from "../site/toast.js";
@@ -10,7 +10,7 @@ let asked = null;
 let last = "";
 
 /**
- * Ask for the estimate of this request, a moment after the last change.
+ * Request the estimate WAIT_MS after the last change.
  * @param {{ spec: object, force?: boolean }} request
  */
 export function estimateSoon({ spec, force }) {

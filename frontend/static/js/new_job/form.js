@@ -1,4 +1,5 @@
-// The job form: fields become a spec, checked here first and by the server in any case; its problem document is shown at the fields it names.
+// The job form: converts its fields to a spec, checks them, and submits the job. The server validates the spec again;
+// the errors of its problem document are shown at the fields that they name.
 
 import { estimateSoon } from "./estimate.js";
 import { continued, specOf } from "./spec.js";
@@ -9,7 +10,7 @@ const form = document.querySelector("[data-job-form]");
 const button = form?.querySelector("[type=submit]");
 const preview = document.querySelector("[data-preview]");
 const box = document.querySelector("[data-problem]");
-// The spec of the job that the form was filled from, and the form's own before anything was changed.
+// The spec of the job that the form was filled from (null if none), and the form's spec before any change.
 const began = form?.dataset.began ? JSON.parse(form.dataset.began) : null;
 let first = null;
 
@@ -17,7 +18,7 @@ function update() {
   for (const field of form.querySelectorAll("[data-when]")) {
     const [path, values] = field.dataset.when.split("=");
     const control = /** @type {HTMLInputElement} */ (form.elements.namedItem(path));
-    // What depends on a hidden field is hidden too.
+    // A field that depends on a hidden field is hidden too.
     field.hidden = control?.closest?.("[data-field]")?.hidden || !values.split("|").includes(control?.value ?? "");
   }
   for (const select of form.querySelectorAll("select")) select.closest("[data-field]").querySelector("[data-chosen-note]").textContent = select.selectedOptions[0]?.dataset.note ?? "";
@@ -51,7 +52,7 @@ function clear() {
   box.hidden = true;
 }
 
-// What can be said without asking the server.
+// Checks that need no request to the server.
 function check() {
   let first = null;
   for (const field of shown()) {
@@ -72,14 +73,14 @@ function check() {
 const belongs = (path, field) => path === field || path.startsWith(`${field}.`) || field.startsWith(`${path}.`);
 const holds = (field, given) => Number(typeof given === "string" && [...field.querySelectorAll("[name]:not([type=checkbox]), :checked")].some((control) => control.value.includes(given)));
 
-// A problem document's errors, each at the field whose path is the longest beginning of its own.
+// Show each error of a problem document at the field whose path is the longest prefix of the error's path.
 function show(problem) {
   const left = [];
   let first = null;
   for (const error of problem.errors ?? []) {
     const path = error.field.replace(/^spec\./, "");
     const fields = shown().filter((field) => belongs(path, field.dataset.field.replace(/\+$/, "")));
-    // Two fields may write to one place: the one that holds what was given is meant.
+    // Two fields may have the same path in the spec: prefer the one that contains the given value.
     const field = fields.sort((a, b) => holds(b, error.given) - holds(a, error.given) || b.dataset.field.length - a.dataset.field.length)[0];
     if (!field) { left.push(`${error.field}: ${error.message}`); continue; }
     say(field, error.message);

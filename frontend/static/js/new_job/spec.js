@@ -1,4 +1,4 @@
-// From the fields of the job form to a spec: what is hidden or empty is left out.
+// Converts the fields of the job form to a spec. Hidden and empty fields are omitted.
 
 export function specOf(form) {
   const spec = {};
@@ -33,7 +33,8 @@ function read(field) {
 
 const commas = (text) => text.split(",").map((part) => part.trim()).filter(Boolean);
 
-// "calibration.samples" goes into spec.calibration; a few fields stand for more than their own path.
+// Write a field's value into the spec: "calibration.samples" into spec.calibration. Some fields do not correspond to
+// the path that is their name.
 function place(spec, path, value, values) {
   switch (path) {
     case "texts-from": return;
@@ -55,14 +56,14 @@ function place(spec, path, value, values) {
 
 const only = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 
-// The spec of an earlier job with what was changed in the form since (before: the form's own spec at the start): what the form has no
-// field for stays as it was.
+// The spec of an earlier job (`began`) with the changes that were made in the form: `before` is the form's spec before
+// the changes, `now` after them. Parts of the earlier spec for which the form has no field do not change.
 export function continued(began, before, now) {
   const spec = changed(began, before, now);
-  // Another text in the place of a file, other rows in the place of those whose words were chosen.
+  // A data set replaces the earlier file; words that were chosen for the earlier texts do not apply to other texts.
   if (spec.calibration?.dataset && spec.calibration.file) delete spec.calibration.file;
   if (spec.texts?.words && !same(spec.texts, began.texts)) delete spec.texts.words;
-  // The prompt that goes around a task's rows is that task's, unless another one was chosen.
+  // The prompt of the earlier task is replaced by that of the new task, unless another prompt was chosen.
   if (spec.texts?.dataset !== began.texts?.dataset && spec.prompt === began.texts?.dataset) delete spec.prompt;
   if (spec.texts?.indices && !now.texts?.indices) spec.texts = now.texts;
   return spec;

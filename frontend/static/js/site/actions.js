@@ -1,5 +1,6 @@
-// Buttons that change something over REST: data-method, data-href, and data-body where JSON is sent. Afterwards data-then is where to go, or
-// the page of what was made (its answer's result_href or href); else this page is read anew.
+// Buttons that send a REST request: data-method, data-href, and data-body for a JSON body. Afterwards the browser goes
+// to data-then if the button has it; after a request with a body, to the answer's result_href or href; otherwise the
+// present page is fetched again.
 
 import { problemText, toast } from "./toast.js";
 import { refresh } from "./swap.js";

@@ -1,13 +1,14 @@
-// Charts, drawn when their page has any: Plotly's script is loaded once, on the first one that is seen.
-// What a chart looks like is a pure function of (data, options) in figures.js; this module only finds, draws and redraws them.
+// Draws and redraws the charts of a page. Plotly's script is loaded when the first chart becomes visible.
+// Each chart is a pure function of (data, options) in figures.js.
 
 import * as figures from "./figures.js";
 import { toast } from "./toast.js";
 
 let loading = null;
 
-// The Content-Security-Policy forbids style elements made by scripts. Plotly writes its rules into the sheet with the first id where
-// there is one (this page's own), and leaves out its map library's sheet where the second id is taken.
+// The Content-Security-Policy forbids scripts to create style elements. Plotly writes its rules into an existing style
+// sheet if that has the first id (here the page's own), and does not create the sheet of its map library if an element
+// has the second id.
 const RULES_OF_PLOTLY = "plotly.js-style-global";
 const SHEET_OF_MAPS = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
 
@@ -39,10 +40,10 @@ async function draw(box) {
 
 const SERIES = ["series-1", "series-2", "series-3", "series-4", "series-5", "series-6", "series-7", "series-8"];
 
-// #rrggbb with some transparency.
+// The colour #rrggbb with the given opacity.
 const faint = (hex, alpha) => `rgba(${[1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join(",")},${alpha})`;
 
-// Colours and sizes as the page has them now.
+// The present colours, font and size of the page, as options of a chart.
 function options(box) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();

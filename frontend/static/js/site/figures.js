@@ -1,4 +1,5 @@
-// Figures for Plotly: each is a pure function of (data, options). Their scales stand in the page, as legends like those of the tokens.
+// Figures for Plotly: each is a pure function of (data, options). Colour scales are explained by legends in the page,
+// like those of the tokens.
 
 function layout(options, more) {
   const axis = { color: options.muted, gridcolor: options.line, zeroline: false, linecolor: options.line, tickfont: { size: 12 }, fixedrange: true, automargin: true };
@@ -17,7 +18,7 @@ function layout(options, more) {
 
 const named = (axis, options) => (axis.title ? { ...axis, title: { ...axis.title, font: { size: 12, color: options.muted }, standoff: 8 } } : axis);
 
-// Layer x rank, shade by Score; a point's customdata is its neuron's address.
+// Heatmap of the Score over layers and ranks; the customdata of a cell is the address of its neuron.
 export function rankMap(data, options) {
   return {
     data: [{
@@ -28,7 +29,7 @@ export function rankMap(data, options) {
   };
 }
 
-// How many neurons lost how much.
+// Histogram of the neurons' changes in activation, in percent.
 export function histogram(data, options) {
   return {
     data: [{ type: "histogram", x: data.values.map((drop) => -100 * Math.max(-1, drop)), xbins: { start: -100, end: 100, size: 10 }, marker: { color: options.rgb("loss", 0.75), line: { width: 1, color: options.surface } }, hovertemplate: "%{x} %: %{y} neurons<extra></extra>" }],
@@ -36,7 +37,8 @@ export function histogram(data, options) {
   };
 }
 
-// Neurons of each layer that two attributions share: points, the expected number as a line, what chance gives as a band.
+// Number of neurons that two attributions have in common, by layer: the counts as points, the number expected by chance
+// as a line, and its 95 % interval as a band.
 export function overlapByLayer(data, options) {
   const back = (values) => [...values].reverse();
   const colour = options.series[0];
@@ -50,7 +52,7 @@ export function overlapByLayer(data, options) {
   };
 }
 
-// A neuron's Score in one attribution against that in another; a point's customdata is its neuron's address.
+// Scores of neurons in two attributions; the customdata of a point is the address of its neuron.
 export function scorePairs(data, options) {
   const every = [...data.x, ...data.y];
   const [low, high] = [Math.min(...every), Math.max(...every)];
@@ -62,7 +64,7 @@ export function scorePairs(data, options) {
   };
 }
 
-// Layers x matrices: relative error or sparsity, a single hue each.
+// Heatmap of output error or sparsity over layers and matrices, in one hue.
 export function matrixMap(data, options) {
   return {
     data: [{
@@ -73,12 +75,12 @@ export function matrixMap(data, options) {
   };
 }
 
-// Series of a study's chart each have a colour, a mark and a dash of their own: none is told by its colour alone.
+// Each series of a study's chart has its own colour, marker and dash, so that colour is not the only difference.
 const MARKS = ["circle", "diamond", "square", "triangle-up", "cross", "star", "triangle-down", "hexagon"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const look = (options, index) => ({ colour: options.series[index % options.series.length], mark: MARKS[index % MARKS.length], dash: DASHES[index % DASHES.length] });
 
-// The points of a series that lie on its line: where the axis is one of numbers in their order, dense first.
+// The points of a series that its line connects; on a numeric axis sorted by x, with the dense model at 0.
 function onLine(data, series) {
   const points = series.values.map((y, index) => ({ x: data.x[index], y, low: series.low[index], high: series.high[index], label: series.labels[index], href: series.hrefs[index] }))
     .filter((point, index) => point.y !== null && !series.apart[index]);
@@ -87,7 +89,7 @@ function onLine(data, series) {
   return points.sort((a, b) => a.x - b.x);
 }
 
-// A line with its band, and the points beside it.
+// The traces of one series: its line, the band of the intervals, and the points that do not belong to the line.
 function lineTraces(data, options, series, index, more = {}) {
   const { colour, mark, dash } = look(options, index);
   const points = onLine(data, series);
@@ -104,7 +106,7 @@ function lineTraces(data, options, series, index, more = {}) {
   return traces;
 }
 
-// Lines across the whole chart: the dense model's accuracy and chance, where all series have the same.
+// Horizontal lines for the dense model's value and for chance; each only if it is the same in all series.
 function levels(data, options, axis = {}) {
   const shared = (name) => { const known = new Set(data.series.map((series) => series[name]).filter((value) => value !== null)); return known.size === 1 ? [...known][0] : null; };
   return [["dense", "dash"], ["chance", "dot"]].flatMap(([name, dash]) => {
@@ -115,7 +117,7 @@ function levels(data, options, axis = {}) {
 }
 
 const shapes = (found, xref = "paper", yref = "y") => found.map(({ line, y }) => ({ type: "line", xref, yref, x0: 0, x1: 1, y0: y, y1: y, line, layer: "below" }));
-// On a logarithmic axis Plotly takes a shape's place as it is, but the logarithm of an annotation's.
+// On a logarithmic axis, Plotly expects the value for the position of a shape, but its logarithm for an annotation.
 const signs = (found, options, logarithmic) => found.map(({ y, name }) => ({ xref: "paper", yref: "y", x: 1, y: logarithmic ? Math.log10(y) : y, text: name, showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: options.muted } }));
 
 function under(data, options) {
@@ -125,8 +127,8 @@ function under(data, options) {
 
 const legend = (options) => ({ showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12, color: options.ink } } });
 
-// The y axis holds everything that is drawn, with room to spare: values, their intervals, and the lines across. On a logarithmic axis
-// Plotly takes a range in logarithms.
+// The range of the y axis contains all values, their intervals and the horizontal lines, with a margin. For a
+// logarithmic axis, Plotly expects the range in logarithms.
 const ROOM = 0.06;
 const ends = (data) => data.series.flatMap((series) => [...series.values, ...series.low, ...series.high]);
 const dense = (data) => data.series.map((series) => series.dense);
@@ -141,7 +143,7 @@ function fitted(data, drawn) {
 
 const beside = (data, drawn) => ({ title: { text: data.yTitle }, ...(data.logarithmic && { type: "log" }), ...fitted(data, drawn) });
 
-// Accuracy or perplexity over sparsity or over the length of windows, a line each.
+// Accuracy or perplexity over sparsity or window length, one line for each series.
 export function studyLines(data, options) {
   const found = levels(data, options);
   const drawn = [...ends(data), ...(data.numeric ? dense(data) : []), ...found.map(({ y }) => y)];
@@ -151,7 +153,7 @@ export function studyLines(data, options) {
   };
 }
 
-// The same, a panel for each line, all on one scale.
+// The same as studyLines, with one panel for each series; all panels have the same y range.
 export function studyPanels(data, options) {
   const across = options.narrow ? 2 : Math.min(4, data.series.length);
   const down = Math.ceil(data.series.length / across);
@@ -177,7 +179,8 @@ export function studyPanels(data, options) {
   return { data: traces, layout: { ...layout(options, { height, margin: { l: 44, r: 8, t: 24, b: 46 }, hovermode: "closest", xaxis: {}, yaxis: {} }), ...made, showlegend: false } };
 }
 
-// Accuracy or perplexity of a few methods or groups of tasks for each calibration set: marks with their intervals, side by side.
+// Accuracy or perplexity for each calibration set: one marker with its interval for each method or group of tasks, side
+// by side.
 export function studyMarks(data, options) {
   const found = levels(data, options);
   const spread = Math.min(0.7, 0.16 * data.series.length);

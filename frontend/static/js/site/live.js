@@ -1,4 +1,5 @@
-// Pages that list jobs: one event stream for all of them. Progress is written into the row, a new state reads the page anew.
+// Pages that list jobs: one event stream for all jobs. Progress is written into a job's row; when the state of a job
+// changes, the page is fetched again.
 
 import { progressText } from "./progress.js";
 import { refresh } from "./swap.js";
@@ -12,7 +13,7 @@ if (address) {
   const events = new EventSource(address);
   events.addEventListener("snapshot", (event) => {
     const active = new Map(JSON.parse(event.data).items.map((job) => [job.id, job]));
-    // What the page shows as active and is not any more has ended while the page was on its way.
+    // A job that the page shows as active but the snapshot does not contain ended before the stream was opened.
     const ended = [...document.querySelectorAll("[data-state=running], [data-state=queued]")].some((row) => row.dataset.job && !active.has(row.dataset.job));
     if (ended) soon();
     for (const job of active.values()) show(job);
@@ -37,11 +38,11 @@ function write(bar, progress) {
   else bar.removeAttribute("value");
 }
 
-// Several jobs change their state together: one reading for all of them.
+// Fetch the page once for several jobs whose states change within TOGETHER_MS.
 function soon() {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    // Not under the hands of somebody who is choosing.
+    // Not while the user has a menu open.
     if (document.querySelector("main details.menu[open]")) soon();
     else refresh().catch(() => soon());
   }, TOGETHER_MS);

@@ -1,4 +1,5 @@
-// Every page: the search key, menus that close, and the buttons that copy, share or change something.
+// Loaded on every page: the key for the search field, closing of menus, and the buttons that copy, share or change
+// data.
 
 import "./times.js";
 import "./scrolling.js";

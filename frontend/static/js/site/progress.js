@@ -1,4 +1,4 @@
-// A job's progress in words.
+// Formats a job's progress and durations as text.
 
 export function progressText(progress) {
   const parts = [progress.stage];

@@ -1,4 +1,5 @@
-// Boxes that scroll: keys reach them, and a column of a table is never seen in part, for a number that is cut reads as another number.
+// Boxes that scroll can be focused with Tab. Columns of a table that would be visible only in part are hidden, because
+// a truncated number looks like another number.
 
 const BOXES = ".scroll, main pre, .log, .others, .menu > .list";
 const TOLERANCE = 1;
@@ -18,11 +19,11 @@ function look(box) {
     box.removeAttribute("tabindex");
     delete box.dataset.reached;
   }
-  for (const table of box.querySelectorAll("table")) leaveOut(box, table);
+  for (const table of box.querySelectorAll("table")) hidePartial(box, table);
 }
 
-// Columns that the box's edge, or the pinned first column, covers in part.
-function leaveOut(box, table) {
+// Hide the columns that the box's edge or the pinned first column would cover in part; show the others.
+function hidePartial(box, table) {
   const heads = table.tHead?.rows[table.tHead.rows.length - 1]?.cells;
   if (!heads?.length) return;
   const { left, right } = box.getBoundingClientRect();

@@ -1,4 +1,4 @@
-// Copy the address of this view, or make a share link for it.
+// The buttons that copy the address of the present view, or create a share link for it and copy that.
 
 import { problemText, toast } from "./toast.js";
 
@@ -30,7 +30,8 @@ async function copy(text, button, done) {
   setTimeout(() => { button.textContent = label; button.classList.remove("done"); }, FEEDBACK_MS);
 }
 
-// The clipboard needs a secure context; over plain http on a network the old way still works.
+// Copy a text; returns whether it worked. The clipboard API needs a secure context (https or localhost); elsewhere the
+// deprecated execCommand is used.
 async function toClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);

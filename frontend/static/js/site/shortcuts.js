@@ -1,4 +1,4 @@
-// Keys that act when pressed alone: they can be switched off (WCAG 2.1.4), at the foot of every page; the browser remembers it.
+// The switch for single-key shortcuts (WCAG 2.1.4) at the bottom of every page. The choice is kept in local storage.
 
 const KEY = "prunescope.single-key-shortcuts";
 let on = read();
@@ -7,7 +7,7 @@ export const shortcutsOn = () => on;
 
 function read() {
   try { return localStorage.getItem(KEY) !== "off"; }
-  catch { return true; } // without storage the choice is this page's alone
+  catch { return true; } // without storage, the choice applies only to this page
 }
 
 function show() {

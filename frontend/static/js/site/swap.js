@@ -1,11 +1,11 @@
-// Another state of the same page without loading it whole: its HTML is fetched (mostly before it is asked for), and its
-// <main> takes the place of this one. The server renders; nothing is rendered twice.
+// Shows another state of the same page without a full page load: fetches its HTML (usually prefetched) and replaces
+// <main>. All rendering is done by the server.
 
 const KEPT = 40;
 const pages = new Map();
 let latest = 0;
 
-// The HTML of an address, fetched once and kept for the next time.
+// A promise of the HTML at an address. It is fetched once and then cached.
 export function prefetch(href) {
   const key = new URL(href, location.href).href;
   if (!pages.has(key)) {
@@ -17,7 +17,7 @@ export function prefetch(href) {
   return pages.get(key);
 }
 
-// Go to href: "push" a new entry of the history, "replace" this one, or "keep" it.
+// Show the page at href. `entry`: "push" a new entry to the history, "replace" the present one, or "keep" it.
 export async function swap(href, entry) {
   const turn = ++latest;
   let page;
@@ -33,7 +33,7 @@ export async function swap(href, entry) {
   show(page);
 }
 
-// Read this very page anew.
+// Fetch the present page again and show it.
 export async function refresh() {
   pages.clear();
   const turn = ++latest;
@@ -61,7 +61,7 @@ function show(html) {
 
 const folded = () => [...document.querySelector("main").querySelectorAll("details")].filter((details) => !details.matches(".menu"));
 
-// How to find the focused element again in the fresh page: by what it is for, not by where it is.
+// A selector that finds the element with the focus in the new page, by its function, not by its position.
 function focusedPlace() {
   const element = document.activeElement;
   const main = element?.closest("main");

@@ -1,16 +1,16 @@
-// Moments in the reader's own time: without script they are in UTC and say so.
+// Shows times in the reader's time zone. Without scripts, pages show them in UTC and say so.
 
 /** @type {Intl.DateTimeFormatOptions} */
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
 /** @type {Intl.DateTimeFormatOptions} */
 const WHOLE = { dateStyle: "medium", timeStyle: "long" };
 
-// A time of day, as it stands before a line of a log.
+// The time of day, for lines of a log.
 export function clock(moment) {
   return new Intl.DateTimeFormat(undefined, CLOCK).format(moment);
 }
 
-// Date, time and zone, for those who want to know.
+// Date, time and time zone, for the tooltip of a time.
 export function whole(moment) {
   return new Intl.DateTimeFormat(undefined, WHOLE).format(moment);
 }
@@ -18,7 +18,7 @@ export function whole(moment) {
 function zone() {
   const name = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" }).formatToParts(new Date()).find((part) => part.type === "timeZoneName");
   const place = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return [...new Set([place, name?.value])].filter(Boolean).join(", "); // UTC is called by its zone's name
+  return [...new Set([place, name?.value])].filter(Boolean).join(", "); // for UTC, both names are the same
 }
 
 function start() {

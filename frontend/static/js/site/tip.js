@@ -1,4 +1,4 @@
-// One tooltip for the page: below its token, above it where there is no room, never outside of the window.
+// The page's only tooltip: shown below its element, or above if there is no room, and always inside the window.
 
 const GAP = 6;
 let tip = null;
@@ -10,7 +10,7 @@ export function showTip(target, name, lines) {
     tip.id = "tip";
     tip.setAttribute("role", "tooltip");
   }
-  // In the page's main part: the landmark that its token is in. A swap takes that part, and the tip with it.
+  // Inside <main>, the landmark that contains its element. A swap replaces <main> and so removes the tooltip.
   if (!tip.isConnected) document.querySelector("main").append(tip);
   const title = document.createElement("b");
   title.textContent = name;

@@ -1,4 +1,4 @@
-// A short message at the foot of the page, read out by screen readers, gone after a while.
+// Shows a short message at the bottom of the page for a few seconds; screen readers announce it.
 
 const STAYS_MS = 5000;
 let box = null;
@@ -17,7 +17,7 @@ export function toast(message) {
   timer = setTimeout(() => { box.hidden = true; }, STAYS_MS);
 }
 
-// What a problem document (RFC 9457) says, in one line; also for answers that carry none.
+// The message of a response's problem document (RFC 9457) in one line; the status code if it has none.
 export async function problemText(response) {
   try {
     const problem = await response.json();

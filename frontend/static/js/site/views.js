@@ -1,4 +1,4 @@
-// Links to another view of the same page: read before they are asked for, and shown in place of this one.
+// Links to another view of the same page: prefetched when the pointer is on them, and shown without a full page load.
 
 import { prefetch, swap } from "./swap.js";
 

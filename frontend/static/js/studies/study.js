@@ -1,5 +1,5 @@
-// The study page: a cell under the pointer or with the focus tells its details, arrow keys go from cell to cell, and the form of axes and
-// filters is sent as it is changed.
+// The study page: shows the details of the cell under the pointer or with the focus, moves between cells with the arrow
+// keys, and submits the form of axes and filters when it changes.
 
 import "../site/views.js";
 import { swap } from "../site/swap.js";
@@ -18,12 +18,12 @@ function start() {
   const selects = document.querySelectorAll("[data-table-form] select");
   axes = Object.fromEntries([...selects].map((select) => [select.name, select.value]));
   hideTip();
-  // One cell is reached by Tab, the others by arrow keys.
+  // Tab reaches only one cell of the table; arrow keys reach the others.
   let first = true;
   for (const cell of document.querySelectorAll("[data-grid] [data-cell]")) { cell.tabIndex = first ? 0 : -1; first = false; }
 }
 
-// What there is to tell of a place: its title from the table's own headings, and the rows that have a value.
+// The details of a cell: its title (row heading · column heading), the rows that have a value, and its links.
 function told(target) {
   const place = target.dataset.cell;
   const [values, links] = cells[place];
@@ -70,7 +70,7 @@ function move(event) {
   to.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-// The nearest cell in that direction that tells something; places that are not part of the study are passed over.
+// The nearest cell in a direction that belongs to the study; null if there is none.
 function next(lines, line, column, [down, right]) {
   const at = (row) => row?.querySelector("[data-cell]");
   if (right === -Infinity) return lines[line].map(at).find(Boolean);
@@ -96,7 +96,7 @@ document.addEventListener("change", (event) => {
   if (!form?.matches("[data-table-form]")) return;
   const { name, value } = control;
   if (control.matches("select")) {
-    // Choosing the other axis swaps the two: a table needs two different ones.
+    // A table needs two different axes: choosing the axis of the other menu swaps the two.
     const other = /** @type {HTMLSelectElement} */ (form.elements.namedItem(name === "rows" ? "columns" : "rows"));
     if (other.value === value) other.value = axes[name];
     send(form);
@@ -105,7 +105,7 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// A menu of values is sent when it is closed, not at every mark.
+// A filter is submitted when its menu closes, not at every checkbox.
 document.addEventListener("toggle", (event) => {
   const menu = /** @type {HTMLDetailsElement} */ (event.target);
   if (menu.matches?.("[data-filter][data-changed]") && !menu.open) send(menu.closest("form"));

@@ -1,4 +1,5 @@
-// A text of one's own, or words that were clicked: the form is sent as it is, the answer is a job, and the page follows it to its result.
+// The forms for an own text and for influential words chosen by clicking: submits the form, follows the job that the
+// server answers with, and opens its result.
 
 import { problemText } from "../site/toast.js";
 
@@ -9,7 +10,7 @@ let typed = "";
 document.addEventListener("submit", (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
   if (!form.matches("[data-send]")) return;
-  // Words that are chosen by hand are asked for on the next page.
+  // With the source "manual", the browser submits the form, and the next page asks for the words.
   if (/** @type {HTMLInputElement} */ (form.elements.namedItem("source"))?.value === "manual" && !form.elements.namedItem("one")) return;
   event.preventDefault();
   send(form).catch(() => wrong(form, "The server cannot be reached. Try again in a moment."));
@@ -72,11 +73,11 @@ function wrong(form, message) {
   if (message) busy(form, false);
 }
 
-// ---------- clicking words ----------
+// ---------- choosing words by clicking ----------
 
 document.addEventListener("change", (event) => { if (event.target.closest(".words-of")) mark(event.target.closest(".words-of")); });
 
-// All places of a word are marked together; how many words are is said above them.
+// Mark all occurrences of the chosen words, and show the number of chosen words.
 function mark(text) {
   /** @type {NodeListOf<HTMLLabelElement>} */
   const labels = text.querySelectorAll(".words label");
@@ -86,11 +87,11 @@ function mark(text) {
 }
 
 function start() {
-  for (const text of document.querySelectorAll(".words-of")) mark(text); // the browser may have kept marks on the way back
+  for (const text of document.querySelectorAll(".words-of")) mark(text); // the browser may have restored checkboxes
   for (const form of document.querySelectorAll("[data-send]")) busy(form, false);
   /** @type {HTMLTextAreaElement} */
   const area = document.querySelector("[data-typed]");
-  if (area && typed && !area.value) area.value = typed; // walking to the next neuron keeps what was typed
+  if (area && typed && !area.value) area.value = typed; // keeps the typed text when another neuron is shown
 }
 
 document.addEventListener("input", (event) => {
