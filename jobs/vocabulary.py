@@ -1,6 +1,7 @@
 """The names that a spec may use: methods and their options, tasks, calibration sets, word sources, activations.
 
 The numerics have their own registries, which this package must not import. A test checks that both agree.
+The first line of a method's docstring is its note in the job form.
 """
 
 from typing import ClassVar, Literal
@@ -25,8 +26,7 @@ class Wanda(Strict):
 
 
 class SparseGPT(Strict):
-    """Removes weights with the smallest OBS error and updates the others to compensate (Frantar & Alistarh, arXiv
-    2301.00774)."""
+    """Removes the weights with the smallest OBS error and updates the others (Frantar & Alistarh, arXiv 2301.00774)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["sparsegpt"] = "sparsegpt"
@@ -40,8 +40,7 @@ class SparseGPT(Strict):
 
 
 class RIA(Strict):
-    """Removes the weights with the smallest |weight| relative to its row and column, times a power of the input norm
-    (Zhang et al., arXiv 2402.05406)."""
+    """Removes the smallest |weight| relative to row and column, times input norm (Zhang et al., arXiv 2402.05406)."""
 
     calibrated: ClassVar[bool] = True
     name: Literal["ria"] = "ria"

@@ -47,3 +47,9 @@ def test_allocations_are_those_of_the_numerics() -> None:
         options = model().model_dump(exclude={"name"})
         assert model().name == name
         assert options == asdict(ALLOCATIONS[name]()) == asdict(build_allocation(name, options))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_first_line_of_a_methods_docstring_is_a_whole_sentence(name: str) -> None:
+    """The job form shows it as the method's note."""
+    assert (METHODS[name].__doc__ or "").partition("\n")[0].endswith(".")
