@@ -29,7 +29,7 @@ def test_options_have_the_names_and_defaults_of_the_numerics() -> None:
 
     for name, model in vocabulary.METHODS.items():
         options = model().model_dump(exclude={"name"})
-        assert options == asdict(METHODS[name]()) == asdict(build(name, options))
+        assert options == asdict(vocabulary.METHODS[name]()) == asdict(build(name, options))
 
 
 def test_every_model_of_options_has_the_name_it_is_listed_under() -> None:
@@ -49,7 +49,7 @@ def test_allocations_are_those_of_the_numerics() -> None:
         assert options == asdict(ALLOCATIONS[name]()) == asdict(build_allocation(name, options))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", vocabulary.METHODS)
 def test_the_first_line_of_a_methods_docstring_is_a_whole_sentence(name: str) -> None:
     """The job form shows it as the method's note."""
-    assert (METHODS[name].__doc__ or "").partition("\n")[0].endswith(".")
+    assert (vocabulary.METHODS[name].__doc__ or "").partition("\n")[0].endswith(".")
