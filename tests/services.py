@@ -16,6 +16,8 @@ import psycopg
 import pytest
 import redis
 
+from prunescope.store.database import Database
+
 STARTUP_SECONDS = 30
 
 
@@ -78,16 +80,34 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """Name of a database with all tables. To copy it takes a fifth of the time of the migrations."""
+    name = "migrated"
+    with psycopg.connect(_admin(postgres_server), autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    database = Database(postgres_server.format(database=name))
+    database.migrate()
+    database.dispose()
+    return name
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """An empty PostgreSQL database, as PRUNESCOPE_DATABASE_URL takes it."""
+def postgres_url(request: pytest.FixtureRequest, postgres_server: str) -> Iterator[str]:
+    """A PostgreSQL database, as PRUNESCOPE_DATABASE_URL takes it: empty, or with all tables for tests that use the
+    fixture `database`, which migrates it."""
     name = f"test_{uuid4().hex}"
-    admin = postgres_server.format(database="postgres").replace("+psycopg", "")
+    template = request.getfixturevalue("postgres_template") if "database" in request.fixturenames else "template1"
+    admin = _admin(postgres_server)
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
+        connection.execute(f'create database "{name}" template {template}')
     yield postgres_server.format(database=name)
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f'drop database "{name}" with (force)')
+
+
+def _admin(server: str) -> str:
+    return server.format(database="postgres").replace("+psycopg", "")
 
 
 def _redis_binary() -> str | None:

@@ -11,6 +11,7 @@ from prunescope.frontend import STATIC, TEMPLATES
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 from prunescope.server.site import formats
+from prunescope.server.site.glossary import term
 from prunescope.server.static import folder_version
 
 
@@ -90,8 +91,8 @@ def file_href(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The template environment: all values are escaped, an unknown name is an error, the functions of `formats` are
-    filters."""
+    """The template environment: all values are escaped, an unknown name is an error, filters are the functions of
+    `formats`, and `term`."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -99,7 +100,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(formats.FILTERS)
+    templates.filters.update(formats.FILTERS, term=term)
     return templates
 
 

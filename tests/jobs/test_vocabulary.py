@@ -29,7 +29,7 @@ def test_options_have_the_names_and_defaults_of_the_numerics() -> None:
 
     for name, model in vocabulary.METHODS.items():
         options = model().model_dump(exclude={"name"})
-        assert options == asdict(vocabulary.METHODS[name]()) == asdict(build(name, options))
+        assert options == asdict(METHODS[name]()) == asdict(build(name, options))
 
 
 def test_every_model_of_options_has_the_name_it_is_listed_under() -> None:

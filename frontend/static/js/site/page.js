@@ -3,6 +3,7 @@
 
 import "./times.js";
 import "./scrolling.js";
+import "./terms.js";
 import { shortcutsOn } from "./shortcuts.js";
 import { copyButton, shareButton } from "./sharing.js";
 import { act } from "./actions.js";
