@@ -6,7 +6,6 @@ a reconnect with Last-Event-ID a `job` event says how things stand, and what was
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 import redis
 from fastapi.concurrency import run_in_threadpool
@@ -101,5 +100,4 @@ def _event(name: str, document: BaseModel, id: str | None) -> ServerSentEvent:
 
 
 def _passed_on(event: Event) -> ServerSentEvent:
-    data: dict[str, Any] = event.data
-    return ServerSentEvent(event=event.name, data=json.dumps(data, ensure_ascii=False), id=event.id)
+    return ServerSentEvent(event=event.name, data=json.dumps(event.data, ensure_ascii=False), id=event.id)
