@@ -52,14 +52,14 @@ class Report(Document):
     sparsity: Readable[Annotated[float, Field(ge=0, le=1)] | None] = None
     relative_error: Readable[Finite | None] = None
     seconds: Readable[Seconds | None] = None
-    stages: Readable[dict[str, Seconds] | None] = None
+    stages: Readable[dict[str, Seconds]] = Field(default={})
     device: Readable[str | None] = None
     dtype: Readable[str | None] = None
     saved_dtype: Readable[str | None] = None
     batch: Readable[int | None] = None
-    calibration: Readable[CalibrationDocument | None] = None
+    windows: Readable[CalibrationDocument | None] = Field(default=None, alias="calibration")
     restored: Readable[int] = 0
-    versions: Readable[dict[str, str | int] | None] = None
+    versions: Readable[dict[str, str | int]] = Field(default={})
     layers: Readable[tuple[OrNone[Layer], ...]] = ()
 
 
@@ -72,7 +72,7 @@ def read_report(contents: bytes) -> Report:
 
 
 def report_fields(report: Report) -> dict[str, Any]:
-    """The fields of a ModelDocument that a report gives, those on its spec too."""
+    """The fields of a ModelDocument that a report gives, as they are or computed."""
     spec = report.spec or {}
     allocation = _mapping(spec.get("allocation"))
     read = [_layer(layer) for layer in report.layers if layer is not None]
@@ -81,26 +81,18 @@ def report_fields(report: Report) -> dict[str, Any]:
     measured = [matrix for matrix in placed if matrix.relative_error is not None]
     mean = fmean(matrix.relative_error or 0.0 for matrix in measured) if measured else None
     return {
-        "spec": report.spec,
+        **dict(report),
         "made_from": _text(spec.get("model")),
         "options": {key: value for key, value in _mapping(spec.get("method")).items() if key != "name"},
         "allocation": None if allocation.get("name", UNIFORM) == UNIFORM else allocation,
         "sparsity": report.sparsity if report.sparsity is not None else _sparsity(placed),
         "relative_error": report.relative_error if report.relative_error is not None else mean,
-        "windows": report.calibration,
-        "device": report.device,
-        "dtype": report.dtype,
-        "saved_dtype": report.saved_dtype,
-        "batch": report.batch,
-        "seconds": report.seconds,
-        "stages": report.stages or {},
-        "versions": {name: str(version) for name, version in (report.versions or {}).items()},
+        "versions": {name: str(version) for name, version in report.versions.items()},
         "layers": layers,
         "worst": sorted(measured, key=lambda matrix: -(matrix.relative_error or 0.0))[:MAX_WORST],
         "remarked": [matrix for matrix in placed if matrix.sparsity_note or matrix.error_note],
         "retried": [matrix for matrix in placed if matrix.damping_retries],
         "permuted": sum(matrix.permuted for matrix in placed),
-        "restored": report.restored,
     }
 
 
