@@ -8,7 +8,6 @@ from fastapi.responses import HTMLResponse, Response
 from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionSummary
-from prunescope.server.attributions.page import Found, found
 from prunescope.server.attributions.queries import attribution_list
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.jobs.queries import job_list, start_links
@@ -42,7 +41,6 @@ class HomePage:
     frame: Frame
     document: Home
     recent: list[JobItem]
-    attributions: list[Found]
     jobs_href: str = urls.jobs()
     studies_href: str = urls.studies()
     attributions_href: str = urls.attributions()
@@ -75,6 +73,5 @@ def show_home(request: Request, stores: StoresHere) -> Response:
         frame=frame,
         document=document,
         recent=[job for job in document.recent if job.id not in running],
-        attributions=[found(attribution) for attribution in document.attributions],
     )
     return render("site/home", page)
