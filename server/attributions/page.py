@@ -36,11 +36,11 @@ class AttributionPage:
     answering_href: str | None
     causal_scales: dict[str, tuple[float, float]]  # half-widths of each variant's accuracy and probability
     delete_href: str | None
-    after_delete: str
-    plotly: str
     map_data: dict[str, object]
     histogram_data: dict[str, object]
     own: TextPanel | None
+    after_delete: str = urls.attributions()
+    plotly: str = urls.PLOTLY
 
 
 def attribution_frame(
@@ -98,8 +98,6 @@ def attribution_page(
             for row in (document.causal.variants if document.causal else ())
         },
         delete_href=None if frame.shared else urls.api(document.href),
-        after_delete=urls.attributions(),
-        plotly=urls.PLOTLY,
         map_data={
             "layers": [f"L{layer}" for layer in document.score_map.layers],
             "ranks": document.score_map.ranks,
@@ -156,15 +154,11 @@ class AttributionsPage:
 
     frame: Frame
     document: Page[AttributionSummary]
-    start_href: str
     comparison_hrefs: dict[str, str | None]  # by id; None where no other one has the same dense model
+    start_href: str = urls.new_job(kind=JobKind.ATTRIBUTE)
 
 
 def attributions_page(document: Page[AttributionSummary], frame: Frame) -> AttributionsPage:
     models = Counter(item.dense.href for item in document.items)
-    return AttributionsPage(
-        frame,
-        document,
-        urls.new_job(kind=JobKind.ATTRIBUTE),
-        {item.id: urls.comparisons(item.id) if models[item.dense.href] > 1 else None for item in document.items},
-    )
+    hrefs = {item.id: urls.comparisons(item.id) if models[item.dense.href] > 1 else None for item in document.items}
+    return AttributionsPage(frame, document, hrefs)

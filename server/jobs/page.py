@@ -30,8 +30,8 @@ class JobsPage:
     kinds: Picker
     states: Picker
     all_href: str | None  # without the filters
-    new_href: str
     start: list[Link]
+    new_href: str = urls.new_job()
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ def jobs_page(document: Page[JobItem], frame: Frame, *, kind: str | None, state:
             tuple(Option(name, urls.jobs(kind=kind, state=each), each == state) for name, each in states),
         ),
         all_href=urls.jobs() if kind or state else None,
-        new_href=urls.new_job(),
         start=[] if frame.shared else start_links(),
     )
 

@@ -45,11 +45,6 @@ def job_document(stores: Stores, job: Job) -> JobDocument:
     return JobDocument.model_validate(_fields(job, names.title(job.kind, job.brief)))
 
 
-def job_item(stores: Stores, job: JobSummary) -> JobItem:
-    """One job as in a list."""
-    return job_items(stores, [job])[0]
-
-
 def job_items(stores: Stores, jobs: Sequence[JobSummary]) -> list[JobItem]:
     """Several jobs without their specs, their names looked up together."""
     names = Names(stores, (reference for job in jobs for reference in references_of(job.brief)))

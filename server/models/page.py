@@ -33,7 +33,7 @@ class ModelsPage:
 
     frame: Frame
     document: Page[ModelSummary]
-    start_href: str
+    start_href: str = urls.new_job(kind=JobKind.PRUNE)
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,8 @@ class ModelPage:
     stages: dict[str, float]
     spec: str
     delete_href: str | None
-    after_delete: str
-    plotly: str
-
-
-def models_page(document: Page[ModelSummary], frame: Frame) -> ModelsPage:
-    return ModelsPage(frame, document, urls.new_job(kind=JobKind.PRUNE))
+    after_delete: str = urls.models()
+    plotly: str = urls.PLOTLY
 
 
 def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: str | None = None) -> ModelPage:
@@ -75,8 +71,6 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: str |
         spec=json.dumps(document.spec, indent=2, ensure_ascii=False) if document.spec else "",
         # What lies in a folder of somebody's own is not ours to remove.
         delete_href=urls.api(document.href) if document.download_href and not frame.shared else None,
-        after_delete=urls.models(),
-        plotly=urls.PLOTLY,
     )
 
 

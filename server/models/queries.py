@@ -129,27 +129,13 @@ def _pruned(record: Record, names: Names) -> ModelSummary:
 
 def _unrecorded(stores: Stores, reference: str, report: Report, names: Names, known: Iterable[str]) -> ModelSummary:
     """A dense model, or a folder below the model roots that holds a pruned one with its report."""
-    dense = ModelSummary(
-        id=reference,
-        reference=reference,
-        label=names.label(reference),
-        kind="dense",
-        base=None,
-        href=urls.model(reference),
-    )
+    own = {"id": reference, "reference": reference, "label": names.label(reference), "href": urls.model(reference)}
     if not report.layers:
-        return dense
-    told = report_fields(report)
-    base = told["made_from"]
-    return dense.model_copy(
-        update={
-            "kind": "pruned",
-            "base": names.link(base) if base and canonical_reference(base, stores.settings) in known else None,
-            **settings_of(report.spec or {}),
-            "sparsity": told["sparsity"],
-            "relative_error": told["relative_error"],
-        }
-    )
+        return ModelSummary(**own, kind="dense", base=None)
+    told = {**report_fields(report), **settings_of(report.spec or {})}
+    made_from = told["made_from"]
+    base = made_from if made_from and canonical_reference(made_from, stores.settings) in known else None
+    return ModelSummary.model_validate({**told, **own, "kind": "pruned", "base": names.link(base) if base else None})
 
 
 def is_dense(stores: Stores, reference: str) -> bool:

@@ -13,7 +13,7 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.models.documents import ModelDocument, ModelSummary
 from prunescope.server.models.matrices import SHOWN, matrices_csv
-from prunescope.server.models.page import model_page, models_page
+from prunescope.server.models.page import ModelsPage, model_page
 from prunescope.server.models.queries import dense_models, model_document, model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
@@ -36,7 +36,7 @@ def show_models(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: model_list(stores, cursor=asked.text("cursor")))
     frame = make_frame(request, "Models", section="Models", notices=asked.notices)
-    return render("models/list", models_page(page, frame))
+    return render("models/list", ModelsPage(frame, page))
 
 
 @api.get(

@@ -33,11 +33,6 @@ class Field:
     when: str = ""
 
     @property
-    def chosen(self) -> list[str]:
-        """The values of the ticked boxes."""
-        return self.value.split(",")
-
-    @property
     def groups(self) -> dict[str, list[Choice]]:
         """Heading -> boxes; without a heading where all of them have the same one."""
         titles = dict.fromkeys(each.group or "" for each in self.choices)

@@ -29,14 +29,14 @@ class FormPage:
     kind: JobKind
     kinds: Picker
     sections: Sections
-    submit_href: str
     estimate_href: str | None
-    jobs_href: str
-    docs_href: str
     example: str
     began: Beginning | None
     began_spec: str
     kept: list[str]
+    submit_href: str = urls.api(urls.jobs())
+    jobs_href: str = urls.jobs()
+    docs_href: str = urls.DOCS
 
 
 def fill_form(document: JobForm, kind: JobKind, given: Mapping[str, str], began: Beginning | None) -> Sections:
@@ -59,10 +59,7 @@ def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame
         kind=kind,
         kinds=Picker("Kind of job", "", kinds),
         sections=sections,
-        submit_href=urls.api(urls.jobs()),
         estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
-        jobs_href=urls.jobs(),
-        docs_href=urls.DOCS,
         example=json.dumps({"kind": kind, "spec": document.examples[kind]}, indent=2, ensure_ascii=False),
         began=began,
         began_spec="" if began is None else json.dumps(began.spec),

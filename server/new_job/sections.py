@@ -31,15 +31,13 @@ SPECIAL_TOKENS = [
 
 def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Sections:
     """The form's sections with its choices; ``given`` says what the first fields hold (model, dense, pruned, task)."""
-    match kind:
-        case JobKind.PRUNE:
-            return _prune(form, given)
-        case JobKind.EVALUATE:
-            return _evaluate(form, given)
-        case JobKind.ATTRIBUTE:
-            return _attribute(form, given)
-        case JobKind.STUDY:
-            return _study(form, given)
+    make = {
+        JobKind.PRUNE: _prune,
+        JobKind.EVALUATE: _evaluate,
+        JobKind.ATTRIBUTE: _attribute,
+        JobKind.STUDY: _study,
+    }
+    return make[kind](form, given)
 
 
 def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
