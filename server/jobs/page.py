@@ -8,17 +8,9 @@ from prunescope.jobs.documents import JobKind, JobState
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobDetail, JobItem
 from prunescope.server.jobs.queries import start_links
-from prunescope.server.site import formats
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Option, Picker
-
-RESULTS = {
-    JobKind.PRUNE: "Open the model",
-    JobKind.EVALUATE: "Open the evaluation",
-    JobKind.ATTRIBUTE: "Open the attribution",
-    JobKind.STUDY: "Open the study",
-}
 
 
 @dataclass(frozen=True)
@@ -36,15 +28,15 @@ class JobsPage:
 
 @dataclass(frozen=True)
 class JobPage:
-    """The context of ``jobs/job.html``."""
+    """The context of ``jobs/job.html``; ``then`` replaces the link to the result."""
 
     frame: Frame
     document: JobDetail
-    elapsed: str
+    elapsed: float | None
     cancel_href: str | None
     retry_href: str | None
     edit_href: str | None
-    result: Link | None
+    then: Link | None
     spec: str
 
 
@@ -67,21 +59,15 @@ def jobs_page(document: Page[JobItem], frame: Frame, *, kind: str | None, state:
 
 
 def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> JobPage:
-    """The context of a job's page; ``then`` replaces the link to the result."""
-    result, changeable = document.result_href, not frame.shared
+    changeable, ended_at = not frame.shared, document.finished_at or datetime.now(UTC)
+    elapsed = (ended_at - document.started_at).total_seconds() if document.started_at else None
     return JobPage(
         frame=frame,
         document=document,
-        elapsed=_elapsed(document),
+        elapsed=elapsed,
         cancel_href=urls.api(document.href) if document.can_cancel and changeable else None,
         retry_href=urls.job_retry(document.id) if document.can_retry and changeable else None,
         edit_href=urls.new_job(**{"from": document.id}) if document.can_retry and changeable else None,
-        result=None if result is None else then or Link(label=RESULTS[document.kind], href=result),
+        then=then,
         spec=json.dumps({"kind": document.kind.value, "spec": document.spec}, indent=2, ensure_ascii=False),
     )
-
-
-def _elapsed(document: JobDetail) -> str:
-    if document.started_at is None:
-        return ""
-    return formats.duration(((document.finished_at or datetime.now(UTC)) - document.started_at).total_seconds())
