@@ -10,7 +10,7 @@ from prunescope.server.jobs.documents import JobDetail, JobItem
 from prunescope.server.jobs.queries import start_links
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Option, Picker
+from prunescope.server.site.parts import Picker, picker
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,13 @@ class JobPage:
 
 def jobs_page(document: Page[JobItem], frame: Frame, *, kind: str | None, state: str | None) -> JobsPage:
     """The context of the list; ``kind`` and ``state`` are its filters."""
-    kinds = [("All", None), *((each.capitalize(), each) for each in JobKind)]
-    states = [("Any state", None), *((each.capitalize(), each) for each in JobState)]
+    kinds: dict[str | None, str] = {None: "All", **{str(each): each.capitalize() for each in JobKind}}
+    states: dict[str | None, str] = {None: "Any state", **{str(each): each.capitalize() for each in JobState}}
     return JobsPage(
         frame=frame,
         document=document,
-        kinds=Picker("Kind", "", tuple(Option(n, urls.jobs(kind=k, state=state), k == kind) for n, k in kinds)),
-        states=Picker(
-            "State",
-            state.capitalize() if state else "Any state",
-            tuple(Option(name, urls.jobs(kind=kind, state=each), each == state) for name, each in states),
-        ),
+        kinds=picker("Kind", kinds, kind, lambda other: urls.jobs(kind=other, state=state)),
+        states=picker("State", states, state, lambda other: urls.jobs(kind=kind, state=other)),
         all_href=urls.jobs() if kind or state else None,
         start=[] if frame.shared else start_links(),
     )

@@ -10,7 +10,7 @@ from prunescope.server.models.documents import ModelDocument, ModelSummary
 from prunescope.server.models.matrices import Matrices, Shown, matrices_of, measured
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Option, Picker
+from prunescope.server.site.parts import Picker, picker
 
 STAGES = {
     "load": "loading",
@@ -86,11 +86,8 @@ def _actions(document: ModelDocument) -> tuple[Link, ...]:
 
 
 def _toggle(chosen: Shown, here: str) -> Picker:
-    options = (
-        Option("Output error", urls.with_state(here, map="error"), chosen == "error"),
-        Option("Sparsity", urls.with_state(here, map="sparsity"), chosen == "sparsity"),
-    )
-    return Picker("What map and table show", "", options)
+    names = {"error": "Output error", "sparsity": "Sparsity"}
+    return picker("What map and table show", names, chosen, lambda shown: urls.with_state(here, map=shown))
 
 
 def _stages(document: ModelDocument) -> dict[str, float]:

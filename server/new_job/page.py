@@ -13,7 +13,7 @@ from prunescope.server.new_job.queries import Beginning
 from prunescope.server.new_job.sections import sections_of
 from prunescope.server.new_job.values import check_given, filled, values_of
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Option, Picker
+from prunescope.server.site.parts import Picker, picker
 
 WITHOUT_FIELDS = ("layers", "seqlens", "allocations", "seeds", "perplexity")
 """Parts of a spec that the form has no fields for and that are more than a value."""
@@ -52,12 +52,12 @@ def fill_form(document: JobForm, kind: JobKind, given: Mapping[str, str], began:
 
 def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame, began: Beginning | None) -> FormPage:
     """The page of a form whose fields `fill_form` has filled in."""
-    kinds = tuple(Option(each.capitalize(), urls.new_job(kind=each), each is kind) for each in document.kinds)
+    kinds = {each: each.capitalize() for each in document.kinds}
     return FormPage(
         frame=frame,
         document=document,
         kind=kind,
-        kinds=Picker("Kind of job", "", kinds),
+        kinds=picker("Kind of job", kinds, kind, lambda other: urls.new_job(kind=other)),
         sections=sections,
         estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
         example=json.dumps({"kind": kind, "spec": document.examples[kind]}, indent=2, ensure_ascii=False),
