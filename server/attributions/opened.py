@@ -1,14 +1,12 @@
 """Attributions with their Zarr group open. The last few are kept, so that a neuron's page reads one chunk only."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary, WordPlace
+from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary
 from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.record_names import RecordNames
 from prunescope.store.artefacts.manifest import Damaged
@@ -66,15 +64,8 @@ class OpenAttribution:
     @cached_property
     def examples(self) -> list[Example]:
         return [
-            Example(
-                index=example["index"],
-                label=example["label"],
-                text=example["text"],
-                tokens=readable(example["tokens"], example["special"], example["text"]),
-                token_ids=example["token_ids"],
-                influential=example["influential"],
-                special=example["special"],
-                words=[WordPlace(word=w["word"], positions=w["positions"]) for w in example["words"]],
+            Example.model_validate(
+                {**example, "tokens": readable(example["tokens"], example["special"], example["text"])}
             )
             for example in self.store.examples
         ]
@@ -162,67 +153,41 @@ class OpenAttributions:
     def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MAX_OPEN) -> None:
         self._find = find
         self._names = names
-        self._most = most
-        self._open: OrderedDict[str, OpenAttribution] = OrderedDict()
-        self._listed: OrderedDict[str, tuple[Whereabouts, ListedAttribution]] = OrderedDict()
         self._damaged: dict[str, tuple[Whereabouts, str]] = {}
-        self._lock = threading.Lock()
+        self._opened = lru_cache(most)(self._open)
+        self._listed = lru_cache(MAX_LISTED)(self._list)
 
     def get(self, id: str) -> OpenAttribution:
         """The open attribution; what ``find`` raises when there is none (Problem 404), Damaged when it cannot be
         read."""
-        where = self._find(id)
-        with self._lock:
-            known = self._open.get(id)
-            if known is not None and known.where == where:
-                self._open.move_to_end(id)
-        if known is not None and known.where == where:
-            known.name_anew()
-            return known
-        opened = self._opened(id, where)
-        with self._lock:
-            self._open[id] = opened
-            self._open.move_to_end(id)
-            while len(self._open) > self._most:
-                self._open.popitem(last=False)
+        opened = self._opened(id, self._find(id))
+        opened.name_anew()
         return opened
 
     def known_damage(self, id: str) -> str | None:
         """What was found damaged when the attribution was last opened; None where nothing was, or that is not known.
         Problem 404 where there is no artefact. Reads nothing."""
         where = self._find(id)
-        with self._lock:
-            known = self._damaged.get(id)
+        known = self._damaged.get(id)
         return known[1] if known is not None and known[0] == where else None
 
     def listed(self, id: str) -> ListedAttribution:
         """What a list shows of an attribution whose record lacks it; kept, so that a list opens nothing twice."""
-        where = self._find(id)
-        with self._lock:
-            known = self._listed.get(id)
-        if known is not None and known[0] == where:
-            return known[1]
-        made = ListedAttribution.read(self._opened(id, where).store)
-        with self._lock:
-            self._listed[id] = (where, made)
-            while len(self._listed) > MAX_LISTED:
-                self._listed.popitem(last=False)
-        return made
+        return self._listed(id, self._find(id))
 
-    def _opened(self, id: str, where: Whereabouts) -> OpenAttribution:
+    def _open(self, id: str, where: Whereabouts) -> OpenAttribution:
         try:
             opened = OpenAttribution(id, where, self._names)
         except Damaged as error:
-            with self._lock:
-                self._damaged[id] = (where, str(error))
+            self._damaged[id] = (where, str(error))
             raise
-        with self._lock:
-            self._damaged.pop(id, None)
+        self._damaged.pop(id, None)
         return opened
 
+    def _list(self, id: str, where: Whereabouts) -> ListedAttribution:
+        return ListedAttribution.read(self._open(id, where).store)
+
     def forget(self, id: str) -> None:
-        """Drop what is cached of a deleted attribution."""
-        with self._lock:
-            self._open.pop(id, None)
-            self._listed.pop(id, None)
-            self._damaged.pop(id, None)
+        """Drop what is cached of a deleted attribution, and the few that are open with it."""
+        self._damaged.pop(id, None)
+        self._opened.cache_clear()

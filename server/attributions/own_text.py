@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
+from prunescope.jobs.bounds import MAX_TEXT_CHARACTERS
 from prunescope.jobs.neurons import parse_neuron
 from prunescope.jobs.vocabulary import NO_PROMPT, PROMPTS, TASKS
 from prunescope.server import urls
@@ -22,23 +23,18 @@ SENTIMENT = "sentiment"
 """The group of tasks whose prompts a typed text takes without a label."""
 MAX_OTHERS = 50
 MAX_LABEL = 80
-MAX_CHARACTERS = 200_000
-"""Of a typed text, as in a spec."""
 
 
 @dataclass(frozen=True)
 class TextPanel:
-    """The form for a typed text, with what was typed before and what is wrong with it; and the other texts."""
+    """The form for a typed text, with what was typed before (``given``: text, label, source) and what is wrong with it;
+    and the other texts."""
 
     form: OwnTextForm
-    action: str
-    words_href: str  # to the words of the attribution's own texts
+    action: str  # the attribution's own texts are there too
     longest: int
-    note: str
     others: Sequence[OtherText]
-    text: str
-    label: str
-    source: str
+    given: Mapping[str, str]
     wrong: str
 
 
@@ -78,19 +74,13 @@ def text_panel(
     given: Mapping[str, str] | None = None,
     wrong: str = "",
 ) -> TextPanel:
-    """The form with what was typed before (``given``: text, label, source) and the error ``wrong`` about it."""
-    typed = given or {}
-    href = urls.attribution_texts(target.attribution, **target.state)
+    """The form for a text of the models of ``target``; the others lead to what it names of their results."""
     return TextPanel(
         form=form,
-        action=href,
-        words_href=f"{href}#words",
-        longest=MAX_CHARACTERS,
-        note=". ".join(part for part in (form.settings, form.prompt_note) if part),
+        action=urls.attribution_texts(target.attribution, **target.state),
+        longest=MAX_TEXT_CHARACTERS,
         others=[each.model_copy(update={"href": target.result_href(each.id)}) for each in others],
-        text=typed.get("text", ""),
-        label=typed.get("label", ""),
-        source=typed.get("source") or form.source,
+        given=given or {},
         wrong=wrong,
     )
 
@@ -141,28 +131,31 @@ def other_texts(stores: Stores, opened: OpenAttribution) -> list[OtherText]:
     """Other attributions of the same models, newest first."""
     same = stores.results.of_models(opened.spec["dense"], opened.spec["pruned"], MAX_OTHERS + 1)
     records = [record for record in same if record.id != opened.id][:MAX_OTHERS]
-    found = [_other(record) for record in records]
     labels = told_apart(
         [
-            Described(each.label, (*attribution_facts(record.spec), f"#{record.id}"))
-            for each, record in zip(found, records, strict=True)
+            Described(_beginning(record.spec["texts"]), (*attribution_facts(record.spec), f"#{record.id}"))
+            for record in records
         ]
     )
-    return [each.model_copy(update={"label": label}) for each, label in zip(found, labels, strict=True)]
+    return [_other(record, label) for record, label in zip(records, labels, strict=True)]
 
 
-def _other(record: Record) -> OtherText:
+def _beginning(texts: Any) -> str:
+    """How the first text that was typed begins, or the name of the task."""
+    label = " ".join(str(texts[0]["text"]).split()) if isinstance(texts, list) else str(texts["dataset"])
+    return label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…"
+
+
+def _other(record: Record, label: str) -> OtherText:
     texts: Any = record.spec["texts"]
+    own = isinstance(texts, list)
+    count = len(texts) if own else len(texts.get("indices", ())) or int(texts.get("count", 0))
     source = record.spec.get("words", {}).get("source", "")
-    if isinstance(texts, list):
-        label, count = " ".join(str(texts[0]["text"]).split()), len(texts)
-    else:
-        label, count = str(texts["dataset"]), len(texts.get("indices", ())) or int(texts.get("count", 0))
     return OtherText(
         id=record.id,
-        label=label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…",
+        label=label,
         note=f"{formats.plural(count, 'text')} · words {WORD_SOURCES.get(source, source)}",
-        own=isinstance(texts, list),
+        own=own,
         created_at=record.created_at,
         href=urls.attribution(record.id),
     )

@@ -1,13 +1,12 @@
 """The page of one attribution: its words, the map of Scores, the neurons that lost most."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fastapi import Request
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
-from prunescope.server.attributions.causal_page import CausalPanel, causal_panel
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
@@ -15,7 +14,11 @@ from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
-from prunescope.server.site.parts import Empty, Fact, Href, Legend, Option, Picker
+from prunescope.server.site.parts import Href, Option, Picker
+from prunescope.store.attributions.causal import Effect
+
+MIN_SCALE = 0.01
+"""Least half-width of a drawing of the causal stage: changes below a percentage point are drawn small."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +29,18 @@ class AttributionPage:
     document: AttributionDocument
     neuron_query: str  # what every link to a neuron ends with: the variant shown here
     comparison_href: str | None
-    facts: tuple[Fact, ...]
     variant_picker: Picker | None
     word_hrefs: dict[str, str]  # this page with a word chosen
-    words_note: str
+    words_source: str
     all_words_href: str | None
     answering_href: str | None
-    causal: CausalPanel | None
+    causal_scales: dict[str, tuple[float, float]]  # half-widths of each variant's accuracy and probability
     delete_href: str | None
-    after_delete: str
-    plotly: str
-    map_legend: Legend
     map_data: dict[str, object]
     histogram_data: dict[str, object]
     own: TextPanel | None
+    after_delete: str = urls.attributions()
+    plotly: str = urls.PLOTLY
 
 
 def attribution_frame(
@@ -87,17 +88,16 @@ def attribution_page(
         document=document,
         neuron_query=query,
         comparison_href=None if frame.shared else urls.comparisons(document.id),
-        facts=_facts(document),
         variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
         word_hrefs={row.word: href(word=row.word) for row in document.influential_words},
-        words_note=_words_note(document),
+        words_source=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
         answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
-        causal=causal_panel(document.causal, document.variant) if document.causal else None,
+        causal_scales={
+            row.name: (_half_width(row.accuracy), _half_width(row.probability))
+            for row in (document.causal.variants if document.causal else ())
+        },
         delete_href=None if frame.shared else urls.api(document.href),
-        after_delete=urls.attributions(),
-        plotly=urls.PLOTLY,
-        map_legend=_map_legend(document),
         map_data={
             "layers": [f"L{layer}" for layer in document.score_map.layers],
             "ranks": document.score_map.ranks,
@@ -110,28 +110,6 @@ def attribution_page(
     )
 
 
-def _words_note(document: AttributionDocument) -> str:
-    summary = document.summary
-    note = WORD_SOURCES.get(summary.source, summary.source)
-    if summary.plain_question is None:
-        return note
-    return f"{note}, which was asked the plain question: its chat template was not used ({summary.plain_question})"
-
-
-def _facts(document: AttributionDocument) -> tuple[Fact, ...]:
-    summary = document.summary
-    return (
-        Fact("", formats.count(summary.texts), "texts" if summary.texts != 1 else "text"),
-        Fact(
-            "",
-            formats.count(summary.influential_tokens),
-            f"influential of {formats.count(summary.tokens)} tokens",
-        ),
-        Fact("", formats.count(len(document.layers)), "layers"),
-        Fact("", formats.count(summary.ranked), f"of {formats.count(summary.neurons)} neurons ranked"),
-    )
-
-
 def _variants(document: AttributionDocument, href: Href) -> Picker:
     options = tuple(
         Option(variant.label, href(variant=variant.name if place else None), variant.name == document.variant)
@@ -141,10 +119,12 @@ def _variants(document: AttributionDocument, href: Href) -> Picker:
     return Picker("Pruned model", shown, options)
 
 
-def _map_legend(document: AttributionDocument) -> Legend:
-    scores = [score for layer in document.score_map.scores for score in layer if score is not None]
-    low, high = min(scores, default=0.0), max(scores, default=0.0)
-    return Legend(formats.decimal(low), formats.decimal((low + high) / 2), formats.decimal(high), "heat-ramp")
+def _half_width(effect: Effect) -> float:
+    """The largest change that a drawing has, in either direction."""
+    changes = (effect.top_change, effect.random_change, effect.excess)
+    bounds = [bound for each in changes for bound in (each.value, each.low or 0.0, each.high or 0.0)]
+    draws = [draw - effect.base.value for draw in effect.draws]
+    return max(MIN_SCALE, *map(abs, bounds), *map(abs, draws))
 
 
 def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
@@ -169,48 +149,16 @@ def _plain(word: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
-    """An attribution in a list: its models, number of texts and influential words."""
-
-    title: str
-    href: str
-    note: str
-    words: tuple[str, ...]
-    comparison_href: str | None = None
-    damaged: str | None = None
-
-
-@dataclass(frozen=True)
 class AttributionsPage:
     """The context of ``attributions/list.html``."""
 
     frame: Frame
-    items: tuple[Found, ...]
-    empty: Empty
-    start_href: str
-    older_href: str | None
+    document: Page[AttributionSummary]
+    comparison_hrefs: dict[str, str | None]  # by id; None where no other one has the same dense model
+    start_href: str = urls.new_job(kind=JobKind.ATTRIBUTE)
 
 
-def found(attribution: AttributionSummary) -> Found:
-    against = ", ".join(variant.label for variant in attribution.variants)
-    if attribution.damaged is not None:
-        return Found(attribution.label, attribution.href, against, (), damaged=attribution.damaged)
-    texts = formats.plural(attribution.examples, "text")
-    return Found(attribution.label, attribution.href, f"{against} · {texts}", tuple(attribution.words))
-
-
-def attributions_page(page: Page[AttributionSummary], frame: Frame) -> AttributionsPage:
-    start = urls.new_job(kind=JobKind.ATTRIBUTE)
-    empty = Empty(
-        "No attributions yet",
-        "An attribution runs the same texts through a dense model and its pruned variants and finds the neurons that "
-        "answered to the words that matter, and no longer do.",
-        "Start an attribution",
-        start,
-    )
-    models = Counter(item.dense.href for item in page.items)
-    items = tuple(
-        replace(found(item), comparison_href=urls.comparisons(item.id) if models[item.dense.href] > 1 else None)
-        for item in page.items
-    )
-    return AttributionsPage(frame, items, empty, start, page.next_href)
+def attributions_page(document: Page[AttributionSummary], frame: Frame) -> AttributionsPage:
+    models = Counter(item.dense.href for item in document.items)
+    hrefs = {item.id: urls.comparisons(item.id) if models[item.dense.href] > 1 else None for item in document.items}
+    return AttributionsPage(frame, document, hrefs)

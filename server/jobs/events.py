@@ -6,7 +6,6 @@ a reconnect with Last-Event-ID a `job` event says how things stand, and what was
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 import redis
 from fastapi.concurrency import run_in_threadpool
@@ -16,7 +15,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from prunescope.jobs.documents import JobState
 from prunescope.jobs.events import ALL_JOBS, Event, last_id, read, stream_of
 from prunescope.server.jobs.documents import JobItem
-from prunescope.server.jobs.queries import job_detail, job_item, job_list
+from prunescope.server.jobs.queries import job_detail, job_items, job_list
 from prunescope.server.stores import Stores
 
 PING_SECONDS = 15
@@ -93,7 +92,8 @@ async def _place(stores: Stores, name: str, last_event_id: str | None) -> str:
 
 
 async def _job(stores: Stores, job: str) -> JobItem:
-    return await run_in_threadpool(lambda: job_item(stores, stores.jobs.summary(job)))
+    (item,) = await run_in_threadpool(lambda: job_items(stores, [stores.jobs.summary(job)]))
+    return item
 
 
 def _event(name: str, document: BaseModel, id: str | None) -> ServerSentEvent:
@@ -101,5 +101,4 @@ def _event(name: str, document: BaseModel, id: str | None) -> ServerSentEvent:
 
 
 def _passed_on(event: Event) -> ServerSentEvent:
-    data: dict[str, Any] = event.data
-    return ServerSentEvent(event=event.name, data=json.dumps(data, ensure_ascii=False), id=event.id)
+    return ServerSentEvent(event=event.name, data=json.dumps(event.data, ensure_ascii=False), id=event.id)

@@ -42,21 +42,14 @@ def job_list(
 def job_document(stores: Stores, job: Job) -> JobDocument:
     """The document of one job, with its whole spec."""
     names = Names(stores, references_of(job.brief))
-    return JobDocument.model_validate({**_fields(job), "title": names.title(job.kind, job.brief)})
-
-
-def job_item(stores: Stores, job: JobSummary) -> JobItem:
-    """One job as in a list."""
-    return job_items(stores, [job])[0]
+    return JobDocument.model_validate(_fields(job, names.title(job.kind, job.brief)))
 
 
 def job_items(stores: Stores, jobs: Sequence[JobSummary]) -> list[JobItem]:
     """Several jobs without their specs, their names looked up together."""
     names = Names(stores, (reference for job in jobs for reference in references_of(job.brief)))
-    return [
-        JobItem.model_validate({**_fields(job), "title": title})
-        for job, title in zip(jobs, _titles(jobs, names), strict=True)
-    ]
+    titled = zip(jobs, _titles(jobs, names), strict=True)
+    return [JobItem.model_validate(_fields(job, title)) for job, title in titled]
 
 
 def _titles(jobs: Sequence[JobSummary], names: Names) -> list[str]:
@@ -86,10 +79,9 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
         cells = [known[cell] for cell in ids]
         counted = stores.studies.counts([job.id])[job.id]
     more = counted.total() > len(cells)
-    document = job_document(stores, job)
     return JobDetail.model_validate(
         {
-            **_plain(document),
+            **dict(job_document(stores, job)),
             "log": stores.jobs.log(id),
             "children": job_items(stores, cells),
             "children_total": counted.total(),
@@ -99,9 +91,11 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
     )
 
 
-def _fields(job: JobSummary) -> dict[str, object]:
+def _fields(job: JobSummary, title: str) -> dict[str, object]:
+    """The fields of a document: the job's own, those left out of its JSON too, and what can be done with it."""
     return {
-        **_plain(job),
+        **dict(job),
+        "title": title,
         "href": urls.job(job.id),
         "events_href": urls.job_events(job.id),
         "result_href": result_href(job),
@@ -124,11 +118,6 @@ def result_href(job: JobSummary) -> str | None:
         case {"attribution": id}:
             return urls.attribution(id)
     return None
-
-
-def _plain(document: JobSummary) -> dict[str, object]:
-    """All fields of a job as a dict, including those excluded from JSON."""
-    return {name: getattr(document, name) for name in type(document).model_fields}
 
 
 def start_links() -> list[Link]:

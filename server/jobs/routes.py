@@ -7,17 +7,15 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sse_starlette import EventSourceResponse
 
-from prunescope.jobs.bounds import (
-    MAX_NAME,
-)
-from prunescope.jobs.documents import Job, JobKind, JobState
+from prunescope.jobs.bounds import MAX_NAME
+from prunescope.jobs.documents import Job, JobKind
 from prunescope.jobs.neurons import parse_neuron
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.jobs import events
 from prunescope.server.jobs.documents import EXAMPLES, JobDetail, JobDocument, JobItem
 from prunescope.server.jobs.page import job_page, jobs_page
-from prunescope.server.jobs.queries import job_detail, job_document, job_list, start_links
+from prunescope.server.jobs.queries import job_detail, job_document, job_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import JOBS, make_frame, render
@@ -46,8 +44,6 @@ _TITLES = {
     JobKind.ATTRIBUTE: "Compare it with a pruned one, neuron by neuron",
     JobKind.STUDY: "All of that over a grid",
 }
-
-
 _EXAMPLES: dict[str, Any] = {
     str(kind): {"summary": _TITLES[kind], "value": {"kind": str(kind), "spec": spec}} for kind, spec in EXAMPLES.items()
 }
@@ -94,13 +90,10 @@ def show_jobs(request: Request, stores: StoresHere) -> Response:
     page = asked.read(
         lambda: job_list(stores, kind=asked.text("kind"), state=asked.text("state"), cursor=asked.text("cursor"))
     )
-    kind, state = asked.text("kind"), asked.text("state")
     frame = make_frame(
         request, "Jobs", section="Jobs", scripts=("site/live",), events_href=urls.events(), notices=asked.notices
     )
-    start = [] if frame.shared else start_links()
-    of_kind, in_state = JobKind(kind) if kind else None, JobState(state) if state else None
-    return render("jobs/list", jobs_page(page, frame, kind=of_kind, state=in_state, start=start))
+    return render("jobs/list", jobs_page(page, frame, kind=asked.text("kind"), state=asked.text("state")))
 
 
 @api.get(urls.job.route, responses=problems(404), summary="One job with its log")

@@ -1,96 +1,56 @@
-"""The matrices of a pruned model, layer by layer, as a map and as a table with the same numbers."""
+"""The matrices of a pruned model, layer by layer: as a map, as a table with the same numbers, and as CSV."""
 
+import csv
+import io
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from typing import Literal
+from typing import Literal, get_args
 
 from prunescope.server.models.documents import LayerDocument, MatrixDocument, ModelDocument
 from prunescope.server.site import formats
 from prunescope.server.site.palette import step
-from prunescope.server.site.parts import Legend
 
 Shown = Literal["error", "sparsity"]
+SHOWN = get_args(Shown)
+HUES: dict[Shown, str] = {"error": "loss", "sparsity": "heat"}
 
-TITLES: dict[Shown, str] = {"error": "Relative output error", "sparsity": "Sparsity"}
-NOTES: dict[Shown, str] = {
-    "error": "of each matrix, ‖WX − W\N{PRIME}X‖ / ‖WX‖",
-    "sparsity": "the share of zeros in each matrix",
-}
 SAME = 0.005
 """Sparsities that differ by less are those of one pattern: rows and blocks do not divide evenly."""
 GRAIN = 0.05
 """Uneven sparsities are shaded from below and to a multiple of this."""
-
-
 QUICK = 10
 """Layers that take less than so many seconds have another decimal."""
+COLUMNS = ("layer", "matrix", "rows", "columns", "sparsity", "relative_error", "damping_retries", "permuted")
 
 
 @dataclass(frozen=True)
 class Cell:
-    text: str
+    """A matrix of the table; ``value`` is None where it was not measured."""
+
+    value: float | None
     css: str
 
 
 @dataclass(frozen=True)
-class Group:
-    """Neighbouring columns whose names have the same prefix."""
+class Matrices:
+    """Layers x matrices, shaded by the output error or by the sparsity from ``low`` to ``high``.
 
-    name: str
-    columns: int
+    ``groups``: neighbouring names with the same prefix, and how many they are; ``rows``: None where a layer has no
+    matrix of that name; ``uneven``: the layers lost different shares; ``places``: decimals of the layers' seconds, None
+    where these are not known; ``data``: the input of the map's script.
+    """
 
-
-@dataclass(frozen=True)
-class Row:
-    layer: LayerDocument
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class MatrixTable:
-    """``uneven``: the layers lost different shares; ``timed``: how long each took is known; ``beside``: how many
-    columns follow those of the matrices."""
-
-    caption: str
-    groups: tuple[Group, ...]
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    uneven: bool
-    measured: bool
-    timed: bool
-    beside: int
-    places: int
-
-
-@dataclass(frozen=True)
-class MatrixMap:
-    """A heatmap of layers x matrices; ``data`` is the script's input."""
-
-    title: str
-    note: str
-    legend: Legend
-    data: dict[str, object]
-
-
-@dataclass(frozen=True)
-class _Shades:
-    """A linear shade between two values: none at ``low``, full at ``high``."""
-
-    hue: Literal["loss", "heat"]
+    shown: Shown
     low: float
     high: float
-
-    def css(self, value: float) -> str:
-        fraction = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.0
-        place = step(min(1.0, max(0.0, fraction)))
-        return f"loss-shade l{place}" if self.hue == "loss" else f"heat h{place}"
-
-    @property
-    def middle(self) -> float:
-        return (self.low + self.high) / 2
+    names: list[str]
+    groups: list[tuple[str, int]]
+    rows: list[list[Cell | None]]
+    uneven: bool
+    places: int | None
+    data: dict[str, object]
 
 
 def measured(document: ModelDocument) -> bool:
@@ -98,100 +58,66 @@ def measured(document: ModelDocument) -> bool:
     return any(matrix.relative_error is not None for layer in document.layers for matrix in layer.matrices)
 
 
-def matrix_table(document: ModelDocument, shown: Shown) -> MatrixTable:
-    names = _names(document)
-    shades = _shades(document, shown)
-    prefixes = groupby(name.rpartition(".")[0] for name in names)
-    places = 1 if max((layer.seconds or 0.0 for layer in document.layers), default=0.0) >= QUICK else 2
-    uneven = _spread(layer.sparsity for layer in document.layers) > SAME
-    with_error = measured(document)
-    timed = any(layer.seconds is not None for layer in document.layers)
-    return MatrixTable(
-        caption=f"{TITLES[shown].lower()} of each matrix",
-        groups=tuple(Group(prefix, len(list(columns))) for prefix, columns in prefixes),
-        columns=tuple(name.rpartition(".")[2] for name in names),
-        rows=tuple(_row(layer, names, shown, shades) for layer in document.layers),
-        places=places,
-        uneven=uneven,
-        measured=with_error,
-        timed=timed,
-        beside=1 + uneven + with_error + timed,
-    )
-
-
-def matrix_map(document: ModelDocument, shown: Shown) -> MatrixMap:
-    names = _names(document)
-    shades = _shades(document, shown)
+def matrices_of(document: ModelDocument, shown: Shown) -> Matrices:
+    """The map and the table of a pruned model."""
+    names = list(dict.fromkeys(matrix.name for layer in document.layers for matrix in layer.matrices))
     known = [{matrix.name: matrix for matrix in layer.matrices} for layer in document.layers]
+    grid = [[matrices.get(name) for name in names] for matrices in known]
+    low, high = _range(document, shown)
     short = [name.rpartition(".")[2] for name in names]
-    return MatrixMap(
-        title=TITLES[shown],
-        note=NOTES[shown],
-        legend=Legend(
-            _value(shades.low, shown, legend=True),
-            _value(shades.middle, shown, legend=True),
-            _value(shades.high, shown, legend=True),
-            f"{shades.hue}-ramp",
-        ),
+    seconds = [layer.seconds for layer in document.layers if layer.seconds is not None]
+    return Matrices(
+        shown=shown,
+        low=low,
+        high=high,
+        names=names,
+        groups=[(prefix, len(list(same))) for prefix, same in groupby(names, lambda name: name.rpartition(".")[0])],
+        rows=[[None if matrix is None else _cell(matrix, shown, low, high) for matrix in row] for row in grid],
+        uneven=_spread([layer.sparsity for layer in document.layers]) > SAME,
+        places=(1 if max(seconds) >= QUICK else 2) if seconds else None,
         data={
             "matrices": short if len(set(short)) == len(names) else names,
             "layers": [f"{layer.layer}" for layer in document.layers],
-            "values": [[_number(row.get(name), shown) for name in names] for row in known],
+            "values": [[None if matrix is None else _value(matrix, shown) for matrix in row] for row in grid],
             "labels": [
-                [_label(layer, row.get(name)) for name in names]
-                for layer, row in zip(document.layers, known, strict=True)
+                [_label(layer, matrix) if matrix else "" for matrix in row]
+                for layer, row in zip(document.layers, grid, strict=True)
             ],
-            "hue": shades.hue,
-            "low": shades.low,
-            "high": shades.high,
+            "hue": HUES[shown],
+            "low": low,
+            "high": high,
         },
     )
 
 
-def _names(document: ModelDocument) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(matrix.name for layer in document.layers for matrix in layer.matrices))
-
-
-def _shades(document: ModelDocument, shown: Shown) -> _Shades:
-    matrices = [matrix for layer in document.layers for matrix in layer.matrices]
-    if shown == "error":
-        errors = [matrix.relative_error for matrix in matrices if matrix.relative_error is not None]
-        return _Shades("loss", 0.0, max(errors, default=0.0))
-    sparsities = [matrix.sparsity for matrix in matrices]
-    if _spread(sparsities) <= SAME:
-        return _Shades("heat", 0.0, 1.0)
-    # The lowest has some shade too: a matrix without any would look as if it were not there.
-    low, high = max(0, math.floor(min(sparsities) / GRAIN) - 1), math.ceil(max(sparsities) / GRAIN)
-    return _Shades("heat", low * GRAIN, high * GRAIN)
-
-
-def _row(layer: LayerDocument, names: tuple[str, ...], shown: Shown, shades: _Shades) -> Row:
-    known = {matrix.name: matrix for matrix in layer.matrices}
-    return Row(layer, tuple(_cell(known.get(name), shown, shades) for name in names))
-
-
-def _cell(matrix: MatrixDocument | None, shown: Shown, shades: _Shades) -> Cell:
-    if matrix is None:
-        return Cell("", "")
-    value = _number(matrix, shown)
-    return Cell(formats.NOTHING, "") if value is None else Cell(_value(value, shown), shades.css(value))
-
-
-def _number(matrix: MatrixDocument | None, shown: Shown) -> float | None:
-    if matrix is None:
-        return None
+def _value(matrix: MatrixDocument, shown: Shown) -> float | None:
     return matrix.relative_error if shown == "error" else matrix.sparsity
 
 
-def _value(value: float, shown: Shown, *, legend: bool = False) -> str:
-    if shown == "sparsity":
-        return formats.percent(value, 0 if legend else 1)
-    return "0" if legend and not value else formats.decimal(value)
+def _range(document: ModelDocument, shown: Shown) -> tuple[float, float]:
+    """The values without and with full shade."""
+    matrices = [matrix for layer in document.layers for matrix in layer.matrices]
+    if shown == "error":
+        return 0.0, max((matrix.relative_error or 0.0 for matrix in matrices), default=0.0)
+    sparsities = [matrix.sparsity for matrix in matrices]
+    if _spread(sparsities) <= SAME:
+        return 0.0, 1.0
+    # The lowest has some shade too: a matrix without any would look as if it were not there.
+    low, high = max(0, math.floor(min(sparsities) / GRAIN) - 1), math.ceil(max(sparsities) / GRAIN)
+    return low * GRAIN, high * GRAIN
 
 
-def _label(layer: LayerDocument, matrix: MatrixDocument | None) -> str:
-    if matrix is None:
-        return ""
+def _cell(matrix: MatrixDocument, shown: Shown, low: float, high: float) -> Cell:
+    value = _value(matrix, shown)
+    if value is None:
+        return Cell(None, "")
+    fraction = (value - low) / (high - low) if high > low else 0.0
+    place = step(min(1.0, max(0.0, fraction)))
+    return Cell(value, f"loss-shade l{place}" if shown == "error" else f"heat h{place}")
+
+
+def _label(layer: LayerDocument, matrix: MatrixDocument) -> str:
+    """A point of the map in words; the chart takes them as HTML."""
     lines = [
         f"layer {layer.layer} · {escape(matrix.name)}",
         f"{formats.count(matrix.rows)} {formats.TIMES} {formats.count(matrix.columns)}",
@@ -207,6 +133,28 @@ def _label(layer: LayerDocument, matrix: MatrixDocument | None) -> str:
     return "<br>".join(lines)
 
 
-def _spread(values: Iterable[float]) -> float:
-    found = list(values)
-    return max(found) - min(found) if found else 0.0
+def _spread(values: list[float]) -> float:
+    return max(values) - min(values) if values else 0.0
+
+
+def matrices_csv(model: ModelDocument) -> str:
+    """One row per matrix, layer by layer. Numbers have all of their digits, as in the JSON document; a matrix whose
+    error was not measured has none."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for layer in model.layers:
+        for matrix in layer.matrices:
+            writer.writerow(
+                [
+                    layer.layer,
+                    formats.harmless(matrix.name),
+                    matrix.rows,
+                    matrix.columns,
+                    matrix.sparsity,
+                    matrix.relative_error,
+                    matrix.damping_retries,
+                    str(matrix.permuted).lower(),
+                ]
+            )
+    return out.getvalue()

@@ -1,21 +1,19 @@
 """Reads models: the dense ones that are known, and those pruned here or found below the model roots."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from prunescope.jobs.problems import Problem, not_found
 from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference, references_of
 from prunescope.server import urls
 from prunescope.server.labels import Described, measured_label, texts_label, told_apart
 from prunescope.server.models.documents import FileDocument, ModelDocument, ModelSummary
-from prunescope.server.models.reports import PRUNING_JSON, Report, read_report, report_fields
+from prunescope.server.models.reports import PRUNING_JSON, Report, read_report, report_fields, settings_of
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 
-UNIFORM = "uniform"
 MAX_USES = 2000
 """Attributions of a model that its page links to, the newest."""
 
@@ -25,10 +23,10 @@ def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     records, after = stores.results.list("model", cursor=cursor, limit=limit)
     names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
     known = [] if cursor else [*dense_models(stores)]
-    dense = [_folder(stores, ref, names, known) or _dense(names, ref) for ref in known]
-    pruned = [_pruned(record, names) for record in records]
+    unrecorded = [_unrecorded(stores, each, _folder_report(stores, each), names, known) for each in known]
+    dense_first = sorted(unrecorded, key=lambda model: model.kind == "pruned")
     return Page[ModelSummary](
-        items=[ModelSummary.model_validate(item) for item in sorted(dense, key=_is_pruned) + pruned],
+        items=dense_first + [_pruned(record, names) for record in records],
         next=after,
         next_href=urls.models(cursor=after) if after else None,
     )
@@ -47,16 +45,47 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
     names = Names(stores)
     report = _folder_report(stores, name)
     made = [record for each in dense[name] for record in stores.results.naming("model", [each])]
+    return _document(
+        stores,
+        _unrecorded(stores, name, report, names, dense),
+        report,
+        spelled=dense[name],
+        files=[],
+        download_href=None,
+        job=None,
+        variants=[names.link(f"{PRUNED}{record.id}") for record in made],
+    )
+
+
+def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
+    report = read_report(stores.artefacts.read("model", record.id, PRUNING_JSON))
+    files = stores.artefacts.files("model", record.id)
+    return _document(
+        stores,
+        _pruned(record, Names(stores, references_of(record.spec))),
+        report.model_copy(update={"spec": record.spec}),
+        spelled=[f"{PRUNED}{record.id}"],
+        files=[
+            FileDocument(name=file, bytes=size, href=urls.model_file(record.id, file)) for file, size in files.items()
+        ],
+        download_href=urls.model_download(record.id),
+        job=job_link(record),
+        variants=[],
+    )
+
+
+def _document(
+    stores: Stores, summary: ModelSummary, report: Report, spelled: Sequence[str], **more: object
+) -> ModelDocument:
+    """A model's document; what the report tells comes before what its record says."""
+    told = report_fields(report)
     return ModelDocument.model_validate(
         {
-            **_how(report),
-            **(_folder(stores, name, names, dense) or _dense(names, name)),
-            "files": [],
-            "download_href": None,
-            "matrices_href": urls.model_matrices(name) if report.layers else None,
-            "job": None,
-            **_uses(stores, dense[name]),
-            "variants": [names.link(f"{PRUNED}{record.id}") for record in made],
+            **told,
+            **{name: value for name, value in dict(summary).items() if told.get(name) is None},
+            "matrices_href": urls.model_matrices(summary.reference) if report.layers else None,
+            **_uses(stores, spelled),
+            **more,
         }
     )
 
@@ -82,71 +111,31 @@ def _folders(stores: Stores) -> Iterable[str]:
                     yield canonical_reference(str(path), stores.settings)
 
 
-def _dense(names: Names, reference: str) -> dict[str, Any]:
-    label = names.label(reference)
-    return {
-        "id": reference,
-        "reference": reference,
-        "label": label,
-        "kind": "dense",
-        "base": None,
-        "href": urls.model(reference),
-    }
-
-
-def _pruned(record: Record, names: Names) -> dict[str, Any]:
-    summary = record.summary
-    return {
-        "id": record.id,
-        "reference": f"{PRUNED}{record.id}",
-        "label": names.label(f"{PRUNED}{record.id}"),
-        "kind": "pruned",
-        "base": names.link(record.spec["model"]),
-        **_way(record.spec),
-        "sparsity": summary.get("sparsity"),
-        "relative_error": summary.get("relative_error"),
-        "created_at": record.created_at,
-        "href": urls.model(record.id),
-    }
-
-
-def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
-    names = Names(stores, references_of(record.spec))
-    report = read_report(stores.artefacts.read("model", record.id, PRUNING_JSON))
-    summary, told = _pruned(record, names), _how(report.model_copy(update={"spec": record.spec}))
-    files = stores.artefacts.files("model", record.id)
-    return ModelDocument.model_validate(
-        {
-            **summary,
-            **{name: value for name, value in told.items() if value is not None or name not in summary},
-            "files": [
-                FileDocument(name=file, bytes=size, href=urls.model_file(record.id, file))
-                for file, size in files.items()
-            ],
-            "download_href": urls.model_download(record.id),
-            "matrices_href": urls.model_matrices(record.id) if report.layers else None,
-            "job": job_link(record),
-            **_uses(stores, [f"{PRUNED}{record.id}"]),
-            "variants": [],
-        }
+def _pruned(record: Record, names: Names) -> ModelSummary:
+    reference = f"{PRUNED}{record.id}"
+    return ModelSummary(
+        id=record.id,
+        reference=reference,
+        label=names.label(reference),
+        kind="pruned",
+        base=names.link(record.spec["model"]),
+        **settings_of(record.spec),
+        sparsity=record.summary.get("sparsity"),
+        relative_error=record.summary.get("relative_error"),
+        created_at=record.created_at,
+        href=urls.model(record.id),
     )
 
 
-def _folder(stores: Stores, reference: str, names: Names, known: Iterable[str]) -> dict[str, Any] | None:
-    """A folder below the model roots that holds a pruned model with its report; None for any other reference."""
-    report = _folder_report(stores, reference)
+def _unrecorded(stores: Stores, reference: str, report: Report, names: Names, known: Iterable[str]) -> ModelSummary:
+    """A dense model, or a folder below the model roots that holds a pruned one with its report."""
+    own = {"id": reference, "reference": reference, "label": names.label(reference), "href": urls.model(reference)}
     if not report.layers:
-        return None
-    told = _how(report)
-    base = told["made_from"]
-    return {
-        **_dense(names, reference),
-        "kind": "pruned",
-        "base": names.link(base) if base and canonical_reference(base, stores.settings) in known else None,
-        **_way(report.spec or {}),
-        "sparsity": told["sparsity"],
-        "relative_error": told["relative_error"],
-    }
+        return ModelSummary(**own, kind="dense", base=None)
+    told = {**report_fields(report), **settings_of(report.spec or {})}
+    made_from = told["made_from"]
+    base = made_from if made_from and canonical_reference(made_from, stores.settings) in known else None
+    return ModelSummary.model_validate({**told, **own, "kind": "pruned", "base": names.link(base) if base else None})
 
 
 def is_dense(stores: Stores, reference: str) -> bool:
@@ -168,45 +157,6 @@ def _place(stores: Stores, reference: str) -> Path | None:
     except Problem:
         return None
     return found.path if isinstance(found, FolderModel) else None
-
-
-def _how(report: Report) -> dict[str, Any]:
-    """Fields of a document on how a model was pruned, from its spec and its report."""
-    spec = report.spec or {}
-    allocation = _mapping(spec.get("allocation"))
-    return {
-        "spec": report.spec,
-        "made_from": _text(spec.get("model")),
-        "options": {key: value for key, value in _mapping(spec.get("method")).items() if key != "name"},
-        "allocation": None if allocation.get("name", UNIFORM) == UNIFORM else allocation,
-        **report_fields(report),
-    }
-
-
-def _way(spec: Mapping[str, Any]) -> dict[str, str | None]:
-    """Names of method, pattern and calibration set; None for what the spec does not have."""
-    method, pattern, calibration = (_mapping(spec.get(name)) for name in ("method", "pattern", "calibration"))
-    shape = f"{pattern['n']}:{pattern['m']}" if {"n", "m"} <= pattern.keys() else pattern.get("sparsity")
-    text = calibration.get("dataset") or calibration.get("file")
-    if text and calibration.get("mode") == "single":
-        text = f"{text} single"
-    return {
-        "method": _text(method.get("name")),
-        "pattern": f"{shape:g}" if isinstance(shape, float) else _text(shape),
-        "calibration": _text(text),
-    }
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _is_pruned(summary: Mapping[str, Any]) -> bool:
-    return bool(summary["kind"] == "pruned")
 
 
 def _uses(stores: Stores, spelled: Sequence[str]) -> dict[str, list[Link]]:

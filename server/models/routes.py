@@ -12,9 +12,8 @@ from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.models.documents import ModelDocument, ModelSummary
-from prunescope.server.models.export import matrices_csv
-from prunescope.server.models.matrices import TITLES
-from prunescope.server.models.page import model_page, models_page
+from prunescope.server.models.matrices import SHOWN, matrices_csv
+from prunescope.server.models.page import ModelsPage, model_page
 from prunescope.server.models.queries import dense_models, model_document, model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
@@ -37,7 +36,7 @@ def show_models(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: model_list(stores, cursor=asked.text("cursor")))
     frame = make_frame(request, "Models", section="Models", notices=asked.notices)
-    return render("models/list", models_page(page, frame))
+    return render("models/list", ModelsPage(frame, page))
 
 
 @api.get(
@@ -50,12 +49,8 @@ def download_model(stores: StoresHere, model: str) -> StreamingResponse:
     id = model.removeprefix(PRUNED)
     files = stores.artefacts.files("model", id)
     padded = sum(tarfile.BLOCKSIZE + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for size in files.values())
-    headers = {
-        "content-disposition": f'attachment; filename="pruned-{id}.tar"',
-        "content-length": str(padded + 2 * tarfile.BLOCKSIZE),
-        "content-encoding": "identity",  # compressing gigabytes of weights would hold up every other request
-    }
-    return StreamingResponse(_tar(stores, id, files), media_type="application/x-tar", headers=headers)
+    size = padded + 2 * tarfile.BLOCKSIZE
+    return _download(_tar(stores, id, files), "application/x-tar", size, f'filename="pruned-{id}.tar"')
 
 
 @api.get(
@@ -69,13 +64,17 @@ def download_model_file(stores: StoresHere, model: str, file: str) -> StreamingR
     size = stores.artefacts.files("model", id).get(file)
     if size is None:
         raise not_found(f"file of model {id}", file)
-    name = file.rpartition("/")[2]
+    name = quote(file.rpartition("/")[2])
+    return _download(_file(stores, id, file), "application/octet-stream", size, f"filename*=UTF-8''{name}")
+
+
+def _download(pieces: Iterator[bytes], media_type: str, size: int, name: str) -> StreamingResponse:
     headers = {
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "content-disposition": f"attachment; {name}",
         "content-length": str(size),
-        "content-encoding": "identity",
+        "content-encoding": "identity",  # compressing gigabytes of weights would hold up every other request
     }
-    return StreamingResponse(_file(stores, id, file), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
 @api.get(
@@ -106,11 +105,10 @@ def get_model(stores: StoresHere, model: str) -> ModelDocument:
 def show_model(request: Request, stores: StoresHere, model: str) -> Response:
     asked = Asked(request, "map")
     document = model_document(stores, model)
-    shown = asked.read(lambda: asked.one_of("map", [*TITLES]))
+    shown = asked.read(lambda: asked.one_of("map", SHOWN))
     scripts = ("site/views", "site/charts") if document.layers else ()
     frame = make_frame(request, document.label, MODELS, section="Models", scripts=scripts, notices=asked.notices)
-    chosen = next((each for each in TITLES if each == shown), None)
-    return render("models/model", model_page(document, frame, here=address(request), shown=chosen))
+    return render("models/model", model_page(document, frame, here=address(request), shown=shown))
 
 
 @api.delete(urls.model.route, status_code=204, responses=problems(404, 409), summary="Remove a pruned model")

@@ -1,7 +1,8 @@
-"""Fields and sections of the job form."""
+"""The controls of the job form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from prunescope.server.site.documents import Choice
@@ -18,10 +19,10 @@ class Field:
 
     path: str
     label: str
+    choices: Sequence[Choice] = ()
     control: Control = "text"
     shape: Shape = "text"
     value: str = ""
-    choices: Sequence[Choice] = ()
     hint: str = ""
     placeholder: str = ""
     needed: bool = False
@@ -30,11 +31,6 @@ class Field:
     step: str = ""
     pattern: str = ""
     when: str = ""
-
-    @property
-    def chosen(self) -> list[str]:
-        """The values of the ticked boxes."""
-        return self.value.split(",")
 
     @property
     def groups(self) -> dict[str, list[Choice]]:
@@ -46,35 +42,16 @@ class Field:
         }
 
 
-@dataclass(frozen=True)
-class Section:
-    title: str
-    fields: tuple[Field, ...]
+Sections = dict[str, list[Field]]
+"""Heading -> fields."""
 
-
-def model(path: str, label: str, value: str) -> Field:
-    """A text field for a model's reference that suggests the known models."""
-    hint = "demo, a hub id (with @revision), pruned:<id>, or a folder below a model root"
-    return Field(path, label, control="models", value=value, hint=hint, needed=True)
-
-
-def number(path: str, label: str, value: str, *, least: str = "", most: str = "", hint: str = "") -> Field:
-    """A number field; integers only unless its `step` is changed."""
-    return Field(
-        path, label, control="number", shape="number", value=value, least=least, most=most, hint=hint, step="1"
-    )
-
-
-def select(path: str, label: str, choices: Sequence[Choice], chosen: str, *, hint: str = "") -> Field:
-    """One of some choices."""
-    return Field(path, label, control="select", choices=choices, value=chosen, hint=hint)
-
-
-def checks(path: str, label: str, choices: Sequence[Choice], chosen: str) -> Field:
-    """Any of some choices, by their groups."""
-    return Field(path, label, control="checks", shape="list", choices=choices, value=chosen)
-
-
-def shown(field: Field, when: str) -> Field:
-    """The field, shown only when another has one of some values."""
-    return replace(field, when=when)
+number = partial(Field, control="number", shape="number", step="1")
+select = partial(Field, control="select")
+checks = partial(Field, control="checks", shape="list")
+model = partial(
+    Field,
+    control="models",
+    hint="demo, a hub id (with @revision), pruned:<id>, or a folder below a model root",
+    needed=True,
+)
+"""A text field for a model's reference that suggests the known models."""

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from prunescope.frontend import STATIC, TEMPLATES
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
+from prunescope.server.labels import quoted
 from prunescope.server.site import formats
 from prunescope.server.site.glossary import term
 from prunescope.server.static import folder_version
@@ -100,7 +101,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(formats.FILTERS, term=term)
+    templates.filters.update(formats.FILTERS, quoted=quoted, term=term)
     return templates
 
 

@@ -8,10 +8,8 @@ from fastapi.responses import HTMLResponse, Response
 from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionSummary
-from prunescope.server.attributions.page import Found, found
 from prunescope.server.attributions.queries import attribution_list
 from prunescope.server.jobs.documents import JobItem
-from prunescope.server.jobs.lines import JobLine, job_line
 from prunescope.server.jobs.queries import job_list, start_links
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document, Link
@@ -42,9 +40,7 @@ class HomePage:
 
     frame: Frame
     document: Home
-    running: list[JobLine]
-    recent: list[JobLine]
-    attributions: list[Found]
+    recent: list[JobItem]
     jobs_href: str = urls.jobs()
     studies_href: str = urls.studies()
     attributions_href: str = urls.attributions()
@@ -76,8 +72,6 @@ def show_home(request: Request, stores: StoresHere) -> Response:
     page = HomePage(
         frame=frame,
         document=document,
-        running=[job_line(job) for job in document.running],
-        recent=[job_line(job) for job in document.recent if job.id not in running],
-        attributions=[found(attribution) for attribution in document.attributions],
+        recent=[job for job in document.recent if job.id not in running],
     )
     return render("site/home", page)

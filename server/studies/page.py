@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
-from prunescope.server.jobs.lines import JobLine, job_line
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
@@ -30,7 +29,6 @@ class StudyPage:
     first: Details | None
     details: dict[str, object]
     chart: Chart | None
-    jobs: tuple[JobLine, ...]
     delete_href: str
     after_delete: str
 
@@ -58,7 +56,6 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         first=next((each for each in details.values() if each.links), next(iter(details.values()), None)),
         details=details_data(details),
         chart=study_chart(shown, here),
-        jobs=tuple(job_line(job) for job in document.jobs),
         delete_href=urls.api(document.href),
         after_delete=urls.studies(),
     )

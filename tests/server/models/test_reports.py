@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from prunescope.server.models.documents import LayerDocument, MatrixDocument, ModelDocument
-from prunescope.server.models.export import matrices_csv
-from prunescope.server.models.matrices import matrix_map, matrix_table
+from prunescope.server.models.matrices import SHOWN, matrices_csv, matrices_of
 from prunescope.server.models.reports import read_report, report_fields
 from prunescope.server.stores import Stores
 from tests.server.conftest import PRUNED, PRUNED_EVALUATION, add_evaluation
@@ -306,9 +305,9 @@ def test_map_and_table_and_csv_hold_every_matrix(made: list[LayerDocument]) -> N
     document = MADE.model_copy(update={"layers": made})
     rows = list(csv.reader(io.StringIO(matrices_csv(document))))
     assert len(rows) == 1 + sum(len(layer.matrices) for layer in made)
-    for shown in ("error", "sparsity"):
-        table, drawn = matrix_table(document, shown), matrix_map(document, shown)
-        assert len(table.rows) == len(made) == len(drawn.data["values"])  # type: ignore[arg-type]
-        assert sum(group.columns for group in table.groups) == len(table.columns)
-        for layer, row in zip(made, table.rows, strict=True):
-            assert sum(bool(cell.text) for cell in row.cells) == len(layer.matrices)
+    for shown in SHOWN:
+        matrices = matrices_of(document, shown)
+        assert len(matrices.rows) == len(made) == len(matrices.data["values"])  # type: ignore[arg-type]
+        assert sum(columns for _, columns in matrices.groups) == len(matrices.names)
+        for layer, row in zip(made, matrices.rows, strict=True):
+            assert sum(cell is not None for cell in row) == len(layer.matrices)

@@ -1,0 +1,235 @@
+"""The fields of the job form, for each kind of job."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from prunescope.jobs.documents import JobKind
+from prunescope.server.new_job.documents import JobForm, MethodChoice
+from prunescope.server.new_job.fields import Field, Sections, checks, model, number, select
+from prunescope.server.site.documents import Choice
+
+PATTERN_HINT = "a sparsity from 0 to below 1, such as 0.5; or n:m, such as 2:4, which keeps n of every m weights"
+PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
+NEWLINES = [
+    Choice(value="real", label="line breaks"),
+    Choice(value="literal", label="a backslash and an n", note="as the paper's Figure 1 shows its prompt"),
+]
+MODES = [
+    Choice(value="concat", label="several fill a window"),
+    Choice(value="single", label="one in each window", note="windows are as long as the longest of them"),
+]
+BOS = [
+    Choice(value="auto", label="where the tokenizer puts one"),
+    Choice(value="always", label="always"),
+    Choice(value="never", label="never", note="as the published code cuts running text"),
+]
+SPECIAL_TOKENS = [
+    Choice(value="", label="left out", note="tokens like <s>, whose activation can dwarf that of all words"),
+    Choice(value="true", label="counted", note="tokens like <s> are in the sums of the Score"),
+]
+
+
+def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Sections:
+    """The form's sections with its choices; ``given`` says what the first fields hold (model, dense, pruned, task)."""
+    make = {
+        JobKind.PRUNE: _prune,
+        JobKind.EVALUATE: _evaluate,
+        JobKind.ATTRIBUTE: _attribute,
+        JobKind.STUDY: _study,
+    }
+    return make[kind](form, given)
+
+
+def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
+    calibrated = "method.name=" + "|".join(method.value for method in form.methods if method.needs_calibration)
+    examples = "|".join(each.value for each in form.calibration_sets if each.group == "examples")
+    calibration = [
+        select("calibration.dataset", "Text", form.calibration_sets, value="demo"),
+        select("calibration.mode", "Examples", MODES, value="concat", when=f"calibration.dataset={examples}"),
+        number("calibration.samples", "Windows", value="32", least="1", hint="how many windows of text"),
+        number(
+            "calibration.seqlen",
+            "Tokens each",
+            value="128",
+            least="2",
+            hint="empty: the model's context, at most 2048",
+        ),
+        select("calibration.bos", "Windows begin with BOS", BOS, value="auto"),
+        number("calibration.seed", "Seed", value="0", least="0"),
+    ]
+    return {
+        "Model": [model("model", "Model", value=given.get("model", "demo"))],
+        "Method": [
+            select("method.name", "Method", form.methods, value="wanda"),
+            Field("pattern", "Pattern", value="0.5", hint=PATTERN_HINT, needed=True, pattern=PATTERN),
+            *_options("method", form.methods),
+            select("allocation.name", "Each layer loses", form.allocations, value="uniform"),
+            *_options("allocation", form.allocations),
+        ],
+        "Calibration": [replace(field, when=field.when or calibrated) for field in calibration],
+    }
+
+
+def _options(path: str, methods: list[MethodChoice]) -> list[Field]:
+    fields = []
+    for method in methods:
+        for option in method.options:
+            choices = [Choice(value=name, label=name) for name in option.allowed or ()]
+            numeric = option.type in {"number", "integer"}
+            fields.append(
+                Field(
+                    f"{path}.{option.name}",
+                    option.name.replace("_", " ").capitalize(),
+                    choices,
+                    control="select" if choices else "number" if numeric else "text",
+                    shape="number" if numeric else "text",
+                    value="" if option.default is None else str(option.default),
+                    hint=option.note or "",
+                    step="any" if option.type == "number" else "",
+                    when=f"{path}.name={method.value}",
+                )
+            )
+    return fields
+
+
+def _evaluate(form: JobForm, given: Mapping[str, str]) -> Sections:
+    return {
+        "Model": [model("model", "Model", value=given.get("model", "demo"))],
+        "Tasks": [
+            checks("tasks", "Tasks", form.tasks, value=given.get("task", "reviews")),
+            number("limit", "Rows of each", value="100", least="1", hint="empty: all of them"),
+            select("newline", "Prompt lines end in", NEWLINES, value="real"),
+            number("seed", "Seed", value="0", least="0"),
+        ],
+    }
+
+
+def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
+    pruned = [choice for choice in form.models if choice.group == "pruned"]
+    chosen = given.get("pruned", "")
+    offered = {choice.value for choice in pruned}
+    others = [each for each in chosen.split(",") if each and each not in offered]
+    sources = [Choice(value="", label="automatic", note="the texts' own, else named by the model"), *form.word_sources]
+    return {
+        "Models": [
+            model("dense", "Dense model", value=given.get("dense", "demo")),
+            checks("pruned", "Pruned variants", pruned, value=chosen),
+            Field(
+                "pruned+",
+                "Other variants",
+                shape="list",
+                value=", ".join(others),
+                hint="any model of the same shape: hub ids or folders below a model root, separated by commas",
+            ),
+        ],
+        "Texts": _texts(form, given),
+        "Settings": [
+            select("words.source", "Influential words", sources),
+            select("activation", "Activation", form.activations, value="relu"),
+            number("permutations", "Permutations", value="1000", least="0", hint="0: no p-values"),
+            number(
+                "floor",
+                "Denominator floor",
+                value="0.05",
+                least="0",
+                most="0.99",
+                step="any",
+                hint="a neuron is ranked from this quantile of its layer's denominators on; 0: all with a positive one",
+            ),
+            select("special_tokens", "Special tokens", SPECIAL_TOKENS, shape="flag"),
+            number("seed", "Seed", value="0", least="0"),
+        ],
+        "Causal test": _causal(form),
+    }
+
+
+def _texts(form: JobForm, given: Mapping[str, str]) -> list[Field]:
+    """Rows of a task or texts of one's own. Only a job that has chosen rows fills in a field for them."""
+    sources = [Choice(value="task", label="rows of a task"), Choice(value="own", label="my own texts")]
+    rows = []
+    if "texts.indices" in given:
+        sources.insert(1, Choice(value="rows", label="chosen rows of a task"))
+        hint = "their places from 0, separated by commas"
+        rows = [Field("texts.indices", "Rows", shape="numbers", hint=hint, needed=True, when="texts-from=rows")]
+    of_task, of_rows, own = "texts-from=task", "texts-from=task|rows" if rows else "texts-from=task", "texts-from=own"
+    return [
+        select("texts-from", "Where they come from", sources, value="task"),
+        select("texts.dataset", "Task", form.tasks, value=given.get("task", "reviews"), when=of_rows),
+        *rows,
+        number("texts.count", "How many", value="10", least="1", most="1000", when=of_task),
+        number("texts.seed", "Seed of the rows", value="0", least="0", when=of_task),
+        Field(
+            "texts",
+            "Texts",
+            control="area",
+            shape="texts",
+            hint="an empty line begins the next text",
+            needed=True,
+            when=own,
+        ),
+        Field(
+            "texts-words",
+            "Influential words of the texts",
+            control="area",
+            shape="words",
+            hint="a line for each text, words separated by commas; empty: they are found",
+            when=own,
+        ),
+        select("prompt", "Prompt", form.prompts, value="none", when=own),
+    ]
+
+
+def _causal(form: JobForm) -> list[Field]:
+    """Fields of the causal stage, all but the first shown once a task is chosen."""
+    asked = f"causal.task={'|'.join(task.value for task in form.tasks)}"
+    return [
+        select(
+            "causal.task",
+            "Task",
+            [Choice(value="", label="not asked"), *form.tasks],
+            hint="measures it without the top neurons, and with their weights given back to the pruned models",
+        ),
+        number("causal.limit", "Rows", value="200", least="1", hint="the task's first ones", when=asked),
+        number(
+            "causal.draws",
+            "Draws",
+            value="20",
+            least="2",
+            hint="of as many other neurons of the same layers",
+            when=asked,
+        ),
+        number("causal.neurons", "Top neurons", least="1", hint="empty: 5 % of the ranked, 10 to 100", when=asked),
+    ]
+
+
+def _study(form: JobForm, given: Mapping[str, str]) -> Sections:
+    neurons = [Choice(value="", label="no attribution"), *form.tasks]
+    return {
+        "Models": [
+            Field("name", "Name", placeholder="What is compared"),
+            Field(
+                "models",
+                "Models",
+                shape="list",
+                value=given.get("model", "demo"),
+                needed=True,
+                hint="separated by commas",
+            ),
+        ],
+        "Ways of pruning": [
+            checks("methods", "Methods", form.methods, value="wanda,magnitude"),
+            Field("patterns", "Patterns", shape="list", value="0.5, 2:4", needed=True, hint=PATTERN_HINT),
+            checks("calibrations", "Calibration sets", form.calibration_sets, value="demo"),
+            number("calibrations.samples", "Windows", value="32", least="1"),
+            number("calibrations.seqlen", "Tokens each", value="128", least="2"),
+            select("calibrations.bos", "Windows begin with BOS", BOS, value="auto"),
+        ],
+        "What is measured": [
+            checks("tasks", "Tasks", form.tasks, value="reviews"),
+            number("limit", "Rows of each", value="100", least="1", hint="empty: all of them"),
+            select("newline", "Prompt lines end in", NEWLINES, value="real"),
+            select(
+                "attribution", "Neurons", neurons, value="reviews", hint="ten of its rows through every pruned model"
+            ),
+        ],
+    }
