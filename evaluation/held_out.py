@@ -160,9 +160,9 @@ def _file_rows(name: str, path: Path) -> list[str]:
 def _hub_rows(name: str) -> list[str]:
     source = HUB[name]
     file = _LOCAL[name]
-    mend = f"put {file} into the folder calibration/ of the data folder (--data or PRUNESCOPE_DATA), or name a file"
+    advice = f"put {file} into the folder calibration/ of the data folder (--data or PRUNESCOPE_DATA), or name a file"
     found = dataset_rows(
-        source.repository, source.config, source.split, revision=source.revision, limit=source.limit, mend=mend
+        source.repository, source.config, source.split, revision=source.revision, limit=source.limit, advice=advice
     )
     rows = (Row(fields, f"{source.place}, row {number}") for number, fields in enumerate(found))
     return [row.passage(source.field) for row in rows]

@@ -59,12 +59,14 @@ def hub_rows(task: Task, source: HubSource, limit: int | None = None) -> list[Ro
     and when the dataset cannot be read, saying how to supply a local file."""
     if task.local is not None:
         raise BadData(f"task {task.name} has no local file: {task.local}")
-    mend = f"put the rows of task {task.name} into eval/{task.name}.jsonl of a folder and name it as the data folder"
+    advice = f"put the rows of task {task.name} into eval/{task.name}.jsonl of a folder and name it as the data folder"
     # Rows that do not belong to the task can only be recognised after reading them, so such a request is not limited.
     some = limit if task.rows is None and not any(form.excluded for form in task.forms) else None
     wanted = None if task.rows is None else (task.rows[0], _ids(task.rows[1]))
     rows = []
-    offered = hub.dataset_rows(source.path, source.name, source.split, mend=mend, revision=source.revision, limit=some)
+    offered = hub.dataset_rows(
+        source.path, source.name, source.split, advice=advice, revision=source.revision, limit=some
+    )
     for number, row in enumerate(offered):
         if wanted is not None and str(row.get(wanted[0])) not in wanted[1]:
             continue

@@ -90,11 +90,17 @@ def files_beside_weights(repository: str, revision: str | None = None) -> Path:
 
 
 def dataset_rows(
-    repository: str, config: str | None, split: str, *, mend: str, revision: str | None = None, limit: int | None = None
+    repository: str,
+    config: str | None,
+    split: str,
+    *,
+    advice: str,
+    revision: str | None = None,
+    limit: int | None = None,
 ) -> Iterator[dict[str, object]]:
     """Iterate over the rows of a dataset on the hub; with `limit`, only the first rows are streamed.
 
-    Raises BadData when the dataset cannot be read; the message ends with `mend`, the caller's advice to the user.
+    Raises BadData when the dataset cannot be read; the message ends with `advice`, the caller's advice to the user.
     """
     try:
         HfApi().dataset_info(repository, timeout=SECONDS)
@@ -106,7 +112,7 @@ def dataset_rows(
             )
         yield from islice(rows, limit)
     except Exception as error:
-        raise BadData(f"{repository} cannot be read from the hub ({_reason(error)}): {mend}") from error
+        raise BadData(f"{repository} cannot be read from the hub ({_reason(error)}): {advice}") from error
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def calibration_windows(
     lengths, has_bos = None, None
     if name not in CALIBRATION_SETS and Path(name).suffix == ".safetensors":
         if bos == "always":
-            raise BadInput(f"{name}: windows of token ids are taken as they are: leave bos out")
+            raise BadInput(f"{name}: windows of token ids are used unchanged: leave bos out")
         windows = _stored_windows(_calibration_file(name), samples, seqlen, context)
     else:
         if tokenizer is None:

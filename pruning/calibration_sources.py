@@ -84,7 +84,7 @@ def _hub_rows(name: str, file: str) -> Iterator[Row]:
     source = HUB[name]
     advice = f"put {file} into the folder calibration/ of the data folder (--data or PRUNESCOPE_DATA), or use demo"
     rows = dataset_rows(
-        source.repository, source.config, "train", revision=source.revision, limit=source.limit, mend=advice
+        source.repository, source.config, "train", revision=source.revision, limit=source.limit, advice=advice
     )
     where = f"{source.repository}{f' ({source.config})' if source.config else ''}, split train"
     return (Row(row, f"{where}, row {number}") for number, row in enumerate(rows))

@@ -192,7 +192,7 @@ class Calibration(Strict):
     def _bos_fits(self) -> Self:
         if self.bos == "always" and str(self.file).endswith(".safetensors"):
             raise validation_error(
-                f"{self.file} holds windows of token ids, which are taken as they are; leave bos out",
+                f"{self.file} holds windows of token ids, which are used unchanged; leave bos out",
                 allowed=["auto", "never"],
                 field="bos",
                 given=self.bos,

@@ -126,16 +126,16 @@ class Artefacts:
             self._files.pipe_file(f"{place}/{COMPLETE}", b"")
 
     @contextlib.contextmanager
-    def unfinished(self, kind: str, name: str, worthless: Callable[[BaseException], bool]) -> Iterator[Path]:
+    def unfinished(self, kind: str, name: str, not_resumable: Callable[[BaseException], bool]) -> Iterator[Path]:
         """A local folder for finished parts of an artefact that is being made. It contains what an interrupted process
-        left there. It is removed when the block ends without an exception, or with an exception for which `worthless`
-        returns True: one after which the parts are of no use.
+        left there. It is removed when the block ends without an exception, or with an exception for which
+        `not_resumable` returns True: one after which the parts are of no use.
 
         If another process still has the folder, the block gets an empty temporary folder and starts from the beginning.
         """
         with contextlib.ExitStack() as stack:
             try:
-                place = stack.enter_context(unfinished(self._unfinished_folder(kind, name), worthless))
+                place = stack.enter_context(unfinished(self._unfinished_folder(kind, name), not_resumable))
             except InUse:
                 place = stack.enter_context(self._temporary(kind, name))
             yield place

@@ -17,12 +17,12 @@ class InUse(Exception):
 
 
 @contextlib.contextmanager
-def unfinished(place: Path, worthless: Callable[[BaseException], bool]) -> Iterator[Path]:
+def unfinished(place: Path, not_resumable: Callable[[BaseException], bool]) -> Iterator[Path]:
     """Inside the block, lock the folder `place` for this process. It is created if it does not exist, and contains what
     an earlier block left in it.
 
     The folder is removed when the block ends without an exception. After an exception or a kill its contents remain for
-    the next block, unless there are none or `worthless` returns True for the exception (the work will not be resumed).
+    the next block, unless there are none or `not_resumable` returns True for the exception.
 
     Raises InUse, before the block, if another process has locked the folder; OSError if it cannot be created.
     """
@@ -30,7 +30,7 @@ def unfinished(place: Path, worthless: Callable[[BaseException], bool]) -> Itera
         try:
             yield place
         except BaseException as error:
-            if worthless(error) or not any(path.is_file() and path != place / LOCK for path in place.rglob("*")):
+            if not_resumable(error) or not any(path.is_file() and path != place / LOCK for path in place.rglob("*")):
                 _remove(place)
             raise
         _remove(place)

@@ -168,8 +168,8 @@ def test_without_a_file_and_without_the_hub_it_says_what_to_do(shared: Path, mon
     """c4.jsonl is calibration text: never taken for held-out text, whatever else is missing."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
-    def unreachable(repository: str, *_: object, mend: str, **__: object):
-        raise BadData(f"{repository} cannot be read from the hub (no network): {mend}")
+    def unreachable(repository: str, *_: object, advice: str, **__: object):
+        raise BadData(f"{repository} cannot be read from the hub (no network): {advice}")
         yield
 
     monkeypatch.setattr(held_out, "dataset_rows", unreachable)

@@ -528,7 +528,7 @@ def test_bos_is_one_of_three_and_part_of_what_a_calibration_is_called() -> None:
     assert caught.value.errors[0].field == "calibration.bos"
     with pytest.raises(Problem) as caught:
         parse_spec("prune", {**base, "calibration": {"file": "ids.safetensors", "bos": "always"}})
-    assert caught.value.errors[0].field == "calibration.bos" and "taken as they are" in str(caught.value)
+    assert caught.value.errors[0].field == "calibration.bos" and "used unchanged" in str(caught.value)
     with pytest.raises(Problem) as caught:
         parse_spec("evaluate", {"model": "demo", "perplexity": {"datasets": ["c4"], "bos": True}})
     assert caught.value.errors[0].field == "perplexity.bos"

@@ -126,7 +126,7 @@ def test_no_network_is_said_at_once_with_a_way_out():
 @pytest.mark.usefixtures("no_network")
 def test_a_data_set_without_network():
     with pytest.raises(BadData, match=r"someone/texts cannot be read.*: use demo"):
-        list(dataset_rows("someone/texts", None, "train", mend="use demo"))
+        list(dataset_rows("someone/texts", None, "train", advice="use demo"))
 
 
 ROWS = [{"sentence1": f"first {number}", "label": number % 2} for number in range(5)]
@@ -144,17 +144,17 @@ def pairs(hub, tmp_path) -> None:
 
 @pytest.mark.usefixtures("pairs")
 def test_the_rows_of_a_data_set(capfd):
-    assert list(dataset_rows("someone/pairs", "pairs", "train", mend="use demo")) == ROWS
-    assert list(dataset_rows("someone/pairs", "pairs", "train", mend="use demo", limit=2)) == ROWS[:2]
+    assert list(dataset_rows("someone/pairs", "pairs", "train", advice="use demo")) == ROWS
+    assert list(dataset_rows("someone/pairs", "pairs", "train", advice="use demo", limit=2)) == ROWS[:2]
     assert capfd.readouterr() == ("", ""), "progress bars are the caller's"
     with pytest.raises(BadData, match=r"someone/pairs cannot be read .*none.*: use demo"):
-        list(dataset_rows("someone/pairs", "none", "train", mend="use demo"))
+        list(dataset_rows("someone/pairs", "none", "train", advice="use demo"))
     with pytest.raises(BadData, match=r"someone/pairs cannot be read .*test.*: use demo"):
-        list(dataset_rows("someone/pairs", "pairs", "test", mend="use demo"))
+        list(dataset_rows("someone/pairs", "pairs", "test", advice="use demo"))
 
 
 def test_without_the_datasets_library(hub, monkeypatch, tmp_path):
     hub.repositories["datasets/someone/pairs"] = tmp_path
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(BadData, match=r"someone/pairs cannot be read from the hub \(.*datasets.*\): use demo"):
-        list(dataset_rows("someone/pairs", "pairs", "train", mend="use demo"))
+        list(dataset_rows("someone/pairs", "pairs", "train", advice="use demo"))

@@ -101,7 +101,7 @@ def test_bos_that_cannot_be(tmp_path, data):
         windows_of("c4", data, seqlen=1)
     save_file({"input_ids": torch.ones(2, 4, dtype=torch.long)}, tmp_path / "ids.safetensors")
     assert windows_of(tmp_path / "ids.safetensors", samples=2, seqlen=4).bos is None
-    with pytest.raises(BadInput, match="windows of token ids are taken as they are: leave bos out"):
+    with pytest.raises(BadInput, match="windows of token ids are used unchanged: leave bos out"):
         windows_of(tmp_path / "ids.safetensors", samples=2, seqlen=4, bos="always")
 
 

@@ -26,7 +26,7 @@ def test_what_is_in_it_stays_until_the_work_is_done(tmp_path: Path) -> None:
     assert not list(place.parent.iterdir())
 
 
-def test_nothing_stays_of_nothing_or_of_what_is_worthless(tmp_path: Path) -> None:
+def test_nothing_stays_of_nothing_or_of_what_is_not_resumed(tmp_path: Path) -> None:
     place = tmp_path / "work"
     with pytest.raises(KeyboardInterrupt), unfinished(place, never):
         raise KeyboardInterrupt
