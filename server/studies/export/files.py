@@ -1,7 +1,8 @@
-"""A study's table as a file in one of four forms, all with the same numbers."""
+"""Exports a study's table as CSV, LaTeX, HTML or JSON, all with the same numbers."""
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 
 from prunescope.jobs.problems import bad_field, unknown_name
@@ -9,7 +10,7 @@ from prunescope.server import urls
 from prunescope.server.site.formats import harmless
 from prunescope.server.site.frame import render
 from prunescope.server.site.palette import PALETTES, hexadecimal
-from prunescope.server.studies.documents import StudyDocument, StudyTableDocument
+from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.export.latex import table_latex
 from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
@@ -19,14 +20,14 @@ LIGHT = PALETTES["light"]
 
 @dataclass(frozen=True)
 class HtmlFile:
-    """The context of ``studies/export/table.html``. ``address`` is the page's path, as text."""
+    """The context of ``studies/export/table.html``. ``address`` is the path of the study's page."""
 
     shown: Shown
     address: str
     ink: str = hexadecimal(LIGHT.ink)
 
     def colours(self, gain: float) -> str:
-        """The style of a cell's shade and of the text on it."""
+        """The CSS of a cell with this `CellDocument.gain`: background and text colour."""
         colour = LIGHT.shade("l" if gain < 0 else "g", self.shown.scale.fraction(gain))
         return f"background-color:{hexadecimal(colour)};color:{hexadecimal(LIGHT.text_on(colour))}"
 
@@ -39,7 +40,7 @@ class File:
 
 
 def table_file(document: StudyDocument, form: str) -> File:
-    """A study's table as a file. Problem 422 for an unknown form."""
+    """A study's table as a file. Raises Problem 422 for an unknown form."""
     if form not in urls.TABLE_FORMS:
         raise bad_field("form", form, list(urls.TABLE_FORMS), unknown_name(form, urls.TABLE_FORMS))
     of = "" if document.measure == "accuracy" else f"{document.measure}-"
@@ -61,11 +62,11 @@ def table_file(document: StudyDocument, form: str) -> File:
 
 
 def table_csv(table: Shown) -> str:
-    """CSV (RFC 4180): one row per row of the table, with what its numbers are, its group where the table has groups,
-    dense, the cells, spread, and behind them the paper's values where the table shows them.
+    """The table as CSV (RFC 4180), one line for each row: label, name of the measure, group (if the table has groups),
+    the dense model's value, the cells, the spread, and the paper's values if the table shows them.
 
-    Accuracies and their differences are shares (0 to 1); every number has all of its digits, as in the JSON document; a
-    missing one is empty. Texts are made harmless for spreadsheets (`formats.harmless`).
+    Accuracies and their differences are shares (0 to 1). Numbers have all digits; missing ones are empty. Texts are
+    escaped, so that no spreadsheet evaluates them as formulas (`formats.harmless`).
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -86,6 +87,8 @@ def table_csv(table: Shown) -> str:
 
 
 def table_json(table: Shown, address: str) -> str:
+    """The table's document as JSON, with the caption, the notes and the query that chose it."""
     document = table.document
+    chosen = document.model_dump(mode="json", include={"title", "measure", "show", "filters", "published", "table"})
     own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
-    return StudyTableDocument.model_validate({**dict(document), **own}).model_dump_json(indent=1)
+    return json.dumps({**own, **chosen}, indent=1, ensure_ascii=False)
