@@ -74,7 +74,7 @@ class TextPerplexity(Document):
     seqlen: int
     bos: bool = False  # whether every window begins with BOS, which ``seqlen`` includes
     source: str
-    sha256: str  # of the windows; perplexities are comparable if it is equal
+    sha256: str  # of the windows; perplexities with equal checksums are comparable
     dense: float | None = None
     ratio: float | None = None
     dense_href: str | None = None

@@ -37,7 +37,7 @@ DEFAULT_LIMIT = 50
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRecords:
     """What the documents of some records need beside the records: measurements and pairings by (evaluation, task or
     text), names of models, and the records of the paired dense evaluations by id."""
 
@@ -74,7 +74,7 @@ class Measured:
 def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
     """A page of the list of evaluations, newest first. Evaluations with equal labels get their date or id appended."""
     records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
-    measured = Measured.read(stores, records)
+    measured = MeasuredRecords.read(stores, records)
     complete = filter(measured.complete, records)
     items = [EvaluationSummary.model_validate(_summary(record, measured)) for record in complete]
     labels = told_apart([Described(item.label, (f"made {item.created_at:%Y-%m-%d}", item.id)) for item in items])
@@ -144,10 +144,10 @@ def task_examples(
     )
 
 
-def _read(stores: Stores, id: str) -> tuple[Record, Measured]:
+def _read(stores: Stores, id: str) -> tuple[Record, MeasuredRecords]:
     """One evaluation with its measurements. Raises Problem 404."""
     record = stores.results.get("evaluation", id)
-    measured = Measured.read(stores, [record])
+    measured = MeasuredRecords.read(stores, [record])
     if not measured.complete(record):
         raise not_found("evaluation", id)
     return record, measured
@@ -178,7 +178,7 @@ def _link(record: Record, names: Names) -> Link:
     return Link(label=names.label(record.spec["model"]), href=urls.evaluation(record.id))
 
 
-def _summary(record: Record, measured: Measured) -> dict[str, Any]:
+def _summary(record: Record, measured: MeasuredRecords) -> dict[str, Any]:
     model = measured.names.link(record.spec["model"])
     return {
         "id": record.id,
@@ -191,7 +191,7 @@ def _summary(record: Record, measured: Measured) -> dict[str, Any]:
     }
 
 
-def _accuracy(record: Record, task: str, measured: Measured) -> TaskComparison:
+def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> TaskComparison:
     """The accuracy on a task with its pairing; in a list of evaluations the pairing is not part of the JSON."""
     how, found = _tasks(record)[task], measured.values[record.id, task]
     pairing = measured.pairings.get((record.id, task))
@@ -221,7 +221,9 @@ def _accuracy(record: Record, task: str, measured: Measured) -> TaskComparison:
     return TaskComparison.model_validate(document)
 
 
-def _perplexities(record: Record, measured: Measured, dense: Mapping[str, tuple[str, float]]) -> list[TextPerplexity]:
+def _perplexities(
+    record: Record, measured: MeasuredRecords, dense: Mapping[str, tuple[str, float]]
+) -> list[TextPerplexity]:
     """The perplexities of a record. ``dense``: text -> (id of the dense evaluation, the perplexity in it)."""
     documents = []
     for text, how in _texts(record).items():
@@ -254,7 +256,7 @@ def _perplexities(record: Record, measured: Measured, dense: Mapping[str, tuple[
     return documents
 
 
-def _dense_perplexities(stores: Stores, record: Record, measured: Measured) -> dict[str, tuple[str, float]]:
+def _dense_perplexities(stores: Stores, record: Record, measured: MeasuredRecords) -> dict[str, tuple[str, float]]:
     """Text -> (id of the dense evaluation to compare with, the perplexity in it). The evaluation is the paired one; if
     the losses of windows were not kept, the newest one with the same windows."""
     dense = _same_windows(stores.results, record)

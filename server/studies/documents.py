@@ -41,8 +41,8 @@ class CellDocument(Document):
     at_chance: bool  # the interval contains chance (of a mean without one: all intervals do)
     best: bool  # best of the row, among cells without missing measurements
     measurements: int  # number of measurements in the mean, missing ones included
-    done: int  # number of those that exist
-    failed: int  # number of those whose job failed or was cancelled
+    done: int  # number of existing measurements
+    failed: int  # number of measurements whose job failed or was cancelled
     state: JobState  # succeeded if all jobs did
     job: str | None  # job of the evaluation, of a single measurement
     evaluation: str | None
@@ -156,7 +156,7 @@ class StudyDocument(StudySummary):
     measures: list[Measure]  # the study's measures; the first is the default
     show: Show  # the measure, or its difference to dense
     published: PaperTable | None  # the table of the paper whose values are shown
-    published_tables: list[str]  # names of those with a value for a cell of this table
+    published_tables: list[str]  # names of the paper's tables with a value for a cell of this table
     table: TableDocument
     tables: list[Link]  # the usual pairs of axes
     chart: StudyChart | None

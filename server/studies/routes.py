@@ -15,7 +15,7 @@ from prunescope.server.jobs.routes import announce, job_answer
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import STUDIES, address, make_frame, render
-from prunescope.server.stores import Stores, StoresHere
+from prunescope.server.stores import StoresHere
 from prunescope.server.studies.documents import StudyDocument, StudySummary
 from prunescope.server.studies.export.cells import cells_csv
 from prunescope.server.studies.export.files import table_file
@@ -104,13 +104,12 @@ def delete_study(stores: StoresHere, study: str) -> None:
     summary="Queue all failed and cancelled cells of a study again",
 )
 async def retry_study(stores: StoresHere, study: str) -> Response:
-    return await stores.submissions.take(lambda: _retried(stores, study))
+    def retry() -> Response:
+        job = submission.retry_cells(stores, study, send=None)
+        announce(stores, job)
+        return job_answer(stores, job, 202, {"location": urls.api(urls.job(job.id))})
 
-
-def _retried(stores: Stores, study: str) -> Response:
-    again = submission.retry_cells(stores, study, send=None)
-    announce(stores, again)
-    return job_answer(stores, again, 202, {"location": urls.api(urls.job(again.id))})
+    return await stores.submissions.take(retry)
 
 
 @api.get(

@@ -50,10 +50,10 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     for cell, known, compared in zip(cells, here, before, strict=True):
         start = _line(_settings(table, cell, pruning.get(cell.pruned or "", {})).values())
         end = _line((cell.pruned, cell.job, cell.artefact if known else None))
-        beside = table.dense_of.get(cell.artefact)
+        dense_evaluation = table.dense_of.get(cell.artefact)
         lines += [
-            f"{start},{task},{next(found)},{end},{beside if dense_there else ''}{_END}"
-            for task, dense_there in zip(tasks, compared, strict=True)
+            f"{start},{task},{next(found)},{end},{dense_evaluation if has_dense else ''}{_END}"
+            for task, has_dense in zip(tasks, compared, strict=True)
         ]
         if len(lines) >= ROWS_AT_ONCE:
             yield "".join(lines)

@@ -58,7 +58,12 @@ def table_file(document: StudyDocument, form: str) -> File:
             answer = render("studies/export/table", HtmlFile(table, address))
             return File(bytes(answer.body), "text/html; charset=utf-8", name)
         case _:
-            return File(table_json(table, address).encode(), "application/json", name)
+            # The table's document, with the caption, the notes and the query that chose it.
+            fields = {"title", "measure", "show", "filters", "published", "table"}
+            own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
+            contents = {**own, **document.model_dump(mode="json", include=fields)}
+            text = json.dumps(contents, indent=1, ensure_ascii=False)
+            return File(text.encode(), "application/json", name)
 
 
 def table_csv(table: Shown) -> str:
@@ -84,11 +89,3 @@ def table_csv(table: Shown) -> str:
                 numbers += [None if cell is None else cell.published for cell in row.cells]
             writer.writerow([*map(harmless, texts), *("" if each is None else repr(each) for each in numbers)])
     return out.getvalue()
-
-
-def table_json(table: Shown, address: str) -> str:
-    """The table's document as JSON, with the caption, the notes and the query that chose it."""
-    document = table.document
-    chosen = document.model_dump(mode="json", include={"title", "measure", "show", "filters", "published", "table"})
-    own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
-    return json.dumps({**own, **chosen}, indent=1, ensure_ascii=False)
