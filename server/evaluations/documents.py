@@ -1,80 +1,80 @@
-"""Documents of evaluations and of a task's examples."""
+"""JSON documents of evaluations and of a task's examples."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from prunescope.server.site.documents import Document, Link, Page
+from prunescope.store.evaluations.values import Interval
 
 
-class PairedAccuracy(Document):
-    """A pruned model compared with its dense model on the same rows of a task."""
+class Paired(Document):
+    """A pruned model's measurement compared with the dense model's on the same rows or windows."""
 
-    evaluation: Link  # the dense model's
+    evaluation: Link  # of the dense model
+    difference: float  # pruned minus dense: accuracy, or loss in nats per token
+    interval: Interval  # 95 % interval of the difference
+    p: float  # two-sided
+
+
+class PairedAccuracy(Paired):
+    """The pairing of accuracies: Tango's interval, p-value of McNemar's exact test, and numbers of rows."""
+
     rows: int
     both_right: int
-    newly_wrong: int  # right in dense, wrong here
+    newly_wrong: int  # right in the dense model, wrong in the pruned one
     newly_right: int
     both_wrong: int
-    difference: float
-    interval: tuple[float, float]  # of the difference, 95 %, Tango's
-    p: float  # McNemar's, exact and two-sided
 
 
 class TaskAccuracy(Document):
-    """A task's result; ``dense`` and ``difference`` when the dense model was measured on the same rows in the same
-    way."""
+    """The accuracy on one task. ``dense`` and ``difference`` are None unless the dense model was measured on the same
+    rows in the same way."""
 
     task: str
     group: str | None
     accuracy: float
     rows: int
-    interval: tuple[float, float]
+    interval: Interval
     chance: float
-    truncated: int = 0  # rows whose prompt was longer than the model's context and lost its beginning
-    majority: float | None = (
-        None  # of always giving the most frequent answer; None where the right one always stands alike
-    )
+    truncated: int = 0  # rows whose prompt exceeded the model's context and lost its beginning
+    majority: float | None = None  # of always giving the most frequent answer, None if useless (`telling_majority`)
     version: str | int | float | None = None
     prompt_hash: str | None = None
     dense: float | None = None
     difference: float | None = None
-    href: str  # its examples
+    href: str  # the examples
 
 
 class TaskComparison(TaskAccuracy):
-    """A task's result with the paired comparison to the dense model."""
+    """The accuracy on one task with its pairing."""
 
     paired: PairedAccuracy | None
 
 
-class PairedPerplexity(Document):
-    """A pruned model compared with its dense model on the same windows of a text. Losses are in nats a token; the
-    exponential of their difference is the ratio of the perplexities."""
+class PairedPerplexity(Paired):
+    """The pairing of losses, whose exp is the ratio of perplexities: Student's paired interval and p-value, and numbers
+    of windows."""
 
-    evaluation: Link  # the dense model's
     windows: int
-    worse: int  # windows that the pruned model predicts worse
+    worse: int  # windows with a higher loss of the pruned model
     better: int
     same: int
-    difference: float  # of the losses
-    interval: tuple[float, float]  # of the difference, 95 %, Student's, paired over the windows
-    p: float  # of the same test
 
 
 class TextPerplexity(Document):
-    """Perplexity on held-out text; ``dense`` and ``ratio`` (to it) when the dense model read the very same windows, and
-    ``paired`` when every window's loss of both was kept."""
+    """The perplexity on one held-out text. ``dense`` and ``ratio`` are None unless the dense model read the same
+    windows, ``paired`` unless the losses of all windows were kept for both models."""
 
-    text: str  # a named set, or a file
+    text: str  # the name of a data set, or a file
     perplexity: float
-    nll: float  # nats a token, the mean over ``tokens``
-    interval: tuple[float, float] | None
+    nll: float  # mean loss over ``tokens``, in nats per token
+    interval: Interval | None
     tokens: int
     windows: int
     seqlen: int
-    bos: bool = False  # whether every window begins with BOS, one of its tokens
+    bos: bool = False  # whether every window begins with BOS, which ``seqlen`` includes
     source: str
-    sha256: str  # of the windows: equal ones can be compared
+    sha256: str  # of the windows; perplexities with equal checksums are comparable
     dense: float | None = None
     ratio: float | None = None
     dense_href: str | None = None
@@ -94,13 +94,13 @@ class EvaluationSummary(Document):
 class EvaluationDocument(EvaluationSummary):
     tasks: Sequence[TaskComparison]
     spec: dict[str, object] | None = None
-    dense: Link | None = None  # the evaluation of the dense model that this one is compared with
-    context: int | None = None  # tokens that the model reads at most
+    dense: Link | None = None  # the evaluation of the dense model in the pairings
+    context: int | None = None  # the model's context length in tokens
     job: Link | None = None
 
 
 class ChoiceScores(Document):
-    """One model's answer: the log-likelihood of each choice, and the one that it chose."""
+    """One model's answer to a row: the log-likelihood of each choice, and the index of the chosen one."""
 
     chosen: int
     correct: bool
@@ -108,7 +108,7 @@ class ChoiceScores(Document):
 
     @property
     def margin(self) -> float | None:
-        """How far the chosen one lies above the next one, in nats; None where there is no other."""
+        """The score of the chosen choice minus the highest other score, in nats; None if there is only one choice."""
         others = self.scores[: self.chosen] + self.scores[self.chosen + 1 :]
         return self.scores[self.chosen] - max(others) if others else None
 
@@ -119,24 +119,23 @@ class TaskExample(Document):
     choices: list[str]
     answer: int
     this: ChoiceScores
-    against: ChoiceScores | None  # the dense model's answer, where it was measured
-    broken: bool  # right in dense, wrong here
-    mended: bool  # wrong in dense, right here
+    against: ChoiceScores | None  # the dense model's answer, None if it was not measured
+    broken: bool  # right in the dense model, wrong in this one
+    mended: bool  # wrong in the dense model, right in this one
 
 
 class TaskExamples(Page[TaskExample]):
-    """The examples of a task: those that pruning broke, then those it mended, the most confident first; then the rest.
-
-    Confident is where the margins of the two choices over the next ones add up to much (nats)."""
+    """The examples of a task: first the broken ones, then the mended ones, each by the sum of both models' margins
+    (largest first), then all others."""
 
     evaluation: Link
     model: Link
     dense: Link | None
     result: TaskComparison
-    of_dense: bool  # the model is a dense one: there is nothing that it would be compared with
+    of_dense: bool  # whether the model is a dense one, so that nothing can be broken
     broken: int | None
     mended: int | None
-    attributions: list[Link]  # runs that hold this model, to go from here to its neurons
-    attribute_href: str | None  # the form, filled in for this model
-    attribution_job: dict[str, object] | None  # a job of the first rows that broke: POST it to /api/v1/jobs
-    attribution_rows: int  # how many rows that job takes
+    attributions: list[Link]  # attributions of this model
+    attribute_href: str | None  # the form of a new job, filled in for this model
+    attribution_job: dict[str, object] | None  # a job of the first broken rows, to be posted to /api/v1/jobs
+    attribution_rows: int  # number of rows of this job

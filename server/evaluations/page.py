@@ -1,6 +1,5 @@
 """Contexts of the pages of evaluations: the list, one evaluation, and the examples of one of its tasks."""
 
-import json
 from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobKind
@@ -8,7 +7,15 @@ from prunescope.server import urls
 from prunescope.server.evaluations.documents import EvaluationDocument, EvaluationSummary, TaskExamples
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Empty, ListPage
+
+
+@dataclass(frozen=True)
+class EvaluationsPage:
+    """The context of ``evaluations/list.html``."""
+
+    frame: Frame
+    document: Page[EvaluationSummary]
+    new_href: str = urls.new_job(kind=JobKind.EVALUATE)
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class EvaluationPage:
     frame: Frame
     document: EvaluationDocument
     delete_href: str
-    after_delete: str
+    after_delete: str = urls.evaluations()
 
 
 @dataclass(frozen=True)
@@ -27,19 +34,5 @@ class TaskPage:
 
     frame: Frame
     document: TaskExamples
-    post_href: str
     job: str
-
-
-def evaluations_page(page: Page[EvaluationSummary], frame: Frame) -> ListPage[EvaluationSummary]:
-    start = urls.new_job(kind=JobKind.EVALUATE)
-    empty = Empty("No evaluations yet", "An evaluation measures a model's accuracy on tasks.", "Start one", start)
-    return ListPage(frame, page.items, empty, page.next_href)
-
-
-def evaluation_page(document: EvaluationDocument, frame: Frame) -> EvaluationPage:
-    return EvaluationPage(frame, document, delete_href=urls.api(document.href), after_delete=urls.evaluations())
-
-
-def task_page(document: TaskExamples, frame: Frame) -> TaskPage:
-    return TaskPage(frame, document, post_href=urls.api(urls.jobs()), job=json.dumps(document.attribution_job))
+    post_href: str = urls.api(urls.jobs())

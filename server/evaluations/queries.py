@@ -1,4 +1,4 @@
-"""Reads evaluations: accuracies and perplexities beside the dense model's, and the examples that pruning broke."""
+"""Builds the documents of evaluations: the list, one evaluation with its pairings, and the examples of a task."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,6 @@ from prunescope.server.evaluations.documents import (
     EvaluationDocument,
     EvaluationSummary,
     PairedPerplexity,
-    TaskAccuracy,
     TaskComparison,
     TaskExample,
     TaskExamples,
@@ -33,85 +32,88 @@ from prunescope.store.evaluations.values import Measurement, Pairing, telling_ma
 
 MAX_EXAMPLES = 200
 MAX_TEXTS = 10
-"""Texts of an attribution, as many as the paper takes of a task (arXiv 2503.01542, section 3.3)."""
+"""Maximum number of broken rows in the offered attribution job, as in the paper (arXiv 2503.01542, section 3.3)."""
+DEFAULT_LIMIT = 50
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What evaluations are shown with: what they found, names of models, and the pairings with those dense evaluations
-    that are there. Keys are (evaluation, task or text)."""
+class MeasuredRecords:
+    """What the documents of some records need beside the records: measurements and pairings by (evaluation, task or
+    text), names of models, and the records of the paired dense evaluations by id."""
 
     values: Mapping[tuple[str, str], Measurement]
     names: Names
     pairings: Mapping[tuple[str, str], Pairing]
     dense: Mapping[str, Record]
-    links: Mapping[str, Link]  # to the dense evaluations
 
     @classmethod
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
-        """What the documents of these records need besides them: values, names and pairings, one query for all."""
+        """Read the data of all records, with one query for each kind of data. Pairings with deleted evaluations are
+        left out."""
         values = stores.measurements.values_of(record.id for record in records)
         found = stores.measurements.pairings_of(record.id for record in records)
         dense = stores.results.many("evaluation", [pairing.dense_evaluation for pairing in found.values()])
         pairings = {key: pairing for key, pairing in found.items() if pairing.dense_evaluation in dense}
         names = Names(stores, (each for record in [*records, *dense.values()] for each in references_of(record.spec)))
-        return cls(values, names, pairings, dense, {id: _link(record, names) for id, record in dense.items()})
+        return cls(values, names, pairings, dense)
 
     def complete(self, record: Record) -> bool:
-        """False where an evaluation was deleted after its record was read."""
+        """Whether all measurements of a record were found; False if it was deleted after it had been read."""
         keys = [*_tasks(record), *map(text_key, _texts(record))]
         return all((record.id, key) in self.values for key in keys)
 
     def dense_of(self, record: Record, tasks: Iterable[str]) -> Record | None:
-        """The dense model's evaluation that the first of these tasks is paired with, of those that are."""
+        """The dense evaluation that the first of the tasks with a pairing is paired with; None without a pairing."""
         found = (self.pairings.get((record.id, task)) for task in tasks)
         return next((self.dense[pairing.dense_evaluation] for pairing in found if pairing), None)
 
+    def dense_link(self, pairing: Pairing) -> Link:
+        return _link(self.dense[pairing.dense_evaluation], self.names)
+
 
 def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
-    """A page of the list of evaluations, newest first."""
+    """A page of the list of evaluations, newest first. Evaluations with equal labels get their date or id appended."""
     records, after = stores.results.list("evaluation", cursor=cursor, limit=limit)
-    beside = Beside.read(stores, records)
-    there = filter(beside.complete, records)
-    items = [EvaluationSummary.model_validate(_summary(record, beside)) for record in there]
+    measured = MeasuredRecords.read(stores, records)
+    complete = filter(measured.complete, records)
+    items = [EvaluationSummary.model_validate(_summary(record, measured)) for record in complete]
     labels = told_apart([Described(item.label, (f"made {item.created_at:%Y-%m-%d}", item.id)) for item in items])
     items = [item.model_copy(update={"label": label}) for item, label in zip(items, labels, strict=True)]
     return Page[EvaluationSummary](items=items, next=after, next_href=urls.evaluations(cursor=after) if after else None)
 
 
 def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
-    """One evaluation. Problem 404."""
-    record, beside = _with_values(stores, id)
-    dense = beside.dense_of(record, _tasks(record))
+    """One evaluation. Raises Problem 404."""
+    record, measured = _read(stores, id)
+    dense = measured.dense_of(record, _tasks(record))
     return EvaluationDocument.model_validate(
         {
-            **_summary(record, beside),
-            "tasks": [_comparison(record, task, beside) for task in _tasks(record)],
+            **_summary(record, measured),
             "spec": record.spec,
             "context": record.summary.get("context"),
-            "perplexity": _perplexities(record, beside, _dense_perplexities(stores, record, beside)),
-            "dense": dense and beside.links[dense.id],
+            "perplexity": _perplexities(record, measured, _dense_perplexities(stores, record, measured)),
+            "dense": dense and _link(dense, measured.names),
             "job": job_link(record),
         }
     )
 
 
 def task_examples(
-    stores: Stores, id: str, task: str, *, against: str | None = None, cursor: str | None = None, limit: int = 50
+    stores: Stores, id: str, task: str, *, against: str | None, cursor: str | None, limit: int | None
 ) -> TaskExamples:
-    """The examples of a task, the broken ones first and of these the most confident ones (`_surprise`); compared with
-    the dense model's evaluation, or the one named."""
-    window = Window.parse(cursor, limit, MAX_EXAMPLES)
-    record, beside = _with_values(stores, id)
+    """A page of the examples of a task, compared with the evaluation ``against`` (default: the paired dense one).
+    Raises Problem 404 for an unknown evaluation or task, 422 for the other arguments."""
+    window = Window.parse(cursor, DEFAULT_LIMIT if limit is None else limit, MAX_EXAMPLES)
+    record, measured = _read(stores, id)
     if task not in _tasks(record):
         message = unknown_name(task, _tasks(record))
         raise Problem(404, "not-found", "No such task", f"evaluation {id}: {message}")
-    names = beside.names
-    other = _evaluation(stores, against, task) if against else beside.dense_of(record, [task])
+    names = measured.names
+    other = _against(stores, against, task) if against else measured.dense_of(record, [task])
     names.learn(references_of(other.spec) if other else [])
     theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
     examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
-    examples.sort(key=lambda each: (not each.broken, not each.mended, -_surprise(each), each.index))
+    examples.sort(key=lambda each: (not each.broken, not each.mended, -_margins(each), each.index))
     broken = [each.index for each in examples if each.broken]
     after = window.after(len(examples))
     reference = record.spec["model"]
@@ -119,21 +121,21 @@ def task_examples(
     taken = broken[:MAX_TEXTS] if base else []
     texts = {"dataset": task, "indices": taken}
     spec = {"dense": base, "pruned": [reference], "texts": texts, "prompt": task}
-    asked = None if limit == 50 else limit
-    called = stores.names.attributions()
+    labels = stores.names.attributions()
+    state = {"against": against, "limit": None if limit == DEFAULT_LIMIT else limit}
     return TaskExamples(
         items=examples[window.offset : window.offset + window.limit],
         next=after,
-        next_href=urls.evaluation_task(id, task, against=against, limit=asked, cursor=after) if after else None,
+        next_href=urls.evaluation_task(id, task, **state, cursor=after) if after else None,
         evaluation=_link(record, names),
         model=names.link(reference),
         dense=_link(other, names) if other else None,
-        result=_comparison(record, task, beside),
+        result=_accuracy(record, task, measured),
         of_dense=is_dense(stores, reference),
         broken=len(broken) if other else None,
         mended=sum(each.mended for each in examples) if other else None,
         attributions=[
-            Link(label=called.get(found.id) or found.id, href=urls.attribution(found.id))
+            Link(label=labels.get(found.id) or found.id, href=urls.attribution(found.id))
             for found in stores.results.naming("attribution", [reference])
         ],
         attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
@@ -142,17 +144,17 @@ def task_examples(
     )
 
 
-def _with_values(stores: Stores, id: str) -> tuple[Record, Beside]:
-    """An evaluation and what it is shown with. Problem 404."""
+def _read(stores: Stores, id: str) -> tuple[Record, MeasuredRecords]:
+    """One evaluation with its measurements. Raises Problem 404."""
     record = stores.results.get("evaluation", id)
-    beside = Beside.read(stores, [record])
-    if not beside.complete(record):
+    measured = MeasuredRecords.read(stores, [record])
+    if not measured.complete(record):
         raise not_found("evaluation", id)
-    return record, beside
+    return record, measured
 
 
-def _evaluation(stores: Stores, id: str, task: str) -> Record:
-    """The evaluation to compare with. Problem 422."""
+def _against(stores: Stores, id: str, task: str) -> Record:
+    """The evaluation ``against``. Raises Problem 422 if it does not exist or did not measure the task."""
     found = stores.results.many("evaluation", [id]).get(id)
     if found is None or task not in _tasks(found):
         message = f"there is no evaluation {id[:40]!r} that measured {task}"
@@ -161,13 +163,13 @@ def _evaluation(stores: Stores, id: str, task: str) -> Record:
 
 
 def _tasks(record: Record) -> dict[str, dict[str, Any]]:
-    """Task -> how it was measured."""
+    """Task -> how it was measured (version, prompt, truncated rows)."""
     tasks: dict[str, dict[str, Any]] = record.summary.get("tasks", {})
     return tasks
 
 
 def _texts(record: Record) -> dict[str, dict[str, Any]]:
-    """Text that perplexity was measured on -> how; empty for an evaluation without."""
+    """Text on which perplexity was measured -> how (loss, windows, checksum)."""
     texts: dict[str, dict[str, Any]] = record.summary.get("perplexity") or {}
     return texts
 
@@ -176,54 +178,58 @@ def _link(record: Record, names: Names) -> Link:
     return Link(label=names.label(record.spec["model"]), href=urls.evaluation(record.id))
 
 
-def _summary(record: Record, beside: Beside) -> dict[str, Any]:
-    model = beside.names.link(record.spec["model"])
+def _summary(record: Record, measured: MeasuredRecords) -> dict[str, Any]:
+    model = measured.names.link(record.spec["model"])
     return {
         "id": record.id,
         "model": model,
         "label": f"{model.label} · {measured_label(record.spec)}",
-        "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, beside)) for task in _tasks(record)],
-        "perplexity": _perplexities(record, beside, {}),
+        "tasks": [_accuracy(record, task, measured) for task in _tasks(record)],
+        "perplexity": _perplexities(record, measured, {}),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
 
 
-def _accuracy(record: Record, task: str, beside: Beside) -> dict[str, Any]:
-    how, measured = _tasks(record)[task], beside.values[record.id, task]
-    pairing = beside.pairings.get((record.id, task))
-    return {
+def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> TaskComparison:
+    """The accuracy on a task with its pairing; in a list of evaluations the pairing is not part of the JSON."""
+    how, found = _tasks(record)[task], measured.values[record.id, task]
+    pairing = measured.pairings.get((record.id, task))
+    document = {
         "task": task,
         "group": TASKS.get(task),
-        "accuracy": measured.value,
-        "rows": measured.rows,
-        "interval": measured.interval,
-        "chance": measured.chance,
+        "accuracy": found.value,
+        "rows": found.rows,
+        "interval": found.interval,
+        "chance": found.chance,
         "truncated": how.get("truncated", 0),
-        "majority": telling_majority(measured.majority),
+        "majority": telling_majority(found.majority),
         "version": how.get("version"),
         "prompt_hash": how.get("prompt_hash"),
-        "dense": pairing and (pairing.both_right + pairing.newly_wrong) / pairing.rows,
-        "difference": pairing and pairing.difference,
         "href": urls.evaluation_task(record.id, task),
+        "paired": None,
     }
+    if pairing:
+        document["dense"] = (pairing.both_right + pairing.newly_wrong) / pairing.rows
+        document["difference"] = pairing.difference
+        document["paired"] = {
+            **pairing._asdict(),
+            "evaluation": measured.dense_link(pairing),
+            "both_wrong": pairing.both_wrong,
+            "interval": pairing.interval,
+        }
+    return TaskComparison.model_validate(document)
 
 
-def _comparison(record: Record, task: str, beside: Beside) -> TaskComparison:
-    paired = None
-    if pairing := beside.pairings.get((record.id, task)):
-        ends = {"both_wrong": pairing.both_wrong, "interval": pairing.interval}
-        paired = {"evaluation": beside.links[pairing.dense_evaluation], **pairing._asdict(), **ends}
-    return TaskComparison.model_validate({**_accuracy(record, task, beside), "paired": paired})
-
-
-def _perplexities(record: Record, beside: Beside, dense: Mapping[str, tuple[str, float]]) -> list[TextPerplexity]:
-    """A record's perplexities; ``dense``: text -> the dense evaluation to compare it with, and its perplexity."""
+def _perplexities(
+    record: Record, measured: MeasuredRecords, dense: Mapping[str, tuple[str, float]]
+) -> list[TextPerplexity]:
+    """The perplexities of a record. ``dense``: text -> (id of the dense evaluation, the perplexity in it)."""
     documents = []
     for text, how in _texts(record).items():
-        found = beside.values[record.id, text_key(text)]
+        found = measured.values[record.id, text_key(text)]
         evaluation, before = dense.get(text, (None, None))
-        pairing = beside.pairings.get((record.id, text_key(text))) if evaluation else None
+        pairing = measured.pairings.get((record.id, text_key(text))) if evaluation else None
         documents.append(
             TextPerplexity(
                 text=text,
@@ -236,7 +242,7 @@ def _perplexities(record: Record, beside: Beside, dense: Mapping[str, tuple[str,
                 dense_href=urls.evaluation(evaluation) if evaluation else None,
                 paired=pairing
                 and PairedPerplexity(
-                    evaluation=beside.links[pairing.dense_evaluation],
+                    evaluation=measured.dense_link(pairing),
                     windows=pairing.rows,
                     worse=pairing.newly_wrong,
                     better=pairing.newly_right,
@@ -250,12 +256,12 @@ def _perplexities(record: Record, beside: Beside, dense: Mapping[str, tuple[str,
     return documents
 
 
-def _dense_perplexities(stores: Stores, record: Record, beside: Beside) -> dict[str, tuple[str, float]]:
-    """Text -> the dense evaluation that a record's perplexity is paired with, and the perplexity there; where windows'
-    losses were not kept, the newest one of the same windows."""
+def _dense_perplexities(stores: Stores, record: Record, measured: MeasuredRecords) -> dict[str, tuple[str, float]]:
+    """Text -> (id of the dense evaluation to compare with, the perplexity in it). The evaluation is the paired one; if
+    the losses of windows were not kept, the newest one with the same windows."""
     dense = _same_windows(stores.results, record)
     for text in _texts(record):
-        if pairing := beside.pairings.get((record.id, text_key(text))):
+        if pairing := measured.pairings.get((record.id, text_key(text))):
             dense[text] = pairing.dense_evaluation
     values = stores.measurements.values_of(dense.values())
     keys = {text: (evaluation, text_key(text)) for text, evaluation in dense.items()}
@@ -263,8 +269,8 @@ def _dense_perplexities(stores: Stores, record: Record, beside: Beside) -> dict[
 
 
 def _same_windows(results: Results, record: Record) -> dict[str, str]:
-    """Text -> the newest evaluation of the model that this record's model was pruned from with the same tokens in the
-    same windows: a figure of 4096 tokens says nothing beside one of 2048."""
+    """Text -> id of the newest evaluation of the record's dense model on the same windows (equal checksums): a
+    perplexity of windows of 4096 tokens is not comparable with one of 2048."""
     reference, texts = record.spec["model"], _texts(record)
     if not texts or not reference.startswith(PRUNED):
         return {}
@@ -300,9 +306,8 @@ def _example(this: dict[str, Any], other: dict[str, Any] | None) -> TaskExample:
     )
 
 
-def _surprise(example: TaskExample) -> float:
-    """How sure the dense model was of its answer and the pruned one of another, in nats: the margins of both choices
-    over the next one, added up. 0 where both chose the same."""
+def _margins(example: TaskExample) -> float:
+    """The sum of both models' margins in nats: how confident they were of different choices; 0 for equal choices."""
     if example.against is None or example.against.chosen == example.this.chosen:
         return 0.0
     return (example.this.margin or 0.0) + (example.against.margin or 0.0)

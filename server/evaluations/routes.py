@@ -1,4 +1,6 @@
-"""Evaluations: accuracies and perplexities of a model, and the examples behind them."""
+"""Routes of evaluations: list, one evaluation, deletion, and the examples of a task."""
+
+import json
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -6,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.evaluations.documents import EvaluationDocument, EvaluationSummary, TaskExamples
-from prunescope.server.evaluations.page import evaluation_page, evaluations_page, task_page
+from prunescope.server.evaluations.page import EvaluationPage, EvaluationsPage, TaskPage
 from prunescope.server.evaluations.queries import evaluation_document, evaluation_list, task_examples
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
@@ -25,9 +27,9 @@ def list_evaluations(stores: StoresHere, cursor: str | None = None, limit: int =
 @pages.get(urls.evaluations.route)
 def show_evaluations(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
-    page = asked.read(lambda: evaluation_list(stores, cursor=asked.text("cursor")))
+    document = asked.read(lambda: evaluation_list(stores, cursor=asked.text("cursor")))
     frame = make_frame(request, "Evaluations", section="Evaluations", notices=asked.notices)
-    return render("evaluations/list", evaluations_page(page, frame))
+    return render("evaluations/list", EvaluationsPage(frame, document))
 
 
 @api.get(urls.evaluation.route, responses=problems(404), summary="Accuracies of one model")
@@ -40,7 +42,7 @@ def show_evaluation(request: Request, stores: StoresHere, evaluation: str) -> Re
     asked = Asked(request)
     document = evaluation_document(stores, evaluation)
     frame = make_frame(request, document.label, EVALUATIONS, section="Evaluations", notices=asked.notices)
-    return render("evaluations/evaluation", evaluation_page(document, frame))
+    return render("evaluations/evaluation", EvaluationPage(frame, document, delete_href=urls.api(document.href)))
 
 
 @api.delete(urls.evaluation.route, status_code=204, responses=problems(404, 409), summary="Remove an evaluation")
@@ -67,22 +69,17 @@ def get_examples(
 @pages.get(urls.evaluation_task.route)
 def show_task(request: Request, stores: StoresHere, evaluation: str, task: str) -> Response:
     asked = Asked(request, "against", "cursor", "limit")
-
-    def examples() -> TaskExamples:
-        limit = asked.whole("limit")
-        sized = {} if limit is None else {"limit": limit}
-        return task_examples(
-            stores, evaluation, task, against=asked.text("against"), cursor=asked.text("cursor"), **sized
+    document = asked.read(
+        lambda: task_examples(
+            stores,
+            evaluation,
+            task,
+            against=asked.text("against"),
+            cursor=asked.text("cursor"),
+            limit=asked.whole("limit"),
         )
-
-    document = asked.read(examples)
-    crumb = Crumb(document.evaluation.label, document.evaluation.href)
-    frame = make_frame(
-        request,
-        f"{task} · {document.model.label}",
-        EVALUATIONS,
-        crumb,
-        section="Evaluations",
-        notices=asked.notices,
     )
-    return render("evaluations/task", task_page(document, frame))
+    crumb = Crumb(document.evaluation.label, document.evaluation.href)
+    title = f"{task} · {document.model.label}"
+    frame = make_frame(request, title, EVALUATIONS, crumb, section="Evaluations", notices=asked.notices)
+    return render("evaluations/task", TaskPage(frame, document, job=json.dumps(document.attribution_job)))

@@ -1,23 +1,30 @@
-"""The charts that a study has the axes for, and the table that each of them draws."""
+"""The charts that a study offers: each one's document with the table that it draws, and its context on the page."""
 
+from dataclasses import dataclass
+from html import escape
 from typing import NamedTuple
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
+from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
-from prunescope.server.studies.documents import ChartName, StudyChart
-from prunescope.server.studies.query import StudyQuery
-from prunescope.server.studies.tables import Beside, axis_sizes, table_document
+from prunescope.server.studies.documents import CellDocument, ChartName, RowDocument, StudyChart
+from prunescope.server.studies.measures import MeasureWords
+from prunescope.server.studies.query import StudyQuery, shown_query
+from prunescope.server.studies.shown import Shown
+from prunescope.server.studies.tables import TableContext, axis_sizes, table_document
 from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.studies.pivot import pivot
 from prunescope.store.studies.table import Axis, StudyTable
 
+MAX_TOGETHER = 6
+"""Maximum number of lines in one plot; more lines get a panel each."""
 SEMI_STRUCTURED = "2:4"
 
 
 class _Kind(NamedTuple):
-    title: str  # with the measure's name in it
-    like: str
+    title: str  # a format string of the measure's name
+    like: str  # the corresponding table or figure of the paper
     columns: Axis
 
 
@@ -30,7 +37,7 @@ KINDS: dict[ChartName, _Kind] = {
 
 
 def chart_links(table: StudyTable, query: StudyQuery) -> list[Link]:
-    """Addresses of the page with each chart above the table that it draws."""
+    """A link for each chart: the page with the chart and, below it, its table."""
     return [
         Link(
             label=_title(name, table), href=urls.study(table.id, **_crossed(table, name, query).with_(chart=name).state)
@@ -39,8 +46,8 @@ def chart_links(table: StudyTable, query: StudyQuery) -> list[Link]:
     ]
 
 
-def study_chart(table: StudyTable, name: str, query: StudyQuery, beside: Beside) -> StudyChart:
-    """The chart with this name. Problem 422 for an unknown name, and for a chart that this study has no axes for."""
+def study_chart(table: StudyTable, name: str, query: StudyQuery, context: TableContext) -> StudyChart:
+    """The chart ``name``. Raises Problem 422 if it is unknown, or if the study has too few values on its axes."""
     offered = _offered(table)
     found: ChartName | None = next((each for each in KINDS if each == name), None)
     if found is None:
@@ -53,7 +60,7 @@ def study_chart(table: StudyTable, name: str, query: StudyQuery, beside: Beside)
         name=found,
         title=_title(found, table),
         like=KINDS[found].like if table.measure == ACCURACY else "",
-        table=table_document(table, pivot(table, drawn.rows or "", KINDS[found].columns, drawn.where), beside),
+        table=table_document(table, pivot(table, drawn.rows or "", KINDS[found].columns, drawn.where), context),
         href=urls.study(table.id, **drawn.state),
         csv_href=urls.study_table(table.id, "csv", **drawn.state),
     )
@@ -76,15 +83,113 @@ def _title(name: ChartName, table: StudyTable) -> str:
 
 
 def _crossed(table: StudyTable, name: ChartName, query: StudyQuery) -> StudyQuery:
-    """The query of the table that a chart draws. Figure 5 is of 2:4 unless the query filters patterns."""
+    """The query of the table that a chart draws. The chart of groups (Figure 5) shows 2:4 unless ``query`` filters
+    patterns."""
     drawn = query.with_(rows=_rows(table, name, query), columns=KINDS[name].columns, chart=None)
     return drawn.with_(pattern=drawn.pattern or [SEMI_STRUCTURED]) if name == "group" else drawn
 
 
 def _rows(table: StudyTable, name: ChartName, query: StudyQuery) -> str | None:
-    """The axis whose values are the lines or marks; over sparsity the table's rows, unless these are the patterns."""
+    """The axis whose values are the lines or marks. Over sparsity these are the rows of ``query``, unless the rows are
+    patterns."""
     if name != "sparsity":
         return "group" if name == "group" else "method"
     if query.rows != "pattern":
         return query.rows
     return "method" if len(table.axes["method"]) > 1 else "task"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The context of the chart; ``figure`` is the name of the script's function that draws ``data``."""
+
+    note: str
+    label: str
+    figure: str
+    data: dict[str, object]
+    close_href: str
+    plotly: str
+
+
+def chart_context(shown: Shown, here: str) -> Chart | None:
+    """The chart of the document; None if the document has none. ``here``: address of the page."""
+    chart, measure = shown.document.chart, shown.measure
+    if chart is None:
+        return None
+    drawn = [row for row in chart.table.rows if any(cell and cell.value is not None for cell in row.cells)]
+    figure = "studyMarks"
+    if chart.name in {"sparsity", "seqlen"}:
+        figure = "studyPanels" if len(drawn) > MAX_TOGETHER else "studyLines"
+    what = (measure.change_title if shown.differences else measure.title).lower()
+    down, across = measure.axis(chart.table.rows_axis), measure.axis(chart.table.columns_axis)
+    return Chart(
+        note=", ".join(_chart_notes(chart, drawn, shown)),
+        label=f"{chart.title}: {what} by {across}, one of each {down}; the table behind it holds the numbers",
+        figure=figure,
+        data={
+            "x": _places(chart),
+            "numeric": chart.name == "sparsity",
+            "logarithmic": measure.logarithmic,
+            "xTitle": "sparsity, %" if chart.name == "sparsity" else across,
+            "yTitle": measure.change_plotted if shown.differences else measure.plotted,
+            "difference": shown.differences,
+            "series": [_series(chart, row, shown) for row in drawn],
+        },
+        close_href=urls.with_state(here, **shown_query(shown.document).with_(chart=None).state),
+        plotly=urls.PLOTLY,
+    )
+
+
+def _chart_notes(chart: StudyChart, drawn: list[RowDocument], shown: Shown) -> list[str]:
+    notes = [f"like {chart.like}"] if chart.like else []
+    if chart.table.averaged:
+        notes.append(f"{shown.measure.mean} over {', '.join(map(shown.measure.axis, chart.table.averaged))}")
+    if drawn:
+        if any(cell and shown.interval(cell) for row in drawn for cell in row.cells):
+            notes.append("95 % intervals")
+        if chart.name == "sparsity" and any(":" in label.label for label in chart.table.column_labels):
+            notes.append("open marks: n:m")
+        if not shown.differences:
+            notes.append(shown.measure.levels)
+    return notes
+
+
+def _places(chart: StudyChart) -> list[object]:
+    """The x coordinates of the columns: sparsities in percent, or labels."""
+    if chart.name == "sparsity":
+        return [None if label.number is None else round(100 * label.number, 3) for label in chart.table.column_labels]
+    return [escape(label.label) for label in chart.table.column_labels]
+
+
+def _series(chart: StudyChart, row: RowDocument, shown: Shown) -> dict[str, object]:
+    measure, names = shown.measure, chart.table.columns
+
+    def place(value: float | None) -> float | None:
+        return None if value is None else measure.place(value)
+
+    intervals = [None if cell is None else shown.interval(cell) for cell in row.cells]
+    return {
+        "name": escape(row.label),
+        "values": [None if cell is None else place(shown.value(cell)) for cell in row.cells],
+        "low": [None if each is None else place(each[0]) for each in intervals],
+        "high": [None if each is None else place(each[1]) for each in intervals],
+        # n:m patterns are separate points; the line connects unstructured ones.
+        "apart": [chart.name == "sparsity" and ":" in name for name in names],
+        "labels": [_point_label(row, name, cell, measure) for name, cell in zip(names, row.cells, strict=True)],
+        "hrefs": [None if cell is None else cell.href for cell in row.cells],
+        "dense": measure.no_change if shown.differences else place(row.dense),
+        "chance": None if shown.differences else place(row.chance),
+    }
+
+
+def _point_label(row: RowDocument, column: str, cell: CellDocument | None, measure: MeasureWords) -> str:
+    if cell is None or cell.value is None:
+        return ""
+    lines = [f"{escape(row.label)} · {escape(column)}", f"{measure.name} {measure.text(cell.value)}{measure.unit}"]
+    if cell.interval is not None:
+        lines[-1] += f" ({measure.text(cell.interval[0])} to {measure.text(cell.interval[1])})"
+    if cell.change is not None:
+        lines.append(f"{measure.change_text(cell.change)}{measure.change_unit} to dense")
+    if cell.measurements > 1:
+        lines.append(f"{measure.mean} of {cell.done} of {formats.plural(cell.measurements, 'measurement')}")
+    return "<br>".join(lines)

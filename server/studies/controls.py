@@ -1,24 +1,25 @@
-"""Controls of a study's page: the two axes, the filters, the measure, the chart and the files.
+"""Controls of a study's page: the two axes, the filters, the measure, the chart and the exported files.
 
-The axes and filters are a plain GET form, everything else is a link: the page works without script, and its address
-says all of it.
+Axes and filters are a GET form, all other controls are links, so that the page works without script and its address
+contains the whole state.
 """
 
 from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.parts import Href, Option, Picker
-from prunescope.server.studies.documents import StudyDocument, table_title
+from prunescope.server.site.parts import Href, Option, Picker, picker
+from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.measures import MEASURES
 from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
 from prunescope.server.studies.tables import axis_sizes
 from prunescope.store.evaluations.values import Measure
+from prunescope.store.studies.published import published_table
 from prunescope.store.studies.table import AXES
 
 SHOWN_LABELS = 2
-"""A filter with more values than so many only counts them."""
+"""Maximum number of values that a filter's menu names; more are only counted."""
 FILE_NAMES = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "json": "JSON"}
 LIKE_TABLES = {
     ("task", "calibration"): "Table 1",
@@ -26,24 +27,20 @@ LIKE_TABLES = {
     ("task", "pattern"): "Table 3",
     ("task", "seqlen"): "Table 5",
 }
-"""What of the paper a pair of axes is laid out like."""
+"""(rows, columns) -> the tables of the paper with these axes."""
 
 
 @dataclass(frozen=True)
 class Controls:
-    """Everything above the table; a shared page has the exports only.
+    """Everything above the table; a shared page has only the exports."""
 
-    Of the form are its address, the axes (axis -> name) that can be rows and columns, the filters (axis -> what its
-    menu says is chosen; its values are checkboxes, and all of them count while none is checked) and hidden fields.
-    """
-
-    action: str
-    axes: dict[str, str]
-    filters: dict[str, str]
-    kept: dict[str, urls.State]
+    action: str  # the address of the form
+    axes: dict[str, str]  # axis that can be rows or columns -> its name
+    filters: dict[str, str]  # axis -> the selection, as its menu shows it
+    kept: dict[str, urls.State]  # the form's hidden fields
     toggles: tuple[Picker, ...]
     menus: tuple[Picker, ...]
-    chips: tuple[Option, ...]
+    chips: tuple[Option, ...]  # the set filters, each a link to the page without it
     clear_href: str
     exports: tuple[Option, ...]
 
@@ -57,7 +54,7 @@ def study_controls(shown: Shown, here: str) -> Controls:
 
     sizes = axis_sizes(document.axes)
     several = [axis for axis, size in sizes.items() if size > 1 or axis in document.filters]
-    filters = {axis: _chosen(document, axis, sizes[axis]) for axis in several}
+    filters = {axis: _selection(document, axis, sizes[axis]) for axis in several}
     offered = [axis for axis in document.axes if axis in {*filters, table.rows_axis, table.columns_axis}]
     return Controls(
         action=here,
@@ -72,8 +69,8 @@ def study_controls(shown: Shown, here: str) -> Controls:
     )
 
 
-def _chosen(document: StudyDocument, axis: str, size: int) -> str:
-    """``averaged, 3``, ``all 3``, ``c4, ptb``, ``3 of 9 and none``."""
+def _selection(document: StudyDocument, axis: str, size: int) -> str:
+    """The selected values of a filter: ``averaged, 3``, ``all 3``, ``c4, ptb``, ``3 of 9 and none``."""
     chosen = document.filters.get(axis, [])
     if not chosen:
         return f"averaged, {size}" if axis in document.table.averaged else f"all {size}"
@@ -84,7 +81,7 @@ def _chosen(document: StudyDocument, axis: str, size: int) -> str:
 
 
 def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
-    """The choice of a measure; empty for a study of one. It drops from the address what belongs to one measure only:
+    """The choice of a measure; empty if the study has only one. Its links drop the state that only one measure has:
     tasks, groups, the paper's values."""
     if len(document.measures) < 2:
         return ()
@@ -102,12 +99,9 @@ def _measures(document: StudyDocument, href: Href) -> tuple[Picker, ...]:
 
 
 def _show(shown: Shown, href: Href) -> Picker:
-    alone = len(shown.document.measures) == 1
-    options = (
-        Option(shown.measure.title if alone else "Values", href(show=None), not shown.differences),
-        Option(shown.measure.change_title, href(show="difference"), shown.differences),
-    )
-    return Picker("What is shown", "", options)
+    values = shown.measure.title if len(shown.document.measures) == 1 else "Values"
+    names = {None: values, "difference": shown.measure.change_title}
+    return picker("What is shown", names, "difference" if shown.differences else None, lambda show: href(show=show))
 
 
 def _menus(shown: Shown, href: Href) -> tuple[Picker, ...]:
@@ -121,9 +115,9 @@ def _menus(shown: Shown, href: Href) -> tuple[Picker, ...]:
         menus.append(Picker("Chart", f"Chart: {now.lower() if now else 'none'}", (none, *charts)))
     paper = document.published.name if document.published else None
     if papers := [*dict.fromkeys([*document.published_tables, *filter(None, [paper])])]:
-        tables = [Option(table_title(name), href(published=name), name == paper) for name in papers]
+        tables = [Option(published_table(name).title, href(published=name), name == paper) for name in papers]
         none = Option("None", href(published=None), paper is None)
-        title = table_title(paper) if paper else "none"
+        title = document.published.title if document.published else "none"
         menus.append(Picker("The paper's values", f"Paper: {title}", (none, *tables)))
     return tuple(menus)
 
@@ -146,7 +140,6 @@ def _usual(shown: Shown, href: Href) -> list[Option]:
 
 
 def _chips(shown: Shown, href: Href) -> tuple[Option, ...]:
-    """The filters that are set, each a link to the page without it."""
     chips = []
     for axis, values in shown.document.filters.items():
         names = {each.value: each.label for each in shown.document.axis_labels[axis]}

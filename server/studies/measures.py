@@ -1,12 +1,10 @@
-"""How accuracies and perplexities are written and coloured: accuracies in percent, perplexities as papers print them.
+"""Words, number formats and colour scales of the two measures.
 
-    Accuracy      75.0, and its change against dense in points: -3.4
-    Perplexity    5.12, and its ratio to dense: 1.270; the logarithm of that is the difference of losses, nats a token
-
-Colours follow what is gained against the dense model: more accuracy, less loss.
+MeasureWords  accuracy in percent, 75.0; its change against the dense model in points, -3.4
+Perplexity    5.12; its change is the ratio to the dense model's, 1.270 = exp(difference of losses in nats per token)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import exp, log
 
 from prunescope.server.site import formats
@@ -18,12 +16,12 @@ AXES_OF_TEXTS = {**AXIS_NAMES, "task": "text", "group": "kind of text"}
 
 
 class MeasureWords:
-    """Words, numbers and colours of accuracies, which are shares and are shown in percent. `Perplexity` overrides all.
+    """Words, formats and colours of accuracies. Accuracies are shares (0 to 1), shown in percent.
 
-    A ``change`` is what a cell is beside the dense model: a difference of accuracies, a ratio of perplexities. ``unit``
-    follows a number, ``change_unit`` a change; ``mean`` is the kind of mean over the axes that are not shown. Of charts
-    are ``plotted`` (the axis' title), ``levels`` (which lines go across) and ``no_change`` (where dense stands among
-    changes). ``intervals``, ``means`` and ``test`` say how the numbers of a table were computed.
+    A change is the difference of accuracies or the ratio of perplexities to the dense model. ``unit`` follows a value,
+    ``change_unit`` a change; ``mean`` is the kind of mean over the axes that are not shown. ``plotted`` and
+    ``change_plotted`` are titles of a chart's y axis, ``levels`` explains its horizontal lines, ``no_change`` is the
+    change of the dense model itself. ``intervals``, ``means`` and ``test`` say how a table's numbers were computed.
     """
 
     name, change_name = "accuracy", "difference"
@@ -50,36 +48,32 @@ class MeasureWords:
     test = "McNemar's exact test"
 
     axes: Mapping[str, str] = AXIS_NAMES
-    _SMALLEST_SCALE = 0.05  # the colours end at five points at least: noise must not look like a loss
+    text: Callable[[float], str] = staticmethod(formats.accuracy)
+    change_text: Callable[[float], str] = staticmethod(formats.points)
+    _SMALLEST_SCALE = 0.05  # at least five points, so that noise does not look like a loss
 
     def axis(self, axis: str) -> str:
-        """The name of an axis: ``calibration set``; a task of perplexities is a ``text``."""
+        """The name of an axis: ``calibration set`` for calibration; for perplexities, ``text`` for task."""
         return self.axes.get(axis, axis)
-
-    def text(self, value: float) -> str:
-        return formats.accuracy(value)
-
-    def change_text(self, change: float) -> str:
-        return formats.points(change)
 
     def spread_text(self, spread: float) -> str:
         return formats.decimal(100 * spread, 1)
 
     def scale(self, largest: float) -> float:
-        """Where the colours end, by the largest difference of the table."""
+        """The difference that gets the strongest colour. ``largest``: the largest absolute difference of the table."""
         return max(self._SMALLEST_SCALE, largest)
 
     def ends(self, scale: float) -> tuple[str, str]:
-        """The texts at the two ends of the colours, the worse one first."""
+        """The labels of the ends of the colour scale, the worse end first."""
         end = formats.decimal(100 * scale, 0)
         return f"{end} below dense", f"{end} above"
 
     def place(self, value: float) -> float:
-        """The coordinate of a value or a change in a chart."""
+        """The y coordinate of a value or a change in a chart."""
         return round(100 * value, 2)
 
     def more(self, cell: CellDocument) -> dict[str, str]:
-        """Further lines of a cell's details: name -> text."""
+        """The lines of a cell's details that only this measure has: name -> text."""
         lines = {}
         if cell.chance is not None:
             near = ", not distinguishable from it" if cell.at_chance else ""
@@ -89,8 +83,12 @@ class MeasureWords:
         return lines
 
 
+def _ratio(change: float) -> str:
+    return f"{change:.3f}" if change < 10 else formats.perplexity(change)
+
+
 class Perplexity(MeasureWords):
-    """exp of the mean loss; compared with the dense model's as a ratio, whose logarithm is a cell's difference."""
+    """Words, formats and colours of perplexities. Differences are of losses, in nats per token."""
 
     name, change_name = "perplexity", "ratio"
     rows_name, worse_name, better_name = "tokens", "windows worse", "windows better"
@@ -119,14 +117,10 @@ class Perplexity(MeasureWords):
     test = "Student's paired test"
 
     axes = AXES_OF_TEXTS
+    text = staticmethod(formats.perplexity)
+    change_text = staticmethod(_ratio)
     _SMALLEST_SCALE = log(1.05)
-    _LARGEST_SCALE = log(2)  # a method that breaks the model must not make all others look alike
-
-    def text(self, value: float) -> str:
-        return formats.perplexity(value)
-
-    def change_text(self, change: float) -> str:
-        return f"{change:.3f}" if change < 10 else formats.perplexity(change)
+    _LARGEST_SCALE = log(2)  # so that one broken model does not make all other cells look equal
 
     def spread_text(self, spread: float) -> str:
         return f"{self.change_text(spread)}{self.change_unit}"

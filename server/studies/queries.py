@@ -1,4 +1,4 @@
-"""Reads studies: the list, one study with its table, models, failures and jobs."""
+"""Builds the documents of studies: the list, and one study with its table, models, failures and jobs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,16 @@ from prunescope.jobs.documents import JobKind, JobState, JobSummary
 from prunescope.jobs.problems import bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
+from prunescope.server.jobs.documents import JobItem
 from prunescope.server.jobs.queries import job_items
 from prunescope.server.labels import Described, study_title, told_apart
 from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
-from prunescope.server.studies.documents import FailedCell, PaperTable, StudyDocument, StudyJobs, StudySummary
+from prunescope.server.studies.documents import FailedCell, StudyDocument, StudySummary
 from prunescope.server.studies.query import StudyQuery
-from prunescope.server.studies.tables import Beside, axis_labels, axis_sizes, printed_values, table_document
+from prunescope.server.studies.tables import TableContext, axis_labels, axis_sizes, printed_values, table_document
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.values import ACCURACY, Measure
 from prunescope.store.paging import LONGEST_PAGE
@@ -39,11 +40,9 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "seed"),
     ("group", "calibration"),
 )
-ALL = StudyQuery()
 DIFFERENCE = "difference"
-UNIFORM = "uniform"
 MAX_LISTED = 20
-"""So many models, jobs and failures are part of the document."""
+"""Maximum number of models, of jobs and of failed cells in a study's document."""
 ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
 
 
@@ -58,8 +57,9 @@ def study_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
     return Page[StudySummary](items=items, next=after, next_href=urls.studies(cursor=after) if after else None)
 
 
-def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDocument:
-    """One study with the table that a query chooses. Problem 404 for the study, 422 for a value of the query."""
+def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
+    """One study with the table that ``query`` chooses. Raises Problem 404 for an unknown study, 422 for a value of the
+    query that the study does not have."""
     paper = None if query.published is None else papers.published_table(query.published)
     record = stores.results.get("study", id)
     measures = study_table.measures_of(record.spec)
@@ -82,12 +82,12 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
     )
     names = Names(stores, [*table.axes["model"]])
     pruned = [cell.artefact for cell in table.cells if cell.role == "prune" and cell.done]
-    there = stores.results.known("model", pruned)
-    made = [model for model in pruned if model in there]
-    models = stores.results.many("model", made[:MAX_LISTED])
+    existing = stores.results.known("model", pruned)
+    pruned = [model for model in pruned if model in existing]
+    models = stores.results.many("model", pruned[:MAX_LISTED])
     failed = [cell for cell in table.cells if cell.unsuccessful]
     labels = axis_labels(table, names)
-    beside = Beside(labels, there, paper)
+    context = TableContext(labels, existing, paper)
     states = Counter(cell.state for cell in table.cells)
     jobs = _jobs(stores, id, [cell.job for cell in table.cells], Window(0, MAX_LISTED))
     return StudyDocument.model_validate(
@@ -100,10 +100,10 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
             "measure": by,
             "measures": measures,
             "show": show,
-            "table": table_document(table, chosen, beside),
-            "chart": None if query.chart is None else study_chart(table, query.chart, query, beside),
+            "table": table_document(table, chosen, context),
+            "chart": None if query.chart is None else study_chart(table, query.chart, query, context),
             "charts": chart_links(table, query),
-            "published": paper and PaperTable.model_validate(paper),
+            "published": paper,
             "published_tables": [
                 name
                 for name, printed in papers.published_tables().items()
@@ -118,9 +118,9 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
             ],
             "models": [
                 Link(label=_model_label(models[model], table, names), href=urls.model(model))
-                for model in made[:MAX_LISTED]
+                for model in pruned[:MAX_LISTED]
             ],
-            "models_total": len(made),
+            "models_total": len(pruned),
             "attributions": _attributions(stores, table),
             "failures": _failures(failed[:MAX_LISTED], names),
             "retry_href": urls.study_retry(id) if failed else None,
@@ -132,15 +132,14 @@ def study_document(stores: Stores, id: str, query: StudyQuery = ALL) -> StudyDoc
 
 
 def _axes(query: StudyQuery, usual: Sequence[tuple[Axis, Axis]]) -> tuple[str, str]:
-    """The rows and columns that are asked for; where one is not, of the first usual table with the other one."""
+    """(rows, columns) of the query. A missing one is taken from the first usual table that has the other one."""
     columns = query.columns or next((each[1] for each in usual if query.rows in (None, each[0])), None)
     rows = query.rows or next((each[0] for each in usual if query.columns in (None, each[1])), usual[0][0])
     return rows, columns or next(axis for axis in AXES if axis != rows)
 
 
 def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
-    """The measure of a study's table: ``measure``, or the study's first one. Problem 422 for one that it does not
-    have."""
+    """``measure``, or the study's first measure if it is None. Raises Problem 422 if the study does not have it."""
     known = study_table.measures_of(spec)
     found = known[0] if measure is None else next((each for each in known if each == measure), None)
     if found is None:
@@ -148,8 +147,8 @@ def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
     return found
 
 
-def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int = 50) -> StudyJobs:
-    """The jobs of a study, in the order of its plan. Problem 404 or 422."""
+def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobItem]:
+    """A page of a study's jobs, in the order of its grid. Raises Problem 404 for the study, 422 for cursor or limit."""
     window = Window.parse(cursor, limit, LONGEST_PAGE)
     record = stores.results.get("study", id)
     if record.job is None:
@@ -157,11 +156,11 @@ def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int
     return _jobs(stores, id, stores.studies.cell_jobs(record.job), window)
 
 
-def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> StudyJobs:
+def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> Page[JobItem]:
     wanted = cells[window.offset : window.offset + window.limit]
     known = stores.jobs.summaries(wanted)
     after = window.after(len(cells))
-    return StudyJobs(
+    return Page[JobItem](
         items=job_items(stores, [known[job] for job in wanted]),
         next=after,
         next_href=urls.study_jobs(id, cursor=after) if after else None,
@@ -169,12 +168,11 @@ def _jobs(stores: Stores, id: str, cells: Sequence[str], window: Window) -> Stud
 
 
 def _attributions(stores: Stores, table: study_table.StudyTable) -> list[Link]:
-    done = [cell for cell in table.cells if cell.role == "attribute" and cell.done]
-    called = stores.names.attributions()
+    labels = stores.names.attributions()
     return [
-        Link(label=f"Neurons: {called[cell.artefact]}", href=urls.attribution(cell.artefact))
-        for cell in done
-        if cell.artefact in called
+        Link(label=f"Neurons: {labels[cell.artefact]}", href=urls.attribution(cell.artefact))
+        for cell in table.cells
+        if cell.role == "attribute" and cell.done and cell.artefact in labels
     ]
 
 
@@ -195,14 +193,14 @@ def _failures(cells: Sequence[study_table.StudyCell], names: Names) -> list[Fail
 
 def _failed_label(cell: study_table.StudyCell, names: Names) -> str:
     length = f"{cell.seqlen} tokens" if cell.seqlen else None
-    allocation = None if cell.allocation == UNIFORM else cell.allocation
+    allocation = None if cell.allocation == "uniform" else cell.allocation
     seed = f"seed {cell.seed}" if cell.seed else None
-    where = (cell.method, cell.pattern, cell.calibration, length, allocation, seed)
-    return " · ".join([f"{ROLES[cell.role]} {names.label(cell.model)}", *filter(None, where)])
+    settings = (cell.method, cell.pattern, cell.calibration, length, allocation, seed)
+    return " · ".join([f"{ROLES[cell.role]} {names.label(cell.model)}", *filter(None, settings)])
 
 
 def _model_label(record: Record, table: study_table.StudyTable, names: Names) -> str:
-    """How a model was pruned, preceded by its dense model where the study has several."""
+    """The label of a pruned model, preceded by its dense model's if the study has several dense models."""
     label = names.label(f"{PRUNED}{record.id}")
     return f"{names.label(record.spec['model'])} · {label}" if len(table.axes["model"]) > 1 else label
 
@@ -223,8 +221,8 @@ def _summary(record: Record, job: JobSummary, cells: Counter[JobState], titles: 
 
 
 def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
-    """Pairs of axes (rows, columns) that make a useful table of this study, the one with the most cells first; at least
-    one."""
+    """The pairs (rows, columns) of `USUAL_TABLES` whose axes have several values in this study (tasks as rows: any
+    number), the pair with the most cells first. If there is none, the first of `USUAL_TABLES`."""
     sizes = axis_sizes(table.axes)
     fitting = [
         (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")

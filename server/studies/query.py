@@ -1,4 +1,4 @@
-"""The query of a study's address, the same class for its page, its document and its files."""
+"""The query string of a study's address, as one class for its page, its document and its files."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,8 +15,9 @@ Labels = Annotated[Sequence[str] | None, Query(description="only these values of
 
 
 class StudyQuery(BaseModel):
-    """The axes of a study's table, its ``measure``, what its cells ``show``, the ``published`` table beside it and the
-    ``chart``, each None for the default; and for each axis the values that count, None for all."""
+    """The axes of a study's table, its ``measure``, whether its cells ``show`` the measure or the difference to dense,
+    the ``published`` table of the paper, and the ``chart``, each None for the default; and for each axis the values to
+    which it is restricted, None for all."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,7 +39,7 @@ class StudyQuery(BaseModel):
 
     @property
     def where(self) -> dict[str, Sequence[str]]:
-        """Axis -> the values that count, of the axes that are filtered."""
+        """Axis -> values, for the axes that are restricted."""
         return {axis: labels for axis in AXES if (labels := getattr(self, axis))}
 
     def with_(self, **changes: object) -> "StudyQuery":
@@ -47,7 +48,7 @@ class StudyQuery(BaseModel):
 
     @property
     def state(self) -> dict[str, urls.State]:
-        """The parameters of an address, without those that have their default."""
+        """The parameters of an address, without those that are None."""
         return self.model_dump(exclude_none=True)
 
 
@@ -55,7 +56,7 @@ TABLE_PARAMETERS = tuple(name for name in StudyQuery.model_fields if name not in
 
 
 def _checked(request: Request, query: Annotated[StudyQuery, Query()]) -> StudyQuery:
-    """Problem 422 for an unknown parameter: a filter whose name is misspelled must not show everything."""
+    """The query. Raises Problem 422 for an unknown parameter, so that a misspelled filter does not show all cells."""
     known = [*AXES, *TABLE_PARAMETERS]
     for name, value in request.query_params.multi_items():
         if name not in known:
@@ -64,7 +65,7 @@ def _checked(request: Request, query: Annotated[StudyQuery, Query()]) -> StudyQu
 
 
 def shown_query(document: StudyDocument) -> StudyQuery:
-    """The query that leads to a document's table, with both axes named."""
+    """The query of a document's table, with both axes; defaults of the other parameters are None."""
     return StudyQuery(
         rows=document.table.rows_axis,
         columns=document.table.columns_axis,

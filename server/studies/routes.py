@@ -10,16 +10,16 @@ from prunescope.jobs.documents import Estimate, JobKind
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.headers import FILE_POLICY
-from prunescope.server.jobs.documents import EXAMPLES, JobDocument
+from prunescope.server.jobs.documents import EXAMPLES, JobDocument, JobItem
 from prunescope.server.jobs.routes import announce, job_answer
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import STUDIES, address, make_frame, render
-from prunescope.server.stores import Stores, StoresHere
-from prunescope.server.studies.documents import StudyDocument, StudyJobs, StudySummary
+from prunescope.server.stores import StoresHere
+from prunescope.server.studies.documents import StudyDocument, StudySummary
 from prunescope.server.studies.export.cells import cells_csv
 from prunescope.server.studies.export.files import table_file
-from prunescope.server.studies.page import studies_page, study_page
+from prunescope.server.studies.page import StudiesPage, study_page
 from prunescope.server.studies.queries import measured_by, study_document, study_jobs, study_list
 from prunescope.server.studies.query import AskedStudy, StudyQuery
 from prunescope.store import submission
@@ -31,12 +31,12 @@ pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 class EstimateRequest(BaseModel):
-    """A study that is not submitted yet."""
+    """The spec of a study that is not submitted."""
 
     model_config = ConfigDict(extra="forbid")
 
     spec: dict[str, Any] = Field(description="as for a job of kind study")
-    force: StrictBool = Field(default=False, description="count what is known already as work too")
+    force: StrictBool = Field(default=False, description="also count jobs that are queued, running or done")
 
 
 _EXAMPLES: dict[str, Any] = {"study": {"summary": "A small study", "value": {"spec": EXAMPLES[JobKind.STUDY]}}}
@@ -46,8 +46,8 @@ _EXAMPLES: dict[str, Any] = {"study": {"summary": "A small study", "value": {"sp
 async def estimate_study(
     stores: StoresHere, request: Annotated[EstimateRequest, Body(openapi_examples=_EXAMPLES)]
 ) -> Estimate:
-    """``known`` cells are queued, running or done already. ``seconds`` is the time of all new jobs one after another,
-    by what earlier jobs of the same kind and model took, and null where one of them has no such forerunner."""
+    """``known`` cells are queued, running or done already. ``seconds`` is the total time of all new jobs, estimated
+    from earlier jobs of the same kind and model; null if there is none for one of them."""
     return await stores.submissions.take(lambda: submission.estimate(stores, request.spec, force=request.force))
 
 
@@ -59,11 +59,11 @@ def list_studies(stores: StoresHere, cursor: str | None = None, limit: int = 50)
 @pages.get(urls.studies.route)
 def show_studies(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
-    page = asked.read(lambda: study_list(stores, cursor=asked.text("cursor")))
+    document = asked.read(lambda: study_list(stores, cursor=asked.text("cursor")))
     frame = make_frame(
         request, "Studies", section="Studies", scripts=("site/live",), events_href=urls.events(), notices=asked.notices
     )
-    return render("studies/list", studies_page(page, frame))
+    return render("studies/list", StudiesPage(frame, document))
 
 
 @api.get(urls.study.route, responses=problems(404, 422), summary="One study as a table")
@@ -79,20 +79,15 @@ def show_study(request: Request, stores: StoresHere, study: str) -> Response:
     )
     live = None if document.state.ended else urls.events()
     scripts = ("studies/study", "site/charts", *(() if live is None else ("site/live",)))
+    notices = asked.notices
     frame = make_frame(
-        request,
-        document.title,
-        STUDIES,
-        section="Studies",
-        scripts=scripts,
-        events_href=live,
-        notices=asked.notices,
+        request, document.title, STUDIES, section="Studies", scripts=scripts, events_href=live, notices=notices
     )
     return render("studies/study", study_page(document, frame, here=address(request)))
 
 
 @api.get(urls.study_jobs.route, responses=problems(404, 422), summary="A study's jobs in the order of its plan")
-def list_study_jobs(stores: StoresHere, study: str, cursor: str | None = None, limit: int = 50) -> StudyJobs:
+def list_study_jobs(stores: StoresHere, study: str, cursor: str | None = None, limit: int = 50) -> Page[JobItem]:
     return study_jobs(stores, study, cursor=cursor, limit=limit)
 
 
@@ -109,13 +104,12 @@ def delete_study(stores: StoresHere, study: str) -> None:
     summary="Queue all failed and cancelled cells of a study again",
 )
 async def retry_study(stores: StoresHere, study: str) -> Response:
-    return await stores.submissions.take(lambda: _retried(stores, study))
+    def retry() -> Response:
+        job = submission.retry_cells(stores, study, send=None)
+        announce(stores, job)
+        return job_answer(stores, job, 202, {"location": urls.api(urls.job(job.id))})
 
-
-def _retried(stores: Stores, study: str) -> Response:
-    again = submission.retry_cells(stores, study, send=None)
-    announce(stores, again)
-    return job_answer(stores, again, 202, {"location": urls.api(urls.job(again.id))})
+    return await stores.submissions.take(retry)
 
 
 @api.get(
@@ -128,7 +122,7 @@ def _retried(stores: Stores, study: str) -> Response:
     summary="A study's table as csv, tex, html or json",
 )
 def get_table(stores: StoresHere, query: AskedStudy, study: str, form: str) -> Response:
-    """The same parameters as the study's page: the file holds the table that the page shows."""
+    """The table that the study's page shows for the same parameters."""
     document = study_document(stores, study, query.with_(chart=None))
     file = table_file(document, form)
     headers = {

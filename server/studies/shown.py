@@ -1,4 +1,4 @@
-"""Values, texts, caption and notes of a study's table, the same on its page and in its files."""
+"""Values, texts, caption and notes of a study's table, for its page and its exported files."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from prunescope.store.studies.table import UNSUCCESSFUL
 
 @dataclass(frozen=True)
 class Shown:
-    """A document's table, shown as values or as differences to dense."""
+    """A study's table, shown as values or as differences to the dense model."""
 
     document: StudyDocument
 
@@ -31,7 +31,7 @@ class Shown:
 
     @property
     def groups(self) -> dict[str, list[RowDocument]]:
-        """Heading -> its rows; the heading is empty where rows have none."""
+        """Heading (a task group, or empty) -> rows."""
         groups: dict[str, list[RowDocument]] = {}
         for row in self.table.rows:
             groups.setdefault((row.group or "").capitalize(), []).append(row)
@@ -43,11 +43,11 @@ class Shown:
 
     @cached_property
     def scale(self) -> Scale:
-        """The scale of the colours, which stand for what a cell gains."""
+        """The colour scale of `CellDocument.gain`."""
         return Scale(self.measure.scale(self.table.largest_difference))
 
     def marks(self, cell: CellDocument) -> str:
-        """The css classes of a cell on a page: its shade, and what is special about it."""
+        """The CSS classes of a cell on the page: its shade, near chance, partial, failed, waiting."""
         if cell.value is None:
             return "failed" if cell.state in UNSUCCESSFUL else "waiting"
         marks = []
@@ -57,7 +57,7 @@ class Shown:
         return " ".join(marks)
 
     def described(self, cell: CellDocument, row: str, column: str) -> str:
-        """All that a cell shows by its number, shade and marks, in words: its accessible name on a page."""
+        """The accessible name of a cell: its number, shade and marks in words."""
         if cell.value is None:
             words = [cell.state.value]
         else:
@@ -73,19 +73,19 @@ class Shown:
 
     @property
     def with_paper(self) -> bool:
-        """Whether any cell stands beside a value of the paper."""
+        """Whether any cell has a value of the paper."""
         return any(cell.published is not None for cell in self.cells)
 
     def value(self, cell: CellDocument) -> float | None:
-        """The number in a cell, with all digits; an accuracy as a share."""
+        """The number in a cell: value or change; accuracies as shares (0 to 1)."""
         return cell.change if self.differences else cell.value
 
     def interval(self, cell: CellDocument) -> Interval | None:
-        """The interval of that number."""
+        """The 95 % interval of `value`."""
         return cell.change_interval if self.differences else cell.interval
 
     def text(self, cell: CellDocument) -> str:
-        """The number as people read it: percent, points, a perplexity or a ratio; nothing where there is none."""
+        """`value` as text: percent, points, a perplexity or a ratio; empty for None."""
         value = self.value(cell)
         if value is None:
             return ""
@@ -98,18 +98,18 @@ class Shown:
         return "" if row.spread is None else self.measure.spread_text(row.spread)
 
     def holds(self, cell: CellDocument) -> bool:
-        """Whether a difference is marked as one that holds at a false discovery rate of 5 %."""
+        """Whether the cell gets an asterisk: a difference that is significant at a false discovery rate of 5 %."""
         return cell.survives and self.differences
 
     @property
     def averaged(self) -> str:
-        """The sentence on what each cell is a mean over; nothing where it is a single measurement."""
+        """A sentence with the axes over which cells are means; empty if all cells are single measurements."""
         names = [*map(self.measure.axis, self.table.averaged)]
         return f"Each cell is the {self.measure.mean} over {listed(names)}." if names else ""
 
     @property
     def caption(self) -> str:
-        """What the numbers are: measure, axes, what is averaged, and what the filters leave in."""
+        """The caption: measure, axes, averaged axes and filters."""
         axis = self.measure.axis
         what = self.measure.change_caption if self.differences else self.measure.caption
         sentences = [f"{what}: {axis(self.table.rows_axis)} by {axis(self.table.columns_axis)}."]
@@ -121,7 +121,7 @@ class Shown:
 
     @property
     def notes(self) -> list[str]:
-        """What the marks of a file's cells mean, and how many measurements are missing."""
+        """The notes of an exported file: meaning of the marks, missing measurements, source of the paper's values."""
         notes = []
         if any(cell.best for cell in self.cells):
             notes.append(self.measure.best)

@@ -1,22 +1,26 @@
-"""Makes the document of a study's table: labels, the best of each row, the paper's values, links."""
+"""Builds the document of a study's table: labels, perplexities, the best cell of each row, the paper's values."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
 from prunescope.server.site.names import Names
 from prunescope.server.studies.documents import CellDocument, LabelDocument, RowDocument, TableDocument
 from prunescope.server.studies.measures import MEASURES
-from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Interval, Measure, perplexity
+from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, perplexity
 from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import Pivot, PivotCell
 from prunescope.store.studies.published import PublishedTable
 
+SHARED = [field.name for field in fields(PivotCell) if field.name in CellDocument.model_fields]
+"""Fields that a cell's document takes over from its `PivotCell`."""
+
 
 @dataclass(frozen=True)
-class Beside:
-    """What a table needs beside its numbers: labels of the axes, ids of pruned models that exist, the paper's table."""
+class TableContext:
+    """What a table's document shows beside its numbers: labels of all axes, existing pruned models (ids), the paper's
+    table."""
 
     labels: Mapping[str, Sequence[LabelDocument]]
     models: Collection[str]
@@ -24,19 +28,19 @@ class Beside:
 
 
 def axis_sizes(axes: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Axis -> how many values it has. "none" is a label of cells, but not a calibration set and not a window length."""
+    """Axis -> number of its values. "none" is not counted: it labels the cells to which the axis does not apply."""
     return {axis: sum(value != "none" for value in values) for axis, values in axes.items()}
 
 
 def axis_labels(table: study_table.StudyTable, names: Names) -> dict[str, list[LabelDocument]]:
     """Axis -> its values with their labels, numbers and groups."""
-    standing = _standing(table.cells)
+    numbers = _numbers(table.cells)
     return {
         axis: [
             LabelDocument(
                 value=value,
                 label=_label(axis, value, values, names),
-                number=standing.get((axis, value)),
+                number=numbers.get((axis, value)),
                 group=TASKS.get(value) if axis == "task" else None,
             )
             for value in values
@@ -49,7 +53,7 @@ def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
     if axis == "model":
         name = names.label(value)
         return name if sum(names.label(other) == name for other in values) == 1 else value
-    # A text that perplexity was measured on may be a file: its name says enough where no other is called so.
+    # A text on which perplexity was measured may be a file. Its name is the label, unless two files have the same name.
     name = value.rpartition("/")[2] if axis == "task" else value
     return name if sum(other.rpartition("/")[2] == name for other in values) == 1 else value
 
@@ -57,8 +61,8 @@ def _label(axis: str, value: str, values: Sequence[str], names: Names) -> str:
 def printed_values(
     paper: PublishedTable, table: study_table.StudyTable, crossed: Pivot
 ) -> dict[tuple[str, str], float]:
-    """(row, column) -> what the paper prints there, a share. It prints none for a mean over an axis that it holds
-    constant."""
+    """(row, column) -> the paper's value, a share (0 to 1). Cells that are means over an axis that is constant in the
+    paper's table have none."""
     if not {crossed.rows, crossed.columns} <= set(paper.axes):
         return {}
     labels: dict[str, Sequence[str]] = {**table.axes, **crossed.where}
@@ -71,14 +75,14 @@ def printed_values(
     return {place: value for place, value in found.items() if value is not None}
 
 
-def table_document(table: study_table.StudyTable, crossed: Pivot, beside: Beside) -> TableDocument:
-    """The document of a pivot."""
-    down, across = ({label.value: label for label in beside.labels[axis]} for axis in (crossed.rows, crossed.columns))
-    printed = printed_values(beside.paper, table, crossed) if beside.paper else {}
+def table_document(table: study_table.StudyTable, crossed: Pivot, context: TableContext) -> TableDocument:
+    """The document of a pivot table."""
+    down, across = ({label.value: label for label in context.labels[axis]} for axis in (crossed.rows, crossed.columns))
+    printed = printed_values(context.paper, table, crossed) if context.paper else {}
     rows = []
     for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True):
         published = [printed.get((value, column)) for column in crossed.column_labels]
-        rows.append(_row(down[value], dense, cells, published, beside.models, table.measure))
+        rows.append(_row(down[value], dense, cells, published, context.models, table.measure))
     columns = [across[value] for value in crossed.column_labels]
     differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
     return TableDocument(
@@ -108,8 +112,8 @@ def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
         )
 
 
-def _standing(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], float]:
-    """(axis, label) -> the number that a label means: a sparsity, a window length, a seed."""
+def _numbers(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], float]:
+    """(axis, value) -> the number that the value means: a sparsity, a window length, a seed."""
     found: dict[tuple[str, str], float] = {}
     for cell in cells:
         if cell.role == "evaluate":
@@ -127,17 +131,17 @@ def _row(
     models: Collection[str],
     measure: Measure,
 ) -> RowDocument:
-    there = [cell for cell in cells if cell is not None]
-    # A mean of some measurements is not to be held against the mean of all of them.
-    known = [cell.value for cell in there if cell.value is not None and cell.done == cell.facts]
-    several = len(known) > 1
-    best = (max if measure == ACCURACY else min)(known) if several else None
+    present = [cell for cell in cells if cell is not None]
+    # A mean of some measurements is not comparable with a mean of all of them.
+    values = [cell.value for cell in present if cell.value is not None and cell.done == cell.facts]
+    several = len(values) > 1
+    best = (max if measure == ACCURACY else min)(values) if several else None
     return RowDocument(
         **dict(label),
-        dense=_turned(dense, measure),
-        chance=_common(cell.chance for cell in there),
-        majority=_common(cell.majority for cell in there),
-        spread=_turned(max(known) - min(known), measure) if several else None,
+        dense=_converted(dense, measure),
+        chance=_common(cell.chance for cell in present),
+        majority=_common(cell.majority for cell in present),
+        spread=_converted(max(values) - min(values), measure) if several else None,
         cells=[
             None if cell is None else _cell(cell, best, models, printed, measure)
             for cell, printed in zip(cells, published, strict=True)
@@ -145,23 +149,19 @@ def _row(
     )
 
 
-def _turned(value: float | None, measure: Measure) -> float | None:
-    """Turns a loss into a perplexity, and a difference of losses into a ratio; an accuracy stays as it is."""
+def _converted(value: float | None, measure: Measure) -> float | None:
+    """The perplexity of a loss, or the ratio of a difference of losses; an accuracy is returned unchanged."""
     return value if value is None or measure == ACCURACY else perplexity(value)
 
 
-def _turned_ends(interval: Interval | None, measure: Measure) -> Interval | None:
-    return interval if interval is None or measure == ACCURACY else (perplexity(interval[0]), perplexity(interval[1]))
-
-
 def _common(values: Iterable[float | None]) -> float | None:
-    """The one value that all of them have, None where they differ; None among them does not count."""
+    """The value that all values other than None have; None if they differ."""
     given = {value for value in values if value is not None}
     return given.pop() if len(given) == 1 else None
 
 
 def _href(fact: study_table.Fact, measure: Measure) -> str:
-    """The address of a fact's examples (accuracy) or evaluation (perplexity); of its job while it is not measured."""
+    """The address of a fact's examples (accuracy) or evaluation (perplexity), or of its job until it is measured."""
     if fact.value is None:
         return urls.job(fact.cell.job)
     evaluation = fact.cell.artefact
@@ -171,33 +171,23 @@ def _href(fact: study_table.Fact, measure: Measure) -> str:
 def _cell(
     cell: PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
 ) -> CellDocument:
-    perplexity = measure == PERPLEXITY
-    return CellDocument(
-        accuracy=None if perplexity else cell.value,
-        perplexity=_turned(cell.value, measure) if perplexity else None,
-        interval=_turned_ends(cell.interval, measure),
-        dense=_turned(cell.dense, measure),
-        difference=cell.difference,
-        ratio=_turned(cell.difference, measure) if perplexity else None,
-        difference_interval=cell.difference_interval,
-        p=cell.p,
-        q=cell.q,
-        survives=cell.only is not None and cell.survivors > 0,
-        survivors=cell.survivors,
-        newly_wrong=cell.newly_wrong,
-        newly_right=cell.newly_right,
-        rows=cell.rows,
-        chance=cell.chance,
-        majority=cell.majority,
-        at_chance=cell.at_chance,
-        best=best is not None and cell.value == best and cell.done == cell.facts,
-        measurements=cell.facts,
-        done=cell.done,
-        failed=cell.failed,
-        state=cell.state,
-        job=cell.only.cell.job if cell.only else None,
-        evaluation=cell.only.cell.artefact if cell.only else None,
-        href=None if cell.only is None else _href(cell.only, measure),
-        model_href=urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
-        published=published,
+    value = _converted(cell.value, measure)
+    only = cell.only
+    return CellDocument.model_validate(
+        {
+            **{name: getattr(cell, name) for name in SHARED},
+            "accuracy": value if measure == ACCURACY else None,
+            "perplexity": value if measure == PERPLEXITY else None,
+            "interval": cell.interval and tuple(_converted(end, measure) for end in cell.interval),
+            "dense": _converted(cell.dense, measure),
+            "ratio": _converted(cell.difference, measure) if measure == PERPLEXITY else None,
+            "survives": only is not None and cell.survivors > 0,
+            "best": best is not None and cell.value == best and cell.done == cell.facts,
+            "measurements": cell.facts,
+            "job": only and only.cell.job,
+            "evaluation": only and only.cell.artefact,
+            "href": only and _href(only, measure),
+            "model_href": urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
+            "published": published,
+        }
     )

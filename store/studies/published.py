@@ -21,15 +21,27 @@ FOLDER = Path(__file__).resolve().parents[2] / "studies" / "published"
 Labels = Mapping[str, str]
 
 
-class PublishedTable(BaseModel):
-    """One table of the paper. `name` is the name of its file without the suffix, such as `table-1`."""
+class PaperTable(BaseModel):
+    """The description of a table of the paper. `name` is the name of its file without the suffix, such as `table-1`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     name: str
     source: str
     caption: str
     note: str
+
+    @property
+    def title(self) -> str:
+        """The name in text: `Table 1`."""
+        return self.name.replace("-", " ").capitalize()
+
+
+class PublishedTable(PaperTable):
+    """A table of the paper with its values."""
+
+    model_config = ConfigDict(extra="forbid")
+
     unit: Literal["percent"]
     rows_axis: str
     columns_axis: str

@@ -1,4 +1,4 @@
-"""All measurements of a study as CSV: one row for each cell and task, with every setting that it was made with."""
+"""Exports all measurements of a study as CSV: one line for each cell and task, with all settings of the cell."""
 
 import csv
 import io
@@ -16,21 +16,19 @@ from prunescope.store.studies.table import StudyCell, StudyTable
 Spec = Mapping[str, Any]
 Numbers = Mapping[str, Floats]
 Columns = dict[str, list[str]]
-"""Name of a column -> its texts, one for each measurement."""
+"""Name of a column -> texts, one for each measurement."""
 
 ROWS_AT_ONCE = 500
 _END = "\r\n"
 
 
 def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
-    """Yields the file in pieces: the dense models' measurements (method ``dense``), then the pruned ones'.
+    """Yields the file in pieces: first the dense models' measurements (method ``dense``), then the pruned models'.
 
-    ``pruning``: pruned model's id -> the spec that it was pruned with, options' defaults included. Accuracies and
-    differences are shares (0 to 1), intervals 95 % ones; ``q`` is ``p`` after Benjamini-Hochberg over all measurements
-    of the file. What is not there, or not known yet, is empty.
-
-    A table of perplexities has columns of its own: ``difference_nats`` is pruned minus dense loss, the logarithm of
-    ``ratio``, and its interval and p are of the windows that both were measured on.
+    ``pruning``: id of a pruned model -> its prune spec. Accuracies and differences are shares (0 to 1), intervals are
+    95 % intervals; ``q`` is ``p`` adjusted by Benjamini-Hochberg over all measurements of the file. Missing values are
+    empty. In a table of perplexities, ``difference_nats`` (the logarithm of ``ratio``) and its interval are differences
+    of losses in nats per token.
     """
     of_accuracy = table.measure == ACCURACY
     cells = [*(cell for cell in table.cells if cell.role == "dense" and table.groups), *table.evaluated]
@@ -41,7 +39,7 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
         columns = {**_perplexities(measured, dense), **_compared(paired, "windows_worse", "windows_better")}
     found = map(",".join, zip(*columns.values(), strict=True))
     tasks = [_line((task, group) if of_accuracy else (task,)) for task, group in table.groups.items()]
-    # Their names are the same for all cells, and a study has one, also where nothing is measured.
+    # The names of the settings are the same for all cells; every study has at least one cell.
     settings = _settings(table, table.cells[0], {})
     named = ("task", "group") if of_accuracy else ("text",)
     yield _line([*settings, *named, *columns, "pruned_model", "job", "evaluation", "dense_evaluation"]) + _END
@@ -52,10 +50,10 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     for cell, known, compared in zip(cells, here, before, strict=True):
         start = _line(_settings(table, cell, pruning.get(cell.pruned or "", {})).values())
         end = _line((cell.pruned, cell.job, cell.artefact if known else None))
-        beside = table.dense_of.get(cell.artefact)
+        dense_evaluation = table.dense_of.get(cell.artefact)
         lines += [
-            f"{start},{task},{next(found)},{end},{beside if dense_there else ''}{_END}"
-            for task, dense_there in zip(tasks, compared, strict=True)
+            f"{start},{task},{next(found)},{end},{dense_evaluation if has_dense else ''}{_END}"
+            for task, has_dense in zip(tasks, compared, strict=True)
         ]
         if len(lines) >= ROWS_AT_ONCE:
             yield "".join(lines)
@@ -77,7 +75,6 @@ def _accuracies(measured: Numbers, dense: Floats) -> Columns:
 
 
 def _perplexities(measured: Numbers, dense: Floats) -> Columns:
-    """What is measured are losses."""
     difference = measured["value"] - dense
     return {
         "tokens": _texts(measured["rows"], int),
@@ -91,7 +88,7 @@ def _perplexities(measured: Numbers, dense: Floats) -> Columns:
 
 
 def _compared(paired: Numbers, worse: str, better: str) -> Columns:
-    """Interval and p of the difference, q, and what got worse and better."""
+    """Columns of the pairing; ``worse`` and ``better``: the names of the two columns of changed rows or windows."""
     there = ~np.isnan(paired["p"])
     q = np.full(len(there), np.nan)
     q[there] = benjamini_hochberg(paired["p"][there])
@@ -106,7 +103,7 @@ def _compared(paired: Numbers, worse: str, better: str) -> Columns:
 
 
 def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> dict[str, object]:
-    """What all measurements of a cell have in common: column -> value."""
+    """Column -> value, for the columns that are equal in all measurements of a cell."""
     method, allocation = spec.get("method") or {}, spec.get("allocation") or {}
     calibration = spec.get("calibration") or {}
     settings = {
@@ -133,19 +130,19 @@ def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> dict[str, objec
 
 
 def _options(part: Spec) -> str:
-    """``exponent=0.5; within=row``, as the command's ``--option`` takes them."""
+    """Options in the format of the command's ``--option``: ``exponent=0.5; within=row``."""
     return "; ".join(f"{name}={value}" for name, value in part.items() if name != "name")
 
 
 def _texts(numbers: Floats, kind: type[float | int] = float) -> list[str]:
-    """Every number with all of its digits; empty for NaN. Equal numbers are formatted once."""
+    """Numbers with all digits, empty for NaN. Equal numbers are formatted only once, for speed."""
     alike, places = np.unique(numbers, return_inverse=True)
     texts = ["" if each != each else repr(kind(each)) for each in alike.tolist()]
     return [texts[place] for place in places.tolist()]
 
 
 def _line(values: Iterable[object]) -> str:
-    """The values of a part of a line, without its end."""
+    """Values as CSV, without the end of the line."""
     out = io.StringIO()
     csv.writer(out, lineterminator="").writerow([_text(value) for value in values])
     return out.getvalue()

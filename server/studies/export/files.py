@@ -1,7 +1,8 @@
-"""A study's table as a file in one of four forms, all with the same numbers."""
+"""Exports a study's table as CSV, LaTeX, HTML or JSON, all with the same numbers."""
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 
 from prunescope.jobs.problems import bad_field, unknown_name
@@ -9,7 +10,7 @@ from prunescope.server import urls
 from prunescope.server.site.formats import harmless
 from prunescope.server.site.frame import render
 from prunescope.server.site.palette import PALETTES, hexadecimal
-from prunescope.server.studies.documents import StudyDocument, StudyTableDocument
+from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.export.latex import table_latex
 from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
@@ -19,14 +20,14 @@ LIGHT = PALETTES["light"]
 
 @dataclass(frozen=True)
 class HtmlFile:
-    """The context of ``studies/export/table.html``. ``address`` is the page's path, as text."""
+    """The context of ``studies/export/table.html``. ``address`` is the path of the study's page."""
 
     shown: Shown
     address: str
     ink: str = hexadecimal(LIGHT.ink)
 
     def colours(self, gain: float) -> str:
-        """The style of a cell's shade and of the text on it."""
+        """The CSS of a cell with this `CellDocument.gain`: background and text colour."""
         colour = LIGHT.shade("l" if gain < 0 else "g", self.shown.scale.fraction(gain))
         return f"background-color:{hexadecimal(colour)};color:{hexadecimal(LIGHT.text_on(colour))}"
 
@@ -39,7 +40,7 @@ class File:
 
 
 def table_file(document: StudyDocument, form: str) -> File:
-    """A study's table as a file. Problem 422 for an unknown form."""
+    """A study's table as a file. Raises Problem 422 for an unknown form."""
     if form not in urls.TABLE_FORMS:
         raise bad_field("form", form, list(urls.TABLE_FORMS), unknown_name(form, urls.TABLE_FORMS))
     of = "" if document.measure == "accuracy" else f"{document.measure}-"
@@ -57,15 +58,20 @@ def table_file(document: StudyDocument, form: str) -> File:
             answer = render("studies/export/table", HtmlFile(table, address))
             return File(bytes(answer.body), "text/html; charset=utf-8", name)
         case _:
-            return File(table_json(table, address).encode(), "application/json", name)
+            # The table's document, with the caption, the notes and the query that chose it.
+            fields = {"title", "measure", "show", "filters", "published", "table"}
+            own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
+            contents = {**own, **document.model_dump(mode="json", include=fields)}
+            text = json.dumps(contents, indent=1, ensure_ascii=False)
+            return File(text.encode(), "application/json", name)
 
 
 def table_csv(table: Shown) -> str:
-    """CSV (RFC 4180): one row per row of the table, with what its numbers are, its group where the table has groups,
-    dense, the cells, spread, and behind them the paper's values where the table shows them.
+    """The table as CSV (RFC 4180), one line for each row: label, name of the measure, group (if the table has groups),
+    the dense model's value, the cells, the spread, and the paper's values if the table shows them.
 
-    Accuracies and their differences are shares (0 to 1); every number has all of its digits, as in the JSON document; a
-    missing one is empty. Texts are made harmless for spreadsheets (`formats.harmless`).
+    Accuracies and their differences are shares (0 to 1). Numbers have all digits; missing ones are empty. Texts are
+    escaped, so that no spreadsheet evaluates them as formulas (`formats.harmless`).
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -83,9 +89,3 @@ def table_csv(table: Shown) -> str:
                 numbers += [None if cell is None else cell.published for cell in row.cells]
             writer.writerow([*map(harmless, texts), *("" if each is None else repr(each) for each in numbers)])
     return out.getvalue()
-
-
-def table_json(table: Shown, address: str) -> str:
-    document = table.document
-    own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
-    return StudyTableDocument.model_validate({**dict(document), **own}).model_dump_json(indent=1)

@@ -1,7 +1,7 @@
-"""A study's table as LaTeX with booktabs.
+"""Exports a study's table as LaTeX with booktabs.
 
-Text is escaped so that it compiles with pdfLaTeX and no further package, whatever it holds: accents become commands,
-and a character that the default fonts lack is named by its number (``U+9762``).
+Text is escaped so that any text compiles with pdfLaTeX and no further package: accents become commands, a character
+that the default fonts lack becomes its code point (``U+9762``).
 """
 
 import unicodedata
@@ -26,11 +26,11 @@ SPECIAL = {
     "|": r"\textbar{}",
     '"': "''",
     "`": r"\textasciigrave{}",
-    # After the end of a row these two would be read as its options.
+    # After the end of a row, LaTeX would read [ and * as the row's options.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
-    # Two of them in a row would become a dash.
+    # Two hyphens in a row would become a dash.
     "-": "-{}",
     "\N{MINUS SIGN}": "$-$",
     "\N{MIDDLE DOT}": r"\textperiodcentered{}",
@@ -65,11 +65,11 @@ ACCENTS = {
     "\N{COMBINING RING ABOVE}": "r",
 }
 MANY_COLUMNS = 8
-"""From here on the table is set in small type."""
+"""A table with more columns is set in small type."""
 
 
 def table_latex(table: Shown, label: str) -> str:
-    """A ``table`` environment; ``label`` is what ``\\ref`` takes, ASCII letters, digits, hyphens and colons."""
+    """The table as a ``table`` environment; ``label``, the argument of ``\\ref``, has only letters, digits, - and :."""
     names = table.table.columns
     columns = 1 + 1 + len(names) + 1
     lines = [
