@@ -1,4 +1,4 @@
-"""Layers and neurons of an attribution: lists, one neuron and its files, which neurons answer to a word."""
+"""Addresses of an attribution's layers and neurons: lists, one neuron, exported files, the neurons of a word."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The histogram of a neuron's activations over all tokens, in the dense and in one pruned model."""
+"""Histogram of a neuron's activations over all tokens in the dense model and in one pruned model."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,13 +8,13 @@ from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.store.attributions.documents import Spread
 
 GAP = 0.14
-"""Of a bin's width, between it and the next."""
+"""Between two bins, as a share of a bin's width."""
 
 
 @dataclass(frozen=True)
 class SpreadCard:
-    """The context of ``neurons/spread.html``. A bar for each part of the dense model's range, in both models: (x, y,
-    width, height) in percent of the drawing; ``zero`` is where zero lies in it, if it is within."""
+    """The context of ``neurons/spread.html``: for each model the bars (x, y, width, height) of all bins, in percent of
+    the drawing. ``edges`` are the bins' limits, ``zero`` is the x of activation 0, None if it is outside the bins."""
 
     dense: Spread
     pruned: Spread
@@ -24,7 +24,7 @@ class SpreadCard:
 
 
 def spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard | None:
-    """The spread in the dense model and in ``pruned``; None for an attribution of format 1, which has none."""
+    """The histograms of the dense model and of ``pruned``; None if the attribution has none (format 1)."""
     dense, own = document.spread.get("dense"), document.spread.get(pruned.name)
     if dense is None or own is None:
         return None
