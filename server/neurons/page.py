@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import log1p
 from typing import Any
 
 from prunescope.server import urls
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.neurons.documents import NeuronDocument, Variant
-from prunescope.server.neurons.spread import SpreadCard, spread_card
-from prunescope.server.neurons.tokens import Reading, read_example, telling_text, token_rows
+from prunescope.server.neurons.tokens import Reading, default_example, read_example, token_rows
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
     CURVES,
@@ -23,9 +24,12 @@ from prunescope.server.neurons.view import (
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Fact, Href, Option, Picker, picker
+from prunescope.store.attributions.documents import Spread
 
 TELLING = "telling"
 """The value of `example` for the default text, in addresses of older versions."""
+BAR_GAP = 0.14
+"""Distance between the bars of two bins, as a share of a bin's width."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,18 @@ class WordLine:
     @property
     def change(self) -> float | None:
         return None if self.dense <= 0 else (self.pruned - self.dense) / self.dense
+
+
+@dataclass(frozen=True)
+class SpreadCard:
+    """The context of ``neurons/spread.html``: for each model the bars (x, y, width, height) of all bins, in percent of
+    the drawing. ``edges`` are the bins' limits, ``zero`` is the x of activation 0, None if it is outside the bins."""
+
+    dense: Spread
+    pruned: Spread
+    edges: list[tuple[float, float]]
+    bars: list[list[tuple[str, ...]]]
+    zero: str | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ def default_view(document: NeuronDocument) -> View:
     """The view without a query: the first pruned model, and the text with the largest loss on the neuron's own word in
     any pruned model."""
     dense, *pruned = document.variants
-    example = telling_text(document.examples, dense, pruned, document.word, document.activation)
+    example = default_example(document.examples, dense, pruned, document.word, document.activation)
     return View(example=example, variant=pruned[0].name, activation=document.activation)
 
 
@@ -92,7 +108,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
     default = default_view(document)
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
     reading = read_example(document, view, place)
-    told = reading.told
+    token = reading.token
 
     def href(**changes: Any) -> str:
         return urls.with_state(here, **view_state(replace(view, **changes), default))
@@ -128,11 +144,11 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
         json_href=urls.api(document.href),
         reading=reading,
         answering_href=urls.answering(
-            document.attribution, example=view.example, token=None if told is None else told.position
+            document.attribution, example=view.example, token=None if token is None else token.position
         ),
         words=_words(document, reading),
         words_here=any(word.positions for word in reading.example.words),
-        spread=spread_card(document, reading.pruned),
+        spread=_spread_card(document, reading.pruned),
         data={
             "rows": token_rows(reading),
             "chosen": None if reading.chosen is None else reading.chosen.position,
@@ -197,6 +213,32 @@ def _facts(document: NeuronDocument, pruned: Variant) -> list[Fact]:
     if document.word is not None and drop is not None:
         facts.append(Fact(f"on “{document.word}”", formats.lost(drop), "after pruning"))
     return facts
+
+
+def _spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard | None:
+    """The histograms of the dense model and of ``pruned``; None if the attribution has none (format 1)."""
+    dense, own = document.spread.get("dense"), document.spread.get(pruned.name)
+    if dense is None or own is None:
+        return None
+    low, high, bins = dense.minimum, dense.maximum, len(dense.histogram)
+    step = (high - low) / bins
+    highest = log1p(max(*dense.histogram, *own.histogram, 1))
+    return SpreadCard(
+        dense=dense,
+        pruned=own,
+        edges=list(pairwise(low + step * place for place in range(bins + 1))),
+        bars=[
+            [_bar(place, bins, side, 100 * log1p(count) / highest) for place, count in enumerate(spread.histogram)]
+            for side, spread in enumerate((dense, own))
+        ],
+        zero=f"{100 * -low / (high - low):.2f}%" if low < 0 < high else None,
+    )
+
+
+def _bar(place: int, bins: int, side: int, height: float) -> tuple[str, ...]:
+    width = 100 / bins
+    x = width * (place + BAR_GAP / 2 + side * (1 - BAR_GAP) / 2)
+    return tuple(f"{value:.2f}%" for value in (x, 100 - height, width * (1 - BAR_GAP) / 2, height))
 
 
 def file_facts(document: NeuronDocument, view: View) -> str:

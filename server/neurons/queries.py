@@ -1,4 +1,4 @@
-"""Builds the documents of neurons: lists, one neuron (Figure 1 of arXiv 2503.01542), a layer's heatmap, and the
+"""Builds the documents of neurons: one neuron (Figure 1 of arXiv 2503.01542), a layer's heatmap, and the
 neurons of a word or token."""
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import numpy as np
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.attributions.documents import Example, NeuronRow
+from prunescope.server.attributions.documents import Example
 from prunescope.server.attributions.opened import OpenAttribution, no_such_neuron
 from prunescope.server.neurons.documents import (
     AnsweringDocument,
@@ -23,42 +23,14 @@ from prunescope.server.neurons.documents import (
     TokenDocument,
     Variant,
 )
-from prunescope.server.site.documents import Link, Page, Window
+from prunescope.server.site.documents import Link, Window
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.text.words import fold
 
-MAX_LISTED = 500
 MAX_ROWS = 200
 MAX_VALUES = 1_000_000
 """Neurons x tokens x variants of one heatmap; about 20 MB of JSON."""
-
-
-def neuron_list(
-    opened: OpenAttribution,
-    *,
-    layer: int | None = None,
-    word: str | None = None,
-    sort: Literal["rank", "drop"] = "rank",
-    variant: str | None = None,
-    cursor: str | None = None,
-    limit: int = 50,
-) -> Page[NeuronRow]:
-    """Ranked neurons, highest Score or largest drop in ``variant`` first. ``layer`` and ``word`` (the own word) filter
-    the list. Problem 422 for an unknown layer, variant or cursor, and for a ``limit`` above MAX_LISTED."""
-    window = Window.parse(cursor, limit, MAX_LISTED)
-    opened.check_layer(layer)
-    rows, total = opened.tables.neurons(
-        layer=layer,
-        word=word,
-        sort=sort,
-        variant=opened.variant(variant),
-        offset=window.offset,
-        limit=window.limit,
-    )
-    after = window.after(total)
-    here = urls.neurons(opened.id, layer=layer, word=word, sort=sort, variant=variant, limit=limit, cursor=after)
-    return Page[NeuronRow](items=[opened.row(row) for row in rows], next=after, next_href=here if after else None)
 
 
 def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronDocument:
@@ -128,9 +100,8 @@ def _neighbours(opened: OpenAttribution, layer: int, neuron: int, rank: int | No
         next=at(layer, neuron + 1) if neuron + 1 < opened.store.neurons else None,
         layer_up=at(layers[place + 1], neuron) if place + 1 < len(layers) else None,
         layer_down=at(layers[place - 1], neuron) if place > 0 else None,
-        previous_in_rank=ranked(rank - 1) if rank is not None else None,
-        # After a neuron without a rank comes rank 1.
-        next_in_rank=ranked(rank + 1) if rank is not None else ranked(1),
+        previous_in_rank=None if rank is None else ranked(rank - 1),
+        next_in_rank=ranked(1 if rank is None else rank + 1),
     )
 
 

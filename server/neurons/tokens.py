@@ -116,16 +116,16 @@ class Reading:
         return max(fell or rose or usual, key=lambda token: abs(token.difference), default=None)
 
     @property
-    def told(self) -> Token | None:
+    def token(self) -> Token | None:
         """The token whose numbers are shown above the text: `chosen`, else `most_telling`."""
         return self.chosen or self.most_telling
 
     @property
     def shown(self) -> range:
         """The positions of the tokens that the view shows."""
-        if self.view.window == "full" or self.told is None:
+        if self.view.window == "full" or self.token is None:
             return range(len(self.tokens))
-        centre = self.told.position
+        centre = self.token.position
         return range(max(0, centre - REACH), min(len(self.tokens), centre + REACH + 1))
 
     @cached_property
@@ -186,7 +186,7 @@ def _name(tokens: Sequence[str], place: int) -> str:
     return f"rest of {formats.token_name(first)}"
 
 
-def telling_text(
+def default_example(
     examples: list[Example], dense: Variant, variants: Sequence[Variant], word: str | None, activation: str
 ) -> int:
     """The index of the example with the largest loss at a token of ``word`` in any variant; if no example contains the

@@ -32,7 +32,7 @@ from prunescope.store import submission
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-For = Annotated[Target, Depends()]
+TargetQuery = Annotated[Target, Depends()]
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": TextJob, "description": "The job that queues, runs or has succeeded with the same spec"},
@@ -81,7 +81,7 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
 async def post_text(
     http: Request,
     stores: StoresHere,
-    target: For,
+    target: TargetQuery,
     request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
 ) -> Response:
     def submit() -> Response:
@@ -92,7 +92,7 @@ async def post_text(
 
 
 @pages.post(urls.attribution_texts.route)
-async def send_text(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
+async def send_text(request: Request, stores: StoresHere, target: TargetQuery, fields: Form) -> Response:
     """Submit own texts. If the source of words is ``manual`` and the form has no words, the next page asks for them."""
     return await stores.submissions.take(lambda: _send_text(request, stores, target, fields))
 
@@ -132,7 +132,7 @@ def _send_text(request: Request, stores: Stores, target: Target, fields: Fields)
     responses=_ANSWERS,
     summary="Run the same texts with influential words chosen by hand",
 )
-async def post_words(http: Request, stores: StoresHere, target: For, request: OtherWords) -> Response:
+async def post_words(http: Request, stores: StoresHere, target: TargetQuery, request: OtherWords) -> Response:
     def submit() -> Response:
         spec = other_words_spec(stores.attributions.get(target.attribution), request.words)
         return _submit(http, stores, spec, target)
@@ -141,21 +141,21 @@ async def post_words(http: Request, stores: StoresHere, target: For, request: Ot
 
 
 @pages.post(urls.attribution_words.route)
-async def send_words(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
+async def send_words(request: Request, stores: StoresHere, target: TargetQuery, fields: Form) -> Response:
     """Submit the marked words of the form's texts."""
-    return await stores.submissions.take(lambda: _send_words(request, stores, target, fields))
 
+    def submit() -> Response:
+        opened = stores.attributions.get(target.attribution)
+        try:
+            return _submit(request, stores, other_words_spec(opened, shown_words(fields)), target)
+        except Problem as problem:
+            if not wants_page(request):
+                raise
+            frame = _frame(request, opened, "Texts and words")
+            page = texts_page(attribution_texts(stores, opened), frame, target, wrong_words=_message(problem))
+            return render("texts/texts", page, problem.status)
 
-def _send_words(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
-    opened = stores.attributions.get(target.attribution)
-    try:
-        return _submit(request, stores, other_words_spec(opened, shown_words(fields)), target)
-    except Problem as problem:
-        if not wants_page(request):
-            raise
-        frame = _frame(request, opened, "Texts and words")
-        page = texts_page(attribution_texts(stores, opened), frame, target, wrong_words=_message(problem))
-        return render("texts/texts", page, problem.status)
+    return await stores.submissions.take(submit)
 
 
 def _submit(request: Request, stores: Stores, spec: dict[str, Any], target: Target) -> Response:

@@ -24,7 +24,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Figure:
-    """A neuron's texts in one view, and the context of ``neurons/file.html``; ``facts`` is the line below the name."""
+    """A neuron's texts in one view, and the context of ``neurons/export/figure.html``; ``facts`` is the line below the
+    name."""
 
     document: NeuronDocument
     facts: str
@@ -66,8 +67,8 @@ def neuron_figure(neuron: NeuronDocument, view: View, examples: Sequence[int], p
 
 
 def _numbers(reading: Reading) -> str:
-    """The numbers of the token that `Reading.told` chooses."""
-    token = reading.told
+    """The line of numbers of `Reading.token`."""
+    token = reading.token
     if token is None:
         return ""
     title = "Chosen" if token is reading.chosen else "Most telling"

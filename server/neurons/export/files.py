@@ -34,7 +34,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Asked:
+class FigureQuery:
     """The query of an exported file, a dependency of the route. Parameters and defaults are those of the neuron's page,
     except that ``example`` None selects all examples."""
 
@@ -51,7 +51,7 @@ class Asked:
     theme: Annotated[Theme, Query(description="the colours of a picture")] = "light"
 
 
-def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
+def neuron_file(neuron: NeuronDocument, form: str, asked: FigureQuery) -> File:
     """Export a neuron as ``form`` (csv, svg, png or html). Problem 422 for a wrong value or a figure that is too large,
     503 if the PNG cannot be drawn."""
     if form not in urls.HEATMAP_FORMS:
@@ -65,7 +65,7 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
     check_figure(neuron, chosen, one)
     figure = neuron_figure(neuron, view, chosen, PALETTES[asked.theme], file_facts(neuron, view))
     if form == "html":
-        html = environment().get_template("neurons/file.html").render(page=figure)
+        html = environment().get_template("neurons/export/figure.html").render(page=figure)
         return File(html.encode(), "text/html; charset=utf-8", name)
     svg = neuron_svg(figure)
     if form == "svg":
@@ -74,7 +74,7 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
     return File(png_of(svg), "image/png", name)
 
 
-def _view(neuron: NeuronDocument, asked: Asked) -> tuple[View, list[int]]:
+def _view(neuron: NeuronDocument, asked: FigureQuery) -> tuple[View, list[int]]:
     """The view of a query, and the positions of the exported examples in the document."""
     default = default_view(neuron)
     names = [variant.name for variant in neuron.variants[1:]]
@@ -110,7 +110,7 @@ def _example(given: str, known: list[int]) -> int:
     return int(given)
 
 
-def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> str:
+def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: FigureQuery) -> str:
     """One row per token, with the activations of the dense model and of the variant in the query (None: of all
     variants), transformed by the activation in the query (None: raw).
 

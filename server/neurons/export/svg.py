@@ -12,14 +12,14 @@ from prunescope.server.neurons.tokens import Cell, Pane
 from prunescope.server.site import formats
 from prunescope.server.site.palette import Colour, hexadecimal
 
-MAX_WIDTH = 1600
-"""px."""
 SIZE = 14  # px, the font size of the text
 ADVANCE = 8.4  # px, the width of a character of a monospaced font of this size
 LINE = 24
 PANE_CHARACTERS = 58
+PANE_WIDTH = PANE_CHARACTERS * ADVANCE
 GAP = 28
 MARGIN = 28
+WIDTH = 2 * MARGIN + 3 * PANE_WIDTH + 2 * GAP
 MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 SANS = "DejaVu Sans, Helvetica, Arial, sans-serif"
 SANS_ADVANCE = 0.6  # width of an average character of a proportional font / font size, rounded up
@@ -96,14 +96,9 @@ def _pieces(text: str, width: int) -> list[str]:
 
 
 def neuron_svg(figure: Figure) -> str:
-    """Draw a figure: a heading, then the panes of each example side by side, at most `MAX_WIDTH` wide."""
+    """Draw a figure: a heading, then the panes of each example side by side."""
     neuron = figure.document
-    pane_width = PANE_CHARACTERS * ADVANCE
-    panes = max(len(row.panes) for row in figure.rows)
-    width = 2 * MARGIN + panes * pane_width + (panes - 1) * GAP
-    assert width <= MAX_WIDTH, "panes do not fit side by side"
-    draw = _Pen(figure, width)
-    draw.y = MARGIN + 20.0
+    draw = _Pen(figure)
     draw.bold(MARGIN, draw.y, neuron.name, 20, MONO)
     draw.y += 22
     draw.lines(f"{neuron.label} · {figure.facts}", 13, 22)
@@ -113,15 +108,15 @@ def neuron_svg(figure: Figure) -> str:
         draw.y += 22
         draw.lines(row.numbers, 13, 22)
         draw.y += 6
-        draw.y = max(draw.pane(pane, MARGIN + i * (pane_width + GAP), draw.y) for i, pane in enumerate(row.panes))
+        draw.y = max(draw.pane(pane, MARGIN + i * (PANE_WIDTH + GAP), draw.y) for i, pane in enumerate(row.panes))
         draw.y += 40
     draw.lines(neuron.provenance, 12, 18)
     height = draw.y + MARGIN
     title = escape(f"{neuron.name}: {neuron.label}")
     background = figure.css_colour("surface")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img"><title>{title}</title>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img"><title>{title}</title>'
         f'<rect width="100%" height="100%" fill="{background}"/>{"".join(draw.parts)}</svg>'
     )
 
@@ -129,12 +124,11 @@ def neuron_svg(figure: Figure) -> str:
 class _Pen:
     """Collects the elements of a figure; ``y`` is the height of the part drawn so far."""
 
-    def __init__(self, figure: Figure, width: float) -> None:
+    def __init__(self, figure: Figure) -> None:
         self.figure = figure
         self.ink, self.muted, self.accent = map(figure.css_colour, ("ink", "muted", "accent"))
-        self.width = width
         self.parts: list[str] = []
-        self.y = 0.0
+        self.y = MARGIN + 20.0
 
     def bold(self, x: float, y: float, text: str, size: float, family: str = SANS) -> None:
         self.parts.append(_text(x, y, text, size, family, self.ink, weight=600))
@@ -144,14 +138,14 @@ class _Pen:
 
     def lines(self, text: str, size: float, step: float) -> None:
         """Draw a muted text, wrapped to the figure's width."""
-        for line in textwrap.wrap(text, int((self.width - 2 * MARGIN) / (size * SANS_ADVANCE))):
+        for line in textwrap.wrap(text, int((WIDTH - 2 * MARGIN) / (size * SANS_ADVANCE))):
             self.quiet(MARGIN, self.y, line, size)
             self.y += step
 
     def pane(self, pane: Pane, x: float, y: float) -> float:
         """Draw a pane; return the y of its lower end."""
         self.bold(x, y, pane.title, 14)
-        for line in textwrap.wrap(pane.subtitle, int(PANE_CHARACTERS * ADVANCE / (13 * SANS_ADVANCE))):
+        for line in textwrap.wrap(pane.subtitle, int(PANE_WIDTH / (13 * SANS_ADVANCE))):
             y += 18
             self.quiet(x, y, line, 13)
         y += 12
