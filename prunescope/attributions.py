@@ -20,7 +20,7 @@ from prunescope.errors import PrunescopeError, prunescope_errors
 from prunescope.jobs.paths import expanded
 from prunescope.server.attributions.opened import OpenAttribution, Whereabouts
 from prunescope.server.neurons.documents import NeuronDocument
-from prunescope.server.neurons.export.files import Asked, neuron_file
+from prunescope.server.neurons.export.files import FigureQuery, neuron_file
 from prunescope.server.neurons.page import default_view
 from prunescope.server.neurons.queries import neuron_document
 from prunescope.server.record_names import RecordNames
@@ -125,7 +125,7 @@ class Neuron:
         large.
         """
         chosen = default_view(self.document).example if example is None else example
-        asked = Asked(
+        asked = FigureQuery(
             example=None if chosen == "all" else str(chosen),
             variant=variant,
             activation=activation,

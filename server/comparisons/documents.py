@@ -1,4 +1,4 @@
-"""The JSON of two attributions of one model side by side: how many neurons are among the best of both."""
+"""JSON documents that compare the top neurons of two attributions of one dense model."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from prunescope.store.attributions.comparison import Correlation, LayerOverlap, 
 
 
 class Setting(Document):
-    """One setting of both attributions, in words."""
+    """One setting, with its value in both attributions as text."""
 
     name: str
     first: str
@@ -17,8 +17,7 @@ class Setting(Document):
 
 
 class TopComparison(Document):
-    """The best ``top`` of all layers together, against neurons drawn from all layers, and against neurons drawn from
-    the same layers as the best of each."""
+    """The overlap of the ``top`` neurons of all layers, under the two null hypotheses of `OverAll`."""
 
     top: str  # "50", "5%"
     anywhere: Overlap
@@ -27,14 +26,14 @@ class TopComparison(Document):
 
 @dataclass(frozen=True)
 class LayerComparison(LayerOverlap):
-    """The best of one layer in both attributions, and the layer's page in each."""
+    """The overlap of one layer's top neurons, and the addresses of the layer's page in both attributions."""
 
     first_href: str
     second_href: str
 
 
 class SharedNeuron(Document):
-    """A neuron that is among the best of its layer in both."""
+    """A neuron that is a top neuron of its layer in both attributions."""
 
     layer: int
     neuron: int
@@ -44,36 +43,35 @@ class SharedNeuron(Document):
 
 
 class ComparisonDocument(Document):
-    """The overlap of two attributions' best neurons; ``top`` in the query chooses how many of each layer count as its
-    best: a number or a share."""
+    """The overlap of two attributions' top neurons; ``top`` in the query is their number, or share, in each layer."""
 
     first: AttributionSummary
     second: AttributionSummary
     settings: list[Setting]
     texts_in_both: int
     words_in_both: list[str]
-    layers: list[int]  # that both recorded
-    population: int  # neurons that both rank
+    layers: list[int]  # recorded by both
+    population: int  # number of neurons ranked by both
     top: str
-    tops: list[str]  # sizes to choose from
+    tops: list[str]  # values offered for ``top``
     over_all: list[TopComparison]
     correlation: Correlation | None
     layer_list: list[LayerComparison]
-    together: Overlap  # of all layers' best
+    together: Overlap  # the layers' top neurons, over all layers
     shared_neurons: list[SharedNeuron]  # best first, at most 500
     href: str
-    turned_href: str  # the second against the first
+    turned_href: str  # the same comparison with first and second exchanged
 
 
 class ComparableAttribution(AttributionSummary):
-    """Another attribution of the same dense model; ``differs`` names the settings that are not the same."""
+    """Another attribution of the same dense model; ``differs`` has the names of the settings that differ."""
 
     differs: list[str]
     comparison_href: str
 
 
 class ComparableAttributions(Page[ComparableAttribution]):
-    """What an attribution can be compared with, newest first, at most 50."""
+    """The attributions that an attribution can be compared with, newest first, at most 50."""
 
     attribution: Link
     dense: Link

@@ -1,4 +1,4 @@
-"""The page of two attributions side by side, and the list of those that one can be compared with."""
+"""Contexts of two pages: the comparison of two attributions, and the list of comparable attributions."""
 
 from dataclasses import dataclass, replace
 
@@ -28,11 +28,11 @@ class ComparablePage:
 
     frame: Frame
     document: ComparableAttributions
-    start_href: str  # of another attribution of the same dense model
+    start_href: str  # form for a new attribution of the same dense model
 
 
 def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> ComparisonPage:
-    """The context of a comparison. ``here`` is the page's path, or that of the share link it was opened by."""
+    """Return the context of a comparison's page. ``here`` is the path in the browser: the page's, or a share link's."""
     sizes = {top: top.replace("%", f"{formats.SPACE}%") for top in document.tops}
     tops = picker("Neurons of each layer", sizes, document.top, lambda top: urls.with_state(here, top=top))
     return ComparisonPage(
@@ -44,10 +44,6 @@ def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> Co
         layers_data=_layers_data(document),
         scores_data=_scores_data(document),
     )
-
-
-def comparable_page(document: ComparableAttributions, frame: Frame) -> ComparablePage:
-    return ComparablePage(frame, document, urls.new_job(kind="attribute", dense=document.model))
 
 
 def _layers_data(document: ComparisonDocument) -> dict[str, object]:
@@ -64,7 +60,7 @@ def _layers_data(document: ComparisonDocument) -> dict[str, object]:
 
 
 def _label(row: LayerComparison) -> str:
-    """The label of a layer's point in the chart, as lines."""
+    """The tooltip of a layer's point in the chart."""
     found = row.overlap
     lines = (
         f"Layer {row.layer}",

@@ -1,4 +1,4 @@
-"""Two attributions of one model side by side, and which ones can be compared."""
+"""Addresses of the comparison of two attributions, and of the list of comparable attributions."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.comparisons.documents import ComparableAttributions, ComparisonDocument
-from prunescope.server.comparisons.page import comparable_page, comparison_page
+from prunescope.server.comparisons.page import ComparablePage, comparison_page
 from prunescope.server.comparisons.queries import comparable_attributions, comparison_document
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.frame import Crumb, address, render
@@ -35,7 +35,8 @@ def show_comparable(request: Request, stores: StoresHere, attribution: str) -> R
     opened = stores.attributions.get(attribution)
     document = comparable_attributions(stores, attribution)
     frame = attribution_frame(request, f"Compare {opened.label}", opened, opened_crumb(opened), notices=asked.notices)
-    return render("comparisons/choice", comparable_page(document, frame))
+    start_href = urls.new_job(kind="attribute", dense=document.model)
+    return render("comparisons/choice", ComparablePage(frame, document, start_href))
 
 
 @api.get(

@@ -1,4 +1,4 @@
-"""The page of the neurons that answer to a word or a token, with the words and tokens to choose from."""
+"""Context of the page of the neurons of a word or token, with menus of other words and tokens."""
 
 from dataclasses import dataclass
 
@@ -14,22 +14,22 @@ from prunescope.text.words import fold
 
 @dataclass(frozen=True)
 class AnsweringPage:
-    """The context of ``neurons/answering.html``; in a shared view nothing leads to other words, tokens or layers."""
+    """The context of ``neurons/answering.html``."""
 
     frame: Frame
     document: AnsweringDocument
-    place: int  # of the example, from 1
+    place: int  # the example's number, from 1
     layer_picker: Picker
     example_picker: Picker
-    word_hrefs: dict[str, str]  # this page with a word chosen
+    word_hrefs: dict[str, str]  # word -> address of the word's neurons
     token_hrefs: list[str]
-    token_parts: list[list[str]]  # the tokens' texts between newlines
-    neuron_query: str  # what links to the listed neurons end with: the token
-    text_query: str  # what links to the text's neurons end with: the example
+    token_parts: list[list[str]]  # the tokens' texts, split at newlines
+    neuron_query: str  # query of links to the listed neurons
+    text_query: str  # query of links to the text's top neurons
 
 
 def answering_page(document: AnsweringDocument, frame: Frame, here: str) -> AnsweringPage:
-    """The context of the page. ``here`` is its path, or that of the share link it was opened by."""
+    """The context of the page. ``here`` is the path in the browser: the page's, or a share link's."""
     token, layer = document.token, document.layer
     chosen: dict[str, urls.State] = (
         {"word": document.word} if token is None else {"example": document.example, "token": token.position}
@@ -57,7 +57,7 @@ def answering_page(document: AnsweringDocument, frame: Frame, here: str) -> Answ
 
 
 def _first(document: AnsweringDocument, example: ExampleSummary) -> dict[str, urls.State]:
-    """A text has no neurons of its own: it is shown with the chosen word, else its first word, else its first token."""
+    """The query that selects an example: with the chosen word, else with its first word, else with its first token."""
     if document.word is not None and fold(document.word) in {fold(word) for word in example.words}:
         return {"word": document.word, "example": example.index}
     if example.words:

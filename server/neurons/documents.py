@@ -1,4 +1,4 @@
-"""The JSON of neurons: one neuron (the paper's Figure 1), a layer's heatmap, and the neurons that answer to a word."""
+"""JSON documents of one neuron (Figure 1 of arXiv 2503.01542), a layer's heatmap, and the neurons of a word."""
 
 from typing import Literal
 
@@ -8,26 +8,24 @@ from prunescope.store.attributions.documents import Interval, MaskedFraction, Ne
 
 
 class Variant(VariantSummary):
-    """One of the compared models with the neuron's activations in it, signed and raw."""
+    """A variant with the neuron's raw (signed) activations."""
 
     activations: list[list[float]]  # [example][token]
 
 
 class NeuronControls(Document):
-    """A neuron's drop on its own word beside the pooled drops of groups of neurons, with 95 % intervals.
-
-    The groups belong to the attribution: its top neurons, random ones of the same layers, others of similar activation.
-    """
+    """A neuron's drop on its own word, and the pooled drops of the attribution's top neurons (``matched``) and of both
+    kinds of controls, with 95 % intervals."""
 
     drop: float | None
-    interval: tuple[float, float] | None = None  # of this drop
+    interval: tuple[float, float] | None = None  # of ``drop``
     matched: Interval
     like_activation: Interval
     random: Interval
 
 
 class Neighbour(Document):
-    """A neuron that a key or button leads to."""
+    """The target of a link from one neuron to another."""
 
     layer: int
     neuron: int
@@ -45,40 +43,39 @@ class Neighbours(Document):
 
 
 class NeuronDocument(Document):
-    """The paper's Figure 1 for one neuron: the same texts in the dense and the pruned models, token by token."""
+    """One neuron: activations at all tokens of the examples in the dense and the pruned models, and statistics."""
 
     attribution: str
     layer: int
     neuron: int
     score: float | None
     rank: int | None
-    p_value: float | None  # of permutations of the influential tokens: never below 1 / (permutations + 1)
+    p_value: float | None  # permutation test; at least 1 / (permutations + 1)
     word: str | None
     masked_fraction: MaskedFraction | None  # of the first pruned variant
     examples: list[Example]
     variants: list[Variant]
-    # Beside the figure:
     name: str
     label: str  # the attribution's
     href: str
     attribution_href: str
     layer_href: str
     lift: float | None
-    q_value: float | None  # of another test: the normal tail of z, Benjamini-Hochberg over all neurons
+    q_value: float | None  # normal approximation, Benjamini-Hochberg over all neurons
     permutations: int
-    layers: list[int]  # those recorded
+    layers: list[int]  # the recorded ones
     neurons: int  # per layer
-    neuron_count: int  # how many neurons are ranked: "rank 3 of 352,256"
-    not_ranked: str | None  # why it has no rank, in one sentence
-    activation: str  # what the Score and the words' values are computed from: relu, abs or raw
+    neuron_count: int  # number of ranked neurons
+    not_ranked: str | None  # reason why the neuron has no rank, as a sentence
+    activation: str  # relu, abs or raw: transforms the activations in the Score and in ``words``
     words: list[NeuronWord]
     drops: dict[str, float | None]  # on ``word``, per pruned variant
-    intervals: dict[str, tuple[float, float] | None]  # 95 %, over the texts
-    spread: dict[str, Spread]  # mean, extremes and histogram, per variant
+    intervals: dict[str, tuple[float, float] | None]  # of ``drops``, 95 %, bootstrap over texts
+    spread: dict[str, Spread]  # per variant
     masked_fractions: dict[str, MaskedFraction]  # per pruned variant
     controls: dict[str, NeuronControls]
     neighbours: Neighbours
-    heatmaps: dict[str, str]  # "csv", "svg", "png", "html": addresses
+    heatmaps: dict[str, str]  # "csv", "svg", "png", "html" -> address
     provenance: str  # one line: models, method, texts, seeds
 
 
@@ -93,28 +90,28 @@ class TokenDocument(Document):
 
 
 class HeatRow(Document):
-    """One neuron's activations over the tokens of one example, by variant."""
+    """One neuron's activations at the tokens of one example, by variant."""
 
     neuron: NeuronRow
     values: dict[str, list[float]]
 
 
 class LayerHeatmap(Document):
-    """Neurons x tokens of one layer for one example; the difference is each pruned variant minus dense."""
+    """Activations of a layer's neurons at the tokens of one example; differences are pruned minus dense."""
 
     attribution: Link
     layer: int
-    layers: list[int]  # those recorded
+    layers: list[int]  # the recorded ones
     example: int
     examples: list[ExampleSummary]
     sort: Literal["rank", "drop"]
     tokens: list[TokenDocument]
     variants: list[VariantSummary]
     rows: list[HeatRow]
-    largest: float  # the largest magnitude of all values
+    largest: float  # largest magnitude of all values
     largest_difference: float
-    cursor: int  # the place of the first row in the layer's order
-    previous: str | None  # the rows before these
+    cursor: int  # position of the first row in the layer's ranking
+    previous: str | None  # address of the rows before these
     next: str | None
     layer_up: str | None
     layer_down: str | None
@@ -122,14 +119,14 @@ class LayerHeatmap(Document):
 
 
 class AnsweringNeuron(NeuronRow):
-    """A neuron in the list of those that answer to a word or a token."""
+    """One of the neurons of a word or token."""
 
-    share: float  # of the sum of its activations: the part on that word or token
+    share: float  # of its summed activation, on the word or token
 
 
 class TextNeuron(NeuronRow):
-    """A neuron whose own word stands in a text: its mean activation on the word there, by variant; empty for an
-    attribution of format 1."""
+    """A neuron whose own word occurs in a text. ``activations`` are its mean activations on the word in this text, by
+    variant; empty for an attribution of format 1."""
 
     activations: dict[str, float | None]
 
@@ -139,28 +136,27 @@ class TextNeuron(NeuronRow):
 
     @property
     def pruned(self) -> float | None:
-        """In the first pruned variant."""
+        """The mean activation in the first pruned variant."""
         return self.activations.get("pruned-1")
 
     @property
     def change(self) -> float | None:
-        """From dense to pruned, relative to dense; None where that is not positive."""
+        """(pruned - dense) / dense; None if dense is not positive."""
         return None if self.dense is None or self.pruned is None or self.dense <= 0 else self.pruned / self.dense - 1
 
 
 class AnsweringDocument(Page[AnsweringNeuron]):
-    """The neurons with the largest shares of their activation on a word or a token, and the words and tokens to choose
-    from."""
+    """The neurons of a word or token, largest share first, with the words and tokens that can be chosen instead."""
 
     attribution: Link
     word: str | None
-    example: int  # of the token, or the first one with the word
+    example: int  # the index of the token's example, or of the first one with the word
     token: TokenDocument | None
-    layer: int | None  # None: over all layers
-    layers: list[int]  # those recorded
+    layer: int | None  # None: all layers
+    layers: list[int]  # the recorded ones
     words: list[str]
     examples: list[ExampleSummary]
     tokens: list[TokenDocument]  # of the example
-    text_neurons: list[TextNeuron]  # the best by Score whose own word stands in the example
-    recorded: bool  # attributions of format 1 hold no such lists
+    text_neurons: list[TextNeuron]  # highest Score first, with their own word in the example
+    recorded: bool  # False for format 1, which has no such lists
     href: str

@@ -1,4 +1,4 @@
-"""The page of a layer: neurons x tokens in the dense model, a pruned one, and their difference."""
+"""Context of a layer's page: heatmaps (neurons x tokens) of the dense model, a pruned one, and their difference."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -30,7 +30,7 @@ SORTS: dict[Literal["rank", "drop"], str] = {"rank": "By Score", "drop": "By dro
 
 @dataclass(frozen=True)
 class Grid:
-    """Neurons x tokens in one of the three panes: ``cells[row][token]`` is a css class, empty for special tokens."""
+    """One of the three heatmaps: ``cells[row][token]`` is a css class, empty for special tokens."""
 
     key: str
     subtitle: str
@@ -40,7 +40,8 @@ class Grid:
 
 @dataclass(frozen=True)
 class LayerPage:
-    """The context of ``neurons/layer.html``; an address is None where there is nothing to move to."""
+    """The context of ``neurons/layer.html``. ``up`` and ``down`` are the addresses of the next layers, ``better`` and
+    ``further`` of the neurons before and after the shown ones; None if there are none."""
 
     frame: Frame
     document: LayerHeatmap
@@ -51,13 +52,13 @@ class LayerPage:
     better: str | None
     further: str | None
     heads: list[str]  # the tokens as column heads
-    neuron_query: str  # what links to neurons end with: the same example, variant and scale
+    neuron_query: str  # query of links to neurons: example, variant, scale
     grids: list[Grid]
     data: dict[str, object]
 
 
 def layer_page(opened: OpenAttribution, document: LayerHeatmap, view: View, frame: Frame, here: str) -> LayerPage:
-    """The context of a layer's page. ``here`` is the page's path, or that of the share link it was opened by."""
+    """The context of a layer's page. ``here`` is the path in the browser: the page's, or a share link's."""
     default = View(example=0, variant=document.variants[1].name, activation=opened.summary.activation)
     dense, pruned = document.variants[0], next(each for each in document.variants if each.name == view.variant)
 

@@ -1,14 +1,15 @@
-"""The page of a neuron (the paper's Figure 1); its address holds the whole view."""
+"""Context of a neuron's page (Figure 1 of arXiv 2503.01542); the address has the complete view."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import log1p
 from typing import Any
 
 from prunescope.server import urls
 from prunescope.server.attributions.own_text import TextPanel
-from prunescope.server.neurons.documents import NeuronControls, NeuronDocument, Variant
-from prunescope.server.neurons.spread import SpreadCard, spread_card
-from prunescope.server.neurons.tokens import Pane, Reading, Token, read_example, telling_text, token_rows
+from prunescope.server.neurons.documents import NeuronDocument, Variant
+from prunescope.server.neurons.tokens import Reading, default_example, read_example, token_rows
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
     CURVES,
@@ -23,15 +24,17 @@ from prunescope.server.neurons.view import (
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Fact, Href, Option, Picker, picker
-from prunescope.store.attributions.documents import MaskedFraction
+from prunescope.store.attributions.documents import Spread
 
 TELLING = "telling"
-"""The default example in addresses of older versions."""
+"""The value of `example` for the default text, in addresses of older versions."""
+BAR_GAP = 0.14
+"""Distance between the bars of two bins, as a share of a bin's width."""
 
 
 @dataclass(frozen=True)
 class WordLine:
-    """A word's mean activations; ``change`` is relative to the dense model."""
+    """The neuron's mean activations on a word; ``change`` is relative to the dense model."""
 
     word: str
     dense: float
@@ -43,44 +46,52 @@ class WordLine:
 
 
 @dataclass(frozen=True)
+class SpreadCard:
+    """The context of ``neurons/spread.html``: for each model the bars (x, y, width, height) of all bins, in percent of
+    the drawing. ``edges`` are the bins' limits, ``zero`` is the x of activation 0, None if it is outside the bins."""
+
+    dense: Spread
+    pruned: Spread
+    edges: list[tuple[float, float]]
+    bars: list[list[tuple[str, ...]]]
+    zero: str | None
+
+
+@dataclass(frozen=True)
 class NeuronPage:
     """The context of ``neurons/neuron.html``."""
 
     frame: Frame
     document: NeuronDocument
-    query: str  # what links to other neurons end with: the view
+    query: str  # the view as the query of links to other neurons
     chips: list[Option]
     facts: list[Fact]
     toggles: tuple[Picker, ...]
     menus: tuple[Picker, ...]
     file_query: str
     json_href: str
-    panes: tuple[Pane, ...]
-    told: Token | None
-    chosen: bool  # the token is the one that the address names
+    reading: Reading
     answering_href: str
     words: list[WordLine]
-    words_here: bool  # they are the words of the text that is shown
-    masked: MaskedFraction | None
-    controls: NeuronControls | None
+    words_here: bool  # ``words`` are the shown text's, else those of all texts
     spread: SpreadCard | None
     data: dict[str, object]
     own: TextPanel
 
 
 def default_view(document: NeuronDocument) -> View:
-    """The view of an address without a query: the text with the largest loss on the neuron's own word in any pruned
-    model, and the first pruned model."""
+    """The view without a query: the first pruned model, and the text with the largest loss on the neuron's own word in
+    any pruned model."""
     dense, *pruned = document.variants
-    example = telling_text(document.examples, dense, pruned, document.word, document.activation)
+    example = default_example(document.examples, dense, pruned, document.word, document.activation)
     return View(example=example, variant=pruned[0].name, activation=document.activation)
 
 
 def neuron_view(document: NeuronDocument, query: Mapping[str, str]) -> View:
-    """The view that an address asks for. Problem 422 for a value that is wrong."""
+    """Parse the query of a neuron's page. Problem 422 for a wrong value."""
     default = default_view(document)
     lengths = {example.index: len(example.tokens) for example in document.examples}
-    # Older addresses spell the default out.
+    # `example=telling` is the default.
     spelled = {key: value for key, value in query.items() if (key, value) != ("example", TELLING)}
     return read_view(
         spelled,
@@ -93,11 +104,11 @@ def neuron_view(document: NeuronDocument, query: Mapping[str, str]) -> View:
 
 
 def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, own: TextPanel) -> NeuronPage:
-    """The context of a neuron's page. ``here`` is the page's path, or that of the share link it was opened by."""
+    """The context of a neuron's page. ``here`` is the path in the browser: the page's, or a share link's."""
     default = default_view(document)
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
     reading = read_example(document, view, place)
-    pruned, told = reading.pruned, reading.told
+    token = reading.token
 
     def href(**changes: Any) -> str:
         return urls.with_state(here, **view_state(replace(view, **changes), default))
@@ -118,7 +129,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
         document=document,
         query=urls.with_state("", **view_state(view, default)),
         chips=_chips(document, href),
-        facts=_facts(document, pruned),
+        facts=_facts(document, reading.pruned),
         toggles=(
             picker("Scale", SCALES, view.scale, lambda scale: href(scale=scale)),
             picker("Curve", CURVES, view.curve, lambda curve: href(curve=curve)),
@@ -131,17 +142,13 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
         ),
         file_query=urls.with_state("", **files),
         json_href=urls.api(document.href),
-        panes=reading.panes(),
-        told=told,
-        chosen=reading.chosen is not None,
+        reading=reading,
         answering_href=urls.answering(
-            document.attribution, example=view.example, token=None if told is None else told.position
+            document.attribution, example=view.example, token=None if token is None else token.position
         ),
         words=_words(document, reading),
         words_here=any(word.positions for word in reading.example.words),
-        masked=document.masked_fractions.get(pruned.name),
-        controls=document.controls.get(pruned.name),
-        spread=spread_card(document, pruned),
+        spread=_spread_card(document, reading.pruned),
         data={
             "rows": token_rows(reading),
             "chosen": None if reading.chosen is None else reading.chosen.position,
@@ -152,7 +159,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
 
 
 def _words(document: NeuronDocument, reading: Reading) -> list[WordLine]:
-    """The words of the text that is shown, or of all texts where it has none, the largest loss first."""
+    """The words of the shown text, or of all texts if the shown one has no words; largest loss first."""
     tokens = reading.tokens
     here = [
         WordLine(
@@ -173,7 +180,7 @@ def _words(document: NeuronDocument, reading: Reading) -> list[WordLine]:
 
 
 def _chips(document: NeuronDocument, href: Href) -> list[Option]:
-    """The neuron's own word and the next by activation; each links to its first text."""
+    """The neuron's own word and the two words with the next highest activations, with links to their first texts."""
     strongest = sorted(document.words, key=lambda word: -(word.values.get("dense") or 0.0))
     names = [word for word in [document.word, *(entry.word for entry in strongest)] if word]
     where = {
@@ -208,8 +215,34 @@ def _facts(document: NeuronDocument, pruned: Variant) -> list[Fact]:
     return facts
 
 
+def _spread_card(document: NeuronDocument, pruned: Variant) -> SpreadCard | None:
+    """The histograms of the dense model and of ``pruned``; None if the attribution has none (format 1)."""
+    dense, own = document.spread.get("dense"), document.spread.get(pruned.name)
+    if dense is None or own is None:
+        return None
+    low, high, bins = dense.minimum, dense.maximum, len(dense.histogram)
+    step = (high - low) / bins
+    highest = log1p(max(*dense.histogram, *own.histogram, 1))
+    return SpreadCard(
+        dense=dense,
+        pruned=own,
+        edges=list(pairwise(low + step * place for place in range(bins + 1))),
+        bars=[
+            [_bar(place, bins, side, 100 * log1p(count) / highest) for place, count in enumerate(spread.histogram)]
+            for side, spread in enumerate((dense, own))
+        ],
+        zero=f"{100 * -low / (high - low):.2f}%" if low < 0 < high else None,
+    )
+
+
+def _bar(place: int, bins: int, side: int, height: float) -> tuple[str, ...]:
+    width = 100 / bins
+    x = width * (place + BAR_GAP / 2 + side * (1 - BAR_GAP) / 2)
+    return tuple(f"{value:.2f}%" for value in (x, 100 - height, width * (1 - BAR_GAP) / 2, height))
+
+
 def file_facts(document: NeuronDocument, view: View) -> str:
-    """The line above the texts of an exported file: the page's facts and the settings of the view."""
+    """The line below the name in an exported figure: the facts of the page, and the settings of the view."""
     pruned = next(variant for variant in document.variants if variant.name == view.variant)
     facts = [" ".join(filter(None, (fact.before, fact.strong, fact.after))) for fact in _facts(document, pruned)]
     settings = [view.activation, SCALES[view.scale], CURVES[view.curve], WINDOWS[view.window]]

@@ -1,4 +1,5 @@
-"""Reads neurons: the list, one neuron (the paper's Figure 1), a layer's heatmap, the neurons that answer to a word."""
+"""Builds the documents of neurons: one neuron (Figure 1 of arXiv 2503.01542), a layer's heatmap, and the
+neurons of a word or token."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -7,7 +8,7 @@ import numpy as np
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.attributions.documents import Example, NeuronRow
+from prunescope.server.attributions.documents import Example
 from prunescope.server.attributions.opened import OpenAttribution, no_such_neuron
 from prunescope.server.neurons.documents import (
     AnsweringDocument,
@@ -22,49 +23,18 @@ from prunescope.server.neurons.documents import (
     TokenDocument,
     Variant,
 )
-from prunescope.server.site.documents import Link, Page, Window
+from prunescope.server.site.documents import Link, Window
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.text.words import fold
 
-MAX_LISTED = 500
 MAX_ROWS = 200
 MAX_VALUES = 1_000_000
-"""Neurons x tokens x models of one heatmap: some 20 MB of JSON."""
-
-
-def neuron_list(
-    opened: OpenAttribution,
-    *,
-    layer: int | None = None,
-    word: str | None = None,
-    sort: Literal["rank", "drop"] = "rank",
-    variant: str | None = None,
-    cursor: str | None = None,
-    limit: int = 50,
-) -> Page[NeuronRow]:
-    """The ranked neurons, best Score or largest drop first: all, those of a layer, or those of a word."""
-    window = Window.parse(cursor, limit, MAX_LISTED)
-    opened.check_layer(layer)
-    try:
-        rows, total = opened.tables.neurons(
-            layer=layer,
-            word=word,
-            sort=sort,
-            variant=opened.variant(variant),
-            offset=window.offset,
-            limit=window.limit,
-        )
-    except NoSuchNeuron as error:
-        raise no_such_neuron(error) from None
-    after = window.after(total)
-    state: dict[str, urls.State] = {"layer": layer, "word": word, "sort": sort, "variant": variant, "limit": limit}
-    href = urls.neurons(opened.id, **state, cursor=after) if after else None
-    return Page[NeuronRow](items=[opened.row(row) for row in rows], next=after, next_href=href)
+"""Neurons x tokens x variants of one heatmap; about 20 MB of JSON."""
 
 
 def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronDocument:
-    """Everything about one neuron; reads one chunk of each variant. Problem 404 when there is no such neuron."""
+    """All data of one neuron, read from one chunk of each variant's array. Problem 404 for an unknown neuron."""
     store, tables = opened.store, opened.tables
     try:
         values = store.neuron(layer, neuron)
@@ -130,9 +100,8 @@ def _neighbours(opened: OpenAttribution, layer: int, neuron: int, rank: int | No
         next=at(layer, neuron + 1) if neuron + 1 < opened.store.neurons else None,
         layer_up=at(layers[place + 1], neuron) if place + 1 < len(layers) else None,
         layer_down=at(layers[place - 1], neuron) if place > 0 else None,
-        previous_in_rank=ranked(rank - 1) if rank is not None else None,
-        # From a neuron without a rank the ranking starts at its top.
-        next_in_rank=ranked(rank + 1) if rank is not None else ranked(1),
+        previous_in_rank=None if rank is None else ranked(rank - 1),
+        next_in_rank=ranked(1 if rank is None else rank + 1),
     )
 
 
@@ -145,7 +114,8 @@ def layer_heatmap(
     neurons: int = 32,
     cursor: str | None = None,
 ) -> LayerHeatmap:
-    """The layer's ranked neurons, ``neurons`` at a time, over the tokens of one example. Problem 404 or 422."""
+    """The activations of up to ``neurons`` ranked neurons of a layer at the tokens of one example (None: the first).
+    Problem 404 for a layer that was not recorded, 422 for another wrong value."""
     number = 0 if example is None else opened.place_of(example)
     window = Window.parse(cursor, neurons, most_rows(opened, example), field="neurons")
     try:
@@ -193,7 +163,7 @@ def layer_heatmap(
 
 
 def most_rows(opened: OpenAttribution, example: int | None) -> int:
-    """The largest number of neurons in one heatmap of this example: its values over all models are limited."""
+    """The maximum number of neurons in a heatmap of this example, at most `MAX_VALUES` values in all variants."""
     tokens = len(opened.examples[0 if example is None else opened.place_of(example)].tokens)
     return min(MAX_ROWS, max(1, MAX_VALUES // (tokens * len(opened.variants))))
 
@@ -210,10 +180,10 @@ def answering_document(
     token: int | None = None,
     layer: int | None = None,
 ) -> AnsweringDocument:
-    """The neurons with the largest shares of their activation on a word, or on token ``token`` of example ``example``.
+    """The neurons of a word, or of the token at position ``token`` of ``example``, in all layers or in ``layer``.
 
-    A word's example, where none is given, is the first text with it. Problem 422 for neither or both of word and token,
-    for a word that the attribution does not have, and for a layer that was not recorded.
+    ``example`` None is the first example with the word, or the first example for a token. Problem 422 for neither or
+    both of word and token, and for an unknown word, example, token or layer.
     """
     if (word is None) == (token is None):
         choices = ["word", "example and token"]
@@ -256,7 +226,7 @@ def answering_document(
 
 
 def _first_with(opened: OpenAttribution, word: str | None) -> int:
-    """The place of the first example with this word among its influential ones; of the first example for None."""
+    """The position of the first example with this influential word; 0 for None."""
     if word is None:
         return 0
     found = (i for i, text in enumerate(opened.examples) if any(fold(each.word) == fold(word) for each in text.words))

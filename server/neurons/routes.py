@@ -1,4 +1,4 @@
-"""Layers and neurons of an attribution: lists, one neuron and its files, which neurons answer to a word."""
+"""Addresses of an attribution's layers and neurons: lists, one neuron, exported files, the neurons of a word."""
 
 from typing import Annotated, Literal
 
@@ -14,27 +14,20 @@ from prunescope.server.attributions.routes import Sort, Variant
 from prunescope.server.headers import FILE_POLICY
 from prunescope.server.neurons.answering_page import answering_page
 from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, NeuronDocument
-from prunescope.server.neurons.export.files import Asked as FigureQuery
-from prunescope.server.neurons.export.files import neuron_file
+from prunescope.server.neurons.export.files import FigureQuery, neuron_file
 from prunescope.server.neurons.layer_page import ROWS, layer_page
 from prunescope.server.neurons.page import neuron_page, neuron_view
-from prunescope.server.neurons.queries import (
-    answering_document,
-    layer_heatmap,
-    most_rows,
-    neuron_document,
-    neuron_list,
-)
+from prunescope.server.neurons.queries import answering_document, layer_heatmap, most_rows, neuron_document
 from prunescope.server.neurons.view import VIEW, read_view
 from prunescope.server.site.asked import Asked
-from prunescope.server.site.documents import Page
+from prunescope.server.site.documents import Page, Window
 from prunescope.server.site.frame import Crumb, address, render
 from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-OfExample = Annotated[int | None, Query(description="only this example, by its index")]
+MAX_LISTED = 500
 
 
 @api.get(urls.layer.route, responses=problems(404, 422), summary="Neurons x tokens of one layer")
@@ -42,7 +35,7 @@ def get_layer(
     stores: StoresHere,
     attribution: str,
     layer: int,
-    example: OfExample = None,
+    example: Annotated[int | None, Query(description="only this example, by its index")] = None,
     sort: Sort = "rank",
     neurons: int = 32,
     cursor: str | None = None,
@@ -89,7 +82,14 @@ def list_neurons(
     limit: int = 50,
 ) -> Page[NeuronRow]:
     opened = stores.attributions.get(attribution)
-    return neuron_list(opened, layer=layer, word=word, sort=sort, variant=variant, cursor=cursor, limit=limit)
+    window = Window.parse(cursor, limit, MAX_LISTED)
+    opened.check_layer(layer)
+    rows, total = opened.tables.neurons(
+        layer=layer, word=word, sort=sort, variant=opened.variant(variant), offset=window.offset, limit=window.limit
+    )
+    after = window.after(total)
+    here = urls.neurons(attribution, layer=layer, word=word, sort=sort, variant=variant, limit=limit, cursor=after)
+    return Page[NeuronRow](items=[opened.row(row) for row in rows], next=after, next_href=here if after else None)
 
 
 @api.get(urls.answering.route, responses=problems(404, 422), summary="Which neurons answer to a word, or to one token")

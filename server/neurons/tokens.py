@@ -1,4 +1,4 @@
-"""A text token by token with one neuron's activations: the tokens, their shades in three panes, and the scales."""
+"""The tokens of a text with one neuron's activations: three panes (dense, pruned, difference), shades and scales."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
 
 REACH = 16
-"""Tokens to each side in the short window."""
+"""Number of tokens shown on each side of the chosen token with `window=16`."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Token:
     position: int
     id: int
     name: str  # between quotes
-    parts: tuple[str, ...]  # its text between newlines
+    parts: tuple[str, ...]  # its text, split at newlines
     influential: bool
     special: bool
     dense: float
@@ -39,14 +39,23 @@ class Token:
 
     @property
     def change(self) -> float | None:
-        """The difference relative to the dense activation; None where that is zero."""
+        """The difference relative to the dense activation; None if the dense activation is zero."""
         return None if self.dense == 0 else self.difference / abs(self.dense)
+
+    @property
+    def note(self) -> str:
+        """All data of the token in one line."""
+        return (
+            f"{self.name} token {self.position}, id {self.id}: dense {formats.activation(self.dense)}, pruned "
+            f"{formats.activation(self.pruned)}, {formats.signed(self.difference)}; raw: dense {self.dense_raw!r}, "
+            f"pruned {self.pruned_raw!r}"
+        )
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A token in a pane. ``value`` is shown with ``fraction`` (0 to 1) of the full shade of ``hue``: h and m are
-    activations above and below zero, g and l gains and losses. Special tokens have no shade."""
+    """A token in a pane, shaded with ``fraction`` (0 to 1) of ``hue``: h for activations above zero, m below zero, g
+    for gains, l for losses. Special tokens have no shade."""
 
     token: Token
     value: float
@@ -62,14 +71,14 @@ class Cell:
 
     @property
     def css(self) -> str:
-        """The css classes of the token: its shade in 21 steps, and its marks."""
+        """The css classes of the token, its shade (in 21 steps) included."""
         return " ".join(["t", f"{self.hue}{step(self.fraction)}", *self.marks])
 
 
 @dataclass(frozen=True)
 class Pane:
-    """The shown tokens in the dense model, in the pruned one, or their difference; ``before`` and ``after`` are the
-    numbers of tokens that the window leaves out."""
+    """The shown tokens with the values of the dense model, of the pruned model, or of the difference. ``before`` and
+    ``after`` are the numbers of tokens that are not shown before and after them."""
 
     key: str
     title: str
@@ -82,7 +91,7 @@ class Pane:
 
 @dataclass(frozen=True)
 class Reading:
-    """One text of a neuron's document as a view shows it, in the dense and one pruned model."""
+    """One text with a neuron's activations in the dense and one pruned model, as a view shows it."""
 
     example: Example
     dense: Variant
@@ -92,13 +101,14 @@ class Reading:
 
     @property
     def chosen(self) -> Token | None:
-        """The token that the view names, if this text is long enough."""
+        """The token at the view's position; None if the view has no position, or the text is too short."""
         place = self.view.token
         return self.tokens[place] if place is not None and place < len(self.tokens) else None
 
     @cached_property
     def most_telling(self) -> Token | None:
-        """The influential token that lost most; where none lost, the one that changed most; None without tokens."""
+        """The influential token with the largest loss, else with the largest gain, else the token with the largest
+        difference. Special tokens are ignored; None if there are no others."""
         usual = [token for token in self.tokens if not token.special]
         influential = [token for token in usual if token.influential]
         fell = [token for token in influential if token.difference < 0]
@@ -106,26 +116,26 @@ class Reading:
         return max(fell or rose or usual, key=lambda token: abs(token.difference), default=None)
 
     @property
-    def told(self) -> Token | None:
-        """The token whose numbers stand above the text: the chosen one, else the most telling one."""
+    def token(self) -> Token | None:
+        """The token whose numbers are shown above the text: `chosen`, else `most_telling`."""
         return self.chosen or self.most_telling
 
     @property
     def shown(self) -> range:
-        """The positions in the view's window."""
-        if self.view.window == "full" or self.told is None:
+        """The positions of the tokens that the view shows."""
+        if self.view.window == "full" or self.token is None:
             return range(len(self.tokens))
-        centre = self.told.position
+        centre = self.token.position
         return range(max(0, centre - REACH), min(len(self.tokens), centre + REACH + 1))
 
     @cached_property
     def scales(self) -> tuple[Scale, Scale, Scale]:
-        """The scales of the dense model, the pruned one and the difference."""
-        # Without special tokens: the first token's activation is often many times that of any word.
+        """The scales of the dense model, of the pruned model and of the difference."""
+        # Without special tokens: the activation at the first token is often many times as large as at any word.
         return scales_of(((token.dense, token.pruned) for token in self.tokens if not token.special), self.view)
 
     def panes(self) -> tuple[Pane, Pane, Pane]:
-        """Dense, pruned and difference, over the same tokens."""
+        """The panes dense, pruned and difference, with the same tokens."""
         dense, pruned, difference = self.scales
         return (
             self._pane("dense", self.dense.label, dense, self.view.activation),
@@ -146,7 +156,7 @@ class Reading:
 
 
 def read_example(neuron: NeuronDocument, view: View, place: int) -> Reading:
-    """The example at a place of the document's lists, as the view shows it."""
+    """The example at position ``place`` in the document, as the view shows it."""
     example, dense = neuron.examples[place], neuron.variants[0]
     pruned = next(variant for variant in neuron.variants if variant.name == view.variant)
     values = zip(dense.activations[place], pruned.activations[place], strict=True)
@@ -169,22 +179,22 @@ def read_example(neuron: NeuronDocument, view: View, place: int) -> Reading:
 
 
 def _name(tokens: Sequence[str], place: int) -> str:
-    """A token between quotes; one that is only the rest of a character is named after the token that begins it."""
+    """A token between quotes; for a token without text (the rest of a character), the token with the character."""
     if tokens[place]:
         return formats.token_name(tokens[place])
     first = next((token for token in reversed(tokens[:place]) if token), "")
     return f"rest of {formats.token_name(first)}"
 
 
-def telling_text(
+def default_example(
     examples: list[Example], dense: Variant, variants: Sequence[Variant], word: str | None, activation: str
 ) -> int:
-    """The index of the text where a token of ``word`` lost most in any variant, or any influential token where no text
-    holds it."""
+    """The index of the example with the largest loss at a token of ``word`` in any variant; if no example contains the
+    word, at any influential token."""
     holding = [place for place, example in enumerate(examples) if _tokens_of(example, word)]
     places = holding or range(len(examples))
 
-    def most_lost(place: int) -> float:
+    def largest_loss(place: int) -> float:
         example = examples[place]
         tokens = _tokens_of(example, word) if holding else [i for i, on in enumerate(example.influential) if on]
         before = [transformed(dense.activations[place][i], activation) for i in tokens]
@@ -197,7 +207,7 @@ def telling_text(
             default=-math.inf,
         )
 
-    return examples[max(places, key=most_lost)].index
+    return examples[max(places, key=largest_loss)].index
 
 
 def _tokens_of(example: Example, word: str | None) -> list[int]:
@@ -207,7 +217,7 @@ def _tokens_of(example: Example, word: str | None) -> list[int]:
 
 
 def scales_of(values: Iterable[tuple[float, float]], view: View) -> tuple[Scale, Scale, Scale]:
-    """The scales of dense values, pruned values and their differences, from pairs of values."""
+    """The scales of dense values, pruned values and differences, from (dense, pruned) pairs."""
     pairs = list(values)
     tops = [max((abs(pair[side]) for pair in pairs), default=0.0) for side in (0, 1)]
     if view.scale == "shared":
@@ -217,7 +227,7 @@ def scales_of(values: Iterable[tuple[float, float]], view: View) -> tuple[Scale,
 
 
 def legend_of(scale: Scale, activation: str | None) -> Legend:
-    """The numbers under a ramp of activations, signed when they are raw; of differences without ``activation``."""
+    """The legend of a scale of activations (from -top if ``activation`` is raw), or of differences (None)."""
     if activation is None:
         return Legend(formats.activation(-scale.top), "0", formats.signed(scale.top), "difference-ramp")
     high = formats.activation(scale.top)
@@ -227,8 +237,8 @@ def legend_of(scale: Scale, activation: str | None) -> Legend:
 
 
 def token_rows(reading: Reading) -> list[list[str | int | float]]:
-    """For the page's script, token by token: name, id, dense, pruned, difference, change, a remark, and the exact
-    fractions of the three shades."""
+    """One row per token for the page's script: name, id, dense, pruned, difference, change, a remark, and the fractions
+    of the three shades."""
     rows: list[list[str | int | float]] = []
     for token in reading.tokens:
         values = (token.dense, token.pruned, token.difference)

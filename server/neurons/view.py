@@ -1,4 +1,4 @@
-"""The view of a neuron or a layer that a query string asks for; defaults are left out of it."""
+"""The view of a neuron's or a layer's page: how its texts and activations are shown, as chosen in the query string."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,8 +18,8 @@ PANES = {"all": "All three", "dense": "Dense", "pruned": "Pruned", "difference":
 
 @dataclass(frozen=True)
 class View:
-    """What a neuron's or a layer's page shows, by the names of the query; ``token`` is the position of the chosen
-    token."""
+    """The query parameters of a neuron's or a layer's page. ``example`` is an index, ``token`` the position of the
+    chosen token."""
 
     example: int = 0
     variant: str = ""
@@ -32,7 +32,7 @@ class View:
 
 
 VIEW = tuple(field.name for field in fields(View))
-"""The query parameters of a view."""
+"""The names of the query parameters."""
 
 
 def read_view(
@@ -44,10 +44,11 @@ def read_view(
     example: int | None = None,
     tokens: Callable[[int], int] | None = None,
 ) -> View:
-    """The view of a query; what the query does not name is the default. Problem 422 for a wrong value.
+    """Parse a query; missing parameters get their defaults. Problem 422 for a wrong value.
 
-    ``examples`` are the indexes that exist, ``example`` the default one (None: the first), ``variants`` the pruned
-    ones' names, ``activation`` the attribution's own, ``tokens`` how many tokens an example has.
+    ``examples`` are the existing indices, ``example`` is the default (None: the first), ``variants`` are the names
+    of the pruned variants, ``activation`` is the attribution's, ``tokens`` returns the number of tokens of an example
+    (None: the token's position is not checked).
     """
     default = examples[0] if example is None else example
     chosen = int(_one_of(query, "example", [str(default), *map(str, examples)]))
@@ -64,13 +65,13 @@ def read_view(
 
 
 def view_state(view: View, default: View) -> dict[str, str | int | None]:
-    """The query of ``view``: only what differs from ``default``, in a fixed order."""
+    """The query parameters of ``view``, in a fixed order; None for values equal to those of ``default``."""
     values = {name: (getattr(view, name), getattr(default, name)) for name in VIEW}
     return {name: value if value != usual else None for name, (value, usual) in values.items()}
 
 
 def transformed(value: float, activation: str) -> float:
-    """A raw activation after the view's transform: relu, abs, or raw (unchanged)."""
+    """Apply relu or abs to a raw activation; raw leaves it unchanged."""
     match activation:
         case "relu":
             return max(0.0, value)
@@ -84,7 +85,7 @@ Text = TypeVar("Text", Example, ExampleSummary)
 
 
 def example_picker(examples: Sequence[Text], current: int, href: Callable[[Text], str]) -> Picker:
-    """The menu of an attribution's texts; ``current`` is the index of the one that is shown."""
+    """The menu of an attribution's texts; ``current`` is the index of the shown text."""
     options = tuple(
         Option(f"{number} · {example.label or 'no label'}", href(example), example.index == current, example.text[:60])
         for number, example in enumerate(examples, 1)
@@ -94,7 +95,7 @@ def example_picker(examples: Sequence[Text], current: int, href: Callable[[Text]
 
 
 def variant_picker(variants: Sequence[VariantSummary], current: str, href: Callable[[str], str]) -> list[Picker]:
-    """The menu of the pruned variants; none where there is only one."""
+    """The menu of the pruned variants; an empty list if there is only one."""
     names = {variant.name: variant.label for variant in variants[1:]}
     return [picker("Pruned model", names, current, href)] if len(names) > 1 else []
 
@@ -110,7 +111,7 @@ def _token(text: str | None, count: int | None) -> int | None:
 
 
 def _one_of(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
-    """The query's value, or else the first that is allowed."""
+    """The query's value, or the first allowed value if the query has none."""
     given = query.get(name)
     if given is not None and given not in allowed:
         known = list(dict.fromkeys(allowed))

@@ -1,4 +1,5 @@
-"""The JSON of an attribution's texts, word by word, and of jobs with typed texts."""
+"""JSON documents of an attribution's texts with their words, and the bodies of requests that start a job with other
+texts or words."""
 
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ Words = Annotated[list[Annotated[str, StringConstraints(max_length=MAX_WORD_CHAR
 
 
 class WordSpan(Document):
-    """A word of a text: ``text[start:end]``. Spans of one ``word`` (in any case) are marked together."""
+    """One occurrence of a word, ``text[start:end]``. All occurrences of a word (in any case) have the same ``word``."""
 
     start: int
     end: int
@@ -23,19 +24,18 @@ class WordSpan(Document):
 
 
 class TextWords(Document):
-    """One text without the prompt around it: its influential words, and every word that could be one."""
+    """One text without the prompt, its influential words, and the occurrences of all of its words."""
 
     index: int
     label: str | None
     text: str
     words: list[str]
-    spans: list[WordSpan]  # in order, none over another
-    covered: list[str]  # influential words that stand only inside of longer ones, so that no span is theirs
+    spans: list[WordSpan]  # in order, without overlaps
+    covered: list[str]  # influential words without a span: they occur only within longer influential words
 
 
 class AttributionTexts(Document):
-    """An attribution's texts, the form that attributes a text the reader types, and other attributions of the same
-    models."""
+    """An attribution's texts, the form for an own text, and other attributions of the same models."""
 
     attribution: Link
     texts: list[TextWords]
@@ -45,24 +45,24 @@ class AttributionTexts(Document):
 
 
 class TextJob(JobDocument):
-    """The job of a typed text, or of other words; ``then_href`` is the page of its result: the attribution, or the
-    neuron that was asked for."""
+    """The attribute job of a request; ``then_href`` is the page of the resulting attribution, or of the requested
+    neuron in it."""
 
     then_href: str
 
 
 class OwnText(BaseModel):
-    """A text with its label and its influential words, where they are given."""
+    """A text, optionally with its label and its influential words."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str  # the spec made of it limits its length, and the label's
+    text: str  # the spec limits the lengths of text and label
     label: str | None = None
     words: Words | None = Field(default=None, description="its influential words, where they are chosen by hand")
 
 
 class OwnTexts(BaseModel):
-    """One text, or several."""
+    """The body of a request with one own text, or several."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -83,14 +83,14 @@ class OwnTexts(BaseModel):
         return self
 
     def given(self) -> list[dict[str, Any]]:
-        """The texts as a spec has them."""
+        """The texts in the form of a spec's `texts`."""
         if self.texts is not None:
             return [text.model_dump() for text in self.texts]
         return [{"text": self.text, "label": self.label, "words": self.words}]
 
 
 class OtherWords(BaseModel):
-    """The influential words of an attribution's texts, chosen by hand."""
+    """The body of a request with other influential words for an attribution's texts."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Reads the forms of an attribution's texts: typed texts, and words that were clicked."""
+"""Parses the HTML forms of an attribution's texts: own texts, and words marked by a click."""
 
 import re
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ Fields = dict[str, list[str]]
 
 
 async def form_fields(request: Request) -> Fields:
-    """The fields of a form, with ``\\n`` for line ends. Problem 422 for a body that cannot be read."""
+    """The fields of a form, with line ends as ``\\n``. Problem 422 for a body that cannot be decoded."""
     body = await request.body()
 
     def parse() -> Fields:
@@ -34,8 +34,10 @@ Form = Annotated[Fields, Depends(form_fields)]
 
 
 def typed_texts(fields: Fields) -> list[dict[str, Any]]:
-    """Texts as a spec has them: an empty line begins the next one; labels are one for all, or one for each. Only their
-    sizes are checked (Problem 422), before any word is looked for; the spec is, and the page then says what is wrong.
+    """The texts of a form as a spec's `texts`; an empty line separates two texts. The field ``label`` has one label for
+    all texts, or as many as texts, separated by commas.
+
+    Problem 422 for sizes above the limits. Everything else is checked with the spec.
     """
     if "one" in fields:
         pairs = zip(fields["one"], fields.get("one-label", []), strict=False)
@@ -59,13 +61,13 @@ def typed_texts(fields: Fields) -> list[dict[str, Any]]:
 
 
 def words_of(fields: Fields, index: int) -> list[str]:
-    """The clicked words of a text, and those that were typed, each once."""
+    """The words of one text that were marked by a click or typed, without duplicates."""
     typed = [word.strip() for word in ",".join(fields.get(f"more.{index}", [])).split(",")]
     return list(dict.fromkeys(word for word in [*fields.get(f"word.{index}", []), *typed] if word))
 
 
 def shown_words(fields: Fields) -> dict[int, list[str]]:
-    """The words of each text that was shown, by its index. Problem 422 for an index that cannot be read."""
+    """The words of each text of the form, by the text's index. Problem 422 for an invalid index."""
     shown = fields.get("shown", [])
     for text in shown:
         if not text.isascii() or not text.isdigit() or len(text) > 9:

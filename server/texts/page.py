@@ -1,4 +1,4 @@
-"""The page of an attribution's texts, whose words can be marked, with the form for a typed text."""
+"""Context of the page of an attribution's texts, whose words can be marked, with the form for an own text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from prunescope.server.texts.documents import AttributionTexts, TextWords
 from prunescope.text.words import fold
 
 MAX_TEXTS = 20
-"""Texts on one page; all of them would be thousands of words to click."""
+"""Number of texts on one page; every word of a text is a checkbox."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A word, or what is between words (``id`` is empty). Occurrences of one word share the checkbox at the first."""
+    """A part of a text: a word, or the characters between two words (``id`` is empty). All occurrences of a word share
+    one checkbox, placed at the ``first``."""
 
     text: str
     id: str = ""
@@ -26,13 +27,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class TextsPage:
-    """The context of ``texts/texts.html``: an attribution's texts with the form for a typed one; or, without ``own``,
-    texts that were just typed, whose words are chosen before the job is submitted."""
+    """The context of ``texts/texts.html``: an attribution's texts with the form for an own text. If ``own`` is None:
+    submitted own texts, whose influential words the user marks before the job is created."""
 
     frame: Frame
     own: TextPanel | None
     texts: list[tuple[TextWords, list[Piece]]]
-    action: str  # the address that marked words are sent to
+    action: str  # address that the form with the marked words is sent to
     wrong: str
     earlier: str | None = None
     later: str | None = None
@@ -48,8 +49,9 @@ def texts_page(
     wrong: str = "",
     wrong_words: str = "",
 ) -> TextsPage:
-    """An attribution's texts from the place ``first`` on, and the form for a typed text; ``wrong`` is the error of that
-    form, ``wrong_words`` that of the clicked words."""
+    """The context with `MAX_TEXTS` texts of an attribution, beginning with text number ``first`` (from 0). ``given``
+    are the submitted fields of the form for an own text, ``wrong`` is the error message of this form, ``wrong_words``
+    the message for the marked words."""
 
     def starting(first: int) -> str:
         return urls.attribution_texts(target.attribution, first=first or None, **target.state)
@@ -67,7 +69,7 @@ def texts_page(
 
 
 def choosing_page(texts: Sequence[TextWords], frame: Frame, target: Target, wrong: str = "") -> TextsPage:
-    """The words of texts that were just typed."""
+    """The context with submitted own texts, whose influential words are to be marked."""
     action = urls.attribution_texts(target.attribution, **target.state)
     return TextsPage(frame, None, [(text, [*_pieces(text)]) for text in texts], action, wrong)
 

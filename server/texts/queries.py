@@ -1,6 +1,6 @@
-"""Reads an attribution's texts word by word."""
+"""Builds the document of an attribution's texts, and finds the words of a text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from prunescope.server import urls
 from prunescope.server.attributions.opened import OpenAttribution
@@ -13,7 +13,7 @@ from prunescope.text.words import WordIndex, fold
 
 
 def attribution_texts(stores: Stores, opened: OpenAttribution) -> AttributionTexts:
-    """An attribution's texts with their words, the form for a typed text, and other texts of the same models."""
+    """An attribution's texts with their words, the form for an own text, and other attributions of the same models."""
     return AttributionTexts(
         attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
         texts=[
@@ -27,33 +27,27 @@ def attribution_texts(stores: Stores, opened: OpenAttribution) -> AttributionTex
 
 
 def text_words(index: int, text: str, words: Sequence[str], label: str | None = None) -> TextWords:
-    """Every word of a text with its place; each occurrence is a span. Influential words may be phrases; of two that
-    overlap the longer one is marked."""
+    """The occurrences of all words of a text, with the influential ``words`` marked. An influential word may be a
+    phrase; of two overlapping ones only the longer one is marked."""
     found = WordIndex(text)
-    marked = sorted(_marked(found, words), key=lambda span: span.start)
-    taken = {place for span in marked for place in range(span.start, span.end)}
-    named: dict[str, str] = {}
-    rest = []
+    taken: set[int] = set()  # positions of characters
+    spans: list[WordSpan] = []
+    for word in sorted({fold(word): word for word in reversed(words)}.values(), key=len, reverse=True):
+        for start, end in found.occurrences(word):
+            if taken.isdisjoint(range(start, end)):
+                taken.update(range(start, end))
+                spans.append(WordSpan(start=start, end=end, word=word, marked=True))
+    marked = {span.word for span in spans}
+    spelled: dict[str, str] = {}
     for start, end in found.words():
         if taken.isdisjoint(range(start, end)):
-            word = named.setdefault(fold(text[start:end]), text[start:end])
-            rest.append(WordSpan(start=start, end=end, word=word, marked=False))
-    shown = {span.word for span in marked}
+            word = spelled.setdefault(fold(text[start:end]), text[start:end])
+            spans.append(WordSpan(start=start, end=end, word=word, marked=False))
     return TextWords(
         index=index,
         label=label,
         text=text,
         words=list(words),
-        spans=sorted([*marked, *rest], key=lambda span: span.start),
-        covered=[word for word in words if word not in shown],
+        spans=sorted(spans, key=lambda span: span.start),
+        covered=[word for word in words if word not in marked],
     )
-
-
-def _marked(text: WordIndex, words: Sequence[str]) -> Iterator[WordSpan]:
-    taken: set[int] = set()
-    once = {fold(word): word for word in reversed(words)}
-    for word in sorted(once.values(), key=len, reverse=True):
-        for start, end in text.occurrences(word):
-            if taken.isdisjoint(range(start, end)):
-                taken.update(range(start, end))
-                yield WordSpan(start=start, end=end, word=word, marked=True)

@@ -1,7 +1,7 @@
-"""An attribution's texts word by word; jobs for typed texts and for other words.
+"""Addresses of an attribution's texts, and of jobs with own texts or with other influential words.
 
-The forms of the pages are sent to the pages' own addresses: without script the answer is the next page; a script asks
-for JSON, gets the job's document and follows the job.
+The pages' forms are sent to the pages' own addresses. The answer is the next page, or the job's document if a script
+accepts JSON.
 """
 
 from typing import Annotated, Any
@@ -32,7 +32,7 @@ from prunescope.store import submission
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-For = Annotated[Target, Depends()]
+TargetQuery = Annotated[Target, Depends()]
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": TextJob, "description": "The job that queues, runs or has succeeded with the same spec"},
@@ -81,20 +81,19 @@ def show_texts(request: Request, stores: StoresHere, attribution: str) -> Respon
 async def post_text(
     http: Request,
     stores: StoresHere,
-    target: For,
+    target: TargetQuery,
     request: Annotated[OwnTexts, Body(examples=[{"text": "A badly lit, crappy room."}])],
 ) -> Response:
-    def work() -> Response:
+    def submit() -> Response:
         spec = own_text_spec(stores.attributions.get(target.attribution).spec, request.given(), request.source)
-        return _submitted(http, stores, spec, target)
+        return _submit(http, stores, spec, target)
 
-    return await stores.submissions.take(work)
+    return await stores.submissions.take(submit)
 
 
 @pages.post(urls.attribution_texts.route)
-async def send_text(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
-    """Submit typed texts with a label and a source of words; with ``manual`` the next page asks for the words, unless
-    the form has them."""
+async def send_text(request: Request, stores: StoresHere, target: TargetQuery, fields: Form) -> Response:
+    """Submit own texts. If the source of words is ``manual`` and the form has no words, the next page asks for them."""
     return await stores.submissions.take(lambda: _send_text(request, stores, target, fields))
 
 
@@ -112,17 +111,17 @@ def _send_text(request: Request, stores: Stores, target: Target, fields: Fields)
     try:
         spec = own_text_spec(opened.spec, texts, source)
         if source == "manual" and not chosen:
-            parse_spec(JobKind.ATTRIBUTE, {**spec, "words": {"source": "cot"}})  # all but the words must be right
+            parse_spec(JobKind.ATTRIBUTE, {**spec, "words": {"source": "cot"}})  # checks all fields but the words
             return choosing()
-        return _submitted(request, stores, spec, target)
+        return _submit(request, stores, spec, target)
     except Problem as problem:
         if not wants_page(request):
             raise
         if chosen:
-            return choosing(_said(problem), problem.status)
+            return choosing(_message(problem), problem.status)
         typed = {name: first_value(fields, name) for name in ("text", "label", "source")}
         frame = _frame(request, opened, "Texts and words")
-        page = texts_page(attribution_texts(stores, opened), frame, target, given=typed, wrong=_said(problem))
+        page = texts_page(attribution_texts(stores, opened), frame, target, given=typed, wrong=_message(problem))
         return render("texts/texts", page, problem.status)
 
 
@@ -133,35 +132,35 @@ def _send_text(request: Request, stores: Stores, target: Target, fields: Fields)
     responses=_ANSWERS,
     summary="Run the same texts with influential words chosen by hand",
 )
-async def post_words(http: Request, stores: StoresHere, target: For, request: OtherWords) -> Response:
-    def work() -> Response:
+async def post_words(http: Request, stores: StoresHere, target: TargetQuery, request: OtherWords) -> Response:
+    def submit() -> Response:
         spec = other_words_spec(stores.attributions.get(target.attribution), request.words)
-        return _submitted(http, stores, spec, target)
+        return _submit(http, stores, spec, target)
 
-    return await stores.submissions.take(work)
+    return await stores.submissions.take(submit)
 
 
 @pages.post(urls.attribution_words.route)
-async def send_words(request: Request, stores: StoresHere, target: For, fields: Form) -> Response:
-    """Submit the marked words of the texts that were shown; a word without a field is not marked."""
-    return await stores.submissions.take(lambda: _send_words(request, stores, target, fields))
+async def send_words(request: Request, stores: StoresHere, target: TargetQuery, fields: Form) -> Response:
+    """Submit the marked words of the form's texts."""
+
+    def submit() -> Response:
+        opened = stores.attributions.get(target.attribution)
+        try:
+            return _submit(request, stores, other_words_spec(opened, shown_words(fields)), target)
+        except Problem as problem:
+            if not wants_page(request):
+                raise
+            frame = _frame(request, opened, "Texts and words")
+            page = texts_page(attribution_texts(stores, opened), frame, target, wrong_words=_message(problem))
+            return render("texts/texts", page, problem.status)
+
+    return await stores.submissions.take(submit)
 
 
-def _send_words(request: Request, stores: Stores, target: Target, fields: Fields) -> Response:
-    opened = stores.attributions.get(target.attribution)
-    try:
-        return _submitted(request, stores, other_words_spec(opened, shown_words(fields)), target)
-    except Problem as problem:
-        if not wants_page(request):
-            raise
-        frame = _frame(request, opened, "Texts and words")
-        page = texts_page(attribution_texts(stores, opened), frame, target, wrong_words=_said(problem))
-        return render("texts/texts", page, problem.status)
-
-
-def _submitted(request: Request, stores: Stores, spec: dict[str, Any], target: Target) -> Response:
-    """Submit a spec. A form without script goes on to its job, or to its result if that is there; others get the job's
-    document, 202 for a new one, 200 for one that is there. Problem 422."""
+def _submit(request: Request, stores: Stores, spec: dict[str, Any], target: Target) -> Response:
+    """Submit a spec as a job, and redirect a browser to the job's page, or to the result of a succeeded job. Other
+    clients get the job's document, with status 202 for a new job, 200 for an existing one. Problem 422."""
     target.check()
     job, created = submission.submit(stores, JobKind.ATTRIBUTE, spec, send=None)
     if created:
@@ -175,7 +174,7 @@ def _submitted(request: Request, stores: Stores, spec: dict[str, Any], target: T
     return JSONResponse(document.model_dump(mode="json"), status_code=202 if created else 200, headers=headers)
 
 
-def _said(problem: Problem) -> str:
+def _message(problem: Problem) -> str:
     return "; ".join(error.message for error in problem.errors) or problem.detail
 
 

@@ -1,4 +1,4 @@
-"""Specs made from an attribution's: of typed texts through the same models, and of other words of the same texts."""
+"""Specs derived from an attribution's spec: own texts with the same models, or other words of the same texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,13 +9,16 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import answers_with_a_label, own_prompt, own_source
 from prunescope.text.words import WordIndex
 
-SAME = ("dense", "pruned", "activation", "layers", "permutations", "floor", "special_tokens", "seed")
-"""The fields that the spec of a typed text takes over from the attribution's."""
+COPIED = ("dense", "pruned", "activation", "layers", "permutations", "floor", "special_tokens", "seed")
+"""The fields that the spec of an own text copies from the attribution's spec."""
 
 
 def inner_texts(opened: OpenAttribution) -> list[str]:
-    """Each example's text without the prompt around it. Attributions of older versions do not say where that is: there
-    a given text is its spec's, and one of a task is shown with its prompt."""
+    """The text of each example without the prompt.
+
+    Attributions of older versions do not record the text's position in the prompt. A text given in their spec is taken
+    from there; a text of a task is returned with its prompt.
+    """
     given = opened.spec.get("texts")
     found = []
     for example, kept in zip(opened.examples, opened.store.examples, strict=True):
@@ -29,9 +32,10 @@ def inner_texts(opened: OpenAttribution) -> list[str]:
 
 
 def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], source: str | None) -> dict[str, Any]:
-    """The spec of typed texts through an attribution's models, with its settings.
+    """The spec of own texts with the models and settings of an attribution's spec.
 
-    ``source`` None: manual where words are given, else `own_source`. Problem 422 for a label that is missing.
+    ``source`` None: `manual` if a text has words, else `own_source`. Problem 422 if a text lacks a label that the
+    source of words needs.
     """
     chosen = source or ("manual" if any(text.get("words") for text in texts) else own_source(spec))
     prompt = own_prompt(spec)[0]
@@ -41,7 +45,7 @@ def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], s
                 message = f"{chosen} measures the right label after the prompt of {prompt}: give one, or take cot"
                 raise bad_field(f"texts.{index}.label", None, "a label", message)
     return {
-        **{field: spec[field] for field in SAME if field in spec},
+        **{field: spec[field] for field in COPIED if field in spec},
         "texts": [{key: value for key, value in text.items() if value is not None} for text in texts],
         "prompt": prompt,
         "words": {"source": chosen},
@@ -49,9 +53,10 @@ def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], s
 
 
 def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]) -> dict[str, Any]:
-    """The spec of the same texts with other words, by the texts' indices; a text that is not named keeps its own.
+    """The spec of the same texts with other influential ``words``, by the texts' indices; a text without an entry keeps
+    its words.
 
-    Problem 404 for a text that is not there, 422 for a word that its text does not have.
+    Problem 404 for an unknown text, 422 for a word that does not occur in its text.
     """
     known = [example.index for example in opened.examples]
     for index in words:
@@ -78,5 +83,5 @@ def other_words_spec(opened: OpenAttribution, words: Mapping[int, Sequence[str]]
         spec["texts"] = {**texts, "words": [chosen.get(index, []) for index in range(size)]}
     else:
         spec["texts"] = [{**text, "words": chosen.get(index, [])} for index, text in enumerate(texts)]
-    spec.pop("causal", None)  # a task's rows, many times over, are not what a click asks for
+    spec.pop("causal", None)  # the causal stage takes too long for a job started by a click
     return {**spec, "words": {"source": "manual"}}

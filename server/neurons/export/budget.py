@@ -1,4 +1,4 @@
-"""How large a figure may be, computed before anything is drawn."""
+"""Limits of a figure's size, which are checked before it is drawn."""
 
 import re
 from collections.abc import Sequence
@@ -7,26 +7,26 @@ from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server.neurons.documents import NeuronDocument
 
 MAX_DRAWN_TOKENS = 20_000
-"""Over all panes and examples of a figure."""
+"""Of a figure, over all panes and examples."""
 MAX_FIGURE_CHARACTERS = 40_000_000
-"""Of an SVG or HTML file, by an estimate."""
+"""Of an SVG or HTML file, estimated."""
 MAX_PIXELS = 40_000_000
-"""Of a PNG: four bytes each, 160 MB."""
+"""Of a PNG; at 4 bytes per pixel 160 MB."""
 
 PANES = 3
-"""Dense, one pruned variant, their difference."""
+"""Dense, one pruned variant, difference."""
 CHARACTERS_PER_TOKEN = 600
-"""Of one token in one pane, beside its text and the values that it names."""
+"""Estimated markup of one token in one pane, without its text and values."""
 CHARACTERS_PER_VALUE = 40
 CHARACTERS_PER_LETTER = 20
-"""A token's text stands in it and in its note, and a letter may be escaped."""
+"""Estimated for one letter of a token, which is written in the text and in the note, and may be escaped."""
 
 _SIZE = re.compile(r'<svg [^>]*?width="(\d+)" height="(\d+)"')
 
 
 def check_figure(neuron: NeuronDocument, examples: Sequence[int], example: int | None) -> None:
-    """Problem 422 for a figure of these examples (places in the lists) that would be too large to be written. `example`
-    is the one that was asked for, None for all."""
+    """Raise Problem 422 if the figure of these examples (positions in the document) would be too large. ``example`` is
+    the index in the query, None for all examples."""
     tokens = PANES * sum(len(neuron.examples[place].tokens) for place in examples)
     if tokens > MAX_DRAWN_TOKENS:
         raise _too_large(neuron, example, f"{tokens:,} tokens in all panes", f"{MAX_DRAWN_TOKENS:,}")
@@ -39,9 +39,9 @@ def check_figure(neuron: NeuronDocument, examples: Sequence[int], example: int |
 
 
 def check_pixels(svg: str, neuron: NeuronDocument, example: int | None) -> None:
-    """Problem 422 for a picture of more than MAX_PIXELS."""
+    """Raise Problem 422 if the PNG of an SVG would have more than MAX_PIXELS."""
     size = _SIZE.search(svg)
-    assert size is not None  # every figure of ours begins with it
+    assert size is not None  # `neuron_svg` writes both first
     width, height = (int(side) for side in size.groups())
     if width * height > MAX_PIXELS:
         raise _too_large(

@@ -1,4 +1,4 @@
-"""A neuron's document as a file in one of four forms, with what its page shows at the same query."""
+"""Exports a neuron as a CSV, SVG, PNG or HTML file; the query selects the same view as on the neuron's page."""
 
 import csv
 import io
@@ -14,13 +14,13 @@ from prunescope.server.attributions.opened import no_such_example
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.budget import check_figure, check_pixels
 from prunescope.server.neurons.export.figure import neuron_figure
-from prunescope.server.neurons.export.html import neuron_html
 from prunescope.server.neurons.export.raster import png_of
 from prunescope.server.neurons.export.svg import neuron_svg
 from prunescope.server.neurons.page import TELLING, default_view, file_facts
 from prunescope.server.neurons.tokens import read_example
 from prunescope.server.neurons.view import View, transformed
 from prunescope.server.site.formats import harmless
+from prunescope.server.site.frame import environment
 from prunescope.server.site.palette import PALETTES, Curve, Theme
 
 EXAMPLE = re.compile(r"-?[0-9]{1,9}")
@@ -34,9 +34,9 @@ class File:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The query of a file, as that of the neuron's page; defaults are the page's, but without ``example`` all examples
-    are in the file. Routes take it as a dependency."""
+class FigureQuery:
+    """The query of an exported file, a dependency of the route. Parameters and defaults are those of the neuron's page,
+    except that ``example`` None selects all examples."""
 
     example: Annotated[str | None, Query(description="only this example, by its index, or 'telling'")] = None
     variant: Annotated[str | None, Query(description="the pruned variant; a picture shows the first one else")] = None
@@ -51,9 +51,9 @@ class Asked:
     theme: Annotated[Theme, Query(description="the colours of a picture")] = "light"
 
 
-def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
-    """A neuron as csv, svg, png or html. Problem 404 for an unknown example, 422 for another wrong value or too large a
-    picture."""
+def neuron_file(neuron: NeuronDocument, form: str, asked: FigureQuery) -> File:
+    """Export a neuron as ``form`` (csv, svg, png or html). Problem 422 for a wrong value or a figure that is too large,
+    503 if the PNG cannot be drawn."""
     if form not in urls.HEATMAP_FORMS:
         raise bad_field("form", form, list(urls.HEATMAP_FORMS), unknown_name(form, urls.HEATMAP_FORMS))
     view, chosen = _view(neuron, asked)
@@ -65,7 +65,8 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
     check_figure(neuron, chosen, one)
     figure = neuron_figure(neuron, view, chosen, PALETTES[asked.theme], file_facts(neuron, view))
     if form == "html":
-        return File(neuron_html(figure).encode(), "text/html; charset=utf-8", name)
+        html = environment().get_template("neurons/export/figure.html").render(page=figure)
+        return File(html.encode(), "text/html; charset=utf-8", name)
     svg = neuron_svg(figure)
     if form == "svg":
         return File(svg.encode(), "image/svg+xml; charset=utf-8", name)
@@ -73,8 +74,8 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: Asked) -> File:
     return File(png_of(svg), "image/png", name)
 
 
-def _view(neuron: NeuronDocument, asked: Asked) -> tuple[View, list[int]]:
-    """The view of a query, and the places of the examples in the file."""
+def _view(neuron: NeuronDocument, asked: FigureQuery) -> tuple[View, list[int]]:
+    """The view of a query, and the positions of the exported examples in the document."""
     default = default_view(neuron)
     names = [variant.name for variant in neuron.variants[1:]]
     if asked.variant is not None and asked.variant not in names:
@@ -109,14 +110,12 @@ def _example(given: str, known: list[int]) -> int:
     return int(given)
 
 
-def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: Asked) -> str:
-    """One row per token: where it stands, what it is, then each variant's activation; every variant's, raw, unless the
-    query names a variant or an activation.
+def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: FigureQuery) -> str:
+    """One row per token, with the activations of the dense model and of the variant in the query (None: of all
+    variants), transformed by the activation in the query (None: raw).
 
-    Numbers are written with all of their digits, as in the JSON document, and never altered. A spreadsheet would run
-    a text cell that begins with ``=``, ``+``, ``-``, ``@`` or a control character as a formula, and such tokens
-    do occur: they get an apostrophe in front, which spreadsheets take for "this is text". Programs that need the exact
-    token have its ``token_id``.
+    Numbers have all of their digits, as in the JSON document. `harmless` changes tokens that a spreadsheet would
+    evaluate as formulas; ``token_id`` identifies the token exactly.
     """
     dense, *pruned = neuron.variants
     variants = [dense, *(variant for variant in pruned if asked.variant in (None, variant.name))]

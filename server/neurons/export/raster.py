@@ -1,5 +1,4 @@
-"""SVG to PNG in a process of its own, so that nothing that is drawn can end the server: the rasteriser aborts its
-process where memory is short."""
+"""Converts SVG to PNG in a child process: the rasteriser aborts its process if memory is short."""
 
 import subprocess
 import sys
@@ -13,8 +12,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def png_of(svg: str, child: Path = CHILD) -> bytes:
-    """The picture; Problem 503 when the process that draws it fails or takes more than MAX_SECONDS."""
-    # Isolated: it needs nothing of ours, and starts in a few hundredths of a second.
+    """Draw an SVG as PNG. Problem 503 if the process ``child`` fails or takes more than MAX_SECONDS."""
+    # Isolated mode (-I): the child imports nothing of this package, and starts in a few hundredths of a second.
     command = [sys.executable, "-I", str(child)]
     try:
         done = subprocess.run(command, input=svg.encode(), capture_output=True, timeout=MAX_SECONDS, check=False)

@@ -1,4 +1,4 @@
-"""Draws the SVG of its standard input as a PNG on its standard output; run by `server/neurons/export/raster.py`."""
+"""Script: reads an SVG from standard input and writes it as PNG to standard output. `raster.py` runs it."""
 
 import resource
 import sys
@@ -6,12 +6,11 @@ import sys
 import resvg_py
 
 MAX_ADDRESS_SPACE = 2 * 1024**3
-"""Bytes, fonts and libraries among them."""
+"""Bytes, including fonts and libraries."""
 MAX_CPU_SECONDS = 30
 
 
 def main() -> None:
-    """A pixel of the picture is one of the SVG."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

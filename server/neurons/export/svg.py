@@ -7,21 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from prunescope.server.neurons.export.figure import Figure, colours, left_out, note, ramp
+from prunescope.server.neurons.export.figure import Figure
 from prunescope.server.neurons.tokens import Cell, Pane
-from prunescope.server.site.palette import Colour, Palette, hexadecimal
+from prunescope.server.site import formats
+from prunescope.server.site.palette import Colour, hexadecimal
 
-MAX_WIDTH = 1600
-"""px, of a picture."""
-SIZE = 14  # px, the text's height
-ADVANCE = 8.4  # px, a character of a monospaced font of that size
+SIZE = 14  # px, the font size of the text
+ADVANCE = 8.4  # px, the width of a character of a monospaced font of this size
 LINE = 24
 PANE_CHARACTERS = 58
+PANE_WIDTH = PANE_CHARACTERS * ADVANCE
 GAP = 28
 MARGIN = 28
+WIDTH = 2 * MARGIN + 3 * PANE_WIDTH + 2 * GAP
 MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 SANS = "DejaVu Sans, Helvetica, Arial, sans-serif"
-SANS_ADVANCE = 0.6  # of a font's size: the width of a character of ordinary text, rounded up
+SANS_ADVANCE = 0.6  # width of an average character of a proportional font / font size, rounded up
 RAMP_WIDTH = 160.0
 RAMP_STEPS = 20
 NEWLINE = "↵"
@@ -31,7 +32,7 @@ _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Run:
-    """Text of one cell on one line; column and line are counted in characters and lines of the pane."""
+    """The text of one cell on one line. ``column`` (in characters) and ``line`` are its position in the pane."""
 
     text: str
     column: int
@@ -40,14 +41,16 @@ class Run:
 
 
 def characters(text: str) -> int:
-    """The width of a text in characters of a monospaced font: East Asian wide ones are two, combining ones none."""
+    """The width of a text in columns of a monospaced font: 2 for East Asian wide characters, 0 for combining ones."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS) -> tuple[list[list[Run]], int]:
-    """The cells set in lines of at most ``width`` characters, and the number of lines. A cell is one run, or several
-    where it has a newline or is longer than a line; a word of several cells is not broken where a line has room for
-    it."""
+    """Break the cells into lines of at most ``width`` characters; return each cell's runs, and the number of lines.
+
+    A cell with a newline, or longer than a line, has several runs. A word of several cells is kept on one line if it
+    fits.
+    """
     placed: list[list[Run]] = []
     line = column = 0
     for cell, word in zip(cells, _words(cells), strict=True):
@@ -70,7 +73,7 @@ def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS) -> tuple[list[lis
 
 
 def _words(cells: Sequence[Cell]) -> list[int]:
-    """For each cell that begins a word the word's width in characters, for others 0."""
+    """The width in characters of the word that begins at each cell; 0 for cells within a word."""
     found = [0] * len(cells)
     length = 0
     for index in reversed(range(len(cells))):
@@ -82,7 +85,7 @@ def _words(cells: Sequence[Cell]) -> list[int]:
 
 
 def _pieces(text: str, width: int) -> list[str]:
-    """The text cut where it is longer than a line."""
+    """Cut a text into pieces of at most ``width`` characters."""
     pieces, now = [], ""
     for c in text:
         if characters(now + c) > width:
@@ -93,14 +96,9 @@ def _pieces(text: str, width: int) -> list[str]:
 
 
 def neuron_svg(figure: Figure) -> str:
-    """The whole figure: a heading, then for each example its panes side by side; at most ``MAX_WIDTH`` wide."""
+    """Draw a figure: a heading, then the panes of each example side by side."""
     neuron = figure.document
-    pane_width = PANE_CHARACTERS * ADVANCE
-    panes = max(len(row.panes) for row in figure.rows)
-    width = 2 * MARGIN + panes * pane_width + (panes - 1) * GAP
-    assert width <= MAX_WIDTH, "panes do not fit side by side"
-    draw = _Pen(figure.palette, width)
-    draw.y = MARGIN + 20.0
+    draw = _Pen(figure)
     draw.bold(MARGIN, draw.y, neuron.name, 20, MONO)
     draw.y += 22
     draw.lines(f"{neuron.label} · {figure.facts}", 13, 22)
@@ -108,31 +106,29 @@ def neuron_svg(figure: Figure) -> str:
     for row in figure.rows:
         draw.bold(MARGIN, draw.y, row.title, 13)
         draw.y += 22
-        draw.lines(row.told, 13, 22)
+        draw.lines(row.numbers, 13, 22)
         draw.y += 6
-        draw.y = max(draw.pane(pane, MARGIN + i * (pane_width + GAP), draw.y) for i, pane in enumerate(row.panes))
+        draw.y = max(draw.pane(pane, MARGIN + i * (PANE_WIDTH + GAP), draw.y) for i, pane in enumerate(row.panes))
         draw.y += 40
     draw.lines(neuron.provenance, 12, 18)
     height = draw.y + MARGIN
     title = escape(f"{neuron.name}: {neuron.label}")
-    background = hexadecimal(figure.palette.surface)
+    background = figure.css_colour("surface")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img"><title>{title}</title>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img"><title>{title}</title>'
         f'<rect width="100%" height="100%" fill="{background}"/>{"".join(draw.parts)}</svg>'
     )
 
 
 class _Pen:
-    """Collects the elements of a picture; ``y`` is how far down it is."""
+    """Collects the elements of a figure; ``y`` is the height of the part drawn so far."""
 
-    def __init__(self, palette: Palette, width: float) -> None:
-        self.palette = palette
-        self.ink, self.muted = hexadecimal(palette.ink), hexadecimal(palette.muted)
-        self.accent = hexadecimal(palette.accent)
-        self.width = width
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self.ink, self.muted, self.accent = map(figure.css_colour, ("ink", "muted", "accent"))
         self.parts: list[str] = []
-        self.y = 0.0
+        self.y = MARGIN + 20.0
 
     def bold(self, x: float, y: float, text: str, size: float, family: str = SANS) -> None:
         self.parts.append(_text(x, y, text, size, family, self.ink, weight=600))
@@ -141,34 +137,33 @@ class _Pen:
         self.parts.append(_text(x, y, text, size, SANS, self.muted, more=more))
 
     def lines(self, text: str, size: float, step: float) -> None:
-        """A quiet text, wrapped to the picture's width."""
-        for line in textwrap.wrap(text, int((self.width - 2 * MARGIN) / (size * SANS_ADVANCE))):
+        """Draw a muted text, wrapped to the figure's width."""
+        for line in textwrap.wrap(text, int((WIDTH - 2 * MARGIN) / (size * SANS_ADVANCE))):
             self.quiet(MARGIN, self.y, line, size)
             self.y += step
 
     def pane(self, pane: Pane, x: float, y: float) -> float:
-        """Draws a pane and returns where it ends."""
+        """Draw a pane; return the y of its lower end."""
         self.bold(x, y, pane.title, 14)
-        for line in textwrap.wrap(pane.subtitle, int(PANE_CHARACTERS * ADVANCE / (13 * SANS_ADVANCE))):
+        for line in textwrap.wrap(pane.subtitle, int(PANE_WIDTH / (13 * SANS_ADVANCE))):
             y += 18
             self.quiet(x, y, line, 13)
         y += 12
-        before, after = left_out(pane)
-        if before:
-            self.quiet(x, y + 15, before, 12)
+        if pane.before:
+            self.quiet(x, y + 15, f"… {formats.plural(pane.before, 'token')} left out ", 12)
             y += LINE
         placed, lines = place(pane.cells)
         for cell, runs in zip(pane.cells, placed, strict=True):
             self.cell(cell, runs, x, y)
         y += lines * LINE
-        if after:
-            self.quiet(x, y + 15, after.strip(), 12)
+        if pane.after:
+            self.quiet(x, y + 15, f"… {formats.plural(pane.after, 'token')} left out", 12)
             y += LINE
         return self.legend(pane, x, y + 14)
 
     def cell(self, cell: Cell, runs: Sequence[Run], x: float, y: float) -> None:
         token = cell.token
-        fill, ink = colours(cell, self.palette)
+        fill, ink = self.figure.colours(cell)
         drawn = []
         for run in runs:
             left, top, width = x + run.column * ADVANCE, y + run.line * LINE, run.characters * ADVANCE
@@ -185,15 +180,15 @@ class _Pen:
         marks = {"influential": token.influential, "special": token.special, "chosen": cell.chosen}
         data = "".join(f' data-{name}="true"' for name, on in marks.items() if on)
         self.parts.append(
-            f'<g data-position="{token.position}" data-value="{cell.value!r}"{data}><title>{_xml(note(cell))}</title>'
+            f'<g data-position="{token.position}" data-value="{cell.value!r}"{data}><title>{_xml(token.note)}</title>'
             f"{''.join(drawn)}</g>"
         )
 
     def legend(self, pane: Pane, x: float, y: float) -> float:
-        """The scale: its ends beside it, its middle below it. Returns where it ends."""
+        """Draw the ramp, with the numbers of its ends beside and of its middle below; return the y of its lower end."""
         start = x + 8 * len(pane.legend.low) + 8
-        # Stops would need an id that is unique in the page that embeds the picture; small boxes need none.
-        shades = ramp(pane, self.palette)
+        # Boxes instead of a gradient: a gradient needs an id, which must be unique in a page that embeds the figure.
+        shades = self.figure.ramp(pane)
         for i in range(RAMP_STEPS):
             colour = hexadecimal(_along(shades, i / (RAMP_STEPS - 1)))
             left, wide = start + i * RAMP_WIDTH / RAMP_STEPS, RAMP_WIDTH / RAMP_STEPS + 0.5
@@ -205,7 +200,7 @@ class _Pen:
 
 
 def _along(ramp: tuple[Colour, Colour, Colour], share: float) -> Colour:
-    """The colour at a share of a ramp of three."""
+    """Interpolate between the three colours of a ramp; ``share`` is in [0, 1]."""
     part = min(int(2 * share), 1)
     pairs = zip(ramp[part], ramp[part + 1], strict=True)
     red, green, blue = (round(a + (b - a) * (2 * share - part)) for a, b in pairs)
@@ -215,7 +210,7 @@ def _along(ramp: tuple[Colour, Colour, Colour], share: float) -> Colour:
 def _text(
     x: float, y: float, text: str, size: float, family: str, fill: str, *, weight: int = 400, more: str = ""
 ) -> str:
-    """A line of text; ``more`` are further attributes."""
+    """A text element; ``more`` has further attributes."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-family="{family}" font-size="{size}" font-weight="{weight}" fill="{fill}" '
         f'xml:space="preserve"{more}>{_xml(text)}</text>'
@@ -223,5 +218,5 @@ def _text(
 
 
 def _xml(text: str) -> str:
-    """Escaped, tabs as their mark; characters that XML cannot carry at all are shown as the replacement character."""
+    """Escape a text, with ⇥ for tabs, and the replacement character for characters that XML does not allow."""
     return escape(_NOT_XML.sub("\ufffd", text).replace("\t", "⇥"))

@@ -18,7 +18,7 @@ from prunescope.server.neurons.export.budget import (
     check_figure,
     check_pixels,
 )
-from prunescope.server.neurons.export.files import Asked, neuron_file
+from prunescope.server.neurons.export.files import FigureQuery, neuron_file
 from prunescope.server.neurons.export.raster import png_of
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import MadeUp
@@ -49,7 +49,7 @@ def many(neuron: NeuronDocument, count: int, tokens: int = 2, length: int = 5) -
 
 def refused(neuron: NeuronDocument, form: str, example: int | None = None) -> dict[str, Any]:
     with pytest.raises(Problem) as caught:
-        neuron_file(neuron, form, Asked(None if example is None else str(example)))
+        neuron_file(neuron, form, FigureQuery(None if example is None else str(example)))
     assert caught.value.status == 422
     (error,) = caught.value.document()["errors"]
     return error
@@ -60,9 +60,9 @@ def test_two_thousand_short_texts_are_no_png(neuron: NeuronDocument) -> None:
     error = refused(texts, "png")
     assert error["field"] == "example"
     assert "?example=" in error["message"] and f"at most {MAX_PIXELS:,} pixels" in error["message"]
-    assert neuron_file(texts, "png", Asked("3")).body.startswith(b"\x89PNG")
-    assert len(neuron_file(texts, "csv", Asked()).body.splitlines()) == 4001
-    assert b"<svg" in neuron_file(texts, "svg", Asked()).body[:100]
+    assert neuron_file(texts, "png", FigureQuery("3")).body.startswith(b"\x89PNG")
+    assert len(neuron_file(texts, "csv", FigureQuery()).body.splitlines()) == 4001
+    assert b"<svg" in neuron_file(texts, "svg", FigureQuery()).body[:100]
 
 
 @pytest.mark.parametrize("form", ["svg", "html", "png"])
@@ -83,7 +83,7 @@ def test_the_estimate_of_a_files_length_is_no_less_than_the_file(neuron: NeuronD
     document = many(neuron, 3, tokens=500, length=9)
     estimate = PANES * 1500 * (CHARACTERS_PER_TOKEN + PANES * CHARACTERS_PER_VALUE + 9 * CHARACTERS_PER_LETTER)
     for form in ("svg", "html"):
-        assert len(neuron_file(document, form, Asked()).body) <= estimate
+        assert len(neuron_file(document, form, FigureQuery()).body) <= estimate
 
 
 @pytest.mark.parametrize(("width", "height", "fits"), [(10_000, 4000, True), (10_000, 4001, False), (1, 276_000, True)])

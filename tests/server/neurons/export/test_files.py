@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from prunescope.server.neurons.export.svg import MAX_WIDTH, PANE_CHARACTERS, characters, place
+from prunescope.server.neurons.export.svg import PANE_CHARACTERS, characters, place
 from prunescope.server.neurons.tokens import Cell, Token
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import TOKENS, VARIANTS, MadeUp
@@ -73,7 +73,7 @@ def test_pictures_are_at_most_so_wide(client: TestClient, made_up: MadeUp, query
     width, height = struct.unpack(">II", png[16:24])
     svg = client.get(f"{FILE}.svg?{query}").text
     assert re.findall(r'<svg[^>]* width="(\d+)" height="(\d+)"', svg) == [(str(width), str(height))]
-    assert width <= MAX_WIDTH == 1600
+    assert width <= 1600
     right = [float(x) + float(w) for x, w in re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg)]
     assert max(right) <= width
 
