@@ -5,7 +5,6 @@ from typing import Any
 
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
-from prunescope.server.attributions.documents import AttributionSummary
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.queries import attribution_summary, summaries_of
 from prunescope.server.comparisons.documents import (
@@ -39,8 +38,7 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
     records = {record.id: record for record in same}
     records.pop(attribution, None)
     for found in summaries_of(stores, records.values()):
-        if not isinstance(found, AttributionSummary):  # its folder is gone, damaged, or being replaced
-            continue
+        # A damaged attribution has the number of neurons 0.
         if len(items) == MAX_LISTED or found.neurons != own.store.neurons or not set(found.layers) & set(own.layers):
             continue
         theirs = settings_of(records[found.id].spec, [variant.label for variant in found.variants])
