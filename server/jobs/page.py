@@ -21,7 +21,7 @@ class JobsPage:
     document: Page[JobItem]
     kinds: Picker
     states: Picker
-    all_href: str | None  # the list without filters; None if it has none
+    all_href: str | None  # address of the list without filters; None if no filter is set
     start: list[Link]
     new_href: str = urls.new_job()
 
