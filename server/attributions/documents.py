@@ -1,16 +1,17 @@
-"""The JSON of attributions: the list, and one attribution with its words, Scores and controls."""
+"""The JSON documents of attributions: the list, and one attribution with its words, Scores and controls."""
 
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from prunescope.server.site.documents import Choice, Document, Link
 from prunescope.store.attributions import documents as kept
-from prunescope.store.attributions.causal import Effect, LayerShare
-from prunescope.store.attributions.documents import Interval, Summary
+from prunescope.store.attributions.causal import CausalVariant, LayerShare
 
 
 class VariantSummary(Document):
-    """One of the compared models: the dense one, or a pruned one."""
+    """One of the models that an attribution compares: the dense model or a pruned one."""
 
     name: str  # "dense", "pruned-1"
     model: str  # the reference
@@ -24,38 +25,39 @@ class AttributionSummary(Document):
     id: str
     label: str  # "reviews · demo"
     dense: Link
-    variants: list[VariantSummary]  # the pruned ones
-    examples: int
-    layers: list[int]  # those recorded
-    neurons: int  # per layer
-    words: list[str]  # the most damaged first, a few
+    variants: list[VariantSummary]  # only the pruned variants
+    examples: int = 0  # number of texts
+    layers: list[int] = Field(default=[])  # recorded layers
+    neurons: int = 0  # number of neurons in one layer
+    words: list[str] = Field(default=[])  # a few influential words, largest pooled drop first
     created_at: datetime | None = None
     href: str
-    damaged: str | None = None  # why it cannot be opened; then examples, layers, neurons and words are empty
+    damaged: str | None = None  # why the artefact cannot be read; the fields with defaults then have these
 
 
 class NeuronRow(kept.NeuronRow):
-    """A neuron in a list; ``drop`` is of the pruned variant that was asked for, the first one otherwise."""
+    """A neuron in a list. ``drop`` belongs to the requested pruned variant, by default the first one."""
 
     href: str
 
 
 class WordRow(kept.WordRow):
-    """An influential word, and the pooled drop (95 % interval) of the top neurons whose own word it is."""
+    """An influential word, and the pooled drop, with its 95 % interval, of the best-ranked neurons that have
+    it as own word."""
 
-    best: NeuronRow | None  # the best ranked of its neurons
-    href: str  # the attribution with this word chosen
+    best: NeuronRow | None  # the best-ranked neuron with this own word
+    href: str  # page of the attribution, filtered by this word
 
 
 class WordPlace(Document):
-    """An influential word of a text, and the positions of its tokens."""
+    """An influential word in a text, and the positions of its tokens."""
 
     word: str
     positions: list[int]
 
 
 class Example(Document):
-    """One text as the model read it, with the prompt around it; lists are per token."""
+    """One text with the prompt around it, as tokens of the model. Lists have one value for each token."""
 
     index: int
     label: str | None
@@ -73,52 +75,46 @@ class ExampleSummary(Document):
     index: int
     label: str | None
     text: str
-    model_label: bool = False  # the text had no label: this one is the dense model's own answer
+    model_label: bool = False  # whether the dense model predicted the label, because the text had none
     words: list[str]
-    dropped: list[str]  # words the model named that are not in the text
-    answer: str | None  # what the model said when it was asked for the words
+    dropped: list[str]  # words that the model named although they are not in the text
+    answer: str | None  # the model's complete answer to the prompt that asks for the influential words
 
 
 class ScoreMap(kept.RankMap):
-    """Layer x rank: the best neurons of each layer side by side, each list [layer][rank]; ``ranks`` count from 1."""
+    """The best neurons of each layer. Lists are indexed by layer, then by rank within the layer; ranks start at 1."""
 
     hrefs: list[list[str | None]]
 
 
 class LayerRow(kept.LayerRow):
-    """A recorded layer: how many of its neurons are ranked, its best one, and the means over its top neurons."""
+    """A recorded layer: the number of ranked neurons, the best neuron, and means over the layer's top neurons."""
 
     best: NeuronRow | None
     href: str
 
 
-class ControlsRow(Document):
+class ControlsRow(kept.Controls):
     """Pooled drops of the top neurons and of their controls in one variant, with 95 % intervals."""
 
     variant: VariantSummary
-    matched: Interval  # the top neurons
-    random: Interval  # of the same layers
-    like: Interval  # matched by activation
-    over_random: Interval  # the differences
-    over_like: Interval
 
 
-class CausalRow(Document):
-    """One variant. Ablation: the top neurons of the dense model are held at their mean activation; restoration: those
-    of a pruned one have the dense model's weights. Changes are against the same variant as it is."""
+class CausalRow(CausalVariant):
+    """The effects of one intervention in one variant: ablation (the dense model's top neurons are replaced by their
+    mean activation) or restoration (a pruned model's top neurons get the dense weights)."""
 
     name: str  # "dense", "pruned-1"
     label: str
     intervention: Literal["ablation", "restoration"]
-    accuracy: Effect
-    probability: Effect  # of the right choice among all of a row's
 
 
 class CausalDocument(Document):
-    """Top neurons against ``draws`` times as many other ranked ones of the same layers, on the same rows of a task."""
+    """The results of the causal stage: the same rows of a task with interventions on the top neurons, and on ``draws``
+    random sets of as many other ranked neurons of the same layers."""
 
     task: str
-    rows: int  # without those that the neurons were chosen on
+    rows: int  # without the rows from which the neurons were selected
     chance: float
     majority: float
     truncated: int
@@ -130,20 +126,20 @@ class CausalDocument(Document):
 
 
 class AttributionDocument(AttributionSummary):
-    """One attribution; ``variant`` in the query chooses which drops are shown, ``word`` and ``layer`` which neurons."""
+    """One attribution. In the query, ``variant`` chooses the drops, ``word`` and ``layer`` filter the neurons."""
 
     spec: dict[str, object]
-    summary: Summary
+    summary: kept.Summary
     variant: str | None
     word: str | None
     example_list: list[ExampleSummary]
-    influential_words: list[WordRow]  # the most damaged first
+    influential_words: list[WordRow]  # largest pooled drop first
     score_map: ScoreMap
     layer_list: list[LayerRow]
     top_neurons: list[NeuronRow]
     damaged_neurons: list[NeuronRow]
     controls: list[ControlsRow]
-    causal: CausalDocument | None = None  # where that stage was asked for
+    causal: CausalDocument | None = None  # None if the attribution had no causal stage
     provenance: str  # one line: models, method, texts, seeds
     job: Link | None
 
@@ -152,19 +148,19 @@ class OtherText(Document):
     """An attribution of the same models on other texts, or on the same texts with other words."""
 
     id: str
-    label: str  # the beginning of a typed text, or the name of a task
+    label: str  # the start of an own text, or the name of a task
     note: str  # "1 text · words found by gradient"
-    own: bool  # typed, and not rows of a task
+    own: bool  # whether the texts are own texts, not rows of a task
     created_at: datetime
     href: str
 
 
 class OwnTextForm(Document):
-    """The choices of the form for a typed text, and what it takes over from the attribution."""
+    """The own-text form: the options, and the settings that an own text inherits from the attribution."""
 
-    sources: list[Choice]  # of the influential words
-    source: str  # the one that is taken unless another is named
-    labels: list[str]  # those of the attribution's texts
-    prompt: str  # goes around a typed text
-    prompt_note: str | None  # why it is not this attribution's
-    settings: str  # one line: what else stays the same
+    sources: list[Choice]  # sources of the influential words
+    source: str  # the default source
+    labels: list[str]  # labels of the attribution's texts
+    prompt: str  # the prompt around an own text
+    prompt_note: str | None  # why the prompt differs from the attribution's; None if it is the same
+    settings: str  # one line: the inherited settings

@@ -1,4 +1,5 @@
-"""Attributions with their Zarr group open. The last few are kept, so that a neuron's page reads one chunk only."""
+"""Open attributions: each with its Zarr group and tables. The last few are cached, so that a neuron's page reads only
+one chunk."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,20 +18,25 @@ from prunescope.store.attributions.tables import AttributionTables
 from prunescope.text.pieces import readable
 
 MAX_LISTED = 500
+"""Maximum number of cached entries of lists."""
 MAX_OPEN = 4
-"""A 7B model's tables are some 20 MB each."""
+"""Maximum number of cached open attributions. The tables of a 7B model take about 20 MB."""
 
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """The location of an attribution; ``version`` changes when the attribution of this id is replaced."""
+    """The location of an attribution. ``version`` changes when the artefact is replaced."""
 
     location: str
     version: str
 
 
 class OpenAttribution:
-    """One attribution and what all of its pages use, read once; labels depend on other records and are read anew."""
+    """One attribution: its spec, tables, texts and variants, read once, and its labels.
+
+    Labels depend on other records, so ``update_labels`` reads them again for each request. The constructor raises
+    Damaged if the artefact cannot be read.
+    """
 
     def __init__(self, id: str, where: Whereabouts, names: RecordNames) -> None:
         self.id = id
@@ -39,26 +45,26 @@ class OpenAttribution:
         self.store = ActivationStore(where.location)
         self.tables = AttributionTables(self.store)
         self.spec = self.store.spec
-        # Read now and not when a page is half made: damage here is one error, whatever page was asked for.
+        # Read everything here, so that damage raises the same error on every page.
         with self.store.reading("what was done"):
             self.layers: list[int] = self.store.tables["layers"]
-            self.name_anew()
+            self.update_labels()
             self.store.require("score", "p_value", "rank", "word")
             _ = self.variants, self.examples, self.summary, self.tables.words_list
 
     @property
     def variants(self) -> list[VariantSummary]:
-        """Dense first, then the pruned ones in order."""
+        """The dense variant, then the pruned ones in order."""
         named = zip(self.store.variants, self.store.models, self._named[1], strict=True)
         return [VariantSummary(name=n, model=m, label=label, href=urls.model(m)) for n, m, label in named]
 
     @property
     def label(self) -> str:
-        """``reviews · demo``, and what differs from other attributions of that name."""
+        """The attribution's name, such as ``reviews · demo``, with settings if others have the same name."""
         return self._named[0]
 
-    def name_anew(self) -> None:
-        """Read the labels of the attribution and its models again; called once for each request."""
+    def update_labels(self) -> None:
+        """Read the labels of the attribution and of its models again."""
         self._named = self._names.of_attribution(self.id, self.spec, self.store.models, self.store.labels)
 
     @cached_property
@@ -93,7 +99,7 @@ class OpenAttribution:
 
     @property
     def provenance(self) -> str:
-        """One line: models, texts, source of words, activation, permutations and seed."""
+        """One line with models, texts, source of the influential words, activation, permutations and seed."""
         texts = self.spec.get("texts")
         count = f"{len(self.examples)} text{'s' if len(self.examples) != 1 else ''}"
         if isinstance(texts, dict) and texts.get("dataset"):
@@ -106,29 +112,30 @@ class OpenAttribution:
             f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]
-        return "; ".join(parts)  # labels of models hold " · "
+        return "; ".join(parts)  # not " · ", which is part of the models' labels
 
     def row(self, row: kept.NeuronRow) -> NeuronRow:
-        """A row of the tables with the address of its neuron's page."""
+        """A neuron's row of the tables, with the address of the neuron's page."""
         return NeuronRow(**dict(row), href=urls.neuron(self.id, row.layer, row.neuron))
 
     def variant(self, name: str | None) -> str | None:
-        """The name of a pruned variant, checked: None gives the first one. Problem 422 for an unknown name."""
+        """The name of a pruned variant: ``name``, or the first one if ``name`` is None. The result is None if the
+        attribution has no pruned variant. Raises Problem 422 for an unknown name."""
         pruned = self.store.variants[1:]
         if name is not None and name not in pruned:
             raise bad_field("variant", name, pruned, unknown_name(name, pruned))
         return name or (pruned[0] if pruned else None)
 
     def check_layer(self, layer: int | None) -> None:
-        """Raise Problem 422 for a layer that was not recorded; None is allowed."""
+        """Raise Problem 422 if the layer was not recorded. None stands for all layers."""
         if layer is not None and layer not in self.layers:
             known = [*map(str, self.layers)]
             message = f"layer {layer} was not recorded; the layers are {', '.join(known)}"
             raise bad_field("layer", layer, known, message)
 
     def place_of(self, example: int) -> int:
-        """Where the example with this index stands in ``examples``; Problem 422 for an index that is not there (texts
-        that were left out have none)."""
+        """The position in ``examples`` of the example with this index. Raises Problem 422 for an unknown index, such as
+        that of a skipped text."""
         known = [each.index for each in self.examples]
         if example not in known:
             raise no_such_example(example, known)
@@ -136,7 +143,7 @@ class OpenAttribution:
 
 
 def no_such_neuron(error: NoSuchNeuron) -> Problem:
-    """Problem 404 with the layers and neurons that exist."""
+    """Problem 404 that names the existing layers and neurons."""
     return Problem(404, "not-found", "No such neuron", str(error))
 
 
@@ -148,7 +155,10 @@ def no_such_example(example: int, known: Sequence[int]) -> Problem:
 
 
 class OpenAttributions:
-    """Cache of the ``most`` attributions that were used last. Safe to use from several threads."""
+    """Cache of the ``most`` last used open attributions, safe to use from several threads.
+
+    ``find`` locates an attribution by its id, and raises Problem 404 for an unknown id.
+    """
 
     def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MAX_OPEN) -> None:
         self._find = find
@@ -158,21 +168,21 @@ class OpenAttributions:
         self._listed = lru_cache(MAX_LISTED)(self._list)
 
     def get(self, id: str) -> OpenAttribution:
-        """The open attribution; what ``find`` raises when there is none (Problem 404), Damaged when it cannot be
-        read."""
+        """The open attribution with its present labels. Raises Problem 404 for an unknown id, Damaged if the artefact
+        cannot be read."""
         opened = self._opened(id, self._find(id))
-        opened.name_anew()
+        opened.update_labels()
         return opened
 
     def known_damage(self, id: str) -> str | None:
-        """What was found damaged when the attribution was last opened; None where nothing was, or that is not known.
-        Problem 404 where there is no artefact. Reads nothing."""
+        """The error with which the last attempt to open the attribution failed; None if there was none. Does not read
+        the artefact. Raises Problem 404 for an unknown id."""
         where = self._find(id)
         known = self._damaged.get(id)
         return known[1] if known is not None and known[0] == where else None
 
     def listed(self, id: str) -> ListedAttribution:
-        """What a list shows of an attribution whose record lacks it; kept, so that a list opens nothing twice."""
+        """The entry in lists of an attribution whose record has no summary, read from the artefact and cached."""
         return self._listed(id, self._find(id))
 
     def _open(self, id: str, where: Whereabouts) -> OpenAttribution:
@@ -188,6 +198,6 @@ class OpenAttributions:
         return ListedAttribution.read(self._open(id, where).store)
 
     def forget(self, id: str) -> None:
-        """Drop what is cached of a deleted attribution, and the few that are open with it."""
+        """Clear the cache of open attributions after this attribution was deleted."""
         self._damaged.pop(id, None)
         self._opened.cache_clear()

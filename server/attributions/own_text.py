@@ -1,5 +1,4 @@
-"""The form beside an attribution and its neurons that runs a typed text through the same models, and the list of the
-texts that were run before."""
+"""The own-text form on the pages of an attribution and its neurons, and the list of other texts of its models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,29 +19,30 @@ from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 
 SENTIMENT = "sentiment"
-"""The group of tasks whose prompts a typed text takes without a label."""
+"""The group of tasks whose prompts name the labels, so that the model can predict the label of an own text."""
 MAX_OTHERS = 50
+"""Maximum number of other texts in the list."""
 MAX_LABEL = 80
+"""Maximum length, in characters, of an own text's label."""
 
 
 @dataclass(frozen=True)
 class TextPanel:
-    """The form for a typed text, with what was typed before (``given``: text, label, source) and what is wrong with it;
-    and the other texts."""
+    """The own-text form and the list of other texts."""
 
     form: OwnTextForm
-    action: str  # the attribution's own texts are there too
-    longest: int
+    action: str  # the address that the form is sent to; a GET lists the own texts
     others: Sequence[OtherText]
-    given: Mapping[str, str]
-    wrong: str
+    given: Mapping[str, str]  # submitted text, label and source, shown again
+    wrong: str  # why the submitted text was refused; otherwise empty
+    longest: int = MAX_TEXT_CHARACTERS
 
 
 @dataclass(frozen=True)
 class Target:
-    """The attribution whose models a text goes through, and what to show of the result: one of its neurons, a variant.
+    """The attribution whose models process an own text, and the neuron and variant that the link to the result shows.
 
-    Routes take it as a dependency.
+    Used as a dependency of routes.
     """
 
     attribution: str
@@ -50,17 +50,17 @@ class Target:
     variant: Annotated[str | None, Query(description="a pruned variant: then_href shows it")] = None
 
     def check(self) -> None:
-        """Problem 422 for a neuron's name that cannot be read."""
+        """Raise Problem 422 if the neuron's name cannot be parsed."""
         if self.neuron is not None:
             parse_neuron(self.neuron)
 
     @property
     def state(self) -> dict[str, urls.State]:
-        """The query of addresses that keep neuron and variant."""
+        """Neuron and variant as the query of an address."""
         return {"neuron": self.neuron, "variant": self.variant}
 
     def result_href(self, attribution: str) -> str:
-        """The page of the resulting attribution, or of the neuron in it. Problem 422 as `check`."""
+        """The address of the resulting attribution, or of the neuron in it. Raises Problem 422 like `check`."""
         if self.neuron is None:
             return urls.attribution(attribution, variant=self.variant)
         return urls.neuron(attribution, *parse_neuron(self.neuron), variant=self.variant)
@@ -74,11 +74,10 @@ def text_panel(
     given: Mapping[str, str] | None = None,
     wrong: str = "",
 ) -> TextPanel:
-    """The form for a text of the models of ``target``; the others lead to what it names of their results."""
+    """The form for own texts of ``target``. The links of ``others`` show the neuron and variant of ``target``."""
     return TextPanel(
         form=form,
         action=urls.attribution_texts(target.attribution, **target.state),
-        longest=MAX_TEXT_CHARACTERS,
         others=[each.model_copy(update={"href": target.result_href(each.id)}) for each in others],
         given=given or {},
         wrong=wrong,
@@ -86,7 +85,7 @@ def text_panel(
 
 
 def own_text_form(opened: OpenAttribution) -> OwnTextForm:
-    """The choices of the form, and the settings that a typed text takes over from the attribution."""
+    """The options of the form, and the settings that an own text inherits from the attribution."""
     prompt, note = own_prompt(opened.spec)
     layers = opened.spec.get("layers")
     settings = (
@@ -106,7 +105,7 @@ def own_text_form(opened: OpenAttribution) -> OwnTextForm:
 
 
 def own_prompt(spec: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The prompt around a typed text, and why it is not the attribution's."""
+    """(prompt around an own text, why it differs from the attribution's prompt or None)."""
     prompt = str(spec.get("prompt") or NO_PROMPT)
     if prompt in (NO_PROMPT, *PROMPTS):
         return prompt, None
@@ -114,8 +113,8 @@ def own_prompt(spec: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def own_source(spec: Mapping[str, Any]) -> str:
-    """The default source of a typed text's influential words: the attribution's own. Where that one's were chosen by
-    hand: occlusion if the model can answer with a label, else those that the model names."""
+    """The default word source of an own text: the attribution's word source. In place of ``manual`` it is ``occlusion``
+    if the model can predict a label with the attribution's prompt, otherwise ``cot``."""
     source = str(spec["words"]["source"])
     if source != "manual":
         return source
@@ -123,7 +122,7 @@ def own_source(spec: Mapping[str, Any]) -> str:
 
 
 def answers_with_a_label(prompt: str) -> bool:
-    """Whether the model itself can label a text that has no label: a sentiment prompt names the choices."""
+    """Whether the model can predict a label with this prompt: the prompts of sentiment tasks name the labels."""
     return TASKS.get(prompt, SENTIMENT) == SENTIMENT
 
 
@@ -141,7 +140,7 @@ def other_texts(stores: Stores, opened: OpenAttribution) -> list[OtherText]:
 
 
 def _beginning(texts: Any) -> str:
-    """How the first text that was typed begins, or the name of the task."""
+    """The start of the first own text, or the name of the task."""
     label = " ".join(str(texts[0]["text"]).split()) if isinstance(texts, list) else str(texts["dataset"])
     return label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…"
 

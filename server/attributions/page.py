@@ -1,4 +1,4 @@
-"""The page of one attribution: its words, the map of Scores, the neurons that lost most."""
+"""Contexts of the list of attributions and of one attribution's page."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
-from prunescope.server.site.parts import Href, Option, Picker
+from prunescope.server.site.parts import Href, Picker, picker
 from prunescope.store.attributions.causal import Effect
 
 MIN_SCALE = 0.01
-"""Least half-width of a drawing of the causal stage: changes below a percentage point are drawn small."""
+"""Minimum half-width of the axis in a chart of the causal stage: one percentage point."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class AttributionPage:
 
     frame: Frame
     document: AttributionDocument
-    neuron_query: str  # what every link to a neuron ends with: the variant shown here
+    neuron_query: str  # query appended to every link to a neuron: the shown variant
     comparison_href: str | None
     variant_picker: Picker | None
-    word_hrefs: dict[str, str]  # this page with a word chosen
+    word_hrefs: dict[str, str]  # word -> address of this page, filtered by that word
     words_source: str
     all_words_href: str | None
     answering_href: str | None
-    causal_scales: dict[str, tuple[float, float]]  # half-widths of each variant's accuracy and probability
+    causal_scales: dict[str, tuple[float, float]]  # variant -> half-widths of the axes of accuracy and probability
     delete_href: str | None
     map_data: dict[str, object]
     histogram_data: dict[str, object]
@@ -51,7 +51,7 @@ def attribution_frame(
     scripts: tuple[str, ...] = (),
     notices: tuple[str, ...] = (),
 ) -> Frame:
-    """The frame of a page about an attribution, below the list of attributions and ``crumbs``."""
+    """The frame of a page about an attribution. The breadcrumbs are the list of attributions, then ``crumbs``."""
     return make_frame(
         request,
         title,
@@ -65,14 +65,14 @@ def attribution_frame(
 
 
 def opened_crumb(opened: OpenAttribution) -> Crumb:
-    """The link from a page below an attribution back to it."""
+    """The breadcrumb that leads to the attribution's page."""
     return Crumb(opened.label, urls.attribution(opened.id))
 
 
 def attribution_page(
     document: AttributionDocument, frame: Frame, here: str, own: TextPanel | None = None
 ) -> AttributionPage:
-    """The context of an attribution's page. ``here`` is the page's path, or that of the share link it was opened by."""
+    """The context of an attribution's page. ``here`` is the path of the page, or of the share link that opened it."""
     first = document.variants[0].name if document.variants else None
     variant = document.variant if document.variant != first else None
 
@@ -88,7 +88,7 @@ def attribution_page(
         document=document,
         neuron_query=query,
         comparison_href=None if frame.shared else urls.comparisons(document.id),
-        variant_picker=_variants(document, href) if len(document.variants) > 1 else None,
+        variant_picker=_variant_picker(document, href) if len(document.variants) > 1 else None,
         word_hrefs={row.word: href(word=row.word) for row in document.influential_words},
         words_source=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
@@ -110,17 +110,15 @@ def attribution_page(
     )
 
 
-def _variants(document: AttributionDocument, href: Href) -> Picker:
-    options = tuple(
-        Option(variant.label, href(variant=variant.name if place else None), variant.name == document.variant)
-        for place, variant in enumerate(document.variants)
-    )
-    shown = next((option.label for option in options if option.current), "")
-    return Picker("Pruned model", shown, options)
+def _variant_picker(document: AttributionDocument, href: Href) -> Picker:
+    first = document.variants[0].name
+    names = {variant.name: variant.label for variant in document.variants}
+    chosen = document.variant or first
+    return picker("Pruned model", names, chosen, lambda name: href(variant=None if name == first else name))
 
 
 def _half_width(effect: Effect) -> float:
-    """The largest change that a drawing has, in either direction."""
+    """The half-width of a chart's axis: the largest absolute change, interval end or draw in the chart."""
     changes = (effect.top_change, effect.random_change, effect.excess)
     bounds = [bound for each in changes for bound in (each.value, each.low or 0.0, each.high or 0.0)]
     draws = [draw - effect.base.value for draw in effect.draws]
@@ -128,7 +126,7 @@ def _half_width(effect: Effect) -> float:
 
 
 def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
-    """The labels of the map's points: neuron, Score, word and drop, as lines."""
+    """The labels of the points in the map of Scores: lines with neuron, Score, word and drop."""
     scores = document.score_map
     return [
         [
@@ -144,7 +142,7 @@ def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
 
 
 def _plain(word: str | None) -> str:
-    """A word escaped for a chart's label, in which ``<`` is markup."""
+    """A word with the markup characters of chart labels (``&``, ``<``) escaped."""
     return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")
 
 
@@ -154,7 +152,7 @@ class AttributionsPage:
 
     frame: Frame
     document: Page[AttributionSummary]
-    comparison_hrefs: dict[str, str | None]  # by id; None where no other one has the same dense model
+    comparison_hrefs: dict[str, str | None]  # id -> address; None if no other attribution has the same dense model
     start_href: str = urls.new_job(kind=JobKind.ATTRIBUTE)
 
 

@@ -1,4 +1,4 @@
-"""Reads attributions: the list, and the document of one."""
+"""Builds the documents of attributions: the list, and one attribution."""
 
 from collections.abc import Iterable, Iterator
 from typing import Literal
@@ -17,51 +17,60 @@ from prunescope.server.attributions.documents import (
     VariantSummary,
     WordRow,
 )
-from prunescope.server.attributions.opened import OpenAttribution, no_such_neuron
+from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.labels import texts_label
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
-from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.store.attributions.summary import MAX_WORDS, ListedAttribution
 from prunescope.text.words import fold
 
 ROWS = 20
+"""Maximum number of neurons in each table of an attribution's document."""
 RANKS = 20
+"""Maximum number of neurons of one layer in the map of Scores."""
 
 
-def attribution_summary(opened: OpenAttribution) -> AttributionSummary:
-    """The entry of an attribution in a list."""
-    return AttributionSummary.model_validate(_summary_fields(opened))
+def attribution_summary(opened: OpenAttribution, record: Record | None = None) -> AttributionSummary:
+    """The entry of an open attribution in a list. The time of creation comes from the record, if given."""
+    dense, *pruned = opened.variants
+    return AttributionSummary(
+        id=opened.id,
+        label=opened.label,
+        dense=Link(label=dense.label, href=dense.href),
+        variants=pruned,
+        examples=len(opened.examples),
+        layers=opened.layers,
+        neurons=opened.store.neurons,
+        words=[row.word for row in opened.tables.words(opened.variant(None))][:MAX_WORDS],
+        created_at=record.created_at if record else None,
+        href=urls.attribution(opened.id),
+    )
 
 
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
-    """A page of the list, newest first. Problem 422 for a wrong cursor or limit."""
+    """One page of the list of attributions, newest first. Raises Problem 422 for an invalid cursor or limit."""
     records, after = stores.results.list("attribution", cursor=cursor, limit=limit)
-    items = [
-        found if isinstance(found, AttributionSummary) else _damaged_summary(stores, *found)
-        for found in summaries_of(stores, records)
-    ]
     href = urls.attributions(cursor=after) if after else None
-    return Page[AttributionSummary](items=items, next=after, next_href=href)
+    return Page[AttributionSummary](items=[*summaries_of(stores, records)], next=after, next_href=href)
 
 
-def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[AttributionSummary | tuple[Record, str]]:
-    """For each record its summary with present labels, or (record, reason) where the artefact is gone or was found
-    damaged when it was last opened.
+def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[AttributionSummary]:
+    """The entry of each record's attribution in a list, with present labels. If the artefact is missing, or could not
+    be read when it was last opened, the entry has the reason in ``damaged``.
 
-    Only artefacts of records that an earlier version wrote are opened, until a worker has added what these lack.
+    Reads the artefact only if the record has no summary, which a worker adds to records of earlier versions.
     """
     models, names = stores.names.models(), stores.names.attributions()
     for record in records:
         try:
             if damage := stores.attributions.known_damage(record.id):
-                yield record, damage
+                yield _damaged_summary(stores, record, damage)
                 continue
             listed = ListedAttribution.of_record(record.summary) or stores.attributions.listed(record.id)
         except (Problem, OSError) as error:
-            yield record, str(error)
+            yield _damaged_summary(stores, record, str(error))
             continue
         labels = stores.names.of_models(models, listed.models, listed.labels)
         variants = [
@@ -85,7 +94,7 @@ def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[Attribut
 
 
 def _damaged_summary(stores: Stores, record: Record, reason: str) -> AttributionSummary:
-    """The summary of an attribution that cannot be read, from its record."""
+    """The entry in a list of an attribution whose artefact cannot be read, from its record."""
     names = Names(stores, references_of(record.spec))
     pruned = [
         VariantSummary(name=f"pruned-{number}", model=model, label=names.label(model), href=urls.model(model))
@@ -96,10 +105,6 @@ def _damaged_summary(stores: Stores, record: Record, reason: str) -> Attribution
         label=stores.names.attributions().get(record.id) or texts_label(record.spec),
         dense=names.link(record.spec["dense"]),
         variants=pruned,
-        examples=0,
-        layers=[],
-        neurons=0,
-        words=[],
         created_at=record.created_at,
         href=urls.attribution(record.id),
         damaged=reason,
@@ -115,14 +120,15 @@ def attribution_document(
     sort: Literal["rank", "drop"] = "rank",
     record: Record | None = None,
 ) -> AttributionDocument:
-    """The document of one attribution: drops of ``variant``, neurons of ``word`` and ``layer``. Problem 404 or 422."""
+    """The document of one attribution.
+
+    ``variant`` chooses the drops, by default those of the first pruned variant. ``word`` and ``layer`` filter the
+    neurons. Raises Problem 422 for an unknown variant, word or layer.
+    """
     tables = opened.tables
     opened.check_layer(layer)
     chosen = opened.variant(variant)
-    try:
-        words = tables.words(chosen, layer)
-    except NoSuchNeuron as error:
-        raise no_such_neuron(error) from None
+    words = tables.words(chosen, layer)
     if word is not None and fold(word) not in {fold(row.word) for row in words}:
         known = [row.word for row in words]
         raise bad_field("word", word, known, unknown_name(word, known))
@@ -130,7 +136,7 @@ def attribution_document(
     best = tables.best_of_words(chosen)
     rank_map = tables.rank_map(ranks=min(RANKS, opened.store.neurons), variant=chosen)
     return AttributionDocument(
-        **_summary_fields(opened),
+        **dict(attribution_summary(opened, record)),
         spec=opened.spec,
         summary=opened.summary,
         variant=chosen,
@@ -161,26 +167,10 @@ def attribution_document(
         top_neurons=[opened.row(row) for row in top],
         damaged_neurons=[opened.row(row) for row in tables.damaged(variant=chosen, layer=layer, limit=ROWS)],
         controls=_controls(opened),
-        causal=causal_document(opened),
+        causal=_causal(opened),
         provenance=opened.provenance,
         job=job_link(record) if record else None,
-        created_at=record.created_at if record else None,
     )
-
-
-def _summary_fields(opened: OpenAttribution) -> dict[str, object]:
-    dense, *pruned = opened.variants
-    return {
-        "id": opened.id,
-        "label": opened.label,
-        "dense": Link(label=dense.label, href=dense.href),
-        "variants": pruned,
-        "examples": len(opened.examples),
-        "layers": opened.layers,
-        "neurons": opened.store.neurons,
-        "words": [row.word for row in opened.tables.words(opened.variant(None))][:MAX_WORDS],
-        "href": urls.attribution(opened.id),
-    }
 
 
 def _controls(opened: OpenAttribution) -> list[ControlsRow]:
@@ -188,8 +178,8 @@ def _controls(opened: OpenAttribution) -> list[ControlsRow]:
     return [ControlsRow(variant=variant, **dict(groups)) for variant, groups in found if groups is not None]
 
 
-def causal_document(opened: OpenAttribution) -> CausalDocument | None:
-    """The results of the causal stage, in the order of the variants; None where the attribution had none."""
+def _causal(opened: OpenAttribution) -> CausalDocument | None:
+    """The results of the causal stage, in the order of the variants; None if the attribution had no causal stage."""
     found = opened.tables.causal()
     if found is None:
         return None

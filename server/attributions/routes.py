@@ -1,4 +1,4 @@
-"""Attributions: the list, and the overview of one."""
+"""Routes of attributions: the list, and one attribution."""
 
 from typing import Annotated, Literal
 
@@ -20,8 +20,6 @@ api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, or largest drop first")]
-
-
 Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
 
 

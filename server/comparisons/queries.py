@@ -5,7 +5,7 @@ from typing import Any
 
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
-from prunescope.server.attributions.documents import AttributionSummary, VariantSummary
+from prunescope.server.attributions.documents import VariantSummary
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.queries import attribution_summary, summaries_of
 from prunescope.server.comparisons.documents import (
@@ -40,8 +40,7 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
     records = {record.id: record for record in same}
     records.pop(attribution, None)
     for found in summaries_of(stores, records.values()):
-        if not isinstance(found, AttributionSummary):  # its folder is missing, damaged, or being replaced
-            continue
+        # A damaged attribution has the number of neurons 0.
         if len(items) == MAX_LISTED or found.neurons != own.store.neurons or not set(found.layers) & set(own.layers):
             continue
         others = _settings_of(records[found.id].spec, found.variants)

@@ -1,4 +1,4 @@
-"""Jobs, and examples of their specs."""
+"""The JSON documents of jobs, and an example spec of each kind."""
 
 from typing import Any
 
@@ -35,24 +35,24 @@ EXAMPLES: dict[JobKind, dict[str, object]] = {
         "seeds": [0],
     },
 }
-"""A spec of each kind; all but the attribution's pruned model can be submitted as they are."""
+"""An example spec of each kind of job. All except the attribution's, whose pruned model does not exist, are valid."""
 
 
 class JobItem(JobSummary):
-    """A job in lists, on the home page and in events, with the addresses of what can be done with it."""
+    """A job in lists and events, with its addresses and the actions that its state allows."""
 
     title: str  # "Prune demo · wanda · c4 · 0.5"
     href: str
     events_href: str
-    result_href: str | None  # the page of what it made, once it is made
+    result_href: str | None  # page of the result; None until the job has succeeded (a study has its page at once)
     can_cancel: bool
     can_retry: bool
-    cancelling: bool  # asked to stop, not stopped yet
-    study: Link | None  # the study whose cell it is
+    cancelling: bool  # whether cancellation was requested and the job has not stopped yet
+    study: Link | None  # the job of the study to which this cell belongs
 
 
 class JobDocument(JobItem):
-    """A job with its whole spec; lists and events leave it out."""
+    """A job with its complete spec, which lists and events omit."""
 
     spec: dict[str, Any]
 
@@ -61,7 +61,7 @@ class JobDetail(JobDocument):
     """A job with its log and, for a study, its first cells."""
 
     log: list[LogLine]
-    children: list[JobItem]  # the first of them, in the order of the plan
+    children: list[JobItem]  # the first cells, in the order of the grid
     children_total: int
-    children_done: int  # how many of all of them have succeeded
-    children_next_href: str | None  # the others (JSON)
+    children_done: int  # number of succeeded cells
+    children_next_href: str | None  # address of the other cells (JSON)

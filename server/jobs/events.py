@@ -1,6 +1,6 @@
-"""Server-sent events of a job. `snapshot` comes first: the job, without its spec, with its log so far. Then, as they
-happen, `job` (its state changed), `progress` and `log`; `end` when nothing more will come, and the stream closes. After
-a reconnect with Last-Event-ID a `job` event says how things stand, and what was missed follows.
+"""Server-sent events of a job. The first event is `snapshot`: the job, without its spec, with its log so far. Then
+follow `job` (a change of its state), `progress` and `log` as they happen. `end` is the last event, after which the
+stream closes. After a reconnect with Last-Event-ID the first event is `job`, followed by the missed events.
 """
 
 import json
@@ -22,16 +22,17 @@ PING_SECONDS = 15
 
 
 def stream(stores: Stores, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
-    """The response; no proxy may keep or hold back any of it. Problem 503 when too many streams are open."""
+    """The response with the events. Its headers forbid proxies to cache or buffer it. Raises Problem 503 when too many
+    streams are open."""
     stores.feed.check_room()
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return EventSourceResponse(events, ping=PING_SECONDS, headers=headers)
 
 
 async def of_job(stores: Stores, job: str, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
-    """One job until it has ended; see the module's text."""
+    """Yield the events of one job until it ends, as the module's docstring describes."""
     name = stream_of(job)
-    # The place is taken before the database is read: what happens in between comes twice, never not at all.
+    # The position in the stream is read before the database, so that a change in between is sent twice, not lost.
     place = await _place(stores, name, last_event_id)
     now: JobItem
     if last_event_id is None:
@@ -45,23 +46,24 @@ async def of_job(stores: Stores, job: str, last_event_id: str | None) -> AsyncIt
             async for event in following:
                 place = event.id if event is not None else place
                 if event is not None and event.name != "job":
-                    yield _passed_on(event)
+                    yield _forwarded(event)
                     continue
-                # Whatever the event says, the database knows better; and a lost event must not keep the stream open.
+                # The state is read again even without an event, so that a lost event does not keep the stream open.
                 before, now = now, await _job(stores, job)
                 if event is not None or now != before:
                     yield _event("job", now, place)
                 if now.state.ended:
                     break
-    # What was written around the end, or was missed before a reconnect.
-    for event in await run_in_threadpool(_kept, stores, name, place):
+    # Events that were written while the job ended, or before a reconnect.
+    for event in await run_in_threadpool(_stored, stores, name, place):
         if event.name != "job":
-            yield _passed_on(event)
+            yield _forwarded(event)
     yield ServerSentEvent(event="end", data=json.dumps({"state": now.state}))
 
 
 async def of_all(stores: Stores, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
-    """`snapshot`: the jobs that run or wait; then a `job` event for whatever happens to any job. Never ends."""
+    """Yield the events of all jobs without end: first `snapshot` with the running and queued jobs, then a `job` event
+    for every change of any job."""
     place = await _place(stores, ALL_JOBS, last_event_id)
     active: list[JobItem] = []
     for state in (JobState.RUNNING, JobState.QUEUED):
@@ -72,10 +74,11 @@ async def of_all(stores: Stores, last_event_id: str | None) -> AsyncIterator[Ser
     async with aclosing(stores.feed.follow(ALL_JOBS, place)) as following:
         async for event in following:
             if event is not None:
-                yield _passed_on(event)
+                yield _forwarded(event)
 
 
-def _kept(stores: Stores, name: str, place: str) -> list[Event]:
+def _stored(stores: Stores, name: str, place: str) -> list[Event]:
+    """The events of a Redis stream after the id `place`; empty if Redis cannot be reached."""
     try:
         return read(stores.redis, name, place)
     except redis.RedisError:
@@ -83,6 +86,7 @@ def _kept(stores: Stores, name: str, place: str) -> list[Event]:
 
 
 async def _place(stores: Stores, name: str, last_event_id: str | None) -> str:
+    """The event id after which to begin: `last_event_id`, or the last id in the stream; "0" without Redis."""
     if last_event_id is not None:
         return last_event_id
     try:
@@ -100,5 +104,5 @@ def _event(name: str, document: BaseModel, id: str | None) -> ServerSentEvent:
     return ServerSentEvent(event=name, data=document.model_dump_json(exclude={"spec"}), id=id)
 
 
-def _passed_on(event: Event) -> ServerSentEvent:
+def _forwarded(event: Event) -> ServerSentEvent:
     return ServerSentEvent(event=event.name, data=json.dumps(event.data, ensure_ascii=False), id=event.id)

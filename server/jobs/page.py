@@ -21,14 +21,14 @@ class JobsPage:
     document: Page[JobItem]
     kinds: Picker
     states: Picker
-    all_href: str | None  # without the filters
+    all_href: str | None  # address of the list without filters; None if no filter is set
     start: list[Link]
     new_href: str = urls.new_job()
 
 
 @dataclass(frozen=True)
 class JobPage:
-    """The context of ``jobs/job.html``; ``then`` replaces the link to the result."""
+    """The context of ``jobs/job.html``. ``then`` replaces the link to the result, if given."""
 
     frame: Frame
     document: JobDetail
@@ -41,7 +41,7 @@ class JobPage:
 
 
 def jobs_page(document: Page[JobItem], frame: Frame, *, kind: str | None, state: str | None) -> JobsPage:
-    """The context of the list; ``kind`` and ``state`` are its filters."""
+    """The context of the list of jobs, filtered by ``kind`` and ``state``; None stands for all."""
     kinds: dict[str | None, str] = {None: "All", **{str(each): each.capitalize() for each in JobKind}}
     states: dict[str | None, str] = {None: "Any state", **{str(each): each.capitalize() for each in JobState}}
     return JobsPage(

@@ -1,4 +1,4 @@
-"""Reads jobs: lists and documents."""
+"""Builds the documents of jobs: lists, and one job."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 
 MAX_CHILDREN = 100
-"""So many cells of a study are part of its job's document."""
+"""Maximum number of a study's cells in the document of its job."""
 RETRIABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
@@ -27,8 +27,8 @@ def job_list(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[JobItem]:
-    """A page of the list of jobs, newest first; ``cells=False`` leaves out studies' cells. Problem 422 for a wrong
-    filter."""
+    """One page of the list of jobs, newest first, filtered by ``kind`` and ``state``. ``cells=False`` omits the cells
+    of studies. Raises Problem 422 for an invalid filter, cursor or limit."""
     for name, given, known in (("kind", kind, list(JobKind)), ("state", state, list(JobState))):
         if given is not None and given not in known:
             names = [str(value) for value in known]
@@ -40,20 +40,20 @@ def job_list(
 
 
 def job_document(stores: Stores, job: Job) -> JobDocument:
-    """The document of one job, with its whole spec."""
+    """The document of one job, with its complete spec."""
     names = Names(stores, references_of(job.brief))
     return JobDocument.model_validate(_fields(job, names.title(job.kind, job.brief)))
 
 
 def job_items(stores: Stores, jobs: Sequence[JobSummary]) -> list[JobItem]:
-    """Several jobs without their specs, their names looked up together."""
+    """The documents of several jobs without their specs. All names are looked up at once."""
     names = Names(stores, (reference for job in jobs for reference in references_of(job.brief)))
     titled = zip(jobs, _titles(jobs, names), strict=True)
     return [JobItem.model_validate(_fields(job, title)) for job, title in titled]
 
 
 def _titles(jobs: Sequence[JobSummary], names: Names) -> list[str]:
-    """Titles of jobs; equal ones are made different by their settings or ids."""
+    """Titles of jobs. Jobs with equal titles get the settings in which they differ, or their ids."""
     titles = [names.title(job.kind, job.brief) for job in jobs]
     often = Counter(titles)
     facts = [
@@ -69,7 +69,7 @@ def _titles(jobs: Sequence[JobSummary], names: Names) -> list[str]:
 
 
 def job_detail(stores: Stores, id: str) -> JobDetail:
-    """One job with its log and cells. Problem 404."""
+    """The document of one job with its log and cells. Raises Problem 404 for an unknown job."""
     job = stores.jobs.get(id)
     cells: list[JobSummary] = []
     counted: Counter[JobState] = Counter()
@@ -92,13 +92,13 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
 
 
 def _fields(job: JobSummary, title: str) -> dict[str, object]:
-    """The fields of a document: the job's own, those left out of its JSON too, and what can be done with it."""
+    """The fields of a JobItem: all fields of the job, title, addresses, and the actions that its state allows."""
     return {
         **dict(job),
         "title": title,
         "href": urls.job(job.id),
         "events_href": urls.job_events(job.id),
-        "result_href": result_href(job),
+        "result_href": _result_href(job),
         "can_cancel": job.state in ACTIVE and not job.cancel_requested,
         "can_retry": job.state in RETRIABLE,
         "cancelling": job.state in ACTIVE and job.cancel_requested,
@@ -106,8 +106,8 @@ def _fields(job: JobSummary, title: str) -> dict[str, object]:
     }
 
 
-def result_href(job: JobSummary) -> str | None:
-    """The page of what the job made; a study has its page from the start."""
+def _result_href(job: JobSummary) -> str | None:
+    """The address of the page of the job's result, None without a result. A study has a page from the start."""
     if job.kind == JobKind.STUDY:
         return urls.study(job.artefact_id)
     match job.result:

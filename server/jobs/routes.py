@@ -1,4 +1,4 @@
-"""Jobs: submit, list, follow, cancel and retry them."""
+"""Routes of jobs: submit, list, follow, cancel and retry."""
 
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ api = APIRouter(prefix=urls.API, tags=["Jobs"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 MAX_ANNOUNCED = 200
+"""Maximum number of a study's cells that are announced with it."""
 
 
 class JobRequest(BaseModel):
@@ -105,7 +106,7 @@ def get_job(stores: StoresHere, job: str) -> JobDetail:
 def show_job(request: Request, stores: StoresHere, job: str) -> Response:
     asked = Asked(request, "neuron", "variant")
     document = job_detail(stores, job)
-    # The cells of a study are followed as in a list.
+    # The cells of a running study are updated by the events of all jobs, as in a list.
     live = urls.events() if document.children and not document.state.ended else None
     scripts = ("jobs/job",) if live is None else ("jobs/job", "site/live")
     then = asked.read(lambda: _then(document, asked))
@@ -115,8 +116,8 @@ def show_job(request: Request, stores: StoresHere, job: str) -> Response:
 
 
 def _then(document: JobDetail, asked: Asked) -> Link | None:
-    """A link to one neuron of the attribution that the job made; None for other jobs. Problem 422 for a neuron's name
-    that cannot be read."""
+    """A link to the requested neuron in the attribution that the job made; None without a neuron or an attribution.
+    Raises Problem 422 if the neuron's name cannot be parsed."""
     neuron = asked.text("neuron")
     if neuron is None:
         return None
@@ -176,15 +177,15 @@ def all_events(stores: StoresHere, last_event_id: Annotated[str | None, Header()
 
 
 def job_answer(stores: Stores, job: Job, status: int, headers: dict[str, str] | None = None) -> Response:
+    """The JSON response with the document of a job."""
     content = job_document(stores, job).model_dump(mode="json")
     return JSONResponse(content, status_code=status, headers=headers)
 
 
 def announce(stores: Stores, job: Job) -> None:
-    """Announces a job, its cells, and the studies that it is a cell of, as each of them may have changed.
+    """Publish an event for a job, for its first `MAX_ANNOUNCED` cells, and for the studies to which it belongs.
 
-    Of a large study only the first cells: its lists are read anew after any event, and whoever follows one cell asks
-    the database every few seconds.
+    Other cells need no event: lists are read again after any event, and the stream of one job polls the database.
     """
     cells = stores.studies.cell_jobs(job.id, MAX_ANNOUNCED) if job.kind == JobKind.STUDY else []
     stores.announce(job, *stores.jobs.summaries(cells).values(), *stores.jobs.studies_of(job.id))

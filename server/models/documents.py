@@ -1,9 +1,9 @@
-"""Dense and pruned models."""
+"""The JSON documents of models: the list, and one model with its layers and pruned matrices."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AliasChoices, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticUseDefault
 
 from prunescope.server.site.documents import Document, Link
@@ -20,93 +20,116 @@ def _or_default(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
 
 Value = TypeVar("Value")
 Readable: TypeAlias = Annotated[Value, WrapValidator(_or_default)]
-"""A field that has its default where a report's value cannot be read."""
+"""A field that gets its default if the value in `pruning.json` is null or invalid."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ModelSummary(Document):
+    """A model in a list."""
+
     id: str  # the reference without "pruned:"
     reference: str
     label: str  # "wanda · c4 · 0.5", or the reference of a dense model
     kind: Literal["dense", "pruned"]
-    base: Link | None  # the dense model that a pruned one came from, where it has a page
+    base: Link | None  # the dense model of a pruned one; None if the dense model has no page
     method: str | None = None
     pattern: str | None = None  # "0.5" or "2:4"
     calibration: str | None = None
-    sparsity: float | None = None  # achieved, over all pruned matrices
-    relative_error: float | None = None  # the mean over the pruned matrices
+    sparsity: float | None = None  # achieved sparsity of all pruned matrices together
+    relative_error: float | None = None  # mean output error of the pruned matrices
     created_at: datetime | None = None
     href: str
 
 
 class MatrixDocument(Document):
-    """A pruned matrix; what its report lacks, or has in a form of its own, is the default."""
+    """A pruned matrix. Fields that `pruning.json` lacks, or that are invalid there, have their defaults."""
 
     name: str
     rows: int
     columns: int
     sparsity: Annotated[float, Field(ge=0, le=1)]
-    relative_error: Readable[Finite | None] = None  # ||WX - W'X|| / ||WX||
-    damping_retries: Readable[int] = 0  # how often a Hessian needed more damping before it could be factored
-    permuted: Readable[bool] = False  # the pattern holds in another order of the columns than the saved one
-    sparsity_note: Readable[str] = ""  # why it is a percentage point or more off what was asked for
-    error_note: Readable[str] = ""  # why its relative error could not be measured
+    relative_error: Readable[Finite | None] = None  # output error, ||WX - W'X|| / ||WX||
+    damping_retries: Readable[int] = 0  # how often the damping was raised before the Hessian could be factored
+    permuted: Readable[bool] = (
+        False  # whether the pattern holds in the n:m order, not in the saved order of the columns
+    )
+    sparsity_note: Readable[str] = ""  # why the sparsity differs from the requested one by a percentage point or more
+    error_note: Readable[str] = ""  # why the output error could not be measured
 
 
 class PlacedMatrix(MatrixDocument):
+    """A pruned matrix with the index of its layer."""
+
     layer: int
 
 
 class LayerDocument(Document):
+    """A decoder layer with its pruned matrices."""
+
     layer: int
-    sparsity: float  # of the layer's pruned matrices together
-    relative_error: float | None  # the largest of its matrices
+    sparsity: float  # of all pruned matrices of the layer together
+    relative_error: float | None  # largest output error of the layer's matrices
     seconds: float | None = None
     matrices: list[MatrixDocument]
 
 
 class CalibrationDocument(Document):
-    """The token windows that steered pruning; what an older report lacks is None."""
+    """The windows of the calibration set. Fields that `pruning.json` lacks, or that are invalid there, are None."""
 
     source: Readable[str | None] = None
-    mode: Readable[str | None] = None  # of task sets: concat or single
+    mode: Readable[str | None] = None  # "concat" or "single"; only of sets of examples
     samples: Readable[int | None] = None
     seqlen: Readable[int | None] = None
     seed: Readable[int | None] = None
-    bos: Readable[bool | None] = None  # whether every window begins with BOS; of windows of token ids not known
+    bos: Readable[bool | None] = (
+        None  # whether every window begins with BOS; None if the windows were given as token ids
+    )
     tokens: Readable[int | None] = None
-    sha256: Readable[str | None] = None  # of the windows themselves
+    sha256: Readable[str | None] = None  # of the windows' token ids
 
 
 class FileDocument(Document):
+    """A file of a pruned model."""
+
     name: str
     bytes: int
     href: str
 
 
-class ModelDocument(ModelSummary):
+class PruneRun(Document):
+    """The data about a prune run that `pruning.json` and the document of the model have in common. Fields that
+    `pruning.json` lacks, or that are invalid there, have their defaults."""
+
+    windows: Readable[CalibrationDocument | None] = Field(
+        default=None, validation_alias=AliasChoices("windows", "calibration")
+    )
+    device: Readable[str | None] = None
+    dtype: Readable[str | None] = None  # number type of the computation
+    saved_dtype: Readable[str | None] = None
+    batch: Readable[int | None] = None  # windows in a micro-batch
+    seconds: Readable[Seconds | None] = None
+    stages: Readable[dict[str, Seconds]] = Field(default={})
+    restored: Readable[int] = 0  # number of layers that an earlier, interrupted run had pruned
+
+
+class ModelDocument(ModelSummary, PruneRun):
+    """One model. Everything about pruning is empty or None for a dense model."""
+
     spec: dict[str, object] | None
-    made_from: str | None  # the dense model's reference, also where it has no page
+    made_from: str | None  # the dense model's reference
     options: dict[str, object]  # of the method
-    allocation: dict[str, object] | None  # how much each layer loses; None where all lose the same share
-    windows: CalibrationDocument | None
-    device: str | None
-    dtype: str | None  # computed in
-    saved_dtype: str | None
-    batch: int | None  # windows that went through a layer at once
-    seconds: float | None
-    stages: dict[str, float]  # seconds
+    allocation: dict[str, object] | None  # None if every layer has the same sparsity
     versions: dict[str, str]
     layers: list[LayerDocument]
-    worst: list[PlacedMatrix]  # by relative error, the largest first
-    retried: list[PlacedMatrix]  # those with damping retries
-    remarked: list[PlacedMatrix]  # those with a note on their sparsity or their error
-    permuted: int  # how many matrices are
-    restored: int  # how many layers were taken over from an earlier run that was cut short
-    files: list[FileDocument]
-    download_href: str | None
-    matrices_href: str | None  # the table of all matrices as CSV
-    job: Link | None
+    worst: list[PlacedMatrix]  # the matrices with the largest output errors, largest first
+    retried: list[PlacedMatrix]  # the matrices with damping retries
+    remarked: list[PlacedMatrix]  # the matrices with a note on their sparsity or output error
+    permuted: int  # number of permuted matrices
+    files: list[FileDocument] = Field(default=[])
+    download_href: str | None = None
+    matrices_href: str | None  # the CSV file of all matrices
+    job: Link | None = None
     evaluations: list[Link]
     attributions: list[Link]
-    variants: list[Link]  # of a dense model: what was pruned from it
+    variants: list[Link] = Field(default=[])  # the models pruned from a dense model

@@ -1,4 +1,4 @@
-"""The matrices of a pruned model, layer by layer: as a map, as a table with the same numbers, and as CSV."""
+"""The matrices of a pruned model, layer by layer: a map, a table with the same numbers, and a CSV file."""
 
 import csv
 import io
@@ -17,17 +17,17 @@ SHOWN = get_args(Shown)
 HUES: dict[Shown, str] = {"error": "loss", "sparsity": "heat"}
 
 SAME = 0.005
-"""Sparsities that differ by less are those of one pattern: rows and blocks do not divide evenly."""
+"""Maximum difference of sparsities that are shown as equal. They differ slightly if a pattern does not divide a row."""
 GRAIN = 0.05
-"""Uneven sparsities are shaded from below and to a multiple of this."""
+"""The ends of the colour scale of unequal sparsities are multiples of this."""
 QUICK = 10
-"""Layers that take less than so many seconds have another decimal."""
+"""Below this maximum of the layers' times, in seconds, times are shown with two decimals, otherwise with one."""
 COLUMNS = ("layer", "matrix", "rows", "columns", "sparsity", "relative_error", "damping_retries", "permuted")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A matrix of the table; ``value`` is None where it was not measured."""
+    """A matrix in the table: its value, None if it was not measured, and the CSS classes of its shade."""
 
     value: float | None
     css: str
@@ -35,22 +35,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrices:
-    """Layers x matrices, shaded by the output error or by the sparsity from ``low`` to ``high``.
-
-    ``groups``: neighbouring names with the same prefix, and how many they are; ``rows``: None where a layer has no
-    matrix of that name; ``uneven``: the layers lost different shares; ``places``: decimals of the layers' seconds, None
-    where these are not known; ``data``: the input of the map's script.
-    """
+    """The map and the table of layers x matrices, shaded by output error or sparsity from ``low`` to ``high``."""
 
     shown: Shown
     low: float
     high: float
     names: list[str]
-    groups: list[tuple[str, int]]
-    rows: list[list[Cell | None]]
-    uneven: bool
-    places: int | None
-    data: dict[str, object]
+    groups: list[tuple[str, int]]  # common prefix of neighbouring names, and the number of these names
+    rows: list[list[Cell | None]]  # None if the layer has no matrix of this name
+    uneven: bool  # whether the layers have different sparsities
+    places: int | None  # decimals of the layers' times; None if no time is known
+    data: dict[str, object]  # JSON data for the map's script
 
 
 def measured(document: ModelDocument) -> bool:
@@ -59,7 +54,7 @@ def measured(document: ModelDocument) -> bool:
 
 
 def matrices_of(document: ModelDocument, shown: Shown) -> Matrices:
-    """The map and the table of a pruned model."""
+    """The map and the table of a pruned model's matrices."""
     names = list(dict.fromkeys(matrix.name for layer in document.layers for matrix in layer.matrices))
     known = [{matrix.name: matrix for matrix in layer.matrices} for layer in document.layers]
     grid = [[matrices.get(name) for name in names] for matrices in known]
@@ -95,14 +90,14 @@ def _value(matrix: MatrixDocument, shown: Shown) -> float | None:
 
 
 def _range(document: ModelDocument, shown: Shown) -> tuple[float, float]:
-    """The values without and with full shade."""
+    """The values at the two ends of the colour scale."""
     matrices = [matrix for layer in document.layers for matrix in layer.matrices]
     if shown == "error":
         return 0.0, max((matrix.relative_error or 0.0 for matrix in matrices), default=0.0)
     sparsities = [matrix.sparsity for matrix in matrices]
     if _spread(sparsities) <= SAME:
         return 0.0, 1.0
-    # The lowest has some shade too: a matrix without any would look as if it were not there.
+    # The scale begins below the minimum, because a matrix without any shade would look like a missing one.
     low, high = max(0, math.floor(min(sparsities) / GRAIN) - 1), math.ceil(max(sparsities) / GRAIN)
     return low * GRAIN, high * GRAIN
 
@@ -117,7 +112,7 @@ def _cell(matrix: MatrixDocument, shown: Shown, low: float, high: float) -> Cell
 
 
 def _label(layer: LayerDocument, matrix: MatrixDocument) -> str:
-    """A point of the map in words; the chart takes them as HTML."""
+    """The label of a point in the map, as HTML lines."""
     lines = [
         f"layer {layer.layer} · {escape(matrix.name)}",
         f"{formats.count(matrix.rows)} {formats.TIMES} {formats.count(matrix.columns)}",
@@ -138,23 +133,13 @@ def _spread(values: list[float]) -> float:
 
 
 def matrices_csv(model: ModelDocument) -> str:
-    """One row per matrix, layer by layer. Numbers have all of their digits, as in the JSON document; a matrix whose
-    error was not measured has none."""
+    """A CSV file with one row for each matrix, layer by layer. Numbers have all digits; an error that was not measured
+    is empty."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
+    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
+    writer.writeheader()
     for layer in model.layers:
         for matrix in layer.matrices:
-            writer.writerow(
-                [
-                    layer.layer,
-                    formats.harmless(matrix.name),
-                    matrix.rows,
-                    matrix.columns,
-                    matrix.sparsity,
-                    matrix.relative_error,
-                    matrix.damping_retries,
-                    str(matrix.permuted).lower(),
-                ]
-            )
+            named = {"layer": layer.layer, "matrix": formats.harmless(matrix.name)}
+            writer.writerow({**dict(matrix), **named, "permuted": str(matrix.permuted).lower()})
     return out.getvalue()

@@ -21,10 +21,10 @@ STAGES = {
     "forward": "forward passes",
     "save": "saving",
 }
-"""What a page calls the stages, in their order."""
+"""Stage of a prune job -> its name on the page, in the order of the page."""
 OTHER = "other"
 MIN_OTHER = 0.01
-"""Time that no stage counted is shown from this share on."""
+"""Minimum share of the total time at which time outside all stages is shown."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class ModelPage:
 
 
 def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: str | None = None) -> ModelPage:
-    """``here`` is the page's own path, or that of the share link that it was opened by; ``shown`` is what its map and
-    table hold: the output error, where it was measured, unless the address says sparsity."""
+    """The context of a model's page. ``here`` is the path of the page, or of the share link that opened it. Map and
+    table show the sparsity if ``shown`` is "sparsity" or no output error was measured, otherwise the output error."""
     with_error = measured(document)
     chosen: Shown = "sparsity" if shown == "sparsity" or not with_error else "error"
     return ModelPage(
@@ -69,7 +69,7 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: str |
         measured=with_error,
         stages=_stages(document),
         spec=json.dumps(document.spec, indent=2, ensure_ascii=False) if document.spec else "",
-        # What lies in a folder of somebody's own is not ours to remove.
+        # Only models pruned here can be deleted; folders below a model root belong to the user.
         delete_href=urls.api(document.href) if document.download_href and not frame.shared else None,
     )
 
@@ -91,7 +91,7 @@ def _toggle(chosen: Shown, here: str) -> Picker:
 
 
 def _stages(document: ModelDocument) -> dict[str, float]:
-    """Stage -> seconds, in the order of the stages, and the time that no stage accounts for."""
+    """Name of each stage -> seconds, in the order of the page; the time outside all stages is called `OTHER`."""
     order = [*STAGES, *(name for name in document.stages if name not in STAGES)]
     seconds = {STAGES.get(name, name): document.stages[name] for name in order if document.stages.get(name)}
     total = document.seconds or 0.0

@@ -1,4 +1,4 @@
-"""Reads models: the dense ones that are known, and those pruned here or found below the model roots."""
+"""Builds the documents of models: dense models, pruned models with a record, and folders below the model roots."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,11 +15,12 @@ from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 
 MAX_USES = 2000
-"""Attributions of a model that its page links to, the newest."""
+"""Maximum number of attributions on a model's page; the newest are shown."""
 
 
 def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
-    """The dense models and the folders below the model roots first, then the pruned ones, newest first."""
+    """One page of the list of models. The first page begins with dense models and folders below the model roots; models
+    pruned here follow, newest first. Raises Problem 422 for an invalid cursor or limit."""
     records, after = stores.results.list("model", cursor=cursor, limit=limit)
     names = Names(stores, (reference for record in records for reference in references_of(record.spec)))
     known = [] if cursor else [*dense_models(stores)]
@@ -33,13 +34,27 @@ def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) ->
 
 
 def model_document(stores: Stores, name: str) -> ModelDocument:
-    """A model by id or reference. Problem 404."""
+    """The document of a model, by id or reference. Raises Problem 404 for an unknown model."""
     id = name.removeprefix(PRUNED)
-    known = stores.results.many("model", [id])
-    if id in known:
-        return _pruned_document(stores, known[id])
+    record = stores.results.many("model", [id]).get(id)
+    if record is not None:
+        names = Names(stores, references_of(record.spec))
+        report = read_report(stores.artefacts.read("model", id, PRUNING_JSON))
+        files = [
+            FileDocument(name=file, bytes=size, href=urls.model_file(id, file))
+            for file, size in stores.artefacts.files("model", id).items()
+        ]
+        return _document(
+            stores,
+            _pruned(record, names),
+            report.model_copy(update={"spec": record.spec}),
+            references=[f"{PRUNED}{id}"],
+            files=files,
+            download_href=urls.model_download(id),
+            job=job_link(record),
+        )
     dense = dense_models(stores)
-    name = next((each for each, spelled in dense.items() if name in spelled), "")
+    name = next((each for each, references in dense.items() if name in references), "")
     if not name:
         raise not_found("model", id)
     names = Names(stores)
@@ -49,50 +64,31 @@ def model_document(stores: Stores, name: str) -> ModelDocument:
         stores,
         _unrecorded(stores, name, report, names, dense),
         report,
-        spelled=dense[name],
-        files=[],
-        download_href=None,
-        job=None,
+        references=dense[name],
         variants=[names.link(f"{PRUNED}{record.id}") for record in made],
     )
 
 
-def _pruned_document(stores: Stores, record: Record) -> ModelDocument:
-    report = read_report(stores.artefacts.read("model", record.id, PRUNING_JSON))
-    files = stores.artefacts.files("model", record.id)
-    return _document(
-        stores,
-        _pruned(record, Names(stores, references_of(record.spec))),
-        report.model_copy(update={"spec": record.spec}),
-        spelled=[f"{PRUNED}{record.id}"],
-        files=[
-            FileDocument(name=file, bytes=size, href=urls.model_file(record.id, file)) for file, size in files.items()
-        ],
-        download_href=urls.model_download(record.id),
-        job=job_link(record),
-        variants=[],
-    )
-
-
 def _document(
-    stores: Stores, summary: ModelSummary, report: Report, spelled: Sequence[str], **more: object
+    stores: Stores, summary: ModelSummary, report: Report, references: Sequence[str], **more: object
 ) -> ModelDocument:
-    """A model's document; what the report tells comes before what its record says."""
-    told = report_fields(report)
+    """The document of a model. Values of the report take precedence over those of ``summary``; ``references`` are the
+    names of the model in the specs of records."""
+    fields = report_fields(report)
     return ModelDocument.model_validate(
         {
-            **told,
-            **{name: value for name, value in dict(summary).items() if told.get(name) is None},
+            **fields,
+            **{name: value for name, value in dict(summary).items() if fields.get(name) is None},
             "matrices_href": urls.model_matrices(summary.reference) if report.layers else None,
-            **_uses(stores, spelled),
+            **_uses(stores, references),
             **more,
         }
     )
 
 
 def dense_models(stores: Stores) -> dict[str, list[str]]:
-    """Shortest spelling of each known dense model -> all of its spellings (`demo` and its folder, a hub id with and
-    without `@main`): the demo model, folders below the model roots, models that records name."""
+    """Canonical reference of each known dense model -> all of its references, such as a hub id with and without
+    `@main`. Known models are the demo model, folders below the model roots, and models that records name."""
     named = [DEMO, *_folders(stores), *stores.results.named_models()]
     found: dict[str, list[str]] = {}
     for reference in dict.fromkeys(named):
@@ -107,7 +103,7 @@ def _folders(stores: Stores) -> Iterable[str]:
         folder = root.expanduser()
         if folder.is_dir():
             for path in sorted({found.parent.absolute() for found in folder.glob("*/config.json")}):
-                if _place(stores, str(path)) is not None:  # a link may lead out of the root, where no job may read
+                if _folder(stores, str(path)) is not None:  # a symbolic link may lead out of the root
                     yield canonical_reference(str(path), stores.settings)
 
 
@@ -128,30 +124,33 @@ def _pruned(record: Record, names: Names) -> ModelSummary:
 
 
 def _unrecorded(stores: Stores, reference: str, report: Report, names: Names, known: Iterable[str]) -> ModelSummary:
-    """A dense model, or a folder below the model roots that holds a pruned one with its report."""
+    """A model without a record, in a list. It is a pruned model if its folder has a report with layers, otherwise a
+    dense one."""
     own = {"id": reference, "reference": reference, "label": names.label(reference), "href": urls.model(reference)}
     if not report.layers:
         return ModelSummary(**own, kind="dense", base=None)
-    told = {**report_fields(report), **settings_of(report.spec or {})}
-    made_from = told["made_from"]
+    fields = {**report_fields(report), **settings_of(report.spec or {})}
+    made_from = fields["made_from"]
     base = made_from if made_from and canonical_reference(made_from, stores.settings) in known else None
-    return ModelSummary.model_validate({**told, **own, "kind": "pruned", "base": names.link(base) if base else None})
+    return ModelSummary.model_validate({**fields, **own, "kind": "pruned", "base": names.link(base) if base else None})
 
 
 def is_dense(stores: Stores, reference: str) -> bool:
-    """Whether a model is neither pruned here nor a folder with a pruned model's report."""
+    """Whether a model is dense: it was not pruned here, and its folder has no `pruning.json` with layers."""
     return not reference.startswith(PRUNED) and not _folder_report(stores, reference).layers
 
 
 def _folder_report(stores: Stores, reference: str) -> Report:
-    folder = _place(stores, reference)
+    """The report of a folder below a model root; an empty report for other references and without the file."""
+    folder = _folder(stores, reference)
     try:
         return Report() if folder is None else read_report((folder / PRUNING_JSON).read_bytes())
     except OSError:
         return Report()
 
 
-def _place(stores: Stores, reference: str) -> Path | None:
+def _folder(stores: Stores, reference: str) -> Path | None:
+    """The folder below a model root that a reference names; None for other references."""
     try:
         found = parse_reference(reference, stores.settings)
     except Problem:
@@ -159,11 +158,13 @@ def _place(stores: Stores, reference: str) -> Path | None:
     return found.path if isinstance(found, FolderModel) else None
 
 
-def _uses(stores: Stores, spelled: Sequence[str]) -> dict[str, list[Link]]:
-    """Evaluations and attributions of a model under any of its spellings."""
+def _uses(stores: Stores, references: Sequence[str]) -> dict[str, list[Link]]:
+    """Links to the evaluations and attributions of a model, by all of its references."""
     results, names = stores.results, stores.names.attributions()
-    evaluations = [record for reference in spelled for record in results.naming("evaluation", [reference])]
-    attributions = {each.id: each for name in spelled for each in results.naming("attribution", [name], limit=MAX_USES)}
+    evaluations = [record for reference in references for record in results.naming("evaluation", [reference])]
+    attributions = {
+        each.id: each for name in references for each in results.naming("attribution", [name], limit=MAX_USES)
+    }
     measured = told_apart(
         [Described(measured_label(each.spec), (f"made {each.created_at:%Y-%m-%d}", each.id)) for each in evaluations]
     )

@@ -1,6 +1,6 @@
-"""Reads `pruning.json` leniently: a field that cannot be read counts as missing.
+"""Reads `pruning.json` leniently: an invalid field is treated like a missing one.
 
-Older files lack fields, and one beside a model that was pruned elsewhere may use them for something else.
+Files of earlier versions lack fields, and another program's `pruning.json` below a model root may have different ones.
 """
 
 import json
@@ -12,20 +12,21 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapV
 
 from prunescope.server.labels import typed_pattern
 from prunescope.server.models.documents import (
-    CalibrationDocument,
     Finite,
     LayerDocument,
     MatrixDocument,
     PlacedMatrix,
+    PruneRun,
     Readable,
+    Seconds,
 )
 from prunescope.server.site.documents import Document
 
 PRUNING_JSON = "pruning.json"
 MAX_WORST = 10
+"""Maximum number of matrices in the list of the largest output errors."""
 UNIFORM = "uniform"
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Known = TypeVar("Known")
 
 
@@ -37,42 +38,37 @@ def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
 
 
 OrNone: TypeAlias = Annotated[Known | None, WrapValidator(_or_none)]
+"""An item of a list that becomes None if it is invalid."""
 
 
 class Layer(Document):
+    """A layer in `pruning.json`."""
+
     layer: int
     seconds: Readable[Seconds | None] = None
     matrices: list[OrNone[MatrixDocument]]
 
 
-class Report(Document):
-    """The content of `pruning.json`; None where a field is missing or cannot be read."""
+class Report(PruneRun):
+    """The content of `pruning.json`. Missing and invalid fields have their defaults."""
 
     spec: Readable[dict[str, Any] | None] = None
     sparsity: Readable[Annotated[float, Field(ge=0, le=1)] | None] = None
     relative_error: Readable[Finite | None] = None
-    seconds: Readable[Seconds | None] = None
-    stages: Readable[dict[str, Seconds]] = Field(default={})
-    device: Readable[str | None] = None
-    dtype: Readable[str | None] = None
-    saved_dtype: Readable[str | None] = None
-    batch: Readable[int | None] = None
-    windows: Readable[CalibrationDocument | None] = Field(default=None, alias="calibration")
-    restored: Readable[int] = 0
     versions: Readable[dict[str, str | int]] = Field(default={})
     layers: Readable[tuple[OrNone[Layer], ...]] = ()
 
 
 def read_report(contents: bytes) -> Report:
-    """Parses the file's contents; an empty report where they are no JSON object."""
+    """The report in the bytes of a `pruning.json`; an empty report if they are not a JSON object."""
     try:
         return Report.model_validate(json.loads(contents))
-    except ValueError:  # no UTF-8, no JSON, no object
+    except ValueError:  # not UTF-8, not JSON, or not an object
         return Report()
 
 
 def report_fields(report: Report) -> dict[str, Any]:
-    """The fields of a ModelDocument that a report gives, as they are or computed."""
+    """The fields of a ModelDocument that a report has, or that are computed from its matrices."""
     spec = report.spec or {}
     allocation = _mapping(spec.get("allocation"))
     read = [_layer(layer) for layer in report.layers if layer is not None]
@@ -109,14 +105,14 @@ def _layer(layer: Layer) -> LayerDocument:
 
 
 def _sparsity(matrices: Sequence[MatrixDocument]) -> float | None:
-    """The share of zeros in all of them together; None without weights."""
+    """The sparsity of all matrices together; None if they have no weights."""
     weights = sum(matrix.rows * matrix.columns for matrix in matrices)
     zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in matrices)
     return zeros / weights if weights else None
 
 
 def settings_of(spec: Mapping[str, Any]) -> dict[str, str | None]:
-    """Names of method, pattern and calibration set; None for what the spec does not have."""
+    """Names of the method, pattern and calibration set of a prune spec; None for each that the spec lacks."""
     method, pattern, calibration = (_mapping(spec.get(name)) for name in ("method", "pattern", "calibration"))
     text = calibration.get("dataset") or calibration.get("file")
     if text and calibration.get("mode") == "single":

@@ -1,4 +1,4 @@
-"""Routes of models: list, page, document, downloads, the table of matrices, deletion."""
+"""Routes of models: the list, one model, its files, the CSV file of its matrices."""
 
 import tarfile
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def _download(pieces: Iterator[bytes], media_type: str, size: int, name: str) ->
     headers = {
         "content-disposition": f"attachment; {name}",
         "content-length": str(size),
-        "content-encoding": "identity",  # compressing gigabytes of weights would hold up every other request
+        "content-encoding": "identity",  # compressing gigabytes of weights would delay all other requests
     }
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
@@ -92,7 +92,7 @@ def get_matrices(stores: StoresHere, model: str) -> Response:
     return Response(matrices_csv(document), media_type="text/csv", headers=headers)
 
 
-# The table of a model's matrices is a file beside its page, as it is beside its document.
+# The same CSV file is available below the address of the page.
 pages.add_api_route(urls.model_matrices.route, get_matrices, response_class=Response)
 
 
@@ -119,7 +119,7 @@ def delete_model(stores: StoresHere, model: str) -> None:
 
 
 def _tar(stores: Stores, id: str, files: dict[str, int]) -> Iterator[bytes]:
-    """Yields a tar file in pieces, without holding it in memory or on disk."""
+    """Yield the tar file of a model in pieces, so that it is never complete in memory or on disk."""
     for name, size in files.items():
         about = tarfile.TarInfo(f"pruned-{id}/{name}")
         about.size = size

@@ -1,18 +1,18 @@
-"""Documents of the choices that the job form offers."""
+"""The JSON document of the job form's options."""
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server.site.documents import Choice, Document
 
 
 class MethodChoice(Choice):
-    """A method, or an allocation, with its options."""
+    """A method or an allocation, with its options."""
 
     needs_calibration: bool
     options: list["OptionField"]
 
 
 class OptionField(Document):
-    """One option of a method, from its JSON schema."""
+    """One option of a method or an allocation, from its JSON schema."""
 
     name: str
     type: str  # "number", "integer", "string", "boolean"
@@ -22,7 +22,7 @@ class OptionField(Document):
 
 
 class JobForm(Document):
-    """The values that a spec may have, for the form and for programs that write specs."""
+    """The values that a spec may have, for the form and for REST clients."""
 
     kinds: list[JobKind]
     models: list[Choice]
@@ -30,7 +30,7 @@ class JobForm(Document):
     allocations: list[MethodChoice]
     calibration_sets: list[Choice]
     tasks: list[Choice]
-    prompts: list[Choice]  # none, and the tasks whose prompt goes around any text
+    prompts: list[Choice]  # "none", and the tasks whose prompt can be put around any text
     word_sources: list[Choice]
     activations: list[Choice]
-    examples: dict[JobKind, dict[str, object]]  # a spec of each kind that can be submitted as it is
+    examples: dict[JobKind, dict[str, object]]  # an example spec of each kind

@@ -1,4 +1,4 @@
-"""The context of the job form: its sections, with their fields filled in."""
+"""The context of the job form, with its fields filled in."""
 
 import json
 from collections.abc import Mapping
@@ -8,21 +8,19 @@ from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.labels import spec_fields
 from prunescope.server.new_job.documents import JobForm
-from prunescope.server.new_job.fields import Sections
-from prunescope.server.new_job.queries import Beginning
-from prunescope.server.new_job.sections import sections_of
+from prunescope.server.new_job.queries import SourceJob
+from prunescope.server.new_job.sections import Sections, sections_of
 from prunescope.server.new_job.values import check_given, filled, values_of
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Picker, picker
 
 WITHOUT_FIELDS = ("layers", "seqlens", "allocations", "seeds", "perplexity")
-"""Parts of a spec that the form has no fields for and that are more than a value."""
+"""Fields of a spec that are lists or objects and have no field in the form."""
 
 
 @dataclass(frozen=True)
 class FormPage:
-    """The context of ``new_job/form.html``; ``began`` is the job that the form was filled in from, ``began_spec`` its
-    spec as JSON, with what the form has no field for; that is named in ``kept``."""
+    """The context of ``new_job/form.html``."""
 
     frame: Frame
     document: JobForm
@@ -31,27 +29,27 @@ class FormPage:
     sections: Sections
     estimate_href: str | None
     example: str
-    began: Beginning | None
-    began_spec: str
-    kept: list[str]
+    began: SourceJob | None  # the job from which the form is filled in
+    began_spec: str  # its spec as JSON
+    kept: list[str]  # the parts of its spec that are submitted unchanged, because the form has no fields for them
     submit_href: str = urls.api(urls.jobs())
     jobs_href: str = urls.jobs()
     docs_href: str = urls.DOCS
 
 
-def fill_form(document: JobForm, kind: JobKind, given: Mapping[str, str], began: Beginning | None) -> Sections:
-    """``given`` is the query: what it names (model, dense, pruned, task, or any field's path) is filled in, over what
-    the job ``began`` had. Problem 422 for what a field cannot hold."""
+def fill_form(document: JobForm, kind: JobKind, given: Mapping[str, str], began: SourceJob | None) -> Sections:
+    """The sections of the form with their fields filled in, from the job ``began`` and from the query ``given``, which
+    takes precedence. Raises Problem 422 for a query parameter that `check_given` refuses."""
     before = {} if began is None else values_of(kind, began.spec)
     values = {**before, **given}
     sections = sections_of(kind, document, values)
     check_given(sections, given)
-    values.pop("pruned", None)  # known ones are ticked, the others stand in a field of their own
+    values.pop("pruned", None)  # `sections_of` has ticked known models and put the others into a separate field
     return {title: [filled(field, values) for field in fields] for title, fields in sections.items()}
 
 
-def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame, began: Beginning | None) -> FormPage:
-    """The page of a form whose fields `fill_form` has filled in."""
+def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame, began: SourceJob | None) -> FormPage:
+    """The context of a form whose fields `fill_form` has filled in."""
     kinds = {each: each.capitalize() for each in document.kinds}
     return FormPage(
         frame=frame,
@@ -68,7 +66,7 @@ def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame
 
 
 def _kept(spec: Mapping[str, object], sections: Sections) -> list[str]:
-    """What the form has no field for: values with their paths, and the names of parts that are more than a value."""
+    """The parts of a spec for which the form has no field: values with their paths, and names of lists and objects."""
     paths = {field.path for fields in sections.values() for field in fields}
     whole = [name for name in WITHOUT_FIELDS if spec.get(name) and name not in paths]
     values = [

@@ -1,4 +1,4 @@
-"""Reads what the job form offers, and the earlier job that it is filled in from."""
+"""Builds the document of the job form's options, and reads the job from which the form is filled in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ ACTIVATION_NOTES = {"relu": "positive activations", "abs": "magnitudes", "raw": 
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """An earlier job that a form is filled in from: the part of its spec that this version reads, and a sentence for
-    each field left out."""
+class SourceJob:
+    """The job from which a form is filled in: the fields of its spec that this version accepts, and a sentence for each
+    omitted field."""
 
     kind: JobKind
     spec: dict[str, Any]
@@ -59,19 +59,19 @@ class Beginning:
     href: str
 
 
-def beginning(stores: Stores, id: str | None) -> Beginning | None:
-    """The job to fill a form in from, None without an id. Problem 422 for an unknown job."""
+def source_job(stores: Stores, id: str | None) -> SourceJob | None:
+    """The job from which a form is filled in; None if ``id`` is None. Raises Problem 422 for an unknown job."""
     if id is None:
         return None
     job = stores.jobs.many([id]).get(id)
     if job is None:
         raise bad_field("from", id, "the id of a job", f"there is no job {id[:40]!r}")
-    spec, left_out = _readable(job.kind, job.spec)
-    return Beginning(job.kind, spec, left_out, job_document(stores, job).title, urls.job(job.id))
+    spec, left_out = _accepted(job.kind, job.spec)
+    return SourceJob(job.kind, spec, left_out, job_document(stores, job).title, urls.job(job.id))
 
 
-def _readable(kind: JobKind, spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The part of a spec of any version that this version accepts, and a sentence for each field left out."""
+def _accepted(kind: JobKind, spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """(the fields of a spec of any version that this version accepts, a sentence for each omitted field)."""
     kept, left_out = dict(spec), []
     while True:
         try:
@@ -87,7 +87,7 @@ def _readable(kind: JobKind, spec: Mapping[str, Any]) -> tuple[dict[str, Any], t
 
 
 def job_form(stores: Stores) -> JobForm:
-    """Every choice of the form, and an example spec of each kind."""
+    """All options of the form, and an example spec of each kind."""
     models = model_list(stores, limit=200).items
     return JobForm(
         kinds=list(JobKind),
@@ -115,6 +115,7 @@ def job_form(stores: Stores) -> JobForm:
 
 
 def _method(name: str, model: Any) -> MethodChoice:
+    """A method or an allocation as an option. ``model`` is the class of its spec."""
     schema = model.model_json_schema()["properties"]
     return MethodChoice(
         value=name,

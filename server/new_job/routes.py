@@ -1,4 +1,4 @@
-"""The form that starts a job, and the document of what it offers."""
+"""Routes of the job form and of the document of its options."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -7,7 +7,7 @@ from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.new_job.documents import JobForm
 from prunescope.server.new_job.page import fill_form, form_page
-from prunescope.server.new_job.queries import beginning, job_form
+from prunescope.server.new_job.queries import job_form, source_job
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.frame import JOBS, make_frame, render
 from prunescope.server.stores import StoresHere
@@ -24,7 +24,7 @@ def new_job(stores: StoresHere) -> JobForm:
 @pages.get(urls.new_job.route)
 def show_job_form(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, any_other=True)
-    began = asked.read(lambda: beginning(stores, asked.text("from")))
+    began = asked.read(lambda: source_job(stores, asked.text("from")))
     kind = began.kind if began else JobKind(asked.read(lambda: asked.one_of("kind", list(JobKind))) or JobKind.PRUNE)
     offered = job_form(stores)
     form = asked.read(lambda: fill_form(offered, kind, asked.values, began))

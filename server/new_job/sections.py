@@ -1,15 +1,66 @@
-"""The fields of the job form, for each kind of job."""
+"""The sections and fields of the job form, for each kind of job."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server.new_job.documents import JobForm, MethodChoice
-from prunescope.server.new_job.fields import Field, Sections, checks, model, number, select
 from prunescope.server.site.documents import Choice
+
+Control = Literal["text", "number", "select", "checks", "area", "models"]
+Shape = Literal["text", "number", "flag", "list", "numbers", "texts", "words"]
+"""The type of a field's value in the spec; the form's script converts the text to it."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the form. ``value`` of checkboxes is a list of the ticked ones, separated by commas."""
+
+    path: str  # the place of the value in the spec, such as "method.name"
+    label: str
+    choices: Sequence[Choice] = ()
+    control: Control = "text"
+    shape: Shape = "text"
+    value: str = ""
+    hint: str = ""
+    placeholder: str = ""
+    needed: bool = False
+    least: str = ""
+    most: str = ""
+    step: str = ""
+    pattern: str = ""
+    when: str = ""  # condition under which the field is shown: path=value|value
+
+    @property
+    def groups(self) -> dict[str, list[Choice]]:
+        """Heading -> checkboxes; the heading is empty if all have the same one."""
+        titles = dict.fromkeys(each.group or "" for each in self.choices)
+        return {
+            title if len(titles) > 1 else "": [each for each in self.choices if (each.group or "") == title]
+            for title in titles
+        }
+
+
+Sections = dict[str, list[Field]]
+"""Heading of a section -> its fields."""
+
+number = partial(Field, control="number", shape="number", step="1")
+select = partial(Field, control="select")
+checks = partial(Field, control="checks", shape="list")
+area = partial(Field, control="area")
+model = partial(
+    Field,
+    control="models",
+    hint="demo, a hub id (with @revision), pruned:<id>, or a folder below a model root",
+    needed=True,
+)
+"""A text field for a model's reference that suggests the known models."""
 
 PATTERN_HINT = "a sparsity from 0 to below 1, such as 0.5; or n:m, such as 2:4, which keeps n of every m weights"
 PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
+SEQLEN_HINT = "empty: the model's context, at most 2048"
 NEWLINES = [
     Choice(value="real", label="line breaks"),
     Choice(value="literal", label="a backslash and an n", note="as the paper's Figure 1 shows its prompt"),
@@ -30,7 +81,7 @@ SPECIAL_TOKENS = [
 
 
 def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Sections:
-    """The form's sections with its choices; ``given`` says what the first fields hold (model, dense, pruned, task)."""
+    """The sections of the form for one kind of job. ``given`` (path -> value) sets models, task and chosen rows."""
     make = {
         JobKind.PRUNE: _prune,
         JobKind.EVALUATE: _evaluate,
@@ -47,13 +98,7 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
         select("calibration.dataset", "Text", form.calibration_sets, value="demo"),
         select("calibration.mode", "Examples", MODES, value="concat", when=f"calibration.dataset={examples}"),
         number("calibration.samples", "Windows", value="32", least="1", hint="how many windows of text"),
-        number(
-            "calibration.seqlen",
-            "Tokens each",
-            value="128",
-            least="2",
-            hint="empty: the model's context, at most 2048",
-        ),
+        number("calibration.seqlen", "Tokens each", value="128", least="2", hint=SEQLEN_HINT),
         select("calibration.bos", "Windows begin with BOS", BOS, value="auto"),
         number("calibration.seed", "Seed", value="0", least="0"),
     ]
@@ -71,6 +116,7 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
 
 
 def _options(path: str, methods: list[MethodChoice]) -> list[Field]:
+    """The fields of all options of methods or allocations; each is shown if its method is chosen."""
     fields = []
     for method in methods:
         for option in method.options:
@@ -144,7 +190,7 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
 
 
 def _texts(form: JobForm, given: Mapping[str, str]) -> list[Field]:
-    """Rows of a task or texts of one's own. Only a job that has chosen rows fills in a field for them."""
+    """The fields for rows of a task or own texts. Rows by index have a field only if ``given`` has indices."""
     sources = [Choice(value="task", label="rows of a task"), Choice(value="own", label="my own texts")]
     rows = []
     if "texts.indices" in given:
@@ -158,19 +204,10 @@ def _texts(form: JobForm, given: Mapping[str, str]) -> list[Field]:
         *rows,
         number("texts.count", "How many", value="10", least="1", most="1000", when=of_task),
         number("texts.seed", "Seed of the rows", value="0", least="0", when=of_task),
-        Field(
-            "texts",
-            "Texts",
-            control="area",
-            shape="texts",
-            hint="an empty line begins the next text",
-            needed=True,
-            when=own,
-        ),
-        Field(
+        area("texts", "Texts", shape="texts", hint="an empty line begins the next text", needed=True, when=own),
+        area(
             "texts-words",
             "Influential words of the texts",
-            control="area",
             shape="words",
             hint="a line for each text, words separated by commas; empty: they are found",
             when=own,
@@ -180,7 +217,7 @@ def _texts(form: JobForm, given: Mapping[str, str]) -> list[Field]:
 
 
 def _causal(form: JobForm) -> list[Field]:
-    """Fields of the causal stage, all but the first shown once a task is chosen."""
+    """The fields of the causal stage. All except the first are shown only if a task is chosen."""
     asked = f"causal.task={'|'.join(task.value for task in form.tasks)}"
     return [
         select(

@@ -1,4 +1,4 @@
-"""Fills the fields of the job form from an address or an earlier job."""
+"""Checks the query of the job form, and converts queries and specs to the values of its fields."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -7,15 +7,15 @@ from typing import Any
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.problems import bad_field, near_names, unknown_name
 from prunescope.server.labels import spec_fields, typed, typed_pattern
-from prunescope.server.new_job.fields import Field, Sections
+from prunescope.server.new_job.sections import Field, Sections
 from prunescope.server.site.documents import Choice
 
 SHORT_NAMES = frozenset({"kind", "from", "model", "dense", "pruned", "task"})
-"""What an address may say beside the fields' own paths."""
+"""Query parameters that are allowed in addition to the paths of the fields."""
 
 
 def check_given(sections: Sections, given: Mapping[str, str]) -> None:
-    """Raises the Problem 422 for a parameter that names no field, or has a value that its field does not accept."""
+    """Raise Problem 422 for a query parameter without a field, or with a value that the field does not accept."""
     fields = {field.path: field for same in sections.values() for field in same}
     for name, value in given.items():
         field = fields.get(name)
@@ -51,8 +51,8 @@ def _is_number(text: str) -> bool:
 
 
 def filled(field: Field, given: Mapping[str, str]) -> Field:
-    """The field with the value that stands under its path. A choice of an earlier job that is not offered any more is
-    added."""
+    """The field with the value that ``given`` has for its path. A value that is not among the choices of a menu, which
+    comes from an earlier job, is added to them."""
     if field.path not in given:
         return field
     value, choices = given[field.path], field.choices
@@ -62,7 +62,7 @@ def filled(field: Field, given: Mapping[str, str]) -> Field:
 
 
 def values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:
-    """A job's spec as the values of the form's fields; what the form has no field for is left out."""
+    """Path -> value of the form's fields, from a spec. Parts of the spec without a field are omitted."""
     if kind is JobKind.STUDY:
         return _study(spec)
     plain = {name: value for name, value in spec.items() if name != "texts"}
@@ -107,6 +107,6 @@ def _study(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _common(values: Sequence[Mapping[str, Any]], field: str) -> str:
-    """The value that all of them have; empty where they differ."""
+    """The value of a field that all dictionaries have in common; empty if they differ."""
     found = {typed(value.get(field)) for value in values}
     return found.pop() if len(found) == 1 else ""

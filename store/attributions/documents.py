@@ -97,18 +97,6 @@ class RankMap(Document):
     drops: list[list[float | None]]
 
 
-class LayerRow(Document):
-    """One recorded layer: the number of ranked neurons, the best neuron, and the mean Score and drop of its best
-    neurons."""
-
-    layer: int
-    ranked: int
-    best: NeuronRow | None
-    score: float | None
-    drop: float | None
-    over_like: "Interval | None" = None  # drop of the layer's top neurons minus that of the activation-matched controls
-
-
 class Interval(Document):
     """A pooled drop of `neurons` neurons, or the difference of two, with its 95 % bootstrap interval over `texts`
     texts. `texts` is None in format 1, which resamples neurons instead."""
@@ -118,6 +106,18 @@ class Interval(Document):
     high: float | None
     neurons: int
     texts: int | None = None
+
+
+class LayerRow(Document):
+    """One recorded layer: the number of ranked neurons, the best neuron, and the mean Score and drop of its best
+    neurons."""
+
+    layer: int
+    ranked: int
+    best: NeuronRow | None
+    score: float | None
+    drop: float | None
+    over_like: Interval | None = None  # drop of the layer's top neurons minus that of the activation-matched controls
 
 
 class Controls(Document):

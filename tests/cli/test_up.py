@@ -152,7 +152,7 @@ def test_a_study_tells_how_much_work_it_is(address: str, tmp_path: Path) -> None
     known = submit(address, tmp_path, {"study": measured}, "--dry-run").stdout
     assert known == "5 cells: 5 known, nothing new\n"
     larger = submit(address, tmp_path, {"study": {**measured, "patterns": ["2:4", 0.25, 0.75]}}, "--dry-run").stdout
-    assert re.fullmatch(r"7 cells: 5 known, 2 new \(1 prune, 1 evaluate\); about \d+s \(by what .*\)\n", larger)
+    assert re.fullmatch(r"7 cells: 5 known, 2 new \(1 prune, 1 evaluate\); about \d+s \(based on .*\)\n", larger)
     one = submit(address, tmp_path, PRUNE, "--dry-run")
     assert one.returncode == 2 and "--dry-run" in one.stderr
 
