@@ -84,7 +84,7 @@ class Security:
         return None
 
     def knows_host(self, host: str) -> bool:
-        """Whether a Host header is localhost, an IP address (never rebound) or configured (also as ``*.example.org``)."""
+        """Whether a Host header is localhost, an IP address (never rebound) or configured (maybe ``*.example.org``)."""
         name = _without_port(host.lower())
         if name == "localhost" or name.endswith(".localhost") or _is_address(name):
             return True
