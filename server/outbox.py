@@ -32,10 +32,7 @@ class Outbox:
 
     def take(self) -> list[JobSummary]:
         """Remove and return all jobs, oldest first."""
-        taken: list[JobSummary] = []
-        while self._jobs:
-            taken.append(self._jobs.popleft())
-        return taken
+        return [self._jobs.popleft() for _ in range(len(self._jobs))]
 
     async def wait(self, seconds: float) -> None:
         """Return as soon as there is a job, at the latest after the given seconds."""

@@ -27,7 +27,8 @@ class Asked:
 
     def __init__(self, request: Request, *known: str, any_other: bool = False) -> None:
         self._values: dict[str, list[str]] = {}
-        self._notices: list[str] = []
+        self.notices: tuple[str, ...] = ()
+        """A sentence for each ignored value."""
         for name, value in request.query_params.multi_items():
             if not any_other and name not in known:
                 message = f"{unknown_name(_cut(name), known)}" if known else "this page has no parameters"
@@ -36,11 +37,6 @@ class Asked:
                 self._note(f"{name}: the value holds a null character. {_INSTEAD}")
             elif value not in self._values.setdefault(name, []):
                 self._values[name].append(value)
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """A sentence for each ignored value."""
-        return tuple(self._notices)
 
     @property
     def values(self) -> dict[str, str]:
@@ -94,8 +90,8 @@ class Asked:
         self._note(_sentence(error, given))
 
     def _note(self, notice: str) -> None:
-        if notice not in self._notices:
-            self._notices.append(notice)
+        if notice not in self.notices:
+            self.notices += (notice,)
 
 
 _INSTEAD = "The default is shown instead."

@@ -128,21 +128,6 @@ def perplexity(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
 
 
-def accuracies(interval: tuple[float, float]) -> str:
-    """An interval of accuracies: ``70.1 to 75.0``."""
-    return " to ".join(map(accuracy, interval))
-
-
-def perplexities(interval: tuple[float, float] | None) -> str:
-    """An interval of perplexities: ``5.02 to 5.22``; empty for None."""
-    return "" if interval is None else " to ".join(map(perplexity, interval))
-
-
-def multiples(interval: tuple[float, float]) -> str:
-    """An interval of differences of losses as ratios of perplexities: ``1.21 × to 1.29 ×``."""
-    return " to ".join(map(multiple, interval))
-
-
 def times(ratio: float) -> str:
     """A ratio as a factor: ``1.27 ×``, ``812 ×``."""
     return f"{ratio:.2f}{SPACE}×" if ratio < 100 else f"{perplexity(round(ratio)).removesuffix('.00')}{SPACE}×"
