@@ -47,7 +47,7 @@ class LimitedProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # runs until the client has sent a complete request
         self._waits_for: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -69,11 +69,6 @@ class LimitedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
-
-    @property
-    def waits(self) -> bool:
-        """Whether the client has not sent a complete request yet."""
-        return self._timer is not None
 
     def _update_timer(self) -> None:
         state = self.conn.their_state
@@ -97,12 +92,15 @@ class LimitedProtocol(H11Protocol):
         self._timer = self._waits_for = None
 
     def _closed_longest_waiting(self) -> bool:
-        # `connections` is an unordered set; the longest waiting one is taken to be the one whose timer ends first.
-        waiting = [other for other in self.connections if isinstance(other, LimitedProtocol) and other.waits]
-        if not waiting:
-            return False
-        min(waiting, key=lambda other: other._timer.when() if other._timer else 0.0)._end(_TIMEOUT)
-        return True
+        # `connections` is an unordered set; the server closes the connection whose timer ends first.
+        waiting = {
+            other._timer.when(): other
+            for other in self.connections
+            if isinstance(other, LimitedProtocol) and other._timer is not None
+        }
+        if waiting:
+            waiting[min(waiting)]._end(_TIMEOUT)
+        return bool(waiting)
 
     def _end(self, answer: bytes) -> None:
         """Close the connection; send `answer` first unless a response has begun."""

@@ -31,8 +31,8 @@ Mark = tuple[int, datetime]
 """Number of records of a kind, and creation time of the newest."""
 MAX_ONE_BY_ONE = 100
 """Maximum number of new records that are read by id; if there are more, all records are read in one query."""
-NOTHING: Mark = (0, datetime.min)
-NONE: Mapping[str, Any] = MappingProxyType({})
+_NO_RECORDS: Mark = (0, datetime.min)
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _KindNames:
     names: Mapping[str, str]
 
 
-_NOT_YET = _KindNames((), NONE, NONE, NONE)
+_NOT_YET = _KindNames((), _EMPTY, _EMPTY, _EMPTY)
 
 
 class RecordNames:
@@ -98,7 +98,7 @@ class RecordNames:
     def model_of(self, spec: Mapping[str, Any]) -> str:
         """The name of the model from which a pruned model was made; ``pruned:<id>`` if that model was pruned itself."""
         reference = str(spec.get("model"))
-        return self.model(reference, NONE, reference)
+        return self.model(reference, _EMPTY, reference)
 
     def of_attribution(
         self, id: str, spec: Mapping[str, Any], references: Sequence[str], stored: Sequence[str]
@@ -118,7 +118,7 @@ class RecordNames:
     def _all(self, kind: str, marks: Mapping[str, Mark] | None = None) -> Mapping[str, str]:
         marks = self._results.marks() if marks is None else marks
         # Names of attributions may contain names of models.
-        mark = tuple(marks.get(each, NOTHING) for each in ((kind, "model") if kind == "attribution" else (kind,)))
+        mark = tuple(marks.get(each, _NO_RECORDS) for each in ((kind, "model") if kind == "attribution" else (kind,)))
         named = self._named.get(kind, _NOT_YET)
         if named.marks != mark:
             named = self._named[kind] = self._computed(kind, mark, named)
@@ -131,7 +131,7 @@ class RecordNames:
         all_at_once = len(missing) > MAX_ONE_BY_ONE
         found = self._results.everything(kind) if all_at_once else self._results.many(kind, missing).values()
         specs |= {record.id: self._described(record) for record in found if record.id in ids}
-        models = self.models() if kind == "attribution" else NONE
+        models = self.models() if kind == "attribution" else _EMPTY
         alike: dict[str, list[str]] = defaultdict(list)
         for id in sorted(specs):  # so that names do not depend on the order of reading
             alike[specs[id].name].append(id)
@@ -139,14 +139,14 @@ class RecordNames:
         for name, members in alike.items():
             same = before.groups.get(name)
             if same is None or same.ids != members or same.models is not models:
-                same = _Group(members, models, told_apart(self._things(specs, members, models)))
+                same = _Group(members, models, told_apart(self._with_facts(specs, members, models)))
             groups[name] = same
         names = {id: name for group in groups.values() for id, name in zip(group.ids, group.names, strict=True)}
         if len(set(names.values())) < len(names):  # a name with added facts equals another label
-            names = dict(zip(sorted(specs), told_apart(self._things(specs, sorted(specs), models)), strict=True))
+            names = dict(zip(sorted(specs), told_apart(self._with_facts(specs, sorted(specs), models)), strict=True))
         return _KindNames(marks, specs, groups, MappingProxyType(names))
 
-    def _things(self, specs: Mapping[str, _Spec], ids: Sequence[str], models: Mapping[str, str]) -> list[Described]:
+    def _with_facts(self, specs: Mapping[str, _Spec], ids: Sequence[str], models: Mapping[str, str]) -> list[Described]:
         # Computed once for each combination of models, since thousands of attributions share a few.
         against = {named: self._model_facts(named, models) for named in {specs[id].references for id in ids}}
         return [Described(specs[id].name, (*against[specs[id].references], *specs[id].facts, f"#{id}")) for id in ids]

@@ -32,6 +32,6 @@ def _sweep(stores: Stores) -> None:
     except redis.RedisError as error:  # the events are dropped: event streams also query the database
         logger.warning("live events are lost: Redis does not answer (%s)", error)
     for id in sweep(stores.jobs, stores.send, partial(waiting, stores.redis)):
-        logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
+        logger.warning("job %s is queued again: its worker has not renewed the lease", id)
         # The next sweep follows at once and publishes these changes.
         stores.outbox.put(stores.jobs.summary(id), *stores.jobs.studies_of(id))
