@@ -24,7 +24,7 @@ from prunescope.jobs.settings import Settings
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
 from prunescope.server.app import create_app
-from prunescope.server.garbage import spare_what_is_loaded
+from prunescope.server.garbage import freeze_loaded_objects
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import add_record
 from prunescope.store.attributions.summary import ListedAttribution
@@ -103,7 +103,7 @@ def measure(rounds: int, attributions: int) -> list[dict[str, object]]:
     """Milliseconds and kilobytes of each address."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Settings(home=Path(folder), redis_url=f"unix://{folder}/nobody.sock"))
-        spare_what_is_loaded()
+        freeze_loaded_objects()
         with TestClient(app, base_url="http://localhost") as client:
             stores: Stores = app.state.stores
             make_up_models(stores)

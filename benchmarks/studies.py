@@ -24,7 +24,7 @@ from benchmarks.tables import insert, table
 from prunescope.jobs.settings import Settings
 from prunescope.server import urls
 from prunescope.server.app import create_app
-from prunescope.server.garbage import spare_what_is_loaded
+from prunescope.server.garbage import freeze_loaded_objects
 from prunescope.server.stores import Stores
 from prunescope.store.evaluations.queries import count_change
 from tests.store.studies.made_up_study import MadeUpStudy, make_up_study
@@ -68,7 +68,7 @@ def measure(rounds: int, size: MadeUpStudy) -> list[dict[str, object]]:
     """Milliseconds and kilobytes of each address."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Settings(home=Path(folder), redis_url=f"unix://{folder}/nobody.sock"))
-        spare_what_is_loaded()
+        freeze_loaded_objects()
         with TestClient(app, base_url="http://localhost") as client:
             stores: Stores = app.state.stores
             study = make_up_study(stores, size)

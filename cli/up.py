@@ -80,12 +80,12 @@ def serve(settings: Settings) -> None:
 
     from prunescope.server.app import create_app
     from prunescope.server.connections import limited_protocol
-    from prunescope.server.garbage import spare_what_is_loaded
+    from prunescope.server.garbage import freeze_loaded_objects
 
     _free_port(settings)
     check_services(settings)
     app = create_app(settings)
-    spare_what_is_loaded()
+    freeze_loaded_objects()
     uvicorn.run(
         app,
         host=settings.host,

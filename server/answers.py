@@ -1,4 +1,4 @@
-"""What routes have in common: the problems they may answer with, and documents that browsers may keep."""
+"""Parts shared by routes: the OpenAPI descriptions of their problem responses, and documents that browsers cache."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class FieldProblem(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457, with ``code`` and ``errors`` beside."""
+    """An RFC 9457 problem document with the additional fields ``code`` and ``errors``."""
 
     model_config = ConfigDict(title="Problem")
 
@@ -49,13 +49,13 @@ _MEANINGS = {
     "503": "Not now: Retry-After says after how many seconds to try again",
 }
 OF_ALL = ("400", "414", "421", "503")
-"""What any request may be answered with, before its route sees it."""
+"""Statuses with which the middleware can answer any request."""
 OF_CHANGES = ("403", "413", "415")
-"""What any request that changes something may be answered with besides."""
+"""Further statuses with which the middleware can answer a request that changes something."""
 
 
 def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
-    """The problem answers of a route, for its description."""
+    """The entry ``responses`` of a route for these problem statuses, for the OpenAPI document."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         str(status): {"description": _MEANINGS[str(status)], "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -64,10 +64,11 @@ def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
 
 
 def kept(request: Request, mark: str, document: Callable[[], BaseModel]) -> Response:
-    """A document that stays the same as long as it is there: the browser keeps it for an hour, then asks by ETag. Where
-    it has the document already, it is answered 304, and the document is not made.
+    """The response with a document that never changes. Browsers cache it for KEPT_SECONDS, then revalidate by ETag; if
+    the ETag matches, the response is 304 and ``document`` is not called.
 
-    ``mark`` names it; the (weak) ETag holds the program's version too, since a newer one may add fields.
+    ``mark`` identifies the document. The (weak) ETag also depends on the program's version, since a newer version may
+    add fields.
     """
     digest = hashlib.sha256(f"{_version('prunescope')} {mark}".encode()).hexdigest()[:20]
     etag = f'W/"{digest}"'

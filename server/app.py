@@ -40,7 +40,7 @@ document as JSON. Lists are `{"items": [...], "next": cursor | null}`; errors ar
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application; it connects, migrates the database and starts the sweeper when it is started."""
+    """The application. When it starts, it migrates the database and starts the sweeper."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         openapi_url=urls.OPENAPI,
-        docs_url=None,  # FastAPI's own page fetches its script from elsewhere
+        docs_url=None,  # FastAPI's own page loads its script from another site
         redoc_url=None,
     )
     app.state.stores = Stores.open(settings)
@@ -82,13 +82,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _describe(app: FastAPI) -> None:
-    """The OpenAPI document names what routes do not say by themselves: the problem document, and the statuses that the
-    middleware answers with."""
-    plain = app.openapi
+    """Add to the OpenAPI document the schema of problem documents and the statuses of the middleware's responses."""
+    generate = app.openapi
 
     @cache
     def openapi() -> dict[str, Any]:
-        document = plain()
+        document = generate()
         schemas = document["components"]["schemas"]
         schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs"), Problem=schema)
@@ -103,17 +102,18 @@ def _describe(app: FastAPI) -> None:
 
 def _describe_statuses(method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    # FastAPI describes its own 422, which is never sent here, wherever there is a parameter; a text cannot be wrong.
+    # FastAPI adds its own 422, which this application never sends, to every route with parameters. Ours replaces it,
+    # except where all parameters are texts, since any text is valid.
     if "application/json" in responses.get("422", {}).get("content", {}):
         del responses["422"]
-        if "requestBody" in operation or not all(_takes_any_text(each) for each in operation["parameters"]):
+        if "requestBody" in operation or not all(_accepts_any_text(each) for each in operation["parameters"]):
             responses.update(problems("422"))
     for status, problem in problems(*OF_ALL, *(() if method == "get" else OF_CHANGES)).items():
         responses.setdefault(status, problem)
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _takes_any_text(parameter: dict[str, Any]) -> bool:
+def _accepts_any_text(parameter: dict[str, Any]) -> bool:
     schema = parameter["schema"]
     forms = [form for form in schema.get("anyOf", [schema]) if form != {"type": "null"}]
     return all(form.get("type") == "string" and not {"enum", "pattern", "maxLength"} & {*form} for form in forms)

@@ -1,6 +1,6 @@
-"""Connections as they come in: a time limit for what a client has to send, and a limit of how many there are.
+"""A time limit for receiving a request, and a limit on the number of open connections.
 
-uvicorn waits for ever for the rest of a request, and a thousand half-sent ones would take every file descriptor.
+uvicorn has no such time limit, so a thousand incomplete requests would use up all file descriptors.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_CONNECTIONS = 1500
 SPARE_FILES = 200
-"""File descriptors that stay free for everything but connections: the database, artefacts, logs."""
+"""File descriptors reserved for everything except connections: the database, artefacts, logs."""
 
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n"
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def max_connections() -> int:
-    """MAX_CONNECTIONS, or fewer where the process may not open so many files; asks the system for more files first."""
+    """Raise the process's limit of open files if necessary; return MAX_CONNECTIONS, or fewer if it is too low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS + SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -32,49 +32,45 @@ def max_connections() -> int:
 
 
 class LimitedProtocol(H11Protocol):
-    """HTTP/1.1 with limits; `most` connections are held at once.
+    """HTTP/1.1 with time limits and at most `most` open connections.
 
-    Where one more comes, the one that has waited longest for the rest of its request gives way to it; where all are
-    at work, the new one is told to come again.
+    When a further connection is opened, the server closes the connection that has been waiting longest for the rest of
+    its request. If no connection is waiting, the new connection is answered with 503.
     """
 
     most = MAX_CONNECTIONS
     head_seconds = 10.0
-    """From a connection's first byte, or its start, to the end of a request's headers."""
+    """Maximum time to the end of a request's headers: from the start of the connection, or from the first byte of a
+    further request."""
     body_seconds = 60.0
-    """From the end of the headers to the end of the body."""
+    """Maximum time from the end of the headers to the end of the body."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # runs until the client has sent a complete request
         self._waits_for: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.most and not self._one_gave_way():
+        if len(self.connections) > self.most and not self._closed_longest_waiting():
             self._end(_FULL)
             return
         self._wait_for(h11.IDLE, self.head_seconds)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._look()
+        self._update_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        # What was sent too early, behind the request, has become the beginning of the next one.
-        self._look()
+        # Bytes received after the end of this request are the beginning of the next request.
+        self._update_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
 
-    @property
-    def waits(self) -> bool:
-        """Whether the client has not sent a whole request yet."""
-        return self._timer is not None
-
-    def _look(self) -> None:
+    def _update_timer(self) -> None:
         state = self.conn.their_state
         if state is h11.SEND_BODY:
             self._wait_for(state, self.body_seconds)
@@ -84,7 +80,7 @@ class LimitedProtocol(H11Protocol):
             self._stop_waiting()
 
     def _wait_for(self, state: object, seconds: float) -> None:
-        """The limit is for the whole of it: a byte now and then does not begin it anew."""
+        """Start the timer of this state unless it is running: further bytes do not restart it."""
         if self._waits_for is not state:
             self._stop_waiting()
             self._waits_for = state
@@ -95,16 +91,19 @@ class LimitedProtocol(H11Protocol):
             self._timer.cancel()
         self._timer = self._waits_for = None
 
-    def _one_gave_way(self) -> bool:
-        # Connections are a set: the longest waiting is the one whose timer rings first.
-        waiting = [other for other in self.connections if isinstance(other, LimitedProtocol) and other.waits]
-        if not waiting:
-            return False
-        min(waiting, key=lambda other: other._timer.when() if other._timer else 0.0)._end(_TIMEOUT)
-        return True
+    def _closed_longest_waiting(self) -> bool:
+        # `connections` is an unordered set; the server closes the connection whose timer ends first.
+        waiting = {
+            other._timer.when(): other
+            for other in self.connections
+            if isinstance(other, LimitedProtocol) and other._timer is not None
+        }
+        if waiting:
+            waiting[min(waiting)]._end(_TIMEOUT)
+        return bool(waiting)
 
     def _end(self, answer: bytes) -> None:
-        """Close the connection, with an answer where none has begun."""
+        """Close the connection; send `answer` first unless a response has begun."""
         self._stop_waiting()
         if self.cycle is None or (self.cycle.response_complete or not self.cycle.response_started):
             self.transport.write(answer)
@@ -113,7 +112,7 @@ class LimitedProtocol(H11Protocol):
 
 
 def limited_protocol() -> type[LimitedProtocol]:
-    """The protocol for uvicorn, with as many connections as this process may hold."""
+    """The protocol class for uvicorn, limited to `max_connections()`."""
     most = max_connections()
     if most < MAX_CONNECTIONS:
         _log.warning("at most %d connections at once: the limit of open files (ulimit -n) does not allow more", most)

@@ -1,7 +1,7 @@
-"""Live events for every open stream of the process, read from Redis over one connection and handed to all followers.
+"""Live events for all open event streams of the process, read from Redis over one connection.
 
-A connection for each open page would exhaust any pool: with one reader, a thousand open pages cost one blocking read.
-Events are hints (`jobs/events.py`), so a follower that falls behind reads again from where it was.
+With one connection per open page, a thousand pages would exhaust the connection pool. A follower whose queue is full
+reads the missing events from Redis itself.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from prunescope.jobs.events import Event, is_stream_id, read_async, read_many
 from prunescope.jobs.problems import unavailable
 
 MAX_STREAMS = 1000
-"""Event streams that are open at once in one process: each also asks the database now and then."""
+"""Maximum number of open event streams in one process; each also queries the database from time to time."""
 MAX_WAITING = 1000
-"""Events that wait for one slow follower; beyond that it reads them again from Redis."""
+"""Maximum number of events queued for one follower; it reads further ones from Redis."""
 SILENCE_SECONDS = 10.0
-"""How long a follower hears nothing before it is told so."""
+"""Time without events after which a follower receives None."""
 WITHOUT_REDIS_SECONDS = 1.0
-"""How often followers are told that there is nothing while Redis does not answer, and how often it is tried again."""
+"""While Redis does not answer: the interval at which it is tried again and followers receive None."""
 
 
 @dataclass(eq=False)
@@ -32,7 +32,7 @@ class _Follower:
 
 
 class Feed:
-    """Reads the streams that somebody follows. Used on one event loop; `close` ends its reader."""
+    """Reads all Redis streams that have followers, in one task, which `close` ends. Used on one event loop only."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
@@ -43,7 +43,7 @@ class Feed:
         self._reachable = True
 
     def check_room(self) -> None:
-        """Raise the Problem 503 when MAX_STREAMS are open already."""
+        """Raise Problem 503 if MAX_STREAMS are open already."""
         if sum(map(len, self._followers.values())) >= MAX_STREAMS:
             raise unavailable(
                 "too-many-streams",
@@ -53,13 +53,12 @@ class Feed:
             )
 
     async def follow(self, stream: str, after: str) -> AsyncGenerator[Event | None]:
-        """Every event after an event's id ("0": all that are kept), then new ones as they come, without end; None
-        after SILENCE_SECONDS without any, and every second while Redis does not answer.
-
-        An `after` that is no stream id (a Last-Event-ID that somebody made up) counts as "0".
+        """Yield the events of a stream after the id `after` ("0" or a text that is not a stream id: all stored events),
+        then new ones, without end. Yields None after SILENCE_SECONDS without an event, and every
+        WITHOUT_REDIS_SECONDS while Redis does not answer.
         """
         place = after if is_stream_id(after) else "0"
-        follower = _Follower(behind=True)  # what is kept is read first
+        follower = _Follower(behind=True)  # reads the stored events first
         self._join(stream, place, follower)
         try:
             while True:
@@ -88,7 +87,7 @@ class Feed:
             self._leave(stream, follower)
 
     async def close(self) -> None:
-        """End the reader; followers hear nothing more."""
+        """Stop reading; followers receive no further events."""
         if self._reader is not None:
             self._reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -98,7 +97,7 @@ class Feed:
     def _join(self, stream: str, place: str, follower: _Follower) -> None:
         if stream not in self._followers:
             self._places[stream] = place
-            self._changed.set()  # the reader waits for other streams: it begins again with this one too
+            self._changed.set()  # restarts the reader, which waits for the other streams only
         self._followers.setdefault(stream, set()).add(follower)
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read())
@@ -110,7 +109,7 @@ class Feed:
             del self._followers[stream], self._places[stream]
 
     async def _read(self) -> None:
-        """Reads until nobody follows; errors of Redis do not end it."""
+        """Read until no stream has a follower; after an error of Redis, try again."""
         while self._places:
             self._changed.clear()
             reading = asyncio.ensure_future(read_many(self._client, dict(self._places)))
@@ -133,7 +132,7 @@ class Feed:
                 self._hand_out(stream, events)
 
     def _hand_out(self, stream: str, events: list[Event]) -> None:
-        if not events or stream not in self._places:  # its last follower has left in the meantime
+        if not events or stream not in self._places:  # the last follower left during the read
             return
         self._places[stream] = events[-1].id
         for follower in self._followers[stream]:
@@ -145,6 +144,6 @@ class Feed:
 
 
 def _order(place: str) -> tuple[int, int]:
-    """A stream id as numbers, since their texts do not sort."""
+    """A stream id as numbers, which can be compared; as texts, ids do not sort in order."""
     moment, _, number = place.partition("-")
     return int(moment), int(number or 0)

@@ -1,4 +1,4 @@
-"""HEAD is GET without its body, at every address: link checkers, proxies and monitors ask that way."""
+"""HEAD at every address: the response to GET without its body."""
 
 import asyncio
 from contextlib import suppress
@@ -7,8 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Head:
-    """ASGI middleware: the route sees a GET and is stopped once its headers are sent, also where its body (a live
-    stream, a whole model) would go on for long."""
+    """ASGI middleware that passes HEAD on as GET and cancels the route once the headers are sent, since a body can be
+    endless (live events) or large (a model)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

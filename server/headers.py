@@ -1,4 +1,4 @@
-"""HTTP headers of every response, and the media type of a request."""
+"""HTTP headers of all responses, and the media type of a request."""
 
 from starlette.datastructures import Headers
 
@@ -7,7 +7,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data: blob:",  # Plotly and the API page draw small pictures from data: addresses
+        "img-src 'self' data: blob:",  # used by Plotly and the API page
         "font-src 'self'",
         "connect-src 'self'",
         "manifest-src 'self'",
@@ -18,13 +18,13 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""Of an HTML file that is downloaded: it brings its own style, and nothing else."""
+"""Content-Security-Policy of a downloaded HTML file: only inline styles are allowed."""
 
 HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",  # a share link is a secret: other sites never see it
+    "referrer-policy": "same-origin",  # other sites must not see the secret token of a share link
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -32,5 +32,5 @@ HEADERS = {
 
 
 def media_type(headers: Headers) -> str:
-    """What a request's body is, without parameters: ``application/json``."""
+    """The media type of a request's body in lower case and without parameters; empty if not given."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()

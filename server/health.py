@@ -1,4 +1,4 @@
-"""`/healthz` (the process answers) and `/readyz` (database, Redis and artefacts answer too)."""
+"""The health checks `/healthz` (the process answers) and `/readyz` (database, Redis and artefacts answer too)."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ router = APIRouter(tags=["Machines"])
 
 @router.get(urls.HEALTHZ, summary="The server answers")
 async def healthz() -> dict[str, str]:
-    # On the event loop: it answers also while every thread waits for something.
+    # `async`, so that it runs on the event loop and answers even while all threads are busy.
     return {"status": "ok"}
 
 
@@ -44,6 +44,6 @@ def _ask(database: Database) -> None:
 def _state(check: Callable[[], object]) -> str:
     try:
         check()
-    except Exception:  # whatever it is, this part does not work; its own log says more
+    except Exception:  # any error means that this part does not work
         return "cannot be reached"
     return "ok"

@@ -1,5 +1,5 @@
-"""Labels made from specs (pruned models, evaluations, attributions, studies), and `told_apart`, which makes equal
-labels different."""
+"""Labels made from specs (pruned models, evaluations, attributions, studies), and `told_apart`, which adds settings to
+equal labels until they differ."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ from prunescope.jobs.briefs import count_of
 from prunescope.jobs.specs import PruneSpec
 
 SEPARATOR = " · "
-LONGEST_BEGINNING = 40
-"""Characters of a text of one's own that stand for it."""
+MAX_QUOTED = 40
+"""Maximum number of characters of a text quoted in a label."""
 MAX_ROWS = 5
-"""So many chosen rows are named."""
+"""Maximum number of rows, or of values of an axis, listed in a label."""
 MAX_WORDS = 5
 WORD_SOURCES = {
     "manual": "chosen by hand",
@@ -23,11 +23,11 @@ WORD_SOURCES = {
     "occlusion": "found by occlusion",
     "gradient": "found by gradient",
 }
-"""Where influential words come from, as every page says it."""
+"""Word source -> its name on pages."""
 
 
 def pruned_label(spec: Mapping[str, Any], otherwise: str = "pruned") -> str:
-    """`wanda · c4 128x2048 · 0.5`; ``otherwise`` where the spec cannot be read any more."""
+    """The label of a pruned model: `wanda · c4 128x2048 · 0.5`; ``otherwise`` if the spec is no longer valid."""
     try:
         return PruneSpec.model_validate(spec).label
     except ValidationError:
@@ -35,14 +35,14 @@ def pruned_label(spec: Mapping[str, Any], otherwise: str = "pruned") -> str:
 
 
 def pruned_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a pruned model's label leaves out: where its calibration file lies."""
+    """Settings that a pruned model's label does not show: the path of its calibration file."""
     calibration = spec.get("calibration")
     file = calibration.get("file") if isinstance(calibration, Mapping) else None
     return (str(file or ""),)
 
 
 def texts_label(spec: Mapping[str, Any]) -> str:
-    """Where an attribution's texts come from: the name of a task, chosen rows of it, or how many were given."""
+    """The source of an attribution's texts: `sst2`, `3 rows of sst2`, or, for given texts, `2 texts`."""
     texts = spec.get("texts")
     if isinstance(texts, Mapping) and texts.get("dataset"):
         chosen = count_of(spec, "texts", "indices")
@@ -52,7 +52,7 @@ def texts_label(spec: Mapping[str, Any]) -> str:
 
 
 def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """An attribution's settings in words, the most important first."""
+    """An attribution's settings in words, the most informative first; empty for one without effect."""
     words = spec.get("words") or {}
     source = str(words.get("source", "")) if isinstance(words, Mapping) else str(words)
     layers, causal = spec.get("layers"), spec.get("causal")
@@ -82,7 +82,7 @@ def _which_texts(spec: Mapping[str, Any]) -> str:
 
 
 def _which_words(texts: object) -> str:
-    """Words that somebody chose, the first of them."""
+    """The first influential words given by the user."""
     rows = texts.get("words") if isinstance(texts, Mapping) else texts
     found: list[str] = []
     for row in rows if isinstance(rows, list | tuple) else ():
@@ -92,13 +92,14 @@ def _which_words(texts: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """The beginning of a text between quotes."""
-    plain = " ".join(text[: 4 * LONGEST_BEGINNING].split())
-    return f"“{plain if len(plain) <= LONGEST_BEGINNING else f'{plain[: LONGEST_BEGINNING - 1]}…'}”"
+    """The beginning of a text in quotes."""
+    plain = " ".join(text[: 4 * MAX_QUOTED].split())
+    return f"“{plain if len(plain) <= MAX_QUOTED else f'{plain[: MAX_QUOTED - 1]}…'}”"
 
 
 def _listed(values: Iterable[object], most: int, count: int | None = None) -> str:
-    """The first values, and how many more of `count` there are (None: as many as are given)."""
+    """The first `most` values and the number of the others: `1, 2 and 8 more`. `count` is the number of all values, if
+    only some are given."""
     named = [*map(str, values)]
     left = (len(named) if count is None else count) - most
     more = f" and {left} more" if left > 0 else ""
@@ -106,7 +107,7 @@ def _listed(values: Iterable[object], most: int, count: int | None = None) -> st
 
 
 def measured_label(spec: Mapping[str, Any]) -> str:
-    """`sst2, yelp, 200 rows each, perplexity on wikitext2 64x2048`: what an evaluation measures, and on how much."""
+    """The label of an evaluation: `sst2, yelp, 200 rows each, perplexity on wikitext2 64x2048`."""
     parts = [*spec.get("tasks", ())]
     if parts and (limit := spec.get("limit")):
         rows = f"{limit:,} row{'' if limit == 1 else 's'}"
@@ -132,12 +133,12 @@ def _windows(perplexity: Mapping[str, Any]) -> str:
 
 
 def study_title(spec: Mapping[str, Any]) -> str:
-    """A study's name, or what it crosses."""
+    """A study's name, or the sizes of its axes: `Study · 1 model x 2 methods`."""
     return str(spec["name"]) if spec.get("name") else f"Study · {_crossed(spec)}"
 
 
 def study_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a study crosses, in words that tell it from others of the same name."""
+    """A study's axes in words, by which studies with the same name can differ."""
     limit = spec.get("limit")
     lists = [_listed(map(_value, spec.get(field) or ()), MAX_ROWS, count_of(spec, field)) for field in _AXES]
     return (_crossed(spec), *lists, f"{limit:,} rows each" if limit else "all rows")
@@ -152,11 +153,9 @@ def _crossed(spec: Mapping[str, Any]) -> str:
 
 
 def _value(value: object) -> str:
-    """A value of an axis in a few characters."""
-    if not isinstance(value, Mapping):
-        return str(value)
-    if {"n", "m"} <= value.keys():
-        return f"{value['n']}:{value['m']}"
+    """A value of an axis as a short text."""
+    if not isinstance(value, Mapping) or {"n", "m"} <= value.keys():
+        return typed_pattern(value)
     first = (value.get(name) for name in ("name", "dataset", "file", "sparsity"))
     return str(next((each for each in first if each is not None), "")) + (
         f" {value['mode']}" if value.get("mode") == "single" else ""
@@ -165,15 +164,15 @@ def _value(value: object) -> str:
 
 @dataclass(frozen=True)
 class Described:
-    """A name, and facts that can be added to it to tell it from others of the same name, the most informative first. An
-    empty fact is skipped. Within one call of `told_apart` all have the same number of facts, and the last is unique."""
+    """A name, and facts that `told_apart` can add to it, the most informative first; empty facts are never added. All
+    arguments of one call have the same number of facts, and each has a unique last fact."""
 
     name: str
     facts: tuple[str, ...]
 
 
 def told_apart(things: Sequence[Described]) -> list[str]:
-    """A name for each, no two alike: of the facts in their order those by which it differs from others of its name.
+    """A unique name for each: its name with the facts in which it differs from others of the same name, in their order.
 
     >>> told_apart([Described("wanda", ("c4", "1")), Described("wanda", ("ptb", "2")), Described("ria", ("c4", "3"))])
     ['wanda · c4', 'wanda · ptb', 'ria']
@@ -193,7 +192,7 @@ def told_apart(things: Sequence[Described]) -> list[str]:
 
 
 def spec_fields(spec: Mapping[str, object], before: str = "") -> dict[str, str | int | float | None]:
-    """A spec as the fields of the form: ``{"method.name": "wanda", ...}``."""
+    """A spec as fields of the form that starts a job: ``{"method.name": "wanda", ...}``."""
     fields: dict[str, str | int | float | None] = {}
     for name, value in spec.items():
         if name == "pattern" and isinstance(value, Mapping):
@@ -206,13 +205,14 @@ def spec_fields(spec: Mapping[str, object], before: str = "") -> dict[str, str |
 
 
 def typed_pattern(value: object) -> str:
+    """A pattern as a user types it: ``0.5`` or ``2:4``; any value that is not a JSON object as text."""
     if not isinstance(value, Mapping):
         return str(value)
     return f"{value['n']}:{value['m']}" if {"n", "m"} <= value.keys() else typed(value.get("sparsity"))
 
 
 def typed(value: object) -> str:
-    """A value as a user types it; empty for a flag that is not set."""
+    """A value as a user types it; empty for None and False."""
     if isinstance(value, bool):
         return "true" if value else ""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

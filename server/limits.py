@@ -1,9 +1,9 @@
-"""Limits of a request: bytes of address and body, shape of its JSON, seconds until its answer begins, and the number of
-requests that do heavy work at the same time.
+"""Limits of a request: bytes of address and body, size and nesting of its JSON, seconds until the response begins, and
+the number of expensive requests at the same time.
 
-What a route computes in a thread cannot be stopped from outside. So every piece of work is bounded by the size of what
-it is given (`jobs/bounds.py`), requests with heavy work take turns, and whoever waits too long gets a 503 while the
-work comes to its end unheard.
+A route's work runs in a thread, which cannot be interrupted. Therefore the input is bounded (`jobs/bounds.py`), and
+expensive requests wait in a queue. A request that takes too long is answered with 503; its thread runs to its end, and
+the result is discarded.
 """
 
 import asyncio
@@ -23,16 +23,15 @@ from prunescope.server.headers import media_type
 from prunescope.server.problems import problem_response
 
 MAX_ADDRESS_BYTES = 16 * 1024
-"""Of a path and its query together."""
+"""Maximum length of path and query together."""
 MAX_LENGTH_DIGITS = 18
-"""Of a Content-Length header."""
+"""Maximum length of a Content-Length header."""
 MAX_HELD_BYTES = 256 * 1024 * 1024
-"""Bodies that are held at the same time, before their routes see them."""
+"""Maximum size of all JSON bodies together that are being received."""
 MAX_ANSWER_SECONDS = 60.0
-"""From the request to the first byte of its answer; a stream that has begun may go on."""
+"""Maximum time from the request to the start of the response; a response that has begun has no limit."""
 MAX_AT_ONCE = 2
-"""Requests that do heavy work of one kind at the same time: more of them would only slow each other down, and with
-them every other request."""
+"""Maximum number of expensive requests of one kind that run at the same time; more would slow down all requests."""
 MAX_WAITING = 64
 MAX_WAIT_SECONDS = 20.0
 JSON = "application/json"
@@ -41,14 +40,14 @@ T = TypeVar("T")
 
 
 class Limits:
-    """ASGI middleware; see the module's text."""
+    """ASGI middleware that limits address, body and response time of each request."""
 
-    def __init__(self, app: ASGIApp, seconds: float = MAX_ANSWER_SECONDS, held: int = MAX_HELD_BYTES) -> None:
+    def __init__(self, app: ASGIApp, seconds: float = MAX_ANSWER_SECONDS, body_bytes: int = MAX_HELD_BYTES) -> None:
         self.app = app
         self.seconds = seconds
-        self.free = held
+        self.free_bytes = body_bytes
         self.checks = asyncio.Semaphore(MAX_AT_ONCE)
-        self.unheard: set[asyncio.Future[None]] = set()
+        self.abandoned: set[asyncio.Future[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -73,23 +72,23 @@ class Limits:
                     piece, more = message.get("body", b""), message.get("more_body", False)
                     if len(body) + len(piece) > MAX_BODY_BYTES:
                         raise _too_large()
-                    if len(piece) > self.free:
+                    if len(piece) > self.free_bytes:
                         raise _busy("so many large requests are being read that there is no room for another")
-                    self.free -= len(piece)
+                    self.free_bytes -= len(piece)
                     body += piece
                 if body:
                     async with self.checks:
                         await run_in_threadpool(check_body, body)
-                receive = _again(bytes(body), receive)
+                receive = _replayed(bytes(body), receive)
         except Problem as problem:
             await problem_response(problem, scope["path"])(scope, receive, send)
             return
         finally:
-            self.free += len(body)
+            self.free_bytes += len(body)
         await self.answer(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; answers 503 where the response does not begin in time."""
+        """Pass the request on; answer 503 if the response does not begin in time."""
         begun = asyncio.Event()
         late = False
 
@@ -106,8 +105,8 @@ class Limits:
                 await work
                 return
             late = True
-            # The thread that works on it cannot be stopped; it keeps its place until it has ended.
-            self.unheard.add(work)
+            # The thread cannot be interrupted. The reference keeps the task from being garbage-collected.
+            self.abandoned.add(work)
             work.add_done_callback(self._ended)
             detail = (
                 f"the answer took more than {self.seconds:g} seconds; what was begun goes on, so look whether it is "
@@ -121,13 +120,13 @@ class Limits:
                 work.cancel()
 
     def _ended(self, work: "asyncio.Future[None]") -> None:
-        self.unheard.discard(work)
+        self.abandoned.discard(work)
         if not work.cancelled():
-            work.exception()  # looked at: nobody else will
+            work.exception()  # retrieved, so that asyncio does not log it
 
 
 class Turns:
-    """A queue for heavy work of one kind; a request that waits holds no thread."""
+    """A queue for expensive requests of one kind; a waiting request does not occupy a thread."""
 
     def __init__(
         self, at_once: int = MAX_AT_ONCE, waiting: int = MAX_WAITING, seconds: float = MAX_WAIT_SECONDS
@@ -138,7 +137,7 @@ class Turns:
         self._waiting = 0
 
     async def take(self, work: Callable[[], T]) -> T:
-        """The result of `work`, run in a thread when a place is free. Problem 503 when that takes too long."""
+        """The result of `work`, run in a thread. Raises Problem 503 if the queue is full or the wait too long."""
         if self._waiting >= self._most:
             raise _busy(f"{self._waiting} requests of this kind wait already")
         self._waiting += 1
@@ -156,8 +155,8 @@ class Turns:
 
 
 def check_body(body: bytes | bytearray) -> None:
-    """Problem 422 for JSON that is nested too deep, holds too much, or holds what no field takes. What is no JSON at
-    all is left to the route, which says where."""
+    """Raise Problem 422 for JSON that is nested too deeply, too large, or has values that no field accepts. A body
+    that is not JSON passes: the route reports the position of the error."""
     try:
         document = json.loads(body)
     except json.JSONDecodeError:
@@ -166,7 +165,7 @@ def check_body(body: bytes | bytearray) -> None:
         detail = "the body is nested too deep"
     except UnicodeDecodeError as error:
         detail = f"the body is no text in UTF-8 (byte {error.start})"
-    except ValueError:  # Python reads no integer of more than 4,300 digits
+    except ValueError:  # Python does not parse integers of more than 4,300 digits
         detail = "the body holds an integer of more than 4300 digits"
     else:
         check_shape(document)
@@ -174,22 +173,22 @@ def check_body(body: bytes | bytearray) -> None:
     raise Problem(422, "bad-request", "The request cannot be understood", detail)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body that was read already, in one piece; then whatever else comes."""
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns the body, which was already read, and then the further messages of `receive`."""
     given = False
 
-    async def again() -> Message:
+    async def replay() -> Message:
         nonlocal given
         if given:
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replay
 
 
 def _limited(receive: Receive) -> Receive:
-    """The same stream, cut off with a 413 when it brings more than MAX_BODY_BYTES, whatever its headers said."""
+    """A `receive` that raises HTTPException 413 once the body is longer than MAX_BODY_BYTES."""
     seen = 0
 
     async def limited() -> Message:
@@ -198,7 +197,7 @@ def _limited(receive: Receive) -> Receive:
         seen += len(message.get("body", b""))
         if seen > MAX_BODY_BYTES:
             problem = _too_large()
-            raise HTTPException(problem.status, problem.detail)  # the one kind that FastAPI lets through here
+            raise HTTPException(problem.status, problem.detail)  # FastAPI would turn any other error into a 400
         return message
 
     return limited

@@ -1,7 +1,8 @@
-"""Jobs that requests made or changed, until the sweeper has announced and sent them.
+"""Jobs that requests created or changed and that the sweeper has yet to publish and send, so that no request waits for
+Redis.
 
-A request so never waits for Redis. What is lost here (a server that ends, more than MAX_WAITING) is no job's message:
-the database knows which jobs have none, and the next sweep sends it.
+If the server ends, or if there are more than MAX_WAITING jobs, only events are lost: the database records which jobs
+have not been sent, and the next sweep sends them.
 """
 
 import asyncio
@@ -16,30 +17,27 @@ MAX_WAITING = 2000
 
 
 class Outbox:
-    """Filled from any thread, emptied by the one task on the event loop that waits for it."""
+    """A queue of jobs, filled from any thread and emptied by one task on the event loop."""
 
     def __init__(self) -> None:
         self._jobs: deque[JobSummary] = deque(maxlen=MAX_WAITING)
         self._wake: Callable[[], object] | None = None
 
     def put(self, *jobs: JobSummary) -> None:
-        """Adds jobs that the sweeper is to announce and, if they are ready, to send."""
+        """Add jobs and wake the task in `wait`."""
         self._jobs.extend(jobs)
         if self._wake is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+            with contextlib.suppress(RuntimeError):  # the event loop has ended with the server
                 self._wake()
 
     def take(self) -> list[JobSummary]:
-        """Removes and returns all waiting jobs, oldest first."""
-        taken: list[JobSummary] = []
-        while self._jobs:
-            taken.append(self._jobs.popleft())
-        return taken
+        """Remove and return all jobs, oldest first."""
+        return [self._jobs.popleft() for _ in range(len(self._jobs))]
 
     async def wait(self, seconds: float) -> None:
-        """Waits until a job is there, at most the given seconds."""
+        """Return as soon as there is a job, at the latest after the given seconds."""
         filled = asyncio.Event()
         self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, filled.set)
-        if not self._jobs:  # asked after `put` can wake this task: none is missed in between
+        if not self._jobs:  # checked after `_wake` is set, so that no `put` is missed
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(filled.wait(), seconds)

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents, and as pages for browsers."""
+"""Responses to errors: RFC 9457 problem documents, or pages for browsers."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from prunescope.server.headers import HEADERS
 logger = logging.getLogger(__name__)
 
 MAX_SHOWN = 60
-"""Characters of a value inside of a sentence."""
+"""Maximum number of characters of a value quoted in a sentence."""
 MEDIA_TYPE = "application/problem+json"
 
 SILENT_DATABASE = (OperationalError, InterfaceError, PoolTimeout)
@@ -32,9 +32,9 @@ ErrorRenderer = Callable[[Request, Problem], Response]
 
 
 def problem_response(problem: Problem, path: str) -> Response:
-    """The problem document; ``path`` is the request's, the document's ``instance``."""
+    """The response with the problem document; ``path`` is the requested path, the document's ``instance``."""
     document = {**problem.document(), "instance": path}
-    # What was given comes back in it, and may be what JSON or UTF-8 does not have: NaN, half of a surrogate pair.
+    # The document quotes given values, which JSON or UTF-8 may not be able to express: NaN, half of a surrogate pair.
     content = json.dumps(_finite(document), allow_nan=False)
     return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
@@ -48,12 +48,12 @@ def _finite(value: object) -> object:
 
 
 def wants_page(request: Request) -> bool:
-    """A browser that asks for a page; below ``/api`` everything is JSON, whoever asks."""
+    """Whether the response should be HTML: the client accepts it, and the path is not below ``/api``."""
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(urls.API)
 
 
 def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) -> Response:
-    """The problem document, or for a browser the page that ``render`` makes of it, with the problem's headers."""
+    """The response to a problem: the document, or the page that ``render`` returns, with the problem's headers."""
     path = request.scope.get("shared_from", request.url.path)
     if not wants_page(request):
         return problem_response(problem, path)
@@ -63,11 +63,11 @@ def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) ->
 
 
 def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
-    """Answer every error with a problem document, or with the page that ``render`` makes of it."""
+    """Answer every error with a problem document, or with the page that ``render`` returns."""
 
     async def answer(request: Request, error: Exception) -> Response:
         response = answer_problem(request, _problem_of(error, request), render)
-        # What nobody expected is answered outside of all middleware, and so without its headers.
+        # Unexpected errors are answered outside of all middleware, which would otherwise set these headers.
         response.headers.update(HEADERS)
         return response
 
@@ -88,17 +88,17 @@ def _problem_of(error: Exception, request: Request) -> Problem:
                 422, "bad-request", "The request cannot be understood", detail_of(fields, len(errors)), fields
             )
         case _ if isinstance(error, SILENT_DATABASE):
-            # SQLAlchemy adds the statement, with its values, on further lines.
+            # Only the first line: SQLAlchemy adds the statement with its values on further lines.
             text = (str(error).strip() or type(error).__name__).splitlines()[0]
             logger.warning("%s %s: the database does not answer: %s", request.method, request.url.path, text)
             detail = "the database does not answer at the moment; nothing was changed"
             return unavailable("database-silent", "The database does not answer", detail)
-    # The error itself goes on to the server's log, never into the answer.
+    # The error itself is logged by the server and never shown in the response.
     return Problem(500, "internal", "Server error", "something went wrong in the server; its log says what")
 
 
 def _of_http(error: HTTPException, request: Request) -> Problem:
-    """Starlette's own errors: an address or a method that does not exist, JSON that cannot be read."""
+    """The problem of an error of Starlette: an unknown path, a wrong method, a body that cannot be parsed."""
     path = request.url.path
     if error.status_code == 404:
         return Problem(404, "not-found", "Not found", f"there is nothing at {path}")
@@ -111,16 +111,16 @@ def _of_http(error: HTTPException, request: Request) -> Problem:
 
 
 def _methods(request: Request) -> set[str]:
-    """Every method that some route of the application answers at this address."""
+    """All methods that the application's routes support at the request's path."""
     methods: set[str] = set()
     for route in _routes(request.app.router):
         if route.matches(request.scope)[0] != Match.NONE:
             methods |= getattr(route, "methods", None) or {"GET"}
-    return methods | ({"HEAD"} if "GET" in methods else set())  # HEAD is answered wherever GET is
+    return methods | ({"HEAD"} if "GET" in methods else set())  # the middleware `Head` adds HEAD
 
 
 def _routes(router: Any) -> Iterator[BaseRoute]:
-    """The routes of a router and of those that it includes, which are one entry of its list each."""
+    """All routes of a router, with those of included routers, each of which is one entry in `router.routes`."""
     for route in router.routes:
         inner = getattr(route, "original_router", None)
         if inner is None:
@@ -130,7 +130,7 @@ def _routes(router: Any) -> Iterator[BaseRoute]:
 
 
 def _field_error(error: dict[str, Any]) -> FieldError:
-    """A field of a request's parameters or body, from Pydantic's error."""
+    """The invalid parameter or body field that one of Pydantic's errors describes."""
     field = ".".join(map(str, error["loc"][1:])) or "body"
     context = error.get("ctx", {})
     if error["type"] == "json_invalid":

@@ -1,11 +1,13 @@
-"""Checks of every request (host, origin) and headers of every response.
+"""Checks of host, origin and content type of every request, and security headers of every response.
 
-No page of the application needs inline script or style, so the Content-Security-Policy allows none; everything comes
-from this origin. There is no login: what keeps a page of another origin from reading or changing anything here is the
-check of the Host header (a name that an attacker rebinds to this address is not one of ours) and, for requests that
-change something, that the browser says they come from our own pages and that they carry JSON, which no form of another
-page can send. A form is read only where the browser itself said that it is one of ours: a request that says nothing of
-its origin must carry JSON.
+The Content-Security-Policy allows no inline script or style and nothing from other origins.
+
+There is no login. Three checks keep pages of other origins from reading or changing data:
+
+- The Host header must be one of this server's names. This prevents DNS rebinding.
+- A request that changes something must not have an Origin or Sec-Fetch-Site header of another site.
+- Its body must be JSON, which an HTML form cannot send. A form is accepted only if the browser states that it comes
+  from this origin.
 """
 
 import ipaddress
@@ -27,10 +29,10 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class Security:
-    """ASGI middleware around the whole application; see the module's text."""
+    """ASGI middleware that makes these checks and sets these headers."""
 
     def __init__(self, app: ASGIApp, render: ErrorRenderer, allowed_hosts: Iterable[str] = ()) -> None:
-        """``render`` makes the page of what is refused, for a browser."""
+        """``render`` returns the error page for a rejected request of a browser."""
         self.app = app
         self.render = render
         names = (_without_port(host.lower()) for host in allowed_hosts)
@@ -48,23 +50,19 @@ class Security:
                     headers.setdefault(name, value)
             await send(message)
 
-        problem = self.objection(scope["method"], Headers(scope=scope)) or _objection_to_address(scope)
+        problem = self._objection(scope["method"], Headers(scope=scope)) or _objection_to_address(scope)
         if problem is not None:
             answer = answer_problem(Request(scope), problem, self.render)
             await answer(scope, receive, send_with_headers)
             return
         await self.app(scope, receive, send_with_headers)
 
-    def objection(self, method: str, headers: Headers) -> Problem | None:
-        """Why a request is refused, or None."""
+    def _objection(self, method: str, headers: Headers) -> Problem | None:
+        """The problem for which a request is rejected, or None."""
         host = headers.get("host", "")
         if not self.knows_host(host):
-            return Problem(
-                421,
-                "unknown-host",
-                "Not this server's name",
-                f"'{host[:200]}' is no name of this server; name it in PRUNESCOPE_ALLOWED_HOSTS if it is one",
-            )
+            detail = f"'{host[:200]}' is no name of this server; name it in PRUNESCOPE_ALLOWED_HOSTS if it is one"
+            return Problem(421, "unknown-host", "Not this server's name", detail)
         if method in SAFE_METHODS:
             return None
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
@@ -74,27 +72,19 @@ class Security:
             else site not in {None, "same-origin", "none"}
         )
         if foreign:
-            return Problem(
-                403,
-                "foreign-origin",
-                "From another site",
-                f"a {method} from another origin than this server's is refused",
-            )
+            detail = f"a {method} from another origin than this server's is refused"
+            return Problem(403, "foreign-origin", "From another site", detail)
         length = headers.get("content-length", "0")
         has_body = "transfer-encoding" in headers or length != "0"
         kind = media_type(headers)
         ours = origin is not None or site == "same-origin"
         if has_body and kind != "application/json" and not (kind == FORM and ours):
-            return Problem(
-                415,
-                "not-json",
-                "Not JSON",
-                f"send the body as application/json, not as '{kind[:100] or 'an unnamed type'}'",
-            )
+            detail = f"send the body as application/json, not as '{kind[:100] or 'an unnamed type'}'"
+            return Problem(415, "not-json", "Not JSON", detail)
         return None
 
     def knows_host(self, host: str) -> bool:
-        """Loopback, any IP address (a rebound name is never one), or a configured name, also ``*.example.org``."""
+        """Whether a Host header is localhost, an IP address (never rebound) or configured (maybe ``*.example.org``)."""
         name = _without_port(host.lower())
         if name == "localhost" or name.endswith(".localhost") or _is_address(name):
             return True
@@ -111,11 +101,11 @@ def _without_port(host: str) -> str:
 
 
 def _objection_to_address(scope: Scope) -> Problem | None:
-    # Nothing here has such a name, and PostgreSQL takes no text with a null character in it.
+    # No name contains a null character, and PostgreSQL rejects texts with one.
     if "\0" in scope["path"]:
         shown = scope["path"].replace("\0", "%00")
         return Problem(404, "not-found", "Not found", f"there is nothing at {shown[:MAX_ECHO]}")
-    # A page says itself what of its query it left out.
+    # Pages ignore such a parameter and show a notice.
     if b"%00" in scope.get("query_string", b"") and (
         scope["path"].startswith(API) or scope["method"] not in {"GET", "HEAD"}
     ):

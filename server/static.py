@@ -1,13 +1,13 @@
-"""Static files: the project's css and js, Plotly's script, the API page and its assets, of installed packages.
+"""Static files: the project's css and js, the API page, and scripts of installed packages (Plotly, Swagger UI).
 
-A file is read once and kept with its compressed form, so that Plotly's 4.8 MB are not compressed again for every
-page. The answer carries an ETag of the content; an address that names the content's version may be kept for ever, any
-other is asked for again each time and mostly answered with 304.
+Files are cached in memory together with their compressed form, since Plotly's script has 4.8 MB. Each response has an
+ETag of the content. If the address contains the current version, browsers cache the response for ever; otherwise they
+revalidate it each time.
 
-The project's own files have one version together, and it stands in the path (``/static/<version>/js/site/page.js``): a
-module's relative imports then lead to addresses of the same version, so that a browser runs each module once. A
-version in the query would not do: ``import "./page.js"`` drops it, and page.js would run twice. For files that import
-nothing (Plotly's script, the API page's assets) the version may stand in the query (``?v=``).
+All files of the project have one common version, which is part of the path (``/static/<version>/js/site/page.js``), so
+that a module's relative imports lead to the same version and a browser runs each module once. Relative imports would
+drop a version in the query (``?v=``), which is therefore used only for files without imports (Plotly's script, the
+API page's assets).
 """
 
 import gzip
@@ -30,7 +30,7 @@ from prunescope.server import urls
 router = APIRouter(include_in_schema=False)
 
 ASSETS = Path(__file__).parent / "assets"
-SMALLEST_COMPRESSED = 1024
+MIN_COMPRESSED_BYTES = 1024
 VERSION_DIGITS = 16
 VERSION = re.compile(rf"[0-9a-f]{{{VERSION_DIGITS}}}")
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
@@ -45,7 +45,7 @@ class StaticFile:
 
 
 def wheel_file(package: str, *parts: str) -> Path:
-    """A data file of an installed package, found without importing the package."""
+    """The path of a data file of an installed package, which is not imported. Raises FileNotFoundError."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(f"the package {package} is not installed")
@@ -53,7 +53,7 @@ def wheel_file(package: str, *parts: str) -> Path:
 
 
 def read_static(path: Path) -> StaticFile:
-    """The file with its compressed form and version; read anew when it has changed on the disk."""
+    """A file with its compressed form and version, cached until it changes on the disk."""
     stat = path.stat()
     return _read(path, stat.st_mtime_ns, stat.st_size)
 
@@ -63,13 +63,13 @@ def _read(path: Path, _modified: int, _size: int) -> StaticFile:
     body = path.read_bytes()
     guessed = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     text = guessed.startswith("text/") or guessed.endswith(("+xml", "json"))
-    compressed = gzip.compress(body, 6, mtime=0) if text and len(body) >= SMALLEST_COMPRESSED else None
+    compressed = gzip.compress(body, 6, mtime=0) if text and len(body) >= MIN_COMPRESSED_BYTES else None
     media_type = f"{guessed}; charset=utf-8" if text else guessed
     return StaticFile(body, compressed, media_type, hashlib.sha256(body).hexdigest()[:VERSION_DIGITS])
 
 
 def folder_version(folder: Path) -> str:
-    """One version of all files below ``folder``: another one when any of them is changed, added or removed."""
+    """A version of all files below ``folder``, which changes when any of them is changed, added or removed."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return _version_of(folder, tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
 
@@ -82,17 +82,17 @@ def _version_of(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
     return digest.hexdigest()[:VERSION_DIGITS]
 
 
-def static_response(request: Request, path: Path, *, kept: bool = False) -> Response:
-    """The file's answer: 304 when the browser has it, compressed when it may be.
+def static_response(request: Request, path: Path, *, immutable: bool = False) -> Response:
+    """The response with a file, compressed if the browser accepts that, or 304 if the browser has the file.
 
-    ``kept``: the address names the present version, so a browser need never ask for it again.
+    ``immutable``: the path contains the current version, so the browser may cache the response for ever.
     """
     file = read_static(path)
     etag = f'"{file.version}"'
-    kept = kept or request.query_params.get("v") == file.version
+    immutable = immutable or request.query_params.get("v") == file.version
     headers = {
         "etag": etag,
-        "cache-control": "public, max-age=31536000, immutable" if kept else "no-cache",
+        "cache-control": "public, max-age=31536000, immutable" if immutable else "no-cache",
         "vary": "accept-encoding",
     }
     if etag in request.headers.get("if-none-match", ""):
@@ -107,9 +107,9 @@ def static_response(request: Request, path: Path, *, kept: bool = False) -> Resp
 
 
 def file_below(folder: Path, name: str) -> Path:
-    """``folder/name`` when that is a file below ``folder``; 404 for anything else, also for ways out of the folder."""
+    """The path ``folder/name``. Raises Problem 404 unless it is a file below ``folder`` after following ``..``."""
     path = (folder / name).resolve()
-    there = isfile(path)  # noqa: PTH113 - not Path.is_file, which raises for a name that is too long
+    there = isfile(path)  # noqa: PTH113 - Path.is_file raises if the name is too long
     if not path.is_relative_to(folder.resolve()) or not there or path.suffix in {".py", ".pyc", ".html"}:
         raise Problem(404, "not-found", "Not found", f"there is no file {name[:200]!r}")
     return path
@@ -125,8 +125,8 @@ def static(request: Request, name: str) -> Response:
     version, _, rest = name.partition("/")
     if not VERSION.fullmatch(version):
         return static_response(request, file_below(STATIC, name))
-    # A page that was opened before an update asks for its own version: it gets the present file, not for keeping.
-    return static_response(request, file_below(STATIC, rest), kept=version == folder_version(STATIC))
+    # A page opened before an update requests its old version and receives the current file, not to be cached.
+    return static_response(request, file_below(STATIC, rest), immutable=version == folder_version(STATIC))
 
 
 @router.get(urls.DOCS_FILE)

@@ -1,4 +1,4 @@
-"""Database, artefacts, queue and caches that requests use, made once for each application."""
+"""Database, artefacts, queue and caches that requests use, created once per application."""
 
 import time
 from dataclasses import dataclass, field
@@ -22,20 +22,20 @@ from prunescope.store import submission
 from prunescope.store.artefacts.folders import Artefacts
 
 DATABASE_SECONDS = 5.0
-"""How long a request waits for the database, for one statement or for a connection."""
+"""Maximum time that a request waits for a database connection, and for one statement."""
 REMOTE_SECONDS = 60.0
-"""How long a remote artefact is taken to be there after it was seen."""
+"""Time for which a remote artefact that was found is assumed to exist."""
 
 
 @dataclass
-class Places:
-    """Finds the folders of attributions; a remote store is asked at most once a minute for each."""
+class AttributionLocator:
+    """Locates attributions; in remote storage, the existence of each is checked once per REMOTE_SECONDS."""
 
     artefacts: Artefacts
     seen: dict[str, float] = field(default_factory=dict)
 
     def find(self, id: str) -> Whereabouts:
-        """The location of an attribution. Problem 404 for an unknown one."""
+        """The location of an attribution. Raises Problem 404 if it does not exist."""
         folder = self.artefacts.local_path("attribution", id)
         if folder is not None:
             try:
@@ -52,7 +52,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Stores(submission.Stores):
-    """All stores of the server; safe to use from the threads that requests run in."""
+    """All stores of the server; thread-safe."""
 
     names: RecordNames
     attributions: OpenAttributions
@@ -62,20 +62,20 @@ class Stores(submission.Stores):
     feed: Feed
     outbox: Outbox
     submissions: Turns
-    """Requests that check and store a spec."""
+    """Queue of requests that submit a job."""
     drawings: Turns
-    """Requests that draw a figure."""
+    """Queue of requests that draw a figure."""
 
     @classmethod
     def open(cls, settings: Settings, *, answer_seconds: float | None = DATABASE_SECONDS) -> Self:
-        """Connects to nothing yet; `database.migrate()` comes first at a start. `answer_seconds`: see `Database`."""
-        kept = submission.Stores.open(settings, answer_seconds=answer_seconds)
+        """The stores of these settings; nothing is connected yet. `answer_seconds`: see `Database`."""
+        base = submission.Stores.open(settings, answer_seconds=answer_seconds)
         events = async_redis_client(settings)
-        names = RecordNames(kept.results, settings)
+        names = RecordNames(base.results, settings)
         return cls(
-            **vars(kept),
+            **vars(base),
             names=names,
-            attributions=OpenAttributions(Places(kept.artefacts).find, names),
+            attributions=OpenAttributions(AttributionLocator(base.artefacts).find, names),
             queue=producer(settings),
             redis=redis_client(settings),
             events=events,
@@ -86,13 +86,11 @@ class Stores(submission.Stores):
         )
 
     def send(self, job: str) -> None:
-        """Hand a job's id to the queue; QueueUnavailable when it cannot be reached. For the sweeper: a request leaves
-        it to that one (`outbox`) and never waits for Redis."""
+        """Send a job's message to the queue; only the sweeper does this. Raises QueueUnavailable."""
         send(self.queue, job)
 
     def announce(self, *jobs: JobSummary) -> None:
-        """Tell everybody who watches that these jobs were made or changed, and send what is ready: both by the sweeper,
-        in a moment. Events are hints: without Redis nobody hears them, and nothing is lost."""
+        """Let the sweeper publish events for jobs that were created or changed, and send those that are ready."""
         self.outbox.put(*jobs)
 
     async def close_all(self) -> None:
@@ -105,10 +103,7 @@ class Stores(submission.Stores):
 
 
 def producer(settings: Settings) -> Celery:
-    """The Celery application of a sender that does not wait: by default it would retry for six seconds without Redis.
-
-    The job stays queued in the database, and the sweeper sends it later.
-    """
+    """A Celery application that fails at once if Redis does not answer; by default it would retry for six seconds."""
     app = celery_app(settings)
     impatient = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
     limits = {"socket_timeout": ANSWER_SECONDS}
@@ -117,7 +112,7 @@ def producer(settings: Settings) -> Celery:
 
 
 def stores_of(request: Request) -> Stores:
-    """The application's stores, for routes."""
+    """The application's stores; the dependency behind `StoresHere`."""
     stores: Stores = request.app.state.stores
     return stores
 

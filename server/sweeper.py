@@ -1,5 +1,5 @@
-"""The sweeper: every few seconds, and at once after a request that made or changed a job, it announces what happened,
-takes jobs back from workers that fell silent and sends what has no message yet."""
+"""The sweeper, a task of the server that runs every few seconds, and at once after a request that created or changed a
+job. It publishes the changes, queues jobs with expired leases again, and sends messages for jobs that have none."""
 
 import logging
 from functools import partial
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 async def sweep_for_ever(stores: Stores) -> None:
-    """Runs until it is cancelled; an error is logged, and the next round follows."""
+    """Sweep until cancelled. An error is logged and does not end the loop."""
     while True:
         try:
             await run_in_threadpool(_sweep, stores)
@@ -29,9 +29,9 @@ def _sweep(stores: Stores) -> None:
     try:
         for job in stores.outbox.take():
             publish_job(stores.redis, job)
-    except redis.RedisError as error:  # what waited is dropped: whoever watches asks the database meanwhile
+    except redis.RedisError as error:  # the events are dropped: event streams also query the database
         logger.warning("live events are lost: Redis does not answer (%s)", error)
     for id in sweep(stores.jobs, stores.send, partial(waiting, stores.redis)):
-        logger.warning("job %s was taken from a worker that fell silent and is queued again", id)
-        # The next round follows at once and announces them.
+        logger.warning("job %s is queued again: its worker has not renewed the lease", id)
+        # The next sweep follows at once and publishes these changes.
         stores.outbox.put(stores.jobs.summary(id), *stores.jobs.studies_of(id))

@@ -1,7 +1,7 @@
-"""Every address of the application, defined once: ``job.route`` is what the router matches, ``job("ab12")`` a link.
+"""All addresses of the application: ``job.route`` is the pattern for the router, ``job("ab12")`` a link.
 
-A page and its JSON document are sisters: ``api(page)`` is the address of the same document as JSON. State that a
-person can see (example, scale, view, token) lives in the query string.
+``api(page)`` is the address of a page's document as JSON. The visible state of a page (example, scale, view, token) is
+in the query string.
 """
 
 import re
@@ -15,8 +15,8 @@ State = str | int | float | bool | Sequence[str] | None
 
 
 class Address:
-    """An address. ``route`` is its template as Starlette writes it; ``prefix`` stands before it in links, where the
-    router of the route adds it too."""
+    """An address, which can be called with its parameters. ``route`` is its pattern in Starlette's syntax; links begin
+    with ``prefix``, which the route's own router adds too."""
 
     def __init__(self, route: str, prefix: str = "") -> None:
         self.route = route
@@ -24,7 +24,7 @@ class Address:
         self._parts: list[tuple[str, str]] = re.findall(r"{(\w+)(:path)?}", route)
 
     def __call__(self, *values: str | int, **state: State) -> str:
-        """The address with its parts in their order, and with ``state`` as its query string."""
+        """The link with these path parameters, in the order of the pattern, and with ``state`` as its query string."""
         parts = {
             name: _path(str(value)) if path else _part(value)
             for (name, path), value in zip(self._parts, values, strict=True)
@@ -33,8 +33,8 @@ class Address:
 
 
 class ModelAddress(Address):
-    """An address of a model, whose first part is a reference: ``demo``, ``facebook/opt-125m``, ``pruned:ab12`` or a
-    folder."""
+    """An address whose first parameter is a model's reference: ``demo``, ``facebook/opt-125m``, ``pruned:ab12`` or a
+    folder. ``pruned:`` is left out of the link."""
 
     def __call__(self, *values: str | int, **state: State) -> str:
         reference, *others = values
@@ -43,13 +43,13 @@ class ModelAddress(Address):
 
 @lru_cache(maxsize=4096)
 def _part(value: str | int) -> str:
-    """A value as one part of a path. A list of evaluations has thousands of the same ones."""
+    """A value quoted as one segment of a path; cached, since a list of evaluations repeats the same values."""
     return quote(str(value), safe="")
 
 
 def _path(value: str) -> str:
-    """A value that may have slashes in it."""
-    # The first slash of a folder's path is escaped: two slashes in a row are lost on the way through some proxies.
+    """A value that may contain slashes, quoted as several segments."""
+    # The first slash of a folder's path is escaped, since some proxies merge two adjacent slashes.
     return "%2F" + quote(value[1:], safe="/@") if value.startswith("/") else quote(value, safe="/@")
 
 
@@ -59,8 +59,8 @@ def api(page: str) -> str:
 
 
 def with_state(path: str, **state: State) -> str:
-    """``path`` with ``state`` as its query string; keys whose value is None are left out, one with several values
-    stands there several times."""
+    """``path`` with ``state`` as its query string. Keys with the value None are left out; a key with several values is
+    repeated."""
     if not state:
         return path
     given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in state.items()}
@@ -68,14 +68,14 @@ def with_state(path: str, **state: State) -> str:
     return f"{path}?{query}" if query else path
 
 
-# Pages; each has its document under API. In comments: the state.
+# Pages; the document of each is below API. Comments list the parameters of the query string.
 home = Address("/")
 search = Address("/search")  # q, attribution
 jobs = Address("/jobs")  # kind, state, cursor
-new_job = Address("/jobs/new")  # kind and a spec's fields (model, dense, ...), which fill in the form
-job = Address("/jobs/{job}")  # neuron (L15/N2194) and variant: what of its attribution to open
+new_job = Address("/jobs/new")  # kind, and fields of a spec (model, dense, ...) that fill in the form
+job = Address("/jobs/{job}")  # neuron (L15/N2194) and variant: opened in the job's attribution
 studies = Address("/studies")
-study = Address("/studies/{study}")  # that of a StudyQuery
+study = Address("/studies/{study}")  # the fields of StudyQuery
 models = Address("/models")
 model = ModelAddress("/models/{model:path}")  # map = error or sparsity
 evaluations = Address("/evaluations")
@@ -83,38 +83,40 @@ evaluation = Address("/evaluations/{evaluation}")
 evaluation_task = Address("/evaluations/{evaluation}/{task}")  # against: the evaluation to compare with; cursor
 attributions = Address("/attributions")
 attribution = Address("/attributions/{attribution}")
-# Which neurons answer to word, or to token of example; layer: in one layer.
+# The neurons of word, or of token of example; layer: only in this layer.
 answering = Address("/attributions/{attribution}/answering")
 comparisons = Address("/attributions/{attribution}/compare")
-comparison = Address("/attributions/{attribution}/compare/{other}")  # top: how many of a layer are its best (50, 5%)
-layer = Address("/attributions/{attribution}/layers/{layer}")  # example, neurons (how many), sort and the view's own
-neuron = Address("/attributions/{attribution}/neurons/{layer}/{neuron}")  # example and the view's own
-# A text of one's own and other words of the texts are sent (POST) to these two, from the page's forms as well. neuron
-# (L15/N2194) and variant are what to go on with in the attribution that comes of it.
+comparison = Address("/attributions/{attribution}/compare/{other}")  # top: number of top neurons in a layer (50, 5%)
+layer = Address(
+    "/attributions/{attribution}/layers/{layer}"
+)  # example, neurons (their number), sort, the view's parameters
+neuron = Address("/attributions/{attribution}/neurons/{layer}/{neuron}")  # example, the view's parameters
+# POST with own texts, or with other words of the texts, submits an attribution; the pages' forms use it too. neuron
+# (L15/N2194) and variant are opened in its result.
 attribution_texts = Address("/attributions/{attribution}/texts")
 attribution_words = Address("/attributions/{attribution}/words")
 
 # Only under API.
 job_events = Address("/jobs/{job}/events", API)
 job_retry = Address("/jobs/{job}/retry", API)
-events = Address("/events", API)  # every job's state and progress in one stream, for the home page and for lists
-study_jobs = Address("/studies/{study}/jobs", API)  # in the order of its plan; cursor, limit
+events = Address("/events", API)  # state and progress of all jobs, for the home page and lists
+study_jobs = Address("/studies/{study}/jobs", API)  # in the order of the grid; cursor, limit
 study_table = Address("/studies/{study}/table.{form}", API)  # as for the study's page
 study_cells = Address("/studies/{study}/cells.csv", API)  # measure
 study_retry = Address("/studies/{study}/retry", API)
-study_estimate = Address("/studies/estimate", API)  # a study's spec is sent (POST) there
+study_estimate = Address("/studies/estimate", API)  # POST with a study's spec
 model_download = ModelAddress("/models/{model}/download", API)
 model_file = ModelAddress("/models/{model}/files/{file:path}", API)
 model_matrices = ModelAddress("/models/{model:path}/matrices.csv", API)
-neurons = Address("/attributions/{attribution}/neurons", API)  # layer, word, sort = rank or drop, cursor, limit
-# The state is that of the neuron's page, and theme (light, dark); without example all examples are in it.
+neurons = Address("/attributions/{attribution}/neurons", API)  # layer, word, sort (rank or drop), cursor, limit
+# The parameters of the neuron's page, and theme (light, dark); without example, the file has all examples.
 heatmap = Address("/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}", API)
 shares = Address("/shares", API)
 share = Address("/shares/{token}", API)
 
 # Neither pages nor documents.
-shared = Address("/s/{token}")  # the link that is sent to somebody else
-static = Address("/static/{name:path}")  # name begins with a version, so that what a module imports relatively has it
+shared = Address("/s/{token}")  # a share link
+static = Address("/static/{name:path}")  # name begins with a version (see static.py)
 PLOTLY = "/static/plotly.min.js"
 DOCS = "/docs"
 DOCS_FILE = "/docs/static/{name}"

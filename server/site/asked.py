@@ -1,7 +1,8 @@
-"""The query of a page: a wrong value falls back to the default, with a notice on the page.
+"""The query parameters of a page. An invalid one is ignored, and the page shows a notice.
 
-What is right is decided where the document is made, by the same Problem 422 that the JSON address answers with: the
-page drops the value that it names, keeps the sentence as a notice, and asks for the document again.
+The function that builds the document validates parameters by raising Problem 422, which is also the JSON address's
+response. For a page, `Asked.read` drops the invalid parameter, keeps the error message as a notice, and calls the
+function again.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,21 +13,22 @@ from fastapi import Request
 from prunescope.jobs.problems import FieldError, Problem, bad_field, cut, unknown_name
 
 MAX_ALLOWED = 12
-"""So many allowed values are listed in a notice."""
+"""Maximum number of allowed values listed in a notice."""
 MAX_SHOWN = 60
-"""Characters of a wrong value in a notice."""
+"""Maximum number of characters of an invalid value in a notice."""
 MAX_NOTICE = 400
-LONGEST_NUMBER = 9
+MAX_DIGITS = 9
 
 Made = TypeVar("Made")
 
 
 class Asked:
-    """The query of a page. ``known`` are the parameters that the page has; with ``any_other`` it takes all."""
+    """The query parameters of a page. All names but those in ``known`` are ignored, except with ``any_other``."""
 
     def __init__(self, request: Request, *known: str, any_other: bool = False) -> None:
         self._values: dict[str, list[str]] = {}
-        self._notices: list[str] = []
+        self.notices: tuple[str, ...] = ()
+        """A sentence for each ignored value."""
         for name, value in request.query_params.multi_items():
             if not any_other and name not in known:
                 message = f"{unknown_name(_cut(name), known)}" if known else "this page has no parameters"
@@ -37,41 +39,36 @@ class Asked:
                 self._values[name].append(value)
 
     @property
-    def notices(self) -> tuple[str, ...]:
-        """A sentence for each value that was left out."""
-        return tuple(self._notices)
-
-    @property
     def values(self) -> dict[str, str]:
-        """The parameters that were not left out; the last one of several with the same name."""
+        """Name -> value of the parameters that are not ignored; the last value if there are several."""
         return {name: values[-1] for name, values in self._values.items()}
 
     def text(self, name: str) -> str | None:
         return self.values.get(name)
 
     def all(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """Those of the names that are there, with all of their values."""
+        """Name -> all values, for the given names that are in the query."""
         return {name: [*values] for name, values in self._values.items() if name in names}
 
     def whole(self, name: str) -> int | None:
-        """A whole number from 0. Problem 422."""
+        """The value as a whole number from 0, or None. Raises Problem 422."""
         text = self.text(name)
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER):
+        if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
             raise bad_field(name, text, "a whole number from 0", f"{_cut(text)!r} is no whole number from 0")
         return int(text)
 
     def one_of(self, name: str, known: Sequence[str]) -> str | None:
-        """One of the known values. Problem 422."""
+        """The value if it is one of ``known``, or None. Raises Problem 422."""
         text = self.text(name)
         if text is not None and text not in known:
             raise bad_field(name, text, list(known), unknown_name(text, known))
         return text
 
     def read(self, make: Callable[[], Made]) -> Made:
-        """The result of ``make``, called again without each parameter that it refuses with a Problem 422; other
-        Problems pass."""
+        """The result of ``make``. If it raises Problem 422 about a parameter, the parameter is ignored from then on and
+        ``make`` is called again; other Problems are raised."""
         while True:
             try:
                 return make()
@@ -86,15 +83,15 @@ class Asked:
         values = self._values.get(error.field, [])
         given = str(error.given)
         if given in values and len(values) > 1:
-            values.remove(given)  # the other values of a filter count
+            values.remove(given)  # the other values of a filter remain
         else:
             given = values[-1] if values else given
             self._values.pop(error.field, None)
         self._note(_sentence(error, given))
 
     def _note(self, notice: str) -> None:
-        if notice not in self._notices:
-            self._notices.append(notice)
+        if notice not in self.notices:
+            self.notices += (notice,)
 
 
 _INSTEAD = "The default is shown instead."

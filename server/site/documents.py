@@ -1,4 +1,4 @@
-"""Base classes of documents, and the window of a list that a cursor and a limit choose."""
+"""Base classes of documents, and the window of a list that is given by a cursor and a limit."""
 
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Document(BaseModel):
-    """Base of all documents: frozen, so that a cached one cannot be changed."""
+    """Base of all documents; frozen, since documents are cached."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,7 +22,7 @@ class Link(Document):
 
 
 class Choice(Document):
-    """One value that a form offers."""
+    """A value offered by a form."""
 
     value: str
     label: str
@@ -31,7 +31,7 @@ class Choice(Document):
 
 
 class Page(Document, Generic[Item]):
-    """A list, newest first; ``next`` is the cursor of the items after these, None at the end."""
+    """A part of a list, newest first. ``next`` is the cursor of the following items, None at the end."""
 
     items: list[Item]
     next: str | None = None
@@ -40,15 +40,15 @@ class Page(Document, Generic[Item]):
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a list whose order does not change: the cursor is the place of its first item."""
+    """A part of a list whose order does not change; its cursor is the index of its first item."""
 
     offset: int
     limit: int
 
     @classmethod
     def parse(cls, cursor: str | None, limit: int, most: int, field: str = "limit") -> Self:
-        """Parses a cursor and a limit. Problem 422 for an unknown cursor and for a limit (the parameter ``field``)
-        outside 1 to ``most``."""
+        """The window of a cursor and a limit. Raises Problem 422 for an invalid cursor, and for a limit (the parameter
+        ``field``) outside 1 to ``most``."""
         if cursor is not None and not (cursor.isdecimal() and len(cursor) <= 10):
             raise bad_field("cursor", cursor, "the `next` of a list", f"{cursor[:40]!r} is no cursor of this list")
         if not 1 <= limit <= most:

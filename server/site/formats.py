@@ -1,4 +1,4 @@
-"""Numbers and times as people read them. In templates each function is a filter: ``{{ value | accuracy }}``."""
+"""Numbers, times and names as text. In templates each function is a filter: ``{{ value | accuracy }}``."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -13,11 +13,11 @@ SPACE = "\N{NO-BREAK SPACE}"
 AGAINST_DENSE = f"pruned {MINUS} dense"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NOTHING = "\N{EN DASH}"
-"""What stands where there is no number."""
+"""Shown in place of a missing number."""
 
 
 def activation(value: float | None) -> str:
-    """Four decimals, more significant digits for what would round to nothing: ``0.2112``, ``-1.3e-06``, ``124.5``."""
+    """An activation with four decimals, or in scientific notation if tiny: ``0.2112``, ``-1.3e-06``, ``124.5``."""
     if value is None or not math.isfinite(value):
         return NOTHING
     size = abs(value)
@@ -31,13 +31,13 @@ def activation(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """An activation with its sign in any case: ``+0.0123``, ``-0.2028``, ``0.0000``."""
+    """An activation with its sign, also if positive: ``+0.0123``, ``-0.2028``, ``0.0000``."""
     text = activation(value)
     return f"+{text}" if value is not None and value > 0 else text
 
 
 def decimal(value: float | None, places: int = 3) -> str:
-    """A plain number with so many decimals."""
+    """A number with this many decimals."""
     if value is None or not math.isfinite(value):
         return NOTHING
     text = f"{abs(value):.{places}f}"
@@ -45,19 +45,19 @@ def decimal(value: float | None, places: int = 3) -> str:
 
 
 def percent(fraction: float | None, places: int = 0) -> str:
-    """A share: 0.47 -> ``47 %``."""
+    """A share in percent: 0.47 -> ``47 %``."""
     if fraction is None or not math.isfinite(fraction):
         return NOTHING
     return f"{decimal(100 * fraction, places)}{SPACE}%"
 
 
 def share_of(part: float | None, whole: float) -> float:
-    """A part in percent of the whole, with one decimal: the length of a bar."""
+    """``part / whole`` in percent with one decimal, the length of a bar."""
     return round(100 * (part or 0.0) / whole, 1) if whole else 0.0
 
 
 def change(fraction: float | None) -> str:
-    """A relative change with its sign: -0.96 -> ``-96 %``, 2.5 -> ``+250 %``; above ten-fold it says ``x12``."""
+    """A relative change with its sign: -0.96 -> ``-96 %``, 2.5 -> ``+250 %``; from ten-fold on as a factor: ``x12``."""
     if fraction is None or not math.isfinite(fraction):
         return NOTHING
     if fraction >= 9.995:
@@ -67,19 +67,19 @@ def change(fraction: float | None) -> str:
 
 
 def lost(drop: float | None) -> str:
-    """A drop (1 - pruned / dense) as the change it is: 0.96 -> ``-96 %``."""
+    """A drop (1 - pruned / dense) as a relative change: 0.96 -> ``-96 %``."""
     return change(None if drop is None else -drop)
 
 
 def within(interval: Interval) -> str:
-    """The 95 % interval of a drop as the changes they are: ``-43 to -25 %``."""
+    """The 95 % interval of a drop as relative changes: ``-43 to -25 %``; empty if there is none."""
     if interval.low is None or interval.high is None:
         return ""
     return span(-interval.high, -interval.low)
 
 
 def span(low: float, high: float) -> str:
-    """Two shares as a range: ``-43 to -25 %``."""
+    """A range of shares: ``-43 to -25 %``."""
     return f"{decimal(100 * low, 0)} to {decimal(100 * high, 0)}{SPACE}%"
 
 
@@ -89,7 +89,7 @@ def bar(part: float | None, whole: float = 1.0) -> int:
 
 
 def place(value: float, scale: float) -> float:
-    """Where a value lies on an axis from ``-scale`` to ``scale``, in percent of its length."""
+    """The position of a value on an axis from ``-scale`` to ``scale``, in percent of the axis's length."""
     return round(50 + 50 * value / scale, 2)
 
 
@@ -99,12 +99,12 @@ def about(expected: float) -> str:
 
 
 def ratio(part: float, whole: float) -> str:
-    """One value over another: ``1.27 ×``; nothing over zero."""
+    """``part / whole`` as a factor: ``1.27 ×``; a dash if ``whole`` is 0."""
     return times(part / whole) if whole else NOTHING
 
 
 def points(difference: float | None) -> str:
-    """A difference of two accuracies in percentage points: -0.201 -> ``-20.1``."""
+    """A difference of accuracies in percentage points: -0.201 -> ``-20.1``."""
     if difference is None:
         return NOTHING
     text = decimal(100 * difference, 1)
@@ -122,50 +122,34 @@ def accuracy(value: float | None) -> str:
 
 
 def perplexity(value: float) -> str:
-    """Two digits after the point, as papers print it, and none from 1,000 on: ``5.12``, ``13,482``, ``2.6e+17``."""
+    """A perplexity with two decimals as in papers, from 1,000 on without: ``5.12``, ``13,482``, ``2.6e+17``."""
     if value >= 1e9:
         return f"{value:.1e}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
 
 
-def accuracies(interval: tuple[float, float]) -> str:
-    """An interval of accuracies: ``70.1 to 75.0``."""
-    return " to ".join(map(accuracy, interval))
-
-
-def perplexities(interval: tuple[float, float] | None) -> str:
-    """An interval of perplexities: ``5.02 to 5.22``; nothing where there is none."""
-    return "" if interval is None else " to ".join(map(perplexity, interval))
-
-
-def multiples(interval: tuple[float, float]) -> str:
-    """An interval of differences of losses as ratios of perplexities: ``1.21 × to 1.29 ×``."""
-    return " to ".join(map(multiple, interval))
-
-
 def times(ratio: float) -> str:
-    """One value over another: ``1.27 ×``, ``812 ×``."""
+    """A ratio as a factor: ``1.27 ×``, ``812 ×``."""
     return f"{ratio:.2f}{SPACE}×" if ratio < 100 else f"{perplexity(round(ratio)).removesuffix('.00')}{SPACE}×"
 
 
 def multiple(nats: float) -> str:
-    """A difference of losses in nats a token as the ratio of perplexities that it is: 0.223 -> ``1.25 ×``; one that no
-    float holds as the power that it is: ``e^812 ×``."""
+    """A difference of losses (nats per token) as a ratio of perplexities: 0.223 -> ``1.25 ×``, 812.3 -> ``e^812 ×``."""
     return times(math.exp(nats)) if nats < 700 else f"e^{nats:.0f}{SPACE}×"
 
 
 def count(value: int | None) -> str:
-    """An integer with thousands: ``352,256``."""
+    """An integer with thousands separators: ``352,256``."""
     return NOTHING if value is None else f"{value:,}"
 
 
 def plural(value: int, one: str, many: str | None = None) -> str:
-    """``1 text``, ``2 texts``."""
+    """A number with its noun: ``1 text``, ``2 texts``."""
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
 def size(count: int) -> str:
-    """So many bytes: ``812 bytes``, ``1.4 MB``, ``13.5 GB``."""
+    """A number of bytes: ``812 bytes``, ``1.4 MB``, ``13.5 GB``."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
@@ -175,7 +159,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``850 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """A duration: ``850 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds is None:
         return NOTHING
     if seconds < 1:
@@ -190,7 +174,7 @@ def duration(seconds: float | None) -> str:
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:
-    """How long since ``moment``: ``just now``, ``12 minutes ago``, ``3 days ago``."""
+    """The time since ``moment``: ``just now``, ``12 minutes ago``, ``3 days ago``."""
     if moment is None:
         return ""
     past = (now or datetime.now(UTC)) - aware(moment)
@@ -204,12 +188,12 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
 
 
 def timestamp(moment: datetime | None) -> str:
-    """ISO 8601 in UTC, for ``<time datetime>``."""
+    """A time as ISO 8601 in UTC without fractions of a second, for ``<time datetime>``; empty for None."""
     return "" if moment is None else aware(moment).astimezone(UTC).isoformat(timespec="seconds")
 
 
 def instant(moment: datetime) -> str:
-    """ISO 8601 in UTC with all digits: the same moment as in the JSON document."""
+    """A time as ISO 8601 in UTC with microseconds, equal to the value in JSON documents."""
     return aware(moment).astimezone(UTC).isoformat()
 
 
@@ -219,22 +203,22 @@ def clock(moment: datetime) -> str:
 
 
 def aware(moment: datetime) -> datetime:
-    """``moment`` with UTC as its zone where it has none: databases without zones hand such out."""
+    """``moment`` with the time zone UTC if it has none, as times from SQLite have."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def file_name(path: str) -> str:
-    """The last part of a path; a name without slashes as it is."""
+    """The part of a path after its last slash."""
     return path.rpartition("/")[2]
 
 
 def token_name(text: str) -> str:
-    """A token between quotes, with its newlines and tabs as marks: ``“ badly”``, ``“↵”``."""
+    """A token in quotes, with newlines and tabs as visible marks: ``“ badly”``, ``“↵”``."""
     return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"
 
 
 def harmless(text: str) -> str:
-    """The text as a cell that no spreadsheet computes.
+    """Escape the text of a CSV cell so that no spreadsheet evaluates it as a formula.
 
     >>> harmless("=1+1"), harmless("badly")
     ("'=1+1", 'badly')

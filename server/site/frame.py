@@ -1,4 +1,4 @@
-"""The frame of every page (title, navigation, scripts), the rendering of templates, and the page of an error."""
+"""The frame of every page (title, navigation, scripts), the rendering of templates, and error pages."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,9 +31,8 @@ JOBS = Crumb("Jobs", urls.jobs())
 
 @dataclass(frozen=True)
 class Frame:
-    """The frame around a page's own content. ``shared``: opened by a share link, without anything that changes data.
-    ``section``: the label of the section that the page belongs to. ``notices`` name the parameters that were left
-    out."""
+    """The context of ``site/base.html``. ``shared``: the page was opened by a share link and is read-only. ``section``:
+    the label of the section to which the page belongs. ``notices``: sentences about ignored query parameters."""
 
     title: str
     section: str | None
@@ -62,8 +61,9 @@ def make_frame(
     attribution: str | None = None,
     notices: tuple[str, ...] = (),
 ) -> Frame:
-    """The frame of a page; ``scripts`` are modules of ``frontend/static/js`` beside the one that every page has;
-    ``attribution`` is where the search looks first."""
+    """The frame of a page. ``scripts`` are modules below ``frontend/static/js``, in addition to ``site/page``, which
+    every page loads. ``query`` is shown in the search field, which searches neurons and words only
+    in ``attribution`` if given."""
     shared = "shared_from" in request.scope
     return Frame(
         title=title,
@@ -81,19 +81,19 @@ def make_frame(
 
 
 def address(request: Request) -> str:
-    """The path that the browser shows: the page's own, or the share link's."""
+    """The path in the browser's address bar: the page's own, or the share link's."""
     return str(request.scope.get("shared_from", request.url.path))
 
 
 def file_href(name: str) -> str:
-    """The address of a file of the front end, with the version of all of them."""
+    """The address of a static file, with the common version of all static files."""
     return urls.static(f"{folder_version(STATIC)}/{name}")
 
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The template environment: all values are escaped, an unknown name is an error, filters are the functions of
-    `formats`, and `term`."""
+    """The Jinja environment: values are escaped, undefined names raise; the filters are the functions of `formats`,
+    `quoted` and `term`."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -106,14 +106,14 @@ def environment() -> Environment:
 
 
 def render(template: str, page: object, status: int = 200) -> HTMLResponse:
-    """The response: ``templates/<template>.html`` with the context ``page``."""
+    """The response with ``templates/<template>.html``, rendered with the context ``page``."""
     html = environment().get_template(f"{template}.html").render(page=page)
     return HTMLResponse(html, status_code=status, headers={"cache-control": "no-cache"})
 
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """The context of ``site/error.html``; ``errors`` are the wrong fields that the problem's detail does not name."""
+    """The context of ``site/error.html``; ``errors`` are the invalid fields if the problem's detail is not the same."""
 
     frame: Frame
     problem: Problem
@@ -121,7 +121,7 @@ class ErrorPage:
 
 
 def error_page(request: Request, problem: Problem) -> HTMLResponse:
-    """A problem as a page: what is wrong, and in which field."""
+    """The error page of a problem."""
     told = [f"{field['field']}: {field['message']}" for field in problem.document()["errors"]]
     errors = [] if told == [problem.detail] else told
     return render("site/error", ErrorPage(make_frame(request, problem.title), problem, errors), problem.status)

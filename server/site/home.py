@@ -1,4 +1,4 @@
-"""The home page and its document: running and recent jobs, studies, attributions, and links to the form."""
+"""The home page and its document: running and recent jobs, studies, attributions, and links that start a job."""
 
 from dataclasses import dataclass
 
@@ -30,13 +30,13 @@ class Home(Document):
     recent: list[JobItem]
     studies: list[StudySummary]
     attributions: list[AttributionSummary]
-    start: list[Link]  # the forms
+    start: list[Link]  # to the form, one for each kind of job
     events_href: str
 
 
 @dataclass(frozen=True)
 class HomePage:
-    """The context of ``site/home.html``; ``recent`` are jobs that are not among the running ones."""
+    """The context of ``site/home.html``; ``recent`` are the document's recent jobs that are not running."""
 
     frame: Frame
     document: Home
@@ -49,7 +49,7 @@ class HomePage:
 @api.get("/", summary="What runs, what was made last")
 @api.get("", include_in_schema=False)
 def get_home(stores: StoresHere) -> Home:
-    # Waiting and recent jobs leave out the cells of studies.
+    # Queued and recent jobs do not include the cells of studies.
     running = job_list(stores, state=JobState.RUNNING, limit=20).items
     waiting = job_list(stores, state=JobState.QUEUED, cells=False, limit=20).items
     return Home(
@@ -69,9 +69,5 @@ def show_home(request: Request, stores: StoresHere) -> Response:
     frame = make_frame(request, "Start", scripts=("site/live",), events_href=urls.events(), notices=asked.notices)
     document = get_home(stores)
     running = {job.id for job in document.running}
-    page = HomePage(
-        frame=frame,
-        document=document,
-        recent=[job for job in document.recent if job.id not in running],
-    )
-    return render("site/home", page)
+    recent = [job for job in document.recent if job.id not in running]
+    return render("site/home", HomePage(frame, document, recent))

@@ -1,4 +1,4 @@
-"""Names of models and titles of jobs; which records name a model."""
+"""Names of models by reference, titles of jobs, and the link to a record's job."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,30 +14,29 @@ from prunescope.store.artefacts.records import Record
 
 
 class Names:
-    """Names of models by reference: from `RecordNames` for those with a record, from their jobs for those not made
-    yet."""
+    """Looks up names of models by reference. The name of a pruned model that does not exist yet is the label of its
+    job's spec."""
 
     def __init__(self, stores: Stores, references: Iterable[str] = ()) -> None:
         self._stores = stores
         self._labels: dict[str, str] = {}
         self._jobs: dict[str, JobSummary | None] = {}
-        self._models: Mapping[str, str] | None = None  # asked for once, and only where a pruned model is named
+        self._models: Mapping[str, str] | None = None  # read once, when the first pruned model is looked up
         self.learn(references)
 
     def learn(self, references: Iterable[str]) -> None:
-        """Look up those that are not known yet."""
+        """Look up the names of several models at once, which takes fewer queries than one by one."""
         wanted = {*references} - self._labels.keys()
         pruned = {reference for reference in wanted if reference.startswith(PRUNED)}
         if pruned and self._models is None:
             self._models = self._stores.names.models()
         models = self._models or {}
         self._labels |= {each: self._stores.names.model(each, models, otherwise=each) for each in wanted}
-        # Of one that is not made yet its job says what it will be.
         missing = [reference for reference in pruned if reference.removeprefix(PRUNED) not in models]
         self._labels |= {reference: pruned_label(job.brief) for reference, job in self._makers(missing).items()}
 
     def _makers(self, references: Iterable[str]) -> dict[str, JobSummary]:
-        """Reference -> the job that makes or made it, of those pruned models that have one; all asked for at once."""
+        """Reference -> the job that makes or made it, for pruned models that have a job; all are read in one query."""
         new = [name for name in references if name.startswith(PRUNED) and name not in self._jobs]
         if new:
             found = self._stores.jobs.making(name.removeprefix(PRUNED) for name in new)
@@ -46,7 +45,7 @@ class Names:
         return {name: job for name, job in known if job is not None}
 
     def label(self, reference: str) -> str:
-        """`wanda · c4 128x2048 · 0.5` of a pruned model, any other's reference."""
+        """The name of a model: `wanda · c4 128x2048 · 0.5` if pruned, else its reference."""
         if reference not in self._labels:
             self.learn([reference])
         return self._labels[reference]
@@ -55,7 +54,7 @@ class Names:
         return Link(label=self.label(reference), href=urls.model(reference))
 
     def title(self, kind: JobKind, spec: Mapping[str, Any]) -> str:
-        """One line for a job, from its spec or that in brief: `Prune demo · wanda · c4 128x2048 · 0.5`."""
+        """The title of a job, from its spec or brief: `Prune demo · wanda · c4 128x2048 · 0.5`."""
         match kind:
             case JobKind.PRUNE:
                 return f"Prune {self.label(spec['model'])} · {pruned_label(spec)}"
@@ -69,18 +68,18 @@ class Names:
                 return study_title(spec)
 
     def facts(self, kind: JobKind, spec: Mapping[str, Any]) -> tuple[str, ...]:
-        """Settings of a job that can tell it from others with the same title."""
+        """Settings of a job that its title does not show, to tell apart jobs with the same title."""
         if kind is JobKind.ATTRIBUTE:
             return (*attribution_facts(spec), ", ".join(map(self.label, spec["pruned"])))
-        bases = [self._base(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
+        bases = [self._base_fact(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
         return (", ".join(filter(None, bases)),)
 
-    def _base(self, reference: str) -> str:
-        """The dense model of one that is not made yet, as "of <name>"."""
+    def _base_fact(self, reference: str) -> str:
+        """``of <name>`` with the model from which a pruned model is made; empty if the model has no job."""
         job = self._makers({reference, *self._labels}).get(reference)
         return f"of {self._stores.names.model_of(job.brief)}" if job else ""
 
 
 def job_link(record: Record) -> Link | None:
-    """A link to the job that made a record."""
+    """The link to the job that made a record; None if no job did."""
     return Link(label="Job", href=urls.job(record.job)) if record.job else None

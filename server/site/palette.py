@@ -1,7 +1,8 @@
-"""Colours of figures, light and dark, as in ``frontend/static/css/prunescope.css``, and the shade that a value gets.
+"""Colours of figures, light and dark, equal to those in ``frontend/static/css/prunescope.css``, and the mapping from
+values to shades.
 
-A page carries a css class for each token (21 steps, no script needed) and the exact fractions in a JSON block; a script
-that may set styles through the CSSOM refines the steps.
+In pages each token has a css class with one of 21 shades. A script replaces it by the exact shade, computed from
+fractions in a JSON block.
 """
 
 import math
@@ -13,15 +14,15 @@ Theme = Literal["light", "dark"]
 Colour = tuple[int, int, int]
 
 DIFFERENCE_OPACITY = 0.85
-"""A full loss or gain has this much of its colour."""
+"""Opacity of the strongest shade of a loss or gain."""
 MIN_CONTRAST = 4.6
-"""A token's text keeps the ink where that has at least this contrast to the shade (WCAG 2.2 asks for 4.5)."""
+"""Minimum contrast between a token's text and its shade (WCAG 2.2 requires 4.5)."""
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of one theme. ``heat`` and ``cold``: magnitudes above and below zero; ``gain`` and ``loss``: differences;
-    ``end``: the text on shades where the ink's contrast is too low, before it turns to the opposite."""
+    """Colours of one theme. ``heat``, ``cold``: activations above and below zero; ``gain``, ``loss``: differences;
+    ``end``: black or white, used with its opposite for text on shades where the contrast of ``ink`` is too low."""
 
     surface: Colour
     ink: Colour
@@ -34,14 +35,14 @@ class Palette:
     end: Colour
 
     def shade(self, hue: str, fraction: float) -> Colour:
-        """The background of a token: ``fraction`` of the hue (``h``, ``m``, ``g`` or ``l``) over the surface."""
+        """The background of a token: a hue (``h`` heat, ``m`` cold, ``g`` gain, ``l`` loss) at ``fraction`` opacity."""
         colour = {"h": self.heat, "m": self.cold, "g": self.gain, "l": self.loss}[hue]
         share = fraction * (DIFFERENCE_OPACITY if hue in "gl" else 1)
         red, green, blue = (round(s + (c - s) * share) for s, c in zip(self.surface, colour, strict=True))
         return red, green, blue
 
     def text_on(self, shade: Colour) -> Colour:
-        """The colour of text on a shade: the ink, or black or white where the ink's contrast is too low."""
+        """The colour of text on a shade: the ink, or black or white if the ink's contrast is below MIN_CONTRAST."""
         if contrast(self.ink, shade) >= MIN_CONTRAST:
             return self.ink
         red, green, blue = self.end
@@ -75,12 +76,12 @@ PALETTES: dict[Theme, Palette] = {
 
 
 def hexadecimal(colour: Colour) -> str:
-    """``#rrggbb``."""
+    """A colour as ``#rrggbb``."""
     return "#" + "".join(f"{channel:02x}" for channel in colour)
 
 
 def contrast(first: Colour, second: Colour) -> float:
-    """WCAG's contrast ratio of two colours: 1 to 21."""
+    """The contrast ratio of two colours by WCAG, from 1 to 21."""
     low, high = sorted(map(_luminance, (first, second)))
     return (high + 0.05) / (low + 0.05)
 
@@ -94,40 +95,40 @@ def _luminance(colour: Colour) -> float:
 Curve = Literal["linear", "log"]
 
 STEPS = 20
-DECADES = 100.0
-"""The log curve spreads this ratio: a value of 1/100 of the scale's end gets about 15 % of the ramp."""
+LOG_BASE = 100.0
+"""Base of the log curve: a value of 1/100 of ``top`` gets about 15 % of the strongest shade."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale of shades that ends at ``top``."""
+    """Maps the magnitude of values to the strength of shades; ``top`` and larger values get the strongest shade."""
 
     top: float
     curve: Curve = "linear"
 
     def fraction(self, value: float) -> float:
-        """How much of the shade the magnitude of ``value`` gets, in [0, 1]."""
+        """The strength of the shade of ``value``, from 0 to 1."""
         if self.top <= 0 or not math.isfinite(value):
             return 0.0
         part = min(1.0, abs(value) / self.top)
-        return part if self.curve == "linear" else math.log1p((DECADES - 1) * part) / math.log(DECADES)
+        return part if self.curve == "linear" else math.log1p((LOG_BASE - 1) * part) / math.log(LOG_BASE)
 
     @property
     def middle(self) -> float:
-        """The value whose shade is half of the ramp: the number under the legend's middle."""
-        return self.top / 2 if self.curve == "linear" else self.top * (math.sqrt(DECADES) - 1) / (DECADES - 1)
+        """The value with half of the strongest shade, shown at the middle of the legend."""
+        return self.top / 2 if self.curve == "linear" else self.top * (math.sqrt(LOG_BASE) - 1) / (LOG_BASE - 1)
 
 
 def step(fraction: float) -> int:
-    """The step of a fraction of the scale: 0 to 20."""
+    """The number of the css class for a strength from 0 to 1: 0 to STEPS."""
     return round(STEPS * fraction)
 
 
 def magnitude_shade(value: float, scale: Scale) -> str:
-    """``h<step>``; ``m<step>`` (another hue) below zero."""
+    """The css class of an activation: ``h<step>``, below zero ``m<step>``."""
     return f"{'m' if value < 0 else 'h'}{step(scale.fraction(value))}"
 
 
 def difference_shade(value: float, scale: Scale) -> str:
-    """``l<step>`` for a loss, ``g<step>`` for a gain."""
+    """The css class of a difference: ``l<step>`` below zero (a loss), else ``g<step>``."""
     return f"{'l' if value < 0 else 'g'}{step(scale.fraction(value))}"

@@ -1,4 +1,4 @@
-"""Contexts of the macros in ``site/parts.html``: menus, facts, legends, and what an empty list says."""
+"""Contexts of the macros in ``site/parts.html``: menus, facts, legends, and texts of empty lists."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Option:
-    """One choice of a menu or a row of buttons: a link, so that it works without script."""
+    """One choice of a menu or a row of buttons; a link, so that it works without JavaScript."""
 
     label: str
     href: str
@@ -23,7 +23,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Picker:
-    """A menu (``shown`` is its button's text) or a row of buttons; ``label`` is what a screen reader says."""
+    """A menu or a row of buttons. ``shown`` is the text of the menu's button, ``label`` the text for screen readers."""
 
     label: str
     shown: str
@@ -31,14 +31,14 @@ class Picker:
 
 
 def picker(label: str, names: Mapping[Value, str], current: Value, href: Callable[[Value], str]) -> Picker:
-    """A choice of one value by its name; ``href`` is the address where it is chosen."""
+    """A picker with an option for each value. ``names``: value -> label; ``href`` returns the link of a value."""
     options = tuple(Option(name, href(value), value == current) for value, name in names.items())
     return Picker(label, names[current], options)
 
 
 @dataclass(frozen=True)
 class Empty:
-    """The text in place of an empty list, with a link to start something."""
+    """The text shown in place of an empty list, with a link."""
 
     title: str
     text: str
@@ -48,7 +48,7 @@ class Empty:
 
 @dataclass(frozen=True)
 class Fact:
-    """A number under a page's title, with the words before and after it."""
+    """A number under a page's title, with the text before and after it."""
 
     before: str
     strong: str
@@ -57,7 +57,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Legend:
-    """The numbers under a ramp: ``ramp`` is its css class."""
+    """The numbers under a colour ramp, whose css class is ``ramp``."""
 
     low: str
     middle: str
@@ -67,8 +67,7 @@ class Legend:
 
 @dataclass(frozen=True)
 class ListPage(Generic[Item]):
-    """The context of a list of documents, newest first; ``empty`` is shown where there are none, and its action starts
-    the first one."""
+    """The context of a list of documents, newest first; ``empty`` is shown if there are none."""
 
     frame: Frame
     items: list[Item]
@@ -77,6 +76,6 @@ class ListPage(Generic[Item]):
 
 
 class Href(Protocol):
-    """The address of the page that is open, with some of its state changed."""
+    """A function that returns the current page's address with some query parameters changed (None removes one)."""
 
     def __call__(self, **changes: urls.State) -> str: ...

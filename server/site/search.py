@@ -1,4 +1,4 @@
-"""The search of the header, as a page and as a document: neurons, influential words, models and jobs."""
+"""The search page and its document: neurons, influential words, models and jobs."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 MAX_HITS = 20
 MAX_ATTRIBUTIONS = 5
-"""How many of the newest attributions are searched."""
+"""Maximum number of attributions searched, the newest first."""
 
 
 class SearchHit(Document):
@@ -50,15 +50,15 @@ class SearchPage:
 
 @api.get(urls.search.route, responses=problems(422), summary="Neurons, words, models and jobs by name")
 def get_search(stores: StoresHere, q: str = "", attribution: str | None = None) -> SearchResults:
-    # A neuron (``L15/N2194``, ``15.2194``) and words in the given attribution or the newest ones, part of a model's
-    # name, a job's id.
+    # `q` is a neuron (``L15/N2194``, ``15.2194``), a part of an influential word or of a model's name, or a job's id.
+    # Neurons and words are searched in the given attribution, or in the newest ones.
     wanted = q.strip()
     if attribution is not None and not stores.results.exists("attribution", attribution):
         message = f"there is no attribution {attribution[:40]!r}"
         raise bad_field("attribution", attribution, "the id of an attribution", message)
     hits: list[SearchHit] = []
     if wanted:
-        opened = _attributions(stores, attribution)
+        opened = _searched(stores, attribution)
         hits = [*_neurons(opened, wanted), *_words(opened, wanted), *_models(stores, wanted), *_jobs(stores, wanted)]
     return SearchResults(query=q, items=hits[:MAX_HITS])
 
@@ -77,7 +77,7 @@ def show_search(request: Request, stores: StoresHere) -> Response:
     return render("site/search", SearchPage(frame, document))
 
 
-def _attributions(stores: Stores, given: str | None) -> list[OpenAttribution]:
+def _searched(stores: Stores, given: str | None) -> list[OpenAttribution]:
     ids = [given] if given else [record.id for record in stores.results.list("attribution", limit=MAX_ATTRIBUTIONS)[0]]
     opened = []
     for id in ids:
@@ -97,7 +97,7 @@ def _neurons(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit
             opened.store.check(layer, neuron)
             href = urls.neuron(opened.id, layer, neuron)
             hits.append(SearchHit(kind="neuron", label=format_neuron(layer, neuron), note=opened.label, href=href))
-    return hits[:1]  # the given attribution, or the newest that has it
+    return hits[:1]  # in the newest attribution that has this neuron
 
 
 def _words(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:

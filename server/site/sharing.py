@@ -1,10 +1,9 @@
-"""Share links: `/s/{token}` answers with the shared page, read-only, through that page's own route.
+"""Share links: `/s/{token}` passes the request on to the route of the shared page, which renders it read-only.
 
-The page's route sees ``scope["shared_from"]`` (the link's path). Only pages can be shared: never the API, the search, a
-form, another link or another site.
+The route finds the link's path in ``scope["shared_from"]``. Only pages can be shared, never the API, the search, a
+form, another share link or another site.
 """
 
-from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
 from prunescope.server.answers import problems
-from prunescope.server.site.documents import Document, Page
+from prunescope.server.site.documents import Page
 from prunescope.server.stores import StoresHere, stores_of
 from prunescope.store.shares import Share
 
@@ -43,8 +42,8 @@ SHAREABLE = (
     urls.jobs.route,
     urls.job.route,
 )
-OF_ITS_ROUTE = {"path_params", "endpoint", "route", "router", "fastapi_inner_astack", "fastapi_function_astack"}
-"""What routing the link's own request has left in its scope."""
+ROUTING_KEYS = {"path_params", "endpoint", "route", "router", "fastapi_inner_astack", "fastapi_function_astack"}
+"""Keys that routing adds to the scope of the link's request."""
 KEPT_HEADERS = {b"host", b"accept", b"accept-encoding"}
 _PATTERNS = tuple(compile_path(template)[0] for template in SHAREABLE)
 EXAMPLE_PATH = "/attributions/9f2c0123456789ab/neurons/15/2194?example=0"
@@ -58,18 +57,12 @@ class ShareRequest(BaseModel):
     path: str = Field(min_length=1, examples=[EXAMPLE_PATH])
 
 
-class ShareDocument(Document):
-    token: str
-    url: str  # absolute, to be sent to somebody else
-    path: str
-    created_at: datetime
+class ShareDocument(Share):
+    url: str  # absolute
 
 
 @api.post(
-    urls.shares.route,
-    status_code=201,
-    responses=problems(422),
-    summary="Make a link that opens a page read-only",
+    urls.shares.route, status_code=201, responses=problems(422), summary="Make a link that opens a page read-only"
 )
 async def create_share(request: Request, response: Response, stores: StoresHere, share: ShareRequest) -> ShareDocument:
     path = share.path
@@ -100,7 +93,7 @@ def _document(request: Request, share: Share) -> ShareDocument:
 
 
 class SharedPage:
-    """The ASGI application at `/s/{token}`."""
+    """The ASGI application at `/s/{token}`; `router` is the whole application's."""
 
     def __init__(self, router: ASGIApp) -> None:
         self.router = router
@@ -123,7 +116,7 @@ class SharedPage:
 
 
 def shareable(path: str) -> bool:
-    """Whether a path (with its query) is a page that can be shared."""
+    """Whether a path (with its query) is that of a page that can be shared; the page may not exist."""
     parts = urlsplit(path)
     plain = unquote(parts.path)
     if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//") or ".." in plain.split("/"):
@@ -132,7 +125,7 @@ def shareable(path: str) -> bool:
 
 
 async def page_exists(request: Request, path: str) -> bool:
-    """Whether a path is a page that can be shared and answers with 200."""
+    """Whether a path is that of a page that can be shared, and its route answers with 200."""
     if not shareable(path):
         return False
     statuses: list[int] = []
@@ -152,10 +145,10 @@ async def page_exists(request: Request, path: str) -> bool:
 
 
 def shared_scope(scope: Scope, path: str, shared_from: str) -> Scope:
-    """The ASGI scope of the shared page, made from the scope of the link's request."""
+    """The ASGI scope of a request for `path`, derived from the scope of the link's request."""
     parts = urlsplit(path)
     return {
-        **{key: value for key, value in scope.items() if key not in OF_ITS_ROUTE},
+        **{key: value for key, value in scope.items() if key not in ROUTING_KEYS},
         "method": "GET",
         "root_path": "",
         "path": unquote(parts.path),

@@ -147,11 +147,11 @@ def test_who_waits_too_long_hears_so_and_the_work_comes_to_its_end_unheard() -> 
         await limits(talk.scope, talk.receive, talk.send)
         assert talk.status == 503 and talk.headers[b"retry-after"] == b"5"
         said = len(talk.answers)
-        assert len(limits.unheard) == 1
+        assert len(limits.abandoned) == 1
         go_on.set()
-        await asyncio.gather(*limits.unheard)
+        await asyncio.gather(*limits.abandoned)
         await asyncio.sleep(0)
-        assert len(talk.answers) == said and not limits.unheard
+        assert len(talk.answers) == said and not limits.abandoned
 
     asyncio.run(scene())
     assert ended == ["work"]
@@ -178,12 +178,12 @@ def test_bodies_that_are_held_have_a_sum() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def scene() -> None:
-        limits = Limits(app, held=9)
+        limits = Limits(app, body_bytes=9)
         for body, status in ((b"[1, 2, 3]", 200), (b"[1, 2, 33]", 503), (b"[1, 2, 3]", 200)):
             talk = Conversation(body)
             await limits(talk.scope, talk.receive, talk.send)
             assert talk.status == status
-        assert limits.free == 9
+        assert limits.free_bytes == 9
 
     asyncio.run(scene())
 
