@@ -9,7 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := requirements.lock
-TEST_PROCESSES ?= 2
+# Three on two cores: tests wait for child processes a third of the time.
+TEST_PROCESSES ?= 3
 # One thread for each process: with more the numeric tests take a fifth longer. The process that a hanging test ends is not started again.
 ALL_TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 

@@ -1,13 +1,11 @@
-"""Contexts of the macros in ``site/parts.html``: menus, facts, legends, and texts of empty lists."""
+"""Contexts of the macros in ``site/parts.html``: menus, facts and legends."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from prunescope.server import urls
-from prunescope.server.site.frame import Frame
 
-Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
@@ -37,16 +35,6 @@ def picker(label: str, names: Mapping[Value, str], current: Value, href: Callabl
 
 
 @dataclass(frozen=True)
-class Empty:
-    """The text shown in place of an empty list, with a link."""
-
-    title: str
-    text: str
-    action: str | None = None
-    action_href: str | None = None
-
-
-@dataclass(frozen=True)
 class Fact:
     """A number under a page's title, with the text before and after it."""
 
@@ -63,16 +51,6 @@ class Legend:
     middle: str
     high: str
     ramp: str
-
-
-@dataclass(frozen=True)
-class ListPage(Generic[Item]):
-    """The context of a list of documents, newest first; ``empty`` is shown if there are none."""
-
-    frame: Frame
-    items: list[Item]
-    empty: Empty
-    older_href: str | None
 
 
 class Href(Protocol):

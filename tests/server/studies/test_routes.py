@@ -12,6 +12,7 @@ from tests.server.conftest import (
     add_model,
 )
 from tests.server.jobs.test_routes import STUDY, submit
+from tests.waiting import wait_for
 
 GRID: dict[str, Any] = {
     "models": ["demo"],
@@ -160,7 +161,7 @@ def test_all_failed_cells_of_a_study_are_tried_again_at_once(client: TestClient,
     again = client.post(document["retry_href"])
     assert again.status_code == 202 and again.json()["id"] == job["id"]
     assert client.get(address).json()["failed"] == 0
-    assert all(stores.jobs.get(each).sent for each in lost), "their messages have left"
+    wait_for(lambda: all(stores.jobs.get(each).sent for each in lost))  # the sweeper sends their messages
     assert client.post(f"/api/v1/studies/{'9' * 16}/retry").status_code == 404
 
 
