@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from prunescope.display import data_frame, html_frame, html_table
 from prunescope.errors import PrunescopeError, prunescope_errors
 from prunescope.jobs.paths import expanded
-from prunescope.server.attributions.opened import OpenAttribution, Whereabouts
+from prunescope.server.attributions.opened import AttributionLocation, OpenAttribution
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.export.files import FigureQuery, neuron_file
 from prunescope.server.neurons.page import default_view
 from prunescope.server.neurons.queries import neuron_document
-from prunescope.server.record_names import RecordNames
 from prunescope.server.site import formats
 from prunescope.settings import read_settings
+from prunescope.store.artefacts.names import RecordNames
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.store.attributions.documents import NeuronRow
@@ -159,7 +159,7 @@ class Attribution:
         names = RecordNames(_NoRecords(), read_settings())
         self.path = path
         try:
-            self._opened = OpenAttribution(Path(path).name, Whereabouts(str(path), ""), names)
+            self._opened = OpenAttribution(Path(path).name, AttributionLocation(str(path), ""), names)
         except FileNotFoundError as error:
             raise PrunescopeError(f"{path}: there is no attribution") from error
         self.label = self._opened.label

@@ -13,13 +13,13 @@ from prunescope.jobs.documents import JobSummary
 from prunescope.jobs.problems import not_found
 from prunescope.jobs.queue import ANSWER_SECONDS, async_redis_client, celery_app, redis_client, send
 from prunescope.jobs.settings import Settings
-from prunescope.server.attributions.opened import OpenAttributions, Whereabouts
+from prunescope.server.attributions.opened import AttributionLocation, OpenAttributions
 from prunescope.server.feed import Feed
 from prunescope.server.limits import Turns
 from prunescope.server.outbox import Outbox
-from prunescope.server.record_names import RecordNames
 from prunescope.store import submission
 from prunescope.store.artefacts.folders import Artefacts
+from prunescope.store.artefacts.names import RecordNames
 
 DATABASE_SECONDS = 5.0
 """Maximum time that a request waits for a database connection, and for one statement."""
@@ -34,12 +34,12 @@ class AttributionLocator:
     artefacts: Artefacts
     seen: dict[str, float] = field(default_factory=dict)
 
-    def find(self, id: str) -> Whereabouts:
+    def find(self, id: str) -> AttributionLocation:
         """The location of an attribution. Raises Problem 404 if it does not exist."""
         folder = self.artefacts.local_path("attribution", id)
         if folder is not None:
             try:
-                return Whereabouts(str(folder), str((folder / "zarr.json").stat().st_mtime_ns))
+                return AttributionLocation(str(folder), str((folder / "zarr.json").stat().st_mtime_ns))
             except (FileNotFoundError, NotADirectoryError):
                 raise not_found("attribution", id) from None
         now = time.monotonic()
@@ -47,7 +47,7 @@ class AttributionLocator:
             if not self.artefacts.exists("attribution", id):
                 raise not_found("attribution", id)
             self.seen[id] = now
-        return Whereabouts(self.artefacts.path("attribution", id), "remote")
+        return AttributionLocation(self.artefacts.path("attribution", id), "remote")
 
 
 @dataclass(frozen=True)

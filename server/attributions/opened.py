@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from prunescope.jobs.labels import WORD_SOURCES
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary
-from prunescope.server.labels import WORD_SOURCES
-from prunescope.server.record_names import RecordNames
 from prunescope.store.artefacts.manifest import Damaged
+from prunescope.store.artefacts.names import RecordNames
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
 from prunescope.store.attributions.summary import ListedAttribution
@@ -24,7 +24,7 @@ MAX_OPEN = 4
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class AttributionLocation:
     """The location of an attribution. ``version`` changes when the artefact is replaced."""
 
     location: str
@@ -38,7 +38,7 @@ class OpenAttribution:
     Damaged if the artefact cannot be read.
     """
 
-    def __init__(self, id: str, where: Whereabouts, names: RecordNames) -> None:
+    def __init__(self, id: str, where: AttributionLocation, names: RecordNames) -> None:
         self.id = id
         self._names = names
         self.where = where
@@ -160,10 +160,10 @@ class OpenAttributions:
     ``find`` locates an attribution by its id, and raises Problem 404 for an unknown id.
     """
 
-    def __init__(self, find: Callable[[str], Whereabouts], names: RecordNames, most: int = MAX_OPEN) -> None:
+    def __init__(self, find: Callable[[str], AttributionLocation], names: RecordNames, most: int = MAX_OPEN) -> None:
         self._find = find
         self._names = names
-        self._damaged: dict[str, tuple[Whereabouts, str]] = {}
+        self._damaged: dict[str, tuple[AttributionLocation, str]] = {}
         self._opened = lru_cache(most)(self._open)
         self._listed = lru_cache(MAX_LISTED)(self._list)
 
@@ -185,7 +185,7 @@ class OpenAttributions:
         """The entry in lists of an attribution whose record has no summary, read from the artefact and cached."""
         return self._listed(id, self._find(id))
 
-    def _open(self, id: str, where: Whereabouts) -> OpenAttribution:
+    def _open(self, id: str, where: AttributionLocation) -> OpenAttribution:
         try:
             opened = OpenAttribution(id, where, self._names)
         except Damaged as error:
@@ -194,7 +194,7 @@ class OpenAttributions:
         self._damaged.pop(id, None)
         return opened
 
-    def _list(self, id: str, where: Whereabouts) -> ListedAttribution:
+    def _list(self, id: str, where: AttributionLocation) -> ListedAttribution:
         return ListedAttribution.read(self._open(id, where).store)
 
     def forget(self, id: str) -> None:

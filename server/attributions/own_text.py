@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from prunescope.jobs.bounds import MAX_TEXT_CHARACTERS
+from prunescope.jobs.labels import WORD_SOURCES, Described, attribution_facts, told_apart
 from prunescope.jobs.neurons import parse_neuron
 from prunescope.jobs.vocabulary import NO_PROMPT, PROMPTS, TASKS
 from prunescope.server import urls
 from prunescope.server.attributions.documents import OtherText, OwnTextForm
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.labels import WORD_SOURCES, Described, attribution_facts, told_apart
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Choice
 from prunescope.server.stores import Stores

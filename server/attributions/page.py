@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from prunescope.jobs.documents import JobKind
+from prunescope.jobs.labels import WORD_SOURCES
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
-from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from prunescope.jobs.labels import texts_label
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
@@ -18,7 +19,6 @@ from prunescope.server.attributions.documents import (
     WordRow,
 )
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.labels import texts_label
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prunescope.jobs.labels import WORD_SOURCES
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
 from prunescope.server.attributions.documents import VariantSummary
@@ -17,7 +18,6 @@ from prunescope.server.comparisons.documents import (
     SharedNeuron,
     TopComparison,
 )
-from prunescope.server.labels import WORD_SOURCES
 from prunescope.server.site.documents import Link
 from prunescope.server.stores import Stores
 from prunescope.store.attributions.comparison import Comparison, Top

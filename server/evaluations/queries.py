@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from prunescope.jobs.labels import Described, measured_label, told_apart
 from prunescope.jobs.problems import Problem, bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.jobs.vocabulary import TASKS
@@ -20,7 +21,6 @@ from prunescope.server.evaluations.documents import (
     TaskExamples,
     TextPerplexity,
 )
-from prunescope.server.labels import Described, measured_label, told_apart
 from prunescope.server.models.queries import is_dense
 from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names, job_link

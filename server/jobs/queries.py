@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from prunescope.jobs.documents import ACTIVE, Job, JobKind, JobState, JobSummary
+from prunescope.jobs.labels import Described, told_apart
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.jobs.references import references_of
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobDetail, JobDocument, JobItem
-from prunescope.server.labels import Described, told_apart
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobKind
+from prunescope.jobs.labels import spec_fields
 from prunescope.server import urls
-from prunescope.server.labels import spec_fields
 from prunescope.server.models.documents import ModelDocument, ModelSummary
 from prunescope.server.models.matrices import Matrices, Shown, matrices_of, measured
 from prunescope.server.site.documents import Link, Page

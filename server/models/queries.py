@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from prunescope.jobs.labels import Described, measured_label, texts_label, told_apart
 from prunescope.jobs.problems import Problem, not_found
 from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference, references_of
 from prunescope.server import urls
-from prunescope.server.labels import Described, measured_label, texts_label, told_apart
 from prunescope.server.models.documents import FileDocument, ModelDocument, ModelSummary
 from prunescope.server.models.reports import PRUNING_JSON, Report, read_report, report_fields, settings_of
 from prunescope.server.site.documents import Link, Page

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from prunescope.server.labels import typed_pattern
+from prunescope.jobs.labels import typed_pattern
 from prunescope.server.models.documents import (
     Finite,
     LayerDocument,

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prunescope.jobs.documents import JobKind
+from prunescope.jobs.labels import spec_fields
 from prunescope.server import urls
-from prunescope.server.labels import spec_fields
 from prunescope.server.new_job.documents import JobForm
 from prunescope.server.new_job.queries import SourceJob
 from prunescope.server.new_job.sections import Sections, sections_of

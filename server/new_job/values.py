@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from prunescope.jobs.documents import JobKind
+from prunescope.jobs.labels import spec_fields, typed, typed_pattern
 from prunescope.jobs.problems import bad_field, near_names, unknown_name
-from prunescope.server.labels import spec_fields, typed, typed_pattern
 from prunescope.server.new_job.sections import Field, Sections
 from prunescope.server.site.documents import Choice
 

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from prunescope.frontend import STATIC, TEMPLATES
+from prunescope.jobs.labels import quoted
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
-from prunescope.server.labels import quoted
 from prunescope.server.site import formats
 from prunescope.server.site.glossary import term
 from prunescope.server.static import folder_version

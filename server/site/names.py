@@ -5,9 +5,9 @@ from typing import Any
 
 from prunescope.jobs.briefs import count_of
 from prunescope.jobs.documents import JobKind, JobSummary
+from prunescope.jobs.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
-from prunescope.server.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
 from prunescope.server.site.documents import Link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunescope.jobs.documents import JobKind, JobState, JobSummary
+from prunescope.jobs.labels import Described, study_title, told_apart
 from prunescope.jobs.problems import bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.jobs.queries import job_items
-from prunescope.server.labels import Described, study_title, told_apart
 from prunescope.server.site.documents import Link, Page, Window
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores

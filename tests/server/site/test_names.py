@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 
 import prunescope
 from prunescope.jobs.fingerprints import fingerprint
+from prunescope.jobs.labels import Described, measured_label, pruned_label, told_apart
 from prunescope.jobs.references import DEMO_FOLDER, canonical_reference
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import PruneSpec, StudySpec
-from prunescope.server.labels import Described, measured_label, pruned_label, told_apart
 from prunescope.server.stores import Stores
 from prunescope.store.studies.grid import plan
 from tests.server.conftest import ATTRIBUTION, PRUNED, add_evaluation, add_model

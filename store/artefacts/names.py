@@ -12,9 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from prunescope.jobs.references import PRUNED, canonical_reference
-from prunescope.jobs.settings import Settings
-from prunescope.server.labels import (
+from prunescope.jobs.labels import (
     SEPARATOR,
     Described,
     attribution_facts,
@@ -25,6 +23,8 @@ from prunescope.server.labels import (
     texts_label,
     told_apart,
 )
+from prunescope.jobs.references import PRUNED, canonical_reference
+from prunescope.jobs.settings import Settings
 from prunescope.store.artefacts.records import Record, Results
 
 Mark = tuple[int, datetime]

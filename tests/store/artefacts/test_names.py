@@ -1,12 +1,12 @@
-"""Names that are made anew for a part of the records are those that all of them would be given together."""
+"""Names of records: when some are computed again, the result is that of computing all of them together."""
 
 import random
 from typing import Any
 
 import pytest
 
-from prunescope.server.record_names import RecordNames
-from prunescope.server.stores import Stores
+from prunescope.store.artefacts.names import RecordNames
+from prunescope.store.submission import Stores
 
 TASKS = ("sst2", "rte", "boolq")
 
