@@ -61,9 +61,7 @@ class MatrixDocument(Document):
     sparsity: Annotated[float, Field(ge=0, le=1)]
     relative_error: Readable[Finite | None] = None  # output error, ||WX - W'X|| / ||WX||
     damping_retries: Readable[int] = 0  # how often the damping was raised before the Hessian could be factored
-    permuted: Readable[bool] = (
-        False  # whether the pattern holds in the n:m order, not in the saved order of the columns
-    )
+    permuted: Readable[bool] = False  # whether the pattern holds in the n:m order of the columns, not in the saved one
     sparsity_note: Readable[str] = ""  # why the sparsity differs from the requested one by a percentage point or more
     error_note: Readable[str] = ""  # why the output error could not be measured
 
@@ -109,9 +107,7 @@ class CalibrationDocument(Document):
     samples: Readable[int | None] = None
     seqlen: Readable[int | None] = None
     seed: Readable[int | None] = None
-    bos: Readable[bool | None] = (
-        None  # whether every window begins with BOS; None if the windows were given as token ids
-    )
+    bos: Readable[bool | None] = None  # whether every window begins with BOS; None if token ids were given
     tokens: Readable[int | None] = None
     sha256: Readable[str | None] = None  # of the windows' token ids
 
