@@ -53,17 +53,15 @@ def get_attribution(
     sort: Sort = "rank",
 ) -> AttributionDocument:
     opened = stores.attributions.get(attribution)
-    record = stores.results.many("attribution", [attribution]).get(attribution)
-    return attribution_document(opened, variant=variant, word=word, layer=layer, sort=sort, record=record)
+    return attribution_document(stores, opened, variant=variant, word=word, layer=layer, sort=sort)
 
 
 @pages.get(urls.attribution.route)
 def show_attribution(request: Request, stores: StoresHere, attribution: str) -> Response:
     asked = Asked(request, "variant", "word")
     opened = stores.attributions.get(attribution)
-    record = stores.results.many("attribution", [attribution]).get(attribution)
     document = asked.read(
-        lambda: attribution_document(opened, variant=asked.text("variant"), word=asked.text("word"), record=record)
+        lambda: attribution_document(stores, opened, variant=asked.text("variant"), word=asked.text("word"))
     )
     frame = attribution_frame(
         request, document.label, opened, scripts=("site/charts", "texts/texts"), notices=asked.notices
