@@ -87,17 +87,14 @@ def _searched(stores: Stores, given: str | None) -> list[OpenAttribution]:
 
 
 def _neurons(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:
-    try:
+    with suppress(Problem):
         layer, neuron = parse_neuron(wanted)
-    except Problem:
-        return []
-    hits = []
-    for opened in attributions:
-        with suppress(NoSuchNeuron):
-            opened.store.check(layer, neuron)
-            href = urls.neuron(opened.id, layer, neuron)
-            hits.append(SearchHit(kind="neuron", label=format_neuron(layer, neuron), note=opened.label, href=href))
-    return hits[:1]  # in the newest attribution that has this neuron
+        for opened in attributions:  # only the newest attribution that has this neuron
+            with suppress(NoSuchNeuron):
+                opened.store.check(layer, neuron)
+                href = urls.neuron(opened.id, layer, neuron)
+                return [SearchHit(kind="neuron", label=format_neuron(layer, neuron), note=opened.label, href=href)]
+    return []
 
 
 def _words(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:
