@@ -13,7 +13,7 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
+from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame
 from prunescope.server.site.parts import Picker, picker
 from prunescope.store.attributions.causal import Effect
 
@@ -52,7 +52,7 @@ def attribution_frame(
     notices: tuple[str, ...] = (),
 ) -> Frame:
     """The frame of a page about an attribution. The breadcrumbs are the list of attributions, then ``crumbs``."""
-    return make_frame(
+    return Frame(
         request,
         title,
         ATTRIBUTIONS,

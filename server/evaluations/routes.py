@@ -12,7 +12,7 @@ from prunescope.server.evaluations.page import EvaluationPage, EvaluationsPage, 
 from prunescope.server.evaluations.queries import evaluation_document, evaluation_list, task_examples
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import EVALUATIONS, Crumb, make_frame, render
+from prunescope.server.site.frame import EVALUATIONS, Crumb, Frame, render
 from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Evaluations"])
@@ -28,7 +28,7 @@ def list_evaluations(stores: StoresHere, cursor: str | None = None, limit: int =
 def show_evaluations(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     document = asked.read(lambda: evaluation_list(stores, cursor=asked.text("cursor")))
-    frame = make_frame(request, "Evaluations", section="Evaluations", notices=asked.notices)
+    frame = Frame(request, "Evaluations", section="Evaluations", notices=asked.notices)
     return render("evaluations/list", EvaluationsPage(frame, document))
 
 
@@ -41,7 +41,7 @@ def get_evaluation(stores: StoresHere, evaluation: str) -> EvaluationDocument:
 def show_evaluation(request: Request, stores: StoresHere, evaluation: str) -> Response:
     asked = Asked(request)
     document = evaluation_document(stores, evaluation)
-    frame = make_frame(request, document.label, EVALUATIONS, section="Evaluations", notices=asked.notices)
+    frame = Frame(request, document.label, EVALUATIONS, section="Evaluations", notices=asked.notices)
     return render("evaluations/evaluation", EvaluationPage(frame, document, delete_href=urls.api(document.href)))
 
 
@@ -81,5 +81,5 @@ def show_task(request: Request, stores: StoresHere, evaluation: str, task: str) 
     )
     crumb = Crumb(document.evaluation.label, document.evaluation.href)
     title = f"{task} · {document.model.label}"
-    frame = make_frame(request, title, EVALUATIONS, crumb, section="Evaluations", notices=asked.notices)
+    frame = Frame(request, title, EVALUATIONS, crumb, section="Evaluations", notices=asked.notices)
     return render("evaluations/task", TaskPage(frame, document, job=json.dumps(document.attribution_job)))

@@ -61,9 +61,6 @@ class Frame:
         self.events_href = None if self.shared else events_href
 
 
-make_frame = Frame
-
-
 def address(request: Request) -> str:
     """The path in the browser's address bar: the page's own, or the share link's."""
     return str(request.scope.get("shared_from", request.url.path))
@@ -108,4 +105,4 @@ def error_page(request: Request, problem: Problem) -> HTMLResponse:
     """The error page of a problem."""
     told = [f"{field['field']}: {field['message']}" for field in problem.document()["errors"]]
     errors = [] if told == [problem.detail] else told
-    return render("site/error", ErrorPage(make_frame(request, problem.title), problem, errors), problem.status)
+    return render("site/error", ErrorPage(Frame(request, problem.title), problem, errors), problem.status)

@@ -15,7 +15,7 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.models.queries import model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document
-from prunescope.server.site.frame import Frame, make_frame, render
+from prunescope.server.site.frame import Frame, render
 from prunescope.server.stores import Stores, StoresHere
 from prunescope.store.attributions.activations import NoSuchNeuron
 
@@ -71,9 +71,7 @@ def show_search(request: Request, stores: StoresHere) -> Response:
     only = neuron or (document.items[0] if len(document.items) == 1 else None)
     if only is not None:
         return RedirectResponse(only.href, status_code=303)
-    frame = make_frame(
-        request, "Search", query=document.query, attribution=asked.text("attribution"), notices=asked.notices
-    )
+    frame = Frame(request, "Search", query=document.query, attribution=asked.text("attribution"), notices=asked.notices)
     return render("site/search", SearchPage(frame, document))
 
 
