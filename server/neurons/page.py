@@ -93,10 +93,9 @@ def neuron_view(document: NeuronDocument, query: Mapping[str, str], *, every: bo
     spelled = {key: value for key, value in query.items() if (key, value) != ("example", TELLING)}
     return read_view(
         spelled,
-        examples=[*lengths],
+        examples=[default_example(document), *lengths],
         variants=[variant.name for variant in document.variants[1:]],
         activation=document.activation,
-        example=default_example(document),
         tokens=lambda example: max(lengths.values()) if every else lengths[example],
     )
 
