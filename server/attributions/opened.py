@@ -1,7 +1,7 @@
 """Open attributions: each with its Zarr group and tables. The last few are cached, so that a neuron's page reads only
 one chunk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -137,20 +137,15 @@ class OpenAttribution:
         that of a skipped text."""
         known = [each.index for each in self.examples]
         if example not in known:
-            raise no_such_example(example, known)
+            names = [*map(str, known)]
+            message = f"there is no example {example}; the examples are {', '.join(names)}"
+            raise bad_field("example", example, names, message)
         return known.index(example)
 
 
 def no_such_neuron(error: NoSuchNeuron) -> Problem:
     """Problem 404 that names the existing layers and neurons."""
     return Problem(404, "not-found", "No such neuron", str(error))
-
-
-def no_such_example(example: int, known: Sequence[int]) -> Problem:
-    """Problem 422 that names the existing examples."""
-    names = [*map(str, known)]
-    message = f"there is no example {example}; the examples are {', '.join(names)}"
-    return bad_field("example", example, names, message)
 
 
 class OpenAttributions:

@@ -17,9 +17,9 @@ class ComparisonPage:
     document: ComparisonDocument
     top_picker: Picker
     other_href: str
-    plotly: str
     layers_data: dict[str, object]
     scores_data: dict[str, object]
+    plotly: str = urls.PLOTLY
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ def comparison_page(document: ComparisonDocument, frame: Frame, here: str) -> Co
         document=document,
         top_picker=replace(tops, shown=f"Best {tops.shown} of each layer"),
         other_href=urls.comparisons(document.first.id),
-        plotly=urls.PLOTLY,
         layers_data=_layers_data(document),
         scores_data=_scores_data(document),
     )

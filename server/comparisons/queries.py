@@ -51,10 +51,12 @@ def comparable_attributions(stores: Stores, attribution: str) -> ComparableAttri
                 comparison_href=urls.comparison(attribution, found.id),
             )
         )
-    link = Link(label=own.label, href=urls.attribution(attribution))
     dense = own.variants[0]
     return ComparableAttributions(
-        items=items, attribution=link, dense=Link(label=dense.label, href=dense.href), model=dense.model
+        items=items,
+        attribution=Link(label=own.label, href=urls.attribution(attribution)),
+        dense=Link(label=dense.label, href=dense.href),
+        model=dense.model,
     )
 
 
@@ -75,6 +77,7 @@ def comparison_document(
     shared = compared.shared(chosen)[:MAX_SHARED]
     sizes = [Top(count=count) for count in TOP_COUNTS if 2 * count <= compared.population]
     sizes += [Top.parse(share) for share in TOP_SHARES]
+    offered = [str(count) for count in TOP_COUNTS[:4] if 2 * count <= first.store.neurons]  # at most half of a layer
     state = None if top is None or str(chosen) == DEFAULT_TOP else str(chosen)
     texts = [{example.text for example in opened.examples} for opened in (first, second)]
     words = [{fold(word) for word in opened.tables.words_list} for opened in (first, second)]
@@ -87,7 +90,7 @@ def comparison_document(
         layers=layers,
         population=compared.population,
         top=str(chosen),
-        tops=_tops(first.store.neurons, chosen),
+        tops=list(dict.fromkeys([*offered, *TOP_SHARES, str(chosen)])),
         over_all=[
             TopComparison(top=str(found.top), anywhere=found.anywhere, in_layers=found.in_layers)
             for found in map(compared.over_all, sorted(sizes, key=lambda size: size.of(compared.population)))
@@ -181,9 +184,3 @@ def _settings(first: OpenAttribution, second: OpenAttribution) -> list[Setting]:
         Setting(name=name, first=value, second=seconds[name], differs=value != seconds[name])
         for name, value in firsts.items()
     ]
-
-
-def _tops(neurons: int, chosen: Top) -> list[str]:
-    """Return the offered values of ``top``: at most half of a layer's neurons, and the chosen value."""
-    offered = [str(count) for count in TOP_COUNTS[:4] if 2 * count <= neurons] + list(TOP_SHARES)
-    return offered if str(chosen) in offered else [*offered, str(chosen)]

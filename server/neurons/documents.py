@@ -4,7 +4,7 @@ from typing import Literal
 
 from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary
 from prunescope.server.site.documents import Document, Link, Page
-from prunescope.store.attributions.documents import Interval, MaskedFraction, NeuronWord, Spread
+from prunescope.store.attributions.documents import Interval, NeuronDetail
 
 
 class Variant(VariantSummary):
@@ -42,37 +42,22 @@ class Neighbours(Document):
     next_in_rank: Neighbour | None
 
 
-class NeuronDocument(Document):
+class NeuronDocument(NeuronDetail):
     """One neuron: activations at all tokens of the examples in the dense and the pruned models, and statistics."""
 
     attribution: str
-    layer: int
-    neuron: int
-    score: float | None
-    rank: int | None
-    p_value: float | None  # permutation test; at least 1 / (permutations + 1)
-    word: str | None
-    masked_fraction: MaskedFraction | None  # of the first pruned variant
     examples: list[Example]
     variants: list[Variant]
-    name: str
     label: str  # the attribution's
     href: str
     attribution_href: str
     layer_href: str
-    lift: float | None
-    q_value: float | None  # normal approximation, Benjamini-Hochberg over all neurons
     permutations: int
     layers: list[int]  # the recorded ones
     neurons: int  # per layer
     neuron_count: int  # number of ranked neurons
     not_ranked: str | None  # reason why the neuron has no rank, as a sentence
     activation: str  # relu, abs or raw: transforms the activations in the Score and in ``words``
-    words: list[NeuronWord]
-    drops: dict[str, float | None]  # on ``word``, per pruned variant
-    intervals: dict[str, tuple[float, float] | None]  # of ``drops``, 95 %, bootstrap over texts
-    spread: dict[str, Spread]  # per variant
-    masked_fractions: dict[str, MaskedFraction]  # per pruned variant
     controls: dict[str, NeuronControls]
     neighbours: Neighbours
     heatmaps: dict[str, str]  # "csv", "svg", "png", "html" -> address
@@ -131,18 +116,10 @@ class TextNeuron(NeuronRow):
     activations: dict[str, float | None]
 
     @property
-    def dense(self) -> float | None:
-        return self.activations.get("dense")
-
-    @property
-    def pruned(self) -> float | None:
-        """The mean activation in the first pruned variant."""
-        return self.activations.get("pruned-1")
-
-    @property
     def change(self) -> float | None:
-        """(pruned - dense) / dense; None if dense is not positive."""
-        return None if self.dense is None or self.pruned is None or self.dense <= 0 else self.pruned / self.dense - 1
+        """(pruned - dense) / dense in the first pruned variant; None if dense is not positive."""
+        dense, pruned = self.activations.get("dense"), self.activations.get("pruned-1")
+        return None if dense is None or pruned is None or dense <= 0 else pruned / dense - 1
 
 
 class AnsweringDocument(Page[AnsweringNeuron]):

@@ -82,24 +82,21 @@ class NeuronPage:
 def default_view(document: NeuronDocument) -> View:
     """The view without a query: the first pruned model, and the text with the largest loss on the neuron's own word in
     any pruned model."""
-    dense, *pruned = document.variants
-    example = default_example(document.examples, dense, pruned, document.word, document.activation)
-    return View(example=example, variant=pruned[0].name, activation=document.activation)
+    return View(example=default_example(document), variant=document.variants[1].name, activation=document.activation)
 
 
-def neuron_view(document: NeuronDocument, query: Mapping[str, str]) -> View:
-    """Parse the query of a neuron's page. Problem 422 for a wrong value."""
-    default = default_view(document)
+def neuron_view(document: NeuronDocument, query: Mapping[str, str], *, every: bool = False) -> View:
+    """Parse the query of a neuron's page, or of a figure of ``every`` example, whose token may be in any of them.
+    Problem 422 for a wrong value."""
     lengths = {example.index: len(example.tokens) for example in document.examples}
     # `example=telling` is the default.
     spelled = {key: value for key, value in query.items() if (key, value) != ("example", TELLING)}
     return read_view(
         spelled,
-        examples=[*lengths],
+        examples=[default_example(document), *lengths],
         variants=[variant.name for variant in document.variants[1:]],
         activation=document.activation,
-        example=default.example,
-        tokens=lengths.__getitem__,
+        tokens=lambda example: max(lengths.values()) if every else lengths[example],
     )
 
 

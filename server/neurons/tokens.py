@@ -186,28 +186,27 @@ def _name(tokens: Sequence[str], place: int) -> str:
     return f"rest of {formats.token_name(first)}"
 
 
-def default_example(
-    examples: list[Example], dense: Variant, variants: Sequence[Variant], word: str | None, activation: str
-) -> int:
-    """The index of the example with the largest loss at a token of ``word`` in any variant; if no example contains the
-    word, at any influential token."""
+def default_example(neuron: NeuronDocument) -> int:
+    """The index of the example with the largest loss at a token of the neuron's own word in any pruned model; if no
+    example contains the word, at any influential token."""
+    examples, word = neuron.examples, neuron.word
+    dense, *pruned = neuron.variants
     holding = [place for place, example in enumerate(examples) if _tokens_of(example, word)]
-    places = holding or range(len(examples))
 
     def largest_loss(place: int) -> float:
         example = examples[place]
         tokens = _tokens_of(example, word) if holding else [i for i, on in enumerate(example.influential) if on]
-        before = [transformed(dense.activations[place][i], activation) for i in tokens]
+        before = [transformed(dense.activations[place][i], neuron.activation) for i in tokens]
         return max(
             (
-                value - transformed(variant.activations[place][i], activation)
-                for variant in variants
+                value - transformed(variant.activations[place][i], neuron.activation)
+                for variant in pruned
                 for i, value in zip(tokens, before, strict=True)
             ),
             default=-math.inf,
         )
 
-    return examples[max(places, key=largest_loss)].index
+    return examples[max(holding or range(len(examples)), key=largest_loss)].index
 
 
 def _tokens_of(example: Example, word: str | None) -> list[int]:

@@ -41,17 +41,15 @@ def read_view(
     examples: Sequence[int],
     variants: Sequence[str],
     activation: str,
-    example: int | None = None,
     tokens: Callable[[int], int] | None = None,
 ) -> View:
     """Parse a query; missing parameters get their defaults. Problem 422 for a wrong value.
 
-    ``examples`` are the existing indices, ``example`` is the default (None: the first), ``variants`` are the names
-    of the pruned variants, ``activation`` is the attribution's, ``tokens`` returns the number of tokens of an example
+    ``examples`` are the existing indices, the default first (it may be repeated), ``variants`` are the names of the
+    pruned variants, ``activation`` is the attribution's, ``tokens`` returns the number of tokens of an example
     (None: the token's position is not checked).
     """
-    default = examples[0] if example is None else example
-    chosen = int(_one_of(query, "example", [str(default), *map(str, examples)]))
+    chosen = int(_one_of(query, "example", [*map(str, examples)]))
     return View(
         example=chosen,
         variant=_one_of(query, "variant", variants),

@@ -3,7 +3,7 @@ texts or words."""
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from prunescope.jobs.bounds import MAX_NAME, MAX_ROWS, MAX_TEXTS, MAX_WORD_CHARACTERS, MAX_WORDS
 from prunescope.jobs.vocabulary import WORD_SOURCES
@@ -51,20 +51,16 @@ class TextJob(JobDocument):
     then_href: str
 
 
-class OwnText(BaseModel):
+class OwnText(BaseModel, extra="forbid"):
     """A text, optionally with its label and its influential words."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: str  # the spec limits the lengths of text and label
     label: str | None = None
     words: Words | None = Field(default=None, description="its influential words, where they are chosen by hand")
 
 
-class OwnTexts(BaseModel):
+class OwnTexts(BaseModel, extra="forbid"):
     """The body of a request with one own text, or several."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: str | None = None
     label: str | None = None
@@ -89,10 +85,8 @@ class OwnTexts(BaseModel):
         return [{"text": self.text, "label": self.label, "words": self.words}]
 
 
-class OtherWords(BaseModel):
+class OtherWords(BaseModel, extra="forbid"):
     """The body of a request with other influential words for an attribution's texts."""
-
-    model_config = ConfigDict(extra="forbid")
 
     words: dict[Annotated[int, Field(ge=0, le=MAX_ROWS)], Words] = Field(
         max_length=MAX_TEXTS,

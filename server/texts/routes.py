@@ -25,8 +25,7 @@ from prunescope.server.stores import Stores, StoresHere
 from prunescope.server.texts.documents import AttributionTexts, OtherWords, OwnTexts, TextJob
 from prunescope.server.texts.form import Fields, Form, first_value, shown_words, typed_texts
 from prunescope.server.texts.page import choosing_page, texts_page
-from prunescope.server.texts.queries import attribution_texts, text_words
-from prunescope.server.texts.specs import other_words_spec, own_text_spec
+from prunescope.server.texts.queries import attribution_texts, other_words_spec, own_text_spec, text_words
 from prunescope.store import submission
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])

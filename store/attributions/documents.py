@@ -9,9 +9,8 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
 
-class NeuronRow(Document):
-    """One neuron in a list. `score` is Eq. 1 of arXiv 2503.01542; `drop` and its interval belong to one pruned
-    variant."""
+class NeuronScore(Document):
+    """One neuron with its Score, Eq. 1 of arXiv 2503.01542, and the tests of the Score."""
 
     layer: int
     neuron: int
@@ -19,10 +18,15 @@ class NeuronRow(Document):
     score: float | None
     rank: int | None  # from 1, over all ranked neurons of the attribution
     word: str | None  # own word: the influential word with the highest mean activation in the dense model
-    drop: float | None  # 1 - pruned / dense mean activation on the own word
     lift: float | None
     p_value: float | None  # permutation test
     q_value: float | None  # normal approximation, Benjamini-Hochberg over all neurons; can be below p_value
+
+
+class NeuronRow(NeuronScore):
+    """One neuron in a list. `drop` and its interval belong to one pruned variant."""
+
+    drop: float | None  # 1 - pruned / dense mean activation on the own word
     low: float | None = None  # ends of the drop's 95 % bootstrap interval over texts
     high: float | None = None
 
@@ -57,7 +61,7 @@ class NeuronWord(Document):
     drop: dict[str, float | None]
 
 
-class NeuronDetail(NeuronRow):
+class NeuronDetail(NeuronScore):
     """One neuron with all of its data except the activations. The dictionaries are by variant; `masked_fraction` is
     that of one pruned variant, None without pruned variants."""
 

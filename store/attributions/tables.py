@@ -174,7 +174,7 @@ class AttributionTables:
             for name in pruned
         }
         return NeuronDetail(
-            **row.model_dump(),
+            **row.model_dump(exclude={"drop", "low", "high"}),
             masked_fraction=masked[self._variant(variant)] if pruned else None,
             masked_fractions=masked,
             drops={name: _number(self.store.array(f"drop/{name}")[layer, neuron]) for name in pruned},

@@ -266,7 +266,7 @@ def test_what_an_attribution_does_not_have(attribution: Attribution) -> None:
         (lambda: attribution.neuron(9, 0), "layers are 0 to 3"),
         (lambda: attribution.activations(0, [-1]), "the neurons of a layer are 0 to"),
         (lambda: attribution.neurons(variant="pruned-7"), "pruned-7"),
-        (lambda: neuron.export("svg", example=7), "there is no example 7"),
+        (lambda: neuron.export("svg", example=7), "example: '7' is not known"),
         (lambda: neuron.export("gif"), "gif"),  # type: ignore[arg-type]
     ):
         with pytest.raises(PrunescopeError, match=said):

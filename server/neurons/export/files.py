@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,20 +9,16 @@ from fastapi import Query
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.attributions.opened import no_such_example
 from prunescope.server.neurons.documents import NeuronDocument
-from prunescope.server.neurons.export.budget import check_figure, check_pixels
-from prunescope.server.neurons.export.figure import neuron_figure
+from prunescope.server.neurons.export.figure import check_figure, check_pixels, neuron_figure
 from prunescope.server.neurons.export.raster import png_of
 from prunescope.server.neurons.export.svg import neuron_svg
-from prunescope.server.neurons.page import TELLING, default_view, file_facts
+from prunescope.server.neurons.page import file_facts, neuron_view
 from prunescope.server.neurons.tokens import read_example
 from prunescope.server.neurons.view import View, transformed
 from prunescope.server.site.formats import harmless
 from prunescope.server.site.frame import environment
 from prunescope.server.site.palette import PALETTES, Curve, Theme
-
-EXAMPLE = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -56,12 +51,14 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: FigureQuery) -> File:
     503 if the PNG cannot be drawn."""
     if form not in urls.HEATMAP_FORMS:
         raise bad_field("form", form, list(urls.HEATMAP_FORMS), unknown_name(form, urls.HEATMAP_FORMS))
-    view, chosen = _view(neuron, asked)
-    only = "" if asked.example is None else f"-example-{view.example}"
+    given = {key: str(value) for key, value in vars(asked).items() if value is not None}
+    view = neuron_view(neuron, given, every=asked.example is None)
+    one = None if asked.example is None else view.example
+    chosen = [place for place, example in enumerate(neuron.examples) if one in (None, example.index)]
+    only = "" if one is None else f"-example-{one}"
     name = f"{neuron.attribution}-L{neuron.layer}-N{neuron.neuron}{only}.{form}"
     if form == "csv":
         return File(_csv(neuron, view, chosen, asked).encode(), "text/csv; charset=utf-8", name)
-    one = None if asked.example is None else view.example
     check_figure(neuron, chosen, one)
     figure = neuron_figure(neuron, view, chosen, PALETTES[asked.theme], file_facts(neuron, view))
     if form == "html":
@@ -72,42 +69,6 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: FigureQuery) -> File:
         return File(svg.encode(), "image/svg+xml; charset=utf-8", name)
     check_pixels(svg, neuron, one)
     return File(png_of(svg), "image/png", name)
-
-
-def _view(neuron: NeuronDocument, asked: FigureQuery) -> tuple[View, list[int]]:
-    """The view of a query, and the positions of the exported examples in the document."""
-    default = default_view(neuron)
-    names = [variant.name for variant in neuron.variants[1:]]
-    if asked.variant is not None and asked.variant not in names:
-        raise bad_field("variant", asked.variant, names, unknown_name(asked.variant, names))
-    known = [each.index for each in neuron.examples]
-    example = default.example
-    if asked.example is not None and asked.example != TELLING:
-        example = _example(asked.example, known)
-    chosen = list(range(len(known))) if asked.example is None else [known.index(example)]
-    longest = max(len(neuron.examples[place].tokens) for place in chosen)
-    if asked.token is not None and not 0 <= asked.token < longest:
-        allowed = f"0 to {longest - 1}"
-        raise bad_field("token", asked.token, allowed, f"there is no token {asked.token}; the tokens are {allowed}")
-    view = View(
-        example=example,
-        variant=asked.variant or default.variant,
-        activation=asked.activation or default.activation,
-        scale=asked.scale,
-        curve=asked.curve,
-        window=asked.window,
-        token=asked.token,
-    )
-    return view, chosen
-
-
-def _example(given: str, known: list[int]) -> int:
-    if not EXAMPLE.fullmatch(given):
-        allowed = [*map(str, known), TELLING]
-        raise bad_field("example", given, allowed, unknown_name(given, allowed))
-    if int(given) not in known:
-        raise no_such_example(int(given), known)
-    return int(given)
 
 
 def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: FigureQuery) -> str:

@@ -187,8 +187,8 @@ def test_what_an_older_attribution_lacks_is_not_made_up(tables: AttributionTable
         tables.answering(word="nothing")
     with pytest.raises(LookupError, match="the tokens are 0 to 3"):
         tables.answering(token=4)
-    found = tables.neuron(1, 3)
-    assert (found.low, found.high, found.spread) == (None, None, {})
+    row, found = tables.row(1, 3), tables.neuron(1, 3)
+    assert (row.low, row.high, found.spread) == (None, None, {})
     assert found.intervals == ({"pruned-1": None} if has_pruned(tables) else {})
     assert tables.controls(layer=0) is None
     assert [row.drop for row in tables.words(layer=1)] == [None, None, None]

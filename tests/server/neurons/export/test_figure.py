@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from prunescope.jobs.problems import Problem
 from prunescope.server.neurons.documents import NeuronDocument
-from prunescope.server.neurons.export.budget import (
+from prunescope.server.neurons.export.figure import (
     CHARACTERS_PER_LETTER,
     CHARACTERS_PER_TOKEN,
     CHARACTERS_PER_VALUE,
