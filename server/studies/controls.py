@@ -11,7 +11,6 @@ from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker, picker
 from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.measures import MEASURES
-from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
 from prunescope.server.studies.tables import axis_sizes
 from prunescope.store.evaluations.values import Measure
@@ -47,7 +46,7 @@ class Controls:
 
 def study_controls(shown: Shown, here: str) -> Controls:
     document, table = shown.document, shown.table
-    query = shown_query(document)
+    query = shown.query
 
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **query.with_(**changes).state)
@@ -150,8 +149,7 @@ def _chips(shown: Shown, href: Href) -> tuple[Option, ...]:
 
 
 def _exports(shown: Shown) -> tuple[Option, ...]:
-    document = shown.document
-    query = shown_query(document).with_(chart=None)
+    document, query = shown.document, shown.query.with_(chart=None)
     files = [
         Option(
             FILE_NAMES[form],

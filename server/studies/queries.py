@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from prunescope.jobs.documents import JobKind, JobState, JobSummary
 from prunescope.jobs.labels import Described, study_title, told_apart
-from prunescope.jobs.problems import bad_field, not_found, unknown_name
+from prunescope.jobs.problems import bad_field, not_found
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
@@ -16,10 +15,10 @@ from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
 from prunescope.server.studies.documents import FailedCell, StudyDocument, StudySummary
-from prunescope.server.studies.query import StudyQuery
-from prunescope.server.studies.tables import TableContext, axis_labels, axis_sizes, printed_values, table_document
+from prunescope.server.studies.query import StudyQuery, one_of
+from prunescope.server.studies.tables import Tables, axis_labels, axis_sizes, printed_values
 from prunescope.store.artefacts.records import Record
-from prunescope.store.evaluations.values import ACCURACY, Measure
+from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.studies import published as papers
 from prunescope.store.studies import table as study_table
@@ -40,7 +39,6 @@ USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
     ("task", "seed"),
     ("group", "calibration"),
 )
-DIFFERENCE = "difference"
 MAX_LISTED = 20
 """Maximum number of models, of jobs and of failed cells in a study's document."""
 ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
@@ -63,10 +61,8 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
     paper = None if query.published is None else papers.published_table(query.published)
     record = stores.results.get("study", id)
     measures = study_table.measures_of(record.spec)
-    by = measured_by(record.spec, query.measure)
-    show = by if query.show is None else query.show
-    if show not in (by, DIFFERENCE):
-        raise bad_field("show", show, [by, DIFFERENCE], unknown_name(show, (by, DIFFERENCE)))
+    by = one_of("measure", query.measure, measures)
+    show = one_of("show", query.show, (by, "difference"))
     if paper is not None and by != ACCURACY:
         raise bad_field("published", paper.name, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
     table = stores.studies.table(id, by)
@@ -87,7 +83,7 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
     models = stores.results.many("model", pruned[:MAX_LISTED])
     failed = [cell for cell in table.cells if cell.unsuccessful]
     labels = axis_labels(table, names)
-    context = TableContext(labels, existing, paper)
+    tables = Tables(table, labels, existing, paper)
     states = Counter(cell.state for cell in table.cells)
     jobs = _jobs(stores, id, [cell.job for cell in table.cells], Window(0, MAX_LISTED))
     return StudyDocument.model_validate(
@@ -100,8 +96,8 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
             "measure": by,
             "measures": measures,
             "show": show,
-            "table": table_document(table, chosen, context),
-            "chart": None if query.chart is None else study_chart(table, query.chart, query, context),
+            "table": tables.document(chosen),
+            "chart": None if query.chart is None else study_chart(query.chart, query, tables),
             "charts": chart_links(table, query),
             "published": paper,
             "published_tables": [
@@ -136,15 +132,6 @@ def _axes(query: StudyQuery, usual: Sequence[tuple[Axis, Axis]]) -> tuple[str, s
     columns = query.columns or next((each[1] for each in usual if query.rows in (None, each[0])), None)
     rows = query.rows or next((each[0] for each in usual if query.columns in (None, each[1])), usual[0][0])
     return rows, columns or next(axis for axis in AXES if axis != rows)
-
-
-def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
-    """``measure``, or the study's first measure if it is None. Raises Problem 422 if the study does not have it."""
-    known = study_table.measures_of(spec)
-    found = known[0] if measure is None else next((each for each in known if each == measure), None)
-    if found is None:
-        raise bad_field("measure", measure, [*map(str, known)], unknown_name(str(measure), known))
-    return found
 
 
 def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobItem]:

@@ -5,14 +5,16 @@ import io
 import json
 from dataclasses import dataclass
 
-from prunescope.jobs.problems import bad_field, unknown_name
+from fastapi.responses import Response
+
 from prunescope.server import urls
+from prunescope.server.headers import FILE_POLICY
 from prunescope.server.site.formats import harmless
 from prunescope.server.site.frame import render
 from prunescope.server.site.palette import PALETTES, hexadecimal
 from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.export.latex import table_latex
-from prunescope.server.studies.query import shown_query
+from prunescope.server.studies.query import one_of
 from prunescope.server.studies.shown import Shown
 
 LIGHT = PALETTES["light"]
@@ -32,38 +34,32 @@ class HtmlFile:
         return f"background-color:{hexadecimal(colour)};color:{hexadecimal(LIGHT.text_on(colour))}"
 
 
-@dataclass(frozen=True)
-class File:
-    body: bytes
-    media_type: str
-    name: str
-
-
-def table_file(document: StudyDocument, form: str) -> File:
+def table_file(document: StudyDocument, form: str) -> Response:
     """A study's table as a file. Raises Problem 422 for an unknown form."""
-    if form not in urls.TABLE_FORMS:
-        raise bad_field("form", form, list(urls.TABLE_FORMS), unknown_name(form, urls.TABLE_FORMS))
     of = "" if document.measure == "accuracy" else f"{document.measure}-"
-    crossed = f"{of}{document.table.rows_axis}-by-{document.table.columns_axis}"
-    name = f"study-{document.id}-{crossed}.{form}"
+    name = f"study-{document.id}-{of}{document.table.rows_axis}-by-{document.table.columns_axis}"
     table = Shown(document)
-    address = urls.with_state(document.href, **shown_query(document).with_(chart=None).state)
-    match form:
+    address = urls.with_state(document.href, **table.query.with_(chart=None).state)
+    body: str | bytes | memoryview
+    match one_of("form", form, urls.TABLE_FORMS):
         case "csv":
-            return File(table_csv(table).encode(), "text/csv; charset=utf-8", name)
+            body, kind = table_csv(table), "text/csv; charset=utf-8"
         case "tex":
-            text = table_latex(table, f"tab:study-{document.id}-{crossed}")
-            return File(text.encode(), "application/x-tex; charset=utf-8", name)
+            body, kind = table_latex(table, f"tab:{name}"), "application/x-tex; charset=utf-8"
         case "html":
-            answer = render("studies/export/table", HtmlFile(table, address))
-            return File(bytes(answer.body), "text/html; charset=utf-8", name)
+            body, kind = render("studies/export/table", HtmlFile(table, address)).body, "text/html; charset=utf-8"
         case _:
             # The table's document, with the caption, the notes and the query that chose it.
             fields = {"title", "measure", "show", "filters", "published", "table"}
             own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
             contents = {**own, **document.model_dump(mode="json", include=fields)}
-            text = json.dumps(contents, indent=1, ensure_ascii=False)
-            return File(text.encode(), "application/json", name)
+            body, kind = json.dumps(contents, indent=1, ensure_ascii=False), "application/json"
+    headers = {
+        "content-disposition": f'attachment; filename="{name}.{form}"',
+        "content-security-policy": FILE_POLICY,
+        "cache-control": "no-cache",
+    }
+    return Response(body, media_type=kind, headers=headers)
 
 
 def table_csv(table: Shown) -> str:
