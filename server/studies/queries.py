@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from prunescope.jobs.documents import JobKind, JobState, JobSummary
+from prunescope.jobs.documents import JobState, JobSummary
 from prunescope.jobs.labels import Described, study_title, told_apart
 from prunescope.jobs.problems import bad_field, not_found
 from prunescope.jobs.references import PRUNED
@@ -193,7 +193,6 @@ def _model_label(record: Record, table: study_table.StudyTable, names: Names) ->
 
 
 def _summary(record: Record, job: JobSummary, cells: Counter[JobState], titles: Mapping[str, str]) -> dict[str, object]:
-    assert job.kind == JobKind.STUDY
     return {
         "id": record.id,
         "title": titles.get(record.id) or study_title(record.spec),

@@ -57,12 +57,12 @@ def printed_values(
         return {}
     labels: dict[str, Sequence[str]] = {**table.axes, **crossed.where}
     alone = {axis: some[0] for axis, some in labels.items() if len(some) == 1}
-    found = {
-        (row, column): paper.value({**alone, crossed.rows: row, crossed.columns: column})
+    return {
+        (row, column): value
         for row in crossed.row_labels
         for column in crossed.column_labels
+        if (value := paper.value({**alone, crossed.rows: row, crossed.columns: column})) is not None
     }
-    return {place: value for place, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
