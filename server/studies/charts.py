@@ -101,7 +101,7 @@ class Chart:
     figure: str
     data: dict[str, object]
     close_href: str
-    plotly: str
+    plotly: str = urls.PLOTLY
 
 
 def chart_context(shown: Shown, here: str) -> Chart | None:
@@ -129,7 +129,6 @@ def chart_context(shown: Shown, here: str) -> Chart | None:
             "series": [_series(chart, row, shown) for row in drawn],
         },
         close_href=urls.with_state(here, **shown.query.with_(chart=None).state),
-        plotly=urls.PLOTLY,
     )
 
 

@@ -16,29 +16,15 @@ from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
 from prunescope.server.studies.documents import FailedCell, StudyDocument, StudySummary
 from prunescope.server.studies.query import StudyQuery, one_of
-from prunescope.server.studies.tables import Tables, axis_labels, axis_sizes, printed_values
+from prunescope.server.studies.tables import USUAL_TABLES, Tables, axis_labels, axis_sizes, printed_values
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.studies import published as papers
 from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import pivot
-from prunescope.store.studies.table import AXES, Axis
+from prunescope.store.studies.table import AXES
 
-USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
-    ("task", "calibration"),
-    ("model", "calibration"),
-    ("task", "pattern"),
-    ("method", "calibration"),
-    ("task", "method"),
-    ("method", "pattern"),
-    ("task", "seqlen"),
-    ("method", "seqlen"),
-    ("task", "model"),
-    ("task", "allocation"),
-    ("task", "seed"),
-    ("group", "calibration"),
-)
 MAX_LISTED = 20
 """Maximum number of models, of jobs and of failed cells in a study's document."""
 ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
@@ -127,7 +113,7 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
     )
 
 
-def _axes(query: StudyQuery, usual: Sequence[tuple[Axis, Axis]]) -> tuple[str, str]:
+def _axes(query: StudyQuery, usual: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """(rows, columns) of the query. A missing one is taken from the first usual table that has the other one."""
     columns = query.columns or next((each[1] for each in usual if query.rows in (None, each[0])), None)
     rows = query.rows or next((each[0] for each in usual if query.columns in (None, each[1])), usual[0][0])
@@ -206,11 +192,11 @@ def _summary(record: Record, job: JobSummary, cells: Counter[JobState], titles: 
     }
 
 
-def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
+def _usual(table: study_table.StudyTable) -> list[tuple[str, str]]:
     """The pairs (rows, columns) of `USUAL_TABLES` whose axes have several values in this study (tasks as rows: any
     number), the pair with the most cells first. If there is none, the first of `USUAL_TABLES`."""
     sizes = axis_sizes(table.axes)
     fitting = [
         (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")
     ]
-    return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES[:1])
+    return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES)[:1]

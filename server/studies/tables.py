@@ -13,6 +13,21 @@ from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import Pivot, PivotCell
 from prunescope.store.studies.published import PublishedTable
 
+USUAL_TABLES = {
+    ("task", "calibration"): "Table 1",
+    ("model", "calibration"): "Tables 2 and 4",
+    ("task", "pattern"): "Table 3",
+    ("method", "calibration"): "",
+    ("task", "method"): "",
+    ("method", "pattern"): "",
+    ("task", "seqlen"): "Table 5",
+    ("method", "seqlen"): "",
+    ("task", "model"): "",
+    ("task", "allocation"): "",
+    ("task", "seed"): "",
+    ("group", "calibration"): "",
+}
+"""(rows, columns) of the tables that a page offers -> the tables of the paper with these axes."""
 SHARED = [field.name for field in fields(PivotCell) if field.name in CellDocument.model_fields]
 """Fields that a cell's document takes over from its `PivotCell`."""
 
