@@ -23,8 +23,7 @@ from prunescope.jobs.references import PRUNED
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.vocabulary import TASKS
 from prunescope.server import urls
-from prunescope.server.app import create_app
-from prunescope.server.garbage import freeze_loaded_objects
+from prunescope.server.app import create_app, freeze_loaded_objects
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import add_record
 from prunescope.store.attributions.summary import ListedAttribution

@@ -23,8 +23,7 @@ from benchmarks.first_paint import first_paints, summary
 from benchmarks.tables import insert, table
 from prunescope.jobs.settings import Settings
 from prunescope.server import urls
-from prunescope.server.app import create_app
-from prunescope.server.garbage import freeze_loaded_objects
+from prunescope.server.app import create_app, freeze_loaded_objects
 from prunescope.server.stores import Stores
 from prunescope.store.evaluations.queries import count_change
 from tests.store.studies.made_up_study import MadeUpStudy, make_up_study

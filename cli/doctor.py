@@ -138,7 +138,7 @@ def _redis_client(settings: Settings) -> "redis.Redis | None":
 
 
 def _without_password(address: str) -> str:
-    """A URL for display, without credentials and query, which may be secret."""
+    """A URL without user name, password and query string, any of which may be secret."""
     scheme, _, rest = address.partition("://")
     place = rest.rpartition("@")[2].partition("?")[0]
     return f"{scheme}://{'***@' if '@' in rest else ''}{place}"

@@ -78,9 +78,8 @@ def serve(settings: Settings) -> None:
     Raises Refusal if the port is taken or a setting is invalid."""
     import uvicorn
 
-    from prunescope.server.app import create_app
+    from prunescope.server.app import create_app, freeze_loaded_objects
     from prunescope.server.connections import limited_protocol
-    from prunescope.server.garbage import freeze_loaded_objects
 
     _free_port(settings)
     check_services(settings)

@@ -101,7 +101,7 @@ def _text_pairs(model: PreTrainedModel) -> list[tuple[Int[Tensor, "1 tokens"], I
 def _differs(
     model: PreTrainedModel, one: Int[Tensor, "1 tokens"], other: Int[Tensor, "1 tokens"], *, resident: bool
 ) -> bool:
-    """Return whether the model's outputs for the common first half of two texts differ by more than rounding."""
+    """Return whether the outputs for the equal first half of two token sequences differ by more than rounding."""
     run = _logits if resident else _first_layers
     half = one.shape[1] // 2
     before, after = (run(model, ids)[..., :half, :].float() for ids in (one, other))

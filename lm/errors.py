@@ -39,7 +39,7 @@ class NoSafetensors(BadInput):
 
 
 class UnsupportedModel(BadInput):
-    """The model's architecture is not supported; the message names the module."""
+    """The model's architecture or files are not supported; the message names the submodule or file."""
 
     code: ClassVar[str] = "unsupported-model"
 

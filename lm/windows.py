@@ -122,8 +122,8 @@ def joined_windows(
     """Return `samples` windows of concatenated texts: for each window, append random texts, separated by `between`,
     until the window is full; the last text is cut.
 
-    A window is tokenised as one text, so that special tokens are only at its start and token boundaries between texts
-    are as in any text. Raises BadData when the texts give too few tokens.
+    A window is tokenised as one string, and not text by text, so special tokens are only at its start. Raises BadData
+    when the texts give too few tokens.
     """
     length = text_length(seqlen, start)
     lengths: dict[str, int] = {}  # tokens of single texts, to estimate when the window is full

@@ -71,8 +71,8 @@ class _NextLogits:
     """Computes the next token's logits for a growing text, with the key-value cache if it gives the same result as a
     full pass.
 
-    Some architectures have no cache (GPT-1), and some have one that is wrong or fails. So the second call compares the
-    cache with a full pass.
+    Some architectures have no cache (GPT-1), and some have one that is wrong or fails. Therefore the second call
+    compares the cache with a full pass; if the two differ, all later calls are full passes.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:

@@ -76,9 +76,10 @@ def weights_of(model: PreTrainedModel, neurons: ByLayer) -> NeuronWeights:
 def restored(model: PreTrainedModel, neurons: ByLayer, dense: NeuronWeights) -> Iterator[None]:
     """Inside the block, replace the weights of selected neurons by those in `dense`.
 
-    `model` must have the dense model's shape. A neuron's column of the down-projection is replaced. The
-    down-projection's bias is not, since it belongs to no single neuron. Raises KeyError for a neuron whose weights are
-    not in `dense`.
+    `model` must have the dense model's shape. Replaced are a neuron's rows (and biases) of the projections that compute
+    it (gate and up, or fc1) and its column of the down-projection, but not the bias of the down-projection, which
+    belongs to no single neuron. The model's own weights are put back at the end of the block. Raises KeyError for a
+    neuron whose weights are not in `dense`.
     """
     layers = decoder_layers(model)
     own = weights_of(model, neurons)

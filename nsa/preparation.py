@@ -25,8 +25,8 @@ Report = Callable[[str, int, int, str], None]  # stage, done, total, unit; may r
 @dataclass(frozen=True)
 class Options:
     """Options of an attribution. `source`: the word source. `activation`: `raw`, `relu` or `abs`. `layers`: None means
-    all. `permutations`: the number of redraws for p; 0 means no p. `floor`: see `scoring.scores`. `count_special`:
-    whether special tokens are included in the sums of Eq. 1."""
+    all. `permutations`: the number of random draws for the permutation p-value; 0: no p. `floor`: see `scoring.scores`.
+    `count_special`: whether special tokens are included in the sums of Eq. 1."""
 
     source: str = "manual"
     activation: str = "relu"

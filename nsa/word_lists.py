@@ -82,8 +82,8 @@ def is_finished(answer: str) -> bool:
 
 
 def is_one_line(answer: str) -> bool:
-    """Return whether the first line of an answer has ended and does not announce or begin a list, so that no list
-    follows."""
+    """Return whether a partly generated answer is complete after its first line: the line has ended, is not an item of
+    a list, and does not end with a colon or inside a bracket."""
     first, end, _ = answer.lstrip().partition("\n")
     opened = first.count("[") > first.count("]")
     return bool(end) and not opened and not _BULLET.match(first) and not first.strip().strip(_MARKS).endswith(":")
@@ -187,7 +187,9 @@ def _columns(body: str) -> Iterator[list[str]]:
 
 
 def _head_and_rest(content: str) -> tuple[str, str]:
-    """Split a line into a word and its explanation, or into a heading and its words."""
+    """Split a line at its first separator (a colon, a dash, the end of quotes or bold type) into the text before and
+    after the separator: a word and its explanation, or a heading and its words. Without a separator, the second part is
+    empty."""
     marked = _SPAN.match(content)
     rest = content[marked.end() :].strip() if marked else ""
     if marked and rest and rest[0] not in _SEPARATORS and not _AND.match(f" {rest}"):
@@ -302,7 +304,8 @@ def _word_count(item: str) -> int:
 
 
 def _of_text(item: str, words: WordIndex) -> list[str]:
-    """Return the item itself, or its parts around an "and" if the text contains one of the parts but not the item."""
+    """Return the item in a list. If the text contains a part of the item (split at each "and") but not the whole item,
+    return all parts instead."""
     parts = [part for part in _AND.split(item) if part]
     found = item not in words and any(part in words for part in parts)
     return parts if found else [item]

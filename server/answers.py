@@ -2,8 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import Request
@@ -70,12 +68,9 @@ def kept(request: Request, mark: str, document: Callable[[], BaseModel]) -> Resp
     ``mark`` identifies the document. The (weak) ETag also depends on the program's version, since a newer version may
     add fields.
     """
-    digest = hashlib.sha256(f"{_version('prunescope')} {mark}".encode()).hexdigest()[:20]
+    digest = hashlib.sha256(f"{request.app.version} {mark}".encode()).hexdigest()[:20]
     etag = f'W/"{digest}"'
     headers = {"etag": etag, "cache-control": f"private, max-age={KEPT_SECONDS}"}
     if etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers=headers)
     return Response(document().model_dump_json(), media_type="application/json", headers=headers)
-
-
-_version = cache(version)

@@ -26,11 +26,10 @@ class Head:
                 answered.set()
 
         work = asyncio.ensure_future(self.app({**scope, "method": "GET"}, receive, send_start))
-        waiting = asyncio.ensure_future(answered.wait())
+        work.add_done_callback(lambda _: answered.set())  # also if it fails before the headers are sent
         try:
-            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            await answered.wait()
         finally:
-            waiting.cancel()
             work.cancel()
             with suppress(asyncio.CancelledError):
                 await work

@@ -9,7 +9,6 @@ from sqlalchemy import text
 from prunescope.jobs.problems import RETRY_SECONDS
 from prunescope.server import urls
 from prunescope.server.stores import StoresHere
-from prunescope.store.database import Database
 
 router = APIRouter(tags=["Machines"])
 
@@ -26,19 +25,18 @@ async def healthz() -> dict[str, str]:
     responses={503: {"description": "One of them does not; the same document"}},
 )
 def readyz(stores: StoresHere) -> JSONResponse:
+    def ask_database() -> None:
+        with stores.database.reading() as connection:
+            connection.execute(text("SELECT 1"))
+
     checks = {
-        "database": _state(lambda: _ask(stores.database)),
+        "database": _state(ask_database),
         "redis": _state(stores.redis.ping),
         "artefacts": _state(lambda: stores.artefacts.exists("model", "0" * 16)),
     }
     if all(state == "ok" for state in checks.values()):
         return JSONResponse({"status": "ready", "checks": checks})
     return JSONResponse({"status": "not ready", "checks": checks}, 503, {"retry-after": str(RETRY_SECONDS)})
-
-
-def _ask(database: Database) -> None:
-    with database.reading() as connection:
-        connection.execute(text("SELECT 1"))
 
 
 def _state(check: Callable[[], object]) -> str:

@@ -76,11 +76,19 @@ def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
 
 
 def _problem_of(error: Exception, request: Request) -> Problem:
+    path = request.url.path
     match error:
         case Problem():
             return error
-        case HTTPException():
-            return _of_http(error, request)
+        case HTTPException(status_code=404):
+            return Problem(404, "not-found", "Not found", f"there is nothing at {path}")
+        case HTTPException(status_code=405):
+            allow = ", ".join(sorted(_methods(request)))
+            detail = f"{path} answers {allow}, not {request.method}"
+            return Problem(405, "method-not-allowed", "Method not allowed", detail, headers={"allow": allow})
+        case HTTPException():  # another error of Starlette, such as a body that cannot be parsed
+            title = HTTPStatus(error.status_code).phrase
+            return Problem(error.status_code, title.lower().replace(" ", "-"), title, str(error.detail))
         case RequestValidationError():
             errors = error.errors()
             fields = [_field_error(each) for each in errors[:MAX_ERRORS]]
@@ -90,24 +98,11 @@ def _problem_of(error: Exception, request: Request) -> Problem:
         case _ if isinstance(error, SILENT_DATABASE):
             # Only the first line: SQLAlchemy adds the statement with its values on further lines.
             text = (str(error).strip() or type(error).__name__).splitlines()[0]
-            logger.warning("%s %s: the database does not answer: %s", request.method, request.url.path, text)
+            logger.warning("%s %s: the database does not answer: %s", request.method, path, text)
             detail = "the database does not answer at the moment; nothing was changed"
             return unavailable("database-silent", "The database does not answer", detail)
     # The error itself is logged by the server and never shown in the response.
     return Problem(500, "internal", "Server error", "something went wrong in the server; its log says what")
-
-
-def _of_http(error: HTTPException, request: Request) -> Problem:
-    """The problem of an error of Starlette: an unknown path, a wrong method, a body that cannot be parsed."""
-    path = request.url.path
-    if error.status_code == 404:
-        return Problem(404, "not-found", "Not found", f"there is nothing at {path}")
-    if error.status_code == 405:
-        allow = ", ".join(sorted(_methods(request)))
-        detail = f"{path} answers {allow}, not {request.method}"
-        return Problem(405, "method-not-allowed", "Method not allowed", detail, headers={"allow": allow})
-    title = HTTPStatus(error.status_code).phrase
-    return Problem(error.status_code, title.lower().replace(" ", "-"), title, str(error.detail))
 
 
 def _methods(request: Request) -> set[str]:

@@ -51,11 +51,8 @@ class Security:
             await send(message)
 
         problem = self._objection(scope["method"], Headers(scope=scope)) or _objection_to_address(scope)
-        if problem is not None:
-            answer = answer_problem(Request(scope), problem, self.render)
-            await answer(scope, receive, send_with_headers)
-            return
-        await self.app(scope, receive, send_with_headers)
+        answer = answer_problem(Request(scope), problem, self.render) if problem else self.app
+        await answer(scope, receive, send_with_headers)
 
     def _objection(self, method: str, headers: Headers) -> Problem | None:
         """The problem for which a request is rejected, or None."""
@@ -102,13 +99,13 @@ def _without_port(host: str) -> str:
 
 def _objection_to_address(scope: Scope) -> Problem | None:
     # No name contains a null character, and PostgreSQL rejects texts with one.
-    if "\0" in scope["path"]:
-        shown = scope["path"].replace("\0", "%00")
+    path = scope["path"]
+    if "\0" in path:
+        shown = path.replace("\0", "%00")
         return Problem(404, "not-found", "Not found", f"there is nothing at {shown[:MAX_ECHO]}")
     # Pages ignore such a parameter and show a notice.
-    if b"%00" in scope.get("query_string", b"") and (
-        scope["path"].startswith(API) or scope["method"] not in {"GET", "HEAD"}
-    ):
+    of_page = scope["method"] in {"GET", "HEAD"} and not path.startswith(API)
+    if b"%00" in scope.get("query_string", b"") and not of_page:
         return Problem(400, "bad-address", "Not an address", "the address holds a null character (%00); leave it out")
     return None
 

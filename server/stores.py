@@ -1,7 +1,12 @@
 """Database, artefacts, queue and caches that requests use, created once per application."""
 
+import asyncio
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Self
 
 import redis
@@ -16,7 +21,6 @@ from prunescope.jobs.settings import Settings
 from prunescope.server.attributions.opened import AttributionLocation, OpenAttributions
 from prunescope.server.feed import Feed
 from prunescope.server.limits import Turns
-from prunescope.server.outbox import Outbox
 from prunescope.store import submission
 from prunescope.store.artefacts.folders import Artefacts
 from prunescope.store.artefacts.names import RecordNames
@@ -25,6 +29,7 @@ DATABASE_SECONDS = 5.0
 """Maximum time that a request waits for a database connection, and for one statement."""
 REMOTE_SECONDS = 60.0
 """Time for which a remote artefact that was found is assumed to exist."""
+MAX_UNPUBLISHED = 2000
 
 
 @dataclass
@@ -48,6 +53,38 @@ class AttributionLocator:
                 raise not_found("attribution", id)
             self.seen[id] = now
         return AttributionLocation(self.artefacts.path("attribution", id), "remote")
+
+
+class Outbox:
+    """Jobs that requests created or changed and that the sweeper has yet to publish and send, so that no request waits
+    for Redis. Filled from any thread, emptied by one task on the event loop.
+
+    If the server ends, or if there are more than MAX_UNPUBLISHED jobs, only events are lost: the database records which
+    jobs have not been sent, and the next sweep sends them.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: deque[JobSummary] = deque(maxlen=MAX_UNPUBLISHED)
+        self._wake: Callable[[], object] | None = None
+
+    def put(self, *jobs: JobSummary) -> None:
+        """Add jobs and wake the task in `wait`."""
+        self._jobs.extend(jobs)
+        if self._wake is not None:
+            with suppress(RuntimeError):  # the event loop has ended with the server
+                self._wake()
+
+    def take(self) -> list[JobSummary]:
+        """Remove and return all jobs, oldest first."""
+        return [self._jobs.popleft() for _ in range(len(self._jobs))]
+
+    async def wait(self, seconds: float) -> None:
+        """Return as soon as there is a job, at the latest after the given seconds."""
+        filled = asyncio.Event()
+        self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, filled.set)
+        if not self._jobs:  # checked after `_wake` is set, so that no `put` is missed
+            with suppress(TimeoutError):
+                await asyncio.wait_for(filled.wait(), seconds)
 
 
 @dataclass(frozen=True)
@@ -105,9 +142,9 @@ class Stores(submission.Stores):
 def producer(settings: Settings) -> Celery:
     """A Celery application that fails at once if Redis does not answer; by default it would retry for six seconds."""
     app = celery_app(settings)
-    impatient = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
-    limits = {"socket_timeout": ANSWER_SECONDS}
-    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **impatient, **limits}
+    retries = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    limits = {**retries, "socket_timeout": ANSWER_SECONDS}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **limits}
     return app
 
 

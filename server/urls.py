@@ -87,9 +87,8 @@ attribution = Address("/attributions/{attribution}")
 answering = Address("/attributions/{attribution}/answering")
 comparisons = Address("/attributions/{attribution}/compare")
 comparison = Address("/attributions/{attribution}/compare/{other}")  # top: number of top neurons in a layer (50, 5%)
-layer = Address(
-    "/attributions/{attribution}/layers/{layer}"
-)  # example, neurons (their number), sort, the view's parameters
+# example, neurons (their number), sort, the view's parameters
+layer = Address("/attributions/{attribution}/layers/{layer}")
 neuron = Address("/attributions/{attribution}/neurons/{layer}/{neuron}")  # example, the view's parameters
 # POST with own texts, or with other words of the texts, submits an attribution; the pages' forms use it too. neuron
 # (L15/N2194) and variant are opened in its result.

@@ -1,13 +1,15 @@
 """The JSON documents of attributions: the list, and one attribution with its words, Scores and controls."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
+from prunescope.server import urls
 from prunescope.server.site.documents import Choice, Document, Link
 from prunescope.store.attributions import documents as kept
-from prunescope.store.attributions.causal import CausalVariant, LayerShare
+from prunescope.store.attributions.causal import CausalSetup, CausalVariant
 
 
 class VariantSummary(Document):
@@ -17,6 +19,11 @@ class VariantSummary(Document):
     model: str  # the reference
     label: str  # "wanda · c4 · 0.5"
     href: str
+
+    @classmethod
+    def all_of(cls, names: Iterable[str], models: Iterable[str], labels: Iterable[str]) -> list[Self]:
+        named = zip(names, models, labels, strict=True)
+        return [cls(name=name, model=model, label=label, href=urls.model(model)) for name, model, label in named]
 
 
 class AttributionSummary(Document):
@@ -109,19 +116,11 @@ class CausalRow(CausalVariant):
     intervention: Literal["ablation", "restoration"]
 
 
-class CausalDocument(Document):
-    """The results of the causal stage: the same rows of a task with interventions on the top neurons, and on ``draws``
-    random sets of as many other ranked neurons of the same layers."""
+class CausalDocument(CausalSetup):
+    """The results of the causal stage: the same rows of a task (without those from which the neurons were selected)
+    with interventions on the top neurons, and on ``draws`` random sets of as many other ranked neurons of the same
+    layers."""
 
-    task: str
-    rows: int  # without the rows from which the neurons were selected
-    chance: float
-    majority: float
-    truncated: int
-    neurons: int
-    layers: list[LayerShare]
-    draws: int
-    seed: int
     variants: list[CausalRow]
 
 

@@ -55,8 +55,7 @@ class OpenAttribution:
     @property
     def variants(self) -> list[VariantSummary]:
         """The dense variant, then the pruned ones in order."""
-        named = zip(self.store.variants, self.store.models, self._named[1], strict=True)
-        return [VariantSummary(name=n, model=m, label=label, href=urls.model(m)) for n, m, label in named]
+        return VariantSummary.all_of(self.store.variants, self.store.models, self._named[1])
 
     @property
     def label(self) -> str:

@@ -16,7 +16,6 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Choice
 from prunescope.server.stores import Stores
-from prunescope.store.artefacts.records import Record
 
 SENTIMENT = "sentiment"
 """The group of tasks whose prompts name the labels, so that the model can predict the label of an own text."""
@@ -136,7 +135,17 @@ def other_texts(stores: Stores, opened: OpenAttribution) -> list[OtherText]:
             for record in records
         ]
     )
-    return [_other(record, label) for record, label in zip(records, labels, strict=True)]
+    return [
+        OtherText(
+            id=record.id,
+            label=label,
+            note=_note(record.spec),
+            own=isinstance(record.spec["texts"], list),
+            created_at=record.created_at,
+            href=urls.attribution(record.id),
+        )
+        for record, label in zip(records, labels, strict=True)
+    ]
 
 
 def _beginning(texts: Any) -> str:
@@ -145,16 +154,9 @@ def _beginning(texts: Any) -> str:
     return label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…"
 
 
-def _other(record: Record, label: str) -> OtherText:
-    texts: Any = record.spec["texts"]
+def _note(spec: Mapping[str, Any]) -> str:
+    """The number of texts and the source of their influential words."""
+    texts, source = spec["texts"], spec.get("words", {}).get("source", "")
     own = isinstance(texts, list)
     count = len(texts) if own else len(texts.get("indices", ())) or int(texts.get("count", 0))
-    source = record.spec.get("words", {}).get("source", "")
-    return OtherText(
-        id=record.id,
-        label=label,
-        note=f"{formats.plural(count, 'text')} · words {WORD_SOURCES.get(source, source)}",
-        own=own,
-        created_at=record.created_at,
-        href=urls.attribution(record.id),
-    )
+    return f"{formats.plural(count, 'text')} · words {WORD_SOURCES.get(source, source)}"

@@ -13,8 +13,8 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame, make_frame
-from prunescope.server.site.parts import Href, Picker, picker
+from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame
+from prunescope.server.site.parts import Picker, picker
 from prunescope.store.attributions.causal import Effect
 
 MIN_SCALE = 0.01
@@ -52,7 +52,7 @@ def attribution_frame(
     notices: tuple[str, ...] = (),
 ) -> Frame:
     """The frame of a page about an attribution. The breadcrumbs are the list of attributions, then ``crumbs``."""
-    return make_frame(
+    return Frame(
         request,
         title,
         ATTRIBUTIONS,
@@ -80,15 +80,19 @@ def attribution_page(
         state: dict[str, urls.State] = {"variant": variant, "word": document.word, **changes}
         return urls.with_state(here, **state)
 
+    def variant_href(name: str | None) -> str:
+        return href(variant=None if name == first else name)
+
     query = urls.with_state("", variant=variant)
-    share_of = next((each.label for each in document.variants if each.name == document.variant), "")
+    labels: dict[str | None, str] = {each.name: each.label for each in document.variants}
+    share_of = labels.get(document.variant, "")
     drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]
     return AttributionPage(
         frame=frame,
         document=document,
         neuron_query=query,
         comparison_href=None if frame.shared else urls.comparisons(document.id),
-        variant_picker=_variant_picker(document, href) if len(document.variants) > 1 else None,
+        variant_picker=picker("Pruned model", labels, document.variant, variant_href) if len(labels) > 1 else None,
         word_hrefs={row.word: href(word=row.word) for row in document.influential_words},
         words_source=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
@@ -108,13 +112,6 @@ def attribution_page(
         own=own,
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
     )
-
-
-def _variant_picker(document: AttributionDocument, href: Href) -> Picker:
-    first = document.variants[0].name
-    names = {variant.name: variant.label for variant in document.variants}
-    chosen = document.variant or first
-    return picker("Pruned model", names, chosen, lambda name: href(variant=None if name == first else name))
 
 
 def _half_width(effect: Effect) -> float:

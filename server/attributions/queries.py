@@ -1,11 +1,11 @@
 """Builds the documents of attributions: the list, and one attribution."""
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 from prunescope.jobs.labels import texts_label
 from prunescope.jobs.problems import Problem, bad_field, unknown_name
-from prunescope.jobs.references import PRUNED, references_of
+from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.attributions.documents import (
     AttributionDocument,
@@ -23,6 +23,7 @@ from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
+from prunescope.store.attributions.causal import CausalSetup
 from prunescope.store.attributions.summary import MAX_WORDS, ListedAttribution
 from prunescope.text.words import fold
 
@@ -34,19 +35,22 @@ RANKS = 20
 
 def attribution_summary(opened: OpenAttribution, record: Record | None = None) -> AttributionSummary:
     """The entry of an open attribution in a list. The time of creation comes from the record, if given."""
-    dense, *pruned = opened.variants
-    return AttributionSummary(
-        id=opened.id,
-        label=opened.label,
-        dense=Link(label=dense.label, href=dense.href),
-        variants=pruned,
+    return _summary(
+        opened.id,
+        opened.label,
+        opened.variants,
         examples=len(opened.examples),
         layers=opened.layers,
         neurons=opened.store.neurons,
         words=[row.word for row in opened.tables.words(opened.variant(None))][:MAX_WORDS],
         created_at=record.created_at if record else None,
-        href=urls.attribution(opened.id),
     )
+
+
+def _summary(id: str, label: str, variants: Sequence[VariantSummary], **more: Any) -> AttributionSummary:
+    dense, *pruned = variants
+    link = Link(label=dense.label, href=dense.href)
+    return AttributionSummary(id=id, label=label, dense=link, variants=pruned, href=urls.attribution(id), **more)
 
 
 def attribution_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[AttributionSummary]:
@@ -64,68 +68,50 @@ def summaries_of(stores: Stores, records: Iterable[Record]) -> Iterator[Attribut
     """
     models, names = stores.names.models(), stores.names.attributions()
     for record in records:
+        label = names.get(record.id) or texts_label(record.spec)
+        listed, damaged = None, None
         try:
-            if damage := stores.attributions.known_damage(record.id):
-                yield _damaged_summary(stores, record, damage)
-                continue
-            listed = ListedAttribution.of_record(record.summary) or stores.attributions.listed(record.id)
+            damaged = stores.attributions.known_damage(record.id)
+            if not damaged:
+                listed = ListedAttribution.of_record(record.summary) or stores.attributions.listed(record.id)
         except (Problem, OSError) as error:
-            yield _damaged_summary(stores, record, str(error))
+            damaged = str(error)
+        if listed is None:
+            references = [record.spec["dense"], *record.spec["pruned"]]
+            known = Names(stores, references)
+            numbered = ["dense", *(f"pruned-{number}" for number in range(1, len(references)))]
+            variants = VariantSummary.all_of(numbered, references, map(known.label, references))
+            yield _summary(record.id, label, variants, created_at=record.created_at, damaged=damaged)
             continue
-        labels = stores.names.of_models(models, listed.models, listed.labels)
-        variants = [
-            VariantSummary(
-                name=name, model=model, label=models.get(model.removeprefix(PRUNED), label), href=urls.model(model)
-            )
-            for name, model, label in zip(listed.variants, listed.models, labels, strict=True)
-        ]
-        yield AttributionSummary(
-            id=record.id,
-            label=names.get(record.id) or texts_label(record.spec),
-            dense=Link(label=labels[0], href=variants[0].href),
-            variants=variants[1:],
+        stored = zip(listed.models, stores.names.of_models(models, listed.models, listed.labels), strict=True)
+        labels = [models.get(model.removeprefix(PRUNED), otherwise) for model, otherwise in stored]
+        yield _summary(
+            record.id,
+            label,
+            VariantSummary.all_of(listed.variants, listed.models, labels),
             examples=listed.examples,
             layers=listed.recorded_layers,
             neurons=listed.neurons,
             words=listed.words,
             created_at=record.created_at,
-            href=urls.attribution(record.id),
         )
 
 
-def _damaged_summary(stores: Stores, record: Record, reason: str) -> AttributionSummary:
-    """The entry in a list of an attribution whose artefact cannot be read, from its record."""
-    names = Names(stores, references_of(record.spec))
-    pruned = [
-        VariantSummary(name=f"pruned-{number}", model=model, label=names.label(model), href=urls.model(model))
-        for number, model in enumerate(record.spec["pruned"], start=1)
-    ]
-    return AttributionSummary(
-        id=record.id,
-        label=stores.names.attributions().get(record.id) or texts_label(record.spec),
-        dense=names.link(record.spec["dense"]),
-        variants=pruned,
-        created_at=record.created_at,
-        href=urls.attribution(record.id),
-        damaged=reason,
-    )
-
-
 def attribution_document(
+    stores: Stores,
     opened: OpenAttribution,
     *,
     variant: str | None = None,
     word: str | None = None,
     layer: int | None = None,
     sort: Literal["rank", "drop"] = "rank",
-    record: Record | None = None,
 ) -> AttributionDocument:
     """The document of one attribution.
 
     ``variant`` chooses the drops, by default those of the first pruned variant. ``word`` and ``layer`` filter the
     neurons. Raises Problem 422 for an unknown variant, word or layer.
     """
-    tables = opened.tables
+    tables, record = opened.tables, stores.results.many("attribution", [opened.id]).get(opened.id)
     opened.check_layer(layer)
     chosen = opened.variant(variant)
     words = tables.words(chosen, layer)
@@ -192,4 +178,4 @@ def _causal(opened: OpenAttribution) -> CausalDocument | None:
         )
         for place, variant in enumerate(opened.variants)
     ]
-    return CausalDocument(**{**dict(found), "variants": rows})
+    return CausalDocument(**found.model_dump(include={*CausalSetup.model_fields}), variants=rows)

@@ -13,7 +13,7 @@ from prunescope.server.attributions.page import attribution_frame, attribution_p
 from prunescope.server.attributions.queries import attribution_document, attribution_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import address, make_frame, render
+from prunescope.server.site.frame import Frame, address, render
 from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
@@ -32,7 +32,7 @@ def list_attributions(stores: StoresHere, cursor: str | None = None, limit: int 
 def show_attributions(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: attribution_list(stores, cursor=asked.text("cursor")))
-    frame = make_frame(
+    frame = Frame(
         request,
         "Attributions",
         section="Attributions",
@@ -53,17 +53,15 @@ def get_attribution(
     sort: Sort = "rank",
 ) -> AttributionDocument:
     opened = stores.attributions.get(attribution)
-    record = stores.results.many("attribution", [attribution]).get(attribution)
-    return attribution_document(opened, variant=variant, word=word, layer=layer, sort=sort, record=record)
+    return attribution_document(stores, opened, variant=variant, word=word, layer=layer, sort=sort)
 
 
 @pages.get(urls.attribution.route)
 def show_attribution(request: Request, stores: StoresHere, attribution: str) -> Response:
     asked = Asked(request, "variant", "word")
     opened = stores.attributions.get(attribution)
-    record = stores.results.many("attribution", [attribution]).get(attribution)
     document = asked.read(
-        lambda: attribution_document(opened, variant=asked.text("variant"), word=asked.text("word"), record=record)
+        lambda: attribution_document(stores, opened, variant=asked.text("variant"), word=asked.text("word"))
     )
     frame = attribution_frame(
         request, document.label, opened, scripts=("site/charts", "texts/texts"), notices=asked.notices

@@ -13,7 +13,7 @@ from prunescope.server.evaluations.documents import EvaluationDocument, Evaluati
 from prunescope.server.evaluations.queries import evaluation_document, evaluation_list, task_examples
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import EVALUATIONS, Crumb, Frame, make_frame, render
+from prunescope.server.site.frame import EVALUATIONS, Crumb, Frame, render
 from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Evaluations"])
@@ -58,7 +58,7 @@ def list_evaluations(stores: StoresHere, cursor: str | None = None, limit: int =
 def show_evaluations(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     document = asked.read(lambda: evaluation_list(stores, cursor=asked.text("cursor")))
-    frame = make_frame(request, "Evaluations", section="Evaluations", notices=asked.notices)
+    frame = Frame(request, "Evaluations", section="Evaluations", notices=asked.notices)
     return render("evaluations/list", EvaluationsPage(frame, document))
 
 
@@ -71,7 +71,7 @@ def get_evaluation(stores: StoresHere, evaluation: str) -> EvaluationDocument:
 def show_evaluation(request: Request, stores: StoresHere, evaluation: str) -> Response:
     asked = Asked(request)
     document = evaluation_document(stores, evaluation)
-    frame = make_frame(request, document.label, EVALUATIONS, section="Evaluations", notices=asked.notices)
+    frame = Frame(request, document.label, EVALUATIONS, section="Evaluations", notices=asked.notices)
     return render("evaluations/evaluation", EvaluationPage(frame, document, delete_href=urls.api(document.href)))
 
 
@@ -111,5 +111,5 @@ def show_task(request: Request, stores: StoresHere, evaluation: str, task: str) 
     )
     crumb = Crumb(document.evaluation.label, document.evaluation.href)
     title = f"{task} · {document.model.label}"
-    frame = make_frame(request, title, EVALUATIONS, crumb, section="Evaluations", notices=asked.notices)
+    frame = Frame(request, title, EVALUATIONS, crumb, section="Evaluations", notices=asked.notices)
     return render("evaluations/task", TaskPage(frame, document, job=json.dumps(document.attribution_job)))

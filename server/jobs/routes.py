@@ -18,7 +18,7 @@ from prunescope.server.jobs.page import job_page, jobs_page
 from prunescope.server.jobs.queries import job_detail, job_document, job_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Link, Page
-from prunescope.server.site.frame import JOBS, make_frame, render
+from prunescope.server.site.frame import JOBS, Frame, render
 from prunescope.server.stores import Stores, StoresHere
 from prunescope.store import submission
 
@@ -91,7 +91,7 @@ def show_jobs(request: Request, stores: StoresHere) -> Response:
     page = asked.read(
         lambda: job_list(stores, kind=asked.text("kind"), state=asked.text("state"), cursor=asked.text("cursor"))
     )
-    frame = make_frame(
+    frame = Frame(
         request, "Jobs", section="Jobs", scripts=("site/live",), events_href=urls.events(), notices=asked.notices
     )
     return render("jobs/list", jobs_page(page, frame, kind=asked.text("kind"), state=asked.text("state")))
@@ -111,7 +111,7 @@ def show_job(request: Request, stores: StoresHere, job: str) -> Response:
     scripts = ("jobs/job",) if live is None else ("jobs/job", "site/live")
     then = asked.read(lambda: _then(document, asked))
     title = f"{document.title} · job {document.id[:8]}"
-    frame = make_frame(request, title, JOBS, section="Jobs", scripts=scripts, events_href=live, notices=asked.notices)
+    frame = Frame(request, title, JOBS, section="Jobs", scripts=scripts, events_href=live, notices=asked.notices)
     return render("jobs/job", job_page(document, frame, then))
 
 

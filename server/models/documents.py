@@ -1,10 +1,11 @@
 """The JSON documents of models: the list, and one model with its layers and pruned matrices."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic_core import PydanticUseDefault
+from pydantic import AliasChoices, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, computed_field
+from pydantic_core import PydanticOmit, PydanticUseDefault
 
 from prunescope.server.site.documents import Document, Link
 
@@ -18,9 +19,18 @@ def _or_default(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
     raise PydanticUseDefault
 
 
+def _or_omitted(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError as error:
+        raise PydanticOmit from error
+
+
 Value = TypeVar("Value")
 Readable: TypeAlias = Annotated[Value, WrapValidator(_or_default)]
 """A field that gets its default if the value in `pruning.json` is null or invalid."""
+ReadableItem: TypeAlias = Annotated[Value, WrapValidator(_or_omitted)]
+"""An item of a list in `pruning.json` that is omitted if it is invalid."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -51,9 +61,7 @@ class MatrixDocument(Document):
     sparsity: Annotated[float, Field(ge=0, le=1)]
     relative_error: Readable[Finite | None] = None  # output error, ||WX - W'X|| / ||WX||
     damping_retries: Readable[int] = 0  # how often the damping was raised before the Hessian could be factored
-    permuted: Readable[bool] = (
-        False  # whether the pattern holds in the n:m order, not in the saved order of the columns
-    )
+    permuted: Readable[bool] = False  # whether the pattern holds in the n:m order of the columns, not in the saved one
     sparsity_note: Readable[str] = ""  # why the sparsity differs from the requested one by a percentage point or more
     error_note: Readable[str] = ""  # why the output error could not be measured
 
@@ -64,14 +72,31 @@ class PlacedMatrix(MatrixDocument):
     layer: int
 
 
+def sparsity_of(matrices: Sequence[MatrixDocument]) -> float | None:
+    """The sparsity of all matrices together; None if they have no weights."""
+    weights = sum(matrix.rows * matrix.columns for matrix in matrices)
+    zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in matrices)
+    return zeros / weights if weights else None
+
+
 class LayerDocument(Document):
     """A decoder layer with its pruned matrices."""
 
     layer: int
-    sparsity: float  # of all pruned matrices of the layer together
-    relative_error: float | None  # largest output error of the layer's matrices
-    seconds: float | None = None
-    matrices: list[MatrixDocument]
+    seconds: Readable[Seconds | None] = None
+    matrices: list[ReadableItem[MatrixDocument]]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def sparsity(self) -> float:
+        """The sparsity of all matrices of the layer together."""
+        return sparsity_of(self.matrices) or 0.0
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def relative_error(self) -> float | None:
+        """The largest output error of the layer's matrices."""
+        return max((each.relative_error for each in self.matrices if each.relative_error is not None), default=None)
 
 
 class CalibrationDocument(Document):
@@ -82,9 +107,7 @@ class CalibrationDocument(Document):
     samples: Readable[int | None] = None
     seqlen: Readable[int | None] = None
     seed: Readable[int | None] = None
-    bos: Readable[bool | None] = (
-        None  # whether every window begins with BOS; None if the windows were given as token ids
-    )
+    bos: Readable[bool | None] = None  # whether every window begins with BOS; None if token ids were given
     tokens: Readable[int | None] = None
     sha256: Readable[str | None] = None  # of the windows' token ids
 

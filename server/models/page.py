@@ -59,11 +59,13 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: str |
     table show the sparsity if ``shown`` is "sparsity" or no output error was measured, otherwise the output error."""
     with_error = measured(document)
     chosen: Shown = "sparsity" if shown == "sparsity" or not with_error else "error"
+    names = {"error": "Output error", "sparsity": "Sparsity"}
+    toggle = picker("What map and table show", names, chosen, lambda shown: urls.with_state(here, map=shown))
     return ModelPage(
         frame=frame,
         document=document,
         actions=() if frame.shared else _actions(document),
-        toggle=_toggle(chosen, here) if with_error and not frame.shared else None,
+        toggle=toggle if with_error and not frame.shared else None,
         json_href=urls.api(document.href),
         matrices=matrices_of(document, chosen) if document.layers else None,
         measured=with_error,
@@ -83,11 +85,6 @@ def _actions(document: ModelDocument) -> tuple[Link, ...]:
     same = {path: value for path, value in fields.items() if path != "calibration.file" and value}
     again = Link(label="Prune again with …", href=urls.new_job(kind="prune", **same))
     return (Link(label="Find its neurons", href=attribute), evaluate, again)
-
-
-def _toggle(chosen: Shown, here: str) -> Picker:
-    names = {"error": "Output error", "sparsity": "Sparsity"}
-    return picker("What map and table show", names, chosen, lambda shown: urls.with_state(here, map=shown))
 
 
 def _stages(document: ModelDocument) -> dict[str, float]:

@@ -17,7 +17,7 @@ from prunescope.server.models.page import ModelsPage, model_page
 from prunescope.server.models.queries import dense_models, model_document, model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import MODELS, address, make_frame, render
+from prunescope.server.site.frame import MODELS, Frame, address, render
 from prunescope.server.stores import Stores, StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Models"])
@@ -35,7 +35,7 @@ def list_models(stores: StoresHere, cursor: str | None = None, limit: int = 50) 
 def show_models(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     page = asked.read(lambda: model_list(stores, cursor=asked.text("cursor")))
-    frame = make_frame(request, "Models", section="Models", notices=asked.notices)
+    frame = Frame(request, "Models", section="Models", notices=asked.notices)
     return render("models/list", ModelsPage(frame, page))
 
 
@@ -107,7 +107,7 @@ def show_model(request: Request, stores: StoresHere, model: str) -> Response:
     document = model_document(stores, model)
     shown = asked.read(lambda: asked.one_of("map", SHOWN))
     scripts = ("site/views", "site/charts") if document.layers else ()
-    frame = make_frame(request, document.label, MODELS, section="Models", scripts=scripts, notices=asked.notices)
+    frame = Frame(request, document.label, MODELS, section="Models", scripts=scripts, notices=asked.notices)
     return render("models/model", model_page(document, frame, here=address(request), shown=shown))
 
 

@@ -1,5 +1,7 @@
 """The JSON document of the job form's options."""
 
+from pydantic import Field
+
 from prunescope.jobs.documents import JobKind
 from prunescope.server.site.documents import Choice, Document
 
@@ -15,10 +17,10 @@ class OptionField(Document):
     """One option of a method or an allocation, from its JSON schema."""
 
     name: str
-    type: str  # "number", "integer", "string", "boolean"
-    default: str | float | int | bool | None
-    allowed: list[str] | None = None
-    note: str | None = None
+    type: str = "string"  # "number", "integer", "string", "boolean"
+    default: str | float | int | bool | None = None
+    allowed: list[str] | None = Field(default=None, validation_alias="enum")
+    note: str | None = Field(default=None, validation_alias="description")
 
 
 class JobForm(Document):

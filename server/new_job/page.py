@@ -1,21 +1,25 @@
-"""The context of the job form, with its fields filled in."""
+"""The context of the job form. Its fields are filled in from the spec of a job and from the query, which is checked."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from prunescope.jobs.documents import JobKind
-from prunescope.jobs.labels import spec_fields
+from prunescope.jobs.labels import spec_fields, typed, typed_pattern
+from prunescope.jobs.problems import bad_field, near_names, unknown_name
 from prunescope.server import urls
 from prunescope.server.new_job.documents import JobForm
 from prunescope.server.new_job.queries import SourceJob
-from prunescope.server.new_job.sections import Sections, sections_of
-from prunescope.server.new_job.values import check_given, filled, values_of
+from prunescope.server.new_job.sections import Field, Sections, sections_of
+from prunescope.server.site.documents import Choice
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Picker, picker
 
 WITHOUT_FIELDS = ("layers", "seqlens", "allocations", "seeds", "perplexity")
 """Fields of a spec that are lists or objects and have no field in the form."""
+SHORT_NAMES = frozenset({"kind", "from", "model", "dense", "pruned", "task"})
+"""Query parameters that are allowed in addition to the paths of the fields."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,112 @@ class FormPage:
 
 def fill_form(document: JobForm, kind: JobKind, given: Mapping[str, str], began: SourceJob | None) -> Sections:
     """The sections of the form with their fields filled in, from the job ``began`` and from the query ``given``, which
-    takes precedence. Raises Problem 422 for a query parameter that `check_given` refuses."""
-    before = {} if began is None else values_of(kind, began.spec)
+    takes precedence. Raises Problem 422 for a query parameter that the form has no field for, or whose value the field
+    does not accept."""
+    before = {} if began is None else _values_of(kind, began.spec)
     values = {**before, **given}
     sections = sections_of(kind, document, values)
-    check_given(sections, given)
+    _check_given(sections, given)
     values.pop("pruned", None)  # `sections_of` has ticked known models and put the others into a separate field
-    return {title: [filled(field, values) for field in fields] for title, fields in sections.items()}
+    return {title: [_filled(field, values) for field in fields] for title, fields in sections.items()}
+
+
+def _check_given(sections: Sections, given: Mapping[str, str]) -> None:
+    """Raise Problem 422 for a query parameter without a field, or with a value that the field does not accept."""
+    fields = {field.path: field for same in sections.values() for field in same}
+    for name, value in given.items():
+        field = fields.get(name)
+        if field is None:
+            if name not in SHORT_NAMES:
+                near = near_names(name, fields)
+                hint = f"; did you mean {' or '.join(near)}?" if near else ""
+                raise bad_field(name, value, None, f"{value[:60]!r} was left out, the form has no such field{hint}")
+        elif field.control == "select":
+            _check_choices(name, [value], field.choices)
+        elif field.control == "checks" and name != "pruned":
+            _check_choices(name, value.split(","), field.choices)
+        elif field.shape == "number" and value and not _is_number(value):
+            raise bad_field(name, value, "a number", f"{value[:60]!r} is no number")
+    tasks = fields.get("tasks") or fields.get("texts.dataset")
+    if "task" in given and tasks is not None:
+        _check_choices("task", given["task"].split(","), tasks.choices)
+
+
+def _check_choices(name: str, values: Sequence[str], choices: Iterable[Choice]) -> None:
+    known = [choice.value for choice in choices]
+    for value in values:
+        if value not in known:
+            raise bad_field(name, ",".join(values), [each or "(empty)" for each in known], unknown_name(value, known))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _filled(field: Field, given: Mapping[str, str]) -> Field:
+    """The field with the value that ``given`` has for its path. A value that is not among the choices of a menu, which
+    comes from an earlier job, is added to them."""
+    if field.path not in given:
+        return field
+    value, choices = given[field.path], field.choices
+    if field.control == "select" and value not in [each.value for each in choices]:
+        choices = (*choices, Choice(value=value, label=value or "as in the job", note="as in the job"))
+    return replace(field, value=value, choices=choices)
+
+
+def _values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:
+    """Path -> value of the form's fields, from a spec. Parts of the spec without a field are omitted."""
+    if kind is JobKind.STUDY:
+        return _study(spec)
+    plain = {name: value for name, value in spec.items() if name != "texts"}
+    values = {path: typed(value) for path, value in spec_fields(plain).items()}
+    if kind is JobKind.EVALUATE:
+        values["tasks"] = ",".join(spec.get("tasks", ()))
+    if kind is JobKind.ATTRIBUTE:
+        values |= {"pruned": ",".join(spec.get("pruned", ())), **_texts(spec.get("texts", ()))}
+    return values
+
+
+def _texts(texts: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    if isinstance(texts, Mapping):
+        values = {f"texts.{name}": typed(value) for name, value in texts.items() if name not in {"words", "indices"}}
+        if "indices" in texts:
+            return {**values, "texts-from": "rows", "texts.indices": ", ".join(map(str, texts["indices"]))}
+        return {**values, "texts-from": "task"}
+    words = [", ".join(each["words"] or ()) for each in texts]
+    return {
+        "texts-from": "own",
+        "texts": "\n\n".join(each["text"] for each in texts),
+        "texts-words": "\n".join(words) if any(words) else "",
+    }
+
+
+def _study(spec: Mapping[str, Any]) -> dict[str, str]:
+    calibrations = spec.get("calibrations", ())
+    texts = spec["attributions"][0]["texts"] if spec.get("attributions") else None
+    return {
+        "name": typed(spec.get("name")),
+        "models": ", ".join(spec.get("models", ())),
+        "methods": ",".join(dict.fromkeys(method["name"] for method in spec.get("methods", ()))),
+        "patterns": ", ".join(map(typed_pattern, spec.get("patterns", ()))),
+        "calibrations": ",".join(dict.fromkeys(str(each["dataset"]) for each in calibrations)),
+        "calibrations.samples": _common(calibrations, "samples"),
+        "calibrations.seqlen": _common(calibrations, "seqlen"),
+        "tasks": ",".join(spec.get("tasks", ())),
+        "limit": typed(spec.get("limit")),
+        "newline": typed(spec.get("newline")) or "real",
+        "attribution": texts["dataset"] if isinstance(texts, Mapping) else "",
+    }
+
+
+def _common(values: Sequence[Mapping[str, Any]], field: str) -> str:
+    """The value of a field that all dictionaries have in common; empty if they differ."""
+    found = {typed(value.get(field)) for value in values}
+    return found.pop() if len(found) == 1 else ""
 
 
 def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame, began: SourceJob | None) -> FormPage:

@@ -123,14 +123,6 @@ def _method(name: str, model: Any) -> MethodChoice:
         note=(model.__doc__ or "").partition("\n")[0] or None,
         needs_calibration=model.calibrated,
         options=[
-            OptionField(
-                name=field,
-                type=about.get("type", "string"),
-                default=about.get("default"),
-                allowed=about.get("enum"),
-                note=about.get("description"),
-            )
-            for field, about in schema.items()
-            if field != "name"
+            OptionField.model_validate({**about, "name": field}) for field, about in schema.items() if field != "name"
         ],
     )

@@ -9,7 +9,7 @@ from prunescope.server.new_job.documents import JobForm
 from prunescope.server.new_job.page import fill_form, form_page
 from prunescope.server.new_job.queries import job_form, source_job
 from prunescope.server.site.asked import Asked
-from prunescope.server.site.frame import JOBS, make_frame, render
+from prunescope.server.site.frame import JOBS, Frame, render
 from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Jobs"])
@@ -30,5 +30,5 @@ def show_job_form(request: Request, stores: StoresHere) -> Response:
     form = asked.read(lambda: fill_form(offered, kind, asked.values, began))
     left_out = tuple(f"{each}. It was left out." for each in began.left_out) if began else ()
     notices = (*asked.notices, *left_out)
-    frame = make_frame(request, "New job", JOBS, section="Jobs", scripts=("new_job/form",), notices=notices)
+    frame = Frame(request, "New job", JOBS, section="Jobs", scripts=("new_job/form",), notices=notices)
     return render("new_job/form", form_page(offered, kind, form, frame, began))

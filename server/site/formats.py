@@ -1,9 +1,14 @@
-"""Numbers, times and names as text. In templates each function is a filter: ``{{ value | accuracy }}``."""
+"""Numbers, times, names and terms as text. In templates each function is a filter: ``{{ value | accuracy }}``."""
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from inspect import isfunction
 
+from markupsafe import Markup
+
+from prunescope.frontend import GLOSSARY
 from prunescope.store.attributions.documents import Interval
 from prunescope.text.pieces import drawn
 
@@ -14,6 +19,8 @@ AGAINST_DENSE = f"pruned {MINUS} dense"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NOTHING = "\N{EN DASH}"
 """Shown in place of a missing number."""
+_ROW = re.compile(r"^\| (?!---|word \| meaning)([^|]+) \| (.+) \|$", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 def activation(value: float | None) -> str:
@@ -207,11 +214,6 @@ def aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def file_name(path: str) -> str:
-    """The part of a path after its last slash."""
-    return path.rpartition("/")[2]
-
-
 def token_name(text: str) -> str:
     """A token in quotes, with newlines and tabs as visible marks: ``“ badly”``, ``“↵”``."""
     return f"“{drawn(text).replace(chr(10), '↵').replace(chr(9), '⇥')}”"
@@ -224,6 +226,25 @@ def harmless(text: str) -> str:
     ("'=1+1", 'badly')
     """
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+@lru_cache(maxsize=1)
+def definitions() -> dict[str, str]:
+    """Word -> definition in `docs/glossary.md`, as plain text. A row that names a word and its notation
+    (``neuron `L15/N2194```) defines the word."""
+    rows = _ROW.findall(GLOSSARY.read_text(encoding="utf-8"))
+    return {word.split(" `")[0]: _LINK.sub(r"\1", meaning).replace("`", "") for word, meaning in rows}
+
+
+def term(label: str, word: str | None = None) -> str:
+    """``label`` as a button that shows the definition of ``word``, or of the label if the glossary has it; any
+    other label is returned unchanged. Raises KeyError if ``word`` is not in the glossary."""
+    meaning = definitions()[word] if word is not None else definitions().get(label)
+    if meaning is None:
+        return label
+    return Markup('<button class="term" type="button" title="{}" data-term="{}">{}</button>').format(
+        meaning, word or label, label
+    )
 
 
 FILTERS = {name: each for name, each in globals().items() if isfunction(each) and each.__module__ == __name__}

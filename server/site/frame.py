@@ -12,7 +12,6 @@ from prunescope.jobs.labels import quoted
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.glossary import term
 from prunescope.server.static import folder_version
 
 
@@ -29,55 +28,37 @@ MODELS = Crumb("Models", urls.models())
 JOBS = Crumb("Jobs", urls.jobs())
 
 
-@dataclass(frozen=True)
 class Frame:
-    """The context of ``site/base.html``. ``shared``: the page was opened by a share link and is read-only. ``section``:
-    the label of the section to which the page belongs. ``notices``: sentences about ignored query parameters."""
+    """The frame of a page, the context of ``site/base.html``."""
 
-    title: str
-    section: str | None
-    crumbs: tuple[Crumb, ...]
-    shared: bool
-    search_query: str
-    search_attribution: str | None
-    stylesheet: str
-    scripts: tuple[str, ...]
-    share_href: str | None
-    events_href: str | None
-    notices: tuple[str, ...]
-    sections: tuple[Crumb, ...] = (STUDIES, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS)
-    home_href: str = urls.home()
-    search_href: str = urls.search()
+    sections = (STUDIES, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS)
+    home_href = urls.home()
+    search_href = urls.search()
 
-
-def make_frame(
-    request: Request,
-    title: str,
-    *crumbs: Crumb,
-    section: str | None = None,
-    scripts: tuple[str, ...] = (),
-    events_href: str | None = None,
-    query: str = "",
-    attribution: str | None = None,
-    notices: tuple[str, ...] = (),
-) -> Frame:
-    """The frame of a page. ``scripts`` are modules below ``frontend/static/js``, in addition to ``site/page``, which
-    every page loads. ``query`` is shown in the search field, which searches neurons and words only
-    in ``attribution`` if given."""
-    shared = "shared_from" in request.scope
-    return Frame(
-        title=title,
-        section=section,
-        crumbs=tuple(replace(crumb, href=None) for crumb in crumbs) if shared else crumbs,
-        shared=shared,
-        search_query=query,
-        search_attribution=attribution,
-        stylesheet=file_href("css/prunescope.css"),
-        scripts=tuple(file_href(f"js/{name}.js") for name in ("site/page", *scripts)),
-        share_href=None if shared else urls.shares(),
-        events_href=None if shared else events_href,
-        notices=notices,
-    )
+    def __init__(
+        self,
+        request: Request,
+        title: str,
+        *crumbs: Crumb,
+        section: str | None = None,
+        scripts: tuple[str, ...] = (),
+        events_href: str | None = None,
+        query: str = "",
+        attribution: str | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> None:
+        """``section``: the label of the section to which the page belongs. ``scripts``: modules below
+        ``frontend/static/js``, in addition to ``site/page``, which every page loads. ``query``: shown in the search
+        field, which searches neurons and words only in ``attribution`` if given. ``notices``: sentences about ignored
+        query parameters."""
+        self.title, self.section, self.notices = title, section, notices
+        self.search_query, self.search_attribution = query, attribution
+        self.stylesheet = file_href("css/prunescope.css")
+        self.scripts = [file_href(f"js/{name}.js") for name in ("site/page", *scripts)]
+        self.shared = "shared_from" in request.scope  # opened by a share link: read-only
+        self.crumbs = [replace(crumb, href=None) for crumb in crumbs] if self.shared else crumbs
+        self.share_href = None if self.shared else urls.shares()
+        self.events_href = None if self.shared else events_href
 
 
 def address(request: Request) -> str:
@@ -92,8 +73,8 @@ def file_href(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The Jinja environment: values are escaped, undefined names raise; the filters are the functions of `formats`,
-    `quoted` and `term`."""
+    """The Jinja environment: values are escaped, undefined names raise; the filters are the functions of `formats`
+    and `quoted`."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -101,7 +82,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(formats.FILTERS, quoted=quoted, term=term)
+    templates.filters.update(formats.FILTERS, quoted=quoted)
     return templates
 
 
@@ -124,4 +105,4 @@ def error_page(request: Request, problem: Problem) -> HTMLResponse:
     """The error page of a problem."""
     told = [f"{field['field']}: {field['message']}" for field in problem.document()["errors"]]
     errors = [] if told == [problem.detail] else told
-    return render("site/error", ErrorPage(make_frame(request, problem.title), problem, errors), problem.status)
+    return render("site/error", ErrorPage(Frame(request, problem.title), problem, errors), problem.status)

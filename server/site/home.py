@@ -13,7 +13,7 @@ from prunescope.server.jobs.documents import JobItem
 from prunescope.server.jobs.queries import job_list, start_links
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document, Link
-from prunescope.server.site.frame import Frame, make_frame, render
+from prunescope.server.site.frame import Frame, render
 from prunescope.server.stores import StoresHere
 from prunescope.server.studies.documents import StudySummary
 from prunescope.server.studies.queries import study_list
@@ -66,7 +66,7 @@ def get_home(stores: StoresHere) -> Home:
 @pages.get(urls.home.route)
 def show_home(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request)
-    frame = make_frame(request, "Start", scripts=("site/live",), events_href=urls.events(), notices=asked.notices)
+    frame = Frame(request, "Start", scripts=("site/live",), events_href=urls.events(), notices=asked.notices)
     document = get_home(stores)
     running = {job.id for job in document.running}
     recent = [job for job in document.recent if job.id not in running]

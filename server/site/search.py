@@ -15,7 +15,7 @@ from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.models.queries import model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document
-from prunescope.server.site.frame import Frame, make_frame, render
+from prunescope.server.site.frame import Frame, render
 from prunescope.server.stores import Stores, StoresHere
 from prunescope.store.attributions.activations import NoSuchNeuron
 
@@ -71,9 +71,7 @@ def show_search(request: Request, stores: StoresHere) -> Response:
     only = neuron or (document.items[0] if len(document.items) == 1 else None)
     if only is not None:
         return RedirectResponse(only.href, status_code=303)
-    frame = make_frame(
-        request, "Search", query=document.query, attribution=asked.text("attribution"), notices=asked.notices
-    )
+    frame = Frame(request, "Search", query=document.query, attribution=asked.text("attribution"), notices=asked.notices)
     return render("site/search", SearchPage(frame, document))
 
 
@@ -87,17 +85,14 @@ def _searched(stores: Stores, given: str | None) -> list[OpenAttribution]:
 
 
 def _neurons(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:
-    try:
+    with suppress(Problem):
         layer, neuron = parse_neuron(wanted)
-    except Problem:
-        return []
-    hits = []
-    for opened in attributions:
-        with suppress(NoSuchNeuron):
-            opened.store.check(layer, neuron)
-            href = urls.neuron(opened.id, layer, neuron)
-            hits.append(SearchHit(kind="neuron", label=format_neuron(layer, neuron), note=opened.label, href=href))
-    return hits[:1]  # in the newest attribution that has this neuron
+        for opened in attributions:  # only the newest attribution that has this neuron
+            with suppress(NoSuchNeuron):
+                opened.store.check(layer, neuron)
+                href = urls.neuron(opened.id, layer, neuron)
+                return [SearchHit(kind="neuron", label=format_neuron(layer, neuron), note=opened.label, href=href)]
+    return []
 
 
 def _words(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:

@@ -4,6 +4,7 @@ The route finds the link's path in ``scope["shared_from"]``. Only pages can be s
 form, another share link or another site.
 """
 
+from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter
@@ -12,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
@@ -93,10 +94,7 @@ def _document(request: Request, share: Share) -> ShareDocument:
 
 
 class SharedPage:
-    """The ASGI application at `/s/{token}`; `router` is the whole application's."""
-
-    def __init__(self, router: ASGIApp) -> None:
-        self.router = router
+    """The ASGI application at `/s/{token}`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -112,7 +110,7 @@ class SharedPage:
                 message["headers"] = [*message["headers"], (b"x-robots-tag", b"noindex")]
             await send(message)
 
-        await self.router(shared_scope(scope, share.path, request.url.path), receive, send_private)
+        await request.app.router(shared_scope(scope, share.path, request.url.path), receive, send_private)
 
 
 def shareable(path: str) -> bool:
@@ -137,10 +135,8 @@ async def page_exists(request: Request, path: str) -> bool:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    try:
+    with suppress(Problem):
         await request.app.router(shared_scope(request.scope, path, path), receive, send)
-    except Problem:
-        return False
     return statuses == [200]
 
 

@@ -13,7 +13,7 @@ from prunescope.server.jobs.documents import EXAMPLES, JobDocument, JobItem
 from prunescope.server.jobs.routes import announce, job_answer
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
-from prunescope.server.site.frame import STUDIES, address, make_frame, render
+from prunescope.server.site.frame import STUDIES, Frame, address, render
 from prunescope.server.stores import StoresHere
 from prunescope.server.studies.documents import StudyDocument, StudySummary
 from prunescope.server.studies.export.cells import cells_csv
@@ -59,7 +59,7 @@ def list_studies(stores: StoresHere, cursor: str | None = None, limit: int = 50)
 def show_studies(request: Request, stores: StoresHere) -> Response:
     asked = Asked(request, "cursor")
     document = asked.read(lambda: study_list(stores, cursor=asked.text("cursor")))
-    frame = make_frame(
+    frame = Frame(
         request, "Studies", section="Studies", scripts=("site/live",), events_href=urls.events(), notices=asked.notices
     )
     return render("studies/list", StudiesPage(frame, document))
@@ -79,7 +79,7 @@ def show_study(request: Request, stores: StoresHere, study: str) -> Response:
     live = None if document.state.ended else urls.events()
     scripts = ("studies/study", "site/charts", *(() if live is None else ("site/live",)))
     notices = asked.notices
-    frame = make_frame(
+    frame = Frame(
         request, document.title, STUDIES, section="Studies", scripts=scripts, events_href=live, notices=notices
     )
     return render("studies/study", study_page(document, frame, here=address(request)))

@@ -45,19 +45,24 @@ class LayerShare(Document):
     neurons: int
 
 
-class Causal(Document):
-    """The results of the causal stage. In the dense variant the top neurons are ablated (replaced by their mean); in
-    pruned variants the dense weights of the top neurons are restored."""
+class CausalSetup(Document):
+    """The task of the causal stage, and its numbers of neurons and of random draws."""
 
     task: str
     rows: int
     chance: float
     majority: float
     truncated: int  # rows whose prompt was truncated at the start
-    version: str  # of the task
-    prompt_hash: str
     neurons: int
     layers: list[LayerShare]
     draws: int
     seed: int
+
+
+class Causal(CausalSetup):
+    """The results of the causal stage. In the dense variant the top neurons are ablated (replaced by their mean); in
+    pruned variants the dense weights of the top neurons are restored."""
+
+    version: str  # of the task
+    prompt_hash: str
     variants: dict[str, CausalVariant]

@@ -28,7 +28,8 @@ def pack(found: Mapping[str, Sequence[float | int | None]]) -> dict[str, Any]:
 
 
 def unpack(tasks: str, blocks: Iterable[bytes]) -> tuple[list[str], NDArray[np.float64]]:
-    """(tasks, numbers [rows, tasks, columns]) of database rows that have the same `tasks`; NaN for a missing number."""
+    """Decode the blocks of database rows whose column `tasks` (a JSON list of names) is the same. Returns the names,
+    and the numbers [rows, tasks, columns], with NaN for a missing one."""
     names: list[str] = json.loads(tasks)
     together = [*blocks]
     return names, np.frombuffer(b"".join(together), _NUMBERS).reshape(len(together), len(names), -1)

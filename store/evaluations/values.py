@@ -41,7 +41,7 @@ class Measurement(NamedTuple):
 
     @property
     def interval(self) -> Interval | None:
-        """(low, high)."""
+        """(low, high): the 95 % confidence interval; None if it is not known."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
@@ -66,7 +66,7 @@ class Pairing(NamedTuple):
 
     @property
     def interval(self) -> Interval:
-        """(low, high)."""
+        """(low, high): the 95 % confidence interval of the difference."""
         return self.low, self.high
 
     @property

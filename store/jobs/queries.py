@@ -36,7 +36,7 @@ def to_job(row: Row[Any]) -> Job:
 
 
 def to_summary(row: Row[Any]) -> JobSummary:
-    """The document of a job's row, without the spec."""
+    """Convert a database row to a `JobSummary`: the job without its spec."""
     return JobSummary(**_summary_fields(row))
 
 

@@ -194,7 +194,8 @@ class JobStore:
             connection.execute(update(jobs).where(jobs.c.id == job).values(sent_at=None))
 
     def _without_message(self, drained: bool) -> ColumnElement[bool]:
-        """Condition: the job has no message in the queue; see `unsent`."""
+        """SQL condition: the job's message has not been sent, or, if the queue is empty (`drained`), was sent more than
+        RESEND_AFTER ago, so that it must have been lost."""
         without: ColumnElement[bool] = jobs.c.sent_at.is_(None)
         return or_(without, jobs.c.sent_at < self.now() - RESEND_AFTER) if drained else without
 

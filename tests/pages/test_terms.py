@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from prunescope.server.site.glossary import definitions
+from prunescope.server.site.formats import definitions
 from tests.pages.conftest import PHONE, Open, Site
 
 pytestmark = pytest.mark.pages

@@ -278,8 +278,6 @@ matrices = st.builds(
 layers = st.builds(
     LayerDocument,
     layer=st.integers(0, 99),
-    sparsity=st.floats(0, 1),
-    relative_error=st.none(),
     seconds=st.none() | st.floats(0, 1e4),
     matrices=st.lists(matrices, max_size=3, unique_by=lambda matrix: matrix.name),
 )

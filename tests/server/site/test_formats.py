@@ -6,7 +6,7 @@ import pytest
 from markupsafe import Markup, escape
 
 from prunescope.frontend import GLOSSARY, TEMPLATES
-from prunescope.server.site.glossary import definitions, term
+from prunescope.server.site.formats import definitions, term
 
 
 def test_every_row_of_the_glossary_is_a_definition() -> None:
