@@ -67,8 +67,8 @@ class MeasuredRecords:
         found = (self.pairings.get((record.id, task)) for task in tasks)
         return next((self.dense[pairing.dense_evaluation] for pairing in found if pairing), None)
 
-    def dense_link(self, pairing: Pairing) -> Link:
-        return _link(self.dense[pairing.dense_evaluation], self.names)
+    def link(self, record: Record) -> Link:
+        return Link(label=self.names.label(record.spec["model"]), href=urls.evaluation(record.id))
 
 
 def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[EvaluationSummary]:
@@ -92,7 +92,7 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
             "spec": record.spec,
             "context": record.summary.get("context"),
             "perplexity": _perplexities(record, measured, _dense_perplexities(stores, record, measured)),
-            "dense": dense and _link(dense, measured.names),
+            "dense": dense and measured.link(dense),
             "job": job_link(record),
         }
     )
@@ -108,9 +108,8 @@ def task_examples(
     if task not in _tasks(record):
         message = unknown_name(task, _tasks(record))
         raise Problem(404, "not-found", "No such task", f"evaluation {id}: {message}")
-    names = measured.names
     other = _against(stores, against, task) if against else measured.dense_of(record, [task])
-    names.learn(references_of(other.spec) if other else [])
+    measured.names.learn(references_of(other.spec) if other else [])
     theirs = {each["index"]: each for each in _examples(stores, other.id, task)} if other else {}
     examples = [_example(each, theirs.get(each["index"])) for each in _examples(stores, id, task)]
     examples.sort(key=lambda each: (not each.broken, not each.mended, -_margins(each), each.index))
@@ -127,9 +126,9 @@ def task_examples(
         items=examples[window.offset : window.offset + window.limit],
         next=after,
         next_href=urls.evaluation_task(id, task, **state, cursor=after) if after else None,
-        evaluation=_link(record, names),
-        model=names.link(reference),
-        dense=_link(other, names) if other else None,
+        evaluation=measured.link(record),
+        model=measured.names.link(reference),
+        dense=other and measured.link(other),
         result=_accuracy(record, task, measured),
         of_dense=is_dense(stores, reference),
         broken=len(broken) if other else None,
@@ -164,18 +163,12 @@ def _against(stores: Stores, id: str, task: str) -> Record:
 
 def _tasks(record: Record) -> dict[str, dict[str, Any]]:
     """Task -> how it was measured (version, prompt, truncated rows)."""
-    tasks: dict[str, dict[str, Any]] = record.summary.get("tasks", {})
-    return tasks
+    return dict(record.summary.get("tasks", {}))
 
 
 def _texts(record: Record) -> dict[str, dict[str, Any]]:
     """Text on which perplexity was measured -> how (loss, windows, checksum)."""
-    texts: dict[str, dict[str, Any]] = record.summary.get("perplexity") or {}
-    return texts
-
-
-def _link(record: Record, names: Names) -> Link:
-    return Link(label=names.label(record.spec["model"]), href=urls.evaluation(record.id))
+    return dict(record.summary.get("perplexity") or {})
 
 
 def _summary(record: Record, measured: MeasuredRecords) -> dict[str, Any]:
@@ -196,16 +189,14 @@ def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> TaskCompa
     how, found = _tasks(record)[task], measured.values[record.id, task]
     pairing = measured.pairings.get((record.id, task))
     document = {
+        **how,
         "task": task,
         "group": TASKS.get(task),
         "accuracy": found.value,
         "rows": found.rows,
         "interval": found.interval,
         "chance": found.chance,
-        "truncated": how.get("truncated", 0),
         "majority": telling_majority(found.majority),
-        "version": how.get("version"),
-        "prompt_hash": how.get("prompt_hash"),
         "href": urls.evaluation_task(record.id, task),
         "paired": None,
     }
@@ -214,7 +205,7 @@ def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> TaskCompa
         document["difference"] = pairing.difference
         document["paired"] = {
             **pairing._asdict(),
-            "evaluation": measured.dense_link(pairing),
+            "evaluation": measured.link(measured.dense[pairing.dense_evaluation]),
             "both_wrong": pairing.both_wrong,
             "interval": pairing.interval,
         }
@@ -242,7 +233,7 @@ def _perplexities(
                 dense_href=urls.evaluation(evaluation) if evaluation else None,
                 paired=pairing
                 and PairedPerplexity(
-                    evaluation=measured.dense_link(pairing),
+                    evaluation=measured.link(measured.dense[pairing.dense_evaluation]),
                     windows=pairing.rows,
                     worse=pairing.newly_wrong,
                     better=pairing.newly_right,
@@ -295,10 +286,7 @@ def _examples(stores: Stores, id: str, task: str) -> list[dict[str, Any]]:
 def _example(this: dict[str, Any], other: dict[str, Any] | None) -> TaskExample:
     mine, theirs = _answer(this), _answer(other) if other else None
     return TaskExample(
-        index=this["index"],
-        text=this["text"],
-        choices=this["choices"],
-        answer=this["answer"],
+        **{name: this[name] for name in ("index", "text", "choices", "answer")},
         this=mine,
         against=theirs,
         broken=theirs is not None and theirs.correct and not mine.correct,

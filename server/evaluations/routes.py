@@ -1,14 +1,15 @@
-"""Routes of evaluations: list, one evaluation, deletion, and the examples of a task."""
+"""Routes of evaluations, with the contexts of their pages: list, one evaluation, deletion, and a task's examples."""
 
 import json
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.evaluations.documents import EvaluationDocument, EvaluationSummary, TaskExamples
-from prunescope.server.evaluations.page import EvaluationPage, EvaluationsPage, TaskPage
 from prunescope.server.evaluations.queries import evaluation_document, evaluation_list, task_examples
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
@@ -17,6 +18,35 @@ from prunescope.server.stores import StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Evaluations"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@dataclass(frozen=True)
+class EvaluationsPage:
+    """The context of ``evaluations/list.html``."""
+
+    frame: Frame
+    document: Page[EvaluationSummary]
+    new_href: str = urls.new_job(kind=JobKind.EVALUATE)
+
+
+@dataclass(frozen=True)
+class EvaluationPage:
+    """The context of ``evaluations/evaluation.html``."""
+
+    frame: Frame
+    document: EvaluationDocument
+    delete_href: str
+    after_delete: str = urls.evaluations()
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """The context of ``evaluations/task.html``; ``job`` is the JSON that is posted to ``post_href``."""
+
+    frame: Frame
+    document: TaskExamples
+    job: str
+    post_href: str = urls.api(urls.jobs())
 
 
 @api.get(urls.evaluations.route, responses=problems(422), summary="Evaluations, newest first")

@@ -10,9 +10,9 @@ from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
 from prunescope.server.studies.documents import CellDocument, ChartName, RowDocument, StudyChart
 from prunescope.server.studies.measures import MeasureWords
-from prunescope.server.studies.query import StudyQuery, shown_query
+from prunescope.server.studies.query import StudyQuery
 from prunescope.server.studies.shown import Shown
-from prunescope.server.studies.tables import TableContext, axis_sizes, table_document
+from prunescope.server.studies.tables import Tables, axis_sizes
 from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.studies.pivot import pivot
 from prunescope.store.studies.table import Axis, StudyTable
@@ -25,14 +25,15 @@ SEMI_STRUCTURED = "2:4"
 class _Kind(NamedTuple):
     title: str  # a format string of the measure's name
     like: str  # the corresponding table or figure of the paper
+    rows: Axis | None  # the axis whose values are the lines or marks; None for the rows of the query
     columns: Axis
 
 
 KINDS: dict[ChartName, _Kind] = {
-    "sparsity": _Kind("{measure} over sparsity", "Table 3 of the paper", "pattern"),
-    "seqlen": _Kind("Window length by method", "Figure 3 of the paper", "seqlen"),
-    "method": _Kind("Method by calibration set", "Figure 4 of the paper", "calibration"),
-    "group": _Kind("Task group by calibration set", "Figure 5 of the paper", "calibration"),
+    "sparsity": _Kind("{measure} over sparsity", "Table 3 of the paper", None, "pattern"),
+    "seqlen": _Kind("Window length by method", "Figure 3 of the paper", "method", "seqlen"),
+    "method": _Kind("Method by calibration set", "Figure 4 of the paper", "method", "calibration"),
+    "group": _Kind("Task group by calibration set", "Figure 5 of the paper", "group", "calibration"),
 }
 
 
@@ -46,21 +47,20 @@ def chart_links(table: StudyTable, query: StudyQuery) -> list[Link]:
     ]
 
 
-def study_chart(table: StudyTable, name: str, query: StudyQuery, context: TableContext) -> StudyChart:
+def study_chart(name: str, query: StudyQuery, tables: Tables) -> StudyChart:
     """The chart ``name``. Raises Problem 422 if it is unknown, or if the study has too few values on its axes."""
+    table = tables.study
     offered = _offered(table)
     found: ChartName | None = next((each for each in KINDS if each == name), None)
-    if found is None:
-        raise bad_field("chart", name, [*map(str, offered)], unknown_name(name, KINDS))
-    if found not in offered:
-        message = f"this study has too few values for {_title(found, table).lower()}"
-        raise bad_field("chart", name, [*map(str, offered)], message)
+    if found is None or found not in offered:
+        few = found and f"this study has too few values for {_title(found, table).lower()}"
+        raise bad_field("chart", name, [*map(str, offered)], few or unknown_name(name, KINDS))
     drawn = _crossed(table, found, query)
     return StudyChart(
         name=found,
         title=_title(found, table),
         like=KINDS[found].like if table.measure == ACCURACY else "",
-        table=table_document(table, pivot(table, drawn.rows or "", KINDS[found].columns, drawn.where), context),
+        table=tables.document(pivot(table, drawn.rows or "", KINDS[found].columns, drawn.where)),
         href=urls.study(table.id, **drawn.state),
         csv_href=urls.study_table(table.id, "csv", **drawn.state),
     )
@@ -83,20 +83,13 @@ def _title(name: ChartName, table: StudyTable) -> str:
 
 
 def _crossed(table: StudyTable, name: ChartName, query: StudyQuery) -> StudyQuery:
-    """The query of the table that a chart draws. The chart of groups (Figure 5) shows 2:4 unless ``query`` filters
-    patterns."""
-    drawn = query.with_(rows=_rows(table, name, query), columns=KINDS[name].columns, chart=None)
+    """The query of the table that a chart draws. The chart over sparsity keeps the rows of ``query``, unless they are
+    patterns; the chart of groups (Figure 5) shows 2:4 unless ``query`` filters patterns."""
+    rows = KINDS[name].rows or query.rows
+    if rows == "pattern":
+        rows = "method" if len(table.axes["method"]) > 1 else "task"
+    drawn = query.with_(rows=rows, columns=KINDS[name].columns, chart=None)
     return drawn.with_(pattern=drawn.pattern or [SEMI_STRUCTURED]) if name == "group" else drawn
-
-
-def _rows(table: StudyTable, name: ChartName, query: StudyQuery) -> str | None:
-    """The axis whose values are the lines or marks. Over sparsity these are the rows of ``query``, unless the rows are
-    patterns."""
-    if name != "sparsity":
-        return "group" if name == "group" else "method"
-    if query.rows != "pattern":
-        return query.rows
-    return "method" if len(table.axes["method"]) > 1 else "task"
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ class Chart:
     figure: str
     data: dict[str, object]
     close_href: str
-    plotly: str
+    plotly: str = urls.PLOTLY
 
 
 def chart_context(shown: Shown, here: str) -> Chart | None:
@@ -135,8 +128,7 @@ def chart_context(shown: Shown, here: str) -> Chart | None:
             "difference": shown.differences,
             "series": [_series(chart, row, shown) for row in drawn],
         },
-        close_href=urls.with_state(here, **shown_query(shown.document).with_(chart=None).state),
-        plotly=urls.PLOTLY,
+        close_href=urls.with_state(here, **shown.query.with_(chart=None).state),
     )
 
 

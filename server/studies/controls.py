@@ -11,9 +11,8 @@ from prunescope.server.site import formats
 from prunescope.server.site.parts import Href, Option, Picker, picker
 from prunescope.server.studies.documents import StudyDocument
 from prunescope.server.studies.measures import MEASURES
-from prunescope.server.studies.query import shown_query
 from prunescope.server.studies.shown import Shown
-from prunescope.server.studies.tables import axis_sizes
+from prunescope.server.studies.tables import USUAL_TABLES, axis_sizes
 from prunescope.store.evaluations.values import Measure
 from prunescope.store.studies.published import published_table
 from prunescope.store.studies.table import AXES
@@ -21,13 +20,6 @@ from prunescope.store.studies.table import AXES
 SHOWN_LABELS = 2
 """Maximum number of values that a filter's menu names; more are only counted."""
 FILE_NAMES = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "json": "JSON"}
-LIKE_TABLES = {
-    ("task", "calibration"): "Table 1",
-    ("model", "calibration"): "Tables 2 and 4",
-    ("task", "pattern"): "Table 3",
-    ("task", "seqlen"): "Table 5",
-}
-"""(rows, columns) -> the tables of the paper with these axes."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class Controls:
 
 def study_controls(shown: Shown, here: str) -> Controls:
     document, table = shown.document, shown.table
-    query = shown_query(document)
+    query = shown.query
 
     def href(**changes: urls.State) -> str:
         return urls.with_state(here, **query.with_(**changes).state)
@@ -127,7 +119,7 @@ def _usual(shown: Shown, href: Href) -> list[Option]:
     options = []
     for link in document.tables:
         down, _, across = link.label.partition(" by ")
-        like = LIKE_TABLES.get((down, across)) if document.measure == "accuracy" else None
+        like = USUAL_TABLES[down, across] if document.measure == "accuracy" else None
         options.append(
             Option(
                 f"{axis(down).capitalize()} by {axis(across)}",
@@ -150,8 +142,7 @@ def _chips(shown: Shown, href: Href) -> tuple[Option, ...]:
 
 
 def _exports(shown: Shown) -> tuple[Option, ...]:
-    document = shown.document
-    query = shown_query(document).with_(chart=None)
+    document, query = shown.document, shown.query.with_(chart=None)
     files = [
         Option(
             FILE_NAMES[form],

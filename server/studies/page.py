@@ -59,6 +59,9 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
     shown = Shown(document)
     places = {row.value: place for place, row in enumerate(document.table.rows)}
     details = _cell_details(shown, places)
+    # All names once, and for each cell its texts in the order of the names, to keep the pages of large studies small.
+    names = [*dict.fromkeys(name for each in details.values() for name in each.rows)]
+    texts = {place: [[each.rows.get(name, "") for name in names], each.links] for place, each in details.items()}
     return StudyPage(
         frame=frame,
         shown=shown,
@@ -71,7 +74,7 @@ def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage
         controls=study_controls(shown, here),
         places=places,
         first=next((each for each in details.values() if each.links), next(iter(details.values()), None)),
-        details=_details_data(details),
+        details={"names": names, "cells": texts},
         chart=chart_context(shown, here),
         delete_href=urls.api(document.href),
     )
@@ -88,14 +91,6 @@ def _cell_details(shown: Shown, places: Mapping[str, int]) -> dict[str, Details]
         for place, (column, cell) in enumerate(zip(shown.table.columns, row.cells, strict=True))
         if cell is not None
     }
-
-
-def _details_data(details: Mapping[str, Details]) -> dict[str, object]:
-    """The details for JSON: all names once, and for each cell its texts in the order of the names, to keep the pages of
-    large studies small."""
-    names = [*dict.fromkeys(name for each in details.values() for name in each.rows)]
-    cells = {place: [[each.rows.get(name, "") for name in names], each.links] for place, each in details.items()}
-    return {"names": names, "cells": cells}
 
 
 def _rows(cell: CellDocument, measure: MeasureWords) -> dict[str, str]:

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from prunescope.jobs.documents import JobKind, JobState, JobSummary
+from prunescope.jobs.documents import JobState, JobSummary
 from prunescope.jobs.labels import Described, study_title, told_apart
-from prunescope.jobs.problems import bad_field, not_found, unknown_name
+from prunescope.jobs.problems import bad_field, not_found
 from prunescope.jobs.references import PRUNED
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
@@ -16,31 +15,16 @@ from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.server.studies.charts import chart_links, study_chart
 from prunescope.server.studies.documents import FailedCell, StudyDocument, StudySummary
-from prunescope.server.studies.query import StudyQuery
-from prunescope.server.studies.tables import TableContext, axis_labels, axis_sizes, printed_values, table_document
+from prunescope.server.studies.query import StudyQuery, one_of
+from prunescope.server.studies.tables import USUAL_TABLES, Tables, axis_labels, axis_sizes, printed_values
 from prunescope.store.artefacts.records import Record
-from prunescope.store.evaluations.values import ACCURACY, Measure
+from prunescope.store.evaluations.values import ACCURACY
 from prunescope.store.paging import LONGEST_PAGE
 from prunescope.store.studies import published as papers
 from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import pivot
-from prunescope.store.studies.table import AXES, Axis
+from prunescope.store.studies.table import AXES
 
-USUAL_TABLES: tuple[tuple[Axis, Axis], ...] = (
-    ("task", "calibration"),
-    ("model", "calibration"),
-    ("task", "pattern"),
-    ("method", "calibration"),
-    ("task", "method"),
-    ("method", "pattern"),
-    ("task", "seqlen"),
-    ("method", "seqlen"),
-    ("task", "model"),
-    ("task", "allocation"),
-    ("task", "seed"),
-    ("group", "calibration"),
-)
-DIFFERENCE = "difference"
 MAX_LISTED = 20
 """Maximum number of models, of jobs and of failed cells in a study's document."""
 ROLES = {"dense": "Evaluate", "prune": "Prune", "evaluate": "Evaluate pruned", "attribute": "Attribute"}
@@ -63,10 +47,8 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
     paper = None if query.published is None else papers.published_table(query.published)
     record = stores.results.get("study", id)
     measures = study_table.measures_of(record.spec)
-    by = measured_by(record.spec, query.measure)
-    show = by if query.show is None else query.show
-    if show not in (by, DIFFERENCE):
-        raise bad_field("show", show, [by, DIFFERENCE], unknown_name(show, (by, DIFFERENCE)))
+    by = one_of("measure", query.measure, measures)
+    show = one_of("show", query.show, (by, "difference"))
     if paper is not None and by != ACCURACY:
         raise bad_field("published", paper.name, None, f"the paper prints no {by}; leave it out, or ask for accuracy")
     table = stores.studies.table(id, by)
@@ -87,7 +69,7 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
     models = stores.results.many("model", pruned[:MAX_LISTED])
     failed = [cell for cell in table.cells if cell.unsuccessful]
     labels = axis_labels(table, names)
-    context = TableContext(labels, existing, paper)
+    tables = Tables(table, labels, existing, paper)
     states = Counter(cell.state for cell in table.cells)
     jobs = _jobs(stores, id, [cell.job for cell in table.cells], Window(0, MAX_LISTED))
     return StudyDocument.model_validate(
@@ -100,8 +82,8 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
             "measure": by,
             "measures": measures,
             "show": show,
-            "table": table_document(table, chosen, context),
-            "chart": None if query.chart is None else study_chart(table, query.chart, query, context),
+            "table": tables.document(chosen),
+            "chart": None if query.chart is None else study_chart(query.chart, query, tables),
             "charts": chart_links(table, query),
             "published": paper,
             "published_tables": [
@@ -131,20 +113,11 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
     )
 
 
-def _axes(query: StudyQuery, usual: Sequence[tuple[Axis, Axis]]) -> tuple[str, str]:
+def _axes(query: StudyQuery, usual: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """(rows, columns) of the query. A missing one is taken from the first usual table that has the other one."""
     columns = query.columns or next((each[1] for each in usual if query.rows in (None, each[0])), None)
     rows = query.rows or next((each[0] for each in usual if query.columns in (None, each[1])), usual[0][0])
     return rows, columns or next(axis for axis in AXES if axis != rows)
-
-
-def measured_by(spec: Mapping[str, Any], measure: str | None) -> Measure:
-    """``measure``, or the study's first measure if it is None. Raises Problem 422 if the study does not have it."""
-    known = study_table.measures_of(spec)
-    found = known[0] if measure is None else next((each for each in known if each == measure), None)
-    if found is None:
-        raise bad_field("measure", measure, [*map(str, known)], unknown_name(str(measure), known))
-    return found
 
 
 def study_jobs(stores: Stores, id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobItem]:
@@ -206,7 +179,6 @@ def _model_label(record: Record, table: study_table.StudyTable, names: Names) ->
 
 
 def _summary(record: Record, job: JobSummary, cells: Counter[JobState], titles: Mapping[str, str]) -> dict[str, object]:
-    assert job.kind == JobKind.STUDY
     return {
         "id": record.id,
         "title": titles.get(record.id) or study_title(record.spec),
@@ -220,11 +192,11 @@ def _summary(record: Record, job: JobSummary, cells: Counter[JobState], titles: 
     }
 
 
-def _usual(table: study_table.StudyTable) -> list[tuple[Axis, Axis]]:
+def _usual(table: study_table.StudyTable) -> list[tuple[str, str]]:
     """The pairs (rows, columns) of `USUAL_TABLES` whose axes have several values in this study (tasks as rows: any
     number), the pair with the most cells first. If there is none, the first of `USUAL_TABLES`."""
     sizes = axis_sizes(table.axes)
     fitting = [
         (down, across) for down, across in USUAL_TABLES if sizes[across] > 1 and (sizes[down] > 1 or down == "task")
     ]
-    return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES[:1])
+    return sorted(fitting, key=lambda pair: -sizes[pair[0]] * sizes[pair[1]]) or list(USUAL_TABLES)[:1]

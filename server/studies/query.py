@@ -1,17 +1,17 @@
 """The query string of a study's address, as one class for its page, its document and its files."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.studies.documents import StudyDocument
 from prunescope.store.studies.table import AXES
 
 Labels = Annotated[Sequence[str] | None, Query(description="only these values of the axis; may be given several times")]
+Value = TypeVar("Value", bound=str)
 
 
 class StudyQuery(BaseModel):
@@ -52,29 +52,21 @@ class StudyQuery(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-TABLE_PARAMETERS = tuple(name for name in StudyQuery.model_fields if name not in AXES)
-
-
 def _checked(request: Request, query: Annotated[StudyQuery, Query()]) -> StudyQuery:
     """The query. Raises Problem 422 for an unknown parameter, so that a misspelled filter does not show all cells."""
-    known = [*AXES, *TABLE_PARAMETERS]
+    known = dict.fromkeys([*AXES, *StudyQuery.model_fields])
     for name, value in request.query_params.multi_items():
         if name not in known:
             raise bad_field(name, value, list(AXES), unknown_name(name, known))
     return query
 
 
-def shown_query(document: StudyDocument) -> StudyQuery:
-    """The query of a document's table, with both axes; defaults of the other parameters are None."""
-    return StudyQuery(
-        rows=document.table.rows_axis,
-        columns=document.table.columns_axis,
-        measure=None if document.measure == document.measures[0] else document.measure,
-        show=None if document.show == document.measure else document.show,
-        published=None if document.published is None else document.published.name,
-        chart=None if document.chart is None else document.chart.name,
-        **document.filters,
-    )
+def one_of(name: str, value: str | None, known: Sequence[Value]) -> Value:
+    """The value of the parameter ``name``, the first known one if it is None. Raises Problem 422 for an unknown one."""
+    found = known[0] if value is None else next((each for each in known if each == value), None)
+    if found is None:
+        raise bad_field(name, value, [*map(str, known)], unknown_name(value, known))
+    return found
 
 
 AskedStudy = Annotated[StudyQuery, Depends(_checked)]

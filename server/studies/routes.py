@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from prunescope.jobs.documents import Estimate, JobKind
 from prunescope.server import urls
 from prunescope.server.answers import problems
-from prunescope.server.headers import FILE_POLICY
 from prunescope.server.jobs.documents import EXAMPLES, JobDocument, JobItem
 from prunescope.server.jobs.routes import announce, job_answer
 from prunescope.server.site.asked import Asked
@@ -20,11 +19,11 @@ from prunescope.server.studies.documents import StudyDocument, StudySummary
 from prunescope.server.studies.export.cells import cells_csv
 from prunescope.server.studies.export.files import table_file
 from prunescope.server.studies.page import StudiesPage, study_page
-from prunescope.server.studies.queries import measured_by, study_document, study_jobs, study_list
-from prunescope.server.studies.query import AskedStudy, StudyQuery
+from prunescope.server.studies.queries import study_document, study_jobs, study_list
+from prunescope.server.studies.query import AskedStudy, StudyQuery, one_of
 from prunescope.store import submission
 from prunescope.store.evaluations.values import ACCURACY
-from prunescope.store.studies.table import AXES
+from prunescope.store.studies.table import AXES, measures_of
 
 api = APIRouter(prefix=urls.API, tags=["Studies"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -123,14 +122,7 @@ async def retry_study(stores: StoresHere, study: str) -> Response:
 )
 def get_table(stores: StoresHere, query: AskedStudy, study: str, form: str) -> Response:
     """The table that the study's page shows for the same parameters."""
-    document = study_document(stores, study, query.with_(chart=None))
-    file = table_file(document, form)
-    headers = {
-        "content-disposition": f'attachment; filename="{file.name}"',
-        "content-security-policy": FILE_POLICY,
-        "cache-control": "no-cache",
-    }
-    return Response(file.body, media_type=file.media_type, headers=headers)
+    return table_file(study_document(stores, study, query.with_(chart=None)), form)
 
 
 @api.get(
@@ -141,7 +133,7 @@ def get_table(stores: StoresHere, query: AskedStudy, study: str, form: str) -> R
 )
 def get_cells(stores: StoresHere, study: str, measure: str | None = None) -> StreamingResponse:
     spec = stores.results.get("study", study).spec
-    table = stores.studies.table(study, measured_by(spec, measure))
+    table = stores.studies.table(study, one_of("measure", measure, measures_of(spec)))
     prune = {cell.job: cell.artefact for cell in table.cells if cell.kind is JobKind.PRUNE}
     pruning = {prune[job.id]: job.spec for job in stores.jobs.many(prune).values()}
     of = "" if table.measure == ACCURACY else f"-{table.measure}"

@@ -7,6 +7,7 @@ from prunescope.server.site import formats
 from prunescope.server.site.palette import Scale, difference_shade
 from prunescope.server.studies.documents import CellDocument, RowDocument, StudyDocument, TableDocument
 from prunescope.server.studies.measures import MEASURES, MeasureWords
+from prunescope.server.studies.query import StudyQuery
 from prunescope.store.evaluations.values import Interval
 from prunescope.store.studies.table import UNSUCCESSFUL
 
@@ -28,6 +29,20 @@ class Shown:
     @property
     def differences(self) -> bool:
         return self.document.show == "difference"
+
+    @property
+    def query(self) -> StudyQuery:
+        """The query of the document's table, with both axes; defaults of the other parameters are None."""
+        document = self.document
+        return StudyQuery(
+            rows=document.table.rows_axis,
+            columns=document.table.columns_axis,
+            measure=None if document.measure == document.measures[0] else document.measure,
+            show="difference" if self.differences else None,
+            published=document.published and document.published.name,
+            chart=document.chart and document.chart.name,
+            **document.filters,
+        )
 
     @property
     def groups(self) -> dict[str, list[RowDocument]]:

@@ -13,18 +13,23 @@ from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import Pivot, PivotCell
 from prunescope.store.studies.published import PublishedTable
 
+USUAL_TABLES = {
+    ("task", "calibration"): "Table 1",
+    ("model", "calibration"): "Tables 2 and 4",
+    ("task", "pattern"): "Table 3",
+    ("method", "calibration"): "",
+    ("task", "method"): "",
+    ("method", "pattern"): "",
+    ("task", "seqlen"): "Table 5",
+    ("method", "seqlen"): "",
+    ("task", "model"): "",
+    ("task", "allocation"): "",
+    ("task", "seed"): "",
+    ("group", "calibration"): "",
+}
+"""(rows, columns) of the tables that a page offers -> the tables of the paper with these axes."""
 SHARED = [field.name for field in fields(PivotCell) if field.name in CellDocument.model_fields]
 """Fields that a cell's document takes over from its `PivotCell`."""
-
-
-@dataclass(frozen=True)
-class TableContext:
-    """What a table's document shows beside its numbers: labels of all axes, existing pruned models (ids), the paper's
-    table."""
-
-    labels: Mapping[str, Sequence[LabelDocument]]
-    models: Collection[str]
-    paper: PublishedTable | None
 
 
 def axis_sizes(axes: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -67,37 +72,90 @@ def printed_values(
         return {}
     labels: dict[str, Sequence[str]] = {**table.axes, **crossed.where}
     alone = {axis: some[0] for axis, some in labels.items() if len(some) == 1}
-    found = {
-        (row, column): paper.value({**alone, crossed.rows: row, crossed.columns: column})
+    return {
+        (row, column): value
         for row in crossed.row_labels
         for column in crossed.column_labels
+        if (value := paper.value({**alone, crossed.rows: row, crossed.columns: column})) is not None
     }
-    return {place: value for place, value in found.items() if value is not None}
 
 
-def table_document(table: study_table.StudyTable, crossed: Pivot, context: TableContext) -> TableDocument:
-    """The document of a pivot table."""
-    down, across = ({label.value: label for label in context.labels[axis]} for axis in (crossed.rows, crossed.columns))
-    printed = printed_values(context.paper, table, crossed) if context.paper else {}
-    rows = []
-    for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True):
-        published = [printed.get((value, column)) for column in crossed.column_labels]
-        rows.append(_row(down[value], dense, cells, published, context.models, table.measure))
-    columns = [across[value] for value in crossed.column_labels]
-    differences = [abs(c.difference) for row in rows for c in row.cells if c is not None and c.difference is not None]
-    return TableDocument(
-        measure=table.measure,
-        rows_axis=crossed.rows,
-        columns_axis=crossed.columns,
-        columns=[label.label for label in columns],
-        column_labels=columns,
-        rows=rows,
-        averaged=[*crossed.averaged],
-        largest_difference=max(differences, default=0.0),
-        tested=crossed.tested,
-        surviving=crossed.surviving,
-        notes=[*_notes(crossed, table.measure)],
-    )
+@dataclass(frozen=True)
+class Tables:
+    """Builds the documents of a study's tables. Beside the numbers they show the ``labels`` of all axes, the existing
+    pruned ``models`` (ids), and the values of ``paper``."""
+
+    study: study_table.StudyTable
+    labels: Mapping[str, Sequence[LabelDocument]]
+    models: Collection[str]
+    paper: PublishedTable | None
+
+    def document(self, crossed: Pivot) -> TableDocument:
+        """The document of a pivot table."""
+        down, across = ({label.value: label for label in self.labels[axis]} for axis in (crossed.rows, crossed.columns))
+        printed = printed_values(self.paper, self.study, crossed) if self.paper else {}
+        rows = []
+        for value, dense, cells in zip(crossed.row_labels, crossed.dense, crossed.cells, strict=True):
+            published = [printed.get((value, column)) for column in crossed.column_labels]
+            rows.append(self._row(down[value], dense, cells, published))
+        columns = [across[value] for value in crossed.column_labels]
+        differences = [abs(c.difference) for row in rows for c in row.cells if c and c.difference is not None]
+        return TableDocument(
+            measure=self.study.measure,
+            rows_axis=crossed.rows,
+            columns_axis=crossed.columns,
+            columns=[label.label for label in columns],
+            column_labels=columns,
+            rows=rows,
+            averaged=[*crossed.averaged],
+            largest_difference=max(differences, default=0.0),
+            tested=crossed.tested,
+            surviving=crossed.surviving,
+            notes=[*_notes(crossed, self.study.measure)],
+        )
+
+    def _row(
+        self,
+        label: LabelDocument,
+        dense: float | None,
+        cells: Sequence[PivotCell | None],
+        published: Sequence[float | None],
+    ) -> RowDocument:
+        measure, present = self.study.measure, [*filter(None, cells)]
+        # A mean of some measurements is not comparable with a mean of all of them.
+        values = [cell.value for cell in present if cell.value is not None and cell.done == cell.facts]
+        several = len(values) > 1
+        best = (max if measure == ACCURACY else min)(values) if several else None
+        return RowDocument(
+            **dict(label),
+            dense=_converted(dense, measure),
+            chance=_common(cell.chance for cell in present),
+            majority=_common(cell.majority for cell in present),
+            spread=_converted(max(values) - min(values), measure) if several else None,
+            cells=[cell and self._cell(cell, best, printed) for cell, printed in zip(cells, published, strict=True)],
+        )
+
+    def _cell(self, cell: PivotCell, best: float | None, published: float | None) -> CellDocument:
+        measure, only = self.study.measure, cell.only
+        value = _converted(cell.value, measure)
+        return CellDocument.model_validate(
+            {
+                **{name: getattr(cell, name) for name in SHARED},
+                "accuracy": value if measure == ACCURACY else None,
+                "perplexity": value if measure == PERPLEXITY else None,
+                "interval": cell.interval and tuple(_converted(end, measure) for end in cell.interval),
+                "dense": _converted(cell.dense, measure),
+                "ratio": _converted(cell.difference, measure) if measure == PERPLEXITY else None,
+                "survives": only is not None and cell.survivors > 0,
+                "best": best is not None and cell.value == best and cell.done == cell.facts,
+                "measurements": cell.facts,
+                "job": only and only.cell.job,
+                "evaluation": only and only.cell.artefact,
+                "href": only and _href(only, measure),
+                "model_href": urls.model(cell.pruned) if cell.pruned and cell.pruned in self.models else None,
+                "published": published,
+            }
+        )
 
 
 def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
@@ -123,32 +181,6 @@ def _numbers(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], fl
     return found
 
 
-def _row(
-    label: LabelDocument,
-    dense: float | None,
-    cells: Sequence[PivotCell | None],
-    published: Sequence[float | None],
-    models: Collection[str],
-    measure: Measure,
-) -> RowDocument:
-    present = [cell for cell in cells if cell is not None]
-    # A mean of some measurements is not comparable with a mean of all of them.
-    values = [cell.value for cell in present if cell.value is not None and cell.done == cell.facts]
-    several = len(values) > 1
-    best = (max if measure == ACCURACY else min)(values) if several else None
-    return RowDocument(
-        **dict(label),
-        dense=_converted(dense, measure),
-        chance=_common(cell.chance for cell in present),
-        majority=_common(cell.majority for cell in present),
-        spread=_converted(max(values) - min(values), measure) if several else None,
-        cells=[
-            None if cell is None else _cell(cell, best, models, printed, measure)
-            for cell, printed in zip(cells, published, strict=True)
-        ],
-    )
-
-
 def _converted(value: float | None, measure: Measure) -> float | None:
     """The perplexity of a loss, or the ratio of a difference of losses; an accuracy is returned unchanged."""
     return value if value is None or measure == ACCURACY else perplexity(value)
@@ -166,28 +198,3 @@ def _href(fact: study_table.Fact, measure: Measure) -> str:
         return urls.job(fact.cell.job)
     evaluation = fact.cell.artefact
     return urls.evaluation_task(evaluation, fact.task) if measure == ACCURACY else urls.evaluation(evaluation)
-
-
-def _cell(
-    cell: PivotCell, best: float | None, models: Collection[str], published: float | None, measure: Measure
-) -> CellDocument:
-    value = _converted(cell.value, measure)
-    only = cell.only
-    return CellDocument.model_validate(
-        {
-            **{name: getattr(cell, name) for name in SHARED},
-            "accuracy": value if measure == ACCURACY else None,
-            "perplexity": value if measure == PERPLEXITY else None,
-            "interval": cell.interval and tuple(_converted(end, measure) for end in cell.interval),
-            "dense": _converted(cell.dense, measure),
-            "ratio": _converted(cell.difference, measure) if measure == PERPLEXITY else None,
-            "survives": only is not None and cell.survivors > 0,
-            "best": best is not None and cell.value == best and cell.done == cell.facts,
-            "measurements": cell.facts,
-            "job": only and only.cell.job,
-            "evaluation": only and only.cell.artefact,
-            "href": only and _href(only, measure),
-            "model_href": urls.model(cell.pruned) if cell.pruned and cell.pruned in models else None,
-            "published": published,
-        }
-    )

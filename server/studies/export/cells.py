@@ -15,8 +15,6 @@ from prunescope.store.studies.table import StudyCell, StudyTable
 
 Spec = Mapping[str, Any]
 Numbers = Mapping[str, Floats]
-Columns = dict[str, list[str]]
-"""Name of a column -> texts, one for each measurement."""
 
 ROWS_AT_ONCE = 500
 _END = "\r\n"
@@ -33,10 +31,7 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     of_accuracy = table.measure == ACCURACY
     cells = [*(cell for cell in table.cells if cell.role == "dense" and table.groups), *table.evaluated]
     measured, paired, dense = table.findings.columns([cell.artefact for cell in cells])
-    if of_accuracy:
-        columns = {**_accuracies(measured, dense), **_compared(paired, "newly_wrong", "newly_right")}
-    else:
-        columns = {**_perplexities(measured, dense), **_compared(paired, "windows_worse", "windows_better")}
+    columns = _columns(measured, paired, dense, of_accuracy=of_accuracy)
     found = map(",".join, zip(*columns.values(), strict=True))
     tasks = [_line((task, group) if of_accuracy else (task,)) for task, group in table.groups.items()]
     # The names of the settings are the same for all cells; every study has at least one cell.
@@ -61,21 +56,32 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     yield "".join(lines)
 
 
-def _accuracies(measured: Numbers, dense: Floats) -> Columns:
-    return {
-        "rows": _texts(measured["rows"], int),
-        "accuracy": _texts(measured["value"]),
-        "accuracy_low": _texts(measured["low"]),
-        "accuracy_high": _texts(measured["high"]),
-        "chance": _texts(measured["chance"]),
-        "majority": _texts(measured["majority"]),
-        "dense": _texts(dense),
-        "difference": _texts(measured["value"] - dense),
-    }
-
-
-def _perplexities(measured: Numbers, dense: Floats) -> Columns:
+def _columns(measured: Numbers, paired: Numbers, dense: Floats, *, of_accuracy: bool) -> dict[str, list[str]]:
+    """Name of a column -> texts, one for each measurement."""
+    there = ~np.isnan(paired["p"])
+    q = np.full(len(there), np.nan)
+    q[there] = benjamini_hochberg(paired["p"][there])
     difference = measured["value"] - dense
+    columns = {
+        "difference_low": _texts(paired["low"]),
+        "difference_high": _texts(paired["high"]),
+        "p": _texts(paired["p"]),
+        "q": _texts(q),
+        "newly_wrong" if of_accuracy else "windows_worse": _texts(paired["newly_wrong"], int),
+        "newly_right" if of_accuracy else "windows_better": _texts(paired["newly_right"], int),
+    }
+    if of_accuracy:
+        return {
+            "rows": _texts(measured["rows"], int),
+            "accuracy": _texts(measured["value"]),
+            "accuracy_low": _texts(measured["low"]),
+            "accuracy_high": _texts(measured["high"]),
+            "chance": _texts(measured["chance"]),
+            "majority": _texts(measured["majority"]),
+            "dense": _texts(dense),
+            "difference": _texts(difference),
+            **columns,
+        }
     return {
         "tokens": _texts(measured["rows"], int),
         "perplexity": _texts(np.exp(measured["value"])),
@@ -84,21 +90,7 @@ def _perplexities(measured: Numbers, dense: Floats) -> Columns:
         "dense": _texts(np.exp(dense)),
         "ratio": _texts(np.exp(difference)),
         "difference_nats": _texts(difference),
-    }
-
-
-def _compared(paired: Numbers, worse: str, better: str) -> Columns:
-    """Columns of the pairing; ``worse`` and ``better``: the names of the two columns of changed rows or windows."""
-    there = ~np.isnan(paired["p"])
-    q = np.full(len(there), np.nan)
-    q[there] = benjamini_hochberg(paired["p"][there])
-    return {
-        "difference_low": _texts(paired["low"]),
-        "difference_high": _texts(paired["high"]),
-        "p": _texts(paired["p"]),
-        "q": _texts(q),
-        worse: _texts(paired["newly_wrong"], int),
-        better: _texts(paired["newly_right"], int),
+        **columns,
     }
 
 

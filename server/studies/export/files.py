@@ -3,19 +3,78 @@
 import csv
 import io
 import json
+import unicodedata
 from dataclasses import dataclass
 
-from prunescope.jobs.problems import bad_field, unknown_name
+from fastapi.responses import Response
+
 from prunescope.server import urls
+from prunescope.server.headers import FILE_POLICY
+from prunescope.server.site import formats
 from prunescope.server.site.formats import harmless
 from prunescope.server.site.frame import render
 from prunescope.server.site.palette import PALETTES, hexadecimal
-from prunescope.server.studies.documents import StudyDocument
-from prunescope.server.studies.export.latex import table_latex
-from prunescope.server.studies.query import shown_query
+from prunescope.server.studies.documents import CellDocument, StudyDocument
+from prunescope.server.studies.query import one_of
 from prunescope.server.studies.shown import Shown
 
 LIGHT = PALETTES["light"]
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\textasciigrave{}",
+    # After the end of a row, LaTeX would read [ and * as the row's options.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    # Two hyphens in a row would become a dash.
+    "-": "-{}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{MIDDLE DOT}": r"\textperiodcentered{}",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{EN DASH}": r"\textendash{}",
+    "\N{EM DASH}": r"\textemdash{}",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+    "\N{NO-BREAK SPACE}": "~",
+    "ß": r"\ss{}",
+    "æ": r"\ae{}",
+    "Æ": r"\AE{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "œ": r"\oe{}",
+    "Œ": r"\OE{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+    "\N{LATIN SMALL LETTER DOTLESS I}": r"\i{}",
+}
+ACCENTS = {
+    "\N{COMBINING GRAVE ACCENT}": "`",
+    "\N{COMBINING ACUTE ACCENT}": "'",
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "^",
+    "\N{COMBINING TILDE}": "~",
+    "\N{COMBINING DIAERESIS}": '"',
+    "\N{COMBINING MACRON}": "=",
+    "\N{COMBINING DOT ABOVE}": ".",
+    "\N{COMBINING BREVE}": "u",
+    "\N{COMBINING CARON}": "v",
+    "\N{COMBINING DOUBLE ACUTE ACCENT}": "H",
+    "\N{COMBINING CEDILLA}": "c",
+    "\N{COMBINING RING ABOVE}": "r",
+}
+MANY_COLUMNS = 8
+"""A table with more columns is set in small type."""
 
 
 @dataclass(frozen=True)
@@ -32,38 +91,32 @@ class HtmlFile:
         return f"background-color:{hexadecimal(colour)};color:{hexadecimal(LIGHT.text_on(colour))}"
 
 
-@dataclass(frozen=True)
-class File:
-    body: bytes
-    media_type: str
-    name: str
-
-
-def table_file(document: StudyDocument, form: str) -> File:
+def table_file(document: StudyDocument, form: str) -> Response:
     """A study's table as a file. Raises Problem 422 for an unknown form."""
-    if form not in urls.TABLE_FORMS:
-        raise bad_field("form", form, list(urls.TABLE_FORMS), unknown_name(form, urls.TABLE_FORMS))
     of = "" if document.measure == "accuracy" else f"{document.measure}-"
-    crossed = f"{of}{document.table.rows_axis}-by-{document.table.columns_axis}"
-    name = f"study-{document.id}-{crossed}.{form}"
+    name = f"study-{document.id}-{of}{document.table.rows_axis}-by-{document.table.columns_axis}"
     table = Shown(document)
-    address = urls.with_state(document.href, **shown_query(document).with_(chart=None).state)
-    match form:
+    address = urls.with_state(document.href, **table.query.with_(chart=None).state)
+    body: str | bytes | memoryview
+    match one_of("form", form, urls.TABLE_FORMS):
         case "csv":
-            return File(table_csv(table).encode(), "text/csv; charset=utf-8", name)
+            body, kind = table_csv(table), "text/csv; charset=utf-8"
         case "tex":
-            text = table_latex(table, f"tab:study-{document.id}-{crossed}")
-            return File(text.encode(), "application/x-tex; charset=utf-8", name)
+            body, kind = table_latex(table, f"tab:{name}"), "application/x-tex; charset=utf-8"
         case "html":
-            answer = render("studies/export/table", HtmlFile(table, address))
-            return File(bytes(answer.body), "text/html; charset=utf-8", name)
+            body, kind = render("studies/export/table", HtmlFile(table, address)).body, "text/html; charset=utf-8"
         case _:
             # The table's document, with the caption, the notes and the query that chose it.
             fields = {"title", "measure", "show", "filters", "published", "table"}
             own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
             contents = {**own, **document.model_dump(mode="json", include=fields)}
-            text = json.dumps(contents, indent=1, ensure_ascii=False)
-            return File(text.encode(), "application/json", name)
+            body, kind = json.dumps(contents, indent=1, ensure_ascii=False), "application/json"
+    headers = {
+        "content-disposition": f'attachment; filename="{name}.{form}"',
+        "content-security-policy": FILE_POLICY,
+        "cache-control": "no-cache",
+    }
+    return Response(body, media_type=kind, headers=headers)
 
 
 def table_csv(table: Shown) -> str:
@@ -89,3 +142,77 @@ def table_csv(table: Shown) -> str:
                 numbers += [None if cell is None else cell.published for cell in row.cells]
             writer.writerow([*map(harmless, texts), *("" if each is None else repr(each) for each in numbers)])
     return out.getvalue()
+
+
+def table_latex(table: Shown, label: str) -> str:
+    """The table as a ``table`` environment with booktabs; ``label``, the argument of ``\\ref``, has only letters,
+    digits, - and :."""
+    names = table.table.columns
+    columns = 1 + 1 + len(names) + 1
+    lines = [
+        r"% Needs \usepackage{booktabs}.",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escaped(' '.join([table.caption, *table.notes]))}}}",
+        rf"\label{{{label}}}",
+        *([r"\small"] if len(names) > MANY_COLUMNS else []),
+        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+        r"\toprule",
+        _line([escaped(table.measure.axis(table.table.rows_axis)), "dense", *map(escaped, names), "spread"]),
+        r"\midrule",
+    ]
+    for place, (name, rows) in enumerate(table.groups.items()):
+        if name:
+            lines += [r"\addlinespace"] * (place > 0)
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{escaped(name)}}}}} \\")
+        for row in rows:
+            cells = [_cell(cell, table) for cell in row.cells]
+            lines.append(_line([escaped(row.label), escaped(table.dense(row)), *cells, escaped(table.spread(row))]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def escaped(text: str) -> str:
+    """The text escaped for LaTeX, so that it compiles with pdfLaTeX and no further package: accents become commands, a
+    character that the default fonts lack becomes its code point (``U+9762``).
+
+    >>> escaped("50 % of a_b")
+    '50 \\% of a\\_b'
+    """
+    out: list[str] = []
+    for character in unicodedata.normalize("NFC", text):
+        if character in SPECIAL:
+            out.append(SPECIAL[character])
+        elif character.isspace():
+            out.append(" ")
+        elif character.isascii():
+            out.append(character if character.isprintable() else "")
+        else:
+            out.append(_foreign(character))
+    return "".join(out)
+
+
+def _foreign(character: str) -> str:
+    base, *marks = list(unicodedata.normalize("NFD", character))
+    if len(marks) == 1 and marks[0] in ACCENTS and base.isascii() and base.isalpha():
+        letter = {"i": r"\i", "j": r"\j"}.get(base, base)
+        return rf"\{ACCENTS[marks[0]]}{{{letter}}}"
+    return f"U+{ord(character):04X}"
+
+
+def _cell(cell: CellDocument | None, table: Shown) -> str:
+    if cell is None:
+        return ""
+    text = escaped(table.text(cell))
+    if cell.best:
+        text = rf"\textbf{{{text}}}"
+    if cell.at_chance:
+        text = rf"\textit{{{text}}}"
+    if table.holds(cell):
+        text += "$^{*}$"
+    if cell.published is None:
+        return text
+    return rf"{text} {{\scriptsize ({escaped(formats.accuracy(cell.published))})}}".lstrip()
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
