@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from prunescope.server.problems import MEDIA_TYPE
 
@@ -20,10 +20,8 @@ class FieldProblem(BaseModel):
     message: str = Field(examples=["1.5 is not allowed: should be less than 1"])
 
 
-class ProblemDocument(BaseModel):
+class ProblemDocument(BaseModel, title="Problem"):
     """An RFC 9457 problem document with the additional fields ``code`` and ``errors``."""
-
-    model_config = ConfigDict(title="Problem")
 
     type: str = Field(examples=["urn:prunescope:problem:bad-spec"])
     title: str = Field(examples=["The spec cannot be run"])

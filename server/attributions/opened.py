@@ -159,7 +159,7 @@ class OpenAttributions:
         self._names = names
         self._damaged: dict[str, tuple[AttributionLocation, str]] = {}
         self._opened = lru_cache(most)(self._open)
-        self._listed = lru_cache(MAX_LISTED)(self._list)
+        self._listed = lru_cache(MAX_LISTED)(lambda id, where: ListedAttribution.read(self._open(id, where).store))
 
     def get(self, id: str) -> OpenAttribution:
         """The open attribution with its present labels. Raises Problem 404 for an unknown id, Damaged if the artefact
@@ -187,9 +187,6 @@ class OpenAttributions:
             raise
         self._damaged.pop(id, None)
         return opened
-
-    def _list(self, id: str, where: AttributionLocation) -> ListedAttribution:
-        return ListedAttribution.read(self._open(id, where).store)
 
     def forget(self, id: str) -> None:
         """Clear the cache of open attributions after this attribution was deleted."""

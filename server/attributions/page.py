@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from prunescope.jobs.documents import JobKind
 from prunescope.jobs.labels import WORD_SOURCES
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
@@ -39,8 +38,6 @@ class AttributionPage:
     map_data: dict[str, object]
     histogram_data: dict[str, object]
     own: TextPanel | None
-    after_delete: str = urls.attributions()
-    plotly: str = urls.PLOTLY
 
 
 def attribution_frame(
@@ -150,7 +147,6 @@ class AttributionsPage:
     frame: Frame
     document: Page[AttributionSummary]
     comparison_hrefs: dict[str, str | None]  # id -> address; None if no other attribution has the same dense model
-    start_href: str = urls.new_job(kind=JobKind.ATTRIBUTE)
 
 
 def attributions_page(document: Page[AttributionSummary], frame: Frame) -> AttributionsPage:

@@ -19,7 +19,6 @@ class ComparisonPage:
     other_href: str
     layers_data: dict[str, object]
     scores_data: dict[str, object]
-    plotly: str = urls.PLOTLY
 
 
 @dataclass(frozen=True)

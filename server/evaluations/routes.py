@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.evaluations.documents import EvaluationDocument, EvaluationSummary, TaskExamples
@@ -26,7 +25,6 @@ class EvaluationsPage:
 
     frame: Frame
     document: Page[EvaluationSummary]
-    new_href: str = urls.new_job(kind=JobKind.EVALUATE)
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,15 @@ class EvaluationPage:
     frame: Frame
     document: EvaluationDocument
     delete_href: str
-    after_delete: str = urls.evaluations()
 
 
 @dataclass(frozen=True)
 class TaskPage:
-    """The context of ``evaluations/task.html``; ``job`` is the JSON that is posted to ``post_href``."""
+    """The context of ``evaluations/task.html``; ``job`` is the JSON that is posted to submit a job."""
 
     frame: Frame
     document: TaskExamples
     job: str
-    post_href: str = urls.api(urls.jobs())
 
 
 @api.get(urls.evaluations.route, responses=problems(422), summary="Evaluations, newest first")

@@ -23,7 +23,6 @@ class JobsPage:
     states: Picker
     all_href: str | None  # address of the list without filters; None if no filter is set
     start: list[Link]
-    new_href: str = urls.new_job()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 from sse_starlette import EventSourceResponse
 
 from prunescope.jobs.bounds import MAX_NAME
@@ -29,10 +29,8 @@ MAX_ANNOUNCED = 200
 """Maximum number of a study's cells that are announced with it."""
 
 
-class JobRequest(BaseModel):
+class JobRequest(BaseModel, extra="forbid"):
     """The body that submits a job."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: str = Field(max_length=MAX_NAME, description="prune, evaluate, attribute or study")
     spec: dict[str, Any] = Field(description="see the examples; GET /jobs/new lists what it may name")

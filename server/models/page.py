@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 
-from prunescope.jobs.documents import JobKind
 from prunescope.jobs.labels import spec_fields
 from prunescope.server import urls
 from prunescope.server.models.documents import ModelDocument, ModelSummary
@@ -33,7 +32,6 @@ class ModelsPage:
 
     frame: Frame
     document: Page[ModelSummary]
-    start_href: str = urls.new_job(kind=JobKind.PRUNE)
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,6 @@ class ModelPage:
     stages: dict[str, float]
     spec: str
     delete_href: str | None
-    after_delete: str = urls.models()
-    plotly: str = urls.PLOTLY
 
 
 def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: str | None = None) -> ModelPage:

@@ -36,9 +36,6 @@ class FormPage:
     began: SourceJob | None  # the job from which the form is filled in
     began_spec: str  # its spec as JSON
     kept: list[str]  # the parts of its spec that are submitted unchanged, because the form has no fields for them
-    submit_href: str = urls.api(urls.jobs())
-    jobs_href: str = urls.jobs()
-    docs_href: str = urls.DOCS
 
 
 def fill_form(document: JobForm, kind: JobKind, given: Mapping[str, str], began: SourceJob | None) -> Sections:

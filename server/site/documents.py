@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from prunescope.jobs.problems import bad_field
 
 Item = TypeVar("Item")
 
 
-class Document(BaseModel):
+class Document(BaseModel, frozen=True):
     """Base of all documents; frozen, since documents are cached."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Link(Document):

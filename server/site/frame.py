@@ -32,8 +32,6 @@ class Frame:
     """The frame of a page, the context of ``site/base.html``."""
 
     sections = (STUDIES, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS)
-    home_href = urls.home()
-    search_href = urls.search()
 
     def __init__(
         self,
@@ -74,7 +72,7 @@ def file_href(name: str) -> str:
 @lru_cache(maxsize=1)
 def environment() -> Environment:
     """The Jinja environment: values are escaped, undefined names raise; the filters are the functions of `formats`
-    and `quoted`."""
+    and `quoted`; `urls` is global."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -83,6 +81,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters.update(formats.FILTERS, quoted=quoted)
+    templates.globals["urls"] = urls
     return templates
 
 

@@ -41,9 +41,6 @@ class HomePage:
     frame: Frame
     document: Home
     recent: list[JobItem]
-    jobs_href: str = urls.jobs()
-    studies_href: str = urls.studies()
-    attributions_href: str = urls.attributions()
 
 
 @api.get("/", summary="What runs, what was made last")

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import Message, Receive, Scope, Send
@@ -50,10 +50,8 @@ _PATTERNS = tuple(compile_path(template)[0] for template in SHAREABLE)
 EXAMPLE_PATH = "/attributions/9f2c0123456789ab/neurons/15/2194?example=0"
 
 
-class ShareRequest(BaseModel):
+class ShareRequest(BaseModel, extra="forbid", json_schema_extra={"examples": [{"path": EXAMPLE_PATH}]}):
     """A page of this site, with its query: exactly what the link will show."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"path": EXAMPLE_PATH}]})
 
     path: str = Field(min_length=1, examples=[EXAMPLE_PATH])
 

@@ -101,7 +101,6 @@ class Chart:
     figure: str
     data: dict[str, object]
     close_href: str
-    plotly: str = urls.PLOTLY
 
 
 def chart_context(shown: Shown, here: str) -> Chart | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
@@ -27,7 +26,6 @@ class StudiesPage:
 
     frame: Frame
     document: Page[StudySummary]
-    new_href: str = urls.new_job(kind=JobKind.STUDY)
 
 
 class Details(NamedTuple):
@@ -51,7 +49,6 @@ class StudyPage:
     details: dict[str, object]  # the details of all cells, for the script
     chart: Chart | None
     delete_href: str
-    after_delete: str = urls.studies()
 
 
 def study_page(document: StudyDocument, frame: Frame, *, here: str) -> StudyPage:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
@@ -14,12 +14,10 @@ Labels = Annotated[Sequence[str] | None, Query(description="only these values of
 Value = TypeVar("Value", bound=str)
 
 
-class StudyQuery(BaseModel):
+class StudyQuery(BaseModel, frozen=True):
     """The axes of a study's table, its ``measure``, whether its cells ``show`` the measure or the difference to dense,
     the ``published`` table of the paper, and the ``chart``, each None for the default; and for each axis the values to
     which it is restricted, None for all."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: str | None = None
     columns: str | None = None

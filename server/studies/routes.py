@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
 from prunescope.jobs.documents import Estimate, JobKind
 from prunescope.server import urls
@@ -29,10 +29,8 @@ api = APIRouter(prefix=urls.API, tags=["Studies"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
-class EstimateRequest(BaseModel):
+class EstimateRequest(BaseModel, extra="forbid"):
     """The spec of a study that is not submitted."""
-
-    model_config = ConfigDict(extra="forbid")
 
     spec: dict[str, Any] = Field(description="as for a job of kind study")
     force: StrictBool = Field(default=False, description="also count jobs that are queued, running or done")
