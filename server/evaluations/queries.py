@@ -83,7 +83,7 @@ def evaluation_list(stores: Stores, *, cursor: str | None = None, limit: int = 5
 
 
 def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
-    """One evaluation. Raises Problem 404."""
+    """One evaluation. Raises Problem 404 if there is none with this id."""
     record, measured = _read(stores, id)
     dense = measured.dense_of(record, _tasks(record))
     return EvaluationDocument.model_validate(
@@ -260,8 +260,8 @@ def _dense_perplexities(stores: Stores, record: Record, measured: MeasuredRecord
 
 
 def _same_windows(results: Results, record: Record) -> dict[str, str]:
-    """Text -> id of the newest evaluation of the record's dense model on the same windows (equal checksums): a
-    perplexity of windows of 4096 tokens is not comparable with one of 2048."""
+    """Name of each held-out text -> id of the newest evaluation of the dense model on the same windows (equal
+    checksums): a perplexity of windows of 4096 tokens is not comparable with one of 2048."""
     reference, texts = record.spec["model"], _texts(record)
     if not texts or not reference.startswith(PRUNED):
         return {}

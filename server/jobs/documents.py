@@ -58,7 +58,7 @@ class JobDocument(JobItem):
 
 
 class JobDetail(JobDocument):
-    """A job with its log and, for a study, its first cells."""
+    """A job with its log and, for a study, the jobs of its first cells."""
 
     log: list[LogLine]
     children: list[JobItem]  # the first cells, in the order of the grid

@@ -51,7 +51,7 @@ class Asked:
         return {name: [*values] for name, values in self._values.items() if name in names}
 
     def whole(self, name: str) -> int | None:
-        """The value as a whole number from 0, or None. Raises Problem 422."""
+        """The value as a non-negative integer, None if it is missing. Raises Problem 422 for any other value."""
         text = self.text(name)
         if text is None:
             return None

@@ -24,7 +24,7 @@ FILE_NAMES = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "json": "JSON"}
 
 @dataclass(frozen=True)
 class Controls:
-    """Everything above the table; a shared page has only the exports."""
+    """The form elements above a study's table; a page opened by a share link has only the export links."""
 
     action: str  # the address of the form
     axes: dict[str, str]  # axis that can be rows or columns -> its name

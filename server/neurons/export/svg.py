@@ -32,7 +32,7 @@ _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Run:
-    """The text of one cell on one line. ``column`` (in characters) and ``line`` are its position in the pane."""
+    """The part of one coloured token on one line; ``line`` and ``column`` (characters): its position in the pane."""
 
     text: str
     column: int
