@@ -125,7 +125,7 @@ class CausalDocument(CausalSetup):
 
 
 class AttributionDocument(AttributionSummary):
-    """One attribution. In the query, ``variant`` is the pruned model of the drops, ``word`` and ``layer`` restrict the neurons."""
+    """One attribution. In the query, ``variant`` selects the drops; ``word`` and ``layer`` filter the neurons."""
 
     spec: dict[str, object]
     summary: kept.Summary
