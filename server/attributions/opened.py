@@ -189,6 +189,7 @@ class OpenAttributions:
         return opened
 
     def forget(self, id: str) -> None:
-        """Clear the cache of open attributions after this attribution was deleted."""
+        """Clear the caches after this attribution was deleted."""
         self._damaged.pop(id, None)
         self._opened.cache_clear()
+        self._listed.cache_clear()
