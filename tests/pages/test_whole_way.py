@@ -33,7 +33,7 @@ def test_from_the_start_page_to_a_shared_neuron(
 
     page.get_by_role("link", name="Open the model").click()
     expect(page.locator("table.pinned tbody tr")).to_have_count(4)
-    page.get_by_role("link", name="Find its neurons").click()
+    page.get_by_role("link", name="Neurons that respond to words").click()
     expect(page.locator("[name=pruned]").first).to_be_checked()
     page.get_by_label("How many").fill("10")
     page.get_by_label("Influential words", exact=True).select_option("cot")

@@ -244,7 +244,7 @@ def test_a_folder_with_a_report_is_a_pruned_model_that_is_not_ours_to_remove(
     document = client.get(f"/api/v1{listed['href']}").json()
     assert len(document["layers"]) == 4 and document["download_href"] is None
     page = client.get(listed["href"]).text
-    assert "Delete" not in page and "Find its neurons" in page
+    assert "Delete" not in page and "Neurons that respond to words" in page
     assert len(client.get(document["matrices_href"]).text.splitlines()) == 13
 
 
