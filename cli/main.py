@@ -318,6 +318,9 @@ def attribute(
     special_tokens: Annotated[
         bool, typer.Option("--special-tokens", help="Include tokens like <s> in the sums of the Score.")
     ] = False,
+    sinks: Annotated[
+        bool, typer.Option("--sinks", help="Count position 0 of every text and attention sinks as other tokens.")
+    ] = False,
     causal: Annotated[
         str | None,
         typer.Option(
@@ -358,6 +361,7 @@ def attribute(
         permutations=permutations,
         floor=floor,
         special_tokens=special_tokens,
+        sinks=sinks,
         causal=causal,
         causal_limit=causal_limit,
         causal_draws=causal_draws,

@@ -191,6 +191,7 @@ def attribute(
     permutations: int,
     floor: float,
     special_tokens: bool,
+    sinks: bool,
     causal: str | None,
     causal_limit: int | None,
     causal_draws: int | None,
@@ -213,6 +214,7 @@ def attribute(
         "permutations": permutations,
         "floor": floor,
         "special_tokens": special_tokens,
+        "sinks": sinks,
         "causal": causal_stage(causal, causal_limit, causal_draws, causal_neurons, causal_layers),
         "seed": seed,
     }

@@ -67,6 +67,7 @@ def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
         f"run seed {spec.get('seed', 0)}",
         f"floor {spec.get('floor', 0.05):g}",
         "special tokens counted" if spec.get("special_tokens") else "",
+        "position 0 and sinks counted" if spec.get("sinks", True) else "",
         f"causal on {causal['task']}" if isinstance(causal, Mapping) and "task" in causal else "",
     )
 

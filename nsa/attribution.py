@@ -18,7 +18,8 @@ from prunescope.nsa.damage import baseline, compare
 from prunescope.nsa.errors import NotFinite
 from prunescope.nsa.matching import match
 from prunescope.nsa.preparation import Options, Prepared, Report, check, check_comparable, prepare, shape_of
-from prunescope.nsa.recording import record
+from prunescope.nsa.recording import SeeHidden, record
+from prunescope.nsa.sinks import SinkFinder
 from prunescope.nsa.tables import tables_document
 from prunescope.nsa.texts import Text
 
@@ -61,9 +62,15 @@ def attribute(
     prepared = prepare(lm, texts, options, report)
     shape = shape_of(lm.model)
     archive = open_archive([example.document() for example in prepared.examples], *shape[:2])
-    _record(lm, DENSE, prepared, archive, report)
+    if options.count_sinks:
+        _record(lm, DENSE, prepared, archive, report)
+    else:
+        sinks = SinkFinder(len(prepared.positions.text))
+        _record(lm, DENSE, prepared, archive, report, sinks.see)
+        prepared = prepared.without_sinks(sinks.mask())
     matched = match(archive, DENSE, prepared, options, shape[:2], lm.device, report)
     arrays = matched.arrays
+    arrays["sinks"] = prepared.positions.sink_mask
     zeros = masks.zeros(lm.model) if pruned else None
     del lm
     base = baseline(archive, DENSE, prepared, options, arrays) if pruned else None
@@ -84,8 +91,16 @@ def attribute(
     return Result(matched.all_arrays(shape[0]), tables_document(prepared, options, arrays, comparisons))
 
 
-def _record(lm: LanguageModel, variant: str, prepared: Prepared, archive: Archive, report: Report) -> None:
-    """Record a model's activations in the archive. The message of a NotFinite error begins with the model's name."""
+def _record(
+    lm: LanguageModel,
+    variant: str,
+    prepared: Prepared,
+    archive: Archive,
+    report: Report,
+    see_hidden: SeeHidden | None = None,
+) -> None:
+    """Record a model's activations in the archive. `see_hidden`: see `recording.record`. The message of a NotFinite
+    error begins with the model's name."""
     try:
         record(
             lm.model,
@@ -93,6 +108,7 @@ def _record(lm: LanguageModel, variant: str, prepared: Prepared, archive: Archiv
             partial(archive.write, variant),
             layers=prepared.layers,
             indices=[example.index for example in prepared.examples],
+            see_hidden=see_hidden,
             on_batch=lambda done, total: report(f"record {variant}", done, total, "texts"),
         )
     except NotFinite as error:

@@ -1,7 +1,7 @@
 """Builds examples from texts and their influential words: the tokens, and which of them spell an influential word."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,9 @@ class Positions:
 
     `text`: the text's index; `special`: tokens such as `<s>`, which are not part of the text; `influential`: the tokens
     of S in Eq. 1; `words`: influential word (in lower case, in its first spelling) -> ascending positions of its tokens
-    in all texts. Special tokens are included in the sums of Eq. 1 only with `count_special`.
+    in all texts. Special tokens are included in the sums of Eq. 1 only with `count_special`. `sinks`: position 0 of
+    every text and attention sinks (nsa/sinks.py), which are in no sum, mean or null distribution; None: none are left
+    out. S and `words` contain no sink.
     """
 
     text: Int[np.ndarray, " tokens"]
@@ -63,6 +65,7 @@ class Positions:
     influential: Bool[np.ndarray, " tokens"]
     words: dict[str, Int[np.ndarray, " matches"]]
     count_special: bool = False
+    sinks: Bool[np.ndarray, " tokens"] | None = None
 
     @property
     def texts(self) -> int:
@@ -72,7 +75,31 @@ class Positions:
     @property
     def counted(self) -> Bool[np.ndarray, " tokens"]:
         """The mask of the tokens in the denominator of Eq. 1."""
-        return np.ones_like(self.special) if self.count_special else ~self.special
+        usual = np.ones_like(self.special) if self.count_special else ~self.special
+        counted: np.ndarray = usual & ~self.sink_mask
+        return counted
+
+    @property
+    def sink_mask(self) -> Bool[np.ndarray, " tokens"]:
+        """The mask of the sinks that are left out."""
+        return np.zeros_like(self.special) if self.sinks is None else self.sinks
+
+    @property
+    def drawable(self) -> Bool[np.ndarray, " tokens"]:
+        """The mask of the tokens from which null distributions draw: neither special nor sinks."""
+        drawable: np.ndarray = ~self.special & ~self.sink_mask
+        return drawable
+
+    def without(self, sinks: Bool[np.ndarray, " tokens"]) -> "Positions":
+        """Return the same positions with these sinks left out of S and of the words' tokens. A word of which no token
+        remains is left out of `words`."""
+        words = {word: places[~sinks[places]] for word, places in self.words.items()}
+        return replace(
+            self,
+            influential=self.influential & ~sinks,
+            words={word: places for word, places in words.items() if len(places)},
+            sinks=sinks,
+        )
 
     @property
     def spans(self) -> list[slice]:

@@ -1,14 +1,16 @@
 """Prepares an attribution: selects texts, words and layers, and checks that the models can be compared."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
+import numpy as np
+from jaxtyping import Bool
 from torch import nn
 from transformers import PreTrainedModel
 
 from prunescope.lm.architecture import context_length, decoder_layers, down_projection, neuron_count, weight_view
-from prunescope.lm.errors import BadInput
+from prunescope.lm.errors import BadInput, BadText
 from prunescope.lm.loading import LanguageModel
 from prunescope.lm.tokens import tokenize
 from prunescope.nsa import scoring
@@ -16,6 +18,7 @@ from prunescope.nsa.errors import ModelsDiffer, TextsTooLong
 from prunescope.nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
 from prunescope.nsa.own_label import with_label
 from prunescope.nsa.prompts import words_question
+from prunescope.nsa.sinks import first_tokens
 from prunescope.nsa.texts import FoundWords, Text
 from prunescope.nsa.words import SOURCES, check_texts, influential_words
 
@@ -26,7 +29,8 @@ Report = Callable[[str, int, int, str], None]  # stage, done, total, unit; may r
 class Options:
     """Options of an attribution. `source`: the word source. `activation`: `raw`, `relu` or `abs`. `layers`: None means
     all. `permutations`: the number of random draws for the permutation p-value; 0: no p. `floor`: see `scoring.scores`.
-    `count_special`: whether special tokens are included in the sums of Eq. 1."""
+    `count_special`: whether special tokens are included in the sums of Eq. 1. `count_sinks`: whether position 0 and
+    attention sinks (nsa/sinks.py) are counted as any other token."""
 
     source: str = "manual"
     activation: str = "relu"
@@ -35,12 +39,14 @@ class Options:
     seed: int = 0
     floor: float = scoring.FLOOR
     count_special: bool = False
+    count_sinks: bool = False
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared texts, words and layers. By text index, `found` has the words of every used text, and `model_labels`
-    the labels that the dense model chose for unlabelled texts."""
+    """The prepared texts, words and layers. `positions`: no sink is left out before `without_sinks`. By text index,
+    `found` has the words of every used text, and `model_labels` the labels that the dense model chose for unlabelled
+    texts."""
 
     examples: list[Example]
     positions: Positions
@@ -48,6 +54,21 @@ class Prepared:
     model_labels: dict[int, str]
     left_out: list[LeftOut]
     layers: list[int]
+
+    def without_sinks(self, massive: Bool[np.ndarray, " tokens"]) -> "Prepared":
+        """Return the same with position 0 of every text and the tokens in the mask `massive` left out of all sums.
+
+        Raises BadText when no influential token remains.
+        """
+        sinks = massive | first_tokens([len(example.token_ids) for example in self.examples])
+        positions = self.positions.without(sinks)
+        if not positions.influential.any():
+            words = ", ".join(self.positions.words)
+            raise BadText(
+                f"all tokens of the influential words ({words}) are position 0 of their text or attention sinks, which "
+                "are not counted: give further words, or count them (`sinks`)"
+            )
+        return replace(self, positions=positions)
 
 
 def check(texts: Sequence[Text], options: Options) -> None:

@@ -6,6 +6,7 @@ copied to the host while later layers run, and passed to `receive` after the bat
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ BATCH_TOKENS = 512
 time."""
 
 Receive = Callable[[int, int, Float[np.ndarray, "tokens neurons"]], None]
+SeeHidden = Callable[[int, Float[Tensor, "tokens width"]], None]
 
 
 @torch.no_grad()
@@ -35,12 +37,14 @@ def record(
     layers: Collection[int] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     indices: Sequence[int] | None = None,
+    see_hidden: SeeHidden | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Run every text through the model once and call `receive(layer, start, activations)` for each layer and text.
 
     `activations` [tokens, neurons] are signed float16 values. `start` is the text's first position in the concatenation
-    of all texts. `layers` None means all. `on_batch(texts done, texts)` is a progress callback that may raise
+    of all texts. `layers` None means all. `see_hidden(start, hidden)`, if given, receives the input of every layer but
+    the first, on the model's device, for each text. `on_batch(texts done, texts)` is a progress callback that may raise
     Cancelled. Raises NotFinite, naming layer, neuron, token and text, for a value that is NaN or exceeds float16. For
     NaN, the message also has the first layer that is not finite, and advice. `indices` are the texts' numbers in the
     message (default: 0, 1, ...).
@@ -58,7 +62,7 @@ def record(
             transfer.add(layer, values.reshape(len(lengths), max(lengths), -1))
 
         try:
-            with record_inputs(modules, add):
+            with record_inputs(modules, add), _hidden_states(model, start, lengths, see_hidden):
                 run(model, batch)
             transfer.finish()
         except _NotANumber as found:
@@ -76,6 +80,23 @@ def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
     longest = max(map(len, batch))
     padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in batch]
     model.base_model(input_ids=torch.tensor(padded, device=model.device), use_cache=False)
+
+
+def _hidden_states(
+    model: PreTrainedModel, start: int, lengths: Sequence[int], see: SeeHidden | None
+) -> AbstractContextManager[None]:
+    """Return a context that calls `see` with the input of every layer but the first, for each text of a batch, without
+    its padding. `start` is the first position of the batch."""
+    if see is None:
+        return nullcontext()
+    starts = [start + sum(lengths[:place]) for place in range(len(lengths))]
+
+    def received(_layer: int, hidden: Tensor) -> None:
+        texts = hidden.reshape(len(lengths), max(lengths), -1)
+        for first, text, length in zip(starts, texts, lengths, strict=True):
+            see(first, text[:length])
+
+    return record_inputs(dict(enumerate(decoder_layers(model)[1:])), received)
 
 
 def batches(

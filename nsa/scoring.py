@@ -8,10 +8,10 @@ signed, so a denominator can be near zero or negative. A neuron whose denominato
 (the 5 % quantile of the absolute denominators of its layer) is not ranked.
 
 Null hypothesis: within each text t, the s_t influential tokens are a random draw, without replacement, from its n_t
-tokens (without special tokens). The numerator then has the mean sum_t s_t m_t and the variance sum_t s_t (1 - s_t/n_t)
-v_t, from which z is computed; m_t and v_t (divisor n_t - 1) are the mean and variance of A over the n_t tokens. With K
-redraws, p = (b + 1) / (K + 1), where b is the number of redraws with at least the observed numerator. The denominator
-is the same in every redraw.
+tokens (without special tokens and sinks). The numerator then has the mean sum_t s_t m_t and the variance
+sum_t s_t (1 - s_t/n_t) v_t, from which z is computed; m_t and v_t (divisor n_t - 1) are the mean and variance of A over
+the n_t tokens. With K redraws, p = (b + 1) / (K + 1), where b is the number of redraws with at least the observed
+numerator. The denominator is the same in every redraw.
 
 Activations in half precision are summed in double precision, in which such sums are exact up to 2^29. So sums do not
 depend on the order of addition, and b is exact.
@@ -185,6 +185,6 @@ def _by_text(positions: Positions) -> Iterator[tuple[Int[np.ndarray, " drawable"
     """Yield, for every text, the positions from which the null hypothesis draws, and the number of influential tokens
     among them."""
     for span in positions.spans:
-        places = span.start + np.flatnonzero(~positions.special[span])
+        places = span.start + np.flatnonzero(positions.drawable[span])
         if len(places):
             yield places, int(positions.influential[places].sum())

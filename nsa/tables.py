@@ -12,7 +12,7 @@ from prunescope.nsa.spelling import WordMatch
 from prunescope.nsa.texts import start_of
 from prunescope.text.words import fold
 
-FORMAT = 2  # version of the stored attribution; store/attributions/activations.py also reads 1, which had fewer arrays
+FORMAT = 3  # version of the stored attribution; store/attributions/activations.py also reads 1 and 2
 MAX_TOP = 100  # maximum number of top neurons over all layers that are compared with controls
 MAX_TOP_OF_LAYER = 20  # maximum number of top neurons of each layer that are compared with controls
 
@@ -74,9 +74,11 @@ def tables_document(
             "permutations": options.permutations,
             "floor": options.floor,
             "special_tokens": options.count_special,
+            "sinks": options.count_sinks,
             "texts": len(prepared.examples),
             "tokens": len(positions.text),
             "counted_tokens": int(positions.counted.sum()),
+            "sink_tokens": int(positions.sink_mask.sum()),
             "influential_tokens": int((positions.influential & positions.counted).sum()),
             "neurons": neurons,
             "ranked": ranked,

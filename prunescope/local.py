@@ -142,6 +142,7 @@ def attribute(
     permutations: int = 1000,
     floor: float = 0.05,
     special_tokens: bool = False,
+    sinks: bool = False,
     causal: str | Mapping[str, Any] | None = None,
     seed: int = 0,
     output: PathLike | None = None,
@@ -179,6 +180,7 @@ def attribute(
                 "permutations": permutations,
                 "floor": floor,
                 "special_tokens": special_tokens,
+                "sinks": sinks,
                 "causal": causal,
                 "seed": seed,
             }

@@ -111,6 +111,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
                 seed=spec.seed,
                 floor=spec.floor,
                 count_special=spec.special_tokens,
+                count_sinks=spec.sinks,
             ),
             open_archive,
             context.step,

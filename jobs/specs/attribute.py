@@ -54,6 +54,9 @@ class Reading(Strict):
         default=0.05, ge=0, lt=1, description="quantile of a layer's denominators below which a neuron is not ranked"
     )
     special_tokens: bool = Field(default=False, description="whether the Score's sums include tokens such as <s>")
+    sinks: bool = Field(
+        default=False, description="whether position 0 of every text and attention sinks are counted as other tokens"
+    )
     seed: Seed = 0
     # The document omits None, so that specs from before this field existed keep their fingerprints.
     causal: Causal | None = Field(default=None, exclude_if=lambda causal: causal is None)

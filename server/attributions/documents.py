@@ -73,6 +73,7 @@ class Example(Document):
     token_ids: list[int]
     influential: list[bool]
     special: list[bool]
+    sinks: list[bool]  # position 0 and attention sinks, which are in no sum; all false if they are counted
     words: list[WordPlace]
 
 

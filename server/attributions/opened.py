@@ -70,9 +70,13 @@ class OpenAttribution:
     def examples(self) -> list[Example]:
         return [
             Example.model_validate(
-                {**example, "tokens": readable(example["tokens"], example["special"], example["text"])}
+                {
+                    **example,
+                    "tokens": readable(example["tokens"], example["special"], example["text"]),
+                    "sinks": self.store.sinks[span].tolist(),
+                }
             )
-            for example in self.store.examples
+            for example, span in zip(self.store.examples, self.store.spans, strict=True)
         ]
 
     @cached_property
@@ -109,6 +113,7 @@ class OpenAttribution:
             count,
             f"words {WORD_SOURCES.get(self.summary.source, self.summary.source)}",
             f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
+            "position 0 and sinks counted" if self.summary.sinks else f"{self.summary.sink_tokens} sinks left out",
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]
         return "; ".join(parts)  # not " · ", which is part of the models' labels

@@ -151,6 +151,7 @@ def _settings_of(spec: Mapping[str, Any], pruned: Sequence[VariantSummary]) -> d
         "Influential words": WORD_SOURCES.get(words.get("source", ""), str(words.get("source", ""))),
         "Activation": str(spec.get("activation", "relu")),
         "Special tokens": "in the sums" if spec.get("special_tokens") else "left out",
+        "Position 0 and sinks": "in the sums" if spec.get("sinks", True) else "left out",
         "Denominator floor": f"{100 * float(spec.get('floor', 0.05)):g} %",
         "Layers": "all" if layers is None else ", ".join(map(str, layers)),
         "Permutations": f"{spec.get('permutations', 0):,}",

@@ -72,6 +72,7 @@ class TokenDocument(Document):
     token_id: int
     influential: bool
     special: bool
+    sink: bool = False  # position 0 or an attention sink, which is in no sum
 
 
 class HeatRow(Document):

@@ -30,7 +30,7 @@ SORTS: dict[Literal["rank", "drop"], str] = {"rank": "By Score", "drop": "By dro
 
 @dataclass(frozen=True)
 class Grid:
-    """One of the three heatmaps: ``cells[row][token]`` is a css class, empty for special tokens."""
+    """One of the three heatmaps: ``cells[row][token]`` is a css class, empty for special tokens and sinks."""
 
     key: str
     subtitle: str
@@ -84,7 +84,7 @@ def layer_page(opened: OpenAttribution, document: LayerHeatmap, view: View, fram
         [after - before for before, after in zip(*pair, strict=True)]
         for pair in zip(values["dense"], values["pruned"], strict=True)
     ]
-    usual = [place for place, token in enumerate(document.tokens) if not token.special]
+    usual = [place for place, token in enumerate(document.tokens) if not (token.special or token.sink)]
     pairs = (
         (before[i], after[i]) for before, after in zip(values["dense"], values["pruned"], strict=True) for i in usual
     )
@@ -143,7 +143,10 @@ def _grid(key: str, subtitle: str, values: list[list[float]], scale: Scale, docu
     shade = difference_shade if key == "difference" else magnitude_shade
     legend = legend_of(scale, None if key == "difference" else view.activation)
     cells = [
-        ["" if token.special else shade(value, scale) for token, value in zip(document.tokens, row, strict=True)]
+        [
+            "" if token.special or token.sink else shade(value, scale)
+            for token, value in zip(document.tokens, row, strict=True)
+        ]
         for row in values
     ]
     return Grid(key, subtitle, cells, legend)

@@ -234,8 +234,8 @@ def _first_with(opened: OpenAttribution, word: str | None) -> int:
 
 
 def _tokens(text: Example) -> list[TokenDocument]:
-    columns = zip(text.tokens, text.token_ids, text.influential, text.special, strict=True)
+    columns = zip(text.tokens, text.token_ids, text.influential, text.special, text.sinks, strict=True)
     return [
-        TokenDocument(position=position, token=token, token_id=id, influential=influential, special=special)
-        for position, (token, id, influential, special) in enumerate(columns)
+        TokenDocument(position=position, token=token, token_id=id, influential=influential, special=special, sink=sink)
+        for position, (token, id, influential, special, sink) in enumerate(columns)
     ]

@@ -28,10 +28,16 @@ class Token:
     parts: tuple[str, ...]  # its text, split at newlines
     influential: bool
     special: bool
+    sink: bool
     dense: float
     pruned: float
     dense_raw: float
     pruned_raw: float
+
+    @property
+    def aside(self) -> bool:
+        """Whether the token is special or a sink: it has no shade and does not set the scale."""
+        return self.special or self.sink
 
     @property
     def difference(self) -> float:
@@ -55,7 +61,7 @@ class Token:
 @dataclass(frozen=True)
 class Cell:
     """A token in a pane, shaded with ``fraction`` (0 to 1) of ``hue``: h for activations above zero, m below zero, g
-    for gains, l for losses. Special tokens have no shade."""
+    for gains, l for losses. Special tokens and sinks have no shade."""
 
     token: Token
     value: float
@@ -65,8 +71,8 @@ class Cell:
 
     @property
     def marks(self) -> list[str]:
-        """The css classes of an influential, a special and a chosen token."""
-        marks = {"i": self.token.influential, "s": self.token.special, "c": self.chosen}
+        """The css classes of an influential, a special (or sink) and a chosen token."""
+        marks = {"i": self.token.influential, "s": self.token.aside, "c": self.chosen}
         return [mark for mark, on in marks.items() if on]
 
     @property
@@ -108,8 +114,8 @@ class Reading:
     @cached_property
     def most_telling(self) -> Token | None:
         """The influential token with the largest loss, else with the largest gain, else the token with the largest
-        difference. Special tokens are ignored; None if there are no others."""
-        usual = [token for token in self.tokens if not token.special]
+        difference. Special tokens and sinks are ignored; None if there are no others."""
+        usual = [token for token in self.tokens if not token.aside]
         influential = [token for token in usual if token.influential]
         fell = [token for token in influential if token.difference < 0]
         rose = [token for token in influential if token.difference > 0]
@@ -131,8 +137,8 @@ class Reading:
     @cached_property
     def scales(self) -> tuple[Scale, Scale, Scale]:
         """The scales of the dense model, of the pruned model and of the difference."""
-        # Without special tokens: the activation at the first token is often many times as large as at any word.
-        return scales_of(((token.dense, token.pruned) for token in self.tokens if not token.special), self.view)
+        # Without special tokens and sinks: their activation is often many times as large as at any word.
+        return scales_of(((token.dense, token.pruned) for token in self.tokens if not token.aside), self.view)
 
     def panes(self) -> tuple[Pane, Pane, Pane]:
         """The panes dense, pruned and difference, with the same tokens."""
@@ -149,7 +155,7 @@ class Reading:
         cells = []
         for token in self.tokens[shown.start : shown.stop]:
             value: float = getattr(token, key)
-            hue, fraction = ("h", 0.0) if token.special else (hues[value >= 0], scale.fraction(value))
+            hue, fraction = ("h", 0.0) if token.aside else (hues[value >= 0], scale.fraction(value))
             cells.append(Cell(token, value, hue, fraction, token is self.chosen))
         after = len(self.tokens) - shown.stop
         return Pane(key, key.capitalize(), subtitle, legend_of(scale, activation), tuple(cells), shown.start, after)
@@ -168,6 +174,7 @@ def read_example(neuron: NeuronDocument, view: View, place: int) -> Reading:
             parts=tuple(drawn(example.tokens[position]).split("\n")),
             influential=example.influential[position],
             special=example.special[position],
+            sink=example.sinks[position],
             dense=transformed(before, view.activation),
             pruned=transformed(after, view.activation),
             dense_raw=before,
@@ -242,7 +249,7 @@ def token_rows(reading: Reading) -> list[list[str | int | float]]:
     for token in reading.tokens:
         values = (token.dense, token.pruned, token.difference)
         exact = [
-            0.0 if token.special else round(scale.fraction(value), 3)
+            0.0 if token.aside else round(scale.fraction(value), 3)
             for scale, value in zip(reading.scales, values, strict=True)
         ]
         rows.append(
@@ -264,6 +271,9 @@ def _remark(token: Token) -> str:
     marks = ["influential"] if token.influential else []
     if token.special:
         marks.append("special, outside of the scale")
+    elif token.sink:
+        name = "attention sink" if token.position else "first token"
+        marks.append(f"{name}: not counted, outside of the scale")
     if (token.dense, token.pruned) != (token.dense_raw, token.pruned_raw):
         marks.append(f"raw {formats.activation(token.dense_raw)} → {formats.activation(token.pruned_raw)}")
     return " · ".join(marks)

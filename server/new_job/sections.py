@@ -79,6 +79,11 @@ SPECIAL_TOKENS = [
     Choice(value="true", label="counted", note="tokens like <s> are in the sums of the Score"),
 ]
 
+SINKS = [
+    Choice(value="", label="left out", note="the first token of every text, and tokens with massive hidden states"),
+    Choice(value="true", label="counted", note="as any other token; the first one can decide all Scores"),
+]
+
 
 def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Sections:
     """The sections of the form for one kind of job. ``given`` (path -> value) sets models, task and chosen rows."""
@@ -183,6 +188,7 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
                 hint="a neuron is ranked from this quantile of its layer's denominators on; 0: all with a positive one",
             ),
             select("special_tokens", "Special tokens", SPECIAL_TOKENS, shape="flag"),
+            select("sinks", "Position 0 and sinks", SINKS, shape="flag"),
             number("seed", "Seed", value="0", least="0"),
         ],
         "Causal test": _causal(form),

@@ -5,6 +5,8 @@
       activations/<variant> [layers, neurons, tokens] float16   signed raw values; NaN in a layer that was not recorded
       score, p_value        [layers, neurons] float32           NaN: not ranked, or no permutations were requested
       lift, z, q_value      [layers, neurons] float32
+      sinks                 [tokens] bool                       left out of all sums: position 0 of every text, and
+                            attention sinks; all false if they are counted
       rank                  [layers, neurons] int32             1 = the highest Score over all layers; 0 = not ranked
       word                  [layers, neurons] int32             own word: index into the words of `tables`; -1 = none
       spread/<variant>      [layers, neurons, 19] float32       raw values over the counted tokens: mean, minimum,
@@ -30,8 +32,9 @@
       causal_outcomes/<variant>                                 [2 + draws, 2, rows] float32: unchanged model, top
                             neurons, every draw; whether the row is correct, and the probability of the correct choice
 
-`format` in `tables` is 2. Attributions of format 1, which have no such entry, lack `spread`, the bounds of drops,
-`text_activations`, `word_damage` and all arrays from `word_neurons` on.
+`format` in `tables` is 3. Attributions of format 2 lack `sinks`: all tokens but the special ones are counted.
+Attributions of format 1, which have no such entry, also lack `spread`, the bounds of drops, `text_activations`,
+`word_damage` and all arrays from `word_neurons` on.
 
 The examples are concatenated along `tokens`, without padding. All tokens of one neuron are in one chunk. All chunks of
 a layer are in one shard, or in several if the layer exceeds MAX_SHARD_BYTES, because a shard is written as a whole.
@@ -203,7 +206,7 @@ class ActivationWriter:
     ) -> "zarr.Array[Any]":
         parent, _, last = name.rpartition("/")
         group = self._root.require_group(parent) if parent else self._root
-        fill = np.nan if dtype.startswith("float") else -1  # for layers that were not recorded
+        fill = {"f": np.nan, "b": False}.get(np.dtype(dtype).kind, -1)  # for layers that were not recorded
         return group.create_array(
             last, shape=shape, dtype=dtype, chunks=chunks, shards=shards, fill_value=fill, compressors=CHECKED
         )
@@ -259,7 +262,7 @@ class ActivationStore:
 
     @property
     def format(self) -> int:
-        """The version of the format: 2 is the present one; the docstring of this module says what 1 lacks."""
+        """The version of the format: 3 is the present one; the docstring of this module says what 1 and 2 lack."""
         return int(self.tables.get("format", 1))
 
     @property
@@ -276,6 +279,12 @@ class ActivationStore:
     def p_value(self) -> NDArray[np.float32]:
         """p-values of the Scores [layers, neurons]; NaN without permutations, and for neurons that are not ranked."""
         return self.array("p_value")
+
+    @cached_property
+    def sinks(self) -> NDArray[np.bool_]:
+        """The mask [tokens] of position 0 of every text and of attention sinks, which are in no sum; all false if they
+        are counted, as in formats 1 and 2."""
+        return self.array("sinks") if self.format >= 3 else np.zeros(self.tokens, dtype=bool)
 
     @cached_property
     def spans(self) -> list[slice]:

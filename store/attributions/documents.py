@@ -176,6 +176,8 @@ class Summary(Document):
     permutations: int
     floor: float = 0.05  # quantile of a layer's absolute denominators below which a neuron is not ranked
     special_tokens: bool = False  # whether the Score's sums include special tokens
+    sinks: bool = True  # whether they include position 0 of every text and attention sinks, as in formats 1 and 2
+    sink_tokens: int = 0  # tokens that are left out as position 0 or sinks
     texts: int
     tokens: int
     counted_tokens: int  # tokens in the Score's sums

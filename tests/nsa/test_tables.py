@@ -41,7 +41,8 @@ def active(store: ActivationStore, variant: str = "dense") -> np.ndarray:
 
 def counted(store: ActivationStore) -> np.ndarray:
     flags = np.concatenate([example["special"] for example in store.examples])
-    return np.ones_like(flags) if store.tables["summary"]["special_tokens"] else ~flags
+    usual = np.ones_like(flags) if store.tables["summary"]["special_tokens"] else ~flags
+    return usual & ~store.sinks
 
 
 def positions(store: ActivationStore, word: int, text: int | None = None) -> list[int]:
@@ -161,7 +162,7 @@ def test_drops_and_their_intervals(store: ActivationStore) -> None:
 
 def test_the_documents_of_every_variant(store: ActivationStore) -> None:
     json.dumps(store.tables, allow_nan=False)
-    assert store.tables["format"] == 2
+    assert store.tables["format"] == 3
     for variant in ("pruned-1", "pruned-2"):
         document = store.tables["comparisons"][variant]
         assert [row["layer"] for row in document["layers"]] == [0, 1]

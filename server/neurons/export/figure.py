@@ -57,11 +57,9 @@ class Figure:
         return hexadecimal(getattr(self.palette, name))
 
     def colours(self, cell: Cell) -> tuple[str, str]:
-        """(background, text colour) of a token as ``#rrggbb``; special tokens are muted and have no shade."""
+        """(background, text colour) of a token as ``#rrggbb``; special tokens and sinks are muted and have no shade."""
         shade = self.palette.shade(cell.hue, cell.fraction)
-        return hexadecimal(shade), hexadecimal(
-            self.palette.muted if cell.token.special else self.palette.text_on(shade)
-        )
+        return hexadecimal(shade), hexadecimal(self.palette.muted if cell.token.aside else self.palette.text_on(shade))
 
     def ramp(self, pane: Pane) -> tuple[Colour, Colour, Colour]:
         """The lowest, middle and highest colour of the pane's legend."""

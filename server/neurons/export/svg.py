@@ -177,7 +177,7 @@ class _Pen:
                 drawn.append(f'<rect {box} rx="3" fill="none" stroke="{self.accent}" stroke-width="2"/>')
             fitted = f' textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs"' if run.text.strip() else ""
             drawn.append(_text(left, top + 15, run.text, SIZE, MONO, ink, more=fitted))
-        marks = {"influential": token.influential, "special": token.special, "chosen": cell.chosen}
+        marks = {"influential": token.influential, "special": token.special, "sink": token.sink, "chosen": cell.chosen}
         data = "".join(f' data-{name}="true"' for name, on in marks.items() if on)
         self.parts.append(
             f'<g data-position="{token.position}" data-value="{cell.value!r}"{data}><title>{_xml(token.note)}</title>'

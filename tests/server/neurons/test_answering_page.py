@@ -66,7 +66,10 @@ def test_without_a_question_it_is_about_the_most_damaged_word(client: TestClient
 
 def test_nobody_answers_to_a_special_token(client: TestClient, made_up: MadeUp) -> None:
     assert client.get(f"/api/v1{BASE}?token=0").json()["items"] == []
-    assert "Special tokens are in no sum" in client.get(f"{BASE}?token=0").text
+    assert (
+        "Special tokens, the first one of a text and attention sinks are in no sum"
+        in client.get(f"{BASE}?token=0").text
+    )
 
 
 def test_an_attribution_of_the_first_format_says_so(client: TestClient, stores: Stores, made_up: MadeUp) -> None:

@@ -40,6 +40,7 @@ def many(neuron: NeuronDocument, count: int, tokens: int = 2, length: int = 5) -
         "token_ids": [7] * tokens,
         "influential": [False] * tokens,
         "special": [False] * tokens,
+        "sinks": [False] * tokens,
         "words": [],
     }
     examples = [example.model_copy(update={**cut, "index": index}) for index in range(count)]

@@ -79,7 +79,7 @@ def test_pictures_are_at_most_so_wide(client: TestClient, made_up: MadeUp, query
 
 
 def cell(*parts: str) -> Cell:
-    token = Token(0, 0, "", parts, False, False, 0.0, 0.0, 0.0, 0.0)
+    token = Token(0, 0, "", parts, False, False, False, 0.0, 0.0, 0.0, 0.0)
     return Cell(token, 0.0, "h", 0.0, chosen=False)
 
 
