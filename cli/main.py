@@ -172,7 +172,7 @@ def worker(home: Home = None, device: Device = None, dtype: Dtype = None) -> Non
 @app.command()
 def prune(
     model: Annotated[str, typer.Argument(help="demo, a folder, or a hub id with an optional @revision.")],
-    method: Annotated[str, typer.Option(help="magnitude, wanda, sparsegpt or ria.")],
+    method: Annotated[str, typer.Option(help="magnitude, wanda, sparsegpt, ria, or a placebo: random or noise.")],
     output: Annotated[Path, typer.Option(help="Folder for the pruned model; must not exist yet, or be empty.", **PATH)],
     pattern: Annotated[
         str | None, typer.Option(help="n:m: of every m consecutive weights in a row, n are kept. Example: 2:4.")

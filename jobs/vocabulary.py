@@ -15,6 +15,7 @@ class Magnitude(Strict):
     """Removes the smallest weights of each matrix; needs no calibration set."""
 
     calibrated: ClassVar[bool] = False
+    removes: ClassVar[bool] = True
     name: Literal["magnitude"] = "magnitude"
 
 
@@ -22,6 +23,7 @@ class Wanda(Strict):
     """Removes the weights with the smallest |weight| times input norm of each row (Sun et al., arXiv 2306.11695)."""
 
     calibrated: ClassVar[bool] = True
+    removes: ClassVar[bool] = True
     name: Literal["wanda"] = "wanda"
 
 
@@ -29,6 +31,7 @@ class SparseGPT(Strict):
     """Removes the weights with the smallest OBS error and updates the others (Frantar & Alistarh, arXiv 2301.00774)."""
 
     calibrated: ClassVar[bool] = True
+    removes: ClassVar[bool] = True
     name: Literal["sparsegpt"] = "sparsegpt"
     damping: float = Field(
         default=0.01,
@@ -43,6 +46,7 @@ class RIA(Strict):
     """Removes the smallest |weight| relative to row and column, times input norm (Zhang et al., arXiv 2402.05406)."""
 
     calibrated: ClassVar[bool] = True
+    removes: ClassVar[bool] = True
     name: Literal["ria"] = "ria"
     exponent: float = Field(default=0.5, ge=0, le=100, description="power of the input norms")
     within: Literal["matrix", "row"] = Field(default="matrix", description="where unstructured scores are compared")
@@ -54,13 +58,37 @@ class RIA(Strict):
     )
 
 
-METHODS: dict[str, type[Magnitude | Wanda | SparseGPT | RIA]] = {
+class RandomMask(Strict):
+    """A placebo: removes randomly drawn weights, of each row as many as Wanda; needs no calibration set."""
+
+    calibrated: ClassVar[bool] = False
+    removes: ClassVar[bool] = True
+    name: Literal["random"] = "random"
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the draw")
+
+
+class Noise(Strict):
+    """A placebo: removes nothing, but adds noise with the output error that another method has at this pattern."""
+
+    calibrated: ClassVar[bool] = True
+    removes: ClassVar[bool] = False
+    name: Literal["noise"] = "noise"
+    like: Literal["magnitude", "wanda", "sparsegpt", "ria"] = Field(
+        default="wanda", description="the method whose output error the noise has"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the noise")
+
+
+METHODS: dict[str, type[Magnitude | Wanda | SparseGPT | RIA | RandomMask | Noise]] = {
     "magnitude": Magnitude,
     "wanda": Wanda,
     "sparsegpt": SparseGPT,
     "ria": RIA,
+    "random": RandomMask,
+    "noise": Noise,
 }
-"""Name -> class of the method's options. `calibrated` says whether the method needs a calibration set."""
+"""Name -> class of the method's options. `calibrated` says whether the method needs a calibration set, `removes`
+whether it removes the weights of the pattern."""
 
 
 class Uniform(Strict):

@@ -40,8 +40,9 @@ def carry_out(
     weight = weight_view(module)
     if decision.updated is not None:
         _check_update(weight, decision.updated, place)
-    sparsity = verified_sparsity(weight, pattern, decision.order, place)
-    note = sparsity_note(sparsity, decision.keep, pattern, decision.parts, place)
+    holds = decision.holds or pattern
+    sparsity = verified_sparsity(weight, holds, decision.order, place)
+    note = sparsity_note(sparsity, decision.keep, holds, decision.parts, place)
     error, error_note = (
         (None, "") if before is None or sample is None else _relative_error(before, sample @ weight.float().T)
     )

@@ -117,7 +117,7 @@ def _failure_unsupported(model: PreTrainedModel) -> Iterator[None]:
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedModel(
             f"{type(model).__name__} cannot be run on two tokens of text ({cause}): it cannot be pruned with "
-            f"calibration; magnitude needs none"
+            f"calibration; magnitude and random need none"
         ) from error
 
 
@@ -129,7 +129,7 @@ def _check_shape(what: str, hidden: Tensor, expected: tuple[int, ...]) -> None:
         raise UnsupportedModel(
             f"{what} a hidden state of shape {list(hidden.shape)} for {expected[0]} window of {expected[1]} tokens, "
             f"not [windows, tokens, width] ({', '.join(map(str, wanted))}): this architecture cannot be handled with "
-            f"calibration; magnitude needs none"
+            f"calibration; magnitude and random need none"
         )
 
 

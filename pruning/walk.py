@@ -85,7 +85,7 @@ def prune(
     check_fits(layers, pattern)
     for name, needed in ((method, isinstance(rule, Calibrated)), ("owl", isinstance(allocation, OWL))):
         if needed and windows is None:
-            raise BadInput(f"{name} needs calibration windows; magnitude needs none")
+            raise BadInput(f"{name} needs calibration windows; magnitude and random need none")
     if windows is not None:
         check_windows(model, windows, lengths)
         lengths = None if lengths is None or bool((lengths == windows.shape[1]).all()) else lengths

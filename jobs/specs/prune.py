@@ -26,6 +26,8 @@ from prunescope.jobs.vocabulary import (
     OWL,
     RIA,
     Magnitude,
+    Noise,
+    RandomMask,
     SparseGPT,
     Uniform,
     Wanda,
@@ -40,7 +42,9 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Method = Annotated[Magnitude | Wanda | SparseGPT | RIA, Field(discriminator="name"), BeforeValidator(_named)]
+Method = Annotated[
+    Magnitude | Wanda | SparseGPT | RIA | RandomMask | Noise, Field(discriminator="name"), BeforeValidator(_named)
+]
 """`{name, ...options}`; a bare name is the method with its default options."""
 
 Allocation = Annotated[Uniform | OWL, Field(discriminator="name"), BeforeValidator(_named)]

@@ -26,7 +26,8 @@ class Decision:
     weight; weights that are not kept become 0 in any case. `order`: the permutation of columns in which an n:m pattern
     holds; None for the stored order. `damping_retries`: how many times a factorisation failed and was repeated with ten
     times the damping. `parts`: the number of parts of the matrix with separate thresholds; in each of them, one weight
-    more than the requested share may be removed.
+    more than the requested share may be removed. `holds`: the pattern of the zeros in the result, against which it is
+    verified; None for the requested pattern. A method that removes nothing has `Unstructured(0)`.
     """
 
     keep: Bool[Tensor, "rows columns"]
@@ -34,6 +35,7 @@ class Decision:
     order: Int[Tensor, " columns"] | None = None
     damping_retries: int = 0
     parts: int = 1
+    holds: Pattern | None = None
 
 
 @runtime_checkable

@@ -7,7 +7,9 @@ from typing import Any
 
 from prunescope.lm.errors import BadInput
 from prunescope.pruning.methods.magnitude import Magnitude
+from prunescope.pruning.methods.noise import Noise
 from prunescope.pruning.methods.protocol import Calibrated, WeightsOnly
+from prunescope.pruning.methods.random_mask import RandomMask
 from prunescope.pruning.methods.ria import RIA
 from prunescope.pruning.methods.sparsegpt import SparseGPT
 from prunescope.pruning.methods.wanda import Wanda
@@ -17,6 +19,8 @@ METHODS: dict[str, type[WeightsOnly | Calibrated[Any]]] = {
     "wanda": Wanda,
     "sparsegpt": SparseGPT,
     "ria": RIA,
+    "random": RandomMask,
+    "noise": Noise,
 }
 
 

@@ -42,7 +42,7 @@ class Cell:
 
     `coordinates` are the role ("dense", "prune", "evaluate", "attribute"); the labels model, method, pattern,
     calibration, seqlen (None: the model's context length), allocation and seed, each None if it does not apply to the
-    cell; sparsity (the share of weights that is removed); and pruned (the pruned model's id).
+    cell; sparsity (the share of weights that the pattern removes); and pruned (the pruned model's id).
     """
 
     kind: JobKind

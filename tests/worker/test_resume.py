@@ -77,6 +77,8 @@ LAYER = {"layer:1": 1, "matrix:1:self_attn.o_proj": 1, "never": 0}
     [
         pytest.param({"method": "wanda"}, FILES | LAYER, id="wanda"),
         pytest.param({"method": "sparsegpt", "pattern": 0.5}, LAYER, id="sparsegpt"),
+        pytest.param({"method": "noise", "pattern": 0.5}, LAYER, id="noise"),
+        pytest.param({"method": "random", "pattern": "2:4", "calibration": None}, LAYER, id="random"),
         pytest.param({"method": "magnitude", "calibration": None}, LAYER, id="magnitude"),
     ],
 )

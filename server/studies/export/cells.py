@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from prunescope.jobs.vocabulary import METHODS
 from prunescope.server.site.formats import harmless
 from prunescope.store.evaluations.paired_statistics import benjamini_hochberg
 from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY
@@ -17,6 +18,7 @@ Spec = Mapping[str, Any]
 Numbers = Mapping[str, Floats]
 
 ROWS_AT_ONCE = 500
+NOTHING_REMOVED = frozenset(name for name, method in METHODS.items() if not method.removes)
 _END = "\r\n"
 
 
@@ -105,7 +107,7 @@ def _settings(table: StudyTable, cell: StudyCell, spec: Spec) -> dict[str, objec
         "method": method.get("name", cell.method or "dense"),
         "method_options": _options(method),
         "pattern": cell.pattern or "dense",
-        "sparsity": cell.sparsity or 0.0,
+        "sparsity": 0.0 if method.get("name") in NOTHING_REMOVED else cell.sparsity or 0.0,
         "allocation": allocation.get("name", cell.allocation or "uniform"),
         "allocation_options": _options(allocation),
         "calibration": calibration.get("dataset") or calibration.get("file") or cell.calibration,

@@ -194,6 +194,17 @@ def test_every_cell_with_every_setting(client: TestClient, stores: Stores, study
     assert (ria["state"], ria["accuracy"], ria["evaluation"]) == ("queued", "", "")
 
 
+def test_a_placebo_that_removes_nothing_has_a_sparsity_of_0(client: TestClient) -> None:
+    spec = {**SPEC, "methods": ["random", "noise"], "patterns": ["2:4"]}
+    job = client.post("/api/v1/jobs", json={"kind": "study", "spec": spec}).json()
+    head, *lines = rows_of(client.get(f"/api/v1/studies/{job['fingerprint'][:16]}/cells.csv").text)
+    rows = [dict(zip(head, line, strict=True)) for line in lines]
+    assert [(row["method"], row["pattern"], row["sparsity"]) for row in rows if row["method"] != "dense"] == [
+        ("random", "2:4", "0.5"),
+        ("noise", "2:4", "0.0"),
+    ]
+
+
 def nasty(stores: Stores, study: str) -> StudyDocument:
     """The study's document with labels that would break a careless file."""
     document = study_document(stores, study, StudyQuery(rows="method", columns="pattern"))
