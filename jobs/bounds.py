@@ -59,6 +59,17 @@ MAX_CAUSAL_PASSES = 10_000_000
 MAX_DRAWN_NEURONS = 10_000_000
 """Neurons x draws of a causal stage."""
 
+# Explanations
+MIN_EXPLAIN_ROWS = 4
+"""Two rows for each half."""
+MAX_EXPLAIN_ROWS = 20_000
+"""The activations of all rows of both models are on disk during the job."""
+MAX_COUNTS = 20
+"""Numbers of neurons whose effect is measured; each takes a pass over the rows for every ranking and draw."""
+MAX_STEPS = 1000
+"""Steps of integrated gradients."""
+MAX_EXPLAIN_DRAWS = 100
+
 # Pruning
 MAX_SAMPLES = 65_536
 DEFAULT_SAMPLES = 128

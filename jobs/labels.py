@@ -133,6 +133,31 @@ def _windows(perplexity: Mapping[str, Any]) -> str:
             return f" {count}x{length}"
 
 
+def explained_label(spec: Mapping[str, Any]) -> str:
+    """What an explanation explains: `arc_easy, 200 rows`, or `loss on wikitext2, 50 windows of 512`."""
+    perplexity = spec.get("perplexity")
+    limit = int(spec.get("limit") or 0)
+    if isinstance(perplexity, Mapping):
+        name = str(perplexity.get("dataset", "")).rpartition("/")[2]
+        length = f" of {perplexity['seqlen']}" if perplexity.get("seqlen") else ""
+        return f"loss on {name}, {limit:,} windows{length}"
+    return f"{spec.get('task')}, {limit:,} rows"
+
+
+def explanation_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """An explanation's settings in words, the most informative first; empty for one without effect."""
+    return (
+        f"rows {spec.get('rows')}",
+        "ranked by content" if spec.get("content") else "",
+        "" if spec.get("heads", True) else "without heads",
+        "position 0 counted" if spec.get("sinks") else "",
+        f"counts {_listed(spec.get('counts') or (), MAX_ROWS, count_of(spec, 'counts'))}",
+        f"{spec.get('steps')} steps",
+        f"{spec.get('draws')} draws",
+        f"run seed {spec.get('seed', 0)}",
+    )
+
+
 def study_title(spec: Mapping[str, Any]) -> str:
     """A study's name, or the sizes of its axes: `Study · 1 model x 2 methods`."""
     return str(spec["name"]) if spec.get("name") else f"Study · {_crossed(spec)}"

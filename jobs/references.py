@@ -90,12 +90,12 @@ def resolve_model(text: str, settings: Settings, pruned: Callable[[str], Path], 
 
 
 def named_models(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(field, reference) of every model that a spec's document names: `model`, `dense`, then the lists `pruned` and
-    `models`."""
-    named = [
-        *((field, spec.get(field)) for field in ("model", "dense")),
-        *((field, reference) for field in ("pruned", "models") for reference in spec.get(field) or ()),
-    ]
+    """(field, reference) of every model that a spec's document names: `model`, `dense`, then `pruned` (one, or a list)
+    and the list `models`."""
+    named = [(field, spec.get(field)) for field in ("model", "dense")]
+    for field in ("pruned", "models"):
+        value = spec.get(field) or ()
+        named += [(field, reference) for reference in ([value] if isinstance(value, str) else value)]
     return [(field, reference) for field, reference in named if isinstance(reference, str)]
 
 

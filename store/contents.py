@@ -17,6 +17,7 @@ from prunescope.jobs.specs import (
     AttributeSpec,
     Calibration,
     EvaluateSpec,
+    ExplainSpec,
     Perplexity,
     PruneSpec,
     Reading,
@@ -57,6 +58,12 @@ class Contents:
                 for index, reference in enumerate(spec.pruned):
                     pruned |= self._model(reference, f"pruned.{index}")
                 return {**self._model(spec.dense, "dense"), **pruned, **self._texts(spec)}
+            case ExplainSpec():
+                models = {**self._model(spec.dense, "dense"), **self._model(spec.pruned, "pruned")}
+                if spec.perplexity is not None:
+                    name = spec.perplexity.dataset
+                    return {**models, f"perplexity {name}": self._look_up_text(name, "perplexity.dataset")}
+                return {**models, f"task {spec.source}": self._look_up_task(spec.source, "task")}
             case StudySpec():
                 found = {**self._tasks(spec.tasks), **self._perplexity(spec.perplexity)}
                 for index, reference in enumerate(spec.models):
@@ -89,27 +96,29 @@ class Contents:
         return {f"calibration {name}": self._data("calibration", f"{name}.jsonl", f"{name}.train.txt")}
 
     def _look_up_tasks(self, tasks: tuple[str, ...]) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for index, task in enumerate(tasks):
-            if task == "reviews":
-                found[f"task {task}"] = _contents_or_missing(_DEMO / "reviews.jsonl", f"tasks.{index}", task)
-            else:
-                found[f"task {task}"] = self._data("eval", f"{task}.jsonl")
-                if task in LOCAL_TASKS and found[f"task {task}"] == _HUB:
-                    raise bad_field(f"tasks.{index}", task, "a local file with its rows", LOCAL_TASKS[task])
+        return {f"task {task}": self._look_up_task(task, f"tasks.{index}") for index, task in enumerate(tasks)}
+
+    def _look_up_task(self, task: str, field: str) -> str:
+        if task == "reviews":
+            return _contents_or_missing(_DEMO / "reviews.jsonl", field, task)
+        found = self._data("eval", f"{task}.jsonl")
+        if task in LOCAL_TASKS and found == _HUB:
+            raise bad_field(field, task, "a local file with its rows", LOCAL_TASKS[task])
         return found
 
     def _look_up_perplexity(self, perplexity: Perplexity | None) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for index, name in enumerate(perplexity.datasets if perplexity else ()):
-            field = f"perplexity.datasets.{index}"
-            if name == "demo":
-                found[f"perplexity {name}"] = _contents_or_missing(_DEMO / "reviews.jsonl", field, name)
-            elif name in PERPLEXITY_SETS:
-                found[f"perplexity {name}"] = self._data("calibration", f"{name}.test.txt", f"{name}.valid.jsonl")
-            else:
-                found[f"perplexity {name}"] = contents_of(resolve_file(name, self.settings, field))
-        return found
+        names = perplexity.datasets if perplexity else ()
+        return {
+            f"perplexity {name}": self._look_up_text(name, f"perplexity.datasets.{index}")
+            for index, name in enumerate(names)
+        }
+
+    def _look_up_text(self, name: str, field: str) -> str:
+        if name == "demo":
+            return _contents_or_missing(_DEMO / "reviews.jsonl", field, name)
+        if name in PERPLEXITY_SETS:
+            return self._data("calibration", f"{name}.test.txt", f"{name}.valid.jsonl")
+        return contents_of(resolve_file(name, self.settings, field))
 
     def _texts(self, spec: Reading) -> Mapping[str, str]:
         # Supplied texts are in the spec itself; prompts are covered by the version of the numerics.

@@ -17,7 +17,16 @@ from prunescope.jobs.problems import bad_field, not_found
 from prunescope.jobs.references import PRUNED
 from prunescope.jobs.settings import Settings
 from prunescope.jobs.shape import check_shape
-from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, Spec, StudySpec, parse_kind, parse_spec
+from prunescope.jobs.specs import (
+    AttributeSpec,
+    EvaluateSpec,
+    ExplainSpec,
+    PruneSpec,
+    Spec,
+    StudySpec,
+    parse_kind,
+    parse_spec,
+)
 from prunescope.store.artefacts.folders import Artefacts
 from prunescope.store.artefacts.records import Results
 from prunescope.store.contents import Contents
@@ -195,5 +204,7 @@ def _references(spec: Spec) -> list[tuple[str, str]]:
             return [("model", spec.model)]
         case AttributeSpec():
             return [("dense", spec.dense), *((f"pruned.{index}", name) for index, name in enumerate(spec.pruned))]
+        case ExplainSpec():
+            return [("dense", spec.dense), ("pruned", spec.pruned)]
         case StudySpec():
             return [(f"models.{index}", name) for index, name in enumerate(spec.models)]

@@ -8,6 +8,8 @@ from prunescope.jobs.specs import PruneSpec, Spec
 from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
+from prunescope.store.explanations.folder import ExplanationStore
+from prunescope.store.explanations.summary import ListedExplanation
 from prunescope.store.submission import Stores
 from prunescope.worker.pruned_model import PRUNING_JSON
 
@@ -26,6 +28,9 @@ def keep_record(stores: Stores, job: Job, spec: Spec) -> None:
         case JobKind.ATTRIBUTE, _:
             listed = ListedAttribution.read(ActivationStore(artefacts.path("attribution", name)))
             stores.results.add("attribution", name, job=job.id, spec=job.spec, summary=listed.model_dump())
+        case JobKind.EXPLAIN, _:
+            explained = ListedExplanation.read(ExplanationStore(artefacts, name).document())
+            stores.results.add("explanation", name, job=job.id, spec=job.spec, summary=explained.model_dump())
         case _:
             raise ValueError(f"a {job.kind} job has no artefact")
 

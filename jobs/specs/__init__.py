@@ -15,6 +15,7 @@ from prunescope.jobs.shape import check_shape
 from prunescope.jobs.specs.attribute import AttributeSpec, Reading, Words
 from prunescope.jobs.specs.causal import Causal
 from prunescope.jobs.specs.evaluate import EvaluateSpec
+from prunescope.jobs.specs.explain import ExplainSpec, Windows
 from prunescope.jobs.specs.perplexity import Perplexity
 from prunescope.jobs.specs.prune import Allocation, Calibration, Method, NofM, Pattern, PruneSpec, Unstructured
 from prunescope.jobs.specs.study import StudyAttribution, StudySpec
@@ -28,6 +29,7 @@ __all__ = [
     "Calibration",
     "Causal",
     "EvaluateSpec",
+    "ExplainSpec",
     "GivenText",
     "Method",
     "NofM",
@@ -41,18 +43,20 @@ __all__ = [
     "TaskRows",
     "TaskTexts",
     "Unstructured",
+    "Windows",
     "Words",
     "parse_kind",
     "parse_spec",
 ]
 
-Spec = PruneSpec | EvaluateSpec | AttributeSpec | StudySpec
+Spec = PruneSpec | EvaluateSpec | AttributeSpec | StudySpec | ExplainSpec
 
-SPECS: dict[JobKind, type[PruneSpec] | type[EvaluateSpec] | type[AttributeSpec] | type[StudySpec]] = {
+SPECS: dict[JobKind, type[PruneSpec | EvaluateSpec | AttributeSpec | StudySpec | ExplainSpec]] = {
     JobKind.PRUNE: PruneSpec,
     JobKind.EVALUATE: EvaluateSpec,
     JobKind.ATTRIBUTE: AttributeSpec,
     JobKind.STUDY: StudySpec,
+    JobKind.EXPLAIN: ExplainSpec,
 }
 
 

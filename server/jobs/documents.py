@@ -34,8 +34,17 @@ EXAMPLES: dict[JobKind, dict[str, object]] = {
         "attributions": [{"texts": {"dataset": "reviews", "count": 10, "seed": 0}}],
         "seeds": [0],
     },
+    JobKind.EXPLAIN: {
+        "dense": DEMO,
+        "pruned": "pruned:0123456789abcdef",
+        "task": "reviews",
+        "rows": "broken",
+        "limit": 200,
+        "seed": 0,
+    },
 }
-"""An example spec of each kind of job. All except the attribution's, whose pruned model does not exist, are valid."""
+"""An example spec of each kind of job. Valid, except that the pruned model of the attribution and the explanation does
+not exist."""
 
 
 class JobItem(JobSummary):

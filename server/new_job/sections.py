@@ -78,6 +78,19 @@ SPECIAL_TOKENS = [
     Choice(value="", label="left out", note="tokens like <s>, whose activation can dwarf that of all words"),
     Choice(value="true", label="counted", note="tokens like <s> are in the sums of the Score"),
 ]
+EXPLAINED_ROWS = [
+    Choice(value="broken", label="that pruning broke", note="right in the dense model, wrong in the pruned one"),
+    Choice(value="fell", label="whose margin fell", note="also rows that are still right"),
+    Choice(value="all", label="all"),
+]
+RANKED_BY = [
+    Choice(value="", label="lost-margin share"),
+    Choice(value="true", label="its content", note="without the shift of the answers towards one label"),
+]
+SINKS = [
+    Choice(value="", label="left out", note="a model may put activations there that dwarf all others"),
+    Choice(value="true", label="counted"),
+]
 
 SINKS = [
     Choice(value="", label="left out", note="the first token of every text, and tokens with massive hidden states"),
@@ -92,6 +105,7 @@ def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Secti
         JobKind.EVALUATE: _evaluate,
         JobKind.ATTRIBUTE: _attribute,
         JobKind.STUDY: _study,
+        JobKind.EXPLAIN: _explain,
     }
     return make[kind](form, given)
 
@@ -274,5 +288,28 @@ def _study(form: JobForm, given: Mapping[str, str]) -> Sections:
             select(
                 "attribution", "Neurons", neurons, value="reviews", hint="ten of its rows through every pruned model"
             ),
+        ],
+    }
+
+
+def _explain(form: JobForm, given: Mapping[str, str]) -> Sections:
+    return {
+        "Models": [
+            model("dense", "Dense model", value=given.get("dense", "demo")),
+            model("pruned", "Pruned model", value=given.get("pruned", "")),
+        ],
+        "What is explained": [
+            select("task", "Task", form.tasks, value=given.get("task", "reviews")),
+            number(
+                "limit", "Rows", value="200", least="4", hint="the task's first ones; half of them rank the neurons"
+            ),
+            select("rows", "Rows whose margin is restored", EXPLAINED_ROWS, value="broken"),
+        ],
+        "Settings": [
+            select("content", "Ranked by", RANKED_BY, shape="flag"),
+            select("sinks", "Position 0 and special tokens", SINKS, shape="flag"),
+            number("draws", "Random draws", value="5", least="2", hint="of as many neurons in the same layers"),
+            number("steps", "Steps of integrated gradients", value="8", least="1"),
+            number("seed", "Seed", value="0", least="0"),
         ],
     }

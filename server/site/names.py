@@ -5,7 +5,15 @@ from typing import Any
 
 from prunescope.jobs.briefs import count_of
 from prunescope.jobs.documents import JobKind, JobSummary
-from prunescope.jobs.labels import attribution_facts, measured_label, pruned_label, study_title, texts_label
+from prunescope.jobs.labels import (
+    attribution_facts,
+    explained_label,
+    explanation_facts,
+    measured_label,
+    pruned_label,
+    study_title,
+    texts_label,
+)
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.server import urls
 from prunescope.server.site.documents import Link
@@ -66,11 +74,16 @@ class Names:
                 return f"Attribute {self.label(spec['dense'])} against {against} · {texts_label(spec)}"
             case JobKind.STUDY:
                 return study_title(spec)
+            case JobKind.EXPLAIN:
+                names = f"{self.label(spec['dense'])} against {self.label(spec['pruned'])}"
+                return f"Explain {names} · {explained_label(spec)}"
 
     def facts(self, kind: JobKind, spec: Mapping[str, Any]) -> tuple[str, ...]:
         """Settings of a job that its title does not show, to tell apart jobs with the same title."""
         if kind is JobKind.ATTRIBUTE:
             return (*attribution_facts(spec), ", ".join(map(self.label, spec["pruned"])))
+        if kind is JobKind.EXPLAIN:
+            return explanation_facts(spec)
         bases = [self._base_fact(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
         return (", ".join(filter(None, bases)),)
 

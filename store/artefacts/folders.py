@@ -3,6 +3,7 @@
     models/<id>/            a Hugging Face folder with pruning.json beside the weights
     evaluations/<id>/       evaluation.json
     attributions/<id>/      a Zarr group
+    explanations/<id>/      explanation.json, shares.npy, heads.npy
 
 An artefact is complete as soon as it exists: its files are written to a temporary folder, which is renamed at the end.
 An object store cannot rename, so the file `complete` is uploaded last, and a folder without it is ignored. The finished
@@ -25,7 +26,7 @@ from prunescope.jobs.problems import not_found
 from prunescope.store.artefacts.manifest import MANIFEST, read_manifest, verify_bytes, write_manifest
 from prunescope.store.artefacts.unfinished import InUse, remove_unfinished, unfinished
 
-KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions"}
+KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions", "explanation": "explanations"}
 """Kind -> name of the folder with the artefacts of this kind."""
 
 COMPLETE = "complete"

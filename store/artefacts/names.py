@@ -1,4 +1,5 @@
-"""Names of the models, attributions and studies that have a record: unique within their kind, the same on all pages.
+"""Names of the models, attributions, explanations and studies that have a record: unique within their kind, the same on
+all pages.
 
 Names are computed from specs instead of being stored, so that artefacts of older versions have unique names too. Each
 spec is read once, since specs never change. When a record is added or deleted, only the names of records with the same
@@ -16,6 +17,8 @@ from prunescope.jobs.labels import (
     SEPARATOR,
     Described,
     attribution_facts,
+    explained_label,
+    explanation_facts,
     pruned_facts,
     pruned_label,
     study_facts,
@@ -31,6 +34,8 @@ Mark = tuple[int, datetime]
 """Number of records of a kind, and creation time of the newest."""
 MAX_ONE_BY_ONE = 100
 """Maximum number of new records that are read by id; if there are more, all records are read in one query."""
+_WITH_MODELS = frozenset({"attribution", "explanation"})
+"""Kinds of records whose names may contain names of models."""
 _NO_RECORDS: Mark = (0, datetime.min)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -81,6 +86,10 @@ class RecordNames:
         """Id -> name of every attribution: `reviews · demo`, with further settings if labels are equal."""
         return self._all("attribution")
 
+    def explanations(self) -> Mapping[str, str]:
+        """Id -> name of every explanation: `arc_easy, 200 rows · demo`, with further settings if labels are equal."""
+        return self._all("explanation")
+
     def studies(self) -> Mapping[str, str]:
         """Id -> title of every study."""
         return self._all("study")
@@ -117,8 +126,7 @@ class RecordNames:
 
     def _all(self, kind: str, marks: Mapping[str, Mark] | None = None) -> Mapping[str, str]:
         marks = self._results.marks() if marks is None else marks
-        # Names of attributions may contain names of models.
-        mark = tuple(marks.get(each, _NO_RECORDS) for each in ((kind, "model") if kind == "attribution" else (kind,)))
+        mark = tuple(marks.get(each, _NO_RECORDS) for each in ((kind, "model") if kind in _WITH_MODELS else (kind,)))
         named = self._named.get(kind, _NOT_YET)
         if named.marks != mark:
             named = self._named[kind] = self._computed(kind, mark, named)
@@ -131,7 +139,7 @@ class RecordNames:
         all_at_once = len(missing) > MAX_ONE_BY_ONE
         found = self._results.everything(kind) if all_at_once else self._results.many(kind, missing).values()
         specs |= {record.id: self._described(record) for record in found if record.id in ids}
-        models = self.models() if kind == "attribution" else _EMPTY
+        models = self.models() if kind in _WITH_MODELS else _EMPTY
         alike: dict[str, list[str]] = defaultdict(list)
         for id in sorted(specs):  # so that names do not depend on the order of reading
             alike[specs[id].name].append(id)
@@ -167,5 +175,8 @@ class RecordNames:
             case "attribution":
                 name = f"{texts_label(spec)}{SEPARATOR}{self.dense(str(spec.get('dense')))}"
                 return _Spec(name, tuple(map(str, spec.get("pruned") or ())), (*attribution_facts(spec), made))
+            case "explanation":
+                name = f"{explained_label(spec)}{SEPARATOR}{self.dense(str(spec.get('dense')))}"
+                return _Spec(name, (str(spec.get("pruned")),), (*explanation_facts(spec), made))
             case _:
                 return _Spec(study_title(spec), (), (*study_facts(spec), made))

@@ -1,5 +1,5 @@
-"""Records: the database rows of pruned models, evaluations, attributions and studies. `store/artefacts/folders.py`
-stores the artefacts themselves.
+"""Records: the database rows of pruned models, evaluations, attributions, explanations and studies.
+`store/artefacts/folders.py` stores the artefacts themselves.
 
 A record's `summary` is what lists show without reading the artefact. The worker writes
 
@@ -9,6 +9,7 @@ A record's `summary` is what lists show without reading the artefact. The worker
                   "seqlen", "bos", "source", "sha256"}}, "context"}: how it was measured; the measured values are in
                   the table `measurements` (`store/evaluations/queries.py`)
     attribution   `ListedAttribution` (`store/attributions/summary.py`)
+    explanation   `ListedExplanation` (`store/explanations/summary.py`)
 
 A record's id is derived from the fingerprint of its spec, so adding the same result again replaces the record.
 """
@@ -41,6 +42,7 @@ RESULT_OF: dict[JobKind, str] = {
     JobKind.EVALUATE: "evaluation",
     JobKind.ATTRIBUTE: "attribution",
     JobKind.STUDY: "study",
+    JobKind.EXPLAIN: "explanation",
 }
 """Kind of job -> kind of its record."""
 
@@ -194,14 +196,26 @@ class Results:
             same = (row for row in connection.execute(query) if row.spec.get("pruned") == [*pruned])
             return [_to_record(row) for row in islice(same, most)]
 
+    def explanations_of(self, dense: str, pruned: str, most: int) -> Records:
+        """The newest explanations, at most `most`, of exactly this dense and this pruned model."""
+        kind = "explanation"
+        query = select(records).where(
+            records.c.kind == kind,
+            records.c.id.in_(_naming(kind, [dense], "dense")),
+            records.c.id.in_(_naming(kind, [pruned], "pruned")),
+        )
+        query = query.order_by(records.c.created_at.desc(), records.c.id.desc()).limit(most)
+        with self.database.reading() as connection:
+            return [_to_record(row) for row in connection.execute(query)]
+
     def named_models(self) -> Names:
         """The reference of every model that a record names: first the field `model` of pruned models and evaluations,
-        in the order of first use, then the models of attributions, most recently used first."""
+        in the order of first use, then the models of attributions and explanations, most recently used first."""
         made = (records.c.kind == record_models.c.kind) & (records.c.id == record_models.c.id)
         named = select(record_models.c.model).join(records, made).group_by(record_models.c.model)
         measured = named.where(records.c.kind.in_(["model", "evaluation"]), record_models.c.field == "model")
         measured = measured.order_by(func.min(records.c.created_at), record_models.c.model)
-        attributed = named.where(records.c.kind == "attribution")
+        attributed = named.where(records.c.kind.in_(["attribution", "explanation"]))
         attributed = attributed.order_by(func.max(records.c.created_at).desc(), func.min(record_models.c.position))
         with self.database.reading() as connection:
             queries = (measured, attributed)

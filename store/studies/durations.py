@@ -27,6 +27,9 @@ from prunescope.store.tables import jobs
 MAX_RUNS = 2000
 """Maximum number of earlier jobs that are read, newest first."""
 
+CELLS = (JobKind.PRUNE, JobKind.EVALUATE, JobKind.ATTRIBUTE)
+"""The kinds of jobs that a study consists of."""
+
 MAX_ALIKE = 20
 """Maximum number of similar jobs that enter the median, newest first."""
 
@@ -152,7 +155,7 @@ def _succeeded(database: Database) -> Sequence[Run]:
     """Jobs that succeeded at their first attempt, so that they ran from `started_at` to `finished_at`."""
     query = (
         select(jobs.c.kind, jobs.c.spec, jobs.c.fingerprint, jobs.c.started_at, jobs.c.finished_at)
-        .where(jobs.c.state == JobState.SUCCEEDED, jobs.c.kind != JobKind.STUDY, jobs.c.attempts == 1)
+        .where(jobs.c.state == JobState.SUCCEEDED, jobs.c.kind.in_(CELLS), jobs.c.attempts == 1)
         .order_by(jobs.c.finished_at.desc())
         .limit(MAX_RUNS)
     )
