@@ -11,14 +11,15 @@ import torch
 
 from prunescope.evaluation.batches import BatchSize, batch_size, in_batches
 from prunescope.evaluation.catalogue import find_task
-from prunescope.evaluation.likelihood import Encoded, encode_all, score
-from prunescope.evaluation.passages import longest_branched, passages
+from prunescope.evaluation.likelihood import encode_all, score
 from prunescope.evaluation.rows import task_rows
 from prunescope.evaluation.statistics import chance_accuracy, majority_accuracy, wilson_interval
+from prunescope.lm.answers import Encoded
 from prunescope.lm.architecture import context_length
 from prunescope.lm.errors import BadInput, BadText
 from prunescope.lm.finite import not_finite
 from prunescope.lm.loading import LanguageModel
+from prunescope.lm.passages import longest_branched, passages
 
 if TYPE_CHECKING:
     from prunescope.evaluation.harness import Newline, Question, Questionnaire

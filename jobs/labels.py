@@ -151,7 +151,7 @@ def explanation_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
         "ranked by content" if spec.get("content") else "",
         "" if spec.get("heads", True) else "without heads",
         "position 0 counted" if spec.get("sinks") else "",
-        f"counts {_listed(spec.get('counts') or (), MAX_ROWS, count_of(spec, 'counts'))}",
+        f"best {_listed(spec.get('neurons') or (), MAX_ROWS, count_of(spec, 'neurons'))}",
         f"{spec.get('steps')} steps",
         f"{spec.get('draws')} draws",
         f"run seed {spec.get('seed', 0)}",

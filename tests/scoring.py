@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
-from prunescope.evaluation.likelihood import Encoded, score
-from prunescope.evaluation.passages import longest_branched, passages
+from prunescope.evaluation.likelihood import score
+from prunescope.lm.answers import Encoded
+from prunescope.lm.passages import longest_branched, passages
 
 
 def log_likelihoods(model: PreTrainedModel, encoded: Sequence[Encoded]) -> list[float]:

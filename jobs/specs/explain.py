@@ -52,9 +52,9 @@ class ExplainSpec(Strict):
     """Explain what pruning broke on a task or a held-out text, and through which neurons.
 
     `limit` is the number of rows of the task, or of windows of the text, used from the start. Half of them rank the
-    neurons, the other half measures what the best `counts` neurons restore; 5 % of all neurons and all of them are
-    always measured too. `heads`: also attention heads. `sinks`: whether position 0 and special tokens are counted.
-    `content`: rank by the share that does not shift the answer towards one label. `steps`: steps of integrated
+    neurons, the other half measures what the best ones restore, in the numbers of `neurons`; 5 % of all neurons and all
+    of them are always measured too. `heads`: also attention heads. `sinks`: whether position 0 and special tokens are
+    counted. `content`: rank by the share that does not shift the answer towards one label. `steps`: steps of integrated
     gradients. `draws`: random draws of neurons in the same layers.
     """
 
@@ -64,7 +64,7 @@ class ExplainSpec(Strict):
     perplexity: Windows | None = None
     rows: Rows = "broken"
     limit: int = Field(default=200, ge=MIN_EXPLAIN_ROWS, le=MAX_EXPLAIN_ROWS, description="first rows of the task")
-    counts: tuple[Annotated[int, Field(ge=1, le=MAX_CAUSAL_NEURONS)], ...] = Field(
+    neurons: tuple[Annotated[int, Field(ge=1, le=MAX_CAUSAL_NEURONS)], ...] = Field(
         default=DEFAULT_COUNTS, min_length=1, max_length=MAX_COUNTS, description="numbers of neurons to restore"
     )
     steps: int = Field(default=8, ge=1, le=MAX_STEPS, description="steps of integrated gradients")
@@ -93,7 +93,7 @@ class ExplainSpec(Strict):
     def _known_task(cls, name: str | None) -> str | None:
         return name if name is None else one_of(name, TASKS)
 
-    @field_validator("counts")
+    @field_validator("neurons")
     @classmethod
     def _ascending(cls, counts: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(sorted(set(counts)))

@@ -3,7 +3,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from prunescope.evaluation.likelihood import Encoded, encode
+from prunescope.evaluation.likelihood import encode
+from prunescope.lm.answers import Encoded
 from prunescope.lm.errors import BadText
 from tests.models import CONTEXT, DECODERS, tiny, tiny_tokenizer
 from tests.scoring import log_likelihoods

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from prunescope.evaluation.likelihood import Encoded, apart, encode_all, score
-from prunescope.evaluation.passages import longest_branched, passages
+from prunescope.evaluation.likelihood import encode_all, score
+from prunescope.lm.answers import Encoded, apart
+from prunescope.lm.passages import longest_branched, passages
 from prunescope.nsa.recording import batches
 from tests.models import CONTEXT, DECODERS, VOCABULARY, tiny, tiny_dynamic, tiny_longrope, tokenizer_with_end
 

@@ -18,16 +18,16 @@ TEXT: dict[str, Any] = {"dense": "demo", "pruned": "pruned:0123456789abcdef", "p
 def test_a_spec_has_its_defaults_and_reads_back() -> None:
     spec = parse_spec("explain", EXPLAIN)
     assert isinstance(spec, ExplainSpec)
-    assert (spec.rows, spec.limit, spec.counts, spec.steps, spec.draws) == ("broken", 200, DEFAULT_COUNTS, 8, 5)
+    assert (spec.rows, spec.limit, spec.neurons, spec.steps, spec.draws) == ("broken", 200, DEFAULT_COUNTS, 8, 5)
     assert (spec.heads, spec.sinks, spec.content, spec.source) == (True, False, False, "reviews")
     assert parse_spec("explain", spec.model_dump(mode="json")) == spec
 
 
 def test_counts_are_ascending_and_each_is_there_once() -> None:
-    spec = parse_spec("explain", {**EXPLAIN, "counts": [30, 1, 30]})
-    assert isinstance(spec, ExplainSpec) and spec.counts == (1, 30)
+    spec = parse_spec("explain", {**EXPLAIN, "neurons": [30, 1, 30]})
+    assert isinstance(spec, ExplainSpec) and spec.neurons == (1, 30)
     assert fingerprint("explain", spec, {}) == fingerprint(
-        "explain", parse_spec("explain", {**EXPLAIN, "counts": [1, 30]}), {}
+        "explain", parse_spec("explain", {**EXPLAIN, "neurons": [1, 30]}), {}
     )
 
 
@@ -49,8 +49,8 @@ def test_the_windows_of_a_text_are_those_whose_margin_fell() -> None:
         ({"rows": "lost"}, "rows", "broken"),
         ({"limit": 3}, "limit", "greater than or equal to 4"),
         ({"limit": 10**6}, "limit", "less than or equal to"),
-        ({"counts": []}, "counts", "at least 1"),
-        ({"counts": [0]}, "counts.0", "greater than or equal to 1"),
+        ({"neurons": []}, "neurons", "at least 1"),
+        ({"neurons": [0]}, "neurons.0", "greater than or equal to 1"),
         ({"draws": 1}, "draws", "greater than or equal to 2"),
         ({"steps": 0}, "steps", "greater than or equal to 1"),
         ({"heads": 1}, "heads", "true or false"),
@@ -68,7 +68,7 @@ def test_an_invalid_field_is_named(change: dict[str, Any], field: str, said: str
     [
         ({"rows": "broken"}, "rows", "no right answer"),
         ({"content": True}, "content", "no labels"),
-        ({"perplexity": "novel"}, "perplexity.dataset", ".txt"),
+        ({"perplexity": {"dataset": "novel"}}, "perplexity.dataset", ".txt"),
     ],
 )
 def test_a_text_has_no_right_answers_and_no_labels(change: dict[str, Any], field: str, said: str) -> None:

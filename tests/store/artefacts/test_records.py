@@ -39,12 +39,17 @@ def test_what_is_used_stays(stores: Stores) -> None:
     keep(stores, "model", TWO, {"model": f"pruned:{ONE}"})
     keep(stores, "evaluation", THREE, {"model": f"pruned:{ONE}", "tasks": ["sst2"]})
     keep(stores, "attribution", THREE, {"dense": "demo", "pruned": [f"pruned:{ONE}", f"pruned:{TWO}"]})
+    keep(stores, "explanation", ONE, {"dense": "demo", "pruned": f"pruned:{ONE}", "task": "sst2"})
     users = {kind: [each.id for each in stores.results.naming(kind, [f"pruned:{ONE}"])] for kind in KINDS}
-    assert users == {"model": [TWO], "evaluation": [THREE], "attribution": [THREE]}
+    assert users == {"model": [TWO], "evaluation": [THREE], "attribution": [THREE], "explanation": [ONE]}
     with pytest.raises(Problem, match="is used by") as refused:
         stores.results.delete("model", ONE)
     assert refused.value.status == 409
-    for kind, name in (("attribution", THREE), ("evaluation", THREE), ("model", TWO), ("model", ONE)):
+    of = stores.results.explanations_of
+    assert [record.id for record in of("demo", f"pruned:{ONE}", 5)] == [ONE]
+    assert of("demo", f"pruned:{TWO}", 5) == of("other", f"pruned:{ONE}", 5) == []
+    made = (("explanation", ONE), ("attribution", THREE), ("evaluation", THREE), ("model", TWO), ("model", ONE))
+    for kind, name in made:
         assert stores.artefacts.exists(kind, name)
         stores.results.delete(kind, name)
         assert not stores.artefacts.exists(kind, name)

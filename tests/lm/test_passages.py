@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM as CausalLM
 from transformers import Lfm2Config, MambaConfig, PreTrainedModel
 
-from prunescope.evaluation.passages import LONGEST, Passage, longest_branched, model_inputs, passages
+from prunescope.lm.passages import LONGEST, Passage, longest_branched, model_inputs, passages
 from tests.models import CONTEXT, DECODERS, FAMILIES, tiny
 
 Text = tuple[int, ...]
