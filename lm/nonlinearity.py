@@ -29,10 +29,17 @@ MAX_PARAMETERS = 16
 
 def holds_nonlinearity(module: nn.Module) -> bool:
     """Return whether one of the module's direct children, attributes or calls is an elementwise nonlinear function."""
-    attributes = {**module._modules, **{name: value for name, value in vars(module).items() if name[:1] != "_"}}
-    if any(_is_nonlinear(value) for value in attributes.values()):
+    if next(nonlinearities(module), None) is not None:
         return True
     return any(names & NAMES for names in _names_used(type(module).forward, type(module)))
+
+
+def nonlinearities(module: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Yield the module's direct children and attributes that are elementwise nonlinear functions."""
+    attributes = {**module._modules, **{name: value for name, value in vars(module).items() if name[:1] != "_"}}
+    for value in attributes.values():
+        if _is_nonlinear(value):
+            yield value
 
 
 def _is_nonlinear(value: Any) -> bool:

@@ -38,6 +38,22 @@ class Archive(Protocol):
     def kept(self, name: str, layer: int) -> Num[np.ndarray, "rows columns"]:
         """Return one layer of the table `name`, as stored by `keep`."""
 
+    def spool(self, name: str, layer: int, start: int, values: Float[np.ndarray, "tokens width"]) -> None:
+        """Write one layer's float32 values of consecutive tokens to a temporary file; `start` is the position of the
+        first."""
+
+    def spooled(self, name: str, layer: int, tokens: slice) -> Float[np.ndarray, "tokens width"]:
+        """Return a copy of the values of some tokens that `spool` has written."""
+
+    def unspool(self, name: str) -> None:
+        """Remove a temporary file of `spool`."""
+
+    def spans(self) -> list[slice]:
+        """Return the blocks of neurons, in order, in which a layer's values are stored."""
+
+    def store(self, name: str, layer: int, neurons: slice, values: Float[np.ndarray, "neurons tokens"]) -> None:
+        """Store float16 values of a block of `spans` in the array `name` [layers, neurons, tokens]."""
+
 
 def pieces(
     archive: Archive, variant: str, layer: int, device: torch.device

@@ -20,6 +20,7 @@ from prunescope.nsa.matching import match
 from prunescope.nsa.preparation import Options, Prepared, Report, check, check_comparable, prepare, shape_of
 from prunescope.nsa.recording import SeeHidden, record
 from prunescope.nsa.sinks import SinkFinder
+from prunescope.nsa.split.splitter import Splitter, inputs_of
 from prunescope.nsa.tables import tables_document
 from prunescope.nsa.texts import Text
 
@@ -49,9 +50,11 @@ def attribute(
     options: Options,
     open_archive: Callable[[list[dict[str, Any]], int, int], Archive],
     report: Report = lambda stage, done, total, unit: None,
+    weights: Callable[[], LanguageModel] | None = None,
 ) -> Result:
     """Run the three steps of an attribution. `dense` and each of `pruned` load a model when called; each is called
-    once, when its model is needed.
+    once, when its model is needed. `weights` opens the dense model again, for reading its weights beside each variant
+    (`lm.loading.load(..., resident=False)`, which does not take the memory of a second model); default: `dense`.
 
     `open_archive(examples, layers, neurons)` is called once, after texts and words were found usable. `report(stage,
     done, total, unit)` is a progress callback; its exceptions propagate. Raises BadInput and its subclasses
@@ -72,23 +75,30 @@ def attribute(
     arrays = matched.arrays
     arrays["sinks"] = prepared.positions.sink_mask
     zeros = masks.zeros(lm.model) if pruned else None
+    splitter = Splitter.of(lm, DENSE, archive, prepared, options) if pruned else None
     del lm
     base = baseline(archive, DENSE, prepared, options, arrays) if pruned else None
     archive.close(DENSE)
+    dense_weights = (weights or dense)() if pruned else None
     comparisons = {}
     for name, load in zip(variant_names(len(pruned))[1:], pruned, strict=True):
-        assert zeros is not None and base is not None
+        assert zeros is not None and base is not None and splitter is not None and dense_weights is not None
         lm = load()
         check_comparable(lm, name, prepared.examples, shape)
         _record(lm, name, prepared, archive, report)
         fractions = masks.masked_fractions(lm.model, zeros)
+        splitter.measure(name, lm, dense_weights, arrays, report)
+        archive.unspool(inputs_of(name))
         device = lm.device
         del lm
         comparisons[name] = compare(archive, name, prepared, options, arrays, base, device, report)
         archive.close(name)
         arrays[f"masked_in/{name}"] = fractions.incoming.astype(np.float32)
         arrays[f"masked_out/{name}"] = fractions.outgoing.astype(np.float32)
-    return Result(matched.all_arrays(shape[0]), tables_document(prepared, options, arrays, comparisons))
+    tables = tables_document(prepared, options, arrays, comparisons)
+    if splitter is not None:
+        tables["split"] = splitter.document()
+    return Result(matched.all_arrays(shape[0]), tables)
 
 
 def _record(
@@ -109,6 +119,7 @@ def _record(
             layers=prepared.layers,
             indices=[example.index for example in prepared.examples],
             see_hidden=see_hidden,
+            receive_inputs=partial(archive.spool, inputs_of(variant)),
             on_batch=lambda done, total: report(f"record {variant}", done, total, "texts"),
         )
     except NotFinite as error:

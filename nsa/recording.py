@@ -7,6 +7,7 @@ copied to the host while later layers run, and passed to `receive` after the bat
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from prunescope.lm.architecture import decoder_layers, down_projection
+from prunescope.lm.architecture import decoder_layers, down_projection, up_projections
 from prunescope.lm.errors import NotFinite
 from prunescope.lm.finite import not_finite
 from prunescope.lm.hooks import record_inputs
@@ -25,6 +26,7 @@ BATCH_TOKENS = 512
 time."""
 
 Receive = Callable[[int, int, Float[np.ndarray, "tokens neurons"]], None]
+ReceiveLast = Callable[[int, Float[np.ndarray, "tokens width"]], None]
 SeeHidden = Callable[[int, Float[Tensor, "tokens width"]], None]
 
 
@@ -38,6 +40,8 @@ def record(
     batch_tokens: int = BATCH_TOKENS,
     indices: Sequence[int] | None = None,
     see_hidden: SeeHidden | None = None,
+    receive_inputs: Receive | None = None,
+    receive_last: ReceiveLast | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Run every text through the model once and call `receive(layer, start, activations)` for each layer and text.
@@ -48,10 +52,15 @@ def record(
     Cancelled. Raises NotFinite, naming layer, neuron, token and text, for a value that is NaN or exceeds float16. For
     NaN, the message also has the first layer that is not finite, and advice. `indices` are the texts' numbers in the
     message (default: 0, 1, ...).
+
+    `receive_inputs(layer, start, inputs)` is called like `receive` with the float32 input [tokens, hidden] of each
+    layer's MLP, and `receive_last(start, hidden)` with the decoder's float32 result [tokens, width], from which the
+    model's head computes logits.
     """
     found = decoder_layers(model)
     wanted = range(len(found)) if layers is None else sorted(layers)
     modules = {layer: down_projection(found[layer]) for layer in wanted}
+    firsts = {layer: next(iter(up_projections(found[layer]).values())) for layer in wanted} if receive_inputs else {}
     start = done = 0
     for batch in batches(token_ids, batch_tokens, length_switches(model)):
         lengths = [len(ids) for ids in batch]
@@ -61,9 +70,19 @@ def record(
         def add(layer: int, values: Tensor, lengths: Sequence[int] = lengths, transfer: "_Transfer" = transfer) -> None:
             transfer.add(layer, values.reshape(len(lengths), max(lengths), -1))
 
+        def add_inputs(layer: int, values: Tensor, start: int = start, lengths: Sequence[int] = lengths) -> None:
+            assert receive_inputs is not None
+            _pass_on(values, start, lengths, partial(receive_inputs, layer))
+
         try:
-            with record_inputs(modules, add), _hidden_states(model, start, lengths, see_hidden):
-                run(model, batch)
+            with (
+                record_inputs(modules, add),
+                record_inputs(firsts, add_inputs),
+                _hidden_states(model, start, lengths, see_hidden),
+            ):
+                hidden = run(model, batch)
+            if receive_last is not None:
+                _pass_on(hidden, start, lengths, receive_last)
             transfer.finish()
         except _NotANumber as found:
             raise not_finite(str(found), model, torch.tensor(batch[found.text])) from None
@@ -71,15 +90,16 @@ def record(
         on_batch(done, len(token_ids))
 
 
-def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> None:
-    """Run one forward pass of the decoder, without its head.
+def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> Float[Tensor, "texts tokens width"]:
+    """Run one forward pass of the decoder, without its head, and return its result.
 
     Shorter texts are padded on the right by repeating their last token. In a causal model, text tokens do not attend to
     padding after them, so no mask is needed.
     """
     longest = max(map(len, batch))
     padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in batch]
-    model.base_model(input_ids=torch.tensor(padded, device=model.device), use_cache=False)
+    hidden: Tensor = model.base_model(input_ids=torch.tensor(padded, device=model.device), use_cache=False)[0]
+    return hidden
 
 
 def _hidden_states(
@@ -89,14 +109,26 @@ def _hidden_states(
     its padding. `start` is the first position of the batch."""
     if see is None:
         return nullcontext()
-    starts = [start + sum(lengths[:place]) for place in range(len(lengths))]
 
     def received(_layer: int, hidden: Tensor) -> None:
-        texts = hidden.reshape(len(lengths), max(lengths), -1)
-        for first, text, length in zip(starts, texts, lengths, strict=True):
-            see(first, text[:length])
+        for first, text in _by_text(hidden, start, lengths):
+            see(first, text)
 
     return record_inputs(dict(enumerate(decoder_layers(model)[1:])), received)
+
+
+def _by_text(values: Tensor, start: int, lengths: Sequence[int]) -> Iterator[tuple[int, Float[Tensor, "tokens width"]]]:
+    """Yield (first position, values [tokens, width]) of each text of a batch, without its padding. `start` is the first
+    position of the batch."""
+    for text, length in zip(values.reshape(len(lengths), max(lengths), -1), lengths, strict=True):
+        yield start, text[:length]
+        start += length
+
+
+def _pass_on(values: Tensor, start: int, lengths: Sequence[int], receive: ReceiveLast) -> None:
+    """Call `receive` with the values of each text of a batch, in float32 in host memory."""
+    for first, text in _by_text(values, start, lengths):
+        receive(first, text.float().cpu().numpy())
 
 
 def batches(

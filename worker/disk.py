@@ -35,10 +35,11 @@ def check_model(
 
 
 def check_attribution(folder: Path, layers: int, neurons: int, tokens: int, variants: int) -> None:
-    """Raise NoRoom when an attribution does not fit on the disk: the compressed activations of all `variants`, and the
-    uncompressed activations of one variant, which are stored temporarily."""
+    """Raise NoRoom when an attribution does not fit on the disk: the compressed activations of all `variants`, the own
+    parts of their changes (of all but the dense one), and the uncompressed activations of one variant, which are stored
+    temporarily."""
     raw = layers * neurons * tokens * FLOAT16_BYTES
-    _check({folder: raw + int(variants * raw * MIN_COMPRESSED)})
+    _check({folder: raw + int((2 * variants - 1) * raw * MIN_COMPRESSED)})
 
 
 def free_bytes(folder: Path) -> int | None:

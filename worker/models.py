@@ -63,6 +63,11 @@ class ModelCache:
         self._make_room(0)
         return replace(self._load(folder_of(place, reference), reference, resident=False), reference=reference)
 
+    def weights(self, place: Path | str, reference: str) -> LanguageModel:
+        """Return a model of which only the weights are read: memory-mapped, or the loaded model that the caller has
+        given for this reference."""
+        return self._loaded[reference] if reference in self._loaded else self.own(place, reference)
+
     def computed_in(self, lm: LanguageModel) -> torch.dtype:
         """The dtype in which to compute with this model, by the settings."""
         return choose_dtype(self._dtype, lm.device, lm.dtype)

@@ -115,6 +115,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
             ),
             open_archive,
             context.step,
+            lambda: context.models.weights(context.place_of(spec.dense), spec.dense),
         )
         arrays, tables = result.arrays, result.tables
         if spec.causal and rows:

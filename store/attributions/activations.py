@@ -11,6 +11,12 @@
       word                  [layers, neurons] int32             own word: index into the words of `tables`; -1 = none
       spread/<variant>      [layers, neurons, 19] float32       raw values over the counted tokens: mean, minimum,
                             maximum, numbers of tokens in 16 equal bins of the neuron's range in the dense model
+      own/<variant>         [layers, neurons, tokens] float16   pruned variants: the part of the change of the raw
+                            activation that is due to the neuron's own weights (nsa/split/changes.py); the rest of
+                            pruned - dense is the upstream part
+      word_own/<variant>    [layers, neurons, words] float32    the own part of the change of A_m
+      own_drop/<variant>, upstream_drop/<variant>               [layers, neurons] float32: the parts of the drop on the
+                            own word
       drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
       masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
       word_activations/<variant>                                [layers, neurons, words] float32
@@ -35,6 +41,8 @@
 `format` in `tables` is 3. Attributions of format 2 lack `sinks`: all tokens but the special ones are counted.
 Attributions of format 1, which have no such entry, also lack `spread`, the bounds of drops, `text_activations`,
 `word_damage` and all arrays from `word_neurons` on.
+Attributions without the entry `split` in `tables` lack the arrays of own and upstream parts; in layers whose MLP could
+not be split (`missing` of this entry) these are NaN.
 
 The examples are concatenated along `tokens`, without padding. All tokens of one neuron are in one chunk. All chunks of
 a layer are in one shard, or in several if the layer exceeds MAX_SHARD_BYTES, because a shard is written as a whole.
@@ -66,7 +74,14 @@ MAX_SHARD_BYTES = 64 * 1024 * 1024
 ROOT = "zarr.json"
 REMEDY = "delete it and run its job again"
 CHECKED = ZstdCodec(level=0, checksum=True)  # reading a chunk raises if its checksum is wrong
-ROWS = ("activations", "word_activations", "text_activations", "spread")  # arrays that are read one neuron at a time
+ROWS = (
+    "activations",
+    "word_activations",
+    "text_activations",
+    "spread",
+    "own",
+    "word_own",
+)  # arrays that are read one neuron at a time
 
 
 class NoSuchNeuron(LookupError):
@@ -113,7 +128,7 @@ class ActivationWriter:
         self._spools: dict[str, Spool] = {}
         self._stored: set[tuple[str, int, int]] = set()
         for variant in variants:
-            self._activations(variant)
+            self._by_token(f"activations/{variant}")
 
     def __enter__(self) -> "ActivationWriter":
         return self
@@ -121,8 +136,8 @@ class ActivationWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for variant in list(self._spools):
-            self.close(variant)
+        for name in list(self._spools):
+            self.unspool(name)
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def write(self, variant: str, layer: int, start: int, values: NDArray[np.float16]) -> None:
@@ -136,14 +151,13 @@ class ActivationWriter:
     def blocks(self, variant: str, layer: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
         """Yield the activations of one layer in blocks of neurons: (first neuron, [neurons, tokens]). The first
         iteration over a layer also stores each block."""
-        array, spool = self._activations(variant), self._spools[variant].values
-        size = _chunks_and_shards(self._shape)[1][1]
-        for first in range(0, self._shape[1], size):
-            block = np.ascontiguousarray(spool[layer, :, first : first + size].T)
-            if (variant, layer, first) not in self._stored:
-                array[layer, first : first + size, :] = block
-                self._stored.add((variant, layer, first))
-            yield first, block
+        spool = self._spools[variant].values
+        for neurons in self.spans():
+            block = np.ascontiguousarray(spool[layer, :, neurons].T)
+            if (variant, layer, neurons.start) not in self._stored:
+                self.store(f"activations/{variant}", layer, neurons, block)
+                self._stored.add((variant, layer, neurons.start))
+            yield neurons.start, block
 
     def rows(
         self, variant: str, layer: int, neurons: NDArray[np.int64], tokens: NDArray[np.int64]
@@ -154,9 +168,35 @@ class ActivationWriter:
 
     def close(self, variant: str) -> None:
         """Remove the temporary file of a variant's activations."""
-        spool = self._spools.pop(variant, None)
+        self.unspool(variant)
+
+    def spool(self, name: str, layer: int, start: int, values: NDArray[np.float32]) -> None:
+        """Write one layer's values [tokens, width] of the tokens from `start` on to the temporary file `name`."""
+        if name not in self._spools:
+            layers, _, tokens = self._shape
+            path = self._partial / f".{name.replace('/', '.')}.spool"
+            self._spools[name] = Spool(path, (layers, tokens, values.shape[1]), np.float32)
+        self._spools[name].write(layer, start, values)
+
+    def spooled(self, name: str, layer: int, tokens: slice) -> NDArray[np.float32]:
+        """The values [tokens, width] of some tokens of one layer in the temporary file `name`."""
+        return np.array(self._spools[name].values[layer, tokens])
+
+    def unspool(self, name: str) -> None:
+        """Remove the temporary file `name`, if there is one."""
+        spool = self._spools.pop(name, None)
         if spool is not None:
             spool.remove()
+
+    def spans(self) -> list[slice]:
+        """The blocks of neurons in which `store` takes a layer's values."""
+        size = _chunks_and_shards(self._shape)[1][1]
+        return [slice(first, min(first + size, self._shape[1])) for first in range(0, self._shape[1], size)]
+
+    def store(self, name: str, layer: int, neurons: slice, values: NDArray[np.float16]) -> None:
+        """Store values [neurons, tokens] of one of the blocks of `spans` in the array [layers, neurons, tokens] with
+        this name, which has the format of the activations."""
+        self._by_token(name)[layer, neurons, :] = values
 
     def keep(self, name: str, layer: int, values: NDArray[Any]) -> None:
         """Store `values` [rows, columns] as one layer of the array [layers, rows, columns] with this name, which the
@@ -180,8 +220,8 @@ class ActivationWriter:
     def finish(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> Path:
         """Store `arrays` by name, each in one chunk, and `tables` as attributes of the group of this name, then rename
         the folder. Returns its path."""
-        for variant in list(self._spools):
-            self.close(variant)
+        for name in list(self._spools):
+            self.unspool(name)
         for name, values in arrays.items():
             self._create(name, values.shape, values.dtype.name, values.shape, None)[...] = values
         document = json.loads(json.dumps({**tables, "labels": self._labels}, allow_nan=False))
@@ -189,8 +229,7 @@ class ActivationWriter:
         self._partial.rename(self._path)
         return self._path
 
-    def _activations(self, variant: str) -> "zarr.Array[Any]":
-        name = f"activations/{variant}"
+    def _by_token(self, name: str) -> "zarr.Array[Any]":
         if name not in self._arrays:
             chunks, shards = _chunks_and_shards(self._shape)
             self._arrays[name] = self._create(name, self._shape, "float16", chunks, shards)
@@ -351,6 +390,26 @@ class ActivationStore:
         """Variant -> statistics [19] of one neuron: mean, minimum, maximum, and the 16 bins of its histogram."""
         self.check(layer, neuron)
         return {name: self._row(f"spread/{name}", layer, neuron) for name in self.variants}
+
+    @property
+    def has_split(self) -> bool:
+        """Whether the changes of activations are split into own and upstream parts in any layer."""
+        return bool(self.tables.get("split", {}).get("variants"))
+
+    def own_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """Pruned variant -> own part [tokens] of the change of one neuron's activations; empty without a split, NaN in
+        a layer that could not be split."""
+        self.check(layer, neuron)
+        return self._of_variants("own", layer, neuron)
+
+    def words_own_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """Pruned variant -> own part [words] of the change of one neuron's A_m; empty without a split."""
+        self.check(layer, neuron)
+        return self._of_variants("word_own", layer, neuron)
+
+    def _of_variants(self, kind: str, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        names = self.variants[1:] if self.has_split else []
+        return {name: self._row(f"{kind}/{name}", layer, neuron) for name in names}
 
     def _row(self, name: str, layer: int, neuron: int) -> NDArray[np.float32]:
         """One neuron's row of an array [layers, neurons, columns], by the fast reader if the array has its format."""

@@ -8,28 +8,30 @@ kill the process instead of raising an exception.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 
 class Spool:
-    """Float16 values [layers, tokens, neurons] in a new file at `path`. Values that were not written are zero."""
+    """Values [layers, tokens, neurons] of a floating-point type (default: float16) in a new file at `path`. Values that
+    were not written are zero."""
 
-    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
-        self._path, self._shape = path, shape
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike = np.float16) -> None:
+        self._path, self._shape, self._dtype = path, shape, np.dtype(dtype)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        os.ftruncate(self._file, 2 * shape[0] * shape[1] * shape[2])
-        self.values: NDArray[np.float16] = np.memmap(path, dtype=np.float16, mode="r", shape=shape)
+        os.ftruncate(self._file, self._dtype.itemsize * shape[0] * shape[1] * shape[2])
+        self.values: NDArray[Any] = np.memmap(path, dtype=self._dtype, mode="r", shape=shape)
 
-    def write(self, layer: int, start: int, values: NDArray[np.float16]) -> None:
-        """Write the activations [tokens, neurons] of one layer from token `start` on. Raises ValueError if they do not
+    def write(self, layer: int, start: int, values: NDArray[Any]) -> None:
+        """Write the values [tokens, neurons] of one layer from token `start` on. Raises ValueError if they do not
         fit into the file's shape, OSError if the disk is full."""
         layers, tokens, neurons = self._shape
         if not 0 <= layer < layers or start < 0 or start + len(values) > tokens or values.shape[1:] != (neurons,):
             raise ValueError(f"{values.shape} from token {start} of layer {layer} on is outside of {self._shape}")
-        left = np.ascontiguousarray(values, dtype=np.float16).data.cast("B")
-        place = 2 * (layer * tokens + start) * neurons
+        left = np.ascontiguousarray(values, dtype=self._dtype).data.cast("B")
+        place = self._dtype.itemsize * (layer * tokens + start) * neurons
         while left:
             written = os.pwrite(self._file, left, place)
             left, place = left[written:], place + written

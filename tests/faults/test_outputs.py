@@ -289,9 +289,9 @@ def test_a_limit_on_the_size_of_files(models: Path, tmp_path: Path) -> None:
 
 def test_an_attribution_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = 4 * 100 * 1000 * 2
-    needed = raw + 3 * raw // 2  # one variant as it comes, three compressed
+    needed = raw + 5 * raw // 2  # one variant as it comes; compressed, three variants and the own parts of two
     monkeypatch.setattr(disk, "free_bytes", lambda folder: needed)
     disk.check_attribution(tmp_path / "group", layers=4, neurons=100, tokens=1000, variants=3)
     monkeypatch.setattr(disk, "free_bytes", lambda folder: needed - 1)
-    with pytest.raises(NoRoom, match=r"2\.0 MB are needed and 2\.0 MB are free"):
+    with pytest.raises(NoRoom, match=r"2\.8 MB are needed and 2\.8 MB are free"):
         disk.check_attribution(tmp_path / "group", layers=4, neurons=100, tokens=1000, variants=3)

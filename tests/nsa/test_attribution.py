@@ -47,6 +47,7 @@ def run(
     texts: list[Text] = TEXTS,
     options: Options = FEW,
     report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None,
+    weights: Callable[[], LanguageModel] | None = None,
 ) -> ActivationStore:
     writers: list[ActivationWriter] = []
 
@@ -67,7 +68,7 @@ def run(
         return writers[0]
 
     try:
-        result = attribute(dense, pruned, texts, options, open_archive, report)
+        result = attribute(dense, pruned, texts, options, open_archive, report, weights)
         writers[0].finish(result.arrays, result.tables)
     finally:
         for writer in writers:
@@ -138,6 +139,13 @@ def test_everything_kept_equals_brute_force(tmp_path: Path, family: str, activat
     assert np.nanmax(np.abs(store.array("drop/pruned-2"))) == 0
     assert store.array("masked_in/pruned-1").mean() == pytest.approx(0.5, abs=0.02)
     assert store.array("masked_out/pruned-2").max() == 0
+
+    assert store.tables["split"]["missing"] == []
+    assert store.tables["split"]["variants"]["pruned-2"]["top"]["drop"] == 0
+    for name in ("pruned-1", "pruned-2"):
+        both = sum(store.array(f"{kind}_drop/{name}") for kind in ("own", "upstream"))
+        np.testing.assert_allclose(both, store.array(f"drop/{name}"), rtol=2e-3, atol=2e-3)
+    assert not any(store.own_of(layer, neuron)["pruned-2"].any() for layer in range(2) for neuron in range(64))
     json.dumps(store.tables, allow_nan=False)
 
 
@@ -163,7 +171,7 @@ def test_one_model_in_memory_at_a_time(tmp_path: Path) -> None:
 
         return loaded
 
-    run(tmp_path / "a", load(0.0), [load(0.3), load(0.6)])
+    run(tmp_path / "a", load(0.0), [load(0.3), load(0.6)], weights=lambda: language_model("llama"))
     assert len(alive) == 3
 
 

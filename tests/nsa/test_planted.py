@@ -117,8 +117,32 @@ def test_a_planted_neuron(tmp_path: Path, planted: Callable[[], LanguageModel], 
     assert store.array("drop/pruned-2")[0, NEURON] == 0
     assert store.array("masked_in/pruned-2")[0, NEURON] == 0
     assert store.array("masked_out/pruned-2")[0, NEURON] == pytest.approx(1)
+    # All of the fall is its own.
+    assert store.array("own_drop/pruned-1")[0, NEURON] == pytest.approx(1)
+    assert store.array("upstream_drop/pruned-1")[0, NEURON] == pytest.approx(0)
+    changed = store.own_of(0, NEURON)["pruned-1"]
+    np.testing.assert_allclose(changed[fires], -own[fires], rtol=1e-3)
     others = np.delete(store.array("drop/pruned-1")[0], NEURON)
     assert np.nanmax(np.abs(others)) < 1e-3  # nobody else in its layer fell
+
+
+def damaged_below(lm: LanguageModel) -> LanguageModel:
+    """With a layer below that adds to what layer 1 reads, and layer 1 itself as it was."""
+    weight_view(down_projection(decoder_layers(lm.model)[0]))[:, : NEURON + 1] = 0
+    return lm
+
+
+@pytest.mark.parametrize("planted", [planted_llama, planted_gpt2])
+def test_damage_in_a_layer_below_is_upstream(tmp_path: Path, planted: Callable[[], LanguageModel]) -> None:
+    store = run(tmp_path / "a", planted, [lambda: damaged_below(planted())], TEXTS, Options(permutations=0))
+    drop, own, upstream = (store.array(f"{kind}drop/pruned-1")[1] for kind in ("", "own_", "upstream_"))
+    assert np.nanmax(np.abs(drop)) > 0.01
+    assert not own[np.isfinite(own)].any()
+    np.testing.assert_allclose(upstream, drop, rtol=2e-3, atol=2e-3)
+    assert store.tables["split"]["variants"]["pruned-1"]["layers"] == [
+        {"layer": 0, "own": None},
+        {"layer": 1, "own": 0},
+    ]
 
 
 def test_a_planted_neurons_own_token_exists() -> None:

@@ -117,7 +117,7 @@ def test_one_neuron_is_one_chunk_of_a_7b_sized_layer(tmp_path: Path) -> None:
         layers=32,
         neurons=11008,
     ) as archive:
-        array = archive._activations("dense")
+        array = archive._by_token("activations/dense")
         assert array.chunks == (1, 16, 1700)
         assert array.shards == (1, 11008, 1700)
 

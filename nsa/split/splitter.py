@@ -1,0 +1,156 @@
+"""Splits the changes of all neurons of a pruned variant into own and upstream parts, layer by layer.
+
+The inputs of each MLP are recorded in the passes that record activations (`nsa.recording`) and kept in temporary files
+of the archive. The dense model's weights are read once more, from its memory-mapped checkpoint, while a variant is in
+memory; so there is never a second model in memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from prunescope.lm.architecture import decoder_layers
+from prunescope.lm.loading import LanguageModel
+from prunescope.nsa import scoring
+from prunescope.nsa.archive import Archive
+from prunescope.nsa.preparation import Options, Prepared, Report
+from prunescope.nsa.split.changes import Marks, Side, split_block
+from prunescope.nsa.split.form import Form, find_form, input_width
+from prunescope.nsa.tables import top_count
+
+CHECKED_TOKENS = 256
+"""Number of tokens whose recorded activations a form must reproduce."""
+
+CHECKED_WEIGHTS = 1 << 20
+"""Maximum number of weights of one matrix with which a form is checked."""
+
+
+def inputs_of(variant: str) -> str:
+    """Return the name of the temporary file with the MLP inputs of a variant."""
+    return f"inputs/{variant}"
+
+
+@dataclass(frozen=True)
+class Splitter:
+    """What the split of every variant needs: the dense model's forms (layer -> form, of the layers that have one), the
+    name of its variant, and the type in which it computed."""
+
+    dense: str
+    dtype: torch.dtype
+    forms: dict[int, Form]
+    archive: Archive
+    prepared: Prepared
+    options: Options
+    documents: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, lm: LanguageModel, dense: str, archive: Archive, prepared: Prepared, options: Options) -> "Splitter":
+        """Find the forms of all recorded layers, from the recorded inputs and activations of the dense model."""
+        forms = {}
+        tokens = min(CHECKED_TOKENS, len(prepared.positions.text))
+        for layer, module in enumerate(decoder_layers(lm.model)):
+            if layer not in prepared.layers:
+                continue
+            inputs = torch.from_numpy(archive.spooled(inputs_of(dense), layer, slice(0, tokens))).to(lm.device)
+            neurons = np.arange(min(_neurons(archive), max(1, CHECKED_WEIGHTS // input_width(module))))
+            recorded = archive.rows(dense, layer, neurons, np.arange(tokens)).astype(np.float32)
+            form = find_form(module, inputs, torch.from_numpy(recorded).to(lm.device))
+            if form is not None:
+                forms[layer] = form
+        return cls(dense, lm.model.dtype, forms, archive, prepared, options)
+
+    def measure(
+        self,
+        variant: str,
+        lm: LanguageModel,
+        weights: LanguageModel,
+        arrays: dict[str, np.ndarray],
+        report: Report,
+    ) -> None:
+        """Split the changes of a variant, whose model is `lm`; `weights` is the dense model, memory-mapped.
+
+        Stores `own` and `word_own` of the variant in the archive, and adds its `own_drop` and `upstream_drop` to
+        `arrays` and its summary to `documents` (store/attributions/activations.py describes them). Does nothing if no
+        layer has a form.
+        """
+        if not self.forms:
+            return
+        marks, change = Marks.of(self.prepared.positions), scoring.transform(self.options.activation)
+        layers = decoder_layers(weights.model), decoder_layers(lm.model)
+        parts = {kind: np.full(arrays["score"].shape, np.nan) for kind in ("own", "upstream", "dense")}
+        shares = []
+        for done, layer in enumerate(self.prepared.layers, start=1):
+            if layer in self.forms:
+                sides = [
+                    Side(of[layer], dtype, partial(self.archive.spooled, inputs_of(name), layer))
+                    for of, dtype, name in zip(layers, (self.dtype, lm.model.dtype), (self.dense, variant), strict=True)
+                ]
+                share = self._layer(variant, layer, sides, marks, change, arrays["word"][layer], parts, lm.device)
+                shares.append({"layer": layer, "own": share})
+            report(f"split {variant}", done, len(self.prepared.layers), "layers")
+        for kind in ("own", "upstream"):
+            known = parts["dense"] > 0
+            drop = np.divide(-parts[kind], parts["dense"], out=np.full(known.shape, np.nan), where=known)
+            arrays[f"{kind}_drop/{variant}"] = drop.astype(np.float32)
+        self.documents[variant] = {"layers": shares, "top": _top(parts, arrays)}
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document of all variants, with the layers whose MLP has no form (`missing`)."""
+        missing = [layer for layer in self.prepared.layers if layer not in self.forms]
+        return {"missing": missing, "variants": self.documents}
+
+    def _layer(
+        self,
+        variant: str,
+        layer: int,
+        sides: list[Side],
+        marks: Marks,
+        change: Callable[[torch.Tensor], torch.Tensor],
+        words: np.ndarray,
+        parts: dict[str, np.ndarray],
+        device: torch.device,
+    ) -> float | None:
+        """Split one layer. Fills in `parts`, the parts of the change of A on each neuron's own word and its dense A
+        there, and returns the share of the change of all neurons that their own weights explain: the sum of own part
+        times change over the sum of squared changes, over the counted tokens; None without any change."""
+        found = []
+        for neurons in self.archive.spans():
+            block = split_block(self.forms[layer], sides[0], sides[1], neurons, marks, change, device)
+            self.archive.store(f"own/{variant}", layer, neurons, block.own)
+            found.append((block.words, block.product, block.square))
+        dense, own, upstream = np.concatenate([means for means, _, _ in found], axis=1)
+        self.archive.keep(f"word_own/{variant}", layer, own.astype(np.float32))
+        for kind, means in (("dense", dense), ("own", own), ("upstream", upstream)):
+            parts[kind][layer] = _on(means, words)
+        product, square = sum(product for _, product, _ in found), sum(square for _, _, square in found)
+        return product / square if square else None
+
+
+def _top(parts: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> dict[str, float] | None:
+    """Return the pooled drop of the top neurons on their own words, and its two parts; None if none of them has a
+    drop."""
+    ranks = arrays["rank"]
+    chosen = (ranks > 0) & (ranks <= top_count(ranks)) & (parts["dense"] > 0)
+    if not chosen.any():
+        return None
+    before, own, upstream = (float(parts[kind][chosen].sum()) for kind in ("dense", "own", "upstream"))
+    return {
+        "neurons": int(chosen.sum()),
+        "drop": -(own + upstream) / before,
+        "own": -own / before,
+        "upstream": -upstream / before,
+    }
+
+
+def _neurons(archive: Archive) -> int:
+    return int(archive.spans()[-1].stop)
+
+
+def _on(means: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Return each neuron's value on its own word; NaN for a neuron without one."""
+    own: np.ndarray = np.where(words >= 0, np.take_along_axis(means, np.maximum(words, 0)[:, None], 1)[:, 0], np.nan)
+    return own
