@@ -13,8 +13,8 @@ class JobKind(StrEnum):
     PRUNE = "prune"
     EVALUATE = "evaluate"
     ATTRIBUTE = "attribute"
-    STUDY = "study"
     EXPLAIN = "explain"
+    STUDY = "study"
 
 
 class JobState(StrEnum):

@@ -19,6 +19,7 @@ from prunescope.server.answers import OF_ALL, OF_CHANGES, ProblemDocument, probl
 from prunescope.server.attributions import routes as attributions
 from prunescope.server.comparisons import routes as comparisons
 from prunescope.server.evaluations import routes as evaluations
+from prunescope.server.explanations import routes as explanations
 from prunescope.server.head import Head
 from prunescope.server.jobs import routes as jobs
 from prunescope.server.limits import Limits
@@ -71,7 +72,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Limits)
     app.add_middleware(Security, render=error_page, allowed_hosts=(*settings.allowed_hosts, settings.host))
-    features = (new_job, jobs, models, studies, evaluations, attributions, neurons, comparisons, texts, home, search)
+    results = (models, studies, evaluations, explanations, attributions, neurons, comparisons, texts)
+    features = (new_job, jobs, *results, home, search)
     for router in (*(feature.api for feature in (*features, sharing)), health.router, static.router):
         app.include_router(router)
     app.router.routes.append(Route(urls.shared.route, sharing.SharedPage(), methods=["GET"]))

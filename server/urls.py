@@ -81,6 +81,8 @@ model = ModelAddress("/models/{model:path}")  # map = error or sparsity
 evaluations = Address("/evaluations")
 evaluation = Address("/evaluations/{evaluation}")
 evaluation_task = Address("/evaluations/{evaluation}/{task}")  # against: the evaluation to compare with; cursor
+explanations = Address("/explanations")
+explanation = Address("/explanations/{explanation}")  # curve = margin or right
 attributions = Address("/attributions")
 attribution = Address("/attributions/{attribution}")
 # The neurons of word, or of token of example; layer: only in this layer.
@@ -107,6 +109,8 @@ study_estimate = Address("/studies/estimate", API)  # POST with a study's spec
 model_download = ModelAddress("/models/{model}/download", API)
 model_file = ModelAddress("/models/{model}/files/{file:path}", API)
 model_matrices = ModelAddress("/models/{model:path}/matrices.csv", API)
+explanation_neurons = Address("/explanations/{explanation}/neurons.csv", API)
+explanation_curves = Address("/explanations/{explanation}/curves.csv", API)
 neurons = Address("/attributions/{attribution}/neurons", API)  # layer, word, sort (rank or drop), cursor, limit
 # The parameters of the neuron's page, and theme (light, dark); without example, the file has all examples.
 heatmap = Address("/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}", API)

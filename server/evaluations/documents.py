@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from pydantic import Field
+
 from prunescope.server.site.documents import Document, Link, Page
 from prunescope.store.evaluations.values import Interval
 
@@ -96,6 +98,9 @@ class EvaluationDocument(EvaluationSummary):
     spec: dict[str, object] | None = None
     dense: Link | None = None  # the evaluation of the dense model in the pairings
     context: int | None = None  # the model's context length in tokens
+    explanations: list[Link] = Field(default=[])  # explanations of this model's loss
+    explain_href: str | None = None  # the form that explains the loss on the task that lost most; None if none lost
+    explain_task: str | None = None  # that task
     job: Link | None = None
 
 
@@ -136,6 +141,8 @@ class TaskExamples(Page[TaskExample]):
     broken: int | None
     mended: int | None
     attributions: list[Link]  # attributions of this model
+    explanations: list[Link]  # explanations of this model's loss on this task
+    explain_href: str | None  # the form of a new job that explains it; None of a dense model
     attribute_href: str | None  # the form of a new job, filled in for this model
     attribution_job: dict[str, object] | None  # a job of the first broken rows, to be posted to /api/v1/jobs
     attribution_rows: int  # number of rows of this job

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from prunescope.jobs.labels import Described, measured_label, told_apart
+from prunescope.jobs.labels import Described, explained_label, measured_label, told_apart
 from prunescope.jobs.problems import Problem, bad_field, not_found, unknown_name
 from prunescope.jobs.references import PRUNED, references_of
 from prunescope.jobs.vocabulary import TASKS
@@ -34,6 +34,10 @@ MAX_EXAMPLES = 200
 MAX_TEXTS = 10
 """Maximum number of broken rows in the offered attribution job, as in the paper (arXiv 2503.01542, section 3.3)."""
 DEFAULT_LIMIT = 50
+MAX_EXPLAINED = 200
+"""Maximum number of rows in the offered form that explains a loss; the form can change it."""
+MIN_BROKEN = 8
+"""Minimum number of broken rows of which the offered form explains these only: a few for each half."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,15 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     """One evaluation. Raises Problem 404 if there is none with this id."""
     record, measured = _read(stores, id)
     dense = measured.dense_of(record, _tasks(record))
+    summary = _summary(record, measured)
+    worst = min((task for task in summary["tasks"] if task.difference), key=lambda task: task.difference, default=None)
+    task = worst.task if worst and worst.difference < 0 else None
     return EvaluationDocument.model_validate(
         {
-            **_summary(record, measured),
+            **summary,
+            "explanations": _explanations(stores, record.spec["model"]),
+            "explain_task": task,
+            "explain_href": _explain_href(record, dense, worst) if worst and task else None,
             "spec": record.spec,
             "context": record.summary.get("context"),
             "perplexity": _perplexities(record, measured, _dense_perplexities(stores, record, measured)),
@@ -115,6 +125,7 @@ def task_examples(
     examples.sort(key=lambda each: (not each.broken, not each.mended, -_margins(each), each.index))
     broken = [each.index for each in examples if each.broken]
     after = window.after(len(examples))
+    result = _accuracy(record, task, measured)
     reference = record.spec["model"]
     base = other.spec["model"] if other and not other.spec["model"].startswith(PRUNED) else None
     taken = broken[:MAX_TEXTS] if base else []
@@ -129,7 +140,7 @@ def task_examples(
         evaluation=measured.link(record),
         model=measured.names.link(reference),
         dense=other and measured.link(other),
-        result=_accuracy(record, task, measured),
+        result=result,
         of_dense=is_dense(stores, reference),
         broken=len(broken) if other else None,
         mended=sum(each.mended for each in examples) if other else None,
@@ -137,10 +148,33 @@ def task_examples(
             Link(label=labels.get(found.id) or found.id, href=urls.attribution(found.id))
             for found in stores.results.naming("attribution", [reference])
         ],
+        explanations=_explanations(stores, reference, task),
+        explain_href=_explain_href(record, other, result, len(broken)) if base else None,
         attribute_href=urls.new_job(kind="attribute", dense=base, pruned=reference, task=task) if base else None,
         attribution_job={"kind": "attribute", "spec": spec} if taken else None,
         attribution_rows=len(taken),
     )
+
+
+def _explanations(stores: Stores, reference: str, task: str | None = None) -> list[Link]:
+    """Links to the explanations of a pruned model's loss, newest first; with ``task`` only those on this task."""
+    labels = stores.names.explanations()
+    return [
+        Link(label=labels.get(found.id) or explained_label(found.spec), href=urls.explanation(found.id))
+        for found in stores.results.naming("explanation", [reference], field="pruned")
+        if task is None or found.spec.get("task") == task
+    ]
+
+
+def _explain_href(record: Record, dense: Record | None, on: TaskComparison, broken: int | None = None) -> str | None:
+    """The form that explains the loss of the evaluated model on a task, of at most MAX_EXPLAINED rows; None without the
+    dense model's evaluation. With fewer than MIN_BROKEN broken rows, all rows whose margin fell count."""
+    if dense is None:
+        return None
+    count = on.paired.newly_wrong if broken is None and on.paired else broken or 0
+    models = {"dense": dense.spec["model"], "pruned": record.spec["model"]}
+    rows = "fell" if count < MIN_BROKEN else None
+    return urls.new_job(kind="explain", **models, task=on.task, limit=min(on.rows, MAX_EXPLAINED), rows=rows)
 
 
 def _read(stores: Stores, id: str) -> tuple[Record, MeasuredRecords]:

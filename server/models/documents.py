@@ -154,5 +154,6 @@ class ModelDocument(ModelSummary, PruneRun):
     matrices_href: str | None  # the CSV file of all matrices
     job: Link | None = None
     evaluations: list[Link]
+    explanations: list[Link]
     attributions: list[Link]
     variants: list[Link] = Field(default=[])  # the models pruned from a dense model

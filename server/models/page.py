@@ -80,7 +80,13 @@ def _actions(document: ModelDocument) -> tuple[Link, ...]:
     fields = spec_fields(document.spec or {})
     same = {path: value for path, value in fields.items() if path != "calibration.file" and value}
     again = Link(label="Prune again with …", href=urls.new_job(kind="prune", **same))
-    return (Link(label="Neurons that respond to words", href=attribute), evaluate, again)
+    explain = urls.new_job(kind="explain", dense=document.made_from, pruned=document.reference)
+    return (
+        Link(label="Explain its loss", href=explain),
+        evaluate,
+        Link(label="Neurons that respond to words", href=attribute),
+        again,
+    )
 
 
 def _stages(document: ModelDocument) -> dict[str, float]:

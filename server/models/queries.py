@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from prunescope.jobs.labels import Described, measured_label, texts_label, told_apart
+from prunescope.jobs.labels import Described, explained_label, measured_label, texts_label, told_apart
 from prunescope.jobs.problems import Problem, not_found
 from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference, references_of
 from prunescope.server import urls
@@ -15,7 +15,7 @@ from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 
 MAX_USES = 2000
-"""Maximum number of attributions on a model's page; the newest are shown."""
+"""Maximum number of attributions, and of explanations, on a model's page; the newest are shown."""
 
 
 def model_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -> Page[ModelSummary]:
@@ -159,12 +159,16 @@ def _folder(stores: Stores, reference: str) -> Path | None:
 
 
 def _uses(stores: Stores, references: Sequence[str]) -> dict[str, list[Link]]:
-    """Links to the evaluations and attributions of a model, by all of its references."""
+    """Links to the evaluations, explanations and attributions of a model, by all of its references."""
     results, names = stores.results, stores.names.attributions()
     evaluations = [record for reference in references for record in results.naming("evaluation", [reference])]
     attributions = {
         each.id: each for name in references for each in results.naming("attribution", [name], limit=MAX_USES)
     }
+    explanations = {
+        each.id: each for name in references for each in results.naming("explanation", [name], limit=MAX_USES)
+    }
+    explained = stores.names.explanations()
     measured = told_apart(
         [Described(measured_label(each.spec), (f"made {each.created_at:%Y-%m-%d}", each.id)) for each in evaluations]
     )
@@ -172,6 +176,10 @@ def _uses(stores: Stores, references: Sequence[str]) -> dict[str, list[Link]]:
         "evaluations": [
             Link(label=label, href=urls.evaluation(record.id))
             for label, record in zip(measured, evaluations, strict=True)
+        ],
+        "explanations": [
+            Link(label=explained.get(id) or explained_label(record.spec), href=urls.explanation(id))
+            for id, record in explanations.items()
         ],
         "attributions": [
             Link(label=names.get(id) or texts_label(record.spec), href=urls.attribution(id))

@@ -103,6 +103,12 @@ def _values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:
         return _study(spec)
     plain = {name: value for name, value in spec.items() if name != "texts"}
     values = {path: typed(value) for path, value in spec_fields(plain).items()}
+    if kind is JobKind.EXPLAIN:
+        values |= {
+            "explained-from": "text" if spec.get("perplexity") else "task",
+            "neurons": ", ".join(map(str, spec.get("neurons", ()))),
+            "heads": "" if spec.get("heads", True) else "false",
+        }
     if kind is JobKind.EVALUATE:
         values["tasks"] = ",".join(spec.get("tasks", ()))
     if kind is JobKind.ATTRIBUTE:

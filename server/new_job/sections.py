@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal
 
 from prunescope.jobs.documents import JobKind
+from prunescope.jobs.specs.explain import DEFAULT_COUNTS
 from prunescope.server.new_job.documents import JobForm, MethodChoice
 from prunescope.server.site.documents import Choice
 
@@ -79,9 +80,18 @@ SPECIAL_TOKENS = [
     Choice(value="true", label="counted", note="tokens like <s> are in the sums of the Score"),
 ]
 EXPLAINED_ROWS = [
-    Choice(value="broken", label="that pruning broke", note="right in the dense model, wrong in the pruned one"),
-    Choice(value="fell", label="whose margin fell", note="also rows that are still right"),
+    Choice(value="", label="automatic", note="rows that pruning broke; of a text, windows whose loss rose"),
+    Choice(value="broken", label="rows that pruning broke", note="right in the dense model, wrong in the pruned one"),
+    Choice(value="fell", label="rows whose margin fell", note="also those that are still right"),
     Choice(value="all", label="all"),
+]
+EXPLAINED_SOURCES = [
+    Choice(value="task", label="the answers to a task"),
+    Choice(value="text", label="the loss on a text", note="windows of held-out text; the margin is minus their loss"),
+]
+HEADS = [
+    Choice(value="", label="measured too"),
+    Choice(value="false", label="left out"),
 ]
 RANKED_BY = [
     Choice(value="", label="lost-margin share"),
@@ -299,16 +309,32 @@ def _explain(form: JobForm, given: Mapping[str, str]) -> Sections:
             model("pruned", "Pruned model", value=given.get("pruned", "")),
         ],
         "What is explained": [
-            select("task", "Task", form.tasks, value=given.get("task", "reviews")),
-            number(
-                "limit", "Rows", value="200", least="4", hint="the task's first ones; half of them rank the neurons"
+            select("explained-from", "What was measured", EXPLAINED_SOURCES, value="task"),
+            select("task", "Task", form.tasks, value=given.get("task", "reviews"), when="explained-from=task"),
+            Field(
+                "perplexity.dataset",
+                "Text",
+                value="demo",
+                hint="demo, wikitext2, ptb, c4, or a .txt or .jsonl file below a model root",
+                needed=True,
+                when="explained-from=text",
             ),
-            select("rows", "Rows whose margin is restored", EXPLAINED_ROWS, value="broken"),
+            number("perplexity.seqlen", "Tokens each", least="2", hint=SEQLEN_HINT, when="explained-from=text"),
+            number("limit", "Rows or windows", value="200", least="4", hint="the first ones; half rank the neurons"),
+            select("rows", "Those that count", EXPLAINED_ROWS),
         ],
         "Settings": [
             select("content", "Ranked by", RANKED_BY, shape="flag"),
+            select("heads", "Attention heads", HEADS, shape="flag"),
             select("sinks", "Position 0 and special tokens", SINKS, shape="flag"),
             number("draws", "Random draws", value="5", least="2", hint="of as many neurons in the same layers"),
+            Field(
+                "neurons",
+                "Numbers of neurons",
+                shape="numbers",
+                value=", ".join(map(str, DEFAULT_COUNTS)),
+                hint="of which it is measured what they restore; 5 % of all, and all, are added",
+            ),
             number("steps", "Steps of integrated gradients", value="8", least="1"),
             number("seed", "Seed", value="0", least="0"),
         ],

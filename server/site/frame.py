@@ -24,6 +24,7 @@ class Crumb:
 STUDIES = Crumb("Studies", urls.studies())
 ATTRIBUTIONS = Crumb("Attributions", urls.attributions())
 EVALUATIONS = Crumb("Evaluations", urls.evaluations())
+EXPLANATIONS = Crumb("Explanations", urls.explanations())
 MODELS = Crumb("Models", urls.models())
 JOBS = Crumb("Jobs", urls.jobs())
 
@@ -31,7 +32,7 @@ JOBS = Crumb("Jobs", urls.jobs())
 class Frame:
     """The frame of a page, the context of ``site/base.html``."""
 
-    sections = (STUDIES, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS)
+    sections = (STUDIES, EXPLANATIONS, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS)
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The home page and its document: running and recent jobs, studies, attributions, and links that start a job."""
+"""The home page and its document: jobs, studies, explanations and attributions, and links that start a job."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ from prunescope.jobs.documents import JobState
 from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionSummary
 from prunescope.server.attributions.queries import attribution_list
+from prunescope.server.explanations.documents import ExplanationSummary
+from prunescope.server.explanations.queries import explanation_list
 from prunescope.server.jobs.documents import JobItem
 from prunescope.server.jobs.queries import job_list, start_links
 from prunescope.server.site.asked import Asked
@@ -29,6 +31,7 @@ class Home(Document):
     running: list[JobItem]
     recent: list[JobItem]
     studies: list[StudySummary]
+    explanations: list[ExplanationSummary]
     attributions: list[AttributionSummary]
     start: list[Link]  # to the form, one for each kind of job
     events_href: str
@@ -54,6 +57,7 @@ def get_home(stores: StoresHere) -> Home:
         running=[*running, *waiting],
         recent=job_list(stores, cells=False, limit=LATEST).items,
         studies=study_list(stores, limit=LATEST).items,
+        explanations=explanation_list(stores, limit=LATEST).items,
         attributions=attribution_list(stores, limit=LATEST).items,
         start=start_links(),
         events_href=urls.events(),

@@ -1,4 +1,4 @@
-"""The search page and its document: neurons, influential words, models and jobs."""
+"""The search page and its document: neurons, influential words, explanations, models and jobs."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.attributions.opened import OpenAttribution
+from prunescope.server.explanations.queries import explanation_list
 from prunescope.server.models.queries import model_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document
@@ -28,7 +29,7 @@ MAX_ATTRIBUTIONS = 5
 
 
 class SearchHit(Document):
-    kind: Literal["neuron", "word", "model", "job"]
+    kind: Literal["neuron", "word", "explanation", "model", "job"]
     label: str
     note: str | None
     href: str
@@ -48,9 +49,10 @@ class SearchPage:
     document: SearchResults
 
 
-@api.get(urls.search.route, responses=problems(422), summary="Neurons, words, models and jobs by name")
+@api.get(urls.search.route, responses=problems(422), summary="Neurons, words, explanations, models and jobs by name")
 def get_search(stores: StoresHere, q: str = "", attribution: str | None = None) -> SearchResults:
-    # `q` is a neuron (``L15/N2194``, ``15.2194``), a part of an influential word or of a model's name, or a job's id.
+    # `q` is a neuron (``L15/N2194``, ``15.2194``), a part of an influential word or of the name of
+    # an explanation or a model, or a job's id.
     # Neurons and words are searched in the given attribution, or in the newest ones.
     wanted = q.strip()
     if attribution is not None and not stores.results.exists("attribution", attribution):
@@ -59,7 +61,8 @@ def get_search(stores: StoresHere, q: str = "", attribution: str | None = None) 
     hits: list[SearchHit] = []
     if wanted:
         opened = _searched(stores, attribution)
-        hits = [*_neurons(opened, wanted), *_words(opened, wanted), *_models(stores, wanted), *_jobs(stores, wanted)]
+        of_attributions = [*_neurons(opened, wanted), *_words(opened, wanted)]
+        hits = [*of_attributions, *_explanations(stores, wanted), *_models(stores, wanted), *_jobs(stores, wanted)]
     return SearchResults(query=q, items=hits[:MAX_HITS])
 
 
@@ -102,6 +105,16 @@ def _words(attributions: list[OpenAttribution], wanted: str) -> list[SearchHit]:
         for opened in attributions
         for word in sorted(opened.tables.words_list, key=lambda word: (word.casefold() != part, word))
         if part in word.casefold()
+    ]
+
+
+def _explanations(stores: Stores, wanted: str) -> list[SearchHit]:
+    """Of the newest explanations, those whose name contains the text."""
+    part = wanted.casefold()
+    return [
+        SearchHit(kind="explanation", label=each.label, note=each.pruned.label, href=each.href)
+        for each in explanation_list(stores, limit=200).items
+        if part in each.label.casefold()
     ]
 
 

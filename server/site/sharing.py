@@ -32,6 +32,8 @@ SHAREABLE = (
     urls.evaluations.route,
     urls.evaluation.route,
     urls.evaluation_task.route,
+    urls.explanations.route,
+    urls.explanation.route,
     urls.attributions.route,
     urls.attribution.route,
     urls.answering.route,

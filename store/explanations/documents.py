@@ -6,6 +6,7 @@ margin, summed over the measured held-out rows, that comes back when dense activ
 undefined number is None.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from prunescope.store.attributions.documents import Document
@@ -230,7 +231,7 @@ class Explanation(Document):
     curves: dict[str, list[Point]]  # by the names of RANKINGS; score and drop may be missing
     reverse: Reverse
     answers: Answers | None  # None unless the choices are the same in every row
-    neurons: list[NeuronShare]
+    neurons: Sequence[NeuronShare]
     heads: list[HeadShare]
     layers: list[LayerShares]
     notes: list[str]

@@ -70,9 +70,12 @@ def empty_site(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> I
 
 @pytest.fixture(scope="session")
 def seeded_app(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Site]:
-    """With a study whose cells, attribution included, are done."""
+    """With a study whose cells, attribution included, are done, and an explanation of one of its models."""
     for site in served(tmp_path_factory.mktemp("seeded home"), f"{redis_server}?db=2"):
         site.submit("study", dict(STUDY))
+        site.worker.work_off()
+        pruned = next(r for r in site.stores.results.list("model")[0] if r.spec["method"]["name"] == "wanda")
+        site.submit("explain", {"dense": "demo", "pruned": f"pruned:{pruned.id}", "task": "reviews"})
         site.worker.work_off()
         yield site
 

@@ -15,7 +15,11 @@ from prunescope.jobs.specs import PruneSpec
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import RESULT_OF
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
+from prunescope.store.explanations.summary import ListedExplanation
 from prunescope.store.jobs.store import utc_now
+from tests.made_up_explanation import made_up_explanation, write_made_up_explanation
+from tests.pages.seed import LAYERS as SEED_LAYERS
+from tests.pages.seed import NEURONS as SEED_NEURONS
 from tests.pages.seed import write_attribution
 
 NAME = "stand-in"
@@ -65,6 +69,15 @@ class StandIn:
                     summary, files = _model(job)
                 case JobKind.EVALUATE:
                     summary, files = {}, {EVALUATION_JSON: _evaluation(job)}
+                case JobKind.EXPLAIN:
+                    document = made_up_explanation(
+                        job.spec["dense"],
+                        job.spec["pruned"],
+                        size=(SEED_LAYERS, SEED_NEURONS, 4),
+                        task=job.spec["task"],
+                    )
+                    explained = write_made_up_explanation(folder, document)
+                    summary, files = ListedExplanation.read(explained).model_dump(mode="json"), {}
                 case _:
                     labels = [self._label(reference) for reference in [job.spec["dense"], *job.spec["pruned"]]]
                     write_attribution(folder, job.spec, labels)

@@ -29,7 +29,7 @@ def test_one_click_leads_to_the_neurons(site: Site, open_page: Open, shot: Calla
     first = [page.locator(".example").nth(place).inner_text() for place in range(10)]
     assert all("broken" in text for text in first)
     shot(page, "examples-with-the-job")
-    page.get_by_role("button", name="Find neurons that respond to the first 10").click()
+    page.get_by_role("button", name="Neurons that respond to the first 10").click()
     expect(page).to_have_url(re.compile(r"/jobs/[0-9a-f]{32}$"))
     (listed,) = site.stores.jobs.list(kind=JobKind.ATTRIBUTE)[0]
     job = site.stores.jobs.get(listed.id)
@@ -39,5 +39,5 @@ def test_one_click_leads_to_the_neurons(site: Site, open_page: Open, shot: Calla
     site.worker.work_off()
     assert site.stores.jobs.get(job.id).state == JobState.SUCCEEDED
     page.goto(address)
-    page.get_by_role("button", name="Find neurons that respond to the first 10").click()
+    page.get_by_role("button", name="Neurons that respond to the first 10").click()
     expect(page).to_have_url(re.compile(r"/attributions/[0-9a-f]{16}$"))

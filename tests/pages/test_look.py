@@ -29,6 +29,7 @@ def addresses(site: Site) -> dict[str, str]:
         "form-prune": "/jobs/new",
         "form-evaluate": "/jobs/new?kind=evaluate",
         "form-attribute": "/jobs/new?kind=attribute",
+        "form-explain": "/jobs/new?kind=explain",
         "form-study": "/jobs/new?kind=study",
         "job": f"/jobs/{site.stores.jobs.list(kind='attribute')[0][0].id}",
         "job-of-a-study": f"/jobs/{study.job}",
@@ -43,6 +44,9 @@ def addresses(site: Site) -> dict[str, str]:
         "evaluations": "/evaluations",
         "evaluation": f"/evaluations/{evaluation}",
         "examples": f"/evaluations/{evaluation}/reviews",
+        "explanations": "/explanations",
+        "explanation": f"/explanations/{site.newest('explanation')}",
+        "explanation-right": f"/explanations/{site.newest('explanation')}?curve=right",
         "attributions": "/attributions",
         "attribution": attribution,
         "attribution-word": f"{attribution}?word=badly",
@@ -74,7 +78,7 @@ def test_every_page(look: str, seeded_app: Site, open_page: Open, shot: Callable
 @pytest.mark.parametrize("look", LOOKS)
 def test_first_visit(look: str, empty_site: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
     page = open_page(empty_site.address, **LOOKS[look])
-    for name in ("", "jobs", "studies", "attributions", "evaluations", "models"):
+    for name in ("", "jobs", "studies", "explanations", "attributions", "evaluations", "models"):
         go(page, f"{empty_site.address}/{name}")
         shot(page, f"empty-{name or 'home'}-{look}")
         assert not scrolls_sideways(page)

@@ -16,11 +16,15 @@ from starlette.testclient import TestClient
 from prunescope.jobs.settings import Settings
 from prunescope.server.app import create_app
 from prunescope.server.stores import Stores
+from prunescope.store.explanations.documents import Explanation
+from prunescope.store.explanations.summary import ListedExplanation
+from tests.made_up_explanation import made_up_explanation, write_made_up_explanation
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 
 ATTRIBUTION = "a1" * 8
 PRUNED, OTHER_PRUNED = "0123456789abcdef", "fedcba9876543210"
 DENSE_EVALUATION, PRUNED_EVALUATION = "d0" * 8, "e1" * 8
+EXPLANATION = "b2" * 8
 
 
 @pytest.fixture
@@ -119,6 +123,29 @@ def add_evaluation(
         document = {"model": model, "spec": spec, "tasks": tasks, "context": 512}
         (folder / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
     stores.results.add_evaluation(id, job=None, spec=spec, document=document)
+
+
+def add_explanation(
+    stores: Stores, id: str = EXPLANATION, pruned: str = f"pruned:{PRUNED}", *, dense: str = "demo", **changes: Any
+) -> Explanation:
+    """An explanation of two models that nobody ran; ``changes`` are fields of its document."""
+    document = made_up_explanation(dense, pruned, **changes)
+    source = document["source"]
+    text = source["perplexity"]
+    spec = {
+        "dense": dense,
+        "pruned": pruned,
+        "task": source["task"],
+        "perplexity": text and {"dataset": text, "seqlen": 128, "bos": "auto"},
+        "rows": "fell" if text else "broken",
+        "limit": 100,
+        "seed": 0,
+    }
+    with stores.artefacts.staging("explanation", id) as folder:
+        made = write_made_up_explanation(folder, document)
+    summary = ListedExplanation.read(made).model_dump(mode="json")
+    stores.results.add("explanation", id, job=None, spec=spec, summary=summary)
+    return made
 
 
 @pytest.fixture

@@ -10,7 +10,15 @@ from starlette.testclient import TestClient
 
 from prunescope.server.answers import OF_ALL, OF_CHANGES
 from prunescope.server.stores import Stores
-from tests.server.conftest import ATTRIBUTION, DENSE_EVALUATION, OTHER_PRUNED, PRUNED, add_evaluation
+from tests.server.conftest import (
+    ATTRIBUTION,
+    DENSE_EVALUATION,
+    EXPLANATION,
+    OTHER_PRUNED,
+    PRUNED,
+    add_evaluation,
+    add_explanation,
+)
 from tests.server.made_up import MadeUp
 
 A = f"/api/v1/attributions/{ATTRIBUTION}"
@@ -19,7 +27,7 @@ JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 STUDY = {"kind": "study", "spec": {"models": ["demo"], "tasks": ["reviews"], "limit": 5}}
 TEXT = {"text": "A badly lit room.", "words": ["badly"]}
 WORDS = {"words": {"0": ["chair"]}}
-LISTS = ("jobs", "models", "evaluations", "studies", "attributions", "shares")
+LISTS = ("jobs", "models", "evaluations", "studies", "explanations", "attributions", "shares")
 
 # Method, path of the description, address, body. A stream is left when it has begun.
 Request = tuple[str, str, str, Any]
@@ -53,6 +61,10 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
         (
             "/studies/{study}/cells.csv",
             [f"/studies/{id}/cells.csv{q}" for id, q in ((study, ""), (NO, ""), (study, "?measure=no"))],
+        ),
+        *(
+            (f"/explanations/{{explanation}}{rest}", [f"/explanations/{id}{rest}" for id in (EXPLANATION, NO)])
+            for rest in ("", "/neurons.csv", "/curves.csv")
         ),
         ("/attributions/{attribution}/compare", [f"/attributions/{id}/compare" for id in (ATTRIBUTION, NO)]),
         ("/attributions/{attribution}/texts", [f"/attributions/{id}/texts" for id in (ATTRIBUTION, NO)]),
@@ -111,6 +123,8 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
         ("/models/{model}", f"/models/{PRUNED}"),  # the attribution uses it
         ("/evaluations/{evaluation}", f"/evaluations/{NO}"),
         ("/evaluations/{evaluation}", f"/evaluations/{DENSE_EVALUATION}"),
+        ("/explanations/{explanation}", f"/explanations/{NO}"),
+        ("/explanations/{explanation}", f"/explanations/{EXPLANATION}"),
         ("/attributions/{attribution}", f"/attributions/{NO}"),
         ("/attributions/{attribution}", f"/attributions/{ATTRIBUTION}"),
         ("/models/{model}", f"/models/{OTHER_PRUNED}"),
@@ -129,6 +143,7 @@ def test_every_status_that_comes_is_described_and_every_described_one_comes(
     client: TestClient, stores: Stores, made_up: MadeUp, described: dict[tuple[str, str], set[str]]
 ) -> None:
     add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 1])
+    add_explanation(stores)
     job = client.post("/api/v1/jobs", json=JOB).json()["id"]
     made = client.post("/api/v1/jobs", json=STUDY).json()
     study = made["result_href"].rpartition("/")[2]
@@ -152,6 +167,7 @@ def test_every_status_that_comes_is_described_and_every_described_one_comes(
         ("DELETE", "/api/v1/models/{model}"): {"204"},
         ("DELETE", "/api/v1/studies/{study}"): {"204", "409"},
         ("DELETE", "/api/v1/evaluations/{evaluation}"): {"409"},
+        ("DELETE", "/api/v1/explanations/{explanation}"): {"409"},
         ("DELETE", "/api/v1/attributions/{attribution}"): {"409"},
     }
     for route, statuses in described.items():

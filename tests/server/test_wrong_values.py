@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
-from tests.server.conftest import ATTRIBUTION, DENSE_EVALUATION, PRUNED, add_evaluation
+from tests.server.conftest import ATTRIBUTION, DENSE_EVALUATION, EXPLANATION, PRUNED, add_evaluation, add_explanation
 from tests.server.made_up import MadeUp
 from tests.server.studies.test_routes import GRID
 
@@ -18,6 +18,7 @@ BROWSER = {"accept": "text/html"}
 @pytest.fixture(autouse=True)
 def everything(client: TestClient, stores: Stores, made_up: MadeUp) -> str:
     add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 1])
+    add_explanation(stores)
     id: str = client.post("/api/v1/jobs", json={"kind": "study", "spec": GRID}).json()["fingerprint"][:16]
     return id
 
@@ -46,6 +47,8 @@ WRONG = [
     (f"/evaluations/{DENSE_EVALUATION}/reviews", "cursor", "nope", "next"),
     (f"/evaluations/{DENSE_EVALUATION}/reviews", "limit", "0", "1 to 200"),
     (f"/evaluations/{DENSE_EVALUATION}/reviews", "limit", "nope", "whole number"),
+    ("/explanations", "cursor", "nope", "next"),
+    (f"/explanations/{EXPLANATION}", "curve", "nope", "margin, right"),
     ("/attributions", "cursor", "nope", "next"),
     (BASE, "variant", "nope", "pruned-1, pruned-2"),
     (BASE, "word", "nope", "badly"),

@@ -89,10 +89,10 @@ def test_the_rows_that_broke_are_a_job_to_post(client: TestClient, stores: Store
     answer = client.post("/api/v1/jobs", json=page["attribution_job"])
     assert answer.status_code == 202 and answer.json()["spec"]["words"] == {"source": "manual"}
     html = client.get(f"/evaluations/{PRUNED_EVALUATION}/reviews").text
-    assert "Find neurons that respond to these 2" in html
+    assert "Neurons that respond to these 2" in html
     alone = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}/reviews").json()
     assert (alone["attribution_job"], alone["attribution_rows"]) == (None, 0)
-    assert "Find neurons" not in client.get(f"/evaluations/{DENSE_EVALUATION}/reviews").text
+    assert "Neurons that respond" not in client.get(f"/evaluations/{DENSE_EVALUATION}/reviews").text
 
 
 def perplexities(stores: Stores, id: str, model: str, **measured: tuple[float, str]) -> None:

@@ -37,7 +37,7 @@ const commas = (text) => text.split(",").map((part) => part.trim()).filter(Boole
 // the path that is their name.
 function place(spec, path, value, values) {
   switch (path) {
-    case "texts-from": return;
+    case "texts-from": case "explained-from": return;
     case "pruned+": spec.pruned = [...(values.pruned ?? []), ...value]; return;
     case "pruned": spec.pruned = [...value, ...(values["pruned+"] ?? [])]; return;
     case "texts-words": spec.texts?.forEach((text, index) => { if (value[index]?.length) text.words = value[index]; }); return;

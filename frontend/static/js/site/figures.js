@@ -64,6 +64,23 @@ export function scorePairs(data, options) {
   };
 }
 
+// The bands of the lines between the first and the last one are fainter, because all of them lie over one another.
+const bands = (traces, index, data, options) => traces.map((trace) => (trace.fill && index && index < data.series.length - 1 ? { ...trace, fillcolor: options.faint(look(options, index).colour, 0.05) } : trace));
+
+// What the best k neurons of each ranking restore, with the intervals as bands; the number of neurons on a logarithmic
+// axis.
+export function restoredCurves(data, options) {
+  const every = data.series.flatMap((series) => [...series.values, ...series.low, ...series.high]);
+  const counts = [...new Set(data.series.flatMap((series) => series.x))].sort((a, b) => a - b);
+  return {
+    data: data.series.flatMap((series, index) => bands(lineTraces({ numeric: true, x: series.x }, options, { dense: null, apart: [], hrefs: [], ...series }, index), index, data, options)),
+    layout: layout(options, { height: options.narrow ? 400 : 420, margin: { l: 48, r: 12, t: 30, b: 44 }, ...legend(options), hovermode: "closest",
+      shapes: shapes([{ y: 0, line: { color: options.muted, width: 1 } }]),
+      xaxis: { title: { text: data.xTitle }, type: "log", tickvals: counts, ticktext: counts.map((count) => count.toLocaleString("en")), tickangle: options.narrow ? -45 : 0, showgrid: false },
+      yaxis: { title: { text: data.yTitle }, ticksuffix: data.suffix, ...fitted(data, every) } }),
+  };
+}
+
 // Heatmap of output error or sparsity over layers and matrices, in one hue.
 export function matrixMap(data, options) {
   return {
