@@ -3,28 +3,36 @@
     ablation       the dense model, with its top neurons fixed to their mean activation
     restoration    a pruned model, with the dense model's weights for its top neurons
 
-The controls are the same interventions on `draws` random sets of other ranked neurons. Each set has as many neurons in
-every layer as there are top neurons in that layer. The caller supplies `measure`, which returns one or more numbers for
-each row of a task, always for the same rows in the same order, so that conditions are compared row by row
-(nsa/effects.py).
+The controls are the same interventions on `draws` random sets of ranked neurons. Each set has as many neurons as the
+top neurons have in every layer, and in every tenth of the layer's neurons by size: the standard deviation of the
+activation times the norm of the output weights, which is how much the layer's output changes when the activation is
+fixed. The sets are drawn from all ranked neurons, the top ones included. So if the top neurons were themselves such a
+random set, they and the draws would be exchangeable, and p = (b + 1) / (draws + 1) would be exact. Sets from the rest
+of the layer are not exchangeable with the top neurons: they lack every neuron that the top neurons have. The caller
+supplies `measure`, which returns one or more numbers for each row of a task, always for the same rows in the same
+order, so that conditions are compared row by row (nsa/effects.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from transformers import PreTrainedModel
 
+from prunescope.lm.architecture import decoder_layers, down_projection, weight_view
 from prunescope.lm.errors import BadInput
+from prunescope.nsa.counted import CountedTokens
 from prunescope.nsa.interventions import ByLayer, NeuronWeights, mean_ablated, restored, weights_of
 
 Measure = Callable[[str], Float[np.ndarray, "measures rows"]]
 """Measures the model in its current state on every row of the task; the argument is the name of the condition."""
 
 AS_IT_IS, TOP = "as it is", "top neurons"
+STRATA = 10  # by size, in each layer
 
 
 @dataclass(frozen=True)
@@ -55,18 +63,18 @@ class Groups:
 
 def choose(
     ranks: Int[np.ndarray, "layers neurons"],
+    sizes: Float[np.ndarray, "layers neurons"],
     count: int,
     draws: int,
     *,
     layers: tuple[int, ...] | None = None,
     seed: int = 0,
 ) -> Groups:
-    """Choose the `count` best-ranked neurons, over all layers or in `layers`, and `draws` random control sets of other
-    ranked neurons. Each set has as many neurons in every layer as were chosen there. In `ranks`, 1 is the best and 0
-    means unranked.
+    """Choose the `count` best-ranked neurons, over all layers or in `layers`, and `draws` random control sets of ranked
+    neurons of the same layers and of similar `sizes`. In `ranks`, 1 is the best and 0 means unranked.
 
     Neurons without a rank are excluded, because they are hardly active and would be unfair controls. Raises BadInput
-    when there are fewer than `count` ranked neurons, or too few others in a layer for a control set.
+    when there are fewer than `count` ranked neurons.
     """
     ranks = ranks.copy()
     if layers is not None:
@@ -78,27 +86,42 @@ def choose(
     top = ranked[np.argsort(ranks.ravel()[ranked], kind="stable")][:count]
     width, rng = ranks.shape[1], np.random.default_rng([seed, count])
     drawn: list[list[np.ndarray]] = [[] for _ in range(draws)]
-    for layer in np.unique(top // width):
-        wanted = int((top // width == layer).sum())
-        others = np.setdiff1d(ranked[ranked // width == layer], top)
-        if len(others) < wanted:
-            raise BadInput(
-                f"causal: {wanted} of the {count} top neurons are in layer {layer}, which has {len(others)} other "
-                "ranked ones to draw from; ask for fewer neurons"
-            )
-        for draw in drawn:
-            draw.append(rng.choice(others, wanted, replace=False))
+    for pool in _strata(ranked, sizes, width):
+        wanted = int(np.isin(pool, top).sum())
+        for draw in drawn if wanted else ():
+            draw.append(rng.choice(pool, wanted, replace=False))
     return Groups(top, np.array([np.concatenate(draw) for draw in drawn]), width)
 
 
+def _strata(
+    ranked: Int[np.ndarray, " ranked"], sizes: Float[np.ndarray, "layers neurons"], width: int
+) -> Iterator[Int[np.ndarray, " some"]]:
+    """Yield the ranked neurons (as layer * neurons + neuron, ascending) of each tenth by size of each layer."""
+    for layer in np.unique(ranked // width):
+        pool = ranked[ranked // width == layer]
+        by_size = pool[np.argsort(sizes.ravel()[pool], kind="stable")]
+        yield from (part for part in np.array_split(by_size, STRATA) if len(part))
+
+
+def output_norms(model: PreTrainedModel) -> Float[np.ndarray, "layers neurons"]:
+    """Return the Euclidean norm of each neuron's output weights, its column of the down-projection."""
+    views = (weight_view(down_projection(layer)) for layer in decoder_layers(model))
+    return np.stack([torch.linalg.vector_norm(view, dim=0, dtype=torch.float32).numpy(force=True) for view in views])
+
+
 def ablate(
-    model: PreTrainedModel, groups: Groups, means: Float[np.ndarray, "layers neurons"], measure: Measure
+    model: PreTrainedModel,
+    groups: Groups,
+    means: Float[np.ndarray, "layers neurons"],
+    counted: CountedTokens,
+    measure: Measure,
 ) -> Float[np.ndarray, "conditions measures rows"]:
     """Measure the dense model unchanged, with its top neurons ablated, and with each control set ablated; the results
-    are in this order. Ablation fixes a neuron's activation at its mean over the attribution's tokens, from `means`."""
+    are in this order. Ablation fixes a neuron's activation at the `counted` tokens at its mean over the attribution's
+    counted tokens, from `means`."""
 
     def ablated(neurons: ByLayer) -> AbstractContextManager[None]:
-        return mean_ablated(model, neurons, {layer: means[layer, some] for layer, some in neurons.items()})
+        return mean_ablated(model, neurons, {layer: means[layer, some] for layer, some in neurons.items()}, counted)
 
     return _measure_conditions(groups, ablated, measure)
 

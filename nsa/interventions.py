@@ -1,6 +1,8 @@
 """Two interventions on selected neurons of a model, as context managers that undo them at the end.
 
-    mean ablation    a neuron's activation at every token is its mean over the attribution's texts
+    mean ablation    a neuron's activation at every counted token is its mean over the counted tokens of the
+                     attribution's texts; other tokens (position 0, sinks, special tokens) keep their own, because a
+                     model depends on its sinks, and a usual value there destroys it
     restoration      a neuron's own weights (its rows of the up-projections, their biases, and its column of the
                      down-projection) are replaced by the dense model's
 
@@ -20,6 +22,7 @@ from transformers import PreTrainedModel
 
 from prunescope.lm.architecture import decoder_layers, down_projection, up_projections, weight_view
 from prunescope.lm.hooks import change_inputs
+from prunescope.nsa.counted import CountedTokens
 
 ByLayer = Mapping[int, Int[np.ndarray, " some"]]
 """Layer -> selected neurons of it, without repetition."""
@@ -43,21 +46,29 @@ class NeuronWeights:
 
 @contextmanager
 def mean_ablated(
-    model: PreTrainedModel, neurons: ByLayer, means: Mapping[int, Float[np.ndarray, " some"]]
+    model: PreTrainedModel,
+    neurons: ByLayer,
+    means: Mapping[int, Float[np.ndarray, " some"]],
+    counted: CountedTokens,
 ) -> Iterator[None]:
-    """Inside the block, replace the activations of selected neurons at all tokens by `means` (layer -> one mean for
-    each neuron, in the order of `neurons`)."""
+    """Inside the block, replace the activations of selected neurons at the `counted` tokens by `means` (layer -> one
+    mean for each neuron, in the order of `neurons`)."""
     layers = decoder_layers(model)
     modules = {layer: down_projection(layers[layer]) for layer, some in neurons.items() if len(some)}
     places = {layer: torch.as_tensor(neurons[layer], dtype=torch.long, device=model.device) for layer in modules}
     values = {layer: torch.as_tensor(means[layer], device=model.device) for layer in modules}
 
     def replace(layer: int, activations: Tensor) -> Tensor:
-        changed = activations.clone()
-        changed[..., places[layer]] = values[layer].to(changed.dtype)
+        if counted.mask is None:
+            return activations
+        changed = activations.clone(memory_format=torch.contiguous_format)
+        by_token = changed.view(-1, changed.shape[-1])
+        by_token[:, places[layer]] = torch.where(
+            counted.mask.reshape(-1, 1), values[layer].to(changed.dtype), by_token[:, places[layer]]
+        )
         return changed
 
-    with change_inputs(modules, replace):
+    with counted.following(), change_inputs(modules, replace):
         yield
 
 

@@ -13,7 +13,7 @@ from prunescope.nsa.preparation import Options, Prepared, Report
 from prunescope.nsa.tables import ranks_of
 from prunescope.nsa.top import Top
 
-FLOATS = ("score", "p_value", "lift", "z", "q_value")
+FLOATS = ("score", "p_value", "lift", "z", "q_value", "deviation")
 
 
 @dataclass
@@ -97,6 +97,7 @@ def _score_layer(
     arrays["word"][layer] = comparison.own_words(sums.words)
     archive.keep(f"word_activations/{variant}", layer, sums.words.astype(np.float32))
     archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
+    arrays["deviation"][layer] = np.concatenate([part.deviation for part in spreads])
     keep_by_text(archive, variant, layer, np.concatenate(own), arrays["word"][layer], prepared)
     _find_top(archive, variant, layer, prepared, options, device, sums, scores, found)
     return scores

@@ -20,12 +20,14 @@ MEAN = 0
 
 @dataclass(frozen=True)
 class Spread:
-    """Activation statistics of each neuron over the counted tokens of all texts."""
+    """Activation statistics of each neuron over the counted tokens of all texts. `deviation` is the standard deviation
+    (divisor: the number of tokens)."""
 
     mean: Float[np.ndarray, " neurons"]
     minimum: Float[np.ndarray, " neurons"]
     maximum: Float[np.ndarray, " neurons"]
     histogram: Float[np.ndarray, "neurons bins"]  # number of tokens in each bin
+    deviation: Float[np.ndarray, " neurons"]
 
     @property
     def table(self) -> Float[np.ndarray, "neurons columns"]:
@@ -49,6 +51,7 @@ def spread(activations: Float[Tensor, "neurons tokens"], positions: Positions, w
         minimum=values.amin(1).cpu().numpy(),
         maximum=values.amax(1).cpu().numpy(),
         histogram=_counts(values, low.float(), high.float()).cpu().numpy(),
+        deviation=values.double().std(1, correction=0).cpu().numpy(),
     )
 
 

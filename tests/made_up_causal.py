@@ -35,6 +35,7 @@ def causal_table(found: Mapping[str, np.ndarray], **changes: Any) -> dict[str, A
         "neurons": 10,
         "layers": [{"layer": 0, "neurons": 4}, {"layer": 2, "neurons": 6}],
         "draws": DRAWS,
+        "alike": True,
         "seed": 0,
         "variants": {
             name: {

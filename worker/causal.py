@@ -1,6 +1,6 @@
 """The causal stage of an attribution: measures a task's accuracy under interventions on the top neurons.
 
-    dense model:         unchanged, top neurons ablated, random neurons ablated
+    dense model:         unchanged, top neurons ablated, random neurons ablated; at counted tokens only
     each pruned model:   unchanged, dense weights of the top neurons restored, dense weights of random neurons restored
 
 Each condition is measured on the same rows of the task. One model is in memory at a time, as in the rest of an
@@ -13,18 +13,19 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from prunescope.evaluation.accuracy import ExampleResult, TaskResult, measure, questionnaires
 from prunescope.evaluation.batches import batch_size
 from prunescope.evaluation.harness import Questionnaire
 from prunescope.evaluation.prompts import prompt_around
-from prunescope.jobs.specs import Causal
+from prunescope.jobs.specs import AttributeSpec, Causal
 from prunescope.jobs.vocabulary import PROMPTS
 from prunescope.lm.errors import BadInput, NotFinite
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa import causal
 from prunescope.nsa.archive import Archive
+from prunescope.nsa.counted import CountedTokens
 from prunescope.nsa.effects import effect
 from prunescope.nsa.statistics import MEAN
 from prunescope.nsa.tables import top_count
@@ -72,16 +73,16 @@ def check_fits(asked: Causal, recorded: Sequence[int], layers: int, neurons: int
     among = len(asked.layers or recorded) * neurons
     if asked.neurons is not None and 2 * asked.neurons > among:
         raise BadInput(
-            f"causal: {asked.neurons} top neurons and as many others are asked for, but there are {among} neurons to "
-            f"choose from; ask for at most {among // 2}"
+            f"causal: {asked.neurons} top neurons are asked for, but of the {among} neurons to choose from at most "
+            f"half can be compared with random ones; ask for at most {among // 2}"
         )
 
 
 def means_of(
     archive: Archive, dense: str, shape: tuple[int, ...], recorded: Sequence[int]
 ) -> Float[np.ndarray, "layers neurons"]:
-    """The dense model's mean activation of each neuron over all tokens of the texts (without special tokens, unless
-    requested); NaN for a layer that was not recorded. `dense` is the variant's name, `shape` that of the result."""
+    """The dense model's mean activation of each neuron over the counted tokens of the texts; NaN for a layer that was
+    not recorded. `dense` is the variant's name, `shape` that of the result."""
     means = np.full(shape, np.nan, dtype=np.float32)
     for layer in recorded:
         means[layer] = archive.kept(f"spread/{dense}", layer)[:, MEAN]
@@ -89,27 +90,32 @@ def means_of(
 
 
 def run(
+    spec: AttributeSpec,
     asked: Causal,
     rows: Questionnaire,
-    ranks: np.ndarray,
+    ranks: Int[np.ndarray, "layers neurons"],
     means: Float[np.ndarray, "layers neurons"],
+    deviations: Float[np.ndarray, "layers neurons"],
     loaders: Sequence[tuple[str, Load]],
-    seed: int,
     context: Context,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Run the causal stage. Returns (arrays by name, the document `causal` of the attribution's tables).
+    """Run the causal stage `asked` of an attribution. Returns (arrays by name, the document `causal` of its tables).
 
-    `ranks` [layers, neurons] are the ranks of the neurons in the attribution, 0 for unranked; `means` are the dense
-    model's mean activations (`means_of`). `loaders` are (name, function that loads the model) of all variants, the
-    dense one first.
+    `ranks` are the ranks of the neurons in the attribution, 0 for unranked; `means` and `deviations` are the means
+    (`means_of`) and the standard deviations of the dense model's activations. `loaders` are (name, function that loads
+    the model) of all variants, the dense one first.
     """
     count = top_count(ranks) if asked.neurons is None else asked.neurons
-    groups = causal.choose(ranks, count, asked.draws, layers=asked.layers, seed=seed)
+    seed = spec.seed
     (dense, load), *pruned = loaders
     lm = load()
     tokenizer = lm.tokenizer
+    sizes = deviations * causal.output_norms(lm.model)
+    groups = causal.choose(ranks, sizes, count, asked.draws, layers=asked.layers, seed=seed)
+    special = () if tokenizer is None else tokenizer.all_special_ids
+    counted = CountedTokens(lm.model, special, count_special=spec.special_tokens, count_sinks=spec.sinks)
     trial = _Trial(lm, "ablate", asked.task, rows, len(groups.conditions), context)
-    outcomes = {dense: causal.ablate(lm.model, groups, means, trial.measure)}
+    outcomes = {dense: causal.ablate(lm.model, groups, means, counted, trial.measure)}
     trial.end(outcomes[dense], "without")
     first = trial.first
     weights = causal.dense_weights(lm.model, groups)
@@ -136,6 +142,7 @@ def run(
         "neurons": count,
         "layers": [{"layer": layer, "neurons": len(some)} for layer, some in groups.by_layer(groups.top).items()],
         "draws": asked.draws,
+        "alike": True,
         "seed": seed,
         "variants": {
             name: {

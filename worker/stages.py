@@ -121,7 +121,9 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
         if spec.causal and rows:
             means = causal.means_of(writers[0], names[0], arrays["rank"].shape, tables["layers"])
             loading = list(zip(names, loaders, strict=True))
-            found, document = causal.run(spec.causal, rows, arrays["rank"], means, loading, spec.seed, context)
+            found, document = causal.run(
+                spec, spec.causal, rows, arrays["rank"], means, arrays["deviation"], loading, context
+            )
             arrays, tables = {**arrays, **found}, {**tables, "causal": document}
         writers[0].finish(arrays, tables)
     summary: dict[str, Any] = result.tables["summary"]

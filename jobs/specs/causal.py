@@ -19,12 +19,12 @@ from prunescope.jobs.vocabulary import TASKS
 
 class Causal(Strict):
     """The causal stage measures the accuracy on `task` of the dense model with its top neurons ablated, and of each
-    pruned model with the dense weights of these neurons restored. The controls are `draws` random sets of other
-    neurons, each with as many neurons of every layer as the top neurons."""
+    pruned model with the dense weights of these neurons restored. The controls are `draws` random sets of ranked
+    neurons, each with as many neurons of every layer and of similar size as the top neurons."""
 
     task: str = Field(max_length=MAX_NAME)
     limit: int | None = Field(default=200, ge=1, le=MAX_ROWS, description="first rows of the task; null: all")
-    draws: int = Field(default=20, ge=2, le=MAX_DRAWS, description="random sets of other neurons")
+    draws: int = Field(default=20, ge=2, le=MAX_DRAWS, description="random sets of neurons")
     neurons: int | None = Field(
         default=None,
         ge=1,

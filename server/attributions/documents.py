@@ -119,8 +119,8 @@ class CausalRow(CausalVariant):
 
 class CausalDocument(CausalSetup):
     """The results of the causal stage: the same rows of a task (without those from which the neurons were selected)
-    with interventions on the top neurons, and on ``draws`` random sets of as many other ranked neurons of the same
-    layers."""
+    with interventions on the top neurons, and on ``draws`` random sets of as many ranked neurons of the same layers and
+    of similar size."""
 
     variants: list[CausalRow]
 

@@ -262,7 +262,7 @@ def _causal(form: JobForm) -> list[Field]:
             "Draws",
             value="20",
             least="2",
-            hint="of as many other neurons of the same layers",
+            hint="of as many similar neurons of the same layers",
             when=asked,
         ),
         number("causal.neurons", "Top neurons", least="1", hint="empty: 5 % of the ranked, 10 to 100", when=asked),

@@ -17,6 +17,8 @@
       word_own/<variant>    [layers, neurons, words] float32    the own part of the change of A_m
       own_drop/<variant>, upstream_drop/<variant>               [layers, neurons] float32: the parts of the drop on the
                             own word
+      deviation             [layers, neurons] float32           standard deviation of the dense activations over the
+                            counted tokens; missing in attributions of earlier versions
       drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
       masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
       word_activations/<variant>                                [layers, neurons, words] float32

@@ -57,11 +57,14 @@ class CausalSetup(Document):
     layers: list[LayerShare]
     draws: int
     seed: int
+    alike: bool = False
+    """Whether the random sets are drawn from all ranked neurons and are alike in size (`nsa.causal`), and neurons are
+    ablated only at counted tokens. False in attributions of earlier versions, whose p-values are too small."""
 
 
 class Causal(CausalSetup):
-    """The results of the causal stage. In the dense variant the top neurons are ablated (replaced by their mean); in
-    pruned variants the dense weights of the top neurons are restored."""
+    """The results of the causal stage. In the dense variant the top neurons are ablated (replaced by their mean at the
+    counted tokens); in pruned variants the dense weights of the top neurons are restored."""
 
     version: str  # of the task
     prompt_hash: str

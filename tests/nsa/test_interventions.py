@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from prunescope.nsa.counted import CountedTokens
 from prunescope.nsa.interventions import mean_ablated, restored, weights_of
 from tests.models import tiny
 
@@ -87,12 +88,44 @@ def test_a_neuron_held_at_its_mean_says_the_same_at_every_token(family: str) -> 
             lambda _module, _args, output, constant=constant: output + constant
         )
     before, untouched = state(model), model(IDS).logits
-    with mean_ablated(model, NEURONS, means):
+    counted = CountedTokens(model, (), count_special=True, count_sinks=True)
+    with mean_ablated(model, NEURONS, means, counted):
         found = model(IDS).logits
     assert not torch.allclose(found, untouched, atol=1e-3)
     torch.testing.assert_close(found, plain(IDS).logits, rtol=1e-4, atol=1e-5)
     assert_same_bits(model, before)
     assert torch.equal(model(IDS).logits, untouched)
+
+
+@pytest.mark.parametrize("family", list(PLACES))
+def test_only_counted_tokens_are_ablated(family: str) -> None:
+    """By hand, token by token: position 0, special tokens and sinks keep the neurons' activations."""
+    means = {layer: np.linspace(-1, 2, len(neurons), dtype=np.float32) for layer, neurons in NEURONS.items()}
+    model, plain = tiny(family), tiny(family)
+    kept = torch.zeros(IDS.shape, dtype=torch.bool)
+    kept[:, 0] = True
+    kept[IDS == 250] = True  # a special token
+    seen: list[Tensor] = []
+    for layer, neurons in NEURONS.items():
+
+        def hold(_module: nn.Module, args: tuple[Tensor], layer: int = layer, neurons: np.ndarray = neurons) -> Tensor:
+            values = args[0].clone()
+            for row in range(len(IDS)):
+                for place in range(IDS.shape[1]):
+                    if not kept[row, place]:
+                        flat = values.reshape(*IDS.shape, -1)
+                        flat[row, place, neurons] = torch.from_numpy(means[layer])
+            seen.append(values)
+            return values
+
+        module(plain, family, layer, PLACES[family].down).register_forward_pre_hook(hold)
+    wanted = plain(IDS).logits
+    with mean_ablated(model, NEURONS, means, CountedTokens(model, [250])):
+        found = model(IDS).logits
+        again = model(IDS).logits
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert torch.equal(found, again) and len(seen) == 2
+    assert not any(part._forward_pre_hooks for part in model.modules())
 
 
 @pytest.mark.parametrize("family", list(PLACES))
@@ -136,7 +169,8 @@ def test_a_failure_within_the_block_leaves_the_model_as_it_was(touch: str) -> No
     before = state(model)
     means = {layer: np.ones(len(neurons), np.float32) for layer, neurons in NEURONS.items()}
     kept = weights_of(tiny("llama"), NEURONS)
-    block = mean_ablated(model, NEURONS, means) if touch == "hold" else restored(model, NEURONS, kept)
+    counted = CountedTokens(model, ())
+    block = mean_ablated(model, NEURONS, means, counted) if touch == "hold" else restored(model, NEURONS, kept)
     with pytest.raises(KeyboardInterrupt), block:
         raise KeyboardInterrupt
     assert_same_bits(model, before)

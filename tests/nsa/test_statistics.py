@@ -22,6 +22,7 @@ def test_the_spread_of_every_neuron(seed: int, count_special: bool) -> None:
     found = spread(torch.from_numpy(a), positions)
     exact = a[:, positions.counted].astype(np.float64)
     np.testing.assert_allclose(found.mean, exact.mean(1), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found.deviation, exact.std(1), rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(found.minimum, exact.min(1))
     np.testing.assert_array_equal(found.maximum, exact.max(1))
     for row, counts in zip(exact, found.histogram, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from prunescope.evaluation.accuracy import evaluate
 from prunescope.jobs.documents import JobState
@@ -104,9 +105,13 @@ def test_outcomes_are_those_of_weights_set_by_hand(
         for layer in range(2):
             some = group[group // 64 == layer] % 64
             down = down_projection(decoder_layers(held.model)[layer])
-            constant = weight_view(down)[:, some] @ torch.from_numpy(means[layer, some])
-            weight_view(down)[:, some] = 0
-            down.register_forward_hook(lambda _m, _a, out, constant=constant: out + constant)
+
+            def hold(_module: nn.Module, args: tuple[Tensor], layer: int = layer, some: np.ndarray = some) -> Tensor:
+                values = args[0].clone()  # [rows, tokens, neurons]; position 0 of a row is the tokenizer's BOS
+                values[:, 1:, some] = torch.from_numpy(means[layer, some])
+                return values
+
+            down.register_forward_pre_hook(hold)
             own, dense = (weight_view(down_projection(decoder_layers(lm.model)[layer])) for lm in (given, full))
             own[:, some] = dense[:, some]
         for name, lm in (("dense", held), ("pruned-1", given)):
@@ -174,7 +179,7 @@ def test_progress_says_model_and_condition(attribute: Callable[..., ActivationSt
 @pytest.mark.parametrize(
     ("causal", "said"),
     [
-        ({**ASKED, "neurons": 65}, "65 top neurons and as many others are asked for, but there are 128 neurons"),
+        ({**ASKED, "neurons": 65}, "65 top neurons are asked for, but of the 128 neurons to choose from at most"),
         ({**ASKED, "layers": [2]}, "causal: layer 2: this model's layers are 0 to 1"),
     ],
 )

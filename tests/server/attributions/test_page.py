@@ -31,6 +31,11 @@ def panel(client: TestClient, variant: str = "pruned-1") -> str:
     )
 
 
+def panel_of(client: TestClient, stores: Stores, table: dict[str, object]) -> str:
+    keep(stores, table)
+    return panel(client)
+
+
 def test_an_attribution_that_was_not_asked_has_no_panel(client: TestClient, made_up: MadeUp) -> None:
     assert client.get(BASE).json()["causal"] is None
     assert 'id="causal"' not in client.get(PAGE).text
@@ -71,7 +76,7 @@ def test_the_panel_tells_of_the_dense_model_and_the_chosen_variant(
 @pytest.mark.parametrize(
     ("dense", "pruned", "said"),
     [
-        ((0.9, 0.9, 0.7), (0.8, 0.5, 0.8), ("Without random neurons the model", "The weights of random neurons")),
+        ((0.9, 0.9, 0.7), (0.8, 0.5, 0.8), ("does not clearly lose more", "do not clearly bring back")),
         ((0.9, 0.899, 0.9), (0.8, 0.801, 0.8), ("does not clearly lose more", "do not clearly bring back")),
     ],
 )
@@ -102,6 +107,16 @@ def test_few_draws_and_cut_prompts_are_said(client: TestClient, stores: Stores, 
     text = panel(client)
     assert "With 4 draws p cannot be below 0.20" in text
     assert "3 rows lost the beginning of a prompt that was too long" in text
+
+
+def test_an_earlier_versions_p_is_said_to_be_too_small(client: TestClient, stores: Stores, made_up: MadeUp) -> None:
+    table = causal_table(FOUND)
+    assert "earlier version" not in panel_of(client, stores, table)
+    assert "draws of as many ranked ones of the same layers" in panel_of(client, stores, table)
+    del table["alike"]
+    text = panel_of(client, stores, table)
+    assert "made by an earlier version" in text and "Its p is too small" in text
+    assert "draws of as many others of the same layers" in text
 
 
 def test_drawings_stay_within_their_width(client: TestClient, stores: Stores, made_up: MadeUp) -> None:
