@@ -48,9 +48,9 @@ class Token:
         """The difference relative to the dense activation; None if the dense activation is zero."""
         return None if self.dense == 0 else self.difference / abs(self.dense)
 
-    @property
+    @cached_property
     def note(self) -> str:
-        """All data of the token in one line."""
+        """All data of the token in one line, the same in all panes."""
         return (
             f"{self.name} token {self.position}, id {self.id}: dense {formats.activation(self.dense)}, pruned "
             f"{formats.activation(self.pruned)}, {formats.signed(self.difference)}; raw: dense {self.dense_raw!r}, "
@@ -72,8 +72,8 @@ class Cell:
     @property
     def marks(self) -> list[str]:
         """The css classes of an influential, a special (or sink) and a chosen token."""
-        marks = {"i": self.token.influential, "s": self.token.aside, "c": self.chosen}
-        return [mark for mark, on in marks.items() if on]
+        marks = (("i", self.token.influential), ("s", self.token.aside), ("c", self.chosen))
+        return [mark for mark, on in marks if on]
 
     @property
     def css(self) -> str:

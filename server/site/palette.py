@@ -7,6 +7,7 @@ fractions in a JSON block.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Theme = Literal["light", "dark"]
@@ -38,8 +39,12 @@ class Palette:
         """The background of a token: a hue (``h`` heat, ``m`` cold, ``g`` gain, ``l`` loss) at ``fraction`` opacity."""
         colour = {"h": self.heat, "m": self.cold, "g": self.gain, "l": self.loss}[hue]
         share = fraction * (DIFFERENCE_OPACITY if hue in "gl" else 1)
-        red, green, blue = (round(s + (c - s) * share) for s, c in zip(self.surface, colour, strict=True))
-        return red, green, blue
+        red, green, blue = self.surface
+        return (
+            round(red + (colour[0] - red) * share),
+            round(green + (colour[1] - green) * share),
+            round(blue + (colour[2] - blue) * share),
+        )
 
     def text_on(self, shade: Colour) -> Colour:
         """The colour of text on a shade: the ink, or black or white if the ink's contrast is below MIN_CONTRAST."""
@@ -77,15 +82,17 @@ PALETTES: dict[Theme, Palette] = {
 
 def hexadecimal(colour: Colour) -> str:
     """A colour as ``#rrggbb``."""
-    return "#" + "".join(f"{channel:02x}" for channel in colour)
+    red, green, blue = colour
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def contrast(first: Colour, second: Colour) -> float:
     """The contrast ratio of two colours by WCAG, from 1 to 21."""
-    low, high = sorted(map(_luminance, (first, second)))
-    return (high + 0.05) / (low + 0.05)
+    one, other = _luminance(first) + 0.05, _luminance(second) + 0.05
+    return max(one, other) / min(one, other)
 
 
+@lru_cache(maxsize=4096)  # a figure has thousands of tokens and a few hundred shades
 def _luminance(colour: Colour) -> float:
     channels = (channel / 255 for channel in colour)
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)

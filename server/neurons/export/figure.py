@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup, escape
+
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.tokens import Cell, Pane, Reading, read_example
@@ -60,6 +62,19 @@ class Figure:
         """(background, text colour) of a token as ``#rrggbb``; special tokens and sinks are muted and have no shade."""
         shade = self.palette.shade(cell.hue, cell.fraction)
         return hexadecimal(shade), hexadecimal(self.palette.muted if cell.token.aside else self.palette.text_on(shade))
+
+    def spans(self, pane: Pane) -> Markup:
+        """The tokens of a pane as HTML. Not in the template, which takes a third longer for thousands of tokens."""
+        return Markup("".join(map(self._span, pane.cells)))
+
+    def _span(self, cell: Cell) -> str:
+        token, (fill, letters), marks = cell.token, self.colours(cell), cell.marks
+        classes = f' class="{" ".join(marks)}"' if marks else ""
+        text = "↵\n".join(map(escape, token.parts))
+        return (
+            f'<span{classes} style="background:{fill};color:{letters}" title="{escape(token.note)}" '
+            f'data-position="{token.position}" data-value="{cell.value}">{text}</span>'
+        )
 
     def ramp(self, pane: Pane) -> tuple[Colour, Colour, Colour]:
         """The lowest, middle and highest colour of the pane's legend."""
