@@ -16,6 +16,7 @@ from prunescope.server.evaluations.documents import (
     EvaluationDocument,
     EvaluationSummary,
     PairedPerplexity,
+    TaskAccuracy,
     TaskComparison,
     TaskExample,
     TaskExamples,
@@ -90,15 +91,16 @@ def evaluation_document(stores: Stores, id: str) -> EvaluationDocument:
     """One evaluation. Raises Problem 404 if there is none with this id."""
     record, measured = _read(stores, id)
     dense = measured.dense_of(record, _tasks(record))
-    summary = _summary(record, measured)
-    worst = min((task for task in summary["tasks"] if task.difference), key=lambda task: task.difference, default=None)
-    task = worst.task if worst and worst.difference < 0 else None
+    tasks = [_comparison(record, task, measured) for task in _tasks(record)]
+    lost = [task for task in tasks if task.difference and task.difference < 0]
+    worst = min(lost, key=lambda task: task.difference or 0, default=None)
     return EvaluationDocument.model_validate(
         {
-            **summary,
+            **_summary(record, measured),
+            "tasks": tasks,
             "explanations": _explanations(stores, record.spec["model"]),
-            "explain_task": task,
-            "explain_href": _explain_href(record, dense, worst) if worst and task else None,
+            "explain_task": worst and worst.task,
+            "explain_href": worst and _explain_href(record, dense, worst),
             "spec": record.spec,
             "context": record.summary.get("context"),
             "perplexity": _perplexities(record, measured, _dense_perplexities(stores, record, measured)),
@@ -125,7 +127,7 @@ def task_examples(
     examples.sort(key=lambda each: (not each.broken, not each.mended, -_margins(each), each.index))
     broken = [each.index for each in examples if each.broken]
     after = window.after(len(examples))
-    result = _accuracy(record, task, measured)
+    result = _comparison(record, task, measured)
     reference = record.spec["model"]
     base = other.spec["model"] if other and not other.spec["model"].startswith(PRUNED) else None
     taken = broken[:MAX_TEXTS] if base else []
@@ -211,18 +213,18 @@ def _summary(record: Record, measured: MeasuredRecords) -> dict[str, Any]:
         "id": record.id,
         "model": model,
         "label": f"{model.label} · {measured_label(record.spec)}",
-        "tasks": [_accuracy(record, task, measured) for task in _tasks(record)],
+        "tasks": [TaskAccuracy.model_validate(_accuracy(record, task, measured)) for task in _tasks(record)],
         "perplexity": _perplexities(record, measured, {}),
         "created_at": record.created_at,
         "href": urls.evaluation(record.id),
     }
 
 
-def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> TaskComparison:
-    """The accuracy on a task with its pairing; in a list of evaluations the pairing is not part of the JSON."""
+def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> dict[str, Any]:
+    """The fields of `TaskAccuracy`."""
     how, found = _tasks(record)[task], measured.values[record.id, task]
     pairing = measured.pairings.get((record.id, task))
-    document = {
+    return {
         **how,
         "task": task,
         "group": TASKS.get(task),
@@ -231,19 +233,22 @@ def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> TaskCompa
         "interval": found.interval,
         "chance": found.chance,
         "majority": telling_majority(found.majority),
+        "dense": pairing and (pairing.both_right + pairing.newly_wrong) / pairing.rows,
+        "difference": pairing and pairing.difference,
         "href": urls.evaluation_task(record.id, task),
-        "paired": None,
     }
-    if pairing:
-        document["dense"] = (pairing.both_right + pairing.newly_wrong) / pairing.rows
-        document["difference"] = pairing.difference
-        document["paired"] = {
-            **pairing._asdict(),
-            "evaluation": measured.link(measured.dense[pairing.dense_evaluation]),
-            "both_wrong": pairing.both_wrong,
-            "interval": pairing.interval,
-        }
-    return TaskComparison.model_validate(document)
+
+
+def _comparison(record: Record, task: str, measured: MeasuredRecords) -> TaskComparison:
+    """The accuracy on a task with its pairing."""
+    pairing = measured.pairings.get((record.id, task))
+    paired = pairing and {
+        **pairing._asdict(),
+        "evaluation": measured.link(measured.dense[pairing.dense_evaluation]),
+        "both_wrong": pairing.both_wrong,
+        "interval": pairing.interval,
+    }
+    return TaskComparison.model_validate({**_accuracy(record, task, measured), "paired": paired})
 
 
 def _perplexities(

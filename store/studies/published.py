@@ -60,7 +60,7 @@ class PublishedTable(PaperTable):
             raise ValueError(f"{self.name} has rows or columns without values, or values without a row or column")
         return self
 
-    @property
+    @cached_property
     def axes(self) -> tuple[str, ...]:
         """The axes whose labels `value` requires."""
         return (self.rows_axis, self.columns_axis, *dict.fromkeys(axis for row in self.row_where for axis in row))

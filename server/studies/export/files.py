@@ -2,11 +2,11 @@
 
 import csv
 import io
-import json
 import unicodedata
 from dataclasses import dataclass
 
 from fastapi.responses import Response
+from pydantic_core import to_json
 
 from prunescope.server import urls
 from prunescope.server.headers import FILE_POLICY
@@ -110,7 +110,7 @@ def table_file(document: StudyDocument, form: str) -> Response:
             fields = {"title", "measure", "show", "filters", "published", "table"}
             own = {"study": document.id, "href": address, "caption": table.caption, "notes": table.notes}
             contents = {**own, **document.model_dump(mode="json", include=fields)}
-            body, kind = json.dumps(contents, indent=1, ensure_ascii=False), "application/json"
+            body, kind = to_json(contents, indent=1), "application/json"
     headers = {
         "content-disposition": f'attachment; filename="{name}.{form}"',
         "content-security-policy": FILE_POLICY,
