@@ -43,9 +43,12 @@ class AttributionSummary(Document):
 
 
 class NeuronRow(kept.NeuronRow):
-    """A neuron in a list. ``drop`` belongs to the requested pruned variant, by default the first one."""
+    """A neuron in a list. ``drop`` and the margin share belong to the requested pruned variant, by default the first
+    one."""
 
     href: str
+    margin_share: float | None = None  # None without an explanation of the same models
+    margin_rank: int | None = None  # from 1, by margin share over all layers
 
 
 class WordRow(kept.WordRow):
@@ -90,9 +93,11 @@ class ExampleSummary(Document):
 
 
 class ScoreMap(kept.RankMap):
-    """The best neurons of each layer. Lists are indexed by layer, then by rank within the layer; ranks start at 1."""
+    """The best neurons of each layer, by Score or by margin share. Lists are indexed by layer, then by rank within the
+    layer; ranks start at 1."""
 
     hrefs: list[list[str | None]]
+    margins: list[list[float | None]] | None = None  # margin shares; None without an explanation
 
 
 class LayerRow(kept.LayerRow):
@@ -125,13 +130,23 @@ class CausalDocument(CausalSetup):
     variants: list[CausalRow]
 
 
+class MarginSource(Link):
+    """The explanation from which margin shares are; ``label`` names its task or text."""
+
+    id: str
+
+
 class AttributionDocument(AttributionSummary):
-    """One attribution. In the query, ``variant`` selects the drops; ``word`` and ``layer`` filter the neurons."""
+    """One attribution. In the query, ``variant`` selects the drops; ``word`` and ``layer`` filter the neurons; ``by``
+    orders them by Score or by margin share, from the newest explanation of the same models or from ``explanation``."""
 
     spec: dict[str, object]
     summary: kept.Summary
     variant: str | None
     word: str | None
+    by: Literal["score", "margin"] = "score"
+    explanation: MarginSource | None = None  # from which the margin shares are
+    explanations: list[Choice] = Field(default=[])  # explanations of the dense model and the variant, newest first
     example_list: list[ExampleSummary]
     influential_words: list[WordRow]  # largest pooled drop first
     score_map: ScoreMap

@@ -1,7 +1,8 @@
 """Contexts of the list of attributions and of one attribution's page."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 
@@ -10,12 +11,14 @@ from prunescope.server import urls
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
+from prunescope.server.attributions.queries import By
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame
 from prunescope.server.site.parts import Picker, picker
 from prunescope.store.attributions.causal import Effect
 
+ORDERS: dict[By, str] = {"score": "By Score", "margin": "By margin share"}
 MIN_SCALE = 0.01
 """Minimum half-width of the axis in a chart of the causal stage: one percentage point."""
 
@@ -29,6 +32,9 @@ class AttributionPage:
     neuron_query: str  # query appended to every link to a neuron: the shown variant
     comparison_href: str | None
     variant_picker: Picker | None
+    order_picker: Picker | None  # None without an explanation of the same models
+    explanation_picker: Picker | None  # None unless there are several
+    explain_href: str | None  # the form that explains the loss of the shown variant
     word_hrefs: dict[str, str]  # word -> address of this page, filtered by that word
     words_source: str
     all_words_href: str | None
@@ -72,13 +78,21 @@ def attribution_page(
     """The context of an attribution's page. ``here`` is the path of the page, or of the share link that opened it."""
     first = document.variants[0].name if document.variants else None
     variant = document.variant if document.variant != first else None
+    explained = document.explanation.id if document.explanation else None
+    newest = document.explanations[0].value if document.explanations else None
 
     def href(**changes: urls.State) -> str:
-        state: dict[str, urls.State] = {"variant": variant, "word": document.word, **changes}
+        state: dict[str, urls.State] = {
+            "variant": variant,
+            "word": document.word,
+            "by": None if document.by == "score" else document.by,
+            "explanation": None if explained == newest else explained,
+            **changes,
+        }
         return urls.with_state(here, **state)
 
     def variant_href(name: str | None) -> str:
-        return href(variant=None if name == first else name)
+        return href(variant=None if name == first else name, explanation=None)
 
     query = urls.with_state("", variant=variant)
     labels: dict[str | None, str] = {each.name: each.label for each in document.variants}
@@ -90,6 +104,13 @@ def attribution_page(
         neuron_query=query,
         comparison_href=None if frame.shared else urls.comparisons(document.id),
         variant_picker=picker("Pruned model", labels, document.variant, variant_href) if len(labels) > 1 else None,
+        order_picker=picker("Order", ORDERS, document.by, lambda by: href(by=None if by == "score" else by))
+        if document.explanation and not frame.shared
+        else None,
+        explanation_picker=_explanation_picker(document, lambda id: href(explanation=None if id == newest else id))
+        if not frame.shared
+        else None,
+        explain_href=None if frame.shared else _explain_href(document),
         word_hrefs={row.word: href(word=row.word) for row in document.influential_words},
         words_source=WORD_SOURCES.get(document.summary.source, document.summary.source),
         all_words_href=href(word=None) if document.word else None,
@@ -102,13 +123,31 @@ def attribution_page(
         map_data={
             "layers": [f"L{layer}" for layer in document.score_map.layers],
             "ranks": document.score_map.ranks,
-            "scores": document.score_map.scores,
+            "scores": document.score_map.margins if document.by == "margin" else document.score_map.scores,
             "labels": _map_labels(document),
             "hrefs": [[href and f"{href}{query}" for href in hrefs] for hrefs in document.score_map.hrefs],
         },
         own=own,
         histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
     )
+
+
+def _explanation_picker(document: AttributionDocument, href: Callable[[str], str]) -> Picker | None:
+    """The menu of the explanations from which margin shares can be; None unless there are several."""
+    if document.explanation is None or len(document.explanations) < 2:
+        return None
+    names = {each.value: each.label for each in document.explanations}
+    found = picker("Margin shares from", names, document.explanation.id, href)
+    return replace(found, shown=f"Margin shares: {found.shown}")
+
+
+def _explain_href(document: AttributionDocument) -> str | None:
+    """The form that explains the loss of the shown variant, on the task of the texts if they are a task's rows."""
+    reference = next((each.model for each in document.variants if each.name == document.variant), None)
+    texts = document.spec.get("texts")
+    task = texts.get("dataset") if isinstance(texts, Mapping) else None
+    dense = str(document.spec["dense"])
+    return urls.new_job(kind="explain", dense=dense, pruned=reference, task=task) if reference else None
 
 
 def _half_width(effect: Effect) -> float:
@@ -120,19 +159,25 @@ def _half_width(effect: Effect) -> float:
 
 
 def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
-    """The labels of the points in the map of Scores: lines with neuron, Score, word and drop."""
+    """The labels of the points in the map: lines with neuron, Score, margin share, word and drop."""
     scores = document.score_map
+    margins = scores.margins or [[None] * len(row) for row in scores.scores]
     return [
         [
-            None
-            if neuron is None
-            else f"L{layer}/N{neuron}<br>Score {formats.decimal(score)}<br>{_plain(word)} {formats.lost(drop)}"
-            for neuron, score, word, drop in zip(neurons, row, words, drops, strict=True)
+            None if neuron is None else _map_label(f"L{layer}/N{neuron}", score, margin, word, drop)
+            for neuron, score, margin, word, drop in zip(neurons, row, shares, words, drops, strict=True)
         ]
-        for layer, neurons, row, words, drops in zip(
-            scores.layers, scores.neurons, scores.scores, scores.words, scores.drops, strict=True
+        for layer, neurons, row, shares, words, drops in zip(
+            scores.layers, scores.neurons, scores.scores, margins, scores.words, scores.drops, strict=True
         )
     ]
+
+
+def _map_label(name: str, score: float | None, margin: float | None, word: str | None, drop: float | None) -> str:
+    lines = [name, f"Score {formats.decimal(score)}"]
+    if margin is not None:
+        lines.append(f"margin share {formats.percent(margin, 2)}")
+    return "<br>".join([*lines, f"{_plain(word)} {formats.lost(drop)}"])
 
 
 def _plain(word: str | None) -> str:

@@ -14,12 +14,15 @@ from prunescope.server.attributions.documents import (
     CausalRow,
     ControlsRow,
     LayerRow,
+    MarginSource,
+    NeuronRow,
     ScoreMap,
     VariantSummary,
     WordRow,
 )
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.site.documents import Link, Page
+from prunescope.server.explanations.shares import MarginShares, offered, shares_from
+from prunescope.server.site.documents import Choice, Link, Page
 from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
@@ -27,6 +30,8 @@ from prunescope.store.attributions.causal import CausalSetup
 from prunescope.store.attributions.summary import MAX_WORDS, ListedAttribution
 from prunescope.text.words import fold
 
+By = Literal["score", "margin"]
+"""The value that orders neurons: Score, or margin share."""
 ROWS = 20
 """Maximum number of neurons in each table of an attribution's document."""
 RANKS = 20
@@ -105,11 +110,15 @@ def attribution_document(
     word: str | None = None,
     layer: int | None = None,
     sort: Literal["rank", "drop"] = "rank",
+    by: By = "score",
+    explanation: str | None = None,
 ) -> AttributionDocument:
     """The document of one attribution.
 
     ``variant`` chooses the drops, by default those of the first pruned variant. ``word`` and ``layer`` filter the
-    neurons. Raises Problem 422 for an unknown variant, word or layer.
+    neurons. ``by`` orders neurons by Score or by the margin share of ``explanation``, by default the newest of the
+    dense model and the variant. Raises Problem 422 for an unknown variant, word, layer or explanation, and for the
+    order by margin share without an explanation.
     """
     tables, record = opened.tables, stores.results.many("attribution", [opened.id]).get(opened.id)
     opened.check_layer(layer)
@@ -118,15 +127,22 @@ def attribution_document(
     if word is not None and fold(word) not in {fold(row.word) for row in words}:
         known = [row.word for row in words]
         raise bad_field("word", word, known, unknown_name(word, known))
-    top, _ = tables.neurons(layer=layer, word=word, sort=sort, variant=chosen, limit=ROWS)
+    records, shares = margins(stores, opened, chosen, by=by, explanation=explanation)
+    order = shares.share if shares and by == "margin" else None
+    top, _ = tables.neurons(layer=layer, word=word, sort=sort, by=order, variant=chosen, limit=ROWS)
     best = tables.best_of_words(chosen)
-    rank_map = tables.rank_map(ranks=min(RANKS, opened.store.neurons), variant=chosen)
+    rank_map = tables.rank_map(ranks=min(RANKS, opened.store.neurons), variant=chosen, by=order)
     return AttributionDocument(
         **dict(attribution_summary(opened, record)),
         spec=opened.spec,
         summary=opened.summary,
         variant=chosen,
         word=word,
+        by=by,
+        explanation=MarginSource(id=shares.id, **dict(shares.link)) if shares else None,
+        explanations=[
+            Choice(value=record.id, label=stores.names.explanations().get(record.id) or record.id) for record in records
+        ],
         example_list=opened.example_summaries,
         influential_words=[
             WordRow(
@@ -142,6 +158,11 @@ def attribution_document(
                 [None if neuron is None else urls.neuron(opened.id, layer, neuron) for neuron in neurons]
                 for layer, neurons in zip(rank_map.layers, rank_map.neurons, strict=True)
             ],
+            margins=shares
+            and [
+                [None if neuron is None else float(shares.share[layer, neuron]) for neuron in neurons]
+                for layer, neurons in zip(rank_map.layers, rank_map.neurons, strict=True)
+            ],
         ),
         layer_list=[
             LayerRow(
@@ -150,13 +171,45 @@ def attribution_document(
             )
             for row in tables.layers(variant=chosen)
         ],
-        top_neurons=[opened.row(row) for row in top],
-        damaged_neurons=[opened.row(row) for row in tables.damaged(variant=chosen, layer=layer, limit=ROWS)],
+        top_neurons=[with_margin(opened.row(row), shares) for row in top],
+        damaged_neurons=[
+            with_margin(opened.row(row), shares)
+            for row in tables.damaged(variant=chosen, layer=layer, by=order, limit=ROWS)
+        ],
         controls=_controls(opened),
         causal=_causal(opened),
         provenance=opened.provenance,
         job=job_link(record) if record else None,
     )
+
+
+def margins(
+    stores: Stores,
+    opened: OpenAttribution,
+    variant: str | None,
+    *,
+    by: By = "score",
+    explanation: str | None = None,
+    field: str = "by",
+) -> tuple[list[Record], MarginShares | None]:
+    """(explanations of the attribution's dense model and a pruned variant, the margin shares of ``explanation`` or of
+    the newest). Raises Problem 422 for an unknown explanation, and without one if ``by`` needs it; ``field`` is the
+    name of its query parameter."""
+    reference = None if variant is None else opened.store.models[opened.store.variants.index(variant)]
+    records = [] if reference is None else offered(stores, opened.spec["dense"], reference)
+    shares = shares_from(stores, records, (opened.store.layers, opened.store.neurons), explanation)
+    if shares is None and by == "margin":
+        message = "no explanation of these two models was made; start a job of the kind explain to have margin shares"
+        raise bad_field(field, by, None, message)
+    return records, shares
+
+
+def with_margin(row: NeuronRow, shares: MarginShares | None) -> NeuronRow:
+    """A neuron's row with its margin share, if there is an explanation."""
+    if shares is None:
+        return row
+    place = row.layer, row.neuron
+    return row.model_copy(update={"margin_share": float(shares.share[place]), "margin_rank": int(shares.rank[place])})
 
 
 def _controls(opened: OpenAttribution) -> list[ControlsRow]:

@@ -1,6 +1,6 @@
 """Routes of attributions: the list, and one attribution."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
@@ -10,7 +10,7 @@ from prunescope.server.answers import problems
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
 from prunescope.server.attributions.own_text import Target, other_texts, own_text_form, text_panel
 from prunescope.server.attributions.page import attribution_frame, attribution_page, attributions_page
-from prunescope.server.attributions.queries import attribution_document, attribution_list
+from prunescope.server.attributions.queries import By, attribution_document, attribution_list
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame, address, render
@@ -20,6 +20,7 @@ api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 Sort = Annotated[Literal["rank", "drop"], Query(description="best Score first, or largest drop first")]
+Order = Annotated[By, Query(description="neurons by Score, or by margin share, which needs an explanation")]
 Variant = Annotated[str | None, Query(description="the pruned variant that drops speak of; the first one else")]
 
 
@@ -51,17 +52,28 @@ def get_attribution(
     word: str | None = None,
     layer: int | None = None,
     sort: Sort = "rank",
+    by: Order = "score",
+    explanation: Annotated[str | None, Query(description="from which margin shares are; the newest else")] = None,
 ) -> AttributionDocument:
     opened = stores.attributions.get(attribution)
-    return attribution_document(stores, opened, variant=variant, word=word, layer=layer, sort=sort)
+    return attribution_document(
+        stores, opened, variant=variant, word=word, layer=layer, sort=sort, by=by, explanation=explanation
+    )
 
 
 @pages.get(urls.attribution.route)
 def show_attribution(request: Request, stores: StoresHere, attribution: str) -> Response:
-    asked = Asked(request, "variant", "word")
+    asked = Asked(request, "variant", "word", "by", "explanation")
     opened = stores.attributions.get(attribution)
     document = asked.read(
-        lambda: attribution_document(stores, opened, variant=asked.text("variant"), word=asked.text("word"))
+        lambda: attribution_document(
+            stores,
+            opened,
+            variant=asked.text("variant"),
+            word=asked.text("word"),
+            by="margin" if asked.one_of("by", get_args(By)) == "margin" else "score",
+            explanation=asked.text("explanation"),
+        )
     )
     frame = attribution_frame(
         request, document.label, opened, scripts=("site/charts", "texts/texts"), notices=asked.notices

@@ -2,9 +2,15 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary
+from prunescope.server.explanations.shares import NeuronMargin
 from prunescope.server.site.documents import Document, Link, Page
 from prunescope.store.attributions.documents import Interval, NeuronDetail
+
+LayerSort = Literal["rank", "drop", "margin"]
+"""Order of a layer's neurons: by Score, by drop, or by margin share."""
 
 
 class Variant(VariantSummary):
@@ -60,6 +66,8 @@ class NeuronDocument(NeuronDetail):
     activation: str  # relu, abs or raw: transforms the activations in the Score and in ``words``
     controls: dict[str, NeuronControls]
     neighbours: Neighbours
+    # Pruned variant -> what the neuron carries of its losses, a value for each explained task or text.
+    margins: dict[str, list[NeuronMargin]] = Field(default={})
     heatmaps: dict[str, str]  # "csv", "svg", "png", "html" -> address
     provenance: str  # one line: models, method, texts, seeds
 
@@ -90,7 +98,8 @@ class LayerHeatmap(Document):
     layers: list[int]  # the recorded ones
     example: int
     examples: list[ExampleSummary]
-    sort: Literal["rank", "drop"]
+    sort: LayerSort
+    orders: list[LayerSort]  # those that can be chosen: by margin share only with an explanation
     tokens: list[TokenDocument]
     variants: list[VariantSummary]
     rows: list[HeatRow]

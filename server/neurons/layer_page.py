@@ -1,11 +1,11 @@
 """Context of a layer's page: heatmaps (neurons x tokens) of the dense model, a pruned one, and their difference."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from prunescope.server import urls
 from prunescope.server.attributions.opened import OpenAttribution
-from prunescope.server.neurons.documents import LayerHeatmap
+from prunescope.server.neurons.documents import LayerHeatmap, LayerSort
 from prunescope.server.neurons.tokens import legend_of, scales_of
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
@@ -25,7 +25,7 @@ from prunescope.server.site.parts import Legend, Picker, picker
 from prunescope.text.pieces import drawn
 
 ROWS = 16
-SORTS: dict[Literal["rank", "drop"], str] = {"rank": "By Score", "drop": "By drop"}
+SORTS: dict[LayerSort, str] = {"rank": "By Score", "drop": "By drop", "margin": "By margin share"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,12 @@ def layer_page(opened: OpenAttribution, document: LayerHeatmap, view: View, fram
         document=document,
         toggles=(
             picker("What is shown", PANES, view.show, lambda show: href(show=show)),
-            picker("Order", SORTS, document.sort, lambda sort: href(sort=sort, cursor=0)),
+            picker(
+                "Order",
+                {sort: SORTS[sort] for sort in document.orders},
+                document.sort,
+                lambda sort: href(sort=sort, cursor=0),
+            ),
             picker("Scale", SCALES, view.scale, lambda scale: href(scale=scale)),
             picker("Curve", CURVES, view.curve, lambda curve: href(curve=curve)),
         ),

@@ -1,8 +1,7 @@
 """Builds the documents of neurons: one neuron (Figure 1 of arXiv 2503.01542), a layer's heatmap, and the
 neurons of a word or token."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,11 +9,14 @@ from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.attributions.documents import Example
 from prunescope.server.attributions.opened import OpenAttribution, no_such_neuron
+from prunescope.server.attributions.queries import with_margin
+from prunescope.server.explanations.shares import MarginShares, margins_of
 from prunescope.server.neurons.documents import (
     AnsweringDocument,
     AnsweringNeuron,
     HeatRow,
     LayerHeatmap,
+    LayerSort,
     Neighbour,
     Neighbours,
     NeuronControls,
@@ -24,6 +26,7 @@ from prunescope.server.neurons.documents import (
     Variant,
 )
 from prunescope.server.site.documents import Link, Window
+from prunescope.server.stores import Stores
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.text.words import fold
@@ -33,8 +36,11 @@ MAX_VALUES = 1_000_000
 """Neurons x tokens x variants of one heatmap; about 20 MB of JSON."""
 
 
-def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronDocument:
-    """All data of one neuron, read from one chunk of each variant's array. Problem 404 for an unknown neuron."""
+def neuron_document(
+    opened: OpenAttribution, layer: int, neuron: int, margins: Mapping[str, Sequence[MarginShares]] | None = None
+) -> NeuronDocument:
+    """All data of one neuron, read from one chunk of each variant's array, with its margin shares if ``margins`` (from
+    `variant_margins`) are given. Problem 404 for an unknown neuron."""
     store, tables = opened.store, opened.tables
     try:
         values = store.neuron(layer, neuron)
@@ -64,9 +70,19 @@ def neuron_document(opened: OpenAttribution, layer: int, neuron: int) -> NeuronD
         activation=opened.summary.activation,
         controls=_controls(opened, detail),
         neighbours=_neighbours(opened, layer, neuron, detail.rank),
+        margins={name: [each.of(layer, neuron) for each in found] for name, found in (margins or {}).items()},
         heatmaps={form: urls.heatmap(opened.id, layer, neuron, form) for form in urls.HEATMAP_FORMS},
         provenance=opened.provenance,
     )
+
+
+def variant_margins(stores: Stores, opened: OpenAttribution) -> dict[str, list[MarginShares]]:
+    """Pruned variant -> the newest explanation of each task and text of the dense model and this variant; variants
+    without one are omitted."""
+    pruned = opened.spec["pruned"]
+    found = margins_of(stores, opened.spec["dense"], pruned, (opened.store.layers, opened.store.neurons))
+    named = zip(opened.store.variants[1:], pruned, strict=True)
+    return {name: found[reference] for name, reference in named if reference in found}
 
 
 def _controls(opened: OpenAttribution, detail: kept.NeuronDetail) -> dict[str, NeuronControls]:
@@ -110,16 +126,24 @@ def layer_heatmap(
     layer: int,
     *,
     example: int | None = None,
-    sort: Literal["rank", "drop"] = "rank",
+    sort: LayerSort = "rank",
+    shares: MarginShares | None = None,
     neurons: int = 32,
     cursor: str | None = None,
 ) -> LayerHeatmap:
     """The activations of up to ``neurons`` ranked neurons of a layer at the tokens of one example (None: the first).
-    Problem 404 for a layer that was not recorded, 422 for another wrong value."""
+    The order by margin share needs ``shares`` and includes neurons that are not ranked. Problem 404 for a
+    layer that was not recorded, 422 for another wrong value."""
     number = 0 if example is None else opened.place_of(example)
     window = Window.parse(cursor, neurons, most_rows(opened, example), field="neurons")
     try:
-        ranked, total = opened.tables.neurons(layer=layer, sort=sort, offset=window.offset, limit=window.limit)
+        ranked, total = opened.tables.neurons(
+            layer=layer,
+            sort="drop" if sort == "drop" else "rank",
+            by=shares.share if shares and sort == "margin" else None,
+            offset=window.offset,
+            limit=window.limit,
+        )
         values = opened.store.layer(layer, [row.neuron for row in ranked])
     except NoSuchNeuron as error:
         raise no_such_neuron(error) from None
@@ -145,10 +169,14 @@ def layer_heatmap(
         example=text.index,
         examples=opened.example_summaries,
         sort=sort,
+        orders=["rank", "drop", "margin"] if shares else ["rank", "drop"],
         tokens=_tokens(text),
         variants=opened.variants,
         rows=[
-            HeatRow(neuron=opened.row(row), values={name: array[i].tolist() for name, array in cut.items()})
+            HeatRow(
+                neuron=with_margin(opened.row(row), shares),
+                values={name: array[i].tolist() for name, array in cut.items()},
+            )
             for i, row in enumerate(ranked)
         ],
         largest=_largest(cut.values()),

@@ -1,6 +1,6 @@
 """Addresses of an attribution's layers and neurons: lists, one neuron, exported files, the neurons of a word."""
 
-from typing import Annotated, Literal
+from typing import Annotated, cast, get_args
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -8,21 +8,30 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from prunescope.server import urls
 from prunescope.server.answers import kept, problems
 from prunescope.server.attributions.documents import NeuronRow
+from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import Target, own_text_form, text_panel
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
-from prunescope.server.attributions.routes import Sort, Variant
+from prunescope.server.attributions.queries import By, margins, with_margin
+from prunescope.server.attributions.routes import Order, Sort, Variant
+from prunescope.server.explanations.shares import MarginShares
 from prunescope.server.headers import FILE_POLICY
 from prunescope.server.neurons.answering_page import answering_page
-from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, NeuronDocument
+from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, LayerSort, NeuronDocument
 from prunescope.server.neurons.export.files import FigureQuery, neuron_file
 from prunescope.server.neurons.layer_page import ROWS, layer_page
 from prunescope.server.neurons.page import neuron_page, neuron_view
-from prunescope.server.neurons.queries import answering_document, layer_heatmap, most_rows, neuron_document
+from prunescope.server.neurons.queries import (
+    answering_document,
+    layer_heatmap,
+    most_rows,
+    neuron_document,
+    variant_margins,
+)
 from prunescope.server.neurons.view import VIEW, read_view
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page, Window
 from prunescope.server.site.frame import Crumb, address, render
-from prunescope.server.stores import StoresHere
+from prunescope.server.stores import Stores, StoresHere
 
 api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -36,12 +45,13 @@ def get_layer(
     attribution: str,
     layer: int,
     example: Annotated[int | None, Query(description="only this example, by its index")] = None,
-    sort: Sort = "rank",
+    sort: Annotated[LayerSort, Query(description="by Score, by drop, or by margin share")] = "rank",
     neurons: int = 32,
     cursor: str | None = None,
 ) -> LayerHeatmap:
     opened = stores.attributions.get(attribution)
-    return layer_heatmap(opened, layer, example=example, sort=sort, neurons=neurons, cursor=cursor)
+    shares = _shares(stores, opened, sort, None)
+    return layer_heatmap(opened, layer, example=example, sort=sort, shares=shares, neurons=neurons, cursor=cursor)
 
 
 @pages.get(urls.layer.route)
@@ -50,10 +60,11 @@ def show_layer(request: Request, stores: StoresHere, attribution: str, layer: in
     opened = stores.attributions.get(attribution)
 
     def heatmap() -> LayerHeatmap:
-        sort: Literal["rank", "drop"] = "drop" if asked.one_of("sort", ["rank", "drop"]) == "drop" else "rank"
+        sort = cast(LayerSort, asked.one_of("sort", get_args(LayerSort)) or "rank")
         example, cursor = asked.whole("example"), asked.text("cursor")
         rows = min(ROWS, most_rows(opened, example))
-        return layer_heatmap(opened, layer, example=example, sort=sort, neurons=rows, cursor=cursor)
+        shares = _shares(stores, opened, sort, asked.text("variant"))
+        return layer_heatmap(opened, layer, example=example, sort=sort, shares=shares, neurons=rows, cursor=cursor)
 
     document = asked.read(heatmap)
     view = asked.read(
@@ -70,13 +81,21 @@ def show_layer(request: Request, stores: StoresHere, attribution: str, layer: in
     return render("neurons/layer", layer_page(opened, document, view, frame, address(request)))
 
 
-@api.get(urls.neurons.route, responses=problems(404, 422), summary="Neurons by rank or by drop")
+def _shares(stores: Stores, opened: OpenAttribution, sort: LayerSort, variant: str | None) -> MarginShares | None:
+    """The margin shares of a pruned variant, by default of the first; None without an explanation. Raises Problem 422
+    if the order ``sort`` needs them."""
+    by: By = "margin" if sort == "margin" else "score"
+    return margins(stores, opened, opened.variant(variant), by=by, field="sort")[1]
+
+
+@api.get(urls.neurons.route, responses=problems(404, 422), summary="Neurons by rank, drop or margin share")
 def list_neurons(
     stores: StoresHere,
     attribution: str,
     layer: int | None = None,
     word: str | None = None,
     sort: Sort = "rank",
+    by: Order = "score",
     variant: Variant = None,
     cursor: str | None = None,
     limit: int = 50,
@@ -84,12 +103,22 @@ def list_neurons(
     opened = stores.attributions.get(attribution)
     window = Window.parse(cursor, limit, MAX_LISTED)
     opened.check_layer(layer)
+    chosen = opened.variant(variant)
+    _, shares = margins(stores, opened, chosen, by=by)
     rows, total = opened.tables.neurons(
-        layer=layer, word=word, sort=sort, variant=opened.variant(variant), offset=window.offset, limit=window.limit
+        layer=layer,
+        word=word,
+        sort=sort,
+        by=shares.share if shares and by == "margin" else None,
+        variant=chosen,
+        offset=window.offset,
+        limit=window.limit,
     )
     after = window.after(total)
-    here = urls.neurons(attribution, layer=layer, word=word, sort=sort, variant=variant, limit=limit, cursor=after)
-    return Page[NeuronRow](items=[opened.row(row) for row in rows], next=after, next_href=here if after else None)
+    state: dict[str, urls.State] = {"by": None if by == "score" else by, "variant": variant, "limit": limit}
+    here = urls.neurons(attribution, layer=layer, word=word, sort=sort, **state, cursor=after)
+    items = [with_margin(opened.row(row), shares) for row in rows]
+    return Page[NeuronRow](items=items, next=after, next_href=here if after else None)
 
 
 @api.get(urls.answering.route, responses=problems(404, 422), summary="Which neurons answer to a word, or to one token")
@@ -131,15 +160,17 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
 )
 def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
     opened = stores.attributions.get(attribution)
-    mark = f"{attribution} {opened.where.version} {layer} {neuron} {opened.label}"
-    return kept(request, mark, lambda: neuron_document(opened, layer, neuron))
+    margins = variant_margins(stores, opened)
+    explained = [each.id for found in margins.values() for each in found]
+    mark = f"{attribution} {opened.where.version} {layer} {neuron} {opened.label} {explained}"
+    return kept(request, mark, lambda: neuron_document(opened, layer, neuron, margins))
 
 
 @pages.get(urls.neuron.route)
 def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
     asked = Asked(request, *VIEW)
     opened = stores.attributions.get(attribution)
-    document = neuron_document(opened, layer, neuron)
+    document = neuron_document(opened, layer, neuron, variant_margins(stores, opened))
     view = asked.read(lambda: neuron_view(document, asked.values))
     crumbs = (opened_crumb(opened), Crumb(f"Layer {layer}", document.layer_href))
     title = f"{document.name} · {document.label}"

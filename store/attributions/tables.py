@@ -62,17 +62,17 @@ class AttributionTables:
         layer: int | None = None,
         word: str | None = None,
         sort: Literal["rank", "drop"] = "rank",
+        by: NDArray[np.floating] | None = None,
         variant: str | None = None,
         offset: int = 0,
         limit: int = 50,
     ) -> tuple[list[NeuronRow], int]:
-        """(ranked neurons `offset` to `offset + limit`, number of all), sorted by rank or by the drop of `variant`,
-        largest first. `layer` selects neurons of one layer, `word` those with this own word in any spelling (case,
-        apostrophes)."""
-        places = self._ranked
+        """(neurons `offset` to `offset + limit`, number of all), sorted by rank or by the drop of `variant`, largest
+        first. These are the ranked neurons; with `by` [layers, neurons], all recorded ones, sorted by `by`. `layer`
+        selects neurons of one layer, `word` those with this own word in any spelling (case, apostrophes)."""
         if layer is not None:
             self.store.check(layer)
-            places = places[places // self.store.neurons == layer]
+        places = self._ordered(by, layer)
         if word is not None:
             spelled = fold(word)
             wanted = [i for i, known in enumerate(self._folded) if known == spelled]
@@ -137,14 +137,20 @@ class AttributionTables:
             return {}
         return {name: _number(values[place]) for name, values in self.store.texts_of(layer, neuron).items()}
 
-    def damaged(self, *, variant: str | None = None, layer: int | None = None, limit: int = 20) -> list[NeuronRow]:
+    def damaged(
+        self,
+        *,
+        variant: str | None = None,
+        layer: int | None = None,
+        by: NDArray[np.floating] | None = None,
+        limit: int = 20,
+    ) -> list[NeuronRow]:
         """The top neurons, over all layers or in one, with the largest drop on their own word, largest first, at most
-        `limit`."""
-        if layer is None:
-            places = self._ranked[: self.summary().matched]
-        else:
+        `limit`. With `by` [layers, neurons], as many neurons with the largest values of `by`."""
+        if layer is not None:
             self.store.check(layer)
-            places = self._of_layer(layer)[: self.summary().matched_in_layer]
+        count = self.summary().matched if layer is None else self.summary().matched_in_layer
+        places = self._ordered(by, layer)[:count]
         drop = self.store.array(f"drop/{self._variant(variant)}").ravel()[places]
         order = np.argsort(-drop, kind="stable")[: int(np.isfinite(drop).sum())]
         return self._rows(places[order[:limit]], variant)
@@ -228,10 +234,12 @@ class AttributionTables:
         found = self.store.tables.get("causal")
         return None if found is None else Causal(**found)
 
-    def rank_map(self, *, ranks: int = 20, variant: str | None = None) -> RankMap:
-        """The `ranks` best neurons of every recorded layer."""
+    def rank_map(
+        self, *, ranks: int = 20, variant: str | None = None, by: NDArray[np.floating] | None = None
+    ) -> RankMap:
+        """The `ranks` best neurons of every recorded layer, by rank or by `by` [layers, neurons]."""
         layers = self.store.tables["layers"]
-        best = [self._rows(self._of_layer(layer)[:ranks], variant) for layer in layers]
+        best = [self._rows(self._ordered(by, layer)[:ranks], variant) for layer in layers]
         blank = [None] * ranks
         return RankMap(
             layers=layers,
@@ -280,6 +288,16 @@ class AttributionTables:
         places: NDArray[np.int64] = np.flatnonzero(rank > 0)
         ranked: NDArray[np.int64] = places[np.argsort(rank[places], kind="stable")]
         return ranked
+
+    def _ordered(self, by: NDArray[np.floating] | None, layer: int | None) -> NDArray[np.int64]:
+        """Flat indices of the ranked neurons, best first; with `by` [layers, neurons], of all recorded neurons, the
+        largest value first. `layer` None: of all layers."""
+        if by is None:
+            return self._ranked if layer is None else self._of_layer(layer)
+        layers = self.store.tables["layers"] if layer is None else [layer]
+        places = np.concatenate([np.arange(self.store.neurons) + each * self.store.neurons for each in layers])
+        ordered: NDArray[np.int64] = places[np.argsort(-by.ravel()[places], kind="stable")]
+        return ordered
 
     def _of_layer(self, layer: int) -> NDArray[np.int64]:
         """Flat indices of the ranked neurons of one layer, best first."""
