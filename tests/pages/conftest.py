@@ -74,8 +74,8 @@ def seeded_app(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> I
     for site in served(tmp_path_factory.mktemp("seeded home"), f"{redis_server}?db=2"):
         site.submit("study", dict(STUDY))
         site.worker.work_off()
-        pruned = next(r for r in site.stores.results.list("model")[0] if r.spec["method"]["name"] == "wanda")
-        site.submit("explain", {"dense": "demo", "pruned": f"pruned:{pruned.id}", "task": "reviews"})
+        pruned = site.stores.results.list("attribution")[0][0].spec["pruned"][0]
+        site.submit("explain", {"dense": "demo", "pruned": pruned, "task": "reviews"})
         site.worker.work_off()
         yield site
 

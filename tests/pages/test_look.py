@@ -49,6 +49,8 @@ def addresses(site: Site) -> dict[str, str]:
         "explanation-right": f"/explanations/{site.newest('explanation')}?curve=right",
         "attributions": "/attributions",
         "attribution": attribution,
+        "attribution-margin": f"{attribution}?by=margin",
+        "layer-margin": f"{attribution}/layers/{layer}?sort=margin",
         "attribution-word": f"{attribution}?word=badly",
         "texts": f"{attribution}/texts?neuron=L{layer}/N{neuron}",
         "layer": f"{attribution}/layers/{layer}",
