@@ -137,7 +137,7 @@ def describe(kind: str, spec: dict[str, Any]) -> str:
             return f"prune {spec['model']} with {spec['method']['name']}"
         case "evaluate":
             return f"evaluate {spec['model']}"
-        case "attribute":
-            return f"attribute {spec['dense']}"
+        case "attribute" | "explain":
+            return f"{kind} {spec['dense']}"
         case _:
             return str(spec.get("name") or kind)

@@ -39,7 +39,8 @@ function place(spec, path, value, values) {
   switch (path) {
     case "texts-from": case "explained-from": return;
     case "pruned+": spec.pruned = [...(values.pruned ?? []), ...value]; return;
-    case "pruned": spec.pruned = [...value, ...(values["pruned+"] ?? [])]; return;
+    // An explanation has one pruned model, an attribution a list of them.
+    case "pruned": spec.pruned = Array.isArray(value) ? [...value, ...(values["pruned+"] ?? [])] : value; return;
     case "texts-words": spec.texts?.forEach((text, index) => { if (value[index]?.length) text.words = value[index]; }); return;
     case "methods": spec.methods = value.map((name) => ({ name })); return;
     case "patterns": spec.patterns = value; return;
