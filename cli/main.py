@@ -303,9 +303,13 @@ def attribute(
     words: Annotated[
         str | None,
         typer.Option(
-            help="manual, cot, occlusion or gradient.  [default: manual where the rows carry words, else cot]"
+            help="auto, manual, cot, cot-free, occlusion or gradient.  [default: manual where the rows carry words, "
+            "else auto]"
         ),
     ] = None,
+    content_words: Annotated[
+        bool, typer.Option("--content-words", help="Leave out function words, numbers and punctuation.")
+    ] = False,
     activation: Annotated[
         str, typer.Option(help="Function of the activations in the Score: relu, abs or raw.")
     ] = "relu",
@@ -356,6 +360,7 @@ def attribute(
         texts=texts,
         prompt=prompt,
         words=words,
+        content_words=content_words,
         activation=activation,
         layers=layers,
         permutations=permutations,

@@ -13,12 +13,16 @@ from prunescope.jobs.specs import Spec
 NUMERICS_VERSION = "3"
 """Incremented whenever the numerics give different results for the same spec, so that older results are not reused."""
 
+NUMERICS_VERSIONS = {JobKind.ATTRIBUTE: "4"}
+"""Version of the numerics for the kinds of job whose results changed alone; NUMERICS_VERSION for the others. Version 4
+of attribute: words by `cot` come from a constrained answer, texts without words are left out."""
+
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt")
 
 
 def fingerprint(kind: JobKind | str, spec: Spec, contents: Mapping[str, str]) -> str:
     """SHA-256 (64 hex digits) of the canonical JSON of a job's kind, its spec with all defaults, `contents` and
-    NUMERICS_VERSION.
+    the version of the numerics.
 
     `contents` identifies the content of each model and file that the spec names: `{"model facebook/opt-125m": "hub
     main", "file calib.txt": "sha256 ..."}`.
@@ -27,7 +31,7 @@ def fingerprint(kind: JobKind | str, spec: Spec, contents: Mapping[str, str]) ->
         "kind": str(kind),
         "spec": spec.model_dump(mode="json"),
         "contents": dict(contents),
-        "numerics": NUMERICS_VERSION,
+        "numerics": NUMERICS_VERSIONS.get(JobKind(kind), NUMERICS_VERSION),
     }
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -18,8 +18,10 @@ MAX_ROWS = 5
 """Maximum number of rows, or of values of an axis, listed in a label."""
 MAX_WORDS = 5
 WORD_SOURCES = {
+    "auto": "listed by the model, else found by occlusion",
     "manual": "chosen by hand",
-    "cot": "named by the model",
+    "cot": "listed by the model",
+    "cot-free": "named in the model's free answer",
     "occlusion": "found by occlusion",
     "gradient": "found by gradient",
 }
@@ -59,6 +61,7 @@ def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         _which_texts(spec),
         f"words {WORD_SOURCES.get(source, source)}",
+        "content words only" if isinstance(words, Mapping) and words.get("content") else "",
         _which_words(spec.get("texts")),
         f"activation {spec.get('activation', 'relu')}",
         f"prompt {spec.get('prompt') or 'none'}",

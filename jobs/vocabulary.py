@@ -155,7 +155,7 @@ PERPLEXITY_SETS: tuple[str, ...] = ("wikitext2", "ptb", "c4", "demo")
 
 PERPLEXITY_FILES: tuple[str, ...] = (".txt", ".jsonl")
 
-WORD_SOURCES: tuple[str, ...] = ("manual", "cot", "occlusion", "gradient")
+WORD_SOURCES: tuple[str, ...] = ("auto", "manual", "cot", "cot-free", "occlusion", "gradient")
 
 ACTIVATIONS: tuple[str, ...] = ("relu", "abs", "raw")
 

@@ -49,7 +49,7 @@ def attribute(
     texts: Sequence[Text],
     options: Options,
     open_archive: Callable[[list[dict[str, Any]], int, int], Archive],
-    report: Report = lambda stage, done, total, unit: None,
+    report: Report = lambda stage, done, total, unit, message="": None,
     weights: Callable[[], LanguageModel] | None = None,
 ) -> Result:
     """Run the three steps of an attribution. `dense` and each of `pruned` load a model when called; each is called

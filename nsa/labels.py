@@ -11,9 +11,6 @@ from prunescope.lm.tokens import Tokens, tokenize
 from prunescope.nsa.prompts import SENTIMENT_QUESTION
 from prunescope.nsa.texts import SENTIMENT, Text
 
-MEASURED_BY = ("occlusion", "gradient")
-"""The word sources that use a label's log-probability."""
-
 MAX_WORDS = 5
 MIN_SHARE = 0.1  # of the largest influence; words with less are treated as noise
 
@@ -56,9 +53,14 @@ def labelled(tokenizer: PreTrainedTokenizerBase, prompt: str, label: str) -> Lab
     return Labelled(whole, len(whole.ids) - start)
 
 
-def largest(amounts: dict[str, float]) -> tuple[str, ...]:
-    """Return the words with the largest positive amounts, largest first: at most MAX_WORDS, none below MIN_SHARE of the
-    largest."""
+def largest(amounts: dict[str, float]) -> dict[str, float]:
+    """Return the words with the largest positive amounts, largest first, and their amounts: at most MAX_WORDS, none
+    below MIN_SHARE of the largest. If no amount is positive, the one word whose amount is furthest from zero.
+
+    >>> largest({"a": 0.01, "bad": 2.0, "food": -3.0}), largest({"a": -0.1, "bad": -2.0})
+    ({'bad': 2.0}, {'bad': -2.0})
+    """
     least = MIN_SHARE * max(amounts.values(), default=0.0)
     kept = [word for word, amount in amounts.items() if amount > 0 and amount >= least]
-    return tuple(sorted(kept, key=lambda word: -amounts[word])[:MAX_WORDS])
+    chosen = sorted(kept, key=lambda word: -amounts[word])[:MAX_WORDS]
+    return {word: amounts[word] for word in chosen or sorted(amounts, key=lambda word: amounts[word])[:1]}

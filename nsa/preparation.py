@@ -1,8 +1,8 @@
 """Prepares an attribution: selects texts, words and layers, and checks that the models can be compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 from jaxtyping import Bool
@@ -16,23 +16,28 @@ from prunescope.lm.tokens import tokenize
 from prunescope.nsa import scoring
 from prunescope.nsa.errors import ModelsDiffer, TextsTooLong
 from prunescope.nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
-from prunescope.nsa.own_label import with_label
 from prunescope.nsa.prompts import words_question
 from prunescope.nsa.sinks import first_tokens
 from prunescope.nsa.texts import FoundWords, Text
 from prunescope.nsa.words import SOURCES, check_texts, influential_words
 
-Report = Callable[[str, int, int, str], None]  # stage, done, total, unit; may raise Cancelled
+
+class Report(Protocol):
+    """A progress callback, which may raise Cancelled: `done` of `total` units of a stage, with an optional message."""
+
+    def __call__(self, stage: str, done: int, total: int, unit: str, message: str = "", /) -> None: ...
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of an attribution. `source`: the word source. `activation`: `raw`, `relu` or `abs`. `layers`: None means
+    """Options of an attribution. `source`: the word source. `content`: whether only content words are used
+    (`nsa/words.py`). `activation`: `raw`, `relu` or `abs`. `layers`: None means
     all. `permutations`: the number of random draws for the permutation p-value; 0: no p. `floor`: see `scoring.scores`.
     `count_special`: whether special tokens are included in the sums of Eq. 1. `count_sinks`: whether position 0 and
     attention sinks (nsa/sinks.py) are counted as any other token."""
 
     source: str = "manual"
+    content: bool = False
     activation: str = "relu"
     layers: tuple[int, ...] | None = None
     permutations: int = 1000
@@ -101,9 +106,12 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
         raise BadInput(f"{lm.reference} has no tokenizer: put its tokenizer.json beside its weights")
     tokens, left_out = fitting(lm.tokenizer, texts, context_length(lm.model))
     kept = sorted(tokens)
-    labelled = {index: with_label(lm, texts[index], options.source) for index in kept}
     words = influential_words(
-        lm, list(labelled.values()), options.source, on_text=lambda done, total: report("words", done, total, "texts")
+        lm,
+        [texts[index] for index in kept],
+        options.source,
+        content=options.content,
+        on_text=lambda done, found: report("words", done, len(kept), "texts", _named(kept[done - 1], found)),
     )
     found = {index: named for index, named in zip(kept, words, strict=True) if named is not None}
     for index in sorted(tokens.keys() - found.keys()):
@@ -112,19 +120,29 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
         del tokens[index]
     if not tokens:
         raise TextsTooLong("all texts are too long to ask this model for their influential words: shorten them")
-    made = make_examples(tokens, [labelled.get(index, text) for index, text in enumerate(texts)], found)
+    labelled = [replace(text, label=found[i].label or text.label) if i in found else text for i, text in enumerate(texts)]
+    every = make_examples(tokens, labelled, found)
+    # The user may say that a text has no influential word; a text for which a source found none is left out.
+    made = [example for example in every if example.words or found[example.index].source == "manual"]
+    for index in sorted({example.index for example in every} - {example.index for example in made}):
+        left_out.append(LeftOut(index, "no influential word was found", texts[index].start))
     return Prepared(
         examples=made,
         positions=positions_of(made, count_special=options.count_special),
         found=found,
-        model_labels={
-            index: str(text.label)
-            for index, text in labelled.items()
-            if index in tokens and not texts[index].label and text.label
-        },
+        model_labels={example.index: label for example in made if (label := found[example.index].label)},
         left_out=sorted(left_out, key=lambda text: text.text),
         layers=sorted(set(options.layers)) if options.layers else list(range(count)),
     )
+
+
+def _named(index: int, found: FoundWords | None) -> str:
+    """A text's words as a progress message: `text 3: bad 0.41, crappy 0.02 (cot)`."""
+    if found is None:
+        return f"text {index + 1}: too long"
+    amounts = [f" {amount:.2g}" for amount in found.amounts] or [""] * len(found.words)
+    words = ", ".join(f"{word}{amount}" for word, amount in zip(found.words, amounts, strict=True))
+    return f"text {index + 1}: {words or 'no influential word'} ({found.source})"
 
 
 def shape_of(model: PreTrainedModel) -> tuple[int, int, int]:

@@ -92,10 +92,10 @@ class Question:
     plain_reason: str | None = None
 
 
-def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
+def question(tokenizer: PreTrainedTokenizerBase, prompt: str, begun: str = "") -> Question:
     """Tokenise a question, with the tokenizer's chat template or, when there is no usable template, as plain text.
 
-    A template is a third-party program that may raise any exception, expect another message format, or omit the
+    `begun` is the beginning of the answer; in plain text a space precedes it. A template is a third-party program that may raise any exception, expect another message format, or omit the
     question.
     """
     try:
@@ -106,10 +106,10 @@ def question(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Question:
         if wrong := half_character(text):
             reason = f"it {wrong}"
         elif prompt.strip() in text:
-            return Question(list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]), True)
+            return Question(list(tokenizer(text + begun, add_special_tokens=False, verbose=False)["input_ids"]), True)
         else:
             reason = "it omits the question" if text.strip() else "it renders an empty text"
-    return Question(question_ids(tokenizer, prompt), False, reason)
+    return Question(question_ids(tokenizer, f"{prompt} {begun}" if begun else prompt), False, reason)
 
 
 def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:

@@ -70,6 +70,7 @@ def tables_document(
         "summary": {
             "activation": options.activation,
             "source": options.source,
+            "content": options.content,
             "layers": prepared.layers,
             "permutations": options.permutations,
             "floor": options.floor,
@@ -95,6 +96,7 @@ def tables_document(
                 for index, found in prepared.found.items()
                 if found.answer is not None
             ],
+            "found": [{"text": index, **found.document()} for index, found in prepared.found.items()],
             "without_words": [
                 asdict(LeftOut(example.index, "no influential word", start_of(example.text[slice(*example.span)])))
                 for example in prepared.examples

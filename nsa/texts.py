@@ -1,6 +1,7 @@
 """The input texts of an attribution, and the words found in them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 SENTIMENT = "sentiment"
 SENTIMENT_LABELS = ("negative", "positive")
@@ -37,14 +38,29 @@ class Text:
 
 @dataclass(frozen=True)
 class FoundWords:
-    """The influential words of a text: `words` that occur in it, `dropped` words that were named but do not occur in
-    it, the model's `answer` if the model was asked, and `plain_reason`, the reason why its chat template was not
-    used."""
+    """The influential words of a text.
+
+    `words` occur in it; `dropped` were named but do not occur in it. `source` is the word source that found them.
+    `amounts` has one number for each word: its probability in the model's answer if the source is `cot`, its effect on
+    the label's log-probability in nats if it is `occlusion` or `gradient`; it is empty for the other sources. `answer`
+    is the model's answer if the model was asked, `plain_reason` the reason why its chat template was not used. `label`
+    is the model's own label if the text had none and the source needs one.
+    """
 
     words: tuple[str, ...]
     dropped: tuple[str, ...]
     answer: str | None
     plain_reason: str | None = None
+    source: str = "manual"
+    amounts: tuple[float, ...] = ()
+    label: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The source and the words with their numbers, as a JSON document."""
+        kind = {"cot": "probability", "occlusion": "effect", "gradient": "effect"}.get(self.source)
+        amounts = [{kind: amount} for amount in self.amounts] if kind and self.amounts else [{} for _ in self.words]
+        named = [{"word": word, **amount} for word, amount in zip(self.words, amounts, strict=True)]
+        return {"source": self.source, "words": named}
 
 
 def start_of(text: str, longest: int = 60) -> str:

@@ -156,8 +156,9 @@ def attribute(
     respond to the texts' influential words.
 
     `texts` are strings, `{"text": ..., "label"?, "words"?}`, or rows of a task: `{"dataset": "sst2", "count": 10}`.
-    `words` is the source of the influential words (manual, cot, occlusion, gradient; None: manual if the texts give
-    words, else cot), or a list of words for each text. `tokenizer` is for all loaded models. The attribution is written
+    `words` is the source of the influential words (auto, manual, cot, cot-free, occlusion, gradient, or `{"source":
+    ..., "content": True}` for content words only; None: manual if the texts give words, else auto), or a list of words
+    for each text. `tokenizer` is for all loaded models. The attribution is written
     to `output`, a Zarr group, which `open_attribution` opens again; without `output` it is written to a temporary
     folder, which is deleted with the returned object. The other arguments are fields of an attribute spec
     (docs/attribution.md), or those of `prune`.

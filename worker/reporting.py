@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.25
 
 class Reporter:
     """Forwards progress reports to `say`, and writes log lines with `note`: one for each new stage, each finished
-    layer, and the last message of a stage. Matrices and batches have no log lines."""
+    layer, each text whose words were found, and the last message of a stage. Matrices and batches have no log lines."""
 
     def __init__(self, say: Callable[[Progress], None], note: Callable[[str], None]) -> None:
         self._say, self._note = say, note
@@ -31,7 +31,7 @@ class Reporter:
         if new_stage:
             self._stage, self._layers = progress.stage, progress.done
             self._note(f"{progress.stage} {progress.message}".strip())
-        elif ended and progress.message and progress.unit != "layers":
+        elif progress.message and (ended or progress.unit == "texts") and progress.unit != "layers":
             self._note(f"{progress.stage}: {progress.message}")
         elif progress.unit == "layers" and progress.done != self._layers:
             self._layers = progress.done

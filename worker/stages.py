@@ -105,6 +105,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
             texts,
             Options(
                 source=spec.words.source,
+                content=spec.words.content,
                 activation=spec.activation,
                 layers=spec.layers,
                 permutations=spec.permutations,

@@ -30,9 +30,20 @@ from prunescope.jobs.vocabulary import (
 
 
 class Words(Strict):
-    """The source of the influential words: manual, cot, occlusion or gradient."""
+    """The source of the influential words, and whether only content words are used."""
 
-    source: str = Field(max_length=MAX_NAME)
+    source: str = Field(
+        max_length=MAX_NAME,
+        description="auto: the text's own words, else cot, else occlusion; manual: given with the texts; cot: listed "
+        "by the dense model from the words of the text; cot-free: in its free answer; occlusion, gradient: measured on "
+        "the label",
+    )
+    # The document omits False, so that specs from before this field existed keep their fingerprints.
+    content: bool = Field(
+        default=False,
+        description="leave out English function words, numbers and punctuation, unless the user gave them",
+        exclude_if=lambda content: not content,
+    )
 
     @field_validator("source")
     @classmethod
@@ -46,7 +57,7 @@ class Reading(Strict):
 
     texts: Texts
     prompt: Name = NO_PROMPT
-    words: Words = Words(source="cot")
+    words: Words = Words(source="auto")
     activation: Name = "relu"
     layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(default=None, max_length=MAX_LAYERS)
     permutations: int = Field(default=1000, ge=0, le=MAX_PERMUTATIONS)
@@ -65,7 +76,7 @@ class Reading(Strict):
     @classmethod
     def _defaults(cls, data: Any) -> Any:
         """Fill in defaults: for task rows the task's prompt, for supplied texts no prompt; the word source `manual` if
-        the texts list words, else `cot`. Bare names of a word source and of a causal task, and bare texts, become
+        the texts list words, else `auto`. Bare names of a word source and of a causal task, and bare texts, become
         objects."""
         if not isinstance(data, Mapping):
             return data
@@ -75,10 +86,10 @@ class Reading(Strict):
         task = str(texts.get("dataset")) if isinstance(texts, Mapping) else ""
         if filled.get("prompt") is None:
             filled["prompt"] = task if task in TASKS else NO_PROMPT
-        if filled.get("words") is None:
-            filled["words"] = {"source": "manual" if carries_words(texts) else "cot"}
-        elif isinstance(filled["words"], str):
-            filled["words"] = {"source": filled["words"]}
+        words = {"source": filled["words"]} if isinstance(filled.get("words"), str) else filled.get("words") or {}
+        if isinstance(words, Mapping) and words.get("source") is None:
+            words = {**words, "source": "manual" if carries_words(texts) else "auto"}
+        filled["words"] = words
         if isinstance(filled.get("causal"), str):
             filled["causal"] = {"task": filled["causal"]}
         if isinstance(texts, list | tuple):
@@ -169,8 +180,8 @@ class Reading(Strict):
         if self.texts.dataset in TASKS_WITHOUT_LABEL:
             raise validation_error(
                 f"{source} measures the label after a text, but each choice of {self.texts.dataset} is a complete "
-                "sentence; use cot",
-                allowed=["cot"],
+                "sentence; use auto or cot",
+                allowed=["auto", "cot", "cot-free"],
                 field="words.source",
                 given=source,
             )

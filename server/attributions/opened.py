@@ -86,6 +86,7 @@ class OpenAttribution:
     @cached_property
     def example_summaries(self) -> list[ExampleSummary]:
         answers = {answer.text: answer.answer for answer in self.summary.answers}
+        found = {each.text: each for each in self.summary.found}
         answered = {each.text for each in self.summary.model_labels}
         return [
             ExampleSummary(
@@ -94,6 +95,8 @@ class OpenAttribution:
                 text=example.text,
                 model_label=example.index in answered,
                 words=[place.word for place in example.words],
+                source=found[example.index].source if example.index in found else None,
+                found=found[example.index].words if example.index in found else [],
                 dropped=[dropped.word for dropped in self.summary.dropped if dropped.text == example.index],
                 answer=answers.get(example.index),
             )

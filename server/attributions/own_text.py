@@ -113,11 +113,11 @@ def own_prompt(spec: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def own_source(spec: Mapping[str, Any]) -> str:
     """The default word source of an own text: the attribution's word source. In place of ``manual`` it is ``occlusion``
-    if the model can predict a label with the attribution's prompt, otherwise ``cot``."""
+    if the model can predict a label with the attribution's prompt, otherwise ``auto``."""
     source = str(spec["words"]["source"])
     if source != "manual":
         return source
-    return "occlusion" if answers_with_a_label(own_prompt(spec)[0]) else "cot"
+    return "occlusion" if answers_with_a_label(own_prompt(spec)[0]) else "auto"
 
 
 def answers_with_a_label(prompt: str) -> bool:

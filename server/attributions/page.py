@@ -37,6 +37,8 @@ class AttributionPage:
     explain_href: str | None  # the form that explains the loss of the shown variant
     word_hrefs: dict[str, str]  # word -> address of this page, filtered by that word
     words_source: str
+    sources: dict[str, str]  # word source -> its name
+    answers: dict[int, str]  # index of a text that was left out -> the model's answer
     all_words_href: str | None
     answering_href: str | None
     causal_scales: dict[str, tuple[float, float]]  # variant -> half-widths of the axes of accuracy and probability
@@ -113,6 +115,8 @@ def attribution_page(
         explain_href=None if frame.shared else _explain_href(document),
         word_hrefs={row.word: href(word=row.word) for row in document.influential_words},
         words_source=WORD_SOURCES.get(document.summary.source, document.summary.source),
+        sources=WORD_SOURCES,
+        answers={each.text: each.answer for each in document.summary.answers},
         all_words_href=href(word=None) if document.word else None,
         answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
         causal_scales={

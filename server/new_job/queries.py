@@ -27,10 +27,12 @@ from prunescope.server.site.documents import Choice
 from prunescope.server.stores import Stores
 
 WORD_NOTES = {
+    "auto": "the texts' own, else cot; occlusion where that gives none",
     "manual": "the rows' or texts' own",
-    "cot": "the dense model is asked for them",
+    "cot": "the dense model lists words of the text",
+    "cot-free": "the dense model is asked for them and answers freely",
     "occlusion": "the words whose absence costs the right label most",
-    "gradient": "the words with the largest gradient times input on the right label",
+    "gradient": "a faster estimate of occlusion",
 }
 CALIBRATION_NOTES = {
     "c4": "web pages",

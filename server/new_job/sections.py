@@ -75,6 +75,10 @@ BOS = [
     Choice(value="always", label="always"),
     Choice(value="never", label="never", note="as the published code cuts running text"),
 ]
+WORD_KINDS = [
+    Choice(value="", label="all words"),
+    Choice(value="true", label="content words", note="without English function words, numbers and punctuation"),
+]
 SPECIAL_TOKENS = [
     Choice(value="", label="left out", note="tokens like <s>, whose activation can dwarf that of all words"),
     Choice(value="true", label="counted", note="tokens like <s> are in the sums of the Score"),
@@ -184,7 +188,6 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
     chosen = given.get("pruned", "")
     offered = {choice.value for choice in pruned}
     others = [each for each in chosen.split(",") if each and each not in offered]
-    sources = [Choice(value="", label="automatic", note="the texts' own, else named by the model"), *form.word_sources]
     return {
         "Models": [
             model("dense", "Dense model", value=given.get("dense", "demo")),
@@ -199,7 +202,8 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
         ],
         "Texts": _texts(form, given),
         "Settings": [
-            select("words.source", "Influential words", sources),
+            select("words.source", "Influential words", form.word_sources, value="auto"),
+            select("words.content", "Kinds of words", WORD_KINDS, shape="flag"),
             select("activation", "Activation", form.activations, value="relu"),
             number("permutations", "Permutations", value="1000", least="0", hint="0: no p-values"),
             number(

@@ -10,6 +10,7 @@ from prunescope.jobs.vocabulary import WORD_SOURCES
 from prunescope.server.attributions.documents import OtherText, OwnTextForm
 from prunescope.server.jobs.documents import JobDocument
 from prunescope.server.site.documents import Document, Link
+from prunescope.store.attributions.documents import FoundWord
 
 Words = Annotated[list[Annotated[str, StringConstraints(max_length=MAX_WORD_CHARACTERS)]], Field(max_length=MAX_WORDS)]
 
@@ -31,6 +32,8 @@ class TextWords(Document):
     text: str
     words: list[str]
     spans: list[WordSpan]  # in order, without overlaps
+    source: str | None = None  # the source that found the words; None if they are not known to come from one
+    found: list[FoundWord] = []  # the words with their probability or effect
     covered: list[str]  # influential words without a span: they occur only within longer influential words
 
 

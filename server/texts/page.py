@@ -1,8 +1,9 @@
 """Context of the page of an attribution's texts, whose words can be marked, with the form for an own text."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from prunescope.jobs.labels import WORD_SOURCES
 from prunescope.server import urls
 from prunescope.server.attributions.own_text import Target, TextPanel, text_panel
 from prunescope.server.site.frame import Frame
@@ -35,6 +36,7 @@ class TextsPage:
     texts: list[tuple[TextWords, list[Piece]]]
     action: str  # address that the form with the marked words is sent to
     wrong: str
+    sources: Mapping[str, str] = field(default_factory=lambda: WORD_SOURCES)
     earlier: str | None = None
     later: str | None = None
 

@@ -29,8 +29,10 @@ def attribution_texts(stores: Stores, opened: OpenAttribution) -> AttributionTex
     return AttributionTexts(
         attribution=Link(label=opened.label, href=urls.attribution(opened.id)),
         texts=[
-            text_words(example.index, text, [place.word for place in example.words], example.label)
-            for example, text in zip(opened.examples, inner_texts(opened), strict=True)
+            text_words(example.index, text, example.words, example.label).model_copy(
+                update={"source": example.source, "found": example.found}
+            )
+            for example, text in zip(opened.example_summaries, inner_texts(opened), strict=True)
         ],
         own=own_text_form(opened),
         others=other_texts(stores, opened),
@@ -94,13 +96,13 @@ def own_text_spec(spec: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], s
     if chosen in LABEL_SOURCES and not answers_with_a_label(prompt):
         for index, text in enumerate(texts):
             if not text.get("label"):
-                message = f"{chosen} measures the right label after the prompt of {prompt}: give one, or take cot"
+                message = f"{chosen} measures the right label after the prompt of {prompt}: give one, or take auto"
                 raise bad_field(f"texts.{index}.label", None, "a label", message)
     return {
         **{field: spec[field] for field in COPIED if field in spec},
         "texts": [{key: value for key, value in text.items() if value is not None} for text in texts],
         "prompt": prompt,
-        "words": {"source": chosen},
+        "words": {**spec["words"], "source": chosen},
     }
 
 

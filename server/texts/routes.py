@@ -110,7 +110,7 @@ def _send_text(request: Request, stores: Stores, target: Target, fields: Fields)
     try:
         spec = own_text_spec(opened.spec, texts, source)
         if source == "manual" and not chosen:
-            parse_spec(JobKind.ATTRIBUTE, {**spec, "words": {"source": "cot"}})  # checks all fields but the words
+            parse_spec(JobKind.ATTRIBUTE, {**spec, "words": {"source": "auto"}})  # checks all fields but the words
             return choosing()
         return _submit(request, stores, spec, target)
     except Problem as problem:

@@ -167,11 +167,31 @@ class ModelLabel(Document):
     label: str
 
 
+class FoundWord(Document):
+    """An influential word of one text. `probability`: that of the word in the dense model's list, if its source is
+    `cot`. `effect`: the decrease of the label's log-probability in nats, if its source is `occlusion` or
+    `gradient`."""
+
+    word: str
+    probability: float | None = None
+    effect: float | None = None
+
+
+class Found(Document):
+    """The influential words of one text, in the order of the source, and the source that found them. `text` is the
+    text's index."""
+
+    text: int
+    source: str
+    words: list[FoundWord]
+
+
 class Summary(Document):
     """The settings and counts of an attribution, with the skipped texts and words."""
 
     activation: str
     source: str
+    content: bool = False  # whether only content words were used
     layers: list[int]
     permutations: int
     floor: float = 0.05  # quantile of a layer's absolute denominators below which a neuron is not ranked
@@ -191,5 +211,6 @@ class Summary(Document):
     left_out: list[LeftOut]
     answers: list[Answer]
     model_labels: list[ModelLabel] = Field(default=[])
+    found: list[Found] = Field(default=[])  # empty for attributions of earlier versions
     without_words: list[LeftOut] = Field(default=[])  # texts that are used although they have no influential word
     plain_question: str | None = None  # why the prompt for influential words did not use the model's chat template

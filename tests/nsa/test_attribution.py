@@ -15,7 +15,7 @@ from transformers import LlamaForCausalLM
 from prunescope.lm.architecture import decoder_layers, linears, weight_view
 from prunescope.lm.errors import BadInput, Cancelled
 from prunescope.lm.loading import LanguageModel
-from prunescope.nsa.attribution import Options, attribute, variant_names
+from prunescope.nsa.attribution import Options, Report, attribute, variant_names
 from prunescope.nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
 from prunescope.nsa.texts import Text, start_of
 from prunescope.store.attributions.activations import ActivationStore, ActivationWriter
@@ -46,7 +46,7 @@ def run(
     pruned: list[Callable[[], LanguageModel]],
     texts: list[Text] = TEXTS,
     options: Options = FEW,
-    report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None,
+    report: Report = lambda stage, done, total, unit, message="": None,
     weights: Callable[[], LanguageModel] | None = None,
 ) -> ActivationStore:
     writers: list[ActivationWriter] = []
@@ -186,7 +186,7 @@ def test_the_same_seed_gives_the_same_tables(tmp_path: Path) -> None:
 def test_stopping_leaves_nothing_behind(tmp_path: Path) -> None:
     stages: list[str] = []
 
-    def stop(stage: str, done: int, total: int, unit: str) -> None:
+    def stop(stage: str, done: int, total: int, unit: str, message: str = "") -> None:
         stages.append(stage)
         if stage == "record pruned-1":
             raise Cancelled
@@ -364,7 +364,7 @@ def test_words_of_an_answer_are_used_dropped_or_the_text_left_out(tmp_path: Path
         model.script = tuple(tokenizer(" [bad, awful] and more", add_special_tokens=False)["input_ids"])
         return LanguageModel(model, tokenizer, "scripted", torch.float32, torch.device("cpu"))
 
-    store = run(tmp_path / "a", scripted, [], texts, Options(source="cot", permutations=0))
+    store = run(tmp_path / "a", scripted, [], texts, Options(source="cot-free", permutations=0))
     summary = store.tables["summary"]
     assert summary["left_out"] == [
         {

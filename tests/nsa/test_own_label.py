@@ -17,21 +17,19 @@ def test_the_likeliest_choice_becomes_the_label() -> None:
         prompt = text.text + (text.after or SENTIMENT_QUESTION)
         likeliest = max(CHOICES, key=lambda choice: plain_log_probability(lm, prompt, choice))
         for source in ("occlusion", "gradient"):
-            labelled = with_label(lm, text, source)
-            assert labelled.label == likeliest
-            assert influential_words(lm, [labelled], source)[0] is not None
+            assert with_label(lm, text).label == likeliest
+            (found,) = influential_words(lm, [text], source)
+            assert found is not None and found.label == likeliest and found.words
 
 
 def test_a_label_that_is_there_or_not_needed_is_left_alone() -> None:
     lm = tiny_lm()
-    for text, source in (
-        (Text("bad", label="small", choices=CHOICES), "occlusion"),
-        (TEXT, "cot"),
-        (Text("bad"), "occlusion"),
-    ):
-        assert with_label(lm, text, source) is text
+    for text in (Text("bad", label="small", choices=CHOICES), Text("bad")):
+        assert with_label(lm, text) is text
+    (found,) = influential_words(lm, [Text("bad", label="small", choices=CHOICES)], "occlusion")
+    assert found is not None and found.label is None
 
 
 def test_a_text_that_is_too_long_to_ask_gets_the_first_choice() -> None:
     lm = tiny_lm()
-    assert with_label(lm, Text("bad " * 500, choices=CHOICES), "occlusion").label == CHOICES[0]
+    assert with_label(lm, Text("bad " * 500, choices=CHOICES)).label == CHOICES[0]

@@ -10,7 +10,7 @@ from prunescope.lm.errors import BadText, NotFinite
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.answering import answer
 from prunescope.nsa.gradient import word_gradients
-from prunescope.nsa.labels import MEASURED_BY, labelled
+from prunescope.nsa.labels import labelled
 from prunescope.nsa.occlusion import label_drops
 from prunescope.nsa.own_label import with_label
 from prunescope.nsa.preparation import Options, prepare
@@ -37,19 +37,19 @@ def test_what_a_tokenizer_appends_changes_nothing(ends: tuple[str, ...]) -> None
     assert question_ids(lm.tokenizer, "so") == question_ids(plain.tokenizer, "so")
     assert answer(lm, "the room was", 8) == answer(plain, "the room was", 8)
     own = Text("the food was bad", choices=("kind", "small"))
-    assert with_label(lm, own, "occlusion") == with_label(plain, own, "occlusion")
+    assert with_label(lm, own) == with_label(plain, own)
     found = labelled(lm.tokenizer, "the food was", "bad")
     assert found == labelled(plain.tokenizer, "the food was", "bad") and found.count > 0
     made, wanted = (prepare(one, [TEXT], Options(source="occlusion"), lambda *_: None).examples for one in (lm, plain))
     assert made == wanted
 
 
-@pytest.mark.parametrize("source", MEASURED_BY)
+@pytest.mark.parametrize("source", ["occlusion", "gradient"])
 def test_numbers_that_are_not_finite_are_never_a_text_that_is_too_long(source: str) -> None:
     lm = tiny_lm()
     decoder_layers(lm.model)[1].mlp.down_proj.weight[3, 5] = float("nan")
     with pytest.raises(NotFinite, match=r"tiny gives no finite number, not finite from layer 1 on; its weight") as said:
-        SOURCES[source](TEXT, lm)
+        SOURCES[source](TEXT, lm, False)
     assert "too long" not in str(said.value) and "float32" not in str(said.value)
     with pytest.raises(NotFinite):
         prepare(lm, [TEXT], Options(source=source), lambda *_: None)

@@ -1,6 +1,7 @@
 """Influential words: their positions in a text, and the words named by a model's answer."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from prunescope.lm.errors import BadInput, BadText
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.answering import Answer, answer
+from prunescope.nsa.labels import largest
 from prunescope.nsa.prompts import QUESTIONS, question, question_ids, words_prompt
 from prunescope.nsa.texts import Text
 from prunescope.nsa.word_lists import is_finished, is_one_line
@@ -43,11 +45,11 @@ def test_a_manual_word_must_stand_in_its_text() -> None:
 
 
 def test_manual_words_are_reported_text_by_text() -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, tuple[str, ...]]] = []
     texts = [Text("the food was bad", words=("Bad", "bad")), Text("the room was small")]
-    found = influential_words(tiny_lm(), texts, "manual", on_text=lambda done, total: seen.append((done, total)))
+    found = influential_words(tiny_lm(), texts, "manual", on_text=lambda done, found: seen.append((done, found.words)))
     assert [words.words for words in found] == [("Bad",), ()]
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(1, ("Bad",)), (2, ())]
 
 
 @pytest.mark.parametrize(("texts", "message"), [([], "no texts"), ([Text("ok"), Text(" \n")], "text 2 of 2 is empty")])
@@ -57,9 +59,9 @@ def test_empty_texts_are_refused(texts: list[Text], message: str) -> None:
 
 
 def test_an_unknown_source_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="'guess' is unknown: choose one of manual, cot, occlusion, gradient"):
+    with pytest.raises(BadInput, match="'guess' is unknown: choose one of manual, auto, cot, cot-free, occlusion, gradient"):
         influential_words(tiny_lm(), [Text("x")], "guess")
-    assert set(SOURCES) == {"manual", "cot", "occlusion", "gradient"}
+    assert set(SOURCES) == {"manual", "auto", "cot", "cot-free", "occlusion", "gradient"}
 
 
 def test_the_prompt_is_figure_two() -> None:
@@ -146,8 +148,8 @@ def test_an_answer_ends_with_the_end_token() -> None:
 
 
 def test_a_question_too_long_for_the_context_has_no_answer() -> None:
-    found = influential_words(tiny_lm(), [Text("the food was bad " * 20)], "cot")
-    assert found == [None]
+    for source in ("cot", "cot-free", "auto"):
+        assert influential_words(tiny_lm(), [Text("the food was bad " * 20)], source) == [None]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ def test_an_answer_without_the_template_says_why() -> None:
     assert lm.tokenizer is not None
     lm.model.config.max_position_embeddings = 4096
     lm.tokenizer.chat_template = "{{ raise_exception('no') }}"
-    (found,) = influential_words(lm, [Text("the food was bad")], "cot")
+    (found,) = influential_words(lm, [Text("the food was bad")], "cot-free")
     assert found is not None and found.answer is not None
     assert found.plain_reason == "it raises TemplateError: no"
 
@@ -236,7 +238,35 @@ def test_the_shipped_model_answers_with_words_or_says_what_it_named() -> None:
     from prunescope.lm.loading import load
 
     text = Text("The room was filthy and the staff were terrible, but the breakfast was delicious.")
-    (found,) = influential_words(load("demo", device="cpu"), [text], "cot")
-    assert found.answer
+    (found,) = influential_words(load("demo", device="cpu"), [text], "cot-free")
+    assert found is not None and found.answer and found.source == "cot-free"
     assert all(occurrences(word, text.text) for word in found.words)
     assert not any(occurrences(word, text.text) for word in found.dropped)
+
+
+def test_the_largest_effects_are_kept_and_one_word_if_none_supports_the_label() -> None:
+    amounts = {"the": 0.01, "bad": 2.0, "food": -3.0, "awful": 1.0}
+    assert largest(amounts) == {"bad": 2.0, "awful": 1.0}
+    assert largest({"the": -0.01, "bad": -2.0}) == {"bad": -2.0}
+    assert largest({}) == {}
+    assert len(largest({str(number): 1.0 for number in range(9)})) == 5
+
+
+def test_auto_takes_the_words_that_a_text_comes_with() -> None:
+    given, asked = influential_words(
+        tiny_lm(), [Text("the food was bad", words=("bad",)), Text("the food was bad", label="small")], "auto"
+    )
+    assert given is not None and given.words == ("bad",) and given.source == "manual"
+    assert asked is not None and asked.source == "occlusion"  # the question does not fit into 128 tokens
+    assert len(asked.amounts) == len(asked.words) > 0
+
+
+@pytest.mark.parametrize("source", ["cot-free", "occlusion", "gradient"])
+def test_function_words_are_left_out_on_request(source: str) -> None:
+    lm = tiny_lm()
+    text = Text("was food of the", label="small", after=" so")
+    (found,) = influential_words(lm, [text], source, content=True)
+    if source != "cot-free":
+        assert found is not None and found.words == ("food",)
+        (other,) = influential_words(lm, [replace(text, text="of the")], source, content=True)
+        assert other is not None and other.words == ()
