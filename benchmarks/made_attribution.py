@@ -115,7 +115,7 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
     shape = (size.layers, size.neurons)
     seconds = {"record": 0.0, "store": 0.0}
 
-    def silent(_stage: str, _done: int, _total: int, _unit: str) -> None:
+    def silent(_stage: str, _done: int, _total: int, _unit: str, _message: str = "") -> None:
         """Ignore progress."""
 
     with ActivationWriter(

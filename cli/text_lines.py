@@ -9,7 +9,8 @@ MAX_LINES = 20
 
 def text_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     """Lines for the terminal from an attribution's summary (nsa/tables.py): the words of each text with their source
-    and numbers, texts that were left out or have no influential words, and words that do not occur in their text. Texts are numbered from 1, as on the pages."""
+    and numbers, texts that were left out or have no influential words, and words that do not occur in their text.
+    Texts are numbered from 1, as on the pages."""
     if summary["plain_question"]:
         yield f"asked the plain question: the chat template was not used ({summary['plain_question']})"
     yield from _cut([line for each in summary["found"] if (line := _found(each))])

@@ -44,7 +44,7 @@ def cell(result: TaskResult) -> str:
 def words_answers(lm: LanguageModel) -> tuple[int, int, int]:
     """Numbers of reviews, of answers that can be parsed, and of those that name only words of their text."""
     texts = [Text(text=text) for text in file_documents(REVIEWS)]
-    found = influential_words(lm, texts, "cot")
+    found = influential_words(lm, texts, "cot-free")
     parsed = [f for f in found if f is not None and (f.words or f.dropped)]
     return len(texts), len(parsed), sum(1 for f in parsed if not f.dropped)
 

@@ -18,9 +18,9 @@ MAX_ROWS = 5
 """Maximum number of rows, or of values of an axis, listed in a label."""
 MAX_WORDS = 5
 WORD_SOURCES = {
-    "auto": "listed by the model, else found by occlusion",
+    "auto": "named by the model, else found by occlusion",
     "manual": "chosen by hand",
-    "cot": "listed by the model",
+    "cot": "named by the model",
     "cot-free": "named in the model's free answer",
     "occlusion": "found by occlusion",
     "gradient": "found by gradient",

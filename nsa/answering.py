@@ -17,6 +17,7 @@ MAX_TOKENS = 128
 MIN_TOKENS = 32
 """Minimum number of tokens that the context must have free for an answer; enough for a list of about ten words."""
 
+
 @dataclass(frozen=True)
 class Answer:
     """The model's answer. `plain_reason` is the reason why the tokenizer's chat template was not used; None if it was

@@ -74,7 +74,9 @@ def list_items(lm: LanguageModel, prompt: str, text: str, content: bool = False)
         if not inside and not more:
             break
         log_p = next_logits.after(ids).float().log_softmax(-1)
-        if begun.complete and _total(log_p, closing if more else {*closing, *behind}) >= _total(log_p, {*inside, *more}):
+        if begun.complete and _total(log_p, closing if more else {*closing, *behind}) >= _total(
+            log_p, {*inside, *more}
+        ):
             break
         token = max([*inside, *more], key=lambda token: float(log_p[token]))
         if bool(log_p[token].isnan()):

@@ -51,6 +51,8 @@ def items_of(text: str, content: bool = False) -> dict[str, Item]:
         for last in range(first, min(first + MAX_PHRASE_WORDS, len(words))):
             if last > first and not _joins(text[words[last - 1][1] : words[last][0]]):
                 break
+            if last > first and "_" in text[start : words[last][1]]:
+                break  # an underscore may stand for a space, so that such a phrase has several spellings
             phrase = " ".join(text[start : words[last][1]].split())
             if not content or is_content(phrase):
                 found.setdefault(fold(phrase), Item(phrase, frozenset(folded[first : last + 1])))

@@ -120,7 +120,9 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
         del tokens[index]
     if not tokens:
         raise TextsTooLong("all texts are too long to ask this model for their influential words: shorten them")
-    labelled = [replace(text, label=found[i].label or text.label) if i in found else text for i, text in enumerate(texts)]
+    labelled = [
+        replace(text, label=found[i].label or text.label) if i in found else text for i, text in enumerate(texts)
+    ]
     every = make_examples(tokens, labelled, found)
     # The user may say that a text has no influential word; a text for which a source found none is left out.
     made = [example for example in every if example.words or found[example.index].source == "manual"]

@@ -95,8 +95,8 @@ class Question:
 def question(tokenizer: PreTrainedTokenizerBase, prompt: str, begun: str = "") -> Question:
     """Tokenise a question, with the tokenizer's chat template or, when there is no usable template, as plain text.
 
-    `begun` is the beginning of the answer; in plain text a space precedes it. A template is a third-party program that may raise any exception, expect another message format, or omit the
-    question.
+    `begun` is the beginning of the answer; in plain text a space precedes it. A template is a third-party program that
+    may raise any exception, expect another message format, or omit the question.
     """
     try:
         text, reason = _rendered(tokenizer, prompt), None

@@ -49,6 +49,7 @@ _EXPLANATION = re.compile(r"\s*[:：]|\s+[-–—=→|]+>?\s|\s+\(")  # noqa: RU
 _AND = re.compile(rf"\s*[{_SEPARATORS}]?\s+(?:and|or|&)\s+|\s*[{_SEPARATORS}]\s*", re.IGNORECASE)
 _SPAN = re.compile(rf"(?:\*\*|__|[*`{_OPENING}])+(?P<inner>[^\n]+?)(?:\*\*|__|[*`{_CLOSING}])+(?!\w)")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+_BETWEEN_SENTENCES = re.compile(rf"(?<=[.!?])\s+|(?<=[.!?][{_CLOSING}])\s+")
 
 
 def parse_answer(answer: str, text: str = "") -> tuple[str, ...]:
@@ -212,10 +213,11 @@ def _introduced(lines: Sequence[str]) -> Iterator[list[str]]:
                 and (len(items) > 1 or _word_count(items[0]) <= 2)
             ):
                 yield items
-        spans = list(_SPAN.finditer(line))
-        start = line[: spans[0].start()].strip() if spans else ""
-        if _NOUN.search(start) or (_SPEAKS_OF_WORDS.search(start) and _VERB.search(start)):
-            yield _short([_without_stop(_bare(span["inner"])) for span in spans])
+        for sentence in _BETWEEN_SENTENCES.split(line):
+            spans = list(_SPAN.finditer(sentence))
+            start = sentence[: spans[0].start()].strip() if spans else ""
+            if _NOUN.search(start) or (_SPEAKS_OF_WORDS.search(start) and _VERB.search(start)):
+                yield _short([_without_stop(_bare(span["inner"])) for span in spans])
 
 
 def _a_line_each(lines: Sequence[str]) -> list[str]:

@@ -89,7 +89,7 @@ class ExampleSummary(Document):
     model_label: bool = False  # whether the dense model predicted the label, because the text had none
     words: list[str]
     source: str | None = None  # the source that found the words; None in attributions of earlier versions
-    found: list[kept.FoundWord] = []  # the words with their probability or effect
+    found: list[kept.FoundWord] = Field(default=[])  # the words with their probability or effect
     dropped: list[str]  # words that the model named although they are not in the text
     answer: str | None  # the model's complete answer to the prompt that asks for the influential words
 

@@ -33,7 +33,7 @@ class TextWords(Document):
     words: list[str]
     spans: list[WordSpan]  # in order, without overlaps
     source: str | None = None  # the source that found the words; None if they are not known to come from one
-    found: list[FoundWord] = []  # the words with their probability or effect
+    found: list[FoundWord] = Field(default=[])  # the words with their probability or effect
     covered: list[str]  # influential words without a span: they occur only within longer influential words
 
 

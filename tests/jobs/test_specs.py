@@ -162,15 +162,15 @@ def test_words_are_manual_where_the_texts_carry_them() -> None:
         return spec.words.source, spec.prompt
 
     assert source({}) == ("manual", "none")
-    assert source({"texts": ["The food was bad"]}) == ("cot", "none")
+    assert source({"texts": ["The food was bad"]}) == ("auto", "none")
     assert source({"texts": {"dataset": "reviews"}}) == ("manual", "reviews")
-    assert source({"texts": {"dataset": "sst2"}, "prompt": "none"}) == ("cot", "none")
+    assert source({"texts": {"dataset": "sst2"}, "prompt": "none"}) == ("auto", "none")
     assert source({"texts": {"dataset": "reviews", "indices": [3, 1]}}) == ("manual", "reviews")
-    assert source({"texts": {"dataset": "sst2", "indices": [3, 1]}}) == ("cot", "sst2")
+    assert source({"texts": {"dataset": "sst2", "indices": [3, 1]}}) == ("auto", "sst2")
     assert source({"words": "occlusion", "prompt": "yelp"}) == ("occlusion", "yelp")
     assert source({"texts": {"dataset": "rte"}, "words": "occlusion"}) == ("occlusion", "rte")
-    assert source({"texts": {"dataset": "rte"}, "prompt": "yelp"}) == ("cot", "yelp")
-    assert source({"texts": {"dataset": "paws"}}) == ("cot", "paws")
+    assert source({"texts": {"dataset": "rte"}, "prompt": "yelp"}) == ("auto", "yelp")
+    assert source({"texts": {"dataset": "paws"}}) == ("auto", "paws")
 
 
 def test_layers_are_a_set() -> None:
@@ -253,7 +253,7 @@ def test_layers_are_a_set() -> None:
             {"texts": {"dataset": "sst2"}, "words": "manual"},
             "words.source",
             "manual",
-            "cot or occlusion or gradient",
+            "auto or cot or cot-free or occlusion or gradient",
         ),
         ("attribute", {"texts": {"dataset": "sst"}}, "texts.dataset", "sst", "did you mean 'sst2'"),
         ("attribute", {"texts": {"dataset": "sst", "indices": [0]}}, "texts.dataset", "sst", "did you mean 'sst2'"),
@@ -278,7 +278,7 @@ def test_layers_are_a_set() -> None:
         ),
         ("attribute", {"floor": 1}, "floor", 1, "less than 1"),
         ("attribute", {"special_tokens": "some"}, "special_tokens", "some", "true or false"),
-        ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: manual"),
+        ("attribute", {"words": {"source": "guess"}}, "words.source", "guess", "known: auto, manual"),
         ("attribute", {"prompt": "sst1"}, "prompt", "sst1", "did you mean 'sst2'"),
         ("attribute", {"prompt": "rte"}, "prompt", "rte", "cannot be used for other texts"),
         (
@@ -288,7 +288,7 @@ def test_layers_are_a_set() -> None:
             "rte",
             "cannot be used for other texts",
         ),
-        ("attribute", {"texts": {"dataset": "paws"}, "words": "gradient"}, "words.source", "gradient", "use cot"),
+        ("attribute", {"texts": {"dataset": "paws"}, "words": "gradient"}, "words.source", "gradient", "use auto or cot"),
         ("attribute", {"causal": "sst"}, "causal", "sst", "did you mean 'sst2'"),
         ("attribute", {"causal": {}}, "causal.task", None, "is needed"),
         ("attribute", {"causal": {"task": "sst2", "draws": 1}}, "causal.draws", 1, "greater than or equal to 2"),

@@ -313,7 +313,7 @@ def test_no_influential_word_survives(tmp_path: Path) -> None:
         return LanguageModel(model, tokenizer, "scripted", torch.float32, torch.device("cpu"))
 
     with pytest.raises(NoInfluentialWords) as raised:
-        run(tmp_path / "a", scripted, [], [Text("the food was bad"), Text("kind staff")], Options(source="cot"))
+        run(tmp_path / "a", scripted, [], [Text("the food was bad"), Text("kind staff")], Options(source="cot-free"))
     assert str(raised.value) == (
         "no influential word is left in any of 2 texts; the dense model answered “[awful, dull]”, “[awful, dull]”; "
         "named, but in no text: “awful”, “dull”: "

@@ -42,7 +42,9 @@ def sentencepiece(unigram: bool) -> PreTrainedTokenizerFast:
     bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
     if unigram:
         pieces = ["▁", ",", "[", "]", "▁the", "▁k", "ind", ",k", "n", "o", "t", "▁not", "s", "m", "a", "ll", "▁["]
-        core = Tokenizer(Unigram([("<unk>", 0.0), *((piece, -1.0) for piece in pieces), *((b, -9.0) for b in bytes_)], 0, True))
+        core = Tokenizer(
+            Unigram([("<unk>", 0.0), *((piece, -1.0) for piece in pieces), *((b, -9.0) for b in bytes_)], 0, True)
+        )
     else:
         core = Tokenizer(BPE(unk_token="<unk>", byte_fallback=True))
         trainer = trainers.BpeTrainer(vocab_size=40, special_tokens=["<unk>", *bytes_], show_progress=False)
@@ -85,7 +87,10 @@ def test_sequences_of_tokens_spell_their_items(name: str) -> None:
     tokenizer = TOKENIZERS[name]()
     items = items_of(TEXT)
     assert comma_length(tokenizer) == 1
-    for spelled, separators in ((first_spellings(tokenizer, items), ("",)), (further_spellings(tokenizer, items), (",", ", "))):
+    for spelled, separators in (
+        (first_spellings(tokenizer, items), ("",)),
+        (further_spellings(tokenizer, items), (",", ", ")),
+    ):
         assert list(spelled.sequences) == sorted(set(spelled.sequences)) and set(spelled.items) == set(items)
         for ids, item in zip(spelled.sequences, spelled.items, strict=True):
             whole = tokenizer.decode([*tokenizer("x", add_special_tokens=False)["input_ids"], *ids]).strip()[1:]

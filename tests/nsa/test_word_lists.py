@@ -214,3 +214,30 @@ def test_where_a_list_ends(answer: str, finished: bool) -> None:
 )
 def test_where_a_plain_answer_ends(answer: str, ended: bool) -> None:
     assert is_one_line(answer) is ended
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "expected"),
+    [
+        (
+            'The text is a rhetorical question, and the answer is "too slim." The most relevant words to determining '
+            'its sentiment are "slim" and "the story is just too slim."',
+            "for starters , the story is just too slim .",
+            ("slim",),
+        ),
+        (
+            'The words that are most relevant to determining the sentiment of the text are:\n\n- "coughs and sputters"'
+            '\n- "on its own conceit"\n- "coughs and sputters"\n- "coughs and',
+            "coughs and sputters on its own conceit .",
+            ("coughs and sputters", "on its own conceit"),
+        ),
+        (
+            "The words that are most relevant are:\n\n- Smart: This is a highly relevant word.\n- Blisteringly: It "
+            "conveys a strong sense.",
+            "smart , provocative and blisteringly funny .",
+            ("Smart", "Blisteringly"),
+        ),
+    ],
+)
+def test_real_answers_of_a_small_model(answer: str, text: str, expected: tuple[str, ...]) -> None:
+    assert tuple(dict.fromkeys(parse_answer(answer, text)))[: len(expected)] == expected

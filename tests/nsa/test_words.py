@@ -59,7 +59,9 @@ def test_empty_texts_are_refused(texts: list[Text], message: str) -> None:
 
 
 def test_an_unknown_source_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="'guess' is unknown: choose one of manual, auto, cot, cot-free, occlusion, gradient"):
+    with pytest.raises(
+        BadInput, match="'guess' is unknown: choose one of manual, auto, cot, cot-free, occlusion, gradient"
+    ):
         influential_words(tiny_lm(), [Text("x")], "guess")
     assert set(SOURCES) == {"manual", "auto", "cot", "cot-free", "occlusion", "gradient"}
 

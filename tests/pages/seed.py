@@ -271,5 +271,16 @@ def _summary(examples: list[dict[str, Any]], ranked: int) -> dict[str, Any]:
         "matched": 40,
         "dropped": [{"text": 1, "word": "terrible"}],
         "left_out": [],
+        "found": [
+            {
+                "text": example["index"],
+                "source": "occlusion" if example["index"] else "cot",
+                "words": [
+                    {"word": match["word"], "effect" if example["index"] else "probability": 0.25}
+                    for match in example["words"]
+                ],
+            }
+            for example in examples
+        ],
         "answers": [{"text": 1, "answer": " burnt, bitter, Unpleasant, terrible"}],
     }

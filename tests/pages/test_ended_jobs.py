@@ -20,7 +20,7 @@ ANSWERS = [{"text": "A badly damaged chair.", "answer": "<b>terrible</b>\n1. [ba
 def failed_attribution(site: Site, **more: Any) -> str:
     pruned = [f"pruned:{site.newest('model')}"]
     texts = [{"text": "A badly damaged chair.", "label": "negative"}, {"text": "I adored it."}]
-    spec = {"dense": "demo", "pruned": pruned, "texts": texts, "words": "cot", "layers": [1, 2], **more}
+    spec = {"dense": "demo", "pruned": pruned, "texts": texts, "words": "cot-free", "layers": [1, 2], **more}
     id = site.submit("attribute", spec).id
     job = site.worker.take(id)
     site.worker.say(job, Progress(stage="words", done=2, total=2, unit="texts"), "words: 2 of 2 texts")

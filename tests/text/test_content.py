@@ -6,7 +6,9 @@ from prunescope.text.content import FUNCTION_WORDS, is_content
 from prunescope.text.words import fold
 
 
-@pytest.mark.parametrize("word", ["terrible", "not", "Nobody", "but", "10th", "waste of time", "中文", "\N{PILE OF POO}"])
+@pytest.mark.parametrize(
+    "word", ["terrible", "not", "Nobody", "but", "10th", "waste of time", "中文", "\N{PILE OF POO}"]
+)
 def test_content_words(word: str) -> None:
     assert is_content(word)
 

@@ -212,7 +212,7 @@ def test_a_job_without_words_shows_what_the_model_answered(enqueue: Enqueue, run
     tiny_folder(tiny_root / "long")
     config = json.loads((tiny_root / "long" / "config.json").read_text())
     (tiny_root / "long" / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
-    spec = {"dense": "long", "pruned": ["llama"], "texts": [TEXT], "words": "cot"}
+    spec = {"dense": "long", "pruned": ["llama"], "texts": [TEXT], "words": "cot-free"}
     job = run(enqueue("attribute", spec))
     assert job.state == JobState.FAILED and job.error is not None
     assert job.error["code"] == "no-influential-words"

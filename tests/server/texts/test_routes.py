@@ -64,7 +64,7 @@ def test_several_texts_are_one_attribution(client: TestClient, made_up: MadeUp) 
         ({"text": " \n"}, "texts.0.text", "the text is empty"),
         ({"text": "a" * 200_001}, "texts.0.text", "200000 characters"),
         ({"text": "badly", "words": ["bad"]}, "texts.0.words.0", "not in the text"),
-        ({"text": "a", "source": "guess"}, "words.source", "known: manual"),
+        ({"text": "a", "source": "guess"}, "words.source", "known: auto, manual"),
         ({"text": "a", "source": "manual"}, "texts.0.words", "has no words"),
         ({"texts": []}, "texts", "no text was given"),
         ({}, "body", "give a text"),
