@@ -226,7 +226,14 @@ def test_next_in_rank(tables: AttributionTables) -> None:
 
 
 def test_the_summary(tables: AttributionTables) -> None:
-    added = {"plain_question": None, "without_words": [], "content": False, "found": [], "sinks": True, "sink_tokens": 0}
+    added = {
+        "plain_question": None,
+        "without_words": [],
+        "content": False,
+        "found": [],
+        "sinks": True,
+        "sink_tokens": 0,
+    }
     assert tables.summary().model_dump() == {
         **SUMMARY,
         **added,
