@@ -20,7 +20,7 @@ from prunescope.nsa.matching import match
 from prunescope.nsa.preparation import Options, Prepared, Report, check, check_comparable, prepare, shape_of
 from prunescope.nsa.recording import SeeHidden, record
 from prunescope.nsa.sinks import SinkFinder
-from prunescope.nsa.split.splitter import Splitter, inputs_of
+from prunescope.nsa.split.splitter import Splitter, inputs_of, last_of
 from prunescope.nsa.tables import tables_document
 from prunescope.nsa.texts import Text
 
@@ -88,7 +88,9 @@ def attribute(
         _record(lm, name, prepared, archive, report)
         fractions = masks.masked_fractions(lm.model, zeros)
         splitter.measure(name, lm, dense_weights, arrays, report)
-        archive.unspool(inputs_of(name))
+        splitter.diverge(name, lm, dense_weights, arrays)
+        for temporary in (inputs_of(name), last_of(name)):
+            archive.unspool(temporary)
         device = lm.device
         del lm
         comparisons[name] = compare(archive, name, prepared, options, arrays, base, device, report)
@@ -120,6 +122,7 @@ def _record(
             indices=[example.index for example in prepared.examples],
             see_hidden=see_hidden,
             receive_inputs=partial(archive.spool, inputs_of(variant)),
+            receive_last=partial(archive.spool, last_of(variant), 0),
             on_batch=lambda done, total: report(f"record {variant}", done, total, "texts"),
         )
     except NotFinite as error:

@@ -132,14 +132,15 @@ def _pieces(
     tokens, values). Weights are converted once; both models' inputs go through a matrix together."""
     hidden = input_width(dense.layer)
     size = max(1, MAX_WEIGHTS // hidden)
-    for rows in _slices(neurons, size):
+    for rows in slices(neurons, size):
         weights = [parts_of(side.layer, rows, device, side.dtype) for side in (dense, pruned)]
-        for some in _slices(slice(0, tokens), max(1, MAX_PAIRS // max(rows.stop - rows.start, hidden))):
+        for some in slices(slice(0, tokens), max(1, MAX_PAIRS // max(rows.stop - rows.start, hidden))):
             both = torch.cat([torch.from_numpy(side.inputs(some)).to(device) for side in (dense, pruned)])
             of_dense, of_pruned = (form.activations(parts, both).chunk(2, dim=1) for parts in weights)
             yield rows, some, (of_dense[0], of_dense[1], of_pruned[0], of_pruned[1])
 
 
-def _slices(whole: slice, size: int) -> Iterator[slice]:
+def slices(whole: slice, size: int) -> Iterator[slice]:
+    """Yield consecutive slices of at most `size` items of a slice."""
     for first in range(whole.start, whole.stop, size):
         yield slice(first, min(first + size, whole.stop))

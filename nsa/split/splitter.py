@@ -19,6 +19,7 @@ from prunescope.nsa import scoring
 from prunescope.nsa.archive import Archive
 from prunescope.nsa.preparation import Options, Prepared, Report
 from prunescope.nsa.split.changes import Marks, Side, split_block
+from prunescope.nsa.split.divergence import Head, Predictions, comparable, divergences, find_head
 from prunescope.nsa.split.form import Form, find_form, input_width
 from prunescope.nsa.tables import top_count
 
@@ -34,14 +35,20 @@ def inputs_of(variant: str) -> str:
     return f"inputs/{variant}"
 
 
+def last_of(variant: str) -> str:
+    """Return the name of the temporary file with the decoder's results of a variant."""
+    return f"last/{variant}"
+
+
 @dataclass(frozen=True)
 class Splitter:
-    """What the split of every variant needs: the dense model's forms (layer -> form, of the layers that have one), the
-    name of its variant, and the type in which it computed."""
+    """What the split of every variant needs: the dense model's forms (layer -> form, of the layers that have one) and
+    head (None: it has none that is known), the name of its variant, and the type in which it computed."""
 
     dense: str
     dtype: torch.dtype
     forms: dict[int, Form]
+    head: Head | None
     archive: Archive
     prepared: Prepared
     options: Options
@@ -49,7 +56,8 @@ class Splitter:
 
     @classmethod
     def of(cls, lm: LanguageModel, dense: str, archive: Archive, prepared: Prepared, options: Options) -> "Splitter":
-        """Find the forms of all recorded layers, from the recorded inputs and activations of the dense model."""
+        """Find the forms of all recorded layers, from the recorded inputs and activations of the dense model, and its
+        head."""
         forms = {}
         tokens = min(CHECKED_TOKENS, len(prepared.positions.text))
         for layer, module in enumerate(decoder_layers(lm.model)):
@@ -61,7 +69,8 @@ class Splitter:
             form = find_form(module, inputs, torch.from_numpy(recorded).to(lm.device))
             if form is not None:
                 forms[layer] = form
-        return cls(dense, lm.model.dtype, forms, archive, prepared, options)
+        head = find_head(lm.model, prepared.examples[0].token_ids)
+        return cls(dense, lm.model.dtype, forms, head, archive, prepared, options)
 
     def measure(
         self,
@@ -97,6 +106,21 @@ class Splitter:
             drop = np.divide(-parts[kind], parts["dense"], out=np.full(known.shape, np.nan), where=known)
             arrays[f"{kind}_drop/{variant}"] = drop.astype(np.float32)
         self.documents[variant] = {"layers": shares, "top": _top(parts, arrays)}
+
+    def diverge(self, variant: str, lm: LanguageModel, weights: LanguageModel, arrays: dict[str, np.ndarray]) -> None:
+        """Add the array `kl` of a variant, whose model is `lm`; `weights` is the dense model, memory-mapped. Does
+        nothing if the dense model's head is unknown or the variant's has another shape."""
+        embeddings = [model.get_output_embeddings() for model in (weights.model, lm.model)]
+        if self.head is None or not comparable(*embeddings):
+            return
+        sides = [
+            Predictions(embedding, dtype, partial(self.archive.spooled, last_of(name), 0))
+            for embedding, dtype, name in zip(
+                embeddings, (self.dtype, lm.model.dtype), (self.dense, variant), strict=True
+            )
+        ]
+        tokens = len(self.prepared.positions.text)
+        arrays[f"kl/{variant}"] = divergences(self.head, sides[0], sides[1], tokens, lm.device)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document of all variants, with the layers whose MLP has no form (`missing`)."""

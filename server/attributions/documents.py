@@ -92,6 +92,8 @@ class ExampleSummary(Document):
     found: list[kept.FoundWord] = Field(default=[])  # the words with their probability or effect
     dropped: list[str]  # words that the model named although they are not in the text
     answer: str | None  # the model's complete answer to the prompt that asks for the influential words
+    # pruned variant -> mean KL(dense || pruned) of the next-token predictions over the text's tokens, in nats
+    divergence: dict[str, float] = Field(default={})
 
 
 class ScoreMap(kept.RankMap):
@@ -156,6 +158,8 @@ class AttributionDocument(AttributionSummary):
     top_neurons: list[NeuronRow]
     damaged_neurons: list[NeuronRow]
     controls: list[ControlsRow]
+    split: kept.VariantSplit | None = None  # the changes of ``variant`` in own and upstream parts
+    not_split: list[int] = Field(default=[])  # layers whose changes could not be split
     causal: CausalDocument | None = None  # None if the attribution had no causal stage
     provenance: str  # one line: models, method, texts, seeds
     job: Link | None

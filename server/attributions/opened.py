@@ -88,6 +88,8 @@ class OpenAttribution:
         answers = {answer.text: answer.answer for answer in self.summary.answers}
         found = {each.text: each for each in self.summary.found}
         answered = {each.text for each in self.summary.model_labels}
+        measured = [(name, self.divergence_of(name)) for name in self.store.variants[1:]]
+        divergence = {name: values for name, values in measured if values is not None}
         return [
             ExampleSummary(
                 index=example.index,
@@ -99,8 +101,9 @@ class OpenAttribution:
                 found=found[example.index].words if example.index in found else [],
                 dropped=[dropped.word for dropped in self.summary.dropped if dropped.text == example.index],
                 answer=answers.get(example.index),
+                divergence={name: _mean(values[place]) for name, values in divergence.items()},
             )
-            for example in self.examples
+            for place, example in enumerate(self.examples)
         ]
 
     @property
@@ -120,6 +123,12 @@ class OpenAttribution:
             f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
         ]
         return "; ".join(parts)  # not " · ", which is part of the models' labels
+
+    def divergence_of(self, variant: str) -> list[list[float]] | None:
+        """KL(dense || pruned) of the next-token predictions of a pruned variant, one list for each example; None for
+        the dense model, and if it was not measured."""
+        values = self.tables.divergence(variant) if variant in self.store.variants[1:] else None
+        return None if values is None else [values[span].tolist() for span in self.store.spans]
 
     def row(self, row: kept.NeuronRow) -> NeuronRow:
         """A neuron's row of the tables, with the address of the neuron's page."""
@@ -149,6 +158,10 @@ class OpenAttribution:
             message = f"there is no example {example}; the examples are {', '.join(names)}"
             raise bad_field("example", example, names, message)
         return known.index(example)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 def no_such_neuron(error: NoSuchNeuron) -> Problem:

@@ -177,6 +177,8 @@ def attribution_document(
             for row in tables.damaged(variant=chosen, layer=layer, by=order, limit=ROWS)
         ],
         controls=_controls(opened),
+        split=tables.split(chosen),
+        not_split=tables.not_split,
         causal=_causal(opened),
         provenance=opened.provenance,
         job=job_link(record) if record else None,

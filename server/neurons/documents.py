@@ -17,6 +17,8 @@ class Variant(VariantSummary):
     """A variant with the neuron's raw (signed) activations."""
 
     activations: list[list[float]]  # [example][token]
+    own: list[list[float]] | None = None  # [example][token]: the part of pruned - dense due to the neuron's own weights
+    divergence: list[list[float]] | None = None  # [example][token]: KL(dense || pruned) in nats of the next token
 
 
 class NeuronControls(Document):
@@ -63,6 +65,7 @@ class NeuronDocument(NeuronDetail):
     neurons: int  # per layer
     neuron_count: int  # number of ranked neurons
     not_ranked: str | None  # reason why the neuron has no rank, as a sentence
+    not_split: list[int] = Field(default=[])  # layers whose changes could not be split into own and upstream parts
     activation: str  # relu, abs or raw: transforms the activations in the Score and in ``words``
     controls: dict[str, NeuronControls]
     neighbours: Neighbours
@@ -105,6 +108,7 @@ class LayerHeatmap(Document):
     rows: list[HeatRow]
     largest: float  # largest magnitude of all values
     largest_difference: float
+    own: dict[str, float | None] = Field(default={})  # by variant: share of the layer's change by its own weights
     cursor: int  # position of the first row in the layer's ranking
     previous: str | None  # address of the rows before these
     next: str | None

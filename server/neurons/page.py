@@ -21,6 +21,7 @@ from prunescope.server.neurons.view import (
     variant_picker,
     view_state,
 )
+from prunescope.server.neurons.why import WhyCard, why_card
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Fact, Href, Option, Picker, picker
@@ -71,6 +72,7 @@ class NeuronPage:
     file_query: str
     json_href: str
     reading: Reading
+    why: WhyCard | None
     answering_href: str
     words: list[WordLine]
     words_here: bool  # ``words`` are the shown text's, else those of all texts
@@ -140,6 +142,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
         file_query=urls.with_state("", **files),
         json_href=urls.api(document.href),
         reading=reading,
+        why=why_card(document, reading.pruned),
         answering_href=urls.answering(
             document.attribution, example=view.example, token=None if token is None else token.position
         ),
@@ -150,6 +153,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
             "rows": token_rows(reading),
             "chosen": None if reading.chosen is None else reading.chosen.position,
             "neuron": document.name,
+            "panes": ["dense", "pruned", "difference", *reading.cause_scales],
         },
         own=own,
     )

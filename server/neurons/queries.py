@@ -2,6 +2,7 @@
 neurons of a word or token."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -47,12 +48,18 @@ def neuron_document(
     except NoSuchNeuron as error:
         raise no_such_neuron(error) from None
     detail = tables.neuron(layer, neuron)
+    own = {name: part for name, part in store.own_of(layer, neuron).items() if np.isfinite(part).all()}
     return NeuronDocument(
         **dict(detail),
         attribution=opened.id,
         examples=opened.examples,
         variants=[
-            Variant(**dict(variant), activations=[values[variant.name][span].tolist() for span in store.spans])
+            Variant(
+                **dict(variant),
+                activations=_by_text(opened, values[variant.name]),
+                own=_by_text(opened, own.get(variant.name)),
+                divergence=opened.divergence_of(variant.name),
+            )
             for variant in opened.variants
         ],
         label=opened.label,
@@ -67,6 +74,7 @@ def neuron_document(
         if detail.rank is not None
         else f"The sum of its {opened.summary.activation} activations over all tokens is too close to zero for a share "
         "of it to mean anything: it lies under its layer's floor.",
+        not_split=tables.not_split,
         activation=opened.summary.activation,
         controls=_controls(opened, detail),
         neighbours=_neighbours(opened, layer, neuron, detail.rank),
@@ -83,6 +91,15 @@ def variant_margins(stores: Stores, opened: OpenAttribution) -> dict[str, list[M
     found = margins_of(stores, opened.spec["dense"], pruned, (opened.store.layers, opened.store.neurons))
     named = zip(opened.store.variants[1:], pruned, strict=True)
     return {name: found[reference] for name, reference in named if reference in found}
+
+
+@overload
+def _by_text(opened: OpenAttribution, values: np.ndarray) -> list[list[float]]: ...
+@overload
+def _by_text(opened: OpenAttribution, values: np.ndarray | None) -> list[list[float]] | None: ...
+def _by_text(opened: OpenAttribution, values: np.ndarray | None) -> list[list[float]] | None:
+    """Values [tokens] as one list for each example."""
+    return None if values is None else [values[span].tolist() for span in opened.store.spans]
 
 
 def _controls(opened: OpenAttribution, detail: kept.NeuronDetail) -> dict[str, NeuronControls]:
@@ -181,6 +198,7 @@ def layer_heatmap(
         ],
         largest=_largest(cut.values()),
         largest_difference=_largest(array - dense for array in cut.values()),
+        own=_own_of_layer(opened, layer),
         cursor=window.offset,
         previous=rows_from(max(0, window.offset - window.limit)) if window.offset else None,
         next=rows_from(after) if after else None,
@@ -188,6 +206,17 @@ def layer_heatmap(
         layer_down=urls.layer(opened.id, opened.layers[place - 1], **state) if place > 0 else None,
         href=rows_from(window.offset),
     )
+
+
+def _own_of_layer(opened: OpenAttribution, layer: int) -> dict[str, float | None]:
+    splits = {variant: opened.tables.split(variant) for variant in opened.store.variants[1:]}
+    return {
+        variant: row.own
+        for variant, split in splits.items()
+        if split is not None
+        for row in split.layers
+        if row.layer == layer
+    }
 
 
 def most_rows(opened: OpenAttribution, example: int | None) -> int:

@@ -33,6 +33,13 @@ class Token:
     pruned: float
     dense_raw: float
     pruned_raw: float
+    own: float | None  # the part of pruned_raw - dense_raw that is due to the neuron's own weights
+    divergence: float | None  # KL(dense || pruned) of the prediction of the next token, in nats
+
+    @property
+    def upstream(self) -> float | None:
+        """The part of ``pruned_raw - dense_raw`` that is due to changed inputs."""
+        return None if self.own is None else self.pruned_raw - self.dense_raw - self.own
 
     @property
     def aside(self) -> bool:
@@ -56,6 +63,16 @@ class Token:
             f"{formats.activation(self.pruned)}, {formats.signed(self.difference)}; raw: dense {self.dense_raw!r}, "
             f"pruned {self.pruned_raw!r}"
         )
+
+    @property
+    def causes(self) -> list[str]:
+        """The parts of the raw change, and the divergence, each as a short text; empty where they were not measured."""
+        found = []
+        if self.own is not None and self.upstream is not None:
+            found.append(f"own weights {formats.signed(self.own)}, upstream {formats.signed(self.upstream)}")
+        if self.divergence is not None:
+            found.append(f"next token: KL {formats.decimal(self.divergence)} nats")
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,8 +100,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Pane:
-    """The shown tokens with the values of the dense model, of the pruned model, or of the difference. ``before`` and
-    ``after`` are the numbers of tokens that are not shown before and after them."""
+    """The shown tokens with one value each: of the dense or the pruned model, of the difference, or of a cause.
+    ``before`` and ``after`` are the numbers of tokens that are not shown before and after them."""
 
     key: str
     title: str
@@ -144,12 +161,38 @@ class Reading:
         """The panes dense, pruned and difference, with the same tokens."""
         dense, pruned, difference = self.scales
         return (
-            self._pane("dense", self.dense.label, dense, self.view.activation),
-            self._pane("pruned", self.pruned.label, pruned, self.view.activation),
-            self._pane("difference", formats.AGAINST_DENSE, difference, None),
+            self._pane("dense", "Dense", self.dense.label, dense, self.view.activation),
+            self._pane("pruned", "Pruned", self.pruned.label, pruned, self.view.activation),
+            self._pane("difference", "Difference", formats.AGAINST_DENSE, difference, None),
         )
 
-    def _pane(self, key: str, subtitle: str, scale: Scale, activation: str | None) -> Pane:
+    @cached_property
+    def cause_scales(self) -> dict[str, Scale]:
+        """Key of a pane of `causes` -> its scale: one for both parts of the change, and one for the divergence. Only of
+        what was measured."""
+        usual = [token for token in self.tokens if not token.aside]
+        scales = {}
+        if self.pruned.own is not None:
+            parts = [abs(part) for token in usual for part in (token.own, token.upstream) if part is not None]
+            scales = dict.fromkeys(("own", "upstream"), Scale(max(parts, default=0.0), self.view.curve))
+        if self.pruned.divergence is not None:
+            largest = max((token.divergence or 0.0 for token in usual), default=0.0)
+            scales["divergence"] = Scale(largest, self.view.curve)
+        return scales
+
+    def causes(self) -> list[Pane]:
+        """The panes own weights, upstream and next token, of what was measured, with the tokens of `panes`."""
+        titles = {
+            "own": ("Own weights", "change by its own weights"),
+            "upstream": ("Upstream", "change by its inputs"),
+            "divergence": ("Next token", "KL(dense ‖ pruned), nats"),
+        }
+        return [
+            self._pane(key, *titles[key], scale, "relu" if key == "divergence" else None)
+            for key, scale in self.cause_scales.items()
+        ]
+
+    def _pane(self, key: str, title: str, subtitle: str, scale: Scale, activation: str | None) -> Pane:
         hues = "lg" if activation is None else "mh"
         shown = self.shown
         cells = []
@@ -158,7 +201,7 @@ class Reading:
             hue, fraction = ("h", 0.0) if token.aside else (hues[value >= 0], scale.fraction(value))
             cells.append(Cell(token, value, hue, fraction, token is self.chosen))
         after = len(self.tokens) - shown.stop
-        return Pane(key, key.capitalize(), subtitle, legend_of(scale, activation), tuple(cells), shown.start, after)
+        return Pane(key, title, subtitle, legend_of(scale, activation), tuple(cells), shown.start, after)
 
 
 def read_example(neuron: NeuronDocument, view: View, place: int) -> Reading:
@@ -179,6 +222,8 @@ def read_example(neuron: NeuronDocument, view: View, place: int) -> Reading:
             pruned=transformed(after, view.activation),
             dense_raw=before,
             pruned_raw=after,
+            own=pruned.own[place][position] if pruned.own else None,
+            divergence=pruned.divergence[place][position] if pruned.divergence else None,
         )
         for position, (before, after) in enumerate(values)
     )
@@ -244,14 +289,12 @@ def legend_of(scale: Scale, activation: str | None) -> Legend:
 
 def token_rows(reading: Reading) -> list[list[str | int | float]]:
     """One row per token for the page's script: name, id, dense, pruned, difference, change, a remark, and the fractions
-    of the three shades."""
+    of the shades of `panes` and `causes`."""
+    usual = zip(("dense", "pruned", "difference"), reading.scales, strict=True)
+    scales = [*usual, *reading.cause_scales.items()]
     rows: list[list[str | int | float]] = []
     for token in reading.tokens:
-        values = (token.dense, token.pruned, token.difference)
-        exact = [
-            0.0 if token.aside else round(scale.fraction(value), 3)
-            for scale, value in zip(reading.scales, values, strict=True)
-        ]
+        exact = [0.0 if token.aside else round(scale.fraction(getattr(token, key)), 3) for key, scale in scales]
         rows.append(
             [
                 token.name,
@@ -276,4 +319,4 @@ def _remark(token: Token) -> str:
         marks.append(f"{name}: not counted, outside of the scale")
     if (token.dense, token.pruned) != (token.dense_raw, token.pruned_raw):
         marks.append(f"raw {formats.activation(token.dense_raw)} → {formats.activation(token.pruned_raw)}")
-    return " · ".join(marks)
+    return " · ".join([*marks, *token.causes])

@@ -19,6 +19,8 @@
                             own word
       deviation             [layers, neurons] float32           standard deviation of the dense activations over the
                             counted tokens; missing in attributions of earlier versions
+      kl/<variant>          [tokens] float32                    KL(dense || pruned) of the next-token prediction, in
+                            nats; missing if the model's head is of an unknown form
       drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
       masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
       word_activations/<variant>                                [layers, neurons, words] float32
@@ -338,6 +340,11 @@ class ActivationStore:
         for name in names:
             with self.reading(name):
                 self._array(name)
+
+    def has(self, name: str) -> bool:
+        """Whether the attribution has an array with this name. Does not read its values."""
+        with self.reading(name):
+            return name in self._root
 
     def array(self, name: str) -> NDArray[Any]:
         """The whole array with this name, read once and cached. Raises KeyError if the attribution has no such

@@ -29,6 +29,8 @@ class NeuronRow(NeuronScore):
     drop: float | None  # 1 - pruned / dense mean activation on the own word
     low: float | None = None  # ends of the drop's 95 % bootstrap interval over texts
     high: float | None = None
+    own: float | None = None  # part of the drop that is due to the neuron's own weights
+    upstream: float | None = None  # part of the drop that is due to changed inputs
 
 
 class Spread(Document):
@@ -52,13 +54,22 @@ class MaskedFraction(Document):
     outgoing: float | None = Field(alias="out")
 
 
+class DropParts(Document):
+    """The parts of a drop: `own` is due to the neuron's own weights, `upstream` to its changed inputs. They are
+    relative to the dense activation and add up to the drop."""
+
+    own: float
+    upstream: float
+
+
 class NeuronWord(Document):
     """One neuron on one influential word: variant -> A_m (mean activation over the word's tokens), and pruned variant
-    -> drop."""
+    -> drop, and the own part of the change of A_m (pruned - dense), where it was split."""
 
     word: str
     values: dict[str, float | None]
     drop: dict[str, float | None]
+    own: dict[str, float] = Field(default={})
 
 
 class NeuronDetail(NeuronScore):
@@ -67,6 +78,7 @@ class NeuronDetail(NeuronScore):
 
     masked_fraction: MaskedFraction | None
     masked_fractions: dict[str, MaskedFraction]
+    drop_parts: dict[str, DropParts] = Field(default={})  # of the drop on the own word, where it was split
     drops: dict[str, float | None]
     intervals: dict[str, tuple[float, float] | None]
     spread: dict[str, Spread]
@@ -121,7 +133,32 @@ class LayerRow(Document):
     best: NeuronRow | None
     score: float | None
     drop: float | None
+    own: float | None = None  # share of the change of all neurons that their own weights explain
     over_like: Interval | None = None  # drop of the layer's top neurons minus that of the activation-matched controls
+
+
+class TopParts(Document):
+    """The pooled drop of the `neurons` top neurons on their own words, and its two parts."""
+
+    neurons: int
+    drop: float
+    own: float
+    upstream: float
+
+
+class LayerOwn(Document):
+    """The share of the change of a layer's neurons that their own weights explain; None without any change."""
+
+    layer: int
+    own: float | None
+
+
+class VariantSplit(Document):
+    """The split of one pruned variant's changes into own and upstream parts. `top` is None if no top neuron has a
+    drop."""
+
+    top: TopParts | None
+    layers: list[LayerOwn]
 
 
 class Controls(Document):

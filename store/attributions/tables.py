@@ -10,7 +10,8 @@ word with the highest A_m, the mean (transformed) activation over the word's tok
 
 Data that is not an array is in the attributes of the group `tables`: `layers`, `labels`, `words`, `summary`;
 `comparisons`, which maps each variant to `controls`, `words` (a row for each of the words, in the same order) and
-`layers` ({layer, controls}); and `causal`, if the causal stage was requested (causal.py).
+`layers` ({layer, controls}); `split`, with the layers that could not be split into own and upstream parts (`missing`)
+and a VariantSplit for each variant (`variants`); and `causal`, if the causal stage was requested (causal.py).
 Data that attributions of format 1 lack (see activations.py) is None or empty.
 
 Neurons are often addressed by their flat index, layer * neurons_per_layer + neuron.
@@ -28,6 +29,7 @@ from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.causal import Causal
 from prunescope.store.attributions.documents import (
     Controls,
+    DropParts,
     LayerRow,
     MaskedFraction,
     NeuronDetail,
@@ -36,6 +38,7 @@ from prunescope.store.attributions.documents import (
     RankMap,
     Spread,
     Summary,
+    VariantSplit,
     WordRow,
 )
 from prunescope.text.words import fold
@@ -180,9 +183,10 @@ class AttributionTables:
             for name in pruned
         }
         return NeuronDetail(
-            **row.model_dump(exclude={"drop", "low", "high"}),
+            **row.model_dump(exclude={"drop", "low", "high", "own", "upstream"}),
             masked_fraction=masked[self._variant(variant)] if pruned else None,
             masked_fractions=masked,
+            drop_parts=self._drop_parts(layer, neuron),
             drops={name: _number(self.store.array(f"drop/{name}")[layer, neuron]) for name in pruned},
             intervals={name: self._interval(name, layer, neuron) for name in pruned},
             spread=self._spread(layer, neuron),
@@ -229,6 +233,23 @@ class AttributionTables:
         found = [row["controls"] for row in comparison.get("layers", ()) if row["layer"] == layer]
         return Controls(**found[0]) if found else None
 
+    def split(self, variant: str | None = None) -> VariantSplit | None:
+        """The split of a variant's changes into own and upstream parts; None if the attribution has none."""
+        if len(self.store.variants) < 2 or not self.store.has_split:
+            return None
+        return VariantSplit(**self.store.tables["split"]["variants"][self._variant(variant)])
+
+    @property
+    def not_split(self) -> list[int]:
+        """The layers that could not be split into own and upstream parts."""
+        missing: list[int] = self.store.tables.get("split", {}).get("missing", [])
+        return missing
+
+    def divergence(self, variant: str) -> NDArray[np.float32] | None:
+        """KL(dense || pruned) [tokens] of a variant's next-token predictions in nats; None if it was not measured."""
+        name = f"kl/{self._variant(variant)}"
+        return self.store.array(name) if self.store.has(name) else None
+
     def causal(self) -> Causal | None:
         """The results of the causal stage; None if it was not requested."""
         found = self.store.tables.get("causal")
@@ -252,6 +273,8 @@ class AttributionTables:
 
     def layers(self, *, top: int = 20, variant: str | None = None) -> list[LayerRow]:
         """Every recorded layer, first to last, with means over its `top` best neurons."""
+        split = self.split(variant)
+        own = {row.layer: row.own for row in split.layers} if split else {}
         rows = []
         for layer in self.store.tables["layers"]:
             places = self._of_layer(layer)
@@ -264,6 +287,7 @@ class AttributionTables:
                     best=best[0] if best else None,
                     score=_mean([row.score for row in best]),
                     drop=_mean([row.drop for row in best]),
+                    own=own.get(layer),
                     over_like=controls.over_like if controls else None,
                 )
             )
@@ -319,7 +343,8 @@ class AttributionTables:
         names = ("score", "p_value", "q_value", "lift")
         columns = {name: self.store.array(name).ravel()[places] for name in names}
         ranks, matched = self.store.array("rank").ravel()[places], self.store.array("word").ravel()[places]
-        drops: dict[str, NDArray[Any]] = dict.fromkeys(("drop", "low", "high"), np.full(len(places), np.nan))
+        fields = ("drop", "low", "high", "own", "upstream")
+        drops: dict[str, NDArray[Any]] = dict.fromkeys(fields, np.full(len(places), np.nan))
         if variant is not None or len(self.store.variants) > 1:
             for column, name in self._drop_arrays(self._variant(variant)).items():
                 drops[column] = self.store.array(name).ravel()[places]
@@ -336,9 +361,20 @@ class AttributionTables:
         ]
 
     def _drop_arrays(self, variant: str) -> dict[str, str]:
-        """Field of NeuronRow (`drop`, `low`, `high`) -> name of its array for a variant."""
+        """Field of NeuronRow (`drop`, `low`, `high`, `own`, `upstream`) -> name of its array for a variant."""
         bounds = {"low": f"drop_low/{variant}", "high": f"drop_high/{variant}"} if self.store.format >= 2 else {}
-        return {"drop": f"drop/{variant}", **bounds}
+        parts = {kind: f"{kind}_drop/{variant}" for kind in ("own", "upstream")} if self.store.has_split else {}
+        return {"drop": f"drop/{variant}", **bounds, **parts}
+
+    def _drop_parts(self, layer: int, neuron: int) -> dict[str, DropParts]:
+        found = {}
+        for name in self.store.variants[1:] if self.store.has_split else []:
+            own, upstream = (
+                float(self.store.array(f"{kind}_drop/{name}")[layer, neuron]) for kind in ("own", "upstream")
+            )
+            if np.isfinite(own):
+                found[name] = DropParts(own=own, upstream=upstream)
+        return found
 
     def _interval(self, variant: str, layer: int, neuron: int) -> tuple[float, float] | None:
         if self.store.format < 2:
@@ -359,6 +395,7 @@ class AttributionTables:
     def _words_of(self, layer: int, neuron: int) -> list[NeuronWord]:
         activations = self.store.words_of(layer, neuron)
         dense = activations[self.store.variants[0]]
+        own = self.store.words_own_of(layer, neuron)
         rows = []
         for place in np.argsort(-dense, kind="stable"):
             of_word = {name: _number(values[place]) for name, values in activations.items()}
@@ -367,6 +404,7 @@ class AttributionTables:
                     word=self.words_list[place],
                     values=of_word,
                     drop={name: _drop(float(dense[place]), of_word[name]) for name in self.store.variants[1:]},
+                    own={name: float(parts[place]) for name, parts in own.items() if np.isfinite(parts[place])},
                 )
             )
         return rows

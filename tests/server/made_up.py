@@ -84,6 +84,9 @@ def write_made_up(
         **{f"drop_high/{name}": array + np.float32(0.1) for name, array in drop.items()},
         **{f"word_damage/{name}": _word_damage(layers) for name in drop},
         **_tops(positive / positive[..., counted].sum(-1, keepdims=True), counted, score),
+        **{f"own_drop/{name}": array * np.float32(0.25) for name, array in drop.items()},
+        **{f"upstream_drop/{name}": array * np.float32(0.75) for name, array in drop.items()},
+        **{f"kl/{name}": rng.uniform(0, 2, tokens).astype(np.float32) for name in drop},
         **{f"masked_in/{name}": np.full(shape[:2], 0.47, np.float32) for name in drop},
         **{f"masked_out/{name}": np.full(shape[:2], 0.52, np.float32) for name in drop},
     }

@@ -7,7 +7,7 @@ import { prefetch, swap } from "../site/swap.js";
 import { hideTip, showTip } from "../site/tip.js";
 
 const [NAME, ID, DENSE, PRUNED, DIFFERENCE, PERCENT, REMARK] = [0, 1, 2, 3, 4, 5, 6];
-const SHADE = { dense: 7, pruned: 8, difference: 9 };
+const FIRST_SHADE = 7; // the shades follow the texts, in the order of the panes
 let rows = [];
 let chosen = null;
 let told = null;
@@ -15,11 +15,15 @@ let told = null;
 function start() {
   const block = document.getElementById("tokens");
   if (!block) return;
-  ({ rows, chosen } = JSON.parse(block.textContent));
+  const data = JSON.parse(block.textContent);
+  ({ rows, chosen } = data);
   told = Object.fromEntries([...document.querySelectorAll("[data-tell]")].map((part) => [part.dataset.tell, part.textContent]));
   for (const text of document.querySelectorAll("[data-pane]")) {
-    const shade = SHADE[text.dataset.pane];
-    for (const token of text.querySelectorAll("[data-i]")) token.style.setProperty("--a", rows[token.dataset.i][shade]);
+    const shade = FIRST_SHADE + data.panes.indexOf(text.dataset.pane);
+    for (const token of text.querySelectorAll("[data-i]")) {
+      token.style.setProperty("--a", rows[token.dataset.i][shade]);
+      token.removeAttribute("title"); // the tip shows the same numbers
+    }
     // Tab stops at each influential token (at the first token if there is none); the keys , and . reach the others.
     const stops = text.querySelectorAll(".i, .c");
     for (const token of stops.length ? stops : [...text.querySelectorAll("[data-i]")].slice(0, 1)) token.tabIndex = 0;
