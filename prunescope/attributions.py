@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 10
 """Number of neurons in an attribution's table in a notebook."""
-COLUMNS = ("layer", "neuron", "rank", "score", "word", "drop", "low", "high", "p_value", "q_value", "lift")
+COLUMNS = (
+    *("layer", "neuron", "rank", "score", "word", "drop", "low", "high", "own", "upstream"),
+    *("p_value", "q_value", "lift"),
+)
 
 CHARACTERS_IN_A_LINE = 36
 """Estimated characters per line in a pane of a neuron's figure, at the width of most notebooks: two panes side by side

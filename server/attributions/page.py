@@ -17,10 +17,23 @@ from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame
 from prunescope.server.site.parts import Picker, picker
 from prunescope.store.attributions.causal import Effect
+from prunescope.store.attributions.documents import VariantSplit
 
 ORDERS: dict[By, str] = {"score": "By Score", "margin": "By margin share"}
 MIN_SCALE = 0.01
 """Minimum half-width of the axis in a chart of the causal stage: one percentage point."""
+
+
+@dataclass(frozen=True)
+class OwnBar:
+    """The bar of one layer in the chart of own weights: its place in percent of the drawing, and its share."""
+
+    layer: int
+    own: float
+    x: str
+    y: str
+    width: str
+    height: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class AttributionPage:
     answers: dict[int, str]  # index of a text that was left out -> the model's answer
     all_words_href: str | None
     answering_href: str | None
+    own_bars: list[OwnBar]
     causal_scales: dict[str, tuple[float, float]]  # variant -> half-widths of the axes of accuracy and probability
     delete_href: str | None
     map_data: dict[str, object]
@@ -119,6 +133,7 @@ def attribution_page(
         answers={each.text: each.answer for each in document.summary.answers},
         all_words_href=href(word=None) if document.word else None,
         answering_href=None if frame.shared else urls.answering(document.id, word=document.word),
+        own_bars=_own_bars(document.split),
         causal_scales={
             row.name: (_half_width(row.accuracy), _half_width(row.probability))
             for row in (document.causal.variants if document.causal else ())
@@ -152,6 +167,25 @@ def _explain_href(document: AttributionDocument) -> str | None:
     task = texts.get("dataset") if isinstance(texts, Mapping) else None
     dense = str(document.spec["dense"])
     return urls.new_job(kind="explain", dense=dense, pruned=reference, task=task) if reference else None
+
+
+def _own_bars(split: VariantSplit | None) -> list[OwnBar]:
+    """One bar for each layer with a change. Shares can be outside of 0 to 1 (if both parts oppose each other); their
+    bars are cut there."""
+    layers = split.layers if split else []
+    width = 100 / max(1, len(layers))
+    return [
+        OwnBar(
+            layer=row.layer,
+            own=row.own,
+            x=f"{place * width + width / 8:.2f}%",
+            y=f"{100 - 100 * min(1.0, max(0.0, row.own)):.2f}%",
+            width=f"{width * 3 / 4:.2f}%",
+            height=f"{100 * min(1.0, max(0.0, row.own)):.2f}%",
+        )
+        for place, row in enumerate(layers)
+        if row.own is not None
+    ]
 
 
 def _half_width(effect: Effect) -> float:

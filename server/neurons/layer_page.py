@@ -53,6 +53,7 @@ class LayerPage:
     further: str | None
     heads: list[str]  # the tokens as column heads
     neuron_query: str  # query of links to neurons: example, variant, scale
+    own: float | None  # share of the change in the shown variant by the layer's own weights
     grids: list[Grid]
     data: dict[str, object]
 
@@ -130,6 +131,7 @@ def layer_page(opened: OpenAttribution, document: LayerHeatmap, view: View, fram
         further=href(cursor=document.cursor + size) if document.next else None,
         heads=[drawn(token.token).strip(" ").replace("\n", "↵") or "↵" for token in document.tokens],
         neuron_query=urls.with_state("", **{**view_state(replace(view, show="all"), default), "example": view.example}),
+        own=document.own.get(view.variant),
         grids=[
             _grid(key, subtitle, values[key], scale, document, view)
             for key, subtitle, scale in panes

@@ -33,8 +33,8 @@ class Token:
     pruned: float
     dense_raw: float
     pruned_raw: float
-    own: float | None  # the part of pruned_raw - dense_raw that is due to the neuron's own weights
-    divergence: float | None  # KL(dense || pruned) of the prediction of the next token, in nats
+    own: float | None = None  # the part of pruned_raw - dense_raw that is due to the neuron's own weights
+    divergence: float | None = None  # KL(dense || pruned) of the prediction of the next token, in nats
 
     @property
     def upstream(self) -> float | None:
@@ -168,12 +168,13 @@ class Reading:
 
     @cached_property
     def cause_scales(self) -> dict[str, Scale]:
-        """Key of a pane of `causes` -> its scale: one for both parts of the change, and one for the divergence. Only of
-        what was measured."""
+        """Key of a pane of `causes` -> its scale: one for both parts of the change, which contains the largest change,
+        and one for the divergence. Only of what was measured."""
         usual = [token for token in self.tokens if not token.aside]
         scales = {}
         if self.pruned.own is not None:
-            parts = [abs(part) for token in usual for part in (token.own, token.upstream) if part is not None]
+            changes = [(token.own, token.upstream, token.pruned_raw - token.dense_raw) for token in usual]
+            parts = [abs(part) for change in changes for part in change if part is not None]
             scales = dict.fromkeys(("own", "upstream"), Scale(max(parts, default=0.0), self.view.curve))
         if self.pruned.divergence is not None:
             largest = max((token.divergence or 0.0 for token in usual), default=0.0)

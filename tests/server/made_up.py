@@ -115,9 +115,20 @@ def write_made_up(
                 spread = np.column_stack([told.mean(1), told.min(1), told.max(1), counts])
                 writer.keep(f"spread/{name}", layer, spread)
             writer.close(name)
+        for name in VARIANTS[1:]:
+            own = own_parts(values, name)
+            for layer in range(layers):
+                for block in writer.spans():
+                    writer.store(f"own/{name}", layer, block, own[layer, block])
+                writer.keep(f"word_own/{name}", layer, 0.25 * (means[name] - means["dense"])[layer])
         recorded = list(range(layers) if asked["layers"] is None else asked["layers"])
         writer.finish(arrays, _tables(layers, neurons, tokens, int(counted.sum()), recorded))
     return MadeUp(path, values, arrays)
+
+
+def own_parts(values: dict[str, NDArray[np.float16]], variant: str) -> NDArray[np.float16]:
+    """[layers, neurons, tokens]: a quarter of each change."""
+    return (0.25 * (values[variant].astype(np.float32) - values["dense"])).astype(np.float16)
 
 
 def _by_text(means: NDArray[np.float32], word: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -187,6 +198,16 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int, recorded: list
             {"word": word, "texts": 1, "occurrences": 1, "tokens": count}
             for word, count in zip(WORDS, (1, 2, 1), strict=True)
         ],
+        "split": {
+            "missing": [],
+            "variants": {
+                name: {
+                    "top": {"neurons": 10, "drop": 0.6, "own": 0.2, "upstream": 0.4},
+                    "layers": [{"layer": layer, "own": 0.9 - 0.3 * layer} for layer in recorded],
+                }
+                for name in VARIANTS[1:]
+            },
+        },
         "comparisons": {name: {"controls": groups, "words": damage, "layers": each} for name in VARIANTS[1:]},
         "summary": {
             "activation": "relu",

@@ -9,7 +9,7 @@ from fastapi import Query
 
 from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
-from prunescope.server.neurons.documents import NeuronDocument
+from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.neurons.export.figure import check_figure, check_pixels, neuron_figure
 from prunescope.server.neurons.export.raster import png_of
 from prunescope.server.neurons.export.svg import neuron_svg
@@ -73,7 +73,8 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: FigureQuery) -> File:
 
 def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: FigureQuery) -> str:
     """One row per token, with the activations of the dense model and of the variant in the query (None: of all
-    variants), transformed by the activation in the query (None: raw).
+    variants), transformed by the activation in the query (None: raw). Then, where they were measured, the own and
+    upstream parts of each variant's raw change, and the divergence of its prediction of the next token in nats.
 
     Numbers have all of their digits, as in the JSON document. `harmless` changes tokens that a spreadsheet would
     evaluate as formulas; ``token_id`` identifies the token exactly.
@@ -83,7 +84,9 @@ def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: FigureQue
     names = [harmless(variant.name) for variant in variants]
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["example", "position", "token_id", "token", "influential", "special", *names])
+    measured = [variant for variant in variants if variant.own is not None or variant.divergence is not None]
+    causes = [harmless(f"{variant.name} {kind}") for variant in measured for kind in ("own", "upstream", "kl")]
+    writer.writerow(["example", "position", "token_id", "token", "influential", "special", *names, *causes])
     for place in chosen:
         example = neuron.examples[place]
         for position in read_example(neuron, view, place).shown:
@@ -97,6 +100,15 @@ def _csv(neuron: NeuronDocument, view: View, chosen: list[int], asked: FigureQue
                     str(example.influential[position]).lower(),
                     str(example.special[position]).lower(),
                     *map(repr, values),
+                    *(cause for variant in measured for cause in _causes(dense, variant, place, position)),
                 ]
             )
     return out.getvalue()
+
+
+def _causes(dense: Variant, variant: Variant, place: int, position: int) -> list[str]:
+    """Own part, upstream part and divergence at one token; empty texts where they were not measured."""
+    own = variant.own[place][position] if variant.own else None
+    change = variant.activations[place][position] - dense.activations[place][position]
+    divergence = variant.divergence[place][position] if variant.divergence else None
+    return ["" if value is None else repr(value) for value in (own, None if own is None else change - own, divergence)]

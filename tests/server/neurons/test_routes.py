@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from prunescope.server.site.formats import harmless
 from tests.server.conftest import ATTRIBUTION
-from tests.server.made_up import LAYERS, NEURONS, TOKENS, VARIANTS, MadeUp
+from tests.server.made_up import LAYERS, NEURONS, TOKENS, VARIANTS, MadeUp, own_parts
 
 BASE = f"/api/v1/attributions/{ATTRIBUTION}"
 LENGTHS = [len(tokens) for tokens in TOKENS]
@@ -43,7 +43,14 @@ def test_the_csv_has_the_same_numbers_for_all_examples_and_for_one(client: TestC
     answer = client.get(f"{BASE}/neurons/1/7/heatmap.csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert list(rows[0]) == ["example", "position", "token_id", "token", "influential", "special", *VARIANTS]
+    causes = [f"{name} {kind}" for name in VARIANTS[1:] for kind in ("own", "upstream", "kl")]
+    assert list(rows[0]) == ["example", "position", "token_id", "token", "influential", "special", *VARIANTS, *causes]
+    own = own_parts(made_up.activations, "pruned-2")[1, 7].tolist()
+    assert [float(row["pruned-2 own"]) for row in rows] == own
+    for row in rows:
+        parts = float(row["pruned-2 own"]) + float(row["pruned-2 upstream"])
+        assert parts == pytest.approx(float(row["pruned-2"]) - float(row["dense"]), abs=1e-12)
+    assert [float(row["pruned-1 kl"]) for row in rows] == made_up.arrays["kl/pruned-1"].tolist()
     for variant in VARIANTS:
         written = [float(row[variant]) for row in rows]
         assert written == [value for part in brute_force(made_up, variant, 1, 7) for value in part]

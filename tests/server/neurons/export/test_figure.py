@@ -44,7 +44,8 @@ def many(neuron: NeuronDocument, count: int, tokens: int = 2, length: int = 5) -
         "words": [],
     }
     examples = [example.model_copy(update={**cut, "index": index}) for index in range(count)]
-    variants = [variant.model_copy(update={"activations": [[0.5] * tokens] * count}) for variant in neuron.variants]
+    values = {"activations": [[0.5] * tokens] * count, "own": None, "divergence": None}
+    variants = [variant.model_copy(update=values) for variant in neuron.variants]
     return neuron.model_copy(update={"examples": examples, "variants": variants})
 
 
