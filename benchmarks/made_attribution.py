@@ -28,7 +28,7 @@ from prunescope.nsa.preparation import Options, Prepared
 from prunescope.nsa.recording import batches
 from prunescope.nsa.tables import tables_document
 from prunescope.nsa.texts import FoundWords, Text
-from prunescope.store.attributions.activations import ActivationWriter
+from prunescope.store.attributions.writer import ActivationWriter
 
 REVIEWS = Path(__file__).parents[1] / "demo" / "reviews.jsonl"
 PRUNED = "pruned-1"

@@ -24,7 +24,7 @@ from prunescope.lm.loading import load
 from prunescope.nsa.attribution import DENSE
 from prunescope.nsa.preparation import shape_of
 from prunescope.nsa.recording import batches, record, run
-from prunescope.store.attributions.activations import ActivationWriter
+from prunescope.store.attributions.writer import ActivationWriter
 
 Ids = Sequence[Sequence[int]]
 Clock = Callable[[], float]

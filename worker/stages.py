@@ -25,7 +25,7 @@ from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.attribution import Archive, Options, variant_names
 from prunescope.nsa.attribution import attribute as run_attribution
 from prunescope.nsa.texts import SENTIMENT, SENTIMENT_LABELS, Text
-from prunescope.store.attributions.activations import ActivationWriter
+from prunescope.store.attributions.writer import ActivationWriter
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.worker import causal
 from prunescope.worker.context import Context

@@ -13,6 +13,7 @@ from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.names import RecordNames
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
+from prunescope.store.attributions.split import divergence_of
 from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.attributions.tables import AttributionTables
 from prunescope.text.pieces import readable
@@ -127,7 +128,7 @@ class OpenAttribution:
     def divergence_of(self, variant: str) -> list[list[float]] | None:
         """KL(dense || pruned) of the next-token predictions of a pruned variant, one list for each example; None for
         the dense model, and if it was not measured."""
-        values = self.tables.divergence(variant) if variant in self.store.variants[1:] else None
+        values = divergence_of(self.store, variant) if variant in self.store.variants[1:] else None
         return None if values is None else [values[span].tolist() for span in self.store.spans]
 
     def row(self, row: kept.NeuronRow) -> NeuronRow:

@@ -27,6 +27,7 @@ from prunescope.server.site.names import Names, job_link
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import Record
 from prunescope.store.attributions.causal import CausalSetup
+from prunescope.store.attributions.split import not_split
 from prunescope.store.attributions.summary import MAX_WORDS, ListedAttribution
 from prunescope.text.words import fold
 
@@ -178,7 +179,7 @@ def attribution_document(
         ],
         controls=_controls(opened),
         split=tables.split(chosen),
-        not_split=tables.not_split,
+        not_split=not_split(opened.store),
         causal=_causal(opened),
         provenance=opened.provenance,
         job=job_link(record) if record else None,

@@ -30,6 +30,7 @@ from prunescope.server.site.documents import Link, Window
 from prunescope.server.stores import Stores
 from prunescope.store.attributions import documents as kept
 from prunescope.store.attributions.activations import NoSuchNeuron
+from prunescope.store.attributions.split import not_split
 from prunescope.text.words import fold
 
 MAX_ROWS = 200
@@ -74,7 +75,7 @@ def neuron_document(
         if detail.rank is not None
         else f"The sum of its {opened.summary.activation} activations over all tokens is too close to zero for a share "
         "of it to mean anything: it lies under its layer's floor.",
-        not_split=tables.not_split,
+        not_split=not_split(store),
         activation=opened.summary.activation,
         controls=_controls(opened, detail),
         neighbours=_neighbours(opened, layer, neuron, detail.rank),

@@ -29,7 +29,6 @@ from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.causal import Causal
 from prunescope.store.attributions.documents import (
     Controls,
-    DropParts,
     LayerRow,
     MaskedFraction,
     NeuronDetail,
@@ -41,6 +40,7 @@ from prunescope.store.attributions.documents import (
     VariantSplit,
     WordRow,
 )
+from prunescope.store.attributions.split import drop_parts, split_of
 from prunescope.text.words import fold
 
 
@@ -186,7 +186,7 @@ class AttributionTables:
             **row.model_dump(exclude={"drop", "low", "high", "own", "upstream"}),
             masked_fraction=masked[self._variant(variant)] if pruned else None,
             masked_fractions=masked,
-            drop_parts=self._drop_parts(layer, neuron),
+            drop_parts=drop_parts(self.store, layer, neuron),
             drops={name: _number(self.store.array(f"drop/{name}")[layer, neuron]) for name in pruned},
             intervals={name: self._interval(name, layer, neuron) for name in pruned},
             spread=self._spread(layer, neuron),
@@ -235,20 +235,7 @@ class AttributionTables:
 
     def split(self, variant: str | None = None) -> VariantSplit | None:
         """The split of a variant's changes into own and upstream parts; None if the attribution has none."""
-        if len(self.store.variants) < 2 or not self.store.has_split:
-            return None
-        return VariantSplit(**self.store.tables["split"]["variants"][self._variant(variant)])
-
-    @property
-    def not_split(self) -> list[int]:
-        """The layers that could not be split into own and upstream parts."""
-        missing: list[int] = self.store.tables.get("split", {}).get("missing", [])
-        return missing
-
-    def divergence(self, variant: str) -> NDArray[np.float32] | None:
-        """KL(dense || pruned) [tokens] of a variant's next-token predictions in nats; None if it was not measured."""
-        name = f"kl/{self._variant(variant)}"
-        return self.store.array(name) if self.store.has(name) else None
+        return split_of(self.store, self._variant(variant)) if len(self.store.variants) > 1 else None
 
     def causal(self) -> Causal | None:
         """The results of the causal stage; None if it was not requested."""
@@ -365,16 +352,6 @@ class AttributionTables:
         bounds = {"low": f"drop_low/{variant}", "high": f"drop_high/{variant}"} if self.store.format >= 2 else {}
         parts = {kind: f"{kind}_drop/{variant}" for kind in ("own", "upstream")} if self.store.has_split else {}
         return {"drop": f"drop/{variant}", **bounds, **parts}
-
-    def _drop_parts(self, layer: int, neuron: int) -> dict[str, DropParts]:
-        found = {}
-        for name in self.store.variants[1:] if self.store.has_split else []:
-            own, upstream = (
-                float(self.store.array(f"{kind}_drop/{name}")[layer, neuron]) for kind in ("own", "upstream")
-            )
-            if np.isfinite(own):
-                found[name] = DropParts(own=own, upstream=upstream)
-        return found
 
     def _interval(self, variant: str, layer: int, neuron: int) -> tuple[float, float] | None:
         if self.store.format < 2:

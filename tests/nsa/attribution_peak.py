@@ -10,7 +10,7 @@ from benchmarks.memory import Peak, resident
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.attribution import Options
 from prunescope.nsa.texts import Text
-from prunescope.store.attributions import activations
+from prunescope.store.attributions import writer
 from tests.models import tiny_tokenizer
 from tests.nsa.test_attribution import run
 
@@ -33,7 +33,7 @@ def wide() -> LanguageModel:
 
 def main(texts: int, folder: Path) -> None:
     # A shard is written whole. At its usual size a layer of this small model would be one, whatever the texts.
-    activations.MAX_SHARD_BYTES = 1 << 20
+    writer.MAX_SHARD_BYTES = 1 << 20
     run(folder / "before", wide, [wide], [TEXT] * 2, Options(permutations=20))  # everything is imported and warm
     before = resident()[0]
     with Peak() as peak:

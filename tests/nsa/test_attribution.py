@@ -18,7 +18,8 @@ from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.attribution import Options, Report, attribute, variant_names
 from prunescope.nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
 from prunescope.nsa.texts import Text, start_of
-from prunescope.store.attributions.activations import ActivationStore, ActivationWriter
+from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.writer import ActivationWriter
 from tests.models import tiny, tiny_tokenizer
 from tests.nsa.test_recording import DOWN
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunescope.store.attributions.activations import ActivationWriter
+from prunescope.store.attributions.writer import ActivationWriter
 from tests.made_up_causal import causal_table, outcomes
 
 LAYERS, NEURONS = 4, 96

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunescope.store.attributions.activations import ActivationWriter
+from prunescope.store.attributions.writer import ActivationWriter
 
 LAYERS, NEURONS = 3, 40
 TOKENS = [

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import zarr
 
-from prunescope.store.attributions.activations import ActivationStore, ActivationWriter, NoSuchNeuron
+from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
+from prunescope.store.attributions.writer import ActivationWriter
 
 LAYERS, NEURONS = 3, 21
 LENGTHS = (4, 7)
@@ -123,8 +124,8 @@ def test_one_neuron_is_one_chunk_of_a_7b_sized_layer(tmp_path: Path) -> None:
 
 
 def test_a_layer_too_large_for_one_shard_is_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prunescope.store.attributions.activations.MAX_SHARD_BYTES", 2 * TOKENS * 16)
-    monkeypatch.setattr("prunescope.store.attributions.activations.CHUNK_BYTES", 2 * TOKENS * 4)
+    monkeypatch.setattr("prunescope.store.attributions.writer.MAX_SHARD_BYTES", 2 * TOKENS * 16)
+    monkeypatch.setattr("prunescope.store.attributions.writer.CHUNK_BYTES", 2 * TOKENS * 4)
     store = ActivationStore(write(tmp_path / "a"))
     assert np.array_equal(store.layer(2, range(NEURONS))["dense"], values("dense")[2])
     assert len(list((tmp_path / "a" / "activations" / "dense" / "c" / "2").iterdir())) == 2

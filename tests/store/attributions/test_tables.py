@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prunescope.store.attributions.activations import ActivationStore, ActivationWriter, NoSuchNeuron
+from prunescope.store.attributions.activations import ActivationStore, NoSuchNeuron
 from prunescope.store.attributions.documents import Interval
 from prunescope.store.attributions.tables import AttributionTables
+from prunescope.store.attributions.writer import ActivationWriter
 from tests.store.attributions.test_activations import example
 
 NAN = float("nan")
