@@ -88,7 +88,7 @@ def test_form_starts_a_job(seeded_app: Site, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}/")
     page.get_by_role("link", name="Prune", exact=True).click()
     page.get_by_label("Pattern").fill("4:8")
-    page.get_by_label("Seed").fill(str(next(seeds)))
+    page.locator("[name='calibration.seed']").fill(str(next(seeds)))
     expect(page.locator("[data-preview]")).to_contain_text('"pattern": "4:8"')
     page.get_by_role("button", name="Start").click()
     expect(page.locator("h1")).to_have_text(re.compile("^Prune demo · wanda · demo 32x128 seed \\d+ · 4:8$"))
