@@ -117,6 +117,7 @@ def test_an_earlier_versions_p_is_said_to_be_too_small(client: TestClient, store
     text = panel_of(client, stores, table)
     assert "made by an earlier version" in text and "Its p is too small" in text
     assert "draws of as many others of the same layers" in text
+    assert "they matter for it" not in text and "bring back" not in text
 
 
 def test_drawings_stay_within_their_width(client: TestClient, stores: Stores, made_up: MadeUp) -> None:
