@@ -66,7 +66,7 @@ def prune(
         }
     spec = parse_spec(JobKind.PRUNE, document)
     assert isinstance(spec, PruneSpec)
-    with _displayed() as report:
+    with displayed() as report:
         record = running.prune(spec, output, settings, report)
     earlier = (
         f", {record['restored']} of {len(record['layers'])} layers resumed from an earlier run"
@@ -135,7 +135,7 @@ def evaluate(
         if file is not None:
             check_outside(file, [running.folder_named(spec.model)], JSON)
             place = opened.enter_context(new_file(file))
-        with _displayed() as report:
+        with displayed() as report:
             measured = running.evaluate(spec, settings, report)
         try:
             _print_measured(measured)
@@ -221,7 +221,7 @@ def attribute(
     }
     spec = parse_spec(JobKind.ATTRIBUTE, document)
     assert isinstance(spec, AttributeSpec)
-    with _displayed() as report:
+    with displayed() as report:
         summary = running.attribute(spec, output, settings, report)
     print(
         f"{output}: {summary['texts']} texts, {summary['influential_tokens']} influential tokens, "
@@ -232,7 +232,7 @@ def attribute(
 
 
 @contextlib.contextmanager
-def _displayed() -> Iterator[running.Report]:
+def displayed() -> Iterator[running.Report]:
     """Context manager: yield a progress callback that displays what it gets. During the block, SIGTERM raises
     KeyboardInterrupt, as Ctrl-C does."""
 

@@ -162,7 +162,7 @@ def measure(
     _check_tokenizer(lm)
     questions = asked.questions
     on_batch(0, len(questions))
-    encoded = _encoded(lm, task, questions, lambda: on_batch(0, len(questions)))
+    encoded = encode_questions(lm, task, questions, lambda: on_batch(0, len(questions)))
     scores = _scores(lm, task, questions, encoded, size or batch_size(lm.model), on_batch)
     examples = [_example(question, scored) for question, scored in zip(questions, scores, strict=True)]
     correct = sum(example.chosen == example.answer for example in examples)
@@ -180,11 +180,12 @@ def measure(
     )
 
 
-def _encoded(
+def encode_questions(
     lm: LanguageModel, task: str, questions: Sequence["Question"], check: Callable[[], None]
 ) -> list[list[Encoded]]:
-    """Tokenise every question's choices. `check` is called between groups of QUESTIONS_ENCODED_AT_ONCE questions and
-    may raise Cancelled. Raises BadText, naming the row, for a choice that cannot be tokenised."""
+    """Tokenise every question's choices: for each question the tokens of each choice. `check` is called between groups
+    of QUESTIONS_ENCODED_AT_ONCE questions and may raise Cancelled. Raises BadText, naming the row, for a choice that
+    cannot be tokenised."""
     assert lm.tokenizer is not None
     length = context_length(lm.model)
     encoded: list[list[Encoded]] = []

@@ -64,6 +64,8 @@ MIN_EXPLAIN_ROWS = 4
 """Two rows for each half."""
 MAX_EXPLAIN_ROWS = 20_000
 """The activations of all rows of both models are on disk during the job."""
+DEFAULT_WINDOW = 512
+"""Tokens of a window of text; its graph is in memory at once."""
 MAX_COUNTS = 20
 """Numbers of neurons whose effect is measured; each takes a pass over the rows for every ranking and draw."""
 MAX_STEPS = 1000

@@ -1,9 +1,9 @@
 """See what pruning took out of a language model: prune it, measure it, and find the neurons behind the loss.
 
-    prune, evaluate, attribute    run one stage in this process
-    open_attribution              open an attribution that exists
-    connect                       create a client of a running server
-    PrunescopeError               the exception that all of these raise; its text is one line
+    prune, evaluate, attribute, explain    run one stage in this process
+    open_attribution                       open an attribution that exists
+    connect                                create a client of a running server
+    PrunescopeError                        the exception that all of these raise; its text is one line
 
 Importing this package is fast and does not import torch: each name's module is imported when the name is first used.
 """
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from prunescope.attributions import open_attribution
     from prunescope.client import connect
     from prunescope.errors import PrunescopeError
-    from prunescope.local import attribute, evaluate, prune
+    from prunescope.local import attribute, evaluate, explain, prune
 
-__all__ = ["PrunescopeError", "attribute", "connect", "evaluate", "open_attribution", "prune"]
+__all__ = ["PrunescopeError", "attribute", "connect", "evaluate", "explain", "open_attribution", "prune"]
 
 if not TYPE_CHECKING:  # with a module __getattr__, a type checker would accept every name
     _MODULES = {
@@ -25,6 +25,7 @@ if not TYPE_CHECKING:  # with a module __getattr__, a type checker would accept 
         "attribute": "local",
         "connect": "client",
         "evaluate": "local",
+        "explain": "local",
         "open_attribution": "attributions",
         "prune": "local",
     }

@@ -1,5 +1,5 @@
-"""The API functions `prune`, `evaluate` and `attribute`, which run in this process. The arguments are converted to the
-same spec as a job's."""
+"""The API functions `prune`, `evaluate`, `attribute` and `explain`, which run in this process. The arguments are
+converted to the same spec as a job's."""
 
 import os
 import shutil
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from prunescope import running
 from prunescope.attributions import Attribution
 from prunescope.errors import Refusal, prunescope_errors
+from prunescope.explanations import Explanation, explanation
 from prunescope.inputs import calibration_source
 from prunescope.jobs.documents import JobKind, Progress
 from prunescope.jobs.paths import expanded
-from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec, parse_spec
+from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, ExplainSpec, PruneSpec, parse_spec
 from prunescope.lm.errors import BadInput
 from prunescope.outputs import checked_folder
 from prunescope.results import Evaluation, PrunedModel, evaluation, pruned_model
@@ -197,6 +198,59 @@ def attribute(
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
+
+
+def explain(
+    dense: Model,
+    pruned: Model,
+    task: str | None = None,
+    *,
+    perplexity: str | Mapping[str, Any] | None = None,
+    rows: str | None = None,
+    limit: int = 200,
+    neurons: Sequence[int] | None = None,
+    heads: bool = True,
+    sinks: bool = False,
+    content: bool = False,
+    steps: int = 8,
+    draws: int = 5,
+    seed: int = 0,
+    output: PathLike | None = None,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
+    data: PathLike | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    on_progress: OnProgress = _silent,
+) -> Explanation:
+    """Find what pruning broke on a task, or on a text (`perplexity`), and how much of it each neuron carries.
+
+    `rows` are the held-out rows over which restored margins are summed: `broken`, `fell` or `all` (None: broken; fell
+    for a text). `neurons` are the numbers of neurons whose dense activations are put into the pruned model. The
+    artefact is written to `output` if that is given. The other arguments are fields of an explain spec
+    (docs/explain.md), or those of `prune`.
+
+    Raises PrunescopeError.
+    """
+    with prunescope_errors(BadInput):
+        settings = read_settings("", data=data, device=device, dtype=dtype)
+        target = _target(output)
+        document: dict[str, Any] = {
+            "task": task,
+            "perplexity": perplexity,
+            "limit": limit,
+            "heads": heads,
+            "sinks": sinks,
+            "content": content,
+            "steps": steps,
+            "draws": draws,
+            "seed": seed,
+            **({} if rows is None else {"rows": rows}),
+            **({} if neurons is None else {"neurons": list(neurons)}),
+        }
+        with _named([dense, pruned], tokenizer) as (names, loaded):
+            spec = parse_spec(JobKind.EXPLAIN, {"dense": names[0], "pruned": names[1], **document})
+            assert isinstance(spec, ExplainSpec)
+            return explanation(running.explain(spec, target, settings, on_progress, loaded, OUTPUT), target)
 
 
 def _target(output: PathLike | None) -> Path | None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from prunescope.jobs.documents import Progress
 from prunescope.jobs.paths import expanded
 from prunescope.jobs.references import DEMO, DEMO_FOLDER, PRUNED
 from prunescope.jobs.settings import Settings
-from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, PruneSpec
+from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, ExplainSpec, PruneSpec
 from prunescope.outputs import OUTPUT, check_outside, new_folder, not_resumable, resumed_folder, unfinished_place
 from prunescope.store.artefacts.unfinished import remove_unfinished
+from prunescope.store.explanations.documents import Explanation
 
 if TYPE_CHECKING:
     from prunescope.lm.loading import LanguageModel
@@ -98,6 +100,29 @@ def attribute(
         from prunescope.worker import stages
 
         return stages.attribute(spec, folder, context)
+
+
+def explain(
+    spec: ExplainSpec,
+    output: Path | None,
+    settings: Settings,
+    report: Report,
+    loaded: Loaded = NONE,
+    option: str = OUTPUT,
+) -> Explanation:
+    """Run an explanation, write it to `output` if that is given, and return its document. Errors call the output by
+    `option`. Raises the same exceptions as `attribute`."""
+    named = [reference for reference in (spec.dense, spec.pruned) if reference not in loaded]
+    with ExitStack() as stack:
+        if output is None:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="prunescope-")))
+        else:
+            check_outside(output, map(folder_named, named), option)
+            folder = stack.enter_context(new_folder(output, option))
+        context = stack.enter_context(stage_context(settings, report, loaded))
+        from prunescope.worker.explain import explain as stage
+
+        return stage(spec, folder, context)
 
 
 def unfinished_key(output: Path, spec: PruneSpec) -> str:

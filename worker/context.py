@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prunescope.jobs.documents import Progress
 from prunescope.jobs.settings import Settings
+from prunescope.lm.loading import LanguageModel
 from prunescope.worker.models import ModelCache
 
 MIN_TIMED_STEPS = 2
@@ -34,6 +35,11 @@ class Context:
     _before: int = field(default=0, init=False)
     _done: int = field(default=0, init=False)
     _at: float = field(default=0.0, init=False)
+
+    def model(self, reference: str) -> LanguageModel:
+        """Load a model, or take it from the cache; it must not be changed. Raises the errors of `lm.loading.load`."""
+        self.step("load", message=reference)
+        return self.models.get(self.place_of(reference), reference)
 
     def step(
         self, stage: str, done: int = 0, total: int = 0, unit: str = "", message: str = "", *, timed: bool = True

@@ -42,6 +42,11 @@ def check_attribution(folder: Path, layers: int, neurons: int, tokens: int, vari
     _check({folder: raw + int((2 * variants - 1) * raw * MIN_COMPRESSED)})
 
 
+def check_spool(folder: Path, shape: tuple[int, int, int], value_bytes: int) -> None:
+    """Raise NoRoom when a temporary file of activations [layers, tokens, width] does not fit on the disk."""
+    _check({folder: shape[0] * shape[1] * shape[2] * value_bytes})
+
+
 def free_bytes(folder: Path) -> int | None:
     """Free bytes for this user on the file system of `folder`; None if the file system does not report them."""
     try:

@@ -40,7 +40,7 @@ def evaluate(spec: specs.EvaluateSpec, folder: Path | None, context: Context) ->
     """Run an evaluation and return its document, with the accuracy and all rows of each task, and the perplexities. If
     `folder` is given, the document is written to `evaluation.json` in it."""
     began = time.monotonic()
-    lm = _cached_model(spec.model, context)
+    lm = context.model(spec.model)
     held_out = _held_out(spec.perplexity, lm, context)  # before the tasks, so that errors in it are reported at once
     results = {}
     if spec.tasks:
@@ -75,7 +75,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
     the document `summary` of its tables."""
     references = [spec.dense, *spec.pruned]
     names = variant_names(len(spec.pruned))
-    loaders = [partial(_cached_model, reference, context) for reference in references]
+    loaders = [partial(context.model, reference) for reference in references]
     texts = texts_of(spec, context)
     rows = causal.rows_of(spec.causal, texts, context) if spec.causal else None
     with ExitStack() as opened:
@@ -210,8 +210,3 @@ def accuracy_words(result: TaskResult, context: int) -> str:
 def cut_words(rows: int, context: int) -> str:
     """A message with the number of rows whose prompt exceeded the context length in tokens and was cut on the left."""
     return f"{rows} {'row' if rows == 1 else 'rows'} lost the beginning of a prompt longer than {context} tokens"
-
-
-def _cached_model(reference: str, context: Context) -> LanguageModel:
-    context.step("load", message=reference)
-    return context.models.get(context.place_of(reference), reference)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from prunescope.jobs.bounds import (
+    DEFAULT_WINDOW,
     MAX_CAUSAL_NEURONS,
     MAX_COUNTS,
     MAX_EXPLAIN_DRAWS,
@@ -31,10 +32,12 @@ DEFAULT_COUNTS = (1, 3, 10, 30, 100, 500)
 
 class Windows(Strict):
     """Non-overlapping windows of a held-out text, in place of a task's rows. `dataset` is a named set or a file (.txt,
-    .jsonl). Each window has `seqlen` tokens (None: the model's context length, at most 2048)."""
+    .jsonl). Each window has `seqlen` tokens (None: the model's context length, at most DEFAULT_WINDOW)."""
 
     dataset: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REFERENCE)]
-    seqlen: int | None = Field(default=None, ge=2, le=MAX_SEQLEN, description="tokens of a window")
+    seqlen: int | None = Field(
+        default=None, ge=2, le=MAX_SEQLEN, description=f"tokens of a window; null: at most {DEFAULT_WINDOW}"
+    )
     bos: Bos = "auto"
 
     @field_validator("dataset")

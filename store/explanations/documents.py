@@ -235,4 +235,7 @@ class Explanation(Document):
     heads: list[HeadShare]
     layers: list[LayerShares]
     notes: list[str]
+    device: str
+    dtype: str  # of the computation
+    versions: dict[str, str]  # of the libraries and of the numerics
     seconds: float
