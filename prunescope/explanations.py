@@ -1,5 +1,6 @@
 """The result of `explain`: what pruning broke, and through which neurons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ class Explanation:
 
     name: str  # arc_easy · wanda · c4 128x2048 · 0.5
     curves: dict[str, list[Point]] = field(repr=False)
-    neurons: list[NeuronShare] = field(repr=False)
+    neurons: Sequence[NeuronShare] = field(repr=False)
     heads: list[HeadShare] = field(repr=False)
     document: Document = field(repr=False)
     folder: Path | None = None
