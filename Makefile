@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 ALL_TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-studies bench-lists bench-words lock clean
+.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-explain bench-studies bench-lists bench-words lock clean
 
 help:
 	@sed -n '1,5s/^# //p' Makefile
@@ -74,7 +74,7 @@ RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K
 SMOLLM ?= demo
 
-bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-studies bench-lists bench-words
+bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-explain bench-studies bench-lists bench-words
 
 bench-perplexity: install
 	$(PY) -m benchmarks.perplexity demo --output $(RESULTS)/perplexity-demo.json --document docs/results.md
@@ -86,6 +86,9 @@ bench-pruning: install
 
 bench-attribution: install
 	$(PY) -m benchmarks.attribution --device cpu --output $(RESULTS)/attribution-cpu.json --document docs/results.md
+
+bench-explain: install
+	$(PY) -m benchmarks.explain --output $(RESULTS)/explain.json --document docs/results.md
 
 # The harness's own model class needs accelerate, which is of the development packages.
 bench-evaluation: $(VENV)/.dev

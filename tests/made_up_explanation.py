@@ -108,6 +108,9 @@ def made_up_explanation(
             for layer in range(layers)
         ],
         "notes": [],
+        "device": "cpu",
+        "dtype": "float32",
+        "versions": {"prunescope": "0.1.0", "numerics": "3"},
         "seconds": 62.0,
     }
     return {**document, **changes}

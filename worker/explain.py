@@ -60,7 +60,7 @@ def explain(spec: ExplainSpec, folder: Path, context: Context) -> Explanation:
             _spools(Path(place)),
             context.step,
             texts_of=None if spec.task is None else partial(_texts_of, spec.task, context),
-            labelled_words=spec.task not in TASKS_WITHOUT_LABEL,
+            labelled=spec.task not in TASKS_WITHOUT_LABEL,
         )
     lm = dense()
     document = document_of(

@@ -1,25 +1,34 @@
 """What pruning broke, and through which neurons: the whole of an explanation, in order, with one model in memory at a
 time.
 
-    dense     activations and scores of all rows                                              1 forward pass
-    pruned    the same; halves; effects of the training rows; integrated shares of the        1 forward pass; 1 forward
-              measured held-out rows; patched passes over the held-out rows                   and backward pass; steps
-    dense     words of the training rows by gradient; pruned activations put into it
+    dense     activations and scores of all rows
+    pruned    the same; halves; effects of the training rows; integrated shares of the measured held-out rows; patched
+              passes over the held-out rows
+    dense     words of the training rows by gradient; patched passes with pruned activations
     pruned    patched passes of the rankings by words
 """
 
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import numpy as np
 from torch import nn
 
 from prunescope.lm.loading import LanguageModel
+from prunescope.lm.passages import longest_branched, windows
+from prunescope.lm.positions import length_switches
 from prunescope.nsa.errors import ModelsDiffer
+from prunescope.nsa.explain import rankings
+from prunescope.nsa.explain.layout import Layout
 from prunescope.nsa.explain.outcome import Options, Outcome
-from prunescope.nsa.explain.rankings import SCORE
+from prunescope.nsa.explain.ranked import rank
 from prunescope.nsa.explain.rows import Row
+from prunescope.nsa.explain.running import Step, Subject
+from prunescope.nsa.explain.sample import record, sample
+from prunescope.nsa.explain.sites import sites_of
 from prunescope.nsa.explain.spools import Open
-from prunescope.nsa.explain.work import TextsOf, Work
+from prunescope.nsa.explain.verifying import Verifier
+from prunescope.nsa.explain.words import TextsOf, find_words
 from prunescope.nsa.preparation import Report, shape_of
 
 Load = Callable[[], LanguageModel]
@@ -36,37 +45,89 @@ def explain(
     report: Report,
     *,
     texts_of: TextsOf | None = None,
-    labelled_words: bool = True,
+    labelled: bool = True,
 ) -> Outcome:
-    """Explain what pruning broke on the rows. `dense` and `pruned` load a model; each is called twice. `texts_of` is
-    None for windows of text, which have no words. `labelled_words`: whether influential words can be found by the
-    gradient of the label's log-probability, which the rankings `score` and `drop` need.
+    """Explain what pruning broke on the rows. `dense` and `pruned` load a model; each is called up to twice. `texts_of`
+    is None for windows of text, which have no words. `labelled`: whether a text is followed by its label, by whose
+    gradient influential words are found for the rankings `score` and `drop`.
 
     Raises BadInput when too few rows were broken, ModelsDiffer when the models cannot be compared, NotFinite for
     numbers that are not finite, and UnsupportedModel for a model whose MLP is not found.
     """
+
+    def steps(stage: str) -> Step:
+        return lambda done, total: report(stage, done, total, "rows")
+
     lm = dense()
-    work = Work.begin(lm, rows_of(lm), options, open_spool, report)
-    work.record("dense", lm)
-    shape = shape_of(lm.model)
-    del lm
+    rows, shape = rows_of(lm), shape_of(lm.model)
+    subject = _subject(lm, _layout(lm, rows, options), heads=options.heads)
+    layout, heads, without = subject.layout, bool(subject.sites.heads), subject.sites.without_heads
+    notes = [f"Attention heads are left out: {without}."] if without else []
+    in_dense = record(subject, "dense", open_spool, steps("record dense"))
+    del lm, subject
+
     lm = pruned()
-    _check_comparable(lm, shape, work.rows, rows_of)
-    work.record("pruned", lm)
-    work.split()
-    work.rank(lm)
-    work.measure(lm)
-    del lm
+    _check_comparable(lm, shape, rows, rows_of)
+    subject = _subject(lm, layout, heads=heads)
+    in_pruned = record(subject, "pruned", open_spool, steps("record pruned"))
+    used = sample(rows, in_dense, in_pruned, options)
+    ranked = rank(subject, used, options, steps("margin shares"))
+    best = ranked.orders[rankings.MARGIN]
+    verifier = Verifier(subject, used, options, report)
+    verified = verifier.verify()
+    every = verified.whole.restored["neurons"]
+    curves = {name: verifier.curve(name, order, every) for name, order in ranked.orders.items()}
+    curves[rankings.RANDOM] = verifier.random_curve(best, every)
+    del lm, subject, verifier
+
     lm = dense()
-    if texts_of is not None:
-        work.find_words(lm, texts_of, labelled_words)
-    else:
-        work.notes.append("A text has no rows with words: the rankings score and drop, and words, are left out.")
-    work.reverse(lm)
+    found = find_words(lm, layout, used, best, texts_of, labelled=labelled, report=report)
+    reverse = Verifier(_subject(lm, layout, heads=heads), used, options, report).reverse(best)
     del lm
-    if SCORE in work.orders:
-        work.measure_words(pruned())
-    return work.outcome()
+    if found.orders:
+        verifier = Verifier(_subject(pruned(), layout, heads=heads), used, options, report)
+        curves |= {name: verifier.curve(name, order, every) for name, order in found.orders.items()}
+    return Outcome(
+        rows=rows,
+        halves=used.halves,
+        ranked=used.ranked,
+        measured=used.measured,
+        broken=np.flatnonzero(used.broken),
+        mended=int(used.mended.sum()),
+        fell=int(used.fell.sum()),
+        margins={"dense": in_dense.margins, "pruned": in_pruned.margins},
+        scores={"dense": in_dense.scores, "pruned": in_pruned.scores},
+        patched=verified.patched,
+        whole=verified.whole,
+        curves=curves,
+        reverse=reverse,
+        share=ranked.share,
+        integrated=verified.integrated,
+        prior=ranked.prior,
+        content=ranked.content,
+        change=ranked.change,
+        rank=rankings.ranks(best, shape[:2]),
+        head_share=ranked.head_share,
+        head_integrated=verified.head_integrated,
+        labels=ranked.labels,
+        words=found.of_neurons,
+        notes=[*notes, *found.notes],
+    )
+
+
+def _layout(lm: LanguageModel, rows: Sequence[Row], options: Options) -> Layout:
+    return Layout(
+        rows,
+        longest=longest_branched(lm.model),
+        switches=length_switches(lm.model),
+        window=min(windows(lm.model), default=None),
+        special=set() if lm.tokenizer is None else set(lm.tokenizer.all_special_ids),
+        sinks=options.sinks,
+    )
+
+
+def _subject(lm: LanguageModel, layout: Layout, *, heads: bool) -> Subject:
+    return Subject(lm.model, sites_of(lm.model, heads), layout, lm.reference)
 
 
 def _check_comparable(lm: LanguageModel, shape: tuple[int, int, int], rows: Sequence[Row], rows_of: RowsOf) -> None:

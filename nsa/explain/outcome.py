@@ -1,7 +1,7 @@
 """The settings and the result of an explanation, as plain values and arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -61,14 +61,19 @@ class Labels:
     content: float | None
 
 
+Curve = list[tuple[int, Restored]]
+"""(number of neurons, what they restore), ascending."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of `explain`. Shares are in units of the lost margin; arrays of neurons are [layers, neurons], of
     heads [layers, heads].
 
     `scores`: model ("dense", "pruned") -> log-probabilities of every row's choices; `patched` [held-out rows] those of
-    the pruned model with the dense activations of all neurons. `ranked` and `measured` are row numbers. `prior` and
-    `content` are None without fixed labels. `words`: (layer, neuron) -> its words. `notes` say what was left out.
+    the pruned model with the dense activations of all neurons. `broken`, `ranked` and `measured` are row numbers.
+    `prior` and `content` are None without fixed labels. `words`: (layer, neuron) -> its words. `notes` say what was
+    left out.
     """
 
     rows: Sequence[Row]
@@ -82,8 +87,8 @@ class Outcome:
     scores: dict[str, list[list[float]]]
     patched: list[list[float]]
     whole: Whole
-    curves: dict[str, list[tuple[int, Restored]]]
-    reverse: dict[str, list[tuple[int, Restored]]]
+    curves: dict[str, Curve]
+    reverse: dict[str, Curve]
     share: Float[np.ndarray, "layers neurons"]
     integrated: Float[np.ndarray, "layers neurons"]
     prior: Float[np.ndarray, "layers neurons"] | None
@@ -94,4 +99,4 @@ class Outcome:
     head_integrated: Float[np.ndarray, "layers heads"]
     labels: Labels | None
     words: dict[tuple[int, int], list[NeuronWord]]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]

@@ -3,26 +3,36 @@
 Activations come from the spools, so no model runs here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from transformers import PreTrainedTokenizerBase
 
+from prunescope.lm.architecture import decoder_layers, neuron_count
+from prunescope.lm.loading import LanguageModel
 from prunescope.lm.tokens import tokenize
 from prunescope.nsa import comparison, scoring
+from prunescope.nsa.errors import NoInfluentialWords, TextsTooLong
 from prunescope.nsa.examples import Example, positions_of
+from prunescope.nsa.explain import rankings
 from prunescope.nsa.explain.layout import Layout
 from prunescope.nsa.explain.outcome import NeuronWord
+from prunescope.nsa.explain.sample import Sample
 from prunescope.nsa.explain.sites import NEURONS
 from prunescope.nsa.explain.spools import Recorded
+from prunescope.nsa.preparation import Options, Report, prepare
+from prunescope.nsa.sinks import first_tokens
 from prunescope.nsa.spelling import Spelling
 from prunescope.nsa.texts import Text
 from prunescope.text.words import fold
 
 BLOCK = 2048
 """Neurons of a layer that are scored at once."""
+
+BEHIND = 50
+"""Neurons behind the loss whose words are found."""
 
 MAX_WORDS = 5
 """Words of one neuron."""
@@ -41,6 +51,64 @@ def stored_places(layout: Layout, number: int, ids: Sequence[int]) -> Int[np.nda
     return found
 
 
+TextsOf = Callable[[Sequence[int]], list[Text]]
+"""The texts of rows by their index in the task's file or split."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The words of the neurons behind the loss (layer, neuron), and the orders by Score and by drop, if influential
+    words were found. `notes` say what was left out."""
+
+    of_neurons: dict[tuple[int, int], list[NeuronWord]]
+    orders: dict[str, rankings.Order]
+    notes: list[str]
+
+
+def find_words(
+    lm: LanguageModel,
+    layout: Layout,
+    used: Sample,
+    best: rankings.Order,
+    texts_of: TextsOf | None,
+    *,
+    labelled: bool,
+    report: Report,
+) -> Found:
+    """Find the words of the `best` BEHIND neurons in the texts of the training rows and, with `labelled`, rank all
+    neurons by Score and by drop on the words that have the largest gradient on the label in the dense model (`lm`)."""
+    if texts_of is None:
+        return Found({}, {}, ["A text has no rows with words: the rankings score and drop, and words, are left out."])
+    assert lm.tokenizer is not None
+    dense, pruned = used.dense.activations, used.pruned.activations
+    training = used.halves.training.tolist()
+    texts = dict(zip(training, texts_of([used.rows[number].index for number in training]), strict=True))
+    shape = len(decoder_layers(lm.model)), neuron_count(lm.model)
+    named = [(int(place) // shape[1], int(place) % shape[1]) for place in best[:BEHIND]]
+    of_neurons = words_of_neurons(lm.tokenizer, layout, texts, named, dense, pruned)
+    if not labelled:
+        note = "No label follows a text of this task: influential words, and the rankings by them, are left out."
+        return Found(of_neurons, {}, [note])
+    # Without trailing spaces, as the prompt before a choice is tokenised.
+    plain = [replace(text, after=text.after.rstrip()) for text in texts.values()]
+    try:
+        prepared = prepare(lm, plain, Options(source="gradient", permutations=0), report)
+    except (NoInfluentialWords, TextsTooLong) as error:
+        return Found(of_neurons, {}, [f"The rankings score and drop are left out: {error}."])
+    examples, places = [], []
+    for example in prepared.examples:
+        at = stored_places(layout, training[example.index], example.token_ids)
+        if at is not None and (at >= 0).all():
+            examples.append(example)
+            places.append(at)
+    if not any(any(example.influential[1:]) for example in examples):
+        note = "The rankings score and drop are left out: every text with influential words was cut at its start."
+        return Found(of_neurons, {}, [note])
+    found = scored(examples, places, dense, pruned, shape)
+    orders = {rankings.SCORE: rankings.ranked(found.score), rankings.DROP: rankings.ranked(found.drop)}
+    return Found(of_neurons, orders, [])
+
+
 @dataclass(frozen=True)
 class Scored:
     """Score of every neuron and drop on its own word [layers, neurons]; NaN for neurons without a rank."""
@@ -57,8 +125,10 @@ def scored(
     shape: tuple[int, int],
 ) -> Scored:
     """Score (Eq. 1 of arXiv 2503.01542, positive activations) of every neuron on the examples, and its drop on its own
-    word. `places` are the places of each example's tokens in the stored activations."""
+    word, without position 0 of each text. `places` are the places of each example's tokens in the stored
+    activations."""
     positions = positions_of(examples)
+    positions = positions.without(first_tokens([len(example.token_ids) for example in examples]))
     at = np.concatenate(places)
     score, drop = np.full(shape, np.nan), np.full(shape, np.nan)
     for layer in range(shape[0]):
