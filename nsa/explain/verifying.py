@@ -1,11 +1,11 @@
 """Patched passes over the held-out rows: what neurons and heads restore in the pruned model, and cost in the dense
 one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from prunescope.nsa.explain import accounting, rankings
 from prunescope.nsa.explain.curves import Restored, band
@@ -63,7 +63,8 @@ class Verifier:
             sets |= {HEADS: [HEADS], "both": [NEURONS, HEADS]}
         restored: dict[str, Restored] = {}
         sums: dict[str, float] = {}
-        scores: dict[str, list[list[float]]] = {}
+        scores: dict[str, dict[int, list[float]]] = {}
+        held_out = self.sample.halves.held_out.tolist()
         shares: dict[str, Float[np.ndarray, "layers width"]] = {}
         for name, kinds in sets.items():
             found = accounting.integrated(
@@ -79,17 +80,18 @@ class Verifier:
             if name in found:
                 shares[name] = found[name] / lost
             every: Chosen = {place: None for place in sites.modules if place[0] in kinds}
-            scores[name] = self._patched("dense", every, f"restore all {name}")
+            scores[name] = self._patched("dense", every, f"restore all {name}", held_out)
             restored[name] = self._restored(scores[name])
         heads = sites.by_head(shares[HEADS]) if HEADS in shares else np.zeros((sites.layers, 0))
-        return Verified(Whole(restored, sums), shares[NEURONS], heads, scores[NEURONS])
+        patched = [scores[NEURONS][number] for number in held_out]
+        return Verified(Whole(restored, sums), shares[NEURONS], heads, patched)
 
     def curve(self, name: str, order: rankings.Order, every: Restored) -> Curve:
         """What the best neurons of an order restore; `every` is what all of them restore, the last point."""
         points = []
         for count in self.counts:
             some = rankings.chosen(order[:count], self.width)
-            scores = self._patched("dense", some, f"restore {count} by {name}")
+            scores = self._patched("dense", some, f"restore {count} by {name}", self._decisive)
             points.append((count, self._restored(scores)))
         return [*points, (self.neurons, every)]
 
@@ -97,7 +99,7 @@ class Verifier:
         """What random neurons restore, as many in each layer as the best of the order."""
 
         def restored(some: Chosen, said: str) -> Restored:
-            return self._restored(self._patched("dense", some, f"restore {said}"))
+            return self._restored(self._patched("dense", some, f"restore {said}", self._decisive))
 
         return [*self._bands(order, self.counts, restored), (self.neurons, every)]
 
@@ -106,8 +108,9 @@ class Verifier:
         the best of an order, and of random ones in the same layers."""
 
         def lost(some: Chosen, said: str) -> Restored:
-            scores = self._patched("pruned", some, f"damage {said}")
-            return self.sample.held.lost_under(margins(self.sample.held_rows, scores))
+            scores = self._patched("pruned", some, f"damage {said}", self.sample.measured.tolist())
+            found, _ = self._outcomes(scores, self.sample.held.dense, self.sample.held.dense_right)
+            return self.sample.held.lost_under(found)
 
         every: Chosen = {(NEURONS, layer): None for layer in range(self.subject.sites.layers)}
         counts = self.counts[-REVERSED:]
@@ -132,16 +135,35 @@ class Verifier:
                 draws.append(measure(some, f"{count} random neurons, draw {draw + 1} of {self.options.draws}"))
             yield count, band(draws)
 
-    def _patched(self, source: str, some: Chosen, stage: str) -> list[list[float]]:
-        """The scores of the held-out rows with the activations of the other model (`source`) put into the subject."""
-        recorded = self.sample.dense if source == "dense" else self.sample.pruned
-        rows = self.sample.halves.held_out.tolist()
-        found = self.subject.patched(recorded.activations, some, rows, self._step(stage))
-        return [found[number] for number in rows]
+    @property
+    def _decisive(self) -> list[int]:
+        """The held-out rows on which the numbers of a curve's point depend: the measured ones, the broken ones (which
+        may become right), and those that the pruned model has right (which may become wrong)."""
+        held = self.sample.held
+        answered = held.pruned_right | held.dense_right if held.has_answers else np.zeros_like(held.measured)
+        found: list[int] = self.sample.halves.held_out[held.measured | answered].tolist()
+        return found
 
-    def _restored(self, scores: Sequence[Sequence[float]]) -> Restored:
-        rows = self.sample.held_rows
-        return self.sample.held.restored(margins(rows, scores), is_right(rows, scores))
+    def _patched(self, source: str, some: Chosen, stage: str, rows: Sequence[int]) -> dict[int, list[float]]:
+        """The scores of some rows with the activations of the other model (`source`) put into the subject."""
+        recorded = self.sample.dense if source == "dense" else self.sample.pruned
+        return self.subject.patched(recorded.activations, some, rows, self._step(stage))
+
+    def _restored(self, scores: Mapping[int, list[float]]) -> Restored:
+        held = self.sample.held
+        return held.restored(*self._outcomes(scores, held.pruned, held.pruned_right))
+
+    def _outcomes(
+        self, scores: Mapping[int, list[float]], otherwise: Float[np.ndarray, " rows"], right: Bool[np.ndarray, " rows"]
+    ) -> tuple[Float[np.ndarray, " rows"], Bool[np.ndarray, " rows"]]:
+        """The margins of all held-out rows and whether each is right, from the scores of some; the others keep the
+        margin `otherwise` and `right`."""
+        at = np.flatnonzero(np.isin(self.sample.halves.held_out, list(scores)))
+        rows = [self.sample.held_rows[place] for place in at]
+        found = [scores[int(self.sample.halves.held_out[place])] for place in at]
+        all_margins, all_right = otherwise.copy(), right.copy()
+        all_margins[at], all_right[at] = margins(rows, found), is_right(rows, found)
+        return all_margins, all_right
 
     def _step(self, stage: str) -> Step:
         return lambda done, total: self.report(stage, done, total, "rows")
