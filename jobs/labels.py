@@ -18,7 +18,7 @@ MAX_ROWS = 5
 """Maximum number of rows, or of values of an axis, listed in a label."""
 MAX_WORDS = 5
 WORD_SOURCES = {
-    "auto": "named by the model, else found by occlusion",
+    "auto": "found automatically",
     "manual": "chosen by hand",
     "cot": "named by the model",
     "cot-free": "named in the model's free answer",

@@ -1,8 +1,8 @@
 """The items that a constrained answer may list, as sequences of tokens.
 
 An item is one word of the text, or a phrase of at most MAX_PHRASE_WORDS consecutive words with only white space or a
-hyphen between them. The answer is a list, `[item,item, item]`, so an item is spelled after the opening bracket, after
-a comma, or after a comma and a space; its tokens differ between these places. A capitalised item may also be spelled
+hyphen between them. The answer is a list, `[item,item, item]`, so an item is spelled after the opening bracket or after
+a comma, with or without a space; its tokens differ between these places. A capitalised item may also be spelled
 in lower case.
 """
 
@@ -22,7 +22,8 @@ OPENING = ": ["
 """What precedes the first item when its tokens are computed, as in the prompt."""
 ANCHOR = ": [x"
 """What precedes the comma before a further item when its tokens are computed."""
-SEPARATORS = (",", ", ")
+FIRST_SEPARATORS = ("", " ")
+FURTHER_SEPARATORS = (",", ", ")
 
 Place = tuple[int, int, int]
 """A range [start, end) of `Spellings.sequences`, whose sequences share their first `length` tokens: (start, end,
@@ -99,12 +100,12 @@ class Spellings:
 
 def first_spellings(tokenizer: PreTrainedTokenizerBase, items: Mapping[str, Item]) -> Spellings:
     """Return the token sequences of the items directly after the opening bracket. `items` as from `items_of`."""
-    return _spellings(tokenizer, OPENING, ("",), items)
+    return _spellings(tokenizer, OPENING, FIRST_SEPARATORS, items)
 
 
 def further_spellings(tokenizer: PreTrainedTokenizerBase, items: Mapping[str, Item]) -> Spellings:
     """Return the token sequences of the items after an earlier item; each begins with the comma's tokens."""
-    return _spellings(tokenizer, ANCHOR, SEPARATORS, items)
+    return _spellings(tokenizer, ANCHOR, FURTHER_SEPARATORS, items)
 
 
 def comma_length(tokenizer: PreTrainedTokenizerBase) -> int:

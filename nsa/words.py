@@ -61,7 +61,8 @@ def cot_words(text: Text, lm: LanguageModel, content: bool = False) -> FoundWord
         if found is not None:
             words = tuple(item.text for item in found.items)
             amounts = tuple(item.probability for item in found.items)
-            return FoundWords(words, (), found.text, found.plain_reason, source="cot", amounts=amounts)
+            said = found.text if words else None  # without an allowed item the model was not asked
+            return FoundWords(words, (), said, found.plain_reason, source="cot", amounts=amounts)
     return None
 
 

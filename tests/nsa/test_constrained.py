@@ -13,7 +13,7 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 from transformers import AutoModelForCausalLM as CausalLM
 
 from prunescope.lm.errors import NotFinite
-from prunescope.lm.loading import LanguageModel
+from prunescope.lm.loading import LanguageModel, load
 from prunescope.nsa.constrained import MAX_ITEMS, list_items
 from prunescope.nsa.items import comma_length, first_spellings, further_spellings, items_of
 from prunescope.nsa.prompts import question, words_prompt
@@ -88,7 +88,7 @@ def test_sequences_of_tokens_spell_their_items(name: str) -> None:
     items = items_of(TEXT)
     assert comma_length(tokenizer) == 1
     for spelled, separators in (
-        (first_spellings(tokenizer, items), ("",)),
+        (first_spellings(tokenizer, items), ("", " ")),
         (further_spellings(tokenizer, items), (",", ", ")),
     ):
         assert list(spelled.sequences) == sorted(set(spelled.sequences)) and set(spelled.items) == set(items)
@@ -155,7 +155,7 @@ def test_the_list_is_that_of_a_plain_search_over_strings(seed: int) -> None:
 
     def spelled(named: list[str]) -> dict[tuple[int, ...], str]:
         closed = {other for one in named for other in shared[one]}
-        befores = [("", ": [")] if not named else [(",", ": [x"), (", ", ": [x")]
+        befores = [("", ": ["), (" ", ": [")] if not named else [(",", ": [x"), (", ", ": [x")]
         return {
             ids_of(separator + form, before): key
             for key, forms in items.items()
@@ -251,3 +251,10 @@ def test_a_list_has_words_exactly_if_the_text_has_some(text: str) -> None:
     found = list_items(lm, words_prompt("x"), text)
     assert found is not None
     assert bool(found.items) == bool(items_of(text))
+
+
+def test_the_shipped_model_writes_a_space_after_the_bracket() -> None:
+    lm = load("demo", device="cpu")
+    text = "The room was filthy and the staff were terrible, but the breakfast was delicious."
+    found = list_items(lm, words_prompt(text), text)
+    assert found is not None and found.items[0].text == "terrible" and found.items[0].probability > 0.5
