@@ -24,6 +24,7 @@ from prunescope.nsa.attribution import DENSE
 from prunescope.nsa.damage import baseline, compare
 from prunescope.nsa.examples import make_examples, positions_of
 from prunescope.nsa.matching import match
+from prunescope.nsa.placebo import text_words
 from prunescope.nsa.preparation import Options, Prepared
 from prunescope.nsa.recording import batches
 from prunescope.nsa.tables import tables_document
@@ -48,6 +49,7 @@ class Size:
     texts: int = 10
     tokens: int = 170
     permutations: int = 1000
+    placebo: int = 200
 
     @property
     def values(self) -> int:
@@ -80,7 +82,8 @@ def prepared(tokenizer: PreTrainedTokenizerBase, size: Size) -> Prepared:
     tokens, texts = reviews(tokenizer, size.texts, size.tokens)
     found = {index: FoundWords(text.words or (), (), None) for index, text in enumerate(texts)}
     examples = make_examples(dict(enumerate(tokens)), texts, found)
-    return Prepared(examples, positions_of(examples), found, {}, [], list(range(size.layers)))
+    words = [text_words(*each) for each in zip(texts, tokens, examples, strict=True)]
+    return Prepared(examples, positions_of(examples), found, {}, [], list(range(size.layers)), words)
 
 
 class Activations:
@@ -111,7 +114,7 @@ class Activations:
 def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: torch.device) -> dict[str, Any]:
     """Write the attribution to `folder`. Returns the seconds of each step and its size in bytes."""
     work, activations = prepared(tokenizer, size), Activations(size)
-    options = Options(permutations=size.permutations)
+    options = Options(placebo=size.placebo, permutations=size.permutations)
     shape = (size.layers, size.neurons)
     seconds = {"record": 0.0, "store": 0.0}
 
@@ -133,7 +136,9 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
         matched = match(writer, DENSE, work, options, shape, device, silent)
         seconds["score"] = time.perf_counter() - began
         arrays = matched.arrays
-        against = baseline(writer, DENSE, work, options, arrays)
+        began = time.perf_counter()
+        against = baseline(writer, DENSE, work, options, matched.tops, device)
+        seconds["controls"] = time.perf_counter() - began
         writer.close(DENSE)
         _written(writer, PRUNED, activations, work, seconds)
         began = time.perf_counter()
@@ -142,7 +147,7 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
         writer.close(PRUNED)
         for side in ("in", "out"):
             arrays[f"masked_{side}/{PRUNED}"] = np.full(shape, 0.5, np.float32)
-        tables = tables_document(work, options, arrays, {PRUNED: compared})
+        tables = tables_document(work, options, arrays, {PRUNED: compared}, cross_fitted=True)
         writer.finish(matched.all_arrays(size.layers), tables)
     kept = {
         "activations": _bytes_below(folder / "activations"),

@@ -17,6 +17,7 @@ from prunescope.cli.errors import DONE, FAILED, debugging, ending, one_line
 from prunescope.cli.explain import explain
 from prunescope.cli.parameters import PATH, Data, Device, Dtype, Home, Host, Port, Seed
 from prunescope.errors import Refusal
+from prunescope.jobs.bounds import DEFAULT_PLACEBO
 
 INTERRUPTED = 130
 """typer's exit code for Ctrl-C."""
@@ -296,7 +297,12 @@ def attribute(
         str, typer.Option(help="Function of the activations in the Score: relu, abs or raw.")
     ] = "relu",
     layers: Annotated[str | None, typer.Option(help="Only these layers, separated by commas.  [default: all]")] = None,
-    permutations: Annotated[int, typer.Option(min=0, help="Permutations for the p-values; 0 for none.")] = 1000,
+    placebo: Annotated[
+        int, typer.Option(min=0, help="Draws of other words in place of the influential ones, for p-values; 0: none.")
+    ] = DEFAULT_PLACEBO,
+    permutations: Annotated[
+        int, typer.Option(min=0, help="Without placebo words: permutations for the p-values; 0 for none.")
+    ] = 1000,
     floor: Annotated[
         float,
         typer.Option(help="Neurons below this quantile of their layer's absolute Score denominators are not ranked."),
@@ -345,6 +351,7 @@ def attribute(
         content_words=content_words,
         activation=activation,
         layers=layers,
+        placebo=placebo,
         permutations=permutations,
         floor=floor,
         special_tokens=special_tokens,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prunescope import running
+from prunescope.cli.headlines import headline_lines
 from prunescope.cli.options import causal_stage, key_values, names, numbers, text_rows
 from prunescope.cli.progress import Display
 from prunescope.cli.text_lines import text_lines
@@ -189,6 +190,7 @@ def attribute(
     content_words: bool,
     activation: str,
     layers: str | None,
+    placebo: int,
     permutations: int,
     floor: float,
     special_tokens: bool,
@@ -212,6 +214,7 @@ def attribute(
         "words": {"source": words, "content": content_words},
         "activation": activation,
         "layers": None if layers is None else numbers(layers, "--layers"),
+        "placebo": placebo,
         "permutations": permutations,
         "floor": floor,
         "special_tokens": special_tokens,
@@ -227,7 +230,7 @@ def attribute(
         f"{output}: {summary['texts']} texts, {summary['influential_tokens']} influential tokens, "
         f"{summary['ranked']} of {summary['neurons']} neurons ranked"
     )
-    for line in text_lines(summary):
+    for line in (*headline_lines(output), *text_lines(summary)):
         print(line)
 
 

@@ -26,6 +26,8 @@ MAX_LABEL_CHARACTERS = 200
 
 # Texts
 MAX_TEXTS = 2000
+DEFAULT_TEXTS = 40
+"""Rows of a task as texts of an attribution; 10 as in the paper are few for each half in cross-fitting."""
 MAX_ROWS_READ = 1000
 """Rows of a task that one attribution may use as texts."""
 MAX_TEXT_CHARACTERS = 200_000
@@ -43,6 +45,12 @@ MAX_LAYERS = 1000
 MAX_PERMUTATIONS = 100_000
 MAX_PERMUTED_TEXTS = 20_000_000
 """Permutations x texts."""
+DEFAULT_PLACEBO = 200
+MIN_PLACEBO = 20
+"""Draws of placebo words; with fewer than 19 no p-value reaches 0.05."""
+MAX_PLACEBO = 2_000
+MAX_PLACEBO_TEXTS = 400_000
+"""Draws of placebo words x texts."""
 MAX_VARIANTS = 256
 """Pruned models that one attribution compares with a dense one."""
 

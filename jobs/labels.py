@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from prunescope.jobs.bounds import DEFAULT_TEXTS
 from prunescope.jobs.briefs import count_of
 from prunescope.jobs.specs import PruneSpec
 
@@ -66,7 +67,9 @@ def attribution_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
         f"activation {spec.get('activation', 'relu')}",
         f"prompt {spec.get('prompt') or 'none'}",
         "all layers" if layers is None else f"layers {_listed(layers, MAX_ROWS)}",
-        f"{spec.get('permutations', 0):,} permutations",
+        f"{spec['placebo']:,} placebo draws"
+        if spec.get("placebo")
+        else f"{spec.get('permutations', 0):,} permutations",
         f"run seed {spec.get('seed', 0)}",
         f"floor {spec.get('floor', 0.05):g}",
         "special tokens counted" if spec.get("special_tokens") else "",
@@ -80,7 +83,7 @@ def _which_texts(spec: Mapping[str, Any]) -> str:
     if isinstance(texts, Mapping):
         if rows := texts.get("indices"):
             return f"rows {_listed(rows, MAX_ROWS, count_of(spec, 'texts', 'indices'))}"
-        return f"{texts.get('count', 10)} texts, seed {texts.get('seed', 0)}"
+        return f"{texts.get('count', DEFAULT_TEXTS)} texts, seed {texts.get('seed', 0)}"
     first = texts[0] if isinstance(texts, list | tuple) and texts else ""
     return quoted(str(first.get("text", "")) if isinstance(first, Mapping) else str(first))
 

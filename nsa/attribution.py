@@ -71,13 +71,14 @@ def attribute(
         sinks = SinkFinder(len(prepared.positions.text))
         _record(lm, DENSE, prepared, archive, report, sinks.see)
         prepared = prepared.without_sinks(sinks.mask())
-    matched = match(archive, DENSE, prepared, options, shape[:2], lm.device, report)
+    device = lm.device
+    matched = match(archive, DENSE, prepared, options, shape[:2], device, report)
     arrays = matched.arrays
     arrays["sinks"] = prepared.positions.sink_mask
     zeros = masks.zeros(lm.model) if pruned else None
     splitter = Splitter.of(lm, DENSE, archive, prepared, options) if pruned else None
     del lm
-    base = baseline(archive, DENSE, prepared, options, arrays) if pruned else None
+    base = baseline(archive, DENSE, prepared, options, matched.tops, device) if pruned else None
     archive.close(DENSE)
     dense_weights = (weights or dense)() if pruned else None
     comparisons = {}
@@ -97,7 +98,8 @@ def attribute(
         archive.close(name)
         arrays[f"masked_in/{name}"] = fractions.incoming.astype(np.float32)
         arrays[f"masked_out/{name}"] = fractions.outgoing.astype(np.float32)
-    tables = tables_document(prepared, options, arrays, comparisons)
+    cross_fitted = len(matched.tops.sets.folds) > 1
+    tables = tables_document(prepared, options, arrays, comparisons, cross_fitted)
     if splitter is not None:
         tables["split"] = splitter.document()
     return Result(matched.all_arrays(shape[0]), tables)

@@ -1,9 +1,9 @@
 """Step 3 of NSA: compares the drop of the top neurons in a pruned model with the drop of control neurons.
 
-A drop alone proves little. So the treatment group, the top neurons by Score, has two control groups. For each top
-neuron, each of them has up to 20 neurons of the same layer, measured on the same word: drawn at random, or matched by
-activation (those with the nearest A_m, the mean activation over the word's tokens). This comparison is made for the top
-neurons over all layers and for those of each layer.
+A drop alone proves little. So the treatment group, the top neurons by Score, has two control groups in the same layers
+(nsa/selection.py). All of them are measured on the tokens of the influential words in the half of the texts that did
+not choose the top neurons. The p-values come from placebo words (nsa/headline.py), the bootstrap intervals over texts
+are a description. This comparison is made for the top neurons over all layers and for those of each layer.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,31 +17,34 @@ from torch import Tensor
 from prunescope.nsa import bootstrap
 from prunescope.nsa.bootstrap import ByText, Group, Interval
 from prunescope.nsa.examples import Positions
-
-CONTROLS_PER_NEURON = 20
+from prunescope.nsa.selection import Chosen
+from prunescope.nsa.word_sets import WordSets
 
 Rows = Callable[[Int[np.ndarray, " some"], Int[np.ndarray, " few"]], Float[np.ndarray, "some few"]]
 
 
 @dataclass(frozen=True)
 class Controls:
-    """The stored document of a comparison. `matched`, `random` and `like` are the pooled drops of the top neurons, of
-    the random controls and of the controls matched by activation. `over_random` and `over_like` are the differences
-    `matched` - `random` and `matched` - `like`."""
+    """The stored document of a comparison: the pooled drops of the top neurons, of the controls matched by activation
+    and of the random controls, the differences `top` - `activation_matched` and `top` - `random`, and the differences'
+    p-values from placebo words, None without them."""
 
-    matched: Interval
+    top: Interval
+    activation_matched: Interval
     random: Interval
-    like: Interval
+    over_activation_matched: Interval
     over_random: Interval
-    over_like: Interval
+    p_activation_matched: float | None
+    p_random: float | None
 
 
 @dataclass(frozen=True)
 class ControlGroups:
-    """One layer's top neurons, each with its own word and its control neurons."""
+    """One layer's top neurons for the influential words, over both folds, each with its control neurons. `measured`:
+    the half of the texts on which each is measured."""
 
     neurons: Int[np.ndarray, " top"]
-    words: Int[np.ndarray, " top"]
+    measured: Int[np.ndarray, " top"]
     over_all: Bool[np.ndarray, " top"]  # among the top neurons over all layers
     in_layer: Bool[np.ndarray, " top"]  # among the top neurons of this layer
     random: list[Int[np.ndarray, " controls"]]
@@ -50,8 +53,8 @@ class ControlGroups:
 
 @dataclass(frozen=True)
 class Sums:
-    """For each top neuron and text, the sum of A over the tokens of the neuron's own word: for the neuron itself, and
-    as the mean over the neurons of each of its control groups."""
+    """For each top neuron and text, the sum of A over the tokens of influential words in the measured half: for the
+    neuron itself, and as the mean over the neurons of each of its control groups."""
 
     top: ByText
     random: ByText
@@ -64,51 +67,41 @@ def own_words(dense: Float[np.ndarray, "neurons words"]) -> Int[np.ndarray, " ne
     return np.where(np.take_along_axis(dense, best[:, None], 1)[:, 0] > 0, best, -1)
 
 
-def choose(
-    dense: Float[np.ndarray, "neurons words"],
-    words: Int[np.ndarray, " neurons"],
-    over_all: Int[np.ndarray, " some"],
-    in_layer: Int[np.ndarray, " some"],
-    ranked: Bool[np.ndarray, " neurons"],
-    rng: np.random.Generator,
-) -> ControlGroups:
-    """Choose the controls of one layer's top neurons (`over_all`: top neurons over all layers; `in_layer`: top neurons
-    of this layer). `dense` is A_m, `words` each neuron's own word.
-
-    Controls are ranked neurons that are not top neurons and have A_m > 0 on the top neuron's word. Top neurons without
-    any control are skipped.
-    """
-    others = ranked.copy()
-    others[over_all] = others[in_layer] = False
-    kept, random, matched = [], [], []
-    for neuron in np.union1d(over_all, in_layer).astype(int):
-        word = words[neuron]
-        pool = np.flatnonzero(others & (dense[:, word] > 0))
-        if word < 0 or not len(pool):
-            continue
-        count = min(CONTROLS_PER_NEURON, len(pool))
-        kept.append(neuron)
-        random.append(rng.choice(pool, count, replace=False))
-        matched.append(pool[np.argsort(np.abs(dense[pool, word] - dense[neuron, word]), kind="stable")[:count]])
-    neurons = np.array(kept, dtype=int)
-    return ControlGroups(
-        neurons, words[neurons], np.isin(neurons, over_all), np.isin(neurons, in_layer), random, matched
-    )
+def observed(chosen: Sequence[Chosen], sets: WordSets) -> ControlGroups:
+    """Return one layer's top neurons and controls for the influential words, from those of all word sets by fold."""
+    parts: list[list[np.ndarray]] = [[], [], [], []]
+    random: list[np.ndarray] = []
+    matched: list[np.ndarray] = []
+    for one, (_, measuring) in zip(chosen, sets.folds, strict=True):
+        neurons = one.neurons[0].numpy().astype(np.int64)
+        known = neurons >= 0
+        flags = (one.over_all[0].numpy()[known], one.in_layer[0].numpy()[known])
+        for part, values in zip(parts, (neurons[known], np.full(known.sum(), measuring), *flags), strict=True):
+            part.append(values)
+        for found, places in ((random, one.random), (matched, one.matched)):
+            found += [row[row >= 0].astype(np.int64) for row in places[0].numpy()[known]]
+    neurons, measured, over_all, in_layer = (np.concatenate(part) for part in parts)
+    return ControlGroups(neurons, measured, over_all, in_layer, random, matched)
 
 
-def group_sums(chosen: ControlGroups, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions) -> Sums:
-    """Sum one variant's activations over the own word's tokens, for a layer's top neurons and their controls.
-    `rows(neurons, tokens)` returns activations, to which `change` is applied (`scoring.transform`)."""
-    places = list(positions.words.values())
-    found: list[list[np.ndarray]] = [[], [], []]
-    for neuron, word, random, matched in zip(chosen.neurons, chosen.words, chosen.random, chosen.matched, strict=True):
-        every = np.concatenate([[neuron], random, matched])
-        values = change(torch.from_numpy(rows(every, places[word])).double()).numpy()
-        by_text = _by_text(values, positions.text[places[word]], positions.texts)
-        found[0].append(by_text[0])
-        found[1].append(by_text[1 : 1 + len(random)].mean(0))
-        found[2].append(by_text[1 + len(random) :].mean(0))
-    return Sums(*(np.array(kind).reshape(-1, positions.texts) for kind in found))
+def group_sums(
+    chosen: ControlGroups, rows: Rows, change: Callable[[Tensor], Tensor], positions: Positions, sets: WordSets
+) -> Sums:
+    """Sum one variant's activations over the tokens of influential words by text, for a layer's top neurons and their
+    controls. `rows(neurons, tokens)` returns activations, to which `change` is applied (`scoring.transform`)."""
+    found = [np.zeros((len(chosen.neurons), positions.texts)) for _ in range(3)]
+    for measuring in np.unique(chosen.measured):
+        tokens = np.flatnonzero(positions.influential & (sets.half[positions.text] == measuring))
+        members = np.flatnonzero(chosen.measured == measuring)
+        every = [chosen.neurons[members], *(group[i] for i in members for group in (chosen.random, chosen.matched))]
+        neurons, back = np.unique(np.concatenate(every), return_inverse=True)
+        values = change(torch.from_numpy(rows(neurons, tokens)).double()).numpy()
+        by_text = _by_text(values, positions.text[tokens], positions.texts)
+        groups = np.split(by_text[back], np.cumsum([len(group) for group in every])[:-1])
+        found[0][members] = groups[0]
+        found[1][members] = [group.mean(0) for group in groups[1::2]]
+        found[2][members] = [group.mean(0) for group in groups[2::2]]
+    return Sums(*found)
 
 
 def own_word_sums(
@@ -129,20 +122,22 @@ def own_word_sums(
 
 def controls(
     layers: Sequence[tuple[ControlGroups, Sums, Sums]],
-    word_counts: Int[np.ndarray, "words texts"],
+    positions: Positions,
+    sets: WordSets,
     weights: Float[np.ndarray, "resamples texts"],
+    p_values: tuple[float | None, float | None],
     *,
     in_layer: bool = False,
 ) -> Controls:
     """Return the pooled drops of the top neurons and their controls. `layers` has (control groups, dense sums, pruned
-    sums) of every layer.
+    sums) of every layer; `p_values` are those of `headline.differences`.
 
     `in_layer`: use the top neurons of each layer instead of the top neurons over all layers.
     """
     chosen = [groups.in_layer if in_layer else groups.over_all for groups, _, _ in layers]
-    counts = np.concatenate(
-        [word_counts[groups.words[flags]] for (groups, _, _), flags in zip(layers, chosen, strict=True)]
-    )
+    tokens = np.bincount(positions.text[positions.influential], minlength=positions.texts)
+    measured = np.concatenate([groups.measured[flags] for (groups, _, _), flags in zip(layers, chosen, strict=True)])
+    counts = np.where(sets.half == measured[:, None], tokens, 0)
 
     def pooled(kind: str) -> bootstrap.Pooled:
         dense, pruned = (
@@ -152,7 +147,9 @@ def controls(
         return bootstrap.pooled_drop(Group(dense, pruned, counts), weights)
 
     top, random, matched = (pooled(kind) for kind in ("top", "random", "matched"))
-    return Controls(top.interval(), random.interval(), matched.interval(), top.over(random), top.over(matched))
+    return Controls(
+        top.interval(), matched.interval(), random.interval(), top.over(matched), top.over(random), *p_values
+    )
 
 
 def _by_text(

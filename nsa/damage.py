@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from prunescope.nsa import bootstrap, comparison, scoring, statistics
+from prunescope.nsa import bootstrap, comparison, headline, scoring, selection, statistics
 from prunescope.nsa.archive import Archive, pieces
 from prunescope.nsa.bootstrap import Group
 from prunescope.nsa.comparison import ControlGroups, Sums
+from prunescope.nsa.headline import Differences
 from prunescope.nsa.matching import keep_by_text
 from prunescope.nsa.preparation import Options, Prepared, Report
-from prunescope.nsa.tables import top_count, top_of_layer
+from prunescope.nsa.selection import Chosen, Tops
+from prunescope.nsa.word_sets import HalfSums, WordSets, by_token, half_sums
 
 PER_WORD = 20  # the pooled drop of this many best-ranked neurons is a word's drop
 WORD_COLUMNS = ("neurons", "activation", "drop", "low", "high")
@@ -22,37 +24,50 @@ AT_ONCE = 512  # number of neurons whose resamples are in memory at once
 
 
 @dataclass(frozen=True)
+class LayerBase:
+    """One layer of a baseline: the top neurons and controls of every word set (`chosen`) with their dense totals, and
+    those of the influential words (`groups`) with their dense sums by text."""
+
+    chosen: list[Chosen]
+    totals: headline.Totals
+    groups: ControlGroups
+    sums: Sums
+
+
+@dataclass(frozen=True)
 class Baseline:
     """The data that all pruned variants are compared with: each layer's top and control neurons with their dense sums,
-    and the resampling weights. `dense` is the name of the dense variant."""
+    for all word sets (`sets`), and the resampling weights. `dense` is the name of the dense variant."""
 
     dense: str
-    layers: dict[int, tuple[ControlGroups, Sums]]
+    sets: WordSets
+    layers: dict[int, LayerBase]
     weights: np.ndarray
     counts: np.ndarray  # [words, texts] tokens that spell the word
 
 
 def baseline(
-    archive: Archive, dense: str, prepared: Prepared, options: Options, arrays: dict[str, np.ndarray]
+    archive: Archive, dense: str, prepared: Prepared, options: Options, tops: Tops, device: torch.device
 ) -> Baseline:
-    """Choose the top neurons over all layers and of each layer, with their controls, and sum their dense
-    activations."""
-    ranks, words, positions = arrays["rank"], arrays["word"], prepared.positions
+    """Choose the controls of the top neurons over all layers and of each layer, and sum their dense activations."""
+    positions, sets, over_all = prepared.positions, tops.sets, tops.over_all()
     change = scoring.transform(options.activation)
     layers = {}
     for layer in prepared.layers:
-        known = (ranks[layer] > 0) & (words[layer] >= 0)
-        chosen = comparison.choose(
-            archive.kept(f"word_activations/{dense}", layer),
-            words[layer],
-            np.flatnonzero(known & (ranks[layer] <= top_count(ranks))),
-            top_of_layer(ranks[layer], known),
-            ranks[layer] > 0,
-            np.random.default_rng([options.seed, layer]),
+        sums = HalfSums.joined(
+            [
+                half_sums(by_token(values, options.activation), sets, positions)
+                for _, values in pieces(archive, dense, layer, device)
+            ]
         )
+        rng = np.random.default_rng([options.seed, layer])
+        chosen = selection.controls(tops, layer, over_all[layer], sums, rng)
+        groups = comparison.observed(chosen, sets)
         rows = partial(archive.rows, dense, layer)
-        layers[layer] = chosen, comparison.group_sums(chosen, rows, change, positions)
-    return Baseline(dense, layers, bootstrap.resampling_weights(positions.texts, options.seed), positions.word_counts())
+        by_text = comparison.group_sums(groups, rows, change, positions, sets)
+        layers[layer] = LayerBase(chosen, headline.totals(chosen, sums, sets), groups, by_text)
+    weights = bootstrap.resampling_weights(positions.texts, options.seed)
+    return Baseline(dense, sets, layers, weights, positions.word_counts())
 
 
 def compare(
@@ -72,30 +87,54 @@ def compare(
         arrays[f"{name}/{variant}"] = np.full(shape, np.nan, dtype=np.float32)
     by_layer = np.full((shape[0], len(words), len(WORD_COLUMNS)), np.nan, dtype=np.float32)
     best = [_best_of_word(arrays, word) for word in words]
-    over_all: dict[int, list[Group]] = {word: [] for word in words}
-    measured = []
+    over_all_words: dict[int, list[Group]] = {word: [] for word in words}
+    measured, totals = [], []
     for done, layer in enumerate(prepared.layers, start=1):
-        _measure_layer(archive, variant, layer, prepared, options, arrays, base, device)
+        totals.append(_measure_layer(archive, variant, layer, prepared, options, arrays, base, device))
         by_text = [archive.kept(f"text_activations/{name}", layer) for name in (base.dense, variant)]
         _drop_intervals(variant, layer, by_text, arrays, base)
         for word in words:
-            here = _best_of_word(arrays, word, layer)
-            by_layer[layer, word] = list(_pooled([_group(by_text, here, word, base)], base).values())
+            best_here = _best_of_word(arrays, word, layer)
+            by_layer[layer, word] = list(_pooled([_group(by_text, best_here, word, base)], base).values())
             among = best[word][best[word] // shape[1] == layer] % shape[1]
-            over_all[word].append(_group(by_text, among, word, base))
-        chosen, dense = base.layers[layer]
+            over_all_words[word].append(_group(by_text, among, word, base))
+        here = base.layers[layer]
         rows, change = partial(archive.rows, variant, layer), scoring.transform(options.activation)
-        measured.append((chosen, dense, comparison.group_sums(chosen, rows, change, prepared.positions)))
+        by_layer_sums = comparison.group_sums(here.groups, rows, change, prepared.positions, base.sets)
+        measured.append((here.groups, here.sums, by_layer_sums))
         report(f"compare {variant}", done, len(prepared.layers), "layers")
     arrays[f"word_damage/{variant}"] = by_layer
-    each = [comparison.controls([one], base.counts, base.weights, in_layer=True) for one in measured]
+    over_all, in_layers = _differences(variant, prepared, arrays, base, totals)
+    describe = partial(comparison.controls, positions=prepared.positions, sets=base.sets, weights=base.weights)
+    each = [
+        describe([one], p_values=found.p_values, in_layer=True) for one, found in zip(measured, in_layers, strict=True)
+    ]
     return {
-        "controls": asdict(comparison.controls(measured, base.counts, base.weights)),
+        "controls": asdict(describe(measured, p_values=over_all.p_values)),
         "layers": [
             {"layer": layer, "controls": asdict(found)} for layer, found in zip(prepared.layers, each, strict=True)
         ],
-        "words": [_document(_pooled(groups, base)) for groups in over_all.values()],
+        "words": [_document(_pooled(groups, base)) for groups in over_all_words.values()],
     }
+
+
+def _differences(
+    variant: str, prepared: Prepared, arrays: dict[str, np.ndarray], base: Baseline, totals: list[headline.Totals]
+) -> tuple[Differences, list[Differences]]:
+    """Return the differences between top neurons and controls, over all layers and of each layer, and add those of the
+    placebo draws to `arrays`. `totals` are the variant's, by layer."""
+    pairs = [(base.layers[layer].totals, pruned) for layer, pruned in zip(prepared.layers, totals, strict=True)]
+    whole = [sum(parts[headline.OVER_ALL] for parts in side) for side in zip(*pairs, strict=True)]
+    over_all = headline.differences(*whole)
+    each = [headline.differences(dense[headline.IN_LAYER], pruned[headline.IN_LAYER]) for dense, pruned in pairs]
+    if len(over_all.placebo):
+        layers = arrays["score"].shape[0]
+        kept = np.full((1 + layers, *over_all.placebo.shape), np.nan, dtype=np.float32)
+        kept[0] = over_all.placebo
+        for layer, found in zip(prepared.layers, each, strict=True):
+            kept[1 + layer] = found.placebo
+        arrays[f"placebo/{variant}"] = kept
+    return over_all, each
 
 
 def _measure_layer(
@@ -107,18 +146,19 @@ def _measure_layer(
     arrays: dict[str, np.ndarray],
     base: Baseline,
     device: torch.device,
-) -> None:
+) -> headline.Totals:
     """Read a layer's activations once: store A_m by word, A_m by text and the activation statistics, and compute each
-    neuron's drop on its own word."""
+    neuron's drop on its own word. Returns the totals of the layer's top neurons and controls."""
     positions, change = prepared.positions, scoring.transform(options.activation)
     words = arrays["word"][layer]
     _, low, high, *_ = archive.kept(f"spread/{base.dense}", layer).T
-    means, own, spreads = [], [], []
+    means, own, spreads, halves = [], [], [], []
     for first, values in pieces(archive, variant, layer, device):
         rows = slice(first, first + len(values))
         means.append(scoring.word_means(values, positions, options.activation))
         own.append(comparison.own_word_sums(change(values), positions, words[rows]))
         spreads.append(statistics.spread(values, positions, (low[rows], high[rows])))
+        halves.append(half_sums(by_token(values, options.activation), base.sets, positions))
     every = np.concatenate(means).astype(np.float32)  # float32, as stored for the dense model
     archive.keep(f"word_activations/{variant}", layer, every)
     archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
@@ -126,6 +166,7 @@ def _measure_layer(
     before = archive.kept(f"word_activations/{base.dense}", layer)
     dense, after = (_on_own_word(means, words) for means in (before, every))
     arrays[f"drop/{variant}"][layer] = bootstrap.drops(dense, after)
+    return headline.totals(base.layers[layer].chosen, HalfSums.joined(halves), base.sets)
 
 
 def _on_own_word(means: np.ndarray, words: np.ndarray) -> np.ndarray:

@@ -1,17 +1,19 @@
 """Step 2 of NSA over all layers of the dense model: Scores, ranks, own words, activation statistics, and the top
 neurons of each word and token."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from prunescope.nsa import comparison, scoring, statistics, top
+from prunescope.nsa import comparison, placebo, scoring, significance, statistics, top
 from prunescope.nsa.archive import Archive, pieces
 from prunescope.nsa.preparation import Options, Prepared, Report
+from prunescope.nsa.selection import Tops
 from prunescope.nsa.tables import ranks_of
 from prunescope.nsa.top import Top
+from prunescope.nsa.word_sets import HalfSums, WordSets, by_token, half_sums, halves_of, word_sets
 
 FLOATS = ("score", "p_value", "lift", "z", "q_value", "deviation")
 
@@ -19,11 +21,12 @@ FLOATS = ("score", "p_value", "lift", "z", "q_value", "deviation")
 @dataclass
 class Matched:
     """The result, filled in layer by layer: `arrays` [layers, neurons] by name, the top neurons of each word and token
-    over all layers, and those of each word by layer."""
+    over all layers, the best neurons of every word set (`tops`), and the top neurons of each word by layer."""
 
     arrays: dict[str, np.ndarray]
     words: Top
     tokens: Top
+    tops: Tops
     words_by_layer: dict[int, Top] = field(default_factory=dict)
 
     def all_arrays(self, layers: int) -> dict[str, np.ndarray]:
@@ -59,15 +62,17 @@ def match(
         arrays,
         Top.none(len(positions.words), top.OF_A_WORD),
         Top.none(len(positions.text), top.OF_A_TOKEN),
+        Tops(_word_sets(prepared, options), options.floor),
     )
-    exact_score, exact_z = np.full(shape, np.nan), np.full(shape, np.nan)
-    draws = scoring.redraws(positions, options.permutations, options.seed).to(device)
+    exact_score, exact_p = np.full(shape, np.nan), np.full(shape, np.nan)
+    redraws = 0 if options.placebo else options.permutations
+    draws = scoring.redraws(positions, redraws, options.seed).to(device)
     for done, layer in enumerate(prepared.layers, start=1):
         scores = _score_layer(archive, variant, layer, prepared, options, device, draws, found)
-        exact_score[layer], exact_z[layer] = scores.score, scores.z
+        exact_score[layer], exact_p[layer] = scores.score, scores.p_value
         report("score", done, len(prepared.layers), "layers")
-    arrays["score"], arrays["z"] = exact_score.astype(np.float32), exact_z.astype(np.float32)
-    arrays["q_value"] = scoring.q_values(exact_z).astype(np.float32)
+    arrays["score"], arrays["p_value"] = exact_score.astype(np.float32), exact_p.astype(np.float32)
+    arrays["q_value"] = significance.q_values(exact_p).astype(np.float32)
     arrays["rank"] = ranks_of(exact_score)
     return found
 
@@ -85,15 +90,20 @@ def _score_layer(
     """Score one layer, add its results to `found` and to the archive, and return its Scores in double precision."""
     positions, arrays = prepared.positions, found.arrays
     change = scoring.transform(options.activation)
-    blocks, spreads, own = [], [], []
+    blocks, spreads, own, halves = [], [], [], []
     for _, values in pieces(archive, variant, layer, device):
         blocks.append(scoring.sums(values, positions, options.activation, draws))
         spreads.append(statistics.spread(values, positions))
+        halves.append(half_sums(by_token(values, options.activation), found.tops.sets, positions))
         words = comparison.own_words(blocks[-1].words)
         own.append(comparison.own_word_sums(change(values), positions, words))
+    by_set = HalfSums.joined(halves)
+    found.tops.add(layer, by_set)
     sums = scoring.Sums.joined(blocks)
-    scores = scoring.scores(sums, positions, permutations=options.permutations, floor=options.floor)
-    arrays["p_value"][layer], arrays["lift"][layer] = scores.p_value, scores.lift
+    if options.placebo:
+        sums = _against_placebo(sums, by_set)
+    scores = scoring.scores(sums, positions, sums.p_value, floor=options.floor)
+    arrays["z"][layer], arrays["lift"][layer] = scores.z, scores.lift
     arrays["word"][layer] = comparison.own_words(sums.words)
     archive.keep(f"word_activations/{variant}", layer, sums.words.astype(np.float32))
     archive.keep(f"spread/{variant}", layer, np.concatenate([part.table for part in spreads]))
@@ -101,6 +111,25 @@ def _score_layer(
     keep_by_text(archive, variant, layer, np.concatenate(own), arrays["word"][layer], prepared)
     _find_top(archive, variant, layer, prepared, options, device, sums, scores, found)
     return scores
+
+
+def _word_sets(prepared: Prepared, options: Options) -> WordSets:
+    """Return the influential words and the placebo draws as sets of tokens, by halves of the texts."""
+    labels = [example.label for example in prepared.examples]
+    placebos = placebo.draws(prepared.words, prepared.positions, options.placebo, options.seed)
+    return word_sets(prepared.positions, placebos, halves_of(prepared.positions, labels, options.seed))
+
+
+def _against_placebo(sums: scoring.Sums, by_set: HalfSums) -> scoring.Sums:
+    """Return the sums with the mean, the variance and the p-values of the placebo draws."""
+    every = by_set.sets.sum(0)
+    draws = every[1:]
+    return replace(
+        sums,
+        null_mean=draws.mean(0).cpu().numpy(),
+        null_variance=draws.var(0, correction=min(1, len(draws) - 1)).cpu().numpy(),
+        p_value=significance.p_values(draws, every[0]),
+    )
 
 
 def _find_top(

@@ -16,6 +16,7 @@ from prunescope.lm.tokens import tokenize
 from prunescope.nsa import scoring
 from prunescope.nsa.errors import ModelsDiffer, TextsTooLong
 from prunescope.nsa.examples import Example, LeftOut, Positions, fitting, make_examples, positions_of
+from prunescope.nsa.placebo import TextWord, text_words
 from prunescope.nsa.prompts import words_question
 from prunescope.nsa.sinks import first_tokens
 from prunescope.nsa.texts import FoundWords, Text
@@ -31,8 +32,9 @@ class Report(Protocol):
 @dataclass(frozen=True)
 class Options:
     """Options of an attribution. `source`: the word source. `content`: whether only content words are used
-    (`nsa/words.py`). `activation`: `raw`, `relu` or `abs`. `layers`: None means
-    all. `permutations`: the number of random draws for the permutation p-value; 0: no p. `floor`: see `scoring.scores`.
+    (`nsa/words.py`). `activation`: `raw`, `relu` or `abs`. `layers`: None means all. `placebo`: the number of draws of
+    placebo words (nsa/placebo.py). `permutations`: without them, the number of random draws for the permutation
+    p-value; 0: no p. `floor`: see `scoring.scores`.
     `count_special`: whether special tokens are included in the sums of Eq. 1. `count_sinks`: whether position 0 and
     attention sinks (nsa/sinks.py) are counted as any other token."""
 
@@ -41,6 +43,7 @@ class Options:
     activation: str = "relu"
     layers: tuple[int, ...] | None = None
     permutations: int = 1000
+    placebo: int = 200
     seed: int = 0
     floor: float = scoring.FLOOR
     count_special: bool = False
@@ -51,7 +54,7 @@ class Options:
 class Prepared:
     """The prepared texts, words and layers. `positions`: no sink is left out before `without_sinks`. By text index,
     `found` has the words of every used text, and `model_labels` the labels that the dense model chose for unlabelled
-    texts."""
+    texts. `words`: every example's words, from which placebo words are drawn."""
 
     examples: list[Example]
     positions: Positions
@@ -59,6 +62,7 @@ class Prepared:
     model_labels: dict[int, str]
     left_out: list[LeftOut]
     layers: list[int]
+    words: list[list[TextWord]]
 
     def without_sinks(self, massive: Bool[np.ndarray, " tokens"]) -> "Prepared":
         """Return the same with position 0 of every text and the tokens in the mask `massive` left out of all sums.
@@ -86,6 +90,8 @@ def check(texts: Sequence[Text], options: Options) -> None:
         words_question(text.group)
     if not 0 <= options.floor < 1:
         raise BadInput(f"floor {options.floor:g}: a quantile of the denominators, from 0 to less than 1")
+    if options.placebo < 0:
+        raise BadInput(f"placebo {options.placebo}: 0 (none) or more draws")
     if options.permutations < 0:
         raise BadInput(f"permutations {options.permutations}: 0 (none) or more")
     if options.layers is not None and not options.layers:
@@ -135,6 +141,7 @@ def prepare(lm: LanguageModel, texts: Sequence[Text], options: Options, report: 
         model_labels={example.index: label for example in made if (label := found[example.index].label)},
         left_out=sorted(left_out, key=lambda text: text.text),
         layers=sorted(set(options.layers)) if options.layers else list(range(count)),
+        words=[text_words(texts[example.index], tokens[example.index], example) for example in made],
     )
 
 

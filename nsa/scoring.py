@@ -10,11 +10,13 @@ signed, so a denominator can be near zero or negative. A neuron whose denominato
 Null hypothesis: within each text t, the s_t influential tokens are a random draw, without replacement, from its n_t
 tokens (without special tokens and sinks). The numerator then has the mean sum_t s_t m_t and the variance
 sum_t s_t (1 - s_t/n_t) v_t, from which z is computed; m_t and v_t (divisor n_t - 1) are the mean and variance of A over
-the n_t tokens. With K redraws, p = (b + 1) / (K + 1), where b is the number of redraws with at least the observed
-numerator. The denominator is the same in every redraw.
+the n_t tokens. p is computed from K redraws (nsa/significance.py). The denominator is the same in every redraw.
+
+This null hypothesis treats all tokens of a text as exchangeable, which they are not. It is used only without placebo
+words (nsa/placebo.py), whose sums otherwise replace the redraws, the mean and the variance.
 
 Activations in half precision are summed in double precision, in which such sums are exact up to 2^29. So sums do not
-depend on the order of addition, and b is exact.
+depend on the order of addition.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from prunescope.lm.errors import BadInput
+from prunescope.nsa import significance
 from prunescope.nsa.examples import Positions
 
 FLOOR = 0.05  # default quantile
@@ -47,7 +50,7 @@ class Sums:
     denominator: Float[np.ndarray, " neurons"]
     null_mean: Float[np.ndarray, " neurons"]
     null_variance: Float[np.ndarray, " neurons"]
-    reached: Int[np.ndarray, " neurons"]  # redraws with at least the observed numerator
+    p_value: Float[np.ndarray, " neurons"]  # by redraws; NaN without them
     words: Float[np.ndarray, "neurons words"]  # A_m: mean activation over each word's tokens
 
     @staticmethod
@@ -58,7 +61,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Scores:
-    """One layer's Scores and significance; NaN for a neuron that is not ranked, and in `p_value` without redraws.
+    """One layer's Scores and significance; NaN for a neuron that is not ranked, and in `p_value` without draws.
     `floor` is the floor's value."""
 
     score: Float[np.ndarray, " neurons"]
@@ -95,8 +98,8 @@ def sums(
     draws: Int[Tensor, "draws chosen"] | None = None,
 ) -> Sums:
     """Return the sums of a block of neurons. `activations` are signed, in half or single precision, on any device;
-    `activation` names their transform (`raw`, `relu` or `abs`). `draws` are from `redraws`; None skips `reached`, which
-    is then 0."""
+    `activation` names their transform (`raw`, `relu` or `abs`). `draws` are from `redraws`; without them
+    `p_value` is NaN."""
     by_token = transform(activation)(activations).T.double().contiguous()
     neurons = by_token.shape[1]
     mean, variance = by_token.new_zeros(neurons), by_token.new_zeros(neurons)
@@ -108,17 +111,17 @@ def sums(
             if share < 1:
                 variance += chosen * (1 - share) * text.var(0)
     observed = _rows(by_token, np.flatnonzero(positions.influential)).sum(0)
-    reached = torch.zeros(neurons, dtype=torch.int64)
+    p_value = np.full(neurons, np.nan)
     if draws is not None and draws.numel():
         # One sparse product for all neurons. A row of the draws' matrix has |S| ones; the matrix is never materialised.
         drawn = functional.embedding_bag(draws.to(by_token.device), by_token, mode="sum")
-        reached = (drawn >= observed).sum(0)
+        p_value = significance.p_values(drawn, observed)
     return Sums(
         numerator=observed.cpu().numpy(),
         denominator=_rows(by_token, np.flatnonzero(positions.counted)).sum(0).cpu().numpy(),
         null_mean=mean.cpu().numpy(),
         null_variance=variance.cpu().numpy(),
-        reached=reached.cpu().numpy(),
+        p_value=p_value,
         words=_word_means(by_token, positions),
     )
 
@@ -144,15 +147,12 @@ def _rows(by_token: Float[Tensor, "tokens neurons"], places: Int[np.ndarray, " s
     return by_token[torch.from_numpy(places).to(by_token.device)]
 
 
-def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: float = FLOOR) -> Scores:
-    """Return Score, lift, z and p-value of every neuron of one layer, computed from its sums. `permutations` is the
-    number of redraws.
-
-    A neuron is ranked when its denominator is positive and not below the `floor` quantile of the layer's absolute
-    denominators. z is 0 when the variance under the null hypothesis is 0.
-    """
-    least = float(np.quantile(np.abs(layer.denominator), floor))
-    ranked = (layer.denominator >= least) & (layer.denominator > 0)
+def scores(
+    layer: Sums, positions: Positions, p_value: Float[np.ndarray, " neurons"] | None = None, *, floor: float = FLOOR
+) -> Scores:
+    """Return Score, lift and z of every neuron of one layer, computed from its sums, with the p-values of all neurons
+    where the neuron is ranked (`ranked_neurons`). z is 0 when the variance under the null hypothesis is 0."""
+    ranked, least = ranked_neurons(layer.denominator, floor)
     unknown = np.full(len(ranked), np.nan)
     score = np.divide(layer.numerator, layer.denominator, out=unknown.copy(), where=ranked)
     share = int(positions.influential.sum()) / max(1, int(positions.counted.sum()))
@@ -162,23 +162,19 @@ def scores(layer: Sums, positions: Positions, *, permutations: int = 0, floor: f
         score=score,
         lift=score / share,
         z=np.where(ranked, z, np.nan),
-        p_value=np.where(ranked, (layer.reached + 1) / (permutations + 1), np.nan) if permutations else unknown,
+        p_value=unknown if p_value is None else np.where(ranked, p_value, np.nan),
         ranked=ranked,
         floor=least,
     )
 
 
-def q_values(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Return Benjamini-Hochberg q-values of the one-sided normal p-values of z, over all finite z; NaN stays NaN."""
-    known = np.isfinite(z)
-    tail = torch.special.erfc(torch.from_numpy(z[known].astype(np.float64)) / np.sqrt(2)).numpy() / 2
-    order = np.argsort(tail)
-    scaled = tail[order] * len(tail) / np.arange(1, len(tail) + 1)
-    result = np.full(z.shape, np.nan)
-    least = np.empty(len(tail))
-    least[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1)
-    result[known] = least
-    return result
+def ranked_neurons(
+    denominator: Float[np.ndarray, " neurons"], floor: float
+) -> tuple[Bool[np.ndarray, " neurons"], float]:
+    """Return which neurons of a layer are ranked, and the floor's value: a neuron is ranked when its denominator is
+    positive and not below the `floor` quantile of the layer's absolute denominators."""
+    least = float(np.quantile(np.abs(denominator), floor))
+    return (denominator >= least) & (denominator > 0), least
 
 
 def _by_text(positions: Positions) -> Iterator[tuple[Int[np.ndarray, " drawable"], int]]:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from prunescope.nsa.examples import LeftOut
 from prunescope.nsa.preparation import Options, Prepared
@@ -28,15 +28,12 @@ def ranks_of(score: Float[np.ndarray, "layers neurons"]) -> np.ndarray:
 def top_count(ranks: np.ndarray) -> int:
     """Return the number of top neurons to compare with controls: 5 % of the ranked neurons, at least 10 and at most
     MAX_TOP, but never more than are ranked."""
-    ranked = int(ranks.max(initial=0))
+    return top_number(int(ranks.max(initial=0)))
+
+
+def top_number(ranked: int) -> int:
+    """Return the number of top neurons among so many ranked ones (`top_count`)."""
     return min(MAX_TOP, max(10, ranked // 20), ranked)
-
-
-def top_of_layer(ranks: Int[np.ndarray, " neurons"], known: Bool[np.ndarray, " neurons"]) -> np.ndarray:
-    """Return the MAX_TOP_OF_LAYER best-ranked neurons of one layer among those in the mask `known`, best first."""
-    places = np.flatnonzero(known)
-    top: np.ndarray = places[np.argsort(ranks[places], kind="stable")][:MAX_TOP_OF_LAYER]
-    return top
 
 
 def tables_document(
@@ -44,9 +41,10 @@ def tables_document(
     options: Options,
     arrays: dict[str, np.ndarray],
     comparisons: dict[str, Any],
+    cross_fitted: bool,
 ) -> dict[str, Any]:
     """Return the JSON document `tables`, which store/attributions/tables.py reads. `comparisons`: variant -> result of
-    `damage.compare`."""
+    `damage.compare`. `cross_fitted`: whether drops were measured on texts that did not choose the neurons."""
     positions = prepared.positions
     ranked = int((arrays["rank"] > 0).sum())
     neurons = len(prepared.layers) * arrays["rank"].shape[1]
@@ -73,6 +71,8 @@ def tables_document(
             "content": options.content,
             "layers": prepared.layers,
             "permutations": options.permutations,
+            "placebo": options.placebo,
+            "cross_fitted": cross_fitted,
             "floor": options.floor,
             "special_tokens": options.count_special,
             "sinks": options.count_sinks,

@@ -28,7 +28,7 @@ from prunescope.settings import read_settings
 from prunescope.store.artefacts.names import RecordNames
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.attributions.activations import NoSuchNeuron
-from prunescope.store.attributions.documents import NeuronRow
+from prunescope.store.attributions.documents import Controls, NeuronRow
 
 if TYPE_CHECKING:
     import pandas
@@ -220,6 +220,13 @@ class Attribution:
     def scores(self) -> NDArray[np.float32]:
         """Scores [layers, neurons]; NaN for a neuron that is not ranked."""
         return self._opened.store.score
+
+    def controls(self, variant: str | None = None) -> Controls | None:
+        """The comparison of the top neurons with their controls in a variant (None: the first pruned model), with the
+        p-value that placebo words give (docs/attribution.md, Statistics). None if nothing was pruned. Raises
+        PrunescopeError for an unknown variant."""
+        with prunescope_errors():
+            return self._opened.tables.controls(self._opened.variant(variant))
 
     def to_pandas(
         self, limit: int | None = None, *, layer: int | None = None, word: str | None = None, variant: str | None = None

@@ -14,6 +14,7 @@ from prunescope.attributions import Attribution
 from prunescope.errors import Refusal, prunescope_errors
 from prunescope.explanations import Explanation, explanation
 from prunescope.inputs import calibration_source
+from prunescope.jobs.bounds import DEFAULT_PLACEBO
 from prunescope.jobs.documents import JobKind, Progress
 from prunescope.jobs.paths import expanded
 from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, ExplainSpec, PruneSpec, parse_spec
@@ -140,6 +141,7 @@ def attribute(
     prompt: str | None = None,
     activation: str = "relu",
     layers: Sequence[int] | None = None,
+    placebo: int = DEFAULT_PLACEBO,
     permutations: int = 1000,
     floor: float = 0.05,
     special_tokens: bool = False,
@@ -179,6 +181,7 @@ def attribute(
                 "words": source,
                 "activation": activation,
                 "layers": None if layers is None else list(layers),
+                "placebo": placebo,
                 "permutations": permutations,
                 "floor": floor,
                 "special_tokens": special_tokens,

@@ -108,6 +108,7 @@ def attribute(spec: specs.AttributeSpec, folder: Path, context: Context) -> dict
                 content=spec.words.content,
                 activation=spec.activation,
                 layers=spec.layers,
+                placebo=spec.placebo,
                 permutations=spec.permutations,
                 seed=spec.seed,
                 floor=spec.floor,

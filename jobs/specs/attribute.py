@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from prunescope.jobs.bounds import (
+    DEFAULT_PLACEBO,
     MAX_LAYERS,
     MAX_NAME,
     MAX_PERMUTATIONS,
     MAX_PERMUTED_TEXTS,
+    MAX_PLACEBO,
+    MAX_PLACEBO_TEXTS,
     MAX_READ_CHARACTERS,
     MAX_VARIANTS,
+    MIN_PLACEBO,
 )
 from prunescope.jobs.specs.causal import Causal
 from prunescope.jobs.specs.evaluate import Name, Reference, Seed
@@ -51,6 +55,15 @@ class Words(Strict):
         return one_of(name, WORD_SOURCES)
 
 
+def _enough_draws(placebo: int) -> int:
+    if 0 < placebo < MIN_PLACEBO:
+        raise validation_error(
+            f"{placebo} draws of placebo words cannot give a p-value of 0.05; at least {MIN_PLACEBO}, or 0 for none",
+            allowed=f"0, or {MIN_PLACEBO} to {MAX_PLACEBO}",
+        )
+    return placebo
+
+
 class Reading(Strict):
     """The part of an attribution's spec that does not name models: texts, prompt, words, activation, layers,
     significance."""
@@ -60,6 +73,12 @@ class Reading(Strict):
     words: Words = Words(source="auto")
     activation: Name = "relu"
     layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(default=None, max_length=MAX_LAYERS)
+    placebo: Annotated[int, AfterValidator(_enough_draws)] = Field(
+        default=DEFAULT_PLACEBO,
+        ge=0,
+        le=MAX_PLACEBO,
+        description="draws of other words in place of the influential ones, from which p-values come; 0: none",
+    )
     permutations: int = Field(default=1000, ge=0, le=MAX_PERMUTATIONS)
     floor: float = Field(
         default=0.05, ge=0, lt=1, description="quantile of a layer's denominators below which a neuron is not ranked"
@@ -115,6 +134,15 @@ class Reading(Strict):
 
     @model_validator(mode="after")
     def _not_too_much(self) -> Self:
+        if self.placebo * self.count > MAX_PLACEBO_TEXTS:
+            most = MAX_PLACEBO_TEXTS // self.count
+            raise validation_error(
+                f"{self.placebo} draws of placebo words for {self.count} texts are {self.placebo * self.count:,}; at "
+                f"most {MAX_PLACEBO_TEXTS:,}, which is {most} draws",
+                allowed=f"at most {most} draws for {self.count} texts",
+                field="placebo",
+                given=self.placebo,
+            )
         if self.permutations * self.count > MAX_PERMUTED_TEXTS:
             most = MAX_PERMUTED_TEXTS // self.count
             raise validation_error(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
 from prunescope.jobs.bounds import (
+    DEFAULT_TEXTS,
     MAX_ALL_CHARACTERS,
     MAX_LABEL_CHARACTERS,
     MAX_MATCHED_CHARACTERS,
@@ -71,7 +72,7 @@ class _Rows(Strict):
 class TaskTexts(_Rows):
     """`count` rows of a task, drawn by `seed`."""
 
-    count: int = Field(default=10, ge=1, le=MAX_ROWS_READ)
+    count: int = Field(default=DEFAULT_TEXTS, ge=1, le=MAX_ROWS_READ)
     seed: Seed = 0
 
     @property

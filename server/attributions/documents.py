@@ -111,10 +111,38 @@ class LayerRow(kept.LayerRow):
     href: str
 
 
+class PlaceboBin(Document):
+    """A range of differences in a histogram of placebo draws. ``x``, ``width`` and ``height`` are percent of the
+    figure."""
+
+    low: float
+    high: float
+    count: int
+    x: float
+    width: float
+    height: float
+
+
+class PlaceboDraws(Document):
+    """What placebo words give: the drop of their top neurons minus that of activation-matched controls, in ``draws``
+    draws. ``middle``: their 2.5 % and 97.5 % quantiles. The histogram's axis is from ``low`` to ``high``; ``place`` is
+    the place of the observed difference on it, in percent."""
+
+    draws: int
+    mean: float
+    middle: tuple[float, float]
+    low: float
+    high: float
+    place: float
+    bins: list[PlaceboBin]
+
+
 class ControlsRow(kept.Controls):
-    """Pooled drops of the top neurons and of their controls in one variant, with 95 % intervals."""
+    """Pooled drops of the top neurons and of their controls in one variant, with 95 % intervals over texts, and what
+    placebo words give."""
 
     variant: VariantSummary
+    placebo: PlaceboDraws | None = None
 
 
 class CausalRow(CausalVariant):

@@ -121,7 +121,10 @@ class OpenAttribution:
             f"words {WORD_SOURCES.get(self.summary.source, self.summary.source)}",
             f"activation {self.summary.activation}" + (", special tokens too" if self.summary.special_tokens else ""),
             "position 0 and sinks counted" if self.summary.sinks else f"{self.summary.sink_tokens} sinks left out",
-            f"{self.summary.permutations} permutations, seed {self.spec.get('seed', 0)}",
+            f"{self.summary.placebo} placebo draws"
+            if self.summary.placebo
+            else f"{self.summary.permutations} permutations",
+            f"seed {self.spec.get('seed', 0)}",
         ]
         return "; ".join(parts)  # not " · ", which is part of the models' labels
 

@@ -21,6 +21,7 @@ from prunescope.server.attributions.documents import (
     WordRow,
 )
 from prunescope.server.attributions.opened import OpenAttribution
+from prunescope.server.attributions.placebo import placebo_draws
 from prunescope.server.explanations.shares import MarginShares, offered, shares_from
 from prunescope.server.site.documents import Choice, Link, Page
 from prunescope.server.site.names import Names, job_link
@@ -217,7 +218,11 @@ def with_margin(row: NeuronRow, shares: MarginShares | None) -> NeuronRow:
 
 def _controls(opened: OpenAttribution) -> list[ControlsRow]:
     found = [(variant, opened.tables.controls(variant.name)) for variant in opened.variants[1:]]
-    return [ControlsRow(variant=variant, **dict(groups)) for variant, groups in found if groups is not None]
+    return [
+        ControlsRow(variant=variant, placebo=placebo_draws(opened.tables, variant.name, groups), **dict(groups))
+        for variant, groups in found
+        if groups is not None
+    ]
 
 
 def _causal(opened: OpenAttribution) -> CausalDocument | None:

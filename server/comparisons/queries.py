@@ -154,6 +154,7 @@ def _settings_of(spec: Mapping[str, Any], pruned: Sequence[VariantSummary]) -> d
         "Position 0 and sinks": "in the sums" if spec.get("sinks", True) else "left out",
         "Denominator floor": f"{100 * float(spec.get('floor', 0.05)):g} %",
         "Layers": "all" if layers is None else ", ".join(map(str, layers)),
+        "Placebo draws": f"{spec.get('placebo', 0):,}",
         "Permutations": f"{spec.get('permutations', 0):,}",
         "Seed": str(spec.get("seed", 0)),
         "Pruned models": ", ".join(variant.label for variant in pruned) or "none",

@@ -22,14 +22,15 @@ class Variant(VariantSummary):
 
 
 class NeuronControls(Document):
-    """A neuron's drop on its own word, and the pooled drops of the attribution's top neurons (``matched``) and of both
-    kinds of controls, with 95 % intervals."""
+    """A neuron's drop on its own word, and the pooled drops of the attribution's top neurons and of both kinds of
+    controls, with 95 % intervals, and the p-value of the top neurons' difference to the activation-matched controls."""
 
     drop: float | None
     interval: tuple[float, float] | None = None  # of ``drop``
-    matched: Interval
-    like_activation: Interval
+    top: Interval
+    activation_matched: Interval
     random: Interval
+    p_activation_matched: float | None
 
 
 class Neighbour(Document):
@@ -60,6 +61,9 @@ class NeuronDocument(NeuronDetail):
     href: str
     attribution_href: str
     layer_href: str
+    placebo: int  # draws of placebo words, from which p comes; 0: from permutations
+    cross_fitted: bool
+    format: int  # of the stored attribution; p and q of formats 1 and 2 are not calibrated
     permutations: int
     layers: list[int]  # the recorded ones
     neurons: int  # per layer

@@ -202,12 +202,11 @@ def _facts(document: NeuronDocument, pruned: Variant) -> list[Fact]:
     if document.lift is not None:
         facts.append(Fact("lift", f"{formats.decimal(document.lift, 1)}{formats.TIMES}"))
     if document.p_value is not None:
-        least = 1 / (document.permutations + 1)
         shown = formats.decimal(document.p_value) if document.p_value >= 0.001 else f"{document.p_value:.1g}"
-        lowest = ", the lowest they give" if document.p_value <= least * 1.0001 else ""
-        facts.append(Fact("p", shown, f"by {formats.plural(document.permutations, 'permutation')}{lowest}"))
+        draws = formats.plural(document.placebo or document.permutations, "draw")
+        facts.append(Fact("p", shown, f"from {draws} of {'placebo words' if document.placebo else 'random tokens'}"))
     if document.q_value is not None:
-        facts.append(Fact("q", formats.activation(document.q_value), "by z, over all neurons"))
+        facts.append(Fact("q", formats.activation(document.q_value), "over all neurons"))
     if document.rank is not None:
         facts.append(Fact("rank", formats.count(document.rank), f"of {formats.count(document.neuron_count)}"))
     drop = document.drops.get(pruned.name)

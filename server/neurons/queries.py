@@ -67,6 +67,9 @@ def neuron_document(
         href=urls.neuron(opened.id, layer, neuron),
         attribution_href=urls.attribution(opened.id),
         layer_href=urls.layer(opened.id, layer),
+        placebo=opened.summary.placebo,
+        cross_fitted=opened.summary.cross_fitted,
+        format=opened.store.format,
         permutations=opened.summary.permutations,
         layers=opened.layers,
         neurons=store.neurons,
@@ -108,8 +111,9 @@ def _controls(opened: OpenAttribution, detail: kept.NeuronDetail) -> dict[str, N
         name: NeuronControls(
             drop=detail.drops[name],
             interval=detail.intervals[name],
-            matched=groups.matched,
-            like_activation=groups.like,
+            top=groups.top,
+            activation_matched=groups.activation_matched,
+            p_activation_matched=groups.p_activation_matched,
             random=groups.random,
         )
         for name in opened.store.variants[1:]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from prunescope.jobs.bounds import DEFAULT_PLACEBO, DEFAULT_TEXTS
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.specs.explain import DEFAULT_COUNTS
 from prunescope.server.new_job.documents import JobForm, MethodChoice
@@ -205,7 +206,20 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
             select("words.source", "Influential words", form.word_sources, value="auto"),
             select("words.content", "Kinds of words", WORD_KINDS, shape="flag"),
             select("activation", "Activation", form.activations, value="relu"),
-            number("permutations", "Permutations", value="1000", least="0", hint="0: no p-values"),
+            number(
+                "placebo",
+                "Placebo draws",
+                value=str(DEFAULT_PLACEBO),
+                least="0",
+                hint="other words in place of the influential ones, from which p-values come; 0: none, or at least 20",
+            ),
+            number(
+                "permutations",
+                "Permutations",
+                value="1000",
+                least="0",
+                hint="for p-values without placebo draws, which treat all tokens alike; 0: no p-values",
+            ),
             number(
                 "floor",
                 "Denominator floor",
@@ -236,7 +250,7 @@ def _texts(form: JobForm, given: Mapping[str, str]) -> list[Field]:
         select("texts-from", "Where they come from", sources, value="task"),
         select("texts.dataset", "Task", form.tasks, value=given.get("task", "reviews"), when=of_rows),
         *rows,
-        number("texts.count", "How many", value="10", least="1", most="1000", when=of_task),
+        number("texts.count", "How many", value=str(DEFAULT_TEXTS), least="1", most="1000", when=of_task),
         number("texts.seed", "Seed of the rows", value="0", least="0", when=of_task),
         area("texts", "Texts", shape="texts", hint="an empty line begins the next text", needed=True, when=own),
         area(

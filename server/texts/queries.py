@@ -20,7 +20,18 @@ from prunescope.server.stores import Stores
 from prunescope.server.texts.documents import AttributionTexts, TextWords, WordSpan
 from prunescope.text.words import WordIndex, fold
 
-COPIED = ("dense", "pruned", "activation", "layers", "permutations", "floor", "special_tokens", "sinks", "seed")
+COPIED = (
+    "dense",
+    "pruned",
+    "activation",
+    "layers",
+    "placebo",
+    "permutations",
+    "floor",
+    "special_tokens",
+    "sinks",
+    "seed",
+)
 """The fields that the spec of an own text copies from the attribution's spec."""
 
 

@@ -21,6 +21,9 @@
                             counted tokens; missing in attributions of earlier versions
       kl/<variant>          [tokens] float32                    KL(dense || pruned) of the next-token prediction, in
                             nats; missing if the model's head is of an unknown form
+      placebo/<variant>     [1 + layers, draws, 2] float32      what placebo words give: drop of the top neurons minus
+                            that of the activation-matched and of the random controls; first over all layers, then of
+                            each layer; missing without placebo words
       drop/<variant>, drop_low/<variant>, drop_high/<variant>   [layers, neurons] float32
       masked_in/<variant>, masked_out/<variant>                 [layers, neurons] float32
       word_activations/<variant>                                [layers, neurons, words] float32
@@ -42,7 +45,8 @@
       causal_outcomes/<variant>                                 [2 + draws, 2, rows] float32: unchanged model, top
                             neurons, every draw; whether the row is correct, and the probability of the correct choice
 
-`format` in `tables` is 3. Attributions of format 2 lack `sinks`: all tokens but the special ones are counted.
+`format` in `tables` is 3. Attributions of format 2 lack `sinks` (all tokens but the special ones are counted) and
+`placebo`; their q-values are from a normal tail, and the `comparisons` in `tables` are not cross-fitted.
 Attributions of format 1, which have no such entry, also lack `spread`, the bounds of drops, `text_activations`,
 `word_damage` and all arrays from `word_neurons` on.
 Attributions without the entry `split` in `tables` lack the arrays of own and upstream parts; in layers whose MLP could

@@ -1,6 +1,6 @@
 """The classes that `AttributionTables` (tables.py) returns. An undefined number is None."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class Document(BaseModel):
@@ -19,8 +19,8 @@ class NeuronScore(Document):
     rank: int | None  # from 1, over all ranked neurons of the attribution
     word: str | None  # own word: the influential word with the highest mean activation in the dense model
     lift: float | None
-    p_value: float | None  # permutation test
-    q_value: float | None  # normal approximation, Benjamini-Hochberg over all neurons; can be below p_value
+    p_value: float | None  # from placebo words, else from permutations
+    q_value: float | None  # Benjamini-Hochberg of p_value over all neurons; formats 1 and 2: of a normal tail
 
 
 class NeuronRow(NeuronScore):
@@ -134,7 +134,9 @@ class LayerRow(Document):
     score: float | None
     drop: float | None
     own: float | None = None  # share of the change of all neurons that their own weights explain
-    over_like: Interval | None = None  # drop of the layer's top neurons minus that of the activation-matched controls
+    # Drop of the layer's top neurons minus that of the activation-matched controls, and its p-value.
+    over_activation_matched: Interval | None = None
+    p_activation_matched: float | None = None
 
 
 class TopParts(Document):
@@ -162,14 +164,21 @@ class VariantSplit(Document):
 
 
 class Controls(Document):
-    """Pooled drops of the top neurons (`matched`), of random control neurons of the same layers (`random`) and of
-    control neurons matched by activation (`like`); `over_random` and `over_like` are the differences."""
+    """Pooled drops of the top neurons, of control neurons of the same layers matched by activation, and of random ones;
+    the differences `top` - `activation_matched` and `top` - `random`; and the differences' p-values from placebo words,
+    None without them.
 
-    matched: Interval
+    Formats 1 and 2 call `top` `matched` and `activation_matched` `like`; their neurons were chosen and measured on the
+    same texts.
+    """
+
+    top: Interval = Field(validation_alias=AliasChoices("top", "matched"))
+    activation_matched: Interval = Field(validation_alias=AliasChoices("activation_matched", "like"))
     random: Interval
-    like: Interval
+    over_activation_matched: Interval = Field(validation_alias=AliasChoices("over_activation_matched", "over_like"))
     over_random: Interval
-    over_like: Interval
+    p_activation_matched: float | None = None
+    p_random: float | None = None
 
 
 class Dropped(Document):
@@ -230,6 +239,8 @@ class Summary(Document):
     source: str
     content: bool = False  # whether only content words were used
     layers: list[int]
+    placebo: int = 0  # draws of placebo words, from which all p-values come; without them, from permutations
+    cross_fitted: bool = False  # whether drops of the top neurons were measured on texts that did not choose them
     permutations: int
     floor: float = 0.05  # quantile of a layer's absolute denominators below which a neuron is not ranked
     special_tokens: bool = False  # whether the Score's sums include special tokens

@@ -237,6 +237,16 @@ class AttributionTables:
         """The split of a variant's changes into own and upstream parts; None if the attribution has none."""
         return split_of(self.store, self._variant(variant)) if len(self.store.variants) > 1 else None
 
+    def placebo(self, variant: str | None = None, layer: int | None = None) -> NDArray[np.float32] | None:
+        """What placebo words give [draws, 2]: drop of the top neurons, over all layers or of one, minus that of the
+        activation-matched and of the random controls; NaN where undefined. None without placebo words."""
+        if self.store.format < 3 or not self.summary().placebo or len(self.store.variants) < 2:
+            return None
+        draws: NDArray[np.float32] = self.store.array(f"placebo/{self._variant(variant)}")[
+            0 if layer is None else 1 + layer
+        ]
+        return draws
+
     def causal(self) -> Causal | None:
         """The results of the causal stage; None if it was not requested."""
         found = self.store.tables.get("causal")
@@ -275,7 +285,8 @@ class AttributionTables:
                     score=_mean([row.score for row in best]),
                     drop=_mean([row.drop for row in best]),
                     own=own.get(layer),
-                    over_like=controls.over_like if controls else None,
+                    over_activation_matched=controls.over_activation_matched if controls else None,
+                    p_activation_matched=controls.p_activation_matched if controls else None,
                 )
             )
         return rows

@@ -45,6 +45,7 @@ def test_prune_attribute_evaluate(command: Command, models: Path, tmp_path: Path
     options = ("--permutations", 0, "--layers", "1", "--floor", 0.5, "--special-tokens", "--output", "group")
     attributed = command("attribute", *variants, "--texts", models / "texts.jsonl", *options)
     assert attributed.exit_code == 0, attributed.stderr
+    assert "2:4: top neurons" in attributed.stdout
     store = ActivationStore(tmp_path / "group")
     assert store.tables["layers"] == [1] and store.spec["words"] == {"source": "manual"}
     assert store.examples[0]["text"] == TEXT

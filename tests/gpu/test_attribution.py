@@ -96,7 +96,7 @@ def test_an_attribution_is_the_cpus(activation: str, source: str) -> None:
         np.testing.assert_array_equal(ours.arrays[name], theirs.arrays[name])
     p_values = [each.arrays["p_value"] for each in (ours, theirs)]
     assert np.nanmedian(np.abs(p_values[0] - p_values[1])) < 0.01
-    matched = [each.tables["comparisons"]["pruned-1"]["controls"]["matched"] for each in (ours, theirs)]
+    matched = [each.tables["comparisons"]["pruned-1"]["controls"]["top"] for each in (ours, theirs)]
     assert matched[0]["value"] == pytest.approx(matched[1]["value"], abs=0.05)
     for name in ("word_neurons", "token_neurons"):
         same = ours.arrays[name][:, 0] == theirs.arrays[name][:, 0]

@@ -152,7 +152,7 @@ def test_everything_kept_equals_brute_force(tmp_path: Path, family: str, activat
 
 def test_only_some_layers(tmp_path: Path) -> None:
     dense = lambda: language_model("llama")  # noqa: E731
-    store = run(tmp_path / "a", dense, [dense], options=Options(layers=(1,), permutations=0))
+    store = run(tmp_path / "a", dense, [dense], options=Options(layers=(1,), placebo=0, permutations=0))
     assert store.tables["layers"] == [1]
     assert np.isnan(store.score[0]).all()
     assert np.isfinite(store.score[1]).any()

@@ -12,7 +12,8 @@ from scipy import stats
 
 from prunescope.lm.errors import BadInput
 from prunescope.nsa.examples import Positions
-from prunescope.nsa.scoring import Sums, q_values, redraws, scores, sums, word_means
+from prunescope.nsa.scoring import Sums, redraws, scores, sums, word_means
+from prunescope.nsa.significance import MIN_REACHED, MIN_TAIL, q_values
 
 
 def layout(lengths: list[int], influential: list[int], words: dict[str, list[int]] | None = None) -> Positions:
@@ -79,11 +80,12 @@ def test_a_planted_neuron_is_the_first_in_rank() -> None:
     a = values(3, 500, 75)
     a[321] = 0.01
     a[321, [5, 6, 30, 60]] = 8
-    found = scores(sums(torch.from_numpy(a), positions, draws=redraws(positions, 999, 0)), positions, permutations=999)
+    summed = sums(torch.from_numpy(a), positions, draws=redraws(positions, 999, 0))
+    found = scores(summed, positions, summed.p_value)
     assert np.nanargmax(found.score) == 321
     assert np.nanargmax(found.z) == 321
-    assert found.p_value[321] == pytest.approx(1 / 1000)
-    assert np.nanargmin(q_values(found.z)) == 321
+    assert found.p_value[321] <= 1 / 1000
+    assert np.nanargmin(q_values(found.p_value)) == 321
 
 
 def test_blocks_change_nothing() -> None:
@@ -120,15 +122,19 @@ def test_p_values_are_those_of_a_plain_loop_with_the_same_draws(
     a[3] = np.round(a[3])  # many redraws equal to what was observed
     a[4] = 1
     draws = redraws(positions, permutations, seed)
-    found = scores(sums(torch.from_numpy(a), positions, activation, draws), positions, permutations=permutations)
+    summed = sums(torch.from_numpy(a), positions, activation, draws)
+    found = scores(summed, positions, summed.p_value)
     change = {"relu": lambda x: max(0.0, x), "abs": abs, "raw": lambda x: x}[activation]
     for neuron, row in enumerate(a.astype(np.float64)):
         observed = math.fsum(change(row[place]) for place in np.flatnonzero(positions.influential))
         reached = 0
         for draw in draws.tolist():
             reached += math.fsum(change(row[place]) for place in draw) >= observed
-        if found.ranked[neuron]:
-            assert found.p_value[neuron] == (reached + 1) / (permutations + 1)
+        counted = (reached + 1) / (permutations + 1)
+        if found.ranked[neuron] and (reached >= MIN_REACHED or permutations < 4 * MIN_TAIL):
+            assert found.p_value[neuron] == counted
+        elif found.ranked[neuron]:
+            assert 0 < found.p_value[neuron] <= counted
         else:
             assert np.isnan(found.p_value[neuron])
 
@@ -144,14 +150,17 @@ def test_the_closed_form_agrees_with_monte_carlo(activation: str) -> None:
     null = change(a).double()[:, draws].sum(2).numpy()
     np.testing.assert_allclose(null.mean(1), found.null_mean, atol=5 * (null.std(1) / count**0.5).max())
     np.testing.assert_allclose(null.var(1), found.null_variance, rtol=0.08)
-    np.testing.assert_array_equal((null >= found.numerator[:, None]).sum(1), found.reached)
+    reached = (null >= found.numerator[:, None]).sum(1)
+    often = reached >= MIN_REACHED
+    np.testing.assert_array_equal(((reached + 1) / (count + 1))[often], found.p_value[often])
 
 
 def test_both_tails_agree_where_both_can_be_computed() -> None:
     positions = layout([60, 80, 70], [*range(3, 50, 3), *range(70, 130, 4), *range(150, 205, 4)])
     a = torch.from_numpy(values(4, 300, 210))
     draws = redraws(positions, 4000, 9)
-    found = scores(sums(a, positions, "abs", draws), positions, permutations=4000)
+    summed = sums(a, positions, "abs", draws)
+    found = scores(summed, positions, summed.p_value)
     tail = stats.norm.sf(found.z)
     known = found.ranked & (tail > 0.02)
     assert known.sum() > 200
@@ -168,20 +177,10 @@ def test_without_redraws_there_is_no_p_value() -> None:
 def test_a_neuron_that_is_never_active_is_not_ranked() -> None:
     positions = layout([7], [2])
     a = torch.from_numpy(-np.abs(values(0, 9, 7)))
-    found = scores(sums(a, positions, "relu", redraws(positions, 10, 0)), positions, permutations=10)
+    summed = sums(a, positions, "relu", redraws(positions, 10, 0))
+    found = scores(summed, positions, summed.p_value)
     assert not found.ranked.any()
     assert np.isnan(found.p_value).all()
-
-
-def test_q_values_are_benjamini_hochberg() -> None:
-    z = np.random.default_rng(0).normal(0.4, 1.2, (4, 50))
-    z[1, 3] = np.nan
-    found = q_values(z)
-    assert np.isnan(found[1, 3])
-    known = np.isfinite(z)
-    expected = stats.false_discovery_control(stats.norm.sf(z[known]), method="bh")
-    np.testing.assert_allclose(found[known], expected, rtol=1e-9)
-    assert q_values(np.full((2, 2), np.nan)).shape == (2, 2)
 
 
 def test_word_means_are_over_all_tokens_of_the_word() -> None:

@@ -25,7 +25,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         tmp_path_factory.mktemp("tables") / "a",
         lambda: language_model("llama"),
         [lambda: language_model("llama", 0.5), lambda: language_model("llama", 0.9)],
-        options=Options(permutations=20, activation=activation, count_special=bool(special)),
+        options=Options(placebo=40, activation=activation, count_special=bool(special)),
     )
 
 
@@ -64,10 +64,10 @@ def test_score_lift_z_q_and_rank(store: ActivationStore) -> None:
     np.testing.assert_allclose(store.score, score, atol=1e-5)
     share = flags.sum() / counted(store).sum()
     np.testing.assert_allclose(store.array("lift"), score / share, rtol=1e-5, atol=1e-5)
-    z = store.array("z")
-    expected = np.full(z.shape, np.nan)
-    expected[ranked] = stats.false_discovery_control(stats.norm.sf(z[ranked].astype(np.float64)), method="bh")
+    expected = np.full(ranked.shape, np.nan)
+    expected[ranked] = stats.false_discovery_control(store.p_value[ranked].astype(np.float64), method="bh")
     np.testing.assert_allclose(store.array("q_value"), expected, rtol=1e-4)
+    assert np.isfinite(store.array("z")[ranked]).all()
     rank = store.array("rank")
     assert sorted(rank[rank > 0].tolist()) == list(range(1, int(ranked.sum()) + 1))
     best_first = score[rank > 0][np.argsort(rank[rank > 0])]
@@ -167,9 +167,11 @@ def test_the_documents_of_every_variant(store: ActivationStore) -> None:
         document = store.tables["comparisons"][variant]
         assert [row["layer"] for row in document["layers"]] == [0, 1]
         for controls in (document["controls"], *(row["controls"] for row in document["layers"])):
-            matched, over = controls["matched"], controls["over_like"]
-            assert matched["value"] is not None
-            assert over["value"] == pytest.approx(matched["value"] - controls["like"]["value"])
+            top, over = controls["top"], controls["over_activation_matched"]
+            assert top["value"] is not None
+            assert over["value"] == pytest.approx(top["value"] - controls["activation_matched"]["value"])
+            assert 0 < controls["p_activation_matched"] <= 1
+        assert store.array(f"placebo/{variant}").shape == (1 + LAYERS, 40, 2)
         assert len(document["words"]) == len(store.tables["words"])
         damage = store.array(f"word_damage/{variant}")
         assert damage.shape == (LAYERS, len(store.tables["words"]), 5)
@@ -178,7 +180,7 @@ def test_the_documents_of_every_variant(store: ActivationStore) -> None:
             [min(20, int(((words[layer] == word) & (rank[layer] > 0)).sum())) for word in range(damage.shape[1])]
             for layer in range(LAYERS)
         ]
-    milder, harder = (store.tables["comparisons"][name]["controls"]["matched"]["value"] for name in store.variants[1:])
+    milder, harder = (store.tables["comparisons"][name]["controls"]["top"]["value"] for name in store.variants[1:])
     assert harder > milder
 
 

@@ -202,11 +202,11 @@ def _tables(
         }
         comparisons[name] = {
             "controls": {
-                "matched": _interval(fell, 0.04, 40),
+                "top": _interval(fell, 0.04, 40),
                 "random": _interval(0.12, 0.06, 200),
-                "like": _interval(0.34, 0.09, 200),
+                "activation_matched": _interval(0.34, 0.09, 200),
                 "over_random": _interval(fell - 0.12, 0.07, 40),
-                "over_like": _interval(fell - 0.34, 0.1, 40),
+                "over_activation_matched": _interval(fell - 0.34, 0.1, 40),
             },
             "words": [
                 {

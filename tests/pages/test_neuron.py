@@ -117,8 +117,8 @@ def test_a_bare_address_shows_the_text_where_its_own_word_lost_most(seeded_app: 
 def test_p_and_q_say_that_they_are_two_tests(seeded_app: Site, first: str, open_page: Open) -> None:
     page = open_page(seeded_app.address + first)
     facts = page.locator(".facts")
-    expect(facts).to_contain_text("by 1,000 permutations")
-    expect(facts).to_contain_text("by z, over all neurons")
+    expect(facts).to_contain_text("from 1,000 draws of random tokens")
+    expect(facts).to_contain_text("over all neurons")
     page.get_by_text("p and q are two tests").click()
     expect(page.get_by_text("It is no correction of p")).to_be_visible()
 

@@ -183,11 +183,11 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int, recorded: list
         return {"value": value, "low": value - 0.1, "high": value + 0.1, "neurons": 10, "texts": 2}
 
     groups = {
-        "matched": interval(0.6),
+        "top": interval(0.6),
         "random": interval(0.12),
-        "like": interval(0.34),
+        "activation_matched": interval(0.34),
         "over_random": interval(0.48),
-        "over_like": interval(0.26),
+        "over_activation_matched": interval(0.26),
     }
     damage = [{"neurons": 5, "activation": 0.2, "drop": d, "low": d - 0.1, "high": d + 0.1} for d in (0.9, 0.5, 0.7)]
     each = [{"layer": layer, "controls": groups} for layer in range(layers)]

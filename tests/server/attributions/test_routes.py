@@ -34,7 +34,7 @@ def test_the_overview_has_words_ranks_damage_and_controls(client: TestClient, ma
     assert document["top_neurons"][0]["href"].startswith(f"/attributions/{ATTRIBUTION}/neurons/")
     damaged = [row["drop"] for row in document["damaged_neurons"]]
     assert damaged == sorted(damaged, reverse=True)
-    assert document["controls"][0]["matched"]["value"] == 0.6
+    assert document["controls"][0]["top"]["value"] == 0.6
     assert document["summary"]["ranked"] == int((rank > 0).sum())
 
 
@@ -55,8 +55,8 @@ def test_the_overview_of_one_layer(client: TestClient, made_up: MadeUp) -> None:
     assert words["damaged"]["drop"] == pytest.approx(0.3)
     assert words["damaged"]["low"] == pytest.approx(0.25)
     assert words["bland"]["drop"] is None
-    assert [row["over_like"]["value"] for row in whole["layer_list"]] == [0.26] * LAYERS
-    assert whole["layer_list"][0]["over_like"]["texts"] == 2
+    assert [row["over_activation_matched"]["value"] for row in whole["layer_list"]] == [0.26] * LAYERS
+    assert whole["layer_list"][0]["over_activation_matched"]["texts"] == 2
     assert client.get(f"{BASE}?layer=9").status_code == 422
 
 

@@ -175,8 +175,8 @@ def test_controls(tables: AttributionTables) -> None:
     found = tables.controls()
     if has_pruned(tables):
         assert found is not None
-        assert found.matched == Interval(**INTERVAL)
-        assert found.over_like.value is None
+        assert found.top == Interval(**INTERVAL)
+        assert found.over_activation_matched.value is None
     else:
         assert found is None
 
@@ -193,7 +193,7 @@ def test_what_an_older_attribution_lacks_is_not_made_up(tables: AttributionTable
     assert found.intervals == ({"pruned-1": None} if has_pruned(tables) else {})
     assert tables.controls(layer=0) is None
     assert [row.drop for row in tables.words(layer=1)] == [None, None, None]
-    assert [row.over_like for row in tables.layers()] == [None, None]
+    assert [row.over_activation_matched for row in tables.layers()] == [None, None]
     if has_pruned(tables):
         assert places(tables.damaged(layer=1)) == [(1, 3), (1, 1), (1, 0)]
 
@@ -234,6 +234,8 @@ def test_the_summary(tables: AttributionTables) -> None:
         "found": [],
         "sinks": True,
         "sink_tokens": 0,
+        "placebo": 0,
+        "cross_fitted": False,
     }
     assert tables.summary().model_dump() == {
         **SUMMARY,
