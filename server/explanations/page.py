@@ -24,13 +24,13 @@ RANKING_NAMES = {
     "random": "random",
 }
 """Ranking -> its name on the page; the names with a definition are words of the glossary."""
-HEADLINE_PART = 0.01
-"""The share of all neurons of which the page's first sentence tells what they restore."""
+HEADLINE_PART = 0.015
+"""The page's first sentence is about the largest measured number of neurons up to this share of all."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The best neurons, about HEADLINE_PART of all, beside as many chosen in other ways."""
+    """The best neurons, up to HEADLINE_PART of all, beside as many chosen in other ways."""
 
     margin: Point
     random: Point | None
