@@ -19,14 +19,14 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_table_and_the_json_of_an_explanation(command: Command, damaged: Path, tmp_path: Path) -> None:
-    few = ("--limit", 40, "--rows", "fell", "--neurons", "1,30", "--draws", 2, "--steps", 2)
+    few = ("--limit", 30, "--rows", "fell", "--neurons", "30", "--draws", 2, "--steps", 1)
     models = ("--dense", "demo", "--pruned", damaged)
     made = command("explain", *models, "--task", "reviews", *few, "--json", "found.json", "--output", "out")
     assert made.exit_code == 0, made.stderr
     lines = made.stdout.splitlines()
-    assert "reviews, 40 rows: pruning broke" in lines[0] and "restored by the best k neurons" in lines
+    assert "reviews, 30 rows: pruning broke" in lines[0] and "restored by the best k neurons" in lines
     table = {line.split()[0]: line.split()[1:] for line in lines if line}
-    assert table["k"][:2] == ["1", "30"] and table["margin"][-1] == table["random"][-1]
+    assert table["k"][0] == "30" and table["margin"][-1] == table["random"][-1]
     assert sum(line.startswith("  L") for line in lines) == 10
     assert "all neurons and heads: " in made.stdout and "lost by the dense model" in made.stdout
     document = json.loads((tmp_path / "found.json").read_text())
@@ -34,7 +34,7 @@ def test_a_table_and_the_json_of_an_explanation(command: Command, damaged: Path,
     assert isinstance(document["all"]["neurons"], float) and set(document["all"]) == {"neurons", "heads", "both"}
     assert document["all_intervals"]["neurons"][0] <= document["all"]["neurons"]
     first = document["curves"]["margin"][0]
-    assert set(first) == {"k", "restored", "low", "high", "right_again", "newly_wrong"} and first["k"] == 1
+    assert set(first) == {"k", "restored", "low", "high", "right_again", "newly_wrong"} and first["k"] == 30
     assert set(document["curves"]) == {"margin", "change", "activation", "score", "drop", "random"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["found.json", "out"]
     assert (tmp_path / "out" / "explanation.json").is_file()

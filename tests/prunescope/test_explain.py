@@ -13,10 +13,10 @@ def test_a_loaded_model_is_explained() -> None:
 
     from prunescope.jobs.references import DEMO_FOLDER
 
-    dense = AutoModelForCausalLM.from_pretrained(DEMO_FOLDER)
+    dense = AutoModelForCausalLM.from_pretrained(DEMO_FOLDER, dtype="float32")
     pruned = prunescope.prune(copy.deepcopy(dense), "magnitude", sparsity=0.8)
     found = prunescope.explain(
-        dense, pruned, "reviews", rows="fell", limit=40, neurons=[1, 30], draws=2, steps=1, heads=False
+        dense, pruned, "reviews", rows="fell", limit=30, neurons=[30], draws=2, steps=1, heads=False
     )
     assert found.name == "reviews · magnitude · 0.8" and found.folder is None
     assert found.restored(30) == next(point.restored for point in found.curves["margin"] if point.k == 30)
