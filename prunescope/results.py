@@ -149,11 +149,14 @@ def evaluation(record: Mapping[str, Any], name: str) -> Evaluation:
     from prunescope.evaluation.accuracy import ExampleResult, TaskResult
     from prunescope.evaluation.perplexity import Perplexity
 
-    measured = [each.name for each in fields(Perplexity)]
+    of_task, measured = ([each.name for each in fields(found)] for found in (TaskResult, Perplexity))
     return Evaluation(
         model=name,
         tasks={
-            task: TaskResult(**{**each, "examples": [ExampleResult(**row) for row in each["examples"]]})
+            task: TaskResult(
+                **{field: each[field] for field in of_task if field != "examples"},
+                examples=[ExampleResult(**row) for row in each["examples"]],
+            )
             for task, each in record["tasks"].items()
         },
         perplexities={

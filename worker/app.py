@@ -12,7 +12,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from prunescope.jobs.queue import QUEUE, celery_app
 from prunescope.jobs.settings import Settings
 from prunescope.store.database import Database
-from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations
+from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations, catch_up_labels
 from prunescope.worker.parts import Parts
 from prunescope.worker.tasks import STOP_JOB, Child
 
@@ -43,6 +43,8 @@ def run(settings: Settings) -> int:
         log.info("%d incomplete artefacts of killed workers were removed", removed)
     if paired := catch_up_evaluations(parts.stores):
         log.info("%d evaluations of an earlier version were paired with their dense models", paired)
+    if labelled := catch_up_labels(parts.stores):
+        log.info("%d evaluations of an earlier version got the AUC and the label prior of their tasks", labelled)
     if summarised := catch_up_attributions(parts.stores):
         log.info("%d attributions of an earlier version were summarised for lists", summarised)
     parts.stores.database.dispose()

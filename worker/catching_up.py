@@ -27,6 +27,20 @@ def catch_up_evaluations(stores: Stores) -> int:
     return done
 
 
+def catch_up_labels(stores: Stores) -> int:
+    """Store the label values of all evaluations with accuracies that have none in the database. Returns the number of
+    evaluations that were completed. An evaluation that cannot be read is skipped; its page shows no label values."""
+    done = 0
+    for name in stores.measurements.without_labels():
+        try:
+            stores.results.add_labels(name, json.loads(stores.artefacts.read("evaluation", name, EVALUATION_JSON)))
+        except (Problem, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("evaluation %s cannot be read, and has no label values: %s", name, error)
+            continue
+        done += 1
+    return done
+
+
 def catch_up_attributions(stores: Stores) -> int:
     """Store the summary of all attributions whose records lack the data that lists show. Returns the number of
     attributions that were completed. An attribution that cannot be read is skipped; lists try to read it again and mark

@@ -26,6 +26,7 @@ from prunescope.nsa.attribution import Archive, Options, variant_names
 from prunescope.nsa.attribution import attribute as run_attribution
 from prunescope.nsa.texts import SENTIMENT, SENTIMENT_LABELS, Text
 from prunescope.store.attributions.writer import ActivationWriter
+from prunescope.store.evaluations.labels import label_values
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.worker import causal
 from prunescope.worker.context import Context
@@ -159,8 +160,11 @@ def _around(prompt: str) -> tuple[str, str]:
 
 
 def task_document(result: TaskResult) -> dict[str, Any]:
-    """A task's result as a JSON document; log-likelihoods are natural logarithms."""
-    return asdict(result)
+    """A task's result as a JSON document; log-likelihoods are natural logarithms. `labels` is None unless the task has
+    fixed labels."""
+    document = asdict(result)
+    found = label_values(document["examples"])
+    return {**document, "labels": found and found.document()}
 
 
 def _held_out(asked: specs.Perplexity | None, lm: LanguageModel, context: Context) -> list[HeldOut]:

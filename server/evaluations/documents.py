@@ -47,10 +47,38 @@ class TaskAccuracy(Document):
     href: str  # the examples
 
 
+class SaidLabel(Document):
+    """A label of a task with fixed labels, and shares (0 to 1) of rows."""
+
+    label: str
+    said: float  # by this model
+    right: float  # in which it is right
+    dense: float | None  # said by the dense model on the same rows
+
+
+class LabelPrior(Document):
+    """How often a model says each label, and how well it tells them apart (`store/evaluations/labels.py` defines the
+    values). Those of the dense model are None unless it was measured on the same rows."""
+
+    shares: list[SaidLabel]
+    prior_shift: float  # half the sum of |said - right|
+    auc: float
+    auc_interval: Interval | None  # 95 %, DeLong's on the logit scale
+    adjusted_accuracy: float  # accuracy if each label is said as often as it is right
+    dense_prior_shift: float | None = None
+    dense_auc: float | None = None
+    dense_adjusted_accuracy: float | None = None
+    content_difference: float | None = None  # of the adjusted accuracies
+    prior_difference: float | None = None  # the rest of the difference: the shift towards a label
+    towards: str | None = None  # the label whose share said rose most
+    mostly_prior: bool = False  # a significant shift explains at least half of the difference
+
+
 class TaskComparison(TaskAccuracy):
-    """The accuracy on one task with its pairing."""
+    """The accuracy on one task with its pairing and, for a task with fixed labels, its label prior."""
 
     paired: PairedAccuracy | None
+    labels: LabelPrior | None
 
 
 class PairedPerplexity(Paired):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON, text_key
-from prunescope.store.evaluations.values import Measurement, Pairing, telling_majority
+from prunescope.store.evaluations.values import LabelValues, Measurement, Pairing, prior_change, telling_majority
 
 MAX_EXAMPLES = 200
 MAX_TEXTS = 10
@@ -50,6 +50,8 @@ class MeasuredRecords:
     names: Names
     pairings: Mapping[tuple[str, str], Pairing]
     dense: Mapping[str, Record]
+    labels: Mapping[tuple[str, str], LabelValues] = field(default_factory=dict)
+    """By (evaluation, task); empty in a list of evaluations."""
 
     @classmethod
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
@@ -185,7 +187,7 @@ def _read(stores: Stores, id: str) -> tuple[Record, MeasuredRecords]:
     measured = MeasuredRecords.read(stores, [record])
     if not measured.complete(record):
         raise not_found("evaluation", id)
-    return record, measured
+    return record, replace(measured, labels=stores.measurements.labels_of([id, *measured.dense]))
 
 
 def _against(stores: Stores, id: str, task: str) -> Record:
@@ -240,7 +242,7 @@ def _accuracy(record: Record, task: str, measured: MeasuredRecords) -> dict[str,
 
 
 def _comparison(record: Record, task: str, measured: MeasuredRecords) -> TaskComparison:
-    """The accuracy on a task with its pairing."""
+    """The accuracy on a task with its pairing and its label prior."""
     pairing = measured.pairings.get((record.id, task))
     paired = pairing and {
         **pairing._asdict(),
@@ -248,7 +250,40 @@ def _comparison(record: Record, task: str, measured: MeasuredRecords) -> TaskCom
         "both_wrong": pairing.both_wrong,
         "interval": pairing.interval,
     }
-    return TaskComparison.model_validate({**_accuracy(record, task, measured), "paired": paired})
+    labels = _label_prior(record, task, measured, pairing)
+    return TaskComparison.model_validate({**_accuracy(record, task, measured), "paired": paired, "labels": labels})
+
+
+def _label_prior(
+    record: Record, task: str, measured: MeasuredRecords, pairing: Pairing | None
+) -> dict[str, Any] | None:
+    """The fields of `LabelPrior`; None for a task without fixed labels."""
+    found = measured.labels.get((record.id, task))
+    if found is None:
+        return None
+    dense = measured.labels.get((pairing.dense_evaluation, task)) if pairing else None
+    said = {share.label: share.said for share in dense.shares} if dense else {}
+    document = {
+        "shares": [{**share._asdict(), "dense": said.get(share.label)} for share in found.shares],
+        "prior_shift": found.prior_shift,
+        "auc": found.auc,
+        "auc_interval": found.auc_interval,
+        "adjusted_accuracy": found.adjusted,
+    }
+    if dense is None or pairing is None:
+        return document
+    value = measured.values[record.id, task].value
+    change = prior_change(found, value, dense, value - pairing.difference)
+    return {
+        **document,
+        "dense_prior_shift": dense.prior_shift,
+        "dense_auc": dense.auc,
+        "dense_adjusted_accuracy": dense.adjusted,
+        "content_difference": change.content,
+        "prior_difference": change.prior,
+        "towards": change.label,
+        "mostly_prior": change.mostly,
+    }
 
 
 def _perplexities(

@@ -9,7 +9,7 @@ from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.documents import Link
 from prunescope.server.studies.documents import CellDocument, ChartName, RowDocument, StudyChart
-from prunescope.server.studies.measures import MeasureWords
+from prunescope.server.studies.measures import MEASURES, MeasureWords
 from prunescope.server.studies.query import StudyQuery
 from prunescope.server.studies.shown import Shown
 from prunescope.server.studies.tables import Tables, axis_sizes
@@ -79,7 +79,7 @@ def _offered(table: StudyTable) -> list[ChartName]:
 
 
 def _title(name: ChartName, table: StudyTable) -> str:
-    return KINDS[name].title.format(measure=table.measure.capitalize())
+    return KINDS[name].title.format(measure=MEASURES[table.measure].title)
 
 
 def _crossed(table: StudyTable, name: ChartName, query: StudyQuery) -> StudyQuery:

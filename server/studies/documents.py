@@ -9,7 +9,7 @@ from prunescope.server.site.documents import Document, Link
 from prunescope.store.evaluations.values import Interval, Measure, perplexity
 from prunescope.store.studies.published import PaperTable
 
-Show = Literal["accuracy", "perplexity", "difference"]
+Show = Literal["accuracy", "perplexity", "auc", "prior", "adjusted", "difference"]
 ChartName = Literal["sparsity", "seqlen", "method", "group"]
 
 
@@ -24,6 +24,9 @@ class CellDocument(Document):
 
     accuracy: float | None
     perplexity: float | None = None
+    auc: float | None = None
+    prior: float | None = None  # prior shift, a share (0 to 1)
+    adjusted: float | None = None  # adjusted accuracy
     interval: Interval | None
     dense: float | None
     difference: float | None
@@ -52,8 +55,9 @@ class CellDocument(Document):
 
     @property
     def value(self) -> float | None:
-        """The accuracy or the perplexity."""
-        return self.accuracy if self.perplexity is None else self.perplexity
+        """The number of the table's measure."""
+        values = (self.accuracy, self.perplexity, self.auc, self.prior, self.adjusted)
+        return next((value for value in values if value is not None), None)
 
     @property
     def partial(self) -> bool:
@@ -75,8 +79,9 @@ class CellDocument(Document):
 
     @property
     def gain(self) -> float | None:
-        """The difference that the colour shows: positive for more accuracy or less loss than the dense model's."""
-        return -self.difference if self.difference is not None and self.ratio is not None else self.difference
+        """The difference that the colour shows: positive if the measure is better than the dense model's."""
+        lower_is_better = self.ratio is not None or self.prior is not None
+        return -self.difference if self.difference is not None and lower_is_better else self.difference
 
 
 class LabelDocument(Document):

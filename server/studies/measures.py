@@ -1,4 +1,4 @@
-"""Words, number formats and colour scales of the two measures.
+"""Words, number formats and colour scales of the measures.
 
 MeasureWords  accuracy in percent, 75.0; its change against the dense model in points, -3.4
 Perplexity    5.12; its change is the ratio to the dense model's, 1.270 = exp(difference of losses in nats per token)
@@ -40,6 +40,7 @@ class MeasureWords:
     plotted, change_plotted = "accuracy, %", "points to dense"
     levels = "dashed: dense, dotted: chance"
     no_change, logarithmic = 0.0, False
+    lower_is_better = False
     intervals = "Intervals are 95 % ones: Wilson's of an accuracy, Tango's of the difference on the same rows."
     means = (
         "The interval of a mean over tasks is computed from the tasks' own intervals: it covers which rows were "
@@ -83,6 +84,12 @@ class MeasureWords:
         return lines
 
 
+def signed_decimal(difference: float) -> str:
+    """A difference with its sign and three decimals: ``+0.021``."""
+    text = formats.decimal(difference)
+    return f"+{text}" if difference > 0 and float(text) else text
+
+
 def _ratio(change: float) -> str:
     return f"{change:.3f}" if change < 10 else formats.perplexity(change)
 
@@ -106,6 +113,7 @@ class Perplexity(MeasureWords):
     plotted, change_plotted = "perplexity", "ratio to dense"
     levels = "dashed: dense"
     no_change, logarithmic = 1.0, True
+    lower_is_better = True
     intervals = (
         "Intervals are 95 % ones, Student's over the windows of a text: of the mean loss, and of the difference to the "
         "dense model's on the same windows. A perplexity is e to the power of the loss, a ratio that of a difference."
@@ -138,13 +146,79 @@ class Perplexity(MeasureWords):
     def more(self, cell: CellDocument) -> dict[str, str]:
         if cell.difference is None:
             return {}
-        ends = "" if cell.difference_interval is None else f" ({' to '.join(map(_nats, cell.difference_interval))})"
-        return {"loss": f"{_nats(cell.difference)} nats a token{ends}"}
+        ends = (
+            ""
+            if cell.difference_interval is None
+            else f" ({' to '.join(map(signed_decimal, cell.difference_interval))})"
+        )
+        return {"loss": f"{signed_decimal(cell.difference)} nats a token{ends}"}
 
 
-def _nats(difference: float) -> str:
-    text = formats.decimal(difference)
-    return f"+{text}" if difference > 0 and float(text) else text
+class Auc(MeasureWords):
+    """Words, formats and colours of AUCs (0 to 1) of tasks with fixed labels; 0.5 is chance."""
+
+    name = "AUC"
+    title = "AUC"
+    caption = "AUC: how well the scores tell the labels apart"
+    change_caption = f"AUC {formats.MINUS} AUC of the dense model"
+    unit = change_unit = ""
+    plotted, change_plotted = "AUC", "AUC, difference to dense"
+    intervals = "Intervals are 95 % ones, DeLong's on the logit scale. Differences have none."
+
+    text = staticmethod(formats.decimal)
+    change_text = staticmethod(signed_decimal)
+
+    def spread_text(self, spread: float) -> str:
+        return formats.decimal(spread)
+
+    def ends(self, scale: float) -> tuple[str, str]:
+        end = formats.decimal(scale, 2)
+        return f"{end} below dense", f"{end} above"
+
+    def place(self, value: float) -> float:
+        return round(value, 4)
+
+    def more(self, cell: CellDocument) -> dict[str, str]:
+        return {"chance": f"0.5{', not distinguishable from it' if cell.at_chance else ''}"}
 
 
-MEASURES: dict[Measure, MeasureWords] = {"accuracy": MeasureWords(), "perplexity": Perplexity()}
+class PriorShift(MeasureWords):
+    """Words, formats and colours of prior shifts: shares (0 to 1), shown in percent of the rows."""
+
+    name = "prior shift"
+    title = "Prior shift"
+    caption = "Prior shift: how far the shares of labels said are from the shares in which they are right, in percent"
+    change_caption = f"Prior shift {formats.MINUS} prior shift of the dense model, in points"
+    colours = "Orange: further from the right shares than the dense model, blue: closer"
+    best = "Bold: best of the row, the lowest."
+    plotted, change_plotted = "prior shift, % of rows", "points to dense"
+    levels = "dashed: dense"
+    lower_is_better = True
+    intervals = "Prior shifts and their differences have no interval."
+    means = ""
+
+    def ends(self, scale: float) -> tuple[str, str]:
+        end = formats.decimal(100 * scale, 0)
+        return f"{end} above dense", f"{end} below"
+
+
+class AdjustedAccuracy(MeasureWords):
+    """Words, formats and colours of adjusted accuracies."""
+
+    name = "adjusted accuracy"
+    title = "Adjusted accuracy"
+    caption = "Accuracy in percent if each label is said as often as it is right"
+    change_caption = f"Adjusted accuracy {formats.MINUS} adjusted accuracy of the dense model, in points"
+    plotted, change_plotted = "adjusted accuracy, %", "points to dense"
+    levels = "dashed: dense"
+    intervals = "Adjusted accuracies and their differences have no interval."
+    means = ""
+
+
+MEASURES: dict[Measure, MeasureWords] = {
+    "accuracy": MeasureWords(),
+    "perplexity": Perplexity(),
+    "auc": Auc(),
+    "prior": PriorShift(),
+    "adjusted": AdjustedAccuracy(),
+}

@@ -46,7 +46,7 @@ def study_document(stores: Stores, id: str, query: StudyQuery) -> StudyDocument:
     query that the study does not have."""
     paper = None if query.published is None else papers.published_table(query.published)
     record = stores.results.get("study", id)
-    measures = study_table.measures_of(record.spec)
+    measures = stores.studies.measures(record)
     by = one_of("measure", query.measure, measures)
     show = one_of("show", query.show, (by, "difference"))
     if paper is not None and by != ACCURACY:

@@ -23,7 +23,7 @@ from prunescope.server.studies.queries import study_document, study_jobs, study_
 from prunescope.server.studies.query import AskedStudy, StudyQuery, one_of
 from prunescope.store import submission
 from prunescope.store.evaluations.values import ACCURACY
-from prunescope.store.studies.table import AXES, measures_of
+from prunescope.store.studies.table import AXES
 
 api = APIRouter(prefix=urls.API, tags=["Studies"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -130,8 +130,8 @@ def get_table(stores: StoresHere, query: AskedStudy, study: str, form: str) -> R
     summary="All measurements of a study as CSV, with every setting",
 )
 def get_cells(stores: StoresHere, study: str, measure: str | None = None) -> StreamingResponse:
-    spec = stores.results.get("study", study).spec
-    table = stores.studies.table(study, one_of("measure", measure, measures_of(spec)))
+    measures = stores.studies.measures(stores.results.get("study", study))
+    table = stores.studies.table(study, one_of("measure", measure, measures))
     prune = {cell.job: cell.artefact for cell in table.cells if cell.kind is JobKind.PRUNE}
     pruning = {prune[job.id]: job.spec for job in stores.jobs.many(prune).values()}
     of = "" if table.measure == ACCURACY else f"-{table.measure}"

@@ -8,7 +8,7 @@ from prunescope.server import urls
 from prunescope.server.site.names import Names
 from prunescope.server.studies.documents import CellDocument, LabelDocument, RowDocument, TableDocument
 from prunescope.server.studies.measures import MEASURES
-from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, perplexity
+from prunescope.store.evaluations.values import OF_LABELS, PERPLEXITY, Measure, perplexity
 from prunescope.store.studies import table as study_table
 from prunescope.store.studies.pivot import Pivot, PivotCell
 from prunescope.store.studies.published import PublishedTable
@@ -125,7 +125,7 @@ class Tables:
         # A mean of some measurements is not comparable with a mean of all of them.
         values = [cell.value for cell in present if cell.value is not None and cell.done == cell.facts]
         several = len(values) > 1
-        best = (max if measure == ACCURACY else min)(values) if several else None
+        best = (min if MEASURES[measure].lower_is_better else max)(values) if several else None
         return RowDocument(
             **dict(label),
             dense=_converted(dense, measure),
@@ -141,8 +141,9 @@ class Tables:
         return CellDocument.model_validate(
             {
                 **{name: getattr(cell, name) for name in SHARED},
-                "accuracy": value if measure == ACCURACY else None,
-                "perplexity": value if measure == PERPLEXITY else None,
+                "accuracy": None,
+                **dict.fromkeys((PERPLEXITY, *OF_LABELS)),
+                measure: value,
                 "interval": cell.interval and tuple(_converted(end, measure) for end in cell.interval),
                 "dense": _converted(cell.dense, measure),
                 "ratio": _converted(cell.difference, measure) if measure == PERPLEXITY else None,
@@ -161,7 +162,7 @@ class Tables:
 def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
     words = MEASURES[measure]
     yield words.intervals
-    if any(cell is not None and cell.facts > 1 for row in crossed.cells for cell in row):
+    if words.means and any(cell is not None and cell.facts > 1 for row in crossed.cells for cell in row):
         yield words.means
     if crossed.tested:
         yield (
@@ -182,8 +183,8 @@ def _numbers(cells: Iterable[study_table.StudyCell]) -> dict[tuple[str, str], fl
 
 
 def _converted(value: float | None, measure: Measure) -> float | None:
-    """The perplexity of a loss, or the ratio of a difference of losses; an accuracy is returned unchanged."""
-    return value if value is None or measure == ACCURACY else perplexity(value)
+    """The perplexity of a loss, or the ratio of a difference of losses; other measures are returned unchanged."""
+    return perplexity(value) if value is not None and measure == PERPLEXITY else value
 
 
 def _common(values: Iterable[float | None]) -> float | None:
@@ -193,8 +194,8 @@ def _common(values: Iterable[float | None]) -> float | None:
 
 
 def _href(fact: study_table.Fact, measure: Measure) -> str:
-    """The address of a fact's examples (accuracy) or evaluation (perplexity), or of its job until it is measured."""
+    """The address of a fact's examples or, of a perplexity, evaluation, or of its job until it is measured."""
     if fact.value is None:
         return urls.job(fact.cell.job)
     evaluation = fact.cell.artefact
-    return urls.evaluation_task(evaluation, fact.task) if measure == ACCURACY else urls.evaluation(evaluation)
+    return urls.evaluation(evaluation) if measure == PERPLEXITY else urls.evaluation_task(evaluation, fact.task)

@@ -29,6 +29,7 @@ from prunescope.store.artefacts.folders import KINDS, Artefacts
 from prunescope.store.database import Database, in_pieces
 from prunescope.store.evaluations.writing import (
     keep_evaluation,
+    keep_labels,
     keep_outcomes,
     record_summary,
     remove_evaluation,
@@ -110,6 +111,11 @@ class Results:
             if spec is None:
                 raise not_found("evaluation", name)
             return keep_outcomes(connection, name, spec, document)
+
+    def add_labels(self, name: str, document: Mapping[str, Any]) -> None:
+        """Insert the label values of an evaluation that was stored without them, from its `evaluation.json`."""
+        with self.database.exclusive() as connection:
+            keep_labels(connection, name, document)
 
     def summarise(self, kind: str, name: str, summary: Mapping[str, Any]) -> None:
         """Replace the summary of a record; does nothing if there is no such record."""

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunescope.store.evaluations.values import Measurement, Pairing
+from prunescope.store.evaluations.values import LabelShare, LabelValues, Measurement, Pairing
 
 MEASURED = Measurement._fields
 """The columns of a measurement."""
 PAIRED = Pairing._fields[1:]
 """The columns of a pairing, without the dense model's evaluation, which has a database column of its own."""
+
+LABELS = "labels"
+"""The value of the column `measure` of a row with the shares of labels. Its tasks are pairs [task, label], and its
+numbers [labels, 2] are the shares said and right."""
 
 _NUMBERS = np.dtype("<f8")  # exact for counts too, which are far below 2**53
 
@@ -33,6 +37,19 @@ def unpack(tasks: str, blocks: Iterable[bytes]) -> tuple[list[str], NDArray[np.f
     names: list[str] = json.loads(tasks)
     together = [*blocks]
     return names, np.frombuffer(b"".join(together), _NUMBERS).reshape(len(together), len(names), -1)
+
+
+def pack_labels(found: Mapping[str, LabelValues]) -> dict[str, Any]:
+    """The database columns `tasks` and `numbers` for the label shares of each task."""
+    shares = [(task, share) for task, values in found.items() for share in values.shares]
+    numbers = np.array([(share.said, share.right) for _, share in shares], _NUMBERS)
+    return {"tasks": json.dumps([(task, share.label) for task, share in shares]), "numbers": numbers.tobytes()}
+
+
+def unpack_labels(tasks: str, block: bytes) -> list[tuple[str, LabelShare]]:
+    """(task, share) of each label, from the columns that `pack_labels` made."""
+    numbers = np.frombuffer(block, _NUMBERS).reshape(-1, 2).tolist()
+    return [(task, LabelShare(label, *each)) for (task, label), each in zip(json.loads(tasks), numbers, strict=True)]
 
 
 def measurement(numbers: Sequence[float]) -> Measurement:

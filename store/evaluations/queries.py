@@ -2,16 +2,21 @@
 
     measurements   value, 95 % interval, rows, chance, majority
     pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
+    labels         in `measurements` too, for tasks with fixed labels: shares said and right of each label
     outcomes       whether each row was answered correctly, one bit each, and a hash of the rows
 
 A perplexity is a measurement too: its task is the text, and its rows are predicted tokens. Its outcomes are the losses
 of the windows. Its pairing compares these: the numbers of windows with a higher, lower and equal loss of the pruned
 model, and the difference in nats per token.
 
+AUC, prior shift and adjusted accuracy of tasks with fixed labels are measurements with measures of their own. Their
+row with the measure `labels` exists for every evaluation with accuracies; it is empty if no task has fixed labels.
+
 How a task was measured (version, prompt, windows) is in the evaluation's record. `store/evaluations/writing.py` writes
 the tables; `store/evaluations/pairing.py` computes the pairings.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeAlias
@@ -20,8 +25,18 @@ from sqlalchemy import Connection, exists, select, update
 
 from prunescope.jobs.documents import JobKind
 from prunescope.store.database import Database, in_pieces
-from prunescope.store.evaluations.packed import measurement, pairing, unpack
-from prunescope.store.evaluations.values import ACCURACY, Measure, Measurement, Pairing
+from prunescope.store.evaluations.packed import LABELS, measurement, pairing, unpack, unpack_labels
+from prunescope.store.evaluations.values import (
+    ACCURACY,
+    ADJUSTED,
+    AUC,
+    PERPLEXITY,
+    LabelShare,
+    LabelValues,
+    Measure,
+    Measurement,
+    Pairing,
+)
 from prunescope.store.tables import jobs, measurements, outcomes, pairings, records, revisions, study_cells
 
 _REVISION = "measurements"
@@ -39,16 +54,45 @@ class Measurements:
         self.database = database
 
     def values_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Measurement]:
-        """(evaluation, task or text) -> measurement, for all tasks and texts of these evaluations."""
+        """(evaluation, task or text) -> accuracy or perplexity, for all tasks and texts of these evaluations."""
         query = select(measurements.c.evaluation, measurements.c.tasks, measurements.c.numbers)
         found: dict[tuple[str, str], Measurement] = {}
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
-                for evaluation, tasks, block in connection.execute(query.where(measurements.c.evaluation.in_(ids))):
+                of = measurements.c.measure.in_((ACCURACY, PERPLEXITY)) & measurements.c.evaluation.in_(ids)
+                for evaluation, tasks, block in connection.execute(query.where(of)):
                     names, numbers = unpack(tasks, [block])
                     for task, each in zip(names, numbers[0].tolist(), strict=True):
                         found[evaluation, task] = measurement(each)
         return found
+
+    def labels_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], LabelValues]:
+        """(evaluation, task) -> label values, for the tasks with fixed labels of these evaluations."""
+        query = select(measurements.c.evaluation, measurements.c.measure, measurements.c.tasks, measurements.c.numbers)
+        of_labels = measurements.c.measure.in_((AUC, ADJUSTED, LABELS))
+        found: dict[str, dict[tuple[str, str], Measurement]] = {AUC: {}, ADJUSTED: {}}
+        shares: dict[tuple[str, str], list[LabelShare]] = defaultdict(list)
+        with self.database.reading() as connection:
+            for ids in in_pieces(evaluations):
+                rows = connection.execute(query.where(of_labels, measurements.c.evaluation.in_(ids)))
+                for evaluation, measure, tasks, block in rows:
+                    if measure == LABELS:
+                        for task, share in unpack_labels(tasks, block):
+                            shares[evaluation, task].append(share)
+                        continue
+                    names, numbers = unpack(tasks, [block])
+                    for task, each in zip(names, numbers[0].tolist(), strict=True):
+                        found[measure][evaluation, task] = measurement(each)
+        return {
+            key: LabelValues(
+                tuple(some),
+                found[AUC][key].rows or 0,
+                found[AUC][key].value,
+                found[AUC][key].interval,
+                found[ADJUSTED][key].value,
+            )
+            for key, some in shares.items()
+        }
 
     def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
         """(evaluation, task or text) -> pairing with the dense model's evaluation, the newest one if several are on the
@@ -87,6 +131,20 @@ class Measurements:
                 [(name, dense, tasks, numbers) for name, dense, tasks, numbers in connection.execute(paired)],
             )
 
+    def has_labels(self, study_job: str) -> bool:
+        """Whether any evaluation of a study's cells has a task with fixed labels. `study_job` is the id of the study's
+        job."""
+        cells = (
+            select(jobs.c.artefact)
+            .join(study_cells, study_cells.c.job == jobs.c.id)
+            .where(study_cells.c.study == study_job, jobs.c.kind == JobKind.EVALUATE)
+        )
+        of_labels = select(measurements.c.evaluation).where(
+            measurements.c.measure == AUC, measurements.c.evaluation.in_(cells)
+        )
+        with self.database.reading() as connection:
+            return connection.execute(of_labels.limit(1)).first() is not None
+
     def revision(self) -> int:
         """A number that changes with every change of measurements or pairings, for validating cached data."""
         query = select(revisions.c.number).where(revisions.c.name == _REVISION)
@@ -97,6 +155,14 @@ class Measurements:
     def without_outcomes(self) -> list[str]:
         """Ids of the evaluations with accuracies but without outcomes, which the first version did not store."""
         there = exists().where(outcomes.c.evaluation == measurements.c.evaluation)
+        query = select(measurements.c.evaluation).where(measurements.c.measure == ACCURACY, ~there)
+        with self.database.reading() as connection:
+            return [*connection.execute(query.order_by(measurements.c.evaluation)).scalars()]
+
+    def without_labels(self) -> list[str]:
+        """Ids of the evaluations with accuracies but without label values, which earlier versions did not store."""
+        known = measurements.alias()
+        there = exists().where(known.c.evaluation == measurements.c.evaluation, known.c.measure == LABELS)
         query = select(measurements.c.evaluation).where(measurements.c.measure == ACCURACY, ~there)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(measurements.c.evaluation)).scalars()]

@@ -1,12 +1,17 @@
 """The values of a measurement, and of the comparison of a pruned model with its dense model on one task or text."""
 
 import sys
-from math import exp, log
-from typing import Literal, NamedTuple
+from math import exp, log, sqrt
+from typing import Any, Literal, NamedTuple
 
-Measure = Literal["accuracy", "perplexity"]
+Measure = Literal["accuracy", "perplexity", "auc", "prior", "adjusted"]
 ACCURACY: Measure = "accuracy"
 PERPLEXITY: Measure = "perplexity"
+AUC: Measure = "auc"
+PRIOR: Measure = "prior"
+ADJUSTED: Measure = "adjusted"
+OF_LABELS = (AUC, PRIOR, ADJUSTED)
+"""Measures of tasks with fixed labels: AUC, prior shift and adjusted accuracy (`store/evaluations/labels.py`)."""
 
 Interval = tuple[float, float]
 
@@ -73,3 +78,69 @@ class Pairing(NamedTuple):
     def both_wrong(self) -> int:
         """The number of rows that both models answered wrongly."""
         return self.rows - self.both_right - self.newly_wrong - self.newly_right
+
+
+class LabelShare(NamedTuple):
+    """A label of a task, and the shares (0 to 1) of rows in which the model said it and in which it is right."""
+
+    label: str
+    said: float
+    right: float
+
+
+class LabelValues(NamedTuple):
+    """What a model says on a task with fixed labels (`store/evaluations/labels.py` defines the values)."""
+
+    shares: tuple[LabelShare, ...]
+    rows: int
+    auc: float
+    auc_interval: Interval | None
+    adjusted: float
+
+    @property
+    def prior_shift(self) -> float:
+        """Half the sum of the differences between the shares said and right: 0 if each label is said as often as it is
+        right, and for two labels the share of rows in which one label is said too often."""
+        return sum(abs(share.said - share.right) for share in self.shares) / 2
+
+    def document(self) -> dict[str, Any]:
+        """The values as JSON, in `evaluation.json`."""
+        return {
+            "shares": [share._asdict() for share in self.shares],
+            "prior_shift": self.prior_shift,
+            "auc": self.auc,
+            "auc_interval": self.auc_interval,
+            "adjusted_accuracy": self.adjusted,
+        }
+
+
+class PriorChange(NamedTuple):
+    """How much of the difference in accuracy between a pruned and its dense model is a shift towards one label.
+
+    `content` is the difference of the adjusted accuracies, `prior` the rest of `difference`. `label` is the label whose
+    share said rose most, `mostly`: whether the shift explains at least half of the difference and is significant.
+    """
+
+    difference: float
+    content: float
+    prior: float
+    label: str
+    mostly: bool
+
+
+SHIFTED = 2.5758293035489004
+"""The 99.5 % quantile of the normal distribution: a label's share said has changed if its z is beyond it."""
+
+
+def prior_change(pruned: LabelValues, accuracy: float, dense: LabelValues, before: float) -> PriorChange:
+    """Compare the label values and accuracies of a pruned and its dense model on the same rows. The test of the shift
+    is that of two independent proportions, which is conservative for the same rows."""
+    difference, content = accuracy - before, pruned.adjusted - dense.adjusted
+    changes = {mine.label: (mine.said, its.said) for mine, its in zip(pruned.shares, dense.shares, strict=True)}
+    label, (said, was) = max(changes.items(), key=lambda change: change[1][0] - change[1][1])
+    pooled = (said + was) / 2
+    error = sqrt(pooled * (1 - pooled) * 2 / pruned.rows)
+    shifted = error > 0 and (said - was) / error >= SHIFTED
+    prior = difference - content
+    mostly = shifted and difference != 0 and prior / difference >= 0.5
+    return PriorChange(difference, content, prior, label, mostly)

@@ -11,14 +11,25 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from prunescope.jobs.references import PRUNED
+from prunescope.store.evaluations.labels import label_values
 from prunescope.store.evaluations.outcomes import Answered, Outcomes, outcomes_of, text_key
-from prunescope.store.evaluations.packed import pack
+from prunescope.store.evaluations.packed import LABELS, pack, pack_labels
 from prunescope.store.evaluations.pairing import compared, pairs_of
 from prunescope.store.evaluations.queries import count_change
-from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
+from prunescope.store.evaluations.values import (
+    ACCURACY,
+    ADJUSTED,
+    AUC,
+    PERPLEXITY,
+    PRIOR,
+    LabelValues,
+    Measure,
+    Measurement,
+    Pairing,
+)
 from prunescope.store.tables import measurements, outcomes, pairings, records
 
-_OF_A_TASK = {"accuracy", "interval", "rows", "chance", "majority", "examples"}
+_OF_A_TASK = {"accuracy", "interval", "rows", "chance", "majority", "labels", "examples"}
 _OF_A_TEXT = {"perplexity", "interval", "tokens", "nlls"}
 """Fields of a result that a record's summary omits: they are in the tables `measurements` and `outcomes`, or, for data
 of every row, only in the artefact."""
@@ -49,6 +60,8 @@ def keep_evaluation(
     rows = [{"evaluation": evaluation, "measure": measure, **pack(each)} for measure, each in found.items() if each]
     if rows:
         connection.execute(insert(measurements), rows)
+    if accuracies:
+        keep_labels(connection, evaluation, document)
     if answered := outcomes_of(document):
         _pair(connection, evaluation, spec, document, answered)
 
@@ -63,6 +76,26 @@ def keep_outcomes(
     _remove_outcomes(connection, evaluation)
     _pair(connection, evaluation, spec, document, answered)
     return True
+
+
+def keep_labels(connection: Connection, evaluation: str, document: Mapping[str, Any]) -> None:
+    """Insert or replace the label values of an evaluation from its `evaluation.json`, inside an exclusive transaction
+    of the caller."""
+    computed = {
+        task: label_values(result["examples"]) for task, result in document["tasks"].items() if "examples" in result
+    }
+    found = {task: values for task, values in computed.items() if values is not None}
+    of_a_measure: dict[Measure, dict[str, Measurement]] = {
+        AUC: {task: _auc(each) for task, each in found.items()},
+        PRIOR: {task: Measurement(each.prior_shift, None, None, each.rows, None, None) for task, each in found.items()},
+        ADJUSTED: {task: Measurement(each.adjusted, None, None, each.rows, None, None) for task, each in found.items()},
+    }
+    old = measurements.c.measure.in_((*of_a_measure, LABELS))
+    connection.execute(delete(measurements).where(measurements.c.evaluation == evaluation, old))
+    rows = [{"evaluation": evaluation, "measure": measure, **pack(each)} for measure, each in of_a_measure.items()]
+    shares = {"evaluation": evaluation, "measure": LABELS, **pack_labels(found)}
+    connection.execute(insert(measurements), [shares, *(rows if found else [])])
+    count_change(connection)
 
 
 def remove_evaluation(connection: Connection, evaluation: str) -> None:
@@ -132,6 +165,11 @@ def _accuracy(result: Mapping[str, Any]) -> Measurement:
     return Measurement(
         float(result["accuracy"]), low, high, result.get("rows"), result.get("chance"), result.get("majority")
     )
+
+
+def _auc(found: LabelValues) -> Measurement:
+    low, high = found.auc_interval or (None, None)
+    return Measurement(found.auc, low, high, found.rows, 0.5, None)
 
 
 def _perplexity(result: Mapping[str, Any]) -> Measurement:

@@ -12,16 +12,16 @@ from sqlalchemy import Text, func, insert, select, type_coerce
 from prunescope.jobs.documents import Job, JobKind, JobState, artefact_id
 from prunescope.jobs.problems import not_found
 from prunescope.jobs.specs import StudySpec
-from prunescope.store.artefacts.records import RESULT_OF, Results, add_record, models_of
+from prunescope.store.artefacts.records import RESULT_OF, Record, Results, add_record, models_of
 from prunescope.store.database import Database
 from prunescope.store.evaluations.queries import Measurements
-from prunescope.store.evaluations.values import ACCURACY, Measure
+from prunescope.store.evaluations.values import ACCURACY, OF_LABELS, Measure
 from prunescope.store.jobs.inserts import NewJob, insert_job, insert_jobs
 from prunescope.store.jobs.progress import refresh_study
 from prunescope.store.jobs.queries import get_row, to_job
 from prunescope.store.jobs.store import JobStore, utc_now
 from prunescope.store.studies.grid import Cell
-from prunescope.store.studies.table import StudyCell, StudyTable, study_table
+from prunescope.store.studies.table import StudyCell, StudyTable, measures_of, study_table
 from prunescope.store.tables import jobs, study_cells
 
 KEPT_TABLES = 4
@@ -46,6 +46,8 @@ class Studies:
         self.measurements = measurements
         self.now = now
         self._tables: dict[tuple[str, Measure], tuple[object, StudyTable]] = {}
+        self._labelled: dict[str, tuple[int, bool]] = {}
+        """Study's job -> (revision of the measurements, whether any task with fixed labels was measured)."""
         self._lock = threading.Lock()
 
     def submit(
@@ -134,8 +136,8 @@ class Studies:
         return found
 
     def table(self, name: str, measure: Measure = ACCURACY) -> StudyTable:
-        """The table of the study with this id (16 hex digits) for one of the measures in its spec (`measures_of`), from
-        the cache if its data is unchanged. Raises Problem 404 if there is no such study."""
+        """The table of the study with this id (16 hex digits) for one of its `measures`, from the
+        cache if its data is unchanged. Raises Problem 404 if there is no such study."""
         study = self.results.get("study", name)
         if study.job is None:
             raise not_found("study", name)
@@ -153,6 +155,18 @@ class Studies:
             while len(self._tables) > KEPT_TABLES:
                 self._tables.pop(next(iter(self._tables)))
         return table
+
+    def measures(self, study: Record) -> list[Measure]:
+        """The measures of a study: those in its spec (`measures_of`), and those of tasks with fixed labels if any such
+        task has been measured."""
+        measures = measures_of(study.spec)
+        if study.job is None or not study.spec["tasks"]:
+            return measures
+        revision = self.measurements.revision()
+        known = self._labelled.get(study.job)
+        if known is None or known[0] != revision:
+            known = self._labelled[study.job] = (revision, self.measurements.has_labels(study.job))
+        return [*measures, *OF_LABELS] if known[1] else measures
 
     def _cell_states(self, study_job: str) -> list[tuple[Any, ...]]:
         """(position, job, state, error) of every cell of a study: all data of cells that can change."""

@@ -7,11 +7,13 @@
 Accuracies are shares (0 to 1), differences are accuracy minus dense accuracy, intervals are 95 % intervals. The axes
 are model, method, pattern, calibration, seqlen, allocation, seed, task and group (of tasks).
 
-A table contains accuracies or perplexities; the tasks of perplexities are their texts. A perplexity is stored as its
-logarithm, the mean loss in nats per token, and differences, means and intervals are computed from it, so that a mean of
-perplexities is a geometric mean. The pages convert it back with exp.
+A table contains accuracies, perplexities, or, of tasks with fixed labels, AUCs, prior shifts or adjusted accuracies
+(`store/evaluations/labels.py`), which are not paired. The tasks of perplexities are their texts. A perplexity is stored
+as its logarithm, the mean loss in nats per token, and differences, means and intervals are computed from it, so that a
+mean of perplexities is a geometric mean. The pages convert it back with exp.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +24,7 @@ from prunescope.jobs.vocabulary import TASKS
 from prunescope.store.artefacts.records import Record
 from prunescope.store.evaluations.outcomes import text_key
 from prunescope.store.evaluations.queries import Measured, Paired
-from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY, Measure, Measurement, Pairing
+from prunescope.store.evaluations.values import ACCURACY, OF_LABELS, PERPLEXITY, Measure, Measurement, Pairing
 from prunescope.store.studies.facts import FactArrays, Findings, fact_arrays
 
 Axis = Literal["model", "method", "pattern", "calibration", "seqlen", "allocation", "seed", "task", "group"]
@@ -189,11 +191,15 @@ def study_table(
 ) -> StudyTable:
     """The table of a study for one measure, from its cells and the measurements and pairings that exist so far
     (`found`, from `Measurements.of_study`)."""
+    measured, paired = ([*rows] for rows in found)
     if measure == PERPLEXITY:
         tasks = [*map(text_key, study.spec["perplexity"]["datasets"])]
         groups = dict.fromkeys(tasks, TEXTS)
     else:
         tasks = list(study.spec["tasks"])
+        if measure in OF_LABELS:  # only the tasks with fixed labels, which are known when they have been measured
+            named = {task for names in {names for _, names, _ in measured} for task in json.loads(names)}
+            tasks = [task for task in tasks if task in named]
         groups = {task: TASKS.get(task, NO_GROUP) for task in tasks}
     dense = {cell.model: cell.artefact for cell in cells if cell.role == "dense"}
     evaluated = [cell for cell in cells if cell.role == "evaluate"]
@@ -211,7 +217,7 @@ def study_table(
         cells=list(cells),
         groups=groups,
         axes=axes,
-        findings=Findings(*found, tasks, dense_of, measure),
+        findings=Findings(measured, paired, tasks, dense_of, measure),
         dense_of=dense_of,
     )
 

@@ -11,9 +11,9 @@ from prunescope.jobs.documents import Job
 from prunescope.store.attributions.summary import ListedAttribution
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.store.evaluations.queries import Measurements
-from prunescope.store.tables import outcomes, pairings
+from prunescope.store.tables import measurements, outcomes, pairings
 from prunescope.worker import pipeline
-from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations
+from prunescope.worker.catching_up import catch_up_attributions, catch_up_evaluations, catch_up_labels
 from prunescope.worker.models import ModelCache
 from prunescope.worker.parts import Parts
 from tests.server.made_up import LAYERS, NEURONS, SPEC, VARIANTS, write_made_up
@@ -52,6 +52,33 @@ def test_they_are_paired_when_a_worker_starts(
     with caplog.at_level(logging.WARNING):
         assert catch_up_evaluations(parts.stores) == 1
     assert f"evaluation {dense} cannot be read" in caplog.text
+
+
+def test_label_values_of_earlier_versions_are_computed(
+    parts: Parts, enqueue: Callable[..., Job], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = enqueue("evaluate", {"model": "llama", "tasks": ["reviews"], "limit": 12})
+    pipeline.run(job.id, parts, ModelCache("cpu"))
+    reader, evaluation = parts.stores.measurements, job.artefact_id
+    before = reader.labels_of([evaluation])
+    document = json.loads(parts.stores.artefacts.read("evaluation", evaluation, EVALUATION_JSON))["tasks"]["reviews"]
+    found = before[evaluation, "reviews"]
+    assert document["labels"] == json.loads(json.dumps(found.document()))
+    assert {share.label for share in found.shares} == {"negative", "positive"}
+    assert catch_up_labels(parts.stores) == 0
+
+    def forget() -> None:
+        with parts.stores.database.writing() as connection:
+            connection.execute(delete(measurements).where(measurements.c.measure != "accuracy"))
+
+    forget()
+    assert catch_up_labels(parts.stores) == 1 and reader.labels_of([evaluation]) == before
+    forget()
+    with parts.stores.artefacts.staging("evaluation", evaluation) as folder:
+        (folder / EVALUATION_JSON).write_text('{"tasks": {"reviews": ')
+    with caplog.at_level(logging.WARNING):
+        assert catch_up_labels(parts.stores) == 0
+    assert f"evaluation {evaluation} cannot be read, and has no label values" in caplog.text
 
 
 def test_perplexities_are_kept_with_their_pairing(parts: Parts, enqueue: Callable[..., Job]) -> None:

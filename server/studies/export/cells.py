@@ -10,7 +10,7 @@ import numpy as np
 from prunescope.jobs.vocabulary import METHODS
 from prunescope.server.site.formats import harmless
 from prunescope.store.evaluations.paired_statistics import benjamini_hochberg
-from prunescope.store.evaluations.values import ACCURACY, PERPLEXITY
+from prunescope.store.evaluations.values import PERPLEXITY, Measure
 from prunescope.store.studies.facts import Bools, Floats
 from prunescope.store.studies.table import StudyCell, StudyTable
 
@@ -27,13 +27,13 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
 
     ``pruning``: id of a pruned model -> its prune spec. Accuracies and differences are shares (0 to 1), intervals are
     95 % intervals; ``q`` is ``p`` adjusted by Benjamini-Hochberg over all measurements of the file. Missing values are
-    empty. In a table of perplexities, ``difference_nats`` (the logarithm of ``ratio``) and its interval are differences
-    of losses in nats per token.
+    empty; AUC, prior shift and adjusted accuracy are not paired. In a table of perplexities, ``difference_nats`` (the
+    logarithm of ``ratio``) and its interval are differences of losses in nats per token.
     """
-    of_accuracy = table.measure == ACCURACY
+    of_accuracy = table.measure != PERPLEXITY
     cells = [*(cell for cell in table.cells if cell.role == "dense" and table.groups), *table.evaluated]
     measured, paired, dense = table.findings.columns([cell.artefact for cell in cells])
-    columns = _columns(measured, paired, dense, of_accuracy=of_accuracy)
+    columns = _columns(table.measure, measured, paired, dense)
     found = map(",".join, zip(*columns.values(), strict=True))
     tasks = [_line((task, group) if of_accuracy else (task,)) for task, group in table.groups.items()]
     # The names of the settings are the same for all cells; every study has at least one cell.
@@ -58,8 +58,9 @@ def cells_csv(table: StudyTable, pruning: Mapping[str, Spec]) -> Iterator[str]:
     yield "".join(lines)
 
 
-def _columns(measured: Numbers, paired: Numbers, dense: Floats, *, of_accuracy: bool) -> dict[str, list[str]]:
+def _columns(measure: Measure, measured: Numbers, paired: Numbers, dense: Floats) -> dict[str, list[str]]:
     """Name of a column -> texts, one for each measurement."""
+    of_accuracy = measure != PERPLEXITY
     there = ~np.isnan(paired["p"])
     q = np.full(len(there), np.nan)
     q[there] = benjamini_hochberg(paired["p"][there])
@@ -75,9 +76,9 @@ def _columns(measured: Numbers, paired: Numbers, dense: Floats, *, of_accuracy: 
     if of_accuracy:
         return {
             "rows": _texts(measured["rows"], int),
-            "accuracy": _texts(measured["value"]),
-            "accuracy_low": _texts(measured["low"]),
-            "accuracy_high": _texts(measured["high"]),
+            measure: _texts(measured["value"]),
+            f"{measure}_low": _texts(measured["low"]),
+            f"{measure}_high": _texts(measured["high"]),
             "chance": _texts(measured["chance"]),
             "majority": _texts(measured["majority"]),
             "dense": _texts(dense),

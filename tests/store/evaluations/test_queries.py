@@ -39,7 +39,8 @@ def result(right: Sequence[bool], **change: Any) -> dict[str, Any]:
 
 def examples_of(right: Sequence[bool], text: str = "row") -> list[dict[str, Any]]:
     asked = {"choices": ["no", "yes"], "answer": 0}
-    return [{"index": i, "text": text, **asked, "chosen": 0 if r else 1} for i, r in enumerate(right)]
+    rows = [{"index": i, "text": text, **asked, "chosen": 0 if r else 1} for i, r in enumerate(right)]
+    return [{**row, "scores": [-1.0 - row["chosen"], -2.0 + row["chosen"]]} for row in rows]
 
 
 def evaluate(stores: Stores, name: str, model: str, right: Sequence[bool], text: str = "row", **change: Any) -> None:
@@ -136,7 +137,7 @@ def test_a_replaced_evaluation_is_paired_anew_and_a_removed_one_leaves_nothing(s
     assert paired(stores) is None
     with stores.database.reading() as connection:
         assert [*connection.execute(select(pairings))] == []
-        assert [row.evaluation for row in connection.execute(select(measurements))] == [PRUNED]
+        assert {row.evaluation for row in connection.execute(select(measurements))} == {PRUNED}
         assert [row.evaluation for row in connection.execute(select(outcomes))] == [PRUNED]
 
 
@@ -297,3 +298,37 @@ def test_a_text_with_a_path_of_any_length_is_kept(stores: Stores) -> None:
 def test_no_text_is_called_as_a_task() -> None:
     """Both stand in the same columns."""
     assert not set(TASKS) & set(PERPLEXITY_SETS)
+
+
+def answered(scores: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Rows whose right answers are no, yes, no, yes."""
+    choices = [" no", " yes"]
+    return [
+        {"index": i, "text": "", "choices": choices, "answer": i % 2, "chosen": int(no < yes), "scores": [no, yes]}
+        for i, (no, yes) in enumerate(scores)
+    ]
+
+
+def test_label_values_are_kept_with_an_evaluation_and_can_be_added_later(stores: Stores, database: Database) -> None:
+    reader = Measurements(database)
+    rows = answered([(-1.0, -2.0), (-3.0, -1.0), (-2.0, -1.0), (-3.0, -0.5)])
+    document = {"tasks": {"sst2": {**result([True, True, False, True]), "examples": rows}, "arc": result(RIGHT)}}
+    spec = {"model": "demo", "tasks": ["sst2", "arc"]}
+    stores.results.add_evaluation(DENSE, job=None, spec=spec, document=document)
+    kept = reader.labels_of([DENSE, PRUNED])
+    assert [*kept] == [(DENSE, "sst2")], "the rows of arc were not kept"
+    found = kept[DENSE, "sst2"]
+    assert [*map(tuple, found.shares)] == [("no", 0.25, 0.5), ("yes", 0.75, 0.5)]
+    assert (found.auc, found.adjusted, found.prior_shift, found.rows) == (1.0, 1.0, 0.25, 4)
+    assert "labels" not in stores.results.get("evaluation", DENSE).summary["tasks"]["sst2"]
+    assert reader.values_of([DENSE])[DENSE, "sst2"].value == 0.75
+    assert reader.without_labels() == []
+    evaluate(stores, PRUNED, "demo", RIGHT)
+    assert reader.without_labels() == [], "no task with fixed labels, which is known"
+    downgrade(database, "0006")
+    assert reader.labels_of([DENSE]) == {} and reader.without_labels() == [DENSE, PRUNED]
+    database.migrate()
+    stores.results.add_labels(DENSE, document)
+    assert reader.labels_of([DENSE]) == kept and reader.without_labels() == [PRUNED]
+    stores.results.delete("evaluation", DENSE)
+    assert reader.labels_of([DENSE]) == {}
