@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 ALL_TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-explain bench-studies bench-lists bench-words lock clean
+.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-explain bench-studies bench-lists bench-words bench-calibration lock clean
 
 help:
 	@sed -n '1,5s/^# //p' Makefile
@@ -105,6 +105,9 @@ bench-lists: install
 # SMOLLM: the folder of SmolLM2-135M-Instruct, with which the results of the document were measured.
 bench-words: install
 	$(PY) -m benchmarks.words $(SMOLLM) --data ../shared/datasets --output $(RESULTS)/words.json --document docs/results.md
+
+bench-calibration: install
+	$(PY) -m benchmarks.calibration demo --output $(RESULTS)/calibration-demo.json --document docs/results.md
 
 # The lock is what a fresh environment resolves to, written down. It names torch's release without its local label.
 lock:

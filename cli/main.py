@@ -298,7 +298,7 @@ def attribute(
     ] = "relu",
     layers: Annotated[str | None, typer.Option(help="Only these layers, separated by commas.  [default: all]")] = None,
     placebo: Annotated[
-        int, typer.Option(min=0, help="Draws of other words in place of the influential ones, for p-values; 0: none.")
+        int, typer.Option(min=0, help="Draws of random words in place of the influential ones, for p-values; 0: none.")
     ] = DEFAULT_PLACEBO,
     permutations: Annotated[
         int, typer.Option(min=0, help="Without placebo words: permutations for the p-values; 0 for none.")

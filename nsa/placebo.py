@@ -1,24 +1,30 @@
-"""Placebo words: random other words of the same texts, which show what the method finds by chance.
+"""Placebo words: randomly drawn words of the same texts, which show what the method finds by chance.
 
-A placebo draw has, in every text, one other word in place of each influential word. The replacement is drawn at random
-among the words of the text that are alike in
+The words of every text, the influential ones included, are divided into classes of words that are alike in
 
     tokens       the number of counted tokens of all of the word's occurrences in the text
-    third        the third of the text's words in which the word first occurs
     content      whether the word is a content word or a function word (text/content.py)
     octave       floor(log2(1 + id)) of the word's highest token id; tokenizers number tokens by frequency, roughly
+    third        the third of the text's words in which the word first occurs
 
-Where fewer than MIN_CANDIDATES words are alike, the demands are dropped in this order: third, octave, content, and
-finally tokens, where the words with the nearest numbers of tokens are taken. No word is drawn twice in a draw. Where a
-text has no other word left, the influential word remains.
+One after the other, each of these divides every class into its parts of at least MIN_CLASS words; the words of smaller
+parts together are one further part. A class is not divided where no part is that large, or fewer than MIN_CLASS words
+would be left over. A placebo draw takes from every class, at random and without replacement, as many words as are
+influential in it.
+
+The classes do not depend on which words are influential, and influential words can be drawn again. So words that were
+chosen without regard to activations, within classes, are exchangeable with their draws, and their p-values are exact (a
+stratified permutation test). Draws from the other words only are not exchangeable with the influential words: on the
+demo model, they give 22 % of all neurons p < 0.05 for words drawn at random.
 
 The text's words are disjoint sets of tokens: a token that several words share belongs to the first one, influential
 words first.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Int
@@ -29,7 +35,8 @@ from prunescope.nsa.spelling import Spelling
 from prunescope.nsa.texts import Text
 from prunescope.text.content import is_content
 
-MIN_CANDIDATES = 5
+MIN_CLASS = 5
+"""Minimum number of words in a part of a class."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,13 @@ def draws(
 ) -> list[Int[np.ndarray, " tokens"]]:
     """Return the positions of the tokens of `count` placebo draws. `words` are the words of every text."""
     rng = np.random.default_rng([seed, count])
-    texts = [_candidates(_places(words[place], span.start, positions)) for place, span in enumerate(positions.spans)]
-    return [_draw(texts, rng) for _ in range(count)]
+    every = [
+        one
+        for place, span in enumerate(positions.spans)
+        for one in _classes(_places(words[place], span.start, positions))
+    ]
+    classes = [(one, number) for one in every if (number := sum(word.influential for word in one))]
+    return [_draw(classes, rng) for _ in range(count)]
 
 
 def _octave(ids: Sequence[int]) -> int:
@@ -105,40 +117,30 @@ def _places(words: Sequence[TextWord], start: int, positions: Positions) -> list
     ]
 
 
-def _candidates(places: list[_Place]) -> list[tuple[_Place, list[_Place], list[_Place]]]:
-    """Return for each influential word of a text: (word, the words that may replace it, all other words by nearness of
-    their number of tokens)."""
-    others = [place for place in places if not place.influential]
-    return [(word, *_alike(word, others)) for word in places if word.influential]
+def _classes(places: list[_Place]) -> list[list[_Place]]:
+    """Divide the words of one text into classes."""
+    classes = [places]
+    for key in (_tokens, attrgetter("content"), attrgetter("octave"), attrgetter("third")):
+        classes = [part for one in classes for part in _divided(one, key)]
+    return classes
 
 
-def _alike(word: _Place, others: list[_Place]) -> tuple[list[_Place], list[_Place]]:
-    nearest = sorted(others, key=lambda other: abs(len(other.tokens) - len(word.tokens)))
-    demands: tuple[tuple[str, ...], ...] = (("third", "octave", "content"), ("octave", "content"), ("content",), ())
-    for names in demands:
-        alike = [
-            other
-            for other in others
-            if len(other.tokens) == len(word.tokens)
-            and all(getattr(other, name) == getattr(word, name) for name in names)
-        ]
-        if len(alike) >= MIN_CANDIDATES:
-            return alike, nearest
-    return nearest[:MIN_CANDIDATES], nearest
+def _tokens(place: _Place) -> int:
+    return len(place.tokens)
 
 
-def _draw(
-    texts: list[list[tuple[_Place, list[_Place], list[_Place]]]], rng: np.random.Generator
-) -> Int[np.ndarray, " tokens"]:
-    chosen: list[np.ndarray] = []
-    for slots in texts:
-        used: set[int] = set()
-        for slot in rng.permutation(len(slots)):
-            word, alike, nearest = slots[slot]
-            free = [each for each in alike if id(each) not in used] or [
-                each for each in nearest if id(each) not in used
-            ][:1]
-            taken = free[int(rng.integers(len(free)))] if free else word
-            used.add(id(taken))
-            chosen.append(taken.tokens)
+def _divided(one: list[_Place], key: Callable[[_Place], int]) -> list[list[_Place]]:
+    """Divide a class by a key, or return it whole."""
+    parts: dict[int, list[_Place]] = {}
+    for place in one:
+        parts.setdefault(key(place), []).append(place)
+    large = [part for part in parts.values() if len(part) >= MIN_CLASS]
+    rest = [place for part in parts.values() if len(part) < MIN_CLASS for place in part]
+    if not large or 0 < len(rest) < MIN_CLASS:
+        return [one]
+    return [*large, rest] if rest else large
+
+
+def _draw(classes: list[tuple[list[_Place], int]], rng: np.random.Generator) -> Int[np.ndarray, " tokens"]:
+    chosen = [one[place].tokens for one, number in classes for place in rng.choice(len(one), number, replace=False)]
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)

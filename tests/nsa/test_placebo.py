@@ -1,5 +1,7 @@
 """Placebo words: which words may replace an influential one, and the sums over them against a plain loop."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from prunescope.lm.tokens import tokenize
 from prunescope.nsa.examples import make_examples, positions_of
-from prunescope.nsa.placebo import MIN_CANDIDATES, TextWord, draws, text_words
+from prunescope.nsa.placebo import MIN_CLASS, TextWord, draws, text_words
+from prunescope.nsa.significance import p_values
 from prunescope.nsa.sinks import first_tokens
 from prunescope.nsa.texts import FoundWords, Text
 from prunescope.nsa.word_sets import by_token, half_sums, halves_of, word_sets
@@ -63,29 +66,59 @@ def test_every_draw_has_one_word_for_each_influential_one(
         words = {owner[place] for place in tokens.tolist()}
         assert sum(len(texts[t][i].positions) for t, i in words) == len(tokens)  # whole words
         for t, each in enumerate(texts):
-            wanted = sum(one.influential for one in each)
             drawn = [texts[t][i] for text, i in words if text == t]
-            assert len(drawn) == wanted
-            others = len(each) - wanted
-            assert sum(one.influential for one in drawn) == max(0, wanted - others)
+            assert len(drawn) == sum(one.influential for one in each)
 
 
-def test_words_that_are_alike_replace_it_where_there_are_enough() -> None:
-    alike = [word(place) for place in range(4, 4 + MIN_CANDIDATES)]
-    others = [word(20, 21), word(22, content=False), word(23, octave=3)]
-    words = [word(1, influential=True), *alike, *others]
-    positions = layout([40], [1])
-    for tokens in draws([words], positions, 50, 0):
-        assert tokens.tolist()[0] in range(4, 23 + 1)
-        assert len(tokens) == 1
-    seen = {int(tokens[0]) for tokens in draws([words], positions, 300, 0)}
-    assert seen == set(range(4, 4 + MIN_CANDIDATES))  # the third is given up, number of tokens, class and octave hold
-    fewer = [word(1, influential=True), *alike[1:], *others]
-    seen = {int(tokens[0]) for tokens in draws([fewer], positions, 300, 0)}
-    assert seen == {5, 6, 7, 8, 23}  # the octave is given up next
-    fewest = [word(1, influential=True), *alike[2:], *others]
-    seen = {int(tokens[0]) for tokens in draws([fewest], positions, 300, 0)}
-    assert seen == {6, 7, 8, 22, 23}  # then the class
+def drawn_places(words: list[TextWord]) -> set[int]:
+    """The first tokens of all words that are ever drawn."""
+    positions = layout([60], sorted(place for each in words if each.influential for place in each.positions))
+    return {int(tokens[0]) for tokens in draws([words], positions, 400, 0)}
+
+
+def test_words_are_drawn_from_their_class_the_influential_ones_too() -> None:
+    alike = [word(place) for place in range(4, 4 + MIN_CLASS - 1)]
+    others = [word(20 + place, 21 + place) for place in range(0, 10, 2)]
+    functions = [word(40 + place, content=False) for place in range(5)]
+    one = word(1, influential=True)
+    assert drawn_places([one, *alike, *others, *functions]) == {1, *range(4, 4 + MIN_CLASS - 1)}
+    # With a function word less, the rest would be too small a class, so words of one token are not divided by content.
+    assert drawn_places([one, *alike, *others, *functions[1:]]) == {1, *range(4, 4 + MIN_CLASS - 1), 41, 42, 43, 44}
+    # With a word of two tokens less, the text is not divided by tokens, and not by content, but by thirds.
+    assert drawn_places([one, *alike, *others[1:], *functions[1:]]) == {1, 4, 5, 6, 7}
+    # Too few words for any class but the whole text.
+    assert drawn_places([one, *alike[:2], *others[:1], *functions[:1]]) == {1, 4, 5, 20, 40}
+
+
+def test_classes_do_not_depend_on_which_words_are_influential() -> None:
+    """So two words of a class are drawn equally often, whichever of them is the influential one."""
+    words = [word(place, content=place % 3 > 0, octave=place % 2) for place in range(1, 40)]
+    for chosen in (2, 4, 9, 30):
+        marked = [replace(each, influential=place == chosen) for place, each in enumerate(words)]
+        pool = drawn_places(marked)
+        assert chosen + 1 in pool
+        for other in pool:
+            again = [replace(each, influential=place == other - 1) for place, each in enumerate(words)]
+            assert drawn_places(again) == pool
+
+
+def test_neurons_have_small_p_for_words_drawn_blindly_as_often_as_they_should() -> None:
+    rng = np.random.default_rng(1)
+    lengths = [30] * 12
+    few = []
+    for trial in range(150):
+        texts = []
+        for _ in lengths:
+            chosen = set(rng.choice(np.arange(1, 29), 6, replace=False).tolist())
+            words = [word(place, influential=place in chosen, octave=place % 3) for place in range(1, 29)]
+            texts.append(sorted(words, key=lambda each: not each.influential))
+        marked = [30 * t + each.positions[0] for t, words in enumerate(texts) for each in words if each.influential]
+        positions = layout(lengths, sorted(marked))
+        sets = word_sets(positions, draws(texts, positions, 99, trial), np.zeros(12, dtype=np.int64))
+        a = torch.from_numpy(values(0, 30, sum(lengths)))
+        sums = half_sums(by_token(a, "relu"), sets, positions).sets[0]
+        few.append(float((p_values(sums[1:], sums[0]) < 0.05).mean()))
+    assert 0.03 < np.mean(few) < 0.065
 
 
 def test_sinks_and_special_tokens_are_in_no_draw() -> None:
@@ -98,7 +131,7 @@ def test_sinks_and_special_tokens_are_in_no_draw() -> None:
     positions = positions_of([example])
     sinks = first_tokens([len(tokens.ids)]) | (np.arange(len(tokens.ids)) == words[1].positions[0])
     for drawn in draws([words], positions.without(sinks), 40, 0):
-        assert not (sinks | positions.special | positions.influential)[drawn].any()
+        assert not (sinks | positions.special)[drawn].any()
 
 
 @settings(deadline=None, max_examples=30)

@@ -47,7 +47,7 @@ def test_every_draw_is_in_one_bin(stores: Stores, differences: np.ndarray) -> No
 
 def test_the_page_claims_by_p(client: TestClient, differences: np.ndarray) -> None:
     text = client.get(f"/attributions/{ATTRIBUTION}").text
-    assert "beyond what random other words of the texts give" in text
+    assert "beyond what random words of the texts give" in text
     assert "p = 0.004" in text
     assert "chosen on one half of the texts" in text
     rows = client.get(f"/api/v1/attributions/{ATTRIBUTION}").json()["controls"]
