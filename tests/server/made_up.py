@@ -226,7 +226,11 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int, recorded: list
             "matched": 10,
             "matched_in_layer": 20,
             "dropped": [{"text": 1, "word": "awful"}],
-            "left_out": [],
-            "answers": [],
+            "left_out": [{"text": 2, "reason": "no influential word was found", "start": "So it goes"}],
+            "answers": [{"text": 2, "answer": "None at all"}],
+            "found": [
+                {"text": 0, "source": "cot", "words": [{"word": "badly", "probability": 0.125}]},
+                {"text": 1, "source": "occlusion", "words": [{"word": "bland", "effect": 1.5}]},
+            ],
         },
     }

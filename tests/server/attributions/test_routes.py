@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from prunescope.server.site import formats
 from prunescope.server.stores import Stores
 from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.summary import ListedAttribution
@@ -36,6 +37,22 @@ def test_the_overview_has_words_ranks_damage_and_controls(client: TestClient, ma
     assert damaged == sorted(damaged, reverse=True)
     assert document["controls"][0]["top"]["value"] == 0.6
     assert document["summary"]["ranked"] == int((rank > 0).sum())
+
+
+def test_each_text_says_where_its_words_come_from(client: TestClient, made_up: MadeUp) -> None:
+    first, second = client.get(BASE).json()["example_list"]
+    assert (first["source"], first["found"]) == ("cot", [{"word": "badly", "probability": 0.125, "effect": None}])
+    assert (second["source"], second["found"][0]["effect"]) == ("occlusion", 1.5)
+    listed = client.get(f"{BASE}/texts").json()["texts"]
+    assert [(text["source"], text["found"]) for text in listed] == [
+        (text["source"], text["found"]) for text in (first, second)
+    ]
+    for page in (client.get(f"/attributions/{ATTRIBUTION}"), client.get(f"/attributions/{ATTRIBUTION}/texts")):
+        assert formats.percent(0.125, 1) in page.text and "1.50" in page.text
+        assert "words named by the model, with the probability of each" in page.text
+        assert "words found by occlusion, with the effect of each" in page.text
+    overview = client.get(f"/attributions/{ATTRIBUTION}").text
+    assert "left out: no influential word was found" in overview and "None at all" in overview
 
 
 def test_the_overview_follows_its_query(client: TestClient, made_up: MadeUp) -> None:
