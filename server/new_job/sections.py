@@ -102,11 +102,10 @@ RANKED_BY = [
     Choice(value="", label="lost-margin share"),
     Choice(value="true", label="its content", note="without the shift of the answers towards one label"),
 ]
-SINKS = [
+EXPLAINED_SINKS = [
     Choice(value="", label="left out", note="a model may put activations there that dwarf all others"),
     Choice(value="true", label="counted"),
 ]
-
 SINKS = [
     Choice(value="", label="left out", note="the first token of every text, and tokens with massive hidden states"),
     Choice(value="true", label="counted", note="as any other token; the first one can decide all Scores"),
@@ -344,7 +343,7 @@ def _explain(form: JobForm, given: Mapping[str, str]) -> Sections:
         "Settings": [
             select("content", "Ranked by", RANKED_BY, shape="flag"),
             select("heads", "Attention heads", HEADS, shape="flag"),
-            select("sinks", "Position 0 and special tokens", SINKS, shape="flag"),
+            select("sinks", "Position 0, special tokens", EXPLAINED_SINKS, shape="flag"),
             number("draws", "Random draws", value="5", least="2", hint="of as many neurons in the same layers"),
             Field(
                 "neurons",
