@@ -77,6 +77,8 @@ def attribute(
     arrays["sinks"] = prepared.positions.sink_mask
     zeros = masks.zeros(lm.model) if pruned else None
     splitter = Splitter.of(lm, DENSE, archive, prepared, options) if pruned else None
+    if splitter is not None:
+        arrays.update(splitter.writers(lm))
     del lm
     base = baseline(archive, DENSE, prepared, options, matched.tops, device) if pruned else None
     archive.close(DENSE)

@@ -21,6 +21,7 @@ from prunescope.nsa.preparation import Options, Prepared, Report
 from prunescope.nsa.split.changes import Marks, Side, split_block
 from prunescope.nsa.split.divergence import Head, Predictions, comparable, divergences, find_head
 from prunescope.nsa.split.form import Form, find_form, input_width
+from prunescope.nsa.split.sources import changed_weights, mean_inputs, writers
 from prunescope.nsa.tables import top_count
 
 CHECKED_TOKENS = 256
@@ -43,10 +44,12 @@ def last_of(variant: str) -> str:
 @dataclass(frozen=True)
 class Splitter:
     """What the split of every variant needs: the dense model's forms (layer -> form, of the layers that have one) and
-    head (None: it has none that is known), the name of its variant, and the type in which it computed."""
+    head (None: it has none that is known), the name of its variant, the type in which it computed, and the number of
+    input dimensions of its MLPs."""
 
     dense: str
     dtype: torch.dtype
+    width: int
     forms: dict[int, Form]
     head: Head | None
     archive: Archive
@@ -70,7 +73,8 @@ class Splitter:
             if form is not None:
                 forms[layer] = form
         head = find_head(lm.model, prepared.examples[0].token_ids)
-        return cls(dense, lm.model.dtype, forms, head, archive, prepared, options)
+        width = input_width(decoder_layers(lm.model)[0])
+        return cls(dense, lm.model.dtype, width, forms, head, archive, prepared, options)
 
     def measure(
         self,
@@ -82,7 +86,7 @@ class Splitter:
     ) -> None:
         """Split the changes of a variant, whose model is `lm`; `weights` is the dense model, memory-mapped.
 
-        Stores `own` and `word_own` of the variant in the archive, and adds its `own_drop` and `upstream_drop` to
+        Stores `own`, `word_own` and `changed` of the variant in the archive, and adds its `own_drop` and `upstream_drop` to
         `arrays` and its summary to `documents` (store/attributions/activations.py describes them). Does nothing if no
         layer has a form.
         """
@@ -123,9 +127,22 @@ class Splitter:
         arrays[f"kl/{variant}"] = divergences(self.head, sides[0], sides[1], tokens, lm.device)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document of all variants, with the layers whose MLP has no form (`missing`)."""
+        """Return the JSON document of all variants, with the layers whose MLP has no form (`missing`), and the names of
+        the other layers' first matrices."""
         missing = [layer for layer in self.prepared.layers if layer not in self.forms]
-        return {"missing": missing, "variants": self.documents}
+        matrices = {str(layer): form.names for layer, form in self.forms.items()}
+        return {"missing": missing, "matrices": matrices, "width": self.width, "variants": self.documents}
+
+    def writers(self, lm: LanguageModel) -> dict[str, np.ndarray]:
+        """Return the arrays `writers` and `writer_sizes` of the dense model, whose activations are still in temporary
+        files; none if its MLPs do not read what they write."""
+        found = writers(lm.model, self.prepared.layers, self.archive, self.dense, self._influential)
+        return {} if found is None else {"writers": found[0], "writer_sizes": found[1]}
+
+    @property
+    def _influential(self) -> np.ndarray:
+        """The influential tokens that are counted."""
+        return np.flatnonzero(self.prepared.positions.influential & self.prepared.positions.counted)
 
     def _layer(
         self,
@@ -148,6 +165,8 @@ class Splitter:
             found.append((block.words, block.product, block.square))
         dense, own, upstream = np.concatenate([means for means, _, _ in found], axis=1)
         self.archive.keep(f"word_own/{variant}", layer, own.astype(np.float32))
+        inputs = mean_inputs(sides[1], self._influential)
+        self.archive.keep(f"changed/{variant}", layer, changed_weights(sides[0], sides[1], len(words), inputs, device))
         for kind, means in (("dense", dense), ("own", own), ("upstream", upstream)):
             parts[kind][layer] = _on(means, words)
         product, square = sum(product for _, product, _ in found), sum(square for _, _, square in found)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from prunescope.server import urls
 from prunescope.server.neurons.documents import NeuronDocument, Variant
+from prunescope.store.attributions.documents import ChangedWeight
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,14 @@ class WordParts:
 @dataclass(frozen=True)
 class WhyCard:
     """The context of ``neurons/why.html`` for one pruned variant. ``own`` and ``upstream`` are the parts of the drop on
-    the neuron's own word, None if it has no drop; ``words`` are the influential words, largest change first."""
+    the neuron's own word, None if it has no drop; ``words`` are the influential words, largest change first;
+    ``weights`` are the changed weights that moved its pre-activations most."""
 
     own: float | None
     upstream: float | None
     words: list[WordParts]
+    weights: list[ChangedWeight]
+    hrefs: dict[str, str]  # name of a neuron that writes into a dimension -> address of its page
 
     @property
     def drop(self) -> float | None:
@@ -36,6 +41,7 @@ def why_card(document: NeuronDocument, pruned: Variant) -> WhyCard | None:
     """The parts of a neuron's change in a variant; None if they were not measured."""
     if pruned.own is None:
         return None
+    weights = document.changed_weights.get(pruned.name, [])
     parts = document.drop_parts.get(pruned.name)
     words = [
         WordParts(word.word, after - before, word.own[pruned.name])
@@ -48,4 +54,10 @@ def why_card(document: NeuronDocument, pruned: Variant) -> WhyCard | None:
         own=None if parts is None else parts.own,
         upstream=None if parts is None else parts.upstream,
         words=sorted(words, key=lambda row: -abs(row.change)),
+        weights=weights,
+        hrefs={
+            writer.name: urls.neuron(document.attribution, writer.layer, writer.neuron)
+            for weight in weights
+            for writer in weight.writers
+        },
     )

@@ -19,6 +19,12 @@
                             own word
       deviation             [layers, neurons] float32           standard deviation of the dense activations over the
                             counted tokens; missing in attributions of earlier versions
+      changed/<variant>     [layers, neurons, 10] float32       the 5 changed weights that moved the neuron's
+                            pre-activations most: matrix * width + input dimension, then their contributions
+                            (nsa/split/sources.py); NaN: fewer weights have changed
+      writers, writer_sizes [layers, width, 3]                  the neurons of lower layers that write most into each
+                            input dimension (layer * neurons + neuron; -1: none), and how much; missing if the MLPs do
+                            not read what they write
       kl/<variant>          [tokens] float32                    KL(dense || pruned) of the next-token prediction, in
                             nats; missing if the model's head is of an unknown form
       placebo/<variant>     [1 + layers, draws, 2] float32      what placebo words give: drop of the top neurons minus
@@ -80,6 +86,7 @@ ROWS = (
     "spread",
     "own",
     "word_own",
+    "changed",
 )  # arrays that are read one neuron at a time
 
 
@@ -235,6 +242,11 @@ class ActivationStore:
         """Pruned variant -> own part [words] of the change of one neuron's A_m; empty without a split."""
         self.check(layer, neuron)
         return self._of_variants("word_own", layer, neuron)
+
+    def changed_of(self, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
+        """Pruned variant -> the row [10] of `changed` of one neuron; empty without a split."""
+        self.check(layer, neuron)
+        return self._of_variants("changed", layer, neuron)
 
     def _of_variants(self, kind: str, layer: int, neuron: int) -> dict[str, NDArray[np.float32]]:
         names = self.variants[1:] if self.has_split else []

@@ -62,6 +62,27 @@ class DropParts(Document):
     upstream: float
 
 
+class Writer(Document):
+    """A neuron of a lower layer that writes into an input dimension: its output weight for it times its mean activation
+    over the influential tokens in the dense model."""
+
+    layer: int
+    neuron: int
+    name: str
+    size: float
+
+
+class ChangedWeight(Document):
+    """A weight of a neuron that pruning changed: its matrix (`gate` or `up`), its input dimension, and its contribution
+    to the neuron's pre-activation: the change of the weight times the variant's mean input over the influential
+    tokens."""
+
+    matrix: str
+    dimension: int
+    contribution: float
+    writers: list[Writer]
+
+
 class NeuronWord(Document):
     """One neuron on one influential word: variant -> A_m (mean activation over the word's tokens), and pruned variant
     -> drop, and the own part of the change of A_m (pruned - dense), where it was split."""
@@ -78,6 +99,7 @@ class NeuronDetail(NeuronScore):
 
     masked_fraction: MaskedFraction | None
     masked_fractions: dict[str, MaskedFraction]
+    changed_weights: dict[str, list[ChangedWeight]] = Field(default={})  # largest magnitude of the contribution first
     drop_parts: dict[str, DropParts] = Field(default={})  # of the drop on the own word, where it was split
     drops: dict[str, float | None]
     intervals: dict[str, tuple[float, float] | None]

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from prunescope.jobs.neurons import format_neuron
 from prunescope.store.attributions.activations import ActivationStore
-from prunescope.store.attributions.documents import DropParts, VariantSplit
+from prunescope.store.attributions.documents import ChangedWeight, DropParts, VariantSplit, Writer
 
 
 def split_of(store: ActivationStore, variant: str) -> VariantSplit | None:
@@ -26,6 +27,38 @@ def drop_parts(store: ActivationStore, layer: int, neuron: int) -> dict[str, Dro
         if np.isfinite(own):
             found[name] = DropParts(own=own, upstream=upstream)
     return found
+
+
+def changed_weights(store: ActivationStore, layer: int, neuron: int) -> dict[str, list[ChangedWeight]]:
+    """Pruned variant -> the changed weights that moved a neuron's pre-activations most, largest magnitude first."""
+    matrices = store.tables.get("split", {}).get("matrices", {}).get(str(layer))
+    if matrices is None:
+        return {}
+    found = {}
+    for name, row in store.changed_of(layer, neuron).items():
+        places, sizes = np.split(row, 2)
+        found[name] = [
+            _changed_weight(store, layer, matrices, int(place), float(size))
+            for place, size in zip(places, sizes, strict=True)
+            if np.isfinite(size)
+        ]
+    return found
+
+
+def _changed_weight(store: ActivationStore, layer: int, matrices: list[str], place: int, size: float) -> ChangedWeight:
+    width = store.tables["split"]["width"]
+    matrix, dimension = divmod(place, width)
+    writers = []
+    if store.has("writers"):
+        for flat, written in zip(
+            store.array("writers")[layer, dimension].tolist(),
+            store.array("writer_sizes")[layer, dimension].tolist(),
+            strict=True,
+        ):
+            if flat >= 0:
+                at = divmod(flat, store.neurons)
+                writers.append(Writer(layer=at[0], neuron=at[1], name=format_neuron(*at), size=written))
+    return ChangedWeight(matrix=matrices[matrix], dimension=dimension, contribution=size, writers=writers)
 
 
 def divergence_of(store: ActivationStore, variant: str) -> NDArray[np.float32] | None:

@@ -48,6 +48,16 @@ def test_the_card_splits_the_drop_and_every_word(document: NeuronDocument) -> No
     assert [abs(word.change) for word in card.words] == sorted((abs(word.change) for word in card.words), reverse=True)
 
 
+def test_changed_weights_and_what_writes_there(client: TestClient, document: NeuronDocument) -> None:
+    first, second = document.changed_weights["pruned-2"]
+    assert (first.matrix, first.dimension, first.contribution) == ("up", 3, -0.5)
+    assert (second.matrix, second.dimension, second.contribution) == ("gate", 3, 0.25)
+    assert [(writer.name, writer.size) for writer in first.writers] == [("L0/N5", 0.75), ("L0/N7", -0.5)]
+    page = client.get(f"/attributions/{ATTRIBUTION}/neurons/1/7").text
+    assert "Changed weights" in page and f"/attributions/{ATTRIBUTION}/neurons/0/5" in page
+    assert "no recorded layer below" in client.get(f"/attributions/{ATTRIBUTION}/neurons/0/7").text
+
+
 def test_panes_of_the_causes(document: NeuronDocument) -> None:
     reading = read_example(document, default_view(document), 0)
     own, upstream, divergence = reading.causes()
