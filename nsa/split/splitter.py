@@ -86,9 +86,9 @@ class Splitter:
     ) -> None:
         """Split the changes of a variant, whose model is `lm`; `weights` is the dense model, memory-mapped.
 
-        Stores `own`, `word_own` and `changed` of the variant in the archive, and adds its `own_drop` and `upstream_drop` to
-        `arrays` and its summary to `documents` (store/attributions/activations.py describes them). Does nothing if no
-        layer has a form.
+        Stores `own`, `word_own` and `changed` of the variant in the archive, and adds its `own_drop` and
+        `upstream_drop` to `arrays` and its summary to `documents` (store/attributions/activations.py describes them).
+        Does nothing if no layer has a form.
         """
         if not self.forms:
             return
