@@ -1,6 +1,6 @@
 """Orders of all neurons, best first, and random draws from the same layers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -44,8 +44,3 @@ def drawn(neurons: Order, width: int, rng: np.random.Generator) -> Order:
 def counts_of(wanted: Sequence[int], neurons: int) -> list[int]:
     """The numbers of neurons to measure, ascending: the wanted ones below `neurons`, and 5 % of `neurons`."""
     return sorted({count for count in (*wanted, round(neurons / 20)) if 0 < count < neurons})
-
-
-def by_values(values: Mapping[str, Float[np.ndarray, "layers neurons"]]) -> dict[str, Order]:
-    """The order of each ranking from its values by name."""
-    return {name: ranked(found) for name, found in values.items()}

@@ -38,10 +38,6 @@ class Sites:
         """The kinds that are there, in order."""
         return list(self.widths)
 
-    def of(self, kind: str) -> dict[Place, nn.Module]:
-        """The modules of one kind."""
-        return {place: module for place, module in self.modules.items() if place[0] == kind}
-
     def by_head(self, values: Float[np.ndarray, "layers width"]) -> Float[np.ndarray, "layers heads"]:
         """Sum the coordinates of each head."""
         found: np.ndarray = values.reshape(self.layers, self.heads, -1).sum(2)
