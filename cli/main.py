@@ -369,6 +369,42 @@ app.command()(explain)
 
 
 @app.command()
+def corpus(
+    model: Annotated[list[str], typer.Option(help="The dense model first, then variants of it; may be repeated.")],
+    dataset: Annotated[
+        str, typer.Option(help="A calibration set (c4, wikitext2, demo, ...), or a .txt or .jsonl file.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the results; must not exist yet, or be empty.", **PATH)],
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens that are counted at most.")] = 100_000,
+    seqlen: Annotated[
+        int | None, typer.Option(min=2, help="Tokens of a window.  [default: 256, at most the model's context]")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=1, help="Examples kept for each neuron and sign.")] = 10,
+    layers: Annotated[str | None, typer.Option(help="Only these layers, separated by commas.  [default: all]")] = None,
+    writes: Annotated[bool, typer.Option(help="Whether the tokens that neurons write are computed.")] = True,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write what was read to this file.", **PATH)] = None,
+    seed: Seed = 0,
+    data: Data = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Read running text and keep what every neuron does on it: extreme examples, quantiles, tokens that it writes."""
+    from prunescope.cli.corpus import run
+    from prunescope.settings import read_settings
+
+    document: dict[str, Any] = {
+        "models": model,
+        "dataset": dataset,
+        "tokens": tokens,
+        "seqlen": seqlen,
+        "examples": examples,
+        "writes": writes,
+        "seed": seed,
+    }
+    run(read_settings(data=data, device=device, dtype=dtype), output, document, layers=layers, file=json)
+
+
+@app.command()
 def submit(
     file: Annotated[Path, typer.Argument(help="YAML: kind and spec of a job or a study, as in studies/.", **PATH)],
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it ends.")] = False,

@@ -67,6 +67,15 @@ MAX_CAUSAL_PASSES = 10_000_000
 MAX_DRAWN_NEURONS = 10_000_000
 """Neurons x draws of a causal stage."""
 
+# Corpora
+MIN_CORPUS_TOKENS = 1000
+MAX_CORPUS_TOKENS = 10_000_000
+"""Tokens x models that one corpus reads. 5 bytes for each token are in memory."""
+DEFAULT_CORPUS_TOKENS = 100_000
+MAX_CORPUS_MODELS = 100
+MAX_CORPUS_EXAMPLES = 50
+"""Examples kept for each neuron and sign; 16 bytes each, for every neuron of every model."""
+
 # Explanations
 MIN_EXPLAIN_ROWS = 4
 """Two rows for each half."""

@@ -14,6 +14,7 @@ class JobKind(StrEnum):
     EVALUATE = "evaluate"
     ATTRIBUTE = "attribute"
     EXPLAIN = "explain"
+    CORPUS = "corpus"
     STUDY = "study"
 
 
@@ -80,8 +81,8 @@ class JobSummary(BaseModel):
 
     @property
     def artefact_id(self) -> str:
-        """The id of this job's result (a pruned model, an evaluation, an attribution, an explanation or a study), known
-        before the job runs."""
+        """The id of this job's result (a pruned model, an evaluation, an attribution, an explanation, a corpus or a
+        study), known before the job runs."""
         return artefact_id(self.fingerprint)
 
 

@@ -139,6 +139,24 @@ def _windows(perplexity: Mapping[str, Any]) -> str:
             return f" {count}x{length}"
 
 
+def corpus_label(spec: Mapping[str, Any]) -> str:
+    """The text of a corpus and how much of it is read at most: `c4, 100,000 tokens`."""
+    return f"{str(spec.get('dataset', '')).rpartition('/')[2]}, {int(spec.get('tokens') or 0):,} tokens"
+
+
+def corpus_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """A corpus's settings in words, the most informative first; empty for one without effect."""
+    layers = spec.get("layers")
+    return (
+        f"windows of {spec['seqlen']}" if spec.get("seqlen") else "",
+        "all layers" if layers is None else f"layers {_listed(layers, MAX_ROWS)}",
+        f"{spec.get('examples')} examples",
+        "" if spec.get("writes", True) else "without written tokens",
+        f"seed {spec.get('seed', 0)}",
+        str(spec.get("dataset")),
+    )
+
+
 def explained_label(spec: Mapping[str, Any]) -> str:
     """What an explanation explains: `arc_easy, 200 rows`, or `loss on wikitext2, 50 windows of 512`."""
     perplexity = spec.get("perplexity")

@@ -155,6 +155,8 @@ PERPLEXITY_SETS: tuple[str, ...] = ("wikitext2", "ptb", "c4", "demo")
 
 PERPLEXITY_FILES: tuple[str, ...] = (".txt", ".jsonl")
 
+CORPUS_FILES: tuple[str, ...] = (".txt", ".jsonl")
+
 WORD_SOURCES: tuple[str, ...] = ("auto", "manual", "cot", "cot-free", "occlusion", "gradient")
 
 ACTIVATIONS: tuple[str, ...] = ("relu", "abs", "raw")

@@ -26,9 +26,46 @@ class Tokens:
     special: list[bool]
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
+class Displayed:
+    """The display text of each token of a tokenizer, decoded once. A caller that tokenises many texts passes one object
+    to all calls of `tokenize`."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._special = set(tokenizer.all_special_ids)
+        # A token is decoded after a letter, because decoders drop a space at the start of a text.
+        self._anchor: list[int] = tokenizer.encode("a", add_special_tokens=False)
+        self._before = str(tokenizer.decode(self._anchor, clean_up_tokenization_spaces=False))
+        self._known: dict[int, str | None] = {}
+
+    def character(self, token: int) -> str | None:
+        """The decoded text of one token, for a special token its vocabulary entry; None for part of a character."""
+        if token not in self._known:
+            self._known[token] = self._decoded(token)
+        return self._known[token]
+
+    def text(self, token: int) -> str:
+        """The decoded text of one token; for a special token or part of a character its vocabulary entry."""
+        shown = self.character(token)
+        return str(self._tokenizer.convert_ids_to_tokens(token)) if shown is None else shown
+
+    def is_special(self, token: int) -> bool:
+        """Whether the token is one of the tokenizer's special tokens."""
+        return token in self._special
+
+    def _decoded(self, token: int) -> str | None:
+        piece = str(self._tokenizer.convert_ids_to_tokens(token))
+        if token in self._special:
+            return piece
+        both = str(self._tokenizer.decode([*self._anchor, token], clean_up_tokenization_spaces=False))
+        characters = both.removeprefix(self._before)
+        return None if "\ufffd" in characters else characters or piece
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, text: str, displayed: Displayed | None = None) -> Tokens:
     """Tokenise one text, without truncation, as the start of a sequence: with the special tokens that the tokenizer
-    adds before it (BOS), without those it adds after it (EOS).
+    adds before it (BOS), without those it adds after it (EOS). `displayed` (None: a new one) keeps decoded tokens
+    between calls.
 
     Raises BadText for an empty text or one with a lone surrogate, UnsupportedModel for a tokenizer without offsets.
     """
@@ -42,14 +79,13 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
     encoding = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
     whole: list[int] = encoding["input_ids"]
     ids = without_end(whole, added(tokenizer).behind)
-    known_special = set(tokenizer.all_special_ids)
+    displayed = displayed or Displayed(tokenizer)
     special = [
-        bool(marked) or token in known_special
+        bool(marked) or displayed.is_special(token)
         for token, marked in zip(ids, encoding["special_tokens_mask"], strict=False)
     ]
-    shown = {token: _shown(tokenizer, token, token in known_special) for token in set(ids)}
     offsets = [(start, end) for start, end in encoding["offset_mapping"][: len(ids)]]
-    return Tokens(ids, _texts([shown[token] for token in ids], offsets, special, text), offsets, special)
+    return Tokens(ids, _texts([displayed.character(token) for token in ids], offsets, special, text), offsets, special)
 
 
 def _texts(shown: list[str | None], offsets: list[tuple[int, int]], special: list[bool], text: str) -> list[str]:
@@ -74,16 +110,3 @@ def _whole_character(text: str, start: int, end: int, most: int) -> int:
     while end < most and len(unicodedata.normalize("NFC", text[start : end + 1])) == 1:
         end += 1
     return end
-
-
-def _shown(tokenizer: PreTrainedTokenizerBase, token: int, special: bool) -> str | None:
-    """Return the decoded text of one token, None for an incomplete character. The token is decoded after a letter,
-    because decoders drop a space at the start of a text."""
-    piece = str(tokenizer.convert_ids_to_tokens(token))
-    if special:
-        return piece
-    anchor: list[int] = tokenizer.encode("a", add_special_tokens=False)
-    before = str(tokenizer.decode(anchor, clean_up_tokenization_spaces=False))
-    both = str(tokenizer.decode([*anchor, token], clean_up_tokenization_spaces=False))
-    characters = both.removeprefix(before)
-    return None if "\ufffd" in characters else characters or piece

@@ -19,13 +19,14 @@ from prunescope.jobs.documents import Progress
 from prunescope.jobs.paths import expanded
 from prunescope.jobs.references import DEMO, DEMO_FOLDER, PRUNED
 from prunescope.jobs.settings import Settings
-from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, ExplainSpec, PruneSpec
+from prunescope.jobs.specs import AttributeSpec, CorpusSpec, EvaluateSpec, ExplainSpec, PruneSpec
 from prunescope.outputs import OUTPUT, check_outside, new_folder, not_resumable, resumed_folder, unfinished_place
 from prunescope.store.artefacts.unfinished import remove_unfinished
 from prunescope.store.explanations.documents import Explanation
 
 if TYPE_CHECKING:
     from prunescope.lm.loading import LanguageModel
+    from prunescope.store.corpora.documents import StoredCorpus
     from prunescope.worker.context import Context
 
 Report = Callable[[Progress], None]
@@ -123,6 +124,16 @@ def explain(
         from prunescope.worker.explain import explain as stage
 
         return stage(spec, folder, context)
+
+
+def corpus(spec: CorpusSpec, output: Path, settings: Settings, report: Report, option: str = OUTPUT) -> "StoredCorpus":
+    """Write a corpus's artefact to the folder `output`, and return its document. Raises the exceptions of
+    `attribute`."""
+    check_outside(output, map(folder_named, spec.models), option)
+    with new_folder(output, option) as folder, stage_context(settings, report) as context:
+        from prunescope.worker.corpus import corpus as read
+
+        return read(spec, folder, context)
 
 
 def unfinished_key(output: Path, spec: PruneSpec) -> str:

@@ -18,6 +18,7 @@ from prunescope.server import health, static, urls
 from prunescope.server.answers import OF_ALL, OF_CHANGES, ProblemDocument, problems
 from prunescope.server.attributions import routes as attributions
 from prunescope.server.comparisons import routes as comparisons
+from prunescope.server.corpora import routes as corpora
 from prunescope.server.evaluations import routes as evaluations
 from prunescope.server.explanations import routes as explanations
 from prunescope.server.head import Head
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Limits)
     app.add_middleware(Security, render=error_page, allowed_hosts=(*settings.allowed_hosts, settings.host))
-    results = (models, studies, evaluations, explanations, attributions, neurons, comparisons, texts)
+    results = (models, studies, evaluations, explanations, corpora, attributions, neurons, comparisons, texts)
     features = (new_job, jobs, *results, home, search)
     for router in (*(feature.api for feature in (*features, sharing)), health.router, static.router):
         app.include_router(router)

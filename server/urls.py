@@ -83,6 +83,9 @@ evaluation = Address("/evaluations/{evaluation}")
 evaluation_task = Address("/evaluations/{evaluation}/{task}")  # against: the evaluation to compare with; cursor
 explanations = Address("/explanations")
 explanation = Address("/explanations/{explanation}")  # curve = margin or right
+corpora = Address("/corpora")
+corpus = Address("/corpora/{corpus}")
+corpus_neuron = Address("/corpora/{corpus}/neurons/{layer}/{neuron}")
 attributions = Address("/attributions")
 attribution = Address("/attributions/{attribution}")
 # The neurons of word, or of token of example; layer: only in this layer.

@@ -16,6 +16,7 @@ from prunescope.jobs.settings import Settings
 from prunescope.jobs.specs import (
     AttributeSpec,
     Calibration,
+    CorpusSpec,
     EvaluateSpec,
     ExplainSpec,
     Perplexity,
@@ -26,7 +27,7 @@ from prunescope.jobs.specs import (
     TaskRows,
     TaskTexts,
 )
-from prunescope.jobs.vocabulary import LOCAL_TASKS, PERPLEXITY_SETS
+from prunescope.jobs.vocabulary import CALIBRATION_SETS, LOCAL_TASKS, PERPLEXITY_SETS
 
 _HUB = "hub"
 _DEMO = Path(__file__).resolve().parents[1] / "demo"
@@ -64,6 +65,13 @@ class Contents:
                     name = spec.perplexity.dataset
                     return {**models, f"perplexity {name}": self._look_up_text(name, "perplexity.dataset")}
                 return {**models, f"task {spec.source}": self._look_up_task(spec.source, "task")}
+            case CorpusSpec():
+                models = {}
+                for index, reference in enumerate(spec.models):
+                    models |= self._model(reference, f"models.{index}")
+                if spec.dataset in CALIBRATION_SETS:
+                    return {**models, **self._running_text(spec.dataset, None, "dataset", "dataset")}
+                return {**models, **self._running_text(None, spec.dataset, "dataset", "dataset")}
             case StudySpec():
                 found = {**self._tasks(spec.tasks), **self._perplexity(spec.perplexity)}
                 for index, reference in enumerate(spec.models):
@@ -87,12 +95,14 @@ class Contents:
         return {f"model {text}": self._models[text]}
 
     def _look_up_calibration(self, calibration: Calibration, field: str) -> Mapping[str, str]:
-        if calibration.file is not None:
-            path = resolve_file(calibration.file, self.settings, f"{field}.file")
-            return {f"file {calibration.file}": contents_of(path)}
-        name = calibration.dataset
+        return self._running_text(calibration.dataset, calibration.file, f"{field}.dataset", f"{field}.file")
+
+    def _running_text(self, name: str | None, file: str | None, field: str, file_field: str) -> Mapping[str, str]:
+        """The contents of the calibration set `name`, or of a file. The fields are those that name them in the spec."""
+        if file is not None:
+            return {f"file {file}": contents_of(resolve_file(file, self.settings, file_field))}
         if name == "demo":
-            return {"calibration demo": _contents_or_missing(_DEMO / "calibration.jsonl", f"{field}.dataset", name)}
+            return {"calibration demo": _contents_or_missing(_DEMO / "calibration.jsonl", field, name)}
         return {f"calibration {name}": self._data("calibration", f"{name}.jsonl", f"{name}.train.txt")}
 
     def _look_up_tasks(self, tasks: tuple[str, ...]) -> Mapping[str, str]:

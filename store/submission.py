@@ -19,6 +19,7 @@ from prunescope.jobs.settings import Settings
 from prunescope.jobs.shape import check_shape
 from prunescope.jobs.specs import (
     AttributeSpec,
+    CorpusSpec,
     EvaluateSpec,
     ExplainSpec,
     PruneSpec,
@@ -206,5 +207,5 @@ def _references(spec: Spec) -> list[tuple[str, str]]:
             return [("dense", spec.dense), *((f"pruned.{index}", name) for index, name in enumerate(spec.pruned))]
         case ExplainSpec():
             return [("dense", spec.dense), ("pruned", spec.pruned)]
-        case StudySpec():
+        case StudySpec() | CorpusSpec():
             return [(f"models.{index}", name) for index, name in enumerate(spec.models)]

@@ -47,6 +47,11 @@ def check_spool(folder: Path, shape: tuple[int, int, int], value_bytes: int) -> 
     _check({folder: shape[0] * shape[1] * shape[2] * value_bytes})
 
 
+def check_records(folder: Path, size: int) -> None:
+    """Raise NoRoom when `size` bytes of results do not fit on the disk of `folder`."""
+    _check({folder: size})
+
+
 def free_bytes(folder: Path) -> int | None:
     """Free bytes for this user on the file system of `folder`; None if the file system does not report them."""
     try:

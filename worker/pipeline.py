@@ -18,13 +18,14 @@ from prunescope.jobs.documents import Job, JobKind
 from prunescope.jobs.failures import translated
 from prunescope.jobs.problems import AnswerToText, Problem
 from prunescope.jobs.references import PRUNED, resolve_file, resolve_model
-from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, ExplainSpec, PruneSpec, Spec, parse_spec
+from prunescope.jobs.specs import AttributeSpec, CorpusSpec, EvaluateSpec, ExplainSpec, PruneSpec, Spec, parse_spec
 from prunescope.lm.errors import BadInput, Cancelled
 from prunescope.lm.loading import find_on_hub
 from prunescope.nsa.errors import NoInfluentialWords
 from prunescope.store.artefacts.records import RESULT_OF
 from prunescope.worker import stages
 from prunescope.worker.context import Context
+from prunescope.worker.corpus import corpus
 from prunescope.worker.explain import explain
 from prunescope.worker.failures import needs_new_request
 from prunescope.worker.lease import Lease
@@ -142,6 +143,8 @@ def _stage(spec: Spec, folder: Path, finished: Path, context: Context) -> dict[s
             return stages.attribute(spec, folder, context)
         case ExplainSpec():
             return explain(spec, folder, context).model_dump(mode="json")
+        case CorpusSpec():
+            return corpus(spec, folder, context).model_dump()
         case _:
             raise TypeError(f"a {type(spec).__name__} has no stage")
 

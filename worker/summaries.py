@@ -7,6 +7,8 @@ from prunescope.jobs.documents import Job, JobKind
 from prunescope.jobs.specs import PruneSpec, Spec
 from prunescope.store.attributions.activations import ActivationStore
 from prunescope.store.attributions.summary import ListedAttribution
+from prunescope.store.corpora.documents import ListedCorpus
+from prunescope.store.corpora.folder import CorpusStore
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.store.explanations.folder import ExplanationStore
 from prunescope.store.explanations.summary import ListedExplanation
@@ -31,6 +33,9 @@ def keep_record(stores: Stores, job: Job, spec: Spec) -> None:
         case JobKind.EXPLAIN, _:
             explained = ListedExplanation.read(ExplanationStore(artefacts, name).document())
             stores.results.add("explanation", name, job=job.id, spec=job.spec, summary=explained.model_dump())
+        case JobKind.CORPUS, _:
+            read = ListedCorpus.read(CorpusStore(artefacts, name).document)
+            stores.results.add("corpus", name, job=job.id, spec=job.spec, summary=read.model_dump())
         case _:
             raise ValueError(f"a {job.kind} job has no artefact")
 

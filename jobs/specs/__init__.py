@@ -14,6 +14,7 @@ from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.jobs.shape import check_shape
 from prunescope.jobs.specs.attribute import AttributeSpec, Reading, Words
 from prunescope.jobs.specs.causal import Causal
+from prunescope.jobs.specs.corpus import CorpusSpec
 from prunescope.jobs.specs.evaluate import EvaluateSpec
 from prunescope.jobs.specs.explain import ExplainSpec, Windows
 from prunescope.jobs.specs.perplexity import Perplexity
@@ -28,6 +29,7 @@ __all__ = [
     "AttributeSpec",
     "Calibration",
     "Causal",
+    "CorpusSpec",
     "EvaluateSpec",
     "ExplainSpec",
     "GivenText",
@@ -49,14 +51,15 @@ __all__ = [
     "parse_spec",
 ]
 
-Spec = PruneSpec | EvaluateSpec | AttributeSpec | StudySpec | ExplainSpec
+Spec = PruneSpec | EvaluateSpec | AttributeSpec | StudySpec | ExplainSpec | CorpusSpec
 
-SPECS: dict[JobKind, type[PruneSpec | EvaluateSpec | AttributeSpec | StudySpec | ExplainSpec]] = {
+SPECS: dict[JobKind, type[PruneSpec | EvaluateSpec | AttributeSpec | StudySpec | ExplainSpec | CorpusSpec]] = {
     JobKind.PRUNE: PruneSpec,
     JobKind.EVALUATE: EvaluateSpec,
     JobKind.ATTRIBUTE: AttributeSpec,
     JobKind.STUDY: StudySpec,
     JobKind.EXPLAIN: ExplainSpec,
+    JobKind.CORPUS: CorpusSpec,
 }
 
 

@@ -42,6 +42,7 @@ EXAMPLES: dict[JobKind, dict[str, object]] = {
         "limit": 200,
         "seed": 0,
     },
+    JobKind.CORPUS: {"models": [DEMO], "dataset": "demo", "tokens": 10000, "examples": 10, "writes": True, "seed": 0},
 }
 """An example spec of each kind of job. Valid, except that the pruned model of the attribution and the explanation does
 not exist."""

@@ -117,6 +117,8 @@ def _result_href(job: JobSummary) -> str | None:
             return urls.evaluation(id)
         case {"attribution": id}:
             return urls.attribution(id)
+        case {"corpus": id}:
+            return urls.corpus(id)
         case {"explanation": id}:
             return urls.explanation(id)
     return None

@@ -32,7 +32,7 @@ MAX_ANNOUNCED = 200
 class JobRequest(BaseModel, extra="forbid"):
     """The body that submits a job."""
 
-    kind: str = Field(max_length=MAX_NAME, description="prune, evaluate, attribute, study or explain")
+    kind: str = Field(max_length=MAX_NAME, description="prune, evaluate, attribute, study, explain or corpus")
     spec: dict[str, Any] = Field(description="see the examples; GET /jobs/new lists what it may name")
     force: StrictBool = Field(default=False, description="run it anew, even where the same spec has been run already")
 
@@ -43,6 +43,7 @@ _TITLES = {
     JobKind.ATTRIBUTE: "Compare it with a pruned one, neuron by neuron",
     JobKind.STUDY: "All of that over a grid",
     JobKind.EXPLAIN: "Find what pruning broke, and through which neurons",
+    JobKind.CORPUS: "Describe every neuron of the demo model by running text",
 }
 _EXAMPLES: dict[str, Any] = {
     str(kind): {"summary": _TITLES[kind], "value": {"kind": str(kind), "spec": spec}} for kind, spec in EXAMPLES.items()

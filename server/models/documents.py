@@ -155,5 +155,6 @@ class ModelDocument(ModelSummary, PruneRun):
     job: Link | None = None
     evaluations: list[Link]
     explanations: list[Link]
+    corpora: list[Link]
     attributions: list[Link]
     variants: list[Link] = Field(default=[])  # the models pruned from a dense model

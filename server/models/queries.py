@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from prunescope.jobs.labels import Described, explained_label, measured_label, texts_label, told_apart
+from prunescope.jobs.labels import Described, corpus_label, explained_label, measured_label, texts_label, told_apart
 from prunescope.jobs.problems import Problem, not_found
 from prunescope.jobs.references import DEMO, PRUNED, FolderModel, canonical_reference, parse_reference, references_of
 from prunescope.server import urls
@@ -159,7 +159,7 @@ def _folder(stores: Stores, reference: str) -> Path | None:
 
 
 def _uses(stores: Stores, references: Sequence[str]) -> dict[str, list[Link]]:
-    """Links to the evaluations, explanations and attributions of a model, by all of its references."""
+    """Links to the evaluations, explanations, corpora and attributions of a model, by all of its references."""
     results, names = stores.results, stores.names.attributions()
     evaluations = [record for reference in references for record in results.naming("evaluation", [reference])]
     attributions = {
@@ -168,6 +168,8 @@ def _uses(stores: Stores, references: Sequence[str]) -> dict[str, list[Link]]:
     explanations = {
         each.id: each for name in references for each in results.naming("explanation", [name], limit=MAX_USES)
     }
+    corpora = {each.id: each for each in results.corpora_of(references, MAX_USES)}
+    read = stores.names.corpora()
     explained = stores.names.explanations()
     measured = told_apart(
         [Described(measured_label(each.spec), (f"made {each.created_at:%Y-%m-%d}", each.id)) for each in evaluations]
@@ -180,6 +182,10 @@ def _uses(stores: Stores, references: Sequence[str]) -> dict[str, list[Link]]:
         "explanations": [
             Link(label=explained.get(id) or explained_label(record.spec), href=urls.explanation(id))
             for id, record in explanations.items()
+        ],
+        "corpora": [
+            Link(label=read.get(id) or corpus_label(record.spec), href=urls.corpus(id))
+            for id, record in corpora.items()
         ],
         "attributions": [
             Link(label=names.get(id) or texts_label(record.spec), href=urls.attribution(id))

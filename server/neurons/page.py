@@ -8,6 +8,7 @@ from typing import Any
 
 from prunescope.server import urls
 from prunescope.server.attributions.own_text import TextPanel
+from prunescope.server.corpora.page import DoesCard
 from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.neurons.tokens import Reading, default_example, read_example, token_rows
 from prunescope.server.neurons.view import (
@@ -77,6 +78,7 @@ class NeuronPage:
     words: list[WordLine]
     words_here: bool  # ``words`` are the shown text's, else those of all texts
     spread: SpreadCard | None
+    does: DoesCard
     data: dict[str, object]
     own: TextPanel
 
@@ -102,8 +104,11 @@ def neuron_view(document: NeuronDocument, query: Mapping[str, str], *, every: bo
     )
 
 
-def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, own: TextPanel) -> NeuronPage:
-    """The context of a neuron's page. ``here`` is the path in the browser: the page's, or a share link's."""
+def neuron_page(
+    document: NeuronDocument, view: View, frame: Frame, here: str, own: TextPanel, does: DoesCard
+) -> NeuronPage:
+    """The context of a neuron's page. ``here`` is the path in the browser: the page's, or a share link's. ``does``:
+    what the neuron does over a corpus."""
     default = default_view(document)
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
     reading = read_example(document, view, place)
@@ -149,6 +154,7 @@ def neuron_page(document: NeuronDocument, view: View, frame: Frame, here: str, o
         words=_words(document, reading),
         words_here=any(word.positions for word in reading.example.words),
         spread=_spread_card(document, reading.pruned),
+        does=does,
         data={
             "rows": token_rows(reading),
             "chosen": None if reading.chosen is None else reading.chosen.position,

@@ -13,6 +13,7 @@ from prunescope.server.attributions.own_text import Target, own_text_form, text_
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
 from prunescope.server.attributions.queries import By, margins, with_margin
 from prunescope.server.attributions.routes import Order, Sort, Variant
+from prunescope.server.corpora.page import does_card
 from prunescope.server.explanations.shares import MarginShares
 from prunescope.server.headers import FILE_POLICY
 from prunescope.server.neurons.answering_page import answering_page
@@ -37,6 +38,8 @@ api = APIRouter(prefix=urls.API, tags=["Attributions"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 MAX_LISTED = 500
+DENSE = "dense"
+"""The name of the variant of the dense model."""
 
 
 @api.get(urls.layer.route, responses=problems(404, 422), summary="Neurons x tokens of one layer")
@@ -178,7 +181,9 @@ def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: i
         request, title, opened, *crumbs, scripts=("neurons/neuron", "texts/texts"), notices=asked.notices
     )
     own = text_panel(Target(attribution, document.name, asked.text("variant")), own_text_form(opened))
-    return render("neurons/neuron", neuron_page(document, view, frame, address(request), own))
+    references = dict(zip(opened.store.variants, opened.store.models, strict=True))
+    does = does_card(stores, references[DENSE], references[view.variant], layer, neuron)
+    return render("neurons/neuron", neuron_page(document, view, frame, address(request), own, does))
 
 
 @api.get(

@@ -109,6 +109,12 @@ def _values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:
             "neurons": ", ".join(map(str, spec.get("neurons", ()))),
             "heads": "" if spec.get("heads", True) else "false",
         }
+    if kind is JobKind.CORPUS:
+        values |= {
+            "models": ", ".join(spec.get("models", ())),
+            "layers": ", ".join(map(str, spec.get("layers") or ())),
+            "writes": "" if spec.get("writes", True) else "false",
+        }
     if kind is JobKind.EVALUATE:
         values["tasks"] = ",".join(spec.get("tasks", ()))
     if kind is JobKind.ATTRIBUTE:

@@ -102,6 +102,10 @@ RANKED_BY = [
     Choice(value="", label="lost-margin share"),
     Choice(value="true", label="its content", note="without the shift of the answers towards one label"),
 ]
+WRITES = [
+    Choice(value="", label="computed", note="those whose logits its output weights raise and lower most"),
+    Choice(value="false", label="left out"),
+]
 EXPLAINED_SINKS = [
     Choice(value="", label="left out", note="a model may put activations there that dwarf all others"),
     Choice(value="true", label="counted"),
@@ -120,6 +124,7 @@ def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Secti
         JobKind.ATTRIBUTE: _attribute,
         JobKind.STUDY: _study,
         JobKind.EXPLAIN: _explain,
+        JobKind.CORPUS: _corpus,
     }
     return make[kind](form, given)
 
@@ -354,5 +359,40 @@ def _explain(form: JobForm, given: Mapping[str, str]) -> Sections:
             ),
             number("steps", "Steps of integrated gradients", value="8", least="1"),
             number("seed", "Seed", value="0", least="0"),
+        ],
+    }
+
+
+def _corpus(form: JobForm, given: Mapping[str, str]) -> Sections:
+    names = ", ".join(each.value for each in form.calibration_sets)
+    return {
+        "Models": [
+            Field(
+                "models",
+                "Models",
+                shape="list",
+                value=given.get("models", "demo"),
+                needed=True,
+                hint="the dense model first, then variants of it, separated by commas",
+            ),
+        ],
+        "Text": [
+            Field(
+                "dataset",
+                "Text",
+                value="demo",
+                needed=True,
+                hint=f"{names}, or a .txt or .jsonl file",
+            ),
+            number("tokens", "Tokens", value="100000", least="1000", hint="at most; fewer if the text ends"),
+            number(
+                "seqlen", "Tokens of a window", least="2", hint="empty: 256, or the model's context if that is shorter"
+            ),
+        ],
+        "Settings": [
+            number("examples", "Examples", value="10", least="1", most="50", hint="kept for each neuron and each sign"),
+            select("writes", "Tokens that neurons write", WRITES, shape="flag"),
+            Field("layers", "Layers", shape="numbers", hint="separated by commas; empty: all"),
+            number("seed", "Seed", value="0", least="0", hint="of the order of the texts and the sampled tokens"),
         ],
     }

@@ -25,6 +25,7 @@ STUDIES = Crumb("Studies", urls.studies())
 ATTRIBUTIONS = Crumb("Attributions", urls.attributions())
 EVALUATIONS = Crumb("Evaluations", urls.evaluations())
 EXPLANATIONS = Crumb("Explanations", urls.explanations())
+CORPORA = Crumb("Corpora", urls.corpora())
 MODELS = Crumb("Models", urls.models())
 JOBS = Crumb("Jobs", urls.jobs())
 

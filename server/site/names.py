@@ -7,6 +7,8 @@ from prunescope.jobs.briefs import count_of
 from prunescope.jobs.documents import JobKind, JobSummary
 from prunescope.jobs.labels import (
     attribution_facts,
+    corpus_facts,
+    corpus_label,
     explained_label,
     explanation_facts,
     measured_label,
@@ -77,6 +79,10 @@ class Names:
             case JobKind.EXPLAIN:
                 names = f"{self.label(spec['dense'])} against {self.label(spec['pruned'])}"
                 return f"Explain {names} · {explained_label(spec)}"
+            case JobKind.CORPUS:
+                others = count_of(spec, "models") - 1
+                more = f" and {others} {'variant' if others == 1 else 'variants'}" if others else ""
+                return f"Read {corpus_label(spec)} with {self.label(spec['models'][0])}{more}"
 
     def facts(self, kind: JobKind, spec: Mapping[str, Any]) -> tuple[str, ...]:
         """Settings of a job that its title does not show, to tell apart jobs with the same title."""
@@ -84,6 +90,8 @@ class Names:
             return (*attribution_facts(spec), ", ".join(map(self.label, spec["pruned"])))
         if kind is JobKind.EXPLAIN:
             return explanation_facts(spec)
+        if kind is JobKind.CORPUS:
+            return (*corpus_facts(spec), ", ".join(map(self.label, spec["models"])))
         bases = [self._base_fact(reference) for reference in references_of(spec)] if kind is JobKind.EVALUATE else []
         return (", ".join(filter(None, bases)),)
 

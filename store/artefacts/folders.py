@@ -4,6 +4,7 @@
     evaluations/<id>/       evaluation.json
     attributions/<id>/      a Zarr group
     explanations/<id>/      explanation.json, shares.npy, heads.npy
+    corpora/<id>/           corpus.json, a record of each neuron for each model, the windows (store/corpora/folder.py)
 
 An artefact is complete as soon as it exists: its files are written to a temporary folder, which is renamed at the end.
 An object store cannot rename, so the file `complete` is uploaded last, and a folder without it is ignored. The finished
@@ -26,7 +27,13 @@ from prunescope.jobs.problems import not_found
 from prunescope.store.artefacts.manifest import MANIFEST, read_manifest, verify_bytes, write_manifest
 from prunescope.store.artefacts.unfinished import InUse, remove_unfinished, unfinished
 
-KINDS = {"model": "models", "evaluation": "evaluations", "attribution": "attributions", "explanation": "explanations"}
+KINDS = {
+    "model": "models",
+    "evaluation": "evaluations",
+    "attribution": "attributions",
+    "explanation": "explanations",
+    "corpus": "corpora",
+}
 """Kind -> name of the folder with the artefacts of this kind."""
 
 COMPLETE = "complete"

@@ -1,5 +1,5 @@
-"""Names of the models, attributions, explanations and studies that have a record: unique within their kind, the same on
-all pages.
+"""Names of the models, attributions, explanations, corpora and studies that have a record: unique within their kind,
+the same on all pages.
 
 Names are computed from specs instead of being stored, so that artefacts of older versions have unique names too. Each
 spec is read once, since specs never change. When a record is added or deleted, only the names of records with the same
@@ -17,6 +17,8 @@ from prunescope.jobs.labels import (
     SEPARATOR,
     Described,
     attribution_facts,
+    corpus_facts,
+    corpus_label,
     explained_label,
     explanation_facts,
     pruned_facts,
@@ -34,7 +36,7 @@ Mark = tuple[int, datetime]
 """Number of records of a kind, and creation time of the newest."""
 MAX_ONE_BY_ONE = 100
 """Maximum number of new records that are read by id; if there are more, all records are read in one query."""
-_WITH_MODELS = frozenset({"attribution", "explanation"})
+_WITH_MODELS = frozenset({"attribution", "explanation", "corpus"})
 """Kinds of records whose names may contain names of models."""
 _NO_RECORDS: Mark = (0, datetime.min)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -89,6 +91,10 @@ class RecordNames:
     def explanations(self) -> Mapping[str, str]:
         """Id -> name of every explanation: `arc_easy, 200 rows · demo`, with further settings if labels are equal."""
         return self._all("explanation")
+
+    def corpora(self) -> Mapping[str, str]:
+        """Id -> name of every corpus: `c4, 100,000 tokens · demo`, with further settings if labels are equal."""
+        return self._all("corpus")
 
     def studies(self) -> Mapping[str, str]:
         """Id -> title of every study."""
@@ -178,5 +184,9 @@ class RecordNames:
             case "explanation":
                 name = f"{explained_label(spec)}{SEPARATOR}{self.dense(str(spec.get('dense')))}"
                 return _Spec(name, (str(spec.get("pruned")),), (*explanation_facts(spec), made))
+            case "corpus":
+                models = [str(reference) for reference in spec.get("models") or ()]
+                name = f"{corpus_label(spec)}{SEPARATOR}{self.dense(models[0])}"
+                return _Spec(name, tuple(models[1:]), (*corpus_facts(spec), made))
             case _:
                 return _Spec(study_title(spec), (), (*study_facts(spec), made))

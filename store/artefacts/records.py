@@ -10,6 +10,7 @@ A record's `summary` is what lists show without reading the artefact. The worker
                   the table `measurements` (`store/evaluations/queries.py`)
     attribution   `ListedAttribution` (`store/attributions/summary.py`)
     explanation   `ListedExplanation` (`store/explanations/summary.py`)
+    corpus        `ListedCorpus` (`store/corpora/documents.py`)
 
 A record's id is derived from the fingerprint of its spec, so adding the same result again replaces the record.
 """
@@ -44,6 +45,7 @@ RESULT_OF: dict[JobKind, str] = {
     JobKind.ATTRIBUTE: "attribution",
     JobKind.STUDY: "study",
     JobKind.EXPLAIN: "explanation",
+    JobKind.CORPUS: "corpus",
 }
 """Kind of job -> kind of its record."""
 
@@ -202,6 +204,10 @@ class Results:
             same = (row for row in connection.execute(query) if row.spec.get("pruned") == [*pruned])
             return [_to_record(row) for row in islice(same, most)]
 
+    def corpora_of(self, references: Sequence[str], most: int) -> Records:
+        """The newest corpora, at most `most`, that were read with the model that these references name."""
+        return self.naming("corpus", references, field="models", limit=most)
+
     def explanations_of(self, dense: str, pruned: str, most: int) -> Records:
         """The newest explanations, at most `most`, of exactly this dense and this pruned model."""
         kind = "explanation"
@@ -216,12 +222,12 @@ class Results:
 
     def named_models(self) -> Names:
         """The reference of every model that a record names: first the field `model` of pruned models and evaluations,
-        in the order of first use, then the models of attributions and explanations, most recently used first."""
+        in the order of first use, then those of attributions, explanations and corpora, most recently used first."""
         made = (records.c.kind == record_models.c.kind) & (records.c.id == record_models.c.id)
         named = select(record_models.c.model).join(records, made).group_by(record_models.c.model)
         measured = named.where(records.c.kind.in_(["model", "evaluation"]), record_models.c.field == "model")
         measured = measured.order_by(func.min(records.c.created_at), record_models.c.model)
-        attributed = named.where(records.c.kind.in_(["attribution", "explanation"]))
+        attributed = named.where(records.c.kind.in_(["attribution", "explanation", "corpus"]))
         attributed = attributed.order_by(func.max(records.c.created_at).desc(), func.min(record_models.c.position))
         with self.database.reading() as connection:
             queries = (measured, attributed)

@@ -70,12 +70,13 @@ def empty_site(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> I
 
 @pytest.fixture(scope="session")
 def seeded_app(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Site]:
-    """With a study whose cells, attribution included, are done, and an explanation of one of its models."""
+    """With a study whose cells, attribution included, are done, an explanation and a corpus of one of its models."""
     for site in served(tmp_path_factory.mktemp("seeded home"), f"{redis_server}?db=2"):
         site.submit("study", dict(STUDY))
         site.worker.work_off()
         pruned = site.stores.results.list("attribution")[0][0].spec["pruned"][0]
         site.submit("explain", {"dense": "demo", "pruned": pruned, "task": "reviews"})
+        site.submit("corpus", {"models": ["demo", pruned], "dataset": "demo"})
         site.worker.work_off()
         yield site
 

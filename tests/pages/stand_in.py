@@ -14,9 +14,11 @@ from prunescope.jobs.references import PRUNED
 from prunescope.jobs.specs import PruneSpec
 from prunescope.server.stores import Stores
 from prunescope.store.artefacts.records import RESULT_OF
+from prunescope.store.corpora.documents import ListedCorpus
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON
 from prunescope.store.explanations.summary import ListedExplanation
 from prunescope.store.jobs.store import utc_now
+from tests.made_up_corpus import write_made_up_corpus
 from tests.made_up_explanation import made_up_explanation, write_made_up_explanation
 from tests.pages.seed import LAYERS as SEED_LAYERS
 from tests.pages.seed import NEURONS as SEED_NEURONS
@@ -78,6 +80,10 @@ class StandIn:
                     )
                     explained = write_made_up_explanation(folder, document)
                     summary, files = ListedExplanation.read(explained).model_dump(mode="json"), {}
+                case JobKind.CORPUS:
+                    models, size = job.spec["models"], {"layers": SEED_LAYERS, "neurons": SEED_NEURONS}
+                    summary = ListedCorpus.read(write_made_up_corpus(folder, models, **size)).model_dump()
+                    files = {}
                 case _:
                     labels = [self._label(reference) for reference in [job.spec["dense"], *job.spec["pruned"]]]
                     write_attribution(folder, job.spec, labels)

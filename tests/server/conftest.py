@@ -16,8 +16,10 @@ from starlette.testclient import TestClient
 from prunescope.jobs.settings import Settings
 from prunescope.server.app import create_app
 from prunescope.server.stores import Stores
+from prunescope.store.corpora.documents import ListedCorpus
 from prunescope.store.explanations.documents import Explanation
 from prunescope.store.explanations.summary import ListedExplanation
+from tests.made_up_corpus import write_made_up_corpus
 from tests.made_up_explanation import made_up_explanation, write_made_up_explanation
 from tests.server.made_up import SPEC, MadeUp, write_made_up
 
@@ -25,6 +27,7 @@ ATTRIBUTION = "a1" * 8
 PRUNED, OTHER_PRUNED = "0123456789abcdef", "fedcba9876543210"
 DENSE_EVALUATION, PRUNED_EVALUATION = "d0" * 8, "e1" * 8
 EXPLANATION = "b2" * 8
+CORPUS = "c3" * 8
 
 
 @pytest.fixture
@@ -168,3 +171,17 @@ def live(settings: Settings) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def add_corpus(
+    stores: Stores, id: str = CORPUS, models: tuple[str, ...] = ("demo", f"pruned:{PRUNED}"), **of: int
+) -> Path:
+    """A corpus that nobody read; returns its folder."""
+    with stores.artefacts.staging("corpus", id) as folder:
+        document = write_made_up_corpus(folder, list(models), **of)
+    spec = {"models": list(models), "dataset": "demo", "tokens": 10_000, "examples": 2, "writes": True, "seed": 0}
+    summary = ListedCorpus.read(document).model_dump()
+    stores.results.add("corpus", id, job=None, spec={**spec, "seqlen": None, "layers": None}, summary=summary)
+    path = stores.artefacts.local_path("corpus", id)
+    assert path is not None
+    return path

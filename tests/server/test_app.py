@@ -66,7 +66,7 @@ def test_openapi_shows_how_to_submit_each_kind_and_what_a_problem_is(client: Tes
     document = client.get("/openapi.json").json()
     submit = document["paths"]["/api/v1/jobs"]["post"]
     examples = submit["requestBody"]["content"]["application/json"]["examples"]
-    assert set(examples) == {"prune", "evaluate", "attribute", "explain", "study"}
+    assert set(examples) == {"prune", "evaluate", "attribute", "explain", "corpus", "study"}
     assert "application/problem+json" in submit["responses"]["422"]["content"]
     assert {"type", "title", "status", "detail", "errors"} <= set(
         document["components"]["schemas"]["Problem"]["properties"]

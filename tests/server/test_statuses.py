@@ -12,10 +12,12 @@ from prunescope.server.answers import OF_ALL, OF_CHANGES
 from prunescope.server.stores import Stores
 from tests.server.conftest import (
     ATTRIBUTION,
+    CORPUS,
     DENSE_EVALUATION,
     EXPLANATION,
     OTHER_PRUNED,
     PRUNED,
+    add_corpus,
     add_evaluation,
     add_explanation,
 )
@@ -27,7 +29,7 @@ JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 STUDY = {"kind": "study", "spec": {"models": ["demo"], "tasks": ["reviews"], "limit": 5}}
 TEXT = {"text": "A badly lit room.", "words": ["badly"]}
 WORDS = {"words": {"0": ["chair"]}}
-LISTS = ("jobs", "models", "evaluations", "studies", "explanations", "attributions", "shares")
+LISTS = ("jobs", "models", "evaluations", "studies", "explanations", "corpora", "attributions", "shares")
 
 # Method, path of the description, address, body. A stream is left when it has begun.
 Request = tuple[str, str, str, Any]
@@ -65,6 +67,11 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
         *(
             (f"/explanations/{{explanation}}{rest}", [f"/explanations/{id}{rest}" for id in (EXPLANATION, NO)])
             for rest in ("", "/neurons.csv", "/curves.csv")
+        ),
+        ("/corpora/{corpus}", [f"/corpora/{id}" for id in (CORPUS, NO)]),
+        (
+            "/corpora/{corpus}/neurons/{layer}/{neuron}",
+            [f"/corpora/{CORPUS}/neurons/{place}" for place in ("0/1", "0/99", "x/1")],
         ),
         ("/attributions/{attribution}/compare", [f"/attributions/{id}/compare" for id in (ATTRIBUTION, NO)]),
         ("/attributions/{attribution}/texts", [f"/attributions/{id}/texts" for id in (ATTRIBUTION, NO)]),
@@ -123,6 +130,8 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
         ("/models/{model}", f"/models/{PRUNED}"),  # the attribution uses it
         ("/evaluations/{evaluation}", f"/evaluations/{NO}"),
         ("/evaluations/{evaluation}", f"/evaluations/{DENSE_EVALUATION}"),
+        ("/corpora/{corpus}", f"/corpora/{NO}"),
+        ("/corpora/{corpus}", f"/corpora/{CORPUS}"),
         ("/explanations/{explanation}", f"/explanations/{NO}"),
         ("/explanations/{explanation}", f"/explanations/{EXPLANATION}"),
         ("/attributions/{attribution}", f"/attributions/{NO}"),
@@ -144,6 +153,7 @@ def test_every_status_that_comes_is_described_and_every_described_one_comes(
 ) -> None:
     add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 1])
     add_explanation(stores)
+    add_corpus(stores)
     job = client.post("/api/v1/jobs", json=JOB).json()["id"]
     made = client.post("/api/v1/jobs", json=STUDY).json()
     study = made["result_href"].rpartition("/")[2]
@@ -168,6 +178,7 @@ def test_every_status_that_comes_is_described_and_every_described_one_comes(
         ("DELETE", "/api/v1/studies/{study}"): {"204", "409"},
         ("DELETE", "/api/v1/evaluations/{evaluation}"): {"409"},
         ("DELETE", "/api/v1/explanations/{explanation}"): {"409"},
+        ("DELETE", "/api/v1/corpora/{corpus}"): {"409"},
         ("DELETE", "/api/v1/attributions/{attribution}"): {"409"},
     }
     for route, statuses in described.items():

@@ -292,7 +292,7 @@ MADE = ModelDocument.model_validate(
         "href": "/models/a",
         "options": {},
         **dict.fromkeys(("base", "spec", "made_from", "allocation", "download_href", "matrices_href", "job")),
-        **dict.fromkeys(("files", "evaluations", "explanations", "attributions", "variants"), ()),
+        **dict.fromkeys(("files", "evaluations", "explanations", "corpora", "attributions", "variants"), ()),
         **report_fields(read_report(b"{}")),
     }
 )

@@ -25,7 +25,7 @@ def test_the_form_offers_what_a_spec_may_name(client: TestClient, stores: Stores
     assert [model["value"] for model in form["models"]] == ["demo", f"pruned:{PRUNED}"]
     assert "reviews" in {task["value"] for task in form["tasks"]}
     assert {"none", "arc_easy"} < {prompt["value"] for prompt in form["prompts"]} < {"none", *TASKS} - {"rte"}
-    assert set(form["examples"]) == {"prune", "evaluate", "attribute", "study", "explain"}
+    assert set(form["examples"]) == {"prune", "evaluate", "attribute", "study", "explain", "corpus"}
     sets = {choice["value"]: choice for choice in form["calibration_sets"]}
     assert (sets["rte"]["group"], sets["wikitext2"]["group"]) == ("examples", "running text")
     assert all(choice["note"] for choice in sets.values())

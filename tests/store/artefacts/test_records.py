@@ -40,15 +40,30 @@ def test_what_is_used_stays(stores: Stores) -> None:
     keep(stores, "evaluation", THREE, {"model": f"pruned:{ONE}", "tasks": ["sst2"]})
     keep(stores, "attribution", THREE, {"dense": "demo", "pruned": [f"pruned:{ONE}", f"pruned:{TWO}"]})
     keep(stores, "explanation", ONE, {"dense": "demo", "pruned": f"pruned:{ONE}", "task": "sst2"})
+    keep(stores, "corpus", TWO, {"models": ["demo", f"pruned:{ONE}"], "dataset": "c4"})
     users = {kind: [each.id for each in stores.results.naming(kind, [f"pruned:{ONE}"])] for kind in KINDS}
-    assert users == {"model": [TWO], "evaluation": [THREE], "attribution": [THREE], "explanation": [ONE]}
+    assert users == {
+        "model": [TWO],
+        "evaluation": [THREE],
+        "attribution": [THREE],
+        "explanation": [ONE],
+        "corpus": [TWO],
+    }
     with pytest.raises(Problem, match="is used by") as refused:
         stores.results.delete("model", ONE)
     assert refused.value.status == 409
     of = stores.results.explanations_of
     assert [record.id for record in of("demo", f"pruned:{ONE}", 5)] == [ONE]
     assert of("demo", f"pruned:{TWO}", 5) == of("other", f"pruned:{ONE}", 5) == []
-    made = (("explanation", ONE), ("attribution", THREE), ("evaluation", THREE), ("model", TWO), ("model", ONE))
+    assert [record.id for record in stores.results.corpora_of(["demo"], 5)] == [TWO]
+    made = (
+        ("corpus", TWO),
+        ("explanation", ONE),
+        ("attribution", THREE),
+        ("evaluation", THREE),
+        ("model", TWO),
+        ("model", ONE),
+    )
     for kind, name in made:
         assert stores.artefacts.exists(kind, name)
         stores.results.delete(kind, name)
