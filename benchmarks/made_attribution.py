@@ -83,7 +83,9 @@ def prepared(tokenizer: PreTrainedTokenizerBase, size: Size) -> Prepared:
     found = {index: FoundWords(text.words or (), (), None) for index, text in enumerate(texts)}
     examples = make_examples(dict(enumerate(tokens)), texts, found)
     words = [text_words(*each) for each in zip(texts, tokens, examples, strict=True)]
-    return Prepared(examples, positions_of(examples), found, {}, [], list(range(size.layers)), words)
+    positions = positions_of(examples)
+    made = Prepared(examples, positions, found, {}, [], list(range(size.layers)), words)
+    return made.without_sinks(np.zeros(len(positions.text), dtype=bool))
 
 
 class Activations:
@@ -136,6 +138,7 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
         matched = match(writer, DENSE, work, options, shape, device, silent)
         seconds["score"] = time.perf_counter() - began
         arrays = matched.arrays
+        arrays["sinks"] = work.positions.sink_mask
         began = time.perf_counter()
         against = baseline(writer, DENSE, work, options, matched.tops, device)
         seconds["controls"] = time.perf_counter() - began
