@@ -114,13 +114,13 @@ def test_a_bare_address_shows_the_text_where_its_own_word_lost_most(seeded_app: 
     expect(chosen).to_have_url(re.compile("example=0"))
 
 
-def test_p_and_q_say_that_they_are_two_tests(seeded_app: Site, first: str, open_page: Open) -> None:
+def test_p_and_q_are_explained(seeded_app: Site, first: str, open_page: Open) -> None:
     page = open_page(seeded_app.address + first)
     facts = page.locator(".facts")
     expect(facts).to_contain_text("from 1,000 draws of random tokens")
     expect(facts).to_contain_text("over all neurons")
-    page.get_by_text("p and q are two tests").click()
-    expect(page.get_by_text("It is no correction of p")).to_be_visible()
+    page.get_by_text("What p and q are").click()
+    expect(page.get_by_text("q is p after Benjamini-Hochberg over all neurons")).to_be_visible()
 
 
 def test_keys_walk_over_neurons_layers_and_ranks(seeded_app: Site, first: str, open_page: Open) -> None:
