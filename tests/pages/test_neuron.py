@@ -120,7 +120,7 @@ def test_p_and_q_are_explained(seeded_app: Site, first: str, open_page: Open) ->
     expect(facts).to_contain_text("from 1,000 draws of random tokens")
     expect(facts).to_contain_text("over all neurons")
     page.get_by_text("What p and q are").click()
-    expect(page.get_by_text("q is p after Benjamini-Hochberg over all neurons")).to_be_visible()
+    expect(page.get_by_text("Run it again for p-values that are calibrated")).to_be_visible()
 
 
 def test_keys_walk_over_neurons_layers_and_ranks(seeded_app: Site, first: str, open_page: Open) -> None:
