@@ -64,13 +64,22 @@ class ModelCache:
         return replace(self._load(folder_of(place, reference), reference, resident=False), reference=reference)
 
     def weights(self, place: Path | str, reference: str) -> LanguageModel:
-        """Return a model of which only the weights are read: memory-mapped, or the loaded model that the caller has
-        given for this reference."""
-        return self._loaded[reference] if reference in self._loaded else self.own(place, reference)
+        """Return a model of which only the weights are read beside another model of its size: the one that the caller
+        has given for this reference, a cached one if the cache has room for both, else memory-mapped."""
+        if reference in self._loaded:
+            return self._loaded[reference]
+        cached = self._models.get(_key(folder_of(place, reference)))
+        if cached is None or 2 * _bytes(cached) > self._limit_of_cache:
+            return self.own(place, reference)
+        return replace(cached, reference=reference)
 
     def computed_in(self, lm: LanguageModel) -> torch.dtype:
         """The dtype in which to compute with this model, by the settings."""
         return choose_dtype(self._dtype, lm.device, lm.dtype)
+
+    @property
+    def _limit_of_cache(self) -> int:
+        return _limit(self._device) if self._limit is None else self._limit
 
     def _load(self, folder: Path, reference: str, *, resident: bool) -> LanguageModel:
         if reference.startswith(PRUNED):
@@ -80,8 +89,7 @@ class ModelCache:
 
     def _make_room(self, coming: int) -> None:
         """Remove the least recently used models from the cache until a model of `coming` bytes fits into the limit."""
-        limit = _limit(self._device) if self._limit is None else self._limit
-        while self._models and sum(map(_bytes, self._models.values())) + coming > limit:
+        while self._models and sum(map(_bytes, self._models.values())) + coming > self._limit_of_cache:
             self._models.popitem(last=False)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()

@@ -46,6 +46,15 @@ def test_the_limit_lets_the_oldest_go(tmp_path: Path) -> None:
     assert models.get(folders[0], "a").model is not kept[0]
 
 
+def test_weights_are_those_in_memory_only_if_another_model_fits_beside_them(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "a")
+    size = (folder / "model.safetensors").stat().st_size
+    for limit, same in ((3 * size, True), (int(1.5 * size), False)):
+        models = ModelCache("cpu", limit_bytes=limit)
+        kept = models.get(folder, "a").model
+        assert (models.weights(folder, "a").model is kept) == same
+
+
 def test_errors_are_those_of_loading(tiny_root: Path) -> None:
     with pytest.raises(NoSafetensors):
         ModelCache("cpu").get(tiny_root / "bare", "bare")
