@@ -112,7 +112,7 @@ def test_one_goes_from_accuracy_to_perplexity_and_back(study: str, open_page: Op
     page.get_by_label("Rows").select_option("method")  # the form keeps the measure
     expect(page.locator("[data-grid] thead")).to_contain_text("wikitext2")
     assert "measure=perplexity" in page.url
-    measures.get_by_role("link", name="Accuracy").click()
+    measures.get_by_role("link", name="Accuracy", exact=True).click()
     expect(page.locator("[data-grid] thead")).to_contain_text("reviews")
     assert "measure" not in page.url
 
