@@ -180,5 +180,5 @@ def test_form_sends_own_texts_with_their_words(seeded_app: Site, open_page: Open
     page.wait_for_url(re.compile("/jobs/[0-9a-f]{32}$"))
     job = seeded_app.stores.jobs.get(page.url.rpartition("/")[2])
     assert [text["words"] for text in job.spec["texts"]] == [["badly", "damaged"], ["adored"]]
-    assert job.spec["words"] == {"source": "manual"}
+    assert job.spec["words"] == {"source": "auto"}, "which takes a text's own words"
     seeded_app.stores.jobs.cancel(job.id)
