@@ -14,6 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
+from prunescope.server.site import formats
 from tests.pages.conftest import Site, scrolls_sideways, served
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
@@ -82,11 +83,13 @@ def offline(browser: Browser, notebook: Notebook) -> Iterator[Page]:
 
 
 def test_the_blocks_run_and_show_what_the_page_says(notebook: Notebook) -> None:
-    pruned, half, measured, attribution, neuron, table = notebook.shown
+    pruned, half, measured, attribution, neuron, table, explanation = notebook.shown
     assert half == 0.5 and pruned is notebook.variables["pruned"]
     assert "reviews" in measured._repr_html_()  # type: ignore[attr-defined]
     assert [*attribution.variants] == ["dense", "pruned-1", "pruned-2"]  # type: ignore[attr-defined]
     assert neuron.rank == 1 and len(table) == 5  # type: ignore[attr-defined, arg-type]
+    restored = formats.percent(explanation.restored(100), 1)  # type: ignore[attr-defined]
+    assert restored in explanation._repr_html_()  # type: ignore[attr-defined]
     assert (notebook.folder / "neuron.svg").read_bytes().startswith(b"<svg ")
 
 
