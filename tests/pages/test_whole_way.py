@@ -72,7 +72,7 @@ def take_picture(site: Site, open_page: Open) -> None:
         neurons = client.get(f"{site.attribution}/neurons")["items"][:10]
     most = max(neurons, key=lambda neuron: neuron["drop"])
     page = open_page(site.address + most["href"], viewport={"width": 1200, "height": 800}, device_scale_factor=2)
-    panes = page.locator(".panes").bounding_box()
+    panes = page.get_by_role("region", name="The text, token by token").bounding_box()
     assert panes is not None
     clip = {"x": 0, "y": 0, "width": 1200, "height": panes["y"] + panes["height"] + 16, "scale": 1}
     options = {"format": "webp", "quality": 80, "clip": clip, "captureBeyondViewport": True}
