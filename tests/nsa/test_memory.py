@@ -27,7 +27,7 @@ def peak(texts: int, folder: Path) -> tuple[int, int]:
 def test_twenty_times_the_texts_take_no_more_memory(tmp_path: Path) -> None:
     (few, kept_few), (many, kept_many) = (peak(texts, tmp_path / str(texts)) for texts in (10, 200))
     assert kept_many == 20 * kept_few
-    # Ten texts do not fill the pieces that are worked on, 16 MiB in double precision; a layer that stayed would be
-    # another 20 MB.
-    assert many - few < 24e6
+    # Ten texts do not fill the pieces that are worked on, 16 MiB in double precision, and what belongs to tokens and
+    # words takes a few MB; a layer that stayed would be another 20 MB.
+    assert many - few < 32e6
     assert kept_many > 70e6

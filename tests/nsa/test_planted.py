@@ -84,7 +84,8 @@ def test_a_planted_neuron(tmp_path: Path, planted: Callable[[], LanguageModel], 
         planted,
         [lambda: without(planted(), reading=True), lambda: without(planted(), reading=False)],
         TEXTS,
-        Options(activation=activation, permutations=200),
+        # Three short texts have too few words for a small p from placebo words.
+        Options(activation=activation, placebo=0, permutations=2000),
     )
     word = [row["word"] for row in store.tables["words"]].index(WORD)
     own = store.neuron(0, NEURON)["dense"]
