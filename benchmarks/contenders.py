@@ -38,6 +38,9 @@ class Case:
         return " ".join([self.method, str(self.pattern), *map(str, self.options.values())])
 
 
+PLACEBOS = frozenset({"random", "noise"})
+"""Methods that are not measured: nobody prunes with a placebo, so its time is of no interest."""
+
 CASES = (
     Case("magnitude", HALF),
     Case("wanda", HALF),

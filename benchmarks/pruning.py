@@ -7,7 +7,7 @@ Speed varies between machines and over time. So in every round each implementati
 the ratio to the mean of those two is compared. Measured are
 
     the forward pass     the decoder without its head, all windows, with the same micro-batch size as below
-    our methods          `pruning.walk.prune` on a model in host memory, without loading and saving
+    our methods          `pruning.walk.prune` on a model in host memory, without loading and saving; no placebos
     published way        SparseGPT organised as its authors' code (`benchmarks.published_sparsegpt`)
     llm-compressor       its `oneshot`, in an environment that is installed below --work on the first run
 
