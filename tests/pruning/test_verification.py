@@ -84,21 +84,29 @@ def ternary(family):
     return model
 
 
+def pruned_weights(model):
+    return [weight_view(module) for layer in decoder_layers(model) for module in linears(layer).values()]
+
+
 @pytest.mark.parametrize("allocation", [UNIFORM, OWL()], ids=["uniform", "owl"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "noise"])  # noise removes nothing
 @pytest.mark.parametrize("pattern", [Unstructured(0.7), NofM(1, 4)], ids=str)
 def test_ties_never_take_more_than_asked(method, pattern, allocation):
     if allocation is not UNIFORM and isinstance(pattern, NofM):
         return
     model = ternary("llama")
     dense = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    zeros_before = float(torch.cat([weight.flatten() == 0 for weight in pruned_weights(model)]).float().mean())
     reports = prune(model, method, pattern, WINDOWS, allocation=allocation)
     matrices = [matrix for report in reports for matrix in report.matrices]
     asked = 0.75 if isinstance(pattern, NofM) else 0.7
     if isinstance(pattern, Unstructured):
+        # A method's scores take the zeros first. A random draw takes as many weights, whatever they are, so the zeros
+        # among those that it keeps come on top.
+        expected = 0.7 + 0.3 * zeros_before if method == "random" else 0.7
         weights = sum(matrix.rows * matrix.columns for matrix in matrices)
         zeros = sum(matrix.sparsity * matrix.rows * matrix.columns for matrix in matrices)
-        assert zeros / weights == pytest.approx(0.7, abs=0.02)
+        assert zeros / weights == pytest.approx(expected, abs=0.02)
     # A group of four zeros stays one.
     most = asked + (0.01 if allocation is UNIFORM else 0.09)  # OWL takes up to 0.08 more of a layer
     assert all(matrix.sparsity <= most or "that the mask keeps" in matrix.sparsity_note for matrix in matrices)
