@@ -203,6 +203,7 @@ def _store_shown(store: Mapping[str, Any]) -> list[str]:
         ["bringing into the store's form, both variants, s", f"{seconds['store']:.1f}"],
         [f"scoring all neurons with {size['permutations']} redraws, s", f"{seconds['score']:.1f}"],
         ["the same for a million redraws of a neuron, s", f"{store['score_seconds_per_million_redraws']:.3f}"],
+        ["choosing controls and summing their dense activations, s", f"{seconds['controls']:.1f}"],
         ["comparing with the pruned variant, s", f"{seconds['compare']:.1f}"],
         ["activations on disk, MB", f"{kept['activations'] / 1e6:.1f}"],
         ["bytes of a neuron at a token", f"{store['bytes_per_neuron_token']:.3f}"],

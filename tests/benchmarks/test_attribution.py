@@ -48,7 +48,7 @@ def test_a_run_measures_every_part_and_writes_tables(tmp_path, capsys):
     assert results["recording"]["demo"]["shape"] == {"layers": 4, "neurons": 704, "dtype": "float32"}
     size = results["store"]["size"]
     assert (size["layers"], size["neurons"], size["permutations"], size["variants"]) == (2, 48, 20, 2)
-    assert set(results["store"]["seconds"]) == {"record", "store", "score", "compare"}
+    assert set(results["store"]["seconds"]) == {"record", "store", "score", "controls", "compare"}
     for found in (*results["reading"]["documents"].values(), results["reading"]["page"]):
         assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"] <= found["max_ms"]
     documents = results["reading"]["documents"]
@@ -60,6 +60,7 @@ def test_a_run_measures_every_part_and_writes_tables(tmp_path, capsys):
     assert len(results["budgets"]) == 6
     assert str(tmp_path) not in output.read_text()
     written = document.read_text()
+    assert "| choosing controls and" in written
     assert "| document, gzip" in written and "stale" not in written and written.endswith("<!-- end -->\n\nafter\n")
     assert "| document, gzip" in capsys.readouterr().out
     assert [path.name for path in work.iterdir()] == ["models"]
