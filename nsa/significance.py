@@ -8,7 +8,8 @@ permutations, more accurate P-values", Bioinformatics 25). As there, n is a quar
 threshold t is halfway between the n-th and the next largest draw. Two departures: the distribution is fitted by the
 method of moments, which has a closed form and so is possible for all neurons at once; and its shape is at least 0 (an
 exponential tail), because a negative shape has an end point beyond which p would be exactly 0. For tails that are
-lighter than exponential, such as the normal one, p is therefore too large rather than too small.
+lighter than exponential, such as the normal one, p is therefore too large rather than too small. The tail gives no p
+below MIN_P: how a distribution that is fitted to some tens of draws goes on beyond that is not known.
 """
 
 import numpy as np
@@ -20,6 +21,8 @@ MIN_REACHED = 10
 """With fewer draws than this that reach the observed value, the tail's distribution is used."""
 MAX_TAIL = 250
 """Maximum number of draws to which the tail's distribution is fitted."""
+MIN_P = 1e-6
+"""Minimum p-value of the fitted tail."""
 MIN_TAIL = 5
 """With fewer draws in the tail than this, no distribution is fitted."""
 
@@ -58,7 +61,7 @@ def _tail_p(
     pareto = (1 + shape * beyond).clamp(min=1e-300).pow(-1 / shape.clamp(min=1e-12))
     survival = torch.where(shape > 1e-9, pareto, exponential)
     known = (variance > 0) & (mean > 0) & (beyond >= 0)
-    return torch.where(known, tail / len(draws) * survival, otherwise)
+    return torch.where(known, (tail / len(draws) * survival).clamp(min=MIN_P), otherwise)
 
 
 def q_values(p: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

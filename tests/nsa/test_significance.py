@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from prunescope.nsa.significance import MIN_REACHED, p_values, q_values
+from prunescope.nsa.significance import MIN_P, MIN_REACHED, p_values, q_values
 
 
 @settings(deadline=None, max_examples=30)
@@ -50,3 +50,10 @@ def test_q_values_are_benjamini_hochberg() -> None:
     np.testing.assert_allclose(found[known], stats.false_discovery_control(p[known], method="bh"), rtol=1e-9)
     assert (found[known] >= p[known]).all()
     assert q_values(np.full((2, 2), np.nan)).shape == (2, 2)
+
+
+def test_the_tail_gives_no_p_below_its_minimum() -> None:
+    draws = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 3)))
+    found = p_values(draws, torch.tensor([4.0, 40.0, 4e6], dtype=torch.float64))
+    assert found[0] > MIN_P
+    assert found[1:].tolist() == [MIN_P] * 2
