@@ -160,20 +160,29 @@ def shape_of(model: PreTrainedModel) -> tuple[int, int, int]:
     return len(layers), neuron_count(model), int(weight_view(down_projection(layers[0])).shape[0])
 
 
-def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shape: tuple[int, int, int]) -> None:
-    """Raise ModelsDiffer unless the variant has the dense model's shape and its tokenizer, if it has one, gives the
-    same tokens."""
+def vocabulary_of(model: PreTrainedModel) -> int:
+    """Return the number of tokens that the embedding has."""
+    return int(cast(nn.Embedding, model.get_input_embeddings()).weight.shape[0])
+
+
+def check_same_shape(lm: LanguageModel, name: str, shape: tuple[int, int, int], remedy: str) -> None:
+    """Raise ModelsDiffer, whose message names both shapes and ends with `remedy`, unless the model has the dense
+    model's shape (`shape_of`)."""
     own = shape_of(lm.model)
     if own != shape:
         found, wanted = (
             f"{layers} layer{'' if layers == 1 else 's'} of {neurons} neurons and width {width}"
             for layers, neurons, width in (own, shape)
         )
-        raise ModelsDiffer(
-            f"{name} ({lm.reference}) has {found}, the dense model {wanted}; compare models of the same shape"
-        )
+        raise ModelsDiffer(f"{name} has {found}, the dense model {wanted}; {remedy}")
+
+
+def check_comparable(lm: LanguageModel, name: str, examples: list[Example], shape: tuple[int, int, int]) -> None:
+    """Raise ModelsDiffer unless the variant has the dense model's shape and its tokenizer, if it has one, gives the
+    same tokens."""
+    check_same_shape(lm, f"{name} ({lm.reference})", shape, "compare models of the same shape")
     largest = max(max(example.token_ids) for example in examples)
-    if largest >= int(cast(nn.Embedding, lm.model.get_input_embeddings()).weight.shape[0]):
+    if largest >= vocabulary_of(lm.model):
         raise ModelsDiffer(
             f"{name} ({lm.reference}) has no token {largest}, which is in the texts: compare models with the same "
             f"tokenizer"

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from prunescope.jobs.bounds import (
     DEFAULT_PLACEBO,
-    MAX_LAYERS,
     MAX_NAME,
     MAX_PERMUTATIONS,
     MAX_PERMUTED_TEXTS,
@@ -18,7 +17,7 @@ from prunescope.jobs.bounds import (
     MIN_PLACEBO,
 )
 from prunescope.jobs.specs.causal import Causal
-from prunescope.jobs.specs.evaluate import Name, Reference, Seed
+from prunescope.jobs.specs.evaluate import Layers, Name, Reference, Seed
 from prunescope.jobs.specs.texts import GivenText, TaskRows, TaskTexts, Texts, carries_words, check_given, texts_item
 from prunescope.jobs.strict import Strict, one_of, validation_error
 from prunescope.jobs.vocabulary import (
@@ -72,7 +71,7 @@ class Reading(Strict):
     prompt: Name = NO_PROMPT
     words: Words = Words(source="auto")
     activation: Name = "relu"
-    layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(default=None, max_length=MAX_LAYERS)
+    layers: Layers | None = None
     placebo: Annotated[int, AfterValidator(_enough_draws)] = Field(
         default=DEFAULT_PLACEBO,
         ge=0,
@@ -163,15 +162,6 @@ class Reading(Strict):
     @classmethod
     def _known_activation(cls, name: str) -> str:
         return one_of(name, ACTIVATIONS)
-
-    @field_validator("layers")
-    @classmethod
-    def _some_layers(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if layers is not None and not layers:
-            raise validation_error(
-                "no layer was given; leave the field out for all of them", allowed="at least one layer"
-            )
-        return layers if layers is None else tuple(sorted(set(layers)))
 
     @model_validator(mode="after")
     def _causal_layers_recorded(self) -> Self:

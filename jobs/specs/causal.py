@@ -1,6 +1,6 @@
 """Options of an attribution's causal stage, which tests whether the top neurons affect the accuracy on a task."""
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,10 +9,10 @@ from prunescope.jobs.bounds import (
     MAX_CAUSAL_PASSES,
     MAX_DRAWN_NEURONS,
     MAX_DRAWS,
-    MAX_LAYERS,
     MAX_NAME,
     MAX_ROWS,
 )
+from prunescope.jobs.specs.evaluate import Layers
 from prunescope.jobs.strict import Strict, one_of, validation_error
 from prunescope.jobs.vocabulary import TASKS
 
@@ -31,9 +31,8 @@ class Causal(Strict):
         le=MAX_CAUSAL_NEURONS,
         description="number of top neurons; null: as many as are compared with controls",
     )
-    layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(
+    layers: Layers | None = Field(
         default=None,
-        max_length=MAX_LAYERS,
         description="layers from which the top neurons are taken; null: all recorded layers",
     )
 
@@ -41,15 +40,6 @@ class Causal(Strict):
     @classmethod
     def _known(cls, name: str) -> str:
         return one_of(name, TASKS)
-
-    @field_validator("layers")
-    @classmethod
-    def _some_layers(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if layers is not None and not layers:
-            raise validation_error(
-                "no layer was given; leave the field out for all of them", allowed="at least one layer"
-            )
-        return layers if layers is None else tuple(sorted(set(layers)))
 
     @model_validator(mode="after")
     def _not_too_much(self) -> Self:

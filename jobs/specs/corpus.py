@@ -9,13 +9,12 @@ from prunescope.jobs.bounds import (
     MAX_CORPUS_EXAMPLES,
     MAX_CORPUS_MODELS,
     MAX_CORPUS_TOKENS,
-    MAX_LAYERS,
     MAX_REFERENCE,
     MAX_SEQLEN,
     MIN_CORPUS_TOKENS,
 )
 from prunescope.jobs.problems import unknown_name
-from prunescope.jobs.specs.evaluate import Reference, Seed
+from prunescope.jobs.specs.evaluate import Layers, Reference, Seed
 from prunescope.jobs.strict import Strict, validation_error
 from prunescope.jobs.vocabulary import CALIBRATION_SETS, CORPUS_FILES
 
@@ -35,7 +34,7 @@ class CorpusSpec(Strict):
     tokens: int = Field(default=DEFAULT_CORPUS_TOKENS, ge=MIN_CORPUS_TOKENS, le=MAX_CORPUS_TOKENS)
     seqlen: int | None = Field(default=None, ge=2, le=MAX_SEQLEN)
     examples: int = Field(default=10, ge=1, le=MAX_CORPUS_EXAMPLES)
-    layers: tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...] | None = Field(default=None, max_length=MAX_LAYERS)
+    layers: Layers | None = None
     writes: bool = True
     seed: Seed = 0
 
@@ -58,15 +57,6 @@ class CorpusSpec(Strict):
                 f"{unknown_name(name, CALIBRATION_SETS)}; or {files}", allowed=[*CALIBRATION_SETS, files]
             )
         return name
-
-    @field_validator("layers")
-    @classmethod
-    def _some_layers(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if layers is not None and not layers:
-            raise validation_error(
-                "no layer was given; leave the field out for all of them", allowed="at least one layer"
-            )
-        return layers if layers is None else tuple(sorted(set(layers)))
 
     @model_validator(mode="after")
     def _not_read_too_often(self) -> Self:

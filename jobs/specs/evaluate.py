@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from prunescope.jobs.bounds import MAX_NAME, MAX_REFERENCE, MAX_ROWS, MAX_TASKS
+from prunescope.jobs.bounds import MAX_LAYERS, MAX_NAME, MAX_REFERENCE, MAX_ROWS, MAX_TASKS
 from prunescope.jobs.problems import unknown_name
 from prunescope.jobs.specs.perplexity import Perplexity
 from prunescope.jobs.strict import Strict, validation_error
@@ -15,6 +15,18 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
 Tasks = Annotated[tuple[Name, ...], Field(max_length=MAX_TASKS)]
 Newline = Literal["real", "literal"]
+
+
+def _some_layers(layers: tuple[int, ...]) -> tuple[int, ...]:
+    if not layers:
+        raise validation_error("no layer was given; leave the field out for all of them", allowed="at least one layer")
+    return tuple(sorted(set(layers)))
+
+
+Layers = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=MAX_LAYERS)], ...], Field(max_length=MAX_LAYERS), AfterValidator(_some_layers)
+]
+"""Layers, ascending and each once."""
 
 
 def known_tasks(names: tuple[str, ...]) -> tuple[str, ...]:

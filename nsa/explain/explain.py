@@ -9,10 +9,8 @@ time.
 """
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import numpy as np
-from torch import nn
 
 from prunescope.lm.loading import LanguageModel
 from prunescope.lm.passages import longest_branched, windows
@@ -29,7 +27,7 @@ from prunescope.nsa.explain.sites import sites_of
 from prunescope.nsa.explain.spools import Open
 from prunescope.nsa.explain.verifying import Verifier
 from prunescope.nsa.explain.words import TextsOf, find_words
-from prunescope.nsa.preparation import Report, shape_of
+from prunescope.nsa.preparation import Report, check_same_shape, shape_of, vocabulary_of
 
 Load = Callable[[], LanguageModel]
 RowsOf = Callable[[LanguageModel], Sequence[Row]]
@@ -133,18 +131,9 @@ def _subject(lm: LanguageModel, layout: Layout, *, heads: bool) -> Subject:
 def _check_comparable(lm: LanguageModel, shape: tuple[int, int, int], rows: Sequence[Row], rows_of: RowsOf) -> None:
     """Raise ModelsDiffer unless the pruned model has the dense model's shape, and its tokenizer, if it has one, spells
     the rows with the same tokens."""
-    own = shape_of(lm.model)
-    if own != shape:
-        found, wanted = (
-            f"{layers} layer{'' if layers == 1 else 's'} of {neurons} neurons and width {width}"
-            for layers, neurons, width in (own, shape)
-        )
-        raise ModelsDiffer(
-            f"{lm.reference} has {found}, the dense model {wanted}; give a pruned copy of the dense model"
-        )
-    vocabulary = int(cast(nn.Embedding, lm.model.get_input_embeddings()).weight.shape[0])
+    check_same_shape(lm, lm.reference, shape, "give a pruned copy of the dense model")
     largest = max(max((*choice.inputs, *choice.answer)) for row in rows for choice in row.choices)
-    if largest >= vocabulary:
+    if largest >= vocabulary_of(lm.model):
         raise ModelsDiffer(
             f"{lm.reference} has no token {largest}, which is in the rows; give a pruned copy of the model"
         )
