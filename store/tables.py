@@ -148,7 +148,7 @@ measurements = Table(
     "measurements",
     metadata,
     Column("evaluation", String(16), primary_key=True),
-    Column("measure", String(16), primary_key=True),  # accuracy, perplexity
+    Column("measure", String(16), primary_key=True),  # accuracy, perplexity, auc, prior, adjusted, labels
     Column("tasks", Text, nullable=False),  # a JSON list of tasks, for perplexity of texts
     Column("numbers", LargeBinary, nullable=False),  # float64, little-endian, [tasks, columns of a Measurement]
 )
@@ -178,6 +178,8 @@ outcomes = Table(
     Column("rows_hash", String(64), nullable=False),
     # One bit for each row, in the order of their indices; for perplexity the loss of each window as float64.
     Column("correct", LargeBinary, nullable=False),
+    # Of a task with fixed labels: the score of each label but the first minus that of the first, as float64 by row.
+    Column("scores", LargeBinary),
     Index("ix_outcomes_model_task", "model", "task"),
     Index("ix_outcomes_base_task", "base", "task"),
 )

@@ -41,10 +41,11 @@ def run(settings: Settings) -> int:
     parts = Parts.open(settings, app)
     if removed := parts.stores.artefacts.remove_abandoned():
         log.info("%d incomplete artefacts of killed workers were removed", removed)
-    if paired := catch_up_evaluations(parts.stores):
-        log.info("%d evaluations of an earlier version were paired with their dense models", paired)
     if labelled := catch_up_labels(parts.stores):
         log.info("%d evaluations of an earlier version got the AUC and the label prior of their tasks", labelled)
+    # After the labels: evaluations with an AUC are paired by it, too.
+    if paired := catch_up_evaluations(parts.stores):
+        log.info("%d evaluations of an earlier version were paired with their dense models", paired)
     if summarised := catch_up_attributions(parts.stores):
         log.info("%d attributions of an earlier version were summarised for lists", summarised)
     parts.stores.database.dispose()

@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 def catch_up_evaluations(stores: Stores) -> int:
-    """Store the outcomes of all evaluations that have none in the database. Returns the number of evaluations that were
-    completed. An evaluation that cannot be read is skipped; its accuracies are in its record, but its differences from
-    the dense model have no interval."""
+    """Store the outcomes of all evaluations that have none in the database, or none of the scores of fixed labels, and
+    pair them. Returns the number of evaluations that were completed. An evaluation that cannot be read is skipped; its
+    differences from the dense model have no interval."""
     done = 0
     for name in stores.measurements.without_outcomes():
         try:

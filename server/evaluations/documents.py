@@ -67,6 +67,9 @@ class LabelPrior(Document):
     adjusted_accuracy: float  # accuracy if each label is said as often as it is right
     dense_prior_shift: float | None = None
     dense_auc: float | None = None
+    auc_difference: float | None = None  # pruned minus dense; None without an interval, as are interval and p
+    auc_difference_interval: Interval | None = None  # 95 %, bootstrap over the rows, which are the same for both
+    auc_p: float | None = None  # two-sided, DeLong's test of two AUCs on the same rows
     dense_adjusted_accuracy: float | None = None
     content_difference: float | None = None  # of the adjusted accuracies
     prior_difference: float | None = None  # the rest of the difference: the shift towards a label

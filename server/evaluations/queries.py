@@ -29,7 +29,7 @@ from prunescope.server.stores import Stores
 from prunescope.store.artefacts.manifest import Damaged
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.evaluations.outcomes import EVALUATION_JSON, text_key
-from prunescope.store.evaluations.values import LabelValues, Measurement, Pairing, prior_change, telling_majority
+from prunescope.store.evaluations.values import AUC, LabelValues, Measurement, Pairing, prior_change, telling_majority
 
 MAX_EXAMPLES = 200
 MAX_TEXTS = 10
@@ -51,7 +51,9 @@ class MeasuredRecords:
     pairings: Mapping[tuple[str, str], Pairing]
     dense: Mapping[str, Record]
     labels: Mapping[tuple[str, str], LabelValues] = field(default_factory=dict)
-    """By (evaluation, task); empty in a list of evaluations."""
+    """By (evaluation, task); empty in a list of evaluations, like `auc_pairings`."""
+    auc_pairings: Mapping[tuple[str, str], Pairing] = field(default_factory=dict)
+    """By (evaluation, task): the pairings of AUCs."""
 
     @classmethod
     def read(cls, stores: Stores, records: Sequence[Record]) -> Self:
@@ -187,7 +189,8 @@ def _read(stores: Stores, id: str) -> tuple[Record, MeasuredRecords]:
     measured = MeasuredRecords.read(stores, [record])
     if not measured.complete(record):
         raise not_found("evaluation", id)
-    return record, replace(measured, labels=stores.measurements.labels_of([id, *measured.dense]))
+    labels = stores.measurements.labels_of([id, *measured.dense])
+    return record, replace(measured, labels=labels, auc_pairings=stores.measurements.pairings_of([id], (AUC,)))
 
 
 def _against(stores: Stores, id: str, task: str) -> Record:
@@ -274,6 +277,9 @@ def _label_prior(
         return document
     value = measured.values[record.id, task].value
     change = prior_change(found, value, dense, value - pairing.difference)
+    auc = measured.auc_pairings.get((record.id, task))
+    if auc is not None and auc.dense_evaluation == pairing.dense_evaluation:
+        document |= {"auc_difference": auc.difference, "auc_difference_interval": auc.interval, "auc_p": auc.p}
     return {
         **document,
         "dense_prior_shift": dense.prior_shift,

@@ -51,6 +51,12 @@ def decimal(value: float | None, places: int = 3) -> str:
     return f"{MINUS}{text}" if value < 0 and float(text) else text
 
 
+def signed_decimal(difference: float) -> str:
+    """A difference with its sign and three decimals: ``+0.021``."""
+    text = decimal(difference)
+    return f"+{text}" if difference > 0 and float(text) else text
+
+
 def percent(fraction: float | None, places: int = 0) -> str:
     """A share in percent: 0.47 -> ``47 %``."""
     if fraction is None or not math.isfinite(fraction):

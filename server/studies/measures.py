@@ -84,12 +84,6 @@ class MeasureWords:
         return lines
 
 
-def signed_decimal(difference: float) -> str:
-    """A difference with its sign and three decimals: ``+0.021``."""
-    text = formats.decimal(difference)
-    return f"+{text}" if difference > 0 and float(text) else text
-
-
 def _ratio(change: float) -> str:
     return f"{change:.3f}" if change < 10 else formats.perplexity(change)
 
@@ -149,9 +143,9 @@ class Perplexity(MeasureWords):
         ends = (
             ""
             if cell.difference_interval is None
-            else f" ({' to '.join(map(signed_decimal, cell.difference_interval))})"
+            else f" ({' to '.join(map(formats.signed_decimal, cell.difference_interval))})"
         )
-        return {"loss": f"{signed_decimal(cell.difference)} nats a token{ends}"}
+        return {"loss": f"{formats.signed_decimal(cell.difference)} nats a token{ends}"}
 
 
 class Auc(MeasureWords):
@@ -163,10 +157,14 @@ class Auc(MeasureWords):
     change_caption = f"AUC {formats.MINUS} AUC of the dense model"
     unit = change_unit = ""
     plotted, change_plotted = "AUC", "AUC, difference to dense"
-    intervals = "Intervals are 95 % ones, DeLong's on the logit scale. Differences have none."
+    intervals = (
+        "Intervals are 95 % ones: DeLong's on the logit scale of an AUC, a bootstrap over the rows, the same for both "
+        "models, of the difference."
+    )
+    test = "DeLong's test of two AUCs on the same rows"
 
     text = staticmethod(formats.decimal)
-    change_text = staticmethod(signed_decimal)
+    change_text = staticmethod(formats.signed_decimal)
 
     def spread_text(self, spread: float) -> str:
         return formats.decimal(spread)

@@ -19,7 +19,7 @@ labels, the placements of a row for all labels are added up before the variance 
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,39 +34,74 @@ Z95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
 
 
-def label_values(examples: Sequence[Mapping[str, Any]]) -> LabelValues | None:
-    """The label values of the examples of a task (those of `evaluation.json`). None if the task has no fixed labels:
-    the choices differ between rows, or are more than MAX_LABELS, or only one of them is ever right."""
+class LabelScores(NamedTuple):
+    """The answers on a task with fixed labels: `scores` [rows, labels], and the index of the right label [rows]."""
+
+    scores: Floats
+    right: Ints
+
+
+def label_scores(examples: Sequence[Mapping[str, Any]]) -> LabelScores | None:
+    """The scores of the examples of a task (those of `evaluation.json`). None if the task has no fixed labels: the
+    choices differ between rows, or are more than MAX_LABELS, or only one of them is ever right; or if a score is not
+    finite."""
     if not examples:
         return None
     choices = examples[0]["choices"]
-    labels = [str(choice).strip() for choice in choices]
-    if not 2 <= len(set(labels)) == len(labels) <= MAX_LABELS or any(row["choices"] != choices for row in examples):
+    if not 2 <= len({*_names(choices)}) == len(choices) <= MAX_LABELS:
+        return None
+    if any(row["choices"] != choices for row in examples):
         return None
     scores = np.array([row["scores"] for row in examples], np.float64)
-    answers = np.array([row["answer"] for row in examples], np.int64)
-    said = np.array([row["chosen"] for row in examples], np.int64)
-    right = np.bincount(answers, minlength=len(labels))
-    if np.count_nonzero(right) < 2 or not np.isfinite(scores).all():
+    right = np.array([row["answer"] for row in examples], np.int64)
+    if len(np.unique(right)) < 2 or not np.isfinite(scores).all():
         return None
-    value, interval = auc(scores, answers)
-    shares = zip(labels, np.bincount(said, minlength=len(labels)).tolist(), right.tolist(), strict=True)
+    return LabelScores(scores, right)
+
+
+def label_values(examples: Sequence[Mapping[str, Any]]) -> LabelValues | None:
+    """The label values of the examples of a task (those of `evaluation.json`); None if it has no `label_scores`."""
+    found = label_scores(examples)
+    if found is None:
+        return None
+    labels = _names(examples[0]["choices"])
+    said = np.array([row["chosen"] for row in examples], np.int64)
+    counts = (np.bincount(each, minlength=len(labels)).tolist() for each in (said, found.right))
+    value, interval = auc(*found)
     return LabelValues(
-        shares=tuple(LabelShare(label, some / len(examples), all_ / len(examples)) for label, some, all_ in shares),
+        shares=tuple(
+            LabelShare(label, some / len(examples), all_ / len(examples))
+            for label, some, all_ in zip(labels, *counts, strict=True)
+        ),
         rows=len(examples),
         auc=value,
         auc_interval=interval,
-        adjusted=adjusted_accuracy(scores, answers),
+        adjusted=adjusted_accuracy(*found),
     )
+
+
+def _names(choices: Sequence[str]) -> list[str]:
+    return [str(choice).strip() for choice in choices]
 
 
 def auc(scores: Floats, answers: Ints) -> tuple[float, Interval | None]:
     """The AUC of scores [rows, labels] for right answers [rows] of at least two labels, and its 95 % interval: None if
     the AUC is 0 or 1 or a label is right in a single row, where the variance cannot be estimated."""
+    value, influence = placements(scores, answers)
+    error = standard_error(influence, answers)
+    if not 0 < value < 1 or error is None:
+        return value, None
+    middle, half = math.log(value / (1 - value)), Z95 * error / (value * (1 - value))
+    return value, (_logistic(middle - half), _logistic(middle + half))
+
+
+def placements(scores: Floats, answers: Ints) -> tuple[float, Floats]:
+    """The AUC of scores [rows, labels], and each row's part of its variance [rows]: the placements of the row for all
+    labels, divided by the numbers of rows and labels over which the AUC is a mean."""
     total, influence = 0.0, np.zeros(len(scores))
     present = np.unique(answers)
     for label in present:
-        margin = scores[:, label] - np.delete(scores, label, axis=1).max(axis=1)
+        margin = margins(scores, int(label))
         positive = answers == label
         ahead, behind = np.sort(margin[positive]), np.sort(margin[~positive])
         # Placements: for a row with the label, the share of the other rows below it; for another row, of those above.
@@ -75,13 +110,22 @@ def auc(scores: Floats, answers: Ints) -> tuple[float, Interval | None]:
         total += of_positive.mean()
         influence[positive] += of_positive / len(ahead)
         influence[~positive] += of_negative / len(behind)
-    value = float(total / len(present))
-    groups = [influence[answers == label] / len(present) for label in present]
-    if not 0 < value < 1 or min(map(len, groups)) < 2:
-        return value, None
-    error = math.sqrt(sum(len(group) * group.var(ddof=1) for group in groups))
-    middle, half = math.log(value / (1 - value)), Z95 * error / (value * (1 - value))
-    return value, (_logistic(middle - half), _logistic(middle + half))
+    return float(total / len(present)), influence / len(present)
+
+
+def standard_error(influence: Floats, answers: Ints) -> float | None:
+    """DeLong's standard error of an AUC, or of the difference of two on the same rows, from (the difference of) their
+    `placements` [rows]. None if a label is right in a single row."""
+    groups = [influence[answers == label] for label in np.unique(answers)]
+    if min(map(len, groups)) < 2:
+        return None
+    return math.sqrt(sum(len(group) * group.var(ddof=1) for group in groups))
+
+
+def margins(scores: Floats, label: int) -> Floats:
+    """The margin of a label in every row."""
+    margin: Floats = scores[:, label] - np.delete(scores, label, axis=1).max(axis=1)
+    return margin
 
 
 def _logistic(x: float) -> float:

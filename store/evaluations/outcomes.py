@@ -1,10 +1,11 @@
 """A model's result on each row of a task or window of a text, for paired comparisons of two models: a hash of the rows
 or windows, and
 
-    Outcomes        whether each row of a task was answered correctly, one bit each
+    Outcomes        whether each row of a task was answered correctly, one bit each, and of a task with fixed labels the
+                    scores of the labels
     WindowLosses    the loss of each window of a text, a float each
 
-40,430 rows take 5 KB in this form; their examples take tens of megabytes.
+40,430 rows take 5 KB in this form, and 320 KB with the scores of two labels; their examples take tens of megabytes.
 """
 
 import hashlib
@@ -16,6 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from prunescope.store.evaluations.labels import LabelScores, label_scores
+
 EVALUATION_JSON = "evaluation.json"
 """The file of an evaluation's artefact that contains every example and the loss of every window."""
 
@@ -26,15 +29,26 @@ LONGEST_KEY = 64
 @dataclass(frozen=True)
 class Outcomes:
     """The results on the rows of a task: `correct` [rows], in the order of the rows' indices. `rows_hash` is the
-    SHA-256 of index, prompt, choices and correct answer of every row."""
+    SHA-256 of index, prompt, choices and correct answer of every row. `labels`: scores and right labels of a task with
+    fixed labels, in the same order."""
 
     rows_hash: str
     correct: NDArray[np.bool_]
+    labels: LabelScores | None = None
 
     @property
     def packed(self) -> bytes:
         """`correct` as bytes, with eight rows in each byte."""
         return np.packbits(self.correct).tobytes()
+
+    @property
+    def packed_scores(self) -> bytes | None:
+        """The scores as bytes: of each label but the first, its score minus that of the first, as little-endian float64
+        [rows, labels - 1]. None without fixed labels."""
+        if self.labels is None:
+            return None
+        scores = self.labels.scores
+        return (scores[:, 1:] - scores[:, :1]).astype("<f8").tobytes()
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,12 @@ def unpacked(packed: bytes, rows: int) -> NDArray[np.bool_]:
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=rows).astype(np.bool_)
 
 
+def unpacked_scores(packed: bytes, rows: int) -> NDArray[np.float64]:
+    """Scores [rows, labels] from `Outcomes.packed_scores`; those of the first label are 0."""
+    others = np.frombuffer(packed, "<f8").reshape(rows, -1)
+    return np.hstack([np.zeros((rows, 1)), others])
+
+
 def unpacked_losses(packed: bytes) -> NDArray[np.float64]:
     """`WindowLosses.nlls` from its packed bytes."""
     return np.frombuffer(packed, "<f8").astype(np.float64)
@@ -97,4 +117,4 @@ def _outcomes(examples: Iterable[Mapping[str, Any]]) -> Outcomes:
         asked = [example["index"], example["text"], example["choices"], example["answer"]]
         digest.update(json.dumps(asked, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
     correct = np.asarray([example["chosen"] == example["answer"] for example in ordered], np.bool_)
-    return Outcomes(digest.hexdigest(), correct)
+    return Outcomes(digest.hexdigest(), correct, label_scores(ordered))

@@ -3,21 +3,23 @@
     measurements   value, 95 % interval, rows, chance, majority
     pairings       pruned and dense on the same rows: newly wrong, newly right, both right; difference, interval, p
     labels         in `measurements` too, for tasks with fixed labels: shares said and right of each label
-    outcomes       whether each row was answered correctly, one bit each, and a hash of the rows
+    outcomes       whether each row was answered correctly, one bit each, the scores of fixed labels, and a hash of the
+                   rows
 
 A perplexity is a measurement too: its task is the text, and its rows are predicted tokens. Its outcomes are the losses
 of the windows. Its pairing compares these: the numbers of windows with a higher, lower and equal loss of the pruned
 model, and the difference in nats per token.
 
-AUC, prior shift and adjusted accuracy of tasks with fixed labels are measurements with measures of their own. Their
-row with the measure `labels` exists for every evaluation with accuracies; it is empty if no task has fixed labels.
+AUC, prior shift and adjusted accuracy of tasks with fixed labels are measurements with measures of their own, and the
+differences of AUCs are pairings (`store/evaluations/paired_auc.py`). The row with the measure `labels` exists for every
+evaluation with accuracies; it is empty if no task has fixed labels.
 
 How a task was measured (version, prompt, windows) is in the evaluation's record. `store/evaluations/writing.py` writes
 the tables; `store/evaluations/pairing.py` computes the pairings.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TypeAlias
 
@@ -94,14 +96,16 @@ class Measurements:
             for key, some in shares.items()
         }
 
-    def pairings_of(self, evaluations: Iterable[str]) -> dict[tuple[str, str], Pairing]:
+    def pairings_of(
+        self, evaluations: Iterable[str], measures: Collection[Measure] = (ACCURACY, PERPLEXITY)
+    ) -> dict[tuple[str, str], Pairing]:
         """(evaluation, task or text) -> pairing with the dense model's evaluation, the newest one if several are on the
-        same rows. Evaluations that were deleted are ignored."""
+        same rows. Evaluations that were deleted are ignored. `measures` has at most one measure of a task."""
         paired: list[Paired] = []
         made: dict[str, datetime] = {}
         with self.database.reading() as connection:
             for ids in in_pieces(evaluations):
-                query = select(*_PAIRED).where(pairings.c.evaluation.in_(ids))
+                query = select(*_PAIRED).where(pairings.c.evaluation.in_(ids), pairings.c.measure.in_(measures))
                 paired += [(name, dense, tasks, block) for name, dense, tasks, block in connection.execute(query)]
             # Not a join, for which SQLite would read every evaluation of the installation for each requested one.
             for ids in in_pieces(dense for _, dense, *_ in paired):
@@ -153,9 +157,12 @@ class Measurements:
         return number
 
     def without_outcomes(self) -> list[str]:
-        """Ids of the evaluations with accuracies but without outcomes, which the first version did not store."""
+        """Ids of the evaluations with accuracies but without outcomes, which the first version did not store, and of
+        those with an AUC but without scores of labels, which later versions did not store."""
         there = exists().where(outcomes.c.evaluation == measurements.c.evaluation)
-        query = select(measurements.c.evaluation).where(measurements.c.measure == ACCURACY, ~there)
+        unscored = (measurements.c.measure == AUC) & ~there.where(outcomes.c.scores.is_not(None))
+        query = select(measurements.c.evaluation).distinct()
+        query = query.where(((measurements.c.measure == ACCURACY) & ~there) | unscored)
         with self.database.reading() as connection:
             return [*connection.execute(query.order_by(measurements.c.evaluation)).scalars()]
 

@@ -56,7 +56,8 @@ class Pairing(NamedTuple):
     `difference` is pruned minus dense accuracy, `low` and `high` are the ends of its 95 % interval (Tango's), `p` is
     the two-sided p-value of McNemar's exact test. For a perplexity, `rows` are windows, `difference` is that of losses
     in nats per token, with Student's paired interval and p, and `newly_wrong`, `newly_right` and `both_right` are the
-    numbers of windows with a higher, lower and equal loss of the pruned model.
+    numbers of windows with a higher, lower and equal loss of the pruned model. For an AUC, `difference`, `low`, `high`
+    and `p` are those of `store/evaluations/paired_auc.py`, and the numbers of rows are those of the accuracy.
     """
 
     dense_evaluation: str

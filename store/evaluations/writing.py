@@ -14,7 +14,7 @@ from prunescope.jobs.references import PRUNED
 from prunescope.store.evaluations.labels import label_values
 from prunescope.store.evaluations.outcomes import Answered, Outcomes, outcomes_of, text_key
 from prunescope.store.evaluations.packed import LABELS, pack, pack_labels
-from prunescope.store.evaluations.pairing import compared, pairs_of
+from prunescope.store.evaluations.pairing import compared, compared_auc, pairs_of
 from prunescope.store.evaluations.queries import count_change
 from prunescope.store.evaluations.values import (
     ACCURACY,
@@ -132,6 +132,7 @@ def _pair(
             "protocol": protocols[task],
             "rows_hash": answered.rows_hash,
             "correct": answered.packed,
+            "scores": answered.packed_scores if isinstance(answered, Outcomes) else None,
         }
         for task, answered in found.items()
     ]
@@ -143,6 +144,8 @@ def _pair(
     for pair, pairing in compared(pairs):
         measure = ACCURACY if isinstance(found[pair.task], Outcomes) else PERPLEXITY
         together[pair.evaluation, pair.dense_evaluation, measure][pair.task] = pairing
+    for pair, pairing in compared_auc(pairs):
+        together[pair.evaluation, pair.dense_evaluation, AUC][pair.task] = pairing
     made = [
         {
             "evaluation": pruned,

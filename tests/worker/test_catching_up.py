@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from prunescope.jobs.documents import Job
 from prunescope.store.attributions.summary import ListedAttribution
@@ -24,7 +24,7 @@ def test_they_are_paired_when_a_worker_starts(
     parts: Parts, enqueue: Callable[..., Job], caplog: pytest.LogCaptureFixture
 ) -> None:
     models = ModelCache("cpu")
-    measure = {"tasks": ["reviews"], "limit": 6}
+    measure = {"tasks": ["reviews"], "limit": 12}
     made = enqueue("prune", PRUNE)
     done = [made, enqueue("evaluate", {"model": "llama", **measure})]
     pipeline.run(made.id, parts, models)
@@ -35,7 +35,7 @@ def test_they_are_paired_when_a_worker_starts(
     reader = Measurements(parts.stores.database)
     before = reader.pairings_of([pruned])
     pair = before[pruned, "reviews"]
-    assert pair.dense_evaluation == dense and pair.rows == 6
+    assert pair.dense_evaluation == dense and pair.rows == 12
     right = {id: found.value for (id, _), found in reader.values_of([dense, pruned]).items()}
     assert pair.difference == pytest.approx(right[pruned] - right[dense])
     with parts.stores.database.writing() as connection:
@@ -45,6 +45,13 @@ def test_they_are_paired_when_a_worker_starts(
     assert catch_up_evaluations(parts.stores) == 2
     assert reader.pairings_of([pruned]) == before
     assert catch_up_evaluations(parts.stores) == 0
+    of_auc = reader.pairings_of([pruned], ("auc",))
+    assert [*of_auc] == [(pruned, "reviews")]
+    with parts.stores.database.writing() as connection:  # as the version before 0008 stored it
+        connection.execute(update(outcomes).values(scores=None))
+        connection.execute(delete(pairings).where(pairings.c.measure == "auc"))
+    assert catch_up_evaluations(parts.stores) == 2
+    assert reader.pairings_of([pruned]) == before and reader.pairings_of([pruned], ("auc",)) == of_auc
     with parts.stores.database.writing() as connection:
         connection.execute(delete(outcomes))
     with parts.stores.artefacts.staging("evaluation", dense) as folder:

@@ -40,6 +40,7 @@ def test_a_loss_that_is_a_shift_is_called_so(client: TestClient) -> None:
     assert (labels["prior_shift"], labels["dense_prior_shift"]) == (0.5, 0.0)
     assert labels["adjusted_accuracy"] == labels["dense_adjusted_accuracy"] == 0.9
     assert labels["auc"] == labels["dense_auc"] and labels["auc_interval"][0] < labels["auc"]
+    assert labels["auc_difference"] == 0 and labels["auc_difference_interval"] == [0, 0] and labels["auc_p"] == 1
     assert labels["content_difference"] == 0 and labels["prior_difference"] == pytest.approx(-0.4)
     assert labels["mostly_prior"] and labels["towards"] == "positive"
     assert client.get(f"/api/v1/evaluations/{PRUNED_EVALUATION}/reviews").json()["result"]["labels"] == labels
@@ -53,7 +54,7 @@ def test_a_loss_that_is_a_shift_is_called_so(client: TestClient) -> None:
 def test_a_dense_model_and_a_list_have_nothing_to_compare(client: TestClient) -> None:
     (task,) = client.get(f"/api/v1/evaluations/{DENSE_EVALUATION}").json()["tasks"]
     labels = task["labels"]
-    assert labels["dense_auc"] is None and not labels["mostly_prior"]
+    assert labels["dense_auc"] is None and labels["auc_difference"] is None and not labels["mostly_prior"]
     assert [share["dense"] for share in labels["shares"]] == [None, None]
     assert "mostly a shift" not in client.get(f"/evaluations/{DENSE_EVALUATION}").text
     assert all("labels" not in each["tasks"][0] for each in client.get("/api/v1/evaluations").json()["items"])

@@ -59,7 +59,10 @@ def test_a_table_has_the_tasks_with_fixed_labels(
     here, missing = row["cells"]
     assert (row["dense"], here[name], here["accuracy"]) == (dense, value, None)
     assert here["difference"] == pytest.approx(value - dense) and missing[name] is None
-    assert here["href"] == f"/evaluations/{here['evaluation']}/reviews" and here["p"] is None
+    assert here["href"] == f"/evaluations/{here['evaluation']}/reviews" and (here["p"] is None) == (name != "auc")
+    if name == "auc":
+        low, high = here["difference_interval"]
+        assert low <= here["difference"] <= high and here["newly_wrong"] == 1 and document["table"]["tested"] == 1
     assert document["table"]["largest_difference"] == pytest.approx(abs(gain))
     page = client.get(f"/studies/{study}?{QUERY}&measure={name}").text
     assert "loss-shade" in page and "gain-shade" not in page
@@ -71,3 +74,4 @@ def test_a_table_has_the_tasks_with_fixed_labels(
     rows = [*csv.DictReader(io.StringIO(text))]
     assert [row[name] for row in rows] == [repr(dense), repr(value), ""]
     assert [row["difference"] for row in rows[1:]] == [repr(value - dense), ""]
+    assert [bool(row["difference_low"]) for row in rows] == [False, name == "auc", False]

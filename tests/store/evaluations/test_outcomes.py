@@ -3,16 +3,19 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunescope.store.evaluations.outcomes import (
     LONGEST_KEY,
+    Outcomes,
     WindowLosses,
     outcomes_of,
     text_key,
     unpacked,
     unpacked_losses,
+    unpacked_scores,
 )
 
 
@@ -33,6 +36,23 @@ def test_they_come_back_as_they_were(right: list[bool]) -> None:
     assert found.correct.tolist() == right
     assert len(found.packed) == (len(right) + 7) // 8
     assert unpacked(found.packed, len(right)).tolist() == right
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_scores_of_fixed_labels_come_back(labels: int) -> None:
+    """Relative to the first label, so that the margins stay as they were."""
+    random = np.random.default_rng(labels)
+    scores, choices = random.normal(size=(9, labels)), ["no", "yes", "maybe"][:labels]
+    rows = [
+        example(index, scores=each.tolist(), answer=index % 2, choices=choices) for index, each in enumerate(scores)
+    ]
+    found = outcomes_of(document(*reversed(rows)))["reviews"]
+    assert isinstance(found, Outcomes) and found.labels is not None and found.packed_scores is not None
+    assert np.array_equal(found.labels.scores, scores) and found.labels.right.tolist() == [i % 2 for i in range(9)]
+    back = unpacked_scores(found.packed_scores, 9)
+    assert np.allclose(back - back[:, :1], scores - scores[:, :1]) and back.shape == scores.shape
+    other = outcomes_of(document(*rows[:-1], {**rows[-1], "choices": ["no", "never", "always"][:labels]}))["reviews"]
+    assert isinstance(other, Outcomes) and other.labels is None and other.packed_scores is None
 
 
 def test_the_hash_is_of_what_was_asked_not_of_the_answers() -> None:

@@ -309,6 +309,45 @@ def answered(scores: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
     ]
 
 
+def test_aucs_are_paired_on_the_same_rows(stores: Stores, database: Database) -> None:
+    keep_model(stores, MODEL, "demo")
+    scores = {DENSE: [(-1.0, -2.0), (-3.0, -1.0), (-2.0, -1.5), (-3.0, -0.5)], PRUNED: [(-2.0, -1.0)] * 4}
+    models = {DENSE: "demo", PRUNED: f"pruned:{MODEL}"}
+    documents = {
+        name: {"tasks": {"sst2": {**result([True, True, False, True]), "examples": answered(each)}}}
+        for name, each in scores.items()
+    }
+
+    def keep(*names: str) -> None:
+        for name in names:
+            spec = {"model": models[name], "tasks": ["sst2"]}
+            stores.results.add_evaluation(name, job=None, spec=spec, document=documents[name])
+
+    reader = Measurements(database)
+    for names in ((DENSE, PRUNED), (PRUNED, DENSE)):
+        keep(*names)
+        found = reader.pairings_of([PRUNED, DENSE], ("auc",))
+        assert [*found] == [(PRUNED, "sst2")]
+        pair = found[PRUNED, "sst2"]
+        assert (pair.dense_evaluation, pair.rows, pair.newly_wrong, pair.difference) == (DENSE, 4, 1, -0.5)
+        assert pair.low <= pair.difference <= pair.high
+        stores.results.delete("evaluation", names[0])
+        assert reader.pairings_of([PRUNED], ("auc",)) == {}
+        keep(names[0])
+        assert reader.pairings_of([PRUNED], ("auc",)) == {(PRUNED, "sst2"): pair}
+    accuracy = reader.pairings_of([PRUNED])[PRUNED, "sst2"]
+    assert accuracy.difference == -0.25 and accuracy.newly_wrong == 1, "not the AUC's"
+    assert reader.without_outcomes() == []
+    downgrade(database, "0007")
+    with database.reading() as connection:
+        assert connection.execute(select(pairings.c.measure)).scalars().all() == ["accuracy"]
+    database.migrate()
+    assert reader.without_outcomes() == [DENSE, PRUNED] and reader.pairings_of([PRUNED], ("auc",)) == {}
+    for name in (DENSE, PRUNED):
+        assert stores.results.add_outcomes(name, documents[name])
+    assert reader.pairings_of([PRUNED], ("auc",)) == {(PRUNED, "sst2"): pair} and reader.without_outcomes() == []
+
+
 def test_label_values_are_kept_with_an_evaluation_and_can_be_added_later(stores: Stores, database: Database) -> None:
     reader = Measurements(database)
     rows = answered([(-1.0, -2.0), (-3.0, -1.0), (-2.0, -1.0), (-3.0, -0.5)])
