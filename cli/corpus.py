@@ -37,9 +37,11 @@ def run(
             read = running.corpus(spec, output, settings, report)
         if place is not None:
             place.write_text(json.dumps(read.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
-    all_of_it = "" if read.tokens >= read.asked else f" (all of it; {read.asked:,} were asked for)"
+    left_out = read.sink_tokens or 0
+    all_of_it = "" if read.tokens + left_out >= read.asked else f" (all of it; {read.asked:,} were asked for)"
     print(
-        f"{output}: {read.tokens:,} tokens{all_of_it} of {read.dataset} in {read.windows:,} windows, "
+        f"{output}: {read.tokens:,} tokens{all_of_it} of {read.dataset} in {read.windows:,} windows"
+        f"{f', {left_out:,} attention sinks left out' if left_out else ''}, "
         f"{len(read.layers)} layers of {read.neurons:,} neurons, {len(read.models)} "
         f"{'model' if len(read.models) == 1 else 'models'}, {read.seconds:.1f} s"
     )

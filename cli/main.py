@@ -382,6 +382,9 @@ def corpus(
     examples: Annotated[int, typer.Option(min=1, help="Examples kept for each neuron and sign.")] = 10,
     layers: Annotated[str | None, typer.Option(help="Only these layers, separated by commas.  [default: all]")] = None,
     writes: Annotated[bool, typer.Option(help="Whether the tokens that neurons write are computed.")] = True,
+    sinks: Annotated[
+        bool, typer.Option("--sinks", help="Count position 0 of every window and attention sinks as other tokens.")
+    ] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Also write what was read to this file.", **PATH)] = None,
     seed: Seed = 0,
     data: Data = None,
@@ -399,6 +402,7 @@ def corpus(
         "seqlen": seqlen,
         "examples": examples,
         "writes": writes,
+        "sinks": sinks,
         "seed": seed,
     }
     run(read_settings(data=data, device=device, dtype=dtype), output, document, layers=layers, file=json)

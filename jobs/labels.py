@@ -152,6 +152,7 @@ def corpus_facts(spec: Mapping[str, Any]) -> tuple[str, ...]:
         "all layers" if layers is None else f"layers {_listed(layers, MAX_ROWS)}",
         f"{spec.get('examples')} examples",
         "" if spec.get("writes", True) else "without written tokens",
+        "position 0 and sinks counted" if spec.get("sinks") else "",
         f"seed {spec.get('seed', 0)}",
         str(spec.get("dataset")),
     )

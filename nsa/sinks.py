@@ -1,4 +1,4 @@
-"""Finds the tokens that are left out of all sums: position 0 of every text, and attention sinks.
+"""Finds the tokens that are left out of all sums: position 0 of every text or window, and attention sinks.
 
 A sink is a token whose hidden state has a massive activation in the dense model: a value of at least 100 and at least
 1000 times the median magnitude of the text's hidden state in that layer (Sun, Chen, Kolter and Liu 2024, "Massive
@@ -7,7 +7,10 @@ or not it meets this rule: it attends to nothing but itself, and in models witho
 times as large as at any other token, so that it would decide Scores, means and comparisons alone.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -43,6 +46,24 @@ class SinkFinder:
         for start, found in self._found.items():
             mask[start : start + len(found)] = found.cpu().numpy()
         return mask
+
+
+class WindowSinks:
+    """Collects the sinks of one batch of windows, which are padded on the right, while their hidden states are computed
+    (`corpus/stream.py`). Position 0 is not examined, because it is left out whether or not it is a sink."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        """`lengths`: the windows' numbers of tokens, without padding."""
+        self._lengths = lengths
+        self.mask: Bool[np.ndarray, "windows tokens"] = np.zeros((len(lengths), max(lengths)), dtype=bool)
+        """Which tokens have a massive activation in any of the layers seen; position 0 and padding never."""
+
+    def see(self, hidden: Float[Tensor, "windows tokens width"]) -> None:
+        """Add one layer's hidden state of the batch."""
+        largest = torch.linalg.vector_norm(hidden[:, 1:].float(), torch.inf, dim=2)
+        for window in (largest >= LEAST).any(1).nonzero().flatten().tolist():
+            length = self._lengths[window]
+            self.mask[window, 1:length] |= massive(hidden[window, :length])[1:].cpu().numpy()
 
 
 def first_tokens(lengths: list[int]) -> Bool[np.ndarray, " tokens"]:

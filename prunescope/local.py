@@ -1,5 +1,5 @@
-"""The API functions `prune`, `evaluate`, `attribute` and `explain`, which run in this process. The arguments are
-converted to the same spec as a job's."""
+"""The API functions `prune`, `evaluate`, `attribute`, `explain` and `corpus`, which run in this process. The arguments
+are converted to the same spec as a job's."""
 
 import os
 import shutil
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from prunescope import running
 from prunescope.attributions import Attribution
+from prunescope.corpora import Corpus, open_corpus
 from prunescope.errors import Refusal, prunescope_errors
 from prunescope.explanations import Explanation, explanation
 from prunescope.inputs import calibration_source
-from prunescope.jobs.bounds import DEFAULT_PLACEBO
+from prunescope.jobs.bounds import DEFAULT_CORPUS_TOKENS, DEFAULT_PLACEBO
 from prunescope.jobs.documents import JobKind, Progress
 from prunescope.jobs.paths import expanded
-from prunescope.jobs.specs import AttributeSpec, EvaluateSpec, ExplainSpec, PruneSpec, parse_spec
+from prunescope.jobs.specs import AttributeSpec, CorpusSpec, EvaluateSpec, ExplainSpec, PruneSpec, parse_spec
 from prunescope.lm.errors import BadInput
 from prunescope.outputs import checked_folder
 from prunescope.results import Evaluation, PrunedModel, evaluation, pruned_model
@@ -254,6 +255,54 @@ def explain(
             spec = parse_spec(JobKind.EXPLAIN, {"dense": names[0], "pruned": names[1], **document})
             assert isinstance(spec, ExplainSpec)
             return explanation(running.explain(spec, target, settings, on_progress, loaded, OUTPUT), target)
+
+
+def corpus(
+    models: Sequence[Model],
+    dataset: PathLike,
+    *,
+    output: PathLike,
+    tokens: int = DEFAULT_CORPUS_TOKENS,
+    seqlen: int | None = None,
+    examples: int = 10,
+    layers: Sequence[int] | None = None,
+    writes: bool = True,
+    sinks: bool = False,
+    seed: int = 0,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
+    data: PathLike | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    on_progress: OnProgress = _silent,
+) -> Corpus:
+    """Read running text once with a dense model and any variants of it, and describe every neuron: its extreme
+    activations in context, their distribution, and the tokens that it writes.
+
+    `models`: the dense model first. `dataset`: a calibration set or a file (.txt, .jsonl). The artefact is written to
+    the folder `output`, which `open_corpus` opens again. The other arguments are fields of a corpus spec
+    (docs/corpus.md), or those of `prune`.
+
+    Raises PrunescopeError.
+    """
+    with prunescope_errors(BadInput):
+        settings = read_settings("", data=data, device=device, dtype=dtype)
+        target = checked_folder(expanded(os.fspath(output)), OUTPUT)
+        with _named(_listed(models), tokenizer) as (names, loaded):
+            document = {
+                "models": names,
+                "dataset": os.fspath(dataset),
+                "tokens": tokens,
+                "seqlen": seqlen,
+                "examples": examples,
+                "layers": None if layers is None else list(layers),
+                "writes": writes,
+                "sinks": sinks,
+                "seed": seed,
+            }
+            spec = parse_spec(JobKind.CORPUS, document)
+            assert isinstance(spec, CorpusSpec)
+            running.corpus(spec, target, settings, on_progress, loaded, OUTPUT)
+            return open_corpus(target)
 
 
 def _target(output: PathLike | None) -> Path | None:

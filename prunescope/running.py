@@ -126,11 +126,19 @@ def explain(
         return stage(spec, folder, context)
 
 
-def corpus(spec: CorpusSpec, output: Path, settings: Settings, report: Report, option: str = OUTPUT) -> "StoredCorpus":
-    """Write a corpus's artefact to the folder `output`, and return its document. Raises the exceptions of
-    `attribute`."""
-    check_outside(output, map(folder_named, spec.models), option)
-    with new_folder(output, option) as folder, stage_context(settings, report) as context:
+def corpus(
+    spec: CorpusSpec,
+    output: Path,
+    settings: Settings,
+    report: Report,
+    loaded: Loaded = NONE,
+    option: str = OUTPUT,
+) -> "StoredCorpus":
+    """Write a corpus's artefact to the folder `output`, and return its document. Errors call the output by `option`.
+    Raises the exceptions of `attribute`."""
+    named = [reference for reference in spec.models if reference not in loaded]
+    check_outside(output, map(folder_named, named), option)
+    with new_folder(output, option) as folder, stage_context(settings, report, loaded) as context:
         from prunescope.worker.corpus import corpus as read
 
         return read(spec, folder, context)

@@ -46,6 +46,7 @@ def write_made_up_corpus(
         seqlen=64,
         bos=True,
         sha256="0" * 64,
+        sink_tokens=3,
         examples=examples,
         seed=0,
         environment={"device": "cpu"},

@@ -50,6 +50,7 @@ def corpus(spec: CorpusSpec, folder: Path, context: Context) -> StoredCorpus:
         seed=spec.seed,
         layers=spec.layers,
         writes=spec.writes,
+        sinks=spec.sinks,
     )
     with Archive(folder, spec) as archive:
         read = read_corpus([partial(load, each) for each in spec.models], texts, options, archive, context.step)
@@ -69,6 +70,7 @@ def corpus(spec: CorpusSpec, folder: Path, context: Context) -> StoredCorpus:
         seqlen=read.seqlen,
         bos=read.bos,
         sha256=read.sha256,
+        sink_tokens=read.sink_tokens,
         examples=spec.examples,
         seed=spec.seed,
         environment=computed[0],

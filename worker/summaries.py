@@ -34,7 +34,7 @@ def keep_record(stores: Stores, job: Job, spec: Spec) -> None:
             explained = ListedExplanation.read(ExplanationStore(artefacts, name).document())
             stores.results.add("explanation", name, job=job.id, spec=job.spec, summary=explained.model_dump())
         case JobKind.CORPUS, _:
-            read = ListedCorpus.read(CorpusStore(artefacts, name).document)
+            read = ListedCorpus.read(CorpusStore.of(artefacts, name).document)
             stores.results.add("corpus", name, job=job.id, spec=job.spec, summary=read.model_dump())
         case _:
             raise ValueError(f"a {job.kind} job has no artefact")

@@ -26,7 +26,8 @@ class CorpusSpec(Strict):
     `models`: first the dense model, then any variants of it. `dataset`: a calibration set, or a file (.txt, .jsonl).
     `tokens` are counted at most, fewer if the text ends. `seqlen`: tokens of a window (None: 256, or the model's
     context length if that is shorter). `examples`: how many are kept for each neuron and sign. `writes`: whether the
-    tokens that neurons write are computed.
+    tokens that neurons write are computed. `sinks`: whether position 0 of every window and the dense model's attention
+    sinks are counted as other tokens.
     """
 
     models: tuple[Reference, ...] = Field(min_length=1, max_length=MAX_CORPUS_MODELS)
@@ -36,6 +37,7 @@ class CorpusSpec(Strict):
     examples: int = Field(default=10, ge=1, le=MAX_CORPUS_EXAMPLES)
     layers: Layers | None = None
     writes: bool = True
+    sinks: bool = False
     seed: Seed = 0
 
     @field_validator("models")

@@ -33,7 +33,8 @@ Load = Callable[[], LanguageModel]
 class CorpusOptions:
     """Options of a corpus. `tokens`: how many are counted at most. `seqlen`: window length in tokens, BOS included;
     None: min(SEQLEN, the model's context length). `examples`: how many are kept for each neuron and sign. `layers`:
-    None means all. `writes`: whether the tokens that neurons write are computed."""
+    None means all. `writes`: whether the tokens that neurons write are computed. `sinks`: whether position 0 of every
+    window and the dense model's attention sinks (nsa/sinks.py) are counted as any other token."""
 
     tokens: int = 100_000
     seqlen: int | None = None
@@ -41,12 +42,14 @@ class CorpusOptions:
     seed: int = 0
     layers: tuple[int, ...] | None = None
     writes: bool = True
+    sinks: bool = False
 
 
 @dataclass(frozen=True)
 class CorpusRead:
     """What was read. `tokens`: the number of counted tokens; `sampled`: how many of them the quantiles come from;
-    `sha256`: the hash of all windows."""
+    `sha256`: the hash of all windows; `sink_tokens`: the number of attention sinks beside position 0 that were left
+    out, None if sinks are counted."""
 
     layers: list[int]
     neurons: int
@@ -57,6 +60,7 @@ class CorpusRead:
     seqlen: int
     bos: bool
     sha256: str
+    sink_tokens: int | None
 
 
 class CorpusArchive(Protocol):
@@ -98,7 +102,9 @@ def read_corpus(
     report("cut windows", 0, 0, "")
     windows = cut(lm, archive.window)
     sha256 = _sha256(windows)
-    sample = draw(windows, reading_order(windows), options.seed)
+    order = reading_order(windows)
+    sample = draw(windows, order, options.seed)
+    sink_tokens: int | None = None
     known = _known(lm) if options.writes else None
     if known is not None:
         archive.vocabulary(_displayed(lm, len(known)))
@@ -116,10 +122,15 @@ def read_corpus(
                 layers=wanted,
                 examples=options.examples,
                 other=examples,
+                find_sinks=not (number or options.sinks),
                 on_batch=lambda done, total, called=called: report(called, done, total, "windows"),  # type: ignore[misc]
             )
         except NotFinite as error:
             raise NotFinite(f"{lm.reference}: {error}") from error
+        if not (number or options.sinks):
+            sink_tokens = int((statistics.sinks & windows.counted).sum())
+            sample = sample.without(statistics.sinks, windows, order)
+            windows = windows.without(statistics.sinks)
         examples = examples or (statistics.highest, statistics.lowest)
         archive.model(number, statistics, None if known is None else _written(lm, known, wanted, report))
         del lm, statistics
@@ -133,6 +144,7 @@ def read_corpus(
         seqlen,
         windows.bos,
         sha256,
+        sink_tokens,
     )
 
 
@@ -152,7 +164,15 @@ def _cut(
 ) -> Windows:
     if lm.tokenizer is None:
         raise BadInput(f"{lm.reference} has no tokenizer: put its tokenizer.json beside its weights")
-    return cut_windows(lm.tokenizer, texts, tokens=options.tokens, seqlen=seqlen, seed=options.seed, keep=keep)
+    return cut_windows(
+        lm.tokenizer,
+        texts,
+        tokens=options.tokens,
+        seqlen=seqlen,
+        seed=options.seed,
+        count_first=options.sinks,
+        keep=keep,
+    )
 
 
 def _sha256(windows: Windows) -> str:

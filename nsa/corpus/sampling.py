@@ -12,7 +12,7 @@ every activation once more, which costs more than all other statistics together.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from prunescope.nsa.corpus.windows import Windows
 
@@ -35,6 +35,19 @@ class Places:
         """The places in the windows that are read as number `first` to `last` (exclusive)."""
         low, high = np.searchsorted(self.rank, [first, last])
         return slice(int(low), int(high))
+
+    def tokens(self, windows: Windows, order: Int[np.ndarray, " windows"]) -> Int[np.ndarray, " places"]:
+        """The places as positions in the concatenation of all windows. `order` are the windows' numbers in the order of
+        reading."""
+        found: Int[np.ndarray, " places"] = windows.starts[order[self.rank]] + self.position
+        return found
+
+    def without(
+        self, sinks: Bool[np.ndarray, " tokens"], windows: Windows, order: Int[np.ndarray, " windows"]
+    ) -> "Places":
+        """The places that are not in the mask `sinks`."""
+        kept = ~sinks[self.tokens(windows, order)]
+        return Places(self.rank[kept], self.position[kept])
 
 
 def draw(windows: Windows, order: Int[np.ndarray, " windows"], seed: int, size: int = SAMPLE) -> Places:

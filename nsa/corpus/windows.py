@@ -5,13 +5,14 @@ windows, so no token is in two windows and no window has tokens of two texts. Lo
 so that a book of which only a part is needed is sampled at random places, and so that memory does not depend on the
 length of a text.
 
-Not counted are position 0 of every window (in a model without BOS it is an attention sink whose activations are far
-larger than all others) and special tokens.
+Not counted are special tokens and, unless `count_first` says so, position 0 of every window: in a model without BOS it
+is an attention sink whose activations are far larger than all others. Other attention sinks are not known before a
+model has read the windows (`Windows.without`).
 """
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -55,6 +56,10 @@ class Windows:
         """The number of counted tokens."""
         return int(self.counted.sum())
 
+    def without(self, sinks: Bool[np.ndarray, " tokens"]) -> "Windows":
+        """The same windows, in which the tokens of the mask `sinks` are not counted."""
+        return replace(self, counted=self.counted & ~sinks)
+
 
 def cut_windows(
     tokenizer: PreTrainedTokenizerBase,
@@ -64,10 +69,12 @@ def cut_windows(
     seqlen: int,
     seed: int,
     bos: str = "auto",
+    count_first: bool = False,
     keep: KeepWindow = lambda text, window: None,
 ) -> Windows:
     """Cut windows of at most `seqlen` tokens (BOS included) until `tokens` tokens are counted or the texts end. The
-    last window of a passage may be shorter; a window without a counted token is left out.
+    last window of a passage may be shorter; a window without a counted token is left out. `count_first`: whether
+    position 0 of a window is counted, unless it is a special token.
 
     Raises BadData when fewer than MIN_COUNTED tokens are counted, BadText for a lone surrogate, BadInput for a `bos`
     that the tokenizer cannot fulfil.
@@ -90,7 +97,7 @@ def cut_windows(
                 break
             window = _joined(opening, _piece(whole, place, place + length))
             mask = ~np.array(window.special, dtype=bool)
-            mask[0] = False
+            mask[0] &= count_first
             if not mask.any():
                 continue
             keep(number, window)
@@ -100,8 +107,8 @@ def cut_windows(
             total += int(mask.sum())
     if total < MIN_COUNTED:
         raise BadData(
-            f"the text has {total:,} tokens; a corpus needs at least {MIN_COUNTED:,}: give more text (position 0 of "
-            f"every window and special tokens are not counted)"
+            f"the text has {total:,} tokens; a corpus needs at least {MIN_COUNTED:,}: give more text "
+            f"({'' if count_first else 'position 0 of every window and '}special tokens are not counted)"
         )
     ends = np.cumsum([len(window) for window in ids])
     return Windows(np.concatenate(ids), np.concatenate(counted), ends, len(used), bool(start))

@@ -25,6 +25,7 @@ class CorpusDocument(CorpusSummary):
     seqlen: int  # maximum tokens of a window
     bos: bool  # whether every window begins with BOS
     sha256: str  # of the windows
+    sink_tokens: int | None  # attention sinks beside position 0 that were left out; None if they are counted
     layers: list[int]
     neurons: int  # per layer
     examples: int  # kept for each neuron and sign
@@ -91,6 +92,7 @@ class CorpusNeuron(Document):
     name: str  # "L15/N2194"
     tokens: int
     sampled: int
+    sinks: bool  # whether position 0 and attention sinks are counted
     models: list[NeuronInModel]
     previous_href: str | None
     next_href: str | None

@@ -41,7 +41,7 @@ def corpus_list(stores: Stores, *, cursor: str | None = None, limit: int = 50) -
 def corpus_document(stores: Stores, id: str) -> CorpusDocument:
     """One corpus. Raises Problem 404 if there is none with this id, Damaged if its files were changed."""
     record = stores.results.get("corpus", id)
-    stored = CorpusStore(stores.artefacts, id).document
+    stored = CorpusStore.of(stores.artefacts, id).document
     names = Names(stores, references_of(record.spec))
     return CorpusDocument.model_validate(
         {
@@ -71,22 +71,46 @@ def read_neuron(
     stores: Stores, corpus: Record, layer: int, neuron: int, variants: Sequence[str] | None = None
 ) -> CorpusNeuron:
     """One neuron of a corpus, in the dense model and in the `variants` (None: all). Raises as `corpus_neuron` does."""
-    store = CorpusStore(stores.artefacts, corpus.id)
+    store = CorpusStore.of(stores.artefacts, corpus.id)
     document = store.document
     chosen = [
         number
         for number, reference in enumerate(document.models)
         if number == 0 or variants is None or reference in variants
     ]
-    rows = [store.neuron(number, layer, neuron) for number in chosen]
     names = Names(stores, document.models)
+    models = neuron_in_models(
+        store, layer, neuron, [(number, names.link(document.models[number])) for number in chosen]
+    )
+    last = document.neurons - 1
+    return CorpusNeuron(
+        corpus=Link(label=_label(stores, corpus), href=urls.corpus(corpus.id)),
+        layer=layer,
+        neuron=neuron,
+        name=f"L{layer}/N{neuron}",
+        tokens=document.tokens,
+        sampled=document.sampled,
+        sinks=bool(corpus.spec.get("sinks")),
+        models=models,
+        previous_href=urls.corpus_neuron(corpus.id, layer, neuron - 1) if neuron > 0 else None,
+        next_href=urls.corpus_neuron(corpus.id, layer, neuron + 1) if neuron < last else None,
+        href=urls.corpus_neuron(corpus.id, layer, neuron),
+    )
+
+
+def neuron_in_models(
+    store: CorpusStore, layer: int, neuron: int, chosen: Sequence[tuple[int, Link]]
+) -> list[NeuronInModel]:
+    """One neuron of a corpus in the models `chosen`, each given by its number in the corpus and the link to it; the
+    first is the dense one. Raises Problem 404 for a neuron that was not recorded, Damaged if files were changed."""
+    document = store.document
+    rows = [store.neuron(number, layer, neuron) for number, _ in chosen]
     windows = store.windows({int(window) for row in rows for sign in SIGNS for window in row[sign]["window"]})
     ids = {int(token) for row in rows for side in ("up", "down") if document.writes for token in row[side]}
     texts = store.token_texts(ids)
-    labels = [names.label(document.models[number]) for number in chosen]
+    labels = [link.label for _, link in chosen]
     models = []
-    for place, (number, row) in enumerate(zip(chosen, rows, strict=True)):
-        reference = document.models[number]
+    for place, ((number, link), row) in enumerate(zip(chosen, rows, strict=True)):
         at = {
             sign: {labels[place]: row[sign]["value"]}
             if place
@@ -98,8 +122,8 @@ def read_neuron(
         compared = document.writes and place > 0
         models.append(
             NeuronInModel(
-                model=names.link(reference),
-                reference=reference,
+                model=link,
+                reference=document.models[number],
                 **{name: float(row[name]) for name in ("mean", "deviation", "minimum", "maximum", "density")},
                 quantiles=[
                     Quantile(share=share, value=float(value))
@@ -111,19 +135,7 @@ def read_neuron(
                 shared_down=_shared(rows[0]["down"], row["down"]) if compared else None,
             )
         )
-    last = document.neurons - 1
-    return CorpusNeuron(
-        corpus=Link(label=_label(stores, corpus), href=urls.corpus(corpus.id)),
-        layer=layer,
-        neuron=neuron,
-        name=f"L{layer}/N{neuron}",
-        tokens=document.tokens,
-        sampled=document.sampled,
-        models=models,
-        previous_href=urls.corpus_neuron(corpus.id, layer, neuron - 1) if neuron > 0 else None,
-        next_href=urls.corpus_neuron(corpus.id, layer, neuron + 1) if neuron < last else None,
-        href=urls.corpus_neuron(corpus.id, layer, neuron),
-    )
+    return models
 
 
 def _summary(stores: Stores, record: Record, names: Names) -> dict[str, object]:

@@ -114,6 +114,10 @@ SINKS = [
     Choice(value="", label="left out", note="the first token of every text, and tokens with massive hidden states"),
     Choice(value="true", label="counted", note="as any other token; the first one can decide all Scores"),
 ]
+CORPUS_SINKS = [
+    Choice(value="", label="left out", note="the first token of every window, and tokens with massive hidden states"),
+    Choice(value="true", label="counted", note="as any other token; without BOS, the first is then most examples"),
+]
 
 
 def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Sections:
@@ -392,6 +396,7 @@ def _corpus(form: JobForm, given: Mapping[str, str]) -> Sections:
         "Settings": [
             number("examples", "Examples", value="10", least="1", most="50", hint="kept for each neuron and each sign"),
             select("writes", "Tokens that neurons write", WRITES, shape="flag"),
+            select("sinks", "Position 0 and sinks", CORPUS_SINKS, shape="flag"),
             Field("layers", "Layers", shape="numbers", hint="separated by commas; empty: all"),
             number("seed", "Seed", value="0", least="0", hint="of the order of the texts and the sampled tokens"),
         ],

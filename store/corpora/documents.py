@@ -31,7 +31,8 @@ class ListedCorpus(Document):
 class StoredCorpus(ListedCorpus):
     """What was read, and how. `asked`: the tokens that were asked for; `sampled`: how many of the tokens the quantiles
     come from; `texts`: how many texts were read, in part or whole; `seqlen`: maximum tokens of a window; `bos`: whether
-    every window begins with BOS; `sha256`: the hash of the windows, which is equal for equal windows."""
+    every window begins with BOS; `sha256`: the hash of the windows, which is equal for equal windows; `sink_tokens`:
+    how many attention sinks beside position 0 were left out, None if they are counted."""
 
     format: int
     asked: int
@@ -40,6 +41,7 @@ class StoredCorpus(ListedCorpus):
     seqlen: int
     bos: bool
     sha256: str
+    sink_tokens: int | None = None
     examples: int
     seed: int
     environment: dict[str, Any]

@@ -11,7 +11,7 @@ A remote artefact is copied to the server's cache when it is first read.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,11 +35,11 @@ class StoredWindow:
 
 
 class CorpusStore:
-    """Reads one corpus. Raises Problem 404 if there is none with this id, Damaged if a file was changed."""
+    """Reads one corpus, whose files are in `folder` and whose document is `contents`. Raises Damaged if a file was
+    changed."""
 
-    def __init__(self, artefacts: Artefacts, id: str) -> None:
-        contents = artefacts.read("corpus", id, CORPUS_JSON)
-        self._folder: Path = artefacts.fetch("corpus", id)
+    def __init__(self, folder: Path, contents: bytes) -> None:
+        self._folder = folder
         try:
             found = json.loads(contents)
             if found["format"] != FORMAT:
@@ -47,6 +47,12 @@ class CorpusStore:
             self.document = StoredCorpus.model_validate(found)
         except (ValueError, KeyError, TypeError) as error:
             raise Damaged(self._folder, CORPUS_JSON, f"is not of format {FORMAT}") from error
+
+    @classmethod
+    def of(cls, artefacts: Artefacts, id: str) -> Self:
+        """Open an artefact. Raises Problem 404 if there is none with this id."""
+        contents = artefacts.read("corpus", id, CORPUS_JSON)
+        return cls(artefacts.fetch("corpus", id), contents)
 
     def neuron(self, model: int, layer: int, neuron: int) -> np.void:
         """The record of a neuron (`neurons.record_type`). Raises Problem 404 for a neuron that was not recorded."""

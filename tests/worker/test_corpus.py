@@ -53,7 +53,7 @@ def test_the_artefact_holds_what_the_numerics_give(tiny_root: Path, tmp_path: Pa
     windows = cut_windows(lm.tokenizer, texts, tokens=1200, seqlen=40, seed=0)
     found = stream(lm.model, windows, draw(windows, reading_order(windows), 0), layers=[0, 1], examples=3)
     written = Writer(lm.model, np.ones(300, dtype=bool)).layer(1)
-    store = CorpusStore(artefacts, "c3" * 8)
+    store = CorpusStore.of(artefacts, "c3" * 8)
     assert store.document == document
     assert (document.tokens, document.windows, document.texts) == (windows.tokens, len(windows.ends), windows.texts)
     assert document.bos and document.seqlen == 40 and document.layers == [0, 1]

@@ -24,6 +24,22 @@ def all_activations(model: PreTrainedModel, windows: Windows) -> list[list[np.nd
     return found
 
 
+def sinks_of(model: PreTrainedModel, windows: Windows) -> np.ndarray:
+    """The mask of the attention sinks, position 0 excepted: a value of at least 100 and of 1000 times the window's
+    median magnitude, in the input of any layer but the first [tokens]."""
+    found = np.zeros(len(windows.ids), dtype=bool)
+    layers = len(decoder_layers(model))
+    for start, end in zip(windows.starts, windows.ends, strict=True):
+        with torch.no_grad():
+            ids = torch.tensor([windows.ids[start:end].tolist()])
+            states = model(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
+        for state in states[1:layers]:
+            magnitudes = state[0].abs().numpy()
+            least = max(100.0, 1000 * float(np.quantile(magnitudes, 0.5, method="inverted_cdf")))
+            found[start + 1 : end] |= magnitudes.max(1)[1:] >= least
+    return found
+
+
 def counted_of(windows: Windows) -> list[np.ndarray]:
     """The mask of the counted tokens of each window."""
     return [windows.counted[start:end] for start, end in zip(windows.starts, windows.ends, strict=True)]

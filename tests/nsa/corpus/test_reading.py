@@ -60,6 +60,22 @@ def test_each_model_reads_the_same_windows() -> None:
     assert not np.array_equal(dense.mean, variant.mean)
 
 
+def test_sinks_are_those_of_the_dense_model() -> None:
+    dense, plain = lm(), lm()
+    room = int(dense.tokenizer.convert_tokens_to_ids("Ġroom"))  # type: ignore[union-attr]
+    dense.model.get_input_embeddings().weight[room, 3] = 5000.0  # type: ignore[index]
+    (counting, _), (found, kept) = (
+        read(lambda: dense, lambda: plain, options=replace(OPTIONS, sinks=sinks)) for sinks in (True, False)
+    )
+    rooms = sum(window.ids[1:].count(room) for _, window in kept.windows)
+    assert counting.sink_tokens is None and found.sink_tokens == rooms > 10
+    assert found.tokens == found.sampled == counting.tokens - rooms
+    for statistics, _ in kept.models:
+        for examples in (statistics.highest, statistics.lowest):
+            for window, position in zip(examples.windows.ravel(), examples.positions.ravel(), strict=True):
+                assert window < 0 or kept.windows[window][1].ids[position] != room
+
+
 def test_tokens_that_neurons_write_are_computed_on_request() -> None:
     kept = read(lm)[1]
     assert kept.words[0] == "<s>" and len(kept.words) == VOCABULARY

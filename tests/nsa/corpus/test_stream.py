@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from prunescope.lm.architecture import decoder_layers, weight_view
 from prunescope.lm.errors import Cancelled, NotFinite
+from prunescope.nsa.corpus import stream as streaming
 from prunescope.nsa.corpus.sampling import QUANTILES, draw
 from prunescope.nsa.corpus.statistics import NONE
 from prunescope.nsa.corpus.stream import reading_order, stream
 from prunescope.nsa.corpus.windows import Windows
 from tests.models import NEURONS, tiny, tiny_longrope
-from tests.nsa.corpus.plain import all_activations, best_examples, counted_of
+from tests.nsa.corpus.plain import all_activations, best_examples, counted_of, sinks_of
 
 FAMILIES = ("llama", "opt", "gpt2", "gpt_neox", "phi3", "falcon")
 
@@ -62,6 +64,66 @@ def test_statistics_are_those_of_all_activations(family: str, batch_tokens: int)
                     assert counted[window][position]
                     np.testing.assert_allclose(values[window][position, neuron], value, **close)
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def loud(family: str) -> PreTrainedModel:
+    """A tiny model in which token 7 has a massive hidden state."""
+    model = tiny(family)
+    model.get_input_embeddings().weight[7, 3] = 5000.0  # type: ignore[index]
+    return model
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize("batch_tokens", [1, 64, 4096])
+def test_attention_sinks_are_left_out(family: str, batch_tokens: int) -> None:
+    model, windows = loud(family), random_windows()
+    places = [
+        0,
+        3,
+        29,
+        38,
+        88,
+    ]  # 0 begins a window, 29 ends one, 38 ends a shorter one
+    windows.ids[places] = 7
+    order = reading_order(windows)
+    sample, options = draw(windows, order, 0, 90), {"layers": [0, 1], "examples": 4, "batch_tokens": batch_tokens}
+    found = stream(model, windows, sample, find_sinks=True, **options)  # type: ignore[arg-type]
+    expected = sinks_of(model, windows)
+    np.testing.assert_array_equal(found.sinks, expected)
+    assert expected[places[1:]].all() and not expected[0]
+    kept = sample.without(expected, windows, order)
+    assert 0 < len(kept.rank) < len(sample.rank)
+    told = stream(model, windows.without(expected), kept, **options)  # type: ignore[arg-type]
+    assert not told.sinks.any()
+    for name in ("mean", "deviation", "minimum", "maximum", "density", "quantiles"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(told, name), name)
+    for one, other in ((found.highest, told.highest), (found.lowest, told.lowest)):
+        for name in ("values", "windows", "positions"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
+
+
+def test_without_sinks_nothing_is_left_out() -> None:
+    model, windows = tiny("llama"), random_windows()
+    sample = draw(windows, reading_order(windows), 0)
+    plain, found = (stream(model, windows, sample, layers=[1], examples=3, find_sinks=each) for each in (False, True))
+    assert not found.sinks.any()
+    np.testing.assert_array_equal(plain.mean, found.mean)
+    np.testing.assert_array_equal(plain.highest.positions, found.highest.positions)
+
+
+def test_the_activations_of_a_batch_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "MAX_KEPT_BYTES", 40 * 2 * NEURONS * 4)  # of 40 tokens
+    windows, seen = random_windows(), list[int]()
+    stream(
+        tiny("llama"),
+        windows,
+        draw(windows, reading_order(windows), 0),
+        layers=[0, 1],
+        examples=2,
+        find_sinks=True,
+        on_batch=lambda done, total: seen.append(done),
+    )
+    assert seen == [1, 2, 3, 4, 6, 8]
 
 
 def test_only_the_layers_asked_for() -> None:

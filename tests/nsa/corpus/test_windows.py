@@ -74,6 +74,21 @@ def test_without_bos_position_0_is_not_counted() -> None:
     assert found.ids[found.starts[0]] != 0
 
 
+def test_position_0_is_counted_on_request_unless_it_is_a_special_token() -> None:
+    for bos, counted in (("never", True), ("auto", False)):
+        found = cut_windows(TOKENIZER, TEXTS, tokens=1000, seqlen=40, seed=0, bos=bos, count_first=True)
+        assert (found.counted[found.starts] == counted).all()
+        assert found.counted[found.starts + 1].all()
+
+
+def test_tokens_that_are_left_out_later_are_not_counted() -> None:
+    found = cut_windows(TOKENIZER, TEXTS, tokens=1000, seqlen=40, seed=0)
+    sinks = np.arange(len(found.ids)) % 7 == 0
+    kept = found.without(sinks)
+    assert not kept.counted[sinks].any() and kept.tokens == (found.counted & ~sinks).sum()
+    np.testing.assert_array_equal(kept.counted[~sinks], found.counted[~sinks])
+
+
 def test_all_of_a_text_that_is_shorter_than_asked() -> None:
     found = cut_windows(TOKENIZER, TEXTS, tokens=10**9, seqlen=64, seed=0)
     assert found.texts == len(TEXTS)

@@ -1,5 +1,6 @@
 """Corpora: the list, one corpus, one neuron as page and document, removal; and a neuron's page in an attribution."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
+from prunescope.store.artefacts.manifest import write_manifest
+from prunescope.store.corpora.documents import CORPUS_JSON
 from prunescope.store.corpora.neurons import file_name
 from tests.server.conftest import ATTRIBUTION, CORPUS, OTHER_PRUNED, PRUNED, add_corpus, add_model
 from tests.server.made_up import MadeUp
@@ -49,6 +52,16 @@ def test_one_corpus(client: TestClient, corpus: Path) -> None:
     text = text_of(client, PAGE)
     assert "2,000 (all of the text; 10,000 were asked for)" in text
     assert "4 of at most 64 tokens, each begins with BOS, from 4 texts" in text
+    assert document["sink_tokens"] == 3
+    assert "left out position 0 of every window, special tokens, and 3 attention sinks" in text
+
+
+def test_sinks_that_were_left_out_are_no_sign_that_the_text_ended(client: TestClient, corpus: Path) -> None:
+    document = json.loads((corpus / CORPUS_JSON).read_text())
+    (corpus / CORPUS_JSON).write_text(json.dumps({**document, "sink_tokens": 8000}))
+    write_manifest(corpus)
+    text = text_of(client, PAGE)
+    assert "8,000 attention sinks" in text and "all of the text" not in text
 
 
 def test_one_neuron(client: TestClient, corpus: Path) -> None:

@@ -25,7 +25,7 @@ def artefacts(tmp_path: Path) -> Artefacts:
 
 
 def test_one_neuron(artefacts: Artefacts) -> None:
-    store = CorpusStore(artefacts, ID)
+    store = CorpusStore.of(artefacts, ID)
     row = store.neuron(1, 1, 2)
     assert float(row["mean"]) == pytest.approx(0.1 * 2.2 * 0.75)
     assert row["highest"]["window"].tolist() == [1, 2]
@@ -39,7 +39,7 @@ def test_one_neuron(artefacts: Artefacts) -> None:
 @pytest.mark.parametrize(("layer", "neuron"), [(2, 0), (0, 3), (-1, 0), (0, -1)])
 def test_a_neuron_that_was_not_recorded(artefacts: Artefacts, layer: int, neuron: int) -> None:
     with pytest.raises(Problem, match=f"L{layer}/N{neuron} was not recorded; .* layers 0, 1 with neurons 0 to 2") as it:
-        CorpusStore(artefacts, ID).neuron(0, layer, neuron)
+        CorpusStore.of(artefacts, ID).neuron(0, layer, neuron)
     assert it.value.status == 404
 
 
@@ -47,14 +47,14 @@ def test_without_written_tokens_there_is_no_vocabulary(tmp_path: Path) -> None:
     artefacts = Artefacts(tmp_path)
     with artefacts.staging("corpus", ID) as folder:
         write_made_up_corpus(folder, ["demo"], writes=False)
-    store = CorpusStore(artefacts, ID)
+    store = CorpusStore.of(artefacts, ID)
     assert store.token_texts({1}) == {}
     assert "up" not in store.neuron(0, 0, 0).dtype.names
 
 
 def test_there_is_no_such_corpus(tmp_path: Path) -> None:
     with pytest.raises(Problem) as caught:
-        CorpusStore(Artefacts(tmp_path), ID)
+        CorpusStore.of(Artefacts(tmp_path), ID)
     assert caught.value.status == 404
 
 
@@ -64,7 +64,7 @@ def test_a_changed_record_is_noticed_and_its_neighbours_are_read(artefacts: Arte
     stored = np.load(path / file_name(0), mmap_mode="r+")
     stored[1, 1]["mean"] = 7
     stored.flush()
-    store = CorpusStore(artefacts, ID)
+    store = CorpusStore.of(artefacts, ID)
     with pytest.raises(Damaged, match=r"model-0.npy is not what was written \(neuron 1\)"):
         store.neuron(0, 1, 1)
     assert store.neuron(0, 1, 2) is not None
@@ -76,7 +76,7 @@ def test_a_truncated_file_is_noticed(artefacts: Artefacts, name: str) -> None:
     assert path is not None
     (path / name).write_bytes((path / name).read_bytes()[:40])
     with pytest.raises(Damaged):
-        store = CorpusStore(artefacts, ID)
+        store = CorpusStore.of(artefacts, ID)
         store.neuron(0, 1, 2)
         store.windows({3})
         store.token_texts({39})
