@@ -108,6 +108,7 @@ bench-words: install
 
 bench-calibration: install
 	$(PY) -m benchmarks.calibration demo --output $(RESULTS)/calibration-demo.json --document docs/results.md
+	$(PY) -m benchmarks.tail demo --output $(RESULTS)/tail-demo.json --document docs/results.md
 
 # The lock is what a fresh environment resolves to, written down. It names torch's release without its local label.
 lock:

@@ -7,11 +7,14 @@ In one run, part after part:
 
     recording   the pass over the texts with and without recording, alternately, for a random-weight model of --shape
                 and for the demo model (`benchmarks.recording`)
-    store       a made-up attribution of Llama-2-7B's size through the project's own store: written, scored with 1000
-                redraws, compared with a pruned variant, and what it takes on disk (`benchmarks.made_attribution`)
+    store       a made-up attribution of Llama-2-7B's size through the project's own store: written, scored and compared
+                with a pruned variant for the influential words and 200 draws of placebo words, and what it takes on
+                disk (`benchmarks.made_attribution`)
     reading     latency of one neuron's document from a real server on loopback at 100 requests per second, and the
                 transferred size of a neuron's page (`benchmarks.serving`); needs `store`
     memory      peak memory of recording 10, 50 and 200 texts, each in its own process
+
+With --parts, the tables of other parts are not repeated: they have a mark of their own in the document.
 
 It needs about 5 GB of free disk below --work, and twice a model's size for --shape.
 """
@@ -19,14 +22,14 @@ It needs about 5 GB of free disk below --work, and twice a model's size for --sh
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.budgets import attribution_checked
+from benchmarks.budgets import attribution_checked, drawn, statistics_seconds
 from benchmarks.clocks import CLOCKS
 from benchmarks.machine import described, machine
 from benchmarks.made_attribution import SPEC as MADE_SPEC
@@ -44,6 +47,8 @@ ID = "a7" * 8
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     device = choose_device(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     facts = machine(device)
     print(described(facts), flush=True)
     options.work.mkdir(parents=True, exist_ok=True)
@@ -60,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = markdown(document)
     print(f"\n{lines}")
     if options.document:
-        insert(options.document, f"attribution {device.type}", lines)
+        parts = "" if set(options.parts) == set(PARTS) else f" {' '.join(options.parts)}"
+        insert(options.document, f"attribution{parts} {device.type}", lines)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -73,8 +79,8 @@ def _measured(options: argparse.Namespace, device: torch.device, work: Path) -> 
         found["recording"] = _recording(options, device, work)
     if "store" in options.parts:
         home, shape = work / "home", (options.layers, options.neurons)
-        size = Size(*shape, options.texts, options.tokens, options.permutations)
-        found["store"] = _store(size, home / "artefacts" / "attributions" / ID, device)
+        size = Size(*shape, options.texts, options.tokens, options.permutations, options.placebo)
+        found["store"] = _store(size, home / "artefacts" / "attributions" / ID, device, CLOCKS[options.clock])
         summary = found["store"].pop("summary")
         if "reading" in options.parts:
             from benchmarks import serving  # a machine with a GPU need not have what a server needs
@@ -104,10 +110,10 @@ def _recording(options: argparse.Namespace, device: torch.device, work: Path) ->
     return found
 
 
-def _store(size: Size, folder: Path, device: torch.device) -> dict[str, Any]:
+def _store(size: Size, folder: Path, device: torch.device, clock: Callable[[], float]) -> dict[str, Any]:
     tokenizer = load("demo", device="cpu").tokenizer
     assert tokenizer is not None
-    found = make(folder, tokenizer, size, device)
+    found = make(folder, tokenizer, size, device, clock)
     print("store:", *(f"{step} {took:.1f} s" for step, took in found["seconds"].items()), flush=True)
     return found
 
@@ -118,12 +124,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shape", choices=SHAPES, default="small", help="the model that is recorded beside the demo's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--rounds", type=int, default=21, help="recording passes, each between two plain ones")
-    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="of recording; cpu: on a CPU that is shared")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="of recording and store; cpu: on a CPU that is shared"
+    )
     parser.add_argument("--layers", type=int, default=Size.layers, help="of the made-up attribution")
     parser.add_argument("--neurons", type=int, default=Size.neurons, help="of a layer of it")
     parser.add_argument("--texts", type=int, default=Size.texts)
     parser.add_argument("--tokens", type=int, default=Size.tokens, help="of a text")
-    parser.add_argument("--permutations", type=int, default=Size.permutations)
+    parser.add_argument("--placebo", type=int, default=Size.placebo, help="draws of placebo words; 0: of tokens")
+    parser.add_argument("--permutations", type=int, default=Size.permutations, help="draws of tokens with --placebo 0")
+    parser.add_argument("--threads", type=int, help="threads of the computation; default: as many as torch takes")
     parser.add_argument("--requests", type=int, default=1000, help="for neurons' documents")
     parser.add_argument("--rate", type=float, default=100, help="requests a second")
     parser.add_argument("--pages", type=int, default=100, help="neurons' pages, one after another")
@@ -201,10 +211,11 @@ def _store_shown(store: Mapping[str, Any]) -> list[str]:
     rows = [
         ["writing as recording does, both variants, s", f"{seconds['record']:.1f}"],
         ["bringing into the store's form, both variants, s", f"{seconds['store']:.1f}"],
-        [f"scoring all neurons with {size['permutations']} redraws, s", f"{seconds['score']:.1f}"],
-        ["the same for a million redraws of a neuron, s", f"{store['score_seconds_per_million_redraws']:.3f}"],
+        [f"scoring all neurons with {drawn(size)}, s", f"{seconds['score']:.1f}"],
+        ["the same for a million draws of a neuron, s", f"{store['score_seconds_per_million_draws']:.3f}"],
         ["choosing controls and summing their dense activations, s", f"{seconds['controls']:.1f}"],
         ["comparing with the pruned variant, s", f"{seconds['compare']:.1f}"],
+        ["scoring, controls and comparison, s", f"{statistics_seconds(seconds):.1f}"],
         ["activations on disk, MB", f"{kept['activations'] / 1e6:.1f}"],
         ["bytes of a neuron at a token", f"{store['bytes_per_neuron_token']:.3f}"],
         ["everything else on disk, MB", f"{kept['tables'] / 1e6:.1f}"],

@@ -3,7 +3,8 @@
     python -m benchmarks.calibration demo --output benchmarks/results/calibration-demo.json --document docs/results.md
     python -m benchmarks.calibration MODEL --task sst2 --data DIR --name SmolLM2 --trials 40 --seeds 4 --causal 0
 
-Three null hypotheses, each at a nominal level of 5 %:
+First the real words: the neurons with p and q below 0.05, and how much further the top neurons fell than their
+controls, beside the placebo draws. Then three null hypotheses, each at a nominal level of 5 %:
 
     random words   words drawn at random take the place of the influential ones: the share of neurons with p < 0.05 and
                    with q < 0.05, and the share of word sets with p < 0.05 for "top neurons fell further than controls"
@@ -17,9 +18,11 @@ Three null hypotheses, each at a nominal level of 5 %:
 import argparse
 import copy
 import json
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ from prunescope.lm.loading import LanguageModel, load
 from prunescope.nsa.causal import output_norms
 from prunescope.nsa.counted import CountedTokens
 from prunescope.nsa.preparation import Options
+from prunescope.nsa.statistics import MEAN
 from prunescope.pruning.calibration import calibration_windows
 from prunescope.pruning.patterns import parse_pattern
 from prunescope.pruning.walk import prune
@@ -48,12 +52,20 @@ CONTROLS = ("activation-matched", "random")
 
 @dataclass(frozen=True)
 class Share:
-    """The share of `trials` in which p was below the nominal level; for neurons the mean share over the trials."""
+    """The share of `trials` in which p was below the nominal level; for neurons the mean share over the trials.
+    `p_values`: those of the headlines, which are uniform on 0 to 1 under an exact null hypothesis."""
 
     null: str
     what: str
     value: float
     trials: int
+    p_values: tuple[float, ...] = ()
+
+    @classmethod
+    def of_headlines(cls, null: str, what: str, p_values: Sequence[float | None]) -> "Share":
+        """The share of headlines whose p is below the nominal level; an undefined p is not."""
+        known = tuple(p for p in p_values if p is not None)
+        return cls(null, what, sum(p < NOMINAL for p in known) / len(p_values), len(p_values), known)
 
     @property
     def kept(self) -> bool:
@@ -62,14 +74,19 @@ class Share:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _options(arguments)
+    options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     facts = machine(torch.device("cpu"))
     print(described(facts), flush=True)
     lm = load(options.model)
     began = time.monotonic()
-    words = Options(source=options.words, placebo=options.placebo, seed=0)
+    layers = None if options.layers is None else tuple(options.layers)
+    words = Options(source=options.words, placebo=options.placebo, layers=layers, seed=0)
     recorded = Recorded.of(lm, rows_of_task(options.task, options.texts, options.data), words)
+    for name, lm_of in _variants(lm, options):
+        recorded.add(name, lm_of())
+        print(f"recorded {name}", flush=True)
+    observed = _observed(recorded)
     shares = [*_random_words(recorded, options), *_placebos(recorded, options), *_random_sets(recorded, options)]
     document = {
         "benchmark": "calibration",
@@ -79,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seconds": round(time.monotonic() - began, 1),
         "nominal": NOMINAL,
         "accepted": ACCEPTED,
+        "observed": observed,
         "shares": [{**vars(share), "kept": share.kept} for share in shares],
     }
     text = markdown(document)
@@ -90,45 +108,103 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The shares as a Markdown table below the command."""
+    """The numbers of the real words and the shares as Markdown tables below the command."""
+    seen = document["observed"]
+    drops = [
+        [
+            name,
+            f"{100 * one['difference']:.1f} points",
+            f"{one['p']:.2g}",
+            f"{100 * one['placebo_mean']:.1f} ± {100 * one['placebo_deviation']:.1f} points",
+            f"{one['placebo_above_zero']:.0%}",
+        ]
+        for name, one in seen["headlines"].items()
+    ]
     rows = [
-        [share["null"], share["what"], f"{share['value']:.1%}", str(share["trials"]), "yes" if share["kept"] else "no"]
+        [
+            share["null"],
+            share["what"],
+            f"{share['value']:.1%}",
+            f"{np.mean(share['p_values']):.2f}" if share["p_values"] else "",
+            str(share["trials"]),
+            "yes" if share["kept"] else "no",
+        ]
         for share in document["shares"]
     ]
-    head = ("null hypothesis", "p < 0.05 for", "share", "trials", f"at most {document['accepted']:.0%}")
-    return f"`{document['command']}` ({document['seconds']:.0f} s)\n\n{table(head, rows)}"
+    head = ("null hypothesis", "p < 0.05 for", "share", "mean p", "trials", f"at most {document['accepted']:.0%}")
+    return "\n\n".join(
+        [
+            f"`{document['command']}` ({document['seconds']:.0f} s)",
+            f"With the real words, {seen['p']:,} of {seen['ranked']:,} ranked neurons have p < 0.05, and {seen['q']:,} "
+            "have q < 0.05. Top neurons beside activation-matched controls:",
+            table(("variant", "difference", "p", "placebo words' difference", "of these, above zero"), drops),
+            "Where there is nothing to find:",
+            table(head, rows),
+        ]
+    )
+
+
+def _variants(lm: LanguageModel, options: argparse.Namespace) -> list[tuple[str, Callable[[], LanguageModel]]]:
+    """Every way of pruning and every placebo, by name, with a function that returns the model."""
+    folders = dict(each.split("=", 1) for each in options.pruned)
+    return [
+        (name, partial(load, folders[name]) if name in folders else partial(_pruned, lm, *way, 0, options))
+        for way in (*WAYS, *PLACEBOS)
+        for name in [" ".join(way)]
+    ]
+
+
+def _observed(recorded: Recorded) -> dict[str, Any]:
+    """The numbers of neurons with a small p and q, and the headline of every variant, with the real words."""
+    found, base = recorded.scored(recorded.prepared, 0)
+    ranked = found.arrays["rank"] > 0
+    headlines = {}
+    for name in recorded.variants:
+        apart = recorded.headline(name, recorded.prepared, base)
+        drawn = apart.placebo[:, 0][np.isfinite(apart.placebo[:, 0])]
+        headlines[name] = {
+            "difference": apart.observed[0],
+            "p": apart.p_values[0],
+            "placebo_mean": float(drawn.mean()),
+            "placebo_deviation": float(drawn.std(ddof=1)),
+            "placebo_above_zero": float((drawn > 0).mean()),
+        }
+    few = {
+        kind: int((found.arrays[name][ranked] < NOMINAL).sum()) for kind, name in (("p", "p_value"), ("q", "q_value"))
+    }
+    return {"ranked": int(ranked.sum()), **few, "headlines": headlines}
 
 
 def _random_words(recorded: Recorded, options: argparse.Namespace) -> list[Share]:
     """The shares of neurons and of headlines with random words, for every way of pruning and every placebo."""
-    folders = dict(each.split("=", 1) for each in options.pruned)
-    variants = [" ".join(way) for way in (*WAYS, *PLACEBOS)]
-    for way, name in zip((*WAYS, *PLACEBOS), variants, strict=True) if options.trials else ():
-        recorded.add(name, load(folders[name]) if name in folders else _pruned(recorded.lm, *way, 0, options))
-        print(f"recorded {name}", flush=True)
+    if not options.trials:
+        return []
     neurons: dict[str, list[float]] = {"p": [], "q": []}
-    headlines: dict[tuple[str, str], list[float]] = {(name, kind): [] for name in variants for kind in CONTROLS}
+    headlines: dict[tuple[str, str], list[float | None]] = {
+        (name, kind): [] for name in recorded.variants for kind in CONTROLS
+    }
+    began = time.monotonic()
     for trial in range(options.trials):
+        if time.monotonic() - began > 60 * options.minutes:
+            break
         prepared = recorded.with_random_words(np.random.default_rng([7, trial]))
         found, base = recorded.scored(prepared, trial)
         ranked = found.arrays["rank"] > 0
-        for kind, name in (("p", "p_value"), ("q", "q_value")):
-            neurons[kind].append(float((found.arrays[name][ranked] < NOMINAL).mean()))
-        for name in variants:
+        for kind, array in (("p", "p_value"), ("q", "q_value")):
+            neurons[kind].append(float((found.arrays[array][ranked] < NOMINAL).mean()))
+        for name in recorded.variants:
             for kind, p in zip(CONTROLS, recorded.headline(name, prepared, base).p_values, strict=True):
-                headlines[name, kind].append(np.nan if p is None else p)
+                headlines[name, kind].append(p)
         print(f"words {trial + 1} of {options.trials}: {neurons['p'][-1]:.1%} of neurons", flush=True)
-    shares = {
-        **{f"neurons ({kind})": np.array(values) for kind, values in neurons.items()},
-        **{
-            f"{name}: top neurons fell further than {kind} controls": np.array(values) < NOMINAL
-            for (name, kind), values in headlines.items()
-        },
-    }
     return [
-        Share("random words", what, float(values.mean()), options.trials)
-        for what, values in shares.items()
-        if len(values)
+        *(
+            Share("random words", f"neurons ({kind})", float(np.mean(values)), len(values))
+            for kind, values in neurons.items()
+        ),
+        *(
+            Share.of_headlines("random words", f"{name}: top neurons fell further than {kind} controls", values)
+            for (name, kind), values in headlines.items()
+        ),
     ]
 
 
@@ -139,21 +215,18 @@ def _placebos(recorded: Recorded, options: argparse.Namespace) -> list[Share]:
     _, base = recorded.scored(recorded.prepared, 0)
     shares = []
     for method, pattern in PLACEBOS:
-        few: dict[str, list[bool]] = {kind: [] for kind in CONTROLS}
+        found: dict[str, list[float | None]] = {kind: [] for kind in CONTROLS}
         for seed in range(1, options.seeds + 1):
-            recorded.add("placebo", _pruned(recorded.lm, method, pattern, seed, options))
-            found = recorded.headline("placebo", recorded.prepared, base).p_values
-            for kind, p in zip(CONTROLS, found, strict=True):
-                few[kind].append(p is not None and p < NOMINAL)
-            print(f"{method} {pattern}, seed {seed}: p = {found}", flush=True)
+            name = f"{method}, seed {seed}"
+            recorded.add(name, _pruned(recorded.lm, method, pattern, seed, options))
+            p_values = recorded.headline(name, recorded.prepared, base).p_values
+            recorded.remove(name)
+            for kind, p in zip(CONTROLS, p_values, strict=True):
+                found[kind].append(p)
+            print(f"{method} {pattern}, seed {seed}: p = {p_values}", flush=True)
         shares += [
-            Share(
-                f"{method} {pattern}",
-                f"top neurons fell further than {kind} controls",
-                float(np.mean(each)),
-                options.seeds,
-            )
-            for kind, each in few.items()
+            Share.of_headlines(f"{method} {pattern}", f"top neurons fell further than {kind} controls", each)
+            for kind, each in found.items()
         ]
     return shares
 
@@ -164,8 +237,9 @@ def _random_sets(recorded: Recorded, options: argparse.Namespace) -> list[Share]
         return []
     lm = recorded.lm
     found, _ = recorded.scored(recorded.prepared, 0)
-    layers = recorded.prepared.layers
-    means = np.stack([recorded.archive.kept("spread/dense", layer)[:, 0] for layer in layers])
+    means = np.full(found.arrays["rank"].shape, np.nan)
+    for layer in recorded.prepared.layers:
+        means[layer] = recorded.archive.kept("spread/dense", layer)[:, MEAN]
     assert lm.tokenizer is not None
     rows = questionnaires([options.task], data=options.data, limit=options.causal_rows)[options.task]
     ablations = Ablations(lm, Task(options.task, rows), means, CountedTokens(lm.model, lm.tokenizer.all_special_ids))
@@ -195,7 +269,7 @@ def _pruned(lm: LanguageModel, method: str, pattern: str, seed: int, options: ar
     return made
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="demo or a folder")
     parser.add_argument("--name", help="the model's name in tables; default: the model")
@@ -203,7 +277,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--texts", type=int, default=40, help="number of texts")
     parser.add_argument("--words", default="gradient", help="source of the influential words")
     parser.add_argument("--placebo", type=int, default=200, help="draws of placebo words")
+    parser.add_argument("--layers", type=int, nargs="+", help="layers of the neurons; default: all")
     parser.add_argument("--trials", type=int, default=100, help="sets of random words")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no further set of random words after these")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of every placebo model")
     parser.add_argument("--causal", type=int, default=40, help="random sets of neurons in the causal test")
     parser.add_argument("--causal-neurons", type=int, nargs="+", default=[1000], help="sizes of the sets")
@@ -216,14 +292,24 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2, help="threads of the computation")
     parser.add_argument("--output", type=Path, help="the results as JSON")
     parser.add_argument("--document", type=Path, help="a Markdown file with marks for the table")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _command(options: argparse.Namespace) -> str:
-    data = " --data DIR" if options.data else ""
-    named = f"python -m benchmarks.calibration {options.name or options.model}"
-    counts = f"--texts {options.texts} --placebo {options.placebo} --trials {options.trials} --seeds {options.seeds}"
-    return f"{named} --task {options.task} --words {options.words} {counts} --causal {options.causal}{data}"
+    """The benchmark's command line, without default values and paths."""
+    default, more = _parser().get_default, ""
+    for name, value in vars(options).items():
+        if name in ("model", "name", "output", "document") or value == default(name):
+            continue
+        match name:
+            case "data":
+                shown = "DIR"
+            case "pruned":
+                shown = " ".join(f'"{each.split("=")[0]}=FOLDER"' for each in value)
+            case _:
+                shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        more += f" --{name.replace('_', '-')} {shown}"
+    return f"python -m benchmarks.calibration {options.name or options.model}{more}"
 
 
 if __name__ == "__main__":

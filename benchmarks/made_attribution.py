@@ -7,7 +7,7 @@ for a neuron of a gated MLP, because its distribution determines how well it com
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ class Size:
     tokens: int = 170
     permutations: int = 1000
     placebo: int = 200
+
+    @property
+    def draws(self) -> int:
+        """The number of draws from which p comes: of placebo words or, without them, of tokens."""
+        return self.placebo or self.permutations
 
     @property
     def values(self) -> int:
@@ -113,8 +118,14 @@ class Activations:
         return made
 
 
-def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: torch.device) -> dict[str, Any]:
-    """Write the attribution to `folder`. Returns the seconds of each step and its size in bytes."""
+def make(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    size: Size,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Any]:
+    """Write the attribution to `folder`. Returns the seconds of each step by the clock, and its size in bytes."""
     work, activations = prepared(tokenizer, size), Activations(size)
     options = Options(placebo=size.placebo, permutations=size.permutations)
     shape = (size.layers, size.neurons)
@@ -133,20 +144,20 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
         layers=size.layers,
         neurons=size.neurons,
     ) as writer:
-        _written(writer, DENSE, activations, work, seconds)
-        began = time.perf_counter()
+        _written(writer, DENSE, activations, work, seconds, clock)
+        began = clock()
         matched = match(writer, DENSE, work, options, shape, device, silent)
-        seconds["score"] = time.perf_counter() - began
+        seconds["score"] = clock() - began
         arrays = matched.arrays
         arrays["sinks"] = work.positions.sink_mask
-        began = time.perf_counter()
+        began = clock()
         against = baseline(writer, DENSE, work, options, matched.tops, device)
-        seconds["controls"] = time.perf_counter() - began
+        seconds["controls"] = clock() - began
         writer.close(DENSE)
-        _written(writer, PRUNED, activations, work, seconds)
-        began = time.perf_counter()
+        _written(writer, PRUNED, activations, work, seconds, clock)
+        began = clock()
         compared = compare(writer, PRUNED, work, options, arrays, against, device, silent)
-        seconds["compare"] = time.perf_counter() - began
+        seconds["compare"] = clock() - began
         writer.close(PRUNED)
         for side in ("in", "out"):
             arrays[f"masked_{side}/{PRUNED}"] = np.full(shape, 0.5, np.float32)
@@ -160,7 +171,7 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
     return {
         "size": vars(size) | {"variants": 2, "influential_tokens": influential, "words": len(work.positions.words)},
         "seconds": seconds,
-        "score_seconds_per_million_redraws": 1e6 * seconds["score"] / (size.layers * size.neurons * size.permutations),
+        "score_seconds_per_million_draws": 1e6 * seconds["score"] / (size.layers * size.neurons * size.draws),
         "bytes": kept,
         "bytes_per_neuron_token": kept["activations"] / (2 * size.values),
         "summary": json.loads(json.dumps(tables["summary"])),
@@ -168,20 +179,25 @@ def make(folder: Path, tokenizer: PreTrainedTokenizerBase, size: Size, device: t
 
 
 def _written(
-    writer: ActivationWriter, variant: str, activations: Activations, work: Prepared, seconds: dict[str, float]
+    writer: ActivationWriter,
+    variant: str,
+    activations: Activations,
+    work: Prepared,
+    seconds: dict[str, float],
+    clock: Callable[[], float],
 ) -> None:
     """Write one variant batch by batch, as recording does, then convert it to its final layout."""
     layers = [activations.of(variant, layer) for layer in work.layers]
-    began = time.perf_counter()
+    began = clock()
     for start, stop in _spans(work):
         for layer in work.layers:
             writer.write(variant, layer, start, layers[layer][start:stop])
-    recorded = time.perf_counter()
+    recorded = clock()
     for layer in work.layers:
         for _ in writer.blocks(variant, layer):
             pass
     seconds["record"] += recorded - began
-    seconds["store"] += time.perf_counter() - recorded
+    seconds["store"] += clock() - recorded
 
 
 def _spans(work: Prepared) -> Iterator[tuple[int, int]]:

@@ -107,6 +107,15 @@ class Recorded:
         ids = [example.token_ids for example in self.prepared.examples]
         record(lm.model, ids, partial(self.archive.write, name))
 
+    def remove(self, name: str) -> None:
+        """Forget the activations of a variant."""
+        del self.archive.activations[name]
+
+    @property
+    def variants(self) -> list[str]:
+        """The names of the recorded variants, without the dense model."""
+        return [name for name in self.archive.activations if name != DENSE]
+
     def with_random_words(self, rng: np.random.Generator) -> Prepared:
         """Return the preparation with randomly drawn words of each text in place of its real ones, as many as it
         has."""

@@ -31,9 +31,11 @@ Totals = Float[np.ndarray, "scopes groups sets"]
 
 @dataclass(frozen=True)
 class Differences:
-    """Drop of the top neurons minus the drop of activation-matched and of random controls (columns). `placebo`: one row
-    for each draw, NaN where undefined; `p_values`: of the observed differences, None without draws."""
+    """Drop of the top neurons minus the drop of activation-matched and of random controls: for the influential words
+    (`observed`), and for each placebo draw (`placebo`, one row each); NaN where undefined. `p_values`: of the observed
+    differences, None without draws."""
 
+    observed: tuple[float, float]
     placebo: Float[np.ndarray, "draws 2"]
     p_values: tuple[float | None, float | None]
 
@@ -55,7 +57,8 @@ def differences(dense: Float[np.ndarray, "groups sets"], pruned: Float[np.ndarra
     every = drops(dense, pruned)
     apart = every[0] - every[1:]
     placebo = apart[:, 1:].T
-    return Differences(placebo, (_p_value(apart[0]), _p_value(apart[1])))
+    observed = (float(apart[0, 0]), float(apart[1, 0]))
+    return Differences(observed, placebo, (_p_value(apart[0]), _p_value(apart[1])))
 
 
 def _p_value(apart: Float[np.ndarray, " sets"]) -> float | None:

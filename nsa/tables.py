@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from prunescope.nsa.examples import LeftOut
 from prunescope.nsa.preparation import Options, Prepared
+from prunescope.nsa.significance import MIN_P
 from prunescope.nsa.spelling import WordMatch
 from prunescope.nsa.texts import start_of
 from prunescope.text.words import fold
@@ -72,6 +73,7 @@ def tables_document(
             "layers": prepared.layers,
             "permutations": options.permutations,
             "placebo": options.placebo,
+            "least_p": MIN_P,
             "cross_fitted": cross_fitted,
             "floor": options.floor,
             "special_tokens": options.count_special,

@@ -62,6 +62,8 @@ class NeuronDocument(NeuronDetail):
     attribution_href: str
     layer_href: str
     placebo: int  # draws of placebo words, from which p comes; 0: from permutations
+    least_p: float | None  # smallest p-value that a fitted tail gives
+    significant_together: int | None  # of how many neurons p must be as small as this for any of them to have q < 0.05
     cross_fitted: bool
     format: int  # of the stored attribution; p and q of formats 1 and 2 are not calibrated
     permutations: int

@@ -1,6 +1,7 @@
 """Builds the documents of neurons: one neuron (Figure 1 of arXiv 2503.01542), a layer's heatmap, and the
 neurons of a word or token."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import overload
 
@@ -33,6 +34,8 @@ from prunescope.store.attributions.activations import NoSuchNeuron
 from prunescope.store.attributions.split import not_split
 from prunescope.text.words import fold
 
+SIGNIFICANT = 0.05
+"""The q below which a neuron counts as significant on its page."""
 MAX_ROWS = 200
 MAX_VALUES = 1_000_000
 """Neurons x tokens x variants of one heatmap; about 20 MB of JSON."""
@@ -68,6 +71,8 @@ def neuron_document(
         attribution_href=urls.attribution(opened.id),
         layer_href=urls.layer(opened.id, layer),
         placebo=opened.summary.placebo,
+        least_p=opened.summary.least_p,
+        significant_together=_significant_together(opened.summary),
         cross_fitted=opened.summary.cross_fitted,
         format=opened.store.format,
         permutations=opened.summary.permutations,
@@ -86,6 +91,12 @@ def neuron_document(
         heatmaps={form: urls.heatmap(opened.id, layer, neuron, form) for form in urls.HEATMAP_FORMS},
         provenance=opened.provenance,
     )
+
+
+def _significant_together(summary: kept.Summary) -> int | None:
+    """Of how many neurons p must be `least_p` for any q below SIGNIFICANT: Benjamini-Hochberg's q is at least `least_p`
+    times the number of neurons, divided by the number of those with such a p."""
+    return None if summary.least_p is None else math.ceil(summary.ranked * summary.least_p / SIGNIFICANT - 1e-9)
 
 
 def variant_margins(stores: Stores, opened: OpenAttribution) -> dict[str, list[MarginShares]]:

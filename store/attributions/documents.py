@@ -262,6 +262,7 @@ class Summary(Document):
     content: bool = False  # whether only content words were used
     layers: list[int]
     placebo: int = 0  # draws of placebo words, from which all p-values come; without them, from permutations
+    least_p: float | None = None  # smallest p-value that a fitted tail gives; None if it was not stored
     cross_fitted: bool = False  # whether drops of the top neurons were measured on texts that did not choose them
     permutations: int
     floor: float = 0.05  # quantile of a layer's absolute denominators below which a neuron is not ranked

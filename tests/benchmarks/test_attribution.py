@@ -66,6 +66,16 @@ def test_a_run_measures_every_part_and_writes_tables(tmp_path, capsys):
     assert [path.name for path in work.iterdir()] == ["models"]
 
 
+def test_some_parts_have_a_mark_of_their_own(tmp_path):
+    document = tmp_path / "results.md"
+    document.write_text("<!-- attribution cpu -->\nkept\n<!-- end -->\n<!-- attribution store cpu -->\n<!-- end -->\n")
+    small = "--device cpu --layers 2 --neurons 48 --texts 3 --tokens 40 --placebo 20"
+    main(["--parts", "store", *small.split(), "--work", str(tmp_path / "work"), "--document", str(document)])
+    written = document.read_text()
+    assert "kept" in written and "scoring all neurons with 20 draws of placebo words" in written
+    assert "scoring, controls and comparison, s" in written
+
+
 def test_the_made_up_attribution_is_a_real_one(tmp_path, tokenizer):
     found = make(tmp_path / "made", tokenizer, SMALL, torch.device("cpu"))
     store, drawn, work = ActivationStore(tmp_path / "made"), Activations(SMALL), prepared(tokenizer, SMALL)
@@ -137,7 +147,10 @@ def test_budgets():
             "small": {"ratios": {"recording": {"median": 1.04}}},
             "demo": {"ratios": {"recording": {"median": 1.2}}},
         },
-        "store": {"size": {"layers": 32, "neurons": 11008, "permutations": 1000}, "seconds": {"score": 90.0}},
+        "store": {
+            "size": {"layers": 32, "neurons": 11008, "permutations": 1000, "placebo": 200},
+            "seconds": {"record": 5.0, "store": 90.0, "score": 30.0, "controls": 19.0, "compare": 10.0},
+        },
         "reading": {
             "rate": 100.0,
             "documents": {"gzip": {"p95_ms": 30.0}, "identity": {"p95_ms": 20.0}},
@@ -149,11 +162,18 @@ def test_budgets():
     assert on_cpu == {
         "small, recording, plain passes": True,
         "demo, recording, plain passes": False,
+        "scoring, controls and comparison with 200 draws of placebo words, s": True,
         "a neuron's document at 100/s (gzip), p95 ms": False,
         "a neuron's document at 100/s (identity), p95 ms": True,
         "a neuron's page before Plotly, kB": True,
         "recording 200 texts beside 10, MB more": False,
     }
     on_gpu = {one.what: one.met for one in attribution_checked("cuda", document)}
-    assert on_gpu == on_cpu | {"scoring with 1000 redraws, s": False}
+    assert on_gpu == on_cpu | {"scoring with 200 draws of placebo words, s": False}
+    document["store"]["size"]["placebo"] = 0
+    assert "scoring, controls and comparison with 1000 draws of tokens, s" in {
+        one.what for one in attribution_checked("cpu", document)
+    }
+    document["store"]["size"]["layers"] = 31
+    assert not any(one.what.startswith("scoring") for one in attribution_checked("cuda", document))
     assert attribution_checked("cpu", {}) == []

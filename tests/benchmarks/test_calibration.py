@@ -58,7 +58,14 @@ def test_a_run_makes_the_table(tmp_path: Path) -> None:
     few = ["--texts", "6", "--placebo", "20", "--trials", "1", "--seeds", "1", "--samples", "2", "--seqlen", "32"]
     sets = ["--causal", "1", "--causal-neurons", "20", "--causal-rows", "2", "--threads", str(torch.get_num_threads())]
     main(["demo", *few, *sets, "--output", str(output), "--document", str(document)])
-    shares = json.loads(output.read_text())["shares"]
+    found = json.loads(output.read_text())
+    shares, observed = found["shares"], found["observed"]
+    assert [*observed["headlines"]] == ["wanda 0.5", "wanda 2:4", "random 0.1", "noise 0.5"]
+    assert 0 <= observed["q"] <= observed["p"] <= observed["ranked"] == 2672
+    assert "calibration demo --texts 6 --placebo 20 --trials 1 --seeds 1 " in found["command"]
+    assert str(tmp_path) not in found["command"]
+    headlines = [share for share in shares if share["p_values"]]
+    assert headlines and all(share["value"] == (share["p_values"][0] < 0.05) for share in headlines)
     assert {share["null"] for share in shares} == {"random words", "random 0.1", "noise 0.5", "random sets"}
     assert all(0 <= share["value"] <= 1 for share in shares) and len(shares) == 2 + 8 + 4 + 2
     assert "| random words    |" in document.read_text()

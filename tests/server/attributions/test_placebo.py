@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from prunescope.nsa.significance import q_values
 from prunescope.server.attributions.placebo import BINS, placebo_draws
+from prunescope.server.site.formats import count
 from prunescope.server.stores import Stores
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import MadeUp
@@ -52,6 +54,28 @@ def test_the_page_claims_by_p(client: TestClient, differences: np.ndarray) -> No
     assert "chosen on one half of the texts" in text
     rows = client.get(f"/api/v1/attributions/{ATTRIBUTION}").json()["controls"]
     assert rows[0]["placebo"]["draws"] == DRAWS - 1
+
+
+@pytest.mark.parametrize(("ranked", "together"), [(50_000, 1), (50_001, 2), (352_256, 8)])
+def test_the_smallest_p_says_when_a_single_neuron_can_be_significant(
+    client: TestClient, stores: Stores, differences: np.ndarray, ranked: int, together: int
+) -> None:
+    opened = stores.attributions.get(ATTRIBUTION)
+    opened.store.tables["summary"] |= {"least_p": 1e-6, "ranked": ranked}
+    opened.__dict__.pop("summary", None)  # cached
+    document = client.get(f"/api/v1/attributions/{ATTRIBUTION}/neurons/1/7").json()
+    assert (document["least_p"], document["significant_together"]) == (1e-6, together)
+    q = np.ones(ranked)
+    q[:together] = 1e-6
+    assert (q_values(q)[0] <= 0.05) and (together == 1 or q_values(np.append(q[1:], 1))[0] > 0.05)
+    text = client.get(f"/attributions/{ATTRIBUTION}/neurons/1/7").text
+    assert ("a single neuron cannot" in text) == (together > 1)
+    assert together == 1 or f"among {count(ranked)} ranked neurons at least {together} must" in text
+
+
+def test_drops_of_chosen_neurons_are_called_what_they_are(client: TestClient, differences: np.ndarray) -> None:
+    for page in (f"/attributions/{ATTRIBUTION}", f"/attributions/{ATTRIBUTION}/neurons/1/7"):
+        assert "regression to the mean" in client.get(page).text
 
 
 def test_without_placebo_words_nothing_is_claimed(client: TestClient, made_up: MadeUp) -> None:

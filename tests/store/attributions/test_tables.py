@@ -235,6 +235,7 @@ def test_the_summary(tables: AttributionTables) -> None:
         "sinks": True,
         "sink_tokens": 0,
         "placebo": 0,
+        "least_p": None,
         "cross_fitted": False,
     }
     assert tables.summary().model_dump() == {
