@@ -119,14 +119,14 @@ def lines_of(found: "Explanation") -> list[str]:
         )
     lines = [
         f"{found.labels[1]}, {found.source.task or found.source.perplexity}, {counted}",
-        f"{rows.ranked} of {rows.training} training {unit} rank the neurons; restored margins are summed over "
-        f"{rows.measured} of {rows.held_out} held-out {unit} ({rows.measured_are}), which lost {margins.lost:.3f} nats "
-        f"each on average ({margins.dense:+.3f} to {margins.pruned:+.3f})",
+        f"{rows.ranked} {unit} rank the neurons, those of each half for the other half; restored margins are summed "
+        f"over {rows.measured} {unit} ({rows.measured_are}), which lost {margins.lost:.3f} nats each on average "
+        f"({margins.dense:+.3f} to {margins.pruned:+.3f})",
     ]
     if found.accuracy is not None:
         accuracy = found.accuracy
         lines.append(
-            f"accuracy over all held-out rows: dense {accuracy.dense:.1%}, pruned {accuracy.pruned:.1%}, pruned with "
+            f"accuracy over all rows: dense {accuracy.dense:.1%}, pruned {accuracy.pruned:.1%}, pruned with "
             f"the dense activations of all neurons {accuracy.patched:.1%}"
         )
     if found.answers is not None:
@@ -134,10 +134,10 @@ def lines_of(found: "Explanation") -> list[str]:
         said = ", ".join(
             f"{name} {getattr(answers.said, name)[answers.fallen]:.1%}" for name in ("dense", "pruned", "patched")
         )
-        lines.append(f"share of held-out rows in which {answers.fallen!r} is said: {said}")
+        lines.append(f"share of rows in which {answers.fallen!r} is said: {said}")
     lines += ["", "restored by the best k neurons", *_table(found)]
     lines += ["", *_whole(found), ""]
-    lines.append(f"neurons behind the loss (lost-margin share of training {unit}):")
+    lines.append("neurons behind the loss (lost-margin share):")
     for each in found.neurons[:SHOWN_NEURONS]:
         words = ", ".join(f"{word.word} {word.dense:.2f} > {word.pruned:.2f}" for word in each.words[:3])
         lines.append(f"  {each.name:12} {each.share:7.2%}  {words}".rstrip())

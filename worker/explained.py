@@ -44,9 +44,9 @@ def document_of(
     seconds: float,
 ) -> Explanation:
     """The document of an explanation. `labels` are the display names of both models, `made` is the environment."""
-    rows, held = found.rows, found.halves.held_out
-    dense, pruned = (is_right(rows, found.scores[name])[held] for name in ("dense", "pruned"))
-    patched = is_right([rows[number] for number in held], found.patched)
+    rows = found.rows
+    dense, pruned = (is_right(rows, found.scores[name]) for name in ("dense", "pruned"))
+    patched = is_right(rows, found.patched)
     windows = len(rows[0].choices) == 1
     margins = {name: float(found.margins[name][found.measured].mean()) for name in ("dense", "pruned")}
     return Explanation(
@@ -64,10 +64,11 @@ def document_of(
             broken=len(found.broken),
             mended=found.mended,
             fell=found.fell,
-            training=len(found.halves.training),
+            halves=(len(found.halves[0]), len(found.halves[1])),
+            training=len(rows),
             ranked=len(found.ranked),
-            held_out=len(held),
-            held_out_broken=int((dense & ~pruned).sum()),
+            held_out=len(rows),
+            held_out_broken=len(found.broken),
             measured=len(found.measured),
             measured_are=spec.rows,
             truncated=sum(any(choice.truncated for choice in row.choices) for row in rows),
@@ -151,9 +152,8 @@ def _lost(found: curves.Restored) -> dict[str, float | None]:
 
 
 def _answers(labels: list[str], rows: Sequence[Row], found: Outcome) -> documents.Answers:
-    held = found.halves.held_out.tolist()
-    right = np.array([rows[number].answer for number in held])
-    scores = {name: np.array([found.scores[name][number] for number in held]) for name in ("dense", "pruned")}
+    right = np.array([row.answer for row in rows])
+    scores = {name: np.array(found.scores[name]) for name in ("dense", "pruned")}
     scores["patched"] = np.array(found.patched)
     assert found.labels is not None
     return documents.Answers(

@@ -24,7 +24,7 @@ from prunescope.jobs.strict import Strict, one_of, validation_error
 from prunescope.jobs.vocabulary import PERPLEXITY_FILES, PERPLEXITY_SETS, TASKS
 
 Rows = Literal["broken", "fell", "all"]
-"""The held-out rows over which restored margins are summed. `broken`: right in the dense model and wrong in the pruned
+"""The rows over which restored margins are summed. `broken`: right in the dense model and wrong in the pruned
 one; `fell`: the margin is lower in the pruned model; `all`: every row."""
 
 DEFAULT_COUNTS = (1, 3, 10, 30, 100, 500)
@@ -54,11 +54,11 @@ class Windows(Strict):
 class ExplainSpec(Strict):
     """Explain what pruning broke on a task or a held-out text, and through which neurons.
 
-    `limit` is the number of rows of the task, or of windows of the text, used from the start. Half of them rank the
-    neurons, the other half measures what the best ones restore, in the numbers of `neurons`; 5 % of all neurons and all
-    of them are always measured too. `heads`: also attention heads. `sinks`: whether position 0 and special tokens are
-    counted. `content`: rank by the share that does not shift the answer towards one label. `steps`: steps of integrated
-    gradients. `draws`: random draws of neurons in the same layers.
+    `limit` is the number of rows of the task, or of windows of the text, used from the start. Each half of them ranks
+    the neurons, and the other half measures what the best ones restore, in the numbers of `neurons`; 5 % of all neurons
+    and all of them are always measured too. `heads`: also attention heads. `sinks`: whether position 0 and special
+    tokens are counted. `content`: rank by the share that does not shift the answer towards one label. `steps`: steps of
+    integrated gradients. `draws`: random draws of neurons in the same layers.
     """
 
     dense: Reference

@@ -1,6 +1,6 @@
-"""What interventions restore on held-out rows, with bootstrap intervals over rows.
+"""What interventions restore, with bootstrap intervals over rows.
 
-restored = sum(m_patched - m_pruned) / sum(m_dense - m_pruned)      over the measured held-out rows
+restored = sum(m_patched - m_pruned) / sum(m_dense - m_pruned)      over the measured rows
 lost     = sum(m_dense - m_patched) / sum(m_dense - m_pruned)       for pruned activations in the dense model
 """
 
@@ -16,9 +16,9 @@ RESAMPLES = 2000
 @dataclass(frozen=True)
 class Restored:
     """A share of the lost margin with its 95 % percentile interval over rows (None with fewer than two measured rows);
-    for the mean of random draws `low` and `high` are the lowest and the highest draw. `right_again`: broken held-out
-    rows that are right; `newly_wrong`: held-out rows that the pruned model had right and that are wrong; None for
-    windows of text and for the dense model."""
+    for the mean of random draws `low` and `high` are the lowest and the highest draw. `right_again`: broken rows
+    that are right; `newly_wrong`: rows that the pruned model had right and that are wrong; None for windows of text and
+    for the dense model."""
 
     restored: float
     low: float | None
@@ -28,9 +28,9 @@ class Restored:
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """The margins of the held-out rows in the dense and the pruned model, and whether each row is right in them.
-    `measured` are the rows over which shares are summed. `has_answers` is False for windows of text."""
+class Margins:
+    """The margins of all rows in the dense and the pruned model, and whether each row is right in them. `measured` is
+    the mask of the rows over which shares are summed. `has_answers` is False for windows of text."""
 
     dense: Float[np.ndarray, " rows"]
     pruned: Float[np.ndarray, " rows"]
@@ -46,8 +46,8 @@ class HeldOut:
         return float((self.dense - self.pruned)[self.measured].sum())
 
     def restored(self, margins: Float[np.ndarray, " rows"], right: Bool[np.ndarray, " rows"]) -> Restored:
-        """What an intervention in the pruned model restores, from the margins of all held-out rows under it and whether
-        each is right."""
+        """What an intervention in the pruned model restores, from the margins of all rows under it and whether each is
+        right."""
         share, low, high = self._share(margins - self.pruned)
         if not self.has_answers:
             return Restored(share, low, high)

@@ -2,9 +2,9 @@
 time.
 
     dense     activations and scores of all rows
-    pruned    the same; halves; effects of the training rows; integrated shares of the measured held-out rows; patched
-              passes over the held-out rows
-    dense     words of the training rows by gradient; patched passes with pruned activations
+    pruned    the same; halves; effects of the ranking rows; integrated shares of the measured rows; patched passes, in
+              which each half of the rows has the neurons that the other half ranked
+    dense     words of the rows by gradient; patched passes with pruned activations
     pruned    patched passes of the rankings by words
 """
 
@@ -70,25 +70,25 @@ def explain(
     in_pruned = record(subject, "pruned", open_spool, steps("record pruned"))
     used = sample(rows, in_dense, in_pruned, options)
     ranked = rank(subject, used, options, steps("margin shares"))
-    best = ranked.orders[rankings.MARGIN]
+    margin = ranked.crossed[rankings.MARGIN]
     verifier = Verifier(subject, used, options, report)
     verified = verifier.verify()
     every = verified.whole.restored["neurons"]
-    curves = {name: verifier.curve(name, order, every) for name, order in ranked.orders.items()}
-    curves[rankings.RANDOM] = verifier.random_curve(best, every)
+    curves = {name: verifier.curve(name, orders, every) for name, orders in ranked.crossed.items()}
+    curves[rankings.RANDOM] = verifier.random_curve(margin, every)
     del lm, subject, verifier
 
     lm = dense()
-    found = find_words(lm, layout, used, best, texts_of, labelled=labelled, report=report)
-    reverse = Verifier(_subject(lm, layout, heads=heads), used, options, report).reverse(best)
+    found = find_words(lm, layout, used, ranked.best, texts_of, labelled=labelled, report=report)
+    reverse = Verifier(_subject(lm, layout, heads=heads), used, options, report).reverse(margin)
     del lm
-    if found.orders:
+    if found.crossed:
         verifier = Verifier(_subject(pruned(), layout, heads=heads), used, options, report)
-        curves |= {name: verifier.curve(name, order, every) for name, order in found.orders.items()}
+        curves |= {name: verifier.curve(name, orders, every) for name, orders in found.crossed.items()}
     return Outcome(
         rows=rows,
         halves=used.halves,
-        ranked=used.ranked,
+        ranked=np.sort(np.concatenate(used.ranked)),
         measured=used.measured,
         broken=np.flatnonzero(used.broken),
         mended=int(used.mended.sum()),
@@ -104,7 +104,7 @@ def explain(
         prior=ranked.prior,
         content=ranked.content,
         change=ranked.change,
-        rank=rankings.ranks(best, shape[:2]),
+        rank=rankings.ranks(ranked.best, shape[:2]),
         head_share=ranked.head_share,
         head_integrated=verified.head_integrated,
         labels=ranked.labels,

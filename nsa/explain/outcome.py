@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from prunescope.nsa.explain.curves import Restored
-from prunescope.nsa.explain.rows import Halves, Row
+from prunescope.nsa.explain.rows import Numbers, Row
 
 Rows = Literal["broken", "fell", "all"]
 
@@ -17,7 +17,7 @@ Rows = Literal["broken", "fell", "all"]
 class Options:
     """Options of an explanation.
 
-    `rows`: the held-out rows over which shares are summed: `broken` (right in the dense model, wrong in the pruned
+    `rows`: the rows over which shares are summed: `broken` (right in the dense model, wrong in the pruned
     one), `fell` (the margin is lower) or `all`. `neurons`: numbers of neurons whose effect is measured; 5 % of all and
     all of them are added. `steps`: of integrated gradients. `heads`: whether heads are measured. `sinks`: whether
     position 0 and special tokens are counted. `content`: rank by the content share. `draws`: random draws.
@@ -70,17 +70,16 @@ class Outcome:
     """The result of `explain`. Shares are in units of the lost margin; arrays of neurons are [layers, neurons], of
     heads [layers, heads].
 
-    `scores`: model ("dense", "pruned") -> log-probabilities of every row's choices; `patched` [held-out rows] those of
-    the pruned model with the dense activations of all neurons. `broken`, `ranked` and `measured` are row numbers.
-    `prior` and `content` are None without fixed labels. `words`: (layer, neuron) -> its words. `notes` say what was
-    left out.
+    `scores`: model ("dense", "pruned") -> log-probabilities of every row's choices; `patched` [rows] those of the
+    pruned model with the dense activations of all neurons. `broken`, `ranked` and `measured` are row numbers. `prior`
+    and `content` are None without fixed labels. `words`: (layer, neuron) -> its words. `notes` say what was left out.
     """
 
     rows: Sequence[Row]
-    halves: Halves
-    ranked: Int[np.ndarray, " some"]
-    measured: Int[np.ndarray, " some"]
-    broken: Int[np.ndarray, " some"]
+    halves: tuple[Numbers, Numbers]
+    ranked: Numbers
+    measured: Numbers
+    broken: Numbers
     mended: int
     fell: int
     margins: dict[str, Float[np.ndarray, " rows"]]

@@ -14,10 +14,19 @@ Order = Int[np.ndarray, " neurons"]
 """All neurons, best first, each as layer * neurons of a layer + neuron."""
 
 
+Crossed = tuple[Order, Order]
+"""The orders by the first and by the second half of the rows. Each is measured on the rows of the other half."""
+
+
 def ranked(values: Float[np.ndarray, "layers neurons"]) -> Order:
     """The order of descending values; equal ones in the order of layer and neuron, NaN last."""
     flat = values.ravel()
     return np.argsort(np.where(np.isnan(flat), np.inf, -flat), kind="stable")
+
+
+def crossed(values: Float[np.ndarray, "halves layers neurons"]) -> Crossed:
+    """`ranked` by the values of each half."""
+    return ranked(values[0]), ranked(values[1])
 
 
 def ranks(order: Order, shape: tuple[int, int]) -> Int[np.ndarray, "layers neurons"]:

@@ -1,4 +1,4 @@
-"""The rows of an explanation as token sequences, their margins, and the halves that rank and that verify.
+"""The rows of an explanation as token sequences, their margins, and the two halves, each of which ranks for the other.
 
     margin of a row = log p(right choice) - max over wrong choices of log p(wrong choice)     in nats
     margin of a window of text = mean log p of its tokens, which is minus its loss
@@ -49,17 +49,13 @@ def is_right(rows: Sequence[Row], scores: Sequence[Sequence[float]]) -> Bool[np.
     return np.array([row.answer == int(np.argmax(own)) for row, own in zip(rows, scores, strict=True)], dtype=bool)
 
 
-@dataclass(frozen=True)
-class Halves:
-    """Indices of the rows that rank the neurons (`training`) and that verify them (`held_out`), both ascending."""
-
-    training: Int[np.ndarray, " some"]
-    held_out: Int[np.ndarray, " others"]
+Numbers = Int[np.ndarray, " some"]
+"""Numbers of rows, ascending."""
 
 
 def halves(
     rows: Sequence[Row], broken: Bool[np.ndarray, " rows"], fell: Bool[np.ndarray, " rows"], seed: int
-) -> Halves:
+) -> tuple[Numbers, Numbers]:
     """Deal the rows to two halves at random. Rows with the same label, and alike in being broken and in whose margin
     fell, are dealt alternately, so that the halves differ by at most one row in each of these groups."""
     rng = np.random.default_rng(seed)
@@ -70,4 +66,4 @@ def halves(
         groups.setdefault((not broken[number], not fell[number], label), []).append(number)
     for group in sorted(groups):
         order += rng.permutation(groups[group]).tolist()
-    return Halves(np.sort(np.array(order[1::2], dtype=int)), np.sort(np.array(order[::2], dtype=int)))
+    return np.sort(np.array(order[::2], dtype=int)), np.sort(np.array(order[1::2], dtype=int))

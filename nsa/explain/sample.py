@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from prunescope.lm.errors import BadInput
-from prunescope.nsa.explain.curves import HeldOut
+from prunescope.nsa.explain.curves import Margins
 from prunescope.nsa.explain.outcome import Options
-from prunescope.nsa.explain.rows import Halves, Row, halves, is_right, margins
+from prunescope.nsa.explain.rows import Numbers, Row, halves, is_right, margins
 from prunescope.nsa.explain.running import Step, Subject
 from prunescope.nsa.explain.spools import Open, Recorded
 
 MIN_ROWS = 2
-"""Rows that rank and rows that are measured, at least."""
+"""Rows of each half that rank, and rows that are measured, at least."""
 
 
 @dataclass(frozen=True)
@@ -37,31 +37,26 @@ def record(subject: Subject, name: str, open_spool: Open, step: Step) -> Recordi
 
 @dataclass(frozen=True)
 class Sample:
-    """The rows, both recordings, and which rows are used for what. `broken`, `mended` and `fell` are masks of all rows;
-    `ranked` are the training rows that rank the neurons, `measured` the held-out rows over which shares are summed;
-    `held` has the margins of the held-out rows."""
+    """The rows, both recordings, and which rows are used for what. `broken`, `mended` and `fell` are masks of all rows.
+    `ranked` are the rows of each half that rank the neurons for the other half, `measured` the rows over which shares
+    are summed; `margins` has the margins of all rows."""
 
     rows: Sequence[Row]
     dense: Recording
     pruned: Recording
-    halves: Halves
+    halves: tuple[Numbers, Numbers]
     broken: Bool[np.ndarray, " rows"]
     mended: Bool[np.ndarray, " rows"]
     fell: Bool[np.ndarray, " rows"]
-    ranked: Int[np.ndarray, " some"]
-    measured: Int[np.ndarray, " some"]
-    held: HeldOut
+    ranked: tuple[Numbers, Numbers]
+    measured: Numbers
+    margins: Margins
 
     @property
     def lost(self) -> Float[np.ndarray, " rows"]:
         """The lost margin of every row, in nats."""
         found: np.ndarray = self.dense.margins - self.pruned.margins
         return found
-
-    @property
-    def held_rows(self) -> list[Row]:
-        """The held-out rows, in the order of `halves.held_out`."""
-        return [self.rows[number] for number in self.halves.held_out]
 
     @property
     def fixed_labels(self) -> int:
@@ -75,9 +70,8 @@ def sample(rows: Sequence[Row], dense: Recording, pruned: Recording, options: Op
     broken = dense_right & ~pruned_right
     fell = pruned.margins < dense.margins
     dealt = halves(rows, broken, fell, options.seed)
-    among = {"broken": broken, "fell": fell, "all": np.ones(len(rows), dtype=bool)}[options.rows]
-    training, held_out = dealt.training, dealt.held_out
-    measured = held_out[among[held_out]]
+    measured = {"broken": broken, "fell": fell, "all": np.ones(len(rows), dtype=bool)}[options.rows]
+    first, second = dealt if options.rows == "all" else (half[fell[half]] for half in dealt)
     found = Sample(
         rows=rows,
         dense=dense,
@@ -86,14 +80,14 @@ def sample(rows: Sequence[Row], dense: Recording, pruned: Recording, options: Op
         broken=broken,
         mended=pruned_right & ~dense_right,
         fell=fell,
-        ranked=training if options.rows == "all" else training[fell[training]],
-        measured=measured,
-        held=HeldOut(
-            dense=dense.margins[held_out],
-            pruned=pruned.margins[held_out],
-            dense_right=dense_right[held_out],
-            pruned_right=pruned_right[held_out],
-            measured=np.isin(held_out, measured),
+        ranked=(first, second),
+        measured=np.flatnonzero(measured),
+        margins=Margins(
+            dense=dense.margins,
+            pruned=pruned.margins,
+            dense_right=dense_right,
+            pruned_right=pruned_right,
+            measured=measured,
             has_answers=len(rows[0].choices) > 1,
             seed=options.seed,
         ),
@@ -103,18 +97,23 @@ def sample(rows: Sequence[Row], dense: Recording, pruned: Recording, options: Op
 
 
 def _check_enough(found: Sample, options: Options) -> None:
-    """Raise BadInput, saying what to do, unless both halves have rows enough and lost some of their margin."""
+    """Raise BadInput, saying what to do, unless enough rows rank and are measured, and lost some of their margin."""
     count, fell = len(found.rows), int(found.fell.sum())
-    unit = "rows" if found.held.has_answers else "windows"
+    unit = "rows" if found.margins.has_answers else "windows"
     said = {
         "broken": f"pruning broke {int(found.broken.sum())} of {count} rows, and the margin fell in {fell}",
         "fell": f"the margin fell in {fell} of {count} {unit}",
         "all": f"there are {count} {unit}",
     }[options.rows]
-    if len(found.measured) < MIN_ROWS or len(found.ranked) < MIN_ROWS:
+    if len(found.measured) < MIN_ROWS or min(map(len, found.ranked)) < MIN_ROWS:
         wider = "; or measure every row whose margin fell (rows: fell)" if options.rows == "broken" else ""
-        raise BadInput(f"{said}; each half needs {MIN_ROWS} such rows: take more {unit} (limit){wider}")
-    for name, some in (("ranking", found.ranked), ("held-out", found.measured)):
+        least = {
+            "broken": f"{MIN_ROWS} broken rows, and {2 * MIN_ROWS} rows whose margin fell",
+            "fell": f"{2 * MIN_ROWS} such {unit}",
+            "all": f"{2 * MIN_ROWS} {unit}",
+        }[options.rows]
+        raise BadInput(f"{said}; an explanation needs {least}: take more {unit} (limit){wider}")
+    for name, some in (("ranking", found.ranked[0]), ("ranking", found.ranked[1]), ("measured", found.measured)):
         mean = found.lost[some].mean()
         if mean <= 0:
             raise BadInput(

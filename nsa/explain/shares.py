@@ -32,11 +32,11 @@ from prunescope.nsa.explain.spools import Recorded
 @dataclass(frozen=True)
 class Effects:
     """Weighted sums over rows. `by_kind` has for every kind of place [groups, layers, width], one group for each row of
-    the weights; `change` and `activation` [layers, neurons] are of the first group."""
+    the weights; `change` and `activation` are [groups, layers, neurons]."""
 
     by_kind: dict[str, Float[np.ndarray, "groups layers width"]]
-    change: Float[np.ndarray, "layers neurons"]
-    activation: Float[np.ndarray, "layers neurons"]
+    change: Float[np.ndarray, "groups layers neurons"]
+    activation: Float[np.ndarray, "groups layers neurons"]
 
 
 def effects(
@@ -54,7 +54,7 @@ def effects(
     groups = len(weights)
     sites = subject.sites
     totals = {kind: np.zeros((groups, sites.layers, width)) for kind, width in sites.widths.items()}
-    moved = np.zeros((2, sites.layers, sites.widths[NEURONS]))
+    moved = np.zeros((2, groups, sites.layers, sites.widths[NEURONS]))
     rows = np.flatnonzero((weights != 0).any(0)).tolist()
     most, recompute = batch_tokens(subject, rows)
     done = 0
@@ -73,8 +73,8 @@ def effects(
                 raise _not_finite(subject, part, kind, layer, product)
             totals[kind][:, layer] += sums
             if kind == NEURONS:
-                moved[0, layer] += (own[0] @ fall.abs()).double().cpu().numpy()
-                moved[1, layer] += (own[0] @ before.abs()).double().cpu().numpy()
+                moved[0, :, layer] += (own @ fall.abs()).double().cpu().numpy()
+                moved[1, :, layer] += (own @ before.abs()).double().cpu().numpy()
 
     with requiring_gradients(subject.model):
         for batch in subject.layout.batches(rows, most):

@@ -1,4 +1,4 @@
-"""The words of the training rows: rankings by the paper's Score and drop, and the words of neurons behind the loss.
+"""The words of the rows: rankings by the paper's Score and drop, and the words of neurons behind the loss.
 
 Activations come from the spools, so no model runs here.
 """
@@ -58,10 +58,10 @@ TextsOf = Callable[[Sequence[int]], list[Text]]
 @dataclass(frozen=True)
 class Found:
     """The words of the neurons behind the loss (layer, neuron), and the orders by Score and by drop, if influential
-    words were found. `notes` say what was left out."""
+    words were found in both halves. `notes` say what was left out."""
 
     of_neurons: dict[tuple[int, int], list[NeuronWord]]
-    orders: dict[str, rankings.Order]
+    crossed: dict[str, rankings.Crossed]
     notes: list[str]
 
 
@@ -75,14 +75,14 @@ def find_words(
     labelled: bool,
     report: Report,
 ) -> Found:
-    """Find the words of the `best` BEHIND neurons in the texts of the training rows and, with `labelled`, rank all
-    neurons by Score and by drop on the words that have the largest gradient on the label in the dense model (`lm`)."""
+    """Find the words of the `best` BEHIND neurons in the texts of the rows and, with `labelled`, rank all neurons by
+    Score and by drop on the words that have the largest gradient on the label in the dense model (`lm`)."""
     if texts_of is None:
         return Found({}, {}, ["A text has no rows with words: the rankings score and drop, and words, are left out."])
     assert lm.tokenizer is not None
     dense, pruned = used.dense.activations, used.pruned.activations
-    training = used.halves.training.tolist()
-    texts = dict(zip(training, texts_of([used.rows[number].index for number in training]), strict=True))
+    rows = range(len(used.rows))
+    texts = dict(zip(rows, texts_of([row.index for row in used.rows]), strict=True))
     shape = len(decoder_layers(lm.model)), neuron_count(lm.model)
     named = [(int(place) // shape[1], int(place) % shape[1]) for place in best[:BEHIND]]
     of_neurons = words_of_neurons(lm.tokenizer, layout, texts, named, dense, pruned)
@@ -95,18 +95,25 @@ def find_words(
         prepared = prepare(lm, plain, Options(source="gradient", permutations=0), report)
     except (NoInfluentialWords, TextsTooLong) as error:
         return Found(of_neurons, {}, [f"The rankings score and drop are left out: {error}."])
-    examples, places = [], []
-    for example in prepared.examples:
-        at = stored_places(layout, training[example.index], example.token_ids)
-        if at is not None and (at >= 0).all():
-            examples.append(example)
-            places.append(at)
-    if not any(any(example.influential[1:]) for example in examples):
-        note = "The rankings score and drop are left out: every text with influential words was cut at its start."
-        return Found(of_neurons, {}, [note])
-    found = scored(examples, places, dense, pruned, shape)
-    orders = {rankings.SCORE: rankings.ranked(found.score), rankings.DROP: rankings.ranked(found.drop)}
-    return Found(of_neurons, orders, [])
+    found = []
+    for half in used.halves:
+        examples, places = [], []
+        for example in prepared.examples:
+            at = stored_places(layout, example.index, example.token_ids) if example.index in half else None
+            if at is not None and (at >= 0).all():
+                examples.append(example)
+                places.append(at)
+        if not any(any(example.influential[1:]) for example in examples):
+            note = (
+                "The rankings score and drop are left out: a half of the rows has no whole text with influential words."
+            )
+            return Found(of_neurons, {}, [note])
+        found.append(scored(examples, places, dense, pruned, shape))
+    crossed = {
+        rankings.SCORE: rankings.crossed(np.stack([half.score for half in found])),
+        rankings.DROP: rankings.crossed(np.stack([half.drop for half in found])),
+    }
+    return Found(of_neurons, crossed, [])
 
 
 @dataclass(frozen=True)

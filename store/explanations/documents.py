@@ -2,7 +2,7 @@
 
 `margin` of a row: log-probability of the right choice minus that of the best wrong one (nats); for a window of text,
 minus its mean loss per token. `lost` is the dense margin minus the pruned one. `restored` is the share of the lost
-margin, summed over the measured held-out rows, that comes back when dense activations are put into the pruned model. An
+margin, summed over the measured rows, that comes back when dense activations are put into the pruned model. An
 undefined number is None.
 """
 
@@ -37,14 +37,17 @@ class LeftOutRow(Document):
 
 class Rows(Document):
     """Numbers of rows. `broken`: right in the dense model and wrong in the pruned one; `mended`: the reverse; `fell`:
-    the pruned margin is lower. `training` rows rank the neurons, of which `ranked` enter the margin share; `held_out`
-    rows verify them. `measured` held-out rows are those over which `restored` is summed; `held_out_broken` are the
-    broken ones among the held-out rows."""
+    the pruned margin is lower. The rows are dealt to two `halves`, each of which ranks the neurons for the rows of the
+    other half, so all rows are both `training` and `held_out`. (`halves` is None in explanations of earlier versions:
+    `training` rows ranked the neurons, and the other rows were held out.) `ranked` training rows enter the margin
+    share, `measured` held-out rows are those over which `restored` is summed; `held_out_broken` held-out rows are
+    broken."""
 
     rows: int
     broken: int
     mended: int
     fell: int
+    halves: tuple[int, int] | None = None
     training: int
     ranked: int
     held_out: int
@@ -56,7 +59,7 @@ class Rows(Document):
 
 
 class Margins(Document):
-    """Mean margins over the measured held-out rows, in nats."""
+    """Mean margins over the measured rows, in nats."""
 
     dense: float
     pruned: float
@@ -64,7 +67,7 @@ class Margins(Document):
 
 
 class Accuracy(Document):
-    """Accuracy over all held-out rows: of the dense model, of the pruned one, and of the pruned one with the dense
+    """Accuracy over the held-out rows: of the dense model, of the pruned one, and of the pruned one with the dense
     activations of all MLP neurons."""
 
     dense: float
@@ -175,7 +178,7 @@ class NeuronWord(Document):
 
 class NeuronShare(Document):
     """One neuron behind the loss. `share`: its lost-margin share, from the gradient on training rows, in units of the
-    lost margin of these rows; `integrated`: from integrated gradients on the measured held-out rows; `prior` and
+    lost margin of these rows; `integrated`: from integrated gradients on the measured rows; `prior` and
     `content`: the parts of its share that do and do not shift the answer towards one label (None without fixed labels);
     `change`: sum over tokens of |dense - pruned activation| times the norm of its output weights."""
 

@@ -41,7 +41,7 @@ def test_a_task_is_explained_and_its_artefact_reads_back(damaged: Path, tmp_path
     assert read_document((tmp_path / "out" / "explanation.json").read_bytes()) == found
     assert {"record dense", "record pruned", "margin shares", "restore all neurons"} <= {*stages}
     rows = found.rows
-    assert (rows.rows, rows.training, rows.held_out) == (40, 20, 20) and rows.measured >= 2
+    assert (rows.rows, rows.halves, rows.held_out) == (40, (20, 20), 40) and rows.measured >= 2
     assert found.source.task == "reviews" and found.measure == "margin" and found.accuracy is not None
     assert list(found.curves) == list(RANKINGS)
     neurons = found.shape[0] * found.shape[1]

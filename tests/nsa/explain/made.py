@@ -31,6 +31,10 @@ class MemorySpool:
         self.values[layer, start : start + len(values)] = values
 
 
+def silent(_done: int, _total: int) -> None:
+    """Progress that nobody reads."""
+
+
 def random_rows(count: int, choices: int = 3, labels: bool = False, seed: int = 0) -> list[Row]:
     """Rows with a prompt of 4 to 9 tokens and choices of one to three tokens, or one token each for fixed labels."""
     rng = np.random.default_rng(seed)

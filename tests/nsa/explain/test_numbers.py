@@ -17,13 +17,9 @@ from prunescope.nsa.explain.shares import effects
 from prunescope.nsa.explain.sites import HEADS, NEURONS, output_norms
 from tests.models import LAYERS
 from tests.models import NEURONS as WIDTH
-from tests.nsa.explain.made import Pair, pair, random_rows
+from tests.nsa.explain.made import Pair, pair, random_rows, silent
 
 FAMILIES = ("llama", "opt", "phi3", "gpt2", "gpt_neox", "falcon", "falcon_alibi")
-
-
-def silent(_done: int, _total: int) -> None:
-    pass
 
 
 def text_scores(made: Pair, number: int, patch: dict[tuple[str, int], tuple[int, Tensor]] | None = None) -> list[float]:
@@ -163,8 +159,8 @@ def test_change_and_activation_are_plain_sums() -> None:
                 change[layer] += weights[0, number] * np.abs(dense - pruned).sum(0)
                 activation[layer] += weights[0, number] * np.abs(dense).sum(0)
     norms = output_norms(made.pruned.sites)
-    np.testing.assert_allclose(found.change, change * norms, rtol=1e-4)
-    np.testing.assert_allclose(found.activation, activation * norms, rtol=1e-4)
+    np.testing.assert_allclose(found.change[0], change * norms, rtol=1e-4)
+    np.testing.assert_allclose(found.activation[0], activation * norms, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

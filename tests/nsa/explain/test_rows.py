@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prunescope.lm.answers import Encoded
 from prunescope.nsa.explain import rankings
 from prunescope.nsa.explain.answers import auc, said
-from prunescope.nsa.explain.curves import HeldOut, Restored, band
+from prunescope.nsa.explain.curves import Margins, Restored, band
 from prunescope.nsa.explain.layout import Layout
 from prunescope.nsa.explain.rows import Row, halves, is_right, margin_of, margins
 from prunescope.nsa.explain.shares import prior_and_content
@@ -35,10 +35,10 @@ def test_halves_are_alike_in_labels_and_in_what_broke(found: list[tuple[int, boo
     rows = [Row(index, (CHOICE,) * 3, label, label) for index, (label, _, _) in enumerate(found)]
     broken, fell = (np.array([each[axis] for each in found]) for axis in (1, 2))
     dealt = halves(rows, broken, fell, seed)
-    assert sorted([*dealt.training, *dealt.held_out]) == list(range(len(rows)))
-    assert abs(len(dealt.training) - len(dealt.held_out)) <= 1
+    assert sorted([*dealt[0], *dealt[1]]) == list(range(len(rows)))
+    assert abs(len(dealt[0]) - len(dealt[1])) <= 1
     for group in set(found):
-        of = [[found[number] == group for number in half].count(True) for half in (dealt.training, dealt.held_out)]
+        of = [[found[number] == group for number in half].count(True) for half in dealt]
         assert abs(of[0] - of[1]) <= 1
 
 
@@ -72,13 +72,13 @@ def test_special_tokens_are_not_counted() -> None:
 def test_restored_is_a_share_of_the_lost_margin_with_its_interval() -> None:
     dense, pruned = np.array([2.0, 1.0, 3.0, -1.0]), np.array([-1.0, -1.0, 2.0, 0.5])
     right = dense > 0, pruned > 0
-    held = HeldOut(dense, pruned, *right, np.array([True, True, False, False]), has_answers=True)
+    held = Margins(dense, pruned, *right, np.array([True, True, False, False]), has_answers=True)
     found = held.restored(np.array([2.0, -0.5, -1.0, 1.0]), np.array([True, False, False, True]))
     assert found.restored == pytest.approx((3.0 + 0.5) / 5)
     assert found.low == pytest.approx(0.25) and found.high == pytest.approx(1.0)
     assert (found.right_again, found.newly_wrong) == (1, 1)
     assert held.lost_under(np.array([0.5, 0.0, 0, 0])).restored == pytest.approx((1.5 + 1.0) / 5)
-    alone = HeldOut(dense, pruned, *right, np.array([True, False, False, False]), has_answers=False)
+    alone = Margins(dense, pruned, *right, np.array([True, False, False, False]), has_answers=False)
     assert alone.restored(pruned, right[1]) == Restored(0.0, None, None)
 
 

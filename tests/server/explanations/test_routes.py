@@ -78,7 +78,7 @@ def test_neurons_lead_to_their_pages_in_the_newest_attribution_of_the_same_model
 def test_the_page_says_what_was_lost_and_what_restores_it(client: TestClient, explained: None) -> None:
     text = text_of(client)
     assert "24 of 100 rows broken" in text and "3 mended" in text and "12 of them broken" in text
-    assert "On 12 held-out broken rows, none of which chose the neurons" in text
+    assert "On 12 broken rows, each with neurons that other rows chose" in text
     assert "All MLP neurons together restore 71 %, all attention heads 42 %, both 97 %." in text
     assert "Part of this loss is a shift towards one answer: the pruned model says “positive” in 90 %" in text
     assert "fell from 0.90 to 0.80" in text
@@ -108,7 +108,7 @@ def test_a_text_has_neither_answers_nor_accuracy(client: TestClient, stores: Sto
     add_model(stores, PRUNED)
     add_explanation(stores, task=None, size=(3, 40, 0))
     text = text_of(client)
-    assert "loss on wikitext2, 100 windows of 128" in text and "40 held-out windows whose loss rose" in text
+    assert "loss on wikitext2, 100 windows of 128" in text and "40 windows whose loss rose" in text
     assert "AUC" not in text and "accuracy" not in text and "right again" not in text and "heads" not in text.lower()
     assert client.get(BASE).json()["answers"] is None
 
@@ -120,7 +120,7 @@ def test_a_text_has_neither_answers_nor_accuracy(client: TestClient, stores: Sto
             {"notes": ["Attention heads were not found in this model."], "size": (3, 40, 0)},
             "heads were not found in this model.",
         ),
-        ({"rows": {"measured": 3, "held_out_broken": 3}}, "Only 3 held-out broken rows could be measured"),
+        ({"rows": {"measured": 3, "held_out_broken": 3}}, "Only 3 broken rows could be measured"),
         ({"rows": {"truncated": 2}}, "2 rows lost the beginning of a prompt"),
         ({"rows": {"left_out": [{"row": 7, "reason": "it has one choice"}]}}, "row 7: it has one choice"),
         ({"neurons": []}, "No neuron carries any of the lost margin"),
