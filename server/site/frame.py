@@ -53,8 +53,9 @@ class Frame:
         query parameters."""
         self.title, self.section, self.notices = title, section, notices
         self.search_query, self.search_attribution = query, attribution
-        self.stylesheet = file_href("css/prunescope.css")
-        self.scripts = [file_href(f"js/{name}.js") for name in ("site/page", *scripts)]
+        version = folder_version(STATIC)
+        self.stylesheet = urls.static(f"{version}/css/prunescope.css")
+        self.scripts = [urls.static(f"{version}/js/{name}.js") for name in ("site/page", *scripts)]
         self.shared = "shared_from" in request.scope  # opened by a share link: read-only
         self.crumbs = [replace(crumb, href=None) for crumb in crumbs] if self.shared else crumbs
         self.share_href = None if self.shared else urls.shares()
@@ -64,11 +65,6 @@ class Frame:
 def address(request: Request) -> str:
     """The path in the browser's address bar: the page's own, or the share link's."""
     return str(request.scope.get("shared_from", request.url.path))
-
-
-def file_href(name: str) -> str:
-    """The address of a static file, with the common version of all static files."""
-    return urls.static(f"{folder_version(STATIC)}/{name}")
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """JSON documents of a study, its tables and its chart."""
 
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from prunescope.jobs.documents import JobState
@@ -53,7 +54,7 @@ class CellDocument(Document):
     model_href: str | None = None  # the pruned model, if all measurements are of one that exists
     published: float | None = None  # the value in the selected table of the paper
 
-    @property
+    @cached_property
     def value(self) -> float | None:
         """The number of the table's measure."""
         values = (self.accuracy, self.perplexity, self.auc, self.prior, self.adjusted)

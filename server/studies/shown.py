@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from prunescope.jobs.documents import JobState
 from prunescope.server.site import formats
 from prunescope.server.site.palette import Scale, difference_shade
 from prunescope.server.studies.documents import CellDocument, RowDocument, StudyDocument, TableDocument
@@ -61,6 +62,10 @@ class Shown:
         """The colour scale of `CellDocument.gain`."""
         return Scale(self.measure.scale(self.table.largest_difference))
 
+    def drawn(self, cell: CellDocument, row: str, column: str) -> tuple[str, str, str]:
+        """(CSS classes, accessible name, text) of a cell on the page; at once, as a table has thousands of cells."""
+        return self.marks(cell), self.described(cell, row, column), self.written(cell)
+
     def marks(self, cell: CellDocument) -> str:
         """The CSS classes of a cell on the page: its shade, near chance, partial, failed, waiting."""
         if cell.value is None:
@@ -105,6 +110,12 @@ class Shown:
         if value is None:
             return ""
         return self.measure.change_text(value) if self.differences else self.measure.text(value)
+
+    def written(self, cell: CellDocument) -> str:
+        """What stands in a cell of the page: its number, or the sign of its state; `*` if its difference holds."""
+        if cell.value is None:
+            return "✕" if cell.state in UNSUCCESSFUL else "◐" if cell.state == JobState.RUNNING else "·"
+        return (self.text(cell) or "–") + "*" * (cell.survives and self.differences)
 
     def dense(self, row: RowDocument) -> str:
         return "" if row.dense is None else self.measure.text(row.dense)
