@@ -23,11 +23,11 @@ class Shown:
     def table(self) -> TableDocument:
         return self.document.table
 
-    @property
+    @cached_property
     def measure(self) -> MeasureWords:
         return MEASURES[self.document.measure]
 
-    @property
+    @cached_property
     def differences(self) -> bool:
         return self.document.show == "difference"
 
@@ -115,7 +115,7 @@ class Shown:
         """What stands in a cell of the page: its number, or the sign of its state; `*` if its difference holds."""
         if cell.value is None:
             return "✕" if cell.state in UNSUCCESSFUL else "◐" if cell.state == JobState.RUNNING else "·"
-        return (self.text(cell) or "–") + "*" * (cell.survives and self.differences)
+        return (self.text(cell) or "\N{EN DASH}") + "*" * (cell.survives and self.differences)
 
     def dense(self, row: RowDocument) -> str:
         return "" if row.dense is None else self.measure.text(row.dense)

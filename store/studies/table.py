@@ -41,7 +41,7 @@ _UNIFORM = "uniform"
 UNSUCCESSFUL = (JobState.FAILED, JobState.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyCell:
     """One job of a study and its position in the grid (`Cell` in `store/studies/grid.py`)."""
 
@@ -73,7 +73,7 @@ class StudyCell:
         """Whether the job failed or was cancelled, so that it can be retried."""
         return self.state in UNSUCCESSFUL
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, str]:
         """Axis -> label of the cell's facts, for all axes except task and group. "none" means that the axis does not
         apply, such as calibration for a method that needs none; the seqlen "context" is the model's context length."""

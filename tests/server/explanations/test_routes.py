@@ -77,7 +77,11 @@ def test_neurons_lead_to_their_pages_in_the_newest_attribution_of_the_same_model
 
 def test_the_page_says_what_was_lost_and_what_restores_it(client: TestClient, explained: None) -> None:
     text = text_of(client)
-    assert "24 of 100 rows broken" in text and "3 mended" in text and "12 of them broken" in text
+    assert (
+        "24 of 100 rows broken" in text
+        and "3 mended" in text
+        and "12 rank the neurons, each half for the other" in text
+    )
     assert "On 12 broken rows, each with neurons that other rows chose" in text
     assert "All MLP neurons together restore 71 %, all attention heads 42 %, both 97 %." in text
     assert "Part of this loss is a shift towards one answer: the pruned model says “positive” in 90 %" in text
