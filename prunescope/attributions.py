@@ -193,8 +193,9 @@ class Attribution:
         """The first `limit` ranked neurons (None: all), sorted by rank or by largest drop; only those of `layer`, and
         only those with the own word `word`, if given.
 
-        `drop` and its 95 % interval `low` to `high` are those of `variant` (None: the first pruned model). Raises
-        PrunescopeError for an unknown layer or variant.
+        `drop` and its 95 % interval `low` to `high` are those of `variant` (None: the first pruned model), on all
+        texts, also those that gave the neuron its rank and word; `controls` has the drop of the top neurons on other
+        texts. Raises PrunescopeError for an unknown layer or variant.
         """
         with prunescope_errors(NoSuchNeuron):
             self._opened.check_layer(layer)
