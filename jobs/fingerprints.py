@@ -13,10 +13,11 @@ from prunescope.jobs.specs import Spec
 NUMERICS_VERSION = "3"
 """Incremented whenever the numerics give different results for the same spec, so that older results are not reused."""
 
-NUMERICS_VERSIONS = {JobKind.ATTRIBUTE: "4", JobKind.EXPLAIN: "4"}
+NUMERICS_VERSIONS = {JobKind.ATTRIBUTE: "5", JobKind.EXPLAIN: "4"}
 """Version of the numerics for the kinds of job whose results changed alone; NUMERICS_VERSION for the others. Version 4
-of attribute: words by `cot` come from a constrained answer, texts without words are left out. Version 4 of explain:
-each half of the rows ranks the neurons for the other half."""
+of attribute: words by `cot` come from a constrained answer, texts without words are left out; version 5: `gradient`
+estimates the removal of a word by the attention that its tokens get. Version 4 of explain: each half of the rows ranks
+the neurons for the other half."""
 
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt")
 

@@ -16,9 +16,9 @@ from prunescope.text.words import WordIndex
 MAX_LOGITS = 1 << 26  # in one batch
 
 
-def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
-    """Return each distinct word of the text -> the drop of the label's log-probability, in nats, when all its
-    occurrences are removed.
+def label_drops(lm: LanguageModel, text: Text, words: Sequence[str] | None = None) -> dict[str, float] | None:
+    """Return each of `words` (None: each distinct word of the text) -> the drop of the label's log-probability, in
+    nats, when all its occurrences are removed.
 
     The label follows the prompt after a space. A sentiment text without a prompt is followed by the question of the
     paper's Figure 1. Returns None when text, question and label exceed the context length. A word has no entry when the
@@ -27,7 +27,7 @@ def label_drops(lm: LanguageModel, text: Text) -> dict[str, float] | None:
     """
     label, after = label_of(text, "occlusion"), asked(text)
     index = WordIndex(text.text)
-    words = index.distinct()
+    words = index.distinct() if words is None else words
     prompts = [text.text, *(without(index.occurrences(word), text.text) for word in words)]
     places = [called(text), *(f"{called(text)} without {word!r}" for word in words)]
     found = label_log_probabilities(lm, [text.before + prompt + after for prompt in prompts], label, places)
