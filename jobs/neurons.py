@@ -1,4 +1,5 @@
-"""Parsing and formatting of neuron names: `L15/N2194`, with layers and neurons counted from 0."""
+"""Parsing and formatting of the names of neurons (`L15/N2194`) and attention heads (`L3/H5`), with layers, neurons and
+heads counted from 0."""
 
 import re
 
@@ -26,3 +27,8 @@ def parse_neuron(text: str) -> tuple[int, int]:
 def format_neuron(layer: int, neuron: int) -> str:
     """The canonical spelling of a neuron, `L15/N2194`."""
     return f"L{layer}/N{neuron}"
+
+
+def format_head(layer: int, head: int) -> str:
+    """The spelling of an attention head, `L3/H5`."""
+    return f"L{layer}/H{head}"

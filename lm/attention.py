@@ -1,18 +1,20 @@
-"""Finds the output projection of every layer's attention by structure and by the order of calls, not by names.
+"""Finds the output projection of every layer's attention by structure and by the order of calls, not by names, and
+whether the MLP of the same layer reads what it writes.
 
 The input of the output projection is the concatenation of the heads' outputs. Its layer has it in a module of its own,
 together with the query, key and value projections (one fused linear or several), and calls it last of them.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prunescope.lm.architecture import decoder_layers, down_projection, linears, up_projections, weight_view
 from prunescope.lm.errors import UnsupportedModel
-from prunescope.lm.hooks import record_inputs
+from prunescope.lm.hooks import change_inputs, record_inputs
 
 
 def attention_outputs(model: PreTrainedModel) -> tuple[list[nn.Module], int]:
@@ -33,6 +35,33 @@ def attention_outputs(model: PreTrainedModel) -> tuple[list[nn.Module], int]:
     if None in found or len(widths) != 1:
         raise UnsupportedModel(f"{kind}: its layers have different attention outputs ({name})")
     return cast(list[nn.Module], found), heads
+
+
+def attention_before_mlp(model: PreTrainedModel, outputs: Sequence[nn.Module]) -> list[bool]:
+    """Return for every layer whether its MLP reads what its attention writes; not so where both are computed from the
+    same hidden states (a parallel layer, as in GPT-NeoX). `outputs` are those of `attention_outputs`.
+
+    Runs the model on three tokens. A zero that requires gradients is added to the input of every output projection; a
+    layer's MLP reads what its attention writes if its input has a gradient with respect to that layer's zero.
+    """
+    layers = decoder_layers(model)
+    firsts = {number: next(iter(up_projections(layer).values())) for number, layer in enumerate(layers)}
+    zeros: dict[int, Tensor] = {}
+    found = [False] * len(layers)
+
+    def add_zero(layer: int, values: Tensor) -> Tensor:
+        zeros[layer] = torch.zeros_like(values, requires_grad=True)
+        return values + zeros[layer]
+
+    def see(layer: int, values: Tensor) -> None:
+        if layer in zeros and values.requires_grad:
+            (gradient,) = torch.autograd.grad(values.sum(), zeros[layer], retain_graph=True, allow_unused=True)
+            found[layer] = gradient is not None
+
+    ids = torch.zeros(1, 3, dtype=torch.long, device=model.device)
+    with torch.enable_grad(), change_inputs(dict(enumerate(outputs)), add_zero), record_inputs(firsts, see):
+        model.base_model(input_ids=ids, use_cache=False)
+    return found
 
 
 def _output_name(model: PreTrainedModel, layer: nn.Module, heads: int) -> str:

@@ -20,6 +20,7 @@ from prunescope.nsa.matching import match
 from prunescope.nsa.preparation import Options, Prepared, Report, check, check_comparable, prepare, shape_of
 from prunescope.nsa.recording import SeeHidden, record
 from prunescope.nsa.sinks import SinkFinder
+from prunescope.nsa.split.heads import Heads, attention_of, heads_of, spool_influential
 from prunescope.nsa.split.splitter import Splitter, inputs_of, last_of
 from prunescope.nsa.tables import tables_document
 from prunescope.nsa.texts import Text
@@ -65,21 +66,23 @@ def attribute(
     prepared = prepare(lm, texts, options, report)
     shape = shape_of(lm.model)
     archive = open_archive([example.document() for example in prepared.examples], *shape[:2])
+    heads = heads_of(lm.model) if pruned else None
     if options.count_sinks:
-        _record(lm, DENSE, prepared, archive, report)
+        _record(lm, DENSE, prepared, archive, report, heads=heads)
     else:
         sinks = SinkFinder(len(prepared.positions.text))
-        _record(lm, DENSE, prepared, archive, report, sinks.see)
+        _record(lm, DENSE, prepared, archive, report, sinks.see, heads)
         prepared = prepared.without_sinks(sinks.mask())
     device = lm.device
     matched = match(archive, DENSE, prepared, options, shape[:2], device, report)
     arrays = matched.arrays
     arrays["sinks"] = prepared.positions.sink_mask
     zeros = masks.zeros(lm.model) if pruned else None
-    splitter = Splitter.of(lm, DENSE, archive, prepared, options) if pruned else None
+    splitter = Splitter.of(lm, DENSE, archive, prepared, options, heads) if pruned else None
     if splitter is not None:
-        arrays.update(splitter.writers(lm))
-    del lm
+        arrays.update(splitter.writers(lm, heads))
+    del lm, heads
+    archive.unspool(attention_of(DENSE))
     base = baseline(archive, DENSE, prepared, options, matched.tops, device) if pruned else None
     archive.close(DENSE)
     dense_weights = (weights or dense)() if pruned else None
@@ -114,9 +117,12 @@ def _record(
     archive: Archive,
     report: Report,
     see_hidden: SeeHidden | None = None,
+    heads: Heads | None = None,
 ) -> None:
-    """Record a model's activations in the archive. `see_hidden`: see `recording.record`. The message of a NotFinite
-    error begins with the model's name."""
+    """Record a model's activations in the archive. `see_hidden`: see `recording.record`. `heads`: the attention heads
+    whose outputs at the influential tokens are recorded too. The message of a NotFinite error begins with the model's
+    name."""
+    spool_heads = partial(spool_influential, archive, attention_of(variant), prepared.positions.influential)
     try:
         record(
             lm.model,
@@ -127,6 +133,8 @@ def _record(
             see_hidden=see_hidden,
             receive_inputs=partial(archive.spool, inputs_of(variant)),
             receive_last=partial(archive.spool, last_of(variant), 0),
+            attention=heads.outputs if heads else (),
+            receive_attention=spool_heads if heads else None,
             on_batch=lambda done, total: report(f"record {variant}", done, total, "texts"),
         )
     except NotFinite as error:

@@ -5,14 +5,14 @@ layer's activations leave the device immediately, so memory does not grow with t
 copied to the host while later layers run, and passed to `receive` after the batch.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prunescope.lm.architecture import decoder_layers, down_projection, up_projections
@@ -42,6 +42,8 @@ def record(
     see_hidden: SeeHidden | None = None,
     receive_inputs: Receive | None = None,
     receive_last: ReceiveLast | None = None,
+    attention: Sequence[nn.Module] = (),
+    receive_attention: Receive | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Run every text through the model once and call `receive(layer, start, activations)` for each layer and text.
@@ -55,12 +57,14 @@ def record(
 
     `receive_inputs(layer, start, inputs)` is called like `receive` with the float32 input [tokens, hidden] of each
     layer's MLP, and `receive_last(start, hidden)` with the decoder's float32 result [tokens, width], from which the
-    model's head computes logits.
+    model's head computes logits. `receive_attention` is called like `receive_inputs` with the inputs of `attention`,
+    the output projection of every layer's attention (`lm.attention`).
     """
     found = decoder_layers(model)
     wanted = range(len(found)) if layers is None else sorted(layers)
     modules = {layer: down_projection(found[layer]) for layer in wanted}
-    firsts = {layer: next(iter(up_projections(found[layer]).values())) for layer in wanted} if receive_inputs else {}
+    firsts = {layer: next(iter(up_projections(found[layer]).values())) for layer in wanted}
+    outputs = {layer: attention[layer] for layer in wanted} if receive_attention else {}
     start = done = 0
     for batch in batches(token_ids, batch_tokens, length_switches(model)):
         lengths = [len(ids) for ids in batch]
@@ -70,14 +74,11 @@ def record(
         def add(layer: int, values: Tensor, lengths: Sequence[int] = lengths, transfer: "_Transfer" = transfer) -> None:
             transfer.add(layer, values.reshape(len(lengths), max(lengths), -1))
 
-        def add_inputs(layer: int, values: Tensor, start: int = start, lengths: Sequence[int] = lengths) -> None:
-            assert receive_inputs is not None
-            _pass_on(values, start, lengths, partial(receive_inputs, layer))
-
         try:
             with (
                 record_inputs(modules, add),
-                record_inputs(firsts, add_inputs),
+                _inputs(firsts, start, lengths, receive_inputs),
+                _inputs(outputs, start, lengths, receive_attention),
                 _hidden_states(model, start, lengths, see_hidden),
             ):
                 hidden = run(model, batch)
@@ -100,6 +101,16 @@ def run(model: PreTrainedModel, batch: Sequence[Sequence[int]]) -> Float[Tensor,
     padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in batch]
     hidden: Tensor = model.base_model(input_ids=torch.tensor(padded, device=model.device), use_cache=False)[0]
     return hidden
+
+
+def _inputs(
+    modules: Mapping[int, nn.Module], start: int, lengths: Sequence[int], receive: Receive | None
+) -> AbstractContextManager[None]:
+    """Return a context that calls `receive(layer, start, inputs)` with the input of each layer's module, for each text
+    of a batch, without its padding. `start` is the first position of the batch."""
+    if receive is None:
+        return nullcontext()
+    return record_inputs(modules, lambda layer, values: _pass_on(values, start, lengths, partial(receive, layer)))
 
 
 def _hidden_states(

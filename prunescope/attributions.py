@@ -28,7 +28,7 @@ from prunescope.settings import read_settings
 from prunescope.store.artefacts.names import RecordNames
 from prunescope.store.artefacts.records import Record, Results
 from prunescope.store.attributions.activations import NoSuchNeuron
-from prunescope.store.attributions.documents import Controls, NeuronRow
+from prunescope.store.attributions.documents import ChangedWeight, Controls, NeuronRow, VariantSplit
 
 if TYPE_CHECKING:
     import pandas
@@ -78,6 +78,12 @@ class Neuron:
     def name(self) -> str:
         """The neuron's name, such as `L15/N2194`: layer and index, both from 0."""
         return self.document.name
+
+    @property
+    def changed_weights(self) -> Mapping[str, list[ChangedWeight]]:
+        """Pruned variant -> the changed weights that moved the neuron's pre-activations most, with the neurons and
+        attention heads that write most into their input dimensions (docs/attribution.md, Why it changed)."""
+        return self.document.changed_weights
 
     @property
     def activations(self) -> dict[str, list[NDArray[np.float32]]]:
@@ -228,6 +234,13 @@ class Attribution:
         PrunescopeError for an unknown variant."""
         with prunescope_errors():
             return self._opened.tables.controls(self._opened.variant(variant))
+
+    def split(self, variant: str | None = None) -> VariantSplit | None:
+        """The parts of a variant's changes (None: the first pruned model) by own weights and upstream: of the pooled
+        drop of the top neurons, and of all changes of each layer. None if nothing was pruned or could be split. Raises
+        PrunescopeError for an unknown variant."""
+        with prunescope_errors():
+            return self._opened.tables.split(self._opened.variant(variant))
 
     def to_pandas(
         self, limit: int | None = None, *, layer: int | None = None, word: str | None = None, variant: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunescope.jobs.neurons import format_neuron
+from prunescope.jobs.neurons import format_head, format_neuron
 from prunescope.jobs.specs import ExplainSpec
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.explain import curves
@@ -203,7 +203,7 @@ def _heads(found: Outcome) -> list[documents.HeadShare]:
         documents.HeadShare(
             layer=layer,
             head=head,
-            name=f"L{layer}/H{head}",
+            name=format_head(layer, head),
             share=float(found.head_share[layer, head]),
             integrated=float(found.head_integrated[layer, head]),
         )

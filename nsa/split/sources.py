@@ -1,35 +1,43 @@
-"""The changed weights that moved a neuron most, and the neurons of lower layers that write what these weights read.
+"""The changed weights that moved a neuron most, and the neurons and attention heads that write what these weights read.
 
     contribution of weight (i, d)     mean over the influential tokens of (W' - W)_id x'_td
 
 Summed over d this is exactly the own part of the mean change of the neuron's pre-activation (z' - z = (W' - W) x' +
-W (x' - x)). Input dimension d of an MLP is dimension d of the residual stream after a norm. What neuron j of a lower
-layer writes there is measured by its output weight for d times its mean activation over the influential tokens in the
-dense model; the norm, the attention and the embedding are left out.
+W (x' - x)). Input dimension d of an MLP is dimension d of the residual stream after a norm. A writer is a neuron of a
+lower layer, or an attention head of a lower layer or of the MLP's own layer. What it writes into dimension d is the
+mean over the influential tokens, in the dense model, of its contribution to what its layer adds there:
+
+    neuron j      W_down[d, j] times the mean activation of j
+    head h        sum over the features c of h of W_out[d, c] times the mean of feature c
+
+Norms, biases and the embedding are left out.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from prunescope.lm.architecture import decoder_layers, down_projection, weight_view
 from prunescope.nsa.archive import MAX_VALUES, Archive
-from prunescope.nsa.split.changes import MAX_WEIGHTS, Side, slices
+from prunescope.nsa.split.changes import MAX_WEIGHTS, Inputs, Side, slices
 from prunescope.nsa.split.form import input_width, parts_of
+from prunescope.nsa.split.heads import Heads, attention_of
 
 WEIGHTS = 5
 """Number of changed weights that are stored of a neuron."""
 
-WRITERS = 3
-"""Number of neurons that are stored of an input dimension."""
+WRITERS = 5
+"""Number of neurons and attention heads that are stored of an input dimension."""
 
 
-def mean_inputs(side: Side, tokens: Int[np.ndarray, " some"]) -> Float[np.ndarray, " hidden"]:
-    """Return the mean input of a layer's MLP at these tokens."""
-    total = sum(side.inputs(slice(token, token + 1))[0].astype(np.float64) for token in tokens.tolist())
+def mean_inputs(inputs: Inputs, tokens: Int[np.ndarray, " some"]) -> Float[np.ndarray, " width"]:
+    """Return the mean of recorded inputs at these tokens."""
+    total = sum(inputs(slice(token, token + 1))[0].astype(np.float64) for token in tokens.tolist())
     mean: np.ndarray = total / max(1, len(tokens))
     return mean
 
@@ -56,11 +64,20 @@ def changed_weights(
 
 
 def writers(
-    model: PreTrainedModel, layers: Sequence[int], archive: Archive, dense: str, tokens: Int[np.ndarray, " some"]
+    model: PreTrainedModel,
+    layers: Sequence[int],
+    archive: Archive,
+    dense: str,
+    tokens: Int[np.ndarray, " some"],
+    heads: Heads | None,
 ) -> tuple[Int[np.ndarray, "layers hidden writers"], Float[np.ndarray, "layers hidden writers"]] | None:
-    """Return the neurons of lower recorded layers that write most into each input dimension of each layer's MLP, the
-    largest magnitude first (layer * neurons + neuron; -1: none), and how much (NaN: none). None if an MLP does not read
-    as many dimensions as it writes."""
+    """Return the neurons of lower recorded layers and the attention heads that write most into each input dimension of
+    each layer's MLP, the largest magnitude first, and how much they write (NaN: no further writer).
+
+    A neuron is layer * neurons + neuron, a head (number of layers) * neurons + layer * heads + head; -1: none. Heads
+    are those of lower recorded layers and, if the MLP reads what the attention of its own layer writes, of that layer.
+    `heads` None: there are only neurons. Returns None if an MLP does not read as many dimensions as it writes.
+    """
     found = decoder_layers(model)
     shapes = {weight_view(down_projection(layer)).shape for layer in found}
     (hidden, neurons), *others = shapes
@@ -68,21 +85,51 @@ def writers(
         return None
     best = np.full((len(found), hidden, WRITERS), -1, dtype=np.int32)
     sizes = np.full(best.shape, np.nan, dtype=np.float32)
-    device = weight_view(down_projection(found[0])).device
-    running = torch.full((hidden, WRITERS), -1, device=device), torch.zeros(hidden, WRITERS, device=device)
+    largest = _Largest(hidden, weight_view(down_projection(found[0])).device)
     for layer in layers:
-        best[layer] = running[0].cpu().numpy()
-        sizes[layer] = running[1].where(running[0] >= 0, torch.nan).cpu().numpy()
-        activations = torch.from_numpy(_mean_activations(archive, dense, layer, neurons, tokens)).to(device)
+        first_head = len(found) * neurons + layer * (heads.count if heads else 0)
+        if heads and heads.before_mlp[layer]:
+            largest.add(slice(0, hidden), _written_by_heads(heads, layer, archive, dense, tokens), first_head)
+        best[layer], sizes[layer] = largest.arrays()
+        if heads and not heads.before_mlp[layer]:
+            largest.add(slice(0, hidden), _written_by_heads(heads, layer, archive, dense, tokens), first_head)
+        activations = torch.from_numpy(_mean_activations(archive, dense, layer, neurons, tokens)).to(largest.device)
         down = weight_view(down_projection(found[layer]))
         for some in slices(slice(0, hidden), max(1, MAX_VALUES // neurons)):
-            written = down[some].float() * activations
-            places = written.abs().topk(min(WRITERS, neurons), dim=1).indices
-            of = torch.cat([running[0][some], places + layer * neurons], 1)
-            size = torch.cat([running[1][some], written.gather(1, places)], 1)
-            kept = size.abs().topk(WRITERS, dim=1).indices
-            running[0][some], running[1][some] = of.gather(1, kept), size.gather(1, kept)
+            largest.add(some, down[some].float() * activations, layer * neurons)
     return best, sizes
+
+
+class _Largest:
+    """The WRITERS writers of largest magnitude into each of `hidden` dimensions, among those that were added."""
+
+    def __init__(self, hidden: int, device: torch.device) -> None:
+        self.device = device
+        self._writers = torch.full((hidden, WRITERS), -1, device=device)
+        self._sizes = torch.zeros(hidden, WRITERS, device=device)
+
+    def add(self, dimensions: slice, written: Float[Tensor, "some writers"], first: int) -> None:
+        """Add what consecutive writers, numbered from `first` on, write into some dimensions."""
+        places = written.abs().topk(min(WRITERS, written.shape[1]), dim=1).indices
+        writers = torch.cat([self._writers[dimensions], places + first], 1)
+        sizes = torch.cat([self._sizes[dimensions], written.gather(1, places)], 1)
+        kept = sizes.abs().topk(WRITERS, dim=1).indices
+        self._writers[dimensions], self._sizes[dimensions] = writers.gather(1, kept), sizes.gather(1, kept)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The writers [hidden, writers] (-1: none) and what they write (NaN: none)."""
+        sizes = self._sizes.where(self._writers >= 0, torch.nan)
+        return self._writers.cpu().numpy(), sizes.cpu().numpy()
+
+
+def _written_by_heads(
+    heads: Heads, layer: int, archive: Archive, dense: str, tokens: Int[np.ndarray, " some"]
+) -> Float[Tensor, "hidden heads"]:
+    """Return what each head of a layer writes into each dimension, the mean over these tokens."""
+    weight = weight_view(heads.outputs[layer])
+    inputs = mean_inputs(partial(archive.spooled, attention_of(dense), layer), tokens)
+    written = weight.float() * torch.from_numpy(inputs.astype(np.float32)).to(weight.device)
+    return written.reshape(len(weight), heads.count, -1).sum(2)
 
 
 def _mean_activations(

@@ -21,6 +21,7 @@ from prunescope.nsa.preparation import Options, Prepared, Report
 from prunescope.nsa.split.changes import Marks, Side, split_block
 from prunescope.nsa.split.divergence import Head, Predictions, comparable, divergences, find_head
 from prunescope.nsa.split.form import Form, find_form, input_width
+from prunescope.nsa.split.heads import Heads
 from prunescope.nsa.split.sources import changed_weights, mean_inputs, writers
 from prunescope.nsa.tables import top_count
 
@@ -44,23 +45,32 @@ def last_of(variant: str) -> str:
 @dataclass(frozen=True)
 class Splitter:
     """What the split of every variant needs: the dense model's forms (layer -> form, of the layers that have one) and
-    head (None: it has none that is known), the name of its variant, the type in which it computed, and the number of
-    input dimensions of its MLPs."""
+    head (None: it has none that is known), the name of its variant, the type in which it computed, the number of input
+    dimensions of its MLPs, and the number of attention heads of a layer (None: they are unknown)."""
 
     dense: str
     dtype: torch.dtype
     width: int
     forms: dict[int, Form]
     head: Head | None
+    attention_heads: int | None
     archive: Archive
     prepared: Prepared
     options: Options
     documents: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, lm: LanguageModel, dense: str, archive: Archive, prepared: Prepared, options: Options) -> "Splitter":
+    def of(
+        cls,
+        lm: LanguageModel,
+        dense: str,
+        archive: Archive,
+        prepared: Prepared,
+        options: Options,
+        heads: Heads | None,
+    ) -> "Splitter":
         """Find the forms of all recorded layers, from the recorded inputs and activations of the dense model, and its
-        head."""
+        head. `heads` are its attention heads, if they are known."""
         forms = {}
         tokens = min(CHECKED_TOKENS, len(prepared.positions.text))
         for layer, module in enumerate(decoder_layers(lm.model)):
@@ -74,7 +84,8 @@ class Splitter:
                 forms[layer] = form
         head = find_head(lm.model, prepared.examples[0].token_ids)
         width = input_width(decoder_layers(lm.model)[0])
-        return cls(dense, lm.model.dtype, width, forms, head, archive, prepared, options)
+        count = heads.count if heads else None
+        return cls(dense, lm.model.dtype, width, forms, head, count, archive, prepared, options)
 
     def measure(
         self,
@@ -127,16 +138,23 @@ class Splitter:
         arrays[f"kl/{variant}"] = divergences(self.head, sides[0], sides[1], tokens, lm.device)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document of all variants, with the layers whose MLP has no form (`missing`), and the names of
-        the other layers' first matrices."""
+        """Return the JSON document of all variants, with the layers whose MLP has no form (`missing`), the names of the
+        other layers' first matrices, and the number of attention heads of a layer among the writers (None: heads are
+        left out)."""
         missing = [layer for layer in self.prepared.layers if layer not in self.forms]
         matrices = {str(layer): form.names for layer, form in self.forms.items()}
-        return {"missing": missing, "matrices": matrices, "width": self.width, "variants": self.documents}
+        return {
+            "missing": missing,
+            "matrices": matrices,
+            "width": self.width,
+            "heads": self.attention_heads,
+            "variants": self.documents,
+        }
 
-    def writers(self, lm: LanguageModel) -> dict[str, np.ndarray]:
-        """Return the arrays `writers` and `writer_sizes` of the dense model, whose activations are still in temporary
-        files; none if its MLPs do not read what they write."""
-        found = writers(lm.model, self.prepared.layers, self.archive, self.dense, self._influential)
+    def writers(self, lm: LanguageModel, heads: Heads | None) -> dict[str, np.ndarray]:
+        """Return the arrays `writers` and `writer_sizes` of the dense model, whose activations and attention `heads`
+        are still in temporary files; none if its MLPs do not read what they write."""
+        found = writers(lm.model, self.prepared.layers, self.archive, self.dense, self._influential, heads)
         return {} if found is None else {"writers": found[0], "writer_sizes": found[1]}
 
     @property
@@ -165,7 +183,7 @@ class Splitter:
             found.append((block.words, block.product, block.square))
         dense, own, upstream = np.concatenate([means for means, _, _ in found], axis=1)
         self.archive.keep(f"word_own/{variant}", layer, own.astype(np.float32))
-        inputs = mean_inputs(sides[1], self._influential)
+        inputs = mean_inputs(sides[1].inputs, self._influential)
         self.archive.keep(f"changed/{variant}", layer, changed_weights(sides[0], sides[1], len(words), inputs, device))
         for kind, means in (("dense", dense), ("own", own), ("upstream", upstream)):
             parts[kind][layer] = _on(means, words)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prunescope.server import urls
 from prunescope.server.neurons.documents import NeuronDocument, Variant
-from prunescope.store.attributions.documents import ChangedWeight
+from prunescope.store.attributions.documents import ChangedWeight, Writer
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class WhyCard:
     upstream: float | None
     words: list[WordParts]
     weights: list[ChangedWeight]
-    hrefs: dict[str, str]  # name of a neuron that writes into a dimension -> address of its page
+    hrefs: dict[str, str]  # name of a neuron that writes into a dimension -> address of its page; heads have none
+    heads: bool  # whether attention heads are among the writers
 
     @property
     def drop(self) -> float | None:
@@ -59,5 +60,7 @@ def why_card(document: NeuronDocument, pruned: Variant) -> WhyCard | None:
             writer.name: urls.neuron(document.attribution, writer.layer, writer.neuron)
             for weight in weights
             for writer in weight.writers
+            if isinstance(writer, Writer)
         },
+        heads=document.head_writers,
     )

@@ -22,9 +22,10 @@
       changed/<variant>     [layers, neurons, 10] float32       the 5 changed weights that moved the neuron's
                             pre-activations most: matrix * width + input dimension, then their contributions
                             (nsa/split/sources.py); NaN: fewer weights have changed
-      writers, writer_sizes [layers, width, 3]                  the neurons of lower layers that write most into each
-                            input dimension (layer * neurons + neuron; -1: none), and how much; missing if the MLPs do
-                            not read what they write
+      writers, writer_sizes [layers, width, 5]                  the neurons of lower layers (layer * neurons + neuron)
+                            and attention heads (layers * neurons + layer * heads + head, where `heads` is an entry of
+                            `split` in `tables`) that write most into each input dimension (-1: none), and how much;
+                            missing if the MLPs do not read what they write; 3 in earlier versions, without heads
       kl/<variant>          [tokens] float32                    KL(dense || pruned) of the next-token prediction, in
                             nats; missing if the model's head is of an unknown form
       placebo/<variant>     [1 + layers, draws, 2] float32      what placebo words give: drop of the top neurons minus

@@ -72,6 +72,17 @@ class Writer(Document):
     size: float
 
 
+class HeadWriter(Document):
+    """An attention head, of a lower layer or of the same one, that writes into an input dimension: the sum over the
+    head's features of the output weight for it times the feature's mean over the influential tokens in the dense
+    model."""
+
+    layer: int
+    head: int
+    name: str  # "L3/H5"
+    size: float
+
+
 class ChangedWeight(Document):
     """A weight of a neuron that pruning changed: its matrix (`gate` or `up`), its input dimension, and its contribution
     to the neuron's pre-activation: the change of the weight times the variant's mean input over the influential
@@ -80,7 +91,7 @@ class ChangedWeight(Document):
     matrix: str
     dimension: int
     contribution: float
-    writers: list[Writer]
+    writers: list[Writer | HeadWriter]  # largest magnitude first
 
 
 class NeuronWord(Document):
@@ -100,6 +111,8 @@ class NeuronDetail(NeuronScore):
     masked_fraction: MaskedFraction | None
     masked_fractions: dict[str, MaskedFraction]
     changed_weights: dict[str, list[ChangedWeight]] = Field(default={})  # largest magnitude of the contribution first
+    # Whether attention heads are among the writers; not so if they are unknown, or in attributions of earlier versions.
+    head_writers: bool = False
     drop_parts: dict[str, DropParts] = Field(default={})  # of the drop on the own word, where it was split
     drops: dict[str, float | None]
     intervals: dict[str, tuple[float, float] | None]

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from prunescope.jobs.neurons import format_neuron
+from prunescope.jobs.neurons import format_head, format_neuron
 from prunescope.store.attributions.activations import ActivationStore
-from prunescope.store.attributions.documents import ChangedWeight, DropParts, VariantSplit, Writer
+from prunescope.store.attributions.documents import ChangedWeight, DropParts, HeadWriter, VariantSplit, Writer
 
 
 def split_of(store: ActivationStore, variant: str) -> VariantSplit | None:
@@ -50,15 +50,28 @@ def _changed_weight(store: ActivationStore, layer: int, matrices: list[str], pla
     matrix, dimension = divmod(place, width)
     writers = []
     if store.has("writers"):
-        for flat, written in zip(
+        for number, written in zip(
             store.array("writers")[layer, dimension].tolist(),
             store.array("writer_sizes")[layer, dimension].tolist(),
             strict=True,
         ):
-            if flat >= 0:
-                at = divmod(flat, store.neurons)
-                writers.append(Writer(layer=at[0], neuron=at[1], name=format_neuron(*at), size=written))
+            if number >= 0:
+                writers.append(_writer(store, number, written))
     return ChangedWeight(matrix=matrices[matrix], dimension=dimension, contribution=size, writers=writers)
+
+
+def _writer(store: ActivationStore, number: int, size: float) -> Writer | HeadWriter:
+    """The neuron or attention head with this number in the array `writers`."""
+    if number < store.layers * store.neurons:
+        layer, neuron = divmod(number, store.neurons)
+        return Writer(layer=layer, neuron=neuron, name=format_neuron(layer, neuron), size=size)
+    layer, head = divmod(number - store.layers * store.neurons, store.tables["split"]["heads"])
+    return HeadWriter(layer=layer, head=head, name=format_head(layer, head), size=size)
+
+
+def has_head_writers(store: ActivationStore) -> bool:
+    """Whether attention heads are among the writers."""
+    return store.tables.get("split", {}).get("heads") is not None
 
 
 def divergence_of(store: ActivationStore, variant: str) -> NDArray[np.float32] | None:

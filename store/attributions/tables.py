@@ -40,7 +40,7 @@ from prunescope.store.attributions.documents import (
     VariantSplit,
     WordRow,
 )
-from prunescope.store.attributions.split import changed_weights, drop_parts, split_of
+from prunescope.store.attributions.split import changed_weights, drop_parts, has_head_writers, split_of
 from prunescope.text.words import fold
 
 
@@ -187,6 +187,7 @@ class AttributionTables:
             masked_fraction=masked[self._variant(variant)] if pruned else None,
             masked_fractions=masked,
             changed_weights=changed_weights(self.store, layer, neuron),
+            head_writers=has_head_writers(self.store),
             drop_parts=drop_parts(self.store, layer, neuron),
             drops={name: _number(self.store.array(f"drop/{name}")[layer, neuron]) for name in pruned},
             intervals={name: self._interval(name, layer, neuron) for name in pruned},

@@ -26,6 +26,7 @@ SPEC = {
     "permutations": 1000,
     "seed": 0,
 }
+HEADS = 4
 CHANGED = [11, 3, np.nan, np.nan, np.nan, -0.5, 0.25, np.nan, np.nan, np.nan]
 """Two changed weights of each neuron, up 3 and gate 3, and their contributions."""
 WORDS = ["badly", "damaged", "bland"]
@@ -88,8 +89,10 @@ def write_made_up(
         **_tops(positive / positive[..., counted].sum(-1, keepdims=True), counted, score),
         **{f"own_drop/{name}": array * np.float32(0.25) for name, array in drop.items()},
         **{f"upstream_drop/{name}": array * np.float32(0.75) for name, array in drop.items()},
-        "writers": np.where(np.arange(layers)[:, None, None] > 0, [5, 7, -1], -1).repeat(8, 1).astype(np.int32),
-        "writer_sizes": np.tile(np.array([0.75, -0.5, np.nan], np.float32), (layers, 8, 1)),
+        "writers": np.where(np.arange(layers)[:, None, None] > 0, [5, layers * neurons + HEADS + 2, 7, -1], -1)
+        .repeat(8, 1)
+        .astype(np.int32),
+        "writer_sizes": np.tile(np.array([0.75, -0.625, -0.5, np.nan], np.float32), (layers, 8, 1)),
         **{f"kl/{name}": rng.uniform(0, 2, tokens).astype(np.float32) for name in drop},
         **{f"masked_in/{name}": np.full(shape[:2], 0.47, np.float32) for name in drop},
         **{f"masked_out/{name}": np.full(shape[:2], 0.52, np.float32) for name in drop},
@@ -207,6 +210,7 @@ def _tables(layers: int, neurons: int, tokens: int, counted: int, recorded: list
             "missing": [],
             "matrices": {str(layer): ["gate", "up"] for layer in recorded},
             "width": 8,
+            "heads": HEADS,
             "variants": {
                 name: {
                     "top": {"neurons": 10, "drop": 0.6, "own": 0.2, "upstream": 0.4},

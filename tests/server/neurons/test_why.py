@@ -8,6 +8,7 @@ from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.page import default_view
 from prunescope.server.neurons.tokens import read_example
 from prunescope.server.neurons.why import why_card
+from prunescope.store.attributions.documents import HeadWriter
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import TOKENS, MadeUp, own_parts
 
@@ -52,10 +53,17 @@ def test_changed_weights_and_what_writes_there(client: TestClient, document: Neu
     first, second = document.changed_weights["pruned-2"]
     assert (first.matrix, first.dimension, first.contribution) == ("up", 3, -0.5)
     assert (second.matrix, second.dimension, second.contribution) == ("gate", 3, 0.25)
-    assert [(writer.name, writer.size) for writer in first.writers] == [("L0/N5", 0.75), ("L0/N7", -0.5)]
+    assert [(writer.name, writer.size) for writer in first.writers] == [
+        ("L0/N5", 0.75),
+        ("L1/H2", -0.625),
+        ("L0/N7", -0.5),
+    ]
+    assert first.writers[1] == HeadWriter(layer=1, head=2, name="L1/H2", size=-0.625)
+    assert document.head_writers
     page = client.get(f"/attributions/{ATTRIBUTION}/neurons/1/7").text
     assert "Changed weights" in page and f"/attributions/{ATTRIBUTION}/neurons/0/5" in page
-    assert "no recorded layer below" in client.get(f"/attributions/{ATTRIBUTION}/neurons/0/7").text
+    assert '<span class="mono">L1/H2</span>' in page and "attention heads (H)" in page
+    assert "nothing recorded below" in client.get(f"/attributions/{ATTRIBUTION}/neurons/0/7").text
 
 
 def test_panes_of_the_causes(document: NeuronDocument) -> None:
