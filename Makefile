@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 ALL_TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-explain bench-studies bench-lists bench-words bench-calibration lock clean
+.PHONY: help install run test test-installed coverage check format picture bench bench-evaluation bench-perplexity bench-pruning bench-attribution bench-explain bench-studies bench-lists bench-words bench-splitting bench-calibration lock clean
 
 help:
 	@sed -n '1,5s/^# //p' Makefile
@@ -74,7 +74,7 @@ RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K
 SMOLLM ?= demo
 
-bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-explain bench-studies bench-lists bench-words
+bench: bench-perplexity bench-pruning bench-evaluation bench-attribution bench-explain bench-studies bench-lists bench-words bench-splitting
 
 bench-perplexity: install
 	$(PY) -m benchmarks.perplexity demo --output $(RESULTS)/perplexity-demo.json --document docs/results.md
@@ -105,6 +105,11 @@ bench-lists: install
 # SMOLLM: the folder of SmolLM2-135M-Instruct, with which the results of the document were measured.
 bench-words: install
 	$(PY) -m benchmarks.words $(SMOLLM) --data ../shared/datasets --output $(RESULTS)/words.json --document docs/results.md
+
+# PRUNED: a folder of the same model, pruned (the document's: Wanda at 0.5, calibrated on c4).
+PRUNED ?= demo
+bench-splitting: install
+	$(PY) -m benchmarks.splitting $(SMOLLM) $(PRUNED) --data ../shared/datasets --output $(RESULTS)/splitting.json --document docs/results.md
 
 bench-calibration: install
 	$(PY) -m benchmarks.calibration demo --output $(RESULTS)/calibration-demo.json --document docs/results.md

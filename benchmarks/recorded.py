@@ -75,6 +75,9 @@ class MemoryArchive:
     def spans(self) -> list[slice]:
         return [slice(0, self.neurons)]
 
+    def stored(self, variant: str, layer: int, neurons: slice) -> Float[np.ndarray, "neurons tokens"]:
+        return self.activations[variant][layer][neurons]
+
     def store(self, name: str, layer: int, neurons: slice, values: Float[np.ndarray, "neurons tokens"]) -> None:
         raise NotImplementedError("changes are not split here")
 

@@ -51,6 +51,9 @@ class Archive(Protocol):
     def spans(self) -> list[slice]:
         """Return the blocks of neurons, in order, in which a layer's values are stored."""
 
+    def stored(self, variant: str, layer: int, neurons: slice) -> Float[np.ndarray, "neurons tokens"]:
+        """Return the float16 activations of a block of `spans` that `blocks` has converted; also after `close`."""
+
     def store(self, name: str, layer: int, neurons: slice, values: Float[np.ndarray, "neurons tokens"]) -> None:
         """Store float16 values of a block of `spans` in the array `name` [layers, neurons, tokens]."""
 

@@ -10,13 +10,17 @@ MLP's form (`nsa.split.form`):
 
 Own and upstream add up to the change. Each is the mean of the two orders in which weights and inputs can be exchanged
 (the Shapley value of two players), so neither is favoured. A neuron whose weights are unchanged has an own part of
-exactly 0. All of it is computed in float32.
+exactly 0, and a token whose input is unchanged an upstream part of exactly 0.
+
+f is computed in float32. If both models compute in float32, f(W, x) and f(W', x') are the recorded activations, rounded
+to float16. Activations of a model that computes in a 16-bit type have its rounding errors, which can be as large as a
+change, so f(W, x) and f(W', x') are computed again.
 
 The same with A(f) in place of f, where A is the attribution's transform of activations, splits the change of A, and so
 the drop on a word.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +29,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from prunescope.nsa.examples import Positions
-from prunescope.nsa.split.form import Form, input_width, parts_of
+from prunescope.nsa.split.form import Form, Part, input_width, parts_of
 
 MAX_WEIGHTS = 1 << 22
 """Maximum number of weights of one matrix that are converted to float32 at once (16 MiB)."""
@@ -36,6 +40,9 @@ inputs."""
 
 Inputs = Callable[[slice], Float[np.ndarray, "tokens hidden"]]
 """Returns the MLP's inputs at some tokens."""
+
+Recorded = tuple[Float[np.ndarray, "neurons tokens"], Float[np.ndarray, "neurons tokens"]]
+"""Recorded activations (float16) of some neurons of a layer, of the dense and of the pruned model."""
 
 
 @dataclass(frozen=True)
@@ -103,41 +110,67 @@ def split_block(
     marks: Marks,
     change: Callable[[Tensor], Tensor],
     device: torch.device,
+    recorded: Recorded | None = None,
 ) -> Block:
-    """Split the changes of some neurons of one layer. `change` is the transform A (`scoring.transform`).
+    """Split the changes of some neurons of one layer. `change` is the transform A (`scoring.transform`). `recorded`:
+    both models' activations f(W, x) and f(W', x'); None: they are computed, too.
 
     Temporary memory depends on neither the number of neurons nor that of tokens, except for `own`, in float16.
     """
     own = np.empty((neurons.stop - neurons.start, len(marks.counted)), dtype=np.float16)
     sums = np.zeros((3, len(own), len(marks.words)))
     product = square = 0.0
-    for rows, some, values in _pieces(form, dense, pruned, neurons, len(marks.counted), device):
-        of_a = [change(each) for each in values]
-        raw, transformed = split(*values), split(*of_a)
-        place = slice(rows.start - neurons.start, rows.stop - neurons.start)
+    for place, some, values in _pieces(form, dense, pruned, neurons, len(marks.counted), device, recorded):
+        raw = split(*values)
         own[place, some] = raw.own.to("cpu", torch.float16).numpy()
-        words = marks.words[:, some].to(device).T
-        for kind, each in enumerate((of_a[0], transformed.own, transformed.upstream)):
-            sums[kind, place] += (each @ words).double().cpu().numpy()
-        changes = ((raw.own + raw.upstream) * marks.counted[some].to(device)).flatten()
+        changes = ((values[3] - values[0]) * marks.counted[some].to(device)).flatten()
         product += float(raw.own.flatten() @ changes)
         square += float(changes @ changes)
+        spelling = marks.words[:, some].any(0).nonzero()[:, 0].to(device)  # few tokens are of a word
+        words = marks.words[:, some].to(device)[:, spelling].T
+        of_a = [change(each[:, spelling]) for each in values]
+        transformed = split(*of_a)
+        for kind, each in enumerate((of_a[0], transformed.own, transformed.upstream)):
+            sums[kind, place] += (each @ words).double().cpu().numpy()
     return Block(own, sums / np.maximum(marks.words.sum(1).numpy(), 1), product, square)
 
 
 def _pieces(
-    form: Form, dense: Side, pruned: Side, neurons: slice, tokens: int, device: torch.device
+    form: Form,
+    dense: Side,
+    pruned: Side,
+    neurons: slice,
+    tokens: int,
+    device: torch.device,
+    recorded: Recorded | None,
 ) -> Iterator[tuple[slice, slice, tuple[Tensor, Tensor, Tensor, Tensor]]]:
-    """Yield f(W, x), f(W, x'), f(W', x) and f(W', x') of pieces of the neurons at pieces of the tokens, as (neurons,
-    tokens, values). Weights are converted once; both models' inputs go through a matrix together."""
+    """Yield f(W, x), f(W, x'), f(W', x) and f(W', x') of pieces of the neurons at pieces of the tokens, as (neurons
+    counted from the first of `neurons`, tokens, values). Weights are converted once."""
     hidden = input_width(dense.layer)
     size = max(1, MAX_WEIGHTS // hidden)
     for rows in slices(neurons, size):
+        place = slice(rows.start - neurons.start, rows.stop - neurons.start)
         weights = [parts_of(side.layer, rows, device, side.dtype) for side in (dense, pruned)]
+        changed = _changed(*weights)[:, None]
         for some in slices(slice(0, tokens), max(1, MAX_PAIRS // max(rows.stop - rows.start, hidden))):
-            both = torch.cat([torch.from_numpy(side.inputs(some)).to(device) for side in (dense, pruned)])
-            of_dense, of_pruned = (form.activations(parts, both).chunk(2, dim=1) for parts in weights)
-            yield rows, some, (of_dense[0], of_dense[1], of_pruned[0], of_pruned[1])
+            x, x_pruned = (torch.from_numpy(side.inputs(some)).to(device) for side in (dense, pruned))
+            if recorded is None:
+                before, after = form.activations(weights[0], x), form.activations(weights[1], x_pruned)
+            else:
+                before, after = (torch.from_numpy(each[place, some]).to(device).float() for each in recorded)
+            moved = (x != x_pruned).any(1)
+            dense_on_pruned = form.activations(weights[0], x_pruned).where(moved, before).where(changed, after)
+            pruned_on_dense = form.activations(weights[1], x).where(moved, after).where(changed, before)
+            yield place, some, (before, dense_on_pruned, pruned_on_dense, after)
+
+
+def _changed(dense: Sequence[Part], pruned: Sequence[Part]) -> Bool[Tensor, " neurons"]:
+    """Return which neurons have a weight or bias that differs between the two models."""
+    differ = [
+        (rows != others).any(1) | (False if bias is None or other is None else bias != other)
+        for (rows, bias), (others, other) in zip(dense, pruned, strict=True)
+    ]
+    return torch.stack(differ).any(0)
 
 
 def slices(whole: slice, size: int) -> Iterator[slice]:

@@ -24,6 +24,9 @@ MAX_ERROR = 0.03
 """Maximum relative error (Frobenius norm) of the activations that a form computes. bfloat16 models are within 0.01;
 another nonlinearity or exchanged matrices give much more."""
 
+MAX_ERROR_FLOAT32 = 0.003
+"""The same for a model that computes in float32, whose activations differ by their rounding to float16 only."""
+
 USUAL: tuple[Callable[[Tensor], Tensor], ...] = (
     functional.silu,
     functional.gelu,
@@ -50,7 +53,10 @@ class Form:
         self, parts: Sequence[Part], inputs: Float[Tensor, "tokens hidden"]
     ) -> Float[Tensor, "neurons tokens"]:
         """Return f(W, x) of the neurons in `parts`."""
-        z = [rows @ inputs.T if bias is None else torch.addmm(bias[:, None], rows, inputs.T) for rows, bias in parts]
+        return self.of(pre_activations(parts, inputs))
+
+    def of(self, z: Sequence[Float[Tensor, "neurons tokens"]]) -> Float[Tensor, "neurons tokens"]:
+        """Return the activations that follow from the pre-activations of the matrices."""
         if self.gate is None:
             return self.act(z[0])
         return self.act(z[self.gate]) * z[1 - self.gate]
@@ -61,6 +67,13 @@ class Form:
         if self.gate is None:
             return ("up",)
         return ("gate", "up") if self.gate == 0 else ("up", "gate")
+
+
+def pre_activations(
+    parts: Sequence[Part], inputs: Float[Tensor, "tokens hidden"]
+) -> list[Float[Tensor, "neurons tokens"]]:
+    """Return W x + b of every matrix for the neurons in `parts`."""
+    return [rows @ inputs.T if bias is None else torch.addmm(bias[:, None], rows, inputs.T) for rows, bias in parts]
 
 
 def parts_of(layer: nn.Module, neurons: slice, device: torch.device, dtype: torch.dtype) -> list[Part]:
@@ -84,28 +97,25 @@ def find_form(
     activations: Float[Tensor, "neurons tokens"],
 ) -> Form | None:
     """Return the form that computes the recorded activations of the layer's first neurons from the MLP's inputs; None
-    if none of those that are tried has an error of at most MAX_ERROR."""
-    parts = parts_of(layer, slice(0, len(activations)), inputs.device, _dtype(layer))
-    gates: tuple[int | None, ...] = (None,) if len(parts) == 1 else (0, 1)
+    if none of those that are tried has an error of at most MAX_ERROR (MAX_ERROR_FLOAT32 in float32)."""
+    dtype = _dtype(layer)
+    z = pre_activations(parts_of(layer, slice(0, len(activations)), inputs.device, dtype), inputs)
+    most = MAX_ERROR_FLOAT32 if dtype == torch.float32 else MAX_ERROR
+    gates: tuple[int | None, ...] = (None,) if len(z) == 1 else (0, 1)
     own = [act for name in (*_parents(layer), "") for act in nonlinearities(layer.get_submodule(name))]
     for acts in (own, USUAL):
-        errors = [
-            (_error(Form(act, gate), parts, inputs, activations), Form(act, gate)) for act in acts for gate in gates
-        ]
+        errors = [(_error(Form(act, gate), z, activations), Form(act, gate)) for act in acts for gate in gates]
         error, best = min(errors, key=lambda found: found[0], default=(float("inf"), None))
-        if error <= MAX_ERROR:
+        if error <= most:
             return best
     return None
 
 
 def _error(
-    form: Form,
-    parts: Sequence[Part],
-    inputs: Float[Tensor, "tokens hidden"],
-    activations: Float[Tensor, "neurons tokens"],
+    form: Form, z: Sequence[Float[Tensor, "neurons tokens"]], activations: Float[Tensor, "neurons tokens"]
 ) -> float:
     try:
-        found = form.activations(parts, inputs)
+        found = form.of(z)
     except Exception:  # an attribute that is called with one number in its test may refuse a matrix, with any error
         return float("inf")
     norm = float(activations.norm())

@@ -25,7 +25,7 @@ from prunescope.nsa.split.heads import Heads
 from prunescope.nsa.split.sources import changed_weights, mean_inputs, writers
 from prunescope.nsa.tables import top_count
 
-CHECKED_TOKENS = 256
+CHECKED_TOKENS = 64
 """Number of tokens whose recorded activations a form must reproduce."""
 
 CHECKED_WEIGHTS = 1 << 20
@@ -177,8 +177,11 @@ class Splitter:
         there, and returns the share of the change of all neurons that their own weights explain: the sum of own part
         times change over the sum of squared changes, over the counted tokens; None without any change."""
         found = []
-        for neurons in self.archive.spans():
-            block = split_block(self.forms[layer], sides[0], sides[1], neurons, marks, change, device)
+        exact = all(side.dtype == torch.float32 for side in sides)
+        for first, after in self.archive.blocks(variant, layer):
+            neurons = slice(first, first + len(after))
+            recorded = (self.archive.stored(self.dense, layer, neurons), after) if exact else None
+            block = split_block(self.forms[layer], sides[0], sides[1], neurons, marks, change, device, recorded)
             self.archive.store(f"own/{variant}", layer, neurons, block.own)
             found.append((block.words, block.product, block.square))
         dense, own, upstream = np.concatenate([means for means, _, _ in found], axis=1)

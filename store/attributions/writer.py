@@ -125,6 +125,10 @@ class ActivationWriter:
         size = _chunks_and_shards(self._shape)[1][1]
         return [slice(first, min(first + size, self._shape[1])) for first in range(0, self._shape[1], size)]
 
+    def stored(self, variant: str, layer: int, neurons: slice) -> NDArray[np.float16]:
+        """The activations [neurons, tokens] of a block of `spans` that `blocks` has stored; also after `close`."""
+        return np.asarray(self._arrays[f"activations/{variant}"][layer, neurons, :])
+
     def store(self, name: str, layer: int, neurons: slice, values: NDArray[np.float16]) -> None:
         """Store values [neurons, tokens] of one of the blocks of `spans` in the array [layers, neurons, tokens] with
         this name, which has the format of the activations."""

@@ -65,6 +65,9 @@ class Shelf:
     def spans(self) -> list[slice]:
         return [slice(0, 40), slice(40, self.shape[1])]
 
+    def stored(self, variant: str, layer: int, neurons: slice) -> np.ndarray:
+        return self.activations[variant][layer, neurons]
+
     def store(self, name: str, layer: int, neurons: slice, values: np.ndarray) -> None:
         self.activations.setdefault(name, np.full(self.shape, np.nan, np.float16))[layer, neurons] = values
 
