@@ -13,7 +13,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from prunescope.lm.architecture import decoder_layers, linears, weight_view
+from prunescope.lm.attention import attention_outputs
 from prunescope.lm.errors import BadInput, Cancelled
+from prunescope.lm.hooks import record_inputs
 from prunescope.lm.loading import LanguageModel
 from prunescope.nsa.attribution import Options, Report, attribute, variant_names
 from prunescope.nsa.errors import ModelsDiffer, NoInfluentialWords, NotFinite, TextsTooLong
@@ -148,6 +150,55 @@ def test_everything_kept_equals_brute_force(tmp_path: Path, family: str, activat
         np.testing.assert_allclose(both, store.array(f"drop/{name}"), rtol=2e-3, atol=2e-3)
     assert not any(store.own_of(layer, neuron)["pruned-2"].any() for layer in range(2) for neuron in range(64))
     json.dumps(store.tables, allow_nan=False)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt_neox"])
+def test_heads_are_among_the_writers(tmp_path: Path, family: str) -> None:
+    """What the heads of layer 0 write is read by the MLP of the same layer, but not in GPT-NeoX's parallel layers."""
+    store = run(tmp_path / "a", lambda: language_model(family), [lambda: language_model(family, 0.5)])
+    assert store.tables["split"]["heads"] == 4
+    lm = language_model(family)
+    output, _ = attention_outputs(lm.model)
+    seen: list[torch.Tensor] = []
+    assert lm.tokenizer is not None
+    with torch.no_grad(), record_inputs({0: output[0]}, lambda _key, values: seen.append(values[0])):
+        for text in TEXTS:
+            lm.model(torch.tensor([lm.tokenizer(text.prompt)["input_ids"]]))
+    flags = np.concatenate([example["influential"] for example in store.examples]) & ~store.sinks
+    mean = torch.cat(seen)[torch.from_numpy(flags)].mean(0)
+    by_head = (weight_view(output[0]) * mean).reshape(32, 4, 8).sum(2).numpy()
+    if family == "gpt_neox":
+        assert (store.array("writers")[0] == -1).all()
+    else:
+        order = np.argsort(-np.abs(by_head), axis=1)
+        assert np.array_equal(store.array("writers")[0, :, :4], 2 * 64 + order)
+        expected = np.take_along_axis(by_head, order, 1)
+        np.testing.assert_allclose(store.array("writer_sizes")[0, :, :4], expected, rtol=1e-3, atol=1e-6)
+        assert (store.array("writers")[0, :, 4] == -1).all()
+    assert {number >= 2 * 64 for number in store.array("writers")[1].flat} == {True, False}
+
+
+def test_models_of_a_16_bit_type_are_split_without_their_rounding(tmp_path: Path) -> None:
+    """Both models are the same except for one neuron of layer 1; only this neuron has an own part, and no other layer
+    or neuron any change."""
+
+    def half(changed: bool) -> LanguageModel:
+        lm = language_model("llama")
+        model = lm.model.to(torch.bfloat16)
+        if changed:
+            model.get_submodule("model.layers.1.mlp.up_proj").weight[7] = 0
+        return LanguageModel(model, lm.tokenizer, "half", torch.bfloat16, lm.device)
+
+    store = run(tmp_path / "a", lambda: half(False), [lambda: half(True)], options=Options(placebo=0, permutations=0))
+    assert store.tables["split"]["missing"] == []
+    for layer in range(2):
+        for neuron in range(64):
+            own = store.own_of(layer, neuron)["pruned-1"]
+            change = np.subtract(*(store.neuron(layer, neuron)[name] for name in ("pruned-1", "dense")))
+            if (layer, neuron) == (1, 7):
+                np.testing.assert_allclose(own, change, rtol=2e-2, atol=1e-4)
+            else:
+                assert not own.any() and not change.any()
 
 
 def test_only_some_layers(tmp_path: Path) -> None:

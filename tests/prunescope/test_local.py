@@ -23,6 +23,7 @@ from prunescope.lm.adopted import tokenizer_of
 from prunescope.lm.architecture import decoder_layers, linears, weight_view
 from prunescope.results import PrunedModel
 from prunescope.store.attributions.activations import ActivationStore
+from prunescope.store.attributions.documents import HeadWriter
 
 TEXTS = ["The food was bland and the service badly late.", "A warm, lovely\nlittle film."]
 WORDS = [["bland", "badly"], ["lovely"]]
@@ -203,6 +204,12 @@ def test_an_attribution_in_numbers(attribution: Attribution) -> None:
     counted = table[~table["special"]]
     positive = counted["dense"].clip(lower=0)
     assert positive[counted["influential"]].sum() / positive.sum() == pytest.approx(neuron.score, rel=1e-5)
+    split = attribution.split("pruned-1")
+    assert split is not None and split.top is not None
+    assert split.top.own + split.top.upstream == pytest.approx(split.top.drop)
+    assert [row.layer for row in split.layers] == list(attribution.layers)
+    weights = neuron.changed_weights["pruned-1"]
+    assert weights and any(isinstance(writer, HeadWriter) for weight in weights for writer in weight.writers)
     shown = attribution._repr_html_()
     assert shown.count("<tr>") == 11 and f"L{best.layer}/N{best.neuron}" in shown and "2 texts · demo" in shown
 
