@@ -81,9 +81,13 @@ class Block:
 
 def split(dense: Tensor, dense_on_pruned: Tensor, pruned_on_dense: Tensor, pruned: Tensor) -> Parts:
     """Split pruned - dense = f(W', x') - f(W, x). The others are f(W, x') and f(W', x)."""
-    own = (pruned - dense_on_pruned + (pruned_on_dense - dense)) / 2
     upstream = (pruned - pruned_on_dense + (dense_on_pruned - dense)) / 2
-    return Parts(own, upstream)
+    return Parts(own_part(dense, dense_on_pruned, pruned_on_dense, pruned), upstream)
+
+
+def own_part(dense: Tensor, dense_on_pruned: Tensor, pruned_on_dense: Tensor, pruned: Tensor) -> Tensor:
+    """Return the own part of the change; the arguments are those of `split`."""
+    return (pruned - dense_on_pruned).add_(pruned_on_dense - dense).div_(2)
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,10 @@ def split_block(
     sums = np.zeros((3, len(own), len(marks.words)))
     product = square = 0.0
     for place, some, values in _pieces(form, dense, pruned, neurons, len(marks.counted), device, recorded):
-        raw = split(*values)
-        own[place, some] = raw.own.to("cpu", torch.float16).numpy()
-        changes = ((values[3] - values[0]) * marks.counted[some].to(device)).flatten()
-        product += float(raw.own.flatten() @ changes)
+        own_parts = own_part(*values)
+        own[place, some] = own_parts.to("cpu", torch.float16).numpy()
+        changes = (values[3] - values[0]).mul_(marks.counted[some].to(device)).flatten()
+        product += float(own_parts.flatten() @ changes)
         square += float(changes @ changes)
         spelling = marks.words[:, some].any(0).nonzero()[:, 0].to(device)  # few tokens are of a word
         words = marks.words[:, some].to(device)[:, spelling].T
@@ -151,23 +155,31 @@ def _pieces(
     for rows in slices(neurons, size):
         place = slice(rows.start - neurons.start, rows.stop - neurons.start)
         weights = [parts_of(side.layer, rows, device, side.dtype) for side in (dense, pruned)]
-        changed = _changed(*weights)[:, None]
+        same_weights = ~_changed(*weights)
         for some in slices(slice(0, tokens), max(1, MAX_PAIRS // max(rows.stop - rows.start, hidden))):
             x, x_pruned = (torch.from_numpy(side.inputs(some)).to(device) for side in (dense, pruned))
             if recorded is None:
                 before, after = form.activations(weights[0], x), form.activations(weights[1], x_pruned)
             else:
                 before, after = (torch.from_numpy(each[place, some]).to(device).float() for each in recorded)
-            moved = (x != x_pruned).any(1)
-            dense_on_pruned = form.activations(weights[0], x_pruned).where(moved, before).where(changed, after)
-            pruned_on_dense = form.activations(weights[1], x).where(moved, after).where(changed, before)
+            dense_on_pruned, pruned_on_dense = form.activations(weights[0], x_pruned), form.activations(weights[1], x)
+            same = ~_differ(x, x_pruned)
+            if same.any():
+                dense_on_pruned[:, same], pruned_on_dense[:, same] = before[:, same], after[:, same]
+            if same_weights.any():
+                dense_on_pruned[same_weights], pruned_on_dense[same_weights] = after[same_weights], before[same_weights]
             yield place, some, (before, dense_on_pruned, pruned_on_dense, after)
+
+
+def _differ(some: Float[Tensor, "rows columns"], others: Float[Tensor, "rows columns"]) -> Bool[Tensor, " rows"]:
+    """Return which rows differ."""
+    return (some - others).abs_().amax(1) != 0
 
 
 def _changed(dense: Sequence[Part], pruned: Sequence[Part]) -> Bool[Tensor, " neurons"]:
     """Return which neurons have a weight or bias that differs between the two models."""
     differ = [
-        (rows != others).any(1) | (False if bias is None or other is None else bias != other)
+        _differ(rows, others) | (False if bias is None or other is None else bias != other)
         for (rows, bias), (others, other) in zip(dense, pruned, strict=True)
     ]
     return torch.stack(differ).any(0)

@@ -104,19 +104,21 @@ def _accumulated(
     state: Float[Tensor, "5 tokens"], dense: Float[Tensor, "tokens some"], pruned: Float[Tensor, "tokens some"]
 ) -> Float[Tensor, "5 tokens"]:
     """Add the logits of some of the vocabulary. The state is, for each token: the largest logit of both models, the sum
-    of exp(logit - largest) of both, and the sum of exp(dense logit - largest) times (dense - pruned logit)."""
+    of exp(logit - largest) of both, and the sum of exp(dense logit - largest) times (dense - pruned logit). Overwrites
+    `pruned`."""
     largest = torch.maximum(state[0], dense.amax(1).double())
     largest_pruned = torch.maximum(state[1], pruned.amax(1).double())
-    weights = (dense - largest[:, None].float()).exp()
-    weights_pruned = (pruned - largest_pruned[:, None].float()).exp()
+    weights = (dense - largest[:, None].float()).exp_()
+    differences = dense - pruned
+    weights_pruned = pruned.sub_(largest_pruned[:, None].float()).exp_()
     before, before_pruned = (state[0] - largest).exp(), (state[1] - largest_pruned).exp()
     return torch.stack(
         [
             largest,
             largest_pruned,
-            state[2] * before + weights.sum(1, dtype=torch.float64),
-            state[3] * before_pruned + weights_pruned.sum(1, dtype=torch.float64),
-            state[4] * before + (weights * (dense - pruned)).sum(1, dtype=torch.float64),
+            state[2] * before + weights.sum(1),
+            state[3] * before_pruned + weights_pruned.sum(1),
+            state[4] * before + torch.linalg.vecdot(weights, differences),
         ]
     )
 

@@ -49,7 +49,8 @@ def spool_influential(
     start: int,
     values: Float[np.ndarray, "some width"],
 ) -> None:
-    """Write the values of the influential ones of some consecutive tokens to a temporary file. `start` is the position
-    of the first of these tokens."""
-    for place in np.flatnonzero(influential[start : start + len(values)]).tolist():
-        archive.spool(name, layer, start + place, values[place : place + 1])
+    """Write the values of a text's tokens from the first to the last influential one to a temporary file. `start` is
+    the position of the text's first token."""
+    places = np.flatnonzero(influential[start : start + len(values)])
+    if len(places):
+        archive.spool(name, layer, start + int(places[0]), values[places[0] : places[-1] + 1])

@@ -138,7 +138,7 @@ def test_writers_against_each_writer_alone(family: str, with_heads: bool, monkey
     assert kinds == ({True, False} if with_heads else {False})
 
 
-def test_only_influential_tokens_of_recorded_layers_are_spooled() -> None:
+def test_what_is_spooled_holds_the_influential_tokens_of_recorded_layers() -> None:
     model = tiny("llama")
     heads = heads_of(model)
     assert heads is not None
@@ -146,10 +146,10 @@ def test_only_influential_tokens_of_recorded_layers_are_spooled() -> None:
 
     class Archive:
         def spool(self, name: str, layer: int, start: int, values: np.ndarray) -> None:
-            assert name == "attention/dense" and len(values) == 1
-            kept[layer, start] = values[0]
+            assert name == "attention/dense"
+            kept.update({(layer, start + place): each for place, each in enumerate(values)})
 
-    texts = [IDS[0, :4].tolist(), IDS[0, 4:].tolist()]
+    texts = [IDS[0, :4].tolist(), IDS[0, 4:8].tolist(), IDS[0, 8:].tolist()]
     influential = np.isin(np.arange(TOKENS), INFLUENTIAL)
     receive = partial(spool_influential, Archive(), attention_of("dense"), influential)
     record(model, texts, lambda *_: None, layers=[1], attention=heads.outputs, receive_attention=receive)  # type: ignore[arg-type]
