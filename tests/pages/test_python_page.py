@@ -83,7 +83,8 @@ def offline(browser: Browser, notebook: Notebook) -> Iterator[Page]:
 
 
 def test_the_blocks_run_and_show_what_the_page_says(notebook: Notebook) -> None:
-    pruned, half, measured, attribution, neuron, table, explanation = notebook.shown
+    pruned, half, measured, attribution, neuron, table, explanation, described = notebook.shown
+    assert described.name == neuron.name and described.highest  # type: ignore[attr-defined]
     assert half == 0.5 and pruned is notebook.variables["pruned"]
     assert "reviews" in measured._repr_html_()  # type: ignore[attr-defined]
     assert [*attribution.variants] == ["dense", "pruned-1", "pruned-2"]  # type: ignore[attr-defined]
