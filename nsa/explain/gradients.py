@@ -20,7 +20,7 @@ from prunescope.lm.errors import NotFinite
 from prunescope.lm.finite import advice
 from prunescope.nsa.explain.layout import Layout, Part
 from prunescope.nsa.explain.rows import margin_of
-from prunescope.nsa.explain.running import Subject
+from prunescope.nsa.explain.running import BATCH_TOKENS, Subject
 from prunescope.nsa.explain.sites import Place
 
 MAX_GRAPH_BYTES = {"cpu": 2 << 30, "cuda": 16 << 30}
@@ -42,14 +42,15 @@ def graph_bytes(subject: Subject, *, recomputed: bool) -> int:
 
 
 def batch_tokens(subject: Subject, rows: Sequence[int]) -> tuple[int, bool]:
-    """(maximum tokens of a batch with gradients, whether the layers are computed again in the backward pass)."""
+    """(maximum tokens of a batch with gradients, whether the layers are computed again in the backward pass). Larger
+    batches than BATCH_TOKENS would hold rows of all lengths and compute their padding."""
     layout = subject.layout
     most = MAX_GRAPH_BYTES.get(subject.model.device.type, MAX_GRAPH_BYTES["cpu"])
     longest = max((sum(len(each.passage.tokens) for each in layout.placed[number]) for number in rows), default=1)
     whole = most // graph_bytes(subject, recomputed=False)
     if whole >= longest:
-        return int(whole), False
-    return max(1, int(most // graph_bytes(subject, recomputed=True))), True
+        return min(BATCH_TOKENS, int(whole)), False
+    return max(1, min(BATCH_TOKENS, int(most // graph_bytes(subject, recomputed=True)))), True
 
 
 def backward(

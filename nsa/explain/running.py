@@ -22,7 +22,7 @@ from prunescope.nsa.explain.sites import Place, Sites
 from prunescope.nsa.explain.spools import Recorded
 
 BATCH_TOKENS = 1024
-"""Maximum number of tokens of a forward pass without gradients, with padding."""
+"""Maximum number of tokens of a forward pass, with padding."""
 
 Chosen = Mapping[Place, Int[np.ndarray, " columns"] | None]
 """Place -> the coordinates that are patched, None for all of them. Other places are left alone."""

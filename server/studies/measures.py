@@ -60,6 +60,10 @@ class MeasureWords:
     def spread_text(self, spread: float) -> str:
         return formats.decimal(100 * spread, 1)
 
+    def size_text(self, difference: float) -> str:
+        """The size of a difference, without sign."""
+        return f"{formats.decimal(100 * difference, 1)} points"
+
     def scale(self, largest: float) -> float:
         """The difference that gets the strongest colour. ``largest``: the largest absolute difference of the table."""
         return max(self._SMALLEST_SCALE, largest)
@@ -127,6 +131,9 @@ class Perplexity(MeasureWords):
     def spread_text(self, spread: float) -> str:
         return f"{self.change_text(spread)}{self.change_unit}"
 
+    def size_text(self, difference: float) -> str:
+        return f"{formats.decimal(difference, 3)} nats a token"
+
     def scale(self, largest: float) -> float:
         return min(self._LARGEST_SCALE, max(self._SMALLEST_SCALE, largest))
 
@@ -168,6 +175,9 @@ class Auc(MeasureWords):
 
     def spread_text(self, spread: float) -> str:
         return formats.decimal(spread)
+
+    def size_text(self, difference: float) -> str:
+        return formats.decimal(difference, 3)
 
     def ends(self, scale: float) -> tuple[str, str]:
         end = formats.decimal(scale, 2)

@@ -96,6 +96,8 @@ def _rows(cell: CellDocument, measure: MeasureWords) -> dict[str, str]:
         measure.name: _text(measure.text, cell.value, measure.unit, cell.interval),
         "dense": _text(measure.text, cell.dense, measure.unit),
         measure.change_name: _text(measure.change_text, cell.change, measure.change_unit, cell.change_interval),
+        "verdict": cell.verdict or "",
+        "detectable": _text(measure.size_text, cell.detectable, " or more"),
         "p": _text(formats.probability, cell.p),
         "q": _text(formats.probability, cell.q, ", holds" if cell.survives else ""),
         measure.rows_name: _text(formats.count, cell.rows),

@@ -86,7 +86,7 @@ class Shown:
                 words.append(f"{self.measure.change_text(cell.change)} to dense")
             words += ["near chance"] * cell.at_chance
             words += [f"{cell.done} of {cell.measurements} measurements"] * cell.partial
-            words += ["holds"] * cell.survives
+            words += [cell.verdict] if cell.verdict else []
         if cell.published is not None:
             words.append(f"{formats.accuracy(cell.published)} % in the paper")
         return f"{row}, {column}: {', '.join(words)}"
