@@ -95,7 +95,7 @@ class Client:
     def share(self, page: str) -> str:
         """Create a share link for a page with its query, and return its URL, which opens the page without a login."""
         path = page.removeprefix(self.address)
-        answer = self._ask("POST", urls.shares(), {"path": path})
+        answer = self._ask("POST", urls.api(urls.shares()), {"path": path})
         return f"{self.address}{urls.shared(answer.json()['token'])}"
 
     def close(self) -> None:

@@ -29,8 +29,11 @@ from prunescope.server.neurons import routes as neurons
 from prunescope.server.new_job import routes as new_job
 from prunescope.server.problems import add_handlers
 from prunescope.server.security import Security
-from prunescope.server.site import home, search, sharing
+from prunescope.server.shares import opening
+from prunescope.server.shares import routes as shares
+from prunescope.server.site import home, search
 from prunescope.server.site.frame import error_page
+from prunescope.server.site.permalinks import removed
 from prunescope.server.stores import Stores
 from prunescope.server.studies import routes as studies
 from prunescope.server.sweeper import sweep_for_ever
@@ -68,16 +71,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.stores = Stores.open(settings)
-    add_handlers(app, error_page)
+    add_handlers(app, error_page, removed)
     app.add_middleware(Head)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=2)
     app.add_middleware(Limits)
     app.add_middleware(Security, render=error_page, allowed_hosts=(*settings.allowed_hosts, settings.host))
     results = (models, studies, evaluations, explanations, corpora, attributions, neurons, comparisons, texts)
-    features = (new_job, jobs, *results, home, search)
-    for router in (*(feature.api for feature in (*features, sharing)), health.router, static.router):
+    features = (new_job, jobs, *results, shares, home, search)
+    for router in (*(feature.api for feature in features), health.router, static.router):
         app.include_router(router)
-    app.router.routes.append(Route(urls.shared.route, sharing.SharedPage(), methods=["GET"]))
+    app.router.routes.append(Route(urls.shared.route, opening.SharedPage(), methods=["GET"]))
     for feature in features:
         app.include_router(feature.pages)
     _describe(app)

@@ -4,10 +4,12 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -62,11 +64,16 @@ def answer_problem(request: Request, problem: Problem, render: ErrorRenderer) ->
     return response
 
 
-def add_handlers(app: FastAPI, render: ErrorRenderer) -> None:
-    """Answer every error with a problem document, or with the page that ``render`` returns."""
+def add_handlers(app: FastAPI, render: ErrorRenderer, explain: Callable[[Request, Problem], Problem]) -> None:
+    """Answer every error with a problem document, or with the page that ``render`` returns. ``explain`` returns the
+    problem that is answered for one with status 404; it may read the database."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        response = answer_problem(request, _problem_of(error, request), render)
+        problem = _problem_of(error, request)
+        if problem.status == 404:
+            with suppress(*SILENT_DATABASE):  # then the problem stays as it is
+                problem = await run_in_threadpool(explain, request, problem)
+        response = answer_problem(request, problem, render)
         # Unexpected errors are answered outside of all middleware, which would otherwise set these headers.
         response.headers.update(HEADERS)
         return response

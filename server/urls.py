@@ -95,6 +95,7 @@ comparison = Address("/attributions/{attribution}/compare/{other}")  # top: numb
 # example, neurons (their number), sort, the view's parameters
 layer = Address("/attributions/{attribution}/layers/{layer}")
 neuron = Address("/attributions/{attribution}/neurons/{layer}/{neuron}")  # example, the view's parameters
+shares = Address("/shares")  # cursor
 # POST with own texts, or with other words of the texts, submits an attribution; the pages' forms use it too. neuron
 # (L15/N2194) and variant are opened in its result.
 attribution_texts = Address("/attributions/{attribution}/texts")
@@ -117,7 +118,6 @@ explanation_curves = Address("/explanations/{explanation}/curves.csv", API)
 neurons = Address("/attributions/{attribution}/neurons", API)  # layer, word, sort (rank or drop), cursor, limit
 # The parameters of the neuron's page, and theme (light, dark); without example, the file has all examples.
 heatmap = Address("/attributions/{attribution}/neurons/{layer}/{neuron}/heatmap.{form}", API)
-shares = Address("/shares", API)
 share = Address("/shares/{token}", API)
 
 # Neither pages nor documents.

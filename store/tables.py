@@ -199,5 +199,9 @@ shares = Table(
     Column("path", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    # Of the page when the link was made: its title, and the digest of the results that it showed (`Results.digests`).
+    Column("title", Text),
+    Column("digest", String(16)),
+    Column("opened_at", Moment),
     Index("ix_shares_created_at_token", "created_at", "token"),
 )

@@ -2,7 +2,7 @@
 
 The function that builds the document validates parameters by raising Problem 422, which is also the JSON address's
 response. For a page, `Asked.read` drops the invalid parameter, keeps the error message as a notice, and calls the
-function again.
+function again. The parameter ``digest`` of a result's page is checked here for all pages.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from prunescope.jobs.problems import FieldError, Problem, bad_field, cut, unknown_name
+from prunescope.server.site.permalinks import DIGEST, link_digest, notice_of, results_of
 
 MAX_ALLOWED = 12
 """Maximum number of allowed values listed in a notice."""
@@ -28,8 +29,11 @@ class Asked:
     def __init__(self, request: Request, *known: str, any_other: bool = False) -> None:
         self._values: dict[str, list[str]] = {}
         self.notices: tuple[str, ...] = ()
-        """A sentence for each ignored value."""
+        """A sentence for each ignored value, and one if a result was made again after the link to it was made."""
+        results = results_of(request.scope["path"])
         for name, value in request.query_params.multi_items():
+            if name == DIGEST and results:
+                continue
             if not any_other and name not in known:
                 message = f"{unknown_name(_cut(name), known)}" if known else "this page has no parameters"
                 self._note(f"{_cut(name)}: {message}. It was left out.")
@@ -37,6 +41,10 @@ class Asked:
                 self._note(f"{name}: the value holds a null character. {_INSTEAD}")
             elif value not in self._values.setdefault(name, []):
                 self._values[name].append(value)
+        digest = link_digest(request) if results else None
+        notice = None if digest is None else notice_of(request, results, digest)
+        if notice is not None:
+            self._note(notice)
 
     @property
     def values(self) -> dict[str, str]:

@@ -12,7 +12,9 @@ from prunescope.jobs.labels import quoted
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 from prunescope.server.site import formats
+from prunescope.server.site.permalinks import Removed, digest_of, results_of
 from prunescope.server.static import folder_version
+from prunescope.server.stores import stores_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ EXPLANATIONS = Crumb("Explanations", urls.explanations())
 CORPORA = Crumb("Corpora", urls.corpora())
 MODELS = Crumb("Models", urls.models())
 JOBS = Crumb("Jobs", urls.jobs())
+LISTS = (STUDIES, ATTRIBUTIONS, EVALUATIONS, EXPLANATIONS, CORPORA, MODELS, JOBS)
 
 
 class Frame:
@@ -46,11 +49,13 @@ class Frame:
         query: str = "",
         attribution: str | None = None,
         notices: tuple[str, ...] = (),
+        permalink: bool = True,
     ) -> None:
         """``section``: the label of the section to which the page belongs. ``scripts``: modules below
         ``frontend/static/js``, in addition to ``site/page``, which every page loads. ``query``: shown in the search
         field, which searches neurons and words only in ``attribution`` if given. ``notices``: sentences about ignored
-        query parameters."""
+        query parameters. ``permalink``: whether a copied link has the digest of the results that the page shows, which
+        is read from the database."""
         self.title, self.section, self.notices = title, section, notices
         self.search_query, self.search_attribution = query, attribution
         version = folder_version(STATIC)
@@ -58,7 +63,10 @@ class Frame:
         self.scripts = [urls.static(f"{version}/js/{name}.js") for name in ("site/page", *scripts)]
         self.shared = "shared_from" in request.scope  # opened by a share link: read-only
         self.crumbs = [replace(crumb, href=None) for crumb in crumbs] if self.shared else crumbs
-        self.share_href = None if self.shared else urls.shares()
+        self.share_href = None if self.shared else urls.api(urls.shares())
+        results = results_of(request.scope["path"]) if permalink and not self.shared else ()
+        self.digest = digest_of(stores_of(request), results) if results else None
+        self.dashboard_href: str | None = request.scope.get("dashboard_href")  # of the shared page
         self.events_href = None if self.shared else events_href
 
 
@@ -91,15 +99,23 @@ def render(template: str, page: object, status: int = 200) -> HTMLResponse:
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """The context of ``site/error.html``; ``errors`` are the invalid fields if the problem's detail is not the same."""
+    """The context of ``site/error.html``; ``errors`` are the invalid fields if the problem's detail is not the same.
+    ``items``: the list to which the address belongs; ``again_href``: the form with the spec of a removed result."""
 
     frame: Frame
     problem: Problem
     errors: list[str]
+    items: Crumb | None
+    again_href: str | None
 
 
 def error_page(request: Request, problem: Problem) -> HTMLResponse:
     """The error page of a problem."""
     told = [f"{field['field']}: {field['message']}" for field in problem.document()["errors"]]
     errors = [] if told == [problem.detail] else told
-    return render("site/error", ErrorPage(Frame(request, problem.title), problem, errors), problem.status)
+    path = str(request.scope["path"])
+    items = next((each for each in LISTS if each.href and path.startswith(f"{each.href}/")), None)
+    job = problem.job if isinstance(problem, Removed) else None
+    again_href = urls.new_job(**{"from": job.id}) if job else None
+    frame = Frame(request, problem.title, permalink=False)
+    return render("site/error", ErrorPage(frame, problem, errors, items, again_href), problem.status)

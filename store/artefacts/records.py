@@ -15,6 +15,7 @@ A record's `summary` is what lists show without reading the artefact. The worker
 A record's id is derived from the fingerprint of its spec, so adding the same result again replaces the record.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -48,6 +49,7 @@ RESULT_OF: dict[JobKind, str] = {
     JobKind.CORPUS: "corpus",
 }
 """Kind of job -> kind of its record."""
+DIGEST_DIGITS = 12
 
 
 class Record(BaseModel):
@@ -155,6 +157,22 @@ class Results:
         with self.database.reading() as connection:
             for row in connection.execute(select(records).where(records.c.kind == kind)):
                 yield _to_record(row)
+
+    def digests(self, kind: str, names: Iterable[str]) -> dict[str, str]:
+        """Id -> digest of a record: DIGEST_DIGITS hexadecimal digits that change when the result is made again. Ids
+        without a record are omitted.
+
+        It is computed from the job that made the result and from the record's creation time. The id itself is derived
+        from the spec, so a result that is made again has the same id.
+        """
+        found: dict[str, str] = {}
+        with self.database.reading() as connection:
+            for some in in_pieces(names):
+                query = select(records.c.id, records.c.job, records.c.created_at)
+                for row in connection.execute(query.where(records.c.kind == kind, records.c.id.in_(some))):
+                    made = f"{kind} {row.id} {row.job} {row.created_at.isoformat()}"
+                    found[row.id] = hashlib.sha256(made.encode()).hexdigest()[:DIGEST_DIGITS]
+        return found
 
     def marks(self) -> dict[str, tuple[int, datetime]]:
         """Kind -> (number of records, creation time of the newest). Changes whenever a record is added or deleted, so

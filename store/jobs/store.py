@@ -115,6 +115,15 @@ class JobStore:
         with self.database.reading() as connection:
             return {row.artefact: to_summary(row) for row in makers(connection, artefacts)}
 
+    def maker_of(self, artefact: str) -> JobSummary | None:
+        """The newest job that has made the artefact with this id, even if the artefact was removed since; of a study,
+        whose record exists from the start, its newest job. None if there is none."""
+        made = or_(jobs.c.state == JobState.SUCCEEDED, jobs.c.kind == JobKind.STUDY)
+        query = select(*SUMMARY).where(jobs.c.artefact == artefact, made)
+        with self.database.reading() as connection:
+            row = connection.execute(query.order_by(jobs.c.created_at.desc()).limit(1)).first()
+        return None if row is None else to_summary(row)
+
     def list(
         self,
         *,

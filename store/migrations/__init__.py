@@ -1,4 +1,4 @@
 """Alembic migrations. `HEAD` is the newest revision; with it here, a process that needs no migration need not import
 Alembic."""
 
-HEAD = "0008"
+HEAD = "0009"

@@ -38,8 +38,11 @@ def test_copied_link_opens_the_same_view(seeded_app: Site, neuron: str, open_pag
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     link = page.evaluate("navigator.clipboard.readText()")
-    assert link == page.url
-    assert seen(open_page(link)) == seen(page)
+    digest = page.locator("main").get_attribute("data-digest")
+    assert link == f"{page.url}&digest={digest}"
+    copied = open_page(link)
+    assert seen(copied) == seen(page)
+    expect(copied.locator(".notices")).to_have_count(0)
 
 
 def test_copies_without_a_clipboard(neuron: str, open_page: Open) -> None:
@@ -61,11 +64,15 @@ def test_share_link_is_the_same_view_read_only(
     assert seen(shared) == seen(page)
     assert shared.url == link, "the link stays in the address bar"
     expect(shared.locator("header")).to_contain_text("read-only")
-    assert shared.locator("header a, header input, [data-method], [data-share], [data-step], [data-view]").count() == 0
+    assert shared.locator("header input, footer a, [data-method], [data-share], [data-step], [data-view]").count() == 0
+    expect(shared.locator("header a")).to_have_text(["Open in the dashboard"])
     shared.locator("[data-pane=dense] .i").first.click()
     shared.keyboard.press("ArrowRight")
     assert shared.url == link
     shot(shared, "shared-neuron-light")
+    shared.get_by_role("link", name="Open in the dashboard").click()
+    expect(shared.get_by_role("button", name="Share link")).to_be_visible()
+    assert seen(shared) == seen(page)
     token = link.rpartition("/")[2]
     assert httpx.delete(f"{seeded_app.address}/api/v1/shares/{token}").status_code == 204
     gone = open_page(link, status=404)

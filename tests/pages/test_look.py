@@ -63,6 +63,7 @@ def addresses(site: Site) -> dict[str, str]:
         "neuron-chosen": f"{attribution}/neurons/{layer}/{neuron}?token=53&scale=model&curve=log",
         "neuron-raw": f"{attribution}/neurons/{layer}/{neuron}?example=2&activation=raw&window=16",
         "search": "/search?q=a",
+        "shares": "/shares",
         "study-wrong": f"/studies/{study.id}?rows=colour&method=wandaa",
         "neuron-wrong": f"{attribution}/neurons/{layer}/{neuron}?variant=nope&scale=wide",
     }
@@ -84,7 +85,7 @@ def test_every_page(look: str, seeded_app: Site, open_page: Open, shot: Callable
 @pytest.mark.parametrize("look", LOOKS)
 def test_first_visit(look: str, empty_site: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
     page = open_page(empty_site.address, **LOOKS[look])
-    for name in ("", "jobs", "studies", "explanations", "attributions", "evaluations", "models"):
+    for name in ("", "jobs", "studies", "explanations", "attributions", "evaluations", "models", "shares"):
         go(page, f"{empty_site.address}/{name}")
         shot(page, f"empty-{name or 'home'}-{look}")
         assert not scrolls_sideways(page)

@@ -7,7 +7,16 @@ import pytest
 from starlette.testclient import TestClient
 
 from prunescope.server.stores import Stores
-from tests.server.conftest import ATTRIBUTION, DENSE_EVALUATION, EXPLANATION, PRUNED, add_evaluation, add_explanation
+from tests.server.conftest import (
+    ATTRIBUTION,
+    CORPUS,
+    DENSE_EVALUATION,
+    EXPLANATION,
+    PRUNED,
+    add_corpus,
+    add_evaluation,
+    add_explanation,
+)
 from tests.server.made_up import MadeUp
 from tests.server.studies.test_routes import GRID
 
@@ -19,6 +28,7 @@ BROWSER = {"accept": "text/html"}
 def everything(client: TestClient, stores: Stores, made_up: MadeUp) -> str:
     add_evaluation(stores, DENSE_EVALUATION, "demo", [0, 1, 0, 1])
     add_explanation(stores)
+    add_corpus(stores)
     id: str = client.post("/api/v1/jobs", json={"kind": "study", "spec": GRID}).json()["fingerprint"][:16]
     return id
 
@@ -75,6 +85,26 @@ WRONG = [
     (f"{BASE}/answering", "token", "99", "0 to 10"),
     ("/search", "attribution", "nope", "id of an attribution"),
     ("/", "tab", "1", "no parameters"),
+    ("/shares", "cursor", "nope", "next"),
+    ("/shares", "tab", "1", "cursor"),
+    ("/corpora", "cursor", "nope", "next"),
+    (f"/corpora/{CORPUS}", "tab", "1", "no parameters"),
+    (f"/corpora/{CORPUS}/neurons/0/1", "tab", "1", "no parameters"),
+    (BASE, "by", "nope", "score, margin"),
+    (BASE, "explanation", "nope", "explanation"),
+    (BASE, "digest", "nope", "12 hexadecimal digits"),
+    (f"{BASE}/compare", "tab", "1", "no parameters"),
+    (f"{BASE}/answering", "example", "9", "0, 1"),
+    (f"{BASE}/layers/0", "neurons", "9", "sort"),
+    (f"{BASE}/layers/0", "by", "margin", "sort"),
+    (f"{BASE}/neurons/0/1", "example", "-1", "whole number"),
+    (f"{BASE}/neurons/0/1", "example", "", "whole number"),
+    ("/models/demo", "map", "nope", "sparsity"),
+    (f"/models/{PRUNED}", "tab", "1", "map"),
+    (f"/evaluations/{DENSE_EVALUATION}", "tab", "1", "no parameters"),
+    (f"/evaluations/{DENSE_EVALUATION}/reviews", "tab", "1", "against"),
+    (f"/explanations/{EXPLANATION}", "tab", "1", "curve"),
+    ("/search?q=zzz", "attribution", "nope", "id of an attribution"),
 ]
 
 
@@ -87,7 +117,7 @@ def test_a_page_falls_back_to_the_default_and_says_so(
     assert answer.status_code == 200, answer.text
     (notice,) = notices(answer.text)
     assert notice.startswith(f"{name}: ") and allowed in notice
-    assert value in notice or name in {"tab", "varient", "callibration.samples"}
+    assert value in notice or name in {"tab", "varient", "callibration.samples", "by", "neurons"}
     assert notices(client.get(page, headers=BROWSER).text) == []
 
 

@@ -1,10 +1,12 @@
 """Share links lead to pages of this site, and nowhere after they were revoked."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from prunescope.jobs.problems import Problem
 from prunescope.store.database import Database
-from prunescope.store.shares import ShareStore
+from prunescope.store.shares import LONGEST_TITLE, OPENED_SECONDS, ShareStore
 
 PATH = "/attributions/0123456789abcdef/neurons/3/17?example=2&scale=shared"
 
@@ -50,3 +52,26 @@ def test_other_paths_are_refused(database: Database, path: str) -> None:
         ShareStore(database).create(path)
     assert refused.value.status == 422
     assert refused.value.errors[0].field == "path"
+
+
+def test_the_last_opening_is_written_once_in_ten_minutes(database: Database) -> None:
+    now = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    shares = ShareStore(database, now=lambda: now)
+    share = shares.create(PATH, title="L3/N17", digest="0" * 12)
+    assert (share.title, share.digest, share.opened_at) == ("L3/N17", "0" * 12, None)
+    start, seen = now, []
+    for minute in range(0, 31, 3):
+        now = start + timedelta(minutes=minute)
+        shares.opened(shares.get(share.token))
+        opened = shares.get(share.token).opened_at
+        assert opened is not None and now - opened < timedelta(seconds=OPENED_SECONDS)
+        seen.append(opened)
+    assert [(moment - start) / timedelta(minutes=1) for moment in dict.fromkeys(seen)] == [0, 12, 24]
+    shares.opened(share)  # read by another request before the first opening: the condition is the database's
+    assert shares.get(share.token).opened_at == seen[-1]
+    assert shares.list()[0][0].opened_at == seen[-1]
+
+
+def test_a_long_title_is_cut(database: Database) -> None:
+    share = ShareStore(database).create(PATH, title="x" * 5000)
+    assert share.title == "x" * LONGEST_TITLE

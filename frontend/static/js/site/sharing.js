@@ -1,11 +1,20 @@
-// The buttons that copy the address of the present view, or create a share link for it and copy that.
+// The buttons that copy the address of the present view or of a listed link, or create a share link and copy that.
 
 import { problemText, toast } from "./toast.js";
 
 const FEEDBACK_MS = 1800;
 
 export async function copyButton(button) {
-  await copy(location.href, button, "Link copied");
+  const link = button.dataset.copy;
+  await copy(link ? new URL(link, location.href).href : permalink(), button, "Link copied");
+}
+
+// The present address with the digest of the shown result, by which the page tells whether it was made again.
+function permalink() {
+  const { digest } = document.querySelector("main").dataset;
+  const address = new URL(location.href);
+  if (digest) address.searchParams.set("digest", digest);
+  return address.href;
 }
 
 export async function shareButton(button) {
