@@ -48,6 +48,7 @@ class Result(NamedTuple):
 def results_of(path: str) -> tuple[Result, ...]:
     """The results that the page at ``path`` shows, by its address alone; they may not exist. Two for a comparison, none
     for a list, a job or a model that was not pruned here."""
+    found: tuple[Result, ...]
     match unquote(path).strip("/").split("/"):
         case ["attributions", first, "compare", second]:
             found = (Result("attribution", first), Result("attribution", second))

@@ -22,6 +22,7 @@ from tests.server.conftest import (
 from tests.server.made_up import MadeUp
 
 HTML = {"accept": "text/html"}
+JOB = {"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}
 A, B = "a" * 16, "b" * 16
 PAGES = [
     f"/attributions/{ATTRIBUTION}",
@@ -93,7 +94,8 @@ def test_a_page_says_that_its_result_was_made_again(client: TestClient, stores: 
     record = stores.results.get(*result)
     stores.results.summarise(result.kind, result.id, record.summary)
     assert digest_on(client, link) == digest, "a summary that a worker writes anew makes no other result"
-    stores.results.add(result.kind, result.id, job="other", spec=record.spec, summary=record.summary)
+    job = client.post("/api/v1/jobs", json=JOB).json()["id"]
+    stores.results.add(result.kind, result.id, job=job, spec=record.spec, summary=record.summary)
     (notice,) = notices(client, link)
     assert notice.startswith(f"This {result.kind} was made again after the link was made")
     assert digest_on(client, link) != digest
@@ -109,7 +111,7 @@ def test_a_page_without_a_result_has_no_digest(client: TestClient, made_up: Made
 
 
 def test_a_result_that_was_removed_is_told_from_one_that_never_was(client: TestClient, stores: Stores) -> None:
-    job = client.post("/api/v1/jobs", json={"kind": "evaluate", "spec": {"model": "demo", "tasks": ["reviews"]}}).json()
+    job = client.post("/api/v1/jobs", json=JOB).json()
     id = job["fingerprint"][:16]
     page = f"/evaluations/{id}"
     never = client.get(page, headers=HTML)
