@@ -145,6 +145,8 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
     def answering() -> AnsweringDocument:
         word, example, token = asked.text("word"), asked.whole("example"), asked.whole("token")
         if word is None and token is None:
+            if example is not None:
+                opened.place_of(example)  # an unknown one has a notice, although no token of it was asked for
             word, example = opened.tables.words(opened.variant(None))[0].word, None  # the most damaged one
         return answering_document(opened, word=word, example=example, token=token, layer=asked.whole("layer"))
 
