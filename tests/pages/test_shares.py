@@ -70,7 +70,7 @@ def test_the_list_is_readable_everywhere(
     assert not scrolls_sideways(page)
     assert page.evaluate(CUT) == []
     assert page.evaluate(FAULTS) == []
-    for width in (320, 2560):
+    for width in (320, 700, 2560):
         page.set_viewport_size({"width": width, "height": 800})
         settled(page)
         assert not scrolls_sideways(page)
