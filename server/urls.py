@@ -71,6 +71,7 @@ def with_state(path: str, **state: State) -> str:
 # Pages; the document of each is below API. Comments list the parameters of the query string.
 home = Address("/")
 search = Address("/search")  # q, attribution
+glossary = Address("/glossary")
 jobs = Address("/jobs")  # kind, state, cursor
 new_job = Address("/jobs/new")  # kind, and fields of a spec (model, dense, ...) that fill in the form
 job = Address("/jobs/{job}")  # neuron (L15/N2194) and variant: opened in the job's attribution

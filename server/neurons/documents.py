@@ -7,7 +7,7 @@ from pydantic import Field
 from prunescope.server.attributions.documents import Example, ExampleSummary, NeuronRow, VariantSummary
 from prunescope.server.explanations.shares import NeuronMargin
 from prunescope.server.site.documents import Document, Link, Page
-from prunescope.store.attributions.documents import Interval, NeuronDetail
+from prunescope.store.attributions.documents import Interval, MaskedFraction, NeuronDetail
 
 LayerSort = Literal["rank", "drop", "margin"]
 """Order of a layer's neurons: by Score, by drop, or by margin share."""
@@ -74,6 +74,8 @@ class NeuronDocument(NeuronDetail):
     not_split: list[int] = Field(default=[])  # layers whose changes could not be split into own and upstream parts
     activation: str  # relu, abs or raw: transforms the activations in the Score and in ``words``
     controls: dict[str, NeuronControls]
+    # Pruned variant -> the mean over all recorded neurons of the shares in ``masked_fractions``.
+    masked_means: dict[str, MaskedFraction] = Field(default={})
     neighbours: Neighbours
     # Pruned variant -> what the neuron carries of its losses, a value for each explained task or text.
     margins: dict[str, list[NeuronMargin]] = Field(default={})

@@ -6,7 +6,7 @@ from typing import Any
 from prunescope.server import urls
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.neurons.documents import LayerHeatmap, LayerSort
-from prunescope.server.neurons.tokens import legend_of, scales_of
+from prunescope.server.neurons.tokens import PANE_TERMS, legend_of, scales_of
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
     CURVES,
@@ -36,6 +36,11 @@ class Grid:
     subtitle: str
     cells: list[list[str]]
     legend: Legend
+
+    @property
+    def term(self) -> str:
+        """The word of the glossary that defines the values."""
+        return PANE_TERMS[self.key]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from prunescope.server import urls
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.corpora.page import DoesCard
 from prunescope.server.neurons.documents import NeuronDocument, Variant
+from prunescope.server.neurons.queries import CALIBRATED
 from prunescope.server.neurons.tokens import Reading, default_example, read_example, token_rows
+from prunescope.server.neurons.verdict import Part, origin_of_p, verdict
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
     CURVES,
@@ -30,6 +32,8 @@ from prunescope.store.attributions.documents import Spread
 
 TELLING = "telling"
 """The value of `example` for the default text, in addresses of older versions."""
+TAIL = 10
+"""p is of a fitted tail if fewer draws than this reach the observed value (`nsa/significance.py`)."""
 BAR_GAP = 0.14
 """Distance between the bars of two bins, as a share of a bin's width."""
 
@@ -66,6 +70,7 @@ class NeuronPage:
     frame: Frame
     document: NeuronDocument
     query: str  # the view as the query of links to other neurons
+    verdict: list[Part]
     chips: list[Option]
     facts: list[Fact]
     toggles: tuple[Picker, ...]
@@ -83,10 +88,12 @@ class NeuronPage:
     own: TextPanel
 
 
-def default_view(document: NeuronDocument) -> View:
-    """The view without a query: the first pruned model, and the text with the largest loss on the neuron's own word in
-    any pruned model."""
-    return View(example=default_example(document), variant=document.variants[1].name, activation=document.activation)
+def default_view(document: NeuronDocument, variant: str | None = None) -> View:
+    """The view without a query, or with one that only names a pruned variant (None or unknown: the first one): the
+    text with the largest loss on the neuron's own word in this variant."""
+    names = [each.name for each in document.variants[1:]]
+    chosen = variant if variant in names else names[0]
+    return View(example=default_example(document, chosen), variant=names[0], activation=document.activation)
 
 
 def neuron_view(document: NeuronDocument, query: Mapping[str, str], *, every: bool = False) -> View:
@@ -97,7 +104,7 @@ def neuron_view(document: NeuronDocument, query: Mapping[str, str], *, every: bo
     spelled = {key: value for key, value in query.items() if (key, value) != ("example", TELLING)}
     return read_view(
         spelled,
-        examples=[default_example(document), *lengths],
+        examples=[default_view(document, query.get("variant")).example, *lengths],
         variants=[variant.name for variant in document.variants[1:]],
         activation=document.activation,
         tokens=lambda example: max(lengths.values()) if every else lengths[example],
@@ -109,13 +116,12 @@ def neuron_page(
 ) -> NeuronPage:
     """The context of a neuron's page. ``here`` is the path in the browser: the page's, or a share link's. ``does``:
     what the neuron does over a corpus."""
-    default = default_view(document)
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
     reading = read_example(document, view, place)
     token = reading.token
 
     def href(**changes: Any) -> str:
-        return urls.with_state(here, **view_state(replace(view, **changes), default))
+        return urls.with_state(here, **_state(document, replace(view, **changes)))
 
     examples = example_picker(document.examples, view.example, lambda example: href(example=example.index, token=None))
     label = reading.example.label
@@ -123,7 +129,7 @@ def neuron_page(
         Option(name, href(activation=name), name == view.activation, note) for name, note in ACTIVATIONS.items()
     )
     files = {
-        **view_state(replace(view, show="all"), default),
+        **_state(document, replace(view, show="all")),
         "example": view.example,
         "variant": view.variant,
         "activation": view.activation,
@@ -131,7 +137,8 @@ def neuron_page(
     return NeuronPage(
         frame=frame,
         document=document,
-        query=urls.with_state("", **view_state(view, default)),
+        query=urls.with_state("", **_state(document, view)),
+        verdict=verdict(document, reading.pruned),
         chips=_chips(document, href),
         facts=_facts(document, reading.pruned),
         toggles=(
@@ -163,6 +170,11 @@ def neuron_page(
         },
         own=own,
     )
+
+
+def _state(document: NeuronDocument, view: View) -> dict[str, str | int | None]:
+    """The query parameters of a view: values that are not the defaults of its variant."""
+    return view_state(view, default_view(document, view.variant))
 
 
 def _words(document: NeuronDocument, reading: Reading) -> list[WordLine]:
@@ -209,15 +221,17 @@ def _facts(document: NeuronDocument, pruned: Variant) -> list[Fact]:
         facts.append(Fact("lift", f"{formats.decimal(document.lift, 1)}{formats.TIMES}"))
     if document.p_value is not None:
         shown = formats.decimal(document.p_value) if document.p_value >= 0.001 else f"{document.p_value:.1g}"
-        draws = formats.plural(document.placebo or document.permutations, "draw")
-        facts.append(Fact("p", shown, f"from {draws} of {'placebo words' if document.placebo else 'random tokens'}"))
+        draws = 1 + (document.placebo or document.permutations)
+        tail = document.format >= CALIBRATED and document.p_value * draws < TAIL + 0.5
+        facts.append(Fact("p", shown, f"from {'the fitted tail of ' if tail else ''}{origin_of_p(document)}"))
     if document.q_value is not None:
-        facts.append(Fact("q", formats.activation(document.q_value), "over all neurons"))
+        method = "Benjamini-Hochberg" if document.format >= CALIBRATED else "normal tail"
+        facts.append(Fact("q", formats.activation(document.q_value), f"{method}, over all neurons"))
     if document.rank is not None:
         facts.append(Fact("rank", formats.count(document.rank), f"of {formats.count(document.neuron_count)}"))
     drop = document.drops.get(pruned.name)
     if document.word is not None and drop is not None:
-        facts.append(Fact(f"on “{document.word}”", formats.lost(drop), "after pruning"))
+        facts.append(Fact(f"on “{document.word}”", formats.lost(drop), "after pruning", "drop"))
     return facts
 
 

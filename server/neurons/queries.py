@@ -36,6 +36,8 @@ from prunescope.text.words import fold
 
 SIGNIFICANT = 0.05
 """The q below which a neuron counts as significant on its page."""
+CALIBRATED = 3
+"""The first format of attributions whose p and q are calibrated."""
 MAX_ROWS = 200
 MAX_VALUES = 1_000_000
 """Neurons x tokens x variants of one heatmap; about 20 MB of JSON."""
@@ -79,6 +81,7 @@ def neuron_document(
         layers=opened.layers,
         neurons=store.neurons,
         neuron_count=opened.summary.ranked,
+        masked_means=tables.masked_means,
         not_ranked=None
         if detail.rank is not None
         else f"The sum of its {opened.summary.activation} activations over all tokens is too close to zero for a share "

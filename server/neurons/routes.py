@@ -124,7 +124,7 @@ def list_neurons(
     return Page[NeuronRow](items=items, next=after, next_href=here if after else None)
 
 
-@api.get(urls.answering.route, responses=problems(404, 422), summary="Which neurons answer to a word, or to one token")
+@api.get(urls.answering.route, responses=problems(404, 422), summary="Which neurons respond to a word, or to one token")
 def list_answering(
     stores: StoresHere,
     attribution: str,
@@ -153,7 +153,7 @@ def show_answering(request: Request, stores: StoresHere, attribution: str) -> Re
     document = asked.read(answering)
     if document.token is None and asked.text("word") is None and not asked.notices:
         return RedirectResponse(document.href, status_code=303)
-    frame = attribution_frame(request, "Which neurons answer", opened, opened_crumb(opened), notices=asked.notices)
+    frame = attribution_frame(request, "Which neurons respond", opened, opened_crumb(opened), notices=asked.notices)
     return render("neurons/answering", answering_page(document, frame, here=address(request)))
 
 

@@ -1,6 +1,5 @@
 """The tokens of a text with one neuron's activations: three panes (dense, pruned, difference), shades and scales."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,16 @@ from prunescope.text.words import fold
 
 REACH = 16
 """Number of tokens shown on each side of the chosen token with `window=16`."""
+
+PANE_TERMS = {
+    "dense": "activation",
+    "pruned": "activation",
+    "difference": "difference",
+    "own": "own weights",
+    "upstream": "upstream",
+    "divergence": "KL divergence",
+}
+"""Key of a pane -> the word of the glossary that defines its values."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,11 @@ class Pane:
     before: int
     after: int
 
+    @property
+    def term(self) -> str:
+        """The word of the glossary that defines the values."""
+        return PANE_TERMS[self.key]
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -129,7 +143,7 @@ class Reading:
         return self.tokens[place] if place is not None and place < len(self.tokens) else None
 
     @cached_property
-    def most_telling(self) -> Token | None:
+    def most_changed(self) -> Token | None:
         """The influential token with the largest loss, else with the largest gain, else the token with the largest
         difference. Special tokens and sinks are ignored; None if there are no others."""
         usual = [token for token in self.tokens if not token.aside]
@@ -140,8 +154,20 @@ class Reading:
 
     @property
     def token(self) -> Token | None:
-        """The token whose numbers are shown above the text: `chosen`, else `most_telling`."""
-        return self.chosen or self.most_telling
+        """The token whose numbers are shown above the text: `chosen`, else `most_changed`."""
+        return self.chosen or self.most_changed
+
+    @property
+    def heading(self) -> str:
+        """What the token above the text is: chosen, the largest change of the whole text, or only the largest one at
+        an influential token."""
+        token = self.token
+        if token is None or token is self.chosen:
+            return "Chosen"
+        largest = max(abs(each.difference) for each in self.tokens if not each.aside)
+        if abs(token.difference) == largest:
+            return "Largest change in this text"
+        return f"Largest {'loss' if token.difference < 0 else 'gain'} on an influential word in this text"
 
     @property
     def shown(self) -> range:
@@ -239,27 +265,26 @@ def _name(tokens: Sequence[str], place: int) -> str:
     return f"rest of {formats.token_name(first)}"
 
 
-def default_example(neuron: NeuronDocument) -> int:
-    """The index of the example with the largest loss at a token of the neuron's own word in any pruned model; if no
-    example contains the word, at any influential token."""
-    examples, word = neuron.examples, neuron.word
-    dense, *pruned = neuron.variants
-    holding = [place for place, example in enumerate(examples) if _tokens_of(example, word)]
+def default_example(neuron: NeuronDocument, variant: str) -> int:
+    """The index of the example with the largest loss in a pruned variant at a token of the neuron's own word; if it
+    lost nothing there, at any influential token; if it lost nothing at all, the one with the largest change."""
+    examples, dense = neuron.examples, neuron.variants[0]
+    pruned = next(each for each in neuron.variants if each.name == variant)
 
-    def largest_loss(place: int) -> float:
-        example = examples[place]
-        tokens = _tokens_of(example, word) if holding else [i for i, on in enumerate(example.influential) if on]
-        before = [transformed(dense.activations[place][i], neuron.activation) for i in tokens]
-        return max(
-            (
-                value - transformed(variant.activations[place][i], neuron.activation)
-                for variant in pruned
-                for i, value in zip(tokens, before, strict=True)
-            ),
-            default=-math.inf,
-        )
+    def losses(place: int, tokens: Iterable[int]) -> list[float]:
+        before, after = dense.activations[place], pruned.activations[place]
+        return [transformed(before[i], neuron.activation) - transformed(after[i], neuron.activation) for i in tokens]
 
-    return examples[max(holding or range(len(examples)), key=largest_loss)].index
+    own = [losses(place, _tokens_of(example, neuron.word)) for place, example in enumerate(examples)]
+    influential = [
+        losses(place, [i for i, on in enumerate(example.influential) if on]) for place, example in enumerate(examples)
+    ]
+    for found in (own, influential):
+        place = max(range(len(examples)), key=lambda place: max(found[place], default=0.0))
+        if max(found[place], default=0.0) > 0:
+            return examples[place].index
+    changed = own if any(own) else influential
+    return examples[max(range(len(examples)), key=lambda place: max(map(abs, changed[place]), default=-1.0))].index
 
 
 def _tokens_of(example: Example, word: str | None) -> list[int]:

@@ -68,8 +68,8 @@ NEWLINES = [
     Choice(value="literal", label="a backslash and an n", note="as the paper's Figure 1 shows its prompt"),
 ]
 MODES = [
-    Choice(value="concat", label="several fill a window"),
-    Choice(value="single", label="one in each window", note="windows are as long as the longest of them"),
+    Choice(value="concat", label="yes, several fill a window"),
+    Choice(value="single", label="no, one in each window", note="windows are as long as the longest of them"),
 ]
 BOS = [
     Choice(value="auto", label="where the tokenizer puts one"),
@@ -138,9 +138,15 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
     examples = "|".join(each.value for each in form.calibration_sets if each.group == "examples")
     calibration = [
         select("calibration.dataset", "Text", form.calibration_sets, value="demo"),
-        select("calibration.mode", "Examples", MODES, value="concat", when=f"calibration.dataset={examples}"),
-        number("calibration.samples", "Windows", value="32", least="1", hint="how many windows of text"),
-        number("calibration.seqlen", "Tokens each", value="128", least="2", hint=SEQLEN_HINT),
+        select(
+            "calibration.mode",
+            "Pack examples into windows",
+            MODES,
+            value="concat",
+            when=f"calibration.dataset={examples}",
+        ),
+        number("calibration.samples", "Samples", value="32", least="1", hint="windows of text"),
+        number("calibration.seqlen", "Sequence length", value="128", least="2", hint=SEQLEN_HINT),
         select("calibration.bos", "Windows begin with BOS", BOS, value="auto"),
         number("calibration.seed", "Seed", value="0", least="0"),
     ]
@@ -150,7 +156,7 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
             select("method.name", "Method", form.methods, value="wanda"),
             Field("pattern", "Pattern", value="0.5", hint=PATTERN_HINT, needed=True, pattern=PATTERN),
             *_options("method", form.methods),
-            select("allocation.name", "Each layer loses", form.allocations, value="uniform"),
+            select("allocation.name", "Sparsity allocation", form.allocations, value="uniform"),
             *_options("allocation", form.allocations),
         ],
         "Calibration": [replace(field, when=field.when or calibrated) for field in calibration],
@@ -313,8 +319,8 @@ def _study(form: JobForm, given: Mapping[str, str]) -> Sections:
             checks("methods", "Methods", form.methods, value="wanda,magnitude"),
             Field("patterns", "Patterns", shape="list", value="0.5, 2:4", needed=True, hint=PATTERN_HINT),
             checks("calibrations", "Calibration sets", form.calibration_sets, value="demo"),
-            number("calibrations.samples", "Windows", value="32", least="1"),
-            number("calibrations.seqlen", "Tokens each", value="128", least="2"),
+            number("calibrations.samples", "Samples", value="32", least="1"),
+            number("calibrations.seqlen", "Sequence length", value="128", least="2"),
             select("calibrations.bos", "Windows begin with BOS", BOS, value="auto"),
         ],
         "What is measured": [
@@ -345,7 +351,7 @@ def _explain(form: JobForm, given: Mapping[str, str]) -> Sections:
                 needed=True,
                 when="explained-from=text",
             ),
-            number("perplexity.seqlen", "Tokens each", least="2", hint=SEQLEN_HINT, when="explained-from=text"),
+            number("perplexity.seqlen", "Sequence length", least="2", hint=SEQLEN_HINT, when="explained-from=text"),
             number("limit", "Rows or windows", value="200", least="4", hint="the first ones; half rank the neurons"),
             select("rows", "Those that count", EXPLAINED_ROWS),
         ],
@@ -390,7 +396,7 @@ def _corpus(form: JobForm, given: Mapping[str, str]) -> Sections:
             ),
             number("tokens", "Tokens", value="100000", least="1000", hint="at most; fewer if the text ends"),
             number(
-                "seqlen", "Tokens of a window", least="2", hint="empty: 256, or the model's context if that is shorter"
+                "seqlen", "Sequence length", least="2", hint="empty: 256, or the model's context if that is shorter"
             ),
         ],
         "Settings": [

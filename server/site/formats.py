@@ -20,6 +20,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NOTHING = "\N{EN DASH}"
 """Shown in place of a missing number."""
 _ROW = re.compile(r"^\| (?!---|word \| meaning)([^|]+) \| (.+) \|$", re.MULTILINE)
+_HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
@@ -235,11 +236,22 @@ def harmless(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
+def glossary_sections() -> dict[str, dict[str, str]]:
+    """Heading in `docs/glossary.md` -> its words with their definitions, as plain text. A row that names a word and its
+    notation (``neuron `L15/N2194```) defines the word."""
+    _, *parts = _HEADING.split(GLOSSARY.read_text(encoding="utf-8"))
+    return {
+        heading: {
+            word.split(" `")[0]: _LINK.sub(r"\1", meaning).replace("`", "") for word, meaning in _ROW.findall(body)
+        }
+        for heading, body in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+@lru_cache(maxsize=1)
 def definitions() -> dict[str, str]:
-    """Word -> definition in `docs/glossary.md`, as plain text. A row that names a word and its notation
-    (``neuron `L15/N2194```) defines the word."""
-    rows = _ROW.findall(GLOSSARY.read_text(encoding="utf-8"))
-    return {word.split(" `")[0]: _LINK.sub(r"\1", meaning).replace("`", "") for word, meaning in rows}
+    """Word -> definition, of all sections of the glossary."""
+    return {word: meaning for words in glossary_sections().values() for word, meaning in words.items()}
 
 
 def term(label: str, word: str | None = None) -> str:

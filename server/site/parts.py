@@ -36,11 +36,13 @@ def picker(label: str, names: Mapping[Value, str], current: Value, href: Callabl
 
 @dataclass(frozen=True)
 class Fact:
-    """A number under a page's title, with the text before and after it."""
+    """A number under a page's title, with the text before and after it. ``term`` is the word of the glossary that
+    defines it, None if ``before`` is that word."""
 
     before: str
     strong: str
     after: str = ""
+    term: str | None = None
 
 
 @dataclass(frozen=True)

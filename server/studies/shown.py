@@ -154,7 +154,7 @@ class Shown:
         if any(cell.at_chance for cell in self.cells):
             notes.append("Italic: not distinguishable from chance.")
         if any(map(self.holds, self.cells)):
-            notes.append("Asterisk: holds at a false discovery rate of 5 %.")
+            notes.append("Asterisk: significant at FDR 5 %.")
         if missing := sum(cell.measurements - cell.done for cell in self.cells):
             total = sum(cell.measurements for cell in self.cells)
             notes.append(f"{formats.count(missing)} of {formats.plural(total, 'measurement')} are not there.")

@@ -166,7 +166,7 @@ def _notes(crossed: Pivot, measure: Measure) -> Iterator[str]:
         yield words.means
     if crossed.tested:
         yield (
-            f"{crossed.surviving} of {crossed.tested} differences hold at a false discovery rate of 5 % "
+            f"{crossed.surviving} of {crossed.tested} differences are significant at FDR 5 % "
             f"({words.test}, Benjamini-Hochberg)."
         )
 

@@ -301,6 +301,21 @@ class AttributionTables:
         return layer, neuron
 
     @cached_property
+    def masked_means(self) -> dict[str, MaskedFraction]:
+        """Pruned variant -> the mean shares of pruned weights over all neurons of the recorded layers."""
+        layers = self.store.tables["layers"]
+
+        def mean(name: str) -> float | None:
+            values = self.store.array(name)[layers].ravel()
+            known = values[np.isfinite(values)]
+            return float(known.mean(dtype=np.float64)) if known.size else None
+
+        return {
+            name: MaskedFraction(incoming=mean(f"masked_in/{name}"), outgoing=mean(f"masked_out/{name}"))
+            for name in self.store.variants[1:]
+        }
+
+    @cached_property
     def _folded(self) -> list[str]:
         """The canonical spellings of `words_list`, by which words are found in any spelling."""
         return [fold(word) for word in self.words_list]

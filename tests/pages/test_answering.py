@@ -1,4 +1,4 @@
-"""From a word or a token to the neurons that answer to it, and a neuron's spread, in a browser."""
+"""From a word or a token to the neurons that respond to it, and a neuron's spread, in a browser."""
 
 from collections.abc import Callable
 
@@ -20,9 +20,9 @@ LOOKS = {
 def test_from_a_word_to_a_token_to_a_neuron_and_back(seeded_app: Site, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}{seeded_app.attribution}?word=badly")
     page.get_by_role("link", name="By word or token").click()
-    expect(page.locator("h1")).to_have_text("Which neurons answer to “badly”")
+    expect(page.locator("h1")).to_have_text("Which neurons respond to “badly”")
     page.locator(".chip", has_text="bitter").click()
-    expect(page.locator("h1")).to_have_text("Which neurons answer to “bitter”")
+    expect(page.locator("h1")).to_have_text("Which neurons respond to “bitter”")
     expect(page.locator("summary", has_text="Example 2 of 3")).to_be_visible()
     token = page.locator(".text a.i").nth(1)
     spelled = token.inner_text().strip()
@@ -36,12 +36,12 @@ def test_from_a_word_to_a_token_to_a_neuron_and_back(seeded_app: Site, open_page
     name = page.locator("tbody a.key").first.inner_text()
     page.locator("tbody a.key").first.click()
     expect(page.locator("h1")).to_have_text(name)
-    expect(page.locator("#telling")).to_contain_text("Chosen")
-    page.get_by_role("link", name="Other neurons that answer to").click()
+    expect(page.locator("#shown-token")).to_contain_text("Chosen")
+    page.get_by_role("link", name="Other neurons that respond to").click()
     expect(page.locator("h1")).to_contain_text(spelled)
     page.locator("summary", has_text="Example 2").click()
     page.locator(".menu[open] a").nth(2).click()
-    expect(page.locator("h1")).to_have_text("Which neurons answer to “adored”")
+    expect(page.locator("h1")).to_have_text("Which neurons respond to “adored”")
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -66,7 +66,7 @@ def test_a_cancelled_bar_stops_where_it_was(seeded_app: Site, open_page: Open) -
     assert bar.get_attribute("class") == "cancelled" and bar.evaluate("bar => bar.position") == pytest.approx(0.2)
     page.get_by_role("link", name="Edit and start").click()
     assert form_of(page)["spec"] == spec_of(seeded_app, id)
-    page.get_by_label("Windows", exact=True).fill("9")
+    page.get_by_label("Samples", exact=True).fill("9")
     changed = spec_of(seeded_app, id)
     changed["calibration"]["samples"] = 9
     assert form_of(page)["spec"] == changed

@@ -19,7 +19,7 @@ def seen(page: Page) -> dict[str, object]:
     return {
         "title": page.locator("h1").inner_text(),
         # What leads to another page is not part of a shared, read-only view.
-        "telling": page.locator("#telling").inner_text().partition("\nOther neurons")[0],
+        "shown": page.locator("#shown-token").inner_text().partition("\nOther neurons")[0],
         "panes": [pane.inner_text() for pane in page.locator(".pane").all()],
         "shades": page.locator("[data-pane] [data-i]").evaluate_all("els => els.map(e => e.className)"),
         "words": page.locator(".card").first.inner_text(),

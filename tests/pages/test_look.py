@@ -64,6 +64,7 @@ def addresses(site: Site) -> dict[str, str]:
         "neuron-raw": f"{attribution}/neurons/{layer}/{neuron}?example=2&activation=raw&window=16",
         "search": "/search?q=a",
         "shares": "/shares",
+        "glossary": "/glossary",
         "study-wrong": f"/studies/{study.id}?rows=colour&method=wandaa",
         "neuron-wrong": f"{attribution}/neurons/{layer}/{neuron}?variant=nope&scale=wide",
     }

@@ -24,8 +24,8 @@ def test_from_the_start_page_to_a_shared_neuron(
     expect(page.locator("main")).to_contain_text("Nothing runs yet")
     page.get_by_role("link", name="Prune", exact=True).click()
     # As in the demo study, of which the README's picture is.
-    page.get_by_label("Windows", exact=True).fill("32")
-    page.get_by_label("Tokens each").fill("128")
+    page.get_by_label("Samples", exact=True).fill("32")
+    page.get_by_label("Sequence length").fill("128")
     page.get_by_role("button", name="Start").click()
     status = page.locator("h1 + .state")
     expect(status).to_have_text("succeeded", timeout=PATIENCE_MS)

@@ -104,11 +104,10 @@ def _numbers(reading: Reading) -> str:
     token = reading.token
     if token is None:
         return ""
-    title = "Chosen" if token is reading.chosen else "Most telling"
     values = f"{formats.activation(token.dense)} → {formats.activation(token.pruned)}"
     change = "" if token.change is None else f" ({formats.change(token.change)})"
     difference = f"{formats.signed(token.difference)}{change}"
-    return f"{title} {token.name}  {values}  {difference}  token {token.position}, id {token.id}"
+    return f"{reading.heading} {token.name}  {values}  {difference}  token {token.position}, id {token.id}"
 
 
 def check_figure(neuron: NeuronDocument, examples: Sequence[int], example: int | None) -> None:

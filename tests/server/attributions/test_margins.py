@@ -136,7 +136,11 @@ def test_lists_and_layers_can_be_ordered_by_margin_share(
     assert [row["neuron"]["neuron"] for row in layer["rows"]] == np.argsort(-margin[1], kind="stable").tolist()
     assert layer["orders"] == ["rank", "drop", "margin"]
     page = client.get(f"{PAGE}/layers/1?sort=margin").text
-    assert "By margin share" in page and "1 to 16 of the layer's neurons, by margin share" in page
+    assert (
+        "By margin share" in page
+        and "1 to 16 of the layer's neurons, by " in page
+        and 'data-term="margin share"' in page
+    )
     # Of the second variant there is no explanation.
     assert client.get(f"{BASE}/neurons?by=margin&variant=pruned-2").status_code == 422
     other = client.get(f"{PAGE}/layers/1?sort=margin&variant=pruned-2", headers=HTML).text
