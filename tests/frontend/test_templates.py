@@ -31,8 +31,12 @@ def test_nothing_is_marked_safe() -> None:
 def test_addresses_come_from_the_server() -> None:
     for template in PAGES:
         text = template.read_text(encoding="utf-8")
-        written = re.findall(r"""(?:href|src|action|data-href)="(?!\{\{|#main|data:,)([^"]*)""", text)
+        written = re.findall(r"""(?:href|src|action|data-href)="(?!\{\{|#|data:,)([^"]*)""", text)
         assert written == [], f"{template.name}: {written}"
+        for anchor in re.findall('href="#([^"]*)"', text):  # within the page
+            assert any(f'id="{anchor}"' in each.read_text(encoding="utf-8") for each in PAGES), (
+                f"{template.name}: {anchor}"
+            )
     for script in SCRIPTS:
         assert not re.search(r"""["'`]/(api|jobs|attributions|studies|s)/""", script.read_text(encoding="utf-8")), (
             script.name
