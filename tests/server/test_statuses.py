@@ -40,6 +40,7 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
     v1 = "/api/v1"
     gets: list[tuple[str, list[str]]] = [
         ("/jobs/new", ["/jobs/new"]),
+        ("/glossary", ["/glossary"]),
         ("/jobs/{job}", [f"/jobs/{job}", "/jobs/none"]),
         ("/jobs/{job}/events", ["/jobs/none/events"]),
         ("/models/{model}", ["/models/demo", f"/models/{NO}"]),

@@ -74,7 +74,7 @@ def test_a_study_is_a_table_with_what_is_best_at_chance_and_still_to_come(client
     assert magnitude["p"] == magnitude["q"] == 1.0 and not magnitude["survives"]
     assert magnitude["difference_interval"][0] < -0.25 < magnitude["difference_interval"][1]
     assert (table["tested"], table["surviving"]) == (1, 0)
-    assert any("0 of 1 differences hold" in note for note in table["notes"])
+    assert any("0 of 1 differences are significant at FDR 5 %" in note for note in table["notes"])
     assert magnitude["href"] == f"/evaluations/{evaluated.artefact}/reviews"
     assert (wanda["accuracy"], wanda["state"]) == (None, "queued")
     assert table["largest_difference"] == 0.25
