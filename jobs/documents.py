@@ -110,21 +110,23 @@ def artefact_id(fingerprint: str) -> str:
 
 
 class NewJobs(BaseModel):
-    """The number of new jobs of each kind that a study needs."""
+    """The number of new jobs of each kind. A study needs only jobs of the first three."""
 
     model_config = ConfigDict(frozen=True)
 
-    prune: int
-    evaluate: int
-    attribute: int
+    prune: int = 0
+    evaluate: int = 0
+    attribute: int = 0
+    explain: int = 0
+    corpus: int = 0
 
     @property
     def total(self) -> int:
-        return self.prune + self.evaluate + self.attribute
+        return self.prune + self.evaluate + self.attribute + self.explain + self.corpus
 
 
 class Estimate(BaseModel):
-    """The estimated work of a study.
+    """The estimated work of a job or a study; a single job is one cell.
 
     `known` is the number of cells that need no new job, because a job with the same fingerprint is queued, running or
     has succeeded, or because another cell of the study has the same fingerprint. `seconds` is the total time of all new

@@ -103,6 +103,7 @@ attribution_texts = Address("/attributions/{attribution}/texts")
 attribution_words = Address("/attributions/{attribution}/words")
 
 # Only under API.
+job_check = Address("/jobs/check", API)  # POST with a job that is not submitted
 job_events = Address("/jobs/{job}/events", API)
 job_retry = Address("/jobs/{job}/retry", API)
 events = Address("/events", API)  # state and progress of all jobs, for the home page and lists

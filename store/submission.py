@@ -34,6 +34,7 @@ from prunescope.store.contents import Contents
 from prunescope.store.database import Database
 from prunescope.store.evaluations.queries import Measurements
 from prunescope.store.jobs.store import JobStore
+from prunescope.store.model_sizes import model_size
 from prunescope.store.shares import ShareStore
 from prunescope.store.studies import estimates
 from prunescope.store.studies.grid import Cell, plan
@@ -76,6 +77,30 @@ class Stores:
         self.database.dispose()
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A valid spec: the jobs that it needs (``cells``; a study has many) and the jobs of other specs that make the
+    models that it names (``after``, by the models' ids)."""
+
+    kind: JobKind
+    spec: Spec
+    fingerprint: str
+    cells: list[Cell]
+    after: dict[str, str]
+
+
+def check(stores: Stores, kind: str, document: Mapping[str, Any]) -> Checked:
+    """Check a spec without submitting it. Raises Problem 422 as `submit` does."""
+    known_kind = parse_kind(kind)
+    check_shape(document, kept=True)
+    spec = parse_spec(kind, document)
+    contents = Contents(stores.settings)
+    mark = fingerprint(known_kind, spec, contents.of(spec))
+    after = _pending_models(stores, spec)
+    cells = _cells(spec, contents) if isinstance(spec, StudySpec) else [Cell(known_kind, spec, mark, {})]
+    return Checked(known_kind, spec, mark, cells, after)
+
+
 def submit(
     stores: Stores, kind: str, document: Mapping[str, Any], *, force: bool = False, send: Send | None
 ) -> tuple[Job, bool]:
@@ -85,18 +110,14 @@ def submit(
     Raises Problem 422, without queueing anything, if the spec is invalid or names something that does not exist or is
     not allowed. `send` None sends no message; the next sweep does.
     """
-    known_kind = parse_kind(kind)
-    check_shape(document, kept=True)
-    spec = parse_spec(kind, document)
-    contents = Contents(stores.settings)
-    mark = fingerprint(known_kind, spec, contents.of(spec))
-    after = _pending_models(stores, spec)
+    checked = check(stores, kind, document)
+    spec, mark, after = checked.spec, checked.fingerprint, checked.after
     if isinstance(spec, StudySpec):
-        job, created = stores.studies.submit(spec, mark, _cells(spec, contents), force=force, after=after)
+        job, created = stores.studies.submit(spec, mark, checked.cells, force=force, after=after)
         ready = stores.jobs.unsent() if created else []
     else:
         canonical = spec.model_dump(mode="json")
-        job, created = stores.jobs.submit(known_kind, canonical, mark, force=force, after=after.values())
+        job, created = stores.jobs.submit(checked.kind, canonical, mark, force=force, after=after.values())
         ready = [job.id] if created and stores.jobs.is_ready(job.id) else []
     if send is not None:
         dispatch(stores.jobs, ready, send)
@@ -105,12 +126,18 @@ def submit(
 
 def estimate(stores: Stores, document: Mapping[str, Any], *, force: bool = False) -> Estimate:
     """The estimated work of a study with this spec; nothing is queued. Raises Problem 422 as `submit` does."""
-    spec = parse_spec(JobKind.STUDY, document)
-    assert isinstance(spec, StudySpec)
-    contents = Contents(stores.settings)
-    contents.of(spec)
-    _pending_models(stores, spec)
-    return estimates.estimate(stores.database, stores.results, stores.measurements, _cells(spec, contents), force=force)
+    return estimate_checked(stores, check(stores, JobKind.STUDY, document), force=force)
+
+
+def estimate_checked(stores: Stores, checked: Checked, *, force: bool = False) -> Estimate:
+    """The estimated work of a job of any kind; nothing is queued."""
+
+    def size(reference: str) -> float | None:
+        found = model_size(reference, stores.settings)
+        return None if found is None else found.weights
+
+    parts = (stores.database, stores.results, stores.measurements)
+    return estimates.estimate(*parts, checked.cells, size, force=force)
 
 
 def retry(stores: Stores, job: str, *, send: Send | None) -> Job:

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from prunescope.jobs.documents import JobKind, JobState
+from prunescope.jobs.problems import Problem
+from prunescope.jobs.specs import parse_spec
 from prunescope.server import urls
+from prunescope.server.jobs.commands import Command, commands_of
 from prunescope.server.jobs.documents import JobDetail, JobItem
 from prunescope.server.jobs.queries import start_links
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Picker, picker
+
+MAX_SHOWN = 50_000
+"""Maximum number of characters of a spec that its job's page shows in every form."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class JobPage:
     edit_href: str | None
     then: Link | None
     spec: str
+    commands: list[Command]  # the job in other forms
 
 
 def jobs_page(document: Page[JobItem], frame: Frame, *, kind: str | None, state: str | None) -> JobsPage:
@@ -53,7 +60,8 @@ def jobs_page(document: Page[JobItem], frame: Frame, *, kind: str | None, state:
     )
 
 
-def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> JobPage:
+def job_page(document: JobDetail, frame: Frame, server: str, then: Link | None = None) -> JobPage:
+    """The context of a job's page. ``server`` is the address of this server."""
     changeable, ended_at = not frame.shared, document.finished_at or datetime.now(UTC)
     elapsed = (ended_at - document.started_at).total_seconds() if document.started_at else None
     return JobPage(
@@ -65,4 +73,16 @@ def job_page(document: JobDetail, frame: Frame, then: Link | None = None) -> Job
         edit_href=urls.new_job(**{"from": document.id}) if document.can_retry and changeable else None,
         then=then,
         spec=json.dumps({"kind": document.kind.value, "spec": document.spec}, indent=2, ensure_ascii=False),
+        commands=_commands(document, server),
     )
+
+
+def _commands(document: JobDetail, server: str) -> list[Command]:
+    """The job in other forms; empty for a spec of an earlier version, and for texts that would make the page large."""
+    if sum(len(str(value)) for value in document.spec.values()) > MAX_SHOWN:
+        return []
+    try:
+        spec = parse_spec(document.kind, document.spec)
+    except Problem:
+        return []
+    return commands_of(spec, {"kind": document.kind.value, "spec": document.spec}, server)

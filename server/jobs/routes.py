@@ -112,7 +112,7 @@ def show_job(request: Request, stores: StoresHere, job: str) -> Response:
     then = asked.read(lambda: _then(document, asked))
     title = f"{document.title} · job {document.id[:8]}"
     frame = Frame(request, title, JOBS, section="Jobs", scripts=scripts, events_href=live, notices=asked.notices)
-    return render("jobs/job", job_page(document, frame, then))
+    return render("jobs/job", job_page(document, frame, str(request.base_url), then))
 
 
 def _then(document: JobDetail, asked: Asked) -> Link | None:

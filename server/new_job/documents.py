@@ -1,8 +1,10 @@
-"""The JSON document of the job form's options."""
+"""The JSON documents of the job form: its options, and what is known of a job before it is submitted."""
 
 from pydantic import Field
 
-from prunescope.jobs.documents import JobKind
+from prunescope.jobs.documents import Estimate, JobKind
+from prunescope.server.jobs.commands import Command
+from prunescope.server.jobs.documents import JobItem
 from prunescope.server.site.documents import Choice, Document
 
 
@@ -36,3 +38,22 @@ class JobForm(Document):
     word_sources: list[Choice]
     activations: list[Choice]
     examples: dict[JobKind, dict[str, object]]  # an example spec of each kind
+
+
+class Memory(Document):
+    """The bytes of the largest model's weights as they are stored, and how many of them are in memory at once."""
+
+    model: str
+    weights: int
+    at_once: int
+
+
+class JobCheck(Document):
+    """A valid spec that is not submitted: with its defaults filled in, the job that has it already, its estimated work,
+    and the same job in other forms."""
+
+    spec: dict[str, object]
+    known: JobItem | None  # what submitting it would return; None if it would be queued
+    estimate: Estimate
+    memory: Memory | None  # None if no model is on this machine
+    commands: list[Command]

@@ -9,6 +9,7 @@ from prunescope.jobs.documents import JobKind
 from prunescope.jobs.labels import spec_fields, typed, typed_pattern
 from prunescope.jobs.problems import bad_field, near_names, unknown_name
 from prunescope.server import urls
+from prunescope.server.jobs.commands import LABELS, Form
 from prunescope.server.new_job.documents import JobForm
 from prunescope.server.new_job.queries import SourceJob
 from prunescope.server.new_job.sections import Field, Sections, sections_of
@@ -31,7 +32,8 @@ class FormPage:
     kind: JobKind
     kinds: Picker
     sections: Sections
-    estimate_href: str | None
+    check_href: str
+    forms: Mapping[Form, str]  # the other forms of the job -> their labels
     example: str
     began: SourceJob | None  # the job from which the form is filled in
     began_spec: str  # its spec as JSON
@@ -169,7 +171,8 @@ def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame
         kind=kind,
         kinds=picker("Kind of job", kinds, kind, lambda other: urls.new_job(kind=other)),
         sections=sections,
-        estimate_href=urls.study_estimate() if kind is JobKind.STUDY else None,
+        check_href=urls.job_check(),
+        forms=LABELS,
         example=json.dumps({"kind": kind, "spec": document.examples[kind]}, indent=2, ensure_ascii=False),
         began=began,
         began_spec="" if began is None else json.dumps(began.spec),

@@ -1,11 +1,14 @@
-"""Routes of the job form and of the document of its options."""
+"""Routes of the job form, of the document of its options, and of the check of a spec."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from prunescope.jobs.documents import JobKind
 from prunescope.server import urls
-from prunescope.server.new_job.documents import JobForm
+from prunescope.server.answers import problems
+from prunescope.server.jobs.routes import JobRequest
+from prunescope.server.new_job.checks import job_check
+from prunescope.server.new_job.documents import JobCheck, JobForm
 from prunescope.server.new_job.page import fill_form, form_page
 from prunescope.server.new_job.queries import job_form, source_job
 from prunescope.server.site.asked import Asked
@@ -19,6 +22,16 @@ pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 @api.get(urls.new_job.route, summary="What a spec may name")
 def new_job(stores: StoresHere) -> JobForm:
     return job_form(stores)
+
+
+@api.post(urls.job_check.route, responses=problems(422), summary="Check a spec; nothing is queued")
+async def check_job(request: Request, stores: StoresHere, asked: JobRequest) -> JobCheck:
+    """The same checks as of a job that is submitted, with its estimated time and memory, and the same job as curl,
+    Python, YAML and on the command line."""
+    server = str(request.base_url)
+    return await stores.submissions.take(
+        lambda: job_check(stores, asked.kind, asked.spec, force=asked.force, server=server)
+    )
 
 
 @pages.get(urls.new_job.route)

@@ -1,10 +1,10 @@
-"""Estimates the work of a study before it starts: the numbers of known and new jobs, and the time that the new ones
-take."""
+"""Estimates the work of a job or a study before it starts: the numbers of known and new jobs, and the time of the new
+ones."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from prunescope.jobs.documents import Estimate, JobKind, NewJobs
+from prunescope.jobs.documents import Estimate, NewJobs
 from prunescope.store.artefacts.records import Results
 from prunescope.store.database import Database
 from prunescope.store.evaluations.queries import Measurements
@@ -14,21 +14,28 @@ from prunescope.store.studies.grid import Cell
 
 
 def estimate(
-    database: Database, results: Results, measurements: Measurements, cells: Sequence[Cell], *, force: bool = False
+    database: Database,
+    results: Results,
+    measurements: Measurements,
+    cells: Sequence[Cell],
+    size: Callable[[str], float | None],
+    *,
+    force: bool = False,
 ) -> Estimate:
-    """The estimated work of these cells; nothing is queued. With `force`, all of them are counted as new jobs."""
+    """The estimated work of these cells; nothing is queued. With `force`, all of them are counted as new jobs. `size`
+    returns the size of a dense model's weights, None if it is unknown."""
     with database.reading() as connection:
         known = {} if force else known_jobs(connection, (cell.fingerprint for cell in cells))
     new = list({cell.fingerprint: cell for cell in cells if cell.fingerprint not in known}.values())
     count = Counter(cell.kind for cell in new)
     if new:
-        seconds, basis = _time(PastJobs(database, results, measurements, new), new)
+        seconds, basis = _time(PastJobs(database, results, measurements, new, size), new)
     else:
         seconds, basis = 0.0, "everything is known already"
     return Estimate(
         cells=len(cells),
         known=len(cells) - len(new),
-        new=NewJobs(prune=count[JobKind.PRUNE], evaluate=count[JobKind.EVALUATE], attribute=count[JobKind.ATTRIBUTE]),
+        new=NewJobs(**{str(kind): number for kind, number in count.items()}),
         seconds=seconds,
         basis=basis,
     )
@@ -37,10 +44,13 @@ def estimate(
 def _time(past: PastJobs, new: Sequence[Cell]) -> tuple[float | None, str]:
     """(total seconds, what the estimate is based on) for new cells. Seconds is None if any cell has no similar earlier
     job."""
-    times = {cell.fingerprint: past.seconds(cell) for cell in new}
+    times = {cell.fingerprint: past.expected(cell) for cell in new}
     unknown = [cell for cell in new if times[cell.fingerprint] is None]
     if unknown:
         first = describe(unknown[0].kind, unknown[0].spec.model_dump(mode="json"))
         return None, f"nothing like {len(unknown)} of {len(new)} jobs has been run here yet; the first: {first}"
-    seconds = sum(time for time in times.values() if time is not None)
-    return seconds, "based on the times of earlier jobs of the same models; one worker, one job after another"
+    known = [time for time in times.values() if time is not None]
+    others = any(time.other_models for time in known)
+    models = "other models, scaled by the sizes of their weights" if others else "the same models"
+    one_after_another = "" if len(new) == 1 else "; one worker, one job after another"
+    return sum(time.seconds for time in known), f"based on the times of earlier jobs of {models}{one_after_another}"

@@ -1,4 +1,4 @@
-"""What the form says about the work of a study before it starts."""
+"""What the form says about the work of a job before it starts."""
 
 import re
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_a_server_that_is_away_is_said_and_asked_again(seeded_app: Site, open_pa
         else:
             route.continue_()
 
-    page.route("**/studies/estimate", answer)
+    page.route("**/jobs/check", answer)
     page.goto(f"{seeded_app.address}/jobs/new?kind=study")
     box = page.locator("[data-estimate]")
     expect(box).to_contain_text("The server cannot be reached.")
@@ -70,10 +70,17 @@ def test_a_server_that_is_away_is_said_and_asked_again(seeded_app: Site, open_pa
     expect(box).to_have_attribute("data-estimate", "known")
 
 
-def test_only_a_study_is_estimated(seeded_app: Site, open_page: Open) -> None:
+def test_single_jobs_are_estimated_too(seeded_app: Site, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}/jobs/new?kind=prune")
-    expect(page.locator("[data-preview]")).to_contain_text('"kind": "prune"')
-    expect(page.locator("[data-estimate]")).to_have_count(0)
+    box = page.locator("[data-estimate]")
+    expect(box).to_have_attribute("data-estimate", "known")
+    expect(box).to_contain_text("Weights of demo: ")
+    page.get_by_label("Model", exact=True).fill("owner/unknown")
+    expect(box).not_to_contain_text("Weights of")
+    made = seeded_app.stores.results.list("model")[0][0]
+    page.goto(f"{seeded_app.address}/jobs/new?from={made.job}")
+    expect(box).to_contain_text("Known already (succeeded). Start opens that job.")
+    expect(box.get_by_role("link")).to_have_attribute("href", f"/jobs/{made.job}")
 
 
 def preview(page: Page) -> dict[str, object]:

@@ -45,3 +45,39 @@ def test_every_method_and_allocation_can_be_chosen_with_its_options(
         for option in options:
             assert f'data-field="{path}.{option["name"]}"' in page and f'data-when="{path}.name={name}"' in page
             assert all(f'<option value="{value}"' in page for value in option["allowed"] or ())
+
+
+CHECK = "/api/v1/jobs/check"
+
+
+def test_a_check_says_what_a_submission_would_and_queues_nothing(client: TestClient) -> None:
+    answer = client.post(CHECK, json=PRUNE)
+    assert answer.status_code == 200
+    checked = answer.json()
+    assert (checked["known"], checked["estimate"]["new"]["prune"]) == (None, 1)
+    assert checked["spec"]["allocation"] == {"name": "uniform"}
+    memory = checked["memory"]
+    assert memory["model"] == "demo" and 0 < memory["at_once"] < memory["weights"], "one layer at a time"
+    assert [each["form"] for each in checked["commands"]] == ["curl", "python", "yaml", "command", "local"]
+    assert "http://localhost/api/v1/jobs" in checked["commands"][0]["text"]
+    assert client.get("/api/v1/jobs").json()["items"] == []
+    job = client.post("/api/v1/jobs", json=PRUNE).json()
+    known = client.post(CHECK, json=PRUNE).json()
+    assert (known["known"]["id"], known["estimate"]["new"]["prune"]) == (job["id"], 0)
+    forced = client.post(CHECK, json={**PRUNE, "force": True}).json()
+    assert (forced["known"], forced["estimate"]["new"]["prune"]) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "prune", "spec": {**PRUNE_SPEC, "pattern": "5:4"}},
+        {"kind": "prune", "spec": {**PRUNE_SPEC, "model": f"pruned:{PRUNED}"}},
+        {"kind": "prunes", "spec": PRUNE_SPEC},
+        {"kind": "explain", "spec": {"dense": "demo", "task": "reviews", "limit": 2}},
+    ],
+)
+def test_a_check_refuses_in_the_words_of_a_submission(client: TestClient, document: dict[str, Any]) -> None:
+    checked, submitted = client.post(CHECK, json=document), client.post("/api/v1/jobs", json=document)
+    assert checked.status_code == submitted.status_code == 422
+    assert checked.json()["errors"] == submitted.json()["errors"]

@@ -172,7 +172,7 @@ def test_the_work_of_a_study(client: TestClient, stores: Stores) -> None:
     answer = client.post(ESTIMATE, json={"spec": STUDY["spec"]})
     assert answer.status_code == 200
     document = answer.json()
-    assert document["new"] == {"prune": 1, "evaluate": 2, "attribute": 0}
+    assert document["new"] == {"prune": 1, "evaluate": 2, "attribute": 0, "explain": 0, "corpus": 0}
     assert (document["cells"], document["known"], document["seconds"]) == (3, 0, None)
     assert "nothing like 3 of 3 jobs" in document["basis"]
     assert client.get("/api/v1/jobs").json()["items"] == []

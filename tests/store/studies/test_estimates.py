@@ -1,6 +1,7 @@
 """How much work a study is: what is known, what is new, and how long it may take by what has been run."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from prunescope.jobs.documents import Estimate, Job, NewJobs
 from prunescope.jobs.problems import Problem
 from prunescope.store.jobs.store import JobStore
-from prunescope.store.submission import Stores, estimate, submit
+from prunescope.store.submission import Stores, check, estimate, estimate_checked, submit
 from tests.store.studies.test_queries import STUDY, finish, refuse
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -86,7 +87,7 @@ def test_a_prune_takes_as_long_as_one_with_the_same_samples(stores: Stores) -> N
         ({"allocations": ["owl"], "patterns": [0.5]}, 10),
         ({"calibrations": [{"dataset": "demo", "samples": 4}]}, 128),
         ({"methods": ["magnitude"], "calibrations": []}, None),
-        ({"models": ["two"]}, None),
+        ({"models": ["two"]}, 10),  # a model of the same size
     ],
 )
 def test_other_amounts_of_calibration_text_scale_it(
@@ -96,6 +97,33 @@ def test_other_amounts_of_calibration_text_scale_it(
     run(stores, "prune", WANDA, 10)
     run(stores, "prune", {**WANDA, "calibration": {"dataset": "demo", "samples": 64, "seqlen": 64}}, 64)
     assert seconds(stores, {**ONE_WANDA, **change}) == expected
+
+
+def test_another_model_takes_as_long_as_it_is_large(stores: Stores, model_root: Path) -> None:
+    run(stores, "prune", WANDA, 10)
+    weights = next((model_root / "two").glob("*.safetensors"))
+    with weights.open("ab") as file:
+        file.write(bytes(2 * weights.stat().st_size))
+    told = estimate(stores, {**ONE_WANDA, "models": ["two"]})
+    assert told.seconds == pytest.approx(30) and "other models, scaled by the sizes" in told.basis
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "change", "expected"),
+    [
+        ("explain", {"dense": "one", "pruned": "two", "task": "sst2", "limit": 20}, {"limit": 60}, 30),
+        ("corpus", {"models": ["one"], "dataset": "demo", "tokens": 2000}, {"models": ["one", "two"]}, 20),
+        ("prune", WANDA, {"pattern": "2:4"}, 10),
+    ],
+)
+def test_a_single_job_is_estimated_from_similar_ones(
+    stores: Stores, kind: str, spec: dict[str, Any], change: dict[str, Any], expected: float
+) -> None:
+    assert estimate_checked(stores, check(stores, kind, spec)).seconds is None, "none has run"
+    run(stores, kind, spec, 10)
+    told = estimate_checked(stores, check(stores, kind, {**spec, **change}))
+    assert (told.cells, told.known, told.new.total, told.seconds) == (1, 0, 1, expected)
+    assert estimate_checked(stores, check(stores, kind, spec)).known == 1
 
 
 def test_a_prune_by_weights_alone(stores: Stores) -> None:

@@ -1,49 +1,38 @@
-// Requests and shows an estimate of the work of the study in the form, whenever the form changes. No job is queued.
+// Shows what the server says about the work of the form's job: how many jobs are new, how long they take, and how much
+// memory the weights need.
 
-import { duration } from "../site/progress.js";
-import { problemText } from "../site/toast.js";
+import { duration, size } from "../site/progress.js";
 
-const WAIT_MS = 350;
+/** @type {HTMLElement} */
 const box = document.querySelector("[data-estimate]");
-let timer = 0;
-let asked = null;
-let last = "";
 
-/**
- * Request the estimate WAIT_MS after the last change.
- * @param {{ spec: object, force?: boolean }} request
- */
-export function estimateSoon({ spec, force }) {
-  if (!box) return;
-  const body = JSON.stringify(force ? { spec, force } : { spec });
-  if (body === last) return;
-  last = body;
-  clearTimeout(timer);
-  asked?.abort();
+export function showAsking() {
   box.dataset.estimate = "asking";
-  timer = setTimeout(() => ask(body), WAIT_MS);
 }
 
-async function ask(body) {
-  asked = new AbortController();
-  const { signal } = asked;
-  try {
-    const response = await fetch(box.dataset.href, { method: "POST", headers: { "content-type": "application/json" }, body, signal });
-    if (!response.ok) { tell("wrong", "Not yet", await problemText(response)); return; }
-    const answer = await response.json();
-    if (!signal.aborted) tell("known", work(answer), time(answer), answer.basis);
-  } catch {
-    if (signal.aborted) return;
-    last = "";
-    tell("wrong", "Not known", "The server cannot be reached.");
-  }
+export function showWrong(problem) {
+  tell("wrong", problem.title === "Not known" ? "Not known" : "Not yet", problem.detail ?? "");
 }
 
-function tell(state, strong, text, note = "") {
+export function showEstimate(kind, { estimate, memory, known }) {
+  if (kind === "study") tell("known", work(estimate), time(estimate), estimate.basis, memory);
+  else if (known) tell("known", `Known already (${known.state}).`, "Start opens that job.", known.title, memory, known.href);
+  else tell("known", estimate.seconds === null ? "No time can be told." : time(estimate), "", estimate.basis, memory);
+}
+
+function tell(state, strong, text, note = "", memory = null, href = null) {
   box.dataset.estimate = state;
   box.querySelector("strong").textContent = strong;
   box.querySelector("[data-time]").textContent = text;
-  box.querySelector("[data-basis]").textContent = note;
+  const basis = box.querySelector("[data-basis]");
+  const link = Object.assign(document.createElement("a"), { className: "link", href: href ?? "", textContent: note });
+  basis.replaceChildren(href ? link : note);
+  box.querySelector("[data-memory]").textContent = memory ? needs(memory) : "";
+}
+
+function needs({ model, weights, at_once }) {
+  const part = at_once < weights ? `, of which about ${size(at_once)} are in memory at once` : " in memory, beside the activations";
+  return `Weights of ${model}: ${size(weights)}${part}.`;
 }
 
 function work({ cells, known, new: jobs }) {

@@ -1,7 +1,8 @@
-// The job form: converts its fields to a spec, checks them, and submits the job. The server validates the spec again;
-// the errors of its problem document are shown at the fields that they name.
+// The job form: converts its fields to a spec, lets the server check it while the user types, and submits the job. The
+// errors of the server's problem document are shown at the fields that they name.
 
-import { estimateSoon } from "./estimate.js";
+import { checkSoon } from "./check.js";
+import { showAsking, showEstimate, showWrong } from "./estimate.js";
 import { continued, specOf } from "./spec.js";
 
 /** @type {HTMLFormElement} */
@@ -13,6 +14,8 @@ const box = document.querySelector("[data-problem]");
 // The spec of the job that the form was filled from (null if none), and the form's spec before any change.
 const began = form?.dataset.began ? JSON.parse(form.dataset.began) : null;
 let first = null;
+// The paths of the fields that the user has changed; only these show errors before the job is submitted.
+const changed = new Set();
 
 function update() {
   for (const field of form.querySelectorAll("[data-when]")) {
@@ -24,7 +27,35 @@ function update() {
   for (const select of form.querySelectorAll("select")) select.closest("[data-field]").querySelector("[data-chosen-note]").textContent = select.selectedOptions[0]?.dataset.note ?? "";
   const body = request();
   preview.textContent = JSON.stringify(body, null, 2);
-  estimateSoon(body);
+  checkSoon(form.dataset.check, body, { asking: showAsking, valid: showValid, wrong: showInvalid });
+}
+
+function showValid(answer) {
+  for (const field of form.querySelectorAll("[data-field]")) say(field, "");
+  showEstimate(form.dataset.kind, answer);
+  for (const fold of folds()) {
+    const command = answer.commands.find((each) => each.form === fold.dataset.form);
+    fold.hidden = !command;
+    if (command) write(fold, command.text, command.note);
+  }
+}
+
+function showInvalid(problem) {
+  showWrong(problem);
+  const errors = new Map(located(problem).map(([field, error]) => [field, error.message]));
+  for (const field of form.querySelectorAll("[data-field]")) {
+    if (!errors.has(field)) say(field, "");
+    else if (changed.has(field.dataset.field)) say(field, errors.get(field));
+  }
+  for (const fold of folds()) write(fold, "", "Correct the form first.");
+}
+
+const folds = () => /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-form]:not([data-form=json])"));
+
+function write(fold, text, note) {
+  fold.querySelector("[data-text]").textContent = text;
+  fold.querySelector("[data-note]").textContent = note;
+  fold.querySelector("[data-copy-text]").disabled = !text;
 }
 
 function request() {
@@ -73,25 +104,29 @@ function check() {
 const belongs = (path, field) => path === field || path.startsWith(`${field}.`) || field.startsWith(`${path}.`);
 const holds = (field, given) => Number(typeof given === "string" && [...field.querySelectorAll("[name]:not([type=checkbox]), :checked")].some((control) => control.value.includes(given)));
 
-// Show each error of a problem document at the field whose path is the longest prefix of the error's path.
-function show(problem) {
-  const left = [];
-  let first = null;
-  for (const error of problem.errors ?? []) {
+// [field, error] for each error of a problem document that belongs to a field: to that whose path is the longest prefix
+// of the error's path.
+function located(problem) {
+  return (problem.errors ?? []).flatMap((error) => {
     const path = error.field.replace(/^spec\./, "");
     const fields = shown().filter((field) => belongs(path, field.dataset.field.replace(/\+$/, "")));
     // Two fields may have the same path in the spec: prefer the one that contains the given value.
     const field = fields.sort((a, b) => holds(b, error.given) - holds(a, error.given) || b.dataset.field.length - a.dataset.field.length)[0];
-    if (!field) { left.push(`${error.field}: ${error.message}`); continue; }
-    say(field, error.message);
-    first ??= field.querySelector("input, select, textarea");
-  }
-  if (left.length || !first) {
+    return field ? [[field, error]] : [];
+  });
+}
+
+function show(problem) {
+  const found = located(problem);
+  for (const [field, error] of found) say(field, error.message);
+  const placed = found.map(([, error]) => error);
+  const left = (problem.errors ?? []).filter((error) => !placed.includes(error)).map((error) => `${error.field}: ${error.message}`);
+  if (left.length || !found.length) {
     box.querySelector("strong").textContent = problem.title || "It was not started";
     box.querySelector("p").textContent = left.join("; ") || problem.detail || "";
     box.hidden = false;
   }
-  (first ?? box).focus?.();
+  (found[0]?.[0].querySelector("input, select, textarea") ?? box).focus?.();
 }
 
 async function submit(event) {
@@ -112,7 +147,11 @@ async function submit(event) {
 }
 
 if (form) {
-  form.addEventListener("input", update);
+  form.addEventListener("input", (event) => {
+    const field = /** @type {HTMLElement} */ (event.target).closest("[data-field]");
+    if (field) changed.add(field.dataset.field);
+    update();
+  });
   form.addEventListener("submit", submit);
   update();
   form.dataset.ready = "";

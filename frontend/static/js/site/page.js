@@ -5,7 +5,7 @@ import "./times.js";
 import "./scrolling.js";
 import "./terms.js";
 import { shortcutsOn } from "./shortcuts.js";
-import { copyButton, shareButton } from "./sharing.js";
+import { copyButton, copyTextButton, shareButton } from "./sharing.js";
 import { act } from "./actions.js";
 
 document.addEventListener("keydown", (event) => {
@@ -30,6 +30,7 @@ document.addEventListener("click", (event) => {
   const button = target.closest("button");
   if (!button) return;
   if (button.hasAttribute("data-copy")) copyButton(button);
+  if (button.hasAttribute("data-copy-text")) copyTextButton(button);
   if (button.hasAttribute("data-share")) shareButton(button);
   if (button.hasAttribute("data-method")) act(button);
 });

@@ -1,4 +1,4 @@
-// Formats a job's progress and durations as text.
+// Formats a job's progress, durations and sizes as text.
 
 export function progressText(progress) {
   const parts = [progress.stage];
@@ -14,4 +14,10 @@ export function duration(seconds) {
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return `${minutes} min ${whole % 60} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function size(bytes) {
+  const units = ["bytes", "kB", "MB", "GB"];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  return `${(bytes / 1000 ** step).toFixed(step ? 1 : 0)} ${units[step]}`;
 }

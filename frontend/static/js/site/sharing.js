@@ -1,4 +1,5 @@
-// The buttons that copy the address of the present view or of a listed link, or create a share link and copy that.
+// The buttons that copy the address of the present view or of a listed link, create a share link and copy that, or copy
+// the text beside them.
 
 import { problemText, toast } from "./toast.js";
 
@@ -7,6 +8,11 @@ const FEEDBACK_MS = 1800;
 export async function copyButton(button) {
   const link = button.dataset.copy;
   await copy(link ? new URL(link, location.href).href : permalink(), button, "Link copied");
+}
+
+export async function copyTextButton(button) {
+  const text = button.closest("details").querySelector("[data-text]").textContent;
+  await copy(text, button, "Copied", "");
 }
 
 // The present address with the digest of the shown result, by which the page tells whether it was made again.
@@ -28,9 +34,9 @@ export async function shareButton(button) {
   await copy(new URL(share.url, location.href).href, button, "Share link copied");
 }
 
-async function copy(text, button, done) {
+async function copy(text, button, done, told = `: ${text}`) {
   const copied = await toClipboard(text);
-  toast(copied ? `${done}: ${text}` : `Copy it from here: ${text}`);
+  toast(copied ? `${done}${told}` : `Copy it from here: ${text}`);
   if (!copied) return;
   const label = button.dataset.label ?? button.textContent;
   button.dataset.label = label;

@@ -17,12 +17,17 @@ export function toast(message) {
   timer = setTimeout(() => { box.hidden = true; }, STAYS_MS);
 }
 
-// The message of a response's problem document (RFC 9457) in one line; the status code if it has none.
-export async function problemText(response) {
+// A response's problem document (RFC 9457); a document with a detail only, if it has none.
+export async function problemOf(response) {
   try {
-    const problem = await response.json();
-    return problem.detail || problem.title || `the server answered ${response.status}`;
+    return await response.json();
   } catch {
-    return `the server answered ${response.status}`;
+    return { detail: `the server answered ${response.status}` };
   }
+}
+
+// The message of a response's problem document in one line.
+export async function problemText(response) {
+  const problem = await problemOf(response);
+  return problem.detail || problem.title || `the server answered ${response.status}`;
 }
