@@ -128,9 +128,18 @@ def file_below(folder: Path, name: str) -> Path:
     return path
 
 
+def plotly_file() -> Path:
+    return wheel_file("plotly", "package_data", "plotly.min.js")
+
+
+def plotly_address() -> str:
+    """The address of Plotly's script with its version, so that browsers cache it for ever."""
+    return urls.with_state(urls.PLOTLY, v=read_static(plotly_file()).version)
+
+
 @router.get(urls.PLOTLY)
 def plotly(request: Request) -> Response:
-    return static_response(request, wheel_file("plotly", "package_data", "plotly.min.js"))
+    return static_response(request, plotly_file())
 
 
 @router.get(urls.static.route)

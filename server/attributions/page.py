@@ -8,11 +8,12 @@ from fastapi import Request
 
 from prunescope.jobs.labels import WORD_SOURCES
 from prunescope.server import urls
+from prunescope.server.attributions.charts import Changes, changes, score_map
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.attributions.queries import By
-from prunescope.server.site import formats
+from prunescope.server.site.colour_map import ColourMap
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame
 from prunescope.server.site.parts import Picker, picker
@@ -57,8 +58,8 @@ class AttributionPage:
     own_bars: list[OwnBar]
     causal_scales: dict[str, tuple[float, float]]  # variant -> half-widths of the axes of accuracy and probability
     delete_href: str | None
-    map_data: dict[str, object]
-    histogram_data: dict[str, object]
+    score_map: ColourMap
+    changes: Changes | None
     own: TextPanel | None
 
 
@@ -112,8 +113,6 @@ def attribution_page(
 
     query = urls.with_state("", variant=variant)
     labels: dict[str | None, str] = {each.name: each.label for each in document.variants}
-    share_of = labels.get(document.variant, "")
-    drops = [drop for layer in document.score_map.drops for drop in layer if drop is not None]
     return AttributionPage(
         frame=frame,
         document=document,
@@ -139,15 +138,9 @@ def attribution_page(
             for row in (document.causal.variants if document.causal else ())
         },
         delete_href=None if frame.shared else urls.api(document.href),
-        map_data={
-            "layers": [f"L{layer}" for layer in document.score_map.layers],
-            "ranks": document.score_map.ranks,
-            "scores": document.score_map.margins if document.by == "margin" else document.score_map.scores,
-            "labels": _map_labels(document),
-            "hrefs": [[href and f"{href}{query}" for href in hrefs] for hrefs in document.score_map.hrefs],
-        },
+        score_map=score_map(document, query),
+        changes=changes(document),
         own=own,
-        histogram_data={"values": drops, "title": f"change of activation on its word, {share_of}"},
     )
 
 
@@ -194,33 +187,6 @@ def _half_width(effect: Effect) -> float:
     bounds = [bound for each in changes for bound in (each.value, each.low or 0.0, each.high or 0.0)]
     draws = [draw - effect.base.value for draw in effect.draws]
     return max(MIN_SCALE, *map(abs, bounds), *map(abs, draws))
-
-
-def _map_labels(document: AttributionDocument) -> list[list[str | None]]:
-    """The labels of the points in the map: lines with neuron, Score, margin share, word and drop."""
-    scores = document.score_map
-    margins = scores.margins or [[None] * len(row) for row in scores.scores]
-    return [
-        [
-            None if neuron is None else _map_label(f"L{layer}/N{neuron}", score, margin, word, drop)
-            for neuron, score, margin, word, drop in zip(neurons, row, shares, words, drops, strict=True)
-        ]
-        for layer, neurons, row, shares, words, drops in zip(
-            scores.layers, scores.neurons, scores.scores, margins, scores.words, scores.drops, strict=True
-        )
-    ]
-
-
-def _map_label(name: str, score: float | None, margin: float | None, word: str | None, drop: float | None) -> str:
-    lines = [name, f"Score {formats.decimal(score)}"]
-    if margin is not None:
-        lines.append(f"margin share {formats.percent(margin, 2)}")
-    return "<br>".join([*lines, f"{_plain(word)} {formats.lost(drop)}"])
-
-
-def _plain(word: str | None) -> str:
-    """A word with the markup characters of chart labels (``&``, ``<``) escaped."""
-    return "" if word is None else word.replace("&", "&amp;").replace("<", "&lt;")
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def show_attribution(request: Request, stores: StoresHere, attribution: str) -> 
         )
     )
     frame = attribution_frame(
-        request, document.label, opened, scripts=("site/charts", "texts/texts"), notices=asked.notices
+        request, document.label, opened, scripts=("site/maps", "texts/texts"), notices=asked.notices
     )
     own = None if frame.shared else text_panel(Target(attribution), own_text_form(opened), other_texts(stores, opened))
     return render("attributions/attribution", attribution_page(document, frame, here=address(request), own=own))

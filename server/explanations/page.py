@@ -7,9 +7,10 @@ from html import escape
 from prunescope.server import urls
 from prunescope.server.explanations.documents import ExplanationDocument, ExplanationSummary
 from prunescope.server.site import formats
+from prunescope.server.site.colour_map import ColourMap, MapCell, colour_map
 from prunescope.server.site.documents import Page
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Legend, Picker, picker
+from prunescope.server.site.parts import Picker, picker
 from prunescope.store.explanations.documents import RANKINGS, Auc, LostPoint, Point
 
 CURVES = {"margin": "Margin restored", "right": "Rows right again"}
@@ -89,9 +90,8 @@ class ExplanationPage:
     shift: Shift | None
     split: bool  # whether neurons have prior and content shares
     largest_layer: float  # largest magnitude of a layer's margin share
-    map_legend: Legend
     curve_data: dict[str, object]
-    map_data: dict[str, object]
+    share_map: ColourMap
     json_href: str
     attribute_href: str | None
     spec: str
@@ -115,7 +115,6 @@ def explanation_page(document: ExplanationDocument, frame: Frame, here: str, cur
     names = [document.ranked_by if name == "margin" else name for name in found]
     rows = _curve_rows(document, found)
     models = {"dense": document.dense, "pruned": document.pruned, "task": document.source.task}
-    top = max((share for layer in document.share_map.shares for share in layer), default=0.0)
     return ExplanationPage(
         frame=frame,
         document=document,
@@ -130,9 +129,8 @@ def explanation_page(document: ExplanationDocument, frame: Frame, here: str, cur
         shift=_shift(document),
         split=document.answers is not None,
         largest_layer=max((abs(layer.share) for layer in document.layers), default=0.0),
-        map_legend=Legend("0", formats.percent(top / 2, 2), formats.percent(top, 2), "heat-ramp"),
         curve_data=_curve_data(document, found, [RANKING_NAMES[name] for name in names], by),
-        map_data=share_map_data(document),
+        share_map=_share_map(document),
         json_href=urls.api(document.href),
         attribute_href=None
         if frame.shared or document.attribution
@@ -213,19 +211,23 @@ def _told(name: str, point: Point, by: str) -> str:
     return "<br>".join(map(escape, lines))
 
 
-def share_map_data(document: ExplanationDocument) -> dict[str, object]:
-    """The data of the map of margin shares, layer x rank."""
-    shares = document.share_map
-    return {
-        "layers": [f"L{layer}" for layer in shares.layers],
-        "ranks": shares.ranks,
-        "scores": shares.shares,
-        "labels": [
-            [
-                f"L{layer}/N{neuron}<br>margin share {formats.percent(share, 2)}"
-                for neuron, share in zip(neurons, row, strict=True)
-            ]
-            for layer, neurons, row in zip(shares.layers, shares.neurons, shares.shares, strict=True)
+def _share_map(document: ExplanationDocument) -> ColourMap:
+    """The largest margin shares of each layer, by rank."""
+    found = document.share_map
+    return colour_map(
+        "layer",
+        [str(rank) for rank in found.ranks],
+        [
+            (
+                f"L{layer}",
+                None,
+                [
+                    MapCell(share, f"L{layer}/N{neuron}, margin share {formats.percent(share, 2)}", href)
+                    for neuron, share, href in zip(neurons, shares, hrefs, strict=True)
+                ],
+            )
+            for layer, neurons, shares, hrefs in zip(
+                found.layers, found.neurons, found.shares, found.hrefs, strict=True
+            )
         ],
-        "hrefs": shares.hrefs,
-    }
+    )

@@ -59,7 +59,7 @@ def show_explanation(request: Request, stores: StoresHere, explanation: str) -> 
     asked = Asked(request, "curve")
     document = explanation_document(stores, explanation)
     curve = asked.read(lambda: asked.one_of("curve", [*CURVES]))
-    scripts = ("site/views", "site/charts")
+    scripts = ("site/views", "site/charts", "site/maps")
     frame = Frame(request, document.label, EXPLANATIONS, section="Explanations", scripts=scripts, notices=asked.notices)
     return render("explanations/explanation", explanation_page(document, frame, address(request), curve))
 

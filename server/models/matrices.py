@@ -1,10 +1,9 @@
-"""The matrices of a pruned model, layer by layer: a map, a table with the same numbers, and a CSV file."""
+"""The matrices of a pruned model, layer by layer: a shaded table and a CSV file."""
 
 import csv
 import io
 import math
 from dataclasses import dataclass
-from html import escape
 from itertools import groupby
 from typing import Literal, get_args
 
@@ -14,7 +13,6 @@ from prunescope.server.site.palette import step
 
 Shown = Literal["error", "sparsity"]
 SHOWN = get_args(Shown)
-HUES: dict[Shown, str] = {"error": "loss", "sparsity": "heat"}
 
 SAME = 0.005
 """Maximum difference of sparsities that are shown as equal. They differ slightly if a pattern does not divide a row."""
@@ -27,15 +25,17 @@ COLUMNS = ("layer", "matrix", "rows", "columns", "sparsity", "relative_error", "
 
 @dataclass(frozen=True)
 class Cell:
-    """A matrix in the table: its value, None if it was not measured, and the CSS classes of its shade."""
+    """A matrix in the table: its value, None if it was not measured, the CSS classes of its shade, and its accessible
+    name: what is known of it."""
 
     value: float | None
     css: str
+    label: str
 
 
 @dataclass(frozen=True)
 class Matrices:
-    """The map and the table of layers x matrices, shaded by output error or sparsity from ``low`` to ``high``."""
+    """The table of layers x matrices, shaded by output error or sparsity from ``low`` to ``high``."""
 
     shown: Shown
     low: float
@@ -45,7 +45,6 @@ class Matrices:
     rows: list[list[Cell | None]]  # None if the layer has no matrix of this name
     uneven: bool  # whether the layers have different sparsities
     places: int | None  # decimals of the layers' times; None if no time is known
-    data: dict[str, object]  # JSON data for the map's script
 
 
 def measured(document: ModelDocument) -> bool:
@@ -54,12 +53,10 @@ def measured(document: ModelDocument) -> bool:
 
 
 def matrices_of(document: ModelDocument, shown: Shown) -> Matrices:
-    """The map and the table of a pruned model's matrices."""
+    """The table of a pruned model's matrices."""
     names = list(dict.fromkeys(matrix.name for layer in document.layers for matrix in layer.matrices))
     known = [{matrix.name: matrix for matrix in layer.matrices} for layer in document.layers]
-    grid = [[matrices.get(name) for name in names] for matrices in known]
     low, high = _range(document, shown)
-    short = [name.rpartition(".")[2] for name in names]
     seconds = [layer.seconds for layer in document.layers if layer.seconds is not None]
     return Matrices(
         shown=shown,
@@ -67,21 +64,12 @@ def matrices_of(document: ModelDocument, shown: Shown) -> Matrices:
         high=high,
         names=names,
         groups=[(prefix, len(list(same))) for prefix, same in groupby(names, lambda name: name.rpartition(".")[0])],
-        rows=[[None if matrix is None else _cell(matrix, shown, low, high) for matrix in row] for row in grid],
+        rows=[
+            [_cell(layer, matrices[name], shown, low, high) if name in matrices else None for name in names]
+            for layer, matrices in zip(document.layers, known, strict=True)
+        ],
         uneven=_spread([layer.sparsity for layer in document.layers]) > SAME,
         places=(1 if max(seconds) >= QUICK else 2) if seconds else None,
-        data={
-            "matrices": short if len(set(short)) == len(names) else names,
-            "layers": [f"{layer.layer}" for layer in document.layers],
-            "values": [[None if matrix is None else _value(matrix, shown) for matrix in row] for row in grid],
-            "labels": [
-                [_label(layer, matrix) if matrix else "" for matrix in row]
-                for layer, row in zip(document.layers, grid, strict=True)
-            ],
-            "hue": HUES[shown],
-            "low": low,
-            "high": high,
-        },
     )
 
 
@@ -102,19 +90,18 @@ def _range(document: ModelDocument, shown: Shown) -> tuple[float, float]:
     return low * GRAIN, high * GRAIN
 
 
-def _cell(matrix: MatrixDocument, shown: Shown, low: float, high: float) -> Cell:
-    value = _value(matrix, shown)
+def _cell(layer: LayerDocument, matrix: MatrixDocument, shown: Shown, low: float, high: float) -> Cell:
+    value, label = _value(matrix, shown), _label(layer, matrix)
     if value is None:
-        return Cell(None, "")
+        return Cell(None, "", label)
     fraction = (value - low) / (high - low) if high > low else 0.0
     place = step(min(1.0, max(0.0, fraction)))
-    return Cell(value, f"loss-shade l{place}" if shown == "error" else f"heat h{place}")
+    return Cell(value, f"loss-shade l{place}" if shown == "error" else f"heat h{place}", label)
 
 
 def _label(layer: LayerDocument, matrix: MatrixDocument) -> str:
-    """The label of a point in the map, as HTML lines."""
-    lines = [
-        f"layer {layer.layer} · {escape(matrix.name)}",
+    parts = [
+        f"layer {layer.layer} {matrix.name}",
         f"{formats.count(matrix.rows)} {formats.TIMES} {formats.count(matrix.columns)}",
         f"sparsity {formats.percent(matrix.sparsity, 1)}",
         "relative error not measured"
@@ -122,10 +109,10 @@ def _label(layer: LayerDocument, matrix: MatrixDocument) -> str:
         else f"relative error {formats.decimal(matrix.relative_error)}",
     ]
     if matrix.damping_retries:
-        lines.append(formats.plural(matrix.damping_retries, "damping retry", "damping retries"))
+        parts.append(formats.plural(matrix.damping_retries, "damping retry", "damping retries"))
     if matrix.permuted:
-        lines.append("channels permuted")
-    return "<br>".join(lines)
+        parts.append("channels permuted")
+    return ", ".join(parts)
 
 
 def _spread(values: list[float]) -> float:

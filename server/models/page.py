@@ -56,7 +56,7 @@ def model_page(document: ModelDocument, frame: Frame, *, here: str, shown: str |
     with_error = measured(document)
     chosen: Shown = "sparsity" if shown == "sparsity" or not with_error else "error"
     names = {"error": "Output error", "sparsity": "Sparsity"}
-    toggle = picker("What map and table show", names, chosen, lambda shown: urls.with_state(here, map=shown))
+    toggle = picker("What the table shows", names, chosen, lambda shown: urls.with_state(here, map=shown))
     return ModelPage(
         frame=frame,
         document=document,

@@ -106,7 +106,7 @@ def show_model(request: Request, stores: StoresHere, model: str) -> Response:
     asked = Asked(request, "map")
     document = model_document(stores, model)
     shown = asked.read(lambda: asked.one_of("map", SHOWN))
-    scripts = ("site/views", "site/charts") if document.layers else ()
+    scripts = ("site/views", "site/maps") if document.layers else ()
     frame = Frame(request, document.label, MODELS, section="Models", scripts=scripts, notices=asked.notices)
     return render("models/model", model_page(document, frame, here=address(request), shown=shown))
 

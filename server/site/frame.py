@@ -13,7 +13,7 @@ from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 from prunescope.server.site import formats
 from prunescope.server.site.permalinks import Removed, digest_of, results_of
-from prunescope.server.static import folder_version
+from prunescope.server.static import folder_version, plotly_address
 from prunescope.server.stores import stores_of
 
 
@@ -68,6 +68,11 @@ class Frame:
         self.digest = digest_of(stores_of(request), results) if results else None
         self.dashboard_href: str | None = request.scope.get("dashboard_href")  # of the shared page
         self.events_href = None if self.shared else events_href
+
+    @property
+    def plotly(self) -> str:
+        """The address of Plotly's script, for pages with charts."""
+        return plotly_address()
 
 
 def address(request: Request) -> str:

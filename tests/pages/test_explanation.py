@@ -38,12 +38,7 @@ def test_without_scripts_tables_hold_the_numbers(explanation: str, open_page: Op
 
 def test_a_point_of_the_map_opens_its_neuron(seeded_app: Site, explanation: str, open_page: Open) -> None:
     page = open_page(explanation)
-    chart = page.locator("[data-chart=rankMap]")
-    chart.scroll_into_view_if_needed()
-    chart.locator(".main-svg").first.wait_for()
-    box = chart.locator(".nsewdrag").bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 6, box["y"] + 6)
+    page.locator("[data-map] td a").last.click()
     page.wait_for_url("**/neurons/**")
     expect(page.locator("h1")).to_contain_text("L3/N")
     expect(page.locator("main")).to_contain_text("of the lost margin on reviews, rank")

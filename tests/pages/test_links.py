@@ -84,15 +84,3 @@ def test_pages_of_an_attribution_can_be_shared(seeded_app: Site, path: str, open
     answer = httpx.post(f"{seeded_app.address}/api/v1/shares", json={"path": seeded_app.attribution + path})
     page = open_page(answer.json()["url"])
     assert page.locator("[data-method], [data-share], [data-view]").count() == 0
-
-
-def test_what_stands_on_a_chart_opens_its_neuron(seeded_app: Site, open_page: Open) -> None:
-    page = open_page(seeded_app.address + seeded_app.attribution)
-    chart = page.locator("[data-chart=rankMap]")
-    chart.scroll_into_view_if_needed()
-    chart.locator(".main-svg").first.wait_for()
-    box = chart.locator(".nsewdrag").bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 6, box["y"] + 6)
-    page.wait_for_url("**/neurons/**")
-    expect(page.locator("h1")).to_contain_text("L3/N")

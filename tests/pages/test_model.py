@@ -1,4 +1,4 @@
-"""The model page: map and table of error or sparsity, the link that keeps which, and the ways from here and to here."""
+"""The model page: the table of error or sparsity, the link that keeps which, and the ways from here and to here."""
 
 import csv
 import io
@@ -22,47 +22,41 @@ def model(seeded_app: Site) -> str:
     return next(record.id for record in records if record.spec["method"]["name"] == "wanda")
 
 
-def drawn(page: Page) -> None:
-    chart = page.locator("[data-chart=matrixMap]")
-    chart.scroll_into_view_if_needed()
-    chart.locator(".main-svg").first.wait_for()
-
-
 def cells(page: Page) -> list[list[str]]:
     """The table's numbers, a list for each layer."""
     rows = page.locator("table.pinned tbody tr").all()
     return [row.locator("td").all_inner_texts()[: len(MATRICES)] for row in rows]
 
 
-def test_one_choice_for_map_and_table_that_the_address_keeps(seeded_app: Site, model: str, open_page: Open) -> None:
+def test_the_address_keeps_what_the_table_shows(seeded_app: Site, model: str, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}/models/{model}", **CLIPBOARD)
-    drawn(page)
     document = page.request.get(f"{seeded_app.address}/api/v1/models/{model}").json()
     errors = [[f"{matrix['relative_error']:.3f}" for matrix in layer["matrices"]] for layer in document["layers"]]
     assert cells(page) == errors and len(errors) == LAYERS
     page.get_by_role("link", name="Sparsity").click()
     expect(page.locator("h2").first).to_contain_text("Sparsity")
-    drawn(page)
     assert page.url.endswith("?map=sparsity")
     assert cells(page) == [["50.0\u00a0%"] * len(MATRICES)] * LAYERS
     page.get_by_role("button", name="Share link").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     shared = open_page(page.evaluate("navigator.clipboard.readText()"), viewport=DESK)
-    drawn(shared)
     assert cells(shared) == cells(page)
     assert shared.locator("[data-view], [data-method], [data-share]").count() == 0
 
 
-def test_a_place_on_the_map_tells_its_matrix(seeded_app: Site, model: str, open_page: Open) -> None:
+def test_a_cell_tells_its_matrix_to_pointer_and_keys(seeded_app: Site, model: str, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}/models/{model}")
-    drawn(page)
-    box = page.locator("[data-chart=matrixMap] .nsewdrag").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 8, box["y"] + 8)
-    hover = page.locator("[data-chart=matrixMap] .hoverlayer")
-    expect(hover).to_contain_text("layer 0 · self_attn.q_proj")
-    expect(hover).to_contain_text("64 × 64")
-    expect(hover).to_contain_text("relative error 0.")
+    cells = page.locator("[data-map] td[aria-label]")
+    cells.first.hover()
+    tip = page.get_by_role("tooltip")
+    expect(tip).to_contain_text("layer 0 self_attn.q_proj")
+    expect(tip).to_contain_text("64 × 64")
+    expect(tip).to_contain_text("relative error 0.")
+    cells.first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(tip).to_contain_text("layer 1 self_attn.q_proj")
+    page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
 
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])

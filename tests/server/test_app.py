@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from prunescope.jobs.settings import Settings
 from prunescope.server.app import create_app
-from prunescope.server.static import folder_version
+from prunescope.server.static import folder_version, plotly_address
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,6 +96,7 @@ def test_files_come_compressed_with_a_version_and_not_twice(client: TestClient) 
     assert client.get("/static/plotly.min.js", headers={"if-none-match": etag}).status_code == 304
     versioned = client.get(f"/static/plotly.min.js?v={etag.strip(chr(34))}")
     assert "immutable" in versioned.headers["cache-control"]
+    assert str(versioned.url).endswith(plotly_address()), "pages use the versioned address"
 
 
 def test_files_of_the_front_end_have_one_version_in_their_path(client: TestClient) -> None:

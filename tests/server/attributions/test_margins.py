@@ -1,12 +1,12 @@
 """Margin shares beside Scores: on the overview of an attribution, and on the pages of its neurons."""
 
-import json
 import re
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from prunescope.server.site.formats import decimal
 from prunescope.server.stores import Stores
 from prunescope.store.explanations.folder import ExplanationStore
 from tests.server.conftest import ATTRIBUTION, EXPLANATION, OTHER_PRUNED, add_explanation
@@ -67,9 +67,15 @@ def test_the_page_shows_either_order_and_says_what_it_means(client: TestClient, 
     assert "<h2>Neurons behind the loss" in margin and "Margin shares by layer and rank" in margin
     for page in (score, margin):
         assert f'href="/explanations/{EXPLANATION}"' in page
-    data = json.loads(re.search(r'id="map-data">(.*?)</script>', margin)[1])
-    assert data["scores"] == client.get(f"{BASE}?by=margin").json()["score_map"]["margins"]
-    assert "margin share" in data["labels"][0][0] and "Score" in data["labels"][0][0]
+    drawn = re.findall(r'aria-label="(L\d+/N\d+), Score [^,]+, margin share ([^ ]+) %', margin.replace("\xa0", " "))
+    found = client.get(f"{BASE}?by=margin").json()["score_map"]
+    expected = [
+        (f"L{layer}/N{neuron}", decimal(100 * share, 2))
+        for layer, neurons, shares in zip(found["layers"], found["neurons"], found["margins"], strict=True)
+        for neuron, share in zip(neurons, shares, strict=True)
+        if neuron is not None
+    ]
+    assert drawn == expected
 
 
 def test_the_newest_explanation_is_used_unless_another_is_chosen(

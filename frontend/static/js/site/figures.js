@@ -18,25 +18,6 @@ function layout(options, more) {
 
 const named = (axis, options) => (axis.title ? { ...axis, title: { ...axis.title, font: { size: 12, color: options.muted }, standoff: 8 } } : axis);
 
-// Heatmap of the Score over layers and ranks; the customdata of a cell is the address of its neuron.
-export function rankMap(data, options) {
-  return {
-    data: [{
-      type: "heatmap", x: data.ranks, y: data.layers, z: data.scores, customdata: data.hrefs, text: data.labels, hovertemplate: "%{text}<extra></extra>",
-      colorscale: [[0, options.rgb("heat", 0.03)], [1, options.rgb("heat", 1)]], xgap: 2, ygap: 2, hoverongaps: false, showscale: false,
-    }],
-    layout: layout(options, { height: Math.max(220, Math.min(640, 90 + 26 * data.layers.length)), xaxis: { title: { text: "rank within the layer" }, showgrid: false, dtick: data.ranks.length > 10 ? 5 : 1 }, yaxis: { type: "category", showgrid: false } }),
-  };
-}
-
-// Histogram of the neurons' changes in activation, in percent.
-export function histogram(data, options) {
-  return {
-    data: [{ type: "histogram", x: data.values.map((drop) => -100 * Math.max(-1, drop)), xbins: { start: -100, end: 100, size: 10 }, marker: { color: options.rgb("loss", 0.75), line: { width: 1, color: options.surface } }, hovertemplate: "%{x} %: %{y} neurons<extra></extra>" }],
-    layout: layout(options, { xaxis: { title: { text: data.title }, ticksuffix: " %", range: [-105, 105], showgrid: false }, yaxis: { title: { text: "neurons" } }, bargap: 0.02 }),
-  };
-}
-
 // Number of neurons that two attributions have in common, by layer: the counts as points, the number expected by chance
 // as a line, and its 95 % interval as a band.
 export function overlapByLayer(data, options) {
@@ -78,17 +59,6 @@ export function restoredCurves(data, options) {
       shapes: shapes([{ y: 0, line: { color: options.muted, width: 1 } }]),
       xaxis: { title: { text: data.xTitle }, type: "log", tickvals: counts, ticktext: counts.map((count) => count.toLocaleString("en")), tickangle: options.narrow ? -45 : 0, showgrid: false },
       yaxis: { title: { text: data.yTitle }, ticksuffix: data.suffix, ...fitted(data, every) } }),
-  };
-}
-
-// Heatmap of output error or sparsity over layers and matrices, in one hue.
-export function matrixMap(data, options) {
-  return {
-    data: [{
-      type: "heatmap", x: data.matrices, y: data.layers, z: data.values, text: data.labels, hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
-      colorscale: [[0, options.rgb(data.hue, 0.03)], [1, options.rgb(data.hue, 0.9)]], zmin: data.low, zmax: data.high, xgap: 2, ygap: 2, showscale: false,
-    }],
-    layout: layout(options, { height: Math.max(220, Math.min(900, 100 + 24 * data.layers.length)), xaxis: { type: "category", tickangle: options.narrow ? -35 : 0, showgrid: false }, yaxis: { title: { text: "layer" }, type: "category", autorange: "reversed", showgrid: false } }),
   };
 }
 
