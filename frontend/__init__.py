@@ -5,8 +5,10 @@ from pathlib import Path
 TEMPLATES = Path(__file__).parent / "templates"
 """Folder of the Jinja2 templates. Each is rendered from one frozen context, defined in ``server/<feature>/page.py``."""
 
-GLOSSARY = Path(__file__).parent / "glossary.md"
-"""A link to ``docs/glossary.md``, so that the wheel contains it."""
+DOCS = Path(__file__).parent.parent / "docs"
+"""Folder of the documents that the application shows as its guide; in the wheel it is ``prunescope/docs``."""
+
+GLOSSARY = DOCS / "glossary.md"
 
 STATIC = Path(__file__).parent / "static"
 """Folder with ``css/`` and ``js/``, served under ``/static``."""

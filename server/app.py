@@ -31,7 +31,7 @@ from prunescope.server.problems import add_handlers
 from prunescope.server.security import Security
 from prunescope.server.shares import opening
 from prunescope.server.shares import routes as shares
-from prunescope.server.site import glossary, home, search
+from prunescope.server.site import glossary, guide, home, search
 from prunescope.server.site.frame import error_page
 from prunescope.server.site.permalinks import removed
 from prunescope.server.stores import Stores
@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Limits)
     app.add_middleware(Security, render=error_page, allowed_hosts=(*settings.allowed_hosts, settings.host))
     results = (models, studies, evaluations, explanations, corpora, attributions, neurons, comparisons, texts)
-    features = (new_job, jobs, *results, shares, home, search, glossary)
+    features = (new_job, jobs, *results, shares, home, search, glossary, guide)
     for router in (*(feature.api for feature in features), health.router, static.router):
         app.include_router(router)
     app.router.routes.append(Route(urls.shared.route, opening.SharedPage(), methods=["GET"]))

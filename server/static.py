@@ -153,7 +153,7 @@ def static(request: Request, name: str) -> Response:
 
 @router.get(urls.DOCS_FILE)
 def docs_file(request: Request, name: str) -> Response:
-    folder = ASSETS if name == "api.js" else wheel_file("fastapi_swagger", "resources")
+    folder = ASSETS if name in {"api.js", "api.css"} else wheel_file("fastapi_swagger", "resources")
     return static_response(request, file_below(folder, name))
 
 

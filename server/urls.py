@@ -72,6 +72,8 @@ def with_state(path: str, **state: State) -> str:
 home = Address("/")
 search = Address("/search")  # q, attribution
 glossary = Address("/glossary")
+guide = Address("/guide")
+guide_page = Address("/guide/{page}")
 jobs = Address("/jobs")  # kind, state, cursor
 new_job = Address("/jobs/new")  # kind, and fields of a spec (model, dense, ...) that fill in the form
 job = Address("/jobs/{job}")  # neuron (L15/N2194) and variant: opened in the job's attribution

@@ -112,7 +112,17 @@ def test_the_demo_study_runs(installed: Path, elsewhere: Path) -> None:
                 (study,) = answer(f"{address}/api/v1/studies")["items"]
                 done, failed = study["done"], study["failed"]
             assert not failed, answer(f"{address}/api/v1/studies/{study['id']}")["failures"]
-            pages = ("", "studies", "models", "evaluations", "attributions", "jobs", "docs", f"studies/{study['id']}")
+            pages = (
+                "",
+                "studies",
+                "models",
+                "evaluations",
+                "attributions",
+                "jobs",
+                "docs",
+                "guide/attribution",
+                f"studies/{study['id']}",
+            )
             for page in pages:
                 with urllib.request.urlopen(f"{address}/{page}", timeout=60) as response:
                     assert response.status == 200

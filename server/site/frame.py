@@ -30,13 +30,14 @@ EXPLANATIONS = Crumb("Explanations", urls.explanations())
 CORPORA = Crumb("Corpora", urls.corpora())
 MODELS = Crumb("Models", urls.models())
 JOBS = Crumb("Jobs", urls.jobs())
-LISTS = (STUDIES, ATTRIBUTIONS, EVALUATIONS, EXPLANATIONS, CORPORA, MODELS, JOBS)
+GUIDE = Crumb("Guide", urls.guide())
+LISTS = (STUDIES, ATTRIBUTIONS, EVALUATIONS, EXPLANATIONS, CORPORA, MODELS, JOBS, GUIDE)
 
 
 class Frame:
     """The frame of a page, the context of ``site/base.html``."""
 
-    sections = (STUDIES, EXPLANATIONS, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS)
+    sections = (STUDIES, EXPLANATIONS, ATTRIBUTIONS, EVALUATIONS, MODELS, JOBS, GUIDE)
 
     def __init__(
         self,

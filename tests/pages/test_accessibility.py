@@ -15,6 +15,18 @@ pytestmark = pytest.mark.pages
 
 FAULTS = Path(__file__).with_name("faults.js").read_text(encoding="utf-8")
 
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+
+FURTHER = ("/nothing", "/jobs/none", "/docs", "/corpora", "/guide/findings")
+"""Pages that have no screenshot."""
+
+VIOLATIONS = """async () => {
+  const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const found = await axe.run(document, { runOnly: rules, resultTypes: ["violations"], elementRef: false });
+  return found.violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)}`));
+}"""
+"""What axe finds on a page: the rule and the element of every violation."""
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", ["desk", "phone"])
@@ -24,6 +36,22 @@ def test_no_page_has_a_fault(seeded_app: Site, open_page: Open, scheme: str, siz
         page.goto(seeded_app.address + path)
         settled(page)
         assert page.evaluate(FAULTS) == [], path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed; `make check` installs it where npm is")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_axe_finds_no_violation(seeded_app: Site, open_page: Open, scheme: str, size: str) -> None:
+    page = open_page(seeded_app.address, viewport={"desk": DESK, "phone": PHONE}[size], color_scheme=scheme)
+    axe = AXE.read_text(encoding="utf-8")
+    found = {}
+    for path in (*addresses(seeded_app).values(), *FURTHER):
+        page.goto(seeded_app.address + path)
+        settled(page)
+        page.evaluate(axe)
+        found[path] = page.evaluate(VIOLATIONS)
+    assert {path: violations for path, violations in found.items() if violations} == {}
 
 
 @pytest.fixture

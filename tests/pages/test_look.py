@@ -65,6 +65,8 @@ def addresses(site: Site) -> dict[str, str]:
         "search": "/search?q=a",
         "shares": "/shares",
         "glossary": "/glossary",
+        "guide": "/guide",
+        "guide-attribution": "/guide/attribution",
         "study-wrong": f"/studies/{study.id}?rows=colour&method=wandaa",
         "neuron-wrong": f"{attribution}/neurons/{layer}/{neuron}?variant=nope&scale=wide",
     }

@@ -41,6 +41,8 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
     gets: list[tuple[str, list[str]]] = [
         ("/jobs/new", ["/jobs/new"]),
         ("/glossary", ["/glossary"]),
+        ("/guide", ["/guide"]),
+        ("/guide/{page}", ["/guide/limits", "/guide/none"]),
         ("/jobs/{job}", [f"/jobs/{job}", "/jobs/none"]),
         ("/jobs/{job}/events", ["/jobs/none/events"]),
         ("/models/{model}", ["/models/demo", f"/models/{NO}"]),
