@@ -19,6 +19,7 @@ from markupsafe import Markup
 from prunescope.frontend import DOCS
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
+from prunescope.server.answers import problems
 from prunescope.server.site.documents import Document
 from prunescope.server.site.frame import GUIDE, Frame, render
 
@@ -203,7 +204,7 @@ def show_guide(request: Request) -> Response:
     return render("site/guide", GuideListContext(Frame(request, GUIDE.label, section=GUIDE.label), get_guide()))
 
 
-@api.get(urls.guide_page.route, summary="A document of the guide, as Markdown")
+@api.get(urls.guide_page.route, responses=problems(404), summary="A document of the guide, as Markdown")
 def get_guide_page(page: str) -> GuidePage:
     return read(page)[0]
 

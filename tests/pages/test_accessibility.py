@@ -48,6 +48,7 @@ def test_axe_finds_no_violation(seeded_app: Site, open_page: Open, scheme: str, 
     found = {}
     for path in (*addresses(seeded_app).values(), *FURTHER):
         page.goto(seeded_app.address + path)
+        page.locator("#main, [aria-label=Title]").first.wait_for()  # Swagger UI draws its page by a script
         settled(page)
         page.evaluate(axe)
         found[path] = page.evaluate(VIOLATIONS)

@@ -105,6 +105,8 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
         ("/jobs", "/jobs", JOB),  # known already
         ("/jobs", "/jobs", {**JOB, "force": True}),
         ("/jobs", "/jobs", {**JOB, "kind": "no"}),
+        ("/jobs/check", "/jobs/check", JOB),
+        ("/jobs/check", "/jobs/check", {**JOB, "kind": "no"}),
         ("/studies/estimate", "/studies/estimate", {"spec": STUDY["spec"]}),
         ("/studies/estimate", "/studies/estimate", {"spec": {}}),
         ("/attributions/{attribution}/texts", f"/attributions/{ATTRIBUTION}/texts", TEXT),
