@@ -71,6 +71,7 @@ class JobDetail(JobDocument):
     """A job with its log and, for a study, the jobs of its first cells."""
 
     log: list[LogLine]
+    ahead: int | None  # queued jobs that were submitted earlier; None if this one is not queued
     children: list[JobItem]  # the first cells, in the order of the grid
     children_total: int
     children_done: int  # number of succeeded cells

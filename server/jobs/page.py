@@ -1,10 +1,11 @@
 """Contexts of the pages of jobs: the list, and one job."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prunescope.jobs.documents import JobKind, JobState
+from prunescope.jobs.documents import JobKind, JobState, LogLine
 from prunescope.jobs.problems import Problem
 from prunescope.jobs.specs import parse_spec
 from prunescope.server import urls
@@ -15,6 +16,8 @@ from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Picker, picker
 
+MAX_LINES = 1000
+"""Maximum number of lines of a log that a page shows."""
 MAX_SHOWN = 50_000
 """Maximum number of characters of a spec that its job's page shows in every form."""
 
@@ -32,11 +35,23 @@ class JobsPage:
 
 
 @dataclass(frozen=True)
+class LogRow:
+    """A line of a job's log. ``stage`` is the text before the first colon, ``begins`` whether the previous line is of
+    another stage (the script of the page, which adds lines, has the same rule)."""
+
+    at: datetime
+    line: str
+    stage: str
+    begins: bool
+
+
+@dataclass(frozen=True)
 class JobPage:
     """The context of ``jobs/job.html``. ``then`` replaces the link to the result, if given."""
 
     frame: Frame
     document: JobDetail
+    log: list[LogRow]  # the last MAX_LINES lines
     elapsed: float | None
     cancel_href: str | None
     retry_href: str | None
@@ -67,14 +82,23 @@ def job_page(document: JobDetail, frame: Frame, server: str, then: Link | None =
     return JobPage(
         frame=frame,
         document=document,
+        log=_rows(document.log[-MAX_LINES:]),
         elapsed=elapsed,
         cancel_href=urls.api(document.href) if document.can_cancel and changeable else None,
         retry_href=urls.job_retry(document.id) if document.can_retry and changeable else None,
-        edit_href=urls.new_job(**{"from": document.id}) if document.can_retry and changeable else None,
+        edit_href=urls.new_job(**{"from": document.id}) if changeable else None,
         then=then,
         spec=json.dumps({"kind": document.kind.value, "spec": document.spec}, indent=2, ensure_ascii=False),
         commands=_commands(document, server),
     )
+
+
+def _rows(log: Sequence[LogLine]) -> list[LogRow]:
+    stages = [each.line.partition(": ")[0] for each in log]
+    return [
+        LogRow(each.at, each.line, stage, begins=stage != before)
+        for each, stage, before in zip(log, stages, [None, *stages], strict=False)
+    ]
 
 
 def _commands(document: JobDetail, server: str) -> list[Command]:

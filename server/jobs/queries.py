@@ -12,6 +12,7 @@ from prunescope.server.jobs.documents import JobDetail, JobDocument, JobItem
 from prunescope.server.site.documents import Link, Page
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
+from prunescope.store.jobs.finding import ahead
 
 MAX_CHILDREN = 100
 """Maximum number of a study's cells in the document of its job."""
@@ -83,6 +84,9 @@ def job_detail(stores: Stores, id: str) -> JobDetail:
         {
             **dict(job_document(stores, job)),
             "log": stores.jobs.log(id),
+            "ahead": ahead(stores.database, job)
+            if job.state == JobState.QUEUED and job.kind != JobKind.STUDY
+            else None,
             "children": job_items(stores, cells),
             "children_total": counted.total(),
             "children_done": counted[JobState.SUCCEEDED],

@@ -106,11 +106,12 @@ def get_job(stores: StoresHere, job: str) -> JobDetail:
 def show_job(request: Request, stores: StoresHere, job: str) -> Response:
     asked = Asked(request, "neuron", "variant")
     document = job_detail(stores, job)
-    # The cells of a running study are updated by the events of all jobs, as in a list.
-    live = urls.events() if document.children and not document.state.ended else None
+    # The events of all jobs update the cells of a running study, as in a list, and the place in the queue.
+    all_jobs = (document.children and not document.state.ended) or document.ahead is not None
+    live = urls.events() if all_jobs else None
     scripts = ("jobs/job",) if live is None else ("jobs/job", "site/live")
     then = asked.read(lambda: _then(document, asked))
-    title = f"{document.title} · job {document.id[:8]}"
+    title = f"{document.state.capitalize()} · {document.title} · job {document.id[:8]}"
     frame = Frame(request, title, JOBS, section="Jobs", scripts=scripts, events_href=live, notices=asked.notices)
     return render("jobs/job", job_page(document, frame, str(request.base_url), then))
 

@@ -11,14 +11,13 @@ from prunescope.jobs.problems import bad_field, near_names, unknown_name
 from prunescope.server import urls
 from prunescope.server.jobs.commands import LABELS, Form
 from prunescope.server.new_job.documents import JobForm
+from prunescope.server.new_job.fields import Field, Sections
 from prunescope.server.new_job.queries import SourceJob
-from prunescope.server.new_job.sections import Field, Sections, sections_of
+from prunescope.server.new_job.sections import sections_of
 from prunescope.server.site.documents import Choice
 from prunescope.server.site.frame import Frame
 from prunescope.server.site.parts import Picker, picker
 
-WITHOUT_FIELDS = ("layers", "seqlens", "allocations", "seeds", "perplexity")
-"""Fields of a spec that are lists or objects and have no field in the form."""
 SHORT_NAMES = frozenset({"kind", "from", "model", "dense", "pruned", "task"})
 """Query parameters that are allowed in addition to the paths of the fields."""
 
@@ -114,14 +113,29 @@ def _values_of(kind: JobKind, spec: Mapping[str, Any]) -> dict[str, str]:
     if kind is JobKind.CORPUS:
         values |= {
             "models": ", ".join(spec.get("models", ())),
-            "layers": ", ".join(map(str, spec.get("layers") or ())),
+            "layers": _listed(spec.get("layers")),
             "writes": "" if spec.get("writes", True) else "false",
         }
     if kind is JobKind.EVALUATE:
-        values["tasks"] = ",".join(spec.get("tasks", ()))
+        values |= {"tasks": ",".join(spec.get("tasks", ())), **_perplexity(spec)}
     if kind is JobKind.ATTRIBUTE:
+        causal = spec.get("causal") or {}
+        values |= {"layers": _listed(spec.get("layers")), "causal.layers": _listed(causal.get("layers"))}
         values |= {"pruned": ",".join(spec.get("pruned", ())), **_texts(spec.get("texts", ()))}
     return values
+
+
+def _listed(values: Iterable[object] | None) -> str:
+    return ", ".join(map(str, values or ()))
+
+
+def _perplexity(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of perplexity; of a spec without it, none, so that they have their defaults."""
+    asked = spec.get("perplexity")
+    if not asked:
+        return {}
+    others = {f"perplexity.{name}": typed(asked.get(name)) for name in ("seqlen", "windows", "bos")}
+    return {"perplexity.datasets": _listed(asked["datasets"]), **others}
 
 
 def _texts(texts: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -149,6 +163,10 @@ def _study(spec: Mapping[str, Any]) -> dict[str, str]:
         "calibrations": ",".join(dict.fromkeys(str(each["dataset"]) for each in calibrations)),
         "calibrations.samples": _common(calibrations, "samples"),
         "calibrations.seqlen": _common(calibrations, "seqlen"),
+        "allocations": ",".join(dict.fromkeys(each["name"] for each in spec.get("allocations", ()))),
+        "seqlens": _listed(spec.get("seqlens")),
+        "seeds": _listed(spec.get("seeds")),
+        **_perplexity(spec),
         "tasks": ",".join(spec.get("tasks", ())),
         "limit": typed(spec.get("limit")),
         "newline": typed(spec.get("newline")) or "real",
@@ -181,12 +199,6 @@ def form_page(document: JobForm, kind: JobKind, sections: Sections, frame: Frame
 
 
 def _kept(spec: Mapping[str, object], sections: Sections) -> list[str]:
-    """The parts of a spec for which the form has no field: values with their paths, and names of lists and objects."""
+    """The values of a spec for which the form has no field, with their paths."""
     paths = {field.path for fields in sections.values() for field in fields}
-    whole = [name for name in WITHOUT_FIELDS if spec.get(name) and name not in paths]
-    values = [
-        f"{path} {value}"
-        for path, value in spec_fields(spec).items()
-        if path not in paths and value is not None and path.partition(".")[0] not in whole
-    ]
-    return [*values, *whole]
+    return [f"{path} {value}" for path, value in spec_fields(spec).items() if path not in paths and value is not None]

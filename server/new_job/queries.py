@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunescope.jobs.documents import JobKind
+from prunescope.jobs.hub_cache import cached_models
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.jobs.specs import parse_spec
 from prunescope.jobs.vocabulary import (
@@ -91,12 +92,14 @@ def _accepted(kind: JobKind, spec: Mapping[str, Any]) -> tuple[dict[str, Any], t
 def job_form(stores: Stores) -> JobForm:
     """All options of the form, and an example spec of each kind."""
     models = model_list(stores, limit=200).items
+    known = {model.reference for model in models}
     return JobForm(
         kinds=list(JobKind),
         models=[
             Choice(value=model.reference, label=model.label, group=model.kind, note=model.base and model.base.label)
             for model in models
-        ],
+        ]
+        + [Choice(value=name, label=name, group="hub cache") for name in cached_models() if name not in known],
         methods=[_method(name, options) for name, options in METHODS.items()],
         allocations=[_method(name, options) for name, options in ALLOCATIONS.items()],
         calibration_sets=[

@@ -1,123 +1,66 @@
 """The sections and fields of the job form, for each kind of job."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import replace
 
 from prunescope.jobs.bounds import DEFAULT_PLACEBO, DEFAULT_TEXTS
 from prunescope.jobs.documents import JobKind
 from prunescope.jobs.specs.explain import DEFAULT_COUNTS
 from prunescope.server.new_job.documents import JobForm, MethodChoice
+from prunescope.server.new_job.fields import (
+    BOS,
+    CORPUS_SINKS,
+    EXPLAINED_ROWS,
+    EXPLAINED_SINKS,
+    EXPLAINED_SOURCES,
+    HEADS,
+    MODES,
+    NEWLINES,
+    PATTERN,
+    PATTERN_HINT,
+    RANKED_BY,
+    SEQLEN_HINT,
+    SINKS,
+    SPECIAL_TOKENS,
+    WORD_KINDS,
+    WRITES,
+    Field,
+    Sections,
+    area,
+    checks,
+    model,
+    models,
+    number,
+    numbers,
+    select,
+)
+from prunescope.server.new_job.limits import Limits, limits_of
 from prunescope.server.site.documents import Choice
 
-Control = Literal["text", "number", "select", "checks", "area", "models"]
-Shape = Literal["text", "number", "flag", "list", "numbers", "texts", "words"]
-"""The type of a field's value in the spec; the form's script converts the text to it."""
+FILE_HINT = "a .txt, .jsonl or .safetensors file below a model root, in place of the text"
+TEXTS_HINT = "demo, wikitext2, ptb, c4, or .txt or .jsonl files"
+LAYERS_HINT = "separated by commas, from 0; empty: all"
 
-
-@dataclass(frozen=True)
-class Field:
-    """One field of the form. ``value`` of checkboxes is a list of the ticked ones, separated by commas."""
-
-    path: str  # the place of the value in the spec, such as "method.name"
-    label: str
-    choices: Sequence[Choice] = ()
-    control: Control = "text"
-    shape: Shape = "text"
-    value: str = ""
-    hint: str = ""
-    placeholder: str = ""
-    needed: bool = False
-    least: str = ""
-    most: str = ""
-    step: str = ""
-    pattern: str = ""
-    when: str = ""  # condition under which the field is shown: path=value|value
-
-    @property
-    def groups(self) -> dict[str, list[Choice]]:
-        """Heading -> checkboxes; the heading is empty if all have the same one."""
-        titles = dict.fromkeys(each.group or "" for each in self.choices)
-        return {
-            title if len(titles) > 1 else "": [each for each in self.choices if (each.group or "") == title]
-            for title in titles
-        }
-
-
-Sections = dict[str, list[Field]]
-"""Heading of a section -> its fields."""
-
-number = partial(Field, control="number", shape="number", step="1")
-select = partial(Field, control="select")
-checks = partial(Field, control="checks", shape="list")
-area = partial(Field, control="area")
-model = partial(
-    Field,
-    control="models",
-    hint="demo, a hub id (with @revision), pruned:<id>, or a folder below a model root",
-    needed=True,
-)
-"""A text field for a model's reference that suggests the known models."""
-
-PATTERN_HINT = "a sparsity from 0 to below 1, such as 0.5; or n:m, such as 2:4, which keeps n of every m weights"
-PATTERN = r"\s*(0?\.\d+|0|\d+\s*:\s*\d+)\s*"
-SEQLEN_HINT = "empty: the model's context, at most 2048"
-NEWLINES = [
-    Choice(value="real", label="line breaks"),
-    Choice(value="literal", label="a backslash and an n", note="as the paper's Figure 1 shows its prompt"),
-]
-MODES = [
-    Choice(value="concat", label="yes, several fill a window"),
-    Choice(value="single", label="no, one in each window", note="windows are as long as the longest of them"),
-]
-BOS = [
-    Choice(value="auto", label="where the tokenizer puts one"),
-    Choice(value="always", label="always"),
-    Choice(value="never", label="never", note="as the published code cuts running text"),
-]
-WORD_KINDS = [
-    Choice(value="", label="all words"),
-    Choice(value="true", label="content words", note="without English function words, numbers and punctuation"),
-]
-SPECIAL_TOKENS = [
-    Choice(value="", label="left out", note="tokens like <s>, whose activation can dwarf that of all words"),
-    Choice(value="true", label="counted", note="tokens like <s> are in the sums of the Score"),
-]
-EXPLAINED_ROWS = [
-    Choice(value="", label="automatic", note="rows that pruning broke; of a text, windows whose loss rose"),
-    Choice(value="broken", label="rows that pruning broke", note="right in the dense model, wrong in the pruned one"),
-    Choice(value="fell", label="rows whose margin fell", note="also those that are still right"),
-    Choice(value="all", label="all"),
-]
-EXPLAINED_SOURCES = [
-    Choice(value="task", label="the answers to a task"),
-    Choice(value="text", label="the loss on a text", note="windows of held-out text; the margin is minus their loss"),
-]
-HEADS = [
-    Choice(value="", label="measured too"),
-    Choice(value="false", label="left out"),
-]
-RANKED_BY = [
-    Choice(value="", label="lost-margin share"),
-    Choice(value="true", label="its content", note="without the shift of the answers towards one label"),
-]
-WRITES = [
-    Choice(value="", label="computed", note="those whose logits its output weights raise and lower most"),
-    Choice(value="false", label="left out"),
-]
-EXPLAINED_SINKS = [
-    Choice(value="", label="left out", note="a model may put activations there that dwarf all others"),
-    Choice(value="true", label="counted"),
-]
-SINKS = [
-    Choice(value="", label="left out", note="the first token of every text, and tokens with massive hidden states"),
-    Choice(value="true", label="counted", note="as any other token; the first one can decide all Scores"),
-]
-CORPUS_SINKS = [
-    Choice(value="", label="left out", note="the first token of every window, and tokens with massive hidden states"),
-    Choice(value="true", label="counted", note="as any other token; without BOS, the first is then most examples"),
-]
+LEFT_OUT: dict[JobKind, dict[str, str]] = {
+    JobKind.PRUNE: {},
+    JobKind.EVALUATE: {},
+    JobKind.ATTRIBUTE: {
+        "texts.words": "words of rows are given to own texts instead",
+        "texts.label": "labels are those of a task's rows",
+    },
+    JobKind.EXPLAIN: {},
+    JobKind.CORPUS: {},
+    JobKind.STUDY: {
+        "methods": "options of methods: each has its defaults",
+        "allocations": "options of allocations: each has its defaults",
+        "calibrations.file": "own files",
+        "calibrations.mode": "examples fill windows",
+        "calibrations.seed": "`seeds` has them",
+        "attributions": "all but the task: ten of its rows, with the defaults of an attribution",
+    },
+}
+"""Path in a spec -> why the form has no field for it and what is below it. A job that has such values keeps them if it
+is edited; other jobs have them from YAML or REST."""
 
 
 def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Sections:
@@ -130,7 +73,15 @@ def sections_of(kind: JobKind, form: JobForm, given: Mapping[str, str]) -> Secti
         JobKind.EXPLAIN: _explain,
         JobKind.CORPUS: _corpus,
     }
-    return make[kind](form, given)
+    limits = limits_of(kind)
+    return {
+        title: [_limited(field, limits.get(field.path, Limits())) for field in fields]
+        for title, fields in make[kind](form, given).items()
+    }
+
+
+def _limited(field: Field, limits: Limits) -> Field:
+    return replace(field, least=limits.least, most=limits.most) if field.control == "number" else field
 
 
 def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
@@ -138,6 +89,7 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
     examples = "|".join(each.value for each in form.calibration_sets if each.group == "examples")
     calibration = [
         select("calibration.dataset", "Text", form.calibration_sets, value="demo"),
+        Field("calibration.file", "Or an own file", hint=FILE_HINT),
         select(
             "calibration.mode",
             "Pack examples into windows",
@@ -145,10 +97,10 @@ def _prune(form: JobForm, given: Mapping[str, str]) -> Sections:
             value="concat",
             when=f"calibration.dataset={examples}",
         ),
-        number("calibration.samples", "Samples", value="32", least="1", hint="windows of text"),
-        number("calibration.seqlen", "Sequence length", value="128", least="2", hint=SEQLEN_HINT),
+        number("calibration.samples", "Samples", value="32", hint="windows of text"),
+        number("calibration.seqlen", "Sequence length", value="128", hint=SEQLEN_HINT),
         select("calibration.bos", "Windows begin with BOS", BOS, value="auto"),
-        number("calibration.seed", "Seed", value="0", least="0"),
+        number("calibration.seed", "Seed", value="0"),
     ]
     return {
         "Model": [model("model", "Model", value=given.get("model", "demo"))],
@@ -191,11 +143,22 @@ def _evaluate(form: JobForm, given: Mapping[str, str]) -> Sections:
         "Model": [model("model", "Model", value=given.get("model", "demo"))],
         "Tasks": [
             checks("tasks", "Tasks", form.tasks, value=given.get("task", "reviews")),
-            number("limit", "Rows of each", value="100", least="1", hint="empty: all of them"),
+            number("limit", "Rows of each", value="100", hint="empty: all of them"),
             select("newline", "Prompt lines end in", NEWLINES, value="real"),
-            number("seed", "Seed", value="0", least="0"),
+            number("seed", "Seed", value="0"),
         ],
+        "Perplexity": _perplexity(),
     }
+
+
+def _perplexity() -> list[Field]:
+    """The fields of perplexity on held-out texts; the others count only if a text is named."""
+    return [
+        Field("perplexity.datasets", "Texts", shape="list", hint=f"{TEXTS_HINT}; empty: none"),
+        number("perplexity.seqlen", "Sequence length", hint=SEQLEN_HINT),
+        number("perplexity.windows", "Windows of each", hint="empty: all, of c4 the first 256"),
+        select("perplexity.bos", "Windows begin with BOS", BOS, value="auto"),
+    ]
 
 
 def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
@@ -207,10 +170,9 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
         "Models": [
             model("dense", "Dense model", value=given.get("dense", "demo")),
             checks("pruned", "Pruned variants", pruned, value=chosen),
-            Field(
+            models(
                 "pruned+",
                 "Other variants",
-                shape="list",
                 value=", ".join(others),
                 hint="any model of the same shape: hub ids or folders below a model root, separated by commas",
             ),
@@ -224,28 +186,25 @@ def _attribute(form: JobForm, given: Mapping[str, str]) -> Sections:
                 "placebo",
                 "Placebo draws",
                 value=str(DEFAULT_PLACEBO),
-                least="0",
                 hint="other words in place of the influential ones, from which p-values come; 0: none, or at least 20",
             ),
             number(
                 "permutations",
                 "Permutations",
                 value="1000",
-                least="0",
                 hint="for p-values without placebo draws, which treat all tokens alike; 0: no p-values",
             ),
             number(
                 "floor",
                 "Denominator floor",
                 value="0.05",
-                least="0",
-                most="0.99",
                 step="any",
                 hint="a neuron is ranked from this quantile of its layer's denominators on; 0: all with a positive one",
             ),
+            numbers("layers", "Layers", hint=LAYERS_HINT),
             select("special_tokens", "Special tokens", SPECIAL_TOKENS, shape="flag"),
             select("sinks", "Position 0 and sinks", SINKS, shape="flag"),
-            number("seed", "Seed", value="0", least="0"),
+            number("seed", "Seed", value="0"),
         ],
         "Causal test": _causal(form),
     }
@@ -264,8 +223,8 @@ def _texts(form: JobForm, given: Mapping[str, str]) -> list[Field]:
         select("texts-from", "Where they come from", sources, value="task"),
         select("texts.dataset", "Task", form.tasks, value=given.get("task", "reviews"), when=of_rows),
         *rows,
-        number("texts.count", "How many", value=str(DEFAULT_TEXTS), least="1", most="1000", when=of_task),
-        number("texts.seed", "Seed of the rows", value="0", least="0", when=of_task),
+        number("texts.count", "How many", value=str(DEFAULT_TEXTS), when=of_task),
+        number("texts.seed", "Seed of the rows", value="0", when=of_task),
         area("texts", "Texts", shape="texts", hint="an empty line begins the next text", needed=True, when=own),
         area(
             "texts-words",
@@ -288,16 +247,16 @@ def _causal(form: JobForm) -> list[Field]:
             [Choice(value="", label="not asked"), *form.tasks],
             hint="measures it without the top neurons, and with their weights given back to the pruned models",
         ),
-        number("causal.limit", "Rows", value="200", least="1", hint="the task's first ones", when=asked),
+        number("causal.limit", "Rows", value="200", hint="the task's first ones", when=asked),
         number(
             "causal.draws",
             "Draws",
             value="20",
-            least="2",
             hint="of as many similar neurons of the same layers",
             when=asked,
         ),
-        number("causal.neurons", "Top neurons", least="1", hint="empty: 5 % of the ranked, 10 to 100", when=asked),
+        number("causal.neurons", "Top neurons", hint="empty: 5 % of the ranked, 10 to 100", when=asked),
+        numbers("causal.layers", "Layers of these neurons", hint=LAYERS_HINT, when=asked),
     ]
 
 
@@ -306,10 +265,9 @@ def _study(form: JobForm, given: Mapping[str, str]) -> Sections:
     return {
         "Models": [
             Field("name", "Name", placeholder="What is compared"),
-            Field(
+            models(
                 "models",
                 "Models",
-                shape="list",
                 value=given.get("model", "demo"),
                 needed=True,
                 hint="separated by commas",
@@ -319,18 +277,22 @@ def _study(form: JobForm, given: Mapping[str, str]) -> Sections:
             checks("methods", "Methods", form.methods, value="wanda,magnitude"),
             Field("patterns", "Patterns", shape="list", value="0.5, 2:4", needed=True, hint=PATTERN_HINT),
             checks("calibrations", "Calibration sets", form.calibration_sets, value="demo"),
-            number("calibrations.samples", "Samples", value="32", least="1"),
-            number("calibrations.seqlen", "Sequence length", value="128", least="2"),
+            checks("allocations", "Sparsity allocations", form.allocations, value="uniform"),
+            number("calibrations.samples", "Samples", value="32"),
+            number("calibrations.seqlen", "Sequence length", value="128"),
             select("calibrations.bos", "Windows begin with BOS", BOS, value="auto"),
+            numbers("seqlens", "Several sequence lengths", hint="compared; empty: only the one above"),
+            numbers("seeds", "Seeds", hint="of the calibration sets, compared; empty: 0"),
         ],
         "What is measured": [
             checks("tasks", "Tasks", form.tasks, value="reviews"),
-            number("limit", "Rows of each", value="100", least="1", hint="empty: all of them"),
+            number("limit", "Rows of each", value="100", hint="empty: all of them"),
             select("newline", "Prompt lines end in", NEWLINES, value="real"),
             select(
                 "attribution", "Neurons", neurons, value="reviews", hint="ten of its rows through every pruned model"
             ),
         ],
+        "Perplexity": _perplexity(),
     }
 
 
@@ -347,19 +309,20 @@ def _explain(form: JobForm, given: Mapping[str, str]) -> Sections:
                 "perplexity.dataset",
                 "Text",
                 value="demo",
-                hint="demo, wikitext2, ptb, c4, or a .txt or .jsonl file below a model root",
+                hint=f"{TEXTS_HINT} below a model root",
                 needed=True,
                 when="explained-from=text",
             ),
-            number("perplexity.seqlen", "Sequence length", least="2", hint=SEQLEN_HINT, when="explained-from=text"),
-            number("limit", "Rows or windows", value="200", least="4", hint="the first ones; half rank the neurons"),
+            number("perplexity.seqlen", "Sequence length", hint=SEQLEN_HINT, when="explained-from=text"),
+            select("perplexity.bos", "Windows begin with BOS", BOS, value="auto", when="explained-from=text"),
+            number("limit", "Rows or windows", value="200", hint="the first ones; half rank the neurons"),
             select("rows", "Those that count", EXPLAINED_ROWS),
         ],
         "Settings": [
             select("content", "Ranked by", RANKED_BY, shape="flag"),
             select("heads", "Attention heads", HEADS, shape="flag"),
             select("sinks", "Position 0, special tokens", EXPLAINED_SINKS, shape="flag"),
-            number("draws", "Random draws", value="5", least="2", hint="of as many neurons in the same layers"),
+            number("draws", "Random draws", value="5", hint="of as many neurons in the same layers"),
             Field(
                 "neurons",
                 "Numbers of neurons",
@@ -367,8 +330,8 @@ def _explain(form: JobForm, given: Mapping[str, str]) -> Sections:
                 value=", ".join(map(str, DEFAULT_COUNTS)),
                 hint="of which it is measured what they restore; 5 % of all, and all, are added",
             ),
-            number("steps", "Steps of integrated gradients", value="8", least="1"),
-            number("seed", "Seed", value="0", least="0"),
+            number("steps", "Steps of integrated gradients", value="8"),
+            number("seed", "Seed", value="0"),
         ],
     }
 
@@ -377,10 +340,9 @@ def _corpus(form: JobForm, given: Mapping[str, str]) -> Sections:
     names = ", ".join(each.value for each in form.calibration_sets)
     return {
         "Models": [
-            Field(
+            models(
                 "models",
                 "Models",
-                shape="list",
                 value=given.get("models", "demo"),
                 needed=True,
                 hint="the dense model first, then variants of it, separated by commas",
@@ -394,16 +356,14 @@ def _corpus(form: JobForm, given: Mapping[str, str]) -> Sections:
                 needed=True,
                 hint=f"{names}, or a .txt or .jsonl file",
             ),
-            number("tokens", "Tokens", value="100000", least="1000", hint="at most; fewer if the text ends"),
-            number(
-                "seqlen", "Sequence length", least="2", hint="empty: 256, or the model's context if that is shorter"
-            ),
+            number("tokens", "Tokens", value="100000", hint="at most; fewer if the text ends"),
+            number("seqlen", "Sequence length", hint="empty: 256, or the model's context if that is shorter"),
         ],
         "Settings": [
-            number("examples", "Examples", value="10", least="1", most="50", hint="kept for each neuron and each sign"),
+            number("examples", "Examples", value="10", hint="kept for each neuron and each sign"),
             select("writes", "Tokens that neurons write", WRITES, shape="flag"),
             select("sinks", "Position 0 and sinks", CORPUS_SINKS, shape="flag"),
-            Field("layers", "Layers", shape="numbers", hint="separated by commas; empty: all"),
-            number("seed", "Seed", value="0", least="0", hint="of the order of the texts and the sampled tokens"),
+            numbers("layers", "Layers", hint=LAYERS_HINT),
+            number("seed", "Seed", value="0", hint="of the order of the texts and the sampled tokens"),
         ],
     }

@@ -79,7 +79,8 @@ def test_edit_and_start_keeps_what_the_form_does_not_show(seeded_app: Site, open
     expect(page.locator("h1")).to_have_text("Edit and start")
     spec = spec_of(seeded_app, id)
     assert form_of(page) == {"kind": "attribute", "spec": spec}
-    expect(page.get_by_text("Kept as it was")).to_contain_text("layers")
+    expect(page.get_by_label("Layers", exact=True)).to_have_value("1, 2")
+    expect(page.get_by_label("Layers of these neurons")).to_have_value("1")
     page.locator("[name='words.source']").select_option("occlusion")
     page.locator("[name='prompt']").select_option("reviews")
     assert form_of(page)["spec"] == {**spec, "words": {"source": "occlusion"}, "prompt": "reviews"}

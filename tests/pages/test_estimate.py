@@ -32,7 +32,7 @@ def test_the_work_is_told_and_follows_what_is_written(
     expect(box).to_contain_text(answer.json()["basis"])
     shot(page, f"estimate-{name}")
     assert not scrolls_sideways(page)
-    page.get_by_label("Patterns").fill("0.5")
+    page.get_by_label("Patterns", exact=True).fill("0.5")
     fewer = page.request.post(f"{seeded_app.address}/api/v1/studies/estimate", data={"spec": preview(page)["spec"]})
     expect(box).to_contain_text(f"{fewer.json()['cells']} cells: {fewer.json()['known']} known")
     assert fewer.json()["cells"] < answer.json()["cells"]
@@ -42,11 +42,11 @@ def test_the_work_is_told_and_follows_what_is_written(
 def test_it_says_why_there_is_none_yet(seeded_app: Site, open_page: Open, shot: Callable[[Page, str], None]) -> None:
     page = open_page(f"{seeded_app.address}/jobs/new?kind=study")
     box = page.locator("[data-estimate]")
-    page.get_by_label("Patterns").fill("5:4")
+    page.get_by_label("Patterns", exact=True).fill("5:4")
     expect(box).to_have_attribute("data-estimate", "wrong")
     expect(box).to_contain_text("n must be smaller than m")
     shot(page, "estimate-wrong-light")
-    page.get_by_label("Patterns").fill("3:4")
+    page.get_by_label("Patterns", exact=True).fill("3:4")
     expect(box).to_have_attribute("data-estimate", "known")
     assert "n must be" not in box.inner_text()
 
@@ -66,7 +66,7 @@ def test_a_server_that_is_away_is_said_and_asked_again(seeded_app: Site, open_pa
     box = page.locator("[data-estimate]")
     expect(box).to_contain_text("The server cannot be reached.")
     away = False
-    page.get_by_label("Name").fill("Again")
+    page.get_by_label("Name", exact=True).fill("Again")
     expect(box).to_have_attribute("data-estimate", "known")
 
 

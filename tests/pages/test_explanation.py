@@ -59,7 +59,7 @@ def test_the_form_asks_about_a_task_or_about_a_text(seeded_app: Site, open_page:
     page.locator("[name=heads]").select_option("false")
     page.locator("[name=rows]").select_option("all")
     found = spec()
-    assert "task" not in found and found["perplexity"] == {"dataset": "demo"}
+    assert "task" not in found and found["perplexity"] == {"dataset": "demo", "bos": "auto"}
     assert found["heads"] is False and found["rows"] == "all"
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".error:visible")).to_contain_text("there is no pruned model")

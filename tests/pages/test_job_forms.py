@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -69,3 +70,41 @@ def test_the_page_of_a_job_has_them_without_scripts(seeded_app: Site, open_page:
     fold(page, "command").get_by_text("command line", exact=True).click()
     expect(fold(page, "command").locator("pre")).to_contain_text(re.compile("prunescope prune demo"))
     expect(fold(page, "command").get_by_role("button")).to_be_hidden()
+
+
+def preview(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate("JSON.parse(document.querySelector('[data-preview]').textContent)")
+    return found
+
+
+def test_perplexity_files_seeds_and_lengths_are_in_the_form(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(f"{seeded_app.address}/jobs/new?kind=evaluate")
+    page.get_by_role("checkbox", name="reviews").uncheck()
+    page.get_by_label("Texts").fill("demo, wikitext2")
+    page.get_by_label("Windows of each").fill("3")
+    expect(page.locator("[data-preview]")).to_contain_text("wikitext2")
+    assert preview(page)["spec"]["perplexity"] == {"datasets": ["demo", "wikitext2"], "windows": 3, "bos": "auto"}
+    assert "tasks" not in preview(page)["spec"]
+    expect(page.locator("[data-estimate]")).to_have_attribute("data-estimate", "known")
+    page.goto(f"{seeded_app.address}/jobs/new?kind=study")
+    page.get_by_label("Several sequence lengths").fill("32, 64")
+    page.get_by_label("Seeds").fill("0, 1")
+    page.get_by_role("checkbox", name="owl").check()
+    expect(page.locator("[data-preview]")).to_contain_text("owl")
+    spec = preview(page)["spec"]
+    assert (spec["seqlens"], spec["seeds"]) == ([32, 64], [0, 1])
+    assert {each["name"] for each in spec["allocations"]} == {"uniform", "owl"} and "perplexity" not in spec
+    page.goto(f"{seeded_app.address}/jobs/new?kind=prune")
+    page.get_by_label("Or an own file").fill("texts.txt")
+    expect(page.locator("[data-preview]")).to_contain_text("texts.txt")
+    calibration = preview(page)["spec"]["calibration"]
+    assert calibration["file"] == "texts.txt" and not {"dataset", "mode"} & calibration.keys()
+
+
+def test_models_are_suggested_for_each_of_several(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(f"{seeded_app.address}/jobs/new?kind=study")
+    field = page.get_by_label("Models", exact=True)
+    pruned = f"pruned:{seeded_app.newest('model')}"
+    field.fill("demo, ")
+    offered = field.evaluate("field => [...field.list.options].map((option) => option.value)")
+    assert f"demo, {pruned}" in offered and "demo, demo" not in offered

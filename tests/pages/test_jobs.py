@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from prunescope.jobs.documents import Progress
+from prunescope.store.jobs.finding import ahead
 from tests.pages.conftest import Open, Site
 
 pytestmark = pytest.mark.pages
@@ -47,6 +48,48 @@ def test_follows_a_job_to_its_end(seeded_app: Site, open_page: Open, shot: Calla
     expect(row).to_have_attribute("data-state", "succeeded")
     page.get_by_role("link", name="Open the model").click()
     expect(page.locator("h1")).to_contain_text("wanda")
+
+
+RECORDER = """
+window.told = [];
+window.Notification = class extends EventTarget {
+  static permission = "default";
+  static async requestPermission() { return this.permission = "granted"; }
+  constructor(title, { body }) { super(); window.told.push([title, body]); }
+};
+"""
+
+
+def test_the_browser_tells_the_end_if_it_is_asked_to(seeded_app: Site, open_page: Open) -> None:
+    id = prune(seeded_app)
+    job = seeded_app.worker.take(id)
+    page = open_page(f"{seeded_app.address}/")
+    page.context.add_init_script(RECORDER)
+    page.goto(f"{seeded_app.address}/jobs/{id}")
+    page.get_by_role("button", name="Notify me when it ends").click()
+    expect(page.get_by_role("button", name="You will be notified")).to_be_disabled()
+    seeded_app.worker.say(job, Progress(stage="prune", done=1, total=4, unit="layers"), "prune: layer 1")
+    expect(page).to_have_title(re.compile("^25 % · prune · Prune demo"))
+    seeded_app.worker.finish(job)
+    expect(page).to_have_title(re.compile("^Succeeded · Prune demo"))
+    page.wait_for_function("window.told.length === 1")
+    title, body = page.evaluate("window.told[0]")
+    assert title == "The job has succeeded" and body.startswith("Prune demo")
+
+
+def test_the_place_in_the_queue_is_kept_up_to_date(seeded_app: Site, open_page: Open) -> None:
+    first, second = prune(seeded_app), prune(seeded_app)
+    page = open_page(f"{seeded_app.address}/jobs/{second}")
+    before = ahead(seeded_app.stores.database, seeded_app.stores.jobs.get(second))
+    assert before >= 1
+    expect(page.locator("[data-stage]")).to_contain_text(f"{before} job")
+    seeded_app.worker.finish(seeded_app.worker.take(first))
+    expect(page.locator("[data-stage]")).to_have_text(
+        "waiting for a worker, next in the queue"
+        if before == 1
+        else re.compile(f"worker, {before - 1} jobs? before it")
+    )
+    seeded_app.stores.jobs.cancel(second)
 
 
 def test_goes_on_after_a_lost_connection(seeded_app: Site, open_page: Open) -> None:

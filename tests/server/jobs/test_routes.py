@@ -1,5 +1,6 @@
 """Jobs over REST: what is queued, what is refused, and what can be done with a job."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,36 @@ def test_titles_say_what_a_pruned_model_is(client: TestClient, stores: Stores) -
     attribute = {"dense": "demo", "pruned": [f"pruned:{PRUNED}"], "texts": {"dataset": "reviews", "count": 2}}
     job = submit(client, {"kind": "attribute", "spec": attribute})
     assert job["title"] == "Attribute demo against wanda · c4 8x64 · 0.5 · reviews"
+
+
+def test_a_queued_job_says_how_many_are_before_it(client: TestClient, stores: Stores) -> None:
+    ids = [submit(client, {**EVALUATE, "force": True})["id"] for _ in range(3)]
+    assert [client.get(f"/api/v1/jobs/{id}").json()["ahead"] for id in ids] == [0, 1, 2]
+    assert "waiting for a worker, next in the queue" in client.get(f"/jobs/{ids[0]}").text
+    assert "waiting for a worker, 2 jobs before it" in client.get(f"/jobs/{ids[2]}").text
+    client.delete(f"/api/v1/jobs/{ids[1]}")
+    assert client.get(f"/api/v1/jobs/{ids[2]}").json()["ahead"] == 1
+    assert stores.jobs.claim(ids[0], "worker", 60) is not None
+    assert client.get(f"/api/v1/jobs/{ids[0]}").json()["ahead"] is None
+    study = submit(client, STUDY)
+    assert client.get(f"/api/v1/jobs/{study['id']}").json()["ahead"] is None
+
+
+def test_every_job_can_be_edited_and_its_title_tells_the_state(client: TestClient, stores: Stores) -> None:
+    id = submit(client, EVALUATE)["id"]
+    edit = f'href="/jobs/new?from={id}">Edit and start again'
+    queued = client.get(f"/jobs/{id}").text
+    assert edit in queued and "<title>Queued · Evaluate demo" in queued
+    assert stores.jobs.claim(id, "worker", 60) is not None
+    assert stores.jobs.succeed(id, "worker", {})
+    succeeded = client.get(f"/jobs/{id}").text
+    assert edit in succeeded and "<title>Succeeded · " in succeeded
+
+
+def test_a_log_is_grouped_by_stages(client: TestClient, stores: Stores) -> None:
+    id = submit(client, EVALUATE)["id"]
+    for line in ("load demo", "measure", "measure: 1 of 2", "measure: 2 of 2", "store"):
+        stores.jobs.append_log(id, line)
+    lines = re.findall(r'<div( class="begins")? data-at="[^"]*" data-line="([^"]*)"', client.get(f"/jobs/{id}").text)
+    assert [line for begins, line in lines if begins] == ["load demo", "measure", "store"]
+    assert len(lines) == 5

@@ -4,6 +4,7 @@
 import { duration } from "../site/progress.js";
 import { refresh } from "../site/swap.js";
 import { clock, whole } from "../site/times.js";
+import { offerNotification, tellEnd } from "./notify.js";
 
 let events = null;
 let tick = 0;
@@ -11,6 +12,7 @@ let tick = 0;
 function start() {
   const page = document.querySelector("[data-job-events]");
   scrollLog();
+  offerNotification(page);
   clearInterval(tick);
   if (page?.dataset.started) {
     const began = Date.parse(page.dataset.started);
@@ -18,7 +20,13 @@ function start() {
     const show = () => { if (clock) clock.textContent = duration((Date.now() - began) / 1000); };
     if (page.dataset.running !== undefined) { show(); tick = setInterval(show, 1000); }
   }
-  if (!page || page.dataset.ended !== undefined) { events?.close(); events = null; return; }
+  if (!page || page.dataset.ended !== undefined) {
+    // The page may be fetched before the last event of the stream arrives.
+    tellEnd(page, page?.dataset.state);
+    events?.close();
+    events = null;
+    return;
+  }
   if (events) return;
   events = new EventSource(page.dataset.jobEvents);
   events.addEventListener("open", () => lost(false));
@@ -30,7 +38,11 @@ function start() {
     job.log.forEach(addLine);
   });
   events.addEventListener("job", (event) => showState(JSON.parse(event.data)));
-  events.addEventListener("end", () => { events?.close(); events = null; });
+  events.addEventListener("end", (event) => {
+    events?.close();
+    events = null;
+    tellEnd(document.querySelector("[data-job-events]"), JSON.parse(event.data).state);
+  });
   events.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
   events.addEventListener("log", (event) => addLine(JSON.parse(event.data)));
 }
@@ -46,6 +58,8 @@ function showProgress(progress) {
   set("[data-count]", progress.total > 0 ? `${progress.done} of ${progress.total} ${progress.unit}`.trim() : "");
   set("[data-message]", progress.message);
   set("[data-eta]", progress.eta_seconds === null || progress.eta_seconds === undefined ? "" : `about ${duration(progress.eta_seconds)} left`);
+  const { title } = document.querySelector("[data-job-events]").dataset;
+  document.title = `${progress.total > 0 ? `${Math.floor((100 * progress.done) / progress.total)} % · ` : ""}${progress.stage} · ${title}`;
   /** @type {HTMLProgressElement} */
   const bar = document.querySelector("[data-bar]");
   if (!bar) return;
@@ -62,6 +76,8 @@ function addLine(entry) {
   const line = document.createElement("div");
   line.dataset.at = entry.at;
   line.dataset.line = entry.line;
+  line.dataset.of = entry.line.split(": ")[0];
+  line.classList.toggle("begins", known.at(-1)?.dataset.of !== line.dataset.of);
   const at = document.createElement("time");
   at.className = "at";
   at.dateTime = entry.at;

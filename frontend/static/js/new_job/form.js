@@ -4,6 +4,7 @@
 import { checkSoon } from "./check.js";
 import { showAsking, showEstimate, showWrong } from "./estimate.js";
 import { continued, specOf } from "./spec.js";
+import { suggestInLists } from "./suggestions.js";
 
 /** @type {HTMLFormElement} */
 const form = document.querySelector("[data-job-form]");
@@ -91,7 +92,7 @@ function check() {
     const control = field.querySelector("input, select, textarea");
     const group = field.classList.contains("as-checks");
     let message = "";
-    if (group && !field.querySelector(":checked") && ["tasks", "methods"].includes(field.dataset.field)) message = "choose at least one";
+    if (group && !field.querySelector(":checked") && field.dataset.field === "methods") message = "choose at least one";
     else if (!group && control?.validity.patternMismatch) message = "write 0.5, or n:m such as 2:4";
     else if (!group && control && !control.validity.valid) message = control.validationMessage;
     say(field, message);
@@ -147,6 +148,7 @@ async function submit(event) {
 }
 
 if (form) {
+  suggestInLists(form);
   form.addEventListener("input", (event) => {
     const field = /** @type {HTMLElement} */ (event.target).closest("[data-field]");
     if (field) changed.add(field.dataset.field);

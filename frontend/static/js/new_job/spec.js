@@ -36,6 +36,8 @@ const commas = (text) => text.split(",").map((part) => part.trim()).filter(Boole
 // Write a field's value into the spec: "calibration.samples" into spec.calibration. Some fields do not correspond to
 // the path that is their name.
 function place(spec, path, value, values) {
+  // Settings of perplexity without a text.
+  if (path.startsWith("perplexity.") && !values["perplexity.datasets"] && !values["perplexity.dataset"]) return;
   switch (path) {
     case "texts-from": case "explained-from": return;
     case "pruned+": spec.pruned = [...(values.pruned ?? []), ...value]; return;
@@ -43,8 +45,13 @@ function place(spec, path, value, values) {
     case "pruned": spec.pruned = Array.isArray(value) ? [...value, ...(values["pruned+"] ?? [])] : value; return;
     case "texts-words": spec.texts?.forEach((text, index) => { if (value[index]?.length) text.words = value[index]; }); return;
     case "methods": spec.methods = value.map((name) => ({ name })); return;
+    case "allocations": spec.allocations = value.map((name) => ({ name })); return;
     case "patterns": spec.patterns = value; return;
-    case "calibrations": spec.calibrations = value.map((dataset) => only({ dataset, samples: values["calibrations.samples"], seqlen: values["calibrations.seqlen"], bos: values["calibrations.bos"] })); return;
+    // A file replaces the data set; only a file of examples has a mode.
+    case "calibration.dataset": case "calibration.mode":
+      if (values["calibration.file"] && (path.endsWith("dataset") || !values["calibration.file"].endsWith(".jsonl"))) return;
+      break;
+    case "calibrations": spec.calibrations = value.map((dataset) => only({ dataset, samples: values["calibrations.samples"], seqlen: values.seqlens ? undefined : values["calibrations.seqlen"], bos: values["calibrations.bos"] })); return;
     case "calibrations.samples": case "calibrations.seqlen": case "calibrations.bos": return;
     case "attribution": spec.attributions = [{ texts: { dataset: value, count: 10 } }]; return;
   }
