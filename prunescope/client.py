@@ -19,6 +19,8 @@ from prunescope.errors import PrunescopeError
 from prunescope.jobs.documents import Estimate, JobState, JobSummary, Progress
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
+from prunescope.server.shares.documents import ShareDocument
+from prunescope.server.site.documents import Page
 
 POLL_SECONDS = 0.5
 """Interval at which `wait` requests a job's state."""
@@ -97,6 +99,22 @@ class Client:
         path = page.removeprefix(self.address)
         answer = self._ask("POST", urls.api(urls.shares()), {"path": path})
         return f"{self.address}{urls.shared(answer.json()['token'])}"
+
+    def shares(self) -> list[ShareDocument]:
+        """All share links that are not revoked, newest first: what each shows, when it was made and last opened, and
+        whether its result was made again or removed since."""
+        found: list[ShareDocument] = []
+        page = Page[ShareDocument](items=[], next="")
+        while page.next is not None:
+            path = urls.with_state(urls.api(urls.shares()), cursor=page.next or None)
+            page = Page[ShareDocument].model_validate(self._ask("GET", path).json())
+            found += page.items
+        return found
+
+    def revoke(self, link: str) -> None:
+        """Revoke a share link, given by its URL or its token, so that nobody can open it any more. Raises Refused if
+        there is no such link."""
+        self._ask("DELETE", urls.share(link.rstrip("/").rpartition("/")[2]))
 
     def close(self) -> None:
         self._http.close()

@@ -22,7 +22,7 @@ def share_list(stores: Stores, site: str, *, cursor: str | None = None, limit: i
 
 def share_documents(stores: Stores, site: str, shares: Sequence[Share]) -> list[ShareDocument]:
     """The documents of several share links. The digests of all their results are read at once."""
-    shown = [results_of(urlsplit(share.path).path) for share in shares]
+    shown = [results_of(share.path) for share in shares]
     digests = digests_of(stores, shown)
     return [
         _document(share, site, _state(share, now) if results else None)

@@ -36,7 +36,7 @@ async def create_share(request: Request, response: Response, stores: StoresHere,
 
 
 def _created(stores: Stores, site: str, path: str, title: str) -> ShareDocument:
-    digest = digest_of(stores, results_of(path.partition("?")[0]))
+    digest = digest_of(stores, results_of(path))
     made = stores.shares.create(path, title=title, digest=digest)
     return share_documents(stores, site, [made])[0]
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from prunescope.jobs.problems import FieldError, Problem, bad_field, cut, unknown_name
-from prunescope.server.site.permalinks import DIGEST, link_digest, notice_of, results_of
+from prunescope.server.site.permalinks import DIGEST, asked_results, link_digest, notice_of
 
 MAX_ALLOWED = 12
 """Maximum number of allowed values listed in a notice."""
@@ -30,7 +30,7 @@ class Asked:
         self._values: dict[str, list[str]] = {}
         self.notices: tuple[str, ...] = ()
         """A sentence for each ignored value, and one if a result was made again after the link to it was made."""
-        results = results_of(request.scope["path"])
+        results = asked_results(request)
         for name, value in request.query_params.multi_items():
             if name == DIGEST and results:
                 continue

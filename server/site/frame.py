@@ -12,7 +12,7 @@ from prunescope.jobs.labels import quoted
 from prunescope.jobs.problems import Problem
 from prunescope.server import urls
 from prunescope.server.site import formats
-from prunescope.server.site.permalinks import Removed, digest_of, results_of
+from prunescope.server.site.permalinks import Removed, asked_results, digest_of
 from prunescope.server.static import folder_version, plotly_address
 from prunescope.server.stores import stores_of
 
@@ -65,7 +65,7 @@ class Frame:
         self.shared = "shared_from" in request.scope  # opened by a share link: read-only
         self.crumbs = [replace(crumb, href=None) for crumb in crumbs] if self.shared else crumbs
         self.share_href = None if self.shared else urls.api(urls.shares())
-        results = results_of(request.scope["path"]) if permalink and not self.shared else ()
+        results = asked_results(request) if permalink and not self.shared else ()
         self.digest = digest_of(stores_of(request), results) if results else None
         self.dashboard_href: str | None = request.scope.get("dashboard_href")  # of the shared page
         self.events_href = None if self.shared else events_href

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from fastapi import Request
 
@@ -45,18 +45,26 @@ class Result(NamedTuple):
     id: str
 
 
-def results_of(path: str) -> tuple[Result, ...]:
-    """The results that the page at ``path`` shows, by its address alone; they may not exist. Two for a comparison, none
-    for a list, a job or a model that was not pruned here."""
+def results_of(address: str) -> tuple[Result, ...]:
+    """The results that the page at ``address`` (a path, with its query if it has one) shows, by its address alone; they
+    may not exist. Two for a comparison, none for a list, a job or a model that was not pruned here."""
+    path, _, query = address.partition("?")
     found: tuple[Result, ...]
     match unquote(path).strip("/").split("/"):
         case ["attributions", first, "compare", second]:
             found = (Result("attribution", first), Result("attribution", second))
+        case ["evaluations", first, _] if against := parse_qs(query).get("against"):
+            found = (Result("evaluation", first), Result("evaluation", against[0]))
         case [section, first, *_] if section in _KINDS:
             found = (Result(_KINDS[section], first),)
         case _:
             return ()
     return found if all(_ID.fullmatch(result.id) for result in found) else ()
+
+
+def asked_results(request: Request) -> tuple[Result, ...]:
+    """The results that the page of a request shows."""
+    return results_of(f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}")
 
 
 def digests_of(stores: Stores, pages: Sequence[tuple[Result, ...]]) -> list[str | None]:

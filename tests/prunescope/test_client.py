@@ -50,6 +50,13 @@ def test_a_job_from_its_submission_to_a_link_to_its_result(site: Site, client: C
     assert client.get(f"{site.address}/models/{model['id']}") == model == client.get(f"/api/v1/models/{model['id']}")
     link = ended.share()
     assert link.startswith(f"{site.address}/s/") and "2:4" in httpx.get(link).text
+    (share,) = [each for each in client.shares() if each.url == link]
+    assert (share.path, share.result) == (f"/models/{model['id']}", "same")
+    client.revoke(link)
+    assert httpx.get(link).status_code == 404
+    assert link not in [each.url for each in client.shares()]
+    with pytest.raises(Refused, match="share"):
+        client.revoke(link)
     again = client.submit("prune", PRUNE)
     assert (again.new, again.id) == (False, job.id)
     forced = client.submit("prune", PRUNE, force=True)
