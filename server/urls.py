@@ -98,6 +98,8 @@ comparison = Address("/attributions/{attribution}/compare/{other}")  # top: numb
 # example, neurons (their number), sort, the view's parameters
 layer = Address("/attributions/{attribution}/layers/{layer}")
 neuron = Address("/attributions/{attribution}/neurons/{layer}/{neuron}")  # example, the view's parameters
+# A neuron beside another one: other (L2/N354) of the attribution of (by default the same), example, variant.
+beside = Address("/attributions/{attribution}/neurons/{layer}/{neuron}/beside")
 shares = Address("/shares")  # cursor
 # POST with own texts, or with other words of the texts, submits an attribution; the pages' forms use it too. neuron
 # (L15/N2194) and variant are opened in its result.

@@ -1,7 +1,7 @@
 """Contexts of the list of attributions and of one attribution's page."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fastapi import Request
@@ -10,6 +10,7 @@ from prunescope.jobs.labels import WORD_SOURCES
 from prunescope.server import urls
 from prunescope.server.attributions.charts import Changes, changes, score_map
 from prunescope.server.attributions.documents import AttributionDocument, AttributionSummary
+from prunescope.server.attributions.marked import Part, marked
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.attributions.queries import By
@@ -19,6 +20,7 @@ from prunescope.server.site.frame import ATTRIBUTIONS, Crumb, Frame
 from prunescope.server.site.parts import Picker, picker
 from prunescope.store.attributions.causal import Effect
 from prunescope.store.attributions.documents import VariantSplit
+from prunescope.text.words import fold
 
 ORDERS: dict[By, str] = {"score": "By Score", "margin": "By margin share"}
 MIN_SCALE = 0.01
@@ -50,6 +52,8 @@ class AttributionPage:
     explanation_picker: Picker | None  # None unless there are several
     explain_href: str | None  # the form that explains the loss of the shown variant
     word_hrefs: dict[str, str]  # word -> address of this page, filtered by that word
+    marked: dict[int, Sequence[Part]]  # index of a text -> the text in parts
+    marked_hrefs: dict[str, str | None]  # folded word -> the address of `word_hrefs`
     words_source: str
     sources: dict[str, str]  # word source -> its name
     answers: dict[int, str]  # index of a text that was left out -> the model's answer
@@ -112,6 +116,9 @@ def attribution_page(
         return href(variant=None if name == first else name, explanation=None)
 
     query = urls.with_state("", variant=variant)
+    word_hrefs = {row.word: href(word=row.word) for row in document.influential_words}
+    parts = {text.index: marked(text.text, tuple(text.words)) for text in document.example_list}
+    known = {fold(word): address for word, address in word_hrefs.items()}
     labels: dict[str | None, str] = {each.name: each.label for each in document.variants}
     return AttributionPage(
         frame=frame,
@@ -126,7 +133,11 @@ def attribution_page(
         if not frame.shared
         else None,
         explain_href=None if frame.shared else _explain_href(document),
-        word_hrefs={row.word: href(word=row.word) for row in document.influential_words},
+        word_hrefs=word_hrefs,
+        marked=parts,
+        marked_hrefs={
+            part.word: known.get(part.word) for each in parts.values() for part in each if part.word is not None
+        },
         words_source=WORD_SOURCES.get(document.summary.source, document.summary.source),
         sources=WORD_SOURCES,
         answers={each.text: each.answer for each in document.summary.answers},

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prunescope.server.attributions.documents import AttributionSummary, NeuronRow
+from prunescope.server.attributions.documents import AttributionSummary, NeuronRow, VariantSummary
 from prunescope.server.site.documents import Document, Link, Page
 from prunescope.store.attributions.comparison import Correlation, LayerOverlap, Overlap
 
@@ -76,3 +76,43 @@ class ComparableAttributions(Page[ComparableAttribution]):
     attribution: Link
     dense: Link
     model: str  # the dense model's reference
+
+
+class CoactiveNeuron(NeuronRow):
+    """A neuron of the same layer with its correlation (Pearson's) over the counted tokens, in the dense model."""
+
+    correlation: float
+    beside_href: str  # both side by side
+
+
+class NeuronBeside(Document):
+    """One of two neurons, with its activations at the tokens of one text, by variant."""
+
+    name: str
+    href: str
+    attribution: Link
+    variant: VariantSummary
+    score: float | None
+    rank: int | None
+    word: str | None
+    drop: float | None
+    example: int
+    tokens: list[str]
+    influential: list[bool]
+    dimmed: list[bool]  # special tokens and attention sinks
+    dense: list[float]
+    pruned: list[float]
+
+
+class NeuronPair(Document):
+    """A neuron, the neurons of its layer whose activations correlate most with its own, and another neuron beside
+    it. ``correlation`` is that of the two; None without another one, in another attribution, or if either is constant.
+    ``tokens`` is the number of counted tokens."""
+
+    first: NeuronBeside
+    second: NeuronBeside | None
+    correlation: float | None
+    tokens: int
+    coactive: list[CoactiveNeuron]
+    not_measured: str | None  # why there are no correlations
+    href: str

@@ -3,10 +3,18 @@
 from dataclasses import dataclass, replace
 
 from prunescope.server import urls
-from prunescope.server.comparisons.documents import ComparableAttributions, ComparisonDocument, LayerComparison
+from prunescope.server.comparisons.documents import (
+    ComparableAttributions,
+    ComparisonDocument,
+    LayerComparison,
+    NeuronBeside,
+    NeuronPair,
+)
 from prunescope.server.site import formats
 from prunescope.server.site.frame import Frame
-from prunescope.server.site.parts import Picker, picker
+from prunescope.server.site.palette import Scale, magnitude_shade
+from prunescope.server.site.parts import Legend, Picker, picker
+from prunescope.text.pieces import drawn
 
 
 @dataclass(frozen=True)
@@ -83,3 +91,68 @@ def _scores_data(document: ComparisonDocument) -> dict[str, object]:
         "xTitle": "Score in the first",
         "yTitle": "Score in the second",
     }
+
+
+@dataclass(frozen=True)
+class ShadedText:
+    """The text of one neuron, shaded by its activations in one variant: for each token its css classes and text, and
+    its value for the tooltip."""
+
+    title: str
+    cells: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class NeuronSide:
+    """One of the two neurons with its texts, on one scale, which `legend` explains."""
+
+    neuron: NeuronBeside
+    texts: list[ShadedText]
+    legend: Legend
+
+
+@dataclass(frozen=True)
+class PairPage:
+    """The context of ``comparisons/beside.html``. ``others``: id -> label of the attributions from which the other
+    neuron can be; ``of`` is the chosen one."""
+
+    frame: Frame
+    document: NeuronPair
+    sides: list[NeuronSide]
+    others: dict[str, str]
+    of: str | None
+
+
+def pair_page(document: NeuronPair, frame: Frame, others: dict[str, str], of: str | None) -> PairPage:
+    """The context of the page of a neuron beside another one."""
+    sides = [_side(neuron) for neuron in (document.first, document.second) if neuron is not None]
+    return PairPage(frame, document, sides, others, of)
+
+
+def _side(neuron: NeuronBeside) -> NeuronSide:
+    shown = [
+        abs(value)
+        for values in (neuron.dense, neuron.pruned)
+        for value, dimmed in zip(values, neuron.dimmed, strict=True)
+        if not dimmed
+    ]
+    scale = Scale(max(shown, default=0.0))
+    texts = [
+        ShadedText(title, _cells(neuron, values, scale))
+        for title, values in (("Dense", neuron.dense), (neuron.variant.label, neuron.pruned))
+    ]
+    ends = formats.activation(-scale.top), formats.activation(scale.top)
+    return NeuronSide(neuron, texts, Legend(ends[0], "0", ends[1], "signed-ramp"))
+
+
+def _cells(neuron: NeuronBeside, values: list[float], scale: Scale) -> list[tuple[str, str, str]]:
+    return [
+        (
+            " ".join(["t", *(["s"] if dimmed else [magnitude_shade(value, scale)]), *(["i"] if influential else [])]),
+            drawn(token),
+            formats.activation(value),
+        )
+        for token, influential, dimmed, value in zip(
+            neuron.tokens, neuron.influential, neuron.dimmed, values, strict=True
+        )
+    ]

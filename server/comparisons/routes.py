@@ -8,8 +8,9 @@ from fastapi.responses import HTMLResponse, Response
 from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.attributions.page import attribution_frame, opened_crumb
-from prunescope.server.comparisons.documents import ComparableAttributions, ComparisonDocument
-from prunescope.server.comparisons.page import ComparablePage, comparison_page
+from prunescope.server.comparisons.documents import ComparableAttributions, ComparisonDocument, NeuronPair
+from prunescope.server.comparisons.neurons import neuron_pair
+from prunescope.server.comparisons.page import ComparablePage, comparison_page, pair_page
 from prunescope.server.comparisons.queries import comparable_attributions, comparison_document
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.frame import Crumb, address, render
@@ -56,3 +57,49 @@ def show_comparison(request: Request, stores: StoresHere, attribution: str, othe
     crumbs = (opened_crumb(opened), Crumb("Compare", urls.comparisons(attribution)))
     frame = attribution_frame(request, title, opened, *crumbs, scripts=("site/charts",), notices=asked.notices)
     return render("comparisons/comparison", comparison_page(document, frame, here=address(request)))
+
+
+@api.get(
+    urls.beside.route, responses=problems(404, 422), summary="A neuron beside another one, and those active with it"
+)
+def get_beside(
+    stores: StoresHere,
+    attribution: str,
+    layer: int,
+    neuron: int,
+    other: Annotated[str | None, Query(description="the other neuron: L2/N354 or 2.354")] = None,
+    of: Annotated[str | None, Query(description="the attribution of the other neuron; the same else")] = None,
+    example: int | None = None,
+    variant: str | None = None,
+) -> NeuronPair:
+    return neuron_pair(
+        stores.attributions.get, attribution, layer, neuron, other=other, of=of, example=example, variant=variant
+    )
+
+
+@pages.get(urls.beside.route)
+def show_beside(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
+    asked = Asked(request, "other", "of", "example", "variant")
+    opened = stores.attributions.get(attribution)
+    document = asked.read(
+        lambda: neuron_pair(
+            stores.attributions.get,
+            attribution,
+            layer,
+            neuron,
+            other=asked.text("other") or None,
+            of=asked.text("of") or None,
+            example=asked.whole("example"),
+            variant=asked.text("variant"),
+        )
+    )
+    crumbs = (
+        opened_crumb(opened),
+        Crumb(f"Layer {layer}", urls.layer(attribution, layer)),
+        Crumb(document.first.name, document.first.href),
+    )
+    frame = attribution_frame(request, f"{document.first.name} beside others", opened, *crumbs, notices=asked.notices)
+    others = {attribution: opened.label} | {
+        item.id: item.label for item in comparable_attributions(stores, attribution).items
+    }
+    return render("comparisons/beside", pair_page(document, frame, others, asked.text("of")))

@@ -198,6 +198,11 @@ class ActivationStore:
         self.check(layer, neuron)
         return {name: self._row(f"activations/{name}", layer, neuron) for name in self.variants}
 
+    def row_of(self, variant: str, layer: int, neuron: int) -> NDArray[np.float32]:
+        """Activations [tokens] of one neuron in one variant."""
+        self.check(layer, neuron)
+        return self._row(f"activations/{variant}", layer, neuron)
+
     def layer(self, layer: int, neurons: Sequence[int]) -> dict[str, NDArray[np.float32]]:
         """Variant -> activations [neurons, tokens] of some neurons of one layer, in the order of `neurons`."""
         for neuron in neurons:

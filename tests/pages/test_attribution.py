@@ -53,3 +53,15 @@ def test_a_first_tap_shows_the_values_and_a_second_one_opens_the_neuron(attribut
     cell.tap()
     page.wait_for_url("**/neurons/**")
     expect(page.locator("h1")).to_have_text(name)
+
+
+def test_long_lists_are_folded_and_marked_words_lead_to_their_neurons(attribution: str, open_page: Open) -> None:
+    page = open_page(attribution)
+    expect(page.get_by_text("Show all 20").first).to_be_visible()
+    rows = page.locator("section", has_text="Neurons that respond to words").last.locator("tbody tr")
+    assert rows.evaluate_all("rows => rows.filter(row => row.checkVisibility()).length") == 10
+    mark = page.locator("#texts mark").first
+    word = mark.inner_text()
+    mark.click()
+    page.wait_for_url("**?word=*")
+    expect(page.locator("h2", has_text=f"Neurons of “{word}”")).to_be_visible()

@@ -62,6 +62,7 @@ def addresses(site: Site) -> dict[str, str]:
         "neuron": f"{attribution}/neurons/{layer}/{neuron}",
         "neuron-chosen": f"{attribution}/neurons/{layer}/{neuron}?token=53&scale=model&curve=log",
         "neuron-raw": f"{attribution}/neurons/{layer}/{neuron}?example=2&activation=raw&window=16",
+        "beside": f"{attribution}/neurons/{layer}/{neuron}/beside?other={layer}.0",
         "search": "/search?q=a",
         "shares": "/shares",
         "glossary": "/glossary",

@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.pages.conftest import Open, Site
 from tests.pages.test_look import addresses
 
 pytestmark = pytest.mark.pages
 
-STARTS = """() => [...document.querySelectorAll("[data-grid]")]
-  .map((grid) => grid.tHead.rows[0].cells[60].getBoundingClientRect().left)"""
 WIDTHS = (320, 390, 768, 1280, 2560)
 CUT = Path(__file__).with_name("cut.js").read_text(encoding="utf-8")
 
@@ -85,15 +83,28 @@ def test_a_spread_stands_under_its_heading(seeded_app: Site, open_page: Open) ->
         assert cell.evaluate("(cell) => getComputedStyle(cell).display") == "table-cell"
 
 
-def test_the_grids_of_a_layer_scroll_together(seeded_app: Site, open_page: Open) -> None:
+def test_the_grids_of_a_layer_share_one_box_and_one_header(seeded_app: Site, open_page: Open) -> None:
     page = open_page(seeded_app.address + addresses(seeded_app)["layer"])
-    boxes = page.locator("[data-together]")
-    assert boxes.count() == 3
-    for moved, left in ((0, 400), (2, 150), (1, 0)):
-        boxes.nth(moved).evaluate("(box, left) => { box.scrollLeft = left; }", left)
-        page.wait_for_function(
-            "(left) => [...document.querySelectorAll('[data-together]')].every((box) => box.scrollLeft === left)",
-            arg=left,
-        )
-        starts = page.evaluate(STARTS)
-        assert len(set(starts)) == 1
+    boxes = page.locator("main .scroll")
+    assert boxes.count() == page.locator("main thead").count() == 1
+    assert page.locator("main [data-grid]").evaluate_all("grids => grids.map(grid => grid.dataset.grid)") == [
+        "dense",
+        "pruned",
+        "difference",
+    ]
+    name = page.locator("[data-grid=difference] th[scope=row]").first
+    before = name.evaluate("name => name.getBoundingClientRect().left")
+    boxes.evaluate("box => { box.scrollLeft = 400; }")
+    after = name.evaluate("name => name.getBoundingClientRect().left")
+    assert after == pytest.approx(before, abs=1.5), "the neuron stays in sight"
+
+
+def test_a_cell_of_any_grid_tells_and_opens_its_neuron_and_token(seeded_app: Site, open_page: Open) -> None:
+    page = open_page(seeded_app.address + addresses(seeded_app)["layer"])
+    row = page.locator("[data-grid=difference] tr").nth(3)
+    name = row.locator("th").inner_text()
+    row.locator("td").nth(4).hover()
+    expect(page.get_by_role("tooltip")).to_contain_text(f"{name}: dense")
+    row.locator("td").nth(4).click()
+    page.wait_for_url("**/neurons/**token=4*")
+    expect(page.locator("h1")).to_have_text(name)

@@ -17,10 +17,10 @@ function start() {
 
 document.addEventListener("pointerover", (event) => {
   /** @type {HTMLTableCellElement} */
-  const cell = event.target.closest?.("[data-grid] tbody td");
+  const cell = event.target.closest?.("[data-grid] td");
   if (!cell) { hideTip(); return; }
   const place = cell.cellIndex - 1;
-  const row = cell.closest("tr").sectionRowIndex;
+  const row = cell.closest("tr").sectionRowIndex - 1; // after the name of the grid
   const [name, id] = data.tokens[place];
   const dense = data.dense[row][place];
   const pruned = data.pruned[row][place];
@@ -30,7 +30,7 @@ document.addEventListener("pointerover", (event) => {
 
 document.addEventListener("click", (event) => {
   /** @type {HTMLTableCellElement} */
-  const cell = event.target.closest?.("[data-grid] tbody td");
+  const cell = event.target.closest?.("[data-grid] td");
   if (cell) { const address = new URL(cell.closest("tr").querySelector("a").href); address.searchParams.set("token", String(cell.cellIndex - 1)); location.assign(address.href); return; }
   const link = event.target.closest?.("a[data-step], a[data-view]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
@@ -43,13 +43,6 @@ document.addEventListener("keydown", (event) => {
   const step = document.querySelector(`a[data-step="${CSS.escape(event.key)}"]`);
   if (step && !event.shiftKey) { event.preventDefault(); swap(step.href, "push"); }
 });
-
-// The three grids scroll together, so that the same token is at the same position in each.
-document.addEventListener("scroll", (event) => {
-  const moved = /** @type {HTMLElement} */ (event.target);
-  if (!moved.matches?.("[data-together]")) return;
-  for (const box of document.querySelectorAll("[data-together]")) if (box.scrollLeft !== moved.scrollLeft) box.scrollLeft = moved.scrollLeft;
-}, true);
 
 const number = (value) => (value < 0 ? "\u2212" : "") + Math.abs(value).toFixed(4);
 const sign = (value, places) => (value > 0 ? "+" : value < 0 ? "\u2212" : "") + Math.abs(value).toFixed(places);

@@ -27,7 +27,7 @@ function hidePartial(box, table) {
   const heads = table.tHead?.rows[table.tHead.rows.length - 1]?.cells;
   if (!heads?.length) return;
   const { left, right } = box.getBoundingClientRect();
-  const pinned = getComputedStyle(heads[0]).position === "sticky" || table.querySelector("tbody th")?.matches(".tokens-grid th");
+  const pinned = getComputedStyle(heads[0]).position === "sticky";
   const first = pinned ? heads[0].getBoundingClientRect().width : 0;
   const rows = [...table.rows].filter((row) => row.cells.length === heads.length);
   [...heads].forEach((head, column) => {
