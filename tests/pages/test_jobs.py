@@ -155,8 +155,8 @@ def test_form_cannot_be_sent_before_its_script_is_there(seeded_app: Site, open_p
 @pytest.mark.parametrize(
     ("kind", "path", "value", "message"),
     [
-        ("prune", "pattern", "1.5", "n:m such as 2:4"),  # found by the browser
-        ("prune", "pattern", "5:4", "n must be smaller than m"),  # and these by the server
+        ("prune", "pattern", "1.5", "is not in [0, 1)"),  # the server's words, also where the browser found it first
+        ("prune", "pattern", "5:4", "n must be smaller than m"),
         ("prune", "model", "../secrets", ""),
         ("evaluate", "limit", "0", ""),
         ("attribute", "pruned+", "pruned:ffffffffffffffff", "there is no pruned model"),
