@@ -112,26 +112,30 @@ class Neuron:
 
     def export(
         self,
-        form: Literal["html", "svg", "png", "csv"] = "html",
+        form: Literal["html", "svg", "png", "csv", "tex"] = "html",
         *,
         example: int | Literal["all"] | None = None,
         variant: str | None = None,
         activation: Literal["relu", "raw", "abs"] | None = None,
-        scale: Literal["shared", "model"] = "shared",
-        curve: Literal["linear", "log"] = "linear",
+        scale: Literal["shared", "model", "neuron"] = "shared",
+        curve: Literal["linear", "log", "gamma"] = "linear",
         window: Literal["full", "16"] = "full",
         token: int | None = None,
+        span: str | None = None,
+        prompt: Literal["shown", "folded"] = "shown",
+        breaks: Literal["kept", "joined"] = "kept",
         theme: Literal["light", "dark"] = "light",
     ) -> bytes:
         """The same file as the export of the neuron's page: the heatmap dense | pruned | difference as HTML, SVG or
-        PNG, or its numbers as CSV. HTML and SVG refer to no other files.
+        PNG, its text as LaTeX, or its numbers as CSV. HTML and SVG refer to no other files.
 
         `example` is a text's index, or "all"; None is the text in which the neuron's own word lost most activation.
-        `variant` is the pruned model (None: the first; in CSV all). `activation` is the transform of the values (None:
-        the attribution's own; in CSV raw). `scale` is "shared" for one colour scale, or "model" for one per model;
-        `curve` maps values to shades linearly or logarithmically. `window` is "full" for the whole text, or "16" for 16
-        tokens on each side of `token`. Raises PrunescopeError for a value that does not exist, or if the image is too
-        large.
+        `variant` is the pruned model, or "all" (None: the first; in CSV all). `activation` is the transform of the
+        values (None: the attribution's own; in CSV raw). `scale` is "shared" for one colour scale, "model" for one per
+        model, or "neuron" for one of all texts and models; `curve` maps values to shades: linear, log, or gamma (square
+        root). `window` is "full" for the whole text, or "16" for 16 tokens on each side of `token`. `span` ("12-18")
+        marks tokens, `prompt="folded"` leaves out what all texts begin and end with, `breaks="joined"` joins lines.
+        Raises PrunescopeError for a value that does not exist, or if the image is too large.
         """
         chosen = default_view(self.document).example if example is None else example
         asked = FigureQuery(
@@ -142,6 +146,9 @@ class Neuron:
             curve=curve,
             window=window,
             token=token,
+            span=span,
+            prompt=prompt,
+            breaks=breaks,
             theme=theme,
         )
         with prunescope_errors():

@@ -17,6 +17,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
+EMBED_POLICY = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")
+"""Content-Security-Policy of an embedded view, which any site may show in a frame. It is read-only and has no forms."""
+
 FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Content-Security-Policy of a downloaded HTML file: only inline styles are allowed."""
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prunescope.jobs.bounds import MAX_ECHO
 from prunescope.jobs.problems import Problem
-from prunescope.server.headers import HEADERS, media_type
+from prunescope.server.headers import EMBED_POLICY, HEADERS, media_type
 from prunescope.server.problems import ErrorRenderer, answer_problem
 from prunescope.server.urls import API
 
@@ -46,8 +46,10 @@ class Security:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                framed = headers.get("content-security-policy") == EMBED_POLICY
                 for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                    if not (framed and name == "x-frame-options"):
+                        headers.setdefault(name, value)
             await send(message)
 
         problem = self._objection(scope["method"], Headers(scope=scope)) or _objection_to_address(scope)

@@ -97,7 +97,8 @@ comparisons = Address("/attributions/{attribution}/compare")
 comparison = Address("/attributions/{attribution}/compare/{other}")  # top: number of top neurons in a layer (50, 5%)
 # example, neurons (their number), sort, the view's parameters
 layer = Address("/attributions/{attribution}/layers/{layer}")
-neuron = Address("/attributions/{attribution}/neurons/{layer}/{neuron}")  # example, the view's parameters
+# example, the view's parameters, embed, panels
+neuron = Address("/attributions/{attribution}/neurons/{layer}/{neuron}")
 # A neuron beside another one: other (L2/N354) of the attribution of (by default the same), example, variant.
 beside = Address("/attributions/{attribution}/neurons/{layer}/{neuron}/beside")
 shares = Address("/shares")  # cursor
@@ -136,5 +137,5 @@ OPENAPI = "/openapi.json"
 HEALTHZ = "/healthz"
 READYZ = "/readyz"
 
-HEATMAP_FORMS = ("csv", "svg", "png", "html")
+HEATMAP_FORMS = ("csv", "svg", "png", "html", "tex")
 TABLE_FORMS = ("csv", "tex", "html", "json")

@@ -1,6 +1,6 @@
 """JSON documents of one neuron (Figure 1 of arXiv 2503.01542), a layer's heatmap, and the neurons of a word."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -79,7 +79,8 @@ class NeuronDocument(NeuronDetail):
     neighbours: Neighbours
     # Pruned variant -> what the neuron carries of its losses, a value for each explained task or text.
     margins: dict[str, list[NeuronMargin]] = Field(default={})
-    heatmaps: dict[str, str]  # "csv", "svg", "png", "html" -> address
+    heatmaps: dict[str, str]  # "csv", "svg", "png", "html", "tex" -> address
+    spec: dict[str, Any]  # of the attribution
     provenance: str  # one line: models, method, texts, seeds
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from prunescope.server import urls
 from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.neurons.documents import LayerHeatmap, LayerSort
-from prunescope.server.neurons.tokens import PANE_TERMS, legend_of, scales_of
+from prunescope.server.neurons.scales import PANE_TERMS, legend_of, scales_of
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
     CURVES,

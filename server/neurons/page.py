@@ -1,26 +1,38 @@
 """Context of a neuron's page (Figure 1 of arXiv 2503.01542); the address has the complete view."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log1p
 from typing import Any
 
+from prunescope.jobs.problems import bad_field, unknown_name
 from prunescope.server import urls
 from prunescope.server.attributions.own_text import TextPanel
 from prunescope.server.corpora.page import DoesCard
 from prunescope.server.neurons.documents import NeuronDocument, Variant
 from prunescope.server.neurons.queries import CALIBRATED
-from prunescope.server.neurons.tokens import Reading, default_example, read_example, token_rows
+from prunescope.server.neurons.reading import (
+    Reading,
+    other_rows,
+    pane_keys,
+    read_examples,
+    shown_variants,
+    token_rows,
+)
+from prunescope.server.neurons.span import SpanSums, span_sums
+from prunescope.server.neurons.tokens import Token, default_example
 from prunescope.server.neurons.verdict import Part, origin_of_p, verdict
 from prunescope.server.neurons.view import (
     ACTIVATIONS,
+    BREAKS,
     CURVES,
-    SCALES,
+    NEURON_SCALES,
+    PROMPTS,
     WINDOWS,
-    View,
+    NeuronView,
     example_picker,
-    read_view,
+    read_neuron_view,
     variant_picker,
     view_state,
 )
@@ -34,6 +46,19 @@ TELLING = "telling"
 """The value of `example` for the default text, in addresses of older versions."""
 TAIL = 10
 """p is of a fitted tail if fewer draws than this reach the observed value (`nsa/significance.py`)."""
+PANELS = {
+    "verdict": "what it responds to and what pruning took",
+    "facts": "Score, p, q, rank",
+    "numbers": "the numbers of the shown token",
+    "texts": "the panes",
+    "table": "the panes as a table",
+    "words": "influential words, why it changed, control neurons",
+    "causes": "own weights, upstream, next token",
+    "distribution": "the histogram of activations",
+}
+"""Name of a panel that an embedded view can show -> its contents."""
+EMBEDDED = ("numbers", "texts")
+"""The panels of an embedded view that does not name any."""
 BAR_GAP = 0.14
 """Distance between the bars of two bins, as a share of a bin's width."""
 
@@ -62,12 +87,24 @@ class SpreadCard:
     bars: list[list[tuple[str, ...]]]
     zero: str | None
 
+    def marks(self, token: Token) -> tuple[float, float] | None:
+        """The x of a token's raw activations in both models, in percent; None for a token that is not
+        counted. A value outside of the bins is at the edge."""
+        low, high = self.dense.minimum, self.dense.maximum
+        if token.aside or high <= low:
+            return None
+        first, second = (100 * (value - low) / (high - low) for value in (token.dense_raw, token.pruned_raw))
+        return round(min(100.0, max(0.0, first)), 1), round(min(100.0, max(0.0, second)), 1)
+
 
 @dataclass(frozen=True)
 class NeuronPage:
     """The context of ``neurons/neuron.html``."""
 
     frame: Frame
+    panels: frozenset[str]  # the shown ones of PANELS
+    picture: str  # the address of the view as a PNG, with its host
+    embed_href: str
     document: NeuronDocument
     query: str  # the view as the query of links to other neurons
     verdict: list[Part]
@@ -83,47 +120,75 @@ class NeuronPage:
     words: list[WordLine]
     words_here: bool  # ``words`` are the shown text's, else those of all texts
     spread: SpreadCard | None
+    marks: tuple[float, float] | None  # where the shown token is in the histogram, in the dense and the pruned model
+    unfold_href: str | None  # the same view with the prompt, None if the prompt is shown
+    sums: SpanSums | None
+    no_span_href: str  # the same view without the span
     does: DoesCard
     data: dict[str, object]
     own: TextPanel
 
 
-def default_view(document: NeuronDocument, variant: str | None = None) -> View:
+def default_view(document: NeuronDocument, variant: str | None = None) -> NeuronView:
     """The view without a query, or with one that only names a pruned variant (None or unknown: the first one): the
     text with the largest loss on the neuron's own word in this variant."""
-    names = [each.name for each in document.variants[1:]]
+    names = _names(document)
     chosen = variant if variant in names else names[0]
-    return View(example=default_example(document, chosen), variant=names[0], activation=document.activation)
+    return NeuronView(example=default_example(document, chosen), variant=names[0], activation=document.activation)
 
 
-def neuron_view(document: NeuronDocument, query: Mapping[str, str], *, every: bool = False) -> View:
+def neuron_view(document: NeuronDocument, query: Mapping[str, str], *, every: bool = False) -> NeuronView:
     """Parse the query of a neuron's page, or of a figure of ``every`` example, whose token may be in any of them.
     Problem 422 for a wrong value."""
     lengths = {example.index: len(example.tokens) for example in document.examples}
     # `example=telling` is the default.
     spelled = {key: value for key, value in query.items() if (key, value) != ("example", TELLING)}
-    return read_view(
+    return read_neuron_view(
         spelled,
         examples=[default_view(document, query.get("variant")).example, *lengths],
-        variants=[variant.name for variant in document.variants[1:]],
+        variants=_names(document),
         activation=document.activation,
         tokens=lambda example: max(lengths.values()) if every else lengths[example],
     )
 
 
+def read_panels(text: str | None) -> tuple[str, ...]:
+    """The panels of an embedded view: names separated by commas. Problem 422 for an unknown one."""
+    names = EMBEDDED if text is None else tuple(text.split(","))
+    for name in names:
+        if name not in PANELS:
+            raise bad_field("panels", text, list(PANELS), unknown_name(name, list(PANELS)))
+    return names
+
+
+def _names(document: NeuronDocument) -> list[str]:
+    """The names of the pruned variants."""
+    return [variant.name for variant in document.variants[1:]]
+
+
 def neuron_page(
-    document: NeuronDocument, view: View, frame: Frame, here: str, own: TextPanel, does: DoesCard
+    document: NeuronDocument,
+    view: NeuronView,
+    frame: Frame,
+    here: str,
+    own: TextPanel,
+    does: DoesCard,
+    panels: Iterable[str] = PANELS,
 ) -> NeuronPage:
-    """The context of a neuron's page. ``here`` is the path in the browser: the page's, or a share link's. ``does``:
-    what the neuron does over a corpus."""
+    """The context of a neuron's page with these ``panels``. ``here`` is the path in the browser: the page's, or a share
+    link's. ``does``: what the neuron does over a corpus."""
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
-    reading = read_example(document, view, place)
+    (reading,) = read_examples(document, view, [place])
     token = reading.token
+
+    spread = _spread_card(document, reading.pruned)
 
     def href(**changes: Any) -> str:
         return urls.with_state(here, **_state(document, replace(view, **changes)))
 
-    examples = example_picker(document.examples, view.example, lambda example: href(example=example.index, token=None))
+    examples = example_picker(
+        document.examples, view.example, lambda example: href(example=example.index, token=None, span=None)
+    )
     label = reading.example.label
     activations = tuple(
         Option(name, href(activation=name), name == view.activation, note) for name, note in ACTIVATIONS.items()
@@ -133,25 +198,36 @@ def neuron_page(
         "example": view.example,
         "variant": view.variant,
         "activation": view.activation,
+        "prompt": "folded" if reading.folded else None,
     }
+    file_query = urls.with_state("", **files)
     return NeuronPage(
         frame=frame,
+        panels=frozenset(panels),
+        picture=f"{frame.origin}{document.heatmaps['png']}{file_query}",
+        embed_href=urls.with_state(here, **_state(document, view), embed=True),
         document=document,
         query=urls.with_state("", **_state(document, view)),
         verdict=verdict(document, reading.pruned),
         chips=_chips(document, href),
         facts=_facts(document, reading.pruned),
         toggles=(
-            picker("Scale", SCALES, view.scale, lambda scale: href(scale=scale)),
+            picker("Scale", NEURON_SCALES, view.scale, lambda scale: href(scale=scale)),
             picker("Curve", CURVES, view.curve, lambda curve: href(curve=curve)),
             picker("Text", WINDOWS, view.window, lambda window: href(window=window)),
         ),
         menus=(
             replace(examples, shown=f"{examples.shown} · {label}") if label else examples,
-            *variant_picker(document.variants, view.variant, lambda variant: href(variant=variant)),
+            *variant_picker(document.variants, view.variant, lambda variant: href(variant=variant), side_by_side=True),
             Picker("Activation", view.activation, activations),
+            *(
+                [picker("Prompt", PROMPTS, view.prompt, lambda prompt: href(prompt=prompt))]
+                if any(reading.ends)
+                else []
+            ),
+            picker("Lines", BREAKS, view.breaks, lambda breaks: href(breaks=breaks)),
         ),
-        file_query=urls.with_state("", **files),
+        file_query=file_query,
         json_href=urls.api(document.href),
         reading=reading,
         why=why_card(document, reading.pruned),
@@ -160,19 +236,27 @@ def neuron_page(
         ),
         words=_words(document, reading),
         words_here=any(word.positions for word in reading.example.words),
-        spread=_spread_card(document, reading.pruned),
+        spread=spread,
+        marks=None if spread is None or token is None else spread.marks(token),
+        unfold_href=href(prompt="shown") if reading.folded else None,
+        sums=span_sums(reading),
+        no_span_href=href(span=None),
         does=does,
         data={
             "rows": token_rows(reading),
             "chosen": None if reading.chosen is None else reading.chosen.position,
             "neuron": document.name,
-            "panes": ["dense", "pruned", "difference", *reading.cause_scales],
+            "panes": pane_keys(reading),
+            "labels": [each.variant.label for each in reading.shown] if len(reading.shown) > 1 else ["pruned"],
+            "others": other_rows(reading),
+            "order": reading.order,
+            "marks": [None if spread is None else spread.marks(token) for token in reading.tokens],
         },
         own=own,
     )
 
 
-def _state(document: NeuronDocument, view: View) -> dict[str, str | int | None]:
+def _state(document: NeuronDocument, view: NeuronView) -> dict[str, str | int | None]:
     """The query parameters of a view: values that are not the defaults of its variant."""
     return view_state(view, default_view(document, view.variant))
 
@@ -261,9 +345,10 @@ def _bar(place: int, bins: int, side: int, height: float) -> tuple[str, ...]:
     return tuple(f"{value:.2f}%" for value in (x, 100 - height, width * (1 - BAR_GAP) / 2, height))
 
 
-def file_facts(document: NeuronDocument, view: View) -> str:
+def file_facts(document: NeuronDocument, view: NeuronView) -> str:
     """The line below the name in an exported figure: the facts of the page, and the settings of the view."""
-    pruned = next(variant for variant in document.variants if variant.name == view.variant)
+    pruned = shown_variants(document, view)[0]
     facts = [" ".join(filter(None, (fact.before, fact.strong, fact.after))) for fact in _facts(document, pruned)]
-    settings = [view.activation, SCALES[view.scale], CURVES[view.curve], WINDOWS[view.window]]
+    settings = [view.activation, NEURON_SCALES[view.scale], CURVES[view.curve], WINDOWS[view.window]]
+    settings += [] if view.span is None else [f"tokens {view.span.first} to {view.span.last} selected"]
     return " · ".join([*facts, *filter(None, [document.not_ranked]), *settings])

@@ -92,6 +92,7 @@ def neuron_document(
         neighbours=_neighbours(opened, layer, neuron, detail.rank),
         margins={name: [each.of(layer, neuron) for each in found] for name, found in (margins or {}).items()},
         heatmaps={form: urls.heatmap(opened.id, layer, neuron, form) for form in urls.HEATMAP_FORMS},
+        spec=opened.spec,
         provenance=opened.provenance,
     )
 

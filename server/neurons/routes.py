@@ -15,12 +15,12 @@ from prunescope.server.attributions.queries import By, margins, with_margin
 from prunescope.server.attributions.routes import Order, Sort, Variant
 from prunescope.server.corpora.page import does_card
 from prunescope.server.explanations.shares import MarginShares
-from prunescope.server.headers import FILE_POLICY
+from prunescope.server.headers import EMBED_POLICY, FILE_POLICY
 from prunescope.server.neurons.answering_page import answering_page
 from prunescope.server.neurons.documents import AnsweringDocument, LayerHeatmap, LayerSort, NeuronDocument
 from prunescope.server.neurons.export.files import FigureQuery, neuron_file
 from prunescope.server.neurons.layer_page import ROWS, layer_page
-from prunescope.server.neurons.page import neuron_page, neuron_view
+from prunescope.server.neurons.page import PANELS, neuron_page, neuron_view, read_panels
 from prunescope.server.neurons.queries import (
     answering_document,
     layer_heatmap,
@@ -28,7 +28,8 @@ from prunescope.server.neurons.queries import (
     neuron_document,
     variant_margins,
 )
-from prunescope.server.neurons.view import VIEW, read_view
+from prunescope.server.neurons.reading import shown_variants
+from prunescope.server.neurons.view import ALL, NEURON_VIEW, VIEW, read_view
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Page, Window
 from prunescope.server.site.frame import Crumb, address, render
@@ -173,29 +174,41 @@ def get_neuron(request: Request, stores: StoresHere, attribution: str, layer: in
 
 @pages.get(urls.neuron.route)
 def show_neuron(request: Request, stores: StoresHere, attribution: str, layer: int, neuron: int) -> Response:
-    asked = Asked(request, *VIEW)
+    asked = Asked(request, *NEURON_VIEW, "embed", "panels")
     opened = stores.attributions.get(attribution)
     document = neuron_document(opened, layer, neuron, variant_margins(stores, opened))
     view = asked.read(lambda: neuron_view(document, asked.values))
+    embedded = asked.read(lambda: asked.one_of("embed", ("true", "false"))) == "true"
+    panels = asked.read(lambda: read_panels(asked.text("panels"))) if embedded else PANELS
     crumbs = (opened_crumb(opened), Crumb(f"Layer {layer}", document.layer_href))
     title = f"{document.name} · {document.label}"
     frame = attribution_frame(
         request, title, opened, *crumbs, scripts=("neurons/neuron", "texts/texts"), notices=asked.notices
     )
-    own = text_panel(Target(attribution, document.name, asked.text("variant")), own_text_form(opened))
+    chosen = None if view.variant == ALL else asked.text("variant")
+    own = text_panel(Target(attribution, document.name, chosen), own_text_form(opened))
     references = dict(zip(opened.store.variants, opened.store.models, strict=True))
-    does = does_card(stores, references[DENSE], references[view.variant], layer, neuron)
-    return render("neurons/neuron", neuron_page(document, view, frame, address(request), own, does))
+    first = shown_variants(document, view)[0]
+    does = does_card(stores, references[DENSE], references[first.name], layer, neuron)
+    if embedded:
+        frame.embed()
+    page = neuron_page(document, view, frame, address(request), own, does, panels)
+    response = render("neurons/neuron", page)
+    if embedded:
+        response.headers["content-security-policy"] = EMBED_POLICY
+    return response
 
 
 @api.get(
     urls.heatmap.route,
     response_class=Response,
     responses={
-        200: {"content": {"text/csv": {}, "image/svg+xml": {}, "image/png": {}, "text/html": {}}},
+        200: {
+            "content": {"text/csv": {}, "image/svg+xml": {}, "image/png": {}, "text/html": {}, "application/x-tex": {}}
+        },
         **problems(404, 422, 503),
     },
-    summary="A neuron as its page shows it, as csv, svg, png or html",
+    summary="A neuron as its page shows it, as csv, svg, png, html or tex",
 )
 async def get_heatmap(
     stores: StoresHere,

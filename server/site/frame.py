@@ -69,6 +69,14 @@ class Frame:
         self.digest = digest_of(stores_of(request), results) if results else None
         self.dashboard_href: str | None = request.scope.get("dashboard_href")  # of the shared page
         self.events_href = None if self.shared else events_href
+        self.origin = str(request.base_url).rstrip("/")
+        self.embedded = False
+
+    def embed(self) -> None:
+        """Leave out what a page in another site's frame does not have: header, footer, and all that a shared page has
+        not."""
+        self.embedded = self.shared = True
+        self.crumbs, self.share_href, self.events_href, self.digest = [], None, None, None
 
     @property
     def plotly(self) -> str:

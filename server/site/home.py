@@ -18,7 +18,7 @@ from prunescope.server.jobs.queries import job_list, start_links
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.page import default_view
 from prunescope.server.neurons.queries import neuron_document
-from prunescope.server.neurons.tokens import Reading, read_example
+from prunescope.server.neurons.reading import Reading, read_examples
 from prunescope.server.neurons.verdict import Part, verdict
 from prunescope.server.site.asked import Asked
 from prunescope.server.site.documents import Document, Link
@@ -99,7 +99,7 @@ def _most_damaged(stores: Stores, attributions: list[AttributionSummary]) -> tup
 def _shown(found: MostDamaged, document: NeuronDocument) -> Shown:
     view = replace(default_view(document), window="16")
     place = next(place for place, example in enumerate(document.examples) if example.index == view.example)
-    reading = read_example(document, view, place)
+    (reading,) = read_examples(document, view, [place])
     return Shown(found, reading, verdict(document, reading.pruned))
 
 

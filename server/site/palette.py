@@ -99,11 +99,13 @@ def _luminance(colour: Colour) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-Curve = Literal["linear", "log"]
+Curve = Literal["linear", "log", "gamma"]
 
 STEPS = 20
 LOG_BASE = 100.0
 """Base of the log curve: a value of 1/100 of ``top`` gets about 15 % of the strongest shade."""
+GAMMA = 0.5
+"""Exponent of the gamma curve: a value of 1/100 of ``top`` gets 10 % of the strongest shade."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,24 @@ class Scale:
         if self.top <= 0 or not math.isfinite(value):
             return 0.0
         part = min(1.0, abs(value) / self.top)
-        return part if self.curve == "linear" else math.log1p((LOG_BASE - 1) * part) / math.log(LOG_BASE)
+        match self.curve:
+            case "linear":
+                return part
+            case "log":
+                return math.log1p((LOG_BASE - 1) * part) / math.log(LOG_BASE)
+            case "gamma":
+                return math.pow(part, GAMMA)
 
     @property
     def middle(self) -> float:
         """The value with half of the strongest shade, shown at the middle of the legend."""
-        return self.top / 2 if self.curve == "linear" else self.top * (math.sqrt(LOG_BASE) - 1) / (LOG_BASE - 1)
+        match self.curve:
+            case "linear":
+                return self.top / 2
+            case "log":
+                return self.top * (math.sqrt(LOG_BASE) - 1) / (LOG_BASE - 1)
+            case "gamma":
+                return self.top * math.pow(0.5, 1 / GAMMA)
 
 
 def step(fraction: float) -> int:

@@ -1,5 +1,8 @@
 """A neuron's files show what its page shows: the same tokens, values, colours and marks."""
 
+import base64
+import csv
+import io
 import re
 import struct
 from html import unescape
@@ -9,6 +12,8 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.pages.conftest import DESK, Open, Site
@@ -37,7 +42,7 @@ def rgb(colour: str) -> list[int]:
 
 
 def exported(page: Page, form: str) -> httpx.Response:
-    href = page.locator("a[download]", has_text=re.compile(f"^{form.upper()}")).get_attribute("href")
+    href = page.locator("a[download]", has_text=re.compile(f"^{form.upper()} ")).get_attribute("href")
     answer = httpx.get(urljoin(page.url, href or ""))
     assert answer.status_code == 200, answer.text
     return answer
@@ -99,3 +104,68 @@ def test_links_follow_what_the_script_changes(first: str, open_page: Open) -> No
     assert 'fill="#ffffff"' in exported(page, "svg").text
     page.locator("a", has_text="Log").first.click()
     expect(page.locator("a[download]", has_text="SVG")).to_have_attribute("href", re.compile("curve=log"))
+
+
+SPANS = re.compile(r'<span[^>]* style="background:(#\w+);color:#\w+"[^>]* data-position="(\d+)" data-value="([^"]+)"')
+PIXELS = """([picture, points]) => createImageBitmap(new Blob([Uint8Array.from(atob(picture), c => c.charCodeAt(0))]))
+  .then(image => {
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
+    canvas.drawImage(image, 0, 0);
+    return points.map(([x, y]) => [...canvas.getImageData(x, y, 1, 1).data].slice(0, 3));
+  })"""
+"""The colours of a PNG at some points."""
+views = st.fixed_dictionaries(
+    {"example": st.integers(0, 2), "variant": st.sampled_from(["pruned-1", "pruned-2", "all"])},
+    optional={
+        "activation": st.sampled_from(["relu", "raw", "abs"]),
+        "scale": st.sampled_from(["shared", "model", "neuron"]),
+        "curve": st.sampled_from(["linear", "log", "gamma"]),
+        "window": st.sampled_from(["full", "16"]),
+        "prompt": st.sampled_from(["folded", "shown"]),
+        "breaks": st.sampled_from(["kept", "joined"]),
+        "token": st.integers(1, 30),
+        "span": st.tuples(st.integers(0, 9), st.integers(10, 40)).map(lambda ends: f"{ends[0]}-{ends[1]}"),
+    },
+)
+
+
+@pytest.fixture
+def desk_page(first: str, open_page: Open) -> Page:
+    return open_page(first, viewport=DESK, color_scheme="light")
+
+
+@settings(
+    max_examples=10,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(view=views)
+def test_page_and_files_have_the_same_numbers_and_colours(first: str, desk_page: Page, view: dict[str, Any]) -> None:
+    page = desk_page
+    page.goto(str(httpx.URL(first, params=view)))
+    page.locator("[data-i]").first.wait_for()
+    assert page.locator(".notices").count() == 0
+    shown: list[dict[str, Any]] = page.evaluate(SHOWN)
+    cells = GROUP.findall(exported(page, "svg").text)
+    places, values = [int(cell[0]) for cell in cells], [float(cell[1]) for cell in cells]
+    fills = [re.findall(r'<rect[^>]* fill="(#\w+)"', inside)[0] for *_, inside in cells]
+    spans = SPANS.findall(exported(page, "html").text)
+    assert [(int(place), float(value), fill) for fill, place, value in spans] == list(
+        zip(places, values, fills, strict=True)
+    )
+    for place, value, fill, token in zip(places, values, fills, shown, strict=True):
+        assert token["place"] == place
+        assert number(token["value"]) == pytest.approx(value, rel=0.06, abs=0.6e-4)
+        assert max(abs(a - b) for a, b in zip(rgb(fill), token["fill"], strict=True)) <= TOLERANCE
+    rows = list(csv.DictReader(io.StringIO(exported(page, "csv").text)))
+    models = [name for name in rows[0] if name == "dense" or re.fullmatch(r"pruned-\d", name)]
+    columns = [[float(row[name]) for row in rows] for name in models]
+    changes = [[after - before for before, after in zip(columns[0], each, strict=True)] for each in columns[1:]]
+    assert places == [int(row["position"]) for row in rows] * (2 * len(models) - 1)
+    assert values == [value for column in (*columns, *changes) for value in column]
+    corners = [re.findall(r'<rect x="([\d.]+)" y="([\d.]+)"', inside)[0] for *_, inside in cells]
+    points = [[round(float(x)) + 3, round(float(y)) + 3] for x, y in corners]  # above the letters, inside of the mark
+    picture = base64.b64encode(exported(page, "png").content).decode()
+    for colour, fill in zip(page.evaluate(PIXELS, [picture, points]), fills, strict=True):
+        assert max(abs(a - b) for a, b in zip(rgb(fill), colour, strict=True)) <= 1

@@ -42,7 +42,7 @@ def test_shows_the_numbers_of_the_json_and_the_csv(seeded_app: Site, first: str,
     neuron = document(seeded_app, first)
     files = httpx.get(f"{seeded_app.address}/api/v1{first}/heatmap.csv", params={"example": 0}).text
     rows = list(csv.DictReader(io.StringIO(files)))
-    page = open_page(f"{seeded_app.address}{first}?activation=raw&example=0")
+    page = open_page(f"{seeded_app.address}{first}?activation=raw&example=0&prompt=shown")
     tokens = page.locator("[data-pane=dense] [data-i]")
     example = neuron["examples"][0]
     assert tokens.count() == len(example["tokens"]) == len(rows)
@@ -60,7 +60,7 @@ def test_shows_the_numbers_of_the_json_and_the_csv(seeded_app: Site, first: str,
 
 def test_text_stays_text(seeded_app: Site, first: str, open_page: Open) -> None:
     example = document(seeded_app, first)["examples"][1]
-    page = open_page(f"{seeded_app.address}{first}?example=1")
+    page = open_page(f"{seeded_app.address}{first}?example=1&prompt=shown")
     for pane in ("dense", "pruned", "difference"):
         assert page.locator(f"[data-pane={pane}]").text_content() == "".join(example["tokens"])
     assert page.locator("[data-pane] script").count() == 0
@@ -89,6 +89,29 @@ def test_hover_and_focus_tell_the_token(seeded_app: Site, first: str, open_page:
     assert told(page)["place"].startswith(f"token {place + 1},")
 
 
+def test_all_variants_side_by_side(seeded_app: Site, first: str, open_page: Open) -> None:
+    neuron = document(seeded_app, first)
+    page = open_page(f"{seeded_app.address}{first}?example=0")
+    page.get_by_label("Pruned model: ").click()
+    page.get_by_role("link", name="All variants").click()
+    expect(page).to_have_url(re.compile("variant=all"))
+    count = len(neuron["variants"]) - 1
+    panes = page.locator(".panes.many [data-pane]")
+    expect(panes).to_have_count(1 + 2 * count)
+    place = neuron["examples"][0]["influential"].index(True)
+    page.hover(f"[data-pane=difference-pruned-2] [data-i='{place}']")
+    expect(page.locator(".panes.many .t.c")).to_have_count(1 + 2 * count)
+    said = told(page)
+    for variant in neuron["variants"][1:]:
+        key = "pruned" if variant["name"] == "pruned-1" else f"pruned-{variant['name']}"
+        assert number(said[key]) == pytest.approx(max(variant["activations"][0][place], 0), abs=1e-4)
+        expect(page.locator("[role=tooltip]")).to_contain_text(said[key])
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("variant=all"))
+    plain = open_page(page.url, java_script_enabled=False)
+    expect(plain.locator(".panes.many [data-pane]")).to_have_count(1 + 2 * count)
+
+
 def test_what_is_told_first_is_what_an_influential_token_lost(seeded_app: Site, first: str, open_page: Open) -> None:
     neuron = document(seeded_app, first)
     dense, pruned = (variant["activations"][0] for variant in neuron["variants"][:2])
@@ -103,7 +126,7 @@ def test_a_bare_address_shows_the_text_where_its_own_word_lost_most(seeded_app: 
     neuron = document(seeded_app, row["href"])
     page = open_page(f"{seeded_app.address}{row['href']}")
     expect(page.get_by_text("Example 3 of 3")).to_be_visible()
-    expect(page.locator("tr", has_text=row["word"])).to_contain_text("\N{MINUS SIGN}")
+    expect(page.locator(".cards tr", has_text=row["word"])).to_contain_text("\N{MINUS SIGN}")
     page.keyboard.press("n")
     expect(page).to_have_url(f"{seeded_app.address}{neuron['neighbours']['next_in_rank']['href']}")
     older = open_page(f"{seeded_app.address}{row['href']}?example=telling")
@@ -210,9 +233,17 @@ def test_help_lists_the_keys(seeded_app: Site, first: str, open_page: Open) -> N
 def test_files_for_export(seeded_app: Site, first: str, open_page: Open) -> None:
     page = open_page(f"{seeded_app.address}{first}?example=1")
     page.get_by_text("Export").click()
-    links = [link.get_attribute("href") or "" for link in page.locator(".menu[open] a").all()]
+    links = [link.get_attribute("href") or "" for link in page.locator(".menu[open] a[download]").all()]
     kinds = [httpx.get(seeded_app.address + link).headers["content-type"].partition(";")[0] for link in links]
-    assert kinds == ["text/csv", "image/svg+xml", "image/png", "text/html", "application/json"]
+    assert kinds == [
+        "text/csv",
+        "image/svg+xml",
+        "image/png",
+        "text/html",
+        "application/x-tex",
+        "text/csv",
+        "application/json",
+    ]
 
 
 def test_is_light(seeded_app: Site, first: str, open_page: Open) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from prunescope.jobs.problems import Problem
 from prunescope.server.neurons.view import View, read_view, view_state
 from prunescope.server.site import formats
-from prunescope.server.site.palette import Scale, difference_shade, magnitude_shade
+from prunescope.server.site.palette import Curve, Scale, difference_shade, magnitude_shade
 
 MINUS, SPACE = formats.MINUS, formats.SPACE
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -79,9 +80,9 @@ def test_token_names_show_what_cannot_be_seen() -> None:
     assert formats.token_name(" a\n\t") == "“ a↵⇥”"
 
 
-@given(top=st.floats(1e-6, 1e4), part=st.floats(0, 1), curve=st.sampled_from(["linear", "log"]))
-def test_shades_grow_with_the_value(top: float, part: float, curve: str) -> None:
-    scale = Scale(top, "log" if curve == "log" else "linear")
+@given(top=st.floats(1e-6, 1e4), part=st.floats(0, 1), curve=st.sampled_from(get_args(Curve)))
+def test_shades_grow_with_the_value(top: float, part: float, curve: Curve) -> None:
+    scale = Scale(top, curve)
     assert 0 <= scale.fraction(part * top / 2) <= scale.fraction(part * top) <= 1
     assert scale.fraction(-part * top) == scale.fraction(part * top)
     assert scale.fraction(scale.middle) == pytest.approx(0.5)

@@ -9,8 +9,9 @@ from markupsafe import Markup, escape
 
 from prunescope.jobs.problems import Problem, bad_field
 from prunescope.server.neurons.documents import NeuronDocument
-from prunescope.server.neurons.tokens import Cell, Pane, Reading, read_example
-from prunescope.server.neurons.view import View
+from prunescope.server.neurons.export.caption import Caption
+from prunescope.server.neurons.reading import Cell, Pane, Reading, Shown, read_examples, shown_variants
+from prunescope.server.neurons.view import NeuronView
 from prunescope.server.site import formats
 from prunescope.server.site.palette import Colour, Palette, hexadecimal
 
@@ -24,11 +25,11 @@ MAX_FIGURE_CHARACTERS = 40_000_000
 MAX_PIXELS = 40_000_000
 """Of a PNG; at 4 bytes per pixel 160 MB."""
 
-PANES = 3
-"""Dense, one pruned variant, difference."""
 CHARACTERS_PER_TOKEN = 600
 """Estimated markup of one token in one pane, without its text and values."""
 CHARACTERS_PER_VALUE = 40
+VALUES = 3
+"""Values written with each token of a pane: dense and pruned in its note, and its own."""
 CHARACTERS_PER_LETTER = 20
 """Estimated for one letter of a token, which is written in the text and in the note, and may be escaped."""
 
@@ -37,11 +38,11 @@ _SIZE = re.compile(r'<svg [^>]*?width="(\d+)" height="(\d+)"')
 
 @dataclass(frozen=True)
 class Row:
-    """The panes of one example, drawn side by side; ``numbers`` is the line above the panes."""
+    """The panes of one example, each group drawn side by side; ``numbers`` are the lines above the panes."""
 
     title: str
-    numbers: str
-    panes: tuple[Pane, ...]
+    numbers: list[str]
+    groups: list[tuple[Pane, ...]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Figure:
     facts: str
     rows: list[Row]
     palette: Palette
+    caption: Caption
 
     def css_colour(self, name: str) -> str:
         """A colour of the palette, by its name, as ``#rrggbb``."""
@@ -88,37 +90,56 @@ class Figure:
         return ",".join(map(hexadecimal, self.ramp(pane)))
 
 
-def neuron_figure(neuron: NeuronDocument, view: View, examples: Sequence[int], palette: Palette, facts: str) -> Figure:
+def neuron_figure(
+    neuron: NeuronDocument, view: NeuronView, examples: Sequence[int], palette: Palette, facts: str, caption: Caption
+) -> Figure:
     """The figure of some examples, given by their positions in the document. The token at position ``view.token`` is
     marked in every example that is long enough."""
     rows = []
-    for place in examples:
-        reading = read_example(neuron, view, place)
+    for place, reading in zip(examples, read_examples(neuron, view, examples), strict=True):
         label = f" · {reading.example.label}" if reading.example.label else ""
-        rows.append(Row(f"Example {place + 1} of {len(neuron.examples)}{label}", _numbers(reading), reading.panes()))
-    return Figure(neuron, facts, rows, palette)
+        rows.append(Row(f"Example {place + 1} of {len(neuron.examples)}{label}", _numbers(reading), reading.groups()))
+    return Figure(neuron, facts, rows, palette, caption)
 
 
-def _numbers(reading: Reading) -> str:
-    """The line of numbers of `Reading.token`."""
+def _numbers(reading: Reading) -> list[str]:
+    """The numbers of `Reading.token`, a line for each shown variant."""
     token = reading.token
     if token is None:
-        return ""
-    values = f"{formats.activation(token.dense)} → {formats.activation(token.pruned)}"
+        return []
+    named = len(reading.shown) > 1
+    head = f"{reading.heading} {token.name}"
+    place = f"token {token.position}, id {token.id}"
+    lines = [_line(each, token.position) for each in reading.shown]
+    if not named:
+        return [f"{head}  {lines[0]}  {place}"]
+    return [
+        f"{head}  {place}",
+        *(f"{each.variant.label}:  {line}" for each, line in zip(reading.shown, lines, strict=True)),
+    ]
+
+
+def _line(shown: Shown, place: int) -> str:
+    token = shown.tokens[place]
     change = "" if token.change is None else f" ({formats.change(token.change)})"
-    difference = f"{formats.signed(token.difference)}{change}"
-    return f"{reading.heading} {token.name}  {values}  {difference}  token {token.position}, id {token.id}"
+    values = f"{formats.activation(token.dense)} → {formats.activation(token.pruned)}"
+    return f"{values}  {formats.signed(token.difference)}{change}"
 
 
-def check_figure(neuron: NeuronDocument, examples: Sequence[int], example: int | None) -> None:
-    """Raise Problem 422 if the figure of these examples (positions in the document) would be too large. ``example`` is
-    the index in the query, None for all examples."""
-    tokens = PANES * sum(len(neuron.examples[place].tokens) for place in examples)
+def panes_of(neuron: NeuronDocument, view: NeuronView) -> int:
+    """The number of panes of each example: the dense model, and each shown variant with its difference."""
+    return 1 + 2 * len(shown_variants(neuron, view))
+
+
+def check_figure(neuron: NeuronDocument, panes: int, examples: Sequence[int], example: int | None) -> None:
+    """Raise Problem 422 if the figure of these examples (positions in the document), with so many ``panes`` each, would
+    be too large. ``example`` is the index in the query, None for all examples."""
+    tokens = panes * sum(len(neuron.examples[place].tokens) for place in examples)
     if tokens > MAX_DRAWN_TOKENS:
         raise _too_large(neuron, example, f"{tokens:,} tokens in all panes", f"{MAX_DRAWN_TOKENS:,}")
     letters = sum(len(token) for place in examples for token in neuron.examples[place].tokens)
-    characters = PANES * (
-        tokens // PANES * (CHARACTERS_PER_TOKEN + CHARACTERS_PER_VALUE * PANES) + CHARACTERS_PER_LETTER * letters
+    characters = (
+        tokens * (CHARACTERS_PER_TOKEN + CHARACTERS_PER_VALUE * VALUES) + panes * CHARACTERS_PER_LETTER * letters
     )
     if characters > MAX_FIGURE_CHARACTERS:
         raise _too_large(neuron, example, f"some {characters:,} characters", f"{MAX_FIGURE_CHARACTERS:,}")

@@ -2,13 +2,26 @@
 
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from prunescope.jobs.problems import RETRY_SECONDS, unavailable
 
 CHILD = Path(__file__).parent / "raster_child.py"
 MAX_SECONDS = 30
+MAX_KEPT = 1_000_000
+"""Maximum number of characters of an SVG whose PNG is kept."""
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@lru_cache(maxsize=32)
+def _kept(svg: str) -> bytes:
+    return png_of(svg)
+
+
+def kept_png_of(svg: str) -> bytes:
+    """`png_of`, with the last small pictures kept: pages name theirs for previews (og:image), which many fetch."""
+    return _kept(svg) if len(svg) <= MAX_KEPT else png_of(svg)
 
 
 def png_of(svg: str, child: Path = CHILD) -> bytes:

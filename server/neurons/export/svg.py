@@ -3,12 +3,12 @@
 import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from prunescope.server.neurons.export.figure import Figure
-from prunescope.server.neurons.tokens import Cell, Pane
+from prunescope.server.neurons.reading import Cell, Pane
 from prunescope.server.site import formats
 from prunescope.server.site.palette import Colour, hexadecimal
 
@@ -19,7 +19,8 @@ PANE_CHARACTERS = 58
 PANE_WIDTH = PANE_CHARACTERS * ADVANCE
 GAP = 28
 MARGIN = 28
-WIDTH = 2 * MARGIN + 3 * PANE_WIDTH + 2 * GAP
+COLUMNS = 3
+WIDTH = 2 * MARGIN + COLUMNS * PANE_WIDTH + (COLUMNS - 1) * GAP
 MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 SANS = "DejaVu Sans, Helvetica, Arial, sans-serif"
 SANS_ADVANCE = 0.6  # width of an average character of a proportional font / font size, rounded up
@@ -96,7 +97,7 @@ def _pieces(text: str, width: int) -> list[str]:
 
 
 def neuron_svg(figure: Figure) -> str:
-    """Draw a figure: a heading, then the panes of each example side by side."""
+    """Draw a figure: a heading, then the panes of each example, COLUMNS in a line."""
     neuron = figure.document
     draw = _Pen(figure)
     draw.bold(MARGIN, draw.y, neuron.name, 20, MONO)
@@ -106,11 +107,14 @@ def neuron_svg(figure: Figure) -> str:
     for row in figure.rows:
         draw.bold(MARGIN, draw.y, row.title, 13)
         draw.y += 22
-        draw.lines(row.numbers, 13, 22)
+        for numbers in row.numbers:
+            draw.lines(numbers, 13, 22)
         draw.y += 6
-        draw.y = max(draw.pane(pane, MARGIN + i * (PANE_WIDTH + GAP), draw.y) for i, pane in enumerate(row.panes))
-        draw.y += 40
-    draw.lines(neuron.provenance, 12, 18)
+        for panes in _in_columns(row.groups):
+            draw.y = max(draw.pane(pane, MARGIN + i * (PANE_WIDTH + GAP), draw.y) for i, pane in enumerate(panes))
+            draw.y += 40
+    for line in figure.caption.lines:
+        draw.lines(line, 12, 18)
     height = draw.y + MARGIN
     title = escape(f"{neuron.name}: {neuron.label}")
     background = figure.css_colour("surface")
@@ -119,6 +123,11 @@ def neuron_svg(figure: Figure) -> str:
         f'viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img"><title>{title}</title>'
         f'<rect width="100%" height="100%" fill="{background}"/>{"".join(draw.parts)}</svg>'
     )
+
+
+def _in_columns(groups: Sequence[Sequence[Pane]]) -> Iterator[Sequence[Pane]]:
+    """The panes of each group, COLUMNS in a line."""
+    return (group[start : start + COLUMNS] for group in groups for start in range(0, len(group), COLUMNS))
 
 
 class _Pen:
@@ -173,11 +182,16 @@ class _Pen:
                 drawn.append(
                     f'<rect x="{left:.1f}" y="{top + LINE - 6:.1f}" width="{width:.1f}" height="2" fill="{self.ink}"/>'
                 )
+            if cell.selected:
+                for edge in (top, top + LINE - 6):
+                    lines = f'x="{left:.1f}" y="{edge:.1f}" width="{width:.1f}" height="2" fill="{self.accent}"'
+                    drawn.append(f"<rect {lines}/>")
             if cell.chosen:
                 drawn.append(f'<rect {box} rx="3" fill="none" stroke="{self.accent}" stroke-width="2"/>')
             fitted = f' textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs"' if run.text.strip() else ""
             drawn.append(_text(left, top + 15, run.text, SIZE, MONO, ink, more=fitted))
         marks = {"influential": token.influential, "special": token.special, "sink": token.sink, "chosen": cell.chosen}
+        marks["selected"] = cell.selected
         data = "".join(f' data-{name}="true"' for name, on in marks.items() if on)
         self.parts.append(
             f'<g data-position="{token.position}" data-value="{cell.value!r}"{data}><title>{_xml(token.note)}</title>'

@@ -10,9 +10,10 @@ from starlette.testclient import TestClient
 
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.page import default_view, file_facts, neuron_view
-from prunescope.server.neurons.tokens import default_example, read_example
+from prunescope.server.neurons.reading import read_examples
+from prunescope.server.neurons.tokens import default_example
 from prunescope.server.neurons.verdict import verdict
-from prunescope.server.neurons.view import View, transformed
+from prunescope.server.neurons.view import NeuronView, transformed
 from prunescope.server.site.formats import definitions
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import MadeUp
@@ -143,7 +144,7 @@ def test_the_mean_share_of_pruned_weights_is_that_of_all_neurons(client: TestCli
 
 def test_p_and_q_say_where_they_come_from(document: NeuronDocument) -> None:
     def facts(**changes: Any) -> str:
-        view = View(variant="pruned-1")
+        view = NeuronView(variant="pruned-1")
         return file_facts(document.model_copy(update=changes), view)
 
     assert "p 0.200 from 200 draws of placebo words · q" in facts(p_value=0.2)
@@ -202,8 +203,8 @@ def test_the_page_opens_at_the_largest_loss_in_the_shown_variant(
 
 
 def test_the_token_above_the_text_is_named_for_what_it_is(document: NeuronDocument) -> None:
-    view = View(variant="pruned-1", activation="raw")
-    reading = read_example(document, view, 0)
+    view = NeuronView(variant="pruned-1", activation="raw")
+    (reading,) = read_examples(document, view, [0])
     token = reading.token
     assert token is not None and token is reading.most_changed
     largest = max(abs(each.difference) for each in reading.tokens if not each.aside)
@@ -213,4 +214,4 @@ def test_the_token_above_the_text_is_named_for_what_it_is(document: NeuronDocume
         if abs(token.difference) == largest
         else f"Largest {kind} on an influential word in this text"
     )
-    assert read_example(document, View(variant="pruned-1", token=3), 0).heading == "Chosen"
+    assert read_examples(document, NeuronView(variant="pruned-1", token=3), [0])[0].heading == "Chosen"

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from prunescope.server.neurons.documents import NeuronDocument
 from prunescope.server.neurons.page import default_view
-from prunescope.server.neurons.tokens import read_example
+from prunescope.server.neurons.reading import read_examples
 from prunescope.server.neurons.why import why_card
 from prunescope.store.attributions.documents import HeadWriter
 from tests.server.conftest import ATTRIBUTION
@@ -67,11 +67,11 @@ def test_changed_weights_and_what_writes_there(client: TestClient, document: Neu
 
 
 def test_panes_of_the_causes(document: NeuronDocument) -> None:
-    reading = read_example(document, default_view(document), 0)
+    (reading,) = read_examples(document, default_view(document), [0])
     own, upstream, divergence = reading.causes()
     assert [pane.key for pane in (own, upstream, divergence)] == ["own", "upstream", "divergence"]
     assert reading.cause_scales["own"] == reading.cause_scales["upstream"]
-    for mine, other, cell in zip(own.cells, upstream.cells, reading.panes()[2].cells, strict=True):
+    for mine, other, cell in zip(own.cells, upstream.cells, reading.groups()[0][2].cells, strict=True):
         assert mine.value + other.value == pytest.approx(cell.token.pruned_raw - cell.token.dense_raw)
         assert mine.fraction <= 1 and other.fraction <= 1
         assert mine.hue == ("h" if mine.token.aside else "lg"[mine.value >= 0])
@@ -90,7 +90,7 @@ def test_without_parts_the_page_says_so(document: NeuronDocument) -> None:
     bare = [variant.model_copy(update={"own": None, "divergence": None}) for variant in document.variants]
     old = document.model_copy(update={"variants": bare})
     assert why_card(old, bare[1]) is None
-    assert read_example(old, default_view(old), 0).causes() == []
+    assert read_examples(old, default_view(old), [0])[0].causes() == []
 
 
 def test_the_layer_says_what_its_own_weights_explain(client: TestClient, made_up: MadeUp) -> None:

@@ -1,4 +1,4 @@
-// The page's only tooltip: shown below its element, or above if there is no room, and always inside the window.
+// The page's only tooltip: shown below the lines of its element, or above them if there is more room, never over them.
 
 const GAP = 6;
 let tip = null;
@@ -16,14 +16,16 @@ export function showTip(target, name, lines) {
   title.textContent = name;
   tip.replaceChildren(title, lines.join("\n"));
   tip.hidden = false;
-  const boxes = target.getClientRects();
+  const boxes = [...target.getClientRects()];
   const box = boxes[0] ?? target.getBoundingClientRect();
+  const end = boxes.at(-1) ?? box;
   const width = document.documentElement.clientWidth;
   const left = Math.max(8, Math.min(box.left - 12, width - tip.offsetWidth - 8));
-  const below = box.bottom + GAP + tip.offsetHeight < window.innerHeight;
-  const top = below ? box.bottom + GAP : box.top - GAP - tip.offsetHeight;
+  const room = window.innerHeight - end.bottom - GAP - tip.offsetHeight;
+  const below = room >= 0 || box.top - GAP - tip.offsetHeight < room;
+  const top = below ? end.bottom + GAP : box.top - GAP - tip.offsetHeight;
   tip.style.left = `${left + window.scrollX}px`;
-  tip.style.top = `${Math.max(window.scrollY, top + window.scrollY)}px`;
+  tip.style.top = `${top + window.scrollY}px`;
 }
 
 export function hideTip() {

@@ -14,7 +14,7 @@ from prunescope.server.neurons.export.figure import (
     CHARACTERS_PER_VALUE,
     MAX_DRAWN_TOKENS,
     MAX_PIXELS,
-    PANES,
+    VALUES,
     check_figure,
     check_pixels,
 )
@@ -75,17 +75,18 @@ def test_too_many_tokens_are_no_figure(neuron: NeuronDocument, form: str) -> Non
 
 def test_a_file_has_a_length(neuron: NeuronDocument) -> None:
     with pytest.raises(Problem, match=r"characters; at most 40,000,000\); take heatmap.csv"):
-        check_figure(many(neuron, 1, tokens=2, length=400_000), [0], 0)
+        check_figure(many(neuron, 1, tokens=2, length=400_000), 3, [0], 0)
     with pytest.raises(Problem, match="characters"):
-        check_figure(many(neuron, 2, tokens=2, length=200_000), [0, 1], None)
-    check_figure(neuron, [0, 1], None)
+        check_figure(many(neuron, 2, tokens=2, length=200_000), 3, [0, 1], None)
+    check_figure(neuron, 3, [0, 1], None)
 
 
 def test_the_estimate_of_a_files_length_is_no_less_than_the_file(neuron: NeuronDocument) -> None:
     document = many(neuron, 3, tokens=500, length=9)
-    estimate = PANES * 1500 * (CHARACTERS_PER_TOKEN + PANES * CHARACTERS_PER_VALUE + 9 * CHARACTERS_PER_LETTER)
-    for form in ("svg", "html"):
-        assert len(neuron_file(document, form, FigureQuery()).body) <= estimate
+    estimate = 1500 * (CHARACTERS_PER_TOKEN + VALUES * CHARACTERS_PER_VALUE + 9 * CHARACTERS_PER_LETTER)
+    for variant, panes in (("pruned-1", 3), ("all", 5)):
+        for form in ("svg", "html"):
+            assert len(neuron_file(document, form, FigureQuery(variant=variant)).body) <= panes * estimate
 
 
 @pytest.mark.parametrize(("width", "height", "fits"), [(10_000, 4000, True), (10_000, 4001, False), (1, 276_000, True)])

@@ -5,13 +5,15 @@ import io
 import re
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from prunescope.server.neurons.export.svg import PANE_CHARACTERS, characters, place
-from prunescope.server.neurons.tokens import Cell, Token
+from prunescope.server.neurons.reading import Cell
+from prunescope.server.neurons.tokens import Token
 from tests.server.conftest import ATTRIBUTION
 from tests.server.made_up import TOKENS, VARIANTS, MadeUp
 
@@ -21,7 +23,18 @@ FILE = f"/api/v1{NEURON}/heatmap"
 
 @pytest.mark.parametrize(
     "changed",
-    ["variant=pruned-2", "scale=model", "curve=log", "activation=raw", "activation=abs", "token=4", "theme=dark"],
+    [
+        "variant=pruned-2",
+        "variant=all",
+        "scale=model",
+        "scale=neuron",
+        "curve=log",
+        "curve=gamma",
+        "activation=raw",
+        "activation=abs",
+        "token=4",
+        "theme=dark",
+    ],
 )
 @pytest.mark.parametrize("form", ["svg", "png", "html"])
 def test_every_part_of_the_view_changes_the_picture(
@@ -50,6 +63,39 @@ def test_three_panes_numbered_as_on_the_page(client: TestClient, made_up: MadeUp
     assert "Example 2 of 2" in both
 
 
+def test_all_variants_are_drawn_side_by_side(client: TestClient, made_up: MadeUp) -> None:
+    start, count = len(TOKENS[0]), len(TOKENS[1])
+    dense, *pruned = (made_up.activations[name][2, 5, start:].astype(float).tolist() for name in VARIANTS)
+    changes = [after - before for values in pruned for before, after in zip(dense, values, strict=True)]
+    expected = [*dense, *(value for values in pruned for value in values), *changes]
+    for form in ("svg", "html"):
+        text = client.get(f"{FILE}.{form}?example=1&activation=raw&variant=all").text
+        assert [float(value) for value in re.findall(r'data-value="([^"]+)"', text)] == expected
+        assert len(expected) == 5 * count
+        assert [text.count(f">{title}<") for title in ("Dense", "Pruned", "Difference")] == (
+            [1, 2, 2] if form == "svg" else [0, 0, 0]
+        )
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{FILE}.csv?example=1&variant=all").text)))
+    assert list(rows[0])[6:9] == VARIANTS
+
+
+@pytest.mark.parametrize(("scale", "tops"), [("shared", 1), ("model", 3), ("neuron", 1)])
+def test_scales_are_of_all_shown_models_or_of_each_or_of_all_texts(
+    client: TestClient, made_up: MadeUp, scale: str, tops: int
+) -> None:
+    page = client.get(
+        f"{NEURON}?example=1&activation=raw&variant=all&scale={scale}", headers={"accept": "text/html"}
+    ).text
+    ends = re.findall(r'<div class="ramp signed-ramp"><i></i></div><span>([^<]+)</span>', page)
+    values = np.stack([made_up.activations[name][2, 5].astype(float) for name in VARIANTS])
+    start = 0 if scale == "neuron" else len(TOKENS[0])
+    counted = [place for place in range(start, values.shape[1]) if place not in (0, len(TOKENS[0]))]
+    largest = np.abs(values[:, counted])
+    expected = largest.max(axis=1) if scale == "model" else [largest.max()] * 3
+    assert [float(end) for end in ends] == pytest.approx(expected, abs=1e-4)
+    assert len(set(ends)) == tops
+
+
 def test_the_words_telling_example_can_be_asked_for(client: TestClient, made_up: MadeUp) -> None:
     page = client.get(f"{NEURON}?example=telling", headers={"accept": "text/html"}).text
     (number,) = set(re.findall(r"Example (\d) of 2", page))
@@ -61,8 +107,8 @@ def test_the_words_telling_example_can_be_asked_for(client: TestClient, made_up:
 def test_links_of_the_page_carry_its_state(client: TestClient, made_up: MadeUp) -> None:
     query = "example=1&variant=pruned-2&curve=log&scale=model&activation=abs&token=4"
     page = client.get(f"{NEURON}?{query}", headers={"accept": "text/html"}).text
-    for form in ("csv", "svg", "png", "html"):
-        (href,) = re.findall(rf'href="(/api/v1[^"]+heatmap\.{form}\?[^"]+)"', page)
+    for form in ("csv", "svg", "png", "html", "tex"):
+        (href,) = re.findall(rf'href="(/api/v1[^"]+heatmap\.{form}\?[^"]+)" download>{form.upper()} <', page)
         state = dict(part.split("=") for part in href.partition("?")[2].split("&amp;"))
         assert state == dict(part.split("=") for part in query.split("&"))
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from prunescope.server.site.latex import escaped
 from prunescope.server.stores import Stores
 from prunescope.server.studies.documents import StudyDocument
-from prunescope.server.studies.export.files import escaped, table_file
+from prunescope.server.studies.export.files import table_file
 from prunescope.server.studies.queries import study_document
 from prunescope.server.studies.query import StudyQuery
 from tests.server.conftest import add_evaluation, add_model
