@@ -22,7 +22,7 @@ def seen(page: Page) -> dict[str, object]:
         "shown": page.locator("#shown-token").inner_text().partition("\nOther neurons")[0],
         "panes": [pane.inner_text() for pane in page.locator(".pane").all()],
         "shades": page.locator("[data-pane] [data-i]").evaluate_all("els => els.map(e => e.className)"),
-        "words": page.locator(".card").first.inner_text(),
+        "words": page.locator(".card", has=page.locator("h2", has_text="Influential words")).inner_text(),
     }
 
 
@@ -49,7 +49,7 @@ def test_copies_without_a_clipboard(neuron: str, open_page: Open) -> None:
     page = open_page(neuron)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not here')); }")
     page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("status")).to_contain_text(page.url)
+    expect(page.locator(".toast")).to_contain_text(page.url)
 
 
 def test_share_link_is_the_same_view_read_only(

@@ -49,7 +49,8 @@ def test_from_the_start_page_to_a_shared_neuron(
     line.get_by_role("link").click()
     expect(page.locator("h1")).to_have_text(name)
     expect(page.locator(".facts")).to_contain_text(f"on “{word}” {change} after pruning")
-    lost = page.locator(".card").first.locator("tr", has_text=word).locator("td").last
+    words = page.locator(".card", has=page.locator("h2", has_text="Influential words"))
+    lost = words.locator("tr", has_text=word).locator("td").last
     assert lost.inner_text().startswith("\N{MINUS SIGN}"), "the text that is shown is one in which it fell"
     assert page.locator("[data-tell=difference]").inner_text().startswith("\N{MINUS SIGN}")
     shot(page, "whole-way-neuron-light")
