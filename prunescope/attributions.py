@@ -43,7 +43,7 @@ COLUMNS = (
 CHARACTERS_IN_A_LINE = 36
 """Estimated characters per line in a pane of a neuron's figure, at the width of most notebooks: two panes side by side
 and the third below them."""
-LINE_HEIGHT, FIXED_HEIGHT = 54, 490
+LINE_HEIGHT, FIXED_HEIGHT = 54, 660
 """Height of the figure in pixels: for each line of text (in both rows of panes), and for everything else."""
 
 

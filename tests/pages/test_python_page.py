@@ -100,7 +100,8 @@ def test_files_are_those_of_the_server(site: Site, notebook: Notebook, form: Any
     neuron = notebook.variables["neuron"]
     address = f"{site.address}/attributions/{ATTRIBUTION}/neurons/{neuron.layer}/{neuron.neuron}"
     page = httpx.get(address, params=view, headers={"accept": "text/html"}).text
-    (href,) = re.findall(rf'href="(/api/v1[^"]+heatmap\.{form}\?[^"]+)"', page)
+    links = re.findall(rf'href="(/api/v1[^"]+heatmap\.{form}\?[^"]+)"', page)
+    (href,) = [link for link in links if "caption=" not in link]
     exported = httpx.get(f"{site.address}{href.replace('&amp;', '&')}").content
     if form == "csv" and not view:  # the page's has the variant and the activation that it shows
         view = {"variant": "pruned-1", "activation": "relu"}
