@@ -43,7 +43,7 @@ def rgb(colour: str) -> list[int]:
 
 def exported(page: Page, form: str) -> httpx.Response:
     href = page.locator("a[download]", has_text=re.compile(f"^{form.upper()} ")).get_attribute("href")
-    answer = httpx.get(urljoin(page.url, href or ""))
+    answer = httpx.get(urljoin(page.url, href or ""), timeout=60)
     assert answer.status_code == 200, answer.text
     return answer
 

@@ -56,7 +56,7 @@ def test_the_api_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
     assert "<script>" not in page.text
     assert "style=" not in page.text
     files = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
-    assert len(files) == 3
+    assert len(files) == 5
     for file in files:
         assert client.get(file).status_code == 200, file
     assert "//" not in "".join(files)

@@ -78,6 +78,10 @@ def requests(job: str, study: str, study_job: str, token: str) -> list[Request]:
         ),
         ("/attributions/{attribution}/compare", [f"/attributions/{id}/compare" for id in (ATTRIBUTION, NO)]),
         ("/attributions/{attribution}/texts", [f"/attributions/{id}/texts" for id in (ATTRIBUTION, NO)]),
+        (
+            "/attributions/{attribution}/neurons/{layer}/{neuron}/beside",
+            [f"/attributions/{ATTRIBUTION}/neurons/1/{place}/beside" for place in ("7", "99", "x")],
+        ),
         ("/search", ["/search?q=badly", f"/search?q=badly&attribution={NO}"]),
         ("/", ["/"]),
     ]
