@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from prunescope.server.neurons.reading import Reading
+from prunescope.server.neurons.tokens import DenseAndPruned
 
 
 @dataclass(frozen=True)
-class VariantSum:
+class VariantSum(DenseAndPruned):
     """The sums over the span in the dense and one pruned model. ``own`` and ``upstream`` are the parts of the
     raw change, None if they were not measured."""
 
@@ -15,15 +16,6 @@ class VariantSum:
     pruned: float
     own: float | None
     upstream: float | None
-
-    @property
-    def difference(self) -> float:
-        return self.pruned - self.dense
-
-    @property
-    def change(self) -> float | None:
-        """The difference relative to the dense sum; None if that is zero."""
-        return None if self.dense == 0 else self.difference / abs(self.dense)
 
 
 @dataclass(frozen=True)

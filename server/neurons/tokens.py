@@ -12,8 +12,24 @@ from prunescope.text.pieces import drawn
 from prunescope.text.words import fold
 
 
+class DenseAndPruned:
+    """Base of what has a value in the dense and in one pruned model: the change from one to the other."""
+
+    dense: float
+    pruned: float
+
+    @property
+    def difference(self) -> float:
+        return self.pruned - self.dense
+
+    @property
+    def change(self) -> float | None:
+        """The difference relative to the dense value; None if that is zero."""
+        return None if self.dense == 0 else self.difference / abs(self.dense)
+
+
 @dataclass(frozen=True)
-class Token:
+class Token(DenseAndPruned):
     """One token and the neuron's activations on it in the dense and one pruned model, as the view transforms them."""
 
     position: int
@@ -39,15 +55,6 @@ class Token:
     def aside(self) -> bool:
         """Whether the token is special or a sink: it has no shade and does not set the scale."""
         return self.special or self.sink
-
-    @property
-    def difference(self) -> float:
-        return self.pruned - self.dense
-
-    @property
-    def change(self) -> float | None:
-        """The difference relative to the dense activation; None if the dense activation is zero."""
-        return None if self.dense == 0 else self.difference / abs(self.dense)
 
     @cached_property
     def note(self) -> str:

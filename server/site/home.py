@@ -76,8 +76,8 @@ class HomePage:
 
 
 def _most_damaged(stores: Stores, attributions: list[AttributionSummary]) -> tuple[MostDamaged, NeuronDocument] | None:
-    """The neuron that lost most, and its document; None if there is none. One attribution is opened, the newest that
-    can be read."""
+    """The neuron that lost most, and its document, of the newest attribution that can be read and has one; None if
+    none has."""
     for summary in attributions:
         with suppress(Problem, OSError):
             opened = stores.attributions.get(summary.id)

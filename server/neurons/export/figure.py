@@ -33,6 +33,9 @@ VALUES = 3
 CHARACTERS_PER_LETTER = 20
 """Estimated for one letter of a token, which is written in the text and in the note, and may be escaped."""
 
+COLUMNS = 3
+"""Panes side by side in a picture and in LaTeX."""
+
 _SIZE = re.compile(r'<svg [^>]*?width="(\d+)" height="(\d+)"')
 
 
@@ -43,6 +46,11 @@ class Row:
     title: str
     numbers: list[str]
     groups: list[tuple[Pane, ...]]
+
+    @property
+    def lines(self) -> list[tuple[Pane, ...]]:
+        """The panes of each group, COLUMNS in a line."""
+        return [group[start : start + COLUMNS] for group in self.groups for start in range(0, len(group), COLUMNS)]
 
 
 @dataclass(frozen=True)

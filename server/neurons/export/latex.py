@@ -6,20 +6,12 @@ from prunescope.server.neurons.export.figure import Figure
 from prunescope.server.neurons.reading import Cell, Pane
 from prunescope.server.site.latex import escaped
 
-COLUMNS = 3
-"""Panes side by side."""
 NEWLINE = r"$\hookleftarrow$"
 
 
 def neuron_latex(figure: Figure, label: str) -> str:
     """The figure as a ``figure*`` environment, for pdfLaTeX with the package xcolor. ``label``: the argument of
     ``\\ref``, of letters, digits, - and :."""
-    panes = [
-        group[start : start + COLUMNS]
-        for row in figure.rows
-        for group in row.groups
-        for start in range(0, len(group), COLUMNS)
-    ]
     caption = f"{figure.document.name}: {figure.document.label}. {figure.facts}. {figure.caption.provenance}."
     return "\n".join(
         [
@@ -27,7 +19,7 @@ def neuron_latex(figure: Figure, label: str) -> str:
             *(f"% {line}" for line in figure.caption.lines),
             r"\begin{figure*}",
             r"\footnotesize\setlength{\fboxsep}{1pt}",
-            *(line for beside in panes for line in _beside(beside, figure)),
+            *(line for row in figure.rows for beside in row.lines for line in _beside(beside, figure)),
             rf"\caption{{{escaped(caption)}}}",
             rf"\label{{{label}}}",
             r"\end{figure*}",

@@ -3,11 +3,11 @@
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from prunescope.server.neurons.export.figure import Figure
+from prunescope.server.neurons.export.figure import COLUMNS, Figure
 from prunescope.server.neurons.reading import Cell, Pane
 from prunescope.server.site import formats
 from prunescope.server.site.palette import Colour, hexadecimal
@@ -19,7 +19,6 @@ PANE_CHARACTERS = 58
 PANE_WIDTH = PANE_CHARACTERS * ADVANCE
 GAP = 28
 MARGIN = 28
-COLUMNS = 3
 WIDTH = 2 * MARGIN + COLUMNS * PANE_WIDTH + (COLUMNS - 1) * GAP
 MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 SANS = "DejaVu Sans, Helvetica, Arial, sans-serif"
@@ -110,7 +109,7 @@ def neuron_svg(figure: Figure) -> str:
         for numbers in row.numbers:
             draw.lines(numbers, 13, 22)
         draw.y += 6
-        for panes in _in_columns(row.groups):
+        for panes in row.lines:
             draw.y = max(draw.pane(pane, MARGIN + i * (PANE_WIDTH + GAP), draw.y) for i, pane in enumerate(panes))
             draw.y += 40
     for line in figure.caption.lines:
@@ -123,11 +122,6 @@ def neuron_svg(figure: Figure) -> str:
         f'viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img"><title>{title}</title>'
         f'<rect width="100%" height="100%" fill="{background}"/>{"".join(draw.parts)}</svg>'
     )
-
-
-def _in_columns(groups: Sequence[Sequence[Pane]]) -> Iterator[Sequence[Pane]]:
-    """The panes of each group, COLUMNS in a line."""
-    return (group[start : start + COLUMNS] for group in groups for start in range(0, len(group), COLUMNS))
 
 
 class _Pen:
