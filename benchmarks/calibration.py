@@ -290,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--layers", type=int, nargs="+", help="layers of the neurons; default: all")
     parser.add_argument("--trials", type=int, default=100, help="sets of random words")
     parser.add_argument("--minutes", type=float, default=math.inf, help="no further set of random words after these")
-    parser.add_argument("--seeds", type=int, default=10, help="seeds of every placebo model")
+    parser.add_argument("--seeds", type=int, default=40, help="seeds of every placebo model")
     parser.add_argument("--causal", type=int, default=40, help="random sets of neurons in the causal test")
     parser.add_argument("--causal-neurons", type=int, nargs="+", default=[1000], help="sizes of the sets")
     parser.add_argument("--causal-rows", type=int, default=8, help="rows of the task in the causal test")

@@ -140,14 +140,14 @@ class Recorded:
 
     def headline(self, variant: str, prepared: Prepared, base: Baseline) -> Differences:
         """Return how much further the top neurons fell than their controls in a variant, with the p-values."""
-        dense = pruned = np.zeros(())
+        layers = [base.layers[layer] for layer in prepared.layers]
+        pruned = []
         for layer in prepared.layers:
             values = torch.from_numpy(self.archive.activations[variant][layer])
             sums = half_sums(by_token(values, self.options.activation), base.sets, prepared.positions)
-            here = base.layers[layer]
-            dense = dense + here.totals[headline.OVER_ALL]
-            pruned = pruned + headline.totals(here.chosen, sums, base.sets)[headline.OVER_ALL]
-        return headline.differences(dense, pruned)
+            pruned.append(headline.measured(base.layers[layer].chosen, sums, base.sets))
+        chosen, dense = [layer.chosen for layer in layers], [layer.dense for layer in layers]
+        return headline.differences(chosen, dense, pruned, headline.OVER_ALL)
 
 
 def rows_of_task(task: str, count: int, data: Path | None) -> list[Text]:

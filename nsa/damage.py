@@ -12,7 +12,7 @@ from prunescope.nsa import bootstrap, comparison, headline, scoring, selection, 
 from prunescope.nsa.archive import Archive, pieces
 from prunescope.nsa.bootstrap import Group
 from prunescope.nsa.comparison import ControlGroups, Sums
-from prunescope.nsa.headline import Differences
+from prunescope.nsa.headline import Differences, Measured
 from prunescope.nsa.matching import keep_by_text
 from prunescope.nsa.preparation import Options, Prepared, Report
 from prunescope.nsa.selection import Chosen, Tops
@@ -25,11 +25,11 @@ AT_ONCE = 512  # number of neurons whose resamples are in memory at once
 
 @dataclass(frozen=True)
 class LayerBase:
-    """One layer of a baseline: the top neurons and controls of every word set (`chosen`) with their dense totals, and
-    those of the influential words (`groups`) with their dense sums by text."""
+    """One layer of a baseline: the top neurons and controls of every word set (`chosen`) with their activations in the
+    dense model (`dense`), and those of the influential words (`groups`) with their dense sums by text (`sums`)."""
 
     chosen: list[Chosen]
-    totals: headline.Totals
+    dense: Measured
     groups: ControlGroups
     sums: Sums
 
@@ -65,7 +65,7 @@ def baseline(
         groups = comparison.observed(chosen, sets)
         rows = partial(archive.rows, dense, layer)
         by_text = comparison.group_sums(groups, rows, change, positions, sets)
-        layers[layer] = LayerBase(chosen, headline.totals(chosen, sums, sets), groups, by_text)
+        layers[layer] = LayerBase(chosen, headline.measured(chosen, sums, sets), groups, by_text)
     weights = bootstrap.resampling_weights(positions.texts, options.seed)
     return Baseline(dense, sets, layers, weights, positions.word_counts())
 
@@ -88,9 +88,9 @@ def compare(
     by_layer = np.full((shape[0], len(words), len(WORD_COLUMNS)), np.nan, dtype=np.float32)
     best = [_best_of_word(arrays, word) for word in words]
     over_all_words: dict[int, list[Group]] = {word: [] for word in words}
-    measured, totals = [], []
+    measured, tops = [], []
     for done, layer in enumerate(prepared.layers, start=1):
-        totals.append(_measure_layer(archive, variant, layer, prepared, options, arrays, base, device))
+        tops.append(_measure_layer(archive, variant, layer, prepared, options, arrays, base, device))
         by_text = [archive.kept(f"text_activations/{name}", layer) for name in (base.dense, variant)]
         _drop_intervals(variant, layer, by_text, arrays, base)
         for word in words:
@@ -104,7 +104,7 @@ def compare(
         measured.append((here.groups, here.sums, by_layer_sums))
         report(f"compare {variant}", done, len(prepared.layers), "layers")
     arrays[f"word_damage/{variant}"] = by_layer
-    over_all, in_layers = _differences(variant, prepared, arrays, base, totals)
+    over_all, in_layers = _differences(variant, prepared, arrays, base, tops)
     describe = partial(comparison.controls, positions=prepared.positions, sets=base.sets, weights=base.weights)
     each = [
         describe([one], p_values=found.p_values, in_layer=True) for one, found in zip(measured, in_layers, strict=True)
@@ -119,17 +119,19 @@ def compare(
 
 
 def _differences(
-    variant: str, prepared: Prepared, arrays: dict[str, np.ndarray], base: Baseline, totals: list[headline.Totals]
+    variant: str, prepared: Prepared, arrays: dict[str, np.ndarray], base: Baseline, pruned: list[Measured]
 ) -> tuple[Differences, list[Differences]]:
     """Return the differences between top neurons and controls, over all layers and of each layer, and add those of the
-    placebo draws to `arrays`. `totals` are the variant's, by layer."""
-    pairs = [(base.layers[layer].totals, pruned) for layer, pruned in zip(prepared.layers, totals, strict=True)]
-    whole = [sum(parts[headline.OVER_ALL] for parts in side) for side in zip(*pairs, strict=True)]
-    over_all = headline.differences(*whole)
-    each = [headline.differences(dense[headline.IN_LAYER], pruned[headline.IN_LAYER]) for dense, pruned in pairs]
+    placebo draws to `arrays`. `pruned` are the variant's activations, by layer."""
+    layers = [base.layers[layer] for layer in prepared.layers]
+    chosen, dense = [layer.chosen for layer in layers], [layer.dense for layer in layers]
+    over_all = headline.differences(chosen, dense, pruned, headline.OVER_ALL)
+    each = [
+        headline.differences([one], [before], [after], headline.IN_LAYER)
+        for one, before, after in zip(chosen, dense, pruned, strict=True)
+    ]
     if len(over_all.placebo):
-        layers = arrays["score"].shape[0]
-        kept = np.full((1 + layers, *over_all.placebo.shape), np.nan, dtype=np.float32)
+        kept = np.full((1 + len(arrays["score"]), *over_all.placebo.shape), np.nan, dtype=np.float32)
         kept[0] = over_all.placebo
         for layer, found in zip(prepared.layers, each, strict=True):
             kept[1 + layer] = found.placebo
@@ -146,9 +148,9 @@ def _measure_layer(
     arrays: dict[str, np.ndarray],
     base: Baseline,
     device: torch.device,
-) -> headline.Totals:
+) -> Measured:
     """Read a layer's activations once: store A_m by word, A_m by text and the activation statistics, and compute each
-    neuron's drop on its own word. Returns the totals of the layer's top neurons and controls."""
+    neuron's drop on its own word. Returns the activations of the layer's top neurons and controls."""
     positions, change = prepared.positions, scoring.transform(options.activation)
     words = arrays["word"][layer]
     _, low, high, *_ = archive.kept(f"spread/{base.dense}", layer).T
@@ -166,7 +168,7 @@ def _measure_layer(
     before = archive.kept(f"word_activations/{base.dense}", layer)
     dense, after = (_on_own_word(means, words) for means in (before, every))
     arrays[f"drop/{variant}"][layer] = bootstrap.drops(dense, after)
-    return headline.totals(base.layers[layer].chosen, HalfSums.joined(halves), base.sets)
+    return headline.measured(base.layers[layer].chosen, HalfSums.joined(halves), base.sets)
 
 
 def _on_own_word(means: np.ndarray, words: np.ndarray) -> np.ndarray:

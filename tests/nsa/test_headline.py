@@ -1,5 +1,7 @@
 """Selection, controls and headline of every word set against a plain loop, and their false positives under a null."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from prunescope.nsa.examples import Positions
 from prunescope.nsa.scoring import ranked_neurons
 from prunescope.nsa.selection import CONTROLS, Tops, controls
 from prunescope.nsa.tables import MAX_TOP_OF_LAYER, top_number
-from prunescope.nsa.word_sets import HalfSums, WordSets, half_sums, halves_of, word_sets
+from prunescope.nsa.word_sets import WordSets, half_sums, halves_of, word_sets
 from tests.nsa.test_scoring import layout
 
 LENGTH = 12
@@ -34,25 +36,32 @@ def made_up(
     return positions, sets, [dense, pruned]
 
 
-def found_differences(
-    positions: Positions, sets: WordSets, variants: list[list[np.ndarray]]
-) -> tuple[np.ndarray, dict[int, list[headline.Chosen]], list[dict[int, headline.Totals]]]:
-    every: list[dict[int, HalfSums]] = [
-        {layer: half_sums(torch.from_numpy(values), sets, positions) for layer, values in enumerate(variant)}
-        for variant in variants
-    ]
+@dataclass(frozen=True)
+class Found:
+    """Top neurons and controls [layer], what was measured of them [variant][layer], and T of every set."""
+
+    chosen: list[list[headline.Chosen]]
+    measured: list[list[headline.Measured]]
+    apart: np.ndarray
+
+    def differences(self, scope: int = headline.OVER_ALL) -> headline.Differences:
+        return headline.differences(self.chosen, self.measured[0], self.measured[1], scope)
+
+
+def found_differences(positions: Positions, sets: WordSets, variants: list[list[np.ndarray]]) -> Found:
+    every = [[half_sums(torch.from_numpy(values), sets, positions) for values in variant] for variant in variants]
     tops = Tops(sets, 0.05)
-    for layer, sums in every[0].items():
+    for layer, sums in enumerate(every[0]):
         tops.add(layer, sums)
     over_all = tops.over_all()
-    chosen = {
-        layer: controls(tops, layer, over_all[layer], sums, np.random.default_rng(layer))
-        for layer, sums in every[0].items()
-    }
-    totals = [{layer: headline.totals(chosen[layer], sums, sets) for layer, sums in each.items()} for each in every]
-    dense, pruned = (sum(parts[headline.OVER_ALL] for parts in side.values()) for side in totals)
+    chosen = [
+        controls(tops, layer, over_all[layer], sums, np.random.default_rng(layer))
+        for layer, sums in enumerate(every[0])
+    ]
+    measured = [[headline.measured(one, sums, sets) for one, sums in zip(chosen, each, strict=True)] for each in every]
+    dense, pruned = (sum(layer.sums[headline.OVER_ALL] for layer in side) for side in measured)
     drop = 1 - pruned / dense
-    return drop[0] - drop[1], chosen, totals
+    return Found(chosen, measured, drop[0] - drop[1])
 
 
 @pytest.mark.parametrize("texts", [1, 6])
@@ -61,11 +70,14 @@ def found_differences(
 def test_every_set_is_the_plain_loops(texts: int, seed: int) -> None:
     neurons, layers = 70, 2
     positions, sets, variants = made_up(seed, texts, neurons, layers, 3)
-    found, chosen, totals = found_differences(positions, sets, variants)
+    found = found_differences(positions, sets, variants)
+    chosen = found.chosen
+    of_top: list[dict[tuple[int, int], list[float]]] = []
     assert len(sets.folds) == (1 if texts == 1 else 2)
     for number in range(sets.count):
         dense_sums, pruned_sums = [0.0, 0.0], [0.0, 0.0]
         in_layer = np.zeros((layers, 2, 2))
+        of_top.append({})
         for fold, (choosing, measuring) in enumerate(sets.folds):
             tokens = {
                 side: list(
@@ -77,7 +89,8 @@ def test_every_set_is_the_plain_loops(texts: int, seed: int) -> None:
                 for side in (choosing, measuring)
             }
             counted = [p for p in np.flatnonzero(positions.counted) if sets.half[positions.text[p]] == choosing]
-            scores, ranked = {}, {}
+            scores: dict[tuple[int, int], float] = {}
+            ranked: dict[int, np.ndarray] = {}
             for layer in range(layers):
                 below = variants[0][layer][counted].sum(0)
                 ranked[layer] = ranked_neurons(below, 0.05)[0]
@@ -100,32 +113,71 @@ def test_every_set_is_the_plain_loops(texts: int, seed: int) -> None:
                     for side, mean in enumerate(means):
                         values = [mean[n], np.mean([mean[c] for c in near])]
                         if (layer, n) in top:
+                            pair = of_top[-1].setdefault((layer, n), [0.0, 0.0])
+                            pair[side] += mean[n]
                             for group in (0, 1):
                                 (dense_sums, pruned_sums)[side][group] += values[group]
                         if n in of_layer:
                             in_layer[layer, side] += values
         drops = [1 - pruned_sums[group] / dense_sums[group] for group in (0, 1)]
-        assert found[number] == pytest.approx(drops[0] - drops[1], abs=1e-6)
+        assert found.apart[number] == pytest.approx(drops[0] - drops[1], abs=1e-6)
         for layer in range(layers):
             for side in (0, 1):
-                kept = totals[side][layer][headline.IN_LAYER, :2, number]
+                kept = found.measured[side][layer].sums[headline.IN_LAYER, :2, number]
                 np.testing.assert_allclose(kept, in_layer[layer, side], rtol=1e-6)
+    check_p_value(found, of_top)
+
+
+def check_p_value(found: Found, of_top: list[dict[tuple[int, int], list[float]]]) -> None:
+    """Compare p-value and scaled draws with plain loops over the top neurons of every set, which are
+    (layer, neuron) -> A_m, pooled over both folds, in the dense model and the variant."""
+    every = {name for top in of_top for name in top}
+    influence = []
+    for top in of_top:
+        before, after = (sum(pair[side] for pair in top.values()) for side in (0, 1))
+        influence.append({name: -(pair[1] - after / before * pair[0]) / before for name, pair in top.items()})
+    middle = {name: np.mean([each.get(name, 0.0) for each in influence]) for name in every}
+    errors = [np.sqrt(sum((each.get(name, 0.0) - middle[name]) ** 2 for name in every)) for each in influence]
+    distances = (found.apart - found.apart.mean()) / errors
+    differences = found.differences()
+    assert differences.observed[0] == pytest.approx(found.apart[0], abs=1e-9)
+    np.testing.assert_allclose(
+        differences.placebo[:, 0], found.apart.mean() + distances[1:] * errors[0], rtol=1e-6, atol=1e-9
+    )
+    reached = sum(distances[1:] >= distances[0])
+    assert differences.p_values[0] == pytest.approx((1 + reached) / len(distances))
 
 
 def test_the_p_value_is_that_of_the_draws() -> None:
     rng = np.random.default_rng(0)
-    dense, pruned = np.full((3, 101), 2.0), 2 - rng.uniform(0, 1, (3, 101))
-    pruned[:, 0] = 0.01, 1.9, 1.9  # the largest difference of all
-    found = headline.differences(dense, pruned)
-    drop = 1 - pruned / dense
-    np.testing.assert_allclose(found.placebo[:, 0], (drop[0] - drop[1])[1:])
-    assert found.p_values[0] is not None
-    assert found.p_values[0] <= 1 / 101
-    alone = headline.differences(dense[:, :1], pruned[:, :1])
+    apart = rng.uniform(-1, 1, (2, 101))
+    apart[:, 0] = 1.9, -1.9  # the largest difference of all, and the smallest
+    alike = headline.compared(apart, np.ones(101))
+    np.testing.assert_allclose(alike.placebo, apart[:, 1:].T)
+    assert alike.p_values[0] is not None
+    assert alike.p_values[0] <= 1 / 101
+    assert alike.p_values[1] == 1
+    alone = headline.compared(apart[:, :1], np.ones(1))
     assert alone.p_values == (None, None)
     assert len(alone.placebo) == 0
-    nowhere = headline.differences(np.zeros((3, 5)), pruned[:, :5])
-    assert nowhere.p_values == (None, None)
+    assert headline.compared(np.full((2, 5), np.nan), np.ones(5)).p_values == (None, None)
+    assert headline.compared(apart, np.zeros(101)).p_values == (None, None)
+
+
+def test_a_difference_is_compared_at_its_own_error() -> None:
+    """Words whose few neurons vary four times as much by chance are not significant more often for that; compared
+    without their errors they are."""
+    rng = np.random.default_rng(1)
+    errors = np.ones(201)
+    errors[0] = 4
+    found = {"own": 0, "none": 0}
+    for _ in range(400):
+        apart = np.tile(rng.normal(size=201) * errors, (2, 1))
+        for name, each in (("own", errors), ("none", np.ones(201))):
+            p = headline.compared(apart, each).p_values[0]
+            found[name] += p is not None and p < 0.05
+    assert found["own"] <= 32  # 8 %; 20 are expected, and more than 32 have a probability of 0.4 %
+    assert found["none"] > 80
 
 
 def test_choosing_and_measuring_on_the_same_tokens_finds_what_is_not_there() -> None:
@@ -138,6 +190,6 @@ def test_choosing_and_measuring_on_the_same_tokens_finds_what_is_not_there() -> 
         if not cross:
             sets = word_sets(positions, [], np.zeros(10, dtype=int))
         noisy = [0.5 * values + 0.5 * rng.gamma(0.7, size=values.shape) for values in dense]
-        apart[cross] = found_differences(positions, sets, [dense, noisy])[0][0]
+        apart[cross] = found_differences(positions, sets, [dense, noisy]).apart[0]
     assert apart[False] > 0.05
     assert abs(apart[True]) < 0.03
