@@ -19,6 +19,7 @@ from prunescope.errors import PrunescopeError
 from prunescope.jobs.documents import Estimate, JobState, JobSummary, Progress
 from prunescope.server import urls
 from prunescope.server.jobs.documents import JobItem
+from prunescope.server.new_job.documents import JobCheck
 from prunescope.server.shares.documents import ShareDocument
 from prunescope.server.site.documents import Page
 
@@ -77,6 +78,13 @@ class Client:
         request = {"kind": kind, "spec": dict(spec), "force": force}
         answer = self._ask("POST", urls.api(urls.jobs()), request)
         return RemoteJob(self, JobItem.model_validate(answer.json()), new=answer.status_code == httpx.codes.ACCEPTED)
+
+    def check(self, kind: str, spec: Mapping[str, Any], *, force: bool = False) -> JobCheck:
+        """Check a spec as `submit` would, without submitting it: its defaults, the job that has it already, its
+        estimated time and memory, and the same job in other forms. Raises Refused for an invalid spec, and
+        Unavailable."""
+        request = {"kind": kind, "spec": dict(spec), "force": force}
+        return JobCheck.model_validate(self._ask("POST", urls.job_check(), request).json())
 
     def estimate(self, spec: Mapping[str, Any], *, force: bool = False) -> Estimate:
         """Estimate a study's work: the number of its cells, how many have a result already, and the seconds for the

@@ -12,10 +12,13 @@ from prunescope.jobs.settings import Settings
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Bytes of a model's weights as they are stored, and the number of its decoder layers (None: unknown)."""
+    """Bytes of a model's weights as they are stored; the number of its decoder layers, and the width and the context
+    length of its hidden states (None: unknown)."""
 
     weights: int
     layers: int | None
+    width: int | None = None
+    context: int | None = None
 
 
 def model_size(reference: str, settings: Settings) -> ModelSize | None:
@@ -40,9 +43,16 @@ def _size(folder: Path) -> ModelSize | None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    layers = next((config[name] for name in _LAYERS if isinstance(config.get(name), int)), None)
-    return ModelSize(weights, layers) if weights else None
+    layers, width, context = (_number(config, names) for names in (_LAYERS, _WIDTHS, _CONTEXTS))
+    return ModelSize(weights, layers, width, context) if weights else None
+
+
+def _number(config: dict[str, object], names: tuple[str, ...]) -> int | None:
+    """The first of these settings that is an integer."""
+    return next((value for name in names if isinstance(value := config.get(name), int)), None)
 
 
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
-"""Names of the number of decoder layers in the configurations of different families."""
+_WIDTHS = ("hidden_size", "n_embd", "d_model")
+_CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+"""Names of these numbers in the configurations of different families."""

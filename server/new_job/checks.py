@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from prunescope.jobs.bounds import MODEL_CONTEXT
 from prunescope.jobs.documents import JobKind, artefact_id
 from prunescope.jobs.references import references_of
 from prunescope.server.jobs.commands import commands_of
@@ -11,7 +12,10 @@ from prunescope.server.new_job.documents import JobCheck, Memory
 from prunescope.server.site.names import Names
 from prunescope.server.stores import Stores
 from prunescope.store import submission
-from prunescope.store.model_sizes import model_size
+from prunescope.store.model_sizes import ModelSize, model_size
+
+HIDDEN_BYTES = 4
+"""Bytes of a number of the hidden states, on a CPU; on a GPU they may be half as many."""
 
 
 def job_check(stores: Stores, kind: str, spec: dict[str, Any], *, force: bool, server: str) -> JobCheck:
@@ -38,6 +42,16 @@ def _memory(stores: Stores, kind: JobKind, spec: Mapping[str, Any]) -> Memory | 
     if not sizes:
         return None
     largest = max(sizes, key=lambda reference: sizes[reference].weights)
-    weights, layers = sizes[largest].weights, sizes[largest].layers
-    at_once = weights // layers if kind is JobKind.PRUNE and layers else weights
-    return Memory(model=Names(stores).label(largest), weights=weights, at_once=at_once)
+    size = sizes[largest]
+    at_once = size.weights // size.layers if kind is JobKind.PRUNE and size.layers else size.weights
+    hidden = _hidden(spec["calibration"], size) if kind is JobKind.PRUNE else None
+    return Memory(model=Names(stores).label(largest), weights=size.weights, at_once=at_once, hidden=hidden)
+
+
+def _hidden(calibration: Mapping[str, Any] | None, size: ModelSize) -> int | None:
+    """The bytes of the hidden states of the calibration windows; None without windows, or if their number or length is
+    not known before they are read."""
+    if calibration is None or calibration["samples"] is None or size.width is None:
+        return None
+    seqlen = calibration["seqlen"] or (size.context and min(size.context, MODEL_CONTEXT))
+    return seqlen and HIDDEN_BYTES * calibration["samples"] * seqlen * size.width

@@ -41,11 +41,13 @@ class JobForm(Document):
 
 
 class Memory(Document):
-    """The bytes of the largest model's weights as they are stored, and how many of them are in memory at once."""
+    """The bytes of the largest model's weights as they are stored, and how many of them are in memory at once;
+    ``hidden``: the bytes of the calibration windows' hidden states, which are in memory while a model is pruned."""
 
     model: str
     weights: int
     at_once: int
+    hidden: int | None = None
 
 
 class JobCheck(Document):

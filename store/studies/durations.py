@@ -7,6 +7,8 @@ models of an attribution, tokens times models of a corpus. The estimate is the m
 nearest amount of work. The median is robust against outliers, such as a worker's first job, which also loads the model.
 
 If no job of the kind has run with the dense model, the times of other models are scaled by the sizes of their weights.
+If none has run with any model, jobs of other kinds are compared by the tokens that go forward through a model
+(`PASSES`), times the size of its weights: that is right within a few times.
 """
 
 from collections import defaultdict
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import inf, log
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, select
 
@@ -39,6 +41,17 @@ MAX_ALIKE = 20
 WINDOW = 2048
 """Assumed tokens of a window whose length is the model's context length, which is not known here; it is the maximum."""
 
+PASSES = {
+    JobKind.PRUNE: 2,
+    JobKind.EVALUATE: 200,
+    JobKind.ATTRIBUTE: 1300,
+    JobKind.EXPLAIN: 2000,
+    JobKind.CORPUS: 1.2,
+}
+"""Rough numbers of tokens that go forward through a model, for each unit of a kind's amount of work. They are times of
+jobs of SmolLM2-135M-Instruct on one thread, as multiples of the time that a token takes in one forward pass."""
+
+Basis = Literal["same model", "other models", "other kinds"]
 Spec = Mapping[str, Any]
 Likeness = tuple[Any, ...]
 Run = Row[Any, Any, Any, Any, Any]
@@ -58,10 +71,10 @@ class _Work:
 
 @dataclass(frozen=True)
 class Expected:
-    """The estimated duration of a job. `other_models`: it is scaled from jobs of other models."""
+    """The estimated duration of a job, and of which models or kinds the jobs were from which it was estimated."""
 
     seconds: float
-    other_models: bool = False
+    basis: Basis = "same model"
 
 
 class PastJobs:
@@ -102,6 +115,7 @@ class PastJobs:
                     self._alike[likeness].append((work.amount, seconds))
             if (sized := self._sized(work)) is not None:
                 self._alike[(row.kind,)].append((sized, seconds))
+                self._alike[()].append((PASSES[row.kind] * sized, seconds))
 
     def expected(self, cell: Cell) -> Expected | None:
         """The estimated duration of a cell; None if no similar job has succeeded."""
@@ -112,8 +126,13 @@ class PastJobs:
             return None
         for runs in filter(None, map(self._alike.get, work.alike)):
             return Expected(_scaled(runs, work.amount))
-        runs, sized = self._alike.get((cell.kind,), []), self._sized(work)
-        return Expected(_scaled(runs, sized), other_models=True) if runs and sized is not None else None
+        if (sized := self._sized(work)) is None:
+            return None
+        if of_kind := self._alike.get((cell.kind,)):
+            return Expected(_scaled(of_kind, sized), "other models")
+        if of_any := self._alike.get(()):
+            return Expected(_scaled(of_any, PASSES[cell.kind] * sized), "other kinds")
+        return None
 
     def _sized(self, work: _Work) -> float | None:
         """The amount of work times the size of the model, by which jobs of different models compare."""

@@ -9,8 +9,15 @@ from prunescope.store.artefacts.records import Results
 from prunescope.store.database import Database
 from prunescope.store.evaluations.queries import Measurements
 from prunescope.store.jobs.queries import describe, known_jobs
-from prunescope.store.studies.durations import PastJobs
+from prunescope.store.studies.durations import Basis, PastJobs
 from prunescope.store.studies.grid import Cell
+
+_BASES: dict[Basis, str] = {
+    "other kinds": "rough, within a few times: based on the times of other kinds of jobs, as none like it has run",
+    "other models": "based on the times of earlier jobs of other models, scaled by the sizes of their weights",
+    "same model": "based on the times of earlier jobs of the same models",
+}
+"""What an estimate is based on, the least certain first."""
 
 
 def estimate(
@@ -50,7 +57,6 @@ def _time(past: PastJobs, new: Sequence[Cell]) -> tuple[float | None, str]:
         first = describe(unknown[0].kind, unknown[0].spec.model_dump(mode="json"))
         return None, f"nothing like {len(unknown)} of {len(new)} jobs has been run here yet; the first: {first}"
     known = [time for time in times.values() if time is not None]
-    others = any(time.other_models for time in known)
-    models = "other models, scaled by the sizes of their weights" if others else "the same models"
+    basis = next(basis for basis in _BASES if any(time.basis == basis for time in known))
     one_after_another = "" if len(new) == 1 else "; one worker, one job after another"
-    return sum(time.seconds for time in known), f"based on the times of earlier jobs of {models}{one_after_another}"
+    return sum(time.seconds for time in known), f"{_BASES[basis]}{one_after_another}"

@@ -86,6 +86,20 @@ def test_how_much_work_a_study_is(client: Client) -> None:
     assert estimate.cells == 5 and estimate.new.evaluate == 3
 
 
+def test_a_checked_job_is_not_submitted(client: Client) -> None:
+    spec = {**PRUNE, "pattern": 0.125}
+    checked = client.check("prune", spec)
+    assert checked.known is None and checked.memory is not None and checked.memory.weights > 0
+    assert {command.form for command in checked.commands} >= {"curl", "python", "command"}
+    job = client.submit("prune", spec)
+    assert job.new
+    known = client.check("prune", spec).known
+    assert known is not None and known.id == job.id
+    with pytest.raises(Refused, match="sparsty"):
+        client.check("prune", {**PRUNE, "pattern": {"sparsty": 0.5}})
+    job.cancel()
+
+
 def test_what_the_server_refuses(client: Client) -> None:
     with pytest.raises(Refused, match="sparsty") as refused:
         client.submit("prune", {**PRUNE, "pattern": {"sparsty": 0.5}})

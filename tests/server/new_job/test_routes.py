@@ -1,5 +1,7 @@
 """The form that starts a job: what it offers."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +60,9 @@ def test_a_check_says_what_a_submission_would_and_queues_nothing(client: TestCli
     assert checked["spec"]["allocation"] == {"name": "uniform"}
     memory = checked["memory"]
     assert memory["model"] == "demo" and 0 < memory["at_once"] < memory["weights"], "one layer at a time"
+    hidden = {**PRUNE_SPEC, "method": "wanda", "calibration": {"dataset": "demo", "samples": 16, "seqlen": 64}}
+    width = json.loads((Path(__file__).parents[3] / "demo" / "model" / "config.json").read_text())["hidden_size"]
+    assert client.post(CHECK, json={**PRUNE, "spec": hidden}).json()["memory"]["hidden"] == 4 * 16 * 64 * width
     assert [each["form"] for each in checked["commands"]] == ["curl", "python", "yaml", "command", "local"]
     assert "http://localhost/api/v1/jobs" in checked["commands"][0]["text"]
     assert client.get("/api/v1/jobs").json()["items"] == []

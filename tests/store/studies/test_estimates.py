@@ -126,6 +126,21 @@ def test_a_single_job_is_estimated_from_similar_ones(
     assert estimate_checked(stores, check(stores, kind, spec)).known == 1
 
 
+def test_a_kind_that_never_ran_is_estimated_from_others(stores: Stores) -> None:
+    """By tokens that go forward through the model: 2 for each of 16 x 64 calibration tokens, 200 for a row."""
+    run(stores, "prune", WANDA, 10)
+    corpus = {"models": ["one"], "dataset": "demo", "tokens": 2000}
+    told = estimate_checked(stores, check(stores, "corpus", corpus))
+    assert told.seconds == pytest.approx(10 * 1.2 * 2000 / (2 * 16 * 64))
+    assert told.basis.startswith("rough")
+    both = estimate(stores, {**ONE_WANDA, "tasks": ["sst2"], "limit": 20})
+    evaluations = 2 * 20 * 200 / (2 * 16 * 64) * 10
+    assert both.seconds == pytest.approx(10 + evaluations) and both.basis.startswith("rough")
+    run(stores, "corpus", {**corpus, "tokens": 1000}, 40)
+    told = estimate_checked(stores, check(stores, "corpus", corpus))
+    assert told.seconds == pytest.approx(80) and "same models" in told.basis
+
+
 def test_a_prune_by_weights_alone(stores: Stores) -> None:
     run(stores, "prune", {"model": "one", "method": "magnitude", "pattern": 0.5}, 3)
     assert seconds(stores, {"models": ["one"], "methods": ["magnitude"], "patterns": [0.1, 0.2]}) == 6

@@ -30,9 +30,10 @@ function tell(state, strong, text, note = "", memory = null, href = null) {
   box.querySelector("[data-memory]").textContent = memory ? needs(memory) : "";
 }
 
-function needs({ model, weights, at_once }) {
+function needs({ model, weights, at_once, hidden }) {
   const part = at_once < weights ? `, of which about ${size(at_once)} are in memory at once` : " in memory, beside the activations";
-  return `Weights of ${model}: ${size(weights)}${part}.`;
+  const states = hidden ? ` The hidden states of the calibration windows: ${size(hidden)} in memory.` : "";
+  return `Weights of ${model}: ${size(weights)}${part}.${states}`;
 }
 
 function work({ cells, known, new: jobs }) {
