@@ -4,9 +4,9 @@ placebo words.
     drop        1 - sum A_m' / sum A_m over the neurons of a group; A_m is the mean activation over the tokens of the
                 influential words in the half of the texts that did not choose the neuron (nsa/selection.py)
     difference  T = drop of the top neurons minus that of their controls
-    error       standard error of T over neurons: the root of sum_n (I_n - mean I_n)^2, with the influence
-                I_n = -(A_m,n' - (1 - drop) A_m,n) / sum A_m of a top neuron n on T (0 of other neurons); the means are
-                over all word sets
+    error       standard error of T over neurons: the root of sum_n (I_n - mean I_n)^2, where I_n is the influence of
+                neuron n on T and mean I_n is its mean over all word sets. A neuron of a group has the influence
+                w ((1 - drop) A_m - A_m') / sum A_m on the drop of the group, with the weight w that it has there
     p           share of the placebo draws whose (T - mean T) / error is at least that of the influential words
                 (nsa/significance.py)
 
@@ -39,12 +39,11 @@ OVER_ALL, IN_LAYER = 0, 1
 
 @dataclass(frozen=True)
 class Measured:
-    """One layer of one model: the mean activations A_m of the top neurons of every word set (`tops`, for each fold,
-    places as in `Chosen.neurons`), and the sums of A_m over groups of neurons (`sums`: scope OVER_ALL or IN_LAYER, the
-    groups in the order of GROUPS)."""
+    """One layer of one model. `sums`: sums of A_m over groups of neurons (scope OVER_ALL or IN_LAYER, the groups in the
+    order of GROUPS); `members`: A_m of each neuron of each group, for each fold, places as in `Chosen`."""
 
     sums: Float[np.ndarray, "scopes groups sets"]
-    tops: list[Float[Tensor, "sets top"]]
+    members: list[list[Float[Tensor, "sets top some"]]]
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,17 @@ def measured(chosen: list[Chosen], sums: HalfSums, sets: WordSets) -> Measured:
     """Measure one layer's top neurons, and the means of their controls, pooled over the folds. `sums` are those of any
     variant."""
     found = np.zeros((2, len(GROUPS), sets.count))
-    tops = []
+    members = []
     for one, (_, measuring) in zip(chosen, sets.folds, strict=True):
         values = sums.sets[measuring].cpu() / torch.from_numpy(np.maximum(sets.sizes[measuring], 1))[:, None]
-        groups = torch.stack([_mean(values, places) for places in (one.neurons[..., None], one.matched, one.random)])
+        of_groups = [_values_at(values, places) for places in _places(one)]
+        means = torch.stack(
+            [of_group.sum(2) * _weights(places) for of_group, places in zip(of_groups, _places(one), strict=True)]
+        )
         for scope in (OVER_ALL, IN_LAYER):
-            found[scope] += torch.where(_members(one, scope), groups, 0).sum(2).numpy()
-        tops.append(groups[0])
-    return Measured(found, tops)
+            found[scope] += torch.where(_members(one, scope), means, 0).sum(2).numpy()
+        members.append([of_group.float() for of_group in of_groups])
+    return Measured(found, members)
 
 
 def differences(
@@ -79,20 +81,20 @@ def differences(
     """Return the differences of one scope over these layers, from the dense model and from a variant."""
     sums = [np.sum([layer.sums[scope] for layer in side], axis=0) for side in (dense, pruned)]
     every = drops(*sums)
-    squares = sum(
-        _squared_errors(*layer, scope, sums[0][0], 1 - every[0]) for layer in zip(chosen, dense, pruned, strict=True)
-    )
-    return compared(every[0] - every[1:], np.sqrt(squares))
+    errors = np.zeros((len(GROUPS) - 1, every.shape[1]))
+    for layer in zip(chosen, dense, pruned, strict=True):
+        errors += _squared_errors(*layer, scope, sums[0], 1 - every)
+    return compared(every[0] - every[1:], np.sqrt(errors))
 
 
-def compared(apart: Float[np.ndarray, "2 sets"], errors: Float[np.ndarray, " sets"]) -> Differences:
+def compared(apart: Float[np.ndarray, "2 sets"], errors: Float[np.ndarray, "2 sets"]) -> Differences:
     """Compare the differences of the influential words (set 0) with those of the placebo draws, by their errors. A draw
     without a positive error is undefined, and so is the p-value if the influential words have none."""
     observed = (float(apart[0, 0]), float(apart[1, 0]))
     errors = np.where(errors > 0, errors, np.nan)
     known = np.isfinite(apart) & np.isfinite(errors)
     middle = np.where(known, apart, 0).sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), 1)
-    scaled = middle + (apart - middle) / errors * errors[0]
+    scaled = middle + (apart - middle) / errors * errors[:, :1]
     return Differences(observed, scaled[:, 1:].T, (_p_value(scaled[0]), _p_value(scaled[1])))
 
 
@@ -105,11 +107,20 @@ def _p_value(apart: Float[np.ndarray, " sets"]) -> float | None:
     return float(significance.p_values(torch.from_numpy(draws)[:, None], observed)[0])
 
 
-def _mean(values: Float[Tensor, "sets neurons"], places: Int[Tensor, "sets top some"]) -> Float[Tensor, "sets top"]:
-    """Return the means of the values at these neurons; -1 marks a place without a neuron."""
-    known = places >= 0
+def _places(one: Chosen) -> tuple[Int[Tensor, "sets top some"], ...]:
+    """Return the neurons of each group, in the order of GROUPS; -1 marks a place without a neuron."""
+    return one.neurons[..., None], one.matched, one.random
+
+
+def _values_at(values: Float[Tensor, "sets neurons"], places: Int[Tensor, "sets top some"]) -> Float[Tensor, "..."]:
+    """Return the values at these neurons; 0 at a place without a neuron."""
     found = values.gather(1, places.clamp(min=0).long().flatten(1)).view(places.shape)
-    return torch.where(known, found, 0).sum(2) / known.sum(2).clamp(min=1)
+    return torch.where(places >= 0, found, 0)
+
+
+def _weights(places: Int[Tensor, "sets top some"]) -> Float[Tensor, "sets top"]:
+    """Return the weight of each neuron that stands for a top neuron: the group has their mean."""
+    return 1 / (places >= 0).sum(2).clamp(min=1)
 
 
 def _members(one: Chosen, scope: int) -> Bool[Tensor, "sets top"]:
@@ -122,17 +133,23 @@ def _squared_errors(
     dense: Measured,
     pruned: Measured,
     scope: int,
-    total: Float[np.ndarray, " sets"],
-    kept: Float[np.ndarray, " sets"],
-) -> Float[np.ndarray, " sets"]:
-    """Return one layer's part of the squared errors. `total` are the sums of A_m of all top neurons in the dense model,
-    and `kept` the shares of them that are left in the variant."""
-    neurons = 1 + max(int(one.neurons.max()) for one in chosen)
-    influence = torch.zeros(len(total), neurons, dtype=torch.float64)
-    for one, before, after in zip(chosen, dense.tops, pruned.tops, strict=True):
-        each = (torch.from_numpy(kept)[:, None] * before - after) / torch.from_numpy(total)[:, None]
-        influence.scatter_add_(1, one.neurons.clamp(min=0).long(), torch.where(_members(one, scope), each, 0))
-    defined = influence.isfinite().all(1)
-    middle = influence[defined].mean(0) if defined.any() else 0
-    squares: np.ndarray = (influence - middle).square().sum(1).numpy()
+    totals: Float[np.ndarray, "groups sets"],
+    kept: Float[np.ndarray, "groups sets"],
+) -> Float[np.ndarray, "2 sets"]:
+    """Return one layer's part of the squared errors of both differences. `totals` are the sums of A_m of each group in
+    the dense model, and `kept` the shares of them that are left in the variant."""
+    neurons = 1 + max(int(places.max()) for one in chosen for places in _places(one))
+    influence = torch.zeros(len(GROUPS), totals.shape[1], max(neurons, 1))
+    for one, before, after in zip(chosen, dense.members, pruned.members, strict=True):
+        member = _members(one, scope)
+        for group, places in enumerate(_places(one)):
+            share, total = (torch.from_numpy(each[group]).float()[:, None, None] for each in (kept, totals))
+            weight = torch.where(member, _weights(places), 0)[..., None]
+            each = torch.where(weight > 0, (share * before[group] - after[group]) / total * weight, 0)
+            each = torch.where(places >= 0, each, 0)
+            influence[group].scatter_add_(1, places.clamp(min=0).long().flatten(1), each.flatten(1))
+    apart = influence[0] - influence[1:]
+    defined = apart.isfinite().all(2)
+    middle = torch.where(defined[..., None], apart, 0).sum(1, keepdim=True) / defined.sum(1).clamp(min=1)[:, None, None]
+    squares: np.ndarray = (apart - middle).square().sum(2).double().numpy()
     return squares
