@@ -1,6 +1,6 @@
-"""Static files: the project's css and js, the API page, and scripts of installed packages (Plotly, Swagger UI).
+"""Static files: the project's css and js, Plotly's script, the API page, and Swagger UI of an installed package.
 
-Files are cached in memory together with their compressed form, since Plotly's script has 4.8 MB. Each response has an
+Files are cached in memory together with their compressed form, since Plotly's script has 1.2 MB. Each response has an
 ETag of the content. If the address contains the current version, browsers cache the response for ever; otherwise they
 revalidate it each time.
 
@@ -32,6 +32,8 @@ from prunescope.server import urls
 router = APIRouter(include_in_schema=False)
 
 ASSETS = Path(__file__).parent / "assets"
+PLOTLY = "vendor/plotly-basic.min.js"
+"""The file in the folder of static files; docs/dependencies.md has its version."""
 MIN_COMPRESSED_BYTES = 1024
 VERSION_DIGITS = 16
 VERSION = re.compile(rf"[0-9a-f]{{{VERSION_DIGITS}}}")
@@ -128,18 +130,10 @@ def file_below(folder: Path, name: str) -> Path:
     return path
 
 
-def plotly_file() -> Path:
-    return wheel_file("plotly", "package_data", "plotly.min.js")
-
-
 def plotly_address() -> str:
-    """The address of Plotly's script with its version, so that browsers cache it for ever."""
-    return urls.with_state(urls.PLOTLY, v=read_static(plotly_file()).version)
-
-
-@router.get(urls.PLOTLY)
-def plotly(request: Request) -> Response:
-    return static_response(request, plotly_file())
+    """The address of Plotly's script with a version of its own, so that browsers cache it for ever, also when other
+    files change."""
+    return urls.with_state(urls.static(PLOTLY), v=read_static(STATIC / PLOTLY).version)
 
 
 @router.get(urls.static.route)

@@ -130,7 +130,6 @@ share = Address("/shares/{token}", API)
 # Neither pages nor documents.
 shared = Address("/s/{token}")  # a share link
 static = Address("/static/{name:path}")  # name begins with a version (see static.py)
-PLOTLY = "/static/plotly.min.js"
 DOCS = "/docs"
 DOCS_FILE = "/docs/static/{name}"
 OPENAPI = "/openapi.json"

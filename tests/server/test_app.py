@@ -1,6 +1,7 @@
 """The application as a whole: it starts without torch, answers machines, and describes itself without the internet."""
 
 import gzip
+import hashlib
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from prunescope.frontend import STATIC
 from prunescope.jobs.settings import Settings
 from prunescope.server.app import create_app
 from prunescope.server.static import folder_version, plotly_address
@@ -88,15 +90,26 @@ def test_an_example_can_be_submitted_as_it_is(client: TestClient, kind: str) -> 
 
 
 def test_files_come_compressed_with_a_version_and_not_twice(client: TestClient) -> None:
-    answer = client.get("/static/plotly.min.js", headers={"accept-encoding": "gzip"})
+    answer = client.get("/static/vendor/plotly-basic.min.js", headers={"accept-encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["cache-control"] == "no-cache"
     assert len(gzip.compress(answer.content, 1)) < len(answer.content)
     etag = answer.headers["etag"]
-    assert client.get("/static/plotly.min.js", headers={"if-none-match": etag}).status_code == 304
-    versioned = client.get(f"/static/plotly.min.js?v={etag.strip(chr(34))}")
+    assert client.get("/static/vendor/plotly-basic.min.js", headers={"if-none-match": etag}).status_code == 304
+    versioned = client.get(f"/static/vendor/plotly-basic.min.js?v={etag.strip(chr(34))}")
     assert "immutable" in versioned.headers["cache-control"]
     assert str(versioned.url).endswith(plotly_address()), "pages use the versioned address"
+
+
+def test_the_charts_script_is_small_and_the_one_that_is_documented(client: TestClient) -> None:
+    with client.stream("GET", plotly_address(), headers={"accept-encoding": "gzip"}) as answer:
+        assert sum(map(len, answer.iter_raw())) < 500_000, "bytes over the network"
+    script = (STATIC / "vendor" / "plotly-basic.min.js").read_bytes()
+    digest = hashlib.sha256(script).hexdigest()
+    version = re.search(rb"plotly.js \(basic - minified\) v([\d.]+)", script)
+    assert version is not None
+    assert f"| {version[1].decode()} | `{digest}` |" in (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    assert (STATIC / "vendor" / "plotly-basic.LICENSE.txt").is_file()
 
 
 def test_files_of_the_front_end_have_one_version_in_their_path(client: TestClient) -> None:

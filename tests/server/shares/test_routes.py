@@ -55,7 +55,7 @@ def test_a_revoked_or_unknown_link_is_a_clear_404(client: TestClient, made_up: M
         "/s/abc",
         "/docs",
         "/openapi.json",
-        "/static/plotly.min.js",
+        "/static/vendor/plotly-basic.min.js",
         "/search?q=x",
         "/jobs/new",
         "/shares",
