@@ -136,8 +136,17 @@ def _chart_notes(chart: StudyChart, drawn: list[RowDocument], shown: Shown) -> l
     if chart.table.averaged:
         notes.append(f"{shown.measure.mean} over {', '.join(map(shown.measure.axis, chart.table.averaged))}")
     if drawn:
-        if any(cell and shown.interval(cell) for row in drawn for cell in row.cells):
+        cells = [cell for row in drawn for cell in row.cells if cell and shown.value(cell) is not None]
+        bare = [cell for cell in cells if shown.interval(cell) is None]
+        if len(bare) < len(cells):
             notes.append("95 % intervals")
+        if any(cell.measurements > 1 for cell in bare):
+            notes.append("none where a number is a mean of measurements on the same rows")
+        elif bare:
+            few = len(bare) < len(cells)
+            notes.append(
+                "none of numbers of too few rows or windows" if few else f"{shown.measure.name} has no interval"
+            )
         if chart.name == "sparsity" and any(":" in label.label for label in chart.table.column_labels):
             notes.append("open marks: n:m")
         if not shown.differences:

@@ -75,3 +75,10 @@ def test_a_table_has_the_tasks_with_fixed_labels(
     assert [row[name] for row in rows] == [repr(dense), repr(value), ""]
     assert [row["difference"] for row in rows[1:]] == [repr(value - dense), ""]
     assert [bool(row["difference_low"]) for row in rows] == [False, name == "auc", False]
+
+
+@pytest.mark.parametrize(("name", "note"), [("accuracy", "95 % intervals"), ("prior", "prior shift has no interval")])
+def test_a_chart_has_intervals_or_the_reason_for_none(client: TestClient, stores: Stores, name: str, note: str) -> None:
+    study = measure(client, stores)
+    page = client.get(f"/studies/{study}?{QUERY}&measure={name}&chart=sparsity&task=reviews").text
+    assert note in page and ("no interval" in page) == (name == "prior")
