@@ -2,7 +2,7 @@
 # make test      all tests (Chromium included)              make check   format, lint, types (scripts too), import contracts
 # make bench     measure: tables into docs/results.md, numbers into benchmarks/results
 # make test-installed   the pages and the API from the built wheel
-# make picture   the README's picture anew (docs/neuron.webp)
+# make picture   the pictures of README and tour anew (docs/)
 # Only relative paths and `python -m`: the checkout may lie in a folder with spaces in its name.
 
 PYTHON ?= python3
@@ -65,11 +65,12 @@ format: $(VENV)/.dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-# The page test that goes the whole way takes it, with the real worker and the demo model.
+# The page tests that take them, with the real worker and the demo model.
 picture: $(VENV)/.dev
 	@sh tests/chromium.sh
-	$(PY) -m pytest tests/pages/test_whole_way.py
+	$(PY) -m pytest tests/pages/test_whole_way.py tests/pages/test_tour.py -k 'not small_picture and not of_the_scheme'
 	cp tests/pages/screenshots/neuron.webp docs/neuron.webp
+	cp tests/pages/screenshots/tour/*.webp docs/tour/
 
 RESULTS := benchmarks/results
 STORIES := ../shared/models/stories260K

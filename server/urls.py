@@ -74,6 +74,7 @@ search = Address("/search")  # q, attribution
 glossary = Address("/glossary")
 guide = Address("/guide")
 guide_page = Address("/guide/{page}")
+guide_picture = Address("/guide/pictures/{name}")
 jobs = Address("/jobs")  # kind, state, cursor
 new_job = Address("/jobs/new")  # kind, and fields of a spec (model, dense, ...) that fill in the form
 job = Address("/jobs/{job}")  # neuron (L15/N2194) and variant: opened in the job's attribution

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from prunescope.frontend import DOCS
 from prunescope.jobs.problems import Problem
@@ -22,19 +24,28 @@ from prunescope.server import urls
 from prunescope.server.answers import problems
 from prunescope.server.site.documents import Document
 from prunescope.server.site.frame import GUIDE, Frame, render
+from prunescope.server.static import read_static, static_response
 
 api = APIRouter(prefix=urls.API, tags=["Site"])
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 CHAPTERS = {
+    "Start": ("tour",),
     "Use": ("studies", "python", "models", "limits"),
     "Methods": ("methods", "calibration", "tasks", "attribution", "explain", "corpus"),
     "Measured": ("findings", "results"),
 }
 """Chapter -> its documents, in the order of the list."""
 
+PICTURES = DOCS / "tour"
+"""The pictures of the tour: `<step>.webp`, and `<step>-dark.webp` for dark windows."""
+WIDTH, HEIGHT = 1100, 720
+"""Pixels of a picture of the tour (tests/pages/test_tour.py takes them)."""
+
 PAGES = tuple(name for names in CHAPTERS.values() for name in names)
 
+_PICTURE = re.compile(r"tour/(?P<name>[a-z]+)\.webp")
+_FILE = re.compile(r"[a-z]+(-dark)?\.webp")
 _LINK = re.compile(r"(?P<name>[a-z]+)\.md(?P<fragment>#[\w-]+)?")
 _NOT_IN_FRAGMENTS = re.compile(r"[^\w\- ]")
 
@@ -100,6 +111,7 @@ def read(name: str) -> tuple[GuidePage, Markup]:
         raise Problem(404, "not-found", "Not found", f"the guide has no page {name[:200]!r}, only {', '.join(PAGES)}")
     markdown = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     parser = MarkdownIt("commonmark").enable("table")
+    parser.add_render_rule("image", _picture)
     tokens = _without_comments(parser.parse(markdown))
     sections = [
         GuideSection(title=title, id=token.attrs["id"])
@@ -142,6 +154,22 @@ def _scrolled(tokens: Sequence[Token]) -> Iterator[Token]:
         yield token
         if token.type == "table_close":
             yield Token("box_close", "div", -1)
+
+
+def _picture(_renderer: RendererHTML, tokens: Sequence[Token], place: int, _options: Any, _env: Any) -> str:
+    """A picture of the tour as HTML, which has one of each colour scheme; any other picture is its text."""
+    token = tokens[place]
+    found = _PICTURE.fullmatch(str(token.attrs["src"]))
+    if found is None:
+        return str(escape(token.content))
+    light, dark = (
+        escape(urls.with_state(urls.guide_picture(file), v=read_static(PICTURES / file).version))
+        for file in (f"{found['name']}.webp", f"{found['name']}-dark.webp")
+    )
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<img src="{light}" alt="{escape(token.content)}" width="{WIDTH}" height="{HEIGHT}" loading="lazy"></picture>'
+    )
 
 
 def _linked(tokens: Sequence[Token]) -> Iterator[Token]:
@@ -202,6 +230,13 @@ def _entry(name: str) -> GuideEntry:
 @pages.get(urls.guide.route)
 def show_guide(request: Request) -> Response:
     return render("site/guide", GuideListContext(Frame(request, GUIDE.label, section=GUIDE.label), get_guide()))
+
+
+@pages.get(urls.guide_picture.route)
+def show_picture(request: Request, name: str) -> Response:
+    if not _FILE.fullmatch(name) or not (PICTURES / name).is_file():
+        raise Problem(404, "not-found", "Not found", f"the guide has no picture {name[:200]!r}")
+    return static_response(request, PICTURES / name)
 
 
 @api.get(urls.guide_page.route, responses=problems(404), summary="A document of the guide, as Markdown")
