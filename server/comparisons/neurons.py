@@ -37,9 +37,11 @@ def neuron_pair(
     variant: str | None = None,
 ) -> NeuronPair:
     """The document of a neuron and of ``other`` (``L2/N354`` or ``2.354``) beside it, which is in the attribution
-    ``of``, by default the same. Problem 404 for an unknown neuron, 422 for a wrong parameter."""
+    ``of``, by default the same. ``example`` is by default the text in which the neuron fell most. Problem 404 for an
+    unknown neuron, 422 for a wrong parameter."""
     opened = find(attribution)
     first = _shown(opened, layer, neuron, example=example, variant=variant)
+    example = first.example
     counted = _counted(opened)
     one = _dense(opened, layer, neuron)[counted]
     reason = _too_few_or_many(opened, len(one))
@@ -91,15 +93,15 @@ def _shown(
     opened: OpenAttribution, layer: int, neuron: int, *, example: int | None, variant: str | None
 ) -> NeuronBeside:
     name = opened.variant(variant)
-    place = 0 if example is None else opened.place_of(example)
     try:
         values = opened.store.neuron(layer, neuron)
     except NoSuchNeuron as error:
         raise no_such_neuron(error) from None
     detail = opened.tables.neuron(layer, neuron)
-    span, text = opened.store.spans[place], opened.examples[place]
     dense = opened.store.variants[0]
     shown = name or dense
+    place = _most_fallen(opened, values[dense] - values[shown]) if example is None else opened.place_of(example)
+    span, text = opened.store.spans[place], opened.examples[place]
     return NeuronBeside(
         name=f"L{layer}/N{neuron}",
         href=urls.neuron(opened.id, layer, neuron, example=text.index, variant=variant),
@@ -116,6 +118,14 @@ def _shown(
         dense=values[dense][span].tolist(),
         pruned=values[shown][span].tolist(),
     )
+
+
+def _most_fallen(opened: OpenAttribution, falls: NDArray[np.float32]) -> int:
+    """The place of the text with the largest fall at an influential token; ``falls`` are those of all tokens. The first
+    text if nothing fell."""
+    texts = zip(opened.store.spans, opened.examples, strict=True)
+    most = [float(np.max(falls[span], where=np.asarray(text.influential, bool), initial=0)) for span, text in texts]
+    return int(np.argmax(most))
 
 
 def _counted(opened: OpenAttribution) -> NDArray[np.bool_]:

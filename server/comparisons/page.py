@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from prunescope.server import urls
+from prunescope.server.attributions.opened import OpenAttribution
 from prunescope.server.comparisons.documents import (
     ComparableAttributions,
     ComparisonDocument,
@@ -121,12 +122,22 @@ class PairPage:
     sides: list[NeuronSide]
     others: dict[str, str]
     of: str | None
+    texts: dict[int, str]  # index -> label of the texts of the first neuron's attribution
+    variant: str | None
 
 
-def pair_page(document: NeuronPair, frame: Frame, others: dict[str, str], of: str | None) -> PairPage:
+def pair_page(
+    document: NeuronPair,
+    frame: Frame,
+    others: dict[str, str],
+    of: str | None,
+    opened: OpenAttribution,
+    variant: str | None,
+) -> PairPage:
     """The context of the page of a neuron beside another one."""
     sides = [_side(neuron) for neuron in (document.first, document.second) if neuron is not None]
-    return PairPage(frame, document, sides, others, of)
+    texts = {text.index: f"{number} · {text.label or 'no label'}" for number, text in enumerate(opened.examples, 1)}
+    return PairPage(frame, document, sides, others, of, texts, variant)
 
 
 def _side(neuron: NeuronBeside) -> NeuronSide:

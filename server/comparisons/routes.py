@@ -102,4 +102,6 @@ def show_beside(request: Request, stores: StoresHere, attribution: str, layer: i
     others = {attribution: opened.label} | {
         item.id: item.label for item in comparable_attributions(stores, attribution).items
     }
-    return render("comparisons/beside", pair_page(document, frame, others, asked.text("of")))
+    return render(
+        "comparisons/beside", pair_page(document, frame, others, asked.text("of"), opened, asked.text("variant"))
+    )

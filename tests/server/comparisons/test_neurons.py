@@ -63,6 +63,35 @@ def test_a_neuron_of_another_layer_and_of_another_attribution(client: TestClient
     assert f'<option value="{OTHER}" selected>' in page
 
 
+def test_it_begins_at_the_text_in_which_the_neuron_fell_most(client: TestClient, stores: Stores) -> None:
+    opened = stores.attributions.get(ATTRIBUTION)
+
+    def falls(neuron: int) -> list[tuple[float, int]]:
+        values = opened.store.neuron(1, neuron)
+        return [
+            (float(values["dense"][span][place] - values["pruned-1"][span][place]), text.index)
+            for span, text in zip(opened.store.spans, opened.examples, strict=True)
+            for place, on in enumerate(text.influential)
+            if on
+        ]
+
+    neuron, most = next(
+        (neuron, most)
+        for neuron in range(NEURONS)
+        if (most := max(falls(neuron)))[0] > 0 and most[1] != opened.examples[0].index
+    )
+    here = PATH.replace("/5/", f"/{neuron}/")
+    assert here != PATH or neuron == 5
+    base = BASE.replace(PATH, here)
+    pair = client.get(base, params={"other": "2.3", "variant": "pruned-1"}).json()
+    assert pair["first"]["example"] == pair["second"]["example"] == most[1]
+    other = next(text.index for text in opened.examples if text.index != most[1])
+    chosen = client.get(base, params={"other": "2.3", "example": other}).json()
+    assert chosen["first"]["example"] == chosen["second"]["example"] == other
+    page = client.get(here, params={"variant": "pruned-1"}, headers=PAGE).text
+    assert f'<option value="{most[1]}" selected>' in page and 'name="variant" value="pruned-1"' in page
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [({"other": "colour"}, "other"), ({"other": "1.999999"}, "other"), ({"other": "1.2", "of": "none"}, "of")],
