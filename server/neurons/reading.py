@@ -45,6 +45,73 @@ class Cell:
         """The css classes of the token, its shade (in 21 steps) included."""
         return " ".join(["t", f"{self.hue}{step(self.fraction)}", *self.marks])
 
+    @property
+    def aside(self) -> bool:
+        """Whether the token is special or a sink."""
+        return self.token.aside
+
+    @property
+    def pieces(self) -> tuple["Cell", ...]:
+        """The cell itself, as `Character.pieces`."""
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Character:
+    """The cells of two or more tokens that spell one character, drawn as this character. ``hue`` and ``fraction`` are
+    the mean of their shades, without special tokens and sinks; each keeps a stripe with its own shade."""
+
+    pieces: tuple[Cell, ...]
+    hue: str
+    fraction: float
+
+    @property
+    def token(self) -> Token:
+        """The first token, which has the character's text."""
+        return self.pieces[0].token
+
+    @property
+    def sign(self) -> str:
+        """The text without the spaces before it, which HTML draws in a box of their own: a line may break after them,
+        and text from right to left moves them to another place."""
+        return self.token.parts[0].lstrip(" ")
+
+    @property
+    def spaces(self) -> str:
+        """The spaces before `sign`."""
+        return self.token.parts[0].removesuffix(self.sign)
+
+    @property
+    def css(self) -> str:
+        """The css classes of the character, its shade (in 21 steps) included."""
+        return " ".join(["t", f"{self.hue}{step(self.fraction)}", *(["s"] if self.aside else [])])
+
+    @property
+    def aside(self) -> bool:
+        """Whether all of its tokens are special or sinks."""
+        return all(cell.aside for cell in self.pieces)
+
+
+def joined(cells: Sequence[Cell]) -> list[Cell | Character]:
+    """The cells, with those of tokens that spell one character as one `Character`. A piece whose character is not among
+    the cells remains a cell, as does one whose first token has a line break."""
+    groups: list[list[Cell]] = []
+    for cell in cells:
+        first = groups[-1][0].token if groups else None
+        if cell.token.rest and first is not None and not (first.rest or first.special or len(first.parts) > 1):
+            groups[-1].append(cell)
+        else:
+            groups.append([cell])
+    return [group[0] if len(group) == 1 else _character(tuple(group)) for group in groups]
+
+
+def _character(pieces: tuple[Cell, ...]) -> Character:
+    usual = [cell for cell in pieces if not cell.aside]
+    signed = [-cell.fraction if cell.hue in "ml" else cell.fraction for cell in usual]
+    mean = sum(signed) / max(1, len(signed))
+    hues = "lg" if any(cell.hue in "lg" for cell in usual) else "mh"
+    return Character(pieces, hues[mean >= 0], abs(mean))
+
 
 @dataclass(frozen=True)
 class Pane:
@@ -64,6 +131,11 @@ class Pane:
     def term(self) -> str:
         """The word of the glossary that defines the values."""
         return PANE_TERMS[self.kind]
+
+    @cached_property
+    def drawn(self) -> list[Cell | Character]:
+        """What is drawn for ``cells``: tokens that are pieces of one character together."""
+        return joined(self.cells)
 
 
 @dataclass(frozen=True)
@@ -149,13 +221,18 @@ class Reading:
 
     @property
     def positions(self) -> range:
-        """The positions of the tokens that the view shows."""
+        """The positions of the tokens that the view shows. A window that would cut a character contains all of it."""
         before, after = self.ends if self.folded else (0, 0)
         start, stop = before, len(self.tokens) - after
         if self.view.window == "full" or self.token is None:
             return range(start, stop)
         centre = self.token.position
-        return range(max(start, centre - REACH), min(stop, centre + REACH + 1))
+        first, end = max(start, centre - REACH), min(stop, centre + REACH + 1)
+        while first > start and self.tokens[first].rest:
+            first -= 1
+        while end < stop and self.tokens[end].rest:
+            end += 1
+        return range(first, end)
 
     @cached_property
     def order(self) -> list[int]:

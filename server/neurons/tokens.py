@@ -45,6 +45,7 @@ class Token(DenseAndPruned):
     pruned_raw: float
     own: float | None = None  # the part of pruned_raw - dense_raw that is due to the neuron's own weights
     divergence: float | None = None  # KL(dense || pruned) of the prediction of the next token, in nats
+    rest: bool = False  # of the bytes of a character that the token before it begins or goes on with
 
     @property
     def upstream(self) -> float | None:
@@ -97,6 +98,7 @@ def tokens_of(neuron: NeuronDocument, place: int, pruned: Variant, view: NeuronV
             pruned_raw=after,
             own=pruned.own[place][position] if pruned.own else None,
             divergence=pruned.divergence[place][position] if pruned.divergence else None,
+            rest=not example.tokens[position] and not example.special[position],
         )
         for position, (before, after) in enumerate(values)
     )

@@ -166,3 +166,33 @@ def test_no_state_of_the_page_has_a_fault(
         settled(page)
         assert page.evaluate(FAULTS) == [], view
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_character_of_several_tokens_is_seen_once_with_the_numbers_of_each(
+    seeded_app: Site, first: str, open_page: Open
+) -> None:
+    address = f"{seeded_app.address}{first}?example=0&prompt=shown"
+    page = open_page(address)
+    # The tokens of the demo model are letters; pieces are joined in the page by the same markup and style sheet.
+    page.locator('[data-pane="dense"] [data-i="2"]').evaluate(
+        """token => {
+            const box = document.createElement("span");
+            box.className = "t h9 joined";
+            box.append("日");
+            const pieces = box.appendChild(document.createElement("span"));
+            pieces.className = "pieces";
+            const next = token.nextElementSibling;
+            token.before(box);
+            for (const piece of [token, next]) { piece.textContent = ""; pieces.append(piece); }
+        }"""
+    )
+    box = page.locator('[data-pane="dense"] .joined').bounding_box()
+    parts = [page.locator(f'[data-pane="dense"] [data-i="{place}"]') for place in (2, 3)]
+    left, right = (part.bounding_box() for part in parts)
+    assert box and left and right
+    assert left["x"] == pytest.approx(box["x"], abs=1) and right["x"] == pytest.approx(
+        box["x"] + box["width"] / 2, abs=1
+    )
+    for place, part in zip((2, 3), parts, strict=True):
+        part.hover()
+        expect(page.locator('[data-tell="place"]')).to_contain_text(f"token {place},")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from prunescope.server.neurons.export.figure import Figure
-from prunescope.server.neurons.reading import Cell, Pane
+from prunescope.server.neurons.reading import Cell, Character, Pane
 from prunescope.server.site.latex import escaped
 
 NEWLINE = r"$\hookleftarrow$"
@@ -35,7 +35,7 @@ def _beside(panes: Sequence[Pane], figure: Figure) -> list[str]:
             r"\begin{minipage}[t]{0.32\textwidth}\raggedright",
             rf"\textbf{{{escaped(pane.title)}}} {escaped(pane.subtitle)}\par",
             *([rf"\emph{{\ldots{{}} {pane.before} tokens left out}}"] if pane.before else []),
-            *(_token(cell, figure) for cell in pane.cells),
+            *(_token(cell, figure) for cell in pane.drawn),
             *([rf"\emph{{\ldots{{}} {pane.after} tokens left out}}"] if pane.after else []),
             rf"\par\smallskip {escaped(f'{pane.legend.low} to {pane.legend.high}')}",
             r"\end{minipage}\hfill",
@@ -43,16 +43,16 @@ def _beside(panes: Sequence[Pane], figure: Figure) -> list[str]:
     return [*lines, r"\par\medskip"]
 
 
-def _token(cell: Cell, figure: Figure) -> str:
-    """The token in a box of its colour; its lines end with the paragraph. The line ends with %, so that nothing stands
-    between two tokens but the place where a line may break."""
+def _token(cell: Cell | Character, figure: Figure) -> str:
+    """The token, or the character of several tokens, in a box of its colour; its lines end with the paragraph. The line
+    ends with %, so that nothing stands between two tokens but the place where a line may break."""
     fill, ink = (colour.removeprefix("#").upper() for colour in figure.colours(cell))
     boxes = []
     for number, part in enumerate(cell.token.parts, 1):
         end = NEWLINE if number < len(cell.token.parts) else ""
         text = "~" * (len(part) - len(part.lstrip(" "))) + escaped(part.strip(" ")) + end
-        marked = rf"\underline{{{text}}}" if cell.token.influential else text
-        framed = rf"\fbox{{{marked}}}" if cell.chosen else marked
+        marked = rf"\underline{{{text}}}" if any(piece.token.influential for piece in cell.pieces) else text
+        framed = rf"\fbox{{{marked}}}" if any(piece.chosen for piece in cell.pieces) else marked
         boxes.append(
             rf"\colorbox[HTML]{{{fill}}}{{\textcolor[HTML]{{{ink}}}{{\strut {framed}}}}}\allowbreak"
             if part or end

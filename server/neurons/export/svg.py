@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from prunescope.server.neurons.export.figure import COLUMNS, Figure
-from prunescope.server.neurons.reading import Cell, Pane
+from prunescope.server.neurons.reading import Cell, Character, Pane
 from prunescope.server.site import formats
 from prunescope.server.site.palette import Colour, hexadecimal
 
@@ -45,7 +45,7 @@ def characters(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS) -> tuple[list[list[Run]], int]:
+def place(cells: Sequence[Cell | Character], width: int = PANE_CHARACTERS) -> tuple[list[list[Run]], int]:
     """Break the cells into lines of at most ``width`` characters; return each cell's runs, and the number of lines.
 
     A cell with a newline, or longer than a line, has several runs. A word of several cells is kept on one line if it
@@ -72,7 +72,7 @@ def place(cells: Sequence[Cell], width: int = PANE_CHARACTERS) -> tuple[list[lis
     return placed, line + (1 if column else 0)
 
 
-def _words(cells: Sequence[Cell]) -> list[int]:
+def _words(cells: Sequence[Cell | Character]) -> list[int]:
     """The width in characters of the word that begins at each cell; 0 for cells within a word."""
     found = [0] * len(cells)
     length = 0
@@ -155,9 +155,12 @@ class _Pen:
         if pane.before:
             self.quiet(x, y + 15, f"… {formats.plural(pane.before, 'token')} left out ", 12)
             y += LINE
-        placed, lines = place(pane.cells)
-        for cell, runs in zip(pane.cells, placed, strict=True):
-            self.cell(cell, runs, x, y)
+        placed, lines = place(pane.drawn)
+        for cell, runs in zip(pane.drawn, placed, strict=True):
+            if isinstance(cell, Cell):
+                self.cell(cell, runs, x, y)
+            else:
+                self.character(cell, runs, x, y)
         y += lines * LINE
         if pane.after:
             self.quiet(x, y + 15, f"… {formats.plural(pane.after, 'token')} left out", 12)
@@ -165,25 +168,43 @@ class _Pen:
         return self.legend(pane, x, y + 14)
 
     def cell(self, cell: Cell, runs: Sequence[Run], x: float, y: float) -> None:
-        token = cell.token
         fill, ink = self.figure.colours(cell)
         drawn = []
         for run in runs:
             left, top, width = x + run.column * ADVANCE, y + run.line * LINE, run.characters * ADVANCE
-            box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{LINE - 4}"'
-            drawn.append(f'<rect {box} fill="{fill}"/>')
-            if token.influential:
-                drawn.append(
-                    f'<rect x="{left:.1f}" y="{top + LINE - 6:.1f}" width="{width:.1f}" height="2" fill="{self.ink}"/>'
-                )
-            if cell.selected:
-                for edge in (top, top + LINE - 6):
-                    lines = f'x="{left:.1f}" y="{edge:.1f}" width="{width:.1f}" height="2" fill="{self.accent}"'
-                    drawn.append(f"<rect {lines}/>")
-            if cell.chosen:
-                drawn.append(f'<rect {box} rx="3" fill="none" stroke="{self.accent}" stroke-width="2"/>')
-            fitted = f' textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs"' if run.text.strip() else ""
-            drawn.append(_text(left, top + 15, run.text, SIZE, MONO, ink, more=fitted))
+            drawn.append(_box(left, top, width, LINE - 4, fill))
+            drawn += [*self.marks(cell, left, top, width), _run(run, left, top, width, ink)]
+        self.token(cell, drawn)
+
+    def character(self, character: Character, runs: Sequence[Run], x: float, y: float) -> None:
+        """Draw a character once, on the mean shade of its tokens, above a stripe of each token's own shade."""
+        fill, ink = self.figure.colours(character)
+        pieces: list[list[str]] = [[] for _ in character.pieces]
+        for run in runs:
+            left, top, width = x + run.column * ADVANCE, y + run.line * LINE, run.characters * ADVANCE
+            self.parts += [_box(left, top, width, LINE - 4, fill), _run(run, left, top, width, ink)]
+            share = width / len(pieces)
+            for number, (cell, drawn) in enumerate(zip(character.pieces, pieces, strict=True)):
+                start, own = left + number * share, self.figure.colours(cell)[0]
+                # The transparent box shows the token's title above its stripe, too.
+                drawn.append(_box(start, top, share, LINE - 4, "none", ' pointer-events="all"'))
+                drawn += [_box(start, top + LINE - 9, share, 5, own), *self.marks(cell, start, top, share)]
+        for cell, drawn in zip(character.pieces, pieces, strict=True):
+            self.token(cell, drawn)
+
+    def marks(self, cell: Cell, left: float, top: float, width: float) -> list[str]:
+        """The lines of an influential or selected token, and the frame of the chosen one."""
+        lines = [(top + LINE - 6, self.ink)] if cell.token.influential else []
+        lines += [(edge, self.accent) for edge in (top, top + LINE - 6) if cell.selected]
+        drawn = [_box(left, edge, width, 2, colour) for edge, colour in lines]
+        if cell.chosen:
+            frame = f' rx="3" stroke="{self.accent}" stroke-width="2"'
+            drawn.append(_box(left, top, width, LINE - 4, "none", frame))
+        return drawn
+
+    def token(self, cell: Cell, drawn: Sequence[str]) -> None:
+        """Group what was drawn of a token, with its data."""
+        token = cell.token
         marks = {"influential": token.influential, "special": token.special, "sink": token.sink, "chosen": cell.chosen}
         marks["selected"] = cell.selected
         data = "".join(f' data-{name}="true"' for name, on in marks.items() if on)
@@ -213,6 +234,15 @@ def _along(ramp: tuple[Colour, Colour, Colour], share: float) -> Colour:
     pairs = zip(ramp[part], ramp[part + 1], strict=True)
     red, green, blue = (round(a + (b - a) * (2 * share - part)) for a, b in pairs)
     return red, green, blue
+
+
+def _box(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height}" fill="{fill}"{more}/>'
+
+
+def _run(run: Run, left: float, top: float, width: float, ink: str) -> str:
+    fitted = f' textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs"' if run.text.strip() else ""
+    return _text(left, top + 15, run.text, SIZE, MONO, ink, more=fitted)
 
 
 def _text(
