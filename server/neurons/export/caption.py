@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from prunescope.jobs.specs import AttributeSpec
-from prunescope.server.jobs.commands import commands_of
+from prunescope.server.jobs.commands import FILE, commands_of
 from prunescope.server.neurons.documents import NeuronDocument
 
 CITATION = (
@@ -13,44 +13,56 @@ CITATION = (
     "Attribution. arXiv:2503.01542, 2025."
 )
 MAX_CODE = 1500
-"""Maximum number of characters of the call; longer ones, with own texts, are left out."""
+"""Maximum number of characters of the call, and of the command; longer ones, with own texts, are left out."""
 
 
 @dataclass(frozen=True)
 class Caption:
-    """``code`` is the call of the Python API that makes the figure again, empty if the spec does not allow it."""
+    """``code`` is the call of the Python API that makes the figure again, ``command`` what a shell needs to make the
+    attribution again, in several lines; both are empty if the spec does not allow it."""
 
     provenance: str
     code: str
+    command: str = ""
     citation: str = CITATION
 
     @property
     def lines(self) -> list[str]:
-        """All parts as plain text."""
+        """The visible parts as plain text."""
         again = [f"Made again by: {self.code}"] if self.code else []
         return [self.provenance, *again, f"Method: {self.citation}"]
+
+    @property
+    def comments(self) -> list[str]:
+        """The lines of a comment in a file: `lines`, then the command."""
+        command = ["The attribution is made again by:", *self.command.splitlines()] if self.command else []
+        return [*self.lines, *command]
 
 
 def caption_of(neuron: NeuronDocument, form: str, options: dict[str, str | int]) -> Caption:
     """The caption of a file. ``options`` are the arguments of the Python API's ``export`` that differ from its
     defaults."""
-    call = _attribute_call(neuron)
+    call, command = _again(neuron)
     arguments = ", ".join([f'"{form}"', *(f"{name}={_literal(value)}" for name, value in options.items())])
     code = f"{call}.neuron({neuron.layer}, {neuron.neuron}).export({arguments})" if call else ""
-    return Caption(neuron.provenance, code if len(code) <= MAX_CODE else "")
+    code, command = (each if len(each) <= MAX_CODE else "" for each in (code, command))
+    return Caption(neuron.provenance, code, command)
 
 
-def _attribute_call(neuron: NeuronDocument) -> str:
-    """The call of ``prunescope.attribute`` in one line; empty if an earlier version wrote the spec."""
+def _again(neuron: NeuronDocument) -> tuple[str, str]:
+    """(call of ``prunescope.attribute`` in one line, input of a shell that makes the attribution); both empty if an
+    earlier version wrote the spec."""
     try:
         spec = AttributeSpec.model_validate(neuron.spec)
     except ValidationError:
-        return ""
-    forms = commands_of(spec, {"kind": "attribute", "spec": neuron.spec}, "")
-    text = next(each.text for each in forms if each.form == "local")
-    _, _, call = text.partition("prunescope.attribute(")
+        return "", ""
+    forms = {each.form: each.text for each in commands_of(spec, {"kind": "attribute", "spec": neuron.spec}, "")}
+    _, _, call = forms["local"].partition("prunescope.attribute(")
     rows = [line.strip() for line in call.splitlines() if not line.strip().startswith("output=")]
-    return f"prunescope.attribute({' '.join(rows[: rows.index(')')]).strip().removesuffix(',')})"
+    command = forms["command"]
+    if not isinstance(spec.texts, tuple):  # only a server has the texts of a dataset; the address of ours is left out
+        command = f"cat > {FILE} <<'END'\n{forms['yaml']}\nEND\nprunescope submit {FILE} --wait"
+    return f"prunescope.attribute({' '.join(rows[: rows.index(')')]).strip().removesuffix(',')})", command
 
 
 def _literal(value: str | int) -> str:

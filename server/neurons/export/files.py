@@ -74,7 +74,7 @@ def neuron_file(neuron: NeuronDocument, form: str, asked: FigureQuery) -> File:
     name = f"{neuron.attribution}-L{neuron.layer}-N{neuron.neuron}{only}.{form}"
     caption = caption_of(neuron, form, _options(neuron, form, asked, view))
     if form == "csv":
-        head = "".join(f"# {line}\r\n" for line in caption.lines) if asked.caption else ""
+        head = "".join(f"# {line}\r\n" for line in caption.comments) if asked.caption else ""
         return File((head + _csv(neuron, view, chosen, asked)).encode(), "text/csv; charset=utf-8", name)
     check_figure(neuron, panes_of(neuron, view), chosen, one)
     figure = neuron_figure(neuron, view, chosen, PALETTES[asked.theme], file_facts(neuron, view), caption)

@@ -16,7 +16,7 @@ def neuron_latex(figure: Figure, label: str) -> str:
     return "\n".join(
         [
             r"% Needs \usepackage{xcolor}.",
-            *(f"% {line}" for line in figure.caption.lines),
+            *(f"% {line}" for line in figure.caption.comments),
             r"\begin{figure*}",
             r"\footnotesize\setlength{\fboxsep}{1pt}",
             *(line for row in figure.rows for beside in row.lines for line in _beside(beside, figure)),

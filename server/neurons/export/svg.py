@@ -117,9 +117,11 @@ def neuron_svg(figure: Figure) -> str:
     height = draw.y + MARGIN
     title = escape(f"{neuron.name}: {neuron.label}")
     background = figure.css_colour("surface")
+    command = figure.caption.command
+    again = f"<metadata>{_xml(command)}</metadata>" if command else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img"><title>{title}</title>'
+        f'viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img"><title>{title}</title>{again}'
         f'<rect width="100%" height="100%" fill="{background}"/>{"".join(draw.parts)}</svg>'
     )
 

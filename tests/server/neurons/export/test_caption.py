@@ -2,10 +2,14 @@
 
 import csv
 import io
+import json
 import re
+import subprocess
 from html import unescape
+from pathlib import Path
 
 import pytest
+import yaml
 from starlette.testclient import TestClient
 
 from prunescope.server.neurons.documents import NeuronDocument
@@ -57,8 +61,42 @@ def test_the_call_makes_the_figure_again(neuron: NeuronDocument) -> None:
 )
 def test_without_a_call_the_caption_has_the_rest(neuron: NeuronDocument, spec: dict[str, object]) -> None:
     caption = caption_of(neuron.model_copy(update={"spec": spec}), "svg", {})
-    assert caption.code == ""
-    assert caption.lines == [neuron.provenance, f"Method: {CITATION}"]
+    assert caption.code == caption.command == ""
+    assert caption.lines == caption.comments == [neuron.provenance, f"Method: {CITATION}"]
+
+
+def files_of(command: str, folder: Path) -> list[str]:
+    """Runs the command in a shell with a program `prunescope` that writes down its arguments; returns these."""
+    program = folder / "prunescope"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > given\n')
+    program.chmod(0o755)
+    subprocess.run(["sh", "-e", "-c", command], cwd=folder, env={"PATH": f"{folder}:/usr/bin:/bin"}, check=True)
+    return (folder / "given").read_text().splitlines()
+
+
+def test_the_command_submits_the_spec_of_texts_of_a_dataset(neuron: NeuronDocument, tmp_path: Path) -> None:
+    caption = caption_of(neuron.model_copy(update={"spec": SPEC}), "svg", {})
+    assert files_of(caption.command, tmp_path) == ["submit", "job.yaml", "--wait"]
+    assert yaml.safe_load((tmp_path / "job.yaml").read_text()) == {"kind": "attribute", "spec": SPEC}
+
+
+def test_the_command_attributes_own_texts(neuron: NeuronDocument, tmp_path: Path) -> None:
+    text = "It's $(touch hostile) <script>\nEND\n`x` שלום"
+    spec = {**SPEC, "texts": [{"text": text, "words": ["hostile"]}], "seed": 7, "prompt": "none"}
+    caption = caption_of(neuron.model_copy(update={"spec": {**spec, "words": {"source": "manual"}}}), "svg", {})
+    given = files_of(caption.command, tmp_path)
+    assert given[:5] == ["attribute", "--dense", "demo", "--pruned", "pruned:0123456789abcdef"]
+    assert given[given.index("--seed") + 1] == "7"
+    assert json.loads((tmp_path / "texts.jsonl").read_text())["text"] == text
+    assert not (tmp_path / "hostile").exists()
+
+
+@pytest.mark.parametrize("form", ["svg", "html", "tex", "csv"])
+def test_every_file_has_the_command(client: TestClient, neuron: NeuronDocument, form: str) -> None:
+    text = unescape(client.get(f"{FILE}.{form}?example=1&caption=true").text)
+    prefix = {"tex": "% ", "csv": "# "}.get(form, "")
+    command = caption_of(neuron, form, {}).command
+    assert command and "\n".join(f"{prefix}{line}" for line in command.splitlines()) in text.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("form", ["svg", "html", "tex", "csv"])
