@@ -16,7 +16,7 @@ controls and drops on its words.
 Differences are divided by their errors because random words mostly share their top neurons, and with them what damage
 of any kind does to these by chance, while words that are alike have fewer neurons, of their own. Compared directly,
 the influential words have a small p too often, and a large one as well: in 7 and 7 of 40 models of the demo with noise
-on their weights; with the errors in 1 and 2. For words that are drawn as placebo words are, p is exact (a studentised
+on their weights; with the errors in 2 and 2. For words that are drawn as placebo words are, p is exact (a studentised
 permutation test; Chung and Romano 2013, "Exact and asymptotically robust permutation tests", Annals of Statistics 41).
 """
 

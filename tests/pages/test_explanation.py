@@ -25,6 +25,7 @@ def test_chart_and_table_switch_between_margins_and_rows(explanation: str, open_
     expect(card.locator("h2")).to_contain_text("Rows right again")
     card.locator(".main-svg").first.wait_for()
     assert page.url.endswith("?curve=right")
+    expect(card).to_contain_text("so they have no interval")
     expect(card.locator("tbody tr").first).to_contain_text("newly wrong")
 
 

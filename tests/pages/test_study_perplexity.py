@@ -199,6 +199,13 @@ def test_the_y_axis_fits_what_is_drawn(study: str, open_page: Open, chart: str, 
     assert max(found["all"]) - min(found["all"]) > 0.6 * (high - low), "and not much more"
 
 
+def test_the_axis_of_sparsities_fits_what_is_drawn(study: str, open_page: Open) -> None:
+    page = open_page(f"{study}?rows=method&columns=pattern&chart=sparsity&pattern=0.25")
+    page.locator("[data-chart] .main-svg").first.wait_for()
+    low, high = page.evaluate("document.querySelector('[data-chart]')._fullLayout.xaxis.range")
+    assert -5 < low < 0 < 25 < high < 30, "from the dense model at 0 to 25 %"
+
+
 def test_no_calibration_set_is_not_counted_as_one(study: str, open_page: Open) -> None:
     page = open_page(f"{study}?rows=method&columns=pattern")
     expect(page.locator(".facts")).to_contain_text("2 calibration sets")

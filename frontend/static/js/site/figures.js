@@ -109,13 +109,14 @@ const signs = (found, options, logarithmic) => found.map(({ y, name }) => ({ xre
 
 function under(data, options) {
   const title = { text: data.xTitle };
-  return data.numeric ? { title, range: [-3, Math.max(...data.x.filter((x) => x !== null), 50) + 4], showgrid: false } : { title, type: "category", categoryorder: "array", categoryarray: data.x, showgrid: false, tickangle: options.narrow ? -35 : 0 };
+  if (data.numeric) return { title, ...fitted({}, [...data.x, ...(dense(data).some((y) => y !== null) ? [0] : [])]), showgrid: false };
+  return { title, type: "category", categoryorder: "array", categoryarray: data.x, showgrid: false, tickangle: options.narrow ? -35 : 0 };
 }
 
 const legend = (options) => ({ showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12, color: options.ink } } });
 
-// The range of the y axis contains all values, their intervals and the horizontal lines, with a margin. For a
-// logarithmic axis, Plotly expects the range in logarithms.
+// The range of an axis contains all that is drawn (on the y axis also intervals and horizontal lines), with a margin.
+// For a logarithmic axis, Plotly expects the range in logarithms.
 const ROOM = 0.06;
 const ends = (data) => data.series.flatMap((series) => [...series.values, ...series.low, ...series.high]);
 const dense = (data) => data.series.map((series) => series.dense);
