@@ -35,6 +35,8 @@ from prunescope.nsa.word_sets import HalfSums, WordSets
 
 GROUPS = ("top", "activation_matched", "random")
 OVER_ALL, IN_LAYER = 0, 1
+SAME = 1e-12
+"""Differences that are nearer to each other than this are equal: they differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,15 @@ def differences(
 
 
 def compared(apart: Float[np.ndarray, "2 sets"], errors: Float[np.ndarray, "2 sets"]) -> Differences:
-    """Compare the differences of the influential words (set 0) with those of the placebo draws, by their errors. A draw
-    without a positive error is undefined, and so is the p-value if the influential words have none."""
+    """Compare the differences of the influential words (set 0) with those of the placebo draws, by their errors. A
+    difference without an error is undefined, unless it is the mean, as all are in a variant that equals the dense
+    model."""
     observed = (float(apart[0, 0]), float(apart[1, 0]))
-    errors = np.where(errors > 0, errors, np.nan)
     known = np.isfinite(apart) & np.isfinite(errors)
     middle = np.where(known, apart, 0).sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), 1)
-    scaled = middle + (apart - middle) / errors * errors[:, :1]
+    distance = apart - middle
+    by_error = np.divide(distance, errors, out=np.where(abs(distance) < SAME, 0, np.nan), where=errors > 0)
+    scaled = np.where(known, middle + by_error * errors[:, :1], np.nan)
     return Differences(observed, scaled[:, 1:].T, (_p_value(scaled[0]), _p_value(scaled[1])))
 
 

@@ -170,6 +170,8 @@ def test_the_p_value_is_that_of_the_draws() -> None:
     assert len(alone.placebo) == 0
     assert headline.compared(np.full((2, 5), np.nan), np.ones((2, 5))).p_values == (None, None)
     assert headline.compared(apart, np.zeros((2, 101))).p_values == (None, None)
+    unchanged = headline.compared(np.full((2, 101), -1e-17), np.zeros((2, 101)))
+    assert unchanged.p_values == (1, 1) and (unchanged.placebo == unchanged.placebo[0]).all()
 
 
 def test_a_difference_is_compared_at_its_own_error() -> None:
